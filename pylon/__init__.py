@@ -1,0 +1,1 @@
+"""The Pylon service: chain workers, their NATS side, and the command line."""

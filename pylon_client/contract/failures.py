@@ -1,0 +1,117 @@
+"""Every way a request can fail: a stable code, its HTTP status, and whether asking again helps."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pylon_client.contract.types import BlockNumber
+
+
+class ErrorCode(StrEnum):
+    """The stable name of a failure; callers may branch on it, texts may change."""
+
+    INVALID = "INVALID"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    NETUID_MISMATCH = "NETUID_MISMATCH"
+    RATE_LIMITED = "RATE_LIMITED"
+    OVERLOADED = "OVERLOADED"
+    CHAIN_REJECTED = "CHAIN_REJECTED"
+    CHAIN_UNAVAILABLE = "CHAIN_UNAVAILABLE"
+    NATS_UNAVAILABLE = "NATS_UNAVAILABLE"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+    CHAIN_TIMEOUT = "CHAIN_TIMEOUT"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    ARCHIVE_REQUIRED = "ARCHIVE_REQUIRED"
+    INTERNAL = "INTERNAL"
+
+
+@dataclass(frozen=True, slots=True)
+class FailureKind:
+    """What follows from a code: its HTTP status and whether the same request may work later."""
+
+    http_status: int
+    retryable: bool
+
+
+FAILURE_KINDS: dict[ErrorCode, FailureKind] = {
+    ErrorCode.INVALID: FailureKind(400, retryable=False),
+    ErrorCode.UNAUTHENTICATED: FailureKind(401, retryable=False),
+    ErrorCode.FORBIDDEN: FailureKind(403, retryable=False),
+    ErrorCode.NOT_FOUND: FailureKind(404, retryable=False),
+    ErrorCode.METHOD_NOT_ALLOWED: FailureKind(405, retryable=False),
+    ErrorCode.NETUID_MISMATCH: FailureKind(308, retryable=False),
+    ErrorCode.RATE_LIMITED: FailureKind(429, retryable=True),
+    ErrorCode.OVERLOADED: FailureKind(429, retryable=True),
+    ErrorCode.CHAIN_REJECTED: FailureKind(502, retryable=False),
+    ErrorCode.CHAIN_UNAVAILABLE: FailureKind(502, retryable=True),
+    ErrorCode.NATS_UNAVAILABLE: FailureKind(503, retryable=True),
+    ErrorCode.SHUTTING_DOWN: FailureKind(503, retryable=True),
+    ErrorCode.CHAIN_TIMEOUT: FailureKind(504, retryable=True),
+    ErrorCode.DEADLINE_EXCEEDED: FailureKind(504, retryable=True),
+    ErrorCode.ARCHIVE_REQUIRED: FailureKind(502, retryable=False),
+    ErrorCode.INTERNAL: FailureKind(500, retryable=False),
+}
+
+
+class InvalidItem(BaseModel):
+    """One thing that is wrong with a request: what, and at which key."""
+
+    message: str
+    key: str | None = None
+    source: str | None = None
+
+
+class Failure(BaseModel):
+    """The body of a reply that says why there is no answer.
+
+    `detail` is for people and holds nothing secret. `retry_at_block` says from which block on
+    the same request may be taken, where the chain makes one wait.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    code: ErrorCode
+    detail: str
+    retryable: bool
+    retry_at_block: BlockNumber | None = None
+    extra: list[InvalidItem] = Field(default_factory=list[InvalidItem])
+
+    @property
+    def http_status(self) -> int:
+        """The status under which REST answers this failure."""
+        return FAILURE_KINDS[self.code].http_status
+
+    def body(self) -> dict[str, Any]:
+        """The failure as the JSON object of a NATS reply; what is not set is left out."""
+        return self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+
+
+class FailureError(Exception):
+    """Raised where a request cannot be answered; carries the failure that the caller gets."""
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        detail: str,
+        *,
+        retry_at_block: BlockNumber | None = None,
+        extra: list[InvalidItem] | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.failure = Failure(
+            code=code,
+            detail=detail,
+            retryable=FAILURE_KINDS[code].retryable,
+            retry_at_block=retry_at_block,
+            extra=extra or [],
+        )
+
+    @property
+    def code(self) -> ErrorCode:
+        """The failure's stable code."""
+        return self.failure.code

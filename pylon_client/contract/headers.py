@@ -1,0 +1,36 @@
+"""The headers of the wire: NATS messages and, where they cross over, HTTP."""
+
+import time
+from typing import Final
+
+CONTRACT: Final = "Pylon-Contract"
+"""The major version of the contract that the sender speaks."""
+DEADLINE: Final = "Pylon-Deadline"
+"""When the asker stops waiting: milliseconds since the Unix epoch."""
+ERROR: Final = "Pylon-Error"
+"""The stable code of a failure; a reply without it is a success."""
+SERVICE_ERROR_CODE: Final = "Nats-Service-Error-Code"
+SERVICE_ERROR: Final = "Nats-Service-Error"
+MESSAGE_ID: Final = "Nats-Msg-Id"
+"""JetStream keeps one message of each id within its duplicate window."""
+BLOCK_NUMBER: Final = "Pylon-Block-Number"
+BLOCK_HASH: Final = "Pylon-Block-Hash"
+REQUEST_ID: Final = "Pylon-Request-Id"
+TRACE_PARENT: Final = "traceparent"
+
+HTTP_TIMEOUT: Final = "X-Pylon-Timeout"
+"""Over HTTP: for how many seconds the caller waits; capped by the bridge's settings."""
+
+
+def deadline_in(timeout_s: float) -> str:
+    """The value of the deadline header for a caller that waits `timeout_s` seconds from now."""
+    return str(int((time.time() + timeout_s) * 1000))
+
+
+def seconds_left(deadline: str) -> float:
+    """How many seconds are left until a deadline header's moment; negative when it has passed.
+
+    Raises:
+        ValueError: not a number of milliseconds.
+    """
+    return int(deadline) / 1000 - time.time()

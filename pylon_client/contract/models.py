@@ -1,0 +1,133 @@
+"""What Pylon reads from the chain, as pydantic models: the bodies of replies and of events.
+
+Amounts are tokens (1 token = 10**9 rao); scores are shares between 0 and 1.
+Unknown keys are ignored, so that an older client reads a newer service.
+"""
+
+from enum import IntEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from pylon_client.contract.types import (
+    AlphaStake,
+    BlockHash,
+    BlockNumber,
+    Coldkey,
+    Consensus,
+    Dividends,
+    Emission,
+    Hotkey,
+    Incentive,
+    NeuronActive,
+    NeuronUid,
+    Port,
+    PruningScore,
+    Rank,
+    Stake,
+    TaoStake,
+    Timestamp,
+    TotalStake,
+    Trust,
+    ValidatorPermit,
+    ValidatorTrust,
+)
+
+
+class BittensorModel(BaseModel):
+    """A value read from the chain; it never changes once read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Block(BittensorModel):
+    """Which block a value was read at."""
+
+    number: BlockNumber
+    hash: BlockHash
+
+
+class BlockInfo(Block):
+    """A block and when its author made it.
+
+    `timestamp` is in whole seconds since the Unix epoch, from the block's `Timestamp.Now`.
+    """
+
+    timestamp: Timestamp
+
+
+class AxonProtocol(IntEnum):
+    """The protocol a neuron's axon announces; other numbers are kept as they are."""
+
+    TCP = 0
+    UDP = 1
+    HTTP = 4
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, int):
+            return None
+        member = int.__new__(cls, value)
+        member._name_ = f"UNKNOWN_{value}"
+        member._value_ = value
+        return member
+
+
+class AxonInfo(BittensorModel):
+    """Where a neuron says it serves."""
+
+    ip: IPv4Address | IPv6Address
+    port: Port
+    protocol: AxonProtocol
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether an address was ever announced; a zero address means no."""
+        return not self.ip.is_unspecified
+
+
+class Stakes(BittensorModel):
+    """A neuron's stake in its subnet, in tokens.
+
+    `total` is what the chain weighs a validator by: alpha plus root TAO times the subnet's
+    TAO weight.
+    """
+
+    alpha: AlphaStake
+    tao: TaoStake
+    total: TotalStake
+
+
+class Neuron(BittensorModel):
+    """One registered neuron of a subnet, as the chain's runtime reports it.
+
+    `stake` and `emission` are tokens; `rank`, `incentive`, `consensus`, `trust`,
+    `validator_trust` and `dividends` are shares between 0 and 1; `last_update` is the number
+    of the block of the last weights; `pruning_score` is the chain's raw u16.
+    """
+
+    uid: NeuronUid
+    coldkey: Coldkey
+    hotkey: Hotkey
+    active: NeuronActive
+    axon_info: AxonInfo
+    stake: Stake
+    rank: Rank
+    emission: Emission
+    incentive: Incentive
+    consensus: Consensus
+    trust: Trust
+    validator_trust: ValidatorTrust
+    dividends: Dividends
+    last_update: Timestamp
+    validator_permit: ValidatorPermit
+    pruning_score: PruningScore
+    stakes: Stakes
+
+
+class SubnetNeurons(BittensorModel):
+    """Every neuron of one subnet at one block, by hotkey, in the order of their uids."""
+
+    block: Block
+    neurons: dict[Hotkey, Neuron]

@@ -1,0 +1,136 @@
+"""The NATS subjects of contract v1: the only place that spells or reads one.
+
+Authority is in the subject: NATS lets a user publish only where its permissions say, and a
+worker takes the subnet or the identity of a request from the subject alone.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from pylon_client.contract.types import NETUID_MAX, IdentityName, NetUid
+
+CONTRACT_VERSION: Final = "v1"
+ROOT: Final = f"pylon.{CONTRACT_VERSION}"
+
+OPEN_USER: Final = "open"
+WORKER_USER: Final = "worker"
+BRIDGE_USER: Final = "bridge"
+RESERVED_USERS: Final = frozenset({OPEN_USER, WORKER_USER, BRIDGE_USER})
+
+ALL_OPEN: Final = f"{ROOT}.open.>"
+ALL_IDENTITIES: Final = f"{ROOT}.identity.>"
+ALL_EVENTS: Final = f"{ROOT}.event.>"
+BLOCK_EVENTS: Final = f"{ROOT}.event.block"
+ALL_NEURONS_EVENTS: Final = f"{ROOT}.event.neurons.*"
+
+CHAIN_PLACE: Final = "chain"
+
+_IDENTITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_OPERATION = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
+_NETUID = re.compile(r"0|[1-9][0-9]{0,4}")
+
+
+class InvalidSubjectError(ValueError):
+    """A subject, or a part of one, that the contract does not know."""
+
+
+def identity_name(text: str) -> IdentityName:
+    """The name of an identity: letters, digits, `_` and `-`, at most 63, not a reserved user.
+
+    Raises:
+        InvalidSubjectError: it could not stand as one token of a subject, or is reserved.
+    """
+    if not _IDENTITY_NAME.fullmatch(text) or text.lower() in RESERVED_USERS:
+        raise InvalidSubjectError(
+            f"{text!r} cannot name an identity: use letters, digits, '_' and '-', "
+            f"and none of {', '.join(sorted(RESERVED_USERS))}"
+        )
+    return IdentityName(text)
+
+
+def _netuid(text: str) -> NetUid:
+    if not _NETUID.fullmatch(text) or int(text) > NETUID_MAX:
+        raise InvalidSubjectError(f"{text!r} is not a netuid")
+    return NetUid(int(text))
+
+
+def _operation(text: str) -> str:
+    if not _OPERATION.fullmatch(text):
+        raise InvalidSubjectError(f"{text!r} is not an operation")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSubject:
+    """A read by an open-access user, of one subnet or (netuid None) of the chain."""
+
+    netuid: NetUid | None
+    operation: str
+
+    def __str__(self) -> str:
+        place = CHAIN_PLACE if self.netuid is None else str(_netuid(str(self.netuid)))
+        return f"{ROOT}.open.{place}.{_operation(self.operation)}"
+
+
+@dataclass(frozen=True, slots=True)
+class IdentitySubject:
+    """A read or a write of an identity, on the subnet that is configured for it."""
+
+    identity: IdentityName
+    operation: str
+
+    def __str__(self) -> str:
+        return f"{ROOT}.identity.{identity_name(self.identity)}.{_operation(self.operation)}"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEventSubject:
+    """Where every new block is published."""
+
+    def __str__(self) -> str:
+        return BLOCK_EVENTS
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronsEventSubject:
+    """Where the snapshots of one tracked subnet are published."""
+
+    netuid: NetUid
+
+    def __str__(self) -> str:
+        return f"{ROOT}.event.neurons.{_netuid(str(self.netuid))}"
+
+
+Subject = OpenSubject | IdentitySubject | BlockEventSubject | NeuronsEventSubject
+
+
+def parse(subject: str) -> Subject:
+    """The parts of a subject; `str()` of the result is the same subject again.
+
+    Raises:
+        InvalidSubjectError: no subject of this contract.
+    """
+    match subject.split(".", 4):
+        case ["pylon", "v1", "open", "chain", operation]:
+            return OpenSubject(None, _operation(operation))
+        case ["pylon", "v1", "open", netuid, operation]:
+            return OpenSubject(_netuid(netuid), _operation(operation))
+        case ["pylon", "v1", "identity", name, operation]:
+            return IdentitySubject(identity_name(name), _operation(operation))
+        case ["pylon", "v1", "event", "block"]:
+            return BlockEventSubject()
+        case ["pylon", "v1", "event", "neurons", netuid]:
+            return NeuronsEventSubject(_netuid(netuid))
+        case _:
+            raise InvalidSubjectError(f"{subject!r} is not a subject of contract v1")
+
+
+def inbox_prefix(user: str) -> str:
+    """Under which subjects a NATS user receives its replies, without the trailing dot."""
+    return f"_INBOX.{user}"
+
+
+def identity_requests(name: IdentityName) -> str:
+    """The wildcard over all requests of one identity."""
+    return f"{ROOT}.identity.{identity_name(name)}.>"

@@ -1,0 +1,50 @@
+"""Names for the numbers and strings of the chain, so that a type checker keeps them apart."""
+
+from typing import Annotated, NewType
+
+from pydantic import Field
+
+Hotkey = NewType("Hotkey", str)
+"""An ss58 address of a neuron's working key."""
+Coldkey = NewType("Coldkey", str)
+"""An ss58 address of the key that owns stake and hotkeys."""
+BlockHash = NewType("BlockHash", str)
+"""0x and 64 hexadecimal digits."""
+BlockNumber = NewType("BlockNumber", int)
+NetUid = NewType("NetUid", int)
+"""A subnet's number, 0 to 65535."""
+NeuronUid = NewType("NeuronUid", int)
+"""A neuron's slot in its subnet, 0 to 65535; slots are given again to other hotkeys."""
+IdentityName = NewType("IdentityName", str)
+PylonAuthToken = NewType("PylonAuthToken", str)
+WalletName = NewType("WalletName", str)
+HotkeyName = NewType("HotkeyName", str)
+
+NeuronActive = NewType("NeuronActive", bool)
+ValidatorPermit = NewType("ValidatorPermit", bool)
+Port = NewType("Port", int)
+Timestamp = NewType("Timestamp", int)
+
+Weight = NewType("Weight", float)
+Stake = NewType("Stake", float)
+"""Tokens, not rao."""
+AlphaStake = NewType("AlphaStake", float)
+TaoStake = NewType("TaoStake", float)
+TotalStake = NewType("TotalStake", float)
+Emission = NewType("Emission", float)
+Rank = NewType("Rank", float)
+"""A share between 0 and 1."""
+Trust = NewType("Trust", float)
+ValidatorTrust = NewType("ValidatorTrust", float)
+Consensus = NewType("Consensus", float)
+Incentive = NewType("Incentive", float)
+Dividends = NewType("Dividends", float)
+PruningScore = NewType("PruningScore", int)
+
+NETUID_MAX = 65_535
+BLOCK_NUMBER_MAX = 2**32 - 1
+
+NetUidField = Annotated[NetUid, Field(ge=0, le=NETUID_MAX)]
+"""A netuid as a request carries it: what does not fit a u16 is refused."""
+BlockNumberField = Annotated[BlockNumber, Field(ge=0, le=BLOCK_NUMBER_MAX)]
+"""A block number as a request carries it: what does not fit a u32 is refused."""

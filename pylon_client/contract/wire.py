@@ -1,0 +1,30 @@
+"""JSON bytes from values and back: the one codec of the wire."""
+
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} has no place on the wire")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain)
+_DECODER = msgspec.json.Decoder[Any]()
+
+
+def encode(value: Any) -> bytes:
+    """The JSON of a pydantic model or of plain values, without white space."""
+    return _ENCODER.encode(value)
+
+
+def decode(data: bytes) -> Any:
+    """The plain values in JSON bytes.
+
+    Raises:
+        ValueError: the bytes are not JSON.
+    """
+    return _DECODER.decode(data)

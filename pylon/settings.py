@@ -1,0 +1,44 @@
+"""The settings of a chain worker, read from `PYLON_…` variables and the `.env` file."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from pylon_client.contract.types import NetUid, NetUidField
+from pylon_client.deployment import ENV_FILE, DeploymentSettings
+
+
+class WorkerSettings(DeploymentSettings):
+    """What a chain worker needs to know.
+
+    Attributes:
+        bittensor_network: a network's name (`finney`, `test`, …) or a node's `ws://` URL.
+        bittensor_archive_network: the same, for blocks whose state the first one discarded;
+            empty when there is none.
+        bittensor_archive_blocks_cutoff: blocks older than this are read from the archive.
+        bittensor_wallet_path: the folder of wallets; only signers read it.
+        tracked_netuids: subnets to publish every block, beside those of the identities.
+        chain_timeout_s: how long one read of the chain may take when no caller says.
+        head_silence_s: without a new head for this long, the subscription is given up.
+        max_requests: requests a worker has in hand at once.
+        drain_timeout_s: how long a worker finishes what it has in hand when told to stop.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PYLON_", extra="ignore", env_file=ENV_FILE)
+
+    bittensor_network: str = "finney"
+    bittensor_archive_network: str = "archive"
+    bittensor_archive_blocks_cutoff: int = Field(default=300, ge=0)
+    bittensor_wallet_path: Path | None = None
+    tracked_netuids: list[NetUidField] = Field(default_factory=list[NetUid])
+    chain_timeout_s: float = Field(default=30.0, gt=0)
+    head_silence_s: float = Field(default=36.0, gt=0)
+    max_requests: int = Field(default=256, ge=1)
+    drain_timeout_s: float = Field(default=20.0, gt=0)
+
+    @property
+    def netuids(self) -> list[NetUid]:
+        """Every tracked subnet, in ascending order, once each."""
+        of_identities = {identity.netuid for identity in self.identity_settings.values()}
+        return sorted(of_identities | set(self.tracked_netuids))

@@ -1,0 +1,81 @@
+"""The settings that every process of one deployment shares, whichever side of NATS it is on."""
+
+from functools import cached_property
+from typing import Self
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pylon_client.contract import subjects
+from pylon_client.contract.types import HotkeyName, IdentityName, NetUidField, WalletName
+
+ENV_FILE = ".env"
+
+
+class IdentitySettings(BaseSettings):
+    """One identity: who may act, on which subnet, with which wallet.
+
+    Read from `PYLON_ID_{NAME}_…`, where NAME is the identity's name in upper case with `-`
+    written as `_`.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    name: IdentityName
+    netuid: NetUidField
+    token: SecretStr = Field(min_length=1)
+    wallet_name: WalletName = WalletName("")
+    hotkey_name: HotkeyName = HotkeyName("")
+
+    @classmethod
+    def read(cls, name: IdentityName) -> Self:
+        """The settings of one identity, from the environment and the `.env` file.
+
+        Raises:
+            ValidationError: one of them is missing or wrong.
+        """
+        prefix = f"PYLON_ID_{name.upper().replace('-', '_')}_"
+        return cls(  # pyright: ignore[reportCallIssue] # the other fields come from the environment
+            name=name, _env_prefix=prefix, _env_file=ENV_FILE
+        )
+
+
+class DeploymentSettings(BaseSettings):
+    """How to reach NATS, and who may ask for what.
+
+    Attributes:
+        nats_url: one or more NATS servers of the same cluster, separated by commas.
+        nats_worker_password: password of the NATS user `worker`; empty when NATS asks for none.
+        nats_bridge_password: password of the NATS user `bridge`; the same.
+        open_access_token: what open-access callers must present; empty means nothing.
+        identities: the names of the configured identities.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PYLON_", extra="ignore", env_file=ENV_FILE)
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    nats_worker_password: SecretStr = SecretStr("")
+    nats_bridge_password: SecretStr = SecretStr("")
+    open_access_token: SecretStr = SecretStr("")
+    identities: list[IdentityName] = Field(default_factory=list[IdentityName])
+
+    @field_validator("identities")
+    @classmethod
+    def _names_fit_subjects(cls, names: list[IdentityName]) -> list[IdentityName]:
+        if len({name.lower().replace("-", "_") for name in names}) != len(names):
+            raise ValueError("two identities would share their settings: rename one of them")
+        return [subjects.identity_name(name) for name in names]
+
+    @property
+    def nats_urls(self) -> list[str]:
+        """Every NATS server's URL."""
+        return [url.strip() for url in self.nats_url.split(",") if url.strip()]
+
+    @cached_property
+    def identity_settings(self) -> dict[IdentityName, IdentitySettings]:
+        """The settings of every configured identity, by name.
+
+        Raises:
+            ValidationError: one of an identity's settings is missing or wrong.
+        """
+        return {name: IdentitySettings.read(name) for name in self.identities}

@@ -1,7 +1,7 @@
 """The settings that every process of one deployment shares, whichever side of NATS it is on."""
 
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -35,9 +35,10 @@ class IdentitySettings(BaseSettings):
             ValidationError: one of them is missing or wrong.
         """
         prefix = f"PYLON_ID_{name.upper().replace('-', '_')}_"
-        return cls(  # pyright: ignore[reportCallIssue] # the other fields come from the environment
-            name=name, _env_prefix=prefix, _env_file=ENV_FILE
-        )
+        # The names that begin with an underscore are options of pydantic-settings' constructor,
+        # which type checkers do not see.
+        options: dict[str, Any] = {"name": name, "_env_prefix": prefix, "_env_file": ENV_FILE}
+        return cls(**options)
 
 
 class DeploymentSettings(BaseSettings):

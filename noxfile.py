@@ -1,0 +1,66 @@
+"""The project's checks, by name: `nox -l` lists them, `nox -s NAME` runs one.
+
+All but `client_alone` run in the environment that nox itself was started from, which
+`make test` or `uv sync --extra dev` has set up.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "types", "imports", "test", "client_alone"]
+
+CODE = ["pylon", "pylon_client", "bridge", "tests", "noxfile.py"]
+
+
+@nox.session(venv_backend="none")
+def test(session: nox.Session) -> None:
+    """Run the tests; what follows `--` goes to pytest."""
+    workers = "2" if os.environ.get("CI") else "auto"
+    session.run("pytest", "-n", workers, "--dist", "loadfile", *session.posargs)
+
+
+@nox.session(name="format", venv_backend="none")
+def format_code(session: nox.Session) -> None:
+    """Format the code and mend what the linter can mend."""
+    session.run("ruff", "check", "--fix", *CODE)
+    session.run("ruff", "format", *CODE)
+
+
+@nox.session(venv_backend="none")
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.run("ruff", "check", *CODE)
+    session.run("ruff", "format", "--check", *CODE)
+
+
+@nox.session(venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    session.run("pyright")
+
+
+@nox.session(venv_backend="none")
+def imports(session: nox.Session) -> None:
+    """Check that the layers import each other only as the architecture says."""
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session(venv_backend="virtualenv")
+def client_alone(session: nox.Session) -> None:
+    """Install the built wheel without extras and prove that the client works on its own."""
+    with tempfile.TemporaryDirectory() as wheels:
+        session.run(
+            "uv", "build", "--wheel", "--quiet", "--out-dir", wheels,
+            "--no-build-isolation", external=True,
+        )  # fmt: skip
+        (wheel,) = Path(wheels).glob("*.whl")
+        uv = ("uv", "pip", "install", "--quiet", "--python", session.virtualenv.location)
+        session.run(*uv, "--require-hashes", "-r", "requirements/client.txt", external=True)
+        session.run(*uv, "--no-deps", str(wheel), external=True)
+    # From another folder, so that the wheel is imported and not the checkout.
+    check = Path("tests/compat/client_alone.py").absolute()
+    with session.chdir(session.create_tmp()):
+        session.run("python", "-I", str(check))

@@ -1,0 +1,60 @@
+import re
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from pylon_client.contract.operations import (
+    OPERATIONS,
+    OPERATIONS_BY_NAME,
+    AtBlock,
+    Operation,
+    Params,
+    Scope,
+)
+from pylon_client.contract.subjects import OpenSubject, parse
+from pylon_client.contract.types import NetUid
+
+every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda row: row.name)
+
+
+def test_names_and_routes_are_unique() -> None:
+    assert len(OPERATIONS_BY_NAME) == len(OPERATIONS)
+    routes = [(row.method, row.rest_path(scope)) for row in OPERATIONS for scope in row.scopes]
+    assert len(set(routes)) == len(routes)
+
+
+@every_operation
+def test_a_name_fits_a_subject(operation: Operation[Params, BaseModel]) -> None:
+    subject = OpenSubject(NetUid(1), operation.name)
+    assert parse(str(subject)) == subject
+
+
+@every_operation
+def test_path_names_are_fields_of_the_params(operation: Operation[Params, BaseModel]) -> None:
+    assert set(re.findall(r"{(\w+)}", operation.path)) <= set(operation.params.model_fields)
+
+
+def test_reads_of_the_chain_are_open_only() -> None:
+    assert OPERATIONS_BY_NAME["block.latest"].scopes == {Scope.OPEN}
+    assert OPERATIONS_BY_NAME["neurons.at"].scopes == {Scope.OPEN, Scope.IDENTITY}
+
+
+def test_the_paths_are_those_that_users_know() -> None:
+    latest, at = OPERATIONS_BY_NAME["neurons.latest"], OPERATIONS_BY_NAME["neurons.at"]
+    assert latest.rest_path(Scope.OPEN) == "/api/v1/subnet/{netuid}/block/latest/neurons"
+    assert (
+        at.rest_path(Scope.IDENTITY)
+        == "/api/v1/identity/{identity_name}/subnet/{netuid}/block/{block_number}/neurons"
+    )
+    assert OPERATIONS_BY_NAME["block.latest"].rest_path(Scope.OPEN) == "/api/v1/block/latest"
+
+
+@pytest.mark.parametrize("number", [-1, 2**32, 1.5, "7", True, None])
+def test_a_block_number_is_a_u32_and_nothing_coerced(number: object) -> None:
+    with pytest.raises(ValidationError):
+        AtBlock.model_validate({"block_number": number})
+
+
+def test_unknown_params_are_refused() -> None:
+    with pytest.raises(ValidationError):
+        AtBlock.model_validate({"block_number": 1, "hash": "0x00"})

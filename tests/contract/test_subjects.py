@@ -1,0 +1,88 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pylon_client.contract import subjects
+from pylon_client.contract.subjects import (
+    BlockEventSubject,
+    IdentitySubject,
+    InvalidSubjectError,
+    NeuronsEventSubject,
+    OpenSubject,
+    Subject,
+)
+from pylon_client.contract.types import IdentityName, NetUid
+
+netuids = st.integers(0, 65_535).map(NetUid)
+operations = st.from_regex(r"[a-z0-9_]+(\.[a-z0-9_]+){0,3}", fullmatch=True)
+names = (
+    st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", fullmatch=True)
+    .filter(lambda name: name.lower() not in subjects.RESERVED_USERS)
+    .map(IdentityName)
+)
+any_subject = st.one_of(
+    st.builds(OpenSubject, st.none() | netuids, operations),
+    st.builds(IdentitySubject, names, operations),
+    st.builds(BlockEventSubject),
+    st.builds(NeuronsEventSubject, netuids),
+)
+
+
+@given(any_subject)
+def test_a_built_subject_parses_to_its_parts(subject: Subject) -> None:
+    assert subjects.parse(str(subject)) == subject
+
+
+@given(st.text() | st.text(alphabet="pylon.v1open2identity*>chain").map("pylon.v1.".__add__))
+def test_what_parses_is_spelt_in_one_way_only(text: str) -> None:
+    try:
+        parsed = subjects.parse(text)
+    except InvalidSubjectError:
+        return
+    assert str(parsed) == text
+
+
+@given(any_subject)
+def test_a_subject_has_no_wildcard_nor_empty_token(subject: Subject) -> None:
+    tokens = str(subject).split(".")
+    assert all(tokens)
+    assert not {"*", ">"} & set(tokens)
+    assert not any(character.isspace() for character in str(subject))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "pylon",
+        "pylon.v2.open.1.neurons.latest",
+        "pylon.v1.open.65536.neurons.latest",
+        "pylon.v1.open.01.neurons.latest",
+        "pylon.v1.open.+1.neurons.latest",
+        "pylon.v1.open.1",
+        "pylon.v1.open.1.",
+        "pylon.v1.open.1.*",
+        "pylon.v1.open.1.neurons..latest",
+        "pylon.v1.identity.open.neurons.latest",
+        "pylon.v1.identity.Worker.neurons.latest",
+        "pylon.v1.identity.>.neurons.latest",
+        "pylon.v1.event.neurons.1.2",
+        "pylon.v1.event.block.1",
+    ],
+)
+def test_other_subjects_are_refused(text: str) -> None:
+    with pytest.raises(InvalidSubjectError):
+        subjects.parse(text)
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "a b", "*", ">", "open", "WORKER", "-a", "a" * 64])
+def test_names_that_could_not_be_a_subject_token_are_refused(name: str) -> None:
+    with pytest.raises(InvalidSubjectError):
+        str(IdentitySubject(IdentityName(name), "neurons.latest"))
+
+
+def test_an_impossible_netuid_cannot_be_built() -> None:
+    with pytest.raises(InvalidSubjectError):
+        str(OpenSubject(NetUid(65_536), "neurons.latest"))
+    with pytest.raises(InvalidSubjectError):
+        str(NeuronsEventSubject(NetUid(-1)))

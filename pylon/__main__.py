@@ -1,0 +1,5 @@
+"""`python -m pylon` is the `pylon` command."""
+
+from pylon.cli import main
+
+main()

@@ -1,0 +1,91 @@
+"""The `pylon` command: each sub-command imports what it needs, so that `--help` is quick."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from pylon.observe.logs import set_up_logging
+from pylon.up.options import LOOPBACK, UpOptions
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=(
+        "Pylon, a gateway between Bittensor validators and miners and the chain.\n\n"
+        "`pylon up --devnet` runs everything on this machine, with a simulated chain; "
+        "`pylon up` runs it against the network that PYLON_BITTENSOR_NETWORK names."
+    ),
+)
+
+DEFAULT_DEVNET_BLOCK_TIME_S = 12.0
+
+
+@app.command()
+def up(
+    devnet: Annotated[
+        bool, typer.Option("--devnet", help="Run a simulated chain and use it.")
+    ] = False,
+    host: Annotated[str, typer.Option(help="Address of the REST API.")] = LOOPBACK,
+    port: Annotated[int, typer.Option(envvar="PORT", help="Port of the REST API.")] = 8000,
+    nats_port: Annotated[
+        int, typer.Option(envvar="NATS_PORT", help="Port of the embedded nats-server.")
+    ] = 4222,
+    devnet_port: Annotated[
+        int, typer.Option(envvar="DEVNET_PORT", help="Port of the simulated chain.")
+    ] = 9944,
+    block_time: Annotated[
+        float,
+        typer.Option(envvar="BLOCK_TIME", min=0.25, help="Seconds per simulated block."),
+    ] = DEFAULT_DEVNET_BLOCK_TIME_S,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start the simulated chain over.")] = False,
+    home: Annotated[Path, typer.Option(envvar="PYLON_HOME", help="Folder of all state.")] = Path(
+        ".pylon"
+    ),
+) -> None:
+    """Run NATS, a worker and the bridge on this machine, until Ctrl-C."""
+    from pylon.up.child import ChildEndedError
+    from pylon.up.tree import UpError, run
+
+    options = UpOptions(
+        home=home,
+        host=host,
+        port=port,
+        nats_port=nats_port,
+        devnet_port=devnet_port if devnet else None,
+        block_time_s=block_time,
+        fresh=fresh,
+    )
+    try:
+        asyncio.run(run(options))
+    except (UpError, ChildEndedError) as error:
+        typer.echo(f"pylon up: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def worker() -> None:
+    """Run one chain worker, with the settings of the environment and of `.env`."""
+    from pylon.settings import WorkerSettings
+    from pylon.worker import run_worker
+
+    asyncio.run(run_worker(WorkerSettings()))
+
+
+def main() -> None:
+    """Run the command line; wrong settings end it with a line for each mistake."""
+    set_up_logging()
+    try:
+        app()
+    except ValidationError as error:
+        for mistake in error.errors(include_url=False, include_input=False):
+            place = ".".join(str(part) for part in mistake["loc"])
+            typer.echo(f"wrong setting in {error.title}: {place}: {mistake['msg']}", err=True)
+        raise SystemExit(2) from None
+    except SettingsError as error:
+        typer.echo(f"wrong setting: {error}", err=True)
+        raise SystemExit(2) from None

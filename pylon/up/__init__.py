@@ -1,0 +1,1 @@
+"""`pylon up`: NATS, a worker, the bridge and, if wanted, the devnet, as one process tree."""

@@ -1,0 +1,33 @@
+"""What `pylon up` prints once everything runs."""
+
+from pylon.up.options import UpOptions
+from pylon_client.contract.operations import LATEST_BLOCK, LATEST_NEURONS, Scope
+from pylon_client.deployment import DeploymentSettings
+
+
+def banner(options: UpOptions, settings: DeploymentSettings) -> str:
+    """The addresses, a curl line to try and, on the devnet, the tokens of its identities."""
+    url = f"http://localhost:{options.port}"
+    identities = settings.identity_settings.values()
+    netuid = min((identity.netuid for identity in identities), default=1)
+    header = ""
+    if settings.open_access_token.get_secret_value():
+        header = ' -H "Authorization: Bearer $PYLON_OPEN_ACCESS_TOKEN"'
+    path = LATEST_NEURONS.rest_path(Scope.OPEN).format(netuid=netuid)
+    lines = [
+        "",
+        f"Pylon is ready at {url}",
+        f"  try      curl -s{header} {url}{path}",
+        f"           curl -s{header} {url}{LATEST_BLOCK.rest_path(Scope.OPEN)}",
+        f"  API      {url}/schema/swagger",
+        f"  NATS     {settings.nats_url}",
+    ]
+    if options.devnet_url is not None:
+        lines.append(f"  devnet   {options.devnet_url}, a block every {options.block_time_s:g} s")
+        lines += [
+            f"  identity {identity.name:<5} netuid {identity.netuid:<3} "
+            f"token {identity.token.get_secret_value()}"
+            for identity in identities
+        ]
+    lines += [f"  state    {options.home}", "Ctrl-C stops it.", ""]
+    return "\n".join(lines)

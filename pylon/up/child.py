@@ -1,0 +1,86 @@
+"""A process of the tree: started, started again when it dies, stopped with it."""
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+log = logging.getLogger(__name__)
+
+RESTART_WAIT_S = 1.0
+STOP_TIMEOUT_S = 3.0
+_PR_SET_PDEATHSIG = 1
+
+
+class ChildEndedError(Exception):
+    """A process ended before the tree was ready, so starting it again would not help."""
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this process when its parent ends, even by SIGKILL."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@dataclass(slots=True)
+class Child:
+    """One process of the tree.
+
+    It gets a process group of its own, so that a Ctrl-C in the terminal reaches only the parent,
+    which then stops its children in their order.
+
+    Attributes:
+        name: what log lines call it.
+        argv: the command.
+        env: its whole environment.
+    """
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    _process: asyncio.subprocess.Process | None = field(default=None, init=False)
+    _stopping: bool = field(default=False, init=False)
+
+    async def keep_running(self, ready: asyncio.Event) -> None:
+        """Run the command, and once the tree is `ready` again whenever it ends, until `stop`.
+
+        Raises:
+            ChildEndedError: it ended before.
+        """
+        while not self._stopping:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.argv,
+                env=self.env,
+                stdin=asyncio.subprocess.DEVNULL,
+                process_group=0,
+                preexec_fn=_die_with_parent,
+            )
+            code = await self._process.wait()
+            if self._stopping:
+                return
+            if not ready.is_set():
+                raise ChildEndedError(f"{self.name} ended with code {code}; its log says why")
+            log.warning("%s ended with code %s; starting it again", self.name, code)
+            await asyncio.sleep(RESTART_WAIT_S)
+
+    async def stop(self) -> None:
+        """End the process: SIGTERM, and SIGKILL when that takes longer than `STOP_TIMEOUT_S`."""
+        self._stopping = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await process.wait()
+        except TimeoutError:
+            log.warning("%s does not stop; killing it", self.name)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()

@@ -42,6 +42,13 @@ def up(
         float,
         typer.Option(envvar="BLOCK_TIME", min=0.25, help="Seconds per simulated block."),
     ] = DEFAULT_DEVNET_BLOCK_TIME_S,
+    devnet_control_port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="DEVNET_CONTROL_PORT",
+            help="Port of the simulated chain's controls, such as faults; none by default.",
+        ),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start the simulated chain over.")] = False,
     home: Annotated[Path, typer.Option(envvar="PYLON_HOME", help="Folder of all state.")] = Path(
         ".pylon"
@@ -57,6 +64,7 @@ def up(
         port=port,
         nats_port=nats_port,
         devnet_port=devnet_port if devnet else None,
+        control_port=devnet_control_port,
         block_time_s=block_time,
         fresh=fresh,
     )

@@ -16,6 +16,7 @@ class UpOptions:
         port: its port.
         nats_port: the port of the embedded nats-server.
         devnet_port: the port of the simulated chain; None to use the configured network.
+        control_port: the port of the simulated chain's controls; None for no controls.
         block_time_s: the simulated chain's block time.
         fresh: whether the simulated chain starts over.
     """
@@ -25,6 +26,7 @@ class UpOptions:
     port: int
     nats_port: int
     devnet_port: int | None
+    control_port: int | None
     block_time_s: float
     fresh: bool
 

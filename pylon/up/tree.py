@@ -63,6 +63,8 @@ def _devnet(options: UpOptions, env: dict[str, str]) -> Child:
     argv = [sys.executable, "-m", "pylon.devnet", "--host", LOOPBACK]
     argv += ["--port", str(options.devnet_port), "--block-time", str(options.block_time_s)]
     argv += ["--state", str(options.home / "devnet")]
+    if options.control_port is not None:
+        argv += ["--control-port", str(options.control_port)]
     if options.fresh:
         argv.append("--fresh")
     return Child("devnet", argv, env)

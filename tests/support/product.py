@@ -15,7 +15,7 @@ from typing import Any, Self
 import httpx
 
 READY_WITHIN_S = 60.0
-STOPS_WITHIN_S = 30.0
+STOPS_WITHIN_S = 10.0
 POLL_S = 0.05
 
 

@@ -1,0 +1,176 @@
+"""`pylon up --devnet` as its users meet it: real processes, real ports, real signals."""
+
+import asyncio
+import re
+import signal
+import socket
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.product import Product, processes_under
+
+ROOT = Path(__file__).parents[2]
+LATEST = "/api/v1/subnet/1/block/latest/neurons"
+
+
+async def block_after(product: Product, number: int, path: str = LATEST) -> dict[str, Any]:
+    """The first latest snapshot that is newer than a block."""
+    async with asyncio.timeout(60):
+        while True:
+            response = await product.get(path)
+            if response.is_success and response.json()["block"]["number"] > number:
+                return response.json()
+            await asyncio.sleep(0.1)
+
+
+async def test_neurons_come_from_the_chain_to_every_kind_of_caller(tmp_path: Path) -> None:
+    async with Product(tmp_path) as product:
+        first = await block_after(product, 0)
+        assert len(first["neurons"]) == 256
+        number = first["block"]["number"]
+
+        later = await block_after(product, number + 4)
+        assert later["neurons"] != first["neurons"]
+        as_it_was = await product.get(f"/api/v1/subnet/1/block/{number}/neurons")
+        assert as_it_was.json() == first
+
+        bearer = {"Authorization": "Bearer devnet-sn12-token"}
+        identity = "/api/v1/identity/sn12/subnet/12/block/latest/neurons"
+        assert len((await product.get(identity, headers=bearer)).json()["neurons"]) == 64
+        assert (await product.get(identity)).status_code == 401
+        assert (
+            await product.get(identity, headers={"Authorization": "Bearer devnet-sn1-token"})
+        ).status_code == 403
+
+        block = (await product.get("/api/v1/block/latest")).json()
+        assert block.keys() == {"number", "hash", "timestamp"}
+        assert (await product.get("/api/v1/subnet/999/block/latest/neurons")).status_code == 404
+        assert (await product.get("/schema/swagger")).status_code == 200
+        assert (await product.get("/health")).status_code == 200
+
+        wallets = tmp_path / "home" / "wallets"
+        assert {path.name for path in wallets.iterdir()} == {"sn1", "sn2", "sn12"}
+        assert not list(wallets.glob("*/coldkey"))
+        for token in ("devnet-sn1-token", "devnet-sn2-token", "devnet-sn12-token"):
+            assert token in product.output
+
+
+async def test_the_readmes_lines_work_as_written(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    (snippet,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    (curl,) = re.findall(r"```bash\n(curl .*?)\n```", readme, re.DOTALL)
+    async with Product(tmp_path) as product:
+
+        def here(text: str) -> str:
+            return text.replace("8000", str(product.port)).replace("4222", str(product.nats_port))
+
+        script = tmp_path / "snippet.py"
+        script.write_text(here(snippet))
+        run = await asyncio.create_subprocess_exec(
+            sys.executable, str(script), stdout=asyncio.subprocess.PIPE
+        )
+        printed = (await run.communicate())[0].decode().splitlines()
+        assert run.returncode == 0
+        assert len(printed) == 2
+        assert all(re.fullmatch(r"Block \d+: 256 neurons", line) for line in printed)
+
+        url = here(curl.removeprefix("curl -s "))
+        async with httpx.AsyncClient() as client:
+            assert len((await client.get(url)).json()["neurons"]) == 256
+
+
+async def test_two_hundred_clients_cause_one_chain_fetch_per_block(tmp_path: Path) -> None:
+    async with Product(tmp_path, block_time_s=1.0) as product:
+        start = (await block_after(product, 0))["block"]["number"]
+        seen: Counter[int] = Counter()
+
+        async def client(number: int) -> None:
+            async with httpx.AsyncClient(base_url=product.url, timeout=30) as http:
+                while number < start + 4:
+                    response = await http.get(LATEST)
+                    number = response.raise_for_status().json()["block"]["number"]
+                    seen[number] += 1
+
+        await asyncio.gather(*(client(0) for _ in range(200)))
+        async with httpx.AsyncClient(base_url=product.control_url) as control:
+            requests = (await control.get("/requests")).json()
+        fetches = Counter(
+            request["block_number"]
+            for request in requests
+            if request["method"] == "state_call:NeuronInfoRuntimeApi_get_neurons_lite"
+            and request["params"][:1] == [1]
+        )
+        busy = range(start, start + 4)
+        assert {number: fetches[number] for number in busy} == dict.fromkeys(busy, 1)
+        assert sum(seen[number] for number in busy) >= 200
+
+
+@pytest.mark.parametrize("victim", ["pylon.devnet", "nats-server"])
+async def test_a_killed_part_heals_without_a_restart_of_the_others(
+    tmp_path: Path, victim: str
+) -> None:
+    async with Product(tmp_path) as product:
+        before = (await block_after(product, 0))["block"]["number"]
+        others = {name: product.child(name) for name in ("pylon worker", "-m bridge")}
+        killed = product.child(re.escape(victim))
+        (await asyncio.create_subprocess_exec("kill", "-9", str(killed)))
+        async with asyncio.timeout(30):
+            while killed in processes_under(product.process.pid):
+                await asyncio.sleep(0.05)
+        highest = (await block_after(product, before + 6))["block"]["number"]
+        assert highest > before
+        assert {name: product.child(name) for name in others} == others
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_stops_every_process_with_exit_code_0(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    product = Product(tmp_path)
+    await product.start()
+    children = processes_under(product.process.pid)
+    assert len(children) >= 4
+    assert await product.stop(number) == 0
+    assert not [pid for pid in children if (Path("/proc") / str(pid)).exists()]
+
+
+async def test_a_killed_parent_leaves_no_process_behind(tmp_path: Path) -> None:
+    product = Product(tmp_path)
+    await product.start()
+    children = processes_under(product.process.pid)
+    product.process.kill()
+    await product.process.wait()
+    async with asyncio.timeout(30):
+        while [pid for pid in children if (Path("/proc") / str(pid)).exists()]:
+            await asyncio.sleep(0.1)
+
+
+async def test_the_devnet_goes_on_from_its_last_block(tmp_path: Path) -> None:
+    product = Product(tmp_path)
+    async with product:
+        first = await block_after(product, 3)
+    number = first["block"]["number"]
+    async with product:
+        assert (await block_after(product, number))["block"]["number"] > number
+        again = await product.get(f"/api/v1/subnet/1/block/{number}/neurons")
+        assert again.json() == first
+
+
+async def test_a_taken_port_is_said_with_the_option_that_helps(tmp_path: Path) -> None:
+    product = Product(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", product.port))
+        taken.listen()
+        run = await asyncio.create_subprocess_exec(
+            *product.argv(), cwd=tmp_path, stderr=asyncio.subprocess.PIPE
+        )
+        _, errors = await run.communicate()
+    assert run.returncode == 1
+    assert f"port {product.port}" in errors.decode()
+    assert "--port" in errors.decode()
+    assert "Traceback" not in errors.decode()

@@ -10,12 +10,12 @@ from typing import Any, Final, cast
 
 import nats.errors
 from nats.aio.client import Client
-from pydantic import ValidationError
 
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract.failures import ErrorCode, Failure, FailureError
+from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import CONTRACT_VERSION, OPEN_USER, inbox_prefix
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S
+from pylon_client.transport.reply import Reply, success
 from pylon_client.transport.servers import (
     RECONNECT_LONGEST_WAIT_S,
     checked_urls,
@@ -53,14 +53,6 @@ class ConnectionOptions:
     password: str = field(default="", repr=False)
     name: str = "pylon"
     connect_timeout_s: float = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The answer to a request: the body as it came, and its headers."""
-
-    body: bytes
-    headers: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -161,7 +153,7 @@ class Connection:
             wire_headers.DEADLINE: wire_headers.deadline_in(timeout_s),
             wire_headers.CONTRACT: CONTRACT_VERSION,
         }
-        return _success(await self._ask(subject, body, sent_headers, timeout_s))
+        return success(await self._ask(subject, body, sent_headers, timeout_s))
 
     async def drain(self) -> None:
         """Take no more messages, finish those at hand, send what is unsent, and close."""
@@ -370,22 +362,6 @@ async def connect(options: ConnectionOptions) -> Connection:
         else:
             return connection
     raise AssertionError("there is at least one URL, and its turn either returned or raised")
-
-
-def _success(reply: Reply) -> Reply:
-    if wire_headers.ERROR not in reply.headers:
-        return reply
-    try:
-        failure = Failure.model_validate_json(reply.body)
-    except ValidationError:
-        detail = reply.headers.get(wire_headers.SERVICE_ERROR) or "The worker's failure is unknown."
-        raise FailureError(ErrorCode.INTERNAL, detail) from None
-    raise FailureError(
-        failure.code,
-        failure.detail,
-        retry_at_block=failure.retry_at_block,
-        extra=failure.extra,
-    )
 
 
 def _deadline_exceeded() -> FailureError:

@@ -1,6 +1,7 @@
 """`pylon up --devnet` as its users meet it: real processes, real ports, real signals."""
 
 import asyncio
+import os
 import re
 import signal
 import socket
@@ -118,7 +119,7 @@ async def test_a_killed_part_heals_without_a_restart_of_the_others(
         before = (await block_after(product, 0))["block"]["number"]
         others = {name: product.child(name) for name in ("pylon worker", "-m bridge")}
         killed = product.child(re.escape(victim))
-        (await asyncio.create_subprocess_exec("kill", "-9", str(killed)))
+        os.kill(killed, signal.SIGKILL)
         async with asyncio.timeout(30):
             while killed in processes_under(product.process.pid):
                 await asyncio.sleep(0.05)

@@ -1,12 +1,15 @@
 """The devnet's ready-made identities: their settings, and the wallets that belong to them."""
 
+import json
 from pathlib import Path
 
-from pylon.devnet.population import IDENTITIES
-from pylon.devnet.wallets import write_wallets
+from pylon.devnet.population import SUBNETS
+from pylon.devnet.wallets import write_wallet
 
 WALLETS_FOLDER = "wallets"
 HOTKEY_NAME = "default"
+IDENTITIES = {f"sn{subnet.netuid}": subnet.netuid for subnet in SUBNETS}
+"""The netuid of each identity; its validator is the subnet's uid 0."""
 
 
 def token(identity: str) -> str:
@@ -14,27 +17,32 @@ def token(identity: str) -> str:
     return f"devnet-{identity}-token"
 
 
-def environment(home: Path, devnet_url: str) -> dict[str, str]:
-    """The settings under which worker and bridge serve the devnet, which has made its wallets.
+def write_wallets(home: Path) -> Path:
+    """Write a wallet for each identity, and return the folder that holds them."""
+    wallets = (home / WALLETS_FOLDER).absolute()
+    for name in IDENTITIES:
+        write_wallet(wallets, name, HOTKEY_NAME)
+    return wallets
 
-    They win over the user's own, which are about another chain.
+
+def settings(devnet_url: str, wallets: Path) -> dict[str, str]:
+    """The environment under which worker and bridge serve the devnet.
+
+    It wins over the user's own settings, which are about another chain.
     """
-    names = ",".join(f'"{name}"' for name in IDENTITIES)
-    wallets = home / WALLETS_FOLDER
-    write_wallets(wallets, HOTKEY_NAME)
-    settings = {
+    environment = {
         "PYLON_BITTENSOR_NETWORK": devnet_url,
         "PYLON_BITTENSOR_ARCHIVE_NETWORK": devnet_url,
-        "PYLON_BITTENSOR_WALLET_PATH": str(wallets.absolute()),
+        "PYLON_BITTENSOR_WALLET_PATH": str(wallets),
         "PYLON_OPEN_ACCESS_TOKEN": "",
-        "PYLON_IDENTITIES": f"[{names}]",
+        "PYLON_IDENTITIES": json.dumps(list(IDENTITIES)),
     }
     for name, netuid in IDENTITIES.items():
         prefix = f"PYLON_ID_{name.upper()}"
-        settings |= {
+        environment |= {
             f"{prefix}_NETUID": str(netuid),
             f"{prefix}_TOKEN": token(name),
             f"{prefix}_WALLET_NAME": name,
             f"{prefix}_HOTKEY_NAME": HOTKEY_NAME,
         }
-    return settings
+    return environment

@@ -55,7 +55,8 @@ def _environment(options: UpOptions) -> dict[str, str]:
         "BITTENSOR_RUNTIME_CACHE_DIR": str((options.home / "runtime-cache").absolute()),
     }
     if options.devnet_url is not None:
-        env |= simulation.environment(options.home, options.devnet_url)
+        wallets = simulation.write_wallets(options.home)
+        env |= simulation.settings(options.devnet_url, wallets)
     return env
 
 

@@ -1,0 +1,109 @@
+"""Which node reads a block: the ordinary one, or the archive for what the ordinary one forgot."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Final, TypeVar
+
+from pylon.chain.port import Chain
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import Block, SubnetNeurons
+from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
+
+T = TypeVar("T")
+
+ARCHIVE_SETTING: Final = "PYLON_BITTENSOR_ARCHIVE_NETWORK"
+
+
+class ArchiveRouting:
+    """Two nodes as one chain: by age first, by the node's typed refusal second.
+
+    A block older than the cutoff never reaches the ordinary node. A younger one goes to the
+    archive only when the ordinary node says that it discarded the state: a node may keep less
+    than the cutoff assumes (a full node keeps 256 states by default).
+    """
+
+    def __init__(self, lite: Chain, archive: Chain | None, cutoff_blocks: int) -> None:
+        """Join two nodes.
+
+        Args:
+            lite: the ordinary node, which is also followed.
+            archive: a node that keeps all states, or None.
+            cutoff_blocks: blocks older than this go straight to the archive.
+        """
+        self._lite = lite
+        self._archive = archive
+        self._cutoff_blocks = cutoff_blocks
+        self._newest: BlockNumber | None = None
+
+    async def latest_block(self, *, timeout_s: float) -> Block:
+        """The newest block of the best chain."""
+        block = await self._lite.latest_block(timeout_s=timeout_s)
+        self._saw(block.number)
+        return block
+
+    async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
+        """The block of that number on the best chain."""
+        return await self._routed(
+            number, timeout_s, lambda chain, left_s: chain.block(number, timeout_s=left_s)
+        )
+
+    async def timestamp(self, block: Block, *, timeout_s: float) -> Timestamp:
+        """When a block was made, in whole seconds since the Unix epoch."""
+        return await self._routed(
+            block.number, timeout_s, lambda chain, left_s: chain.timestamp(block, timeout_s=left_s)
+        )
+
+    async def neurons(self, netuid: NetUid, block: Block, *, timeout_s: float) -> SubnetNeurons:
+        """All neurons of a subnet as they were after a block."""
+        return await self._routed(
+            block.number,
+            timeout_s,
+            lambda chain, left_s: chain.neurons(netuid, block, timeout_s=left_s),
+        )
+
+    async def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
+        """The number of each new best block, as the ordinary node announces them."""
+        heads = self._lite.heads(silence_s=silence_s)
+        try:
+            async for number in heads:
+                self._saw(number)
+                yield number
+        finally:
+            await heads.aclose()
+
+    async def close(self) -> None:
+        """Close the connections to both nodes."""
+        await self._lite.close()
+        if self._archive is not None:
+            await self._archive.close()
+
+    async def _routed(
+        self,
+        number: BlockNumber,
+        timeout_s: float,
+        read: Callable[[Chain, float], Awaitable[T]],
+    ) -> T:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + timeout_s
+        if self._newest is None:
+            await self.latest_block(timeout_s=timeout_s)
+        if not self._is_old(number):
+            try:
+                return await read(self._lite, until_s - loop.time())
+            except FailureError as error:
+                if error.code is not ErrorCode.ARCHIVE_REQUIRED:
+                    raise
+        if self._archive is None:
+            raise FailureError(
+                ErrorCode.ARCHIVE_REQUIRED,
+                f"The state of block {number} is kept by archive nodes only, and none is "
+                f"configured: set {ARCHIVE_SETTING}.",
+            )
+        return await read(self._archive, until_s - loop.time())
+
+    def _saw(self, number: BlockNumber) -> None:
+        if self._newest is None or number > self._newest:
+            self._newest = number
+
+    def _is_old(self, number: BlockNumber) -> bool:
+        return self._newest is not None and self._newest - number > self._cutoff_blocks

@@ -1,0 +1,162 @@
+"""What each error of the chain SDK means: one table, and nothing else in Pylon reads SDK errors.
+
+The table is keyed by the full name of the error's class and by the node's JSON-RPC error code,
+so that this module needs no import of the SDK, and no text of an error is ever matched. A test
+holds every class name against the installed SDK.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, cast
+
+from pylon_client.contract.failures import ErrorCode
+
+RETRY_AFTER_MAX_S: Final = 300.0
+"""A node that refuses our traffic is asked again after this long at the latest."""
+
+
+class Remedy(Enum):
+    """What becomes of the connection on which an error was seen."""
+
+    KEEP = "keep"
+    """The node answered; the connection is sound."""
+    REPLACE = "replace"
+    """The connection is broken or silent: throw it away, and ask again on a fresh one."""
+    COOL_DOWN = "cool down"
+    """The node refuses our traffic: leave it in peace for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error of the SDK in Pylon's words.
+
+    Attributes:
+        code: what the caller is told.
+        remedy: what becomes of the connection.
+        detail: for people; free of anything secret and of the SDK's own texts.
+        retry_after_s: for how long the node wants to be left in peace, if it says.
+    """
+
+    code: ErrorCode
+    remedy: Remedy
+    detail: str
+    retry_after_s: float | None = None
+
+
+_UNREACHABLE: Final = Fault(
+    ErrorCode.CHAIN_UNAVAILABLE, Remedy.REPLACE, "The connection to the chain broke."
+)
+_REFUSED: Final = Fault(
+    ErrorCode.CHAIN_UNAVAILABLE,
+    Remedy.COOL_DOWN,
+    "The chain node refuses requests for now: too many were made.",
+)
+_BUSY: Final = Fault(ErrorCode.CHAIN_UNAVAILABLE, Remedy.KEEP, "The chain node is too busy.")
+_UNSUPPORTED: Final = Fault(
+    ErrorCode.CHAIN_REJECTED, Remedy.KEEP, "The chain's runtime does not offer this read."
+)
+_STATE_DISCARDED: Final = Fault(
+    ErrorCode.ARCHIVE_REQUIRED,
+    Remedy.KEEP,
+    "The chain node no longer keeps the state of the block.",
+)
+_NO_SUCH_BLOCK: Final = Fault(ErrorCode.NOT_FOUND, Remedy.KEEP, "Block not found.")
+_REJECTED: Final = Fault(
+    ErrorCode.CHAIN_REJECTED, Remedy.KEEP, "The chain node refused the request."
+)
+_UNKNOWN: Final = Fault(
+    ErrorCode.INTERNAL, Remedy.REPLACE, "Reading the chain failed in an unforeseen way."
+)
+
+FAULTS_BY_CLASS: Final[Mapping[str, Fault]] = {
+    "bittensor._transport.errors.StateDiscardedError": _STATE_DISCARDED,
+    "bittensor._transport.errors.BlockNotFound": _NO_SUCH_BLOCK,
+    "bittensor._transport.errors.RpcPolicyRejection": _REFUSED,
+    "bittensor._transport.errors.MaxRetriesExceeded": _UNREACHABLE,
+    "bittensor._transport.errors.StorageFunctionNotFound": _UNSUPPORTED,
+    "bittensor.result.RpcPolicyError": _REFUSED,
+    "bittensor.result.RpcConnectionError": _UNREACHABLE,
+    "bittensor.result.ConnectionNotReady": _UNREACHABLE,
+    "websockets.exceptions.WebSocketException": _UNREACHABLE,
+    "builtins.OSError": _UNREACHABLE,
+    # The SDK's word for an API or an argument that the runtime's metadata does not have.
+    "builtins.ValueError": _UNSUPPORTED,
+}
+"""By class; the most derived class that is listed counts."""
+
+REQUEST_ERROR_CLASS: Final = "bittensor._transport.errors.SubstrateRequestException"
+"""Carries the node's JSON-RPC error, or, without one, says that the connection went away."""
+
+FAULTS_BY_RPC_CODE: Final[Mapping[int, Fault]] = {
+    -32999: _REFUSED,  # the node's own rate limit of RPC calls
+    -32009: _BUSY,  # the JSON-RPC server has no free slot
+}
+"""By JSON-RPC error code; the SDK types the codes of public gateways (-32004, -32005) itself."""
+
+
+def fault_of(error: BaseException) -> Fault:
+    """What an error raised by the SDK means for the caller and for the connection.
+
+    The SDK wraps what its transport raised, so the causes of an error are looked at too.
+    """
+    for cause in _causes(error):
+        names = [f"{cls.__module__}.{cls.__qualname__}" for cls in type(cause).__mro__]
+        for name in names:
+            if (fault := FAULTS_BY_CLASS.get(name)) is not None:
+                return _with_retry_after(fault, cause)
+        if REQUEST_ERROR_CLASS in names:
+            return _request_fault(cause)
+    return _UNKNOWN
+
+
+def describe(error: BaseException) -> str:
+    """What an error was, for the log: class names and codes, since texts may hold an address.
+
+    The address of a node may carry an access token.
+    """
+    parts: list[str] = []
+    for cause in _causes(error):
+        part = type(cause).__name__
+        if isinstance(cause, OSError) and cause.errno is not None:
+            part += f" (errno {cause.errno})"
+        rpc_code = _rpc_code(cause)
+        if rpc_code is not None:
+            part += f" (JSON-RPC {rpc_code})"
+        parts.append(part)
+    return " from ".join(parts)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__
+
+
+def _rpc_code(error: BaseException) -> int | None:
+    payload: Any = getattr(error, "payload", None)
+    if not isinstance(payload, dict):
+        return None
+    body = cast("dict[str, Any]", payload).get("error")
+    code = cast("dict[str, Any]", body).get("code") if isinstance(body, dict) else None
+    return code if isinstance(code, int) else None
+
+
+def _request_fault(error: BaseException) -> Fault:
+    if getattr(error, "payload", None) is None:
+        return _UNREACHABLE
+    code = _rpc_code(error)
+    return _REJECTED if code is None else FAULTS_BY_RPC_CODE.get(code, _REJECTED)
+
+
+def _with_retry_after(fault: Fault, error: BaseException) -> Fault:
+    stated: Any = getattr(error, "retry_after", None)
+    if stated is None:
+        return fault
+    # It may be a date as well; then our own patience counts.
+    with contextlib.suppress(ValueError, TypeError):
+        seconds = min(max(float(stated), 0.0), RETRY_AFTER_MAX_S)
+        return Fault(fault.code, fault.remedy, fault.detail, retry_after_s=seconds)
+    return fault

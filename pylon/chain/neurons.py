@@ -1,0 +1,112 @@
+"""From the chain's decoded records of a subnet to the contract's neurons."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Final
+
+from pylon_client.contract.models import (
+    AxonInfo,
+    AxonProtocol,
+    Block,
+    Neuron,
+    Stakes,
+    SubnetNeurons,
+)
+from pylon_client.contract.types import AlphaStake, Hotkey, TaoStake, TotalStake
+
+logger = logging.getLogger(__name__)
+
+U16_MAX: Final = 65_535
+RAO_PER_TOKEN: Final = 10**9
+_IP_TYPE_V6: Final = 6
+
+Record = Mapping[str, Any]
+"""A struct of the runtime as the SDK decodes it: numbers are ints, accounts ss58 text."""
+
+
+def subnet_neurons(
+    block: Block, neurons_lite: Sequence[Record], subnet_state: Record
+) -> SubnetNeurons:
+    """The neurons of one subnet at one block, from two answers of the runtime at that block.
+
+    A record that cannot be read is left out and logged; it does not spoil the others.
+
+    Args:
+        block: at which both answers were given.
+        neurons_lite: of `NeuronInfoRuntimeApi.get_neurons_lite`.
+        subnet_state: of `SubnetInfoRuntimeApi.get_subnet_state`; only its stakes are used.
+    """
+    stakes = _stakes_by_hotkey(subnet_state)
+    neurons: dict[Hotkey, Neuron] = {}
+    for record in sorted(neurons_lite, key=_uid_or_last):
+        try:
+            neuron = _neuron(record, stakes)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            logger.warning(
+                "Block %d: a neuron's record (uid %s) cannot be read and is left out: %r",
+                block.number,
+                record.get("uid"),
+                error,
+            )
+            continue
+        neurons[neuron.hotkey] = neuron
+    return SubnetNeurons(block=block, neurons=neurons)
+
+
+def _uid_or_last(record: Record) -> int:
+    uid = record.get("uid")
+    return uid if isinstance(uid, int) else U16_MAX + 1
+
+
+def _stakes_by_hotkey(state: Record) -> dict[str, Stakes]:
+    # Three columns beside the hotkeys' one, in rao; `total` is already the sum that the chain
+    # weighs by: alpha plus TAO times the subnet's TAO weight.
+    columns = zip(
+        state["hotkeys"],
+        state["alpha_stake"],
+        state["tao_stake"],
+        state["total_stake"],
+        strict=True,
+    )
+    return {
+        hotkey: Stakes(
+            alpha=AlphaStake(alpha / RAO_PER_TOKEN),
+            tao=TaoStake(tao / RAO_PER_TOKEN),
+            total=TotalStake(total / RAO_PER_TOKEN),
+        )
+        for hotkey, alpha, tao, total in columns
+    }
+
+
+def _neuron(record: Record, stakes: Mapping[str, Stakes]) -> Neuron:
+    hotkey = record["hotkey"]
+    # Validated on purpose: what the runtime says is input from outside.
+    return Neuron.model_validate(
+        {
+            "uid": record["uid"],
+            "coldkey": record["coldkey"],
+            "hotkey": hotkey,
+            "active": record["active"],
+            "axon_info": _axon_info(record["axon_info"]),
+            "stake": sum(rao for _, rao in record["stake"]) / RAO_PER_TOKEN,
+            "rank": record["rank"] / U16_MAX,
+            "emission": record["emission"] / RAO_PER_TOKEN,
+            "incentive": record["incentive"] / U16_MAX,
+            "consensus": record["consensus"] / U16_MAX,
+            "trust": record["trust"] / U16_MAX,
+            "validator_trust": record["validator_trust"] / U16_MAX,
+            "dividends": record["dividends"] / U16_MAX,
+            "last_update": record["last_update"],
+            "validator_permit": record["validator_permit"],
+            "pruning_score": record["pruning_score"],
+            "stakes": stakes[hotkey],
+        }
+    )
+
+
+def _axon_info(record: Record) -> AxonInfo:
+    ip: int = record["ip"]
+    # A neuron that never served has 0 in all fields, the type of its address too.
+    address = IPv6Address(ip) if record["ip_type"] == _IP_TYPE_V6 else IPv4Address(ip)
+    return AxonInfo(ip=address, port=record["port"], protocol=AxonProtocol(record["protocol"]))

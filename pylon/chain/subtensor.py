@@ -1,0 +1,356 @@
+"""The chain through the unmodified `bittensor` SDK: the only module that imports it.
+
+Routing, retries and deadlines are Pylon's own, so the SDK is given one endpoint and no others.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any, Final, Protocol, TypeVar, cast
+from urllib.parse import urlsplit
+
+from bittensor import RpcSubstrate
+from bittensor.settings import resolve_endpoint
+
+from pylon.chain.connection import ConnectionOwner, Patience
+from pylon.chain.faults import describe, fault_of
+from pylon.chain.neurons import Record, subnet_neurons
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import Block, SubnetNeurons
+from pylon_client.contract.types import BlockHash, BlockNumber, NetUid, Timestamp
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_HASH_DIGITS: Final = 64
+_UNSUBSCRIBE_TIMEOUT_S: Final = 5.0
+
+
+class _Sdk(Protocol):
+    """The part of the SDK's chain access that is used, with the types that it lacks."""
+
+    async def connect(self) -> None: ...
+    async def close(self) -> None: ...
+    async def block_hash(self, block: int | None = None) -> str | None: ...
+    async def query(
+        self,
+        module: str,
+        storage_function: str,
+        params: list[Any] | None = None,
+        block_hash: str | None = None,
+    ) -> Any: ...
+    async def runtime_call(
+        self, api: str, method: str, params: list[Any], block_hash: str | None = None
+    ) -> Any: ...
+    def blocks(self, *, finalized: bool = False) -> AsyncIterator[dict[str, Any]]: ...
+
+
+class Subtensor:
+    """One chain node, read over one connection at a time."""
+
+    def __init__(self, network: str, *, patience: Patience | None = None) -> None:
+        """Choose the node; the connection is opened by the first read.
+
+        Args:
+            network: a network's name that the SDK knows (`finney`, `test`, …) or a `ws://` or
+                `wss://` URL.
+            patience: how long to wait for what.
+
+        Raises:
+            ValueError: neither a known name nor a WebSocket URL.
+        """
+        _, endpoint = resolve_endpoint(network)
+        self.name = f"The chain node {_without_secrets(network)}"
+        self._owner = ConnectionOwner[_Sdk](
+            lambda: cast(
+                "_Sdk", RpcSubstrate(endpoint, fallback_endpoints=[], archive_endpoints=[])
+            ),
+            name=self.name,
+            patience=patience,
+        )
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @property
+    def connections_opened(self) -> int:
+        """How many connections were opened so far."""
+        return self._owner.opened
+
+    @property
+    def connections_discarded(self) -> int:
+        """How many connections were thrown away so far."""
+        return self._owner.discarded
+
+    async def latest_block(self, *, timeout_s: float) -> Block:
+        """The newest block of the best chain: its hash, and the number that its state names."""
+
+        async def read(sdk: _Sdk) -> Block:
+            # The number is read at the hash, not beside it: a block may come in between.
+            head = _block_hash(await sdk.block_hash())
+            number = await sdk.query("System", "Number", [], head)
+            return Block(number=BlockNumber(int(number)), hash=head)
+
+        return await self._call(read, timeout_s=timeout_s)
+
+    async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
+        """The block of that number on the best chain."""
+
+        async def read(sdk: _Sdk) -> Block:
+            return Block(number=number, hash=_block_hash(await sdk.block_hash(number)))
+
+        try:
+            return await self._call(read, timeout_s=timeout_s)
+        except FailureError as error:
+            if error.code is not ErrorCode.NOT_FOUND:
+                raise
+            raise FailureError(ErrorCode.NOT_FOUND, f"Block {number} not found.") from error
+
+    async def timestamp(self, block: Block, *, timeout_s: float) -> Timestamp:
+        """When a block was made, in whole seconds since the Unix epoch."""
+
+        async def read(sdk: _Sdk) -> Timestamp:
+            now_ms = await sdk.query("Timestamp", "Now", [], block.hash)
+            return Timestamp(int(now_ms) // 1000)
+
+        return await self._call_at(block, read, timeout_s=timeout_s)
+
+    async def neurons(self, netuid: NetUid, block: Block, *, timeout_s: float) -> SubnetNeurons:
+        """All neurons of a subnet as they were after a block: two calls of the runtime."""
+
+        async def read(sdk: _Sdk) -> tuple[list[Record], Record | None]:
+            neurons_lite, state = await asyncio.gather(
+                sdk.runtime_call("NeuronInfoRuntimeApi", "get_neurons_lite", [netuid], block.hash),
+                sdk.runtime_call("SubnetInfoRuntimeApi", "get_subnet_state", [netuid], block.hash),
+            )
+            return neurons_lite, state
+
+        neurons_lite, state = await self._call_at(block, read, timeout_s=timeout_s)
+        if not state or not state["hotkeys"]:
+            raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {netuid} not found.")
+        return subnet_neurons(block, neurons_lite, state)
+
+    async def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
+        """The number of each new best block, as the node announces them: with gaps and repeats."""
+        async with _deadline(self.name, silence_s):
+            connection = await self._owner.connection()
+        stream = connection.client.blocks()
+        step: asyncio.Future[dict[str, Any]] | None = None
+        try:
+            while True:
+                # A task of its own, since the SDK waits without a deadline when it is cancelled.
+                step = asyncio.ensure_future(anext(stream))
+                await asyncio.wait({step}, timeout=silence_s)
+                number = self._announced(step, silence_s)
+                connection.answered(asyncio.get_running_loop().time())
+                yield number
+        except FailureError:
+            self._owner.discard(connection)
+            raise
+        finally:
+            self._end_in_background(stream, step)
+
+    async def close(self) -> None: ...
+    async def block_hash(self, block: int | None = None) -> str | None: ...
+    async def query(
+        self,
+        module: str,
+        storage_function: str,
+        params: list[Any] | None = None,
+        block_hash: str | None = None,
+    ) -> Any: ...
+    async def runtime_call(
+        self, api: str, method: str, params: list[Any], block_hash: str | None = None
+    ) -> Any: ...
+    def blocks(self, *, finalized: bool = False) -> AsyncIterator[dict[str, Any]]: ...
+
+
+class Subtensor:
+    """One chain node, read over one connection at a time."""
+
+    def __init__(self, network: str, *, patience: Patience | None = None) -> None:
+        """Choose the node; the connection is opened by the first read.
+
+        Args:
+            network: a network's name that the SDK knows (`finney`, `test`, …) or a `ws://` or
+                `wss://` URL.
+            patience: how long to wait for what.
+
+        Raises:
+            ValueError: neither a known name nor a WebSocket URL.
+        """
+        _, endpoint = resolve_endpoint(network)
+        self.name = f"The chain node {_without_secrets(network)}"
+        self._owner = ConnectionOwner[_Sdk](
+            lambda: cast(
+                "_Sdk", RpcSubstrate(endpoint, fallback_endpoints=[], archive_endpoints=[])
+            ),
+            name=self.name,
+            patience=patience,
+        )
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @property
+    def connections_opened(self) -> int:
+        """How many connections were opened so far."""
+        return self._owner.opened
+
+    @property
+    def connections_discarded(self) -> int:
+        """How many connections were thrown away so far."""
+        return self._owner.discarded
+
+    async def latest_block(self, *, timeout_s: float) -> Block:
+        """The newest block of the best chain: its hash, and the number that its state names."""
+
+        async def read(sdk: _Sdk) -> Block:
+            # The number is read at the hash, not beside it: a block may come in between.
+            head = _block_hash(await sdk.block_hash())
+            number = await sdk.query("System", "Number", [], head)
+            return Block(number=BlockNumber(int(number)), hash=head)
+
+        return await self._call(read, timeout_s=timeout_s)
+
+    async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
+        """The block of that number on the best chain."""
+
+        async def read(sdk: _Sdk) -> Block:
+            return Block(number=number, hash=_block_hash(await sdk.block_hash(number)))
+
+        try:
+            return await self._call(read, timeout_s=timeout_s)
+        except FailureError as error:
+            if error.code is not ErrorCode.NOT_FOUND:
+                raise
+            raise FailureError(ErrorCode.NOT_FOUND, f"Block {number} not found.") from error
+
+    async def timestamp(self, block: Block, *, timeout_s: float) -> Timestamp:
+        """When a block was made, in whole seconds since the Unix epoch."""
+
+        async def read(sdk: _Sdk) -> Timestamp:
+            now_ms = await sdk.query("Timestamp", "Now", [], block.hash)
+            return Timestamp(int(now_ms) // 1000)
+
+        return await self._call_at(block, read, timeout_s=timeout_s)
+
+    async def neurons(self, netuid: NetUid, block: Block, *, timeout_s: float) -> SubnetNeurons:
+        """All neurons of a subnet as they were after a block: two calls of the runtime."""
+
+        async def read(sdk: _Sdk) -> tuple[list[Record], Record | None]:
+            neurons_lite, state = await asyncio.gather(
+                sdk.runtime_call("NeuronInfoRuntimeApi", "get_neurons_lite", [netuid], block.hash),
+                sdk.runtime_call("SubnetInfoRuntimeApi", "get_subnet_state", [netuid], block.hash),
+            )
+            return neurons_lite, state
+
+        neurons_lite, state = await self._call_at(block, read, timeout_s=timeout_s)
+        if not state or not state["hotkeys"]:
+            raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {netuid} not found.")
+        return subnet_neurons(block, neurons_lite, state)
+
+    async def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
+        """The number of each new best block, as the node announces them: with gaps and repeats."""
+        connection = await self._owner.connection()
+        stream = connection.client.blocks()
+        try:
+            while True:
+                # A task of its own, since the SDK waits without a deadline when it is cancelled.
+                step = asyncio.ensure_future(anext(stream))
+                try:
+                    await asyncio.wait({step}, timeout=silence_s)
+                    if not step.done():
+                        raise FailureError(
+                            ErrorCode.CHAIN_TIMEOUT,
+                            f"{self.name} announced no block for {silence_s:g} s.",
+                        )
+                finally:
+                    step.cancel()
+                announced = _result_of(step)
+                connection.answered(asyncio.get_running_loop().time())
+                yield BlockNumber(int(announced["header"]["number"]))
+        except FailureError:
+            self._owner.discard(connection)
+            raise
+        finally:
+            self._close_stream(stream, connection)
+
+    async def close(self) -> None:
+        """Close the connection; the chain cannot be used afterwards."""
+        await self._owner.close()
+        if self._ending:
+            await asyncio.wait(self._ending, timeout=1.0)
+
+    async def _call(self, read: Callable[[_Sdk], Awaitable[T]], *, timeout_s: float) -> T:
+        return await self._owner.call(read, timeout_s=timeout_s)
+
+    async def _call_at(
+        self, block: Block, read: Callable[[_Sdk], Awaitable[T]], *, timeout_s: float
+    ) -> T:
+        try:
+            return await self._call(read, timeout_s=timeout_s)
+        except FailureError as error:
+            # The SDK's errors do not name the block.
+            if error.code is ErrorCode.NOT_FOUND:
+                raise FailureError(error.code, f"Block {block.number} not found.") from error
+            if error.code is ErrorCode.ARCHIVE_REQUIRED:
+                detail = f"{self.name} no longer keeps the state of block {block.number}."
+                raise FailureError(error.code, detail) from error
+            raise
+
+    def _announced(self, step: asyncio.Future[dict[str, Any]], silence_s: float) -> BlockNumber:
+        if not step.done():
+            detail = f"{self.name} announced no block for {silence_s:g} s."
+            raise FailureError(ErrorCode.CHAIN_TIMEOUT, detail)
+        try:
+            return BlockNumber(int(step.result()["header"]["number"]))
+        except StopAsyncIteration:
+            detail = f"{self.name} ended the subscription to new blocks."
+            raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, detail) from None
+        except Exception as error:
+            logger.info("The subscription to new blocks ended: %s", describe(error))
+            fault = fault_of(error)
+            raise FailureError(fault.code, fault.detail) from error
+
+    def _end_in_background(
+        self, stream: AsyncIterator[dict[str, Any]], step: asyncio.Future[dict[str, Any]] | None
+    ) -> None:
+        """End a subscription without waiting: the SDK asks the node to, and it may be silent."""
+
+        async def end() -> None:
+            if step is not None and not step.done():
+                step.cancel()
+                await asyncio.wait({step}, timeout=_UNSUBSCRIBE_TIMEOUT_S)
+            if step is not None and step.done() and not step.cancelled():
+                step.exception()  # it is no one's
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(_UNSUBSCRIBE_TIMEOUT_S):
+                    await cast("AsyncGenerator[dict[str, Any]]", stream).aclose()
+
+        task = asyncio.create_task(end(), name="end of a subscription")
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+
+@contextlib.asynccontextmanager
+async def _deadline(name: str, timeout_s: float) -> AsyncGenerator[None]:
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError:
+        detail = f"{name} did not answer within {timeout_s:g} s."
+        raise FailureError(ErrorCode.CHAIN_TIMEOUT, detail) from None
+
+
+def _block_hash(text: str | None) -> BlockHash:
+    if text is None or len(text) != len("0x") + _HASH_DIGITS:
+        raise FailureError(ErrorCode.NOT_FOUND, "Block not found.")
+    return BlockHash(text)
+
+
+def _without_secrets(network: str) -> str:
+    """A network's name, or its URL without credentials, path and query: they may be secret."""
+    if "://" not in network:
+        return network
+    parts = urlsplit(network)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")

@@ -1,0 +1,118 @@
+"""The bridge's connection to NATS: made in the background, and made anew for as long as it runs."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Protocol
+
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.subjects import BRIDGE_USER
+from pylon_client.deployment import DeploymentSettings
+from pylon_client.transport.connection import Connection, ConnectionOptions, Reply, connect
+
+logger = logging.getLogger(__name__)
+
+FIRST_WAIT_S: Final = 0.1
+LONGEST_WAIT_S: Final = 2.0
+
+
+class NatsPort(Protocol):
+    """What the routes need of NATS."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a request sent now would leave this process."""
+        ...
+
+    async def request(
+        self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float
+    ) -> Reply:
+        """The successful answer to a request, within `timeout_s` seconds.
+
+        Raises:
+            FailureError: there is none; it says why.
+        """
+        ...
+
+
+def link_options(settings: DeploymentSettings) -> ConnectionOptions:
+    """Where a bridge connects to, and as whom.
+
+    Always as the user `bridge`: workers answer to its inbox, and a NATS that asks for no
+    password does not mind.
+    """
+    return ConnectionOptions(
+        urls=tuple(settings.nats_urls),
+        user=BRIDGE_USER,
+        password=settings.nats_bridge_password.get_secret_value(),
+        name="pylon-bridge",
+    )
+
+
+class NatsLink:
+    """Requests over a connection that `keep_connected` makes and holds beside them.
+
+    Requests never wait for a first connect, which may take long: without a connection they fail
+    at once. A connection that breaks heals by itself; one that ended for good is replaced.
+    """
+
+    def __init__(
+        self,
+        options: ConnectionOptions,
+        connect: Callable[[ConnectionOptions], Awaitable[Connection]] = connect,
+    ) -> None:
+        self._options = options
+        self._connect = connect
+        self._connection: Connection | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a request sent now would leave this process."""
+        return self._connection is not None and self._connection.is_connected
+
+    async def request(
+        self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float
+    ) -> Reply:
+        """The successful answer to a request; see `Connection.request`.
+
+        Raises:
+            FailureError: there is none; it says why.
+        """
+        if self._connection is None:
+            raise FailureError(ErrorCode.NATS_UNAVAILABLE, "There is no connection to NATS.")
+        return await self._connection.request(subject, body, headers, timeout_s)
+
+    async def keep_connected(self) -> None:
+        """Connect, and connect again whenever that is needed, until cancelled; then close.
+
+        Raises:
+            FailureError: INVALID, for options under which no connection can ever be made.
+        """
+        wait_s = FIRST_WAIT_S
+        last_problem = ""
+        while True:
+            try:
+                connection = await self._connect(self._options)
+            except FailureError as error:
+                if error.code is ErrorCode.INVALID:
+                    raise
+                if str(error) != last_problem:
+                    last_problem = str(error)
+                    logger.warning("Requests are refused until this is mended: %s", error)
+            else:
+                logger.info("Connected to NATS")
+                wait_s = FIRST_WAIT_S
+                last_problem = ""
+                await self._hold(connection)
+            await asyncio.sleep(random.uniform(wait_s / 2, wait_s))  # noqa: S311 -- jitter, no secret
+            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+
+    async def _hold(self, connection: Connection) -> None:
+        self._connection = connection
+        try:
+            await connection.closed.wait()
+            logger.warning("The connection to NATS was closed for good: another one is made")
+        finally:
+            self._connection = None
+            await connection.close()

@@ -1,0 +1,160 @@
+"""The bridge as an app and as a process."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Final
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from pydantic import ValidationError
+
+from bridge.auth import Gatekeeper
+from bridge.link import NatsLink, NatsPort, link_options
+from bridge.problems import answer_failures_with_problems
+from bridge.routes import schema
+from bridge.routes.operations import operation_routes
+from bridge.routes.service import service_routes
+from bridge.settings import BridgeSettings
+from bridge.tracing import RequestTracing
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.subjects import CONTRACT_VERSION
+
+logger = logging.getLogger("bridge")
+
+LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+CANNOT_RUN: Final = 1
+LAST_ANSWERS_S: Final = 1
+"""How long before the end of the grace period requests in hand are answered with a failure."""
+
+
+class ListenError(Exception):
+    """The address of the settings cannot be listened on."""
+
+
+def create_app(settings: BridgeSettings, nats: NatsPort) -> FastAPI:
+    """The REST API, whose requests go out over `nats`.
+
+    Raises:
+        ValidationError: an identity's settings are missing or wrong.
+    """
+    app = FastAPIOffline(
+        title="Pylon",
+        description="Reads of the Bittensor chain, over REST.",
+        version=CONTRACT_VERSION,
+        openapi_url=schema.OPENAPI_PATH,
+        docs_url=schema.SWAGGER_PATH,
+        redoc_url=None,
+        static_url=schema.ASSETS_PATH,
+        swagger_ui_oauth2_redirect_url=schema.OAUTH_PATH,
+        # The page would send the schema's address to a validator on the internet.
+        swagger_ui_parameters={"validatorUrl": None},
+        # A redirect would make callers repeat themselves; the tracing takes both spellings.
+        redirect_slashes=False,
+    )
+    answer_failures_with_problems(app)
+    app.add_middleware(RequestTracing)
+    app.include_router(operation_routes(settings, Gatekeeper(settings), nats))
+    app.include_router(service_routes(settings, nats))
+    app.include_router(schema.schema_routes())
+    return app
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it serves, and that answers whoever still waits when it must end.
+
+    Args:
+        config: how to serve.
+        give_up: makes every request that still waits for NATS fail.
+    """
+
+    def __init__(self, config: uvicorn.Config, give_up: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._give_up = give_up
+
+    def stop(self) -> None:
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in sockets or []:
+            host, port = listening.getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            logger.info("Serving REST on http://%s:%d", shown, port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        logger.info("Stopping: no new requests, %d in hand", len(self.server_state.tasks))
+        grace_s = self.config.timeout_graceful_shutdown or 0
+        giving_up = asyncio.get_running_loop().call_later(grace_s - LAST_ANSWERS_S, self._give_up)
+        await super().shutdown(sockets)
+        giving_up.cancel()
+
+
+async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
+    link = NatsLink(link_options(settings))
+    config = uvicorn.Config(
+        create_app(settings, link),
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.bridge_graceful_shutdown_seconds,
+    )
+    keeping = asyncio.create_task(link.keep_connected())
+    server = _Server(config, give_up=keeping.cancel)
+    keeping.add_done_callback(lambda _ended: server.stop())
+    # The server sends itself the signal that stopped it once more after its own end. These
+    # handlers keep that from ending the process before the connection to NATS is closed.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _signal, _frame: server.stop())
+    await server.serve([listening])
+    keeping.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await keeping
+
+
+def run() -> int:
+    """Serve until SIGINT or SIGTERM, finish what is in hand, and return the exit code."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    try:
+        settings = BridgeSettings()
+        with (
+            _listen(settings) as listening,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            runner.run(_serve(settings, listening))
+    except ValidationError as error:
+        for problem in _problems_of(error):
+            logger.error("The settings are wrong: %s", problem)  # noqa: TRY400 -- says it all
+    except (ListenError, FailureError) as error:
+        logger.error("The bridge cannot run: %s", error)  # noqa: TRY400 -- says it all
+    else:
+        return 0
+    return CANNOT_RUN
+
+
+def _problems_of(error: ValidationError) -> list[str]:
+    """What is wrong, without the values: one of them may be a token."""
+    return [
+        f"{error.title}: {'.'.join(map(str, item['loc']))}: {item['msg']}"
+        for item in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def _listen(settings: BridgeSettings) -> socket.socket:
+    host, port = settings.bridge_host, settings.bridge_port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ListenError(f"it cannot listen on {host} port {port}: {error.strerror}") from None

@@ -1,0 +1,95 @@
+"""How a failure leaves over HTTP: one body for all of them, and the headers that its code needs."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, Failure, FailureError, InvalidItem
+
+RETRY_AFTER_S: Final = 1
+"""When to come again after a failure of the bridge's own surroundings."""
+
+_HEADERS: Final[Mapping[ErrorCode, Mapping[str, str]]] = {
+    ErrorCode.UNAUTHENTICATED: {"WWW-Authenticate": "Bearer"},
+    ErrorCode.OVERLOADED: {"Retry-After": str(RETRY_AFTER_S)},
+    ErrorCode.NATS_UNAVAILABLE: {"Retry-After": str(RETRY_AFTER_S)},
+    ErrorCode.SHUTTING_DOWN: {"Retry-After": str(RETRY_AFTER_S)},
+}
+_CODES_OF_THE_FRAMEWORK: Final = {
+    404: ErrorCode.NOT_FOUND,
+    405: ErrorCode.METHOD_NOT_ALLOWED,
+}
+
+
+class Problem(Failure):
+    """The body of every answer that is not a success."""
+
+    status_code: int
+
+
+def problem_response(failure: Failure, http_status: int | None = None) -> Response:
+    """The answer that says `failure`; under its code's status unless another is given."""
+    status = failure.http_status if http_status is None else http_status
+    return Response(
+        wire.encode({"status_code": status, **failure.body()}),
+        status_code=status,
+        headers=_HEADERS.get(failure.code),
+        media_type="application/json",
+    )
+
+
+def problem_docs(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
+    """What a route's documentation says about the failures that it may answer with.
+
+    Naming a default keeps the framework from documenting a status and a body of its own.
+    """
+    docs: dict[int | str, dict[str, Any]] = {
+        "default": {"model": Problem, "description": "Any other failure"}
+    }
+    for code in codes:
+        status = FailureError(code, "").failure.http_status
+        known = docs.get(status)
+        text = code.value if known is None else f"{known['description']} or {code.value}"
+        docs[status] = {"model": Problem, "description": text}
+    return docs
+
+
+def answer_failures_with_problems(app: FastAPI) -> None:
+    """Give `app` the one body for its own failures and for those of the framework."""
+
+    @app.exception_handler(FailureError)
+    async def failed(_request: Request, error: FailureError) -> Response:
+        return problem_response(error.failure)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return problem_response(
+            invalid_request(request, [_invalid_item(item) for item in error.errors()]).failure
+        )
+
+    @app.exception_handler(HTTPException)
+    async def refused(_request: Request, error: HTTPException) -> Response:
+        code = _CODES_OF_THE_FRAMEWORK.get(error.status_code, ErrorCode.INVALID)
+        response = problem_response(FailureError(code, error.detail).failure, error.status_code)
+        response.headers.update(error.headers or {})
+        return response
+
+    # The decorators registered them.
+    del failed, invalid, refused
+
+
+def invalid_request(request: Request, items: list[InvalidItem]) -> FailureError:
+    """The failure of a request in which `items` are wrong."""
+    detail = f"Validation failed for {request.method} {request.url.path}"
+    return FailureError(ErrorCode.INVALID, detail, extra=items)
+
+
+def _invalid_item(error: Mapping[str, Any]) -> InvalidItem:
+    source, *keys = error["loc"]
+    return InvalidItem(
+        message=error["msg"], key=".".join(map(str, keys)) or None, source=str(source)
+    )

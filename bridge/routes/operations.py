@@ -1,0 +1,176 @@
+"""The routes that are operations of the contract: one maker for all of them, in every scope."""
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, Final, cast
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from pydantic import BaseModel
+
+from bridge.auth import Gatekeeper
+from bridge.link import NatsPort
+from bridge.problems import invalid_request, problem_docs
+from bridge.settings import BridgeSettings
+from bridge.slots import RequestSlots
+from bridge.tracing import request_id
+from pylon_client.contract import headers, wire
+from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem
+from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
+from pylon_client.contract.subjects import IdentitySubject, OpenSubject
+from pylon_client.contract.types import NetUidField
+from pylon_client.deployment import IdentitySettings
+
+_CODES: Final = (
+    ErrorCode.INVALID,
+    ErrorCode.UNAUTHENTICATED,
+    ErrorCode.FORBIDDEN,
+    ErrorCode.NOT_FOUND,
+    ErrorCode.OVERLOADED,
+    ErrorCode.CHAIN_UNAVAILABLE,
+    ErrorCode.NATS_UNAVAILABLE,
+    ErrorCode.DEADLINE_EXCEEDED,
+)
+_IDENTITY_CODES: Final = (ErrorCode.NETUID_MISMATCH,)
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+_AnyOperation = Operation[Params, BaseModel]
+_Addressing = Callable[..., Awaitable[OpenSubject | IdentitySubject]]
+
+
+def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: NatsPort) -> APIRouter:
+    """A route for every operation of the contract in each of its scopes.
+
+    A route checks who asks and whether the path is sound, sends one request over NATS, and hands
+    the reply's bytes on as they are.
+    """
+    router = APIRouter()
+    slots = RequestSlots(settings.bridge_max_requests)
+    routes = [(operation, scope) for operation in OPERATIONS for scope in operation.scopes]
+    for operation, scope in sorted(routes, key=_specific_first):
+        of_identity = scope is Scope.IDENTITY
+        addressing = _addressing(operation, scope, gatekeeper)
+        router.add_api_route(
+            operation.rest_path(scope),
+            _endpoint(operation, addressing, settings, nats, slots),
+            methods=[operation.method],
+            status_code=operation.success_status,
+            response_model=operation.reply,
+            responses=problem_docs(*_CODES, *_IDENTITY_CODES if of_identity else ()),
+            dependencies=[] if of_identity else gatekeeper.open_access_guards,
+            summary=operation.summary,
+            operation_id=f"{scope}_{operation.name.replace('.', '_')}",
+            tags=["identity" if of_identity else "open access"],
+        )
+    return router
+
+
+def _specific_first(route: tuple[_AnyOperation, Scope]) -> tuple[list[bool], str]:
+    """A sort key: `latest` and its like come before the parameters that would swallow them."""
+    operation, scope = route
+    path = operation.rest_path(scope)
+    return [segment.startswith("{") for segment in path.split("/")], path
+
+
+def _endpoint(
+    operation: _AnyOperation,
+    addressing: _Addressing,
+    settings: BridgeSettings,
+    nats: NatsPort,
+    slots: RequestSlots,
+) -> Callable[..., Awaitable[Response]]:
+    async def ask(
+        request: Request,
+        subject: Annotated[OpenSubject | IdentitySubject, Depends(addressing)],
+        params: Annotated[Params, Depends(_params_in_path(operation.params))],
+        timeout_s: Annotated[
+            float | None,
+            Header(
+                alias=headers.HTTP_TIMEOUT,
+                gt=0,
+                allow_inf_nan=False,
+                description=(
+                    "For how many seconds to wait for the answer: "
+                    f"{settings.default_request_timeout_seconds:g} when not given, "
+                    f"at most {settings.max_request_timeout_seconds:g}."
+                ),
+            ),
+        ] = None,
+    ) -> Response:
+        with slots.one():
+            reply = await nats.request(
+                str(subject),
+                wire.encode(params),
+                headers=_headers_for_nats(request),
+                timeout_s=settings.timeout_s(timeout_s),
+            )
+        return Response(
+            reply.body, status_code=operation.success_status, media_type="application/json"
+        )
+
+    return ask
+
+
+def _addressing(operation: _AnyOperation, scope: Scope, gatekeeper: Gatekeeper) -> _Addressing:
+    """A dependency that says on which subject a request goes out, or refuses it."""
+
+    async def of_chain() -> OpenSubject:
+        return OpenSubject(None, operation.name)
+
+    async def of_subnet(request: Request, netuid: NetUidField) -> OpenSubject:
+        _require_plain(request, {"netuid": netuid})
+        return OpenSubject(netuid, operation.name)
+
+    async def of_identity(
+        request: Request,
+        netuid: NetUidField,
+        identity: Annotated[IdentitySettings, Depends(gatekeeper.identity)],
+    ) -> IdentitySubject:
+        _require_plain(request, {"netuid": netuid})
+        if netuid != identity.netuid:
+            # Without a Location: whoever follows one blindly would act on another subnet.
+            raise FailureError(
+                ErrorCode.NETUID_MISMATCH,
+                f"Identity '{identity.name}' is of subnet {identity.netuid}, not of {netuid}.",
+            )
+        return IdentitySubject(identity.name, operation.name)
+
+    if scope is Scope.IDENTITY:
+        return of_identity
+    return of_subnet if operation.of_subnet else of_chain
+
+
+def _params_in_path(params: type[Params]) -> Callable[..., Awaitable[Params]]:
+    """A dependency that reads an operation's parameters from the path.
+
+    The framework would take the class itself too, but then calls it in a thread.
+    """
+
+    async def read(request: Request, **values: Any) -> Params:
+        _require_plain(request, values)
+        return params(**values)
+
+    of_request = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
+    cast("Any", read).__signature__ = inspect.Signature(
+        [of_request, *inspect.signature(params).parameters.values()]
+    )
+    return read
+
+
+def _require_plain(request: Request, values: Mapping[str, Any]) -> None:
+    """Refuse values in the path that mean the same as their plain spelling, such as `1.0`."""
+    odd = [
+        InvalidItem(message=f"Input should be written as {value}", key=name, source="path")
+        for name, value in values.items()
+        if request.path_params[name] != str(value)
+    ]
+    if odd:
+        raise invalid_request(request, odd)
+
+
+def _headers_for_nats(request: Request) -> dict[str, str]:
+    found = {headers.REQUEST_ID: request_id(request)}
+    trace_parent = request.headers.get(headers.TRACE_PARENT, "")
+    if _TRACE_PARENT.fullmatch(trace_parent):
+        found[headers.TRACE_PARENT] = trace_parent
+    return found

@@ -1,0 +1,68 @@
+"""The routes about the service itself: whether it lives, and which identities it has."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from bridge.link import NatsPort
+from bridge.problems import problem_docs
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.operations import API_PREFIX
+from pylon_client.contract.types import IdentityName, NetUidField
+from pylon_client.deployment import DeploymentSettings
+
+
+class Health(BaseModel):
+    """That the process answers, and whether it could do its work."""
+
+    status: Literal["ok"] = "ok"
+    nats_connected: bool = Field(description="Whether requests can reach the chain workers.")
+
+
+class Identities(BaseModel):
+    """Which identities exist, and on which subnet each of them acts."""
+
+    identities: dict[IdentityName, NetUidField]
+
+
+def service_routes(settings: DeploymentSettings, nats: NatsPort) -> APIRouter:
+    """Health for container managers, and the public list of identities."""
+    router = APIRouter(tags=["service"])
+    identities = Identities(
+        identities={name: of.netuid for name, of in settings.identity_settings.items()}
+    )
+
+    async def health() -> Health:
+        return Health(nats_connected=nats.is_connected)
+
+    async def ready() -> Health:
+        if not nats.is_connected:
+            raise FailureError(ErrorCode.NATS_UNAVAILABLE, "Not connected to NATS.")
+        return Health(nats_connected=True)
+
+    async def list_identities() -> Identities:
+        return identities
+
+    router.add_api_route(
+        "/health",
+        health,
+        operation_id="health",
+        summary="Whether the process lives; 200 even without NATS, which a restart does not mend",
+        responses=problem_docs(),
+    )
+    router.add_api_route(
+        "/health/ready",
+        ready,
+        operation_id="health_ready",
+        summary="Whether requests can be served",
+        responses=problem_docs(ErrorCode.NATS_UNAVAILABLE),
+    )
+    router.add_api_route(
+        f"{API_PREFIX}/identities",
+        list_identities,
+        operation_id="identities",
+        summary="The configured identities and their subnets; asks for no token",
+        responses=problem_docs(),
+    )
+    return router

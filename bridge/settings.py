@@ -1,0 +1,44 @@
+"""The settings of a bridge, read from `PYLON_…` variables and the `.env` file."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
+from pylon_client.deployment import ENV_FILE, DeploymentSettings
+
+
+class BridgeSettings(DeploymentSettings):
+    """What a bridge needs to know.
+
+    Attributes:
+        bridge_host: the address to listen on.
+        bridge_port: the port to listen on; 0 lets the system choose.
+        bridge_max_requests: requests that may wait for NATS at once; more are told to come again.
+        bridge_graceful_shutdown_seconds: how long requests in hand may take to finish when the
+            bridge is told to stop; keep it below the grace period of what stops it.
+        default_request_timeout_seconds: how long a request may take that names no timeout.
+        max_request_timeout_seconds: how long a request may take at most, whatever it names.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PYLON_", extra="ignore", env_file=ENV_FILE)
+
+    bridge_host: str = "127.0.0.1"
+    bridge_port: int = Field(default=8000, ge=0, le=65_535)
+    bridge_max_requests: int = Field(default=1000, ge=1)
+    bridge_graceful_shutdown_seconds: int = Field(default=20, ge=2)
+    default_request_timeout_seconds: float = Field(default=DEFAULT_TIMEOUT_S, gt=0)
+    max_request_timeout_seconds: float = Field(default=MAX_TIMEOUT_S, gt=0)
+
+    @model_validator(mode="after")
+    def _default_is_allowed(self) -> Self:
+        if self.default_request_timeout_seconds > self.max_request_timeout_seconds:
+            raise ValueError("the default request timeout is longer than the longest allowed")
+        return self
+
+    def timeout_s(self, asked_s: float | None) -> float:
+        """How long a request may take whose caller asked for `asked_s` seconds, or for nothing."""
+        if asked_s is None:
+            return self.default_request_timeout_seconds
+        return min(asked_s, self.max_request_timeout_seconds)

@@ -1,0 +1,28 @@
+"""A bound on how many requests may wait for NATS at once."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from pylon_client.contract.failures import ErrorCode, FailureError
+
+
+class RequestSlots:
+    """So many requests at once and no more; nobody queues for a slot."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+
+    @contextmanager
+    def one(self) -> Generator[None]:
+        """Hold a slot within the block.
+
+        Raises:
+            FailureError: OVERLOADED, since every slot is taken.
+        """
+        if not self._free:
+            raise FailureError(ErrorCode.OVERLOADED, "Too many requests are waiting: come again.")
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1

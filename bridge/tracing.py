@@ -1,0 +1,82 @@
+"""What holds for every HTTP request: an id, a line in the log, and an answer whatever happens."""
+
+import logging
+import re
+import time
+import uuid
+from typing import Final
+from urllib.parse import quote
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bridge.problems import problem_response
+from pylon_client.contract.failures import ErrorCode, FailureError
+
+REQUEST_ID_HEADER: Final = "X-Request-Id"
+
+_ACCESS_LOG = logging.getLogger("bridge.access")
+_LOG = logging.getLogger(__name__)
+_SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+def request_id(request: Request) -> str:
+    """The id under which this request is known in logs, headers and on NATS."""
+    given: str = request.state.request_id
+    return given
+
+
+class RequestTracing:
+    """Gives each request an id, logs how it ended, and answers for what nobody caught.
+
+    The caller's `X-Request-Id` is kept when it is fit for a header and a log line. A path is
+    the same with or without a slash at its end: a redirect would make callers send their tokens
+    twice. Of a request the log holds method, path, status and duration; of its headers only the
+    id.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; ASGI's entry point."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        identifier = _identifier(Headers(scope=scope).get(REQUEST_ID_HEADER))
+        scope.setdefault("state", {})["request_id"] = identifier
+        scope["path"] = scope["path"].rstrip("/") or "/"
+        status: int | None = None
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = identifier
+            await send(message)
+
+        started = time.monotonic()
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            _LOG.exception("Request %s failed in a way that nobody expected", identifier)
+            if status is not None:
+                raise
+            failure = FailureError(ErrorCode.INTERNAL, "Internal Server Error").failure
+            await problem_response(failure)(scope, receive, send_with_id)
+        finally:
+            _ACCESS_LOG.info(
+                "method=%s path=%s status=%s duration_ms=%.1f request_id=%s",
+                scope["method"],
+                quote(scope["path"]),
+                status or "none",
+                (time.monotonic() - started) * 1000,
+                identifier,
+            )
+
+
+def _identifier(offered: str | None) -> str:
+    if offered is not None and _SAFE_REQUEST_ID.fullmatch(offered):
+        return offered
+    return uuid.uuid4().hex

@@ -1,0 +1,165 @@
+"""How a client is configured: by arguments, or by `PYLON_CLIENT_…` in the environment."""
+
+from typing import Annotated, Final, Self, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from tenacity import AsyncRetrying, BaseRetrying, Retrying
+
+from pylon_client.contract import subjects
+from pylon_client.contract.types import IdentityName
+from pylon_client.retry import ASYNC_DEFAULT_RETRIES, DEFAULT_RETRIES
+
+HTTP_SCHEMES: Final = frozenset({"http", "https"})
+NATS_SCHEMES: Final = frozenset({"nats", "tls"})
+
+
+class _Token(str):
+    """A token that shows itself only where it is used as the string it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'**********'"
+
+
+def _guarded(token: str | None) -> str | None:
+    if not token:
+        return None
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise ValueError("a token is made of printable ASCII characters without spaces")
+    return _Token(token)
+
+
+Token = Annotated[str | None, AfterValidator(_guarded)]
+RetryT = TypeVar("RetryT", bound=BaseRetrying)
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class PylonTimeout(BaseModel):
+    """For how many seconds each step of a request may take.
+
+    Attributes:
+        connect: to reach the bridge, or NATS.
+        read: from the request being sent to its answer; Pylon is told, and gives up then too.
+        write: to send the request.
+        pool: to get one of the connections that are open already (HTTP alone).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    connect: Seconds = 5.0
+    read: Seconds = 60.0
+    write: Seconds = 5.0
+    pool: Seconds = 5.0
+
+    @property
+    def total_s(self) -> float:
+        """For how long a request can take altogether."""
+        return self.pool + self.connect + self.write + self.read
+
+
+def _reraising(retry: RetryT) -> RetryT:
+    return retry.copy(reraise=True)
+
+
+class BaseConfig(BaseSettings):
+    """Where Pylon is and who asks.
+
+    Each field may be given as an argument or, in upper case, as an environment variable with
+    the prefix `PYLON_CLIENT_`; the argument wins.
+
+    Attributes:
+        address: an `http://` or `https://` URL of the bridge; or one or more `nats://` or
+            `tls://` URLs of NATS servers of one cluster, as a list or separated by commas.
+        open_access_token: for open access, where the service asks for one.
+        identity_name: whom `client.identity` acts as; together with its token or not at all.
+        identity_token: that identity's token.
+        timeout: for how long each step of a request may take.
+
+    Raises:
+        ValidationError: at construction; says what is missing or wrong, never a token.
+    """
+
+    # Where a value is refused, it may be a token or stand beside one, so errors show none.
+    model_config = SettingsConfigDict(
+        env_prefix="PYLON_CLIENT_",
+        env_nested_delimiter="__",
+        extra="ignore",
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+    )
+
+    address: str | list[str] = ""
+    open_access_token: Token = None
+    identity_name: IdentityName | None = None
+    identity_token: Token = None
+    timeout: PylonTimeout = PylonTimeout()
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Every URL of the address, without trailing slashes."""
+        given = self.address.split(",") if isinstance(self.address, str) else self.address
+        return tuple(url.strip().rstrip("/") for url in given if url.strip())
+
+    @property
+    def speaks_nats(self) -> bool:
+        """Whether the address is of NATS servers."""
+        return urlsplit(self.urls[0]).scheme in NATS_SCHEMES
+
+    @field_validator("identity_name")
+    @classmethod
+    def _name_fits_subjects(cls, name: IdentityName | None) -> IdentityName | None:
+        return subjects.identity_name(name) if name else None
+
+    @model_validator(mode="after")
+    def _address_is_one_place(self) -> Self:
+        if not self.urls:
+            raise ValueError("address is missing: give it, or set PYLON_CLIENT_ADDRESS")
+        parts = [urlsplit(url) for url in self.urls]
+        schemes = {part.scheme for part in parts}
+        if not (schemes <= HTTP_SCHEMES or schemes <= NATS_SCHEMES):
+            raise ValueError(
+                "address must be one http:// or https:// URL, or nats:// or tls:// URLs"
+            )
+        if schemes <= HTTP_SCHEMES and len(parts) > 1:
+            raise ValueError("address may hold several URLs only for NATS")
+        if not all(part.hostname for part in parts):
+            raise ValueError("address has a URL without a host")
+        if any(part.username or part.password for part in parts):
+            raise ValueError(
+                "address must not hold credentials: give open_access_token, or identity_name "
+                "and identity_token"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _identity_is_whole(self) -> Self:
+        if self.identity_name and not self.identity_token:
+            raise ValueError("identity_name is given and identity_token is missing")
+        if self.identity_token and not self.identity_name:
+            raise ValueError("identity_token is given and identity_name is missing")
+        return self
+
+
+class AsyncConfig(BaseConfig):
+    """The configuration of an `AsyncPylonClient`: the fields of `BaseConfig` and the retries.
+
+    Attributes:
+        retry: a tenacity object that says what is sent again, when, and how often; made from
+            `ASYNC_DEFAULT_RETRIES.copy(…)`. The last attempt's own exception is raised.
+    """
+
+    retry: Annotated[AsyncRetrying, AfterValidator(_reraising)] = ASYNC_DEFAULT_RETRIES
+
+
+class Config(BaseConfig):
+    """The configuration of a `PylonClient`: the fields of `BaseConfig` and the retries.
+
+    Attributes:
+        retry: a tenacity object that says what is sent again, when, and how often; made from
+            `DEFAULT_RETRIES.copy(…)`. The last attempt's own exception is raised.
+    """
+
+    retry: Annotated[Retrying, AfterValidator(_reraising)] = DEFAULT_RETRIES

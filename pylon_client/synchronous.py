@@ -1,0 +1,112 @@
+"""The client for programs without an event loop."""
+
+import atexit
+from concurrent.futures import CancelledError
+from contextlib import ExitStack
+from functools import partial
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from pylon_client.config import Config
+from pylon_client.errors import PylonClosed
+from pylon_client.identity import Identity
+from pylon_client.open_access import OpenAccess
+from pylon_client.sending import Channel
+from pylon_client.transport.base import Call, ReplyT, Transport
+
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
+
+
+class PylonClient:
+    """Asks Pylon as `AsyncPylonClient` does, and waits for each answer.
+
+    Use it in a `with` block, or call `open()` and `close()`; from any number of threads at a
+    time. Connections live in an event loop of the client's own, in a thread of its own, so that
+    NATS's are kept alive between calls and no other event loop is disturbed. A client that is
+    still open when the interpreter exits is closed then.
+
+    Args:
+        config: where Pylon is, who asks, and how patiently.
+        transport: what carries the calls instead of HTTP or NATS, in tests.
+
+    Attributes:
+        open_access: what everybody may ask for.
+        identity: what the configured identity may ask for.
+    """
+
+    def __init__(self, config: Config, *, transport: Transport | None = None) -> None:
+        self.config = config
+        self._channel = Channel(config, transport)
+        self._lifecycle = Lock()
+        self._portal: BlockingPortal | None = None
+        self._portal_thread = ExitStack()
+        self.open_access = OpenAccess(self._send)
+        self.identity = Identity(self._send)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used."""
+        return self._portal is not None
+
+    def open(self) -> None:
+        """Make ready for use; it may be open already."""
+        from anyio.from_thread import start_blocking_portal  # noqa: PLC0415 - imported if used
+
+        with self._lifecycle:
+            if self._portal is not None:
+                return
+            with ExitStack() as thread:
+                portal = thread.enter_context(start_blocking_portal(name="pylon-client"))
+                portal.call(self._channel.open)
+                self._portal_thread = thread.pop_all()
+            self._portal = portal
+            atexit.register(self.close)
+
+    def close(self) -> None:
+        """Close every connection; it may be closed already, and may be opened again.
+
+        Calls of other threads that are under way end with `PylonClosed`.
+        """
+        with self._lifecycle:
+            portal, self._portal = self._portal, None
+            if portal is None:
+                return
+            atexit.unregister(self.close)
+            with self._portal_thread:
+                portal.call(self._channel.close)
+                portal.call(portal.stop, True)
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _send(self, call: Call[ReplyT]) -> ReplyT:
+        # A tenacity object counts the attempts of one call at a time.
+        return self.config.retry.copy()(partial(self._attempt, call))
+
+    def _attempt(self, call: Call[ReplyT]) -> ReplyT:
+        portal = self._portal
+        if portal is None:
+            raise PylonClosed("the client is not open: use it in a `with` block, or call open()")
+        try:
+            answer = portal.start_task_soon(self._channel.attempt, call)
+        except RuntimeError as error:
+            raise PylonClosed("the client is closed") from error
+        try:
+            return answer.result()
+        except CancelledError as error:
+            raise PylonClosed("the client was closed during the call") from error
+        except BaseException:
+            # The waiting thread may have been interrupted: nobody wants the answer any more.
+            answer.cancel()
+            raise

@@ -1,0 +1,142 @@
+"""Calls over NATS: the subject comes from the operation and the scope, the user from the token."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import BaseModel
+
+from pylon_client.config import BaseConfig
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.operations import Scope
+from pylon_client.contract.subjects import OPEN_USER, IdentitySubject, OpenSubject
+from pylon_client.errors import (
+    BasePylonException,
+    PylonClosed,
+    PylonMisconfigured,
+    PylonRequestException,
+    PylonTimeoutException,
+    TimeoutReason,
+    failure_exception,
+)
+from pylon_client.transport.base import Call
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+
+_LATER_THAN_OURS_S: Final = 1.0
+"""How much later than ours the connection's own deadlines are, so that ours tell what was late."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Credential:
+    """As which NATS user to connect; None for without credentials."""
+
+    user: str | None = None
+    token: str = ""
+
+
+class NatsTransport:
+    """Calls over one connection for each credential, made when it is first needed.
+
+    Open access goes as the user `open` where an open-access token is configured; otherwise as
+    the identity, which may read what everybody may; otherwise without credentials.
+
+    Args:
+        config: the addresses, the tokens and the timeouts.
+    """
+
+    def __init__(self, config: BaseConfig) -> None:
+        self._config = config
+        self._is_open = False
+        self._connections: dict[_Credential, Connection] = {}
+        self._connecting = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Make ready; connections are made when they are first needed."""
+        self._is_open = True
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._is_open = False
+        async with self._connecting:
+            connections = tuple(self._connections.values())
+            self._connections.clear()
+            await asyncio.gather(*(connection.close() for connection in connections))
+
+    async def ask(self, call: Call[BaseModel]) -> bytes:
+        """The body of the successful answer to one attempt of a call.
+
+        Raises:
+            BasePylonException: there is none.
+        """
+        connection = await self._connection(self._credential(call.scope))
+        timeout_s = self._config.timeout.read
+        began = time.monotonic()
+        try:
+            reply = await connection.request(
+                str(self._subject(call)), wire.encode(call.params), timeout_s=timeout_s
+            )
+        except FailureError as error:
+            if error.code is ErrorCode.NATS_UNAVAILABLE and not connection.is_connected:
+                raise PylonRequestException(error.failure.detail) from error
+            waited_s = time.monotonic() - began
+            if error.code is ErrorCode.DEADLINE_EXCEEDED and waited_s >= timeout_s:
+                raise PylonTimeoutException(TimeoutReason.READ, timeout_s) from error
+            raise _exception(error) from error
+        return reply.body
+
+    def _subject(self, call: Call[BaseModel]) -> OpenSubject | IdentitySubject:
+        if call.scope is Scope.OPEN:
+            return OpenSubject(call.netuid, call.operation.name)
+        name = self._config.identity_name
+        if name is None:
+            raise PylonMisconfigured("no identity is configured")
+        return IdentitySubject(name, call.operation.name)
+
+    def _credential(self, scope: Scope) -> _Credential:
+        config = self._config
+        if scope is Scope.OPEN and config.open_access_token:
+            return _Credential(OPEN_USER, config.open_access_token)
+        return _Credential(config.identity_name, config.identity_token or "")
+
+    async def _connection(self, credential: _Credential) -> Connection:
+        async with self._connecting:
+            if not self._is_open:
+                raise PylonClosed("the client is closed")
+            connection = self._connections.get(credential)
+            # A connection that lost its server heals; one that was refused for good does not.
+            if connection is None or connection.closed.is_set():
+                connection = await self._connect(credential)
+                self._connections[credential] = connection
+            return connection
+
+    async def _connect(self, credential: _Credential) -> Connection:
+        timeout_s = self._config.timeout.connect
+        options = ConnectionOptions(
+            urls=self._config.urls,
+            user=credential.user,
+            password=credential.token,
+            name="pylon-client",
+            connect_timeout_s=timeout_s + _LATER_THAN_OURS_S,
+        )
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await connect(options)
+        except TimeoutError as error:
+            raise PylonTimeoutException(TimeoutReason.CONNECT, timeout_s) from error
+        except FailureError as error:
+            if error.code is ErrorCode.NATS_UNAVAILABLE:
+                raise PylonRequestException(error.failure.detail) from error
+            raise _exception(error) from error
+
+
+def _exception(error: FailureError) -> BasePylonException:
+    failure = error.failure
+    return failure_exception(
+        failure.http_status,
+        code=str(failure.code),
+        detail=failure.detail,
+        retryable=failure.retryable,
+        retry_at_block=failure.retry_at_block,
+    )

@@ -1,0 +1,1 @@
+"""Every block, once and in order: followed on the chain, published, and kept at hand."""

@@ -1,0 +1,27 @@
+"""How long to wait before trying again."""
+
+import asyncio
+import random
+from typing import Final
+
+_DOUBLINGS_MAX: Final = 16
+
+
+class Pauses:
+    """Growing pauses between attempts: doubled each time up to a bound, spread by chance."""
+
+    def __init__(self, first_s: float, longest_s: float) -> None:
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._count = 0
+
+    def reset(self) -> None:
+        """Begin with the first pause again."""
+        self._count = 0
+
+    async def wait(self) -> None:
+        """Wait for the next pause."""
+        pause_s = min(self._first_s * 2**self._count, self._longest_s)
+        self._count = min(self._count + 1, _DOUBLINGS_MAX)
+        # Spreads load, guards nothing.
+        await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - see above

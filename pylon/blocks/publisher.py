@@ -1,0 +1,144 @@
+"""Publishes each block, and the neurons of every tracked subnet at it."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from pylon.blocks.events import Event, EventStream, block_event
+from pylon.blocks.lane import WAITING_MAX_BLOCKS, SubnetLane
+from pylon.blocks.pauses import Pauses
+from pylon.chain.port import ChainReads, block_info
+from pylon.reads.reader import ChainReader
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import Block, BlockInfo
+from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
+from pylon_client.contract.types import BlockNumber, NetUid
+
+logger = logging.getLogger(__name__)
+
+REFUSALS_MAX: Final = 3
+"""So often a block may fail in a way that asking again does not help, before it is skipped."""
+
+
+class BlockPublisher:
+    """Turns block numbers into events, in order and each exactly once.
+
+    A block's event is published before its number is done; the neurons follow, each subnet in a
+    lane of its own. While NATS or the chain is down, `publish` waits.
+
+    Attributes:
+        published: blocks that the stream took.
+        skipped: blocks that no configured node can read any more.
+        lanes: of the tracked subnets.
+    """
+
+    def __init__(
+        self,
+        chain: ChainReads,
+        reader: ChainReader,
+        stream: EventStream,
+        netuids: Iterable[NetUid],
+        *,
+        chain_timeout_s: float,
+    ) -> None:
+        self.published = 0
+        self.skipped = 0
+        self._chain = chain
+        self._reader = reader
+        self._stream = stream
+        self._chain_timeout_s = chain_timeout_s
+        self.lanes = [
+            SubnetLane(netuid, fetch=self._neurons, send=self._send) for netuid in netuids
+        ]
+
+    async def resume(self) -> BlockNumber | None:
+        """The last block in the event stream, after which to go on; None when it is empty.
+
+        Snapshots that are missing up to that block are queued again, if the stream would still
+        keep them. Waits for as long as NATS or the chain is down.
+        """
+        last = await self._last_published(str(BlockEventSubject()))
+        if last is None:
+            return None
+        oldest = last.number
+        for lane in self.lanes:
+            snapshot = await self._last_published(str(NeuronsEventSubject(lane.netuid)))
+            if snapshot is not None:
+                lane.resume_after(snapshot.number)
+                oldest = min(oldest, snapshot.number + 1)
+            else:
+                lane.resume_after(BlockNumber(last.number - 1))
+        oldest = max(oldest, last.number - WAITING_MAX_BLOCKS + 1)
+        for number in range(oldest, last.number + 1):
+            info = await self._read(BlockNumber(number))
+            if info is not None:
+                self._offer(info)
+        return last.number
+
+    async def publish(self, number: BlockNumber, *, with_neurons: bool) -> None:
+        """Publish a block, and start on its neurons; returns when the block is in the stream.
+
+        Args:
+            number: the block after the one that was published last.
+            with_neurons: whether to fetch the tracked subnets too.
+        """
+        info = await self._read(number)
+        if info is None:
+            self.skipped += 1
+            return
+        await self._send(block_event(info))
+        self.published += 1
+        if with_neurons:
+            self._offer(info)
+
+    async def run(self) -> None:
+        """Publish the neurons of what was published, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for lane in self.lanes:
+                group.create_task(lane.run(), name=f"snapshots of subnet {lane.netuid}")
+
+    def _offer(self, info: BlockInfo) -> None:
+        for lane in self.lanes:
+            lane.offer(Block(number=info.number, hash=info.hash))
+
+    async def _neurons(self, netuid: NetUid, block: Block) -> bytes:
+        return await self._reader.neurons(netuid, block, timeout_s=self._chain_timeout_s)
+
+    async def _read(self, number: BlockNumber) -> BlockInfo | None:
+        pauses = Pauses(first_s=0.1, longest_s=2.0)
+        refusals = 0
+        while True:
+            try:
+                block = await self._chain.block(number, timeout_s=self._chain_timeout_s)
+                return await block_info(self._chain, block, timeout_s=self._chain_timeout_s)
+            except FailureError as error:
+                # A block that was announced and is not there yet comes: a reorganisation, or a
+                # node that was restarted and lost its newest blocks.
+                if not error.failure.retryable and error.code is not ErrorCode.NOT_FOUND:
+                    refusals += 1
+                logger.warning("Block %d cannot be read: %s", number, error)
+            if refusals == REFUSALS_MAX:
+                logger.error("Block %d is not published", number)
+                return None
+            await pauses.wait()
+
+    async def _send(self, event: Event) -> None:
+        pauses = Pauses(first_s=0.1, longest_s=2.0)
+        while True:
+            try:
+                await self._stream.publish(event)
+            except FailureError as error:
+                logger.warning("Block %d waits for NATS: %s", event.block.number, error)
+            else:
+                return
+            await pauses.wait()
+
+    async def _last_published(self, subject: str) -> Block | None:
+        pauses = Pauses(first_s=0.1, longest_s=2.0)
+        while True:
+            try:
+                return await self._stream.last_block(subject)
+            except FailureError as error:
+                logger.warning("The event stream cannot be read yet: %s", error)
+            await pauses.wait()

@@ -1,0 +1,75 @@
+"""The newest published block and neurons, encoded: what "latest" is answered from.
+
+"Latest" must not lie when the chain is down or this worker has lost it. A snapshot is given out
+only while the chain is heard of: its head must have advanced within the last `max_silence_s`
+seconds, and the snapshot may lag at most `MAX_LAG_BLOCKS` behind that head. Otherwise there is
+no snapshot, and the caller asks the chain itself, which answers truly or fails with its reason.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pylon_client.contract.models import Block
+from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
+from pylon_client.contract.types import BlockNumber, NetUid
+
+MAX_LAG_BLOCKS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An event's body and the block that it was read at."""
+
+    block: Block
+    body: bytes
+
+
+def _loop_time_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class Snapshots:
+    """The newest snapshot of each event subject."""
+
+    def __init__(
+        self, *, max_silence_s: float, clock_s: Callable[[], float] = _loop_time_s
+    ) -> None:
+        """Start with none.
+
+        Args:
+            max_silence_s: for how long after the head's last advance snapshots are given out.
+            clock_s: a clock that never goes back.
+        """
+        self._max_silence_s = max_silence_s
+        self._clock_s = clock_s
+        self._by_subject: dict[str, Snapshot] = {}
+        self._head = BlockNumber(-1)
+        self._head_at_s = float("-inf")
+
+    def keep(self, subject: str, snapshot: Snapshot) -> None:
+        """Keep a snapshot, unless a newer one of the same subject is kept already."""
+        kept = self._by_subject.get(subject)
+        if kept is None or kept.block.number < snapshot.block.number:
+            self._by_subject[subject] = snapshot
+
+    def heard_of(self, head: BlockNumber) -> None:
+        """Note the chain's head, as the chain itself said it just now."""
+        if head > self._head:
+            self._head = head
+            self._head_at_s = self._clock_s()
+
+    def latest_block(self) -> Snapshot | None:
+        """The newest block's event, if it can still be called the latest."""
+        return self._fresh(str(BlockEventSubject()))
+
+    def latest_neurons(self, netuid: NetUid) -> Snapshot | None:
+        """A subnet's newest neurons, if they can still be called the latest."""
+        return self._fresh(str(NeuronsEventSubject(netuid)))
+
+    def _fresh(self, subject: str) -> Snapshot | None:
+        snapshot = self._by_subject.get(subject)
+        if snapshot is None or self._clock_s() - self._head_at_s > self._max_silence_s:
+            return None
+        return snapshot if self._head - snapshot.block.number <= MAX_LAG_BLOCKS else None

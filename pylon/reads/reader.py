@@ -1,0 +1,79 @@
+"""Reads of the chain as encoded replies, each of which is asked of the chain once."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from pylon.chain.port import ChainReads, block_info
+from pylon.reads.cache import ReadCache, SingleFlight, too_late
+from pylon_client.contract import wire
+from pylon_client.contract.models import Block
+from pylon_client.contract.types import BlockNumber, NetUid
+
+T = TypeVar("T")
+
+
+class ChainReader:
+    """What handlers and publishers read the chain through, so that nothing is read twice.
+
+    A flight has the chain's deadline, since others may be waiting for it; each caller waits as
+    long as it wants.
+    """
+
+    def __init__(
+        self, chain: ChainReads, *, chain_timeout_s: float, cache: ReadCache | None = None
+    ) -> None:
+        self._chain = chain
+        self._chain_timeout_s = chain_timeout_s
+        self._cache = cache or ReadCache()
+        self._blocks = SingleFlight[Block]()
+        self._infos = SingleFlight[bytes]()
+
+    async def latest_block(self, *, timeout_s: float) -> Block:
+        """The chain's newest block, asked of the chain now.
+
+        Raises:
+            FailureError: as the chain port says.
+        """
+
+        async def fetch() -> Block:
+            return await self._chain.latest_block(timeout_s=self._chain_timeout_s)
+
+        return await _within(timeout_s, self._blocks.get("latest", fetch))
+
+    async def latest_block_info(self, *, timeout_s: float) -> bytes:
+        """The chain's newest block with its timestamp, encoded, asked of the chain now."""
+
+        async def fetch() -> bytes:
+            block = await self._chain.latest_block(timeout_s=self._chain_timeout_s)
+            info = await block_info(self._chain, block, timeout_s=self._chain_timeout_s)
+            return wire.encode(info)
+
+        return await _within(timeout_s, self._infos.get("latest", fetch))
+
+    async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
+        """The block of that number; not kept, since a young block's number may get another hash."""
+
+        async def fetch() -> Block:
+            return await self._chain.block(number, timeout_s=self._chain_timeout_s)
+
+        return await _within(timeout_s, self._blocks.get(number, fetch))
+
+    async def neurons(self, netuid: NetUid, block: Block, *, timeout_s: float) -> bytes:
+        """The neurons of a subnet at a block, encoded: exactly the reply and the event."""
+
+        async def fetch() -> bytes:
+            return wire.encode(
+                await self._chain.neurons(netuid, block, timeout_s=self._chain_timeout_s)
+            )
+
+        key = ("neurons", netuid, block.hash)
+        return await _within(timeout_s, self._cache.get(key, fetch))
+
+
+async def _within(timeout_s: float, answer: Coroutine[Any, Any, T]) -> T:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await answer
+    except TimeoutError:
+        raise too_late(timeout_s) from None

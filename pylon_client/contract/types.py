@@ -41,6 +41,16 @@ Incentive = NewType("Incentive", float)
 Dividends = NewType("Dividends", float)
 PruningScore = NewType("PruningScore", int)
 
+CommitmentHex = NewType("CommitmentHex", str)
+"""0x and hexadecimal digits."""
+RevealRound = NewType("RevealRound", int)
+"""A round of drand's quicknet."""
+PublicKey = NewType("PublicKey", str)
+PrivateKey = NewType("PrivateKey", str)
+EvmAddress = NewType("EvmAddress", str)
+AlphaPriceRao = NewType("AlphaPriceRao", int)
+MechanismId = NewType("MechanismId", int)
+
 NETUID_MAX = 65_535
 BLOCK_NUMBER_MAX = 2**32 - 1
 

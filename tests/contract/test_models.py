@@ -27,6 +27,7 @@ NEURON: dict[str, Any] = {
 }
 SNAPSHOT: dict[str, Any] = {
     "block": {"number": 42, "hash": "0x" + "ab" * 32},
+    "skipped": [],
     "neurons": {"5H": NEURON},
 }
 

@@ -1,19 +1,12 @@
-"""What Pylon reads from the chain, as pydantic models: the bodies of replies and of events.
-
-Amounts are tokens (1 token = 10**9 rao); scores are shares between 0 and 1.
-Unknown keys are ignored, so that an older client reads a newer service.
-"""
+"""Neurons, and among them the validators."""
 
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
-
+from pylon_client.contract.models.base import BittensorModel, Collection, unknown_member
 from pylon_client.contract.types import (
     AlphaStake,
-    BlockHash,
-    BlockNumber,
     Coldkey,
     Consensus,
     Dividends,
@@ -35,28 +28,6 @@ from pylon_client.contract.types import (
 )
 
 
-class BittensorModel(BaseModel):
-    """A value read from the chain; it never changes once read."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Block(BittensorModel):
-    """Which block a value was read at."""
-
-    number: BlockNumber
-    hash: BlockHash
-
-
-class BlockInfo(Block):
-    """A block and when its author made it.
-
-    `timestamp` is in whole seconds since the Unix epoch, from the block's `Timestamp.Now`.
-    """
-
-    timestamp: Timestamp
-
-
 class AxonProtocol(IntEnum):
     """The protocol a neuron's axon announces; other numbers are kept as they are."""
 
@@ -66,12 +37,7 @@ class AxonProtocol(IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
-        if not isinstance(value, int):
-            return None
-        member = int.__new__(cls, value)
-        member._name_ = f"UNKNOWN_{value}"
-        member._value_ = value
-        return member
+        return unknown_member(cls, value)
 
 
 class AxonInfo(BittensorModel):
@@ -126,8 +92,13 @@ class Neuron(BittensorModel):
     stakes: Stakes
 
 
-class SubnetNeurons(BittensorModel):
+class SubnetNeurons(Collection):
     """Every neuron of one subnet at one block, by hotkey, in the order of their uids."""
 
-    block: Block
     neurons: dict[Hotkey, Neuron]
+
+
+class SubnetValidators(Collection):
+    """The neurons of one subnet that hold a validator permit, by total stake, the largest first."""
+
+    validators: list[Neuron]

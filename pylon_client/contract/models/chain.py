@@ -1,0 +1,53 @@
+"""Facts about the chain as a whole: extrinsics, drand, the identities of this service."""
+
+from typing import Any
+
+from pydantic import ConfigDict
+
+from pylon_client.contract.models.base import BittensorModel
+from pylon_client.contract.types import BlockNumber, IdentityName, NetUid
+
+
+class ExtrinsicCallArg(BittensorModel):
+    """One argument of a call, decoded."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    type: str
+    value: Any
+
+
+class ExtrinsicCall(BittensorModel):
+    """What an extrinsic calls."""
+
+    model_config = ConfigDict(extra="allow")
+
+    call_module: str
+    call_function: str
+    call_args: list[ExtrinsicCallArg]
+
+
+class Extrinsic(BittensorModel):
+    """One extrinsic of a block, decoded; `address` is None where nobody signed it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    block_number: BlockNumber
+    extrinsic_index: int
+    extrinsic_hash: str
+    extrinsic_length: int
+    address: str | None = None
+    call: ExtrinsicCall
+
+
+class DrandRound(BittensorModel):
+    """The last round of drand that the chain has stored."""
+
+    last_stored_round: int
+
+
+class Identities(BittensorModel):
+    """The identities that this service is configured for, and their subnets."""
+
+    identities: dict[IdentityName, NetUid]

@@ -1,0 +1,52 @@
+"""Facts about subnets themselves: hyperparameters, prices, EVM keys, weights."""
+
+from pylon_client.contract.models.base import BittensorModel, Block, Collection
+from pylon_client.contract.types import AlphaPriceRao, BlockNumber, EvmAddress, Hotkey, NetUid
+
+
+class SubnetHyperparameters(BittensorModel):
+    """A subnet's hyperparameters, by the names that the chain gives them."""
+
+    block: Block
+    netuid: NetUid
+    hyperparameters: dict[str, bool | int | float]
+
+
+class AlphaPrice(BittensorModel):
+    """What one alpha costs, in rao of TAO."""
+
+    value: AlphaPriceRao
+
+
+class SubnetPrice(BittensorModel):
+    """The price of one subnet's alpha."""
+
+    block: Block
+    netuid: NetUid
+    price: AlphaPrice
+
+
+class SubnetPrices(Collection):
+    """The price of every subnet's alpha, by netuid."""
+
+    prices: dict[NetUid, AlphaPrice]
+
+
+class EvmAssociation(BittensorModel):
+    """The EVM address that a neuron has proven to own, and when it last did."""
+
+    hotkey: Hotkey
+    evm_address: EvmAddress
+    last_block_where_ownership_was_proven: BlockNumber
+
+
+class SubnetEvmAssociations(Collection):
+    """The EVM addresses of a subnet's neurons, by hotkey."""
+
+    evm_associations: dict[Hotkey, EvmAssociation]
+
+
+class WeightsStatus(BittensorModel):
+    """Whether the weights of an identity had been submitted in the epoch of a block."""
+
+    weights_submitted: bool

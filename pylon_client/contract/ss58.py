@@ -1,0 +1,50 @@
+"""Whether a text is an address: base58 with the checksum that Substrate puts behind the key."""
+
+from hashlib import blake2b
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
+
+from pylon_client.contract.types import Hotkey
+
+_ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_DIGITS: Final = {character: value for value, character in enumerate(_ALPHABET)}
+_GENERIC_PREFIX: Final = 42
+"""The network prefix of Bittensor's addresses, which begin with a 5."""
+_KEY_BYTES: Final = 32
+_CHECKSUM_BYTES: Final = 2
+_TEXT_MAX: Final = 49
+
+
+def is_address(text: str) -> bool:
+    """Whether this is the ss58 address of a 32-byte key, in Bittensor's format."""
+    if not text or len(text) > _TEXT_MAX:
+        return False
+    number = 0
+    for character in text:
+        value = _DIGITS.get(character)
+        if value is None:
+            return False
+        number = number * 58 + value
+    try:
+        data = number.to_bytes(1 + _KEY_BYTES + _CHECKSUM_BYTES, "big")
+    except OverflowError:
+        return False
+    payload, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
+    expected = blake2b(b"SS58PRE" + payload).digest()[:_CHECKSUM_BYTES]
+    return payload[0] == _GENERIC_PREFIX and checksum == expected
+
+
+def checked_hotkey(text: Hotkey) -> Hotkey:
+    """The same address.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not is_address(text):
+        raise ValueError(f"{text[:_TEXT_MAX]!r} is not an ss58 address")
+    return text
+
+
+HotkeyField = Annotated[Hotkey, AfterValidator(checked_hotkey)]
+"""A hotkey as a request carries it: what is no address is refused."""

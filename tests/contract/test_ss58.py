@@ -1,0 +1,34 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pylon.devnet.codec import public_key, ss58
+from pylon_client.contract.ss58 import checked_hotkey, is_address
+from pylon_client.contract.types import Hotkey
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_every_key_has_an_address(key: bytes) -> None:
+    assert is_address(ss58(key))
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(0, 47), st.sampled_from("123abcXYZ"))
+def test_a_changed_character_is_noticed(key: bytes, place: int, character: str) -> None:
+    address = ss58(key)
+    changed = address[:place] + character + address[place + 1 :]
+    assert is_address(changed) == (changed == address)
+
+
+@given(st.text(alphabet="123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz5", max_size=60))
+def test_it_agrees_with_the_codec(text: str) -> None:
+    try:
+        agreed = ss58(public_key(text)) == text
+    except ValueError:
+        agreed = False
+    assert is_address(text) == agreed
+
+
+@pytest.mark.parametrize("text", ["", "5", "0OIl", "5" * 500, "\N{SNOWMAN}"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not an ss58 address"):
+        checked_hotkey(Hotkey(text))

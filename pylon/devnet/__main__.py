@@ -1,0 +1,5 @@
+"""`python -m pylon.devnet`."""
+
+from pylon.devnet.command import main
+
+main()

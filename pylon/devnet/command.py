@@ -1,0 +1,82 @@
+"""The command `pylon devnet`, also `python -m pylon.devnet`."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pylon.devnet.node import Devnet
+from pylon.devnet.options import DevnetOptions
+
+_EPILOG = (
+    "Try: btcli -n ws://127.0.0.1:9944 query metagraph --netuid 1. Its keys are public and worth "
+    "nothing: never use them anywhere else."
+)
+
+
+def devnet(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="WebSocket port; 0 takes any free one.")] = 9944,
+    block_time: Annotated[
+        float, typer.Option(min=0.05, help="Seconds per block; 12 as on the chain, down to 0.25.")
+    ] = 12.0,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Folder to keep the chain in; without it, it is forgotten at the end."),
+    ] = None,
+    fresh: Annotated[  # noqa: FBT002 - an option of a command line
+        bool, typer.Option("--fresh", help="Start over, even if the folder has a chain.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Decides who lives there and what they do.")] = 1,
+    control_port: Annotated[
+        int | None,
+        typer.Option(help="Port of the HTTP control API on loopback; 0 takes any free one."),
+    ] = None,
+    keep_blocks: Annotated[
+        int, typer.Option(min=1, help="How many past states can be read; older ones are pruned.")
+    ] = 4096,
+    tempo: Annotated[
+        int, typer.Option(min=1, max=65535, help="Blocks per epoch of each subnet.")
+    ] = 360,
+) -> None:
+    """Runs a simulated subtensor node: the SDK, btcli and turbobt work with it unchanged.
+
+    It has subnets 1 (256 neurons), 2 (16 neurons) and 12 (64 neurons, commit-reveal), a new block
+    every few seconds, and all of its past as far as --keep-blocks reaches. When it is ready it
+    says so in one line, with its address. Ctrl-C ends it; with --state it goes on from there.
+    """
+    try:
+        options = DevnetOptions(
+            host=host,
+            port=port,
+            block_time_s=block_time,
+            state=state,
+            fresh=fresh,
+            seed=seed,
+            control_port=control_port,
+            keep_blocks=keep_blocks,
+            tempo_blocks=tempo,
+        )
+        asyncio.run(_run(options))
+    except (ValueError, OSError) as error:
+        typer.echo(f"devnet: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+async def _run(options: DevnetOptions) -> None:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    async with Devnet(options) as node:
+        if node.control_url is not None:
+            typer.echo(f"devnet control {node.control_url}")
+        typer.echo(f"devnet ready {node.url}")
+        await ended.wait()
+
+
+def main() -> None:
+    """Runs the command alone."""
+    typer.run(devnet)

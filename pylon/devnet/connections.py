@@ -1,0 +1,286 @@
+"""The WebSocket side of the node: JSON-RPC framing, batches, subscriptions and faults."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from itertools import count
+from typing import Any
+
+import msgspec
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from pylon.devnet.blocks import Header
+from pylon.devnet.faults import Faults
+from pylon.devnet.rpc import RpcError
+
+_NOTICES_WAITING = 4096
+_MESSAGE_BYTES = 16 << 20
+_INVALID_REQUEST = -32600
+_PARSE_ERROR = -32700
+_INTERNAL_ERROR = -32603
+_log = logging.getLogger(__name__)
+_HEADS = {
+    "chain_subscribeNewHeads": "chain_newHead",
+    "chain_subscribeNewHead": "chain_newHead",
+    "chain_subscribeAllHeads": "chain_allHead",
+    "chain_subscribeFinalizedHeads": "chain_finalizedHead",
+    "chain_subscribeFinalisedHeads": "chain_finalizedHead",
+}
+_UNSUBSCRIBE = (
+    "chain_unsubscribeNewHeads",
+    "chain_unsubscribeNewHead",
+    "chain_unsubscribeAllHeads",
+    "chain_unsubscribeFinalizedHeads",
+    "chain_unsubscribeFinalisedHeads",
+    "state_unsubscribeRuntimeVersion",
+    "author_unwatchExtrinsic",
+)
+
+Watch = Callable[[str, Callable[[Any], None]], None]
+"""Submits an extrinsic (0x-hex) and says what becomes of it; raises RpcError when refused."""
+
+
+class Peer:
+    """One client: its connection, its subscriptions, and what it is still to be told.
+
+    Args:
+        connection: to the client.
+        faults: in force.
+    """
+
+    def __init__(self, connection: ServerConnection, faults: Faults) -> None:
+        self.connection = connection
+        self.heads: dict[str, str] = {}
+        self.watching: set[str] = set()
+        self._faults = faults
+        self._notices: asyncio.Queue[bytes] = asyncio.Queue(_NOTICES_WAITING)
+
+    def notify(self, method: str, subscription: str, result: Any) -> None:
+        """Queues a notification; a client that does not read is cut off."""
+        params = {"subscription": subscription, "result": result}
+        message = {"jsonrpc": "2.0", "method": method, "params": params}
+        try:
+            self._notices.put_nowait(msgspec.json.encode(message))
+        except asyncio.QueueFull:
+            self.abort()
+
+    async def tell(self) -> None:
+        """Sends what is queued, for ever."""
+        while True:
+            message = await self._notices.get()
+            if not self._faults.silent:
+                await self.send(message)
+
+    async def send(self, message: bytes) -> None:
+        """Sends one message, if the client is still there."""
+        try:
+            await self.connection.send(message, text=True)
+        except ConnectionClosed:
+            return
+
+    def abort(self) -> None:
+        """Cuts the connection without a word."""
+        self.connection.transport.abort()
+
+
+class Connections:
+    """Listens, and keeps every client up to date.
+
+    Args:
+        call: answers a plain request; raises RpcError.
+        note: enters a request that is answered here.
+        watch: submits an extrinsic and watches it.
+        current: the newest and the newest final header.
+        faults: in force.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[str, list[Any]], Any],
+        note: Callable[[str, list[Any]], None],
+        watch: Watch,
+        current: Callable[[], tuple[Header, Header]],
+        faults: Faults,
+    ) -> None:
+        self._call = call
+        self._note = note
+        self._watch = watch
+        self._current = current
+        self._faults = faults
+        self._peers: set[Peer] = set()
+        self._ids = count(1)
+        self._server: Server | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listens; returns the port."""
+        self._server = await serve(
+            self._serve,
+            host,
+            port,
+            process_request=self._handshake,
+            compression=None,
+            max_size=_MESSAGE_BYTES,
+            close_timeout=0.5,
+        )
+        return int(next(iter(self._server.sockets)).getsockname()[1])
+
+    async def stop(self) -> None:
+        """Stops listening and lets every client go."""
+        if self._server is not None:
+            self._server.close()
+            self.drop_all()
+            await self._server.wait_closed()
+
+    def drop_all(self) -> int:
+        """Cuts every connection; returns how many."""
+        peers = list(self._peers)
+        for peer in peers:
+            peer.abort()
+        return len(peers)
+
+    def announce_head(self, header: Header) -> None:
+        """Tells subscribers of a new block."""
+        self._announce(("chain_newHead", "chain_allHead"), header)
+
+    def announce_final(self, header: Header) -> None:
+        """Tells subscribers that a block is final."""
+        self._announce(("chain_finalizedHead",), header)
+
+    def _announce(self, methods: tuple[str, ...], header: Header) -> None:
+        shown = header.as_json()
+        for peer in self._peers:
+            for subscription, method in peer.heads.items():
+                if method in methods:
+                    peer.notify(method, subscription, shown)
+
+    def _handshake(self, connection: ServerConnection, _request: Request) -> Response | None:
+        if self._faults.refuses_connections():
+            connection.transport.abort()
+            return None
+        status = self._faults.next_handshake_refusal()
+        if status is None:
+            return None
+        reason = HTTPStatus(status).phrase
+        headers = Headers({"Content-Length": str(len(reason)), "Connection": "close"})
+        return Response(status, reason, headers, reason.encode())
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        peer = Peer(connection, self._faults)
+        self._peers.add(peer)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                telling = tasks.create_task(peer.tell())
+                async for message in connection:
+                    await self._receive(peer, message, tasks)
+                telling.cancel()
+        except* ConnectionClosed:
+            pass
+        finally:
+            self._peers.discard(peer)
+
+    async def _receive(self, peer: Peer, message: str | bytes, tasks: asyncio.TaskGroup) -> None:
+        if self._faults.silent:
+            return
+        try:
+            request: Any = msgspec.json.decode(message)
+        except msgspec.DecodeError:
+            await peer.send(_failure(None, _PARSE_ERROR, "Parse error"))
+            return
+        methods = _methods(request)
+        delay_s = max((self._faults.delays_s.get(method, 0.0) for method in methods), default=0.0)
+        if delay_s:
+            tasks.create_task(self._answer_later(peer, request, delay_s))
+        else:
+            await self._answer(peer, request)
+
+    async def _answer_later(self, peer: Peer, request: Any, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        await self._answer(peer, request)
+
+    async def _answer(self, peer: Peer, request: Any) -> None:
+        if isinstance(request, list):
+            answers = [self._one(peer, one) for one in request]  # pyright: ignore[reportUnknownVariableType] - JSON
+            await peer.send(b"[" + b",".join(answers) + b"]")
+        else:
+            await peer.send(self._one(peer, request))
+
+    def _one(self, peer: Peer, request: Any) -> bytes:
+        if not isinstance(request, dict) or not isinstance(request.get("method"), str):  # pyright: ignore[reportUnknownMemberType] - JSON
+            return _failure(None, _INVALID_REQUEST, "Invalid request")
+        call: dict[str, Any] = request
+        method: str = call["method"]
+        given: Any = call.get("params") or []
+        # Named params come in the order of the positional ones.
+        params: list[Any] = list(given.values()) if isinstance(given, dict) else list(given)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType] - JSON
+        planned = self._faults.next_error(method)
+        if planned is not None:
+            return _failure(call.get("id"), planned.code, planned.message)
+        try:
+            result = self._dispatch(peer, method, params)
+        except RpcError as error:
+            body = {"jsonrpc": "2.0", "id": call.get("id"), "error": error.as_json()}
+            return msgspec.json.encode(body)
+        except Exception:
+            # A fault in answering one request must not end the connection of all others.
+            _log.exception("%s could not be answered", method)
+            return _failure(call.get("id"), _INTERNAL_ERROR, "Internal error")
+        return msgspec.json.encode({"jsonrpc": "2.0", "id": call.get("id"), "result": result})
+
+    def _dispatch(self, peer: Peer, method: str, params: list[Any]) -> Any:
+        if method in _HEADS:
+            self._note(method, params)
+            return self._subscribe_heads(peer, _HEADS[method])
+        if method == "state_subscribeRuntimeVersion":
+            self._note(method, params)
+            subscription = str(next(self._ids))
+            version = self._call("state_getRuntimeVersion", [])
+            peer.notify("state_runtimeVersion", subscription, version)
+            return subscription
+        if method == "author_submitAndWatchExtrinsic":
+            return self._watch_extrinsic(peer, params)
+        if method in _UNSUBSCRIBE:
+            self._note(method, params)
+            subscription = str(params[0]) if params else ""
+            known = subscription in peer.heads or subscription in peer.watching
+            peer.heads.pop(subscription, None)
+            peer.watching.discard(subscription)
+            return known
+        return self._call(method, params)
+
+    def _subscribe_heads(self, peer: Peer, method: str) -> str:
+        subscription = str(next(self._ids))
+        peer.heads[subscription] = method
+        best, final = self._current()
+        header = final if method == "chain_finalizedHead" else best
+        peer.notify(method, subscription, header.as_json())
+        return subscription
+
+    def _watch_extrinsic(self, peer: Peer, params: list[Any]) -> str:
+        self._note("author_submitAndWatchExtrinsic", [])
+        subscription = str(next(self._ids))
+
+        def tell(status: Any) -> None:
+            if subscription in peer.watching:
+                peer.notify("author_extrinsicUpdate", subscription, status)
+
+        peer.watching.add(subscription)
+        try:
+            self._watch(str(params[0]), tell)
+        except RpcError:
+            peer.watching.discard(subscription)
+            raise
+        return subscription
+
+
+def _failure(request_id: Any, code: int, message: str) -> bytes:
+    error = {"code": code, "message": message}
+    return msgspec.json.encode({"jsonrpc": "2.0", "id": request_id, "error": error})
+
+
+def _methods(request: Any) -> list[str]:
+    requests: list[Any] = request if isinstance(request, list) else [request]
+    return [str(one["method"]) for one in requests if isinstance(one, dict) and "method" in one]  # pyright: ignore[reportUnknownArgumentType] - JSON

@@ -1,0 +1,145 @@
+"""The control API of a devnet: HTTP on loopback, JSON in and out, never open to the network.
+
+Every control is a path; its parameters are the members of a JSON object in the body or of the
+query. `GET /` lists them.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+if TYPE_CHECKING:
+    from pylon.devnet.node import Devnet
+
+_HOST = "127.0.0.1"
+_DEADLINE_S = 60.0
+_BODY_BYTES = 4 << 20
+_HEAD_BYTES = 64 << 10
+
+Control = Callable[..., Any | Awaitable[Any]]
+
+
+class ControlError(Exception):
+    """A control was asked for what it cannot do."""
+
+
+class ControlServer:
+    """Serves the controls of one devnet.
+
+    Args:
+        devnet: what is controlled.
+    """
+
+    def __init__(self, devnet: "Devnet") -> None:
+        self._devnet = devnet
+        self._server: asyncio.Server | None = None
+        self._controls: dict[tuple[str, str], Control] = {
+            ("GET", "/"): self._index,
+            ("GET", "/status"): self._status,
+            ("GET", "/requests"): self._requests,
+            ("GET", "/requests/counts"): lambda: self._devnet.request_counts(),
+            ("DELETE", "/requests"): self._devnet.clear_requests,
+            ("POST", "/advance"): self._advance,
+            ("POST", "/pause"): self._devnet.pause,
+            ("POST", "/resume"): self._devnet.resume,
+            ("POST", "/prune"): self._prune,
+            ("POST", "/drop-connections"): self._devnet.drop_connections,
+            ("POST", "/refuse-connections"): self._refuse,
+            ("POST", "/go-silent"): self._devnet.go_silent,
+            ("POST", "/speak"): self._devnet.speak,
+        }
+
+    async def start(self, port: int) -> int:
+        """Listens on loopback; returns the port."""
+        self._server = await asyncio.start_server(self._serve, _HOST, port, limit=_HEAD_BYTES)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Stops listening."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    def _index(self) -> list[str]:
+        return [f"{method} {path}" for method, path in self._controls]
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "best_number": self._devnet.best_number,
+            "finalized_number": self._devnet.finalized_number,
+            "oldest_state_number": self._devnet.chain.history.oldest,
+            "genesis_hash": "0x" + self._devnet.chain.genesis_hash.hex(),
+            "url": self._devnet.url,
+        }
+
+    def _requests(self) -> list[dict[str, Any]]:
+        return [asdict(record) for record in self._devnet.requests()]
+
+    async def _advance(self, blocks: int = 1) -> dict[str, int]:
+        return {"best_number": await self._devnet.advance(int(blocks))}
+
+    def _prune(self, keep_blocks: int) -> None:
+        self._devnet.prune(int(keep_blocks))
+
+    def _refuse(self, seconds: float) -> None:
+        self._devnet.refuse_connections(float(seconds))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
+            async with asyncio.timeout(_DEADLINE_S):
+                status, body = await self._answer(reader)
+                head = (
+                    f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+                    f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+                )
+                writer.write(head.encode() + body)
+                await writer.drain()
+        writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader) -> tuple[HTTPStatus, bytes]:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError:
+            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, b"{}"
+        request, *lines = head.decode("latin-1").split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
+        length = int(headers.get("content-length", "0"))
+        if length > _BODY_BYTES:
+            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"{}"
+        body = await reader.readexactly(length)
+        method, _, target = request.partition(" ")
+        return await self._control(method, target.split(" ")[0], body)
+
+    async def _control(self, method: str, target: str, body: bytes) -> tuple[HTTPStatus, bytes]:
+        parts = urlsplit(target)
+        control = self._controls.get((method, parts.path))
+        if control is None:
+            return HTTPStatus.NOT_FOUND, _detail(f"there is no control {method} {parts.path}")
+        try:
+            given: dict[str, Any] = dict(parse_qsl(parts.query))
+            if body.strip():
+                given |= msgspec.json.decode(body, type=dict[str, Any])
+            inspect.signature(control).bind(**given)
+            result = control(**given)
+            if inspect.isawaitable(result):
+                result = await result
+        except (ControlError, TypeError, ValueError) as error:
+            return HTTPStatus.BAD_REQUEST, _detail(str(error))
+        return HTTPStatus.OK, msgspec.json.encode(result, enc_hook=_as_hex)
+
+
+def _as_hex(value: Any) -> str:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    raise NotImplementedError(f"{type(value).__name__} is not shown")
+
+
+def _detail(text: str) -> bytes:
+    return msgspec.json.encode({"detail": text})

@@ -1,0 +1,181 @@
+"""Every value that every storage key ever had, as far back as the history is kept.
+
+A write costs what it changes, not what is stored; so do pruning and rewinding.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+
+class _Versions:
+    """The values of one key: `values[i]` from block `numbers[i]` on."""
+
+    __slots__ = ("numbers", "values")
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.values: list[bytes | None] = []
+
+
+class StateDiscardedError(Exception):
+    """The state of that block is not kept any more."""
+
+
+class History:
+    """Versioned key-value storage.
+
+    Attributes:
+        oldest: the oldest block whose state can still be read.
+        newest: the newest block that was written.
+    """
+
+    def __init__(self) -> None:
+        self.oldest = 0
+        self.newest = -1
+        self._cells: dict[bytes, _Versions] = {}
+        self._keys: list[bytes] = []
+        self._changed: deque[tuple[int, tuple[bytes, ...]]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def value(self, key: bytes, number: int) -> bytes | None:
+        """The value of a key in the state after block `number`.
+
+        Raises:
+            StateDiscardedError: that state was pruned.
+        """
+        if number < self.oldest:
+            raise StateDiscardedError
+        cell = self._cells.get(key)
+        if cell is None:
+            return None
+        if cell.numbers[-1] <= number:
+            return cell.values[-1]
+        position = bisect_right(cell.numbers, number)
+        return cell.values[position - 1] if position else None
+
+    def keys(
+        self, prefix: bytes, number: int, after: bytes | None = None, limit: int | None = None
+    ) -> list[bytes]:
+        """The keys under a prefix that had a value after block `number`, in order.
+
+        Args:
+            prefix: the beginning of each key.
+            number: the block.
+            after: only keys behind this one.
+            limit: no more than so many.
+
+        Raises:
+            StateDiscardedError: that state was pruned.
+        """
+        if number < self.oldest:
+            raise StateDiscardedError
+        found: list[bytes] = []
+        position = (
+            bisect_right(self._keys, after)
+            if after is not None and after > prefix
+            else bisect_left(self._keys, prefix)
+        )
+        while position < len(self._keys) and (limit is None or len(found) < limit):
+            key = self._keys[position]
+            if not key.startswith(prefix):
+                break
+            if self.value(key, number) is not None:
+                found.append(key)
+            position += 1
+        return found
+
+    def write(self, number: int, changes: dict[bytes, bytes | None]) -> None:
+        """Adds what block `number` changed; None deletes.
+
+        Raises:
+            ValueError: the block is not newer than the newest one.
+        """
+        if number <= self.newest:
+            raise ValueError(f"block {number} comes after block {self.newest}")
+        for key, value in changes.items():
+            self._append(key, number, value)
+        self._changed.append((number, tuple(changes)))
+        self.newest = number
+
+    def restore(
+        self, versions: Iterable[tuple[bytes, int, bytes | None]], *, oldest: int, newest: int
+    ) -> None:
+        """Fills an empty history with versions that were saved, sorted by key and block."""
+        changed: dict[int, list[bytes]] = {}
+        for key, number, value in versions:
+            cell = self._cells.get(key)
+            if cell is None:
+                cell = self._cells[key] = _Versions()
+                self._keys.append(key)
+            cell.numbers.append(number)
+            cell.values.append(value)
+            changed.setdefault(number, []).append(key)
+        self._keys.sort()
+        self._changed = deque((number, tuple(changed[number])) for number in sorted(changed))
+        self.oldest, self.newest = oldest, newest
+
+    def prune(self, oldest: int) -> list[tuple[bytes, int]]:
+        """Forgets what only blocks before `oldest` could read; returns the versions dropped."""
+        self.oldest = max(self.oldest, min(oldest, self.newest))
+        dropped: list[tuple[bytes, int]] = []
+        while self._changed and self._changed[0][0] <= self.oldest:
+            _, keys = self._changed.popleft()
+            for key in keys:
+                dropped.extend(self._drop_before(key))
+        return dropped
+
+    def rewind(self, number: int) -> None:
+        """Makes block `number` the newest again, as if the later ones had never been.
+
+        Raises:
+            StateDiscardedError: the state of that block was pruned.
+        """
+        if number < self.oldest:
+            raise StateDiscardedError
+        while self._changed and self._changed[-1][0] > number:
+            later, keys = self._changed.pop()
+            for key in keys:
+                cell = self._cells[key]
+                if cell.numbers[-1] == later:
+                    cell.numbers.pop()
+                    cell.values.pop()
+                self._remove_if_empty(key, cell)
+        self.newest = number
+
+    def versions(self) -> Iterator[tuple[bytes, int, bytes | None]]:
+        """Every version that is kept, sorted by key and block."""
+        for key in self._keys:
+            cell = self._cells[key]
+            for number, value in zip(cell.numbers, cell.values, strict=True):
+                yield key, number, value
+
+    def _append(self, key: bytes, number: int, value: bytes | None) -> None:
+        cell = self._cells.get(key)
+        if cell is None:
+            cell = self._cells[key] = _Versions()
+            insort(self._keys, key)
+        cell.numbers.append(number)
+        cell.values.append(value)
+
+    def _drop_before(self, key: bytes) -> Iterator[tuple[bytes, int]]:
+        cell = self._cells.get(key)
+        if cell is None:
+            return
+        keep = bisect_right(cell.numbers, self.oldest) - 1
+        if keep > 0:
+            for number in cell.numbers[:keep]:
+                yield key, number
+            del cell.numbers[:keep], cell.values[:keep]
+        if len(cell.numbers) == 1 and cell.values[0] is None and cell.numbers[0] <= self.oldest:
+            yield key, cell.numbers[0]
+            cell.numbers.clear()
+            cell.values.clear()
+            self._remove_if_empty(key, cell)
+
+    def _remove_if_empty(self, key: bytes, cell: _Versions) -> None:
+        if not cell.numbers:
+            del self._cells[key]
+            del self._keys[bisect_left(self._keys, key)]

@@ -28,8 +28,10 @@ class BridgeSettings(DeploymentSettings):
     bridge_port: int = Field(default=8000, ge=0, le=65_535)
     bridge_max_requests: int = Field(default=1000, ge=1)
     bridge_graceful_shutdown_seconds: int = Field(default=20, ge=2)
-    default_request_timeout_seconds: float = Field(default=DEFAULT_TIMEOUT_S, gt=0)
-    max_request_timeout_seconds: float = Field(default=MAX_TIMEOUT_S, gt=0)
+    default_request_timeout_seconds: float = Field(
+        default=DEFAULT_TIMEOUT_S, gt=0, allow_inf_nan=False
+    )
+    max_request_timeout_seconds: float = Field(default=MAX_TIMEOUT_S, gt=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _default_is_allowed(self) -> Self:

@@ -1,0 +1,53 @@
+"""A NATS that answers the bridge as a test tells it, and the deployment of the bridge's tests."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import httpx
+
+from bridge.main import create_app
+from bridge.settings import BridgeSettings
+from pylon_client.transport.connection import Reply
+
+OPEN_TOKEN = "open-token"
+SN1_TOKEN = "sn1-token"
+SN2_TOKEN = "sn2-töken"
+ENVIRONMENT = {
+    "PYLON_IDENTITIES": json.dumps(["sn1", "sn2"]),
+    "PYLON_ID_SN1_NETUID": "1",
+    "PYLON_ID_SN1_TOKEN": SN1_TOKEN,
+    "PYLON_ID_SN2_NETUID": "2",
+    "PYLON_ID_SN2_TOKEN": SN2_TOKEN,
+    "PYLON_OPEN_ACCESS_TOKEN": OPEN_TOKEN,
+}
+"""Two identities, and a token for open access."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    subject: str
+    body: bytes
+    headers: Mapping[str, str]
+    timeout_s: float
+
+
+@dataclass
+class ScriptedNats:
+    """Answers what `answer` returns, and keeps what it was asked."""
+
+    answer: Callable[[Asked], bytes] = lambda _asked: b'{"answer":true}'
+    is_connected: bool = True
+    asked: list[Asked] = field(default_factory=list)
+
+    async def request(
+        self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float
+    ) -> Reply:
+        self.asked.append(Asked(subject, body, headers, timeout_s))
+        return Reply(self.answer(self.asked[-1]), {})
+
+
+def bridge_client(nats: ScriptedNats, settings: BridgeSettings | None = None) -> httpx.AsyncClient:
+    """A client of a bridge's app in this process."""
+    app = create_app(settings or BridgeSettings(), nats)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge")

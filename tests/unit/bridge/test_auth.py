@@ -1,0 +1,116 @@
+import httpx
+import pytest
+
+from bridge.settings import BridgeSettings
+from tests.support.scripted_nats import (
+    OPEN_TOKEN,
+    SN1_TOKEN,
+    SN2_TOKEN,
+    ScriptedNats,
+    bridge_client,
+)
+
+OPEN = "/api/v1/subnet/1/block/latest/neurons"
+CHAIN = "/api/v1/block/latest"
+SN1 = "/api/v1/identity/sn1/subnet/1/block/latest/neurons"
+SN2 = "/api/v1/identity/sn2/subnet/2/block/latest/neurons"
+UNKNOWN = "/api/v1/identity/nobody/subnet/1/block/latest/neurons"
+RESERVED = "/api/v1/identity/worker/subnet/1/block/latest/neurons"
+
+
+def bearer(token: str) -> dict[bytes, bytes]:
+    return {b"Authorization": f"Bearer {token}".encode()}
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "status", "code"),
+    [
+        (OPEN, OPEN_TOKEN, 200, None),
+        (CHAIN, OPEN_TOKEN, 200, None),
+        (OPEN, "wrong", 403, "FORBIDDEN"),
+        (OPEN, SN1_TOKEN, 403, "FORBIDDEN"),
+        (CHAIN, SN1_TOKEN, 403, "FORBIDDEN"),
+        (SN1, SN1_TOKEN, 200, None),
+        (SN2, SN2_TOKEN, 200, None),
+        (SN1, SN2_TOKEN, 403, "FORBIDDEN"),
+        (SN1, OPEN_TOKEN, 403, "FORBIDDEN"),
+        (SN1, SN1_TOKEN[:-1], 403, "FORBIDDEN"),
+        (SN1, SN1_TOKEN + "x", 403, "FORBIDDEN"),
+        (UNKNOWN, SN1_TOKEN, 404, "NOT_FOUND"),
+        (UNKNOWN, OPEN_TOKEN, 404, "NOT_FOUND"),
+        (UNKNOWN, "wrong", 403, "FORBIDDEN"),
+        (RESERVED, "wrong", 403, "FORBIDDEN"),
+    ],
+)
+async def test_a_token_opens_its_own_door_alone(
+    client: httpx.AsyncClient,
+    nats: ScriptedNats,
+    path: str,
+    token: str,
+    status: int,
+    code: str | None,
+) -> None:
+    response = await client.get(path, headers=bearer(token))
+    assert response.status_code == status
+    assert response.json().get("code") == code
+    assert len(nats.asked) == (status == 200)
+
+
+@pytest.mark.parametrize("path", [OPEN, CHAIN, SN1, UNKNOWN])
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "", "Bearer", "Bearer ", f"Basic {OPEN_TOKEN}", OPEN_TOKEN, SN1_TOKEN],
+)
+async def test_without_credentials_that_can_be_read_nobody_gets_in(
+    client: httpx.AsyncClient, nats: ScriptedNats, path: str, authorization: str | None
+) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    response = await client.get(path, headers=headers)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert response.json()["code"] == "UNAUTHENTICATED"
+    assert not nats.asked
+
+
+@pytest.mark.parametrize("headers", [{}, bearer("wrong")])
+async def test_a_stranger_cannot_tell_an_identity_that_exists_from_one_that_does_not(
+    client: httpx.AsyncClient, headers: dict[bytes, bytes]
+) -> None:
+    known, unknown = [await client.get(path, headers=headers) for path in (SN1, UNKNOWN)]
+    assert known.status_code == unknown.status_code
+    assert known.content == unknown.content
+
+
+async def test_bad_values_are_not_explained_to_strangers(client: httpx.AsyncClient) -> None:
+    for scope in ("/subnet/1", "/identity/sn1/subnet/1"):
+        response = await client.get(f"/api/v1{scope}/block/-1/neurons")
+        assert response.status_code == 401
+
+
+async def test_without_a_token_of_its_own_open_access_asks_for_nothing(
+    nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYLON_OPEN_ACCESS_TOKEN", "")
+    async with bridge_client(nats, BridgeSettings()) as client:
+        for headers in ({}, bearer("whatever"), {b"Authorization": b"nonsense"}):
+            assert (await client.get(OPEN, headers=headers)).status_code == 200
+        # An empty token is no token: it does not make a caller known either.
+        assert (await client.get(UNKNOWN)).status_code == 401
+        assert (await client.get(UNKNOWN, headers=bearer("wrong"))).status_code == 403
+
+
+async def test_another_subnet_than_the_identitys_is_answered_without_a_place_to_follow_to(
+    client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    response = await client.get(SN1.replace("subnet/1", "subnet/2"), headers=bearer(SN1_TOKEN))
+    assert response.status_code == 308
+    assert response.json()["code"] == "NETUID_MISMATCH"
+    assert response.json()["status_code"] == 308
+    assert response.json()["detail"]
+    assert "Location" not in response.headers
+    assert not nats.asked
+
+
+async def test_the_scheme_is_read_whatever_its_case(client: httpx.AsyncClient) -> None:
+    headers = {b"Authorization": f"bEARER {SN1_TOKEN}".encode()}
+    assert (await client.get(SN1, headers=headers)).status_code == 200

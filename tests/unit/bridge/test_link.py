@@ -1,0 +1,134 @@
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Mapping
+
+import pytest
+
+import bridge.link
+from bridge.link import NatsLink, link_options
+from bridge.settings import BridgeSettings
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.transport.connection import Connection, ConnectionOptions, Reply
+
+OPTIONS = ConnectionOptions(urls=("nats://127.0.0.1:4222",))
+DEADLINE_S = 30
+
+
+class FakeConnection(Connection):
+    def __init__(self) -> None:
+        super().__init__(OPTIONS)
+
+    @property
+    def is_connected(self) -> bool:
+        return not self.closed.is_set()
+
+    async def request(
+        self,
+        subject: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = 1,
+    ) -> Reply:
+        return Reply(subject.encode(), {})
+
+    async def close(self) -> None:
+        self.closed.set()
+
+
+class FakeConnects:
+    """Connects that fail as often as told, and then work."""
+
+    def __init__(self, *failures: FailureError) -> None:
+        self.failures = list(failures)
+        self.made: asyncio.Queue[FakeConnection] = asyncio.Queue()
+
+    async def __call__(self, _options: ConnectionOptions) -> FakeConnection:
+        if self.failures:
+            raise self.failures.pop(0)
+        connection = FakeConnection()
+        self.made.put_nowait(connection)
+        return connection
+
+
+@contextlib.asynccontextmanager
+async def kept(link: NatsLink) -> AsyncGenerator[asyncio.Task[None]]:
+    keeping = asyncio.create_task(link.keep_connected())
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            yield keeping
+    finally:
+        keeping.cancel()
+        await asyncio.wait([keeping])
+
+
+async def ask(link: NatsLink) -> bytes:
+    return (await link.request("here", b"", headers={}, timeout_s=1)).body
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge.link, "FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(bridge.link, "LONGEST_WAIT_S", 0.0)
+
+
+def nats_down() -> FailureError:
+    return FailureError(ErrorCode.NATS_UNAVAILABLE, "nobody listens there")
+
+
+async def test_without_a_connection_a_request_fails_at_once() -> None:
+    link = NatsLink(OPTIONS, FakeConnects())
+    assert not link.is_connected
+    with pytest.raises(FailureError) as caught:
+        await ask(link)
+    assert caught.value.code is ErrorCode.NATS_UNAVAILABLE
+
+
+async def test_connecting_is_tried_until_it_works_and_complained_about_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refused = FailureError(ErrorCode.FORBIDDEN, "wrong token")
+    connects = FakeConnects(*[nats_down() for _ in range(9)], refused, nats_down())
+    link = NatsLink(OPTIONS, connects)
+    async with kept(link):
+        await connects.made.get()
+        assert await ask(link) == b"here"
+        assert link.is_connected
+    assert caplog.text.count("nobody listens there") == 2
+    assert caplog.text.count("wrong token") == 1
+
+
+async def test_a_connection_that_ended_for_good_is_replaced() -> None:
+    connects = FakeConnects()
+    link = NatsLink(OPTIONS, connects)
+    async with kept(link):
+        first = await connects.made.get()
+        first.closed.set()
+        second = await connects.made.get()
+        assert second is not first
+        assert await ask(link) == b"here"
+        assert not first.is_connected
+
+
+async def test_the_connection_is_closed_at_the_end() -> None:
+    connects = FakeConnects()
+    link = NatsLink(OPTIONS, connects)
+    async with kept(link):
+        connection = await connects.made.get()
+    assert connection.closed.is_set()
+    assert not link.is_connected
+
+
+async def test_options_that_can_never_work_end_it() -> None:
+    link = NatsLink(OPTIONS, FakeConnects(FailureError(ErrorCode.INVALID, "no URL")))
+    async with kept(link) as keeping:
+        with pytest.raises(FailureError, match="no URL"):
+            await keeping
+
+
+def test_a_bridge_connects_as_the_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYLON_NATS_URL", "nats://a:1, nats://b:2")
+    monkeypatch.setenv("PYLON_NATS_BRIDGE_PASSWORD", "secret")
+    options = link_options(BridgeSettings())
+    assert options.urls == ("nats://a:1", "nats://b:2")
+    assert (options.user, options.password) == ("bridge", "secret")
+    assert "secret" not in repr(options)

@@ -1,0 +1,301 @@
+import asyncio
+import json
+from collections.abc import Mapping
+
+import httpx
+import pytest
+
+from bridge.main import create_app
+from bridge.settings import BridgeSettings
+from pylon_client.contract import headers as wire_headers
+from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, FailureError, InvalidItem
+from pylon_client.contract.operations import OPERATIONS, Scope
+from pylon_client.contract.types import BlockNumber
+from pylon_client.transport.connection import Reply
+from tests.support.scripted_nats import (
+    OPEN_TOKEN,
+    SN1_TOKEN,
+    Asked,
+    ScriptedNats,
+    bridge_client,
+)
+
+LATEST = "/api/v1/block/latest"
+
+
+@pytest.mark.parametrize(
+    ("path", "subject", "body"),
+    [
+        ("/api/v1/block/latest", "pylon.v1.open.chain.block.latest", {}),
+        (
+            "/api/v1/subnet/65535/block/latest/neurons",
+            "pylon.v1.open.65535.neurons.latest",
+            {},
+        ),
+        (
+            "/api/v1/subnet/0/block/4294967295/neurons",
+            "pylon.v1.open.0.neurons.at",
+            {"block_number": 4294967295},
+        ),
+        (
+            "/api/v1/identity/sn1/subnet/1/block/latest/neurons",
+            "pylon.v1.identity.sn1.neurons.latest",
+            {},
+        ),
+        (
+            "/api/v1/identity/sn1/subnet/1/block/0/neurons",
+            "pylon.v1.identity.sn1.neurons.at",
+            {"block_number": 0},
+        ),
+    ],
+)
+@pytest.mark.parametrize("slash", ["", "/"])
+async def test_a_path_is_a_subject_and_a_body(
+    open_client: httpx.AsyncClient,
+    nats: ScriptedNats,
+    path: str,
+    subject: str,
+    body: dict[str, int],
+    slash: str,
+) -> None:
+    if "identity" in path:
+        open_client.headers["Authorization"] = f"Bearer {SN1_TOKEN}"
+    response = await open_client.get(path + slash)
+    assert response.status_code == 200
+    assert nats.asked[0].subject == subject
+    assert json.loads(nats.asked[0].body) == body
+
+
+async def test_the_replys_bytes_are_handed_on_as_they_are(
+    open_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    # Neither the spaces nor the key that no model knows, nor even JSON, is looked at.
+    for body in (b'{ "block" :1, "news": [ ] }', b"not even JSON"):
+        nats.answer = lambda _asked, body=body: body
+        response = await open_client.get(LATEST)
+        assert response.content == body
+        assert response.headers["Content-Type"] == "application/json"
+
+
+def test_every_operation_has_a_route_in_each_of_its_scopes() -> None:
+    paths = create_app(BridgeSettings(), ScriptedNats()).openapi()["paths"]
+    for operation in OPERATIONS:
+        for scope in Scope:
+            assert (operation.rest_path(scope) in paths) or scope not in operation.scopes
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("/api/v1/subnet/-1/block/latest/neurons", "netuid"),
+        ("/api/v1/subnet/65536/block/latest/neurons", "netuid"),
+        ("/api/v1/subnet/one/block/latest/neurons", "netuid"),
+        ("/api/v1/subnet/1.0/block/latest/neurons", "netuid"),
+        ("/api/v1/subnet/01/block/latest/neurons", "netuid"),
+        ("/api/v1/subnet/1/block/-1/neurons", "block_number"),
+        ("/api/v1/subnet/1/block/4294967296/neurons", "block_number"),
+        ("/api/v1/subnet/1/block/0x10/neurons", "block_number"),
+        ("/api/v1/subnet/1/block/1_0/neurons", "block_number"),
+        ("/api/v1/subnet/1/block/1.5/neurons", "block_number"),
+        ("/api/v1/subnet/1/block/%20/neurons", "block_number"),
+    ],
+)
+async def test_values_that_the_chain_cannot_have_are_refused(
+    open_client: httpx.AsyncClient, nats: ScriptedNats, path: str, key: str
+) -> None:
+    response = await open_client.get(path)
+    body = response.json()
+    assert response.status_code == 400
+    assert body["status_code"] == 400
+    assert body["code"] == "INVALID"
+    assert body["detail"] == f"Validation failed for GET {path}".replace("%20", " ")
+    (item,) = body["extra"]
+    assert item["key"] == key
+    assert item["source"] == "path"
+    assert item["message"]
+    assert not nats.asked
+
+
+async def test_all_bad_values_of_a_path_are_named_at_once(open_client: httpx.AsyncClient) -> None:
+    response = await open_client.get("/api/v1/subnet/x/block/y/neurons")
+    assert [item["key"] for item in response.json()["extra"]] == ["netuid", "block_number"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "given_s"),
+    [(None, 60), ("0.25", 0.25), ("299", 299), ("300", 300), ("301", 300), ("1e9", 300)],
+)
+async def test_a_request_waits_as_long_as_its_caller_says_but_not_for_ever(
+    open_client: httpx.AsyncClient, nats: ScriptedNats, asked: str | None, given_s: float
+) -> None:
+    headers = {} if asked is None else {"X-Pylon-Timeout": asked}
+    await open_client.get(LATEST, headers=headers)
+    assert nats.asked[0].timeout_s == given_s
+
+
+@pytest.mark.parametrize("asked", ["0", "-1", "nan", "inf", "1e999", "soon", "", "1,5"])
+async def test_a_timeout_that_is_none_is_refused(
+    open_client: httpx.AsyncClient, nats: ScriptedNats, asked: str
+) -> None:
+    response = await open_client.get(LATEST, headers={"X-Pylon-Timeout": asked})
+    assert response.status_code == 400
+    assert response.json()["extra"][0]["key"] == "X-Pylon-Timeout"
+    assert response.json()["extra"][0]["source"] == "header"
+    assert not nats.asked
+
+
+@pytest.mark.parametrize("code", list(ErrorCode))
+async def test_a_failure_keeps_its_code_and_gets_its_status(
+    open_client: httpx.AsyncClient, nats: ScriptedNats, code: ErrorCode
+) -> None:
+    def fail(_asked: Asked) -> bytes:
+        raise FailureError(code, "It went wrong.")
+
+    nats.answer = fail
+    response = await open_client.get(LATEST)
+    assert response.status_code == FAILURE_KINDS[code].http_status
+    assert response.json() == {
+        "status_code": FAILURE_KINDS[code].http_status,
+        "code": code.value,
+        "detail": "It went wrong.",
+        "retryable": FAILURE_KINDS[code].retryable,
+    }
+    assert ("Retry-After" in response.headers) == (
+        code in {ErrorCode.OVERLOADED, ErrorCode.NATS_UNAVAILABLE, ErrorCode.SHUTTING_DOWN}
+    )
+
+
+async def test_what_a_failure_says_beside_its_text_is_handed_on(
+    open_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    item = InvalidItem(message="Input should be shorter", key="commitment", source="body")
+
+    def fail(_asked: Asked) -> bytes:
+        raise FailureError(
+            ErrorCode.RATE_LIMITED, "Too soon.", retry_at_block=BlockNumber(7), extra=[item]
+        )
+
+    nats.answer = fail
+    body = (await open_client.get(LATEST)).json()
+    assert body["retry_at_block"] == 7
+    assert body["extra"] == [item.model_dump()]
+
+
+async def test_a_bug_is_answered_without_its_text_and_logged_with_it(
+    open_client: httpx.AsyncClient, nats: ScriptedNats, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_asked: Asked) -> bytes:
+        raise RuntimeError("the inside of it")
+
+    nats.answer = fail
+    response = await open_client.get(LATEST)
+    assert response.status_code == 500
+    assert response.json() == {
+        "status_code": 500,
+        "code": "INTERNAL",
+        "detail": "Internal Server Error",
+        "retryable": False,
+    }
+    assert response.headers["X-Request-Id"]
+    assert "the inside of it" in caplog.text
+    assert response.headers["X-Request-Id"] in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/", "/nope", "/api/v1/subnet/1", "/api/v1/subnet/1/weights"])
+async def test_an_unknown_route_is_not_found(open_client: httpx.AsyncClient, path: str) -> None:
+    response = await open_client.get(path)
+    assert response.status_code == 404
+    assert response.json()["detail"] == "Not Found"
+    assert response.json()["code"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD", "OPTIONS"])
+async def test_a_wrong_method_is_told_the_right_one(
+    open_client: httpx.AsyncClient, nats: ScriptedNats, method: str
+) -> None:
+    response = await open_client.request(method, "/api/v1/subnet/1/block/latest/neurons")
+    assert response.status_code == 405
+    assert response.headers["Allow"] == "GET"
+    assert method == "HEAD" or response.json() == {
+        "status_code": 405,
+        "code": "METHOD_NOT_ALLOWED",
+        "detail": "Method Not Allowed",
+        "retryable": False,
+    }
+    assert not nats.asked
+
+
+async def test_more_requests_than_there_are_slots_are_told_to_come_again(
+    nats: ScriptedNats,
+) -> None:
+    free = asyncio.Event()
+    held = asyncio.Event()
+
+    class HoldingNats(ScriptedNats):
+        async def request(
+            self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float
+        ) -> Reply:
+            held.set()
+            await free.wait()
+            return await super().request(subject, body, headers=headers, timeout_s=timeout_s)
+
+    settings = BridgeSettings(bridge_max_requests=1)
+    async with bridge_client(HoldingNats(), settings) as client:
+        client.headers["Authorization"] = f"Bearer {OPEN_TOKEN}"
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(client.get(LATEST))
+            await held.wait()
+            second = await client.get(LATEST)
+            assert (await client.get("/health")).status_code == 200
+            free.set()
+        assert (await first).status_code == 200
+        assert second.status_code == 429
+        assert second.json()["code"] == "OVERLOADED"
+        assert second.headers["Retry-After"] == "1"
+        assert (await client.get(LATEST)).status_code == 200
+
+
+async def test_a_request_keeps_its_id_on_the_way_to_the_worker_and_back(
+    open_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    response = await open_client.get(LATEST, headers={"X-Request-Id": "job-7:a.b_C"})
+    assert response.headers["X-Request-Id"] == "job-7:a.b_C"
+    assert nats.asked[0].headers[wire_headers.REQUEST_ID] == "job-7:a.b_C"
+
+
+@pytest.mark.parametrize("offered", ["", "two words", "x" * 129, "né", 'quo"te'])
+async def test_an_id_that_is_unfit_for_a_log_line_is_replaced(
+    open_client: httpx.AsyncClient, nats: ScriptedNats, offered: str
+) -> None:
+    response = await open_client.get(LATEST, headers={b"X-Request-Id": offered.encode()})
+    given = response.headers["X-Request-Id"]
+    assert given != offered
+    assert len(given) == 32
+    assert nats.asked[0].headers[wire_headers.REQUEST_ID] == given
+
+
+async def test_a_trace_goes_on_but_nonsense_does_not(
+    open_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await open_client.get(LATEST, headers={"traceparent": trace})
+    await open_client.get(LATEST, headers={"traceparent": "00-zz"})
+    assert nats.asked[0].headers[wire_headers.TRACE_PARENT] == trace
+    assert wire_headers.TRACE_PARENT not in nats.asked[1].headers
+
+
+async def test_nothing_of_a_callers_headers_goes_to_the_worker_uncalled_for(
+    open_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    await open_client.get(LATEST, headers={"Pylon-Deadline": "1", "Nats-Msg-Id": "x"})
+    assert set(nats.asked[0].headers) == {wire_headers.REQUEST_ID}
+
+
+async def test_a_log_line_tells_of_a_request_what_is_no_secret(
+    open_client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="bridge.access")
+    await open_client.get("/api/v1/subnet/%0Aforged/x?token=secret", headers={"X-Request-Id": "r1"})
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "bridge.access"]
+    assert line.startswith("method=GET path=/api/v1/subnet/%0Aforged/x status=404 duration_ms=")
+    assert line.endswith(" request_id=r1")

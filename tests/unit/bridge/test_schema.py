@@ -1,0 +1,95 @@
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from bridge.main import create_app
+from bridge.settings import BridgeSettings
+from tests.support.scripted_nats import ScriptedNats
+
+EXTERNAL = re.compile(r"""(?:https?:)?//[\w.-]+\.\w""")
+
+
+async def test_the_page_for_people_needs_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
+    page = await client.get("/schema/swagger")
+    assert page.status_code == 200
+    assert not EXTERNAL.search(page.text)
+    assets = re.findall(r"""(?:src|href|url)[=:]\s*["']([^"']+)["']""", page.text)
+    assert len(assets) == 4
+    for asset in assets:
+        response = await client.get(asset)
+        assert response.status_code == 200
+        assert response.content
+    # Unless told not to, the page sends the schema's address to a validator.
+    assert '"validatorUrl": null' in page.text
+
+
+@pytest.mark.parametrize("path", ["/schema", "/schema/"])
+async def test_the_schemas_own_address_leads_to_the_page(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    response = await client.get(path)
+    assert response.has_redirect_location
+    assert response.headers["Location"] == "/schema/swagger"
+
+
+async def test_the_document_names_operations_for_good(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/schema/openapi.json")).json()
+    ids = {
+        route["operationId"]: path
+        for path, methods in document["paths"].items()
+        for route in methods.values()
+    }
+    prefix = "/api/v1/identity/{identity_name}/subnet/{netuid}"
+    assert ids == {
+        "open_block_latest": "/api/v1/block/latest",
+        "open_neurons_latest": "/api/v1/subnet/{netuid}/block/latest/neurons",
+        "open_neurons_at": "/api/v1/subnet/{netuid}/block/{block_number}/neurons",
+        "identity_neurons_latest": f"{prefix}/block/latest/neurons",
+        "identity_neurons_at": f"{prefix}/block/{{block_number}}/neurons",
+        "identities": "/api/v1/identities",
+        "health": "/health",
+        "health_ready": "/health/ready",
+    }
+
+
+def operation_in(document: dict[str, Any], operation_id: str) -> dict[str, Any]:
+    (found,) = [
+        route
+        for methods in document["paths"].values()
+        for route in methods.values()
+        if route["operationId"] == operation_id
+    ]
+    return found
+
+
+async def test_the_document_tells_models_ranges_and_failures(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/schema/openapi.json")).json()
+    operation = operation_in(document, "identity_neurons_at")
+    reply = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert reply == {"$ref": "#/components/schemas/SubnetNeurons"}
+    parameters = {parameter["name"]: parameter for parameter in operation["parameters"]}
+    assert set(parameters) == {"identity_name", "netuid", "block_number", "X-Pylon-Timeout"}
+    assert parameters["netuid"]["schema"]["maximum"] == 65_535
+    assert parameters["netuid"]["schema"]["minimum"] == 0
+    assert parameters["block_number"]["schema"]["maximum"] == 2**32 - 1
+    failures = {"308", "400", "401", "403", "404", "429", "502", "503", "504", "default"}
+    assert set(operation["responses"]) == failures | {"200"}
+    for status in failures:
+        body = operation["responses"][status]["content"]["application/json"]["schema"]
+        assert body == {"$ref": "#/components/schemas/Problem"}
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+async def test_the_document_tells_which_token_a_route_wants(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = (await client.get("/schema/openapi.json")).json()
+    assert set(document["components"]["securitySchemes"]) == {"OpenAccessToken", "IdentityToken"}
+    assert operation_in(document, "open_block_latest")["security"] == [{"OpenAccessToken": []}]
+    assert operation_in(document, "identity_neurons_at")["security"] == [{"IdentityToken": []}]
+    assert "security" not in operation_in(document, "identities")
+    monkeypatch.setenv("PYLON_OPEN_ACCESS_TOKEN", "")
+    free = create_app(BridgeSettings(), ScriptedNats()).openapi()
+    assert "security" not in operation_in(free, "open_block_latest")

@@ -1,0 +1,84 @@
+"""Which node reads which block."""
+
+import pytest
+
+from pylon.chain.archive import ArchiveRouting
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.types import BlockNumber, NetUid
+from tests.support.fake_chain import FakeChain, block_of
+
+NETUID = NetUid(1)
+HEAD = 1_000
+
+
+def nodes(*, keeps: int = 256) -> tuple[FakeChain, FakeChain]:
+    return FakeChain(HEAD, keeps=keeps), FakeChain(HEAD)
+
+
+@pytest.mark.parametrize("age", [0, 1, 255, 256, 299, 300, 301, 999])
+async def test_c12_any_age_is_read_somewhere_and_an_old_block_never_on_the_lite_node(
+    age: int,
+) -> None:
+    lite, archive = nodes()
+    chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
+    number = BlockNumber(HEAD - age)
+    block = await chain.block(number, timeout_s=5)
+    result = await chain.neurons(NETUID, block, timeout_s=5)
+    await chain.timestamp(block, timeout_s=5)
+    assert result.block == block_of(number)
+    touched_lite = [read for read in lite.reads if read != "latest"]
+    touched_archive = list(archive.reads)
+    assert bool(touched_lite) is (age <= 300)
+    assert bool(touched_archive) is (age >= 256)
+
+
+async def test_c12_what_the_lite_node_discarded_is_asked_of_it_once_only() -> None:
+    lite, archive = nodes(keeps=10)
+    chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
+    await chain.neurons(NETUID, block_of(HEAD - 50), timeout_s=5)
+    assert lite.reads["neurons", NETUID, HEAD - 50] == 1
+    assert archive.reads["neurons", NETUID, HEAD - 50] == 1
+
+
+@pytest.mark.parametrize("age", [50, 400])
+async def test_c12_without_an_archive_the_failure_names_the_setting(age: int) -> None:
+    lite, _ = nodes(keeps=10)
+    chain = ArchiveRouting(lite, None, cutoff_blocks=300)
+    with pytest.raises(FailureError) as caught:
+        await chain.neurons(NETUID, block_of(HEAD - age), timeout_s=5)
+    assert caught.value.code is ErrorCode.ARCHIVE_REQUIRED
+    assert "PYLON_BITTENSOR_ARCHIVE_NETWORK" in caught.value.failure.detail
+
+
+async def test_c12_another_failure_of_the_lite_node_does_not_go_to_the_archive() -> None:
+    lite, archive = nodes()
+    chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
+    await chain.latest_block(timeout_s=5)
+    lite.down = FailureError(ErrorCode.CHAIN_UNAVAILABLE, "down")
+    with pytest.raises(FailureError, match="down"):
+        await chain.neurons(NETUID, block_of(HEAD), timeout_s=5)
+    assert not archive.reads
+
+
+async def test_c12_age_is_counted_from_the_newest_head_that_was_announced() -> None:
+    lite, archive = nodes()
+    chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
+    heads = chain.heads(silence_s=5)
+    lite.announcements.put_nowait(HEAD + 500)
+    assert await anext(heads) == HEAD + 500
+    await heads.aclose()
+    await chain.block(BlockNumber(HEAD), timeout_s=5)
+    assert set(lite.reads) == {"heads"}, "the age was known without asking"
+    assert archive.reads["block", HEAD] == 1
+
+
+async def test_a_block_of_the_future_is_not_found() -> None:
+    chain = ArchiveRouting(*nodes(), cutoff_blocks=300)
+    with pytest.raises(FailureError, match=r"Block 5000 not found\."):
+        await chain.block(BlockNumber(5_000), timeout_s=5)
+
+
+async def test_closing_closes_both() -> None:
+    lite, archive = nodes()
+    await ArchiveRouting(lite, archive, cutoff_blocks=300).close()
+    assert (lite.closed, archive.closed) == (True, True)

@@ -1,0 +1,289 @@
+"""The owner of a connection, with a fake client whose every move a test decides."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from bittensor.result import RpcConnectionError, RpcPolicyError
+
+from pylon.chain.connection import ConnectionOwner, Patience
+from pylon_client.contract.failures import ErrorCode, FailureError
+
+PATIENT = Patience(silence_s=0.0, backoff_s=0.0)
+
+
+class FakeClient:
+    """A connection that counts who is in its `recv`, and answers, hangs or fails as it is told."""
+
+    def __init__(self, on_connect: Exception | None = None) -> None:
+        self.on_connect = on_connect
+        self.closed = asyncio.Event()
+        self.in_recv = 0
+        self.most_in_recv = 0
+        self.silent = asyncio.Event()  # never set: who waits for it hangs
+
+    async def connect(self) -> None:
+        if self.on_connect is not None:
+            raise self.on_connect
+
+    async def close(self) -> None:
+        self.closed.set()
+
+    async def recv(self) -> str:
+        self.in_recv += 1
+        self.most_in_recv = max(self.most_in_recv, self.in_recv)
+        await asyncio.sleep(0)
+        self.in_recv -= 1
+        return "answer"
+
+
+class Clients:
+    """Makes clients and remembers them; `plan` says how each of the first ones connects."""
+
+    def __init__(self, *plan: Exception | None) -> None:
+        self._plan = list(plan)
+        self.made: list[FakeClient] = []
+
+    def __call__(self) -> FakeClient:
+        self.made.append(FakeClient(self._plan.pop(0) if self._plan else None))
+        return self.made[-1]
+
+
+def owner_of(
+    clients: Callable[[], FakeClient], patience: Patience = PATIENT
+) -> ConnectionOwner[FakeClient]:
+    return ConnectionOwner(clients, name="The chain node", patience=patience)
+
+
+async def answer(client: FakeClient) -> str:
+    return await client.recv()
+
+
+async def hang(client: FakeClient) -> str:
+    await client.silent.wait()
+    return "never"
+
+
+def fail_with(error: BaseException) -> Callable[[Any], Awaitable[str]]:
+    async def fail(client: FakeClient) -> str:
+        raise error
+
+    return fail
+
+
+async def failure_of(awaitable: Awaitable[object]) -> FailureError:
+    with pytest.raises(FailureError) as caught:
+        await awaitable
+    return caught.value
+
+
+async def test_c1_many_callers_share_one_connection_that_is_opened_once() -> None:
+    clients = Clients()
+    owner = owner_of(clients)
+    answers = await asyncio.gather(*(owner.call(answer, timeout_s=30) for _ in range(51)))
+    assert answers == ["answer"] * 51
+    assert len(clients.made) == owner.opened == 1
+    await owner.close()
+
+
+async def test_c1_no_more_operations_are_in_flight_than_allowed() -> None:
+    clients = Clients()
+    owner = owner_of(clients, Patience(max_in_flight=3))
+    await asyncio.gather(*(owner.call(answer, timeout_s=30) for _ in range(20)))
+    assert clients.made[0].most_in_recv == 3
+    await owner.close()
+
+
+async def test_c2_forced_reconnects_leave_one_open_connection() -> None:
+    clients = Clients()
+    owner = owner_of(clients)
+    for _ in range(20):
+        await owner.call(answer, timeout_s=30)
+        owner.discard(await owner.connection())
+    await owner.close()
+    await asyncio.gather(*(client.closed.wait() for client in clients.made))
+    assert len(clients.made) == 20
+
+
+async def test_c4_a_call_that_hangs_ends_at_its_deadline_and_frees_its_slot() -> None:
+    owner = owner_of(Clients(), Patience(silence_s=0.0, backoff_s=0.0, max_in_flight=1))
+    error = await failure_of(owner.call(hang, timeout_s=0.05))
+    assert error.code is ErrorCode.CHAIN_TIMEOUT
+    assert await owner.call(answer, timeout_s=30) == "answer"
+    await owner.close()
+
+
+async def test_c4_a_connect_that_hangs_ends_at_the_deadline_of_each_caller() -> None:
+    class Hanging(FakeClient):
+        async def connect(self) -> None:
+            await self.silent.wait()
+
+    owner = owner_of(Hanging, Patience(connect_s=30))
+    assert (await failure_of(owner.call(answer, timeout_s=0.05))).code is ErrorCode.CHAIN_TIMEOUT
+    await owner.close()
+
+
+async def test_c5_poisoned_connection_is_thrown_away() -> None:
+    clients = Clients()
+    owner = owner_of(clients)
+    await owner.call(answer, timeout_s=30)
+    await failure_of(owner.call(hang, timeout_s=0.05))
+    await asyncio.wait_for(clients.made[0].closed.wait(), 30)
+    assert await owner.call(answer, timeout_s=30) == "answer"
+    assert len(clients.made) == 2, "the silent connection is never used again"
+    await owner.close()
+
+
+async def test_c5_others_on_a_poisoned_connection_are_answered_by_the_next() -> None:
+    clients = Clients()
+    owner = owner_of(clients)
+
+    async def hang_on_the_first(client: FakeClient) -> str:
+        return await (hang(client) if client is clients.made[0] else answer(client))
+
+    other = asyncio.create_task(owner.call(hang_on_the_first, timeout_s=30))
+    await failure_of(owner.call(hang, timeout_s=0.05))
+    assert await other == "answer"
+    await owner.close()
+
+
+async def test_c5_an_operation_past_its_own_limit_costs_the_connection_too() -> None:
+    clients = Clients()
+    owner = owner_of(clients, Patience(operation_s=0.05, backoff_s=0.0))
+    error = await failure_of(owner.call(hang, timeout_s=30))
+    assert error.code is ErrorCode.CHAIN_TIMEOUT
+    assert owner.discarded == 2, "the read was tried on a fresh connection, which hung as well"
+    await owner.close()
+
+
+async def test_c6_a_failed_connection_is_closed_and_the_read_repeated_on_a_fresh_one() -> None:
+    clients = Clients()
+    owner = owner_of(clients)
+
+    async def fail_on_the_first(client: FakeClient) -> str:
+        if client is clients.made[0]:
+            raise RpcConnectionError("gone")
+        return await answer(client)
+
+    assert await owner.call(fail_on_the_first, timeout_s=30) == "answer"
+    await asyncio.wait_for(clients.made[0].closed.wait(), 30)
+    await owner.close()
+
+
+async def test_c6_an_answer_that_is_an_error_keeps_the_connection() -> None:
+    clients = Clients()
+    owner = owner_of(clients)
+    error = await failure_of(owner.call(fail_with(ValueError("no such API")), timeout_s=30))
+    assert error.code is ErrorCode.CHAIN_REJECTED
+    await owner.call(answer, timeout_s=30)
+    assert len(clients.made) == 1
+    await owner.close()
+
+
+async def test_c10_a_read_is_repeated_once_and_no_more() -> None:
+    owner = owner_of(Clients())
+    error = await failure_of(owner.call(fail_with(RpcConnectionError("gone")), timeout_s=30))
+    assert error.code is ErrorCode.CHAIN_UNAVAILABLE
+    assert owner.opened == 2
+    await owner.close()
+
+
+async def test_c9_while_the_pause_lasts_nobody_dials() -> None:
+    clients = Clients(*[OSError("refused")] * 5)
+    owner = owner_of(clients, Patience(backoff_s=600))
+    for _ in range(50):
+        error = await failure_of(owner.call(answer, timeout_s=30))
+        assert error.code is ErrorCode.CHAIN_UNAVAILABLE
+    assert len(clients.made) == 1
+    await owner.close()
+
+
+async def test_c9_a_node_that_refuses_at_the_handshake_is_left_in_peace() -> None:
+    clients = Clients(*[RpcPolicyError("429", retry_after="120")] * 5)
+    owner = owner_of(clients, Patience(refused_s=0.0))
+    for _ in range(50):
+        await failure_of(owner.call(answer, timeout_s=30))
+    assert len(clients.made) == 1
+    await owner.close()
+
+
+async def test_c9_a_node_that_refuses_one_call_gets_no_more_for_a_while() -> None:
+    clients = Clients()
+    owner = owner_of(clients, Patience(refused_s=600))
+    calls = 0
+
+    async def refused(client: FakeClient) -> str:
+        nonlocal calls
+        calls += 1
+        raise RpcPolicyError("429")
+
+    for _ in range(50):
+        error = await failure_of(owner.call(refused, timeout_s=30))
+        assert "refuses" in error.failure.detail
+    assert (calls, len(clients.made)) == (1, 1)
+    await owner.close()
+
+
+async def test_c9_a_connection_that_never_answers_counts_as_a_failed_attempt() -> None:
+    clients = Clients()
+    owner = owner_of(clients, Patience(backoff_s=600))
+    for _ in range(10):
+        await failure_of(owner.call(fail_with(RpcConnectionError("gone")), timeout_s=30))
+    assert len(clients.made) == 1
+    await owner.close()
+
+
+async def test_c14_a_caller_that_goes_away_leaves_the_operation_and_the_connection_whole() -> None:
+    clients = Clients()
+    owner = owner_of(clients)
+    release = asyncio.Event()
+    finished = asyncio.Event()
+
+    async def slow(client: FakeClient) -> str:
+        await release.wait()
+        finished.set()
+        return "late"
+
+    caller = asyncio.create_task(owner.call(slow, timeout_s=30))
+    await asyncio.sleep(0)
+    await owner.call(answer, timeout_s=30)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    release.set()
+    await asyncio.wait_for(finished.wait(), 30)
+    assert await owner.call(answer, timeout_s=30) == "answer"
+    assert len(clients.made) == 1
+    await owner.close()
+
+
+async def test_c14_a_caller_in_a_hurry_does_not_cost_the_others_their_connection() -> None:
+    clients = Clients()
+    owner = owner_of(clients, Patience(silence_s=600))
+    for _ in range(20):
+        await failure_of(owner.call(hang, timeout_s=0.001))
+    assert await owner.call(answer, timeout_s=30) == "answer"
+    assert len(clients.made) == 1
+    await owner.close()
+
+
+async def test_c14_an_operation_that_the_sdk_cancels_does_not_look_like_a_cancelled_caller() -> (
+    None
+):
+    owner = owner_of(Clients())
+    # The SDK shares one future among callers, so one's cancellation reaches all of them.
+    error = await failure_of(owner.call(fail_with(asyncio.CancelledError()), timeout_s=30))
+    assert error.code is ErrorCode.CHAIN_UNAVAILABLE
+    await owner.close()
+
+
+async def test_after_close_nothing_is_opened_again() -> None:
+    clients = Clients()
+    owner = owner_of(clients)
+    waiting = asyncio.create_task(owner.call(hang, timeout_s=30))
+    await owner.call(answer, timeout_s=30)
+    await owner.close()
+    assert (await failure_of(waiting)).code is ErrorCode.SHUTTING_DOWN
+    assert (await failure_of(owner.call(answer, timeout_s=1))).code is ErrorCode.SHUTTING_DOWN
+    assert len(clients.made) == 1

@@ -1,0 +1,122 @@
+"""The table of SDK errors, held against the SDK that is installed."""
+
+import importlib
+
+import pytest
+from bittensor._transport import errors as transport
+from bittensor._transport.rpc import classify_rpc_error
+from bittensor.result import (
+    ChainError,
+    ConnectionNotReady,
+    RpcConnectionError,
+    RpcPolicyError,
+    chain_error_from_substrate_request,
+)
+
+from pylon.chain.faults import (
+    FAULTS_BY_CLASS,
+    REQUEST_ERROR_CLASS,
+    Remedy,
+    describe,
+    fault_of,
+)
+from pylon_client.contract.failures import ErrorCode
+
+
+@pytest.mark.parametrize("name", [*FAULTS_BY_CLASS, REQUEST_ERROR_CLASS])
+def test_every_class_of_the_table_is_in_the_installed_sdk(name: str) -> None:
+    module, _, class_name = name.rpartition(".")
+    found = getattr(importlib.import_module(module), class_name)
+    assert issubclass(found, Exception)
+    assert f"{found.__module__}.{found.__qualname__}" == name, "a re-export would never match"
+
+
+def as_the_sdk_raises_it(error: transport.SubstrateRequestException) -> Exception:
+    """What a read of the SDK raises for an error of its transport."""
+    public = chain_error_from_substrate_request(error)
+    public.__cause__ = error
+    return public
+
+
+NODE_ERROR = {"code": -32603, "message": "internal"}
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "remedy"),
+    [
+        (transport.StateDiscardedError("0xab"), ErrorCode.ARCHIVE_REQUIRED, Remedy.KEEP),
+        (transport.BlockNotFound("no block"), ErrorCode.NOT_FOUND, Remedy.KEEP),
+        (transport.StorageFunctionNotFound("x"), ErrorCode.CHAIN_REJECTED, Remedy.KEEP),
+        (transport.MaxRetriesExceeded("x"), ErrorCode.CHAIN_UNAVAILABLE, Remedy.REPLACE),
+        (transport.RpcPolicyRejection("x"), ErrorCode.CHAIN_UNAVAILABLE, Remedy.COOL_DOWN),
+        (RpcPolicyError("x"), ErrorCode.CHAIN_UNAVAILABLE, Remedy.COOL_DOWN),
+        (RpcConnectionError("x"), ErrorCode.CHAIN_UNAVAILABLE, Remedy.REPLACE),
+        (ConnectionNotReady("x"), ErrorCode.CHAIN_UNAVAILABLE, Remedy.REPLACE),
+        (ConnectionRefusedError("x"), ErrorCode.CHAIN_UNAVAILABLE, Remedy.REPLACE),
+        (TimeoutError(), ErrorCode.CHAIN_UNAVAILABLE, Remedy.REPLACE),
+        (ValueError("no such API"), ErrorCode.CHAIN_REJECTED, Remedy.KEEP),
+        (KeyError("a bug"), ErrorCode.INTERNAL, Remedy.REPLACE),
+        # No payload: the session was closed, or the subscription's connection was lost.
+        (
+            transport.SubstrateRequestException("RPC session closed"),
+            ErrorCode.CHAIN_UNAVAILABLE,
+            Remedy.REPLACE,
+        ),
+        (classify_rpc_error(NODE_ERROR), ErrorCode.CHAIN_REJECTED, Remedy.KEEP),
+        (
+            classify_rpc_error({"code": -32999, "message": "slow down"}),
+            ErrorCode.CHAIN_UNAVAILABLE,
+            Remedy.COOL_DOWN,
+        ),
+        (
+            classify_rpc_error({"code": -32009, "message": "busy"}),
+            ErrorCode.CHAIN_UNAVAILABLE,
+            Remedy.KEEP,
+        ),
+        (
+            classify_rpc_error({"code": -32005, "message": "no", "data": {"policy": "p"}}),
+            ErrorCode.CHAIN_UNAVAILABLE,
+            Remedy.COOL_DOWN,
+        ),
+        (
+            classify_rpc_error({"code": 4003, "message": "State already discarded for 0xab"}),
+            ErrorCode.ARCHIVE_REQUIRED,
+            Remedy.KEEP,
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_w4_each_error_of_the_sdk_has_its_code(
+    error: Exception, code: ErrorCode, remedy: Remedy
+) -> None:
+    fault = fault_of(error)
+    assert (fault.code, fault.remedy) == (code, remedy)
+    if isinstance(error, transport.SubstrateRequestException):
+        wrapped = fault_of(as_the_sdk_raises_it(error))
+        assert (wrapped.code, wrapped.remedy) == (code, remedy), "the SDK's wrapping hides nothing"
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected_s"),
+    [("7", 7.0), ("100000", 300.0), ("-1", 0.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None)],
+)
+def test_c9_how_long_a_node_wants_peace_is_taken_from_it_within_bounds(
+    stated: str, expected_s: float | None
+) -> None:
+    assert fault_of(RpcPolicyError("x", retry_after=stated)).retry_after_s == expected_s
+
+
+def test_neither_the_detail_nor_the_log_shows_a_text_of_the_sdk() -> None:
+    secret = "wss://user:hunter2@node.example/token"  # a URL as operators write it
+    error = RpcConnectionError(secret)
+    error.__cause__ = OSError(111, f"refused by {secret}")
+    assert "hunter2" not in fault_of(error).detail
+    assert describe(error) == "RpcConnectionError from ConnectionRefusedError (errno 111)"
+
+
+def test_an_error_that_only_resembles_the_sdks_is_unforeseen() -> None:
+    class RpcConnectionError(Exception):
+        pass
+
+    assert fault_of(RpcConnectionError()).code is ErrorCode.INTERNAL
+    assert fault_of(ChainError("no cause, no payload")).code is ErrorCode.INTERNAL

@@ -15,8 +15,8 @@ from pylon.devnet.subnet import (
     SUBTENSOR,
     U16_MAX,
     alpha_stake,
-    neuron_count,
     netuids,
+    neuron_count,
     value,
 )
 
@@ -53,9 +53,7 @@ def _trade(draft: Draft, netuid: int, random: Random) -> None:
     after = tao + swapped
     draft.put(SUBTENSOR, "SubnetTAO", netuid, after + ALPHA_PER_BLOCK_RAO // 20)
     draft.put(SUBTENSOR, "SubnetAlphaIn", netuid, tao * alpha // after + ALPHA_PER_BLOCK_RAO)
-    draft.change(
-        SUBTENSOR, "SubnetAlphaOut", netuid, by=lambda out: out + ALPHA_PER_BLOCK_RAO
-    )
+    draft.change(SUBTENSOR, "SubnetAlphaOut", netuid, by=lambda out: out + ALPHA_PER_BLOCK_RAO)
     draft.change(SUBTENSOR, "SubnetVolume", netuid, by=lambda volume: volume + abs(swapped))
     price = (after << 32) // max(1, tao * alpha // after)
     draft.change(

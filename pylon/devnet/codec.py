@@ -9,7 +9,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any
 
-import bittensor_core
+import bittensor_core  # pyright: ignore[reportMissingTypeStubs] - this is the door
 
 _core: Any = bittensor_core
 
@@ -49,9 +49,7 @@ class Codec:
         self.metadata = metadata
         self.spec_version = spec_version
         self.transaction_version = transaction_version
-        self._runtime: Any = _core.Runtime(
-            metadata, spec_version, transaction_version, SS58_FORMAT
-        )
+        self._runtime: Any = _core.Runtime(metadata, spec_version, transaction_version, SS58_FORMAT)
         self._apis: dict[str, dict[str, Any]] = self._runtime.runtime_api_map()
         self._entries: dict[tuple[str, str], StorageEntry] = {}
 
@@ -69,7 +67,7 @@ class Codec:
         Raises:
             ValueError: the bytes are not exactly one value of that type.
         """
-        return self._runtime.decode(type_, data, True)  # noqa: FBT003 - strict
+        return self._runtime.decode(type_, data, True)
 
     def storage_entry(self, pallet: str, item: str) -> StorageEntry:
         """What is declared about a storage item.
@@ -133,7 +131,7 @@ class Codec:
         Raises:
             ValueError: the bytes are no extrinsic of this runtime.
         """
-        return self._runtime.decode_extrinsic(data, True)  # noqa: FBT003 - strict
+        return self._runtime.decode_extrinsic(data, True)
 
 
 def blake2b_256(data: bytes) -> bytes:

@@ -40,6 +40,18 @@ _UNSUBSCRIBE = (
     "author_unwatchExtrinsic",
 )
 
+
+class _Request(msgspec.Struct):
+    """One JSON-RPC request, as far as it matters."""
+
+    method: str
+    id: Any = None
+    params: list[Any] | dict[str, Any] | None = None
+
+
+_Frame = list[_Request] | _Request
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Frame)
+
 Watch = Callable[[str, Callable[[Any], None]], None]
 """Submits an extrinsic (0x-hex) and says what becomes of it; raises RpcError when refused."""
 
@@ -186,49 +198,47 @@ class Connections:
         if self._faults.silent:
             return
         try:
-            request: Any = msgspec.json.decode(message)
+            frame: _Frame = _decoder.decode(message)
+        except msgspec.ValidationError:
+            await peer.send(_failure(None, _INVALID_REQUEST, "Invalid request"))
+            return
         except msgspec.DecodeError:
             await peer.send(_failure(None, _PARSE_ERROR, "Parse error"))
             return
-        methods = _methods(request)
-        delay_s = max((self._faults.delays_s.get(method, 0.0) for method in methods), default=0.0)
+        requests = frame if isinstance(frame, list) else [frame]
+        delay_s = max((self._faults.delays_s.get(one.method, 0.0) for one in requests), default=0.0)
         if delay_s:
-            tasks.create_task(self._answer_later(peer, request, delay_s))
+            tasks.create_task(self._answer_later(peer, frame, delay_s))
         else:
-            await self._answer(peer, request)
+            await self._answer(peer, frame)
 
-    async def _answer_later(self, peer: Peer, request: Any, delay_s: float) -> None:
+    async def _answer_later(self, peer: Peer, frame: _Frame, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
-        await self._answer(peer, request)
+        await self._answer(peer, frame)
 
-    async def _answer(self, peer: Peer, request: Any) -> None:
-        if isinstance(request, list):
-            answers = [self._one(peer, one) for one in request]  # pyright: ignore[reportUnknownVariableType] - JSON
+    async def _answer(self, peer: Peer, frame: _Frame) -> None:
+        if isinstance(frame, list):
+            answers = [self._one(peer, request) for request in frame]
             await peer.send(b"[" + b",".join(answers) + b"]")
         else:
-            await peer.send(self._one(peer, request))
+            await peer.send(self._one(peer, frame))
 
-    def _one(self, peer: Peer, request: Any) -> bytes:
-        if not isinstance(request, dict) or not isinstance(request.get("method"), str):  # pyright: ignore[reportUnknownMemberType] - JSON
-            return _failure(None, _INVALID_REQUEST, "Invalid request")
-        call: dict[str, Any] = request
-        method: str = call["method"]
-        given: Any = call.get("params") or []
+    def _one(self, peer: Peer, request: _Request) -> bytes:
         # Named params come in the order of the positional ones.
-        params: list[Any] = list(given.values()) if isinstance(given, dict) else list(given)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType] - JSON
-        planned = self._faults.next_error(method)
+        given = request.params or []
+        params = list(given.values()) if isinstance(given, dict) else given
+        planned = self._faults.next_error(request.method)
         if planned is not None:
-            return _failure(call.get("id"), planned.code, planned.message)
+            return _failure(request.id, planned.code, planned.message)
         try:
-            result = self._dispatch(peer, method, params)
+            result = self._dispatch(peer, request.method, params)
         except RpcError as error:
-            body = {"jsonrpc": "2.0", "id": call.get("id"), "error": error.as_json()}
+            body = {"jsonrpc": "2.0", "id": request.id, "error": error.as_json()}
             return msgspec.json.encode(body)
-        except Exception:
-            # A fault in answering one request must not end the connection of all others.
-            _log.exception("%s could not be answered", method)
-            return _failure(call.get("id"), _INTERNAL_ERROR, "Internal error")
-        return msgspec.json.encode({"jsonrpc": "2.0", "id": call.get("id"), "result": result})
+        except Exception:  # noqa: BLE001 - one request's fault must not end the connection of others
+            _log.exception("%s could not be answered", request.method)
+            return _failure(request.id, _INTERNAL_ERROR, "Internal error")
+        return msgspec.json.encode({"jsonrpc": "2.0", "id": request.id, "result": result})
 
     def _dispatch(self, peer: Peer, method: str, params: list[Any]) -> Any:
         if method in _HEADS:
@@ -279,8 +289,3 @@ class Connections:
 def _failure(request_id: Any, code: int, message: str) -> bytes:
     error = {"code": code, "message": message}
     return msgspec.json.encode({"jsonrpc": "2.0", "id": request_id, "error": error})
-
-
-def _methods(request: Any) -> list[str]:
-    requests: list[Any] = request if isinstance(request, list) else [request]
-    return [str(one["method"]) for one in requests if isinstance(one, dict) and "method" in one]  # pyright: ignore[reportUnknownArgumentType] - JSON

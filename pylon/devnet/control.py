@@ -44,7 +44,7 @@ class ControlServer:
             ("GET", "/"): self._index,
             ("GET", "/status"): self._status,
             ("GET", "/requests"): self._requests,
-            ("GET", "/requests/counts"): lambda: self._devnet.request_counts(),
+            ("GET", "/requests/counts"): self._devnet.request_counts,
             ("DELETE", "/requests"): self._devnet.clear_requests,
             ("POST", "/advance"): self._advance,
             ("POST", "/pause"): self._devnet.pause,

@@ -94,9 +94,7 @@ def run_epoch(draft: Draft, netuid: int) -> None:
         draft.put(SUBTENSOR, "Bonds", netuid, uid, bonds)
 
 
-def settle(
-    stakes: Sequence[int], rows: dict[int, list[tuple[int, int]]], kappa: float
-) -> Outcome:
+def settle(stakes: Sequence[int], rows: dict[int, list[tuple[int, int]]], kappa: float) -> Outcome:
     """Consensus, incentive and dividends of one epoch.
 
     Args:
@@ -111,9 +109,7 @@ def settle(
         row_sum = sum(weight for _, weight in row) or 1
         for miner, weight in row:
             if miner < count:
-                given.setdefault(miner, []).append(
-                    (weight / row_sum, stakes[uid] / total, uid)
-                )
+                given.setdefault(miner, []).append((weight / row_sum, stakes[uid] / total, uid))
     consensus, ranks = [0.0] * count, [0.0] * count
     trust, dividends = [0.0] * count, [0.0] * count
     clipped: dict[int, list[tuple[int, float]]] = {}

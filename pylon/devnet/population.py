@@ -155,9 +155,7 @@ def _neurons(draft: Draft, plan: SubnetPlan, random: Random) -> None:
         fund(draft, owner)
 
 
-def register(
-    draft: Draft, netuid: int, uid: int, hotkey_: str, coldkey_: str, block: int
-) -> None:
+def register(draft: Draft, netuid: int, uid: int, hotkey_: str, coldkey_: str, block: int) -> None:
     """Makes a hotkey the neuron at a uid that is free, or past the last one."""
     for item, params, value in (
         ("Keys", (netuid, uid), hotkey_),
@@ -216,7 +214,7 @@ def _commit(draft: Draft, netuid: int, who: str, data: bytes) -> None:
 
 
 def _root(draft: Draft, random: Random) -> None:
-    draft.put(SUBTENSOR, "NetworksAdded", ROOT_NETUID, True)  # noqa: FBT003 - the value
+    draft.put(SUBTENSOR, "NetworksAdded", ROOT_NETUID, True)
     draft.put(SUBTENSOR, "TokenSymbol", ROOT_NETUID, ROOT.symbol.encode())
     draft.put(SUBTENSOR, "SubnetworkN", ROOT_NETUID, ROOT.neurons)
     draft.put(SUBTENSOR, "MaxAllowedUids", ROOT_NETUID, 64)
@@ -248,9 +246,7 @@ def _validators(draft: Draft, plan: SubnetPlan, random: Random) -> None:
 
 
 def _totals(draft: Draft) -> None:
-    free_rao = sum(
-        account["data"]["free"] for _, account in draft.entries("System", "Account")
-    )
+    free_rao = sum(account["data"]["free"] for _, account in draft.entries("System", "Account"))
     staked_rao = sum(draft.get(SUBTENSOR, "SubnetTAO", plan.netuid) for plan in SUBNETS)
     draft.put(SUBTENSOR, "TotalStake", staked_rao)
     draft.put(SUBTENSOR, "TotalIssuance", free_rao + staked_rao)

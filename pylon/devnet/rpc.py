@@ -1,8 +1,7 @@
 """The JSON-RPC methods of the node that answer at once; subscriptions are in `connections`."""
 
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pylon.devnet.apis import answer
 from pylon.devnet.chain import Chain, StateDiscardedError, UnknownBlockError
@@ -15,6 +14,9 @@ from pylon.devnet.runtime.metadata import (
 )
 from pylon.devnet.runtime.scale import octets, option, u32, vector
 from pylon.devnet.state import PastState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602

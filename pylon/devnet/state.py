@@ -1,6 +1,6 @@
 """The chain's state by names and Python values, at a past block or in the block being built."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -162,14 +162,12 @@ class Draft(_Reader):
         """Removes a storage item."""
         self._layers[-1][self._keeper.key(pallet, item, params)] = None
 
-    def change(
-        self, pallet: str, item: str, *params: Any, by: Callable[[Any], Any]
-    ) -> None:
+    def change(self, pallet: str, item: str, *params: Any, by: Callable[[Any], Any]) -> None:
         """Replaces a value by a function of itself."""
         self.put(pallet, item, *params, by(self.get(pallet, item, *params)))
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Generator[None]:
         """Everything written inside takes effect, or nothing when an exception leaves it."""
         self._layers.append({})
         try:

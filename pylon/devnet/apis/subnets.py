@@ -9,7 +9,6 @@ from pylon.devnet.state import State
 from pylon.devnet.subnet import (
     MECHANISM_STRIDE,
     ROOT_NETUID,
-
     U16_MAX,
     alpha_stake,
     column,
@@ -74,9 +73,7 @@ def _metagraph(state: State, netuid: int, mechanism: int = 0) -> dict[str, Any] 
         **named_values(state, netuid),
         **_columns(state, netuid, storage_index(netuid, mechanism), keys),
         "netuid": netuid + mechanism * MECHANISM_STRIDE,
-        "identities": [
-            value(state, "IdentitiesV2", value(state, "Owner", key)) for key in keys
-        ],
+        "identities": [value(state, "IdentitiesV2", value(state, "Owner", key)) for key in keys],
         "axons": [value(state, "Axons", netuid, key) or NO_AXON for key in keys],
         "tao_dividends_per_hotkey": [(key, 0) for key in keys],
         "alpha_dividends_per_hotkey": dividends,

@@ -75,8 +75,7 @@ class TypeRegistry:
             raise ValueError(f"{type_} needs {len(declared.parameters)} type arguments")
         bound = dict(zip(declared.parameters, arguments, strict=True))
         parameters = vector(
-            text(parameter)
-            + option(None if argument == "_" else compact(self.number(argument)))
+            text(parameter) + option(None if argument == "_" else compact(self.number(argument)))
             for parameter, argument in bound.items()
         )
         path = vector(text(part) for part in declared.path)

@@ -55,6 +55,8 @@ def up(
     ),
 ) -> None:
     """Run NATS, a worker and the bridge on this machine, until Ctrl-C."""
+    from pylon.messaging.embedded import EmbeddedNatsError
+    from pylon.messaging.permissions import PermissionsError
     from pylon.up.child import ChildEndedError
     from pylon.up.tree import UpError, run
 
@@ -70,7 +72,7 @@ def up(
     )
     try:
         asyncio.run(run(options))
-    except (UpError, ChildEndedError) as error:
+    except (UpError, ChildEndedError, EmbeddedNatsError, PermissionsError) as error:
         typer.echo(f"pylon up: {error}", err=True)
         raise typer.Exit(1) from None
 
@@ -84,9 +86,17 @@ def worker() -> None:
     asyncio.run(run_worker(WorkerSettings()))
 
 
+def _devnet_command() -> None:
+    """Register `pylon devnet`; its options are its own, and so is what it must import."""
+    from pylon.devnet.command import devnet
+
+    app.command()(devnet)
+
+
 def main() -> None:
     """Run the command line; wrong settings end it with a line for each mistake."""
     set_up_logging()
+    _devnet_command()
     try:
         app()
     except ValidationError as error:

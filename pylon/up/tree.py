@@ -22,7 +22,7 @@ from pylon_client.deployment import DeploymentSettings
 
 READY_TIMEOUT_S = 120.0
 READY_POLL_S = 0.1
-DRAIN_TIMEOUT_S = 2.0
+DRAIN_TIMEOUT_S = 2
 
 
 class UpError(Exception):
@@ -51,6 +51,7 @@ def _environment(options: UpOptions) -> dict[str, str]:
         "PYLON_NATS_BRIDGE_PASSWORD": secrets.token_urlsafe(24),
         "PYLON_BRIDGE_HOST": options.host,
         "PYLON_BRIDGE_PORT": str(options.port),
+        "PYLON_BRIDGE_GRACEFUL_SHUTDOWN_SECONDS": str(DRAIN_TIMEOUT_S),
         "PYLON_DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
         "BITTENSOR_RUNTIME_CACHE_DIR": str((options.home / "runtime-cache").absolute()),
     }

@@ -82,6 +82,7 @@ class Watcher:
         self._poll_after_s = min(poll_after_s, silence_s)
         self._chain_timeout_s = chain_timeout_s
         self._news = asyncio.Event()
+        self._is_behind = False
 
     async def run(self, last: BlockNumber | None) -> None:
         """Hand on every block after `last`, until cancelled."""
@@ -106,8 +107,7 @@ class Watcher:
                 with_neurons = self.head - number < NEURONS_BACKFILL_MAX_BLOCKS
                 await self._sink(number, with_neurons=with_neurons)
                 last = number
-            if self.head is not None and last is not None:
-                self._warn_of_another_chain(self.head, last)
+            self._compare(last)
 
     async def _follow(self) -> None:
         pauses = Pauses(first_s=0.2, longest_s=5.0)
@@ -146,13 +146,16 @@ class Watcher:
         self._heard_of(head)
         self._news.set()
 
-    @staticmethod
-    def _warn_of_another_chain(head: BlockNumber, last: BlockNumber) -> None:
-        if last - head > REORGANISATION_MAX_BLOCKS:
+    def _compare(self, last: BlockNumber | None) -> None:
+        if self.head is None or last is None:
+            return
+        is_behind = last - self.head > REORGANISATION_MAX_BLOCKS
+        if is_behind and not self._is_behind:
             logger.error(
                 "The chain is at block %d, but block %d was published: nothing is published until "
                 "then. If this is another chain, purge the stream %s.",
-                head,
+                self.head,
                 last,
                 EVENTS.name,
             )
+        self._is_behind = is_behind

@@ -104,10 +104,24 @@ class ConnectionOwner(Generic[ClientT]):
     """
 
     def __init__(
-        self, make_client: Callable[[], ClientT], *, name: str, patience: Patience | None = None
+        self,
+        make_client: Callable[[], ClientT],
+        *,
+        role: str,
+        place: str,
+        patience: Patience | None = None,
     ) -> None:
+        """Own the connections that `make_client` makes; the first one is opened when needed.
+
+        Args:
+            make_client: a new client, not connected yet.
+            role: what callers are told about, such as "The chain node".
+            place: where it is, for the log alone.
+            patience: how long to wait for what.
+        """
         self._make_client = make_client
-        self._name = name
+        self._role = role
+        self._place = place
         self._patience = patience or Patience()
         self._slots = asyncio.Semaphore(self._patience.max_in_flight)
         self._current: Connection[ClientT] | None = None
@@ -145,7 +159,7 @@ class ConnectionOwner(Generic[ClientT]):
             if connection is not None:
                 self._blame(connection, waiting_since_s=started_s)
             raise FailureError(
-                ErrorCode.CHAIN_TIMEOUT, f"{self._name} did not answer within {timeout_s:g} s."
+                ErrorCode.CHAIN_TIMEOUT, f"{self._role} did not answer within {timeout_s:g} s."
             ) from None
 
     async def connection(self) -> Connection[ClientT]:
@@ -157,17 +171,17 @@ class ConnectionOwner(Generic[ClientT]):
         """
         pause_s = self._not_before_s - _now_s()
         if self._closed:
-            raise FailureError(ErrorCode.SHUTTING_DOWN, f"{self._name}: the connection is closed.")
+            raise FailureError(ErrorCode.SHUTTING_DOWN, f"{self._role}: the connection is closed.")
         if pause_s > 0 and (self._refusals or self._current is None) and self._opening is None:
             why = "refuses requests for now" if self._refusals else "cannot be reached"
             raise FailureError(
                 ErrorCode.CHAIN_UNAVAILABLE,
-                f"{self._name} {why}; the next attempt is in {pause_s:.1f} s.",
+                f"{self._role} {why}; the next attempt is in {pause_s:.1f} s.",
             )
         if self._current is not None:
             return self._current
         if self._opening is None:
-            self._opening = asyncio.create_task(self._open(), name=f"open {self._name}")
+            self._opening = asyncio.create_task(self._open(), name=f"open {self._place}")
             self._opening.add_done_callback(self._open_ended)
         return await asyncio.shield(self._opening)
 
@@ -206,16 +220,16 @@ class ConnectionOwner(Generic[ClientT]):
             self._close_in_background(client)
             if not self._closed:
                 raise
-            raise FailureError(ErrorCode.SHUTTING_DOWN, f"{self._name}: closing.") from None
+            raise FailureError(ErrorCode.SHUTTING_DOWN, f"{self._role}: closing.") from None
         except Exception as error:
             self._close_in_background(client)
             fault = fault_of(error)
             self._back_off(fault)
-            logger.warning("Cannot connect to %s: %s", self._name, describe(error))
+            logger.warning("Cannot connect to %s: %s", self._place, describe(error))
             why = "refuses requests for now" if self._refusals else "cannot be reached"
-            raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, f"{self._name} {why}.") from error
+            raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, f"{self._role} {why}.") from error
         self.opened += 1
-        logger.info("Connected to %s", self._name)
+        logger.info("Connected to %s", self._place)
         self._current = Connection(client, opened_at_s=_now_s())
         return self._current
 
@@ -274,7 +288,7 @@ class ConnectionOwner(Generic[ClientT]):
         if fault.code is ErrorCode.INTERNAL:
             logger.error("Unforeseen error of the chain SDK", exc_info=error)
         else:
-            logger.warning("Reading %s failed: %s", self._name, describe(error))
+            logger.warning("Reading %s failed: %s", self._place, describe(error))
         if fault.remedy is Remedy.COOL_DOWN:
             self._back_off(fault)
         else:
@@ -283,7 +297,7 @@ class ConnectionOwner(Generic[ClientT]):
     def _blame(self, connection: Connection[ClientT], *, waiting_since_s: float) -> None:
         silent = connection.answered_at_s < waiting_since_s
         if silent and _now_s() - waiting_since_s >= self._patience.silence_s:
-            logger.warning("%s is silent; its connection is replaced", self._name)
+            logger.warning("The node %s is silent; its connection is replaced", self._place)
             self.discard(connection)
 
     def _back_off(self, fault: Fault | None = None) -> None:
@@ -300,7 +314,7 @@ class ConnectionOwner(Generic[ClientT]):
         self._not_before_s = _now_s() + pause_s
 
     def _close_in_background(self, client: ClientT) -> None:
-        task = asyncio.create_task(self._close_client(client), name=f"close {self._name}")
+        task = asyncio.create_task(self._close_client(client), name=f"close {self._place}")
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 

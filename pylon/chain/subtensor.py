@@ -50,24 +50,28 @@ class _Sdk(Protocol):
 class Subtensor:
     """One chain node, read over one connection at a time."""
 
-    def __init__(self, network: str, *, patience: Patience | None = None) -> None:
+    def __init__(
+        self, network: str, *, role: str = "The chain node", patience: Patience | None = None
+    ) -> None:
         """Choose the node; the connection is opened by the first read.
 
         Args:
             network: a network's name that the SDK knows (`finney`, `test`, …) or a `ws://` or
                 `wss://` URL.
+            role: what callers are told about when it fails; its address is for the log alone.
             patience: how long to wait for what.
 
         Raises:
             ValueError: neither a known name nor a WebSocket URL.
         """
         _, endpoint = resolve_endpoint(network)
-        self.name = f"The chain node {_without_secrets(network)}"
+        self._role = role
         self._owner = ConnectionOwner[_Sdk](
             lambda: cast(
                 "_Sdk", RpcSubstrate(endpoint, fallback_endpoints=[], archive_endpoints=[])
             ),
-            name=self.name,
+            role=role,
+            place=_without_secrets(network),
             patience=patience,
         )
         self._ending: set[asyncio.Task[None]] = set()
@@ -132,7 +136,7 @@ class Subtensor:
 
     async def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
         """The number of each new best block, as the node announces them: with gaps and repeats."""
-        async with _deadline(self.name, silence_s):
+        async with _deadline(self._role, silence_s):
             connection = await self._owner.connection()
         stream = connection.client.blocks()
         step: asyncio.Future[dict[str, Any]] | None = None
@@ -169,18 +173,18 @@ class Subtensor:
             if error.code is ErrorCode.NOT_FOUND:
                 raise FailureError(error.code, f"Block {block.number} not found.") from error
             if error.code is ErrorCode.ARCHIVE_REQUIRED:
-                detail = f"{self.name} no longer keeps the state of block {block.number}."
+                detail = f"{self._role} no longer keeps the state of block {block.number}."
                 raise FailureError(error.code, detail) from error
             raise
 
     def _announced(self, step: asyncio.Future[dict[str, Any]], silence_s: float) -> BlockNumber:
         if not step.done():
-            detail = f"{self.name} announced no block for {silence_s:g} s."
+            detail = f"{self._role} announced no block for {silence_s:g} s."
             raise FailureError(ErrorCode.CHAIN_TIMEOUT, detail)
         try:
             return BlockNumber(int(step.result()["header"]["number"]))
         except StopAsyncIteration:
-            detail = f"{self.name} ended the subscription to new blocks."
+            detail = f"{self._role} ended the subscription to new blocks."
             raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, detail) from None
         except Exception as error:
             logger.info("The subscription to new blocks ended: %s", describe(error))
@@ -208,12 +212,12 @@ class Subtensor:
 
 
 @contextlib.asynccontextmanager
-async def _deadline(name: str, timeout_s: float) -> AsyncGenerator[None]:
+async def _deadline(role: str, timeout_s: float) -> AsyncGenerator[None]:
     try:
         async with asyncio.timeout(timeout_s):
             yield
     except TimeoutError:
-        detail = f"{name} did not answer within {timeout_s:g} s."
+        detail = f"{role} did not answer within {timeout_s:g} s."
         raise FailureError(ErrorCode.CHAIN_TIMEOUT, detail) from None
 
 

@@ -53,7 +53,7 @@ class Clients:
 def owner_of(
     clients: Callable[[], FakeClient], patience: Patience = PATIENT
 ) -> ConnectionOwner[FakeClient]:
-    return ConnectionOwner(clients, name="The chain node", patience=patience)
+    return ConnectionOwner(clients, role="The chain node", place="ws://node", patience=patience)
 
 
 async def answer(client: FakeClient) -> str:

@@ -1,0 +1,178 @@
+"""Every block once, in order, whatever the subscription does."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pylon.blocks.watcher import (
+    BACKFILL_MAX_BLOCKS,
+    NEURONS_BACKFILL_MAX_BLOCKS,
+    Watcher,
+    missed_blocks,
+)
+from pylon_client.contract.types import BlockNumber
+from tests.support.fake_chain import UNAVAILABLE, FakeChain
+
+
+class Published:
+    """Takes blocks, and lets a test wait until it has a certain one."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.with_neurons: list[int] = []
+        self.free = asyncio.Event()
+        self.free.set()
+        self._changed = asyncio.Condition()
+
+    async def __call__(self, number: BlockNumber, *, with_neurons: bool) -> None:
+        await self.free.wait()
+        self.numbers.append(number)
+        if with_neurons:
+            self.with_neurons.append(number)
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def until(self, holds: Callable[[list[int]], bool]) -> None:
+        async with asyncio.timeout(30), self._changed:
+            await self._changed.wait_for(lambda: holds(self.numbers))
+
+
+def watcher_of(chain: FakeChain, published: Published, **options: float) -> Watcher:
+    chosen = {"silence_s": 60.0, "poll_after_s": 60.0} | options
+    return Watcher(chain, published, **chosen)
+
+
+@given(
+    # Within the limit of what is filled in, which has a property of its own below.
+    heads=st.lists(st.integers(0, BACKFILL_MAX_BLOCKS - 1), min_size=1, max_size=40),
+    last=st.none() | st.integers(0, BACKFILL_MAX_BLOCKS - 1),
+)
+@settings(deadline=None, max_examples=150)
+def test_c8_jumps_repeats_and_reorganisations_give_contiguous_numbers_once(
+    heads: list[int], last: int | None
+) -> None:
+    async def scenario() -> list[int]:
+        chain = FakeChain(heads[0])
+        published = Published()
+        watcher = watcher_of(chain, published)
+        running = asyncio.create_task(watcher.run(None if last is None else BlockNumber(last)))
+        for head in heads:
+            chain.announcements.put_nowait(head)
+        highest = max(heads)
+        while not chain.announcements.empty() or watcher.head != heads[-1]:
+            await asyncio.sleep(0)
+        if last is None or highest > last:
+            chain.announcements.put_nowait(highest)
+            await published.until(lambda numbers: bool(numbers) and numbers[-1] == highest)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        return published.numbers
+
+    numbers = asyncio.run(scenario())
+    if last is not None:
+        assert numbers == list(range(last + 1, max(heads) + 1))
+    else:
+        assert numbers == list(range(numbers[0], max(heads) + 1))
+
+
+@given(last=st.none() | st.integers(0, 2_000), head=st.integers(0, 2_000))
+def test_c8_what_was_missed_is_bounded_and_ends_at_the_head(last: int | None, head: int) -> None:
+    missed = missed_blocks(None if last is None else BlockNumber(last), BlockNumber(head))
+    assert len(missed) <= BACKFILL_MAX_BLOCKS
+    if last is None:
+        assert list(missed) == [head]
+    elif head <= last:
+        assert not missed
+    else:
+        assert missed[-1] == head
+        assert missed[0] == last + 1 or len(missed) == BACKFILL_MAX_BLOCKS
+
+
+async def test_c7_a_broken_subscription_is_taken_up_again_and_the_gap_is_filled() -> None:
+    chain, published = FakeChain(10), Published()
+    watcher = watcher_of(chain, published)
+    running = asyncio.create_task(watcher.run(BlockNumber(10)))
+    chain.announcements.put_nowait(11)
+    await published.until(lambda numbers: 11 in numbers)
+    chain.announcements.put_nowait(UNAVAILABLE)
+    chain.head = 25
+    await published.until(lambda numbers: 25 in numbers)
+    assert published.numbers == list(range(11, 26))
+    assert watcher.subscriptions == 2
+    running.cancel()
+
+
+async def test_c7_a_chain_that_is_down_at_the_start_is_followed_when_it_comes() -> None:
+    chain, published = FakeChain(10), Published()
+    chain.down = UNAVAILABLE
+    watcher = watcher_of(chain, published)
+    running = asyncio.create_task(watcher.run(BlockNumber(8)))
+    while watcher.subscriptions < 2:
+        await asyncio.sleep(0.01)
+    assert not published.numbers
+    chain.down = None
+    await published.until(lambda numbers: 10 in numbers)
+    assert published.numbers == [9, 10]
+    running.cancel()
+
+
+async def test_c7_a_subscription_that_stays_silent_is_helped_out_by_polling() -> None:
+    chain, published = FakeChain(10), Published()
+    watcher = watcher_of(chain, published, poll_after_s=0.01)
+    running = asyncio.create_task(watcher.run(BlockNumber(9)))
+    await published.until(lambda numbers: 10 in numbers)
+    chain.head = 12
+    await published.until(lambda numbers: 12 in numbers)
+    assert published.numbers == [10, 11, 12]
+    assert watcher.polls >= 1
+    assert watcher.subscriptions == 1
+    running.cancel()
+
+
+async def test_only_recent_missed_blocks_get_snapshots() -> None:
+    chain, published = FakeChain(200), Published()
+    running = asyncio.create_task(watcher_of(chain, published).run(BlockNumber(100)))
+    await published.until(lambda numbers: 200 in numbers)
+    assert published.numbers == list(range(101, 201))
+    assert published.with_neurons == list(range(201 - NEURONS_BACKFILL_MAX_BLOCKS, 201))
+    running.cancel()
+
+
+async def test_blocks_that_are_too_many_are_left_out_and_counted() -> None:
+    chain, published = FakeChain(5_000), Published()
+    watcher = watcher_of(chain, published)
+    running = asyncio.create_task(watcher.run(BlockNumber(1_000)))
+    await published.until(lambda numbers: 5_000 in numbers)
+    assert published.numbers == list(range(5_001 - BACKFILL_MAX_BLOCKS, 5_001))
+    assert watcher.left_out == 4_000 - BACKFILL_MAX_BLOCKS
+    running.cancel()
+
+
+async def test_while_a_block_waits_to_be_published_the_next_ones_wait_behind_it() -> None:
+    chain, published = FakeChain(10), Published()
+    published.free.clear()
+    running = asyncio.create_task(watcher_of(chain, published).run(BlockNumber(9)))
+    for head in (11, 12, 13):
+        chain.announcements.put_nowait(head)
+    while not chain.announcements.empty():
+        await asyncio.sleep(0)
+    assert not published.numbers
+    published.free.set()
+    await published.until(lambda numbers: 13 in numbers)
+    assert published.numbers == [10, 11, 12, 13]
+    running.cancel()
+
+
+async def test_another_chain_is_warned_of_and_nothing_is_published(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    chain, published = FakeChain(3), Published()
+    running = asyncio.create_task(watcher_of(chain, published).run(BlockNumber(5_000)))
+    while "another chain" not in caplog.text:
+        await asyncio.sleep(0.01)
+    assert not published.numbers
+    running.cancel()

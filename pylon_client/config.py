@@ -93,7 +93,7 @@ class BaseConfig(BaseSettings):
 
     address: str | list[str] = ""
     open_access_token: Token = None
-    identity_name: IdentityName | None = None
+    identity_name: str | None = None
     identity_token: Token = None
     timeout: PylonTimeout = PylonTimeout()
 
@@ -108,9 +108,14 @@ class BaseConfig(BaseSettings):
         """Whether the address is of NATS servers."""
         return urlsplit(self.urls[0]).scheme in NATS_SCHEMES
 
+    @property
+    def identity(self) -> IdentityName | None:
+        """The identity's name, if one is configured."""
+        return None if self.identity_name is None else IdentityName(self.identity_name)
+
     @field_validator("identity_name")
     @classmethod
-    def _name_fits_subjects(cls, name: IdentityName | None) -> IdentityName | None:
+    def _name_fits_subjects(cls, name: str | None) -> str | None:
         return subjects.identity_name(name) if name else None
 
     @model_validator(mode="after")

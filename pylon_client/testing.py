@@ -110,8 +110,15 @@ class FakePylon:
             operation: one of `operations`.
             reply: the reply, or what makes it from the call's scope, netuid and params; what it
                 raises, the caller gets.
+
+        Raises:
+            TypeError: the reply is not of the operation's model.
         """
-        self._answers[operation.name] = (lambda _: reply) if isinstance(reply, BaseModel) else reply
+        if isinstance(reply, BaseModel):
+            constant = _checked(operation, reply)
+            self._answers[operation.name] = lambda _: constant
+        else:
+            self._answers[operation.name] = reply
 
     def fail(
         self,
@@ -176,7 +183,15 @@ class FakePylon:
             raise failing.error
         if name not in self._answers:
             raise LookupError(f"this FakePylon was given no answer to {name}")
-        return wire.encode(self._answers[name](call))
+        return wire.encode(_checked(call.operation, self._answers[name](call)))
+
+
+def _checked(operation: Operation[Params, BaseModel], reply: BaseModel) -> BaseModel:
+    if not isinstance(reply, operation.reply):
+        raise TypeError(
+            f"{operation.name} replies {operation.reply.__name__}, not {type(reply).__name__}"
+        )
+    return reply
 
 
 def sample_block(number: int = 100) -> Block:

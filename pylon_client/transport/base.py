@@ -35,7 +35,7 @@ class Call(Generic[ReplyT_co]):
     params: Params = _NO_PARAMS
 
     def __post_init__(self) -> None:
-        if self.netuid is not None:
+        if self.scope is Scope.OPEN and self.operation.of_subnet:
             _NETUID.validate_python(self.netuid)
 
     def read(self, body: bytes) -> ReplyT_co:

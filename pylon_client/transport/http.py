@@ -112,7 +112,7 @@ class HttpTransport:
             netuids = _Identities.model_validate_json(body).identities
         except ValidationError as error:
             raise PylonResponseException("Pylon's list of identities cannot be read") from error
-        name = self._config.identity_name
+        name = self._config.identity
         if name is None or name not in netuids:
             raise PylonMisconfigured(f"Pylon has no identity {name!r}")
         return netuids[name]

@@ -89,7 +89,7 @@ class NatsTransport:
     def _subject(self, call: Call[BaseModel]) -> OpenSubject | IdentitySubject:
         if call.scope is Scope.OPEN:
             return OpenSubject(call.netuid, call.operation.name)
-        name = self._config.identity_name
+        name = self._config.identity
         if name is None:
             raise PylonMisconfigured("no identity is configured")
         return IdentitySubject(name, call.operation.name)

@@ -1,0 +1,245 @@
+"""What both clients promise whatever the transport, on the fake that users get for their tests."""
+
+import asyncio
+import inspect
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+from tenacity import stop_after_attempt
+
+from pylon_client.contract.operations import Scope
+from pylon_client.identity import AsyncIdentity, Identity
+from pylon_client.open_access import AsyncOpenAccess, OpenAccess
+from pylon_client.testing import (
+    FakePylon,
+    operations,
+    sample_block_info,
+    sample_neuron,
+    sample_neurons,
+)
+from pylon_client.transport.base import Call
+from pylon_client.v1 import (
+    ASYNC_DEFAULT_RETRIES,
+    AsyncConfig,
+    AsyncPylonClient,
+    BlockNumber,
+    Config,
+    ErrorCode,
+    NetUid,
+    PylonClient,
+    PylonClosed,
+    PylonMisconfigured,
+    PylonNotFound,
+    PylonUnavailable,
+)
+
+
+@pytest.fixture
+def pylon() -> FakePylon:
+    pylon = FakePylon()
+    pylon.answer(operations.LATEST_NEURONS, sample_neurons(count=2))
+    return pylon
+
+
+async def test_the_async_client_is_closed_outside_its_block(pylon: FakePylon) -> None:
+    client = pylon.async_client()
+    with pytest.raises(PylonClosed):
+        await client.open_access.get_latest_neurons(NetUid(1))
+    async with client:
+        assert client.is_open
+        await client.open_access.get_latest_neurons(NetUid(1))
+    with pytest.raises(PylonClosed):
+        await client.open_access.get_latest_neurons(NetUid(1))
+    assert len(pylon.calls) == 1
+    await client.open()
+    await client.open()
+    await client.identity.get_latest_neurons()
+    await client.close()
+    await client.close()
+    assert not client.is_open
+
+
+def test_the_sync_client_is_closed_outside_its_block(pylon: FakePylon) -> None:
+    client = pylon.client()
+    with pytest.raises(PylonClosed):
+        client.open_access.get_latest_neurons(NetUid(1))
+    with client:
+        assert client.is_open
+        client.open_access.get_latest_neurons(NetUid(1))
+    with pytest.raises(PylonClosed):
+        client.open_access.get_latest_neurons(NetUid(1))
+    assert len(pylon.calls) == 1
+    client.open()
+    client.open()
+    client.identity.get_latest_neurons()
+    client.close()
+    client.close()
+    assert not client.is_open
+
+
+async def test_identity_calls_need_an_identity(pylon: FakePylon) -> None:
+    nobody = {"identity_name": None, "identity_token": None}
+    async with pylon.async_client(**nobody) as client:
+        with pytest.raises(PylonMisconfigured, match="identity_name and identity_token"):
+            await client.identity.get_latest_neurons()
+    with (
+        pylon.client(**nobody) as sync_client,
+        pytest.raises(PylonMisconfigured, match="identity_name and identity_token"),
+    ):
+        sync_client.identity.get_latest_neurons()
+    assert pylon.calls == []
+
+
+@pytest.mark.parametrize("netuid", [-1, 65_536, "1", 1.0, None])
+def test_a_netuid_that_is_none_is_refused_before_it_is_sent(pylon: FakePylon, netuid: Any) -> None:
+    with pylon.client() as client, pytest.raises(ValueError, match=r"valid integer|equal to"):
+        client.open_access.get_latest_neurons(netuid)
+    assert pylon.calls == []
+
+
+@pytest.mark.parametrize("block_number", [-1, 2**32, "1", True])
+def test_a_block_number_that_is_none_is_refused(pylon: FakePylon, block_number: Any) -> None:
+    with pylon.client() as client, pytest.raises(ValueError, match="block_number"):
+        client.identity.get_neurons(block_number)
+    assert pylon.calls == []
+
+
+async def test_scripted_failures_come_first_and_are_retried_as_real_ones(pylon: FakePylon) -> None:
+    pylon.fail(operations.LATEST_NEURONS, ErrorCode.CHAIN_UNAVAILABLE, times=2)
+    async with pylon.async_client() as client:
+        assert len((await client.open_access.get_latest_neurons(NetUid(5))).neurons) == 2
+        assert [(call.scope, call.netuid) for call in pylon.calls] == [(Scope.OPEN, 5)] * 3
+        pylon.fail(operations.LATEST_NEURONS, PylonUnavailable(detail="Gone."), times=None)
+        for _ in range(2):
+            with pytest.raises(PylonUnavailable, match=r"Gone\."):
+                await client.open_access.get_latest_neurons(NetUid(5))
+        assert len(pylon.calls) == 5
+
+
+async def test_retries_can_be_switched_off_as_the_readme_says(pylon: FakePylon) -> None:
+    pylon.fail(operations.LATEST_NEURONS, ErrorCode.CHAIN_UNAVAILABLE, times=None)
+    retry = ASYNC_DEFAULT_RETRIES.copy(stop=stop_after_attempt(1))
+    async with pylon.async_client(retry=retry) as client:
+        with pytest.raises(Exception, match="A test said so"):
+            await client.open_access.get_latest_neurons(NetUid(1))
+    assert len(pylon.calls) == 1
+
+
+def test_answers_may_depend_on_the_call_and_unknown_ones_are_loud(pylon: FakePylon) -> None:
+    def answer(call: Call[Any]) -> Any:
+        if call.netuid == 9:
+            raise PylonNotFound(detail="No such subnet.")
+        return sample_neurons(count=call.netuid or 0)
+
+    pylon.answer(operations.LATEST_NEURONS, answer)
+    pylon.answer(operations.LATEST_BLOCK, sample_block_info(7))
+    with pylon.client() as client:
+        assert client.open_access.get_latest_block_info().timestamp == 1_700_000_084
+        assert len(client.open_access.get_latest_neurons(NetUid(4)).neurons) == 4
+        with pytest.raises(PylonNotFound, match="No such subnet"):
+            client.open_access.get_latest_neurons(NetUid(9))
+        with pytest.raises(LookupError, match=r"neurons\.at"):
+            client.open_access.get_neurons(NetUid(1), BlockNumber(2))
+    with pytest.raises(TypeError, match=r"neurons\.latest replies SubnetNeurons, not BlockInfo"):
+        pylon.answer(operations.LATEST_NEURONS, sample_block_info())
+    assert sample_neuron(3, rank=0.25).rank == 0.25
+
+
+def test_concurrent_calls_each_have_their_own_attempts(pylon: FakePylon) -> None:
+    """One tenacity object counts one call at a time, so calls must not share one."""
+    pylon.fail(operations.LATEST_NEURONS, ErrorCode.CHAIN_UNAVAILABLE, times=None)
+    raised: list[str] = []
+    with pylon.client() as client:
+
+        def call() -> None:
+            try:
+                client.open_access.get_latest_neurons(NetUid(1))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is counted below
+                raised.append(type(error).__name__)
+
+        threads = [threading.Thread(target=call) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert raised == ["PylonBadGateway"] * 20
+    assert len(pylon.calls) == 60
+
+
+async def test_the_sync_client_leaves_the_callers_event_loop_alone(pylon: FakePylon) -> None:
+    loop = asyncio.get_running_loop()
+    with pylon.client() as client:
+        client.open_access.get_latest_neurons(NetUid(1))
+        assert asyncio.get_running_loop() is loop
+    before = threading.active_count()
+    assert not [t for t in threading.enumerate() if t.name == "pylon-client"]
+    assert threading.active_count() == before
+
+
+def test_a_client_that_cannot_be_opened_leaves_no_thread_behind() -> None:
+    class Broken(FakePylon):
+        async def open(self) -> None:
+            raise OSError("no")
+
+    client = Broken().client()
+    with pytest.raises(OSError, match="no"):
+        client.open()
+    assert not client.is_open
+    assert not [t for t in threading.enumerate() if t.name == "pylon-client"]
+
+
+def test_an_open_sync_client_does_not_keep_the_interpreter_from_exiting() -> None:
+    script = """
+from pylon_client.testing import FakePylon, operations, sample_neurons
+class Loud(FakePylon):
+    async def close(self): print("closed", flush=True)
+pylon = Loud()
+pylon.answer(operations.LATEST_NEURONS, sample_neurons())
+client = pylon.client()
+client.open()
+print(len(client.identity.get_latest_neurons().neurons), flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["3", "closed"]
+
+
+@pytest.mark.parametrize(
+    ("asynchronous", "synchronous"),
+    [
+        (AsyncOpenAccess, OpenAccess),
+        (AsyncIdentity, Identity),
+        (AsyncPylonClient, PylonClient),
+    ],
+)
+def test_both_flavours_have_the_same_methods(asynchronous: type, synchronous: type) -> None:
+    def signatures(kind: type) -> dict[str, str]:
+        return {
+            name: str(inspect.signature(method))
+            for name, method in inspect.getmembers(kind, inspect.isfunction)
+            if not name.startswith("_")
+        }
+
+    def docs(kind: type) -> dict[str, str | None]:
+        return {name: inspect.getdoc(getattr(kind, name)) for name in signatures(kind)}
+
+    assert signatures(asynchronous) == signatures(synchronous)
+    assert all(docs(synchronous).values())
+    if asynchronous is not AsyncPylonClient:
+        assert docs(asynchronous) == docs(synchronous)
+        for name in signatures(asynchronous):
+            assert inspect.iscoroutinefunction(getattr(asynchronous, name))
+            assert not inspect.iscoroutinefunction(getattr(synchronous, name))
+
+
+def test_the_configurations_differ_in_their_retries_alone() -> None:
+    assert list(AsyncConfig.model_fields) == list(Config.model_fields)

@@ -1,0 +1,255 @@
+"""What goes over HTTP, byte for byte, and what comes of every answer."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from pylon_client.contract import wire
+from pylon_client.contract.operations import LATEST_NEURONS, NoParams, Operation, Params, Scope
+from pylon_client.retry import worth_retrying
+from pylon_client.testing import sample_neurons
+from pylon_client.transport.base import Call
+from pylon_client.transport.http import HttpTransport
+from pylon_client.v1 import (
+    AsyncConfig,
+    AsyncPylonClient,
+    BasePylonException,
+    NetUid,
+    PylonBadGateway,
+    PylonMisconfigured,
+    PylonNetuidMismatch,
+    PylonRequestException,
+    PylonResponseException,
+    PylonTimeout,
+    PylonTimeoutException,
+    PylonUnavailable,
+    TimeoutReason,
+)
+
+NEURONS = wire.encode(sample_neurons())
+CONFIG = AsyncConfig(
+    address="https://pylon.test/behind/",
+    open_access_token="open-token",
+    identity_name="sn1",
+    identity_token="token-of-sn1",
+    timeout=PylonTimeout(read=12.5),
+)
+OPEN_CALL = Call(LATEST_NEURONS, Scope.OPEN, NetUid(3))
+IDENTITY_CALL = Call(LATEST_NEURONS, Scope.IDENTITY)
+
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+class Write(Params):
+    """A body and two places in the path."""
+
+    hotkey: str
+    mechanism: int
+    weights: dict[str, float]
+
+
+async def ask(handler: Handler, call: Call[Any] = OPEN_CALL, config: AsyncConfig = CONFIG) -> bytes:
+    transport = HttpTransport(config, carrier=httpx.MockTransport(handler))
+    await transport.open()
+    try:
+        return await transport.ask(call)
+    finally:
+        await transport.close()
+
+
+async def test_the_request_is_the_published_clients_request() -> None:
+    seen: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, content=NEURONS)
+
+    assert await ask(handler) == NEURONS
+    (request,) = seen
+    assert request.method == "GET"
+    assert str(request.url) == "https://pylon.test/behind/api/v1/subnet/3/block/latest/neurons"
+    assert request.headers["authorization"] == "Bearer open-token"
+    assert request.headers["x-pylon-timeout"] == "12.5"
+
+
+async def test_what_is_not_in_the_path_is_the_body_and_the_path_is_quoted() -> None:
+    operation = Operation(
+        name="weights.put",
+        summary="",
+        params=Write,
+        reply=NoParams,
+        method="PUT",
+        path="/mechanism/{mechanism}/weights/{hotkey}",
+    )
+    seen: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        identities = {"identities": {"other": 8, "sn1": 9}}
+        return httpx.Response(200, json=identities if "identities" in str(request.url) else {})
+
+    params = Write(hotkey="5C/../x?y", mechanism=1, weights={"5D": 0.5})
+    await ask(handler, Call(operation, Scope.IDENTITY, params=params))
+    public, write = seen
+    assert str(public.url).endswith("/api/v1/identities")
+    assert "authorization" not in public.headers
+    assert write.method == "PUT"
+    assert write.url.raw_path == (
+        b"/behind/api/v1/identity/sn1/subnet/9/mechanism/1/weights/5C%2F..%2Fx%3Fy"
+    )
+    assert wire.decode(write.content) == {"weights": {"5D": 0.5}}
+    assert write.headers["authorization"] == "Bearer token-of-sn1"
+
+
+class Service:
+    """Knows the netuid of the identity, and counts who asks for it."""
+
+    def __init__(self, netuid: int = 1) -> None:
+        self.netuid = netuid
+        self.seen: list[str] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.seen.append(request.url.path.removeprefix("/behind/api/v1"))
+        if request.url.path.endswith("/identities"):
+            return httpx.Response(200, json={"identities": {"sn1": self.netuid}})
+        if f"/subnet/{self.netuid}/" in request.url.path:
+            return httpx.Response(200, content=NEURONS)
+        return httpx.Response(308, json={"detail": "Moved.", "code": "NETUID_MISMATCH"})
+
+
+async def test_the_identitys_netuid_is_asked_once_and_again_when_it_has_changed() -> None:
+    service = Service()
+    transport = HttpTransport(CONFIG, carrier=httpx.MockTransport(service))
+    await transport.open()
+    await asyncio.gather(*(transport.ask(IDENTITY_CALL) for _ in range(5)))
+    assert service.seen.count("/identities") == 1
+    service.netuid = 2
+    service.seen.clear()
+    await asyncio.gather(*(transport.ask(IDENTITY_CALL) for _ in range(5)))
+    assert service.seen.count("/identities") == 1
+    await transport.close()
+
+
+async def test_a_netuid_that_stays_wrong_is_raised_after_one_more_try() -> None:
+    class Confused(Service):
+        def __call__(self, request: httpx.Request) -> httpx.Response:
+            response = super().__call__(request)
+            self.netuid += 1
+            return response
+
+    service = Confused()
+    async with AsyncPylonClient(
+        CONFIG, transport=HttpTransport(CONFIG, carrier=httpx.MockTransport(service))
+    ) as client:
+        with pytest.raises(PylonNetuidMismatch, match="Moved"):
+            await client.identity.get_latest_neurons()
+    assert service.seen.count("/identities") == 2
+    assert len(service.seen) == 4
+
+
+@pytest.mark.parametrize("body", [{"identities": {"sn2": 1}}, {"identities": {}}])
+async def test_an_identity_that_pylon_does_not_know_is_misconfigured(body: Any) -> None:
+    with pytest.raises(PylonMisconfigured, match="sn1"):
+        await ask(lambda _: httpx.Response(200, json=body), IDENTITY_CALL)
+
+
+async def test_a_list_of_identities_that_is_none_is_a_bad_response() -> None:
+    with pytest.raises(PylonResponseException, match="identities"):
+        await ask(lambda _: httpx.Response(200, text="<html>"), IDENTITY_CALL)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "code", "detail", "retryable"),
+    [
+        (httpx.Response(502, text="<html>Bad"), PylonBadGateway, None, None, True),
+        (httpx.Response(503), PylonUnavailable, None, None, True),
+        (httpx.Response(500, json=[1]), PylonResponseException, None, None, False),
+        (httpx.Response(418, json={"detail": "T"}), PylonResponseException, None, "T", False),
+        (
+            httpx.Response(502, json={"code": "CHAIN_REJECTED", "detail": "No."}),
+            PylonBadGateway,
+            "CHAIN_REJECTED",
+            "No.",
+            False,
+        ),
+        (
+            httpx.Response(429, json={"code": "NEWER", "detail": "N", "retryable": False}),
+            None,
+            "NEWER",
+            "N",
+            False,
+        ),
+        (httpx.Response(302, headers={"location": "/x"}), None, None, None, False),
+    ],
+)
+async def test_every_answer_is_understood_as_far_as_it_goes(
+    answer: httpx.Response,
+    kind: type[BasePylonException] | None,
+    code: str | None,
+    detail: str | None,
+    retryable: bool,  # noqa: FBT001 - a parameter of the table above
+) -> None:
+    with pytest.raises(kind or PylonResponseException) as caught:
+        await ask(lambda _: answer)
+    error = caught.value
+    assert (error.code, error.detail, error.retryable) == (code, detail, retryable)
+    assert error.status_code == answer.status_code
+    assert worth_retrying(error) is retryable
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason", "seconds"),
+    [
+        (httpx.ConnectTimeout, TimeoutReason.CONNECT, 5),
+        (httpx.ReadTimeout, TimeoutReason.READ, 12.5),
+        (httpx.WriteTimeout, TimeoutReason.WRITE, 5),
+        (httpx.PoolTimeout, TimeoutReason.POOL, 5),
+    ],
+)
+async def test_a_timeout_says_what_was_waited_for(
+    raised: type[httpx.TimeoutException], reason: TimeoutReason, seconds: float
+) -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise raised("late", request=request)
+
+    with pytest.raises(PylonTimeoutException, match=reason) as caught:
+        await ask(handler)
+    assert (caught.value.reason, caught.value.timeout_seconds) == (reason, seconds)
+    assert worth_retrying(caught.value)
+
+
+async def test_an_answer_that_trickles_is_not_waited_for_for_ever() -> None:
+    async def trickle(_: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    config = CONFIG.model_copy(
+        update={"timeout": PylonTimeout(connect=0.05, read=0.05, write=0.05, pool=0.05)}
+    )
+    transport = HttpTransport(config, carrier=httpx.MockTransport(trickle))
+    await transport.open()
+    with pytest.raises(PylonTimeoutException, match="read"):
+        await transport.ask(OPEN_CALL)
+    await transport.close()
+
+
+async def test_a_broken_connection_is_a_request_exception() -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise httpx.RemoteProtocolError("cut", request=request)
+
+    with pytest.raises(PylonRequestException, match="cut") as caught:
+        await ask(handler)
+    assert worth_retrying(caught.value)
+
+
+async def test_a_reply_that_breaks_the_contract_says_where_and_shows_no_value() -> None:
+    body = wire.decode(NEURONS)
+    body["neurons"]["hotkey-1"]["uid"] = "not-a-uid"
+    with pytest.raises(PylonResponseException) as caught:
+        OPEN_CALL.read(wire.encode(body))
+    assert "neurons.hotkey-1.uid" in str(caught.value)
+    assert "not-a-uid" not in str(caught.value)
+    assert not worth_retrying(caught.value)

@@ -1,0 +1,173 @@
+"""The names, the types and the weight of `pylon_client.v1`, as its users have come to know them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pylon_client.v1
+from pylon_client import errors
+
+ROOT = Path(__file__).parents[3]
+IMPORT_LIMIT_S = 0.3
+
+# Names are added at will and never taken away: a program somewhere imports them.
+NAMES = """
+ASYNC_DEFAULT_RETRIES AlphaStake AsyncConfig AsyncPylonClient AxonInfo AxonProtocol
+BasePylonException BittensorModel Block BlockHash BlockInfo BlockNumber Coldkey Config Consensus
+DEFAULT_RETRIES Dividends Emission ErrorCode GetLatestBlockInfoResponse GetNeuronsResponse Hotkey
+IdentityName Incentive NetUid Neuron NeuronActive NeuronUid Port PruningScore PylonAuthToken
+PylonBadGateway PylonClient PylonClosed PylonForbidden PylonMisconfigured PylonNetuidMismatch
+PylonNotFound PylonRateLimited PylonRequestException PylonResponseException PylonTimeout
+PylonTimeoutException PylonUnauthorized PylonUnavailable Rank Stake Stakes SubnetNeurons TaoStake
+TimeoutReason Timestamp TotalStake Trust ValidatorPermit ValidatorTrust Weight
+"""
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(pylon_client.v1.__all__) == sorted(NAMES.split())
+    assert all(hasattr(pylon_client.v1, name) for name in NAMES.split())
+
+
+def test_every_exception_of_the_client_is_public_and_in_the_drawn_tree() -> None:
+    drawn = errors.__doc__ or ""
+    kinds = [errors.BasePylonException]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+        assert getattr(pylon_client.v1, kind.__name__) is kind
+        assert f"{kind.__name__} " in f"{drawn} ".replace("\n", " ")
+    assert len(kinds) == 13
+
+
+def python(*args: str, folder: Path, **environment: str) -> str:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    done = subprocess.run(
+        [sys.executable, *args],
+        cwd=ROOT,
+        env={**kept, "PYTHONPYCACHEPREFIX": str(folder), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_the_client_pulls_in_nothing_of_the_service(tmp_path: Path) -> None:
+    script = """
+import sys, pylon_client.v1, pylon_client.testing
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+import pylon_client.transport.http, pylon_client.transport.nats
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+    at_first, at_most = python("-c", script, folder=tmp_path).splitlines()
+    assert not {"httpx", "nats", "anyio"} & set(at_first.split()), "imported before it is used"
+    of_the_service = "bittensor bittensor_core fastapi starlette uvicorn typer pylon bridge"
+    assert not set(of_the_service.split()) & set(at_most.split())
+
+
+def test_the_import_is_quick(tmp_path: Path) -> None:
+    """CPU time of the best of five runs with bytecode at hand, so that load does not decide."""
+    script = "import time; import pylon_client.v1; print(time.process_time())"
+    times_s = [float(python("-c", script, folder=tmp_path)) for _ in range(6)][1:]
+    assert min(times_s) < IMPORT_LIMIT_S, times_s
+
+
+RIGHT = """
+from pylon_client.testing import FakePylon, operations, sample_neurons
+from pylon_client.v1 import *
+from tenacity import stop_after_attempt, wait_random
+
+config = AsyncConfig(
+    address="http://localhost:8000",
+    open_access_token="token",
+    identity_name=IdentityName("sn1"),
+    identity_token="token",
+    timeout=PylonTimeout(read=30),
+    retry=ASYNC_DEFAULT_RETRIES.copy(
+        wait=wait_random(min=0.1, max=0.3), stop=stop_after_attempt(5)
+    ),
+)
+named = AsyncConfig(address="http://localhost:8000", identity_name="sn1", identity_token="token")
+sync_config = Config(address=["nats://a:4222", "nats://b:4222"], retry=DEFAULT_RETRIES.copy())
+from_environment = Config()
+
+async def use() -> None:
+    async with AsyncPylonClient(config) as client:
+        response: GetNeuronsResponse = await client.open_access.get_latest_neurons(netuid=NetUid(1))
+        number: BlockNumber = response.block.number
+        stakes: list[TotalStake] = [n.stakes.total for n in response.neurons.values()]
+        await client.identity.get_neurons(block_number=BlockNumber(5))
+        info: GetLatestBlockInfoResponse = await client.open_access.get_latest_block_info()
+        reveal_type((await client.identity.get_latest_neurons()).neurons)
+
+with PylonClient(sync_config) as client:
+    neurons: dict[Hotkey, Neuron] = client.identity.get_latest_neurons().neurons
+try:
+    pass
+except PylonTimeoutException as error:
+    reason: TimeoutReason = error.reason
+except BasePylonException as error:
+    again: bool = error.retryable
+    block: BlockNumber | None = error.retry_at_block
+pylon = FakePylon()
+pylon.answer(operations.LATEST_NEURONS, sample_neurons())
+pylon.fail(operations.LATEST_NEURONS, ErrorCode.CHAIN_UNAVAILABLE)
+"""
+# Each line alone is wrong, and the rule that says so stands beside it.
+WRONG = {
+    "client.open_access.get_latest_neurons()": "reportCallIssue",
+    "client.open_access.get_latest_neurons(1)": "reportArgumentType",
+    "client.open_access.get_neurons(NetUid(1), NetUid(2))": "reportArgumentType",
+    "client.open_access.get_neurons(BlockNumber(1), BlockNumber(2))": "reportArgumentType",
+    "client.identity.get_latest_neurons(NetUid(1))": "reportCallIssue",
+    "client.identity.get_neurons('5')": "reportArgumentType",
+    "client.identity.get_latest_neurons().block.height": "reportAttributeAccessIssue",
+    "client.identity.get_latest_neurons().neurons[5]": "reportArgumentType",
+    "client.get_latest_neurons(NetUid(1))": "reportAttributeAccessIssue",
+    "AsyncPylonClient(Config(address='http://a'))": "reportArgumentType",
+    "PylonClient(AsyncConfig(address='http://a'))": "reportArgumentType",
+    "Config(address='http://a', retry=ASYNC_DEFAULT_RETRIES)": "reportArgumentType",
+    "Config(address='http://a', identity='sn1')": "reportCallIssue",
+    "Config(address=8000)": "reportArgumentType",
+    "PylonTimeout(read='long')": "reportArgumentType",
+    "pylon.fail(operations.LATEST_NEURONS, 'down')": "reportArgumentType",
+}
+
+
+@pytest.mark.timeout(180)
+def test_right_uses_type_check_and_wrong_ones_do_not(tmp_path: Path) -> None:
+    """Pyright, strict, reads one file of right uses and one of wrong ones."""
+    (tmp_path / "right.py").write_text(f"# pyright: strict, reportUnusedVariable=false{RIGHT}")
+    head = [
+        "# pyright: strict, reportUnusedExpression=false, reportUnknownMemberType=false",
+        "from pylon_client.testing import FakePylon, operations, sample_neurons",
+        "from pylon_client.v1 import *",
+        "pylon = FakePylon()",
+        "client = PylonClient(Config(address='http://a'))",
+    ]
+    (tmp_path / "wrong.py").write_text("\n".join([*head, *WRONG]))
+    config = {"extraPaths": [str(ROOT)], "venvPath": str(ROOT), "venv": ".venv"}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(config))
+    done = subprocess.run(
+        [sys.executable, "-m", "pyright", "--outputjson", "-p", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    found = json.loads(done.stdout)["generalDiagnostics"]
+    right = [each for each in found if each["file"].endswith("right.py")]
+    assert [each["message"] for each in right if each["severity"] == "error"] == []
+    assert any("dict[Hotkey, Neuron]" in each["message"] for each in right)
+    rules: dict[int, set[str]] = {}
+    for each in found:
+        if each["file"].endswith("wrong.py") and each["severity"] == "error":
+            rules.setdefault(each["range"]["start"]["line"], set()).add(each.get("rule", ""))
+    for line, (code, rule) in enumerate(WRONG.items(), start=len(head)):
+        assert rule in rules.get(line, set()), f"{code} type-checks, or breaks {rules.get(line)}"
+    assert set(rules) == set(range(len(head), len(head) + len(WRONG)))

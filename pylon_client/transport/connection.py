@@ -4,24 +4,28 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 import nats.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import CONTRACT_VERSION, OPEN_USER, inbox_prefix
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S
+from pylon_client.transport.options import ConnectionOptions
+from pylon_client.transport.refusals import connect_failure, is_refusal, kind_of
 from pylon_client.transport.reply import Reply, success
 from pylon_client.transport.servers import (
     RECONNECT_LONGEST_WAIT_S,
     checked_urls,
     next_server,
-    place,
 )
+from pylon_client.transport.waiting import WaitingRequests
 
 logger = logging.getLogger(__name__)
 
@@ -29,30 +33,12 @@ RECONNECT_GRACE_S: Final = 0.5
 """For how long a request waits for a lost connection to come back before it fails."""
 PING_INTERVAL_S: Final = 15
 CLOSE_WITHIN_S: Final = 5.0
+PENDING_MAX_MSGS: Final = 65_536
+PENDING_MAX_BYTES: Final = 64 * 1024 * 1024
 HEADERS_MAX_BYTES: Final = 4096
 """What is kept free of the server's `max_payload`: over it, the server ends the connection."""
 
 _DENIED = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"')
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionOptions:
-    """How to reach NATS, and as whom.
-
-    Attributes:
-        urls: servers of one cluster, `nats://host:port` or `tls://host:port`, without credentials.
-        user: the NATS user; None connects without credentials, which an open deployment takes
-            for the user `open`.
-        password: that user's password: for an identity its token.
-        name: what the connection is called in the server's monitoring.
-        connect_timeout_s: how long the first connect may take in all.
-    """
-
-    urls: tuple[str, ...]
-    user: str | None = None
-    password: str = field(default="", repr=False)
-    name: str = "pylon"
-    connect_timeout_s: float = 5.0
 
 
 @dataclass(slots=True)
@@ -70,20 +56,6 @@ class ConnectionCounts:
     reconnects: int = 0
     slow_consumer_drops: int = 0
     permission_violations: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """A request whose answer is awaited, and how to end the wait early."""
-
-    subject: str
-    scope: asyncio.Timeout
-    failure: FailureError | None = None
-
-    def fail(self, failure: FailureError) -> None:
-        if self.failure is None and not self.scope.expired():
-            self.failure = failure
-            self.scope.reschedule(asyncio.get_running_loop().time())
 
 
 class Connection:
@@ -108,7 +80,7 @@ class Connection:
         self._leaving = False
         self._refused: asyncio.Task[None] | None = None
         self._ended = FailureError(ErrorCode.NATS_UNAVAILABLE, "The connection to NATS is closed.")
-        self._waiting: set[_Waiting] = set()
+        self._waiting = WaitingRequests()
         self._gap_listeners: set[Callable[[], None]] = set()
 
     @property
@@ -148,7 +120,7 @@ class Connection:
                 came in time, and INVALID where the body is too large to send.
         """
         if timeout_s <= 0:
-            raise _deadline_exceeded()
+            raise FailureError(ErrorCode.DEADLINE_EXCEEDED, "The time given is over already.")
         if len(body) > self.max_payload_bytes:
             raise FailureError(ErrorCode.INVALID, f"A request of {len(body)} bytes is too large.")
         sent_headers = {
@@ -157,6 +129,29 @@ class Connection:
             wire_headers.CONTRACT: CONTRACT_VERSION,
         }
         return success(await self._ask(subject, body, sent_headers, timeout_s))
+
+    async def subscribe(
+        self,
+        subject: str,
+        callback: Callable[[Msg], Awaitable[None]],
+        *,
+        queue: str = "",
+        pending_max_msgs: int = PENDING_MAX_MSGS,
+        pending_max_bytes: int = PENDING_MAX_BYTES,
+    ) -> Subscription:
+        """Call `callback` with every message, one after the other, in the order they come.
+
+        What comes while more than the given number of messages or bytes wait for the callback is
+        dropped, counted, and told to the listeners of `on_gap`.
+        """
+        subscribe = cast("Callable[..., Awaitable[Subscription]]", self.nats.subscribe)  # pyright: ignore[reportUnknownMemberType] -- the library leaves a parameter open
+        return await subscribe(
+            subject,
+            queue=queue,
+            cb=callback,
+            pending_msgs_limit=pending_max_msgs,
+            pending_bytes_limit=pending_max_bytes,
+        )
 
     async def drain(self) -> None:
         """Take no more messages, finish those at hand, send what is unsent, and close."""
@@ -184,7 +179,7 @@ class Connection:
                 await self._first_connect()
         except (nats.errors.Error, OSError) as error:
             await self.close()
-            raise self._connect_failure(error) from None
+            raise connect_failure(self._options, error) from None
         except BaseException:
             await self.close()
             raise
@@ -221,30 +216,12 @@ class Connection:
             **credentials,
         )
 
-    def _connect_failure(self, error: Exception) -> FailureError:
-        where = ", ".join(place(url) for url in self._options.urls)
-        if not _is_refusal(error):
-            return FailureError(
-                ErrorCode.NATS_UNAVAILABLE, f"NATS cannot be reached at {where}: {_kind_of(error)}."
-            )
-        if self._options.user is None:
-            return FailureError(
-                ErrorCode.UNAUTHENTICATED, f"NATS at {where} asks for a user and its token."
-            )
-        return FailureError(
-            ErrorCode.FORBIDDEN,
-            f"NATS at {where} does not accept this token for the user {self._options.user!r}.",
-        )
-
     async def _ask(
         self, subject: str, body: bytes, headers: dict[str, str], timeout_s: float
     ) -> Reply:
-        waiting: _Waiting | None = None
         try:
-            async with asyncio.timeout(timeout_s) as scope:
+            async with self._waiting.wait(subject, timeout_s):
                 await self._await_connected()
-                waiting = _Waiting(subject, scope)
-                self._waiting.add(waiting)
                 # The library's deadline is later than ours, which alone knows why it ended.
                 message = await self.nats.request(
                     subject, body, timeout=timeout_s + 1, headers=headers
@@ -254,16 +231,13 @@ class Connection:
                 ErrorCode.NATS_UNAVAILABLE, "No worker is running that could answer."
             ) from None
         except TimeoutError:
-            if waiting is not None and waiting.failure is not None:
-                raise waiting.failure from None
-            raise _deadline_exceeded() from None
+            raise FailureError(
+                ErrorCode.DEADLINE_EXCEEDED, "No answer came within the time given."
+            ) from None
         except nats.errors.Error as error:
             raise FailureError(
-                ErrorCode.NATS_UNAVAILABLE, f"NATS did not take the request: {_kind_of(error)}."
+                ErrorCode.NATS_UNAVAILABLE, f"NATS did not take the request: {kind_of(error)}."
             ) from None
-        finally:
-            if waiting is not None:
-                self._waiting.discard(waiting)
         return Reply(message.data, message.headers or {})
 
     async def _await_connected(self) -> None:
@@ -283,9 +257,9 @@ class Connection:
         elif denied := _DENIED.search(str(error).lower()):
             self.counts.permission_violations += 1
             self._on_denied(*denied.groups())
-        elif _is_refusal(error) and self._opened and self._refused is None:
+        elif is_refusal(error) and self._opened and self._refused is None:
             # The user is gone or its password has changed: asking again would not help.
-            self._ended = self._connect_failure(error)
+            self._ended = connect_failure(self._options, error)
             logger.error("%s", self._ended.failure.detail)
             self._refused = asyncio.create_task(self.close())
         elif not isinstance(error, OSError | nats.errors.Error):
@@ -293,7 +267,7 @@ class Connection:
         elif not isinstance(error, OSError | nats.errors.UnexpectedEOF):
             # Before the first connect, the failure that is raised says it better.
             level = logging.WARNING if self._opened else logging.DEBUG
-            logger.log(level, "NATS: %s", _kind_of(error))
+            logger.log(level, "NATS: %s", kind_of(error))
 
     def _on_denied(self, action: str, subject: str) -> None:
         # The library gives the server's text in lower case, so subjects are compared that way.
@@ -301,14 +275,13 @@ class Connection:
         no_inbox = action == "subscription" and subject.startswith(
             f"{inbox_prefix(self.user)}.".lower()
         )
-        for waiting in tuple(self._waiting):
-            if no_inbox or (action == "publish" and waiting.subject.lower() == subject):
-                waiting.fail(
-                    FailureError(
-                        ErrorCode.FORBIDDEN,
-                        f"The user {self.user!r} may not ask for {waiting.subject!r}.",
-                    )
-                )
+        denied = FailureError(
+            ErrorCode.FORBIDDEN, f"The user {self.user!r} may not use {subject!r}."
+        )
+        self._waiting.fail(
+            denied,
+            where=lambda asked: no_inbox or (action == "publish" and asked.lower() == subject),
+        )
 
     async def _on_disconnected(self) -> None:
         if self._leaving or not self._connected.is_set():
@@ -316,7 +289,7 @@ class Connection:
         self._connected.clear()
         self.counts.disconnects += 1
         logger.warning("NATS: the connection is lost")
-        self._fail_all(_not_connected())
+        self._waiting.fail(_not_connected())
 
     async def _on_reconnected(self) -> None:
         self.counts.reconnects += 1
@@ -330,11 +303,7 @@ class Connection:
     def _end(self) -> None:
         self._connected.clear()
         self.closed.set()
-        self._fail_all(self._ended)
-
-    def _fail_all(self, failure: FailureError) -> None:
-        for waiting in tuple(self._waiting):
-            waiting.fail(failure)
+        self._waiting.fail(self._ended)
 
     def _tell_of_gap(self) -> None:
         for listener in tuple(self._gap_listeners):
@@ -372,28 +341,5 @@ async def connect(options: ConnectionOptions) -> Connection:
     raise AssertionError("there is at least one URL, and its turn either returned or raised")
 
 
-def _is_refusal(error: Exception) -> bool:
-    return "authorization violation" in str(error).lower() or isinstance(
-        error, nats.errors.AuthorizationError
-    )
-
-
-def _deadline_exceeded() -> FailureError:
-    return FailureError(ErrorCode.DEADLINE_EXCEEDED, "No answer came within the time given.")
-
-
 def _not_connected() -> FailureError:
     return FailureError(ErrorCode.NATS_UNAVAILABLE, "There is no connection to NATS.")
-
-
-def _kind_of(error: Exception) -> str:
-    """A short text on an error that can hold nothing of what was sent."""
-    match error:
-        case TimeoutError():
-            return "no answer in time"
-        case ConnectionRefusedError() | nats.errors.NoServersError():
-            return "nobody listens there"
-        case OSError():
-            return error.strerror or type(error).__name__
-        case _:
-            return str(error).removeprefix("nats: ")

@@ -1,0 +1,180 @@
+"""From a message on a request subject to a call that a handler can answer."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from pylon_client.contract import headers as wire_headers
+from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem
+from pylon_client.contract.operations import OPERATIONS_BY_NAME, Operation, Params, Scope
+from pylon_client.contract.subjects import (
+    BRIDGE_USER,
+    CONTRACT_VERSION,
+    IdentitySubject,
+    InvalidSubjectError,
+    OpenSubject,
+    inbox_prefix,
+    parse,
+)
+from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, REQUEST_MAX_BYTES
+from pylon_client.contract.types import IdentityName, NetUid
+
+ANY_INBOX: Final = "_INBOX."
+EXTRA_ITEMS_MAX: Final = 20
+
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, checked: who asks for what, and for how long they wait.
+
+    Attributes:
+        operation: the operation's name.
+        scope: under whose authority it is asked.
+        netuid: the subnet it is about: the identity's own, or the one an open-access user named;
+            None when it is about the chain.
+        identity: who asks; None for open access.
+        params: an instance of the operation's own model.
+        timeout_s: for how many more seconds the caller waits.
+        request_id: the caller's name for this request, or one made up here.
+    """
+
+    operation: str
+    scope: Scope
+    netuid: NetUid | None
+    identity: IdentityName | None
+    params: Params
+    timeout_s: float
+    request_id: str
+
+
+def may_be_answered(subject: str, reply: str) -> bool:
+    """Whether an answer to `reply` goes to whom the request's subject says, or to the bridge.
+
+    NATS lets a caller name any subject for the reply, so that a worker, or JetStream, could be
+    made to publish its answer on another identity's requests or on JetStream's own API. Only
+    inboxes are answered, and for an identity only its own.
+    """
+    match subject.split(".", 4):
+        case ["pylon", "v1", "identity", name, _]:
+            return reply.startswith((f"{inbox_prefix(name)}.", f"{inbox_prefix(BRIDGE_USER)}."))
+        case _:
+            return reply.startswith(ANY_INBOX)
+
+
+def read_call(
+    subject: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    identities: Mapping[IdentityName, NetUid],
+    default_timeout_s: float = DEFAULT_TIMEOUT_S,
+) -> Call:
+    """The call that a message makes.
+
+    Raises:
+        FailureError: NOT_FOUND for an operation or an identity that is not there,
+            DEADLINE_EXCEEDED where nobody waits any more, INVALID where the request is wrong,
+            with an item of `extra` for each thing that is.
+    """
+    operation, scope, netuid, identity = _addressed(subject, identities)
+    _check_contract(headers.get(wire_headers.CONTRACT, CONTRACT_VERSION))
+    return Call(
+        operation=operation.name,
+        scope=scope,
+        netuid=netuid,
+        identity=identity,
+        timeout_s=_timeout_s(headers.get(wire_headers.DEADLINE), default_timeout_s),
+        params=_params(operation, body),
+        request_id=_request_id(headers.get(wire_headers.REQUEST_ID, "")),
+    )
+
+
+def _addressed(
+    subject: str, identities: Mapping[IdentityName, NetUid]
+) -> tuple[Operation[Params, BaseModel], Scope, NetUid | None, IdentityName | None]:
+    try:
+        parsed = parse(subject)
+    except InvalidSubjectError as error:
+        raise FailureError(ErrorCode.INVALID, str(error)) from None
+    match parsed:
+        case OpenSubject(netuid, name):
+            operation = _operation(name, Scope.OPEN, of_subnet=netuid is not None)
+            return operation, Scope.OPEN, netuid, None
+        case IdentitySubject(identity, name):
+            if identity not in identities:
+                raise FailureError(ErrorCode.NOT_FOUND, f"Identity {identity!r} not found.")
+            operation = _operation(name, Scope.IDENTITY, of_subnet=True)
+            return operation, Scope.IDENTITY, identities[identity], identity
+        case _:
+            raise FailureError(ErrorCode.NOT_FOUND, f"{subject!r} takes no requests.")
+
+
+def _operation(name: str, scope: Scope, *, of_subnet: bool) -> Operation[Params, BaseModel]:
+    operation = OPERATIONS_BY_NAME.get(name)
+    if operation is None or scope not in operation.scopes or operation.of_subnet != of_subnet:
+        place = "a subnet" if of_subnet else "the chain"
+        raise FailureError(
+            ErrorCode.NOT_FOUND, f"There is no {scope} operation {name!r} on {place}."
+        )
+    return operation
+
+
+def _check_contract(version: str) -> None:
+    if version.partition(".")[0] != CONTRACT_VERSION:
+        raise FailureError(
+            ErrorCode.INVALID,
+            f"The request speaks contract {version!r}, this worker {CONTRACT_VERSION!r}.",
+        )
+
+
+def _timeout_s(deadline: str | None, default_timeout_s: float) -> float:
+    if deadline is None:
+        return default_timeout_s
+    try:
+        left_s = wire_headers.seconds_left(deadline)
+    except (ValueError, OverflowError):
+        raise FailureError(
+            ErrorCode.INVALID, f"The header {wire_headers.DEADLINE} is no number of milliseconds."
+        ) from None
+    if left_s <= 0:
+        raise FailureError(
+            ErrorCode.DEADLINE_EXCEEDED, "The deadline had passed before the request was begun."
+        )
+    return min(left_s, MAX_TIMEOUT_S)
+
+
+def _params(operation: Operation[Params, BaseModel], body: bytes) -> Params:
+    if len(body) > REQUEST_MAX_BYTES:
+        raise FailureError(
+            ErrorCode.INVALID,
+            f"The request has {len(body)} bytes; at most {REQUEST_MAX_BYTES} are taken.",
+        )
+    try:
+        return operation.params.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        raise FailureError(
+            ErrorCode.INVALID,
+            f"Validation failed for {operation.name}",
+            extra=[_item(problem) for problem in _problems(error)[:EXTRA_ITEMS_MAX]],
+        ) from None
+
+
+def _problems(error: ValidationError) -> list[dict[str, Any]]:
+    # What was sent is not sent back: it may be large, or a secret in the wrong place.
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    return [dict(problem) for problem in found]
+
+
+def _item(problem: dict[str, Any]) -> InvalidItem:
+    key = ".".join(map(str, problem["loc"]))[:128]
+    return InvalidItem(message=problem["msg"], key=key or None, source="body")
+
+
+def _request_id(text: str) -> str:
+    return text if _REQUEST_ID.fullmatch(text) else secrets.token_hex(8)

@@ -1,0 +1,118 @@
+"""Answers to NATS's service discovery (ADR-32), so that `nats micro` finds and measures workers."""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Final
+
+from pylon_client.contract import wire
+from pylon_client.contract.operations import OPERATIONS, Scope
+from pylon_client.contract.subjects import ROOT
+from pylon_client.contract.topology import QUEUE_GROUP
+
+SERVICE_NAME: Final = "pylon"
+DISTRIBUTION: Final = "pylon-client"
+_ALL = "$SRV"
+
+
+@dataclass(slots=True)
+class EndpointCounts:
+    """What one operation in one scope has been through in this worker."""
+
+    requests: int = 0
+    errors: int = 0
+    processing_ns: int = 0
+    last_error: str = ""
+
+    def add(self, processing_ns: int, error: str = "") -> None:
+        """Count one answered request; `error` is the code and text of a failure."""
+        self.requests += 1
+        self.processing_ns += processing_ns
+        if error:
+            self.errors += 1
+            self.last_error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Who this worker is and what it has done, in the words of NATS's service discovery.
+
+    Attributes:
+        endpoints: the counts of each operation in each of its scopes.
+        id: this worker's own name, another one each time it starts.
+    """
+
+    endpoints: dict[tuple[Scope, str], EndpointCounts] = field(
+        default_factory=lambda: {
+            (scope, operation.name): EndpointCounts()
+            for operation in OPERATIONS
+            for scope in sorted(operation.scopes)
+        }
+    )
+    id: str = field(default_factory=lambda: secrets.token_hex(11))
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Where the questions come: to all services, to those of our name, to this worker."""
+        return (
+            f"{_ALL}.*",
+            f"{_ALL}.*.{SERVICE_NAME}",
+            f"{_ALL}.*.{SERVICE_NAME}.{self.id}",
+        )
+
+    def answer(self, subject: str) -> bytes | None:
+        """The JSON answer to a question, or None when the subject asks none that is known."""
+        match subject.split(".", 2)[1]:
+            case "PING":
+                return wire.encode(self._about("ping"))
+            case "INFO":
+                return wire.encode(self._info())
+            case "STATS":
+                return wire.encode(self._stats())
+            case _:
+                return None
+
+    def _about(self, kind: str) -> dict[str, Any]:
+        return {
+            "type": f"io.nats.micro.v1.{kind}_response",
+            "name": SERVICE_NAME,
+            "id": self.id,
+            "version": version(DISTRIBUTION),
+            "metadata": {},
+        }
+
+    def _info(self) -> dict[str, Any]:
+        return {
+            **self._about("info"),
+            "description": "A gateway to the Bittensor chain",
+            "endpoints": [
+                _endpoint(scope, name) | {"metadata": {}} for scope, name in self.endpoints
+            ],
+        }
+
+    def _stats(self) -> dict[str, Any]:
+        return {
+            **self._about("stats"),
+            "started": self.started.isoformat().replace("+00:00", "Z"),
+            "endpoints": [
+                _endpoint(scope, name)
+                | {
+                    "num_requests": counts.requests,
+                    "num_errors": counts.errors,
+                    "last_error": counts.last_error,
+                    "processing_time": counts.processing_ns,
+                    "average_processing_time": counts.processing_ns // max(counts.requests, 1),
+                }
+                for (scope, name), counts in self.endpoints.items()
+            ],
+        }
+
+
+def _endpoint(scope: Scope, operation: str) -> dict[str, Any]:
+    return {
+        "name": f"{scope}-{operation.replace('.', '-')}",
+        "subject": f"{ROOT}.{scope}.*.{operation}",
+        "queue_group": QUEUE_GROUP,
+    }

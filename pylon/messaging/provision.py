@@ -1,0 +1,136 @@
+"""The streams that Pylon needs: made where they are missing, checked where they are not."""
+
+import asyncio
+import logging
+from typing import Any, Final
+
+import nats.errors
+import nats.js.errors
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.client import JetStreamContext
+
+from pylon_client.contract.topology import STREAMS, StreamPlan
+from pylon_client.transport.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+API_TIMEOUT_S: Final = 5.0
+READY_WITHIN_S: Final = 30.0
+RETRY_WAIT_S: Final = 0.2
+
+
+class ProvisionError(Exception):
+    """NATS does not hold what Pylon needs of it; the text says what and what to do."""
+
+
+async def provision(
+    connection: Connection, plans: tuple[StreamPlan, ...] = STREAMS, *, replicas: int = 1
+) -> None:
+    """Make every planned stream that is missing, and check those that are there.
+
+    It may run at the same time in any number of workers. A stream that differs is never changed:
+    it may hold what a change would throw away. How many replicas a stream has is its operator's
+    choice and is not checked.
+
+    Args:
+        connection: as the user `worker`.
+        plans: what is needed.
+        replicas: how many servers keep a stream that is made here.
+
+    Raises:
+        ProvisionError: a stream differs from its plan, or JetStream did not answer within
+            `READY_WITHIN_S` seconds, which a server that just started may need.
+    """
+    context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
+    for plan in plans:
+        actual = await _make_or_find(context, _config(plan, replicas))
+        if differences := _differences(plan, actual):
+            raise ProvisionError(
+                f"the stream {plan.name} is not as Pylon needs it: {'; '.join(differences)}. "
+                "It is left as it is: change it with the nats tool, or delete it and lose what it "
+                "holds"
+            )
+
+
+async def _make_or_find(context: JetStreamContext, config: StreamConfig) -> StreamConfig:
+    last = "no answer"
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            while True:
+                try:
+                    return await _try_to_make_or_find(context, config)
+                except nats.js.errors.ServiceUnavailableError as error:
+                    last = error.description or "JetStream is not enabled, or has no leader"
+                except (nats.errors.Error, OSError) as error:
+                    if isinstance(error, nats.js.errors.APIError):
+                        raise ProvisionError(
+                            f"NATS refuses the stream {config.name}: {error.description}"
+                        ) from None
+                    last = str(error)
+                await asyncio.sleep(RETRY_WAIT_S)
+    except TimeoutError:
+        raise ProvisionError(
+            f"JetStream did not answer within {READY_WITHIN_S:.0f} s: {last}"
+        ) from None
+
+
+async def _try_to_make_or_find(context: JetStreamContext, config: StreamConfig) -> StreamConfig:
+    assert config.name is not None  # noqa: S101 -- every plan has one
+    try:
+        return (await context.stream_info(config.name)).config
+    except nats.js.errors.NotFoundError:
+        made = (await context.add_stream(config)).config  # pyright: ignore[reportUnknownMemberType] -- the library leaves its **params open
+        logger.info("Made the stream %s", config.name)
+        return made
+
+
+def _config(plan: StreamPlan, replicas: int) -> StreamConfig:
+    return StreamConfig(
+        name=plan.name,
+        num_replicas=replicas,
+        **_needed(plan),
+    )
+
+
+def _needed(plan: StreamPlan) -> dict[str, Any]:
+    return {
+        "subjects": sorted(plan.subjects),
+        "storage": StorageType.FILE,
+        "retention": RetentionPolicy.LIMITS,
+        "discard": DiscardPolicy.OLD,
+        "max_msgs_per_subject": plan.max_msgs_per_subject,
+        "duplicate_window": float(plan.duplicate_window_s),
+        "max_age": float(plan.max_age_s),
+        "allow_direct": True,
+    }
+
+
+def _differences(plan: StreamPlan, actual: StreamConfig) -> list[str]:
+    return [
+        f"{name} is {_shown(found)}, not {_shown(wanted)}"
+        for name, wanted in _needed(plan).items()
+        if (found := _found(actual, name)) != wanted
+    ]
+
+
+def _found(actual: StreamConfig, name: str) -> Any:
+    value = getattr(actual, name)
+    match name:
+        case "subjects":
+            return sorted(value or [])
+        case "allow_direct":
+            return bool(value)
+        case "duplicate_window" | "max_age":
+            return float(value or 0)
+        case _:
+            return value
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case StorageType() | RetentionPolicy() | DiscardPolicy():
+            return str(value.value)
+        case list():
+            return " ".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] -- a list of anything
+        case _:
+            return str(value)

@@ -1,0 +1,223 @@
+"""Serving requests: a bounded number at once, each answered, none lost when the worker stops."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import nats.errors
+from nats.aio.msg import Msg
+
+from pylon.messaging.call import ANY_INBOX, Call, may_be_answered, read_call
+from pylon.messaging.discovery import Discovery
+from pylon_client.contract import headers as wire_headers
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, Failure, FailureError
+from pylon_client.contract.subjects import ALL_IDENTITIES, ALL_OPEN, CONTRACT_VERSION
+from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, QUEUE_GROUP
+from pylon_client.contract.types import IdentityName, NetUid
+from pylon_client.transport.connection import Connection
+
+if TYPE_CHECKING:
+    from nats.aio.subscription import Subscription
+
+logger = logging.getLogger(__name__)
+
+SERVICE_ERROR_MAX_CHARS: Final = 300
+
+Handler = Callable[[Call], Awaitable[bytes]]
+"""Answers a call with the body of the reply; failures are raised as FailureError."""
+
+
+@dataclass(slots=True)
+class ServiceCounts:
+    """What a service has turned away since it was made.
+
+    Attributes:
+        refused: requests dropped unanswered, since the answer would not go to who may ask.
+        overloaded: requests turned away since too many were in hand.
+        unsent: answers that could not be sent.
+    """
+
+    refused: int = 0
+    overloaded: int = 0
+    unsent: int = 0
+
+
+class Service:
+    """Answers the requests of its queue group with one handler per operation.
+
+    Args:
+        connection: over which requests come; its owner closes it, after `drain`.
+        handlers: what answers each operation, by the operation's name.
+        identities: the configured identities and the subnet of each.
+        max_requests: how many requests are in hand at once; beyond that the answer is OVERLOADED.
+        default_timeout_s: for how long a caller waits that names no deadline.
+
+    Attributes:
+        counts: what was turned away.
+        discovery: what was answered, per operation and scope.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        handlers: Mapping[str, Handler],
+        *,
+        identities: Mapping[IdentityName, NetUid],
+        max_requests: int,
+        default_timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        self.counts: Final = ServiceCounts()
+        self.discovery: Final = Discovery()
+        self._connection = connection
+        self._handlers = handlers
+        self._identities = identities
+        self._max_requests = max_requests
+        self._default_timeout_s = default_timeout_s
+        self._subscriptions: list[Subscription] = []
+        self._in_hand: set[asyncio.Task[None]] = set()
+
+    @property
+    def in_hand(self) -> int:
+        """How many requests are being answered right now."""
+        return len(self._in_hand)
+
+    async def start(self) -> None:
+        """Begin to serve; on return, NATS delivers requests here."""
+        subscribe = self._connection.subscribe
+        self._subscriptions = [
+            await subscribe(ALL_OPEN, self._take, queue=QUEUE_GROUP),
+            await subscribe(ALL_IDENTITIES, self._take, queue=QUEUE_GROUP),
+            *[await subscribe(subject, self._discover) for subject in self.discovery.subjects],
+        ]
+        await self._connection.nats.flush()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Take no new request, answer those in hand, and return when the answers are sent.
+
+        What is not answered within `timeout_s` is given up and answered with SHUTTING_DOWN.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                # Other workers get what comes from now on; what was delivered is still taken.
+                await asyncio.gather(*(held.drain() for held in self._subscriptions))
+                while self._in_hand:
+                    await asyncio.wait(self._in_hand)
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            logger.warning("Giving up %d requests in hand: %s", self.in_hand, type(error).__name__)
+        finally:
+            self._subscriptions.clear()
+            await self._give_up()
+
+    async def _give_up(self) -> None:
+        given_up = tuple(self._in_hand)
+        for task in given_up:
+            task.cancel()
+        await asyncio.gather(*given_up, return_exceptions=True)
+        if self._connection.is_connected:
+            await self._connection.nats.flush()
+
+    async def _take(self, message: Msg) -> None:
+        if not may_be_answered(message.subject, message.reply):
+            self.counts.refused += 1
+            logger.warning("Refused a request on %s: its reply goes elsewhere", message.subject)
+            return
+        if len(self._in_hand) >= self._max_requests:
+            self.counts.overloaded += 1
+            await self._send_failure(
+                message,
+                FailureError(
+                    ErrorCode.OVERLOADED, f"{self._max_requests} requests are in hand already."
+                ).failure,
+            )
+            return
+        task = asyncio.create_task(self._serve(message))
+        self._in_hand.add(task)
+        task.add_done_callback(self._in_hand.discard)
+
+    async def _serve(self, message: Msg) -> None:
+        begun_ns = time.monotonic_ns()
+        call: Call | None = None
+        error = ""
+        try:
+            call = read_call(
+                message.subject,
+                message.headers or {},
+                message.data,
+                identities=self._identities,
+                default_timeout_s=self._default_timeout_s,
+            )
+            body = await self._answer(call)
+            await self._send(message, body, {})
+        except FailureError as failed:
+            error = str(failed)
+            await self._send_failure(message, failed.failure)
+        except asyncio.CancelledError:
+            error = ErrorCode.SHUTTING_DOWN
+            await self._send_failure(
+                message,
+                FailureError(ErrorCode.SHUTTING_DOWN, "The worker is stopping.").failure,
+            )
+            raise
+        finally:
+            if call is not None:
+                counts = self.discovery.endpoints[call.scope, call.operation]
+                counts.add(time.monotonic_ns() - begun_ns, error)
+
+    async def _answer(self, call: Call) -> bytes:
+        handler = self._handlers.get(call.operation)
+        if handler is None:
+            raise FailureError(
+                ErrorCode.NOT_FOUND, f"This worker does not serve {call.operation!r}."
+            )
+        scope = asyncio.timeout(call.timeout_s)
+        try:
+            async with scope:
+                body = await handler(call)
+        except FailureError:
+            raise
+        except Exception as error:
+            if isinstance(error, TimeoutError) and scope.expired():
+                raise FailureError(
+                    ErrorCode.DEADLINE_EXCEEDED, "The answer was not ready in the time given."
+                ) from None
+            # What went wrong inside is for the log; a caller learns only where to look.
+            logger.exception("%s failed; request %s", call.operation, call.request_id)
+            raise FailureError(
+                ErrorCode.INTERNAL,
+                f"The worker failed; its log says why at request {call.request_id}.",
+            ) from None
+        if len(body) > self._connection.max_payload_bytes:
+            raise FailureError(
+                ErrorCode.INTERNAL,
+                f"The answer has {len(body)} bytes, more than NATS is configured to carry; "
+                "raise its max_payload.",
+            )
+        return body
+
+    async def _send_failure(self, message: Msg, failure: Failure) -> None:
+        await self._send(
+            message,
+            wire.encode(failure.body()),
+            {
+                wire_headers.ERROR: failure.code,
+                wire_headers.SERVICE_ERROR_CODE: str(failure.http_status),
+                wire_headers.SERVICE_ERROR: failure.detail[:SERVICE_ERROR_MAX_CHARS],
+            },
+        )
+
+    async def _send(self, message: Msg, body: bytes, headers: dict[str, str]) -> None:
+        headers[wire_headers.CONTRACT] = CONTRACT_VERSION
+        try:
+            await self._connection.nats.publish(message.reply, body, headers=headers)
+        except (nats.errors.Error, OSError) as error:
+            self.counts.unsent += 1
+            logger.warning("An answer could not be sent: %s", type(error).__name__)
+
+    async def _discover(self, message: Msg) -> None:
+        answer = self.discovery.answer(message.subject)
+        if answer is not None and message.reply.startswith(ANY_INBOX):
+            await self._send(message, answer, {})

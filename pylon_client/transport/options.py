@@ -1,0 +1,23 @@
+"""How to reach NATS."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """How to reach NATS, and as whom.
+
+    Attributes:
+        urls: servers of one cluster, `nats://host:port` or `tls://host:port`, without credentials.
+        user: the NATS user; None connects without credentials, which an open deployment takes
+            for the user `open`.
+        password: that user's password: for an identity its token.
+        name: what the connection is called in the server's monitoring.
+        connect_timeout_s: how long the first connect may take in all.
+    """
+
+    urls: tuple[str, ...]
+    user: str | None = None
+    password: str = field(default="", repr=False)
+    name: str = "pylon"
+    connect_timeout_s: float = 5.0

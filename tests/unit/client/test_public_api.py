@@ -145,7 +145,7 @@ def test_right_uses_type_check_and_wrong_ones_do_not(tmp_path: Path) -> None:
     (tmp_path / "right.py").write_text(f"# pyright: strict, reportUnusedVariable=false{RIGHT}")
     head = [
         "# pyright: strict, reportUnusedExpression=false, reportUnknownMemberType=false",
-        "from pylon_client.testing import FakePylon, operations, sample_neurons",
+        "from pylon_client.testing import FakePylon, operations",
         "from pylon_client.v1 import *",
         "pylon = FakePylon()",
         "client = PylonClient(Config(address='http://a'))",

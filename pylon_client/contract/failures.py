@@ -27,6 +27,14 @@ class ErrorCode(StrEnum):
     CHAIN_TIMEOUT = "CHAIN_TIMEOUT"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     ARCHIVE_REQUIRED = "ARCHIVE_REQUIRED"
+    NOT_REGISTERED = "NOT_REGISTERED"
+    NO_VALIDATOR_PERMIT = "NO_VALIDATOR_PERMIT"
+    STAKE_TOO_LOW = "STAKE_TOO_LOW"
+    CONFLICT = "CONFLICT"
+    EXPIRED = "EXPIRED"
+    SUPERSEDED = "SUPERSEDED"
+    CANCELLED = "CANCELLED"
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
     INTERNAL = "INTERNAL"
 
 
@@ -54,6 +62,16 @@ FAILURE_KINDS: dict[ErrorCode, FailureKind] = {
     ErrorCode.CHAIN_TIMEOUT: FailureKind(504, retryable=True),
     ErrorCode.DEADLINE_EXCEEDED: FailureKind(504, retryable=True),
     ErrorCode.ARCHIVE_REQUIRED: FailureKind(502, retryable=False),
+    # How a job ended, told to a caller that waited for it. None of these is a 504: clients repeat
+    # a request that got one, and a job that has ended is not joined but made again.
+    ErrorCode.NOT_REGISTERED: FailureKind(502, retryable=False),
+    ErrorCode.NO_VALIDATOR_PERMIT: FailureKind(502, retryable=False),
+    ErrorCode.STAKE_TOO_LOW: FailureKind(502, retryable=False),
+    ErrorCode.CONFLICT: FailureKind(409, retryable=False),
+    ErrorCode.EXPIRED: FailureKind(502, retryable=False),
+    ErrorCode.SUPERSEDED: FailureKind(409, retryable=False),
+    ErrorCode.CANCELLED: FailureKind(409, retryable=False),
+    ErrorCode.OUTCOME_UNKNOWN: FailureKind(502, retryable=False),
     ErrorCode.INTERNAL: FailureKind(500, retryable=False),
 }
 

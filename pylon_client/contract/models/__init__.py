@@ -15,6 +15,7 @@ from pylon_client.contract.models.certificates import (
     CertificateAlgorithm,
     NeuronCertificate,
     NeuronCertificateKeypair,
+    SubnetCertificates,
 )
 from pylon_client.contract.models.chain import (
     DrandRound,
@@ -80,6 +81,7 @@ __all__ = [
     "RevealedCommitment",
     "Skipped",
     "Stakes",
+    "SubnetCertificates",
     "SubnetCommitments",
     "SubnetEvmAssociations",
     "SubnetHyperparameters",

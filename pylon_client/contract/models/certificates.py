@@ -3,8 +3,10 @@
 from enum import IntEnum
 from typing import Self
 
+from pydantic import RootModel
+
 from pylon_client.contract.models.base import BittensorModel, unknown_member
-from pylon_client.contract.types import PrivateKey, PublicKey
+from pylon_client.contract.types import Hotkey, PrivateKey, PublicKey
 
 
 class CertificateAlgorithm(IntEnum):
@@ -28,3 +30,7 @@ class NeuronCertificateKeypair(NeuronCertificate):
     """A new key pair; the private half is told once and kept nowhere."""
 
     private_key: PrivateKey
+
+
+class SubnetCertificates(RootModel[dict[Hotkey, NeuronCertificate]]):
+    """The certificates of a subnet's neurons, by hotkey."""

@@ -1,0 +1,270 @@
+"""The reads: what can be asked without changing anything on the chain."""
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from pylon_client.contract.models import (
+    BlockInfo,
+    Commitment,
+    DrandRound,
+    Extrinsic,
+    HotkeyRevealedCommitments,
+    HotkeyTypedCommitment,
+    Identities,
+    NeuronCertificate,
+    SubnetCertificates,
+    SubnetCommitments,
+    SubnetEvmAssociations,
+    SubnetHyperparameters,
+    SubnetNeurons,
+    SubnetPrice,
+    SubnetPrices,
+    SubnetRevealedCommitments,
+    SubnetTypedCommitments,
+    SubnetValidators,
+    WeightsStatus,
+)
+from pylon_client.contract.operation import NoParams, Operation, Params
+from pylon_client.contract.ss58 import HotkeyField
+from pylon_client.contract.types import BlockNumberField, MechanismId
+
+
+class AtBlock(Params):
+    """Which block to read at."""
+
+    block_number: BlockNumberField
+
+
+class OfHotkey(Params):
+    """Whose value to read."""
+
+    hotkey: HotkeyField
+
+
+class ExtrinsicAt(AtBlock):
+    """Which extrinsic of which block to read, counted from 0."""
+
+    extrinsic_index: Annotated[int, Field(ge=0, le=65_535)]
+
+
+class WeightsStatusAt(AtBlock):
+    """Which mechanism of the subnet, in the epoch of which block."""
+
+    mechanism_id: Annotated[MechanismId, Field(ge=0, le=255)]
+
+
+LATEST_BLOCK: Final = Operation(
+    name="block.latest",
+    summary="The latest block and its timestamp",
+    params=NoParams,
+    reply=BlockInfo,
+    path="/block/latest",
+    of_subnet=False,
+)
+LATEST_NEURONS: Final = Operation(
+    name="neurons.latest",
+    summary="All neurons of a subnet at the latest block",
+    params=NoParams,
+    reply=SubnetNeurons,
+    path="/block/latest/neurons",
+)
+NEURONS_AT: Final = Operation(
+    name="neurons.at",
+    summary="All neurons of a subnet at a block",
+    params=AtBlock,
+    reply=SubnetNeurons,
+    path="/block/{block_number}/neurons",
+)
+RECENT_NEURONS: Final = Operation(
+    name="neurons.recent",
+    summary="All neurons of a tracked subnet as last published, without asking the chain",
+    params=NoParams,
+    reply=SubnetNeurons,
+    path="/block/recent/neurons",
+)
+LATEST_VALIDATORS: Final = Operation(
+    name="validators.latest",
+    summary="The validators of a subnet at the latest block, by total stake",
+    params=NoParams,
+    reply=SubnetValidators,
+    path="/block/latest/validators",
+)
+VALIDATORS_AT: Final = Operation(
+    name="validators.at",
+    summary="The validators of a subnet at a block, by total stake",
+    params=AtBlock,
+    reply=SubnetValidators,
+    path="/block/{block_number}/validators",
+)
+COMMITMENTS: Final = Operation(
+    name="commitments.latest",
+    summary="The commitments of a subnet that are data",
+    params=NoParams,
+    reply=SubnetCommitments,
+    path="/block/latest/commitments",
+)
+COMMITMENT: Final = Operation(
+    name="commitments.of",
+    summary="The commitment of a hotkey",
+    params=OfHotkey,
+    reply=Commitment,
+    path="/block/latest/commitments/{hotkey}",
+)
+OWN_COMMITMENT: Final = Operation(
+    name="commitments.self",
+    summary="The commitment of the identity's hotkey",
+    params=NoParams,
+    reply=Commitment,
+    path="/block/latest/commitments/self",
+    identity_only=True,
+)
+TYPED_COMMITMENTS: Final = Operation(
+    name="commitments.typed.latest",
+    summary="All commitments of a subnet, data and timelock-encrypted",
+    params=NoParams,
+    reply=SubnetTypedCommitments,
+    path="/block/latest/commitments/typed",
+)
+TYPED_COMMITMENT: Final = Operation(
+    name="commitments.typed.of",
+    summary="The commitment of a hotkey, data or timelock-encrypted",
+    params=OfHotkey,
+    reply=HotkeyTypedCommitment,
+    path="/block/latest/commitments/typed/{hotkey}",
+)
+OWN_TYPED_COMMITMENT: Final = Operation(
+    name="commitments.typed.self",
+    summary="The commitment of the identity's hotkey, data or timelock-encrypted",
+    params=NoParams,
+    reply=HotkeyTypedCommitment,
+    path="/block/latest/commitments/typed/self",
+    identity_only=True,
+)
+REVEALED_COMMITMENTS: Final = Operation(
+    name="commitments.revealed.latest",
+    summary="The revealed commitments of a subnet",
+    params=NoParams,
+    reply=SubnetRevealedCommitments,
+    path="/block/latest/commitments/revealed",
+)
+REVEALED_COMMITMENTS_OF: Final = Operation(
+    name="commitments.revealed.of",
+    summary="The revealed commitments of a hotkey",
+    params=OfHotkey,
+    reply=HotkeyRevealedCommitments,
+    path="/block/latest/commitments/revealed/{hotkey}",
+)
+OWN_REVEALED_COMMITMENTS: Final = Operation(
+    name="commitments.revealed.self",
+    summary="The revealed commitments of the identity's hotkey",
+    params=NoParams,
+    reply=HotkeyRevealedCommitments,
+    path="/block/latest/commitments/revealed/self",
+    identity_only=True,
+)
+CERTIFICATES: Final = Operation(
+    name="certificates.latest",
+    summary="The certificates of a subnet's neurons",
+    params=NoParams,
+    reply=SubnetCertificates,
+    path="/block/latest/certificates",
+)
+CERTIFICATE: Final = Operation(
+    name="certificates.of",
+    summary="The certificate of a hotkey",
+    params=OfHotkey,
+    reply=NeuronCertificate,
+    path="/block/latest/certificates/{hotkey}",
+)
+OWN_CERTIFICATE: Final = Operation(
+    name="certificates.self",
+    summary="The certificate of the identity's hotkey",
+    params=NoParams,
+    reply=NeuronCertificate,
+    path="/block/latest/certificates/self",
+    identity_only=True,
+)
+LATEST_HYPERPARAMETERS: Final = Operation(
+    name="hyperparameters.latest",
+    summary="The hyperparameters of a subnet at the latest block",
+    params=NoParams,
+    reply=SubnetHyperparameters,
+    path="/block/latest/hyperparameters",
+)
+HYPERPARAMETERS_AT: Final = Operation(
+    name="hyperparameters.at",
+    summary="The hyperparameters of a subnet at a block",
+    params=AtBlock,
+    reply=SubnetHyperparameters,
+    path="/block/{block_number}/hyperparameters",
+)
+LATEST_PRICE: Final = Operation(
+    name="price.latest",
+    summary="The price of a subnet's alpha at the latest block",
+    params=NoParams,
+    reply=SubnetPrice,
+    path="/block/latest/price",
+)
+PRICE_AT: Final = Operation(
+    name="price.at",
+    summary="The price of a subnet's alpha at a block",
+    params=AtBlock,
+    reply=SubnetPrice,
+    path="/block/{block_number}/price",
+)
+LATEST_PRICES: Final = Operation(
+    name="prices.latest",
+    summary="The price of every subnet's alpha at the latest block",
+    params=NoParams,
+    reply=SubnetPrices,
+    path="/block/latest/prices",
+    of_subnet=False,
+)
+PRICES_AT: Final = Operation(
+    name="prices.at",
+    summary="The price of every subnet's alpha at a block",
+    params=AtBlock,
+    reply=SubnetPrices,
+    path="/block/{block_number}/prices",
+    of_subnet=False,
+)
+EVM_ASSOCIATIONS: Final = Operation(
+    name="evm_associations.latest",
+    summary="The EVM addresses of a subnet's neurons",
+    params=NoParams,
+    reply=SubnetEvmAssociations,
+    path="/block/latest/evm_associations",
+)
+EXTRINSIC: Final = Operation(
+    name="extrinsic.at",
+    summary="One extrinsic of a block, decoded",
+    params=ExtrinsicAt,
+    reply=Extrinsic,
+    path="/block/{block_number}/extrinsic/{extrinsic_index}",
+    of_subnet=False,
+)
+LAST_DRAND_ROUND: Final = Operation(
+    name="drand.last_stored_round",
+    summary="The last drand round that the chain has stored",
+    params=NoParams,
+    reply=DrandRound,
+    path="/block/latest/drand/last_stored_round",
+    of_subnet=False,
+)
+IDENTITIES: Final = Operation(
+    name="identities",
+    summary="The identities of this service and their subnets",
+    params=NoParams,
+    reply=Identities,
+    path="/identities",
+    of_subnet=False,
+)
+WEIGHTS_STATUS: Final = Operation(
+    name="weights.status",
+    summary="Whether the identity's weights were submitted in the epoch of a block",
+    params=WeightsStatusAt,
+    reply=WeightsStatus,
+    path="/mechanism/{mechanism_id}/block/{block_number}/weights/status",
+    identity_only=True,
+)

@@ -27,6 +27,8 @@ from pylon_client.transport.servers import (
 )
 from pylon_client.transport.waiting import WaitingRequests
 
+__all__ = ["Connection", "ConnectionCounts", "ConnectionOptions", "Reply", "connect"]
+
 logger = logging.getLogger(__name__)
 
 RECONNECT_GRACE_S: Final = 0.5

@@ -1,0 +1,66 @@
+"""What answers each read operation."""
+
+from typing import Final
+
+from pylon.blocks.snapshots import Snapshots
+from pylon.messaging.call import Call
+from pylon.messaging.service import Handler
+from pylon.reads.reader import ChainReader
+from pylon_client.contract.operations import (
+    LATEST_BLOCK,
+    LATEST_NEURONS,
+    NEURONS_AT,
+    AtBlock,
+)
+from pylon_client.contract.types import NetUid
+
+
+class ReadHandlers:
+    """Answers from the newest snapshots where there are any, else from the chain.
+
+    Attributes:
+        by_operation: the handler of each operation, by its name.
+    """
+
+    def __init__(self, snapshots: Snapshots, reader: ChainReader) -> None:
+        self._snapshots = snapshots
+        self._reader = reader
+        self.by_operation: Final[dict[str, Handler]] = {
+            LATEST_BLOCK.name: self.latest_block,
+            LATEST_NEURONS.name: self.latest_neurons,
+            NEURONS_AT.name: self.neurons_at,
+        }
+
+    async def latest_block(self, call: Call) -> bytes:
+        """The newest block and its timestamp."""
+        snapshot = self._snapshots.latest_block()
+        if snapshot is not None:
+            return snapshot.body
+        return await self._reader.latest_block_info(timeout_s=call.timeout_s)
+
+    async def latest_neurons(self, call: Call) -> bytes:
+        """The neurons of a subnet at the newest block; of a subnet not tracked, read on demand."""
+        netuid = _netuid(call)
+        snapshot = self._snapshots.latest_neurons(netuid)
+        if snapshot is not None:
+            return snapshot.body
+        newest = self._snapshots.latest_block()
+        if newest is not None:
+            block = newest.block
+        else:
+            block = await self._reader.latest_block(timeout_s=call.timeout_s)
+        return await self._reader.neurons(netuid, block, timeout_s=call.timeout_s)
+
+    async def neurons_at(self, call: Call) -> bytes:
+        """The neurons of a subnet as they were after a block."""
+        if not isinstance(call.params, AtBlock):
+            raise TypeError(f"{call.operation} takes AtBlock, not {type(call.params).__name__}")
+        netuid = _netuid(call)
+        block = await self._reader.block(call.params.block_number, timeout_s=call.timeout_s)
+        return await self._reader.neurons(netuid, block, timeout_s=call.timeout_s)
+
+
+def _netuid(call: Call) -> NetUid:
+    if call.netuid is None:
+        raise TypeError(f"{call.operation} is about a subnet")
+    return call.netuid

@@ -1,0 +1,65 @@
+"""When "latest" may be answered from what is kept."""
+
+from pylon.blocks.snapshots import MAX_LAG_BLOCKS, Snapshot, Snapshots
+from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
+from pylon_client.contract.types import BlockNumber, NetUid
+from tests.support.fake_chain import block_of
+
+NETUID = NetUid(1)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def snapshots_at(head: int, clock: Clock) -> Snapshots:
+    snapshots = Snapshots(max_silence_s=36.0, clock_s=clock)
+    snapshots.keep(str(BlockEventSubject()), Snapshot(block_of(head), b"block"))
+    snapshots.keep(str(NeuronsEventSubject(NETUID)), Snapshot(block_of(head), b"neurons"))
+    return snapshots
+
+
+def test_the_newest_is_given_out_and_an_older_one_does_not_replace_it() -> None:
+    snapshots = snapshots_at(10, Clock())
+    snapshots.heard_of(BlockNumber(10))
+    snapshots.keep(str(BlockEventSubject()), Snapshot(block_of(9), b"older"))
+    newest = snapshots.latest_block()
+    assert newest is not None
+    assert (newest.block, newest.body) == (block_of(10), b"block")
+
+
+def test_what_the_stream_kept_from_before_is_not_the_latest_until_the_chain_is_heard_of() -> None:
+    snapshots = snapshots_at(10, Clock())
+    assert snapshots.latest_block() is None
+    assert snapshots.latest_neurons(NETUID) is None
+
+
+def test_a_chain_that_makes_no_more_blocks_ends_it() -> None:
+    clock = Clock()
+    snapshots = snapshots_at(10, clock)
+    snapshots.heard_of(BlockNumber(10))
+    clock.now_s += 36
+    assert snapshots.latest_block() is not None
+    clock.now_s += 1
+    snapshots.heard_of(BlockNumber(10))  # a node that answers, and stands still
+    assert snapshots.latest_block() is None
+    snapshots.heard_of(BlockNumber(11))
+    assert snapshots.latest_block() is not None
+
+
+def test_a_snapshot_too_far_behind_the_head_is_not_the_latest() -> None:
+    snapshots = snapshots_at(10, Clock())
+    snapshots.heard_of(BlockNumber(10 + MAX_LAG_BLOCKS))
+    assert snapshots.latest_neurons(NETUID) is not None
+    snapshots.heard_of(BlockNumber(10 + MAX_LAG_BLOCKS + 1))
+    assert snapshots.latest_neurons(NETUID) is None
+
+
+def test_of_a_subnet_that_is_not_tracked_there_is_none() -> None:
+    snapshots = snapshots_at(10, Clock())
+    snapshots.heard_of(BlockNumber(10))
+    assert snapshots.latest_neurons(NetUid(2)) is None

@@ -1,0 +1,134 @@
+"""What each operation is answered from."""
+
+import asyncio
+
+import pytest
+
+from pylon.blocks.snapshots import Snapshot, Snapshots
+from pylon.messaging.call import Call
+from pylon.reads.handlers import ReadHandlers
+from pylon.reads.reader import ChainReader
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.operations import OPERATIONS, AtBlock, NoParams, Params, Scope
+from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
+from pylon_client.contract.types import BlockNumber, NetUid
+from tests.support.fake_chain import UNAVAILABLE, FakeChain, block_of
+
+TRACKED, OTHER = NetUid(1), NetUid(7)
+HEAD = 50
+
+
+def call_of(
+    operation: str,
+    *,
+    netuid: NetUid | None = None,
+    params: Params | None = None,
+    timeout_s: float = 30.0,
+) -> Call:
+    return Call(
+        operation=operation,
+        scope=Scope.OPEN,
+        netuid=netuid,
+        identity=None,
+        params=params or NoParams(),
+        timeout_s=timeout_s,
+        request_id="r",
+    )
+
+
+class Worker:
+    """Handlers over a fake chain, with or without fresh snapshots."""
+
+    def __init__(self, *, fresh: bool) -> None:
+        self.chain = FakeChain(HEAD)
+        snapshots = Snapshots(max_silence_s=36.0, clock_s=lambda: 0.0)
+        block = block_of(HEAD)
+        snapshots.keep(str(BlockEventSubject()), Snapshot(block, b"the block"))
+        snapshots.keep(str(NeuronsEventSubject(TRACKED)), Snapshot(block, b"the neurons"))
+        if fresh:
+            snapshots.heard_of(block.number)
+        reader = ChainReader(self.chain, chain_timeout_s=30)
+        self.handlers = ReadHandlers(snapshots, reader).by_operation
+
+    async def ask(self, call: Call) -> bytes:
+        return await self.handlers[call.operation](call)
+
+
+def test_every_operation_has_a_handler() -> None:
+    assert set(Worker(fresh=True).handlers) == {operation.name for operation in OPERATIONS}
+
+
+async def test_c11_latest_of_a_tracked_subnet_does_not_touch_the_chain() -> None:
+    worker = Worker(fresh=True)
+    worker.chain.down = UNAVAILABLE
+    assert await worker.ask(call_of("block.latest")) == b"the block"
+    assert await worker.ask(call_of("neurons.latest", netuid=TRACKED)) == b"the neurons"
+    assert not worker.chain.reads
+
+
+async def test_latest_of_another_subnet_is_read_once_at_the_newest_block() -> None:
+    worker = Worker(fresh=True)
+    call = call_of("neurons.latest", netuid=OTHER)
+    bodies = await asyncio.gather(*(worker.ask(call) for _ in range(200)))
+    assert {wire.decode(body)["block"]["number"] for body in bodies} == {HEAD}
+    assert worker.chain.reads == {("neurons", OTHER, HEAD): 1}
+
+
+async def test_a_snapshot_that_is_stale_is_not_passed_off_as_the_latest() -> None:
+    worker = Worker(fresh=False)
+    worker.chain.head = 99
+    assert wire.decode(await worker.ask(call_of("block.latest")))["number"] == 99
+    neurons = await worker.ask(call_of("neurons.latest", netuid=TRACKED))
+    assert wire.decode(neurons)["block"]["number"] == 99
+
+
+@pytest.mark.parametrize("operation", ["block.latest", "neurons.latest"])
+async def test_while_the_chain_is_down_a_stale_latest_fails_with_the_chains_reason(
+    operation: str,
+) -> None:
+    worker = Worker(fresh=False)
+    worker.chain.down = UNAVAILABLE
+    with pytest.raises(FailureError) as caught:
+        await worker.ask(call_of(operation, netuid=TRACKED))
+    assert (caught.value.code, caught.value.failure.http_status) == (
+        ErrorCode.CHAIN_UNAVAILABLE,
+        502,
+    )
+
+
+async def test_neurons_at_a_block_are_read_once_for_all_who_ask_and_kept() -> None:
+    worker = Worker(fresh=True)
+    call = call_of("neurons.at", netuid=TRACKED, params=AtBlock(block_number=BlockNumber(5)))
+    bodies = await asyncio.gather(*(worker.ask(call) for _ in range(50)))
+    bodies.append(await worker.ask(call))
+    assert {wire.decode(body)["block"]["number"] for body in bodies} == {5}
+    assert worker.chain.reads["neurons", TRACKED, 5] == 1
+
+
+async def test_after_a_reorganisation_a_block_is_read_anew() -> None:
+    worker = Worker(fresh=True)
+    call = call_of("neurons.at", netuid=TRACKED, params=AtBlock(block_number=BlockNumber(5)))
+    first = wire.decode(await worker.ask(call))
+    worker.chain.fork = 1
+    second = wire.decode(await worker.ask(call))
+    assert first["block"]["hash"] != second["block"]["hash"]
+
+
+async def test_a_block_of_the_future_is_not_found() -> None:
+    call = call_of("neurons.at", netuid=TRACKED, params=AtBlock(block_number=BlockNumber(99)))
+    with pytest.raises(FailureError, match=r"Block 99 not found\.") as caught:
+        await Worker(fresh=True).ask(call)
+    assert caught.value.code is ErrorCode.NOT_FOUND
+
+
+async def test_each_caller_waits_as_long_as_it_wants_for_a_shared_read() -> None:
+    worker = Worker(fresh=True)
+    worker.chain.gate.clear()
+    patient = asyncio.create_task(worker.ask(call_of("neurons.latest", netuid=OTHER)))
+    with pytest.raises(FailureError) as caught:
+        await worker.ask(call_of("neurons.latest", netuid=OTHER, timeout_s=0.01))
+    assert caught.value.code is ErrorCode.CHAIN_TIMEOUT
+    worker.chain.gate.set()
+    assert wire.decode(await patient)["block"]["number"] == HEAD
+    assert worker.chain.reads["neurons", OTHER, HEAD] == 1

@@ -9,7 +9,8 @@ from typing import Final, Protocol
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BRIDGE_USER
 from pylon_client.deployment import DeploymentSettings
-from pylon_client.transport.connection import Connection, ConnectionOptions, Reply, connect
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.transport.reply import Reply
 
 logger = logging.getLogger(__name__)
 

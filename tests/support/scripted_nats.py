@@ -8,7 +8,7 @@ import httpx
 
 from bridge.main import create_app
 from bridge.settings import BridgeSettings
-from pylon_client.transport.connection import Reply
+from pylon_client.transport.reply import Reply
 
 OPEN_TOKEN = "open-token"
 SN1_TOKEN = "sn1-token"

@@ -8,7 +8,8 @@ import bridge.link
 from bridge.link import NatsLink, link_options
 from bridge.settings import BridgeSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.transport.connection import Connection, ConnectionOptions, Reply
+from pylon_client.transport.connection import Connection, ConnectionOptions
+from pylon_client.transport.reply import Reply
 
 OPTIONS = ConnectionOptions(urls=("nats://127.0.0.1:4222",))
 DEADLINE_S = 30

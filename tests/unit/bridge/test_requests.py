@@ -11,7 +11,7 @@ from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, FailureError, InvalidItem
 from pylon_client.contract.operations import OPERATIONS, Scope
 from pylon_client.contract.types import BlockNumber
-from pylon_client.transport.connection import Reply
+from pylon_client.transport.reply import Reply
 from tests.support.scripted_nats import (
     OPEN_TOKEN,
     SN1_TOKEN,

@@ -15,10 +15,11 @@ BasePylonException
 └── PylonMisconfigured          the client's configuration does not allow this call
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar
 
-from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode
+from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, InvalidItem
 from pylon_client.contract.types import BlockNumber
 
 
@@ -32,6 +33,7 @@ class BasePylonException(Exception):  # noqa: N818 - the published name
         status_code: the HTTP status that stands for it, over NATS too; None without an answer.
         retryable: whether the same request may work when it is sent again.
         retry_at_block: from which block on it may, where the chain makes one wait.
+        invalid: what is wrong with the request, item by item, where Pylon said so.
     """
 
     detail: str | None = None
@@ -39,6 +41,7 @@ class BasePylonException(Exception):  # noqa: N818 - the published name
     status_code: int | None = None
     retryable: bool = False
     retry_at_block: BlockNumber | None = None
+    invalid: Sequence[InvalidItem] = ()
 
 
 class PylonRequestException(BasePylonException):
@@ -100,14 +103,19 @@ class PylonResponseException(BasePylonException):
         code: str | None = None,
         retryable: bool = False,
         retry_at_block: BlockNumber | None = None,
+        invalid: Sequence[InvalidItem] = (),
     ) -> None:
         self.status_code = self.default_status_code if status_code is None else status_code
         self.detail = detail
         self.code = code
         self.retryable = retryable
         self.retry_at_block = retry_at_block
+        self.invalid = tuple(invalid)
         status = "" if self.status_code is None else f" (HTTP {self.status_code})"
-        super().__init__(f"{message or 'Pylon refused the request'}{status}{_because(detail)}")
+        items = "".join(f"; {item.key or 'request'}: {item.message}" for item in self.invalid)
+        super().__init__(
+            f"{message or 'Pylon refused the request'}{status}{_because(detail)}{items}"
+        )
 
 
 class PylonUnauthorized(PylonResponseException):
@@ -186,6 +194,7 @@ def failure_exception(
     detail: str | None = None,
     retryable: bool | None = None,
     retry_at_block: BlockNumber | None = None,
+    invalid: Sequence[InvalidItem] = (),
 ) -> BasePylonException:
     """The exception for a failure that Pylon, or a proxy before it, answered with.
 
@@ -195,6 +204,7 @@ def failure_exception(
         detail: what the answer says about it.
         retryable: what the answer says; None decides by code, or else by status.
         retry_at_block: what the answer says.
+        invalid: what the answer says is wrong with the request.
     """
     known = FAILURE_KINDS[ErrorCode(code)] if code in _CODES else None
     if status_code is None:
@@ -215,6 +225,7 @@ def failure_exception(
         code=code,
         retryable=retryable,
         retry_at_block=retry_at_block,
+        invalid=invalid,
     )
 
 

@@ -8,10 +8,11 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from pylon_client.config import BaseConfig
 from pylon_client.contract import headers
+from pylon_client.contract.failures import InvalidItem
 from pylon_client.contract.operations import API_PREFIX, Scope
 from pylon_client.contract.types import BlockNumber, IdentityName, NetUid
 from pylon_client.errors import (
@@ -42,6 +43,7 @@ class _Problem(BaseModel):
     code: str | None = None
     retryable: bool | None = None
     retry_at_block: BlockNumber | None = None
+    extra: list[InvalidItem] = Field(default_factory=list[InvalidItem])
 
 
 class HttpTransport:
@@ -179,4 +181,5 @@ def _failure(response: httpx.Response) -> BasePylonException:
         detail=problem.detail,
         retryable=problem.retryable,
         retry_at_block=problem.retry_at_block,
+        invalid=problem.extra,
     )

@@ -1,6 +1,7 @@
 """Calls over NATS: the subject comes from the operation and the scope, the user from the token."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import Final
@@ -40,7 +41,8 @@ class NatsTransport:
     """Calls over one connection for each credential, made when it is first needed.
 
     Open access goes as the user `open` where an open-access token is configured; otherwise as
-    the identity, which may read what everybody may; otherwise without credentials.
+    the identity, which may read what everybody may; otherwise without credentials. Where open
+    access asks for no token it takes any, as it does over HTTP.
 
     Args:
         config: the addresses, the tokens and the timeouts.
@@ -113,22 +115,33 @@ class NatsTransport:
 
     async def _connect(self, credential: _Credential) -> Connection:
         timeout_s = self._config.timeout.connect
-        options = ConnectionOptions(
-            urls=self._config.urls,
-            user=credential.user,
-            password=credential.token,
-            name="pylon-client",
-            connect_timeout_s=timeout_s + _LATER_THAN_OURS_S,
-        )
         try:
             async with asyncio.timeout(timeout_s):
-                return await connect(options)
+                return await self._connect_as_allowed(credential)
         except TimeoutError as error:
             raise PylonTimeoutException(TimeoutReason.CONNECT, timeout_s) from error
         except FailureError as error:
             if error.code is ErrorCode.NATS_UNAVAILABLE:
                 raise PylonRequestException(error.failure.detail) from error
             raise _exception(error) from error
+
+    async def _connect_as_allowed(self, credential: _Credential) -> Connection:
+        try:
+            return await connect(self._options(credential))
+        except FailureError as error:
+            if error.code is ErrorCode.FORBIDDEN and credential.user == OPEN_USER:
+                with contextlib.suppress(FailureError):
+                    return await connect(self._options(_Credential()))
+            raise
+
+    def _options(self, credential: _Credential) -> ConnectionOptions:
+        return ConnectionOptions(
+            urls=self._config.urls,
+            user=credential.user,
+            password=credential.token,
+            name="pylon-client",
+            connect_timeout_s=self._config.timeout.connect + _LATER_THAN_OURS_S,
+        )
 
 
 def _exception(error: FailureError) -> BasePylonException:
@@ -139,4 +152,5 @@ def _exception(error: FailureError) -> BasePylonException:
         detail=failure.detail,
         retryable=failure.retryable,
         retry_at_block=failure.retry_at_block,
+        invalid=failure.extra,
     )

@@ -1,6 +1,7 @@
 """Every method, by both clients, over both transports: the same reply and the same request."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 from tenacity import stop_after_attempt, wait_none
 
-from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, FailureError
+from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, FailureError, InvalidItem
 from pylon_client.contract.operations import Scope
 from pylon_client.testing import sample_block_info, sample_neurons
 from pylon_client.v1 import (
@@ -37,7 +38,9 @@ from pylon_client.v1 import (
     PylonUnavailable,
     TimeoutReason,
 )
+from tests.support.nats_server import NatsServer
 from tests.support.scripted_service import (
+    AUTHORIZATION,
     IDENTITY,
     IDENTITY_TOKEN,
     OPEN_TOKEN,
@@ -199,6 +202,61 @@ async def test_what_must_wait_for_a_block_is_not_sent_again(
     assert caught.value.retryable
     assert caught.value.retry_at_block == 4_400
     assert len(service.asked) == 1
+
+
+async def test_what_is_wrong_with_a_request_is_said_item_by_item(
+    url: str, service: ScriptedService
+) -> None:
+    item = InvalidItem(message="Too high.", key="block_number")
+    service.failures = [FailureError(ErrorCode.INVALID, "Refused.", extra=[item])]
+    async with asking("async", url, **TOKENS) as ask:
+        with pytest.raises(
+            PylonResponseException, match=r"Refused\.; block_number: Too high\."
+        ) as it:
+            await ask(lambda c: c.open_access.get_neurons(NETUID, BLOCK_NUMBER))
+    assert list(it.value.invalid) == [item]
+
+
+async def test_open_access_that_asks_for_no_token_takes_any(
+    service: ScriptedService, tmp_path: Path
+) -> None:
+    """Over NATS alone: over HTTP it is the bridge that does not look at the token."""
+    authorization = AUTHORIZATION.replace(OPEN_TOKEN, "") + "no_auth_user: open\n"
+    async with NatsServer(tmp_path, authorization) as server, service.worker(server.url):
+        for fields in ({"open_access_token": "any"}, {}):
+            async with asking("async", server.url, **fields) as ask:
+                await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+    assert len(service.asked) == 2
+
+
+async def test_an_identity_without_an_open_token_reads_in_open_access_over_nats(
+    service: ScriptedService, tmp_path: Path
+) -> None:
+    only_identity = {"identity_name": IDENTITY, "identity_token": IDENTITY_TOKEN}
+    async with service.over_nats(tmp_path) as url, asking("async", url, **only_identity) as ask:
+        await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+    assert service.asked[0].scope is Scope.OPEN
+
+
+async def test_a_nats_server_that_comes_back_is_found_again(
+    flavour: str, service: ScriptedService, tmp_path: Path
+) -> None:
+    async with (
+        NatsServer(tmp_path, AUTHORIZATION) as server,
+        service.worker(server.url),
+        asking(flavour, server.url, **TOKENS) as ask,
+    ):
+        await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+        await server.kill()
+        with pytest.raises(PylonRequestException):
+            await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+        await server.start()
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(PylonRequestException, PylonUnavailable):
+                    await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+                    break
+                await asyncio.sleep(0.05)
 
 
 async def test_a_service_that_says_nothing_is_a_timeout(

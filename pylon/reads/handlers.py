@@ -1,10 +1,9 @@
 """What answers each read operation."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pylon.blocks.snapshots import Snapshots
 from pylon.messaging.call import Call
-from pylon.messaging.service import Handler
 from pylon.reads.reader import ChainReader
 from pylon_client.contract.operations import (
     LATEST_BLOCK,
@@ -13,6 +12,9 @@ from pylon_client.contract.operations import (
     AtBlock,
 )
 from pylon_client.contract.types import NetUid
+
+if TYPE_CHECKING:
+    from pylon.messaging.service import Handler
 
 
 class ReadHandlers:

@@ -1,0 +1,227 @@
+"""One chain worker: it follows the chain, publishes every block, and answers reads."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any, Final, TypeVar
+
+from pylon.blocks.pauses import Pauses
+from pylon.blocks.publisher import BlockPublisher
+from pylon.blocks.snapshots import Snapshot, Snapshots
+from pylon.blocks.watcher import Watcher
+from pylon.chain.archive import ArchiveRouting
+from pylon.chain.connection import Patience
+from pylon.chain.port import Chain
+from pylon.chain.subtensor import Subtensor
+from pylon.messaging.events import JetStreamEvents
+from pylon.messaging.provision import ProvisionError, provision
+from pylon.messaging.service import Service
+from pylon.reads.handlers import ReadHandlers
+from pylon.reads.reader import ChainReader
+from pylon.settings import WorkerSettings
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.subjects import WORKER_USER, BlockEventSubject, NeuronsEventSubject
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.transport.feed import EventFeed, last_in_stream
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+NATS_WAIT_S: Final = 60.0
+"""For so long a worker waits for NATS to appear: whoever starts both starts them at once."""
+POLL_AFTER_S: Final = 12.0
+"""A block's time on the real chain."""
+
+
+class WorkerError(Exception):
+    """Why a worker cannot run, in words for whoever runs it."""
+
+
+async def run_worker(settings: WorkerSettings) -> None:
+    """Run one worker until SIGTERM or SIGINT; then finish what is in hand, and return.
+
+    Raises:
+        WorkerError: it cannot start, or NATS has ended its connection for good.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await Worker(settings).run(stop)
+
+
+class Worker:
+    """The parts of one worker, put together.
+
+    Attributes:
+        ready: set when it answers requests.
+        chain: the chain it reads, old blocks from the archive.
+        snapshots: what "latest" is answered from.
+    """
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        """Read the settings; nothing is connected yet.
+
+        Raises:
+            WorkerError: a network's name is none that the SDK knows.
+        """
+        self.ready = asyncio.Event()
+        self.chain: Final = _chain(settings)
+        self.snapshots: Final = Snapshots(max_silence_s=settings.head_silence_s)
+        self._settings = settings
+        self._reader = ChainReader(self.chain, chain_timeout_s=settings.chain_timeout_s)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set, then answer what is in hand, and close everything.
+
+        Raises:
+            WorkerError: it cannot start, or NATS has ended its connection for good.
+        """
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.chain.close)
+            connection = await _until(stop, self._connect())
+            if connection is None:
+                return
+            stack.push_async_callback(connection.close)
+            try:
+                if await _until(stop, _provisioned(connection)) is None:
+                    return
+                await self._serve(connection, stop)
+            except ProvisionError as error:
+                raise WorkerError(str(error)) from error
+
+    async def _serve(self, connection: Connection, stop: asyncio.Event) -> None:
+        handlers = ReadHandlers(self.snapshots, self._reader)
+        identities = self._settings.identity_settings.items()
+        service = Service(
+            connection,
+            handlers.by_operation,
+            identities={name: identity.netuid for name, identity in identities},
+            max_requests=self._settings.max_requests,
+        )
+        background = asyncio.gather(
+            self._keep_snapshots(connection),
+            self._publish(connection),
+            _keep_provisioned(connection),
+        )
+        stopping = asyncio.create_task(stop.wait())
+        closed = asyncio.create_task(connection.closed.wait())
+        try:
+            await service.start()
+            self.ready.set()
+            netuids = ", ".join(map(str, self._settings.netuids)) or "none"
+            logger.info("The worker is ready; tracked subnets: %s", netuids)
+            await asyncio.wait({stopping, closed, background}, return_when=asyncio.FIRST_COMPLETED)
+            if connection.closed.is_set() and not stop.is_set():
+                raise WorkerError("NATS has ended the connection for good; the log says why")
+            if background.done():
+                background.result()
+            logger.info("Stopping: answering %d requests in hand", service.in_hand)
+            # Answers in hand may still need the chain and the snapshots.
+            await service.drain(self._settings.drain_timeout_s)
+        finally:
+            for task in (background, stopping, closed):
+                task.cancel()
+            await asyncio.gather(background, stopping, closed, return_exceptions=True)
+        await connection.drain()
+        logger.info("Stopped")
+
+    async def _connect(self) -> Connection:
+        password = self._settings.nats_worker_password.get_secret_value()
+        options = ConnectionOptions(
+            urls=tuple(self._settings.nats_urls),
+            user=WORKER_USER if password else None,
+            password=password,
+            name="pylon worker",
+        )
+        pauses = Pauses(first_s=0.1, longest_s=2.0)
+        give_up_at_s = asyncio.get_running_loop().time() + NATS_WAIT_S
+        while True:
+            try:
+                return await connect(options)
+            except FailureError as error:
+                late = asyncio.get_running_loop().time() > give_up_at_s
+                if late or error.code is not ErrorCode.NATS_UNAVAILABLE:
+                    raise WorkerError(error.failure.detail) from None
+                logger.warning("Waiting for NATS: %s", error.failure.detail)
+            await pauses.wait()
+
+    async def _keep_snapshots(self, connection: Connection) -> None:
+        subjects = [str(BlockEventSubject())]
+        subjects += [str(NeuronsEventSubject(netuid)) for netuid in self._settings.netuids]
+        async with EventFeed(connection, subjects, last_in_stream(connection)) as feed:
+            async for event in feed:
+                self.snapshots.keep(event.subject, Snapshot(event.block, event.body))
+
+    async def _publish(self, connection: Connection) -> None:
+        publisher = BlockPublisher(
+            self.chain,
+            self._reader,
+            JetStreamEvents(connection),
+            self._settings.netuids,
+            chain_timeout_s=self._settings.chain_timeout_s,
+        )
+        watcher = Watcher(
+            self.chain,
+            publisher.publish,
+            heard_of=self.snapshots.heard_of,
+            silence_s=self._settings.head_silence_s,
+            poll_after_s=min(POLL_AFTER_S, self._settings.head_silence_s / 3),
+            chain_timeout_s=self._settings.chain_timeout_s,
+        )
+        last = await publisher.resume()
+        logger.info("Publishing %s", "from now on" if last is None else f"after block {last}")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(publisher.run())
+            group.create_task(watcher.run(last))
+
+
+def _chain(settings: WorkerSettings) -> Chain:
+    patience = Patience(operation_s=settings.chain_timeout_s)
+    try:
+        lite = Subtensor(settings.bittensor_network, patience=patience)
+        archive: Chain | None = None
+        if settings.bittensor_archive_network:
+            archive = Subtensor(
+                settings.bittensor_archive_network, role="The archive node", patience=patience
+            )
+    except ValueError as error:
+        raise WorkerError(str(error)) from None
+    return ArchiveRouting(lite, archive, settings.bittensor_archive_blocks_cutoff)
+
+
+async def _provisioned(connection: Connection) -> bool:
+    await provision(connection)
+    return True
+
+
+async def _keep_provisioned(connection: Connection) -> None:
+    """Make the streams again that a restarted NATS came back without."""
+    gap = asyncio.Event()
+    forget = connection.on_gap(gap.set)
+    try:
+        while True:
+            await gap.wait()
+            gap.clear()
+            try:
+                await provision(connection)
+            except ProvisionError as error:
+                logger.error("NATS came back unfit: %s", error)  # noqa: TRY400 - the text is all
+    finally:
+        forget()
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of `work`; None, and no more of it, once `stop` is set."""
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        stopping.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)

@@ -17,20 +17,23 @@ from pydantic import SecretStr
 from pylon_client.contract.subjects import (
     ALL_EVENTS,
     ALL_IDENTITIES,
+    ALL_JOB_EVENTS,
     ALL_OPEN,
     BRIDGE_USER,
     OPEN_USER,
     WORKER_USER,
+    identity_job_events,
     identity_requests,
     inbox_prefix,
 )
-from pylon_client.contract.topology import EVENTS
+from pylon_client.contract.topology import EVENTS, JOBS, LEASES, LEDGER
 from pylon_client.contract.types import IdentityName
 from pylon_client.deployment import DeploymentSettings
 
 AUTHORIZATION_TIMEOUT_S: Final = 3
 SERVICE_DISCOVERY: Final = "$SRV.>"
 JETSTREAM_API: Final = "$JS.API.>"
+JETSTREAM_ACKS: Final = "$JS.ACK.>"
 ALL_INBOXES: Final = "_INBOX.>"
 
 _UNESCAPED = frozenset((string.ascii_letters + string.digits + "._-*>$ ").encode())
@@ -109,7 +112,15 @@ def _worker(password: SecretStr) -> NatsUser:
     return NatsUser(
         WORKER_USER,
         password,
-        publish=(ALL_INBOXES, ALL_EVENTS, JETSTREAM_API),
+        publish=(
+            ALL_INBOXES,
+            ALL_EVENTS,
+            JETSTREAM_API,
+            JETSTREAM_ACKS,
+            *JOBS.subjects,
+            *LEDGER.subjects,
+            *LEASES.subjects,
+        ),
         # A caller chooses the reply subject of its own request, and must not make a worker speak
         # as another identity.
         publish_never=(ALL_IDENTITIES,),
@@ -122,7 +133,7 @@ def _bridge(password: SecretStr) -> NatsUser:
         BRIDGE_USER,
         password,
         publish=(ALL_OPEN, ALL_IDENTITIES, SERVICE_DISCOVERY),
-        subscribe=(_inbox(BRIDGE_USER), *EVENTS.subjects),
+        subscribe=(_inbox(BRIDGE_USER), *EVENTS.subjects, ALL_JOB_EVENTS),
     )
 
 
@@ -140,7 +151,7 @@ def _identity(name: IdentityName, token: SecretStr) -> NatsUser:
         name,
         token,
         publish=(ALL_OPEN, identity_requests(name)),
-        subscribe=(_inbox(name), *EVENTS.subjects),
+        subscribe=(_inbox(name), *EVENTS.subjects, identity_job_events(name)),
     )
 
 

@@ -96,12 +96,13 @@ def _needed(plan: StreamPlan) -> dict[str, Any]:
     return {
         "subjects": sorted(plan.subjects),
         "storage": StorageType.FILE,
-        "retention": RetentionPolicy.LIMITS,
+        "retention": RetentionPolicy.WORK_QUEUE if plan.is_work_queue else RetentionPolicy.LIMITS,
         "discard": DiscardPolicy.OLD,
         "max_msgs_per_subject": plan.max_msgs_per_subject,
         "duplicate_window": float(plan.duplicate_window_s),
         "max_age": float(plan.max_age_s),
         "allow_direct": True,
+        "allow_msg_ttl": plan.may_expire_singly,
     }
 
 
@@ -118,7 +119,7 @@ def _found(actual: StreamConfig, name: str) -> Any:
     match name:
         case "subjects":
             return sorted(value or [])
-        case "allow_direct":
+        case "allow_direct" | "allow_msg_ttl":
             return bool(value)
         case "duplicate_window" | "max_age":
             return float(value or 0)

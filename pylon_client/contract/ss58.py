@@ -18,7 +18,8 @@ _TEXT_MAX: Final = 49
 
 def is_address(text: str) -> bool:
     """Whether this is the ss58 address of a 32-byte key, in Bittensor's format."""
-    if not text or len(text) > _TEXT_MAX:
+    # A leading 1 is a zero, which adds nothing to the number: a second spelling of an address.
+    if not text or len(text) > _TEXT_MAX or text.startswith("1"):
         return False
     number = 0
     for character in text:

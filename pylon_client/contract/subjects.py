@@ -8,7 +8,15 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from pylon_client.contract.types import NETUID_MAX, IdentityName, NetUid
+from pylon_client.contract.types import (
+    MECHANISM_MAX,
+    NETUID_MAX,
+    IdentityName,
+    JobId,
+    JobKind,
+    MechanismId,
+    NetUid,
+)
 
 CONTRACT_VERSION: Final = "v1"
 ROOT: Final = f"pylon.{CONTRACT_VERSION}"
@@ -23,12 +31,16 @@ ALL_IDENTITIES: Final = f"{ROOT}.identity.>"
 ALL_EVENTS: Final = f"{ROOT}.event.>"
 BLOCK_EVENTS: Final = f"{ROOT}.event.block"
 ALL_NEURONS_EVENTS: Final = f"{ROOT}.event.neurons.*"
+ALL_JOBS: Final = f"{ROOT}.job.>"
+ALL_JOB_EVENTS: Final = f"{ROOT}.event.job.>"
 
 CHAIN_PLACE: Final = "chain"
 
 _IDENTITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _OPERATION = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 _NETUID = re.compile(r"0|[1-9][0-9]{0,4}")
+_MECHANISM = re.compile(r"0|[1-9][0-9]?")
+_JOB_ID = re.compile(r"[a-z2-7]{26}")
 
 
 class InvalidSubjectError(ValueError):
@@ -59,6 +71,30 @@ def _operation(text: str) -> str:
     if not _OPERATION.fullmatch(text):
         raise InvalidSubjectError(f"{text!r} is not an operation")
     return text
+
+
+def job_id(text: str) -> JobId:
+    """The id of a job: 26 characters of lower-case base32.
+
+    Raises:
+        InvalidSubjectError: it is none.
+    """
+    if not _JOB_ID.fullmatch(text):
+        raise InvalidSubjectError(f"{text!r} is not a job's id")
+    return JobId(text)
+
+
+def _kind(text: str) -> JobKind:
+    try:
+        return JobKind(text)
+    except ValueError:
+        raise InvalidSubjectError(f"{text!r} is not a kind of job") from None
+
+
+def _mechanism(text: str) -> MechanismId:
+    if not _MECHANISM.fullmatch(text) or int(text) > MECHANISM_MAX:
+        raise InvalidSubjectError(f"{text!r} is not a mechanism")
+    return MechanismId(int(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +138,43 @@ class NeuronsEventSubject:
         return f"{ROOT}.event.neurons.{_netuid(str(self.netuid))}"
 
 
-Subject = OpenSubject | IdentitySubject | BlockEventSubject | NeuronsEventSubject
+@dataclass(frozen=True, slots=True)
+class JobSubject:
+    """Where the jobs of one lane queue: those of an identity, a kind and, for weights, a mechanism.
+
+    `mechanism` is None for every kind but weights.
+    """
+
+    identity: IdentityName
+    kind: JobKind
+    mechanism: MechanismId | None = None
+
+    def __str__(self) -> str:
+        if (self.kind is JobKind.WEIGHTS) != (self.mechanism is not None):
+            raise InvalidSubjectError("weights, and nothing else, are of a mechanism")
+        lane = f"{ROOT}.job.{identity_name(self.identity)}.{self.kind}"
+        return lane if self.mechanism is None else f"{lane}.{_mechanism(str(self.mechanism))}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobEventSubject:
+    """Where each change of one job's state is published."""
+
+    identity: IdentityName
+    job_id: JobId
+
+    def __str__(self) -> str:
+        return f"{ROOT}.event.job.{identity_name(self.identity)}.{job_id(self.job_id)}"
+
+
+Subject = (
+    OpenSubject
+    | IdentitySubject
+    | BlockEventSubject
+    | NeuronsEventSubject
+    | JobSubject
+    | JobEventSubject
+)
 
 
 def parse(subject: str) -> Subject:
@@ -118,12 +190,34 @@ def parse(subject: str) -> Subject:
             return OpenSubject(_netuid(netuid), _operation(operation))
         case ["pylon", "v1", "identity", name, operation]:
             return IdentitySubject(identity_name(name), _operation(operation))
-        case ["pylon", "v1", "event", "block"]:
-            return BlockEventSubject()
-        case ["pylon", "v1", "event", "neurons", netuid]:
-            return NeuronsEventSubject(_netuid(netuid))
+        case ["pylon", "v1", "event", *event]:
+            return _event(subject, event)
+        case ["pylon", "v1", "job", name, lane]:
+            return _job_lane(name, lane)
         case _:
             raise InvalidSubjectError(f"{subject!r} is not a subject of contract v1")
+
+
+def _event(
+    subject: str, event: list[str]
+) -> BlockEventSubject | NeuronsEventSubject | JobEventSubject:
+    match event:
+        case ["block"]:
+            return BlockEventSubject()
+        case ["neurons", netuid]:
+            return NeuronsEventSubject(_netuid(netuid))
+        case ["job", rest]:
+            name, _, last = rest.partition(".")
+            return JobEventSubject(identity_name(name), job_id(last))
+        case _:
+            raise InvalidSubjectError(f"{subject!r} is not a subject of contract v1")
+
+
+def _job_lane(name: str, lane: str) -> JobSubject:
+    kind, dot, mechanism = lane.partition(".")
+    parsed = JobSubject(identity_name(name), _kind(kind), _mechanism(mechanism) if dot else None)
+    str(parsed)
+    return parsed
 
 
 def inbox_prefix(user: str) -> str:
@@ -134,3 +228,14 @@ def inbox_prefix(user: str) -> str:
 def identity_requests(name: IdentityName) -> str:
     """The wildcard over all requests of one identity."""
     return f"{ROOT}.identity.{identity_name(name)}.>"
+
+
+def identity_jobs(name: IdentityName, kind: JobKind) -> str:
+    """The wildcard over all jobs of one identity and kind, whatever their mechanism."""
+    lane = f"{ROOT}.job.{identity_name(name)}.{kind}"
+    return f"{lane}.*" if kind is JobKind.WEIGHTS else lane
+
+
+def identity_job_events(name: IdentityName) -> str:
+    """The wildcard over the events of all jobs of one identity."""
+    return f"{ROOT}.event.job.{identity_name(name)}.*"

@@ -16,6 +16,8 @@ class StreamPlan:
         max_msgs_per_subject: how many of the newest values stay per subject.
         duplicate_window_s: for how long a message id is remembered.
         max_age_s: how long a value is kept; 0 is for ever.
+        is_work_queue: a message is kept until a worker has dealt with it, and no longer.
+        may_expire_singly: a message may say for itself how long it is kept.
     """
 
     name: str
@@ -23,6 +25,8 @@ class StreamPlan:
     max_msgs_per_subject: int
     duplicate_window_s: int
     max_age_s: int = 0
+    is_work_queue: bool = False
+    may_expire_singly: bool = False
 
 
 EVENTS: Final = StreamPlan(
@@ -33,12 +37,44 @@ EVENTS: Final = StreamPlan(
 )
 """The last blocks and snapshots; on file, since a stream in memory is gone after a restart."""
 
-STREAMS: Final = (EVENTS,)
+JOBS: Final = StreamPlan(
+    name="PYLON_JOBS",
+    subjects=(subjects.ALL_JOBS,),
+    max_msgs_per_subject=-1,
+    duplicate_window_s=120,
+    is_work_queue=True,
+)
+"""One message for each job in hand, which names it; what the job is stands in the ledger."""
+
+JOBS_BUCKET: Final = "pylon_jobs"
+LEASES_BUCKET: Final = "pylon_leases"
+LEASE_TTL_S: Final = 15
+"""A lease that is not renewed for this long is free."""
+
+LEDGER: Final = StreamPlan(
+    name=f"KV_{JOBS_BUCKET}",
+    subjects=(f"$KV.{JOBS_BUCKET}.>",),
+    max_msgs_per_subject=1,
+    duplicate_window_s=120,
+    may_expire_singly=True,
+)
+"""The ledger of jobs, a key-value bucket. A job that has ended is written with a time to live of
+its own; one in hand has none, and so never expires."""
+
+LEASES: Final = StreamPlan(
+    name=f"KV_{LEASES_BUCKET}",
+    subjects=(f"$KV.{LEASES_BUCKET}.>",),
+    max_msgs_per_subject=1,
+    duplicate_window_s=LEASE_TTL_S,
+    max_age_s=LEASE_TTL_S,
+)
+
+STREAMS: Final = (EVENTS, JOBS, LEDGER, LEASES)
 
 QUEUE_GROUP: Final = "pylon"
 """Requests are shared out among all workers of this queue group."""
-REQUEST_MAX_BYTES: Final = 65_536
-"""A request's body; more is refused as invalid."""
+REQUEST_MAX_BYTES: Final = 524_288
+"""A request's body; more is refused as invalid. Weights of a full subnet have 300 kB."""
 DEFAULT_TIMEOUT_S: Final = 60.0
 """For how long a caller waits that names no deadline."""
 MAX_TIMEOUT_S: Final = 300.0

@@ -1,5 +1,6 @@
 """Names for the numbers and strings of the chain, so that a type checker keeps them apart."""
 
+from enum import StrEnum
 from typing import Annotated, NewType
 
 from pydantic import Field
@@ -50,11 +51,28 @@ PrivateKey = NewType("PrivateKey", str)
 EvmAddress = NewType("EvmAddress", str)
 AlphaPriceRao = NewType("AlphaPriceRao", int)
 MechanismId = NewType("MechanismId", int)
+"""Which of a subnet's mechanisms weights are for; 0 is the only one of most subnets."""
+JobId = NewType("JobId", str)
+Revision = NewType("Revision", int)
+"""A number that grows with every change of a stored value."""
+
+
+class JobKind(StrEnum):
+    """What a job writes to the chain."""
+
+    WEIGHTS = "weights"
+    COMMITMENT = "commitment"
+    REVEALED_COMMITMENT = "revealed_commitment"
+    CERTIFICATE = "certificate"
+
 
 NETUID_MAX = 65_535
+MECHANISM_MAX = 15
+"""Weights of mechanism m of subnet n are stored at m * 4096 + n, which is a u16."""
 BLOCK_NUMBER_MAX = 2**32 - 1
 
 NetUidField = Annotated[NetUid, Field(ge=0, le=NETUID_MAX)]
 """A netuid as a request carries it: what does not fit a u16 is refused."""
 BlockNumberField = Annotated[BlockNumber, Field(ge=0, le=BLOCK_NUMBER_MAX)]
 """A block number as a request carries it: what does not fit a u32 is refused."""
+MechanismField = Annotated[MechanismId, Field(ge=0, le=MECHANISM_MAX)]

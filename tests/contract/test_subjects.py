@@ -7,11 +7,13 @@ from pylon_client.contract.subjects import (
     BlockEventSubject,
     IdentitySubject,
     InvalidSubjectError,
+    JobEventSubject,
+    JobSubject,
     NeuronsEventSubject,
     OpenSubject,
     Subject,
 )
-from pylon_client.contract.types import IdentityName, NetUid
+from pylon_client.contract.types import IdentityName, JobId, JobKind, MechanismId, NetUid
 
 netuids = st.integers(0, 65_535).map(NetUid)
 operations = st.from_regex(r"[a-z0-9_]+(\.[a-z0-9_]+){0,3}", fullmatch=True)
@@ -20,11 +22,17 @@ names = (
     .filter(lambda name: name.lower() not in subjects.RESERVED_USERS)
     .map(IdentityName)
 )
+mechanisms = st.integers(0, 15).map(MechanismId)
+job_ids = st.from_regex(r"[a-z2-7]{26}", fullmatch=True).map(JobId)
+other_kinds = st.sampled_from([kind for kind in JobKind if kind is not JobKind.WEIGHTS])
 any_subject = st.one_of(
     st.builds(OpenSubject, st.none() | netuids, operations),
     st.builds(IdentitySubject, names, operations),
     st.builds(BlockEventSubject),
     st.builds(NeuronsEventSubject, netuids),
+    st.builds(JobSubject, names, st.just(JobKind.WEIGHTS), mechanisms),
+    st.builds(JobSubject, names, other_kinds),
+    st.builds(JobEventSubject, names, job_ids),
 )
 
 
@@ -68,6 +76,14 @@ def test_a_subject_has_no_wildcard_nor_empty_token(subject: Subject) -> None:
         "pylon.v1.identity.>.neurons.latest",
         "pylon.v1.event.neurons.1.2",
         "pylon.v1.event.block.1",
+        "pylon.v1.event.job.sn1",
+        "pylon.v1.event.job.sn1.42",
+        "pylon.v1.event.job.sn1.*",
+        "pylon.v1.job.sn1.weights",
+        "pylon.v1.job.sn1.weights.16",
+        "pylon.v1.job.sn1.weights.01",
+        "pylon.v1.job.sn1.commitment.0",
+        "pylon.v1.job.sn1.stake",
     ],
 )
 def test_other_subjects_are_refused(text: str) -> None:

@@ -1,0 +1,170 @@
+"""Jobs: writes to the chain that were accepted, the states they pass through, and how they end."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pylon_client.contract.failures import Failure
+from pylon_client.contract.types import (
+    BlockNumber,
+    Hotkey,
+    IdentityName,
+    JobId,
+    JobKind,
+    MechanismId,
+    NetUid,
+    Revision,
+)
+
+ENDED_JOBS_KEPT_DAYS: Final = 7
+
+
+class JobState(StrEnum):
+    """Where a job is.
+
+    ACCEPTED: durable, and not yet looked at.
+    WAITING: to be tried again, at once or from `retry_at_block` on.
+    SUBMITTING: an extrinsic is signed and recorded, and may have been sent.
+    UNKNOWN: the reply to a submission was lost; left only by what the chain shows.
+    COMMITTED: the weights stand on the chain, sealed until `reveal_round`.
+    CONFIRMED: what was asked stands on the chain, in a final block.
+    SUPERSEDED: a newer job of its lane took its place before it was submitted.
+    EXPIRED: its time was over before the chain took it; `last_error` says what stood in the way.
+    REJECTED: it can never succeed as it is, or it was cancelled.
+    FAILED: it was tried as often as the settings allow.
+    """
+
+    ACCEPTED = "ACCEPTED"
+    WAITING = "WAITING"
+    SUBMITTING = "SUBMITTING"
+    UNKNOWN = "UNKNOWN"
+    COMMITTED = "COMMITTED"
+    CONFIRMED = "CONFIRMED"
+    SUPERSEDED = "SUPERSEDED"
+    EXPIRED = "EXPIRED"
+    REJECTED = "REJECTED"
+    FAILED = "FAILED"
+
+
+_GIVEN_UP: Final = frozenset(
+    {JobState.SUPERSEDED, JobState.EXPIRED, JobState.REJECTED, JobState.FAILED}
+)
+_DONE: Final = frozenset({JobState.COMMITTED, JobState.CONFIRMED})
+
+TRANSITIONS: Final[Mapping[JobState, frozenset[JobState]]] = {
+    JobState.ACCEPTED: _GIVEN_UP | {JobState.WAITING, JobState.SUBMITTING},
+    JobState.WAITING: _GIVEN_UP | {JobState.SUBMITTING},
+    # Back to WAITING only with proof that the extrinsic is not, and will never be, on the chain.
+    JobState.SUBMITTING: _GIVEN_UP | _DONE | {JobState.UNKNOWN, JobState.WAITING},
+    JobState.UNKNOWN: _GIVEN_UP | _DONE | {JobState.WAITING},
+    **{state: frozenset[JobState]() for state in _GIVEN_UP | _DONE},
+}
+"""Every change of state that there is. A job may also be amended without leaving its state, until
+it has ended."""
+
+ENDED: Final = frozenset(state for state, following in TRANSITIONS.items() if not following)
+SUCCEEDED: Final = _DONE
+IN_FLIGHT: Final = frozenset({JobState.SUBMITTING, JobState.UNKNOWN})
+"""An extrinsic of the job may be on its way: nothing else may be sent with its hotkey."""
+
+
+class ExtrinsicRecord(BaseModel):
+    """What was signed, written down before it is sent, so that it can be looked for afterwards.
+
+    Attributes:
+        hash: 0x and 64 hexadecimal digits, blake2b-256 of the extrinsic's bytes.
+        nonce: of the hotkey's account.
+        era_birth: the first block at which it is valid.
+        era_period: for how many blocks it is valid; after that it can never be included.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    hash: str
+    nonce: int
+    era_birth: BlockNumber
+    era_period: int
+
+    @property
+    def last_valid_block(self) -> BlockNumber:
+        """The highest block that may still include it."""
+        return BlockNumber(self.era_birth + self.era_period - 1)
+
+
+class LeftOut(BaseModel):
+    """A hotkey whose weight was not sent, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    hotkey: Hotkey
+    reason: str
+
+
+class Job(BaseModel):
+    """A write that was accepted, as far as it has come.
+
+    Attributes:
+        mechanism: for weights, which mechanism they are for; else None.
+        created_at_ms: since the Unix epoch; `updated_at_ms` likewise.
+        count: how many items were asked for: weights, or one.
+        attempts: how often it was tried; each signed extrinsic and each refusal is one.
+        last_error: what went wrong last, also where a later attempt succeeded.
+        accepted_block: the newest block when it was accepted, as far as was known then.
+        submitted_block: the newest block when its extrinsic was last signed.
+        included_block: the final block that holds its extrinsic.
+        deadline_block: from this block on it is no longer tried.
+        window_open_block: the first block of the epoch in which sealed weights are revealed.
+        window_close_block: the first block after that epoch.
+        reveal_round: the drand round at which sealed content opens.
+        retry_at_block: where it waits for a rate limit, the first block that may take it.
+        left_out: weights that were not sent.
+        extrinsic: the last that was signed for it.
+        superseded_by: the job that took its place.
+        fence: the revision of the lease under which its extrinsic was signed.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    job_id: JobId
+    identity: IdentityName
+    netuid: NetUid
+    kind: JobKind
+    mechanism: MechanismId | None = None
+    state: JobState = JobState.ACCEPTED
+    created_at_ms: int
+    updated_at_ms: int
+    count: int = 1
+    attempts: int = 0
+    last_error: Failure | None = None
+    accepted_block: BlockNumber | None = None
+    submitted_block: BlockNumber | None = None
+    included_block: BlockNumber | None = None
+    deadline_block: BlockNumber | None = None
+    window_open_block: BlockNumber | None = None
+    window_close_block: BlockNumber | None = None
+    reveal_round: int | None = None
+    retry_at_block: BlockNumber | None = None
+    left_out: list[LeftOut] = Field(default_factory=list[LeftOut])
+    extrinsic: ExtrinsicRecord | None = None
+    superseded_by: JobId | None = None
+    fence: Revision | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ENDED
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether what was asked stands on the chain."""
+        return self.state in SUCCEEDED
+
+
+class JobList(BaseModel):
+    """The jobs of one identity, newest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    jobs: list[Job]

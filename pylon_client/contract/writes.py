@@ -1,0 +1,215 @@
+"""What can be asked to be written, and what the answer says: bodies of requests and replies.
+
+Nothing is coerced: a weight of `true` or `"0.5"` is refused, not read as a number.
+"""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from pylon_client.contract.jobs import Job, JobList
+from pylon_client.contract.operations import NoParams, Operation, Params
+from pylon_client.contract.ss58 import HotkeyField
+from pylon_client.contract.types import Hotkey, JobId, MechanismField, MechanismId
+
+WEIGHTS_MAX: Final = 4096
+COMMITMENT_MAX_BYTES: Final = 128
+"""The chain's commitments pallet takes fields of at most this many raw bytes."""
+REVEALED_COMMITMENT_MAX_BYTES: Final = 768
+"""Sealed, it must fit the 1024 bytes that the chain takes."""
+BLOCKS_UNTIL_REVEAL_MAX: Final = 1_000_000
+
+
+def _some_positive(weights: dict[Hotkey, float]) -> dict[Hotkey, float]:
+    if not weights:
+        raise ValueError("No weights provided")
+    if not any(weight > 0 for weight in weights.values()):
+        raise ValueError("All weights are zero; nothing to set")
+    return weights
+
+
+def _is_hex_text(value: object) -> object:
+    if not isinstance(value, str | bytes):
+        raise ValueError("commitment must be bytes or hex string")  # noqa: TRY004 -- pydantic reports ValueErrors
+    return value if isinstance(value, str) else "0x" + value.hex()
+
+
+def _plain_hex(text: str) -> str:
+    digits = text.removeprefix("0x").removeprefix("0X")
+    if len(digits) % 2 or not all(digit in "0123456789abcdefABCDEF" for digit in digits):
+        raise ValueError("passed commitment data is not a valid hex string.")
+    if not digits:
+        raise ValueError("Data should have at least 1 byte")
+    if len(digits) > 2 * COMMITMENT_MAX_BYTES:
+        raise ValueError(f"Data should have at most {COMMITMENT_MAX_BYTES} bytes")
+    return "0x" + digits.lower()
+
+
+RequestedWeight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Weights = Annotated[
+    dict[HotkeyField, RequestedWeight],
+    Field(max_length=WEIGHTS_MAX),
+    AfterValidator(_some_positive),
+]
+HexBytes = Annotated[str, BeforeValidator(_is_hex_text), AfterValidator(_plain_hex)]
+
+
+class PutWeights(Params):
+    """Weights by hotkey; relative, not absolute."""
+
+    weights: Weights
+
+
+class PutMechanismWeights(PutWeights):
+    """Weights by hotkey for one of the subnet's mechanisms."""
+
+    mechanism_id: MechanismField = MechanismId(0)
+
+
+class SetCommitment(Params):
+    """Public bytes to put on the chain, as hexadecimal digits with or without 0x."""
+
+    commitment: HexBytes
+
+
+class SetRevealedCommitment(Params):
+    """A text to put on the chain sealed, which the chain opens by itself."""
+
+    commitment: str = Field(min_length=1, max_length=REVEALED_COMMITMENT_MAX_BYTES)
+    blocks_until_reveal: int = Field(ge=1, le=BLOCKS_UNTIL_REVEAL_MAX)
+
+
+class GenerateCertificate(Params):
+    """Which kind of key pair to make; only 1, Ed25519, is known."""
+
+    algorithm: Literal[1] = 1
+
+
+class OfJob(Params):
+    """Which job."""
+
+    job_id: JobId = Field(pattern=r"^[a-z2-7]{26}$")
+
+
+class Reply(BaseModel):
+    """The body of an answer to a write."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class WeightsScheduled(Reply):
+    """The weights are durable, and will be set or the job will say why not."""
+
+    detail: str = "weights update scheduled"
+    count: int
+    job_id: JobId
+
+
+class CommitmentSet(Reply):
+    """The commitment stands on the chain."""
+
+    detail: str = "Commitment set successfully."
+    job_id: JobId
+
+
+class RevealedCommitmentSet(Reply):
+    """The sealed commitment stands on the chain until the drand round that opens it."""
+
+    reveal_round: int
+    job_id: JobId
+
+
+class CertificateKeypair(Reply):
+    """A key pair whose public part stands on the chain; the private part is stored nowhere."""
+
+    algorithm: int
+    public_key: str
+    private_key: str
+
+
+PUT_WEIGHTS: Final = Operation(
+    name="weights.put",
+    summary="Set weights; answered once they are durable",
+    params=PutWeights,
+    reply=WeightsScheduled,
+    method="PUT",
+    path="/weights",
+    identity_only=True,
+)
+PUT_MECHANISM_WEIGHTS: Final = Operation(
+    name="weights.put_mechanism",
+    summary="Set the weights of one mechanism; answered once they are durable",
+    params=PutMechanismWeights,
+    reply=WeightsScheduled,
+    method="PUT",
+    path="/mechanism/{mechanism_id}/weights",
+    identity_only=True,
+)
+SET_COMMITMENT: Final = Operation(
+    name="commitment.set",
+    summary="Put a commitment on the chain, and wait for it",
+    params=SetCommitment,
+    reply=CommitmentSet,
+    method="POST",
+    path="/commitments",
+    success_status=201,
+    identity_only=True,
+)
+SET_REVEALED_COMMITMENT: Final = Operation(
+    name="commitment.set_revealed",
+    summary="Put a commitment on the chain that the chain itself opens later, and wait for it",
+    params=SetRevealedCommitment,
+    reply=RevealedCommitmentSet,
+    method="POST",
+    path="/commitments/revealed",
+    success_status=201,
+    identity_only=True,
+)
+GENERATE_CERTIFICATE: Final = Operation(
+    name="certificate.generate",
+    summary="Make a key pair and put its public part on the chain",
+    params=GenerateCertificate,
+    reply=CertificateKeypair,
+    method="POST",
+    path="/certificates/self",
+    success_status=201,
+    identity_only=True,
+)
+LIST_JOBS: Final = Operation(
+    name="jobs.list",
+    summary="The jobs of this identity, newest first",
+    params=NoParams,
+    reply=JobList,
+    method="GET",
+    path="/jobs",
+    identity_only=True,
+)
+GET_JOB: Final = Operation(
+    name="jobs.get",
+    summary="One job of this identity",
+    params=OfJob,
+    reply=Job,
+    method="GET",
+    path="/jobs/{job_id}",
+    identity_only=True,
+)
+CANCEL_JOB: Final = Operation(
+    name="jobs.cancel",
+    summary="Give up a job of this identity that was not submitted yet",
+    params=OfJob,
+    reply=Job,
+    method="DELETE",
+    path="/jobs/{job_id}",
+    identity_only=True,
+)
+
+WRITE_OPERATIONS: Final = (
+    PUT_WEIGHTS,
+    PUT_MECHANISM_WEIGHTS,
+    SET_COMMITMENT,
+    SET_REVEALED_COMMITMENT,
+    GENERATE_CERTIFICATE,
+    LIST_JOBS,
+    GET_JOB,
+    CANCEL_JOB,
+)

@@ -1,0 +1,72 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pylon_client.contract.jobs import (
+    ENDED,
+    IN_FLIGHT,
+    SUCCEEDED,
+    TRANSITIONS,
+    ExtrinsicRecord,
+    Job,
+    JobState,
+)
+from pylon_client.contract.types import BlockNumber, IdentityName, JobId, JobKind, NetUid
+
+
+def reachable(state: JobState) -> set[JobState]:
+    seen: set[JobState] = set()
+    ahead = [state]
+    while ahead:
+        seen.add(current := ahead.pop())
+        ahead += TRANSITIONS[current] - seen
+    return seen
+
+
+def test_every_state_has_a_row() -> None:
+    assert set(TRANSITIONS) == set(JobState)
+
+
+@pytest.mark.parametrize("state", sorted(set(JobState) - ENDED))
+def test_every_state_can_still_end_well(state: JobState) -> None:
+    assert reachable(state) & SUCCEEDED
+
+
+def test_an_ended_job_is_left_by_nothing() -> None:
+    assert {
+        JobState.COMMITTED,
+        JobState.CONFIRMED,
+        JobState.SUPERSEDED,
+        JobState.EXPIRED,
+        JobState.REJECTED,
+        JobState.FAILED,
+    } == ENDED
+
+
+def test_success_is_reached_only_through_a_recorded_extrinsic() -> None:
+    leading = {state for state, following in TRANSITIONS.items() if following & SUCCEEDED}
+    assert leading == IN_FLIGHT
+
+
+def test_unknown_never_leads_straight_to_another_submission() -> None:
+    assert JobState.SUBMITTING not in TRANSITIONS[JobState.UNKNOWN]
+
+
+@given(st.integers(0, 2**31), st.sampled_from([4, 8, 16, 64]))
+def test_an_extrinsic_is_valid_for_its_period(birth: int, period: int) -> None:
+    record = ExtrinsicRecord(
+        hash="0x" + "0" * 64, nonce=0, era_birth=BlockNumber(birth), era_period=period
+    )
+    assert record.last_valid_block - record.era_birth + 1 == period
+
+
+def test_a_job_survives_the_wire() -> None:
+    job = Job(
+        job_id=JobId("a" * 26),
+        identity=IdentityName("sn1"),
+        netuid=NetUid(1),
+        kind=JobKind.COMMITMENT,
+        created_at_ms=1,
+        updated_at_ms=1,
+    )
+    assert Job.model_validate_json(job.model_dump_json()) == job

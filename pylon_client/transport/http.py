@@ -27,6 +27,7 @@ from pylon_client.errors import (
     failure_exception,
 )
 from pylon_client.transport.base import Call
+from pylon_client.transport.shared import Shared
 
 IDENTITIES_PATH: Final = f"{API_PREFIX}/identities"
 _BODILESS_METHODS: Final = frozenset({"GET", "DELETE"})
@@ -63,8 +64,7 @@ class HttpTransport:
         self._config = config
         self._carrier = carrier
         self._http: httpx.AsyncClient | None = None
-        self._netuid: NetUid | None = None
-        self._netuid_lock = asyncio.Lock()
+        self._netuid = Shared(self._ask_identity_netuid)
 
     async def open(self) -> None:
         """Make ready; connections are made when they are first needed."""
@@ -84,6 +84,7 @@ class HttpTransport:
     async def close(self) -> None:
         """Close every connection of the pool."""
         http, self._http = self._http, None
+        await self._netuid.stop()
         if http is not None:
             await http.aclose()
 
@@ -95,18 +96,13 @@ class HttpTransport:
         """
         if call.scope is Scope.OPEN:
             return await self._send(call, call.netuid)
-        netuid = await self._identity_netuid()
+        netuid = await self._netuid.get()
         try:
             return await self._send(call, netuid)
         except PylonNetuidMismatch:
-            return await self._send(call, await self._identity_netuid(stale=netuid))
-
-    async def _identity_netuid(self, *, stale: NetUid | None = None) -> NetUid:
-        async with self._netuid_lock:
-            # Another call may have asked again while this one waited for the lock.
-            if self._netuid is None or self._netuid == stale:
-                self._netuid = await self._ask_identity_netuid()
-            return self._netuid
+            # Another call may have learned the new one already: then it is not asked for again.
+            self._netuid.forget(netuid)
+            return await self._send(call, await self._netuid.get())
 
     async def _ask_identity_netuid(self) -> NetUid:
         body = await self._exchange("GET", IDENTITIES_PATH)

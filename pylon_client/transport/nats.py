@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from pydantic import BaseModel
@@ -24,6 +25,7 @@ from pylon_client.errors import (
 )
 from pylon_client.transport.base import Call
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.transport.shared import Shared
 
 _LATER_THAN_OURS_S: Final = 1.0
 """How much later than ours the connection's own deadlines are, so that ours tell what was late."""
@@ -51,8 +53,7 @@ class NatsTransport:
     def __init__(self, config: BaseConfig) -> None:
         self._config = config
         self._is_open = False
-        self._connections: dict[_Credential, Connection] = {}
-        self._connecting = asyncio.Lock()
+        self._connections: dict[_Credential, Shared[Connection]] = {}
 
     async def open(self) -> None:
         """Make ready; connections are made when they are first needed."""
@@ -61,10 +62,9 @@ class NatsTransport:
     async def close(self) -> None:
         """Close every connection."""
         self._is_open = False
-        async with self._connecting:
-            connections = tuple(self._connections.values())
-            self._connections.clear()
-            await asyncio.gather(*(connection.close() for connection in connections))
+        connections = tuple(self._connections.values())
+        self._connections.clear()
+        await asyncio.gather(*(_close(connection) for connection in connections))
 
     async def ask(self, call: Call[BaseModel]) -> bytes:
         """The body of the successful answer to one attempt of a call.
@@ -103,15 +103,17 @@ class NatsTransport:
         return _Credential(config.identity_name, config.identity_token or "")
 
     async def _connection(self, credential: _Credential) -> Connection:
-        async with self._connecting:
-            if not self._is_open:
-                raise PylonClosed("the client is closed")
-            connection = self._connections.get(credential)
-            # A connection that lost its server heals; one that was refused for good does not.
-            if connection is None or connection.closed.is_set():
-                connection = await self._connect(credential)
-                self._connections[credential] = connection
-            return connection
+        if not self._is_open:
+            raise PylonClosed("the client is closed")
+        if credential not in self._connections:
+            self._connections[credential] = Shared(partial(self._connect, credential))
+        shared = self._connections[credential]
+        connection = await shared.get()
+        if connection.closed.is_set():
+            # One that lost its server heals; one that the server has refused for good does not.
+            shared.forget(connection)
+            connection = await shared.get()
+        return connection
 
     async def _connect(self, credential: _Credential) -> Connection:
         timeout_s = self._config.timeout.connect
@@ -142,6 +144,12 @@ class NatsTransport:
             name="pylon-client",
             connect_timeout_s=self._config.timeout.connect + _LATER_THAN_OURS_S,
         )
+
+
+async def _close(shared: Shared[Connection]) -> None:
+    connection = await shared.stop()
+    if connection is not None:
+        await connection.close()
 
 
 def _exception(error: FailureError) -> BasePylonException:

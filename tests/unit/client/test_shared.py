@@ -1,0 +1,110 @@
+import asyncio
+
+import pytest
+from tenacity import stop_after_attempt
+
+from pylon_client.transport.shared import Shared
+from pylon_client.v1 import (
+    ASYNC_DEFAULT_RETRIES,
+    AsyncConfig,
+    AsyncPylonClient,
+    NetUid,
+    PylonClosed,
+    PylonTimeout,
+    PylonTimeoutException,
+)
+from tests.support.scripted_service import OPEN_TOKEN
+
+
+class Made:
+    """Counts how often it is made, and ends a making when it is told to."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.ready = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def __call__(self) -> int:
+        self.count += 1
+        await self.ready.wait()
+        if self.error is not None:
+            raise self.error
+        return self.count
+
+
+async def all_waiting(shared: Shared[int], made: Made, count: int) -> list[asyncio.Task[int]]:
+    waiting = [asyncio.create_task(shared.get()) for _ in range(count)]
+    while made.count == 0:
+        await asyncio.sleep(0)
+    return waiting
+
+
+async def test_all_who_wait_share_one_making_and_its_failure() -> None:
+    made = Made()
+    shared = Shared(made)
+    waiting = await all_waiting(shared, made, 20)
+    made.error = OSError("down")
+    made.ready.set()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [str(outcome) for outcome in outcomes] == ["down"] * 20
+    assert made.count == 1
+    made.error = None
+    assert await shared.get() == await shared.get() == 2
+
+
+async def test_one_who_gives_up_does_not_end_it_for_the_others() -> None:
+    made = Made()
+    shared = Shared(made)
+    first, second = await all_waiting(shared, made, 2)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    made.ready.set()
+    assert await second == 1
+
+
+async def test_a_value_is_made_again_only_if_it_is_the_forgotten_one() -> None:
+    made = Made()
+    made.ready.set()
+    shared = Shared(made)
+    assert await shared.get() == 1
+    shared.forget(1)
+    assert await shared.get() == 2
+    shared.forget(1)
+    assert await shared.get() == 2
+    assert await shared.stop() == 2
+    assert await shared.stop() is None
+
+
+async def test_stopping_ends_the_wait_of_all_with_closed() -> None:
+    made = Made()
+    shared = Shared(made)
+    waiting = await all_waiting(shared, made, 3)
+    assert await shared.stop() is None
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [PylonClosed] * 3
+
+
+async def test_many_calls_to_nats_that_hangs_make_one_connection_for_each_attempt() -> None:
+    accepted: list[asyncio.StreamWriter] = []
+
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(writer)
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        config = AsyncConfig(
+            address=f"nats://127.0.0.1:{port}",
+            open_access_token=OPEN_TOKEN,
+            timeout=PylonTimeout(connect=0.3),
+            retry=ASYNC_DEFAULT_RETRIES.copy(stop=stop_after_attempt(1)),
+        )
+        async with AsyncPylonClient(config) as client:
+            outcomes = await asyncio.gather(
+                *(client.open_access.get_latest_neurons(NetUid(1)) for _ in range(30)),
+                return_exceptions=True,
+            )
+        assert [type(outcome) for outcome in outcomes] == [PylonTimeoutException] * 30
+        assert len(accepted) == 1
+        for writer in accepted:
+            writer.close()

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 import nats.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
@@ -18,6 +17,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import CONTRACT_VERSION, OPEN_USER, inbox_prefix
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S
 from pylon_client.transport.options import ConnectionOptions
+from pylon_client.transport.ordered import OrderedClient
 from pylon_client.transport.refusals import connect_failure, is_refusal, kind_of
 from pylon_client.transport.reply import Reply, success
 from pylon_client.transport.servers import (
@@ -72,7 +72,7 @@ class Connection:
     """
 
     def __init__(self, options: ConnectionOptions) -> None:
-        self.nats: Final = Client()
+        self.nats: Final = OrderedClient()
         self.user: Final = options.user or OPEN_USER
         self.counts: Final = ConnectionCounts()
         self.closed: Final = asyncio.Event()

@@ -1,12 +1,16 @@
 """The settings of a deployment as a test wants it, whatever the environment says."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 
 from pydantic import Field, SecretStr
 
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.deployment import DeploymentSettings, IdentitySettings
+from pylon_client.transport.connection import Connection
+
+ConnectAs = Callable[[str | None], Awaitable[Connection]]
+"""Connect to a test's server as a user; None is one without credentials."""
 
 WORKER_PASSWORD = "worker-password"
 BRIDGE_PASSWORD = "bridge-password"

@@ -1,0 +1,42 @@
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from pylon.messaging.permissions import authorization
+from pylon_client.contract.subjects import BRIDGE_USER, WORKER_USER
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from tests.support.deployment import (
+    BRIDGE_PASSWORD,
+    WORKER_PASSWORD,
+    ConnectAs,
+    deployment_settings,
+    token_of,
+)
+from tests.support.nats_server import NatsServer
+
+PASSWORDS = {WORKER_USER: WORKER_PASSWORD, BRIDGE_USER: BRIDGE_PASSWORD}
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncGenerator[NatsServer]:
+    """A server with the users of a deployment: alice on subnet 1, Bob on subnet 2, and open."""
+    settings = deployment_settings(identities={"alice": 1, "Bob": 2})
+    async with NatsServer(tmp_path, authorization(settings)) as running:
+        yield running
+
+
+@pytest.fixture
+async def connect_as(server: NatsServer) -> AsyncGenerator[ConnectAs]:
+    """Connect to the server as a user, None for one without credentials; closed afterwards."""
+    async with AsyncExitStack() as closing:
+
+        async def connect_user(user: str | None) -> Connection:
+            password = "" if user is None else PASSWORDS.get(user, token_of(user))
+            options = ConnectionOptions(urls=(server.url,), user=user, password=password)
+            connection = await connect(options)
+            closing.push_async_callback(connection.close)
+            return connection
+
+        yield connect_user

@@ -1,0 +1,86 @@
+"""Both clients over both transports against `pylon up --devnet`: the same answers everywhere."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from pylon_client.v1 import (
+    AsyncConfig,
+    AsyncPylonClient,
+    BlockNumber,
+    Config,
+    GetNeuronsResponse,
+    IdentityName,
+    NetUid,
+    PylonClient,
+    PylonForbidden,
+    PylonNotFound,
+)
+from tests.support.product import Product
+
+NEURONS_OF_SN2 = 16
+
+
+def config_fields(address: str) -> dict[str, str]:
+    return {
+        "address": address,
+        "identity_name": IdentityName("sn2"),
+        "identity_token": "devnet-sn2-token",
+    }
+
+
+@pytest.fixture
+async def product(tmp_path: Path) -> AsyncGenerator[Product]:
+    async with Product(tmp_path) as product:
+        yield product
+
+
+async def neurons_at(address: str, number: BlockNumber) -> list[GetNeuronsResponse]:
+    """The same neurons asked for in every way that there is over one transport."""
+    async with AsyncPylonClient(AsyncConfig(**config_fields(address))) as client:
+        asynchronous = [
+            await client.open_access.get_neurons(NetUid(2), number),
+            await client.identity.get_neurons(number),
+        ]
+        latest = [
+            await client.open_access.get_latest_neurons(NetUid(2)),
+            await client.identity.get_latest_neurons(),
+        ]
+        assert all(len(each.neurons) == NEURONS_OF_SN2 for each in latest)
+        assert all(each.block.number >= number for each in latest)
+        with pytest.raises(PylonNotFound):
+            await client.open_access.get_latest_neurons(NetUid(999))
+        with pytest.raises(PylonNotFound):
+            await client.identity.get_neurons(BlockNumber(2**32 - 1))
+
+    def synchronous() -> list[GetNeuronsResponse]:
+        with PylonClient(Config(**config_fields(address))) as client:
+            assert client.identity.get_latest_block_info().number >= number
+            return [
+                client.open_access.get_neurons(NetUid(2), number),
+                client.identity.get_neurons(number),
+            ]
+
+    return [*asynchronous, *await asyncio.to_thread(synchronous)]
+
+
+async def test_every_way_to_ask_gives_the_same_neurons(product: Product) -> None:
+    async with AsyncPylonClient(AsyncConfig(address=product.url)) as client:
+        number = (await client.open_access.get_latest_block_info()).number
+    over_http, over_nats = await asyncio.gather(
+        neurons_at(product.url, number), neurons_at(product.nats_url, number)
+    )
+    first, *others = [*over_http, *over_nats]
+    assert first.block.number == number
+    assert len(first.neurons) == NEURONS_OF_SN2
+    assert all(other == first for other in others)
+
+
+async def test_a_wrong_token_is_forbidden_over_both(product: Product) -> None:
+    for address in (product.url, product.nats_url):
+        config = AsyncConfig(address=address, identity_name="sn2", identity_token="wrong")
+        async with AsyncPylonClient(config) as client:
+            with pytest.raises(PylonForbidden):
+                await client.identity.get_latest_neurons()

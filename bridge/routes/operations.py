@@ -17,6 +17,7 @@ from bridge.tracing import request_id
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem
 from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
+from pylon_client.contract.reads import IDENTITIES
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
 from pylon_client.contract.types import NetUidField
 from pylon_client.deployment import IdentitySettings
@@ -46,7 +47,12 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
     """
     router = APIRouter()
     slots = RequestSlots(settings.bridge_max_requests)
-    routes = [(operation, scope) for operation in OPERATIONS for scope in operation.scopes]
+    routes = [
+        (operation, scope)
+        for operation in OPERATIONS
+        if operation is not IDENTITIES  # which the bridge knows by itself
+        for scope in operation.scopes
+    ]
     for operation, scope in sorted(routes, key=_specific_first):
         of_identity = scope is Scope.IDENTITY
         addressing = _addressing(operation, scope, gatekeeper)

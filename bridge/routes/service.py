@@ -8,8 +8,9 @@ from pydantic import BaseModel, Field
 from bridge.link import NatsPort
 from bridge.problems import problem_docs
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.operations import API_PREFIX
-from pylon_client.contract.types import IdentityName, NetUidField
+from pylon_client.contract.models import Identities
+from pylon_client.contract.operation import Scope
+from pylon_client.contract.reads import IDENTITIES
 from pylon_client.deployment import DeploymentSettings
 
 
@@ -18,12 +19,6 @@ class Health(BaseModel):
 
     status: Literal["ok"] = "ok"
     nats_connected: bool = Field(description="Whether requests can reach the chain workers.")
-
-
-class Identities(BaseModel):
-    """Which identities exist, and on which subnet each of them acts."""
-
-    identities: dict[IdentityName, NetUidField]
 
 
 def service_routes(settings: DeploymentSettings, nats: NatsPort) -> APIRouter:
@@ -59,10 +54,10 @@ def service_routes(settings: DeploymentSettings, nats: NatsPort) -> APIRouter:
         responses=problem_docs(ErrorCode.NATS_UNAVAILABLE),
     )
     router.add_api_route(
-        f"{API_PREFIX}/identities",
+        IDENTITIES.rest_path(Scope.OPEN),
         list_identities,
         operation_id="identities",
-        summary="The configured identities and their subnets; asks for no token",
+        summary=f"{IDENTITIES.summary}; asks for no token",
         responses=problem_docs(),
     )
     return router

@@ -1,0 +1,30 @@
+"""Importing the chain SDK changes nothing about the process that imports it."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import logging, signal, sys
+sys.argv = ["pylon", "--help"]
+logging.basicConfig(level=logging.INFO)
+def state():
+    root = logging.getLogger()
+    return (
+        list(root.handlers), root.level, list(sys.argv), logging.getLoggerClass(),
+        signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.excepthook,
+        logging.getLogger("pylon").level, logging.getLogger("pylon").handlers,
+    )
+before = state()
+import pylon.chain.subtensor
+assert "bittensor" in sys.modules
+after = state()
+assert before == after, (before, after)
+print("unchanged")
+"""
+
+
+def test_c13_the_sdk_leaves_logging_and_arguments_alone() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("unchanged\n", "")

@@ -6,7 +6,7 @@ import sys
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 # Chatty at INFO about matters that our own modules report in their own words.
-QUIET_LOGGERS = ("bittensor", "websockets", "nats")
+QUIET_LOGGERS = ("bittensor", "httpx", "nats", "websockets")
 
 
 def set_up_logging() -> None:

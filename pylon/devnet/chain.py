@@ -12,6 +12,7 @@ from pylon.devnet.epochs import step_subnets
 from pylon.devnet.history import History, StateDiscardedError
 from pylon.devnet.options import DevnetOptions
 from pylon.devnet.population import populate
+from pylon.devnet.reveals import Reveals
 from pylon.devnet.runtime.metadata import (
     EXTRINSIC_VERSION,
     SPEC_VERSION,
@@ -48,7 +49,9 @@ class Chain:
         genesis_hash: hash of block 0; depends on the metadata and the seed.
         codec: of the runtime.
         legacy_metadata: V14, for clients that ask for it.
+        declaration: of the runtime.
         history: of the state.
+        reveals: plaintexts of committed weights.
 
     Raises:
         ValueError: the state folder holds the chain of another seed.
@@ -60,12 +63,15 @@ class Chain:
         slot_ms = self._recall_slot_ms(round(options.block_time_s * 1000))
         metadata = build(slot_ms)
         self.legacy_metadata = metadata.legacy
+        self.declaration = metadata.declaration
         self.codec = Codec(
             metadata.encoded, spec_version=SPEC_VERSION, transaction_version=TRANSACTION_VERSION
         )
         self._slot_ms = slot_ms
         self.history = History()
         self._keeper = StateKeeper(self.codec, self.history)
+        self.reveals = Reveals()
+        self._intended: list[Callable[[Draft], None]] = []
         self._forks = int(self._store.fact("forks") or 0)
         genesis, changes = self._genesis()
         self.genesis_hash = genesis.hash
@@ -147,11 +153,18 @@ class Chain:
         now_ms = self._now_ms(number)
         slot = now_ms // self._slot_ms
         self._begin(draft, now_ms, slot)
-        step_subnets(draft)
+        for change in self._intended:
+            change(draft)
+        self._intended.clear()
+        revealed: list[tuple[str, str, Any]] = []
+        step_subnets(
+            draft, lambda draft, netuid: revealed.extend(self.reveals.reveal_due(draft, netuid))
+        )
         if self._options.active:
             live(draft, self._options.seed)
         inherent = self._timestamp_extrinsic(now_ms)
-        told = [events.record(0, "System", "ExtrinsicSuccess", _INHERENT_INFO)]
+        told = [events.record(None, *event) for event in revealed]
+        told.append(events.record(0, "System", "ExtrinsicSuccess", _INHERENT_INFO))
         extrinsics = [inherent]
         if apply is not None:
             included, more = apply(draft, 1)
@@ -162,6 +175,10 @@ class Chain:
         block = seal(self.best.header, draft.changes, tuple(extrinsics), slot, self._salt())
         self._keep(block, draft.changes)
         return block
+
+    def intend(self, change: Callable[[Draft], None]) -> None:
+        """Has the next block begin with a change of its state that no extrinsic makes."""
+        self._intended.append(change)
 
     def prune(self, keep_blocks: int) -> None:
         """Discards the state of all blocks but the newest `keep_blocks` ones."""

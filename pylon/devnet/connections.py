@@ -15,7 +15,8 @@ from websockets.http11 import Request, Response
 
 from pylon.devnet.blocks import Header
 from pylon.devnet.faults import Faults
-from pylon.devnet.rpc import RpcError
+from pylon.devnet.rpc import Submit
+from pylon.devnet.rpc_error import RpcError
 
 _NOTICES_WAITING = 4096
 _MESSAGE_BYTES = 16 << 20
@@ -51,9 +52,6 @@ class _Request(msgspec.Struct):
 
 _Frame = list[_Request] | _Request
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Frame)
-
-Watch = Callable[[str, Callable[[Any], None]], None]
-"""Submits an extrinsic (0x-hex) and says what becomes of it; raises RpcError when refused."""
 
 
 class Peer:
@@ -105,7 +103,7 @@ class Connections:
     Args:
         call: answers a plain request; raises RpcError.
         note: enters a request that is answered here.
-        watch: submits an extrinsic and watches it.
+        submit: puts an extrinsic into the pool and tells what becomes of it.
         current: the newest and the newest final header.
         faults: in force.
     """
@@ -114,13 +112,13 @@ class Connections:
         self,
         call: Callable[[str, list[Any]], Any],
         note: Callable[[str, list[Any]], None],
-        watch: Watch,
+        submit: Submit,
         current: Callable[[], tuple[Header, Header]],
         faults: Faults,
     ) -> None:
         self._call = call
         self._note = note
-        self._watch = watch
+        self._submit = submit
         self._current = current
         self._faults = faults
         self._peers: set[Peer] = set()
@@ -274,12 +272,15 @@ class Connections:
         subscription = str(next(self._ids))
 
         def tell(status: Any) -> None:
-            if subscription in peer.watching:
-                peer.notify("author_extrinsicUpdate", subscription, status)
+            if subscription not in peer.watching:
+                return
+            peer.notify("author_extrinsicUpdate", subscription, status)
+            if isinstance(status, dict) and "finalized" in status:
+                peer.watching.discard(subscription)
 
         peer.watching.add(subscription)
         try:
-            self._watch(str(params[0]), tell)
+            self._submit(str(params[0]), tell)
         except RpcError:
             peer.watching.discard(subscription)
             raise

@@ -16,7 +16,7 @@ dividends, and no deregistration. So more weight from more stake never means les
 the numbers are not those that the chain would have come to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pylon.devnet.state import Draft
@@ -46,8 +46,13 @@ class Outcome:
     bonds: dict[int, list[tuple[int, float]]]
 
 
-def step_subnets(draft: Draft) -> None:
-    """Runs the epochs that are due at the block being built, and counts the block for the rest."""
+def step_subnets(draft: Draft, before_epoch: Callable[[Draft, int], None]) -> None:
+    """Runs the epochs that are due at the block being built, and counts the block for the rest.
+
+    Args:
+        draft: of the block.
+        before_epoch: is called with a netuid whose epoch is about to end.
+    """
     for netuid in netuids(draft):
         if netuid == 0:
             continue
@@ -55,6 +60,7 @@ def step_subnets(draft: Draft) -> None:
         if due is None or draft.number < due:
             draft.change(SUBTENSOR, "BlocksSinceLastStep", netuid, by=lambda blocks: blocks + 1)
             continue
+        before_epoch(draft, netuid)
         run_epoch(draft, netuid)
         draft.put(SUBTENSOR, "LastEpochBlock", netuid, draft.number)
         draft.put(SUBTENSOR, "LastMechansimStepBlock", netuid, draft.number)

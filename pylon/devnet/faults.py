@@ -13,6 +13,15 @@ class PlannedError:
     times: int
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedRefusal:
+    """How the pool refuses extrinsics that it would have taken."""
+
+    code: int = 1010
+    message: str = "Invalid Transaction"
+    data: str = "Custom error: 6"
+
+
 @dataclass(slots=True)
 class Faults:
     """The faults in force; none of them at first.
@@ -23,7 +32,10 @@ class Faults:
         errors: errors that methods answer.
         handshake_status: HTTP status that the next `handshakes_refused` connections get.
         handshakes_refused: how many more connections are refused with that status.
-        notices_swallowed: how many more watched extrinsics are never told about.
+        refusal: how the next `extrinsics_refused` extrinsics are refused.
+        extrinsics_refused: how many more extrinsics are refused.
+        extrinsics_swallowed: how many more extrinsics are taken in and forgotten.
+        watches_muted: how many more watched extrinsics are included without a word.
     """
 
     silent: bool = False
@@ -31,7 +43,10 @@ class Faults:
     errors: dict[str, PlannedError] = field(default_factory=dict[str, PlannedError])
     handshake_status: int = 429
     handshakes_refused: int = 0
-    notices_swallowed: int = 0
+    refusal: PlannedRefusal = PlannedRefusal()
+    extrinsics_refused: int = 0
+    extrinsics_swallowed: int = 0
+    watches_muted: int = 0
     _refusing_until: float = 0.0
 
     def refuse_connections(self, seconds: float) -> None:
@@ -48,6 +63,27 @@ class Faults:
             return None
         self.handshakes_refused -= 1
         return self.handshake_status
+
+    def next_refusal(self) -> PlannedRefusal | None:
+        """How to refuse the extrinsic that just came, or None."""
+        if self.extrinsics_refused <= 0:
+            return None
+        self.extrinsics_refused -= 1
+        return self.refusal
+
+    def swallows_next(self) -> bool:
+        """Whether to forget the extrinsic that just came."""
+        if self.extrinsics_swallowed <= 0:
+            return False
+        self.extrinsics_swallowed -= 1
+        return True
+
+    def mutes_next(self) -> bool:
+        """Whether to keep quiet about the extrinsic that just came."""
+        if self.watches_muted <= 0:
+            return False
+        self.watches_muted -= 1
+        return True
 
     def next_error(self, method: str) -> PlannedError | None:
         """The error to answer this request with, or None."""

@@ -6,13 +6,20 @@ from types import TracebackType
 from typing import Any, Self
 
 from pylon.devnet.blocks import Block, Header
+from pylon.devnet.calls.admin import HYPERPARAMETERS
+from pylon.devnet.calls.registration import add_neuron
 from pylon.devnet.chain import Chain
+from pylon.devnet.codec import blake2b_256, public_key
 from pylon.devnet.connections import Connections
 from pylon.devnet.control import ControlServer
+from pylon.devnet.execution import AppliedExtrinsic, Executor
 from pylon.devnet.faults import Faults
 from pylon.devnet.options import DevnetOptions
+from pylon.devnet.pool import Pool, Tell
 from pylon.devnet.requests import RequestLog, RequestRecord
-from pylon.devnet.rpc import METHOD_NOT_FOUND, NodeRpc, RpcError
+from pylon.devnet.rpc import NodeRpc
+from pylon.devnet.rpc_error import RpcError
+from pylon.devnet.subnet import SUBTENSOR, storage_index
 
 _BLOCKS_BEHIND = 5
 
@@ -27,6 +34,7 @@ class Devnet:
 
     Attributes:
         chain: the chain itself.
+        pool: the extrinsics that wait.
         faults: what is made to go wrong; see also the methods.
     """
 
@@ -34,10 +42,12 @@ class Devnet:
         self.options = options or DevnetOptions()
         self.chain = Chain(self.options)
         self.faults = Faults()
+        executor = Executor(self.chain.codec, self.chain.declaration, self.chain.genesis_hash)
+        self.pool = Pool(executor, lambda: self.chain.at(None), self.chain.hash)
         self._log = RequestLog()
-        self._rpc = NodeRpc(self.chain, self._log)
+        self._rpc = NodeRpc(self.chain, self.pool, self._submit, self._log)
         self._connections = Connections(
-            self._rpc.call, self._rpc.note, self._watch, self._current, self.faults
+            self._rpc.call, self._rpc.note, self._submit, self._current, self.faults
         )
         self._control = ControlServer(self)
         self._ticking: asyncio.Task[None] | None = None
@@ -141,6 +151,72 @@ class Devnet:
         """Refuses new connections for so long."""
         self.faults.refuse_connections(seconds)
 
+    def applied_extrinsics(self) -> list[AppliedExtrinsic]:
+        """The newest 10,000 extrinsics that blocks of the chain included, oldest first."""
+        return list(self.pool.applied)
+
+    def stall_finality(self) -> None:
+        """Makes no block final until `resume_finality`."""
+        self._finality_stalled = True
+
+    def resume_finality(self) -> None:
+        """Makes everything but the newest block final again."""
+        self._finality_stalled = False
+        self._finalize(self.best_number - 1)
+
+    async def reorg(self, depth: int) -> int:
+        """Replaces the newest `depth` blocks by one more; returns the new height.
+
+        What they included waits in the pool again. Blocks that were final are replaced too: stall
+        finality first to have a reorganisation as it happens on a chain.
+        """
+        self.chain.rewind(depth)
+        self.pool.retract(self.best_number)
+        return await self.advance(depth + 1)
+
+    def drop_extrinsics(self) -> int:
+        """Throws everything out of the pool; returns how much that was."""
+        return self.pool.drop_all()
+
+    def reveal(
+        self, netuid: int, hotkey: str, uids: list[int], weights: list[int], mechanism: int = 0
+    ) -> None:
+        """Tells the plaintext of weights that a hotkey committed; they take effect when due."""
+        self.chain.reveals.tell(storage_index(netuid, mechanism), hotkey, uids, weights)
+
+    def set_hyperparameter(self, netuid: int, item: str, value: Any) -> None:
+        """Sets a hyperparameter, named as its storage item, with the next block.
+
+        Raises:
+            ValueError: it is none that can be set.
+        """
+        if item not in HYPERPARAMETERS:
+            raise ValueError(f"{item} is not one of {', '.join(sorted(HYPERPARAMETERS))}")
+        self.set_storage(SUBTENSOR, item, [netuid], value)
+
+    def set_storage(self, pallet: str, item: str, params: list[Any], value: Any) -> None:
+        """Sets any storage item with the next block.
+
+        Raises:
+            ValueError: there is no such item, or the value does not fit it.
+        """
+        try:
+            entry = self.chain.codec.storage_entry(pallet, item)
+            self.chain.codec.encode(entry.value_type, value)
+            self.chain.codec.storage_key(pallet, item, params)
+        except (KeyError, TypeError) as error:
+            raise ValueError(str(error)) from error
+        self.chain.intend(lambda draft: draft.put(pallet, item, *params, value))
+
+    def register_neuron(self, netuid: int, hotkey: str, coldkey: str) -> None:
+        """Makes a hotkey a neuron of a subnet, without a price, with the next block."""
+        public_key(hotkey), public_key(coldkey)
+        self.chain.intend(lambda draft: add_neuron(draft, netuid, hotkey, coldkey))
+
+    def trigger_epoch(self, netuid: int) -> None:
+        """Has the subnet's epoch end with the next block."""
+        self.set_storage(SUBTENSOR, "PendingEpochAt", [netuid], self.best_number + 1)
+
     def go_silent(self) -> None:
         """Keeps connections but answers nothing, until `speak`; what was asked stays unanswered."""
         self.faults.silent = True
@@ -164,7 +240,8 @@ class Devnet:
                 due = loop.time()
 
     def _make_block(self) -> Block:
-        block = self.chain.make_block()
+        block = self.chain.make_block(self.pool.apply)
+        self.pool.settle(block)
         self._connections.announce_head(block.header)
         if not self._finality_stalled:
             self._finalize(block.number - 1)
@@ -177,10 +254,18 @@ class Devnet:
             block = None if hash_ is None else self.chain.block(hash_)
             if block is not None:
                 self._connections.announce_final(block.header)
+            self.pool.finalize(height)
 
     def _current(self) -> tuple[Header, Header]:
         final = self.chain.block(self.chain.finalized_hash())
         return self.chain.best.header, (final or self.chain.best).header
 
-    def _watch(self, _extrinsic: str, _tell: Any) -> None:
-        raise RpcError(METHOD_NOT_FOUND, "Method not found")
+    def _submit(self, extrinsic: str, tell: Tell | None) -> bytes:
+        raw = bytes.fromhex(extrinsic.removeprefix("0x"))
+        refusal = self.faults.next_refusal()
+        if refusal is not None:
+            raise RpcError(refusal.code, refusal.message, refusal.data)
+        if self.faults.swallows_next():
+            return blake2b_256(raw)
+        muted = tell is not None and self.faults.mutes_next()
+        return self.pool.submit(raw, None if muted else tell)

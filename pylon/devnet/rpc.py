@@ -1,11 +1,14 @@
 """The JSON-RPC methods of the node that answer at once; subscriptions are in `connections`."""
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from pylon.devnet.apis import answer
 from pylon.devnet.chain import Chain, StateDiscardedError, UnknownBlockError
+from pylon.devnet.pool import Pool, Tell
 from pylon.devnet.requests import RequestLog, RequestRecord
+from pylon.devnet.rpc_error import RpcError
 from pylon.devnet.runtime.metadata import (
     SPEC_NAME,
     SPEC_VERSION,
@@ -15,36 +18,19 @@ from pylon.devnet.runtime.metadata import (
 from pylon.devnet.runtime.scale import octets, option, u32, vector
 from pylon.devnet.state import PastState
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 STATE_UNAVAILABLE = 4003
 _METADATA_VERSION = 15
 _KEYS_PER_PAGE = 1000
 _CACHE_BYTES = 64 << 20
+_FEE_QUERIES = (
+    "TransactionPaymentApi_query_info",
+    "TransactionPaymentApi_query_fee_details",
+)
 
-
-class RpcError(Exception):
-    """A refusal, as JSON-RPC says it.
-
-    Args:
-        code: of the error.
-        message: for people.
-        data: anything more.
-    """
-
-    def __init__(self, code: int, message: str, data: Any = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.data = data
-
-    def as_json(self) -> dict[str, Any]:
-        """The `error` member of a response."""
-        error: dict[str, Any] = {"code": self.code, "message": self.message}
-        return error if self.data is None else {**error, "data": self.data}
+Submit = Callable[[str, Tell | None], bytes]
+"""Puts an extrinsic (0x-hex) into the pool and returns its hash; raises RpcError."""
 
 
 class NodeRpc:
@@ -52,11 +38,15 @@ class NodeRpc:
 
     Args:
         chain: what is asked about.
+        pool: of extrinsics.
+        submit: puts an extrinsic into the pool.
         log: where requests are entered.
     """
 
-    def __init__(self, chain: Chain, log: RequestLog) -> None:
+    def __init__(self, chain: Chain, pool: Pool, submit: Submit, log: RequestLog) -> None:
         self._chain = chain
+        self._pool = pool
+        self._submit = submit
         self._log = log
         self._answers = _AnswerCache(_CACHE_BYTES)
         self.methods: dict[str, Callable[..., Any]] = {
@@ -76,6 +66,10 @@ class NodeRpc:
             "chain_getFinalisedHead": self._finalized_head,
             "chain_getHeader": self._header,
             "chain_getBlock": self._block,
+            "account_nextIndex": self._next_nonce,
+            "system_accountNextIndex": self._next_nonce,
+            "author_submitExtrinsic": lambda extrinsic: "0x" + self._submit(extrinsic, None).hex(),
+            "author_pendingExtrinsics": lambda: ["0x" + raw.hex() for raw in self._pool.pending()],
             "system_chain": lambda: "pylon devnet",
             "system_name": lambda: "pylon devnet",
             "system_version": lambda: "1",
@@ -166,23 +160,44 @@ class NodeRpc:
         return result
 
     def _arguments(self, api: str, method: str, data: str) -> tuple[Any, ...]:
+        if f"{api}_{method}" in _FEE_QUERIES:
+            # An extrinsic and its length; its signature need not be good.
+            return (data.removeprefix("0x")[:-8],)
         return tuple(self._chain.codec.api_inputs(api, method, _bytes(data)))
 
     def _run(self, state: PastState, api: str, method: str, arguments: tuple[Any, ...]) -> bytes:
         codec = self._chain.codec
         match f"{api}_{method}":
             case "Metadata_metadata":
-                return octets(codec.metadata)
+                encoded = octets(codec.metadata)
             case "Metadata_metadata_at_version":
                 known = arguments[0] == _METADATA_VERSION
-                return option(octets(codec.metadata) if known else None)
+                encoded = option(octets(codec.metadata) if known else None)
             case "Metadata_metadata_versions":
-                return vector([u32(_METADATA_VERSION)])
+                encoded = vector([u32(_METADATA_VERSION)])
             case "Core_version":
-                return runtime_version()
+                encoded = runtime_version()
+            case "TransactionPaymentApi_query_info":
+                encoded = codec.api_output(api, method, self._payment_info(*arguments))
+            case "TransactionPaymentApi_query_fee_details":
+                fee = self._payment_info(*arguments)["partial_fee"]
+                inclusion = {"base_fee": fee, "len_fee": 0, "adjusted_weight_fee": 0}
+                details = {"inclusion_fee": inclusion, "tip": 0}
+                encoded = codec.api_output(api, method, details)
             case _:
-                value = answer(state, api, method, list(arguments))
-                return codec.api_output(api, method, value)
+                encoded = codec.api_output(api, method, answer(state, api, method, list(arguments)))
+        return encoded
+
+    def _payment_info(self, extrinsic: str) -> dict[str, Any]:
+        raw = _bytes(extrinsic)
+        return {
+            "weight": {"ref_time": 0, "proof_size": 0},
+            "class": "Normal",
+            "partial_fee": self._pool.fee(raw),
+        }
+
+    def _next_nonce(self, account: str) -> int:
+        return self._pool.next_nonce(account)
 
     def _legacy_metadata(self, _at: str | None = None) -> str:
         return "0x" + self._chain.legacy_metadata.hex()

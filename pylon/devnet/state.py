@@ -100,6 +100,10 @@ class _Reader:
         key = self._keeper.key(pallet, item, params)
         return self._keeper.decode(pallet, item, key, self.raw(key), remember=self._is_newest)
 
+    def get_raw(self, pallet: str, item: str, *params: Any) -> bytes | None:
+        """The SCALE bytes of a storage item, or None when it has no value."""
+        return self.raw(self._keeper.key(pallet, item, params))
+
     def entries(self, pallet: str, item: str, *params: Any) -> list[tuple[list[Any], Any]]:
         """See `State`."""
         found: list[tuple[list[Any], Any]] = []

@@ -14,6 +14,7 @@ import uvloop
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from bridge.auth import Gatekeeper
 from bridge.link import NatsLink, NatsPort, link_options
@@ -136,6 +137,8 @@ def run() -> int:
     except ValidationError as error:
         for problem in _problems_of(error):
             logger.error("The settings are wrong: %s", problem)  # noqa: TRY400 -- says it all
+    except SettingsError as error:
+        logger.error("The settings are wrong: %s", error)  # noqa: TRY400 -- says it all
     except (ListenError, FailureError) as error:
         logger.error("The bridge cannot run: %s", error)  # noqa: TRY400 -- says it all
     else:

@@ -105,6 +105,12 @@ async def test_wrong_settings_are_named_but_not_repeated(tmp_path: Path) -> None
     assert "sn1-token" not in log
 
 
+async def test_a_list_that_is_no_json_is_named(tmp_path: Path) -> None:
+    environment = bridge_environment(NOWHERE) | {"PYLON_IDENTITIES": "sn1"}
+    assert "The settings are wrong" in (log := await refusal(tmp_path, environment))
+    assert "identities" in log
+
+
 async def test_a_nats_url_that_is_none_is_refused_and_not_tried_for_ever(tmp_path: Path) -> None:
     log = await refusal(tmp_path, bridge_environment("localhost:4222"))
     assert "must look like nats://host:port" in log

@@ -74,7 +74,10 @@ async def _run(options: DevnetOptions) -> None:
         if node.control_url is not None:
             typer.echo(f"devnet control {node.control_url}")
         typer.echo(f"devnet ready {node.url}")
-        await ended.wait()
+        waits = [asyncio.ensure_future(ended.wait()), asyncio.ensure_future(node.broken())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
 
 def main() -> None:

@@ -15,6 +15,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from pylon.devnet.chain import StateDiscardedError
+
 if TYPE_CHECKING:
     from pylon.devnet.node import Devnet
 
@@ -24,10 +26,6 @@ _BODY_BYTES = 4 << 20
 _HEAD_BYTES = 64 << 10
 
 Control = Callable[..., Any | Awaitable[Any]]
-
-
-class ControlError(Exception):
-    """A control was asked for what it cannot do."""
 
 
 class ControlServer:
@@ -40,20 +38,38 @@ class ControlServer:
     def __init__(self, devnet: "Devnet") -> None:
         self._devnet = devnet
         self._server: asyncio.Server | None = None
+        node = devnet
         self._controls: dict[tuple[str, str], Control] = {
             ("GET", "/"): self._index,
             ("GET", "/status"): self._status,
             ("GET", "/requests"): self._requests,
-            ("GET", "/requests/counts"): self._devnet.request_counts,
-            ("DELETE", "/requests"): self._devnet.clear_requests,
-            ("POST", "/advance"): self._advance,
-            ("POST", "/pause"): self._devnet.pause,
-            ("POST", "/resume"): self._devnet.resume,
-            ("POST", "/prune"): self._prune,
-            ("POST", "/drop-connections"): self._devnet.drop_connections,
-            ("POST", "/refuse-connections"): self._refuse,
-            ("POST", "/go-silent"): self._devnet.go_silent,
-            ("POST", "/speak"): self._devnet.speak,
+            ("GET", "/requests/counts"): node.request_counts,
+            ("DELETE", "/requests"): node.clear_requests,
+            ("GET", "/applied"): self._applied,
+            ("GET", "/applied/counts"): node.applied_counts,
+            ("POST", "/advance"): node.advance,
+            ("POST", "/pause"): node.pause,
+            ("POST", "/resume"): node.resume,
+            ("POST", "/prune"): node.prune,
+            ("POST", "/stall-finality"): node.stall_finality,
+            ("POST", "/resume-finality"): node.resume_finality,
+            ("POST", "/reorg"): node.reorg,
+            ("POST", "/drop-connections"): node.drop_connections,
+            ("POST", "/refuse-connections"): node.refuse_connections,
+            ("POST", "/refuse-handshakes"): node.refuse_handshakes,
+            ("POST", "/go-silent"): node.go_silent,
+            ("POST", "/speak"): node.speak,
+            ("POST", "/delay-method"): node.delay_method,
+            ("POST", "/fail-method"): node.fail_method,
+            ("POST", "/drop-extrinsics"): node.drop_extrinsics,
+            ("POST", "/refuse-extrinsics"): node.refuse_extrinsics,
+            ("POST", "/swallow-extrinsics"): node.swallow_extrinsics,
+            ("POST", "/mute-watches"): node.mute_watches,
+            ("POST", "/reveal"): node.reveal,
+            ("POST", "/set-hyperparameter"): node.set_hyperparameter,
+            ("POST", "/set-storage"): node.set_storage,
+            ("POST", "/register-neuron"): node.register_neuron,
+            ("POST", "/trigger-epoch"): node.trigger_epoch,
         }
 
     async def start(self, port: int) -> int:
@@ -82,14 +98,8 @@ class ControlServer:
     def _requests(self) -> list[dict[str, Any]]:
         return [asdict(record) for record in self._devnet.requests()]
 
-    async def _advance(self, blocks: int = 1) -> dict[str, int]:
-        return {"best_number": await self._devnet.advance(int(blocks))}
-
-    def _prune(self, keep_blocks: int) -> None:
-        self._devnet.prune(int(keep_blocks))
-
-    def _refuse(self, seconds: float) -> None:
-        self._devnet.refuse_connections(float(seconds))
+    def _applied(self) -> list[dict[str, Any]]:
+        return [asdict(applied) for applied in self._devnet.applied_extrinsics()]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
@@ -123,16 +133,26 @@ class ControlServer:
         if control is None:
             return HTTPStatus.NOT_FOUND, _detail(f"there is no control {method} {parts.path}")
         try:
-            given: dict[str, Any] = dict(parse_qsl(parts.query))
+            given = _typed(control, dict(parse_qsl(parts.query)))
             if body.strip():
                 given |= msgspec.json.decode(body, type=dict[str, Any])
             inspect.signature(control).bind(**given)
             result = control(**given)
             if inspect.isawaitable(result):
                 result = await result
-        except (ControlError, TypeError, ValueError) as error:
+        except (TypeError, ValueError, StateDiscardedError) as error:
             return HTTPStatus.BAD_REQUEST, _detail(str(error))
         return HTTPStatus.OK, msgspec.json.encode(result, enc_hook=_as_hex)
+
+
+def _typed(control: Control, query: dict[str, str]) -> dict[str, Any]:
+    """The parameters of a query, as numbers where the control takes numbers."""
+    parameters = inspect.signature(control).parameters
+    numbers: dict[Any, Callable[[str], Any]] = {int: int, float: float}
+    return {
+        name: numbers.get(parameters[name].annotation, str)(text) if name in parameters else text
+        for name, text in query.items()
+    }
 
 
 def _as_hex(value: Any) -> str:

@@ -68,7 +68,7 @@ class NodeRpc:
             "chain_getBlock": self._block,
             "account_nextIndex": self._next_nonce,
             "system_accountNextIndex": self._next_nonce,
-            "author_submitExtrinsic": lambda extrinsic: "0x" + self._submit(extrinsic, None).hex(),
+            "author_submitExtrinsic": self._submit_extrinsic,
             "author_pendingExtrinsics": lambda: ["0x" + raw.hex() for raw in self._pool.pending()],
             "system_chain": lambda: "pylon devnet",
             "system_name": lambda: "pylon devnet",
@@ -195,6 +195,9 @@ class NodeRpc:
             "class": "Normal",
             "partial_fee": self._pool.fee(raw),
         }
+
+    def _submit_extrinsic(self, extrinsic: str) -> str:
+        return "0x" + self._submit(extrinsic, None).hex()
 
     def _next_nonce(self, account: str) -> int:
         return self._pool.next_nonce(account)

@@ -81,9 +81,13 @@ def up(
 def worker() -> None:
     """Run one chain worker, with the settings of the environment and of `.env`."""
     from pylon.settings import WorkerSettings
-    from pylon.worker import run_worker
+    from pylon.worker import WorkerError, run_worker
 
-    asyncio.run(run_worker(WorkerSettings()))
+    try:
+        asyncio.run(run_worker(WorkerSettings()))
+    except WorkerError as error:
+        typer.echo(f"pylon worker: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 def _devnet_command() -> None:

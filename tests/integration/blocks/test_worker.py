@@ -1,0 +1,235 @@
+"""A whole worker between a real node and a real nats-server."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pylon.devnet import Devnet, DevnetOptions
+from pylon.worker import Worker, WorkerError
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
+from pylon_client.contract.types import NetUid
+from pylon_client.transport.connection import Connection
+from tests.support.devnet_process import DevnetProcess
+from tests.support.eventually import eventually
+from tests.support.nats_server import NatsServer
+from tests.support.running_worker import Published, connected, worker_on, worker_settings
+
+BLOCKS = str(BlockEventSubject())
+NEURONS_OF_1 = str(NeuronsEventSubject(NetUid(1)))
+LATEST_BLOCK = "pylon.v1.open.chain.block.latest"
+LATEST_NEURONS = "pylon.v1.open.{}.neurons.latest"
+NEURONS_AT = "pylon.v1.open.{}.neurons.at"
+FETCHES = {
+    "state_call:NeuronInfoRuntimeApi_get_neurons_lite",
+    "state_call:SubnetInfoRuntimeApi_get_subnet_state",
+}
+
+
+async def number_of_latest(connection: Connection, netuid: int) -> int:
+    reply = await connection.request(LATEST_NEURONS.format(netuid), timeout_s=30)
+    return int(wire.decode(reply.body)["block"]["number"])
+
+
+def fetches_per_block(devnet: Devnet) -> Counter[tuple[str, int, int | None]]:
+    return Counter(
+        (record.method, record.params[0], record.block_number)
+        for record in devnet.requests()
+        if record.method in FETCHES
+    )
+
+
+def is_contiguous(numbers: list[int]) -> bool:
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+async def test_c11_two_hundred_clients_cause_one_fetch_per_block_and_subnet(
+    tmp_path: Path,
+) -> None:
+    async with (
+        NatsServer(tmp_path) as server,
+        Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
+        worker_on(server.url, devnet.url, netuids=[1, 12]),
+        connected(server.url) as connection,
+    ):
+        seen: set[int] = set()
+        while len(seen) < 6:
+            # From the first moment on, before there is any snapshot; netuid 2 is not tracked.
+            numbers = await asyncio.gather(
+                *(number_of_latest(connection, 1) for _ in range(160)),
+                *(number_of_latest(connection, 2) for _ in range(40)),
+            )
+            seen.update(numbers[:160])
+        fetches = fetches_per_block(devnet)
+    assert {netuid for _, netuid, _ in fetches} == {1, 2, 12}
+    assert set(fetches.values()) == {1}, "each subnet is read once at each block"
+    assert seen <= {block for _, netuid, block in fetches if netuid == 1}
+
+
+async def test_events_and_replies_are_the_same_bytes(tmp_path: Path) -> None:
+    async with (
+        NatsServer(tmp_path) as server,
+        Devnet(DevnetOptions(port=0, autostart=False)) as devnet,
+        worker_on(server.url, devnet.url),
+        connected(server.url) as connection,
+        Published(connection) as published,
+    ):
+        await devnet.advance(1)
+        await eventually(lambda: published.numbers(NEURONS_OF_1)[-1:] == [devnet.best_number])
+        stream = connection.nats.jetstream()
+        event = await stream.get_last_msg("PYLON_EVENTS", NEURONS_OF_1)
+        latest = await connection.request(LATEST_NEURONS.format(1))
+        block = wire.decode(latest.body)["block"]
+        at = await connection.request(
+            NEURONS_AT.format(1), wire.encode({"block_number": block["number"]})
+        )
+        assert event.data == latest.body == at.body
+        assert event.headers is not None
+        assert event.headers["Nats-Msg-Id"] == f"1-{block['hash']}"
+        assert event.headers["Pylon-Block-Hash"] == block["hash"]
+        block_event = await stream.get_last_msg("PYLON_EVENTS", BLOCKS)
+        assert block_event.data == (await connection.request(LATEST_BLOCK)).body
+        assert (block_event.headers or {})["Nats-Msg-Id"] == f"block-{block['hash']}"
+
+
+async def test_c7_c8_killed_chain_and_killed_nats_heal_without_a_gap_or_a_repeat(
+    tmp_path: Path,
+) -> None:
+    async with (
+        NatsServer(tmp_path) as server,
+        DevnetProcess(tmp_path, block_time_s=0.5) as devnet,
+        worker_on(server.url, devnet.url),
+        connected(server.url) as connection,
+        Published(connection) as published,
+    ):
+
+        async def blocks_published_past(number: int) -> None:
+            await eventually(lambda: published.numbers(BLOCKS)[-1:] > [number], within_s=60)
+
+        await blocks_published_past(2)
+        await devnet.kill()
+        before = published.numbers(BLOCKS)[-1]
+        await devnet.start()
+        await blocks_published_past(before + 3)
+
+        await server.kill()
+        before = await devnet.best_number()
+        while await devnet.best_number() < before + 3:  # blocks that nobody can be told of
+            await asyncio.sleep(0.05)
+        await server.start()
+        await blocks_published_past(before + 4)
+
+        # Both at once.
+        await asyncio.gather(devnet.kill(), server.kill())
+        before = published.numbers(BLOCKS)[-1]
+        await asyncio.gather(devnet.start(), server.start())
+        await blocks_published_past(before + 3)
+        newest = published.numbers(BLOCKS)[-1]
+        await eventually(lambda: published.numbers(NEURONS_OF_1)[-1:] >= [newest], within_s=60)
+        assert await number_of_latest(connection, 1) >= newest
+        blocks, snapshots = published.numbers(BLOCKS), published.numbers(NEURONS_OF_1)
+    assert is_contiguous(blocks), blocks
+    assert is_contiguous(snapshots), snapshots
+
+
+async def test_c8_a_worker_that_is_started_again_fills_in_what_it_missed(tmp_path: Path) -> None:
+    async with (
+        NatsServer(tmp_path) as server,
+        Devnet(DevnetOptions(port=0, autostart=False)) as devnet,
+        connected(server.url) as connection,
+        Published(connection) as published,
+    ):
+        async with worker_on(server.url, devnet.url):
+            await devnet.advance(3)
+            await eventually(lambda: published.numbers(NEURONS_OF_1)[-1:] == [3])
+        await devnet.advance(40)
+        async with worker_on(server.url, devnet.url):
+            await eventually(lambda: published.numbers(NEURONS_OF_1)[-1:] == [43])
+        blocks, snapshots = published.numbers(BLOCKS), published.numbers(NEURONS_OF_1)
+    assert is_contiguous(blocks), blocks
+    assert blocks[-1] == 43
+    assert snapshots[-32:] == list(range(12, 44)), "as many as the stream keeps"
+
+
+async def test_two_workers_publish_each_block_once(tmp_path: Path) -> None:
+    async with (
+        NatsServer(tmp_path) as server,
+        Devnet(DevnetOptions(port=0, block_time_s=0.25)) as devnet,
+        connected(server.url) as connection,
+        Published(connection) as published,
+        worker_on(server.url, devnet.url),
+        worker_on(server.url, devnet.url),
+    ):
+        await eventually(lambda: len(published.numbers(NEURONS_OF_1)) >= 8)
+        blocks, snapshots = published.numbers(BLOCKS), published.numbers(NEURONS_OF_1)
+    assert is_contiguous(blocks), blocks
+    assert is_contiguous(snapshots), snapshots
+
+
+async def test_when_the_chain_is_gone_latest_fails_and_then_heals(tmp_path: Path) -> None:
+    async with (
+        NatsServer(tmp_path) as server,
+        DevnetProcess(tmp_path, block_time_s=0.25) as devnet,
+        worker_on(server.url, devnet.url, head_silence_s=1.5),
+        connected(server.url) as connection,
+    ):
+        before = await number_of_latest(connection, 1)
+        await devnet.kill()
+        failures: set[ErrorCode] = set()
+        async with asyncio.timeout(60):
+            while ErrorCode.CHAIN_UNAVAILABLE not in failures:
+                try:
+                    await number_of_latest(connection, 1)
+                except FailureError as error:
+                    failures.add(error.code)
+                await asyncio.sleep(0.05)
+        with pytest.raises(FailureError) as caught:
+            await connection.request(LATEST_BLOCK, timeout_s=30)
+        assert caught.value.failure.http_status == 502
+        await devnet.start()
+        async with asyncio.timeout(60):
+            latest = before
+            while latest <= before + 2:
+                try:
+                    latest = await number_of_latest(connection, 1)
+                except FailureError:
+                    await asyncio.sleep(0.05)
+
+
+async def test_requests_in_hand_are_answered_before_a_worker_stops(tmp_path: Path) -> None:
+    async with (
+        NatsServer(tmp_path) as server,
+        Devnet(DevnetOptions(port=0, autostart=False)) as devnet,
+        connected(server.url) as connection,
+    ):
+        await devnet.advance(60)
+        async with worker_on(server.url, devnet.url):
+            devnet.clear_requests()
+            asking = [
+                asyncio.create_task(
+                    connection.request(
+                        NEURONS_AT.format(1), wire.encode({"block_number": number}), timeout_s=60
+                    )
+                )
+                for number in range(30)
+            ]
+            await eventually(lambda: devnet.request_counts().get("chain_getBlockHash", 0) >= 1)
+        replies = await asyncio.gather(*asking)
+    assert [wire.decode(reply.body)["block"]["number"] for reply in replies] == list(range(30))
+
+
+async def test_n4_a_worker_whose_connection_to_nats_ends_for_good_fails(tmp_path: Path) -> None:
+    async with (
+        NatsServer(tmp_path) as server,
+        Devnet(DevnetOptions(port=0, autostart=False)) as devnet,
+    ):
+        worker = Worker(worker_settings(server.url, devnet.url))
+        running = asyncio.create_task(worker.run(asyncio.Event()))
+        await asyncio.wait_for(worker.ready.wait(), 60)
+        # From now on NATS refuses whoever comes without this password.
+        server.reload('authorization { user: "someone", password: "else" }')
+        with pytest.raises(WorkerError, match="ended the connection"):
+            await asyncio.wait_for(running, 60)

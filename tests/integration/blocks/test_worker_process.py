@@ -1,0 +1,143 @@
+"""A worker as its users run it: `pylon worker`, a process with settings in its environment."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from pylon.devnet import Devnet, DevnetOptions
+from pylon_client.contract import wire
+from tests.support.nats_server import NatsServer
+from tests.support.running_worker import connected
+
+READY = "The worker is ready"
+
+
+class WorkerProcess:
+    """A `pylon worker` and what it logs."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.log = ""
+
+    async def logs(self, text: str) -> None:
+        """Wait until it has logged something that holds `text`, or has ended."""
+        assert self.process.stderr is not None
+        async with asyncio.timeout(60):
+            while text not in self.log:
+                line = await self.process.stderr.readline()
+                assert line, f"ended without {text!r}: {self.log}"
+                self.log += line.decode()
+
+    async def ends(self) -> int:
+        """Its exit code, once it has ended by itself."""
+        async with asyncio.timeout(60):
+            _, rest = await self.process.communicate()
+        self.log += rest.decode()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+
+@asynccontextmanager
+async def worker_process(
+    folder: Path, nats_url: str, network: str, **settings: str
+) -> AsyncGenerator[WorkerProcess]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYLON_")}
+    env |= {
+        "PYLON_NATS_URL": nats_url,
+        "PYLON_BITTENSOR_NETWORK": network,
+        "PYLON_BITTENSOR_ARCHIVE_NETWORK": "",
+        "PYLON_TRACKED_NETUIDS": "[1]",
+        "PYTHONPATH": str(Path.cwd()),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "pylon",
+        "worker",
+        cwd=folder,
+        env=env | settings,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield WorkerProcess(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def test_it_serves_until_sigterm_and_then_ends_with_code_zero(tmp_path: Path) -> None:
+    async with (
+        NatsServer(tmp_path) as server,
+        Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
+        worker_process(tmp_path, server.url, devnet.url) as worker,
+        connected(server.url) as connection,
+    ):
+        await worker.logs(READY)
+        reply = await connection.request("pylon.v1.open.1.neurons.latest", timeout_s=30)
+        assert len(wire.decode(reply.body)["neurons"]) == 256
+        worker.process.send_signal(signal.SIGTERM)
+        assert await worker.ends() == 0
+        assert "Traceback" not in worker.log
+
+
+async def test_n5_it_waits_for_a_nats_that_starts_later(tmp_path: Path) -> None:
+    async with (
+        NatsServer(tmp_path) as server,
+        Devnet(DevnetOptions(port=0, autostart=False)) as devnet,
+    ):
+        await server.stop()
+        async with worker_process(tmp_path, server.url, devnet.url) as worker:
+            await worker.logs("Waiting for NATS")
+            await server.start()
+            await worker.logs(READY)
+            worker.process.send_signal(signal.SIGINT)
+            assert await worker.ends() == 0
+
+
+async def test_it_can_be_stopped_while_it_waits_for_nats(tmp_path: Path) -> None:
+    async with NatsServer(tmp_path) as server:
+        await server.stop()
+        async with worker_process(tmp_path, server.url, "ws://127.0.0.1:9") as worker:
+            await worker.logs("Waiting for NATS")
+            worker.process.send_signal(signal.SIGTERM)
+            assert await worker.ends() == 0
+
+
+async def test_it_serves_while_the_chain_is_away(tmp_path: Path) -> None:
+    async with (
+        NatsServer(tmp_path) as server,
+        worker_process(tmp_path, server.url, "ws://127.0.0.1:9") as worker,
+        connected(server.url) as connection,
+    ):
+        await worker.logs(READY)
+        reply = await connection.nats.request("pylon.v1.open.1.neurons.latest", timeout=30)
+        assert (reply.headers or {})["Pylon-Error"] == "CHAIN_UNAVAILABLE"
+        worker.process.send_signal(signal.SIGTERM)
+        assert await worker.ends() == 0
+
+
+async def test_a_password_that_nats_refuses_ends_it_with_words(tmp_path: Path) -> None:
+    authorization = 'authorization { user: "worker", password: "right" }'
+    async with (
+        NatsServer(tmp_path, authorization) as server,
+        worker_process(
+            tmp_path, server.url, "ws://127.0.0.1:9", PYLON_NATS_WORKER_PASSWORD="hunter2"
+        ) as worker,
+    ):
+        assert await worker.ends() == 1
+        assert "does not accept" in worker.log
+        assert "hunter2" not in worker.log
+        assert "Traceback" not in worker.log
+
+
+async def test_a_network_that_is_none_ends_it_with_words(tmp_path: Path) -> None:
+    async with worker_process(tmp_path, "nats://127.0.0.1:9", "fnney") as worker:
+        assert await worker.ends() == 1
+        assert "Unknown network 'fnney'" in worker.log
+        assert "Traceback" not in worker.log

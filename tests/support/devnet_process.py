@@ -1,0 +1,90 @@
+"""A devnet in a process of its own, to be killed and started again."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+STARTS_WITHIN_S = 60.0
+
+
+class DevnetProcess:
+    """`async with DevnetProcess(tmp_path) as devnet:` runs a devnet that keeps its chain on disk.
+
+    The port is the OS's choice on the first start and stays the same from then on.
+    """
+
+    def __init__(self, folder: Path, *, block_time_s: float = 0.5) -> None:
+        self.folder = folder / "devnet"
+        self.block_time_s = block_time_s
+        self.port = 0
+        self.control_url = ""
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._end(signal.SIGTERM)
+
+    async def start(self) -> None:
+        """Start it, and return when it takes connections."""
+        assert self._process is None, "it is already running"
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "pylon.devnet",
+            f"--port={self.port}",
+            f"--block-time={self.block_time_s}",
+            f"--state={self.folder}",
+            "--control-port=0",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        assert self._process.stdout is not None
+        async with asyncio.timeout(STARTS_WITHIN_S):
+            while line := (await self._process.stdout.readline()).decode():
+                if line.startswith("devnet control "):
+                    self.control_url = line.split()[-1]
+                if line.startswith("devnet ready "):
+                    self.port = int(line.rsplit(":", 1)[1])
+                    return
+        raise AssertionError("the devnet ended before it was ready")
+
+    async def kill(self) -> None:
+        """Kill it without warning."""
+        await self._end(signal.SIGKILL)
+
+    async def control(self, method: str, path: str, **parameters: Any) -> Any:
+        """Ask its control API."""
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            response = await client.request(method, self.control_url + path, params=parameters)
+            response.raise_for_status()
+            return response.json() if response.content else None
+
+    async def best_number(self) -> int:
+        return int((await self.control("GET", "/status"))["best_number"])
+
+    async def _end(self, sign: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(sign)
+        # Its pipe must be read to the end, or its transport outlives it.
+        await process.communicate()

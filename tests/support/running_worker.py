@@ -1,0 +1,105 @@
+"""A worker in the test's own process, and what it has published."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Self
+
+import nats.errors
+from nats.js.client import JetStreamContext
+
+from pylon.settings import WorkerSettings
+from pylon.worker import Worker
+from pylon_client.contract import headers
+from pylon_client.contract.topology import EVENTS
+from pylon_client.contract.types import NetUid
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+
+READY_WITHIN_S = 60.0
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncGenerator[Connection]:
+    connection = await connect(ConnectionOptions(urls=(url,), name="test"))
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def worker_settings(
+    nats_url: str,
+    chain_url: str,
+    netuids: Sequence[int] = (1,),
+    head_silence_s: float = 36.0,
+) -> WorkerSettings:
+    return WorkerSettings(
+        nats_url=nats_url,
+        bittensor_network=chain_url,
+        bittensor_archive_network="",
+        tracked_netuids=[NetUid(netuid) for netuid in netuids],
+        head_silence_s=head_silence_s,
+    )
+
+
+@asynccontextmanager
+async def worker_on(
+    nats_url: str,
+    chain_url: str,
+    *,
+    netuids: Sequence[int] = (1,),
+    head_silence_s: float = 36.0,
+) -> AsyncGenerator[Worker]:
+    """A worker that runs within the block, and is told to stop after it."""
+    worker = Worker(worker_settings(nats_url, chain_url, netuids, head_silence_s))
+    stop = asyncio.Event()
+    running = asyncio.create_task(worker.run(stop))
+    ready = asyncio.create_task(worker.ready.wait())
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+        yield worker
+    finally:
+        ready.cancel()
+        stop.set()
+        await running
+
+
+class Published:
+    """`async with Published(connection) as published:` gathers what the event stream ever kept.
+
+    Attributes:
+        by_sequence: subject and block number of each message, by its sequence in the stream.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.by_sequence: dict[int, tuple[str, int]] = {}
+        self._stream = JetStreamContext(connection.nats, timeout=2)
+        self._next = 1
+
+    async def __aenter__(self) -> Self:
+        self._gathering = asyncio.create_task(self._gather())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._gathering.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._gathering
+
+    def numbers(self, subject: str) -> list[int]:
+        """The block numbers of a subject's messages, in the order of the stream."""
+        return [number for _, (of, number) in sorted(self.by_sequence.items()) if of == subject]
+
+    async def _gather(self) -> None:
+        while True:
+            with contextlib.suppress(nats.errors.Error, OSError):
+                last = (await self._stream.stream_info(EVENTS.name)).state.last_seq
+                while self._next <= last:
+                    message = await self._stream.get_msg(EVENTS.name, self._next, direct=True)
+                    number = int((message.headers or {})[headers.BLOCK_NUMBER])
+                    self.by_sequence[self._next] = (message.subject or "", number)
+                    self._next += 1
+            await asyncio.sleep(0.05)

@@ -3,10 +3,9 @@
 from typing import Self
 
 from pydantic import Field, model_validator
-from pydantic_settings import SettingsConfigDict
 
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
-from pylon_client.deployment import ENV_FILE, DeploymentSettings
+from pylon_client.deployment import DeploymentSettings
 
 
 class BridgeSettings(DeploymentSettings):
@@ -21,8 +20,6 @@ class BridgeSettings(DeploymentSettings):
         default_request_timeout_seconds: how long a request may take that names no timeout.
         max_request_timeout_seconds: how long a request may take at most, whatever it names.
     """
-
-    model_config = SettingsConfigDict(env_prefix="PYLON_", extra="ignore", env_file=ENV_FILE)
 
     bridge_host: str = "127.0.0.1"
     bridge_port: int = Field(default=8000, ge=0, le=65_535)

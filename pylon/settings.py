@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from pylon_client.contract.types import NetUid, NetUidField
-from pylon_client.deployment import ENV_FILE, DeploymentSettings
+from pylon_client.deployment import DeploymentSettings
 
 
 class WorkerSettings(DeploymentSettings):
@@ -24,8 +23,6 @@ class WorkerSettings(DeploymentSettings):
         max_requests: requests a worker has in hand at once.
         drain_timeout_s: how long a worker finishes what it has in hand when told to stop.
     """
-
-    model_config = SettingsConfigDict(env_prefix="PYLON_", extra="ignore", env_file=ENV_FILE)
 
     bittensor_network: str = "finney"
     bittensor_archive_network: str = "archive"

@@ -19,7 +19,7 @@ class IdentitySettings(BaseSettings):
     written as `_`.
     """
 
-    model_config = SettingsConfigDict(extra="ignore")
+    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
 
     name: IdentityName
     netuid: NetUidField
@@ -52,7 +52,9 @@ class DeploymentSettings(BaseSettings):
         identities: the names of the configured identities.
     """
 
-    model_config = SettingsConfigDict(env_prefix="PYLON_", extra="ignore", env_file=ENV_FILE)
+    model_config = SettingsConfigDict(
+        env_prefix="PYLON_", extra="ignore", env_file=ENV_FILE, hide_input_in_errors=True
+    )
 
     nats_url: str = "nats://127.0.0.1:4222"
     nats_worker_password: SecretStr = SecretStr("")

@@ -97,7 +97,8 @@ def _needed(plan: StreamPlan) -> dict[str, Any]:
         "subjects": sorted(plan.subjects),
         "storage": StorageType.FILE,
         "retention": RetentionPolicy.WORK_QUEUE if plan.is_work_queue else RetentionPolicy.LIMITS,
-        "discard": DiscardPolicy.OLD,
+        "discard": DiscardPolicy.NEW if plan.is_work_queue else DiscardPolicy.OLD,
+        "discard_new_per_subject": plan.is_work_queue,
         "max_msgs_per_subject": plan.max_msgs_per_subject,
         "duplicate_window": float(plan.duplicate_window_s),
         "max_age": float(plan.max_age_s),
@@ -119,7 +120,7 @@ def _found(actual: StreamConfig, name: str) -> Any:
     match name:
         case "subjects":
             return sorted(value or [])
-        case "allow_direct" | "allow_msg_ttl":
+        case "allow_direct" | "allow_msg_ttl" | "discard_new_per_subject":
             return bool(value)
         case "duplicate_window" | "max_age":
             return float(value or 0)

@@ -13,7 +13,8 @@ class StreamPlan:
     Attributes:
         name: the stream's name.
         subjects: what it keeps.
-        max_msgs_per_subject: how many of the newest values stay per subject.
+        max_msgs_per_subject: how many of the newest values stay per subject; a work queue takes no
+            more than that.
         duplicate_window_s: for how long a message id is remembered.
         max_age_s: how long a value is kept; 0 is for ever.
         is_work_queue: a message is kept until a worker has dealt with it, and no longer.
@@ -40,7 +41,7 @@ EVENTS: Final = StreamPlan(
 JOBS: Final = StreamPlan(
     name="PYLON_JOBS",
     subjects=(subjects.ALL_JOBS,),
-    max_msgs_per_subject=-1,
+    max_msgs_per_subject=1000,
     duplicate_window_s=120,
     is_work_queue=True,
 )

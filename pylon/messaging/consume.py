@@ -1,0 +1,202 @@
+"""Taking messages from a work queue one by one, until each is dealt with.
+
+A pull subscription that outlives its server looks alive and gets nothing: a reconnect sends the
+subscription again, but not the request for messages. So every fetch is short, and the consumer on
+the server is looked after before the first fetch, after each reconnect and whenever it is missed.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import nats.errors
+from nats.aio.msg import Msg
+from nats.js import api
+from nats.js.client import JetStreamContext
+
+from pylon_client.contract.topology import StreamPlan
+from pylon_client.transport.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+FETCH_S: Final = 2.0
+"""How long one fetch waits; at most so long a stop waits for it, and a lost request is missed."""
+ACK_WAIT_S: Final = 30.0
+"""A message whose taker gives no sign of life for this long is given to another."""
+HEARTBEATS: Final = 3
+"""How many signs of life there are within `ACK_WAIT_S`."""
+RETRY_WAIT_S: Final = 0.5
+API_TIMEOUT_S: Final = 5.0
+FAILED_WAIT_S: Final = 5.0
+"""After a handler failed in an unforeseen way, its message comes again after this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The message is dealt with, and can be forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The message is to come again, in `delay_s` seconds; those behind it wait."""
+
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """Nobody could ever deal with the message; the log says why."""
+
+
+Verdict = Done | Later | Never
+Handler = Callable[[bytes], Awaitable[Verdict]]
+
+
+class _Pulling(Protocol):
+    async def fetch(self, batch: int = 1, timeout: float | None = 5) -> list[Msg]: ...  # noqa: ASYNC109 -- the library's own
+    async def unsubscribe(self) -> None: ...
+
+
+class Consumer:
+    """Takes the messages of one durable consumer, one at a time in the whole fleet.
+
+    Args:
+        connection: as the user `worker`.
+        plan: of the work queue's stream.
+        name: of the durable consumer, shared by all workers.
+        subject: which messages it takes.
+        handler: deals with a message's body; it may be called again with the same one, by this
+            worker or another, after a crash also at the same time.
+        on_idle: called after a fetch that found nothing, by whoever has nothing in hand.
+        ack_wait_s: how long a worker may be silent about the message that it has.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        plan: StreamPlan,
+        *,
+        name: str,
+        subject: str,
+        handler: Handler,
+        on_idle: Callable[[], Awaitable[None]] | None = None,
+        ack_wait_s: float = ACK_WAIT_S,
+    ) -> None:
+        self._connection = connection
+        self._context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
+        self._stream = plan.name
+        self._name = name
+        self._subject = subject
+        self._handler = handler
+        self._on_idle = on_idle
+        self._ack_wait_s = ack_wait_s
+        self._pulling: _Pulling | None = None
+        self._missed: _Pulling | None = None
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Take messages until `stop`; outages are waited out.
+
+        When it is cancelled, what is in hand is handed back.
+        """
+        forget = self._connection.on_gap(self._miss)
+        try:
+            while not self._stopping.is_set():
+                try:
+                    await self._take_one()
+                except (nats.errors.Error, OSError) as error:
+                    logger.debug("%s: %s", self._name, type(error).__name__)
+                    self._miss()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(RETRY_WAIT_S):
+                            await self._stopping.wait()
+        finally:
+            forget()
+            await self._leave()
+
+    def stop(self) -> None:
+        """Take no further message; `run` ends when what is in hand is dealt with."""
+        self._stopping.set()
+
+    async def is_idle(self) -> bool:
+        """Whether no message waits and none is in any worker's hands.
+
+        Raises:
+            nats.errors.Error: the server did not say.
+        """
+        info = await self._context.consumer_info(self._stream, self._name)
+        return not info.num_pending and not info.num_ack_pending
+
+    def _miss(self) -> None:
+        self._missed, self._pulling = self._pulling, None
+
+    async def _take_one(self) -> None:
+        pulling = self._pulling
+        if pulling is None:
+            await self._leave()
+            pulling = self._pulling = await self._bind()
+        try:
+            (message,) = await pulling.fetch(1, timeout=FETCH_S)
+        except nats.errors.TimeoutError:
+            if self._on_idle is not None and not self._stopping.is_set():
+                await self._on_idle()
+            return
+        await self._deal_with(message)
+
+    async def _bind(self) -> _Pulling:
+        await self._context.add_consumer(  # pyright: ignore[reportUnknownMemberType] -- the library leaves its **params open
+            self._stream,
+            api.ConsumerConfig(
+                durable_name=self._name,
+                filter_subject=self._subject,
+                ack_policy=api.AckPolicy.EXPLICIT,
+                ack_wait=self._ack_wait_s,
+                # The ledger counts attempts. A limit here would leave a message in the queue that
+                # nobody ever gets.
+                max_deliver=-1,
+                max_ack_pending=1,
+            ),
+        )
+        return await self._context.pull_subscribe_bind(consumer=self._name, stream=self._stream)
+
+    async def _leave(self) -> None:
+        for held in (self._pulling, self._missed):
+            if held is not None:
+                with contextlib.suppress(nats.errors.Error, OSError):
+                    await held.unsubscribe()
+        self._pulling = self._missed = None
+
+    async def _deal_with(self, message: Msg) -> None:
+        beating = asyncio.create_task(self._heartbeat(message))
+        try:
+            verdict = await self._handler(message.data)
+        except asyncio.CancelledError:
+            await _say(message.nak())
+            raise
+        except Exception:
+            logger.exception("%s: a message could not be dealt with", self._name)
+            verdict = Later(FAILED_WAIT_S)
+        finally:
+            beating.cancel()
+            await asyncio.wait({beating})
+        match verdict:
+            case Done():
+                # Where this is lost the message comes again, and is found to be done.
+                await _say(message.ack())
+            case Later(delay_s):
+                await _say(message.nak(delay=delay_s))
+            case Never():
+                await _say(message.term())
+
+    async def _heartbeat(self, message: Msg) -> None:
+        while True:
+            await asyncio.sleep(self._ack_wait_s / HEARTBEATS)
+            await _say(message.in_progress())
+
+
+async def _say(word: Awaitable[None]) -> None:
+    with contextlib.suppress(nats.errors.Error, OSError):
+        await word

@@ -1,0 +1,124 @@
+"""Leases: at most one holder of a name at a time, and a number that tells a late one apart."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Final
+
+from pylon.messaging.bucket import ABSENT, Bucket, ConflictError
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.types import Revision
+
+logger = logging.getLogger(__name__)
+
+SURE_FOR: Final = 0.8
+"""For this share of its time to live a holder may be sure of a lease that it does not renew."""
+RENEWALS: Final = 4
+"""How often a lease is renewed within its time to live."""
+
+_FREE: Final = b""
+
+
+class LeaseTakenError(Exception):
+    """Somebody else holds the lease."""
+
+
+class LeaseLostError(Exception):
+    """The lease could not be renewed in time; somebody else may hold it by now."""
+
+
+@dataclass(slots=True)
+class Lease:
+    """A lease that is held.
+
+    Attributes:
+        name: of what is held.
+        revision: as of the last renewal; it only grows, also from holder to holder.
+        fence: the revision at which it was taken: any later holder's is greater.
+    """
+
+    name: str
+    revision: Revision
+    fence: Revision
+
+
+class Leases:
+    """The leases of one bucket, whose entries expire by themselves.
+
+    Args:
+        bucket: with a maximum age, which is the leases' time to live.
+        ttl_s: that maximum age.
+    """
+
+    def __init__(self, bucket: Bucket, ttl_s: float) -> None:
+        self._bucket = bucket
+        self._ttl_s = ttl_s
+
+    @contextlib.asynccontextmanager
+    async def hold(self, name: str) -> AsyncGenerator[Lease]:
+        """Hold a lease while the body runs, renewing it; the body is cancelled when it is lost.
+
+        Losing it is not undone by what the body does: whatever must not happen twice has to be
+        guarded by a compare and set of its own, since a body may be asleep when it is cancelled.
+
+        Raises:
+            LeaseTakenError: somebody else holds it.
+            LeaseLostError: it was lost while the body ran.
+            FailureError: NATS_UNAVAILABLE when it could not be asked for.
+        """
+        mark = secrets.token_hex(8).encode()
+        asked_at_s = asyncio.get_running_loop().time()
+        lease = await self._take(name, mark)
+        scope = asyncio.timeout_at(asked_at_s + self._ttl_s * SURE_FOR)
+        try:
+            async with scope:
+                renewing = asyncio.create_task(self._renew(lease, mark, scope))
+                try:
+                    yield lease
+                finally:
+                    renewing.cancel()
+                    await asyncio.wait({renewing})
+        except TimeoutError:
+            if scope.expired():
+                raise LeaseLostError(name) from None
+            raise
+        finally:
+            await self._release(lease)
+
+    async def _take(self, name: str, mark: bytes) -> Lease:
+        held = await self._bucket.get(name)
+        if held is not None and held.value != _FREE:
+            raise LeaseTakenError(name)
+        revision = ABSENT if held is None else held.revision
+        try:
+            taken = await self._bucket.put(name, mark, revision=revision)
+        except ConflictError:
+            raise LeaseTakenError(name) from None
+        return Lease(name, taken, taken)
+
+    async def _renew(self, lease: Lease, mark: bytes, scope: asyncio.Timeout) -> None:
+        loop = asyncio.get_running_loop()
+        for count in range(1, 1 << 62):
+            await asyncio.sleep(self._ttl_s / RENEWALS)
+            asked_at_s = loop.time()
+            try:
+                lease.revision = await self._bucket.put(
+                    lease.name, b"%s-%d" % (mark, count), revision=lease.revision
+                )
+            except ConflictError:
+                logger.warning("The lease %s was lost to somebody else", lease.name)
+                scope.reschedule(loop.time())
+                return
+            except FailureError:
+                continue  # its time to live runs on meanwhile
+            if not scope.expired():
+                scope.reschedule(asked_at_s + self._ttl_s * SURE_FOR)
+
+    async def _release(self, lease: Lease) -> None:
+        # Where this fails, the lease has expired, or will by itself.
+        with contextlib.suppress(ConflictError, FailureError, TimeoutError):
+            async with asyncio.timeout(self._ttl_s):
+                await self._bucket.put(lease.name, _FREE, revision=lease.revision)

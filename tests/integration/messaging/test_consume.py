@@ -1,0 +1,251 @@
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from nats.js.client import JetStreamContext
+
+from pylon.messaging.consume import Consumer, Done, Handler, Later, Never, Verdict
+from pylon.messaging.provision import provision
+from pylon_client.contract.subjects import JobSubject, identity_jobs
+from pylon_client.contract.topology import JOBS
+from pylon_client.contract.types import IdentityName, JobKind
+from pylon_client.transport.connection import Connection
+from tests.support.deployment import ConnectAs
+from tests.support.eventually import comes_true
+from tests.support.nats_server import NatsServer
+
+ALICE = IdentityName("alice")
+NAME = "commitment_alice"
+SUBJECT = str(JobSubject(ALICE, JobKind.COMMITMENT))
+
+
+@pytest.fixture
+async def connection(connect_as: ConnectAs) -> Connection:
+    connection = await connect_as("worker")
+    await provision(connection, (JOBS,))
+    return connection
+
+
+@dataclass
+class Work:
+    """Deals with messages, and remembers in what order and how many at once."""
+
+    verdicts: dict[bytes, list[Verdict]] = field(default_factory=dict)
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+    seen: list[bytes] = field(default_factory=list)
+    now: int = 0
+    most: int = 0
+
+    async def __call__(self, body: bytes) -> Verdict:
+        self.seen.append(body)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await self.hold.wait()
+        finally:
+            self.now -= 1
+        left = self.verdicts.get(body)
+        return left.pop(0) if left else Done()
+
+    def has(self, body: bytes) -> Callable[[], Awaitable[bool]]:
+        async def check() -> bool:
+            return body in self.seen
+
+        return check
+
+    def saw(self, *bodies: bytes) -> Callable[[], Awaitable[bool]]:
+        async def check() -> bool:
+            return self.seen == list(bodies)
+
+        return check
+
+
+@asynccontextmanager
+async def consuming(
+    connection: Connection, handler: Handler, *, ack_wait_s: float = 30.0
+) -> AsyncGenerator[Consumer]:
+    consumer = Consumer(
+        connection,
+        JOBS,
+        name=NAME,
+        subject=identity_jobs(ALICE, JobKind.COMMITMENT),
+        handler=handler,
+        ack_wait_s=ack_wait_s,
+    )
+    running = asyncio.create_task(consumer.run())
+    try:
+        yield consumer
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+async def publish(connection: Connection, *bodies: bytes) -> None:
+    for body in bodies:
+        await JetStreamContext(connection.nats).publish(SUBJECT, body)
+
+
+async def stored(connection: Connection) -> int:
+    return (await JetStreamContext(connection.nats).stream_info(JOBS.name)).state.messages
+
+
+def open_work() -> Work:
+    work = Work()
+    work.hold.set()
+    return work
+
+
+async def test_one_message_is_in_hand_in_the_whole_fleet(
+    connection: Connection, connect_as: ConnectAs
+) -> None:
+    work = Work()
+    async with consuming(connection, work), consuming(await connect_as("worker"), work):
+        await publish(connection, b"1", b"2", b"3")
+        await comes_true(work.saw(b"1"))
+        work.hold.set()
+        await comes_true(work.saw(b"1", b"2", b"3"))
+    assert work.most == 1
+
+
+async def test_a_message_comes_again_when_told_later_and_those_behind_it_wait(
+    connection: Connection,
+) -> None:
+    work = open_work()
+    work.verdicts[b"1"] = [Later(0.2), Later(0.0)]
+    async with consuming(connection, work):
+        await publish(connection, b"1", b"2")
+        await comes_true(work.saw(b"1", b"1", b"1", b"2"))
+
+        async def empty() -> bool:
+            return await stored(connection) == 0
+
+        await comes_true(empty)
+
+
+async def test_a_message_that_nobody_can_deal_with_leaves_the_queue(
+    connection: Connection,
+) -> None:
+    work = open_work()
+    work.verdicts[b"1"] = [Never()]
+    async with consuming(connection, work):
+        await publish(connection, b"1", b"2")
+        await comes_true(work.saw(b"1", b"2"))
+
+        async def empty() -> bool:
+            return await stored(connection) == 0
+
+        await comes_true(empty)
+
+
+async def test_n8_a_job_longer_than_three_ack_waits_runs_once(connection: Connection) -> None:
+    work = Work()
+    ack_wait_s = 1.0
+    async with consuming(connection, work, ack_wait_s=ack_wait_s) as consumer:
+        await publish(connection, b"1")
+        await comes_true(work.saw(b"1"))
+        # The length of the job is what is tested here.
+        await asyncio.sleep(3.5 * ack_wait_s)
+        work.hold.set()
+
+        async def idle() -> bool:
+            return await consumer.is_idle()
+
+        await comes_true(idle)
+    assert work.seen == [b"1"]
+
+
+async def test_n1_the_next_job_is_taken_after_the_server_was_killed(
+    connection: Connection, server: NatsServer
+) -> None:
+    work = open_work()
+    async with consuming(connection, work):
+        await publish(connection, b"1")
+        await comes_true(work.saw(b"1"))
+        for number in (b"2", b"3"):
+            await server.restart()
+
+            async def connected() -> bool:
+                return connection.is_connected
+
+            await comes_true(connected)
+            await publish(connection, number)
+            await comes_true(work.has(number))
+
+
+async def test_n1_a_consumer_that_was_deleted_is_made_again(connection: Connection) -> None:
+    work = open_work()
+    async with consuming(connection, work):
+        await publish(connection, b"1")
+        await comes_true(work.saw(b"1"))
+        await JetStreamContext(connection.nats).delete_consumer(JOBS.name, NAME)
+        await publish(connection, b"2")
+        await comes_true(work.saw(b"1", b"2"))
+
+
+async def test_n2_messages_are_not_swallowed_by_fetches_that_found_nothing(
+    connection: Connection,
+) -> None:
+    work = open_work()
+    idle = asyncio.Event()
+
+    async def on_idle() -> None:
+        idle.set()
+
+    consumer = Consumer(connection, JOBS, name=NAME, subject=SUBJECT, handler=work, on_idle=on_idle)
+    running = asyncio.create_task(consumer.run())
+    for number in range(3):
+        idle.clear()
+        await idle.wait()
+        await publish(connection, b"%d" % number)
+        await comes_true(work.saw(*(b"%d" % n for n in range(number + 1))))
+    consumer.stop()
+    await running
+
+
+async def test_what_is_in_hand_is_handed_back_when_the_worker_must_go(
+    connection: Connection,
+) -> None:
+    stuck, next_one = Work(), open_work()
+    async with consuming(connection, stuck):
+        await publish(connection, b"1")
+        await comes_true(stuck.saw(b"1"))
+    async with consuming(connection, next_one):
+        await comes_true(next_one.saw(b"1"))
+
+
+async def test_a_worker_that_is_told_to_stop_finishes_what_it_has(connection: Connection) -> None:
+    work = Work()
+    consumer = Consumer(connection, JOBS, name=NAME, subject=SUBJECT, handler=work)
+    running = asyncio.create_task(consumer.run())
+    await publish(connection, b"1", b"2")
+    await comes_true(work.saw(b"1"))
+    consumer.stop()
+    work.hold.set()
+    await running
+    assert work.seen == [b"1"]
+    assert await stored(connection) == 1
+
+
+async def test_a_handler_that_breaks_is_logged_and_its_message_comes_again(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pylon.messaging.consume.FAILED_WAIT_S", 0.1)
+    times = 0
+
+    async def break_once(_body: bytes) -> Verdict:
+        nonlocal times
+        times += 1
+        if times == 1:
+            raise RuntimeError("unforeseen")
+        return Done()
+
+    async with consuming(connection, break_once) as consumer:
+        await publish(connection, b"1")
+
+        async def idle() -> bool:
+            return times == 2 and await consumer.is_idle()
+
+        await comes_true(idle)
+    assert "a message could not be dealt with" in caplog.text

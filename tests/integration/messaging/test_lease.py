@@ -1,0 +1,100 @@
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from pylon.messaging.bucket import ABSENT, Bucket
+from pylon.messaging.lease import Lease, LeaseLostError, Leases, LeaseTakenError
+from pylon.messaging.provision import provision
+from pylon_client.contract.topology import LEASES, LEASES_BUCKET
+from tests.support.deployment import ConnectAs
+from tests.support.eventually import comes_true
+from tests.support.nats_server import NatsServer
+
+TTL_S = 2.0
+
+
+@pytest.fixture
+async def bucket(connect_as: ConnectAs) -> Bucket:
+    connection = await connect_as("worker")
+    await provision(connection, (replace(LEASES, max_age_s=int(TTL_S), duplicate_window_s=1),))
+    return Bucket(connection, LEASES_BUCKET)
+
+
+@pytest.fixture
+def leases(bucket: Bucket) -> Leases:
+    return Leases(bucket, TTL_S)
+
+
+async def test_one_holder_at_a_time_whose_fence_grows(leases: Leases) -> None:
+    async with leases.hold("key") as first:
+        with pytest.raises(LeaseTakenError):
+            async with leases.hold("key"):
+                pass
+        async with leases.hold("other"):
+            pass
+    async with leases.hold("key") as second:
+        assert second.fence > first.revision >= first.fence
+
+
+async def test_a_lease_outlives_its_time_to_live_while_it_is_held(leases: Leases) -> None:
+    async with leases.hold("key") as lease:
+
+        async def renewed_often() -> bool:
+            return lease.revision >= lease.fence + 6
+
+        await comes_true(renewed_often)
+        with pytest.raises(LeaseTakenError):
+            async with leases.hold("key"):
+                pass
+
+
+async def test_n9_a_body_is_cancelled_when_its_lease_is_lost(
+    leases: Leases, bucket: Bucket
+) -> None:
+    async def hold_for_ever(held: asyncio.Future[Lease]) -> None:
+        async with leases.hold("key") as lease:
+            held.set_result(lease)
+            await asyncio.Event().wait()
+
+    held = asyncio.get_running_loop().create_future()
+    holding = asyncio.create_task(hold_for_ever(held))
+    await held
+    entry = await bucket.get("key")
+    assert entry is not None
+    await bucket.put("key", b"an intruder", revision=entry.revision)
+    with pytest.raises(LeaseLostError):
+        await holding
+
+
+async def test_a_lease_that_nobody_renews_is_free_again(leases: Leases, bucket: Bucket) -> None:
+    await bucket.put("key", b"somebody who died", revision=ABSENT)
+
+    async def free() -> bool:
+        try:
+            async with leases.hold("key"):
+                return True
+        except LeaseTakenError:
+            return False
+
+    await comes_true(free)
+
+
+async def test_a_body_is_cancelled_when_the_server_is_away_too_long(
+    leases: Leases, server: NatsServer
+) -> None:
+    async def hold_for_ever() -> None:
+        async with leases.hold("key"):
+            await server.kill()
+            await asyncio.Event().wait()
+
+    with pytest.raises(LeaseLostError):
+        await hold_for_ever()
+
+
+async def test_an_error_of_the_body_passes_and_frees_the_lease(leases: Leases) -> None:
+    with pytest.raises(TimeoutError, match="of the body"):
+        async with leases.hold("key"):
+            raise TimeoutError("of the body")
+    async with leases.hold("key"):
+        pass

@@ -57,6 +57,6 @@ class AsyncPylonClient:
         await self.close()
 
     async def _send(self, call: Call[ReplyT]) -> ReplyT:
-        # A tenacity object counts the attempts of one call at a time.
+        # A tenacity object keeps the state of one call per thread, and calls share this one.
         reply: ReplyT = await self.config.retry.copy()(self._channel.attempt, call)
         return reply

@@ -91,8 +91,7 @@ class PylonClient:
         self.close()
 
     def _send(self, call: Call[ReplyT]) -> ReplyT:
-        # A tenacity object counts the attempts of one call at a time.
-        return self.config.retry.copy()(partial(self._attempt, call))
+        return self.config.retry(partial(self._attempt, call))
 
     def _attempt(self, call: Call[ReplyT]) -> ReplyT:
         portal = self._portal

@@ -8,11 +8,12 @@ import threading
 from typing import Any
 
 import pytest
-from tenacity import stop_after_attempt
+from tenacity import RetryCallState, stop_after_attempt, wait_none
 
 from pylon_client.contract.operations import Scope
 from pylon_client.identity import AsyncIdentity, Identity
 from pylon_client.open_access import AsyncOpenAccess, OpenAccess
+from pylon_client.retry import worth_retrying
 from pylon_client.testing import (
     FakePylon,
     operations,
@@ -29,6 +30,7 @@ from pylon_client.v1 import (
     Config,
     ErrorCode,
     NetUid,
+    PylonBadGateway,
     PylonClient,
     PylonClosed,
     PylonMisconfigured,
@@ -148,8 +150,24 @@ def test_answers_may_depend_on_the_call_and_unknown_ones_are_loud(pylon: FakePyl
     assert sample_neuron(3, rank=0.25).rank == 0.25
 
 
-def test_concurrent_calls_each_have_their_own_attempts(pylon: FakePylon) -> None:
-    """One tenacity object counts one call at a time, so calls must not share one."""
+async def test_concurrent_calls_each_have_their_own_attempts(pylon: FakePylon) -> None:
+    async def decide_slowly(state: RetryCallState) -> bool:
+        await asyncio.sleep(0)
+        error = state.outcome.exception() if state.outcome else None
+        return error is not None and worth_retrying(error)
+
+    pylon.fail(operations.LATEST_NEURONS, ErrorCode.CHAIN_UNAVAILABLE, times=None)
+    retry = ASYNC_DEFAULT_RETRIES.copy(wait=wait_none(), retry=decide_slowly)
+    async with pylon.async_client(retry=retry) as client:
+        outcomes = await asyncio.gather(
+            *(client.open_access.get_latest_neurons(NetUid(1)) for _ in range(20)),
+            return_exceptions=True,
+        )
+    assert [type(outcome) for outcome in outcomes] == [PylonBadGateway] * 20
+    assert len(pylon.calls) == 60
+
+
+def test_concurrent_threads_each_have_their_own_attempts(pylon: FakePylon) -> None:
     pylon.fail(operations.LATEST_NEURONS, ErrorCode.CHAIN_UNAVAILABLE, times=None)
     raised: list[str] = []
     with pylon.client() as client:

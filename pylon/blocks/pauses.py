@@ -1,6 +1,7 @@
 """How long to wait before trying again."""
 
 import asyncio
+import logging
 import random
 from typing import Final
 
@@ -14,6 +15,11 @@ class Pauses:
         self._first_s = first_s
         self._longest_s = longest_s
         self._count = 0
+
+    @property
+    def log_level(self) -> int:
+        """How loudly to tell of a failure: the first of a row as a warning, the others softly."""
+        return logging.DEBUG if self._count else logging.WARNING
 
     def reset(self) -> None:
         """Begin with the first pause again."""

@@ -117,7 +117,7 @@ class BlockPublisher:
                 # node that was restarted and lost its newest blocks.
                 if not error.failure.retryable and error.code is not ErrorCode.NOT_FOUND:
                     refusals += 1
-                logger.warning("Block %d cannot be read: %s", number, error)
+                logger.log(pauses.log_level, "Block %d cannot be read: %s", number, error)
             if refusals == REFUSALS_MAX:
                 logger.error("Block %d is not published", number)
                 return None
@@ -129,7 +129,8 @@ class BlockPublisher:
             try:
                 await self._stream.publish(event)
             except FailureError as error:
-                logger.warning("Block %d waits for NATS: %s", event.block.number, error)
+                number = event.block.number
+                logger.log(pauses.log_level, "Block %d waits for NATS: %s", number, error)
             else:
                 return
             await pauses.wait()
@@ -140,5 +141,5 @@ class BlockPublisher:
             try:
                 return await self._stream.last_block(subject)
             except FailureError as error:
-                logger.warning("The event stream cannot be read yet: %s", error)
+                logger.log(pauses.log_level, "The event stream cannot be read yet: %s", error)
             await pauses.wait()

@@ -2,8 +2,8 @@
 
 "Latest" must not lie when the chain is down or this worker has lost it. A snapshot is given out
 only while the chain is heard of: its head must have advanced within the last `max_silence_s`
-seconds, and the snapshot may lag at most `MAX_LAG_BLOCKS` behind that head. Otherwise there is
-no snapshot, and the caller asks the chain itself, which answers truly or fails with its reason.
+seconds, and the snapshot may be at most `MAX_LAG_BLOCKS` away from that head. Otherwise there
+is no snapshot, and the caller asks the chain itself, which answers truly or fails with its reason.
 """
 
 import asyncio
@@ -60,6 +60,13 @@ class Snapshots:
             self._head = head
             self._head_at_s = self._clock_s()
 
+    def last_heard(self) -> str:
+        """A sentence on when the chain was last heard of; empty when it never was."""
+        if self._head < 0:
+            return ""
+        age_s = self._clock_s() - self._head_at_s
+        return f" The last block heard of is {self._head}, {age_s:.0f} s ago."
+
     def latest_block(self) -> Snapshot | None:
         """The newest block's event, if it can still be called the latest."""
         return self._fresh(str(BlockEventSubject()))
@@ -72,4 +79,5 @@ class Snapshots:
         snapshot = self._by_subject.get(subject)
         if snapshot is None or self._clock_s() - self._head_at_s > self._max_silence_s:
             return None
-        return snapshot if self._head - snapshot.block.number <= MAX_LAG_BLOCKS else None
+        # Both ways: what another chain left in the stream may be far ahead of this one's head.
+        return snapshot if abs(self._head - snapshot.block.number) <= MAX_LAG_BLOCKS else None

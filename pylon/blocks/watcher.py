@@ -82,32 +82,32 @@ class Watcher:
         self._poll_after_s = min(poll_after_s, silence_s)
         self._chain_timeout_s = chain_timeout_s
         self._news = asyncio.Event()
+        self._last: BlockNumber | None = None
         self._is_behind = False
 
     async def run(self, last: BlockNumber | None) -> None:
         """Hand on every block after `last`, until cancelled."""
+        self._last = last
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(), name="new heads")
             group.create_task(self._poll(), name="polls of the head")
-            group.create_task(self._hand_on(last), name="blocks in order")
+            group.create_task(self._hand_on(), name="blocks in order")
 
-    async def _hand_on(self, last: BlockNumber | None) -> None:
+    async def _hand_on(self) -> None:
         while True:
             await self._news.wait()
             self._news.clear()
-            while self.head is not None and (last is None or self.head > last):
-                number = BlockNumber(missed_blocks(last, self.head).start)
-                if last is not None and number > last + 1:
-                    self.left_out += number - last - 1
-                    logger.error(
-                        "Blocks %d to %d were missed and are too many to publish",
-                        last + 1,
-                        number - 1,
-                    )
+            while self.head is not None and (missed := missed_blocks(self._last, self.head)):
+                number = BlockNumber(missed.start)
+                if self._last is not None and number > self._last + 1:
+                    self._leave_out(range(self._last + 1, number))
                 with_neurons = self.head - number < NEURONS_BACKFILL_MAX_BLOCKS
                 await self._sink(number, with_neurons=with_neurons)
-                last = number
-            self._compare(last)
+                self._last = number
+
+    def _leave_out(self, numbers: range) -> None:
+        self.left_out += len(numbers)
+        logger.error("Blocks %d to %d were missed: too many", numbers[0], numbers[-1])
 
     async def _follow(self) -> None:
         pauses = Pauses(first_s=0.2, longest_s=5.0)
@@ -120,7 +120,7 @@ class Watcher:
                         pauses.reset()
                         self._hear(head)
             except FailureError as error:
-                logger.warning("New blocks are not announced any more: %s", error)
+                logger.log(pauses.log_level, "New blocks are not announced any more: %s", error)
             await pauses.wait()
 
     async def _poll(self) -> None:
@@ -144,18 +144,19 @@ class Watcher:
         # that went back must not be taken to be further than it is.
         self.head = head
         self._heard_of(head)
+        self._compare(head)
         self._news.set()
 
-    def _compare(self, last: BlockNumber | None) -> None:
-        if self.head is None or last is None:
+    def _compare(self, head: BlockNumber) -> None:
+        if self._last is None:
             return
-        is_behind = last - self.head > REORGANISATION_MAX_BLOCKS
+        is_behind = self._last - head > REORGANISATION_MAX_BLOCKS
         if is_behind and not self._is_behind:
             logger.error(
                 "The chain is at block %d, but block %d was published: nothing is published until "
                 "then. If this is another chain, purge the stream %s.",
-                self.head,
-                last,
+                head,
+                self._last,
                 EVENTS.name,
             )
         self._is_behind = is_behind

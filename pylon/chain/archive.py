@@ -73,9 +73,8 @@ class ArchiveRouting:
 
     async def close(self) -> None:
         """Close the connections to both nodes."""
-        await self._lite.close()
-        if self._archive is not None:
-            await self._archive.close()
+        nodes = [self._lite] if self._archive is None else [self._lite, self._archive]
+        await asyncio.gather(*(node.close() for node in nodes))
 
     async def _routed(
         self,
@@ -83,13 +82,13 @@ class ArchiveRouting:
         timeout_s: float,
         read: Callable[[Chain, float], Awaitable[T]],
     ) -> T:
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + timeout_s
+        clock_s = asyncio.get_running_loop().time
+        until_s = clock_s() + timeout_s
         if self._newest is None:
             await self.latest_block(timeout_s=timeout_s)
         if not self._is_old(number):
             try:
-                return await read(self._lite, until_s - loop.time())
+                return await read(self._lite, max(until_s - clock_s(), 0.0))
             except FailureError as error:
                 if error.code is not ErrorCode.ARCHIVE_REQUIRED:
                     raise
@@ -99,7 +98,7 @@ class ArchiveRouting:
                 f"The state of block {number} is kept by archive nodes only, and none is "
                 f"configured: set {ARCHIVE_SETTING}.",
             )
-        return await read(self._archive, until_s - loop.time())
+        return await read(self._archive, max(until_s - clock_s(), 0.0))
 
     def _saw(self, number: BlockNumber) -> None:
         if self._newest is None or number > self._newest:

@@ -1,10 +1,12 @@
 """What answers each read operation."""
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pylon.blocks.snapshots import Snapshots
 from pylon.messaging.call import Call
 from pylon.reads.reader import ChainReader
+from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import (
     LATEST_BLOCK,
     LATEST_NEURONS,
@@ -15,6 +17,8 @@ from pylon_client.contract.types import NetUid
 
 if TYPE_CHECKING:
     from pylon.messaging.service import Handler
+
+T = TypeVar("T")
 
 
 class ReadHandlers:
@@ -38,7 +42,7 @@ class ReadHandlers:
         snapshot = self._snapshots.latest_block()
         if snapshot is not None:
             return snapshot.body
-        return await self._reader.latest_block_info(timeout_s=call.timeout_s)
+        return await self._asked(self._reader.latest_block_info(timeout_s=call.timeout_s))
 
     async def latest_neurons(self, call: Call) -> bytes:
         """The neurons of a subnet at the newest block; of a subnet not tracked, read on demand."""
@@ -50,8 +54,18 @@ class ReadHandlers:
         if newest is not None:
             block = newest.block
         else:
-            block = await self._reader.latest_block(timeout_s=call.timeout_s)
+            block = await self._asked(self._reader.latest_block(timeout_s=call.timeout_s))
         return await self._reader.neurons(netuid, block, timeout_s=call.timeout_s)
+
+    async def _asked(self, answer: Coroutine[Any, Any, T]) -> T:
+        """What the chain answers; when it does not, the failure tells what was last known of it."""
+        try:
+            return await answer
+        except FailureError as error:
+            if error.code not in {ErrorCode.CHAIN_UNAVAILABLE, ErrorCode.CHAIN_TIMEOUT}:
+                raise
+            detail = error.failure.detail + self._snapshots.last_heard()
+            raise FailureError(error.code, detail) from error
 
     async def neurons_at(self, call: Call) -> bytes:
         """The neurons of a subnet as they were after a block."""

@@ -59,6 +59,21 @@ def test_a_snapshot_too_far_behind_the_head_is_not_the_latest() -> None:
     assert snapshots.latest_neurons(NETUID) is None
 
 
+def test_what_another_chain_left_in_the_stream_is_not_the_latest_of_this_one() -> None:
+    snapshots = snapshots_at(5_000, Clock())
+    snapshots.heard_of(BlockNumber(3))
+    assert snapshots.latest_block() is None
+
+
+def test_when_the_chain_was_last_heard_of_can_be_told() -> None:
+    clock = Clock()
+    snapshots = snapshots_at(10, clock)
+    assert not snapshots.last_heard()
+    snapshots.heard_of(BlockNumber(10))
+    clock.now_s += 75
+    assert snapshots.last_heard() == " The last block heard of is 10, 75 s ago."
+
+
 def test_of_a_subnet_that_is_not_tracked_there_is_none() -> None:
     snapshots = snapshots_at(10, Clock())
     snapshots.heard_of(BlockNumber(10))

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from pylon.messaging.permissions import authorization
+from pylon.messaging.permissions import authorization, quoted
 from pylon_client.deployment import DeploymentSettings
 
 logger = logging.getLogger(__name__)
@@ -264,14 +264,14 @@ class EmbeddedNats:
     def _write_config(self) -> None:
         text = "\n".join(
             [
-                f"host: {json.dumps(self._host)}",
+                f"host: {quoted(self._host)}",
                 f"port: {self.port or -1}",
                 "server_name: pylon",
                 "logtime: false",
-                f"ports_file_dir: {json.dumps(str(self._folder / 'ports'))}",
+                f"ports_file_dir: {quoted(str(self._folder / 'ports'))}",
                 f"max_payload: {MAX_PAYLOAD_BYTES}",
                 "jetstream {",
-                f"  store_dir: {json.dumps(str(self._folder / 'jetstream'))}",
+                f"  store_dir: {quoted(str(self._folder / 'jetstream'))}",
                 # An acknowledged message is on disk, not in a cache that a power cut empties.
                 "  sync_interval: always",
                 "}",

@@ -85,7 +85,7 @@ def authorization(settings: DeploymentSettings) -> str:
     """
     text = authorization_of(nats_users(settings))
     if not settings.open_access_token.get_secret_value():
-        text += f"no_auth_user: {_quoted(OPEN_USER)}\n"
+        text += f"no_auth_user: {quoted(OPEN_USER)}\n"
     return text
 
 
@@ -164,7 +164,7 @@ def _block(user: NatsUser) -> str:
     return "\n".join(
         [
             "    {",
-            f"      user: {_quoted(user.name)}",
+            f"      user: {quoted(user.name)}",
             f"      password: {_password(user)}",
             "      permissions: {",
             "        publish: {",
@@ -181,7 +181,7 @@ def _block(user: NatsUser) -> str:
 
 
 def _list(subjects: tuple[str, ...]) -> str:
-    return f"[{', '.join(map(_quoted, subjects))}]"
+    return f"[{', '.join(map(quoted, subjects))}]"
 
 
 def _password(user: NatsUser) -> str:
@@ -192,12 +192,12 @@ def _password(user: NatsUser) -> str:
             "take it: choose another"
         )
     try:
-        return _quoted(text)
+        return quoted(text)
     except UnicodeEncodeError:
         raise PermissionsError(f"the token of {user.name!r} is not valid text") from None
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A string of nats-server's configuration, whatever it holds: other bytes are spelled out."""
     spelled = (chr(byte) if byte in _UNESCAPED else f"\\x{byte:02x}" for byte in text.encode())
     return f'"{"".join(spelled)}"'

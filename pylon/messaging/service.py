@@ -81,6 +81,11 @@ class Service:
         self._in_hand: set[asyncio.Task[None]] = set()
 
     @property
+    def is_serving(self) -> bool:
+        """Whether new requests come here."""
+        return bool(self._subscriptions)
+
+    @property
     def in_hand(self) -> int:
         """How many requests are being answered right now."""
         return len(self._in_hand)
@@ -104,6 +109,7 @@ class Service:
             async with asyncio.timeout(timeout_s):
                 # Other workers get what comes from now on; what was delivered is still taken.
                 await asyncio.gather(*(held.drain() for held in self._subscriptions))
+                self._subscriptions.clear()
                 while self._in_hand:
                     await asyncio.wait(self._in_hand)
         except (TimeoutError, nats.errors.Error, OSError) as error:

@@ -1,0 +1,352 @@
+"""The attacks that the permissions are there to stop, against a live server.
+
+Each says what an attacker who holds only its own token sends, and that nothing came of it.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from nats.aio.msg import Msg
+
+from pylon.messaging.call import Call
+from pylon.messaging.permissions import PermissionsError, authorization
+from pylon.messaging.provision import provision
+from pylon.messaging.service import Service
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.operations import OPERATIONS_BY_NAME
+from pylon_client.contract.topology import EVENTS
+from pylon_client.contract.types import IdentityName, NetUid
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from tests.support.deployment import ConnectAs, deployment_settings
+from tests.support.nats_server import NatsServer, nats_server_binary
+
+BOBS_REQUEST = "pylon.v1.identity.Bob.neurons.latest"
+ALICES_REQUEST = "pylon.v1.identity.alice.neurons.latest"
+OPEN_REQUEST = "pylon.v1.open.chain.block.latest"
+DIRECT_GET = f"$JS.API.DIRECT.GET.{EVENTS.name}"
+
+
+@dataclass
+class Pylon:
+    """A running worker's service, its stream with one event, and who asked what of it."""
+
+    connect_as: ConnectAs
+    worker: Connection
+    service: Service
+    calls: list[Call] = field(default_factory=list)
+
+    async def settle(self) -> None:
+        """Return when everything sent so far has been delivered and answered."""
+        witness = await self.connect_as("alice")
+        before = len(self.calls)
+        await witness.request(ALICES_REQUEST, timeout_s=60)
+        assert self.calls.pop().identity == "alice"
+        assert len(self.calls) == before
+        await self.worker.nats.flush()
+
+    async def events(self) -> int:
+        return (await self.worker.nats.jetstream().stream_info(EVENTS.name)).state.messages
+
+    async def first_sequence(self) -> int:
+        return (await self.worker.nats.jetstream().stream_info(EVENTS.name)).state.first_seq
+
+
+@pytest.fixture
+async def pylon(connect_as: ConnectAs) -> AsyncGenerator[Pylon]:
+    worker = await connect_as("worker")
+    await provision(worker)
+    await worker.nats.jetstream().publish("pylon.v1.event.block", b'{"number":1}')
+    calls: list[Call] = []
+
+    async def handler(call: Call) -> bytes:
+        calls.append(call)
+        return b""  # empty, as JetStream's API wants a request to delete a stream
+
+    identities = {IdentityName("alice"): NetUid(1), IdentityName("Bob"): NetUid(2)}
+    handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
+    service = Service(worker, handlers, identities=identities, max_requests=10)
+    await service.start()
+    yield Pylon(connect_as, worker, service, calls)
+    await service.drain(10)
+
+
+async def attack(
+    connection: Connection, subject: str, *, reply: str = "", body: bytes = b"", **headers: str
+) -> None:
+    await connection.nats.publish(subject, body, reply=reply, headers=headers or None)
+    await connection.nats.flush()
+
+
+async def test_everybody_can_do_what_they_are_there_for(pylon: Pylon) -> None:
+    for user, subject in (
+        (None, OPEN_REQUEST),
+        ("alice", OPEN_REQUEST),
+        ("alice", ALICES_REQUEST),
+        ("Bob", BOBS_REQUEST),
+        ("bridge", OPEN_REQUEST),
+        ("bridge", BOBS_REQUEST),
+    ):
+        connection = await pylon.connect_as(user)
+        await connection.request(subject, timeout_s=60)
+    assert [call.identity for call in pylon.calls] == [
+        None,
+        None,
+        "alice",
+        "Bob",
+        None,
+        "Bob",
+    ]
+    assert [call.netuid for call in pylon.calls] == [None, None, 1, 2, None, 2]
+
+
+@pytest.mark.parametrize("user", [None, "alice", "Bob", "bridge"])
+async def test_everybody_receives_events(pylon: Pylon, user: str | None) -> None:
+    reader = await pylon.connect_as(user)
+    got: asyncio.Queue[str] = asyncio.Queue()
+
+    async def take(message: Msg) -> None:
+        await got.put(message.subject)
+
+    for subject in EVENTS.subjects:
+        await reader.subscribe(subject, take)
+    await reader.nats.flush()
+    for subject in ("pylon.v1.event.block", "pylon.v1.event.neurons.1"):
+        await pylon.worker.nats.jetstream().publish(subject, b"{}")
+        async with asyncio.timeout(30):
+            assert await got.get() == subject
+
+
+@pytest.mark.parametrize("user", [None, "alice"])
+@pytest.mark.parametrize(
+    "subject",
+    [
+        BOBS_REQUEST,
+        "pylon.v1.identity.bob.neurons.latest",
+        "pylon.v1.event.block",
+        "pylon.v1.event.neurons.1",
+        "pylon.v1.job.alice.weights",
+        f"$JS.API.STREAM.DELETE.{EVENTS.name}",
+        f"$JS.API.STREAM.PURGE.{EVENTS.name}",
+        f"$JS.API.STREAM.MSG.DELETE.{EVENTS.name}",
+        f"$JS.API.STREAM.MSG.GET.{EVENTS.name}",
+        f"$JS.API.STREAM.UPDATE.{EVENTS.name}",
+        "$JS.API.STREAM.CREATE.MINE",
+        "$JS.API.STREAM.NAMES",
+        f"$JS.API.CONSUMER.CREATE.{EVENTS.name}",
+        f"{DIRECT_GET}.pylon.v1.event.block",
+        DIRECT_GET,
+        "$JS.API.INFO",
+        "$KV.pylon_leases.x",
+        "$SRV.PING",
+        "$SYS.REQ.SERVER.PING",
+        "_INBOX.Bob.x",
+        "_INBOX.worker.x",
+    ],
+)
+async def test_what_is_not_granted_is_refused(pylon: Pylon, user: str | None, subject: str) -> None:
+    attacker = await pylon.connect_as(user)
+    with pytest.raises(FailureError) as caught:
+        await attacker.request(subject, timeout_s=600)
+    assert caught.value.code is ErrorCode.FORBIDDEN
+    await pylon.settle()
+    assert (pylon.calls, await pylon.events()) == ([], 1)
+
+
+@pytest.mark.parametrize("user", [None, "alice"])
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "_INBOX.>",
+        "_INBOX.Bob.>",
+        "_INBOX.*.>",
+        ">",
+        "pylon.>",
+        "pylon.v1.identity.>",
+        "pylon.v1.open.>",
+        "pylon.v1.event.>",
+        "pylon.v1.event.job.Bob.*",
+        "$JS.>",
+        "$SRV.>",
+    ],
+)
+async def test_nobody_listens_to_what_is_not_theirs(
+    connect_as: ConnectAs, user: str | None, subject: str
+) -> None:
+    attacker = await connect_as(user)
+    heard: list[Msg] = []
+
+    async def listen(message: Msg) -> None:
+        heard.append(message)
+
+    await attacker.subscribe(subject, listen)
+    await attacker.nats.flush()
+    assert attacker.counts.permission_violations == 1
+    worker = await connect_as("worker")
+    for spoken in ("_INBOX.Bob.x", "pylon.v1.event.block", "pylon.v1.event.job.Bob.1"):
+        await worker.nats.publish(spoken, b"")
+    await worker.nats.flush()
+    await attacker.nats.flush()
+    assert heard == []
+
+
+@pytest.mark.parametrize("user", [None, "alice"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        BOBS_REQUEST,
+        "pylon.v1.event.block",
+        f"$JS.API.STREAM.DELETE.{EVENTS.name}",
+        f"$JS.API.STREAM.PURGE.{EVENTS.name}",
+        "$SRV.PING",
+    ],
+)
+async def test_a_worker_is_no_deputy_by_the_reply_of_a_request(
+    pylon: Pylon, user: str | None, reply: str
+) -> None:
+    """The worker may publish there and the attacker may not: so the worker must not answer."""
+    attacker = await pylon.connect_as(user)
+    subject = OPEN_REQUEST if user is None else ALICES_REQUEST
+    await attack(attacker, subject, reply=reply)
+    await pylon.settle()
+    assert pylon.service.counts.refused == 1
+    assert (pylon.calls, await pylon.events(), await pylon.first_sequence()) == ([], 1, 1)
+    assert pylon.worker.counts.permission_violations == 0
+
+
+@pytest.mark.parametrize("reply", ["", "_INBOX.Bob.x", "_INBOX.alicex.y", "_INBOX.alice"])
+async def test_an_identity_is_answered_in_its_own_inbox_only(pylon: Pylon, reply: str) -> None:
+    await attack(await pylon.connect_as("alice"), ALICES_REQUEST, reply=reply)
+    await pylon.settle()
+    assert (pylon.calls, pylon.service.counts.refused) == ([], 1)
+
+
+async def test_the_server_itself_keeps_a_worker_from_speaking_as_an_identity(
+    pylon: Pylon,
+) -> None:
+    await attack(pylon.worker, BOBS_REQUEST, reply="_INBOX.Bob.x")
+    await pylon.settle()
+    assert pylon.calls == []
+    assert pylon.worker.counts.permission_violations == 1
+
+
+@pytest.mark.parametrize("user", [None, "alice", "bridge"])
+@pytest.mark.parametrize("kept", ["pylon.v1.event.block", "pylon.v1.event.neurons.999"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        BOBS_REQUEST,
+        "pylon.v1.event.block",
+        f"$JS.API.STREAM.DELETE.{EVENTS.name}",
+        f"$JS.API.STREAM.PURGE.{EVENTS.name}",
+    ],
+)
+async def test_jetstream_is_no_deputy_by_the_reply_of_a_direct_get(
+    pylon: Pylon, user: str | None, kept: str, reply: str
+) -> None:
+    """JetStream answers a direct get anywhere: with the right to ask, this deletes the stream."""
+    attacker = await pylon.connect_as(user)
+    await attack(attacker, f"{DIRECT_GET}.{kept}", reply=reply)
+    await pylon.settle()
+    assert attacker.counts.permission_violations == 1
+    assert (pylon.calls, await pylon.events(), await pylon.first_sequence()) == ([], 1, 1)
+
+
+@pytest.mark.parametrize(
+    "target", ["pylon.v1.event.block", BOBS_REQUEST, f"$JS.API.STREAM.PURGE.{EVENTS.name}"]
+)
+async def test_the_server_is_no_deputy_by_tracing_a_message(pylon: Pylon, target: str) -> None:
+    attacker = await pylon.connect_as("alice")
+    await attacker.nats.publish(OPEN_REQUEST, b"", headers={"Nats-Trace-Dest": target})
+    await attacker.nats.flush()
+    await pylon.settle()
+    assert attacker.counts.permission_violations == 1
+    assert (pylon.calls, await pylon.events(), await pylon.first_sequence()) == ([], 1, 1)
+
+
+async def test_the_answer_to_one_user_is_not_seen_by_another(pylon: Pylon) -> None:
+    alice, bob = await pylon.connect_as("alice"), await pylon.connect_as("Bob")
+    heard: list[Msg] = []
+
+    async def listen(message: Msg) -> None:
+        heard.append(message)
+
+    await bob.subscribe("_INBOX.Bob.>", listen)
+    await bob.nats.flush()
+    await alice.request(ALICES_REQUEST, timeout_s=60)
+    await bob.nats.flush()
+    assert heard == []
+
+
+NASTY = [
+    '"',
+    '\\"',
+    "'",
+    "$HOME",
+    "$2y10",
+    "{}",
+    "}}}} user: x",
+    "a\nb",
+    "a\tb",
+    "# no comment",
+    "// none",
+    "include 'x'",
+    "\\x41",
+    "\\",
+    "12345",
+    "1k",
+    "true",
+    "é✓𝄞",
+    " spaced ",
+    "a,b;c:d=e",
+    "<<",
+    "(block)",
+    "\x00",
+    "\x7f",
+]
+
+
+async def test_a_token_of_any_text_is_exactly_the_one_that_opens(tmp_path: Path) -> None:
+    tokens = {f"user{number}": token for number, token in enumerate(NASTY)}
+    chosen = deployment_settings(
+        identities=dict.fromkeys(tokens, 1), tokens=tokens, open_access_token='op"en$'
+    )
+    async with NatsServer(tmp_path, authorization(chosen)) as server:
+        for user, token in {**tokens, "open": 'op"en$'}.items():
+            connection = await connect(ConnectionOptions((server.url,), user, token))
+            await connection.close()
+            with pytest.raises(FailureError, match="FORBIDDEN"):
+                await connect(ConnectionOptions((server.url,), user, token + "x"))
+        assert not any(token in server.log for token in NASTY if len(token) > 5)
+
+
+@given(tokens=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1))
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_nats_server_takes_the_configuration_whatever_the_tokens(
+    tmp_path: Path, tokens: list[str]
+) -> None:
+    named = {f"user{number}": token for number, token in enumerate(tokens)}
+    try:
+        text = authorization(deployment_settings(identities=dict.fromkeys(named, 1), tokens=named))
+    except PermissionsError:
+        assert any(token.startswith("$2") for token in tokens)
+        return
+    path = tmp_path / "nats.conf"
+    path.write_text(text)
+    checked = asyncio.run(_check(path))
+    assert checked == 0
+
+
+async def _check(path: Path) -> int:
+    process = await asyncio.create_subprocess_exec(
+        nats_server_binary(), "-t", "-c", str(path), stderr=asyncio.subprocess.DEVNULL
+    )
+    return await process.wait()

@@ -1,0 +1,78 @@
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from nats.js.api import StorageType, StreamConfig
+
+from pylon.messaging import provision as provisioning
+from pylon.messaging.provision import ProvisionError, provision
+from pylon_client.contract.topology import EVENTS
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from tests.support.deployment import ConnectAs
+from tests.support.nats_server import NatsServer
+
+
+async def config(worker: Connection) -> StreamConfig:
+    return (await worker.nats.jetstream().stream_info(EVENTS.name)).config
+
+
+async def test_the_stream_is_made_as_planned(connect_as: ConnectAs) -> None:
+    worker = await connect_as("worker")
+    await provision(worker)
+    made = await config(worker)
+    assert sorted(made.subjects or []) == sorted(EVENTS.subjects)
+    assert made.storage == StorageType.FILE
+    assert made.max_msgs_per_subject == 32
+    assert made.duplicate_window == 3600
+    assert made.allow_direct is True
+
+
+async def test_it_can_be_done_again_and_by_many_at_once(connect_as: ConnectAs) -> None:
+    workers = [await connect_as("worker") for _ in range(5)]
+    await asyncio.gather(*(provision(worker) for worker in workers))
+    await workers[0].nats.jetstream().publish("pylon.v1.event.block", b"kept")
+    await asyncio.gather(*(provision(worker) for worker in workers))
+    assert (await workers[0].nats.jetstream().stream_info(EVENTS.name)).state.messages == 1
+
+
+async def test_a_stream_that_differs_is_told_and_left_as_it_is(connect_as: ConnectAs) -> None:
+    worker = await connect_as("worker")
+    other = replace(EVENTS, max_msgs_per_subject=3, duplicate_window_s=60)
+    await provision(worker, (other,))
+    before = await config(worker)
+    with pytest.raises(ProvisionError) as caught:
+        await provision(worker)
+    assert "max_msgs_per_subject is 3, not 32" in str(caught.value)
+    assert "duplicate_window is 60.0, not 3600.0" in str(caught.value)
+    assert "storage" not in str(caught.value)
+    assert await config(worker) == before
+
+
+async def test_a_stream_in_memory_is_not_taken_for_one_on_file(connect_as: ConnectAs) -> None:
+    worker = await connect_as("worker")
+    await worker.nats.jetstream().add_stream(  # pyright: ignore[reportUnknownMemberType] -- the library's **params
+        name=EVENTS.name, subjects=["pylon.v1.event.block"], storage=StorageType.MEMORY
+    )
+    with pytest.raises(ProvisionError, match="storage is memory, not file") as caught:
+        await provision(worker)
+    assert "subjects is pylon.v1.event.block, not" in str(caught.value)
+
+
+async def test_a_subject_that_another_stream_holds_is_told(connect_as: ConnectAs) -> None:
+    worker = await connect_as("worker")
+    await provision(worker, (replace(EVENTS, name="OTHER"),))
+    with pytest.raises(ProvisionError, match="overlap"):
+        await provision(worker)
+
+
+async def test_a_server_without_jetstream_is_told_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provisioning, "READY_WITHIN_S", 0.5)
+    text = 'accounts { A { users: [ { user: "a", password: "b" } ] } }\nno_auth_user: "a"'
+    async with NatsServer(tmp_path, text) as server:
+        worker = await connect(ConnectionOptions(urls=(server.url,)))
+        with pytest.raises(ProvisionError, match="JetStream"):
+            await provision(worker)
+        await worker.close()

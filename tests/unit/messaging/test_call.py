@@ -1,0 +1,50 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pylon.messaging.call import may_be_answered, read_call
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.types import IdentityName, NetUid
+
+TEXT = st.text(st.characters(codec="ascii", exclude_categories=["Cc", "Zs"]), max_size=20)
+IDENTITIES = {IdentityName("alice"): NetUid(1)}
+
+
+@given(reply=TEXT, operation=TEXT)
+def test_an_identity_is_answered_under_its_own_inbox_or_the_bridges_and_nowhere_else(
+    reply: str, operation: str
+) -> None:
+    subject = f"pylon.v1.identity.alice.{operation}"
+    assert may_be_answered(subject, f"_INBOX.alice.{reply}")
+    assert may_be_answered(subject, f"_INBOX.bridge.{reply}")
+    for prefix in ("", "_INBOX.", "_INBOX.bob.", "_INBOX.ALICE.", "_INBOX.open.", "$JS.API."):
+        assert not may_be_answered(subject, f"{prefix}{reply}") or reply.startswith(
+            ("_INBOX.alice.", "_INBOX.bridge.", "alice.", "bridge.")
+        )
+
+
+@given(subject=TEXT.filter(lambda text: not text.startswith("pylon.v1.identity.")), reply=TEXT)
+def test_nothing_is_answered_outside_an_inbox(subject: str, reply: str) -> None:
+    assert may_be_answered(subject, f"_INBOX.{reply}")
+    assert may_be_answered(subject, reply) == reply.startswith("_INBOX.")
+
+
+@given(
+    subject=st.one_of(TEXT, st.builds("pylon.v1.{}.{}".format, TEXT, TEXT)),
+    headers=st.dictionaries(st.sampled_from(["Pylon-Deadline", "Pylon-Contract"]), TEXT),
+    body=st.binary(max_size=100),
+)
+def test_whatever_comes_is_a_call_or_a_failure_of_the_contract(
+    subject: str, headers: dict[str, str], body: bytes
+) -> None:
+    try:
+        read_call(subject, headers, body, identities=IDENTITIES)
+    except FailureError as error:
+        assert error.code in {ErrorCode.INVALID, ErrorCode.NOT_FOUND, ErrorCode.DEADLINE_EXCEEDED}
+
+
+def test_a_request_id_that_could_spoil_a_log_is_replaced() -> None:
+    for given_id in ("two\nlines", "", "x" * 129, "é"):
+        headers = {"Pylon-Request-Id": given_id}
+        call = read_call("pylon.v1.open.1.neurons.latest", headers, b"", identities={})
+        assert call.request_id != given_id
+        assert len(call.request_id) == 16

@@ -1,0 +1,55 @@
+import pytest
+from pydantic import SecretStr
+
+from pylon.messaging.permissions import NatsUser, PermissionsError, authorization, nats_users
+from pylon_client.contract.subjects import ALL_IDENTITIES
+from tests.support.deployment import deployment_settings
+
+
+def users(**identities: int) -> dict[str, NatsUser]:
+    return {user.name: user for user in nats_users(deployment_settings(identities=identities))}
+
+
+@pytest.mark.parametrize("which", ["worker", "bridge"])
+def test_without_a_password_for_the_service_itself_there_are_no_users(which: str) -> None:
+    settings = deployment_settings()
+    empty = settings.model_copy(update={f"nats_{which}_password": SecretStr("")})
+    with pytest.raises(PermissionsError, match=f"PYLON_NATS_{which.upper()}_PASSWORD"):
+        authorization(empty)
+
+
+def test_a_token_that_nats_would_take_for_a_hash_is_refused_without_being_shown() -> None:
+    token = "$2a$11$" + "a" * 53
+    settings = deployment_settings(identities={"alice": 1}, tokens={"alice": token})
+    with pytest.raises(PermissionsError, match="alice") as caught:
+        authorization(settings)
+    assert token not in str(caught.value)
+
+
+def test_a_token_that_is_no_text_is_refused_without_being_shown() -> None:
+    settings = deployment_settings(identities={"alice": 1}, tokens={"alice": "secret\udc80"})
+    with pytest.raises(PermissionsError, match="alice") as caught:
+        authorization(settings)
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_only_without_an_open_access_token_may_anybody_come_as_open() -> None:
+    assert "no_auth_user" in authorization(deployment_settings())
+    assert "no_auth_user" not in authorization(deployment_settings(open_access_token="secret"))
+
+
+def test_only_the_worker_reaches_jetstream() -> None:
+    for user in users(alice=1, bob=2).values():
+        reaches = any(subject.startswith("$JS") for subject in user.publish)
+        assert reaches == (user.name == "worker")
+
+
+def test_no_user_may_publish_on_every_subject_of_every_identity_but_the_bridge() -> None:
+    for user in users(alice=1, bob=2).values():
+        assert (ALL_IDENTITIES in user.publish) == (user.name == "bridge")
+        assert (ALL_IDENTITIES in user.publish_never) == (user.name == "worker")
+
+
+def test_the_representation_of_a_user_hides_its_password() -> None:
+    assert "worker-password" not in repr(users()["worker"])

@@ -1,0 +1,42 @@
+from urllib.parse import urlparse
+
+from nats.aio.client import Server
+
+from pylon_client.transport.servers import (
+    RECONNECT_FIRST_WAIT_S,
+    RECONNECT_LONGEST_WAIT_S,
+    checked_urls,
+    next_server,
+)
+
+
+def server(name: str, reconnects: int) -> Server:
+    return Server(urlparse(f"nats://{name}:4222"), reconnects)
+
+
+def test_the_server_that_failed_least_is_next() -> None:
+    for _ in range(20):
+        chosen, _ = next_server([server("a", 3), server("b", 1), server("c", 2)], {})
+        assert chosen is not None
+        assert chosen.uri.hostname == "b"
+
+
+def test_servers_that_failed_alike_are_all_chosen_in_time() -> None:
+    names: set[str | None] = set()
+    while names != {"a", "b", "c"}:
+        chosen, _ = next_server([server(name, 0) for name in "abc"], {})
+        assert chosen is not None
+        names.add(chosen.uri.hostname)
+
+
+def test_the_wait_grows_to_its_bound_and_is_never_none() -> None:
+    for reconnects in range(200):
+        _, wait_s = next_server([server("a", reconnects)], {})
+        assert RECONNECT_FIRST_WAIT_S / 2 <= wait_s <= RECONNECT_LONGEST_WAIT_S
+        if reconnects > 10:
+            assert wait_s >= RECONNECT_LONGEST_WAIT_S / 2
+
+
+def test_no_url_is_lost_by_shuffling() -> None:
+    urls = tuple(f"nats://host{number}:4222" for number in range(5))
+    assert sorted(checked_urls(urls)) == sorted(urls)

@@ -5,12 +5,16 @@ All but `client_alone` run in the environment that nox itself was started from, 
 """
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 import nox
 
 nox.options.sessions = ["lint", "types", "imports", "test", "client_alone"]
+
+# The tools stand beside the nox that was called, whether or not their environment is active.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 CODE = ["pylon", "pylon_client", "bridge", "tests", "noxfile.py"]
 

@@ -1,0 +1,26 @@
+"""A devnet that makes blocks only when told, and the unmodified SDK connected to it."""
+
+from collections.abc import AsyncGenerator
+
+import bittensor
+import pytest
+
+from pylon.devnet import Devnet, DevnetOptions
+from tests.support.sdk_home import sdk_home
+
+__all__ = ["sdk_home"]
+
+
+@pytest.fixture
+async def devnet() -> AsyncGenerator[Devnet]:
+    options = DevnetOptions(port=0, block_time_s=0.25, autostart=False, tempo_blocks=20)
+    async with Devnet(options) as node:
+        await node.advance(10)
+        yield node
+
+
+@pytest.fixture
+async def client(devnet: Devnet) -> AsyncGenerator[bittensor.Client]:
+    async with bittensor.Client(devnet.url) as connected:
+        devnet.clear_requests()
+        yield connected

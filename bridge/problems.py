@@ -68,7 +68,7 @@ def answer_failures_with_problems(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         return problem_response(
-            invalid_request(request, [_invalid_item(item) for item in error.errors()]).failure
+            invalid_request(request, [invalid_item(item) for item in error.errors()]).failure
         )
 
     @app.exception_handler(HTTPException)
@@ -88,7 +88,8 @@ def invalid_request(request: Request, items: list[InvalidItem]) -> FailureError:
     return FailureError(ErrorCode.INVALID, detail, extra=items)
 
 
-def _invalid_item(error: Mapping[str, Any]) -> InvalidItem:
+def invalid_item(error: Mapping[str, Any]) -> InvalidItem:
+    """What pydantic says of one wrong value, whose place begins with where it was sent."""
     source, *keys = error["loc"]
     return InvalidItem(
         message=error["msg"], key=".".join(map(str, keys)) or None, source=str(source)

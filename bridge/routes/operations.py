@@ -3,12 +3,14 @@
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from string import Formatter
 from typing import Annotated, Any, Final, cast
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel
 
 from bridge.auth import Gatekeeper
+from bridge.body import body_schema, read_params
 from bridge.link import NatsPort
 from bridge.problems import invalid_request, problem_docs
 from bridge.settings import BridgeSettings
@@ -33,6 +35,7 @@ _CODES: Final = (
     ErrorCode.DEADLINE_EXCEEDED,
 )
 _IDENTITY_CODES: Final = (ErrorCode.NETUID_MISMATCH,)
+_METHODS_WITH_BODY: Final = frozenset({"POST", "PUT"})
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _AnyOperation = Operation[Params, BaseModel]
@@ -67,6 +70,7 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
             summary=operation.summary,
             operation_id=f"{scope}_{operation.name.replace('.', '_')}",
             tags=["identity" if of_identity else "open access"],
+            openapi_extra=_body_docs(operation),
         )
     return router
 
@@ -88,7 +92,7 @@ def _endpoint(
     async def ask(
         request: Request,
         subject: Annotated[OpenSubject | IdentitySubject, Depends(addressing)],
-        params: Annotated[Params, Depends(_params_in_path(operation.params))],
+        params: Annotated[Params, Depends(_params(operation))],
         timeout_s: Annotated[
             float | None,
             Header(
@@ -146,21 +150,40 @@ def _addressing(operation: _AnyOperation, scope: Scope, gatekeeper: Gatekeeper) 
     return of_subnet if operation.of_subnet else of_chain
 
 
-def _params_in_path(params: type[Params]) -> Callable[..., Awaitable[Params]]:
-    """A dependency that reads an operation's parameters from the path.
+def _params(operation: _AnyOperation) -> Callable[..., Awaitable[Params]]:
+    """A dependency that reads an operation's parameters from the request.
 
-    The framework would take the class itself too, but then calls it in a thread.
+    The path holds those that it names; the others are in the body, or in the query where the
+    method has no body. The framework would read a body before it asks who is there.
     """
+    in_path = _names_in_path(operation)
+    with_body = operation.method in _METHODS_WITH_BODY
 
     async def read(request: Request, **values: Any) -> Params:
-        _require_plain(request, values)
-        return params(**values)
+        _require_plain(request, {name: values[name] for name in in_path})
+        if with_body:
+            return await read_params(request, operation.params, values)
+        return operation.params(**values)
 
     of_request = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
-    cast("Any", read).__signature__ = inspect.Signature(
-        [of_request, *inspect.signature(params).parameters.values()]
-    )
+    # What the path names is always there, and so has no default.
+    of_params = [
+        parameter.replace(default=inspect.Parameter.empty) if name in in_path else parameter
+        for name, parameter in inspect.signature(operation.params).parameters.items()
+        if name in in_path or not with_body
+    ]
+    cast("Any", read).__signature__ = inspect.Signature([of_request, *of_params])
     return read
+
+
+def _body_docs(operation: _AnyOperation) -> dict[str, Any] | None:
+    if operation.method not in _METHODS_WITH_BODY:
+        return None
+    return body_schema(operation.params, _names_in_path(operation))
+
+
+def _names_in_path(operation: _AnyOperation) -> frozenset[str]:
+    return frozenset(name for _, name, _, _ in Formatter().parse(operation.path) if name)
 
 
 def _require_plain(request: Request, values: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from pylon_client.contract import wire
-from pylon_client.contract.models import AxonInfo, AxonProtocol, SubnetNeurons
+from pylon_client.contract.models import AxonInfo, AxonProtocol, NeuronCertificate, SubnetNeurons
 
 NEURON: dict[str, Any] = {
     "uid": 0,
@@ -62,6 +62,16 @@ def test_an_axon_serves_when_it_announced_an_address(ip: str, *, serving: bool) 
 def test_an_unknown_protocol_is_kept() -> None:
     axon = AxonInfo.model_validate(NEURON["axon_info"])
     assert (axon.protocol, axon.protocol.name) == (7, "UNKNOWN_7")
+
+
+@pytest.mark.parametrize("model", [AxonInfo, NeuronCertificate])
+def test_a_schema_does_not_promise_that_numbers_with_names_are_all(
+    model: type[AxonInfo | NeuronCertificate],
+) -> None:
+    (schema,) = model.model_json_schema()["$defs"].values()
+    assert schema["type"] == "integer"
+    assert not {"enum", "const"} & set(schema)
+    assert "is HTTP" in schema["description"] or "is ED25519" in schema["description"]
 
 
 def test_what_is_no_json_is_a_value_error() -> None:

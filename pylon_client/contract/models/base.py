@@ -1,23 +1,37 @@
 """What every value read from the chain has in common: it belongs to a block and never changes."""
 
 from enum import IntEnum
-from typing import TypeVar
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 
 from pylon_client.contract.types import BlockHash, BlockNumber, Timestamp
 
-EnumT = TypeVar("EnumT", bound=IntEnum)
 
+class OpenEnum(IntEnum):
+    """Numbers that have names, among others that the chain may add: those are kept as they are."""
 
-def unknown_member(enum: type[EnumT], value: object) -> EnumT | None:
-    """A member for a number that an enum of the chain has no name for yet."""
-    if not isinstance(value, int):
-        return None
-    member = int.__new__(enum, value)
-    member._name_ = f"UNKNOWN_{value}"
-    member._value_ = value
-    return member
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, int):
+            return None
+        member = int.__new__(cls, value)
+        member._name_ = f"UNKNOWN_{value}"
+        member._value_ = value
+        return member
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """The schema of any integer that tells the names: an enum would be a promise."""
+        reference = handler(core_schema)
+        schema = handler.resolve_ref_schema(reference)
+        for closing in ("enum", "const"):
+            schema.pop(closing, None)
+        named = ", ".join(f"{member.value} is {member.name}" for member in cls)
+        schema["description"] = f"{schema.get('description', '')} Known: {named}.".strip()
+        return reference
 
 
 class BittensorModel(BaseModel):

@@ -1,22 +1,15 @@
 """Certificates that neurons announce, for mutual TLS between validators and miners."""
 
-from enum import IntEnum
-from typing import Self
-
 from pydantic import RootModel
 
-from pylon_client.contract.models.base import BittensorModel, unknown_member
+from pylon_client.contract.models.base import BittensorModel, OpenEnum
 from pylon_client.contract.types import Hotkey, PrivateKey, PublicKey
 
 
-class CertificateAlgorithm(IntEnum):
+class CertificateAlgorithm(OpenEnum):
     """The algorithm of a certificate's key; numbers that the chain adds are kept as they are."""
 
     ED25519 = 1
-
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        return unknown_member(cls, value)
 
 
 class NeuronCertificate(BittensorModel):

@@ -1,10 +1,8 @@
 """Neurons, and among them the validators."""
 
-from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Self
 
-from pylon_client.contract.models.base import BittensorModel, Collection, unknown_member
+from pylon_client.contract.models.base import BittensorModel, Collection, OpenEnum
 from pylon_client.contract.types import (
     AlphaStake,
     Coldkey,
@@ -28,16 +26,12 @@ from pylon_client.contract.types import (
 )
 
 
-class AxonProtocol(IntEnum):
+class AxonProtocol(OpenEnum):
     """The protocol a neuron's axon announces; other numbers are kept as they are."""
 
     TCP = 0
     UDP = 1
     HTTP = 4
-
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        return unknown_member(cls, value)
 
 
 class AxonInfo(BittensorModel):

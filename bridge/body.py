@@ -1,0 +1,79 @@
+"""The JSON bodies of writes: bounded, and told apart item by item where they are wrong."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import Request
+from pydantic import ConfigDict, ValidationError, create_model
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from bridge.problems import invalid_item, invalid_request
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem
+from pylon_client.contract.operations import Params
+from pylon_client.contract.topology import REQUEST_MAX_BYTES
+
+BODY_WITHIN_S: Final = 30.0
+
+
+def body_schema(params: type[Params], in_path: frozenset[str]) -> dict[str, Any]:
+    """The documentation of the body that carries what of `params` is not in the path."""
+    fields: dict[str, Any] = {
+        name: (field.annotation, field)
+        for name, field in params.model_fields.items()
+        if name not in in_path
+    }
+    config = ConfigDict(extra="forbid", title=params.__name__)
+    model = create_model(params.__name__, __config__=config, __doc__=params.__doc__, **fields)
+    return {
+        "requestBody": {
+            "required": any(field.is_required() for field in model.model_fields.values()),
+            "content": {"application/json": {"schema": model.model_json_schema()}},
+        }
+    }
+
+
+async def read_params(request: Request, params: type[Params], in_path: Mapping[str, Any]) -> Params:
+    """The parameters of an operation from the request's body, and from the path what is there.
+
+    Raises:
+        FailureError: INVALID, for a body that is no JSON or not what `params` takes.
+        HTTPException: for a body of more than `REQUEST_MAX_BYTES`, or one that does not come.
+    """
+    body = await _read_bounded(request)
+    try:
+        given: Any = wire.decode(body) if body.strip() else {}
+    except (ValueError, RecursionError) as error:
+        raise FailureError(ErrorCode.INVALID, f"JSON is malformed: {error}") from None
+    if isinstance(given, dict):
+        twice = [
+            InvalidItem(message="Input belongs in the path alone", key=name, source="body")
+            for name in in_path
+            if name in given
+        ]
+        if twice:
+            raise invalid_request(request, twice)
+        body = wire.encode({**in_path, **given})
+    try:
+        return params.model_validate_json(body)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        items = [invalid_item({**item, "loc": ("body", *item["loc"])}) for item in problems]
+        raise invalid_request(request, items) from None
+
+
+async def _read_bounded(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > REQUEST_MAX_BYTES:
+                    raise HTTPException(413, f"A body has at most {REQUEST_MAX_BYTES} bytes.")
+    except TimeoutError:
+        raise HTTPException(408, f"The body did not arrive within {BODY_WITHIN_S:g} s.") from None
+    except ClientDisconnect:
+        raise HTTPException(400, "The body ended early.") from None
+    return bytes(body)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import fcntl
 import json
 import logging
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from pylon.messaging.permissions import authorization, quoted
+from pylon.processes import die_with_parent
 from pylon_client.deployment import DeploymentSettings
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,6 @@ _LINE = re.compile(r"\[(INF|WRN|ERR|FTL|DBG|TRC)\] ?(.*)")
 _LEVELS = {"WRN": logging.WARNING, "ERR": logging.ERROR, "FTL": logging.ERROR}
 _RELOADED = "Reloaded server configuration"
 _NOT_RELOADED = "Failed to reload server configuration"
-_PR_SET_PDEATHSIG = 1
 
 
 class EmbeddedNatsError(Exception):
@@ -167,7 +166,7 @@ class EmbeddedNats:
             stderr=asyncio.subprocess.PIPE,
             # Of its own group, so that Ctrl-C ends those that still need it first.
             process_group=0,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
             # Whoever holds the lock may write the streams, and that is this process too.
             pass_fds=(self._lock_fd,),
         )
@@ -303,9 +302,3 @@ def _port_in_use(ports_folder: Path) -> int | None:
             url: str = json.loads(path.read_text())["nats"][0]
             return int(url.rpartition(":")[2])
     return None
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to end the server when its parent ends, even by SIGKILL."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

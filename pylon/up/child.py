@@ -2,29 +2,22 @@
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from pylon.processes import die_with_parent
 
 log = logging.getLogger(__name__)
 
 RESTART_WAIT_S = 1.0
 STOP_TIMEOUT_S = 3.0
-_PR_SET_PDEATHSIG = 1
 
 
 class ChildEndedError(Exception):
     """A process ended before the tree was ready, so starting it again would not help."""
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to end this process when its parent ends, even by SIGKILL."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass(slots=True)
@@ -58,7 +51,7 @@ class Child:
                 env=self.env,
                 stdin=asyncio.subprocess.DEVNULL,
                 process_group=0,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
             code = await self._process.wait()
             if self._stopping:

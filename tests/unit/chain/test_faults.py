@@ -1,6 +1,9 @@
 """The table of SDK errors, held against the SDK that is installed."""
 
 import importlib
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from bittensor._transport import errors as transport
@@ -38,6 +41,7 @@ def as_the_sdk_raises_it(error: transport.SubstrateRequestException) -> Exceptio
     return public
 
 
+PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
 NODE_ERROR = {"code": -32603, "message": "internal"}
 
 
@@ -120,3 +124,15 @@ def test_an_error_that_only_resembles_the_sdks_is_unforeseen() -> None:
 
     assert fault_of(RpcConnectionError()).code is ErrorCode.INTERNAL
     assert fault_of(ChainError("no cause, no payload")).code is ErrorCode.INTERNAL
+
+
+def test_c6_the_sdk_is_at_least_the_version_that_was_read_and_not_of_another_major() -> None:
+    requirements = tomllib.loads(PYPROJECT.read_text())["project"]
+    (stated,) = [
+        requirement
+        for requirement in requirements["optional-dependencies"]["service"]
+        if requirement.startswith("bittensor")
+    ]
+    assert stated == "bittensor>=11.3,<12"
+    major, minor = (int(part) for part in version("bittensor").split(".")[:2])
+    assert (11, 3) <= (major, minor) < (12, 0)

@@ -87,8 +87,11 @@ class Bucket:
             ConflictError: somebody else has set it since.
         """
         headers = {api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(revision)}
+        tries = 0
 
         async def write() -> Revision:
+            nonlocal tries
+            tries += 1
             try:
                 ack = await self._context.publish(
                     self._subject(key), value, headers=dict(headers), msg_ttl=ttl_s
@@ -96,10 +99,10 @@ class Bucket:
             except nats.js.errors.APIError as error:
                 if error.err_code != _WRONG_REVISION:
                     raise
-                found = await self.get(key)
+                found = await self.get(key) if tries > 1 else None
                 if found is None or found.value != value or found.revision <= revision:
                     raise ConflictError(key) from None
-                return found.revision
+                return found.revision  # an earlier try got through, but its reply did not
             return Revision(ack.seq)
 
         return await self._until_answered(write)

@@ -1,0 +1,1 @@
+"""Writes that are never lost and never doubled: from what was asked to what stands on the chain."""

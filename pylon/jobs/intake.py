@@ -1,0 +1,241 @@
+"""From a request to a durable job: accepted means written down and queued, and nothing less."""
+
+import base64
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from pylon.jobs.ledger import Held, Ledger, Record
+from pylon.messaging.bucket import ConflictError
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import Job, JobState
+from pylon_client.contract.subjects import JobSubject
+from pylon_client.contract.types import (
+    BlockNumber,
+    IdentityName,
+    JobId,
+    JobKind,
+    MechanismId,
+    NetUid,
+)
+
+logger = logging.getLogger(__name__)
+
+NOT_YET_SUBMITTED: Final = frozenset({JobState.ACCEPTED, JobState.WAITING})
+IDEMPOTENCY_KEY_MAX_CHARS: Final = 255
+TRIES: Final = 100
+"""How often a lane may move under an intake before it gives up: more than callers at once."""
+
+_ID_BYTES: Final = 16
+
+
+class Queue(Protocol):
+    """The work queue."""
+
+    async def publish(self, lane: JobSubject, job_id: JobId) -> None:
+        """Queue a job, once however often it is asked for; on return it is durable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A write as it was asked for, checked.
+
+    Attributes:
+        request: the operation's parameters.
+        count: how many items it has.
+        idempotency_key: the caller's name for it; the same name is the same job for ever.
+    """
+
+    identity: IdentityName
+    netuid: NetUid
+    kind: JobKind
+    request: Mapping[str, Any]
+    mechanism: MechanismId | None = None
+    count: int = 1
+    idempotency_key: str | None = None
+
+    @property
+    def lane(self) -> JobSubject:
+        """Where it queues."""
+        return JobSubject(self.identity, self.kind, self.mechanism)
+
+
+class Intake:
+    """Accepts writes.
+
+    Args:
+        ledger: where jobs are written down.
+        queue: from where runners take them.
+        newest_block: the number of the newest block as far as is known here, or None.
+    """
+
+    def __init__(
+        self, ledger: Ledger, queue: Queue, newest_block: Callable[[], BlockNumber | None]
+    ) -> None:
+        self._ledger = ledger
+        self._queue = queue
+        self._newest_block = newest_block
+
+    async def accept(self, wanted: Wanted) -> Job:
+        """A durable job for what is wanted: a new one, or the one that was asked for before.
+
+        With an idempotency key the same key gives the same job, also after it has ended. Without
+        one, the same content gives the same job while that is in hand and the newest of its lane.
+        A crash at any moment leaves nothing that was answered undone: what was not queued yet is
+        queued by `sweep`, or by whoever asks again.
+
+        Raises:
+            FailureError: CONFLICT when the key was used for something else; NATS_UNAVAILABLE when
+                it could not be made durable, and so may or may not have been accepted.
+        """
+        digest = _digest(wire.encode(_sorted(wanted.request)))
+        held, is_new = await self._entered(wanted, digest)
+        held = await self._made_newest(held, is_new=is_new)
+        if not held.job.has_ended:
+            await self._queue.publish(held.record.lane, held.job.job_id)
+        return held.job
+
+    async def sweep(self, identity: IdentityName, kind: JobKind) -> int:
+        """Queue every job in hand of one identity and kind; how many there were.
+
+        For when the queue is known to hold none of them.
+        """
+        held = [
+            one
+            for one in await self._ledger.jobs(identity)
+            if one.job.kind is kind and not one.job.has_ended
+        ]
+        for one in reversed(held):
+            logger.warning("Job %s of %s was not queued; it is now", one.job.job_id, identity)
+            await self._queue.publish(one.record.lane, one.job.job_id)
+        return len(held)
+
+    async def cancel(self, identity: IdentityName, job_id: JobId) -> Job:
+        """Give up a job that was not submitted yet; one that has ended stays as it is.
+
+        Raises:
+            FailureError: NOT_FOUND; CONFLICT when an extrinsic of it may be on its way.
+        """
+        why = FailureError(ErrorCode.CANCELLED, "The job was cancelled.").failure
+        for _ in range(TRIES):
+            held = await self._ledger.get(identity, job_id)
+            if held is None:
+                raise FailureError(ErrorCode.NOT_FOUND, f"Job {job_id} not found.")
+            if held.job.has_ended:
+                return held.job
+            if held.job.state not in NOT_YET_SUBMITTED:
+                break
+            try:
+                return (await self._ledger.change(held, JobState.REJECTED, last_error=why)).job
+            except ConflictError:
+                continue
+        raise FailureError(ErrorCode.CONFLICT, f"Job {job_id} is being submitted.")
+
+    async def _entered(self, wanted: Wanted, digest: str) -> tuple[Held, bool]:
+        """The job's entry, and whether it is new."""
+        for _ in range(TRIES):
+            lane = await self._ledger.lane(wanted.lane)
+            newest = lane.newest
+            if wanted.idempotency_key is not None:
+                job_id = _job_id(wanted, "key", wanted.idempotency_key)
+            else:
+                if newest.job_id is not None:
+                    held = await self._ledger.get(wanted.identity, newest.job_id)
+                    if held and not held.job.has_ended and held.record.digest == digest:
+                        return held, False
+                # All who ask for the same at this place of the lane come to the same id.
+                job_id = _job_id(wanted, "place", digest, str(newest.number))
+            held = await self._ledger.get(wanted.identity, job_id)
+            if held is None:
+                try:
+                    new = self._new(wanted, job_id, digest, newest.number + 1)
+                    return await self._ledger.create(new), True
+                except ConflictError:
+                    continue  # somebody asks for the same at the same time
+            if held.record.digest != digest:
+                raise FailureError(
+                    ErrorCode.CONFLICT, "The idempotency key was used for something else."
+                )
+            return held, False
+        raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
+
+    async def _made_newest(self, held: Held, *, is_new: bool) -> Held:
+        """The job as the newest of its lane, unless it has ended or was overtaken."""
+        for _ in range(TRIES):
+            lane = await self._ledger.lane(held.record.lane)
+            newest_id = lane.newest.job_id
+            if held.job.has_ended or held.job.job_id == newest_id:
+                return held
+            try:
+                if lane.has_newer_than(held.record):
+                    if not is_new:
+                        return held
+                    # Another write took the same place at the same time.
+                    held = await self._ledger.renumber(held, lane.newest.number + 1)
+                await self._ledger.advance(lane, held.record)
+            except ConflictError:
+                found = await self._ledger.get(held.job.identity, held.job.job_id)
+                if found is None:
+                    break
+                held = found
+                continue
+            if newest_id is not None:
+                await self._supersede(held.job.identity, newest_id, held.job.job_id)
+            return held
+        raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
+
+    async def _supersede(self, identity: IdentityName, older: JobId, newer: JobId) -> None:
+        """End a job whose place was taken, unless an extrinsic of it may be on its way.
+
+        Where this is cut short, the runner finds the job overtaken.
+        """
+        for _ in range(TRIES):
+            held = await self._ledger.get(identity, older)
+            if held is None or held.job.state not in NOT_YET_SUBMITTED:
+                return
+            try:
+                await self._ledger.change(held, JobState.SUPERSEDED, superseded_by=newer)
+            except ConflictError:
+                continue
+            return
+
+    def _new(self, wanted: Wanted, job_id: JobId, digest: str, number: int) -> Record:
+        now_ms = time.time_ns() // 1_000_000
+        job = Job(
+            job_id=job_id,
+            identity=wanted.identity,
+            netuid=wanted.netuid,
+            kind=wanted.kind,
+            mechanism=wanted.mechanism,
+            created_at_ms=now_ms,
+            updated_at_ms=now_ms,
+            count=wanted.count,
+            accepted_block=self._newest_block(),
+        )
+        return Record(job=job, number=number, digest=digest, request=dict(wanted.request))
+
+
+def _job_id(wanted: Wanted, *parts: str) -> JobId:
+    mark = _digest(*(part.encode() for part in (str(wanted.lane), *parts)))
+    return JobId(mark)
+
+
+def _digest(*parts: bytes) -> str:
+    """26 characters of base32, which depend on every part and on where one ends."""
+    digest = hashlib.blake2b(digest_size=_ID_BYTES)
+    for part in parts:
+        digest.update(b"%d:" % len(part) + part)
+    return base64.b32encode(digest.digest()).decode().rstrip("=").lower()
+
+
+def _sorted(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The same request with the names of its items in one order."""
+    return {
+        name: dict(sorted(value.items())) if isinstance(value, dict) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType] -- of any names and values
+        for name, value in sorted(request.items())
+    }

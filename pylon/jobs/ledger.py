@@ -1,0 +1,278 @@
+"""The ledger: what every job is and how far it has come, changed only by compare and set.
+
+It has one entry per job; one per lane, which says what is newest in it; and one per hotkey, which
+says what was last sent with it.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pylon.messaging.bucket import ABSENT, Entry
+from pylon_client.contract.jobs import IN_FLIGHT, TRANSITIONS, ExtrinsicRecord, Job, JobState
+from pylon_client.contract.subjects import JobSubject
+from pylon_client.contract.types import Hotkey, IdentityName, JobId, Revision
+
+logger = logging.getLogger(__name__)
+
+DAY_S: Final = 86_400
+
+Announce = Callable[[Job], Awaitable[None]]
+"""Tells whoever listens that a job has changed; what it does may be lost."""
+
+
+class Store(Protocol):
+    """A key-value store with compare and set; see `pylon.messaging.bucket`."""
+
+    async def get(self, key: str) -> Entry | None:
+        """The newest value of a key."""
+        ...
+
+    async def put(
+        self, key: str, value: bytes, *, revision: Revision, ttl_s: int | None = None
+    ) -> Revision:
+        """Set a key whose revision is `revision`, or raise ConflictError."""
+        ...
+
+    async def entries(self, prefix: str) -> list[Entry]:
+        """Every entry under a prefix."""
+        ...
+
+
+class IllegalTransitionError(Exception):
+    """A change of state that the table does not have: a bug, never a circumstance."""
+
+
+class Record(BaseModel):
+    """A job and what only workers need to know of it.
+
+    Attributes:
+        job: what everybody may know.
+        number: its place in its lane; a greater one is newer.
+        digest: of what was asked, to tell whether the same is asked again.
+        request: what was asked, as the operation's parameters.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    job: Job
+    number: int
+    digest: str
+    request: dict[str, Any]
+
+    @property
+    def lane(self) -> JobSubject:
+        """Where it queues."""
+        return JobSubject(self.job.identity, self.job.kind, self.job.mechanism)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A record as it was read."""
+
+    record: Record
+    revision: Revision
+
+    @property
+    def job(self) -> Job:
+        """The job itself."""
+        return self.record.job
+
+
+class Newest(BaseModel):
+    """What is newest in a lane."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int = 0
+    job_id: JobId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A lane's entry as it was read."""
+
+    newest: Newest
+    revision: Revision
+
+    def has_newer_than(self, record: Record) -> bool:
+        """Whether a record has been overtaken; of two with one number, the lane has chosen."""
+        if record.number == self.newest.number:
+            return record.job.job_id != self.newest.job_id
+        return record.number < self.newest.number
+
+
+class Sent(BaseModel):
+    """What was last signed with a hotkey, and for which job."""
+
+    model_config = ConfigDict(frozen=True)
+
+    identity: IdentityName
+    job_id: JobId
+    extrinsic: ExtrinsicRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A hotkey's entry as it was read; `sent` is None before anything was sent."""
+
+    sent: Sent | None
+    revision: Revision
+
+
+class Ledger:
+    """The ledger of jobs over a store.
+
+    Args:
+        store: where entries are kept.
+        announce: is told of every job that was changed, after it was.
+        ended_kept_days: for how long a job is kept that has ended.
+    """
+
+    def __init__(self, store: Store, announce: Announce, *, ended_kept_days: int) -> None:
+        self._store = store
+        self._announce = announce
+        self._ended_ttl_s = ended_kept_days * DAY_S
+
+    async def get(self, identity: IdentityName, job_id: JobId) -> Held | None:
+        """A job of an identity, or None."""
+        entry = await self._store.get(_job_key(identity, job_id))
+        return None if entry is None else _held(entry)
+
+    async def jobs(self, identity: IdentityName) -> list[Held]:
+        """Every job of an identity that is still kept, newest first."""
+        entries = await self._store.entries(f"job.{identity}")
+        held = [found for entry in entries if (found := _readable(entry)) is not None]
+        return sorted(held, key=lambda one: (one.job.created_at_ms, one.record.number))[::-1]
+
+    async def create(self, record: Record) -> Held:
+        """Enter a new job.
+
+        Raises:
+            ConflictError: one of that id is there.
+        """
+        return await self._write(record, ABSENT)
+
+    async def renumber(self, held: Held, number: int) -> Held:
+        """Give a job another place in its lane.
+
+        Raises:
+            ConflictError: the job was changed since it was read.
+        """
+        record = held.record.model_copy(update={"number": number})
+        return await self._write(record, held.revision)
+
+    async def change(self, held: Held, state: JobState | None = None, **updates: Any) -> Held:
+        """Move a job to a state, or only amend it, and say so.
+
+        Args:
+            held: the job as it was read.
+            state: where to; None leaves it where it is.
+            updates: fields of the job.
+
+        Raises:
+            ConflictError: the job was changed since it was read.
+            IllegalTransitionError: the table has no such change.
+        """
+        job = held.job
+        target = job.state if state is None else state
+        legal = not job.has_ended if state is None else state in TRANSITIONS[job.state]
+        if not legal:
+            raise IllegalTransitionError(f"{job.job_id}: {job.state} to {target}")
+        changed = Job.model_validate(
+            {**dict(job), **updates, "state": target, "updated_at_ms": _now_ms()}
+        )
+        written = await self._write(held.record.model_copy(update={"job": changed}), held.revision)
+        if state is not None:
+            logger.info("Job %s of %s: %s to %s", job.job_id, job.identity, job.state, target)
+        return written
+
+    async def lane(self, subject: JobSubject) -> Lane:
+        """What is newest in a lane."""
+        entry = await self._store.get(_lane_key(subject))
+        if entry is None:
+            return Lane(Newest(), ABSENT)
+        return Lane(Newest.model_validate_json(entry.value), entry.revision)
+
+    async def advance(self, lane: Lane, record: Record) -> Lane:
+        """Make a record the newest of its lane.
+
+        Raises:
+            ConflictError: the lane has moved since it was read.
+        """
+        newest = Newest(number=record.number, job_id=record.job.job_id)
+        value = newest.model_dump_json().encode()
+        revision = await self._store.put(_lane_key(record.lane), value, revision=lane.revision)
+        return Lane(newest, revision)
+
+    async def slot(self, hotkey: Hotkey) -> Slot:
+        """What was last sent with a hotkey."""
+        entry = await self._store.get(_slot_key(hotkey))
+        if entry is None:
+            return Slot(None, ABSENT)
+        return Slot(Sent.model_validate_json(entry.value), entry.revision)
+
+    async def occupy(self, slot: Slot, hotkey: Hotkey, sent: Sent) -> Slot:
+        """Write down what is about to be sent with a hotkey.
+
+        This is the fence that keeps a late holder of the hotkey's lease from sending.
+
+        Raises:
+            ConflictError: something else was sent since the slot was read.
+        """
+        value = sent.model_dump_json().encode()
+        revision = await self._store.put(_slot_key(hotkey), value, revision=slot.revision)
+        return replace(slot, sent=sent, revision=revision)
+
+    async def is_in_flight(self, sent: Sent) -> bool:
+        """Whether nobody has found out yet what became of something that was sent."""
+        held = await self.get(sent.identity, sent.job_id)
+        return (
+            held is not None
+            and held.job.state in IN_FLIGHT
+            and held.job.extrinsic == sent.extrinsic
+        )
+
+    async def _write(self, record: Record, revision: Revision) -> Held:
+        written = await self._store.put(
+            _job_key(record.job.identity, record.job.job_id),
+            record.model_dump_json().encode(),
+            revision=revision,
+            ttl_s=self._ended_ttl_s if record.job.has_ended else None,
+        )
+        await self._announce(record.job)
+        return Held(record, written)
+
+
+def _held(entry: Entry) -> Held:
+    return Held(Record.model_validate_json(entry.value), entry.revision)
+
+
+def _readable(entry: Entry) -> Held | None:
+    try:
+        return _held(entry)
+    except ValidationError:
+        # One entry that a newer version wrote does not hide the others.
+        logger.warning("The ledger's entry %s cannot be read", entry.key)
+        return None
+
+
+def _job_key(identity: IdentityName, job_id: JobId) -> str:
+    return f"job.{identity}.{job_id}"
+
+
+def _lane_key(lane: JobSubject) -> str:
+    mechanism = "" if lane.mechanism is None else f".{lane.mechanism}"
+    return f"lane.{lane.identity}.{lane.kind}{mechanism}"
+
+
+def _slot_key(hotkey: Hotkey) -> str:
+    return f"sent.{hotkey}"
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

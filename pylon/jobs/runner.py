@@ -1,0 +1,220 @@
+"""Bringing a job to its end: one step per delivery, each of which may be the last before a crash.
+
+The order of things is what keeps a write from being lost or doubled:
+
+1. Hold the hotkey's lease, and see that nothing sent with it is still on its way.
+2. Sign. Write the extrinsic's hash, nonce and era into the job (SUBMITTING), then into the
+   hotkey's slot; both by compare and set, so that a late holder of the lease stops here.
+3. Send.
+4. Look for the extrinsic in the final blocks of its era. Found: what the block says counts.
+   Era over and not found: it is nowhere and never will be, and only then is it signed anew.
+
+Whoever finds a job in flight starts at 4.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from pylon.chain.writes import ChainWrites, RefusedError, Signed, Signer
+from pylon.jobs.ledger import Held, Ledger, Sent, Slot
+from pylon.jobs.settlement import Settlement
+from pylon.jobs.work import Over, Ready, Wait, Work
+from pylon.messaging.bucket import ConflictError
+from pylon.messaging.consume import Done, Later, Verdict
+from pylon.messaging.lease import Lease, LeaseLostError, LeaseTakenError
+from pylon_client.contract.failures import ErrorCode, Failure, FailureError
+from pylon_client.contract.jobs import IN_FLIGHT, JobState
+from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, JobId, JobKind
+
+logger = logging.getLogger(__name__)
+
+PARK_MAX_S: Final = 10.0
+"""A parked job is looked at this often, to see whether a newer one took its place."""
+BUSY_WAIT_S: Final = 1.0
+"""When to come again where another job is being sent with the same hotkey."""
+CONFLICT_WAIT_S: Final = 0.1
+NO_SIGNER_WAIT_S: Final = 15.0
+
+
+class LeasePort(Protocol):
+    """Leases; see `pylon.messaging.lease`."""
+
+    def hold(self, name: str) -> AbstractAsyncContextManager[Lease]:
+        """Hold a lease while the body runs."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A hotkey that nobody else may send with."""
+
+    own: Hotkey
+    signer: Signer
+    lease: Lease
+
+
+class Runner:
+    """Works on jobs.
+
+    Args:
+        ledger: where they are written down.
+        leases: one per hotkey.
+        chain: where they are written.
+        signers: the hotkeys that are at hand, by identity.
+        works: what jobs do, by kind.
+        sleep: waits some seconds.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        leases: LeasePort,
+        chain: ChainWrites,
+        signers: Mapping[IdentityName, Signer],
+        works: Mapping[JobKind, Work],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._ledger = ledger
+        self._leases = leases
+        self._chain = chain
+        self._signers = signers
+        self._works = works
+        self._settlement = Settlement(ledger, chain, works, sleep=sleep)
+
+    async def work(self, identity: IdentityName, job_id: JobId) -> Verdict:
+        """Bring a job as far as it will go now; whether it comes again, and when."""
+        held = await self._ledger.get(identity, job_id)
+        if held is None:
+            logger.warning("Job %s of %s is queued but not in the ledger", job_id, identity)
+            return Done()
+        try:
+            return await self._step(held)
+        except ConflictError:
+            return Later(CONFLICT_WAIT_S)  # it was changed meanwhile: look at it anew
+        except (LeaseTakenError, LeaseLostError):
+            return Later(BUSY_WAIT_S)
+        except FailureError as error:
+            logger.warning("Job %s of %s waits: %s", job_id, identity, error.failure.detail)
+            return Later(self._works[held.job.kind].retries.delay_s)
+
+    async def _step(self, held: Held) -> Verdict:
+        job = held.job
+        if job.has_ended:
+            return Done()
+        signer = self._signers.get(job.identity)
+        if signer is None:
+            return Later(NO_SIGNER_WAIT_S)
+        own = Hotkey(signer.ss58_address)
+        if job.state not in IN_FLIGHT:
+            if await self._settlement.give_way(held):
+                return Done()
+            if (parked := await self._parked(held)) is not None:
+                return parked
+        async with self._leases.hold(own) as lease:
+            if job.state in IN_FLIGHT:
+                if job.state is JobState.SUBMITTING:
+                    why = FailureError(
+                        ErrorCode.OUTCOME_UNKNOWN, "The worker that sent it is gone."
+                    ).failure
+                    held = await self._ledger.change(held, JobState.UNKNOWN, last_error=why)
+                return await self._settlement.settle(held, own)
+            return await self._send(held, _Held(own, signer, lease))
+
+    async def _parked(self, held: Held) -> Verdict | None:
+        job = held.job
+        if job.retry_at_block is None:
+            return None
+        best = (await self._chain.heads()).best
+        if job.deadline_block is not None and best >= job.deadline_block:
+            return None  # the plan says what has become of it
+        left = job.retry_at_block - best
+        if left <= 0:
+            return None
+        return Later(min(left * await self._chain.block_time_s(), PARK_MAX_S))
+
+    async def _send(self, held: Held, key: _Held) -> Verdict:
+        slot = await self._ledger.slot(key.own)
+        if await self._is_occupied(slot):
+            return Later(BUSY_WAIT_S)
+        work = self._works[held.job.kind]
+        try:
+            plan = await work.plan(held.job, held.record.request, key.own)
+            match plan:
+                case Over(state, failure, updates):
+                    await self._ledger.change(held, state, **updates, **_error(failure))
+                    return Done()
+                case Wait(until_block, failure, updates):
+                    return await self._settlement.wait(held, failure, until_block, updates=updates)
+                case Ready(call, updates):
+                    if held.job.attempts >= work.retries.attempts:
+                        await self._ledger.change(held, JobState.FAILED, **updates)
+                        return Done()
+                    signed = await self._chain.sign(call, key.signer)
+        except RefusedError as error:
+            # Refused before anything was signed: nothing is on its way.
+            return await self._settlement.refused(
+                held, error.refusal, key.own, attempts=held.job.attempts + 1
+            )
+        held = await self._write_ahead(held, key, signed, updates, slot)
+        return await self._submit(held, key.own, signed)
+
+    async def _write_ahead(
+        self,
+        held: Held,
+        key: _Held,
+        signed: Signed,
+        updates: Mapping[str, Any],
+        slot: Slot,
+    ) -> Held:
+        held = await self._ledger.change(
+            held,
+            JobState.SUBMITTING,
+            **updates,
+            attempts=held.job.attempts + 1,
+            extrinsic=signed.record,
+            submitted_block=signed.block,
+            reveal_round=signed.reveal_round,
+            included_block=None,
+            retry_at_block=None,
+            fence=key.lease.fence,
+        )
+        sent = Sent(identity=held.job.identity, job_id=held.job.job_id, extrinsic=signed.record)
+        try:
+            await self._ledger.occupy(slot, key.own, sent)
+        except ConflictError:
+            # Somebody holds the lease by now and has sent. This was signed here and not sent.
+            await self._ledger.change(held, JobState.WAITING, extrinsic=None)
+            raise
+        return held
+
+    async def _submit(self, held: Held, own: Hotkey, signed: Signed) -> Verdict:
+        try:
+            await self._chain.submit(signed)
+        except RefusedError as error:
+            return await self._settlement.refused(held, error.refusal, own)
+        except FailureError as error:
+            held = await self._ledger.change(
+                held,
+                JobState.UNKNOWN,
+                last_error=FailureError(
+                    ErrorCode.OUTCOME_UNKNOWN,
+                    f"The reply to the submission was lost. {error.failure.detail}",
+                ).failure,
+            )
+        return await self._settlement.settle(held, own)
+
+    async def _is_occupied(self, slot: Slot) -> bool:
+        """Whether something that was sent with the hotkey may still be included."""
+        if slot.sent is None or not await self._ledger.is_in_flight(slot.sent):
+            return False
+        last_valid: BlockNumber = slot.sent.extrinsic.last_valid_block
+        return (await self._chain.heads()).final < last_valid
+
+
+def _error(failure: Failure | None) -> dict[str, Failure]:
+    return {} if failure is None else {"last_error": failure}

@@ -1,0 +1,148 @@
+"""Finding out what became of what was sent, and what follows for the job."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from pylon.chain.writes import ChainWrites, Inclusion, Refusal, Step
+from pylon.jobs.ledger import Held, Ledger
+from pylon.jobs.work import Work
+from pylon.messaging.consume import Done, Later, Verdict
+from pylon_client.contract.failures import ErrorCode, Failure, FailureError
+from pylon_client.contract.jobs import JobState
+from pylon_client.contract.types import BlockNumber, Hotkey, JobKind
+
+logger = logging.getLogger(__name__)
+
+POLLS_PER_BLOCK: Final = 6
+POLL_LEAST_S: Final = 0.02
+AT_ONCE_S: Final = 0.0
+
+
+class Settlement:
+    """Looks for what was sent and ends, or goes on with, its job.
+
+    Args:
+        ledger: where jobs are written down.
+        chain: where to look.
+        works: what jobs do, by kind.
+        sleep: waits some seconds.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        chain: ChainWrites,
+        works: Mapping[JobKind, Work],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._ledger = ledger
+        self._chain = chain
+        self._works = works
+        self._sleep = sleep
+
+    async def settle(self, held: Held, own: Hotkey) -> Verdict:
+        """What follows from what the chain shows; waits until it shows enough.
+
+        Only final blocks count, so that no reorganisation can take back what was found. That an
+        extrinsic is in none of the blocks of its era is proof that it never will be in any.
+
+        Raises:
+            FailureError: the chain did not answer.
+            ConflictError: the job was changed meanwhile.
+        """
+        record = held.job.extrinsic
+        if record is None:
+            raise ValueError(f"job {held.job.job_id} is in flight without an extrinsic")
+        poll_s = max(await self._chain.block_time_s() / POLLS_PER_BLOCK, POLL_LEAST_S)
+        first = max(record.era_birth, BlockNumber((held.job.submitted_block or 0) + 1))
+        while True:
+            final = (await self._chain.heads()).final
+            last = min(final, record.last_valid_block)
+            if first <= last:
+                inclusion = await self._chain.find(record, first, last)
+                if inclusion is not None:
+                    return await self._included(held, inclusion, own)
+                first = BlockNumber(last + 1)
+            if first > record.last_valid_block:
+                return await self._absent(held)
+            await self._sleep(poll_s)
+
+    async def refused(self, held: Held, refusal: Refusal, own: Hotkey, **updates: Any) -> Verdict:
+        """What follows when the chain did not take the job, and nothing of it is on its way."""
+        match refusal.step:
+            case Step.NEVER:
+                failure = refusal.failure()
+                await self._ledger.change(held, JobState.REJECTED, last_error=failure, **updates)
+                return Done()
+            case Step.AGAIN:
+                return await self._again(held, refusal.failure(), **updates)
+            case Step.WAIT:
+                # First what is known for sure: that nothing of it is on its way.
+                held = await self._to_waiting(
+                    held, last_error=refusal.failure(), retry_at_block=None, **updates
+                )
+                until_block = await self._works[held.job.kind].wait_until(held.job, own)
+                return await self.wait(held, refusal.failure(until_block), until_block, updates={})
+
+    async def wait(
+        self,
+        held: Held,
+        failure: Failure,
+        until_block: BlockNumber,
+        *,
+        updates: Mapping[str, Any],
+    ) -> Verdict:
+        """Park the job until a block."""
+        await self._to_waiting(held, **updates, retry_at_block=until_block, last_error=failure)
+        return Later(AT_ONCE_S)
+
+    async def give_way(self, held: Held) -> bool:
+        """End the job if a newer one has taken its place in its lane; whether it did."""
+        lane = await self._ledger.lane(held.record.lane)
+        if not lane.has_newer_than(held.record):
+            return False
+        await self._ledger.change(held, JobState.SUPERSEDED, superseded_by=lane.newest.job_id)
+        return True
+
+    async def _included(self, held: Held, inclusion: Inclusion, own: Hotkey) -> Verdict:
+        job = held.job
+        if inclusion.refusal is not None:
+            return await self.refused(held, inclusion.refusal, own, included_block=inclusion.block)
+        if not await self._chain.stands(job.kind, job.netuid, job.mechanism, own, inclusion.block):
+            failure = FailureError(
+                ErrorCode.OUTCOME_UNKNOWN,
+                f"Block {inclusion.block} holds the extrinsic, but its state does not show what "
+                "was written.",
+            ).failure
+            await self._ledger.change(
+                held, JobState.FAILED, included_block=inclusion.block, last_error=failure
+            )
+            return Done()
+        state = JobState.CONFIRMED if job.reveal_round is None else JobState.COMMITTED
+        await self._ledger.change(held, state, included_block=inclusion.block)
+        return Done()
+
+    async def _absent(self, held: Held) -> Verdict:
+        failure = FailureError(
+            ErrorCode.CHAIN_UNAVAILABLE, "No block of its era holds the extrinsic that was sent."
+        ).failure
+        if await self.give_way(held):
+            return Done()
+        return await self._again(held, failure)
+
+    async def _again(self, held: Held, failure: Failure, **updates: Any) -> Verdict:
+        retries = self._works[held.job.kind].retries
+        attempts: int = updates.get("attempts", held.job.attempts)
+        updates["last_error"] = failure
+        if attempts >= retries.attempts:
+            await self._ledger.change(held, JobState.FAILED, **updates)
+            return Done()
+        await self._to_waiting(held, **updates, retry_at_block=None)
+        return Later(retries.delay_s)
+
+    async def _to_waiting(self, held: Held, **updates: Any) -> Held:
+        state = None if held.job.state is JobState.WAITING else JobState.WAITING
+        return await self._ledger.change(held, state, **updates)

@@ -1,0 +1,91 @@
+"""What a job of some kind wants of the chain, as the runner sees it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pylon.chain.writes import WriteCall
+from pylon_client.contract.failures import ErrorCode, Failure, FailureError
+from pylon_client.contract.jobs import Job, JobState
+from pylon_client.contract.types import BlockNumber, Hotkey
+
+Updates = Mapping[str, Any]
+"""Fields of a job and what they are to become."""
+
+
+def _nothing() -> Updates:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """It can be sent now."""
+
+    call: WriteCall
+    updates: Updates = field(default_factory=_nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The chain would not take it before some block."""
+
+    until_block: BlockNumber
+    failure: Failure
+    updates: Updates = field(default_factory=_nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """It ends here, unsent."""
+
+    state: JobState
+    failure: Failure | None
+    updates: Updates = field(default_factory=_nothing)
+
+
+Plan = Ready | Wait | Over
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often and how soon a job is tried again after the chain has refused it.
+
+    A chain that cannot be reached refuses nothing: such a time costs no attempt.
+    """
+
+    attempts: int
+    delay_s: float
+
+
+class Work(Protocol):
+    """What jobs of some kinds do on the chain."""
+
+    @property
+    def retries(self) -> Retries:
+        """How often such a job is tried."""
+        ...
+
+    async def plan(self, job: Job, request: Updates, own: Hotkey) -> Plan:
+        """What is to be done about a job, by the chain's newest block.
+
+        Raises:
+            FailureError: the chain did not answer.
+            RefusedError: the chain would refuse any such job.
+        """
+        ...
+
+    async def wait_until(self, job: Job, own: Hotkey) -> BlockNumber:
+        """From which block on the chain may take what it has just refused for a limit's sake.
+
+        Raises:
+            FailureError: the chain did not answer.
+        """
+        ...
+
+
+def expired(job: Job, deadline_block: BlockNumber) -> Failure:
+    """Why a job's time was over: what stood in its way last, or that nothing came of it in time."""
+    return (
+        job.last_error
+        or FailureError(ErrorCode.EXPIRED, f"Its time was over at block {deadline_block}.").failure
+    )

@@ -1,0 +1,51 @@
+"""Putting jobs into the work queue: durable once it is acknowledged, and once only."""
+
+import nats.js.errors
+from nats.js.client import JetStreamContext
+
+from pylon.messaging.bucket import TRY_FOR_S, until_answered
+from pylon_client.contract import headers as wire_headers
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.subjects import JobSubject
+from pylon_client.contract.topology import JOBS
+from pylon_client.contract.types import JobId
+from pylon_client.transport.connection import Connection
+
+_FULL_CODES = frozenset({10077, 10104})
+"""More messages than the stream, or one subject of it, may hold."""
+
+
+class WorkQueue:
+    """The stream of jobs.
+
+    Args:
+        connection: as the user `worker`.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._context = JetStreamContext(connection.nats, timeout=TRY_FOR_S)
+
+    async def publish(self, lane: JobSubject, job_id: JobId) -> None:
+        """Queue a job; asked for again within the duplicate window, it is queued once.
+
+        Raises:
+            FailureError: OVERLOADED when the lane is full, NATS_UNAVAILABLE when JetStream did
+                not acknowledge it.
+        """
+
+        async def publish() -> None:
+            try:
+                await self._context.publish(
+                    str(lane),
+                    job_id.encode(),
+                    stream=JOBS.name,
+                    headers={wire_headers.MESSAGE_ID: job_id},
+                )
+            except nats.js.errors.APIError as error:
+                if error.err_code in _FULL_CODES:
+                    raise FailureError(
+                        ErrorCode.OVERLOADED, "Too many jobs of this kind are waiting."
+                    ) from error
+                raise
+
+        await until_answered(publish, "The queue of jobs")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem
+from pylon_client.contract.models import Block
 from pylon_client.contract.operations import OPERATIONS_BY_NAME, Operation, Params, Scope
 from pylon_client.contract.subjects import (
     BRIDGE_USER,
@@ -51,6 +52,20 @@ class Call:
     params: Params
     timeout_s: float
     request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler found out.
+
+    Attributes:
+        body: the JSON of the reply.
+        block: the block that all of it was read at, told in the reply's headers: whoever holds
+            an answer to the same question at that block holds this one.
+    """
+
+    body: bytes
+    block: Block | None = None
 
 
 def may_be_answered(subject: str, reply: str) -> bool:

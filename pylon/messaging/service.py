@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import nats.errors
 from nats.aio.msg import Msg
 
-from pylon.messaging.call import ANY_INBOX, Call, may_be_answered, read_call
+from pylon.messaging.call import ANY_INBOX, Answer, Call, may_be_answered, read_call
 from pylon.messaging.discovery import Discovery
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 SERVICE_ERROR_MAX_CHARS: Final = 300
 
-Handler = Callable[[Call], Awaitable[bytes]]
-"""Answers a call with the body of the reply; failures are raised as FailureError."""
+Handler = Callable[[Call], Awaitable[Answer | bytes]]
+"""Answers a call, with the bare body where it is of no block; raises failures as FailureError."""
 
 
 @dataclass(slots=True)
@@ -156,8 +156,8 @@ class Service:
                 identities=self._identities,
                 default_timeout_s=self._default_timeout_s,
             )
-            body = await self._answer(call)
-            await self._send(message, body, {})
+            answer = await self._answer(call)
+            await self._send(message, answer.body, _block_headers(answer))
         except FailureError as failed:
             error = str(failed)
             await self._send_failure(message, failed.failure)
@@ -173,7 +173,7 @@ class Service:
                 counts = self.discovery.endpoints[call.scope, call.operation]
                 counts.add(time.monotonic_ns() - begun_ns, error)
 
-    async def _answer(self, call: Call) -> bytes:
+    async def _answer(self, call: Call) -> Answer:
         handler = self._handlers.get(call.operation)
         if handler is None:
             raise FailureError(
@@ -182,7 +182,7 @@ class Service:
         scope = asyncio.timeout(call.timeout_s)
         try:
             async with scope:
-                body = await handler(call)
+                found = await handler(call)
         except FailureError:
             raise
         except Exception as error:
@@ -196,13 +196,14 @@ class Service:
                 ErrorCode.INTERNAL,
                 f"The worker failed; its log says why at request {call.request_id}.",
             ) from None
-        if len(body) > self._connection.max_payload_bytes:
+        answer = found if isinstance(found, Answer) else Answer(found)
+        if len(answer.body) > self._connection.max_payload_bytes:
             raise FailureError(
                 ErrorCode.INTERNAL,
-                f"The answer has {len(body)} bytes, more than NATS is configured to carry; "
+                f"The answer has {len(answer.body)} bytes, more than NATS is configured to carry; "
                 "raise its max_payload.",
             )
-        return body
+        return answer
 
     async def _send_failure(self, message: Msg, failure: Failure) -> None:
         await self._send(
@@ -227,3 +228,12 @@ class Service:
         answer = self.discovery.answer(message.subject)
         if answer is not None and message.reply.startswith(ANY_INBOX):
             await self._send(message, answer, {})
+
+
+def _block_headers(answer: Answer) -> dict[str, str]:
+    if answer.block is None:
+        return {}
+    return {
+        wire_headers.BLOCK_NUMBER: str(answer.block.number),
+        wire_headers.BLOCK_HASH: answer.block.hash,
+    }

@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from pylon.chain.port import ChainReads, block_info
+from pylon.messaging.call import Answer
 from pylon.reads.cache import ReadCache, SingleFlight, too_late
 from pylon_client.contract import wire
 from pylon_client.contract.models import Block
@@ -27,7 +28,7 @@ class ChainReader:
         self._chain_timeout_s = chain_timeout_s
         self._cache = cache or ReadCache()
         self._blocks = SingleFlight[Block]()
-        self._infos = SingleFlight[bytes]()
+        self._infos = SingleFlight[Answer]()
 
     async def latest_block(self, *, timeout_s: float) -> Block:
         """The chain's newest block, asked of the chain now.
@@ -41,13 +42,13 @@ class ChainReader:
 
         return await _within(timeout_s, self._blocks.get("latest", fetch))
 
-    async def latest_block_info(self, *, timeout_s: float) -> bytes:
+    async def latest_block_info(self, *, timeout_s: float) -> Answer:
         """The chain's newest block with its timestamp, encoded, asked of the chain now."""
 
-        async def fetch() -> bytes:
+        async def fetch() -> Answer:
             block = await self._chain.latest_block(timeout_s=self._chain_timeout_s)
             info = await block_info(self._chain, block, timeout_s=self._chain_timeout_s)
-            return wire.encode(info)
+            return Answer(wire.encode(info), block)
 
         return await _within(timeout_s, self._infos.get("latest", fetch))
 

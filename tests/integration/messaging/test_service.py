@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from nats.aio.msg import Msg
 
-from pylon.messaging.call import Call
+from pylon.messaging.call import Answer, Call
 from pylon.messaging.service import Handler, Service
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import Block
 from pylon_client.contract.operations import OPERATIONS_BY_NAME, AtBlock, NoParams, Scope
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
-from pylon_client.contract.types import BlockNumber, IdentityName, NetUid
+from pylon_client.contract.types import BlockHash, BlockNumber, IdentityName, NetUid
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import ConnectAs
 from tests.support.eventually import eventually
@@ -100,6 +101,19 @@ async def test_an_answer_comes_as_the_handler_made_it(serve: Serve, connect_as: 
     reply = await (await connect_as(None)).request(LATEST)
     assert reply.body == b'{"a": 1 }'
     assert reply.headers[wire_headers.CONTRACT] == "v1"
+    assert wire_headers.BLOCK_HASH not in reply.headers
+
+
+async def test_an_answer_of_a_block_says_of_which(serve: Serve, connect_as: ConnectAs) -> None:
+    block = Block(number=BlockNumber(7), hash=BlockHash("0x07"))
+
+    async def handler(_: Call) -> Answer:
+        return Answer(b"{}", block)
+
+    await serve(handler)
+    reply = await (await connect_as(None)).request(LATEST)
+    assert reply.headers[wire_headers.BLOCK_NUMBER] == "7"
+    assert reply.headers[wire_headers.BLOCK_HASH] == "0x07"
 
 
 @pytest.mark.parametrize(

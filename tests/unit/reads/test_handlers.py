@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from pylon.blocks.snapshots import Snapshot, Snapshots
-from pylon.messaging.call import Call
+from pylon.messaging.call import Answer, Call
 from pylon.reads.handlers import ReadHandlers
 from pylon.reads.reader import ChainReader
 from pylon_client.contract import wire
@@ -52,7 +52,11 @@ class Worker:
         self.handlers = ReadHandlers(snapshots, reader).by_operation
 
     async def ask(self, call: Call) -> bytes:
-        return await self.handlers[call.operation](call)
+        return (await self.answer(call)).body
+
+    async def answer(self, call: Call) -> Answer:
+        answer = await self.handlers[call.operation](call)
+        return answer if isinstance(answer, Answer) else Answer(answer)
 
 
 def test_every_operation_has_a_handler() -> None:
@@ -65,6 +69,19 @@ async def test_c11_latest_of_a_tracked_subnet_does_not_touch_the_chain() -> None
     assert await worker.ask(call_of("block.latest")) == b"the block"
     assert await worker.ask(call_of("neurons.latest", netuid=TRACKED)) == b"the neurons"
     assert not worker.chain.reads
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_an_answer_says_of_which_block_it_is(*, fresh: bool) -> None:
+    worker = Worker(fresh=fresh)
+    at = AtBlock(block_number=BlockNumber(5))
+    for call, number in (
+        (call_of("block.latest"), HEAD),
+        (call_of("neurons.latest", netuid=TRACKED), HEAD),
+        (call_of("neurons.latest", netuid=OTHER), HEAD),
+        (call_of("neurons.at", netuid=TRACKED, params=at), 5),
+    ):
+        assert (await worker.answer(call)).block == block_of(number)
 
 
 async def test_latest_of_another_subnet_is_read_once_at_the_newest_block() -> None:

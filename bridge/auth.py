@@ -41,9 +41,14 @@ class Gatekeeper:
         self._open_digest = _secret_digest(token) if token.get_secret_value() else None
 
     @property
+    def open_access_needs_token(self) -> bool:
+        """Whether open access is for holders of its token alone."""
+        return self._open_digest is not None
+
+    @property
     def open_access_guards(self) -> list[params.Depends]:
         """The dependencies of an open-access route: none where open access asks for no token."""
-        return [] if self._open_digest is None else [Security(self.open_access)]
+        return [Security(self.open_access)] if self.open_access_needs_token else []
 
     async def open_access(
         self, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_OPEN_SCHEME)]

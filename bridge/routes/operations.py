@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from bridge.auth import Gatekeeper
 from bridge.body import body_schema, read_params
+from bridge.conditional import CONDITIONAL_DOCS, ConditionalAnswers
 from bridge.link import NatsPort
 from bridge.problems import invalid_request, problem_docs
 from bridge.settings import BridgeSettings
@@ -50,6 +51,7 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
     """
     router = APIRouter()
     slots = RequestSlots(settings.bridge_max_requests)
+    answers = ConditionalAnswers()
     routes = [
         (operation, scope)
         for operation in OPERATIONS
@@ -61,11 +63,22 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
         addressing = _addressing(operation, scope, gatekeeper)
         router.add_api_route(
             operation.rest_path(scope),
-            _endpoint(operation, addressing, settings, nats, slots),
+            _endpoint(
+                operation,
+                addressing,
+                settings,
+                nats,
+                slots,
+                answers,
+                is_private=of_identity or gatekeeper.open_access_needs_token,
+            ),
             methods=[operation.method],
             status_code=operation.success_status,
             response_model=operation.reply,
-            responses=problem_docs(*_CODES, *_IDENTITY_CODES if of_identity else ()),
+            responses={
+                **problem_docs(*_CODES, *_IDENTITY_CODES if of_identity else ()),
+                **(CONDITIONAL_DOCS if "/block/" in operation.path else {}),
+            },
             dependencies=[] if of_identity else gatekeeper.open_access_guards,
             summary=operation.summary,
             operation_id=f"{scope}_{operation.name.replace('.', '_')}",
@@ -88,6 +101,9 @@ def _endpoint(
     settings: BridgeSettings,
     nats: NatsPort,
     slots: RequestSlots,
+    answers: ConditionalAnswers,
+    *,
+    is_private: bool,
 ) -> Callable[..., Awaitable[Response]]:
     async def ask(
         request: Request,
@@ -107,15 +123,21 @@ def _endpoint(
             ),
         ] = None,
     ) -> Response:
+        body = wire.encode(params)
         with slots.one():
             reply = await nats.request(
                 str(subject),
-                wire.encode(params),
+                body,
                 headers=_headers_for_nats(request),
                 timeout_s=settings.timeout_s(timeout_s),
             )
-        return Response(
-            reply.body, status_code=operation.success_status, media_type="application/json"
+        return answers.of(
+            request,
+            reply,
+            question=(subject, body),
+            status=operation.success_status,
+            at_block=getattr(params, "block_number", None),
+            is_private=is_private,
         )
 
     return ask

@@ -18,6 +18,8 @@ BLOCK_HASH: Final = "Pylon-Block-Hash"
 REQUEST_ID: Final = "Pylon-Request-Id"
 TRACE_PARENT: Final = "traceparent"
 
+HTTP_BLOCK_NUMBER: Final = "X-Pylon-Block-Number"
+"""Over HTTP: the number of the block that was read; its hash is the entity tag."""
 HTTP_TIMEOUT: Final = "X-Pylon-Timeout"
 """Over HTTP: for how many seconds the caller waits; capped by the bridge's settings."""
 

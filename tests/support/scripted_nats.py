@@ -39,12 +39,13 @@ class ScriptedNats:
     answer: Callable[[Asked], bytes] = lambda _asked: b'{"answer":true}'
     is_connected: bool = True
     asked: list[Asked] = field(default_factory=list)
+    reply_headers: dict[str, str] = field(default_factory=dict)
 
     async def request(
         self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float
     ) -> Reply:
         self.asked.append(Asked(subject, body, headers, timeout_s))
-        return Reply(self.answer(self.asked[-1]), {})
+        return Reply(self.answer(self.asked[-1]), self.reply_headers)
 
 
 def bridge_client(nats: ScriptedNats, settings: BridgeSettings | None = None) -> httpx.AsyncClient:

@@ -78,7 +78,9 @@ async def test_the_document_tells_models_ranges_and_failures(client: httpx.Async
     assert parameters["netuid"]["schema"]["minimum"] == 0
     assert parameters["block_number"]["schema"]["maximum"] == 2**32 - 1
     failures = {"308", "400", "401", "403", "404", "429", "502", "503", "504", "default"}
-    assert set(operation["responses"]) == failures | {"200"}
+    assert set(operation["responses"]) == failures | {"200", "304"}
+    assert "content" not in operation["responses"]["304"]
+    assert set(operation["responses"]["200"]["headers"]) == {"ETag", "X-Pylon-Block-Number"}
     for status in failures:
         body = operation["responses"][status]["content"]["application/json"]["schema"]
         assert body == {"$ref": "#/components/schemas/Problem"}

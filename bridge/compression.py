@@ -1,0 +1,82 @@
+"""Bodies compressed once for all who ask for them."""
+
+import gzip
+from collections import OrderedDict
+from collections.abc import Hashable
+from enum import StrEnum
+from typing import Final
+
+import zstandard
+
+COMPRESS_MIN_BYTES: Final = 1024
+"""A smaller body is sent as it is: it fits a packet or two anyway."""
+KEPT_MAX_BYTES: Final = 32 * 1024 * 1024
+ZSTD_LEVEL: Final = 3
+GZIP_LEVEL: Final = 6
+
+
+class Coding(StrEnum):
+    """A content coding that this service speaks; the first is the best where a caller takes any."""
+
+    ZSTD = "zstd"
+    GZIP = "gzip"
+
+
+def preferred_coding(accept_encoding: str) -> Coding | None:
+    """What an `Accept-Encoding` header likes best; None for bytes as they are."""
+    weights: dict[str, float] = {}
+    for item in accept_encoding.lower().split(","):
+        name, _, parameters = item.partition(";")
+        weights[name.strip()] = _weight(parameters)
+    any_weight = weights.get("*", 0.0)
+    best = max(Coding, key=lambda coding: weights.get(coding, any_weight))
+    best_weight = weights.get(best, any_weight)
+    return best if best_weight > 0 and best_weight >= weights.get("identity", 0.0) else None
+
+
+def _weight(parameters: str) -> float:
+    name, _, value = parameters.strip().partition("=")
+    if not name:
+        return 1.0
+    try:
+        return float(value) if name.strip() == "q" else 1.0
+    except ValueError:
+        return 0.0
+
+
+class CompressedBodies:
+    """Compressed bodies by key, the least recently used ones forgotten beyond `max_bytes`.
+
+    Compressing takes the loop for a few milliseconds, once per snapshot and coding; each caller
+    after the first finds it done.
+
+    Attributes:
+        made: how many bodies were compressed, ever.
+    """
+
+    def __init__(self, max_bytes: int = KEPT_MAX_BYTES) -> None:
+        self.made = 0
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[tuple[Hashable, Coding], bytes] = OrderedDict()
+        self._kept_bytes = 0
+
+    def get(self, key: Hashable, body: bytes, coding: Coding) -> bytes:
+        """`body` compressed; `key` must stand for these very bytes."""
+        kept = self._kept.get((key, coding))
+        if kept is not None:
+            self._kept.move_to_end((key, coding))
+            return kept
+        made = _compress(body, coding)
+        self.made += 1
+        self._kept[key, coding] = made
+        self._kept_bytes += len(made)
+        while self._kept_bytes > self._max_bytes:
+            _, forgotten = self._kept.popitem(last=False)
+            self._kept_bytes -= len(forgotten)
+        return made
+
+
+def _compress(body: bytes, coding: Coding) -> bytes:
+    if coding is Coding.ZSTD:
+        return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(body)
+    return gzip.compress(body, compresslevel=GZIP_LEVEL, mtime=0)

@@ -1,0 +1,104 @@
+"""Answers that say how long they hold: by the block that they were read at.
+
+The entity tag is the block's hash, and the coding where there is one: a strong tag stands for the
+very bytes, which differ between codings. A question about the latest block is never answered from
+a cache unasked, but costs 304 and no body while the block is still the same. What was asked at a
+numbered block does not change any more, except that one of the last few blocks may still be
+replaced by another of its number: so it is kept for a minute, then asked for again.
+"""
+
+from collections.abc import Hashable, Mapping
+from typing import Any, Final
+
+from fastapi import Request, Response
+
+from bridge.compression import COMPRESS_MIN_BYTES, Coding, CompressedBodies, preferred_coding
+from pylon_client.contract import headers
+from pylon_client.transport.reply import Reply
+
+NUMBERED_MAX_AGE_S: Final = 60
+
+_TAG_HEADERS: Final[Mapping[str, Any]] = {
+    "ETag": {
+        "description": "The hash of the block that was read, for `If-None-Match`.",
+        "schema": {"type": "string"},
+    },
+    headers.HTTP_BLOCK_NUMBER: {
+        "description": "The number of the block that was read.",
+        "schema": {"type": "integer"},
+    },
+}
+CONDITIONAL_DOCS: Final[Mapping[int | str, dict[str, Any]]] = {
+    200: {"headers": _TAG_HEADERS},
+    304: {
+        "description": "`If-None-Match` names the block that would be read; there is no body",
+        "headers": _TAG_HEADERS,
+    },
+}
+
+
+class ConditionalAnswers:
+    """Makes the HTTP answer of a worker's reply."""
+
+    def __init__(self) -> None:
+        self._compressed = CompressedBodies()
+
+    def of(
+        self,
+        request: Request,
+        reply: Reply,
+        *,
+        question: Hashable,
+        status: int,
+        at_block: int | None,
+        is_private: bool,
+    ) -> Response:
+        """The answer to `request`: the reply's bytes, compressed ones, or none where nothing new.
+
+        Args:
+            request: whose headers say what the caller has and takes.
+            reply: what a worker answered.
+            question: what was asked, so that the same answer is compressed once.
+            status: of a successful answer.
+            at_block: the number of the block that was asked for; None where it was the latest.
+            is_private: whether a token was needed.
+        """
+        block_hash = reply.headers.get(headers.BLOCK_HASH)
+        if block_hash is None or request.method != "GET":
+            return _json(reply.body, status, {"Cache-Control": "no-store"})
+        number = reply.headers.get(headers.BLOCK_NUMBER, "")
+        validity = f"max-age={NUMBERED_MAX_AGE_S}" if number == str(at_block) else "no-cache"
+        found = {
+            headers.HTTP_BLOCK_NUMBER: number,
+            "Cache-Control": f"{'private' if is_private else 'public'}, {validity}",
+            "Vary": "Accept-Encoding",
+        }
+        coding = None
+        if len(reply.body) >= COMPRESS_MIN_BYTES:
+            coding = preferred_coding(", ".join(request.headers.getlist("Accept-Encoding")))
+        found["ETag"] = _tag(block_hash, coding)
+        if _names(", ".join(request.headers.getlist("If-None-Match")), block_hash):
+            return Response(status_code=304, headers=found)
+        if coding is None:
+            return _json(reply.body, status, found)
+        found["Content-Encoding"] = coding
+        body = self._compressed.get((question, block_hash), reply.body, coding)
+        return _json(body, status, found)
+
+
+def _tag(block_hash: str, coding: Coding | None) -> str:
+    return f'"{block_hash}"' if coding is None else f'"{block_hash}-{coding}"'
+
+
+def _names(if_none_match: str, block_hash: str) -> bool:
+    """Whether a caller has the answer at this block, in whatever coding.
+
+    The comparison is weak, as it has to be for this header: the value is the same.
+    """
+    held = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    known = {_tag(block_hash, coding) for coding in (None, *Coding)}
+    return "*" in held or bool(held & known)
+
+
+def _json(body: bytes, status: int, found: Mapping[str, str]) -> Response:
+    return Response(body, status_code=status, headers=found, media_type="application/json")

@@ -225,7 +225,11 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_it_has(connection: Co
     work.hold.set()
     await running
     assert work.seen == [b"1"]
-    assert await stored(connection) == 1
+
+    async def one_is_left() -> bool:
+        return await stored(connection) == 1
+
+    await comes_true(one_is_left)
 
 
 async def test_a_handler_that_breaks_is_logged_and_its_message_comes_again(

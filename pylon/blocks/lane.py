@@ -38,7 +38,7 @@ class SubnetLane:
         self,
         netuid: NetUid,
         *,
-        fetch: Callable[[NetUid, Block], Awaitable[bytes]],
+        fetch: Callable[[NetUid, Block], Awaitable[tuple[Block, bytes]]],
         send: Callable[[Event], Awaitable[None]],
         patience_s: float = PATIENCE_S,
     ) -> None:
@@ -46,7 +46,8 @@ class SubnetLane:
 
         Args:
             netuid: of which subnet.
-            fetch: the encoded neurons at a block; raises FailureError.
+            fetch: the encoded neurons at a block, and the block of that number that they are
+                really of; raises FailureError.
             send: returns once the event is stored, however long that takes.
             patience_s: for how long a failing fetch may hold up the blocks behind it.
         """
@@ -80,27 +81,26 @@ class SubnetLane:
         while True:
             await self._offered.wait()
             while self._waiting:
-                block = self._waiting.popleft()
-                body = await self._read(block)
-                if body is not None:
-                    await self._send(neurons_event(self.netuid, block, body))
+                snapshot = await self._read(self._waiting.popleft())
+                if snapshot is not None:
+                    await self._send(neurons_event(self.netuid, *snapshot))
                     self.published += 1
             self._offered.clear()
 
-    async def _read(self, block: Block) -> bytes | None:
+    async def _read(self, block: Block) -> tuple[Block, bytes] | None:
         clock_s = asyncio.get_running_loop().time
         give_up_at_s = clock_s() + self._patience_s
         pauses = Pauses(first_s=0.2, longest_s=2.0)
         while True:
             try:
-                body = await self._fetch(self.netuid, block)
+                snapshot = await self._fetch(self.netuid, block)
             except FailureError as error:
                 if not error.failure.retryable or (self._waiting and clock_s() > give_up_at_s):
                     self._skip(block, str(error))
                     return None
             else:
                 self._failing = False
-                return body
+                return snapshot
             await pauses.wait()
 
     def _skip(self, block: Block, why: str) -> None:

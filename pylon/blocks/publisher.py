@@ -102,8 +102,18 @@ class BlockPublisher:
         for lane in self.lanes:
             lane.offer(Block(number=info.number, hash=info.hash))
 
-    async def _neurons(self, netuid: NetUid, block: Block) -> bytes:
-        return await self._reader.neurons(netuid, block, timeout_s=self._chain_timeout_s)
+    async def _neurons(self, netuid: NetUid, block: Block) -> tuple[Block, bytes]:
+        timeout_s = self._chain_timeout_s
+        try:
+            return block, await self._reader.neurons(netuid, block, timeout_s=timeout_s)
+        except FailureError as error:
+            if error.code is not ErrorCode.NOT_FOUND:
+                raise
+            # Either the subnet does not exist, or the block was reorganised away meanwhile.
+            current = await self._chain.block(block.number, timeout_s=timeout_s)
+            if current == block:
+                raise
+        return current, await self._reader.neurons(netuid, current, timeout_s=timeout_s)
 
     async def _read(self, number: BlockNumber) -> BlockInfo | None:
         pauses = Pauses(first_s=0.1, longest_s=2.0)

@@ -53,9 +53,13 @@ class ReadHandlers:
             return Answer(snapshot.body, snapshot.block)
         newest = self._snapshots.latest_block()
         if newest is not None:
-            block = newest.block
-        else:
-            block = await self._asked(self._reader.latest_block(timeout_s=call.timeout_s))
+            try:
+                return await self._neurons(netuid, newest.block, call)
+            except FailureError as error:
+                if error.code is not ErrorCode.NOT_FOUND:
+                    raise
+                # Either the subnet does not exist, or the block was reorganised away meanwhile.
+        block = await self._asked(self._reader.latest_block(timeout_s=call.timeout_s))
         return await self._neurons(netuid, block, call)
 
     async def _asked(self, answer: Coroutine[Any, Any, T]) -> T:

@@ -63,6 +63,8 @@ class FakeChain:
     async def neurons(self, netuid: NetUid, block: Block, *, timeout_s: float) -> SubnetNeurons:
         await self._read(("neurons", netuid, block.number))
         await self.gate.wait()
+        if block.hash != hash_of(block.number, self.fork):
+            raise FailureError(ErrorCode.NOT_FOUND, f"Block {block.number} not found.")
         self._check_kept(block)
         if (failure := self.failing_netuids.get(netuid)) is not None:
             raise failure

@@ -12,7 +12,7 @@ from pylon.blocks.publisher import BlockPublisher
 from pylon.reads.reader import ChainReader
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.models import BlockInfo, SubnetNeurons
+from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
 from tests.support.fake_chain import UNAVAILABLE, FakeChain, block_of, hash_of
@@ -106,6 +106,26 @@ async def test_a_failing_subnet_holds_up_neither_the_block_nor_the_others(
     assert [record.levelname for record in warnings if record.levelname == "WARNING"] == ["WARNING"]
 
 
+async def test_a_block_that_is_reorganised_away_gets_its_snapshot_from_the_one_that_stayed() -> (
+    None
+):
+    chain, stream = FakeChain(6), FakeStream()
+    publisher = publisher_of(chain, stream, ONE)
+    await publisher.publish(BlockNumber(5), with_neurons=True)
+    chain.fork = 1
+    async with running(publisher):
+        await publisher.publish(BlockNumber(6), with_neurons=True)
+        await stream.until(lambda: stream.numbers(snapshots_of(ONE)) == [5, 6])
+    (event,) = [
+        event
+        for event in stream.events
+        if event.subject == snapshots_of(ONE) and event.block.number == 5
+    ]
+    assert event.block == block_of(5, fork=1)
+    assert event.message_id == f"1-{hash_of(5, fork=1)}"
+    assert wire.decode(event.body)["block"]["hash"] == hash_of(5, fork=1)
+
+
 async def test_a_subnet_that_fails_for_a_moment_is_tried_again() -> None:
     chain, stream = FakeChain(5), FakeStream()
     chain.failing_netuids[ONE] = UNAVAILABLE
@@ -122,10 +142,10 @@ async def test_a_subnet_that_fails_for_a_moment_is_tried_again() -> None:
 async def test_a_subnet_that_keeps_failing_gives_way_to_the_next_block() -> None:
     stream = FakeStream()
 
-    async def fetch(netuid: NetUid, block: object) -> bytes:
+    async def fetch(netuid: NetUid, block: Block) -> tuple[Block, bytes]:
         if block == block_of(5):
             raise UNAVAILABLE
-        return b"{}"
+        return block, b"{}"
 
     lane = SubnetLane(ONE, fetch=fetch, send=stream.publish, patience_s=0.0)
     task = asyncio.create_task(lane.run())
@@ -139,8 +159,8 @@ async def test_a_subnet_that_keeps_failing_gives_way_to_the_next_block() -> None
 async def test_a_lane_queues_no_more_than_the_stream_would_keep() -> None:
     stream = FakeStream()
 
-    async def fetch(netuid: NetUid, block: object) -> bytes:
-        return b"{}"
+    async def fetch(netuid: NetUid, block: Block) -> tuple[Block, bytes]:
+        return block, b"{}"
 
     lane = SubnetLane(ONE, fetch=fetch, send=stream.publish)
     for number in range(100):

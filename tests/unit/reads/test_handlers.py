@@ -114,6 +114,20 @@ async def test_while_the_chain_is_down_a_stale_latest_fails_with_the_chains_reas
     )
 
 
+async def test_latest_is_not_read_at_a_block_that_was_reorganised_away() -> None:
+    worker = Worker(fresh=True)
+    worker.chain.fork = 1
+    neurons = await worker.ask(call_of("neurons.latest", netuid=OTHER))
+    assert wire.decode(neurons)["block"] == block_of(HEAD, fork=1).model_dump()
+
+
+async def test_of_a_subnet_that_does_not_exist_latest_is_not_found() -> None:
+    worker = Worker(fresh=True)
+    worker.chain.failing_netuids[OTHER] = FailureError(ErrorCode.NOT_FOUND, "Subnet 7 not found.")
+    with pytest.raises(FailureError, match=r"Subnet 7 not found\."):
+        await worker.ask(call_of("neurons.latest", netuid=OTHER))
+
+
 async def test_neurons_at_a_block_are_read_once_for_all_who_ask_and_kept() -> None:
     worker = Worker(fresh=True)
     call = call_of("neurons.at", netuid=TRACKED, params=AtBlock(block_number=BlockNumber(5)))

@@ -10,6 +10,7 @@ from pylon_client.contract.models import (
     AxonProtocol,
     Block,
     Neuron,
+    Skipped,
     Stakes,
     SubnetNeurons,
 )
@@ -30,7 +31,7 @@ def subnet_neurons(
 ) -> SubnetNeurons:
     """The neurons of one subnet at one block, from two answers of the runtime at that block.
 
-    A record that cannot be read is left out and logged; it does not spoil the others.
+    A record that cannot be read does not spoil the others: it is listed as skipped, and logged.
 
     Args:
         block: at which both answers were given.
@@ -39,19 +40,22 @@ def subnet_neurons(
     """
     stakes = _stakes_by_hotkey(subnet_state)
     neurons: dict[Hotkey, Neuron] = {}
+    skipped: list[Skipped] = []
     for record in sorted(neurons_lite, key=_uid_or_last):
         try:
             neuron = _neuron(record, stakes)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             logger.warning(
-                "Block %d: a neuron's record (uid %s) cannot be read and is left out: %r",
+                "Block %d: a neuron's record (uid %s) cannot be read and is skipped: %r",
                 block.number,
                 record.get("uid"),
                 error,
             )
+            item = str(record.get("hotkey", f"uid {record.get('uid')}"))
+            skipped.append(Skipped(item=item, reason="The chain's record cannot be read."))
             continue
         neurons[neuron.hotkey] = neuron
-    return SubnetNeurons(block=block, neurons=neurons)
+    return SubnetNeurons(block=block, neurons=neurons, skipped=skipped)
 
 
 def _uid_or_last(record: Record) -> int:

@@ -97,20 +97,21 @@ def test_neurons_come_in_the_order_of_their_uids() -> None:
 
 
 @pytest.mark.parametrize(
-    "spoilt",
+    ("spoilt", "item"),
     [
-        record(1, axon_info=axon(2**100, 4)),
-        record(1, rank=None),
-        record(1, stake=[("coldkey", "many")]),
-        record(1, hotkey="not in the subnet's state"),
-        {"uid": 1},
-        {},
+        (record(1, axon_info=axon(2**100, 4)), "hotkey-1"),
+        (record(1, rank=None), "hotkey-1"),
+        (record(1, stake=[("coldkey", "many")]), "hotkey-1"),
+        (record(1, hotkey="stranger"), "stranger"),
+        ({"uid": 1}, "uid 1"),
+        ({}, "uid None"),
     ],
     ids=["address too large", "no score", "bad amount", "unknown hotkey", "no fields", "empty"],
 )
 def test_w13_a_record_that_cannot_be_read_spoils_no_other(
-    spoilt: dict[str, Any], caplog: pytest.LogCaptureFixture
+    spoilt: dict[str, Any], item: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     result = subnet_neurons(BLOCK, [record(0), spoilt, record(2)], state(0, 1, 2))
     assert [neuron.uid for neuron in result.neurons.values()] == [0, 2]
-    assert "left out" in caplog.text
+    assert [skipped.item for skipped in result.skipped] == [item]
+    assert "is skipped" in caplog.text

@@ -1,0 +1,102 @@
+"""What can be asked of the state after a block, each with the model of its answer.
+
+A question is plain data: the chain port takes it, the cache keeps answers by it, and only the
+adapters of `pylon/chain/reads` know how the chain is asked.
+"""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from pylon_client.contract.models import (
+    Collection,
+    DrandRound,
+    Extrinsic,
+    NeuronCertificate,
+    SubnetEvmAssociations,
+    SubnetHyperparameters,
+    SubnetPrices,
+    SubnetRevealedCommitments,
+    SubnetTypedCommitments,
+    WeightsStatus,
+)
+from pylon_client.contract.types import Hotkey, MechanismId, NetUid
+
+AnswerT_co = TypeVar("AnswerT_co", bound=BaseModel, covariant=True)
+
+
+class BlockExtrinsics(Collection):
+    """The extrinsics of a block in their order; None stands for one that cannot be decoded."""
+
+    extrinsics: list[Extrinsic | None]
+
+
+class Certificates(Collection):
+    """The certificates of a subnet's neurons, by hotkey."""
+
+    certificates: dict[Hotkey, NeuronCertificate]
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[AnswerT_co]):
+    """Something that has one answer at each block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commitments(Question[SubnetTypedCommitments]):
+    """All commitments of a subnet, those of hotkeys that are not registered any more included."""
+
+    netuid: NetUid
+
+
+@dataclass(frozen=True, slots=True)
+class RevealedCommitments(Question[SubnetRevealedCommitments]):
+    """All commitments of a subnet that the chain has opened."""
+
+    netuid: NetUid
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatesOf(Question[Certificates]):
+    """All certificates of a subnet's neurons."""
+
+    netuid: NetUid
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameters(Question[SubnetHyperparameters]):
+    """All hyperparameters of a subnet."""
+
+    netuid: NetUid
+
+
+@dataclass(frozen=True, slots=True)
+class Prices(Question[SubnetPrices]):
+    """The alpha price of every subnet."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvmAssociations(Question[SubnetEvmAssociations]):
+    """The EVM addresses of a subnet's neurons."""
+
+    netuid: NetUid
+
+
+@dataclass(frozen=True, slots=True)
+class Extrinsics(Question[BlockExtrinsics]):
+    """The extrinsics that the block includes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastDrandRound(Question[DrandRound]):
+    """The newest round of drand that the chain has stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsOf(Question[WeightsStatus]):
+    """Whether a hotkey had submitted its weights in the epoch of the block."""
+
+    netuid: NetUid
+    mechanism: MechanismId
+    hotkey: Hotkey

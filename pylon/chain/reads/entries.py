@@ -1,0 +1,100 @@
+"""Entries of the storage maps that are keyed by subnet and hotkey, value by value.
+
+One value that cannot be read does not spoil the others, so the SDK, which decodes a page of a map
+at once or not at all, only carries the bytes.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
+
+from pylon.chain.scale import Scale
+from pylon.chain.sdk import SUBTENSOR, Sdk
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import Block, Skipped
+from pylon_client.contract.ss58 import ss58_address
+from pylon_client.contract.types import Hotkey, NetUid
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PAGE_KEYS: Final = 500
+"""A node gives at most 1,000 at once."""
+_ACCOUNT_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class HotkeyMap:
+    """A storage map whose first key is a netuid, hashed by Identity, and whose second is a hotkey.
+
+    Attributes:
+        name: pallet and item, for people.
+        prefix: what the keys of all its entries begin with: the twox-128 hashes of the pallet's
+            and the item's name.
+    """
+
+    name: str
+    prefix: bytes
+
+
+async def hotkey_entries(
+    sdk: Sdk,
+    storage_map: HotkeyMap,
+    netuid: NetUid,
+    block: Block,
+    read: Callable[[Hotkey, Scale], T],
+) -> tuple[dict[Hotkey, T], list[Skipped]]:
+    """What `read` makes of each value under a subnet, by hotkey, and what it could not read.
+
+    Raises:
+        FailureError: NOT_FOUND, where there is no such subnet.
+    """
+    await require_subnet(sdk, netuid, block)
+    values: dict[Hotkey, T] = {}
+    skipped: list[Skipped] = []
+    prefix = storage_map.prefix + netuid.to_bytes(2, "little")
+    for key, value in await _entries(sdk, prefix, block):
+        # Both hashers that are used for the second key end with the key itself.
+        hotkey = Hotkey(ss58_address(key[-_ACCOUNT_BYTES:]))
+        scale = Scale(value)
+        try:
+            values[hotkey] = read(hotkey, scale)
+            scale.end()
+        except ValueError as error:
+            values.pop(hotkey, None)
+            skipped.append(Skipped(item=hotkey, reason=f"it cannot be decoded: {error}"))
+            logger.warning(
+                "Block %d, subnet %d: %s of %s is left out: %s",
+                *(block.number, netuid, storage_map.name, hotkey, error),
+            )
+    return values, skipped
+
+
+async def require_subnet(sdk: Sdk, netuid: NetUid, block: Block) -> None:
+    """Return if the subnet exists at the block.
+
+    Raises:
+        FailureError: NOT_FOUND, where it does not.
+    """
+    if not await sdk.query(SUBTENSOR, "NetworksAdded", [netuid], block.hash):
+        raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {netuid} not found.")
+
+
+async def _entries(sdk: Sdk, prefix: bytes, block: Block) -> list[tuple[bytes, bytes]]:
+    found: list[tuple[bytes, bytes]] = []
+    start = begin = f"0x{prefix.hex()}"
+    while True:
+        keys: list[str] = await sdk.raw.rpc_request(
+            "state_getKeysPaged", [begin, PAGE_KEYS, start, block.hash]
+        )
+        if keys:
+            groups = await sdk.raw.rpc_request("state_queryStorageAt", [keys, block.hash])
+            for group in cast("list[dict[str, Any]]", groups or []):
+                for key, value in group["changes"]:
+                    if value is not None:
+                        found.append((bytes.fromhex(key[2:]), bytes.fromhex(value[2:])))
+        if len(keys or ()) < PAGE_KEYS:
+            return found
+        start = keys[-1]

@@ -20,7 +20,11 @@ REAL_METADATA = Path(
 )
 
 # Where the devnet follows the runtime that SDK 11.3 was generated from, not the older real one.
-NEWER_STORAGE = {"SubtensorModule.SubnetEpochConsensus"}
+NEWER_STORAGE = {
+    "SubtensorModule.CollateralDrainRatio",
+    "SubtensorModule.CollateralLockShare",
+    "SubtensorModule.SubnetEpochConsensus",
+}
 RENUMBERED_ERRORS = {"SubtensorModule"}
 RESIZED_ENUMS = {"AdminUtils", "Commitments"}
 

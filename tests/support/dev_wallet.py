@@ -1,0 +1,38 @@
+"""The devnet's own keys in the shapes that the SDK and btcli take."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bittensor.sp_core import Keypair
+
+from pylon.devnet.population import dev_coldkey_seed, dev_hotkey_seed
+from pylon.devnet.wallets import write_wallet
+
+
+@dataclass
+class DevWallet:
+    """What the SDK asks of a wallet: two key pairs and two names."""
+
+    name: str
+    hotkey: Keypair
+    coldkey: Keypair
+    hotkey_str: str = "default"
+
+    @property
+    def coldkeypub(self) -> Keypair:
+        return self.coldkey
+
+
+def dev_wallet(name: str, coldkey: str | None = None) -> DevWallet:
+    """The wallet of a neuron of the devnet, such as `sn1` or `sn1-70`."""
+    return DevWallet(
+        name,
+        Keypair.create_from_seed(dev_hotkey_seed(name)),
+        Keypair.create_from_seed(dev_coldkey_seed(coldkey or name)),
+    )
+
+
+def write_dev_wallets(home: Path, *names: str) -> None:
+    """Writes wallets where btcli looks for them when `home` is its HOME."""
+    for name in names:
+        write_wallet(home / ".bittensor" / "wallets", name, "default")

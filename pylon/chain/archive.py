@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, TypeVar
 
 from pylon.chain.port import Chain
+from pylon.chain.questions import AnswerT_co, Question
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, SubnetNeurons
 from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
@@ -59,6 +60,16 @@ class ArchiveRouting:
             block.number,
             timeout_s,
             lambda chain, left_s: chain.neurons(netuid, block, timeout_s=left_s),
+        )
+
+    async def ask(
+        self, question: Question[AnswerT_co], block: Block, *, timeout_s: float
+    ) -> AnswerT_co:
+        """The answer to a question as it was after a block."""
+        return await self._routed(
+            block.number,
+            timeout_s,
+            lambda chain, left_s: chain.ask(question, block, timeout_s=left_s),
         )
 
     async def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:

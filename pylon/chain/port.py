@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
+from pylon.chain.questions import AnswerT_co, Question
 from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
 from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
 
@@ -29,6 +30,12 @@ class ChainReads(Protocol):
 
     async def neurons(self, netuid: NetUid, block: Block, *, timeout_s: float) -> SubnetNeurons:
         """All neurons of a subnet as they were after a block."""
+        ...
+
+    async def ask(
+        self, question: Question[AnswerT_co], block: Block, *, timeout_s: float
+    ) -> AnswerT_co:
+        """The answer to a question as it was after a block."""
         ...
 
 

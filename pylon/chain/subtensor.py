@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 from bittensor import RpcSubstrate
@@ -16,6 +16,9 @@ from bittensor.settings import resolve_endpoint
 from pylon.chain.connection import ConnectionOwner, Patience
 from pylon.chain.faults import describe, fault_of
 from pylon.chain.neurons import Record, subnet_neurons
+from pylon.chain.questions import AnswerT_co, Question
+from pylon.chain.reads.answers import answer
+from pylon.chain.sdk import Sdk
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, SubnetNeurons
 from pylon_client.contract.types import BlockHash, BlockNumber, NetUid, Timestamp
@@ -26,25 +29,6 @@ T = TypeVar("T")
 
 _HASH_DIGITS: Final = 64
 _UNSUBSCRIBE_TIMEOUT_S: Final = 5.0
-
-
-class _Sdk(Protocol):
-    """The part of the SDK's chain access that is used, with the types that it lacks."""
-
-    async def connect(self) -> None: ...
-    async def close(self) -> None: ...
-    async def block_hash(self, block: int | None = None) -> str | None: ...
-    async def query(
-        self,
-        module: str,
-        storage_function: str,
-        params: list[Any] | None = None,
-        block_hash: str | None = None,
-    ) -> Any: ...
-    async def runtime_call(
-        self, api: str, method: str, params: list[Any], block_hash: str | None = None
-    ) -> Any: ...
-    def blocks(self, *, finalized: bool = False) -> AsyncIterator[dict[str, Any]]: ...
 
 
 class Subtensor:
@@ -66,9 +50,9 @@ class Subtensor:
         """
         _, endpoint = resolve_endpoint(network)
         self._role = role
-        self._owner = ConnectionOwner[_Sdk](
+        self._owner = ConnectionOwner[Sdk](
             lambda: cast(
-                "_Sdk", RpcSubstrate(endpoint, fallback_endpoints=[], archive_endpoints=[])
+                "Sdk", RpcSubstrate(endpoint, fallback_endpoints=[], archive_endpoints=[])
             ),
             role=role,
             place=_without_secrets(network),
@@ -89,7 +73,7 @@ class Subtensor:
     async def latest_block(self, *, timeout_s: float) -> Block:
         """The newest block of the best chain: its hash, and the number that its state names."""
 
-        async def read(sdk: _Sdk) -> Block:
+        async def read(sdk: Sdk) -> Block:
             # The number is read at the hash, not beside it: a block may come in between.
             head = _block_hash(await sdk.block_hash())
             number = await sdk.query("System", "Number", [], head)
@@ -100,7 +84,7 @@ class Subtensor:
     async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
         """The block of that number on the best chain."""
 
-        async def read(sdk: _Sdk) -> Block:
+        async def read(sdk: Sdk) -> Block:
             return Block(number=number, hash=_block_hash(await sdk.block_hash(number)))
 
         try:
@@ -113,7 +97,7 @@ class Subtensor:
     async def timestamp(self, block: Block, *, timeout_s: float) -> Timestamp:
         """When a block was made, in whole seconds since the Unix epoch."""
 
-        async def read(sdk: _Sdk) -> Timestamp:
+        async def read(sdk: Sdk) -> Timestamp:
             now_ms = await sdk.query("Timestamp", "Now", [], block.hash)
             return Timestamp(int(now_ms) // 1000)
 
@@ -122,7 +106,7 @@ class Subtensor:
     async def neurons(self, netuid: NetUid, block: Block, *, timeout_s: float) -> SubnetNeurons:
         """All neurons of a subnet as they were after a block: two calls of the runtime."""
 
-        async def read(sdk: _Sdk) -> tuple[list[Record], Record | None]:
+        async def read(sdk: Sdk) -> tuple[list[Record], Record | None]:
             neurons_lite, state = await asyncio.gather(
                 sdk.runtime_call("NeuronInfoRuntimeApi", "get_neurons_lite", [netuid], block.hash),
                 sdk.runtime_call("SubnetInfoRuntimeApi", "get_subnet_state", [netuid], block.hash),
@@ -133,6 +117,16 @@ class Subtensor:
         if not state or not state["hotkeys"]:
             raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {netuid} not found.")
         return subnet_neurons(block, neurons_lite, state)
+
+    async def ask(
+        self, question: Question[AnswerT_co], block: Block, *, timeout_s: float
+    ) -> AnswerT_co:
+        """The answer to a question as it was after a block."""
+
+        async def read(sdk: Sdk) -> AnswerT_co:
+            return await answer(sdk, question, block)
+
+        return await self._call_at(block, read, timeout_s=timeout_s)
 
     async def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
         """The number of each new best block, as the node announces them: with gaps and repeats."""
@@ -160,11 +154,11 @@ class Subtensor:
         if self._ending:
             await asyncio.wait(self._ending, timeout=1.0)
 
-    async def _call(self, read: Callable[[_Sdk], Awaitable[T]], *, timeout_s: float) -> T:
+    async def _call(self, read: Callable[[Sdk], Awaitable[T]], *, timeout_s: float) -> T:
         return await self._owner.call(read, timeout_s=timeout_s)
 
     async def _call_at(
-        self, block: Block, read: Callable[[_Sdk], Awaitable[T]], *, timeout_s: float
+        self, block: Block, read: Callable[[Sdk], Awaitable[T]], *, timeout_s: float
     ) -> T:
         try:
             return await self._call(read, timeout_s=timeout_s)

@@ -27,6 +27,9 @@ class ErrorCode(StrEnum):
     CHAIN_TIMEOUT = "CHAIN_TIMEOUT"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     ARCHIVE_REQUIRED = "ARCHIVE_REQUIRED"
+    UNDECODABLE = "UNDECODABLE"
+    NO_RECENT_SNAPSHOT = "NO_RECENT_SNAPSHOT"
+    MISCONFIGURED = "MISCONFIGURED"
     NOT_REGISTERED = "NOT_REGISTERED"
     NO_VALIDATOR_PERMIT = "NO_VALIDATOR_PERMIT"
     STAKE_TOO_LOW = "STAKE_TOO_LOW"
@@ -62,6 +65,9 @@ FAILURE_KINDS: dict[ErrorCode, FailureKind] = {
     ErrorCode.CHAIN_TIMEOUT: FailureKind(504, retryable=True),
     ErrorCode.DEADLINE_EXCEEDED: FailureKind(504, retryable=True),
     ErrorCode.ARCHIVE_REQUIRED: FailureKind(502, retryable=False),
+    ErrorCode.UNDECODABLE: FailureKind(502, retryable=False),
+    ErrorCode.NO_RECENT_SNAPSHOT: FailureKind(503, retryable=True),
+    ErrorCode.MISCONFIGURED: FailureKind(503, retryable=False),
     # How a job ended, told to a caller that waited for it. None of these is a 504: clients repeat
     # a request that got one, and a job that has ended is not joined but made again.
     ErrorCode.NOT_REGISTERED: FailureKind(502, retryable=False),

@@ -1,4 +1,4 @@
-"""Whether a text is an address: base58 with the checksum that Substrate puts behind the key."""
+"""Addresses: base58 of a key between a prefix and the checksum that Substrate puts behind it."""
 
 from hashlib import blake2b
 from typing import Annotated, Final
@@ -32,8 +32,18 @@ def is_address(text: str) -> bool:
     except OverflowError:
         return False
     payload, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
-    expected = blake2b(b"SS58PRE" + payload).digest()[:_CHECKSUM_BYTES]
-    return payload[0] == _GENERIC_PREFIX and checksum == expected
+    return payload[0] == _GENERIC_PREFIX and checksum == _checksum(payload)
+
+
+def ss58_address(public_key: bytes) -> str:
+    """The address of a 32-byte key, in Bittensor's format."""
+    payload = bytes([_GENERIC_PREFIX]) + public_key
+    number = int.from_bytes(payload + _checksum(payload), "big")
+    digits: list[str] = []
+    while number:
+        number, digit = divmod(number, len(_ALPHABET))
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))
 
 
 def checked_hotkey(text: Hotkey) -> Hotkey:
@@ -45,6 +55,10 @@ def checked_hotkey(text: Hotkey) -> Hotkey:
     if not is_address(text):
         raise ValueError(f"{text[:_TEXT_MAX]!r} is not an ss58 address")
     return text
+
+
+def _checksum(payload: bytes) -> bytes:
+    return blake2b(b"SS58PRE" + payload).digest()[:_CHECKSUM_BYTES]
 
 
 HotkeyField = Annotated[Hotkey, AfterValidator(checked_hotkey)]

@@ -4,10 +4,9 @@ from pylon_client.contract.models.base import BittensorModel, Block, Collection
 from pylon_client.contract.types import AlphaPriceRao, BlockNumber, EvmAddress, Hotkey, NetUid
 
 
-class SubnetHyperparameters(BittensorModel):
+class SubnetHyperparameters(Collection):
     """A subnet's hyperparameters, by the names that the chain gives them."""
 
-    block: Block
     netuid: NetUid
     hyperparameters: dict[str, bool | int | float]
 

@@ -1,0 +1,137 @@
+"""Commitments: what hotkeys published, byte for byte, and what the chain opened of it.
+
+The layouts are those of `pallet_commitments::types` (`Registration`, `CommitmentInfo`, `Data`) in
+runtime 424. What follows another layout is skipped, not guessed at.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from pylon.chain.questions import Commitments, RevealedCommitments
+from pylon.chain.reads.entries import HotkeyMap, hotkey_entries
+from pylon.chain.scale import Scale, hex_of, text_of
+from pylon.chain.sdk import Sdk
+from pylon_client.contract.models import (
+    Block,
+    HexDataCommitment,
+    RevealedCommitment,
+    SubnetRevealedCommitments,
+    SubnetTypedCommitments,
+    TimelockEncryptedCommitment,
+    TypedCommitment,
+)
+from pylon_client.contract.types import BlockNumber, CommitmentHex, Hotkey, RevealRound
+
+COMMITMENT_OF: Final = HotkeyMap(
+    "Commitments.CommitmentOf",
+    bytes.fromhex("ca407206ec1ab726b2636c4b145ac287419a60ae8b01e6dcaebd7317e43c69bf"),
+)
+REVEALED_COMMITMENTS: Final = HotkeyMap(
+    "Commitments.RevealedCommitments",
+    bytes.fromhex("ca407206ec1ab726b2636c4b145ac2879055a2cffd4b296f38f2de8d9b333cab"),
+)
+
+_DEPOSIT_BYTES: Final = 8
+_BLOCK_BYTES: Final = 4
+_ROUND_BYTES: Final = 8
+_REVEAL_BLOCK_BYTES: Final = 8
+_HASH_BYTES: Final = 32
+
+
+class _Kind(IntEnum):
+    """The variants of `Data`; those between `NONE` and `BLAKE_TWO_256` are raw data by length."""
+
+    NONE = 0
+    RAW_0 = 1
+    RAW_128 = 129
+    BLAKE_TWO_256 = 130
+    SHA_THREE_256 = 133
+    TIMELOCK_ENCRYPTED = 134
+    RESET_BONDS_FLAG = 135
+    BIG_RAW = 136
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    data: bytes
+    reveal_round: int
+
+
+async def read_commitments(sdk: Sdk, question: Commitments, block: Block) -> SubnetTypedCommitments:
+    """All commitments of a subnet in the form they stand on the chain."""
+    values, skipped = await hotkey_entries(sdk, COMMITMENT_OF, question.netuid, block, _commitment)
+    return SubnetTypedCommitments(block=block, commitments=values, skipped=skipped)
+
+
+async def read_revealed(
+    sdk: Sdk, question: RevealedCommitments, block: Block
+) -> SubnetRevealedCommitments:
+    """All commitments of a subnet that the chain has opened, the oldest first."""
+    values, skipped = await hotkey_entries(
+        sdk, REVEALED_COMMITMENTS, question.netuid, block, _revealed
+    )
+    return SubnetRevealedCommitments(block=block, commitments=values, skipped=skipped)
+
+
+def _commitment(hotkey: Hotkey, scale: Scale) -> TypedCommitment:
+    scale.take(_DEPOSIT_BYTES)
+    made_in = BlockNumber(scale.unsigned(_BLOCK_BYTES))
+    fields = [_field(scale) for _ in range(scale.compact())]
+    sealed = [field for field in fields if isinstance(field, _Sealed)]
+    if sealed:
+        # The chain takes several; the commitment is open when the last of them is.
+        last = max(sealed, key=lambda one: one.reveal_round)
+        return TimelockEncryptedCommitment(
+            commitment_block_number=made_in,
+            hotkey=hotkey,
+            commitment=CommitmentHex(hex_of(last.data)),
+            reveal_round=RevealRound(last.reveal_round),
+        )
+    data = b"".join(field for field in fields if isinstance(field, bytes))
+    return HexDataCommitment(
+        commitment_block_number=made_in, hotkey=hotkey, commitment=CommitmentHex(hex_of(data))
+    )
+
+
+def _field(scale: Scale) -> bytes | _Sealed:
+    kind = scale.unsigned(1)
+    if _Kind.RAW_0 <= kind <= _Kind.RAW_128:
+        return scale.take(kind - _Kind.RAW_0)
+    if _Kind.BLAKE_TWO_256 <= kind <= _Kind.SHA_THREE_256:
+        return scale.take(_HASH_BYTES)
+    match kind:
+        case _Kind.NONE | _Kind.RESET_BONDS_FLAG:
+            return b""
+        case _Kind.TIMELOCK_ENCRYPTED:
+            return _Sealed(scale.octets(), scale.unsigned(_ROUND_BYTES))
+        case _Kind.BIG_RAW:
+            return scale.octets()
+        case _:
+            raise ValueError(f"data of the unknown kind {kind}")
+
+
+def _revealed(hotkey: Hotkey, scale: Scale) -> list[RevealedCommitment]:
+    opened = [
+        RevealedCommitment(
+            commitment=_plaintext(scale.octets()),
+            reveal_block_number=BlockNumber(scale.unsigned(_REVEAL_BLOCK_BYTES)),
+            hotkey=hotkey,
+        )
+        for _ in range(scale.compact())
+    ]
+    return sorted(opened, key=lambda one: one.reveal_block_number)
+
+
+def _plaintext(data: bytes) -> str:
+    """What was sealed, as text where it is UTF-8.
+
+    Bittensor's own tools seal a text with its length before it, which is no part of the text.
+    """
+    scale = Scale(data)
+    try:
+        text = scale.octets()
+        scale.end()
+    except ValueError:
+        return text_of(data)
+    return text_of(text)

@@ -1,0 +1,38 @@
+"""The EVM addresses that neurons have proven to own."""
+
+import asyncio
+
+from pylon.chain.questions import EvmAssociations
+from pylon.chain.reads.entries import require_subnet
+from pylon.chain.sdk import SUBTENSOR, Sdk
+from pylon_client.contract.models import Block, EvmAssociation, Skipped, SubnetEvmAssociations
+from pylon_client.contract.types import BlockNumber, EvmAddress, Hotkey
+
+
+async def read_evm_associations(
+    sdk: Sdk, question: EvmAssociations, block: Block
+) -> SubnetEvmAssociations:
+    """The EVM addresses of a subnet's neurons, by hotkey in the order of uids.
+
+    The chain keeps them by uid. An entry of a uid that nobody holds is skipped.
+    """
+    netuid = question.netuid
+    await require_subnet(sdk, netuid, block)
+    entries, keys = await asyncio.gather(
+        sdk.query_map(SUBTENSOR, "AssociatedEvmAddress", [netuid], block.hash),
+        sdk.query_map(SUBTENSOR, "Keys", [netuid], block.hash),
+    )
+    hotkey_by_uid = {int(uid): Hotkey(hotkey) for uid, hotkey in keys}
+    associations: dict[Hotkey, EvmAssociation] = {}
+    skipped: list[Skipped] = []
+    for uid, (address, proven_in) in sorted(entries):
+        hotkey = hotkey_by_uid.get(int(uid))
+        if hotkey is None:
+            skipped.append(Skipped(item=f"uid {uid}", reason="no neuron has this uid"))
+            continue
+        associations[hotkey] = EvmAssociation(
+            hotkey=hotkey,
+            evm_address=EvmAddress(address),
+            last_block_where_ownership_was_proven=BlockNumber(proven_in),
+        )
+    return SubnetEvmAssociations(block=block, evm_associations=associations, skipped=skipped)

@@ -1,0 +1,44 @@
+"""The extrinsics of a block, as the SDK decodes them."""
+
+import logging
+from typing import Any
+
+from pydantic import ValidationError
+
+from pylon.chain.questions import BlockExtrinsics, Extrinsics
+from pylon.chain.sdk import Sdk
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import Block, Extrinsic, Skipped
+
+logger = logging.getLogger(__name__)
+
+
+async def read_extrinsics(sdk: Sdk, _question: Extrinsics, block: Block) -> BlockExtrinsics:
+    """The extrinsics of a block in their order.
+
+    An extrinsic's hash is blake2b-256 of its bytes; its length does not count the bytes that say
+    how long it is.
+    """
+    found = await sdk.get_block(block_hash=block.hash)
+    if found is None:
+        raise FailureError(ErrorCode.NOT_FOUND, f"Block {block.number} not found.")
+    extrinsics: list[Extrinsic | None] = []
+    skipped: list[Skipped] = []
+    for index, decoded in enumerate(found["extrinsics"]):
+        extrinsic = _extrinsic(block, index, decoded)
+        extrinsics.append(extrinsic)
+        if extrinsic is None:
+            reason = "it does not decode with the runtime of its block"
+            skipped.append(Skipped(item=str(index), reason=reason))
+            logger.warning("Block %d: extrinsic %d is left out: %s", block.number, index, reason)
+    return BlockExtrinsics(block=block, extrinsics=extrinsics, skipped=skipped)
+
+
+def _extrinsic(block: Block, index: int, decoded: dict[str, Any] | None) -> Extrinsic | None:
+    if decoded is None:
+        return None
+    place = {"block_number": block.number, "extrinsic_index": index}
+    try:
+        return Extrinsic.model_validate({**decoded, **place})
+    except ValidationError:
+        return None

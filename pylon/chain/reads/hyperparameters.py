@@ -1,0 +1,78 @@
+"""Hyperparameters, under whichever of its three APIs the runtime of the block names them."""
+
+from collections.abc import Iterable
+from typing import Any, Final, cast
+
+from pylon.chain.questions import Hyperparameters
+from pylon.chain.reads.entries import require_subnet
+from pylon.chain.sdk import Sdk
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import Block, Skipped, SubnetHyperparameters
+
+Value = bool | int | float
+
+_API: Final = "SubnetInfoRuntimeApi"
+_METHODS: Final = (
+    "get_subnet_hyperparams_v3",
+    "get_subnet_hyperparams_v2",
+    "get_subnet_hyperparams",
+)
+"""From the newest, which names its values itself, to the oldest, whose struct does."""
+_FRACTION_BITS: Final = {"I32F32": 32, "U64F64": 64}
+_FRACTION_BITS_BY_NAME: Final = {"alpha_sigmoid_steepness": 32}
+"""For the structs, in which a fixed-point number does not say its type."""
+
+
+async def read_hyperparameters(
+    sdk: Sdk, question: Hyperparameters, block: Block
+) -> SubnetHyperparameters:
+    """All hyperparameters of a subnet that are numbers or flags, by the chain's names."""
+    await require_subnet(sdk, question.netuid, block)
+    values: dict[str, Value] = {}
+    skipped: list[Skipped] = []
+    for name, value in await _found(sdk, question, block):
+        if isinstance(value, bool | int | float):
+            values[name] = value
+        else:
+            skipped.append(Skipped(item=name, reason="it is neither a number nor a flag"))
+    return SubnetHyperparameters(
+        block=block, netuid=question.netuid, hyperparameters=values, skipped=skipped
+    )
+
+
+async def _found(
+    sdk: Sdk, question: Hyperparameters, block: Block
+) -> Iterable[tuple[str, Value | None]]:
+    for method in _METHODS:
+        try:
+            found = await sdk.runtime_call(_API, method, [question.netuid], block.hash)
+        except ValueError:  # the SDK's word for what the runtime does not have
+            continue
+        if found is None:
+            break
+        if isinstance(found, list):
+            entries = cast("list[dict[str, Any]]", found)
+            return [(entry["name"], _tagged(entry["value"])) for entry in entries]
+        fields = cast("dict[str, Any]", found)
+        return [(name, _plain(name, value)) for name, value in fields.items()]
+    else:
+        raise FailureError(
+            ErrorCode.CHAIN_REJECTED, "The chain's runtime does not offer hyperparameters."
+        )
+    raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {question.netuid} not found.")
+
+
+def _tagged(value: dict[str, Any]) -> Value | None:
+    """A value that says its type: one of the variants of `HyperparamValue`."""
+    ((kind, inner),) = value.items()
+    bits = _FRACTION_BITS.get(kind)
+    if bits is not None and isinstance(inner, dict):
+        return cast("dict[str, int]", inner)["bits"] / 2**bits
+    return inner if isinstance(inner, bool | int | float) else None
+
+
+def _plain(name: str, value: Any) -> Value | None:
+    bits = _FRACTION_BITS_BY_NAME.get(name)
+    if bits is not None and isinstance(value, dict):
+        return cast("dict[str, int]", value)["bits"] / 2**bits
+    return value if isinstance(value, bool | int | float) else None

@@ -1,0 +1,43 @@
+"""What one alpha of each subnet costs."""
+
+from collections.abc import Iterable
+from typing import Any, Final, cast
+
+from pylon.chain.questions import Prices
+from pylon.chain.sdk import Sdk
+from pylon_client.contract.models import AlphaPrice, Block, SubnetPrices
+from pylon_client.contract.types import AlphaPriceRao, NetUid
+
+RAO_PER_TAO: Final = 10**9
+_ROOT: Final = 0
+
+
+async def read_prices(sdk: Sdk, _question: Prices, block: Block) -> SubnetPrices:
+    """The price of every subnet's alpha, in rao; on the root network that is one TAO."""
+    try:
+        found = await sdk.runtime_call("SwapRuntimeApi", "current_alpha_price_all", [], block.hash)
+        prices = [(record["netuid"], record["price"]) for record in found]
+    except ValueError:  # the SDK's word for what the runtime does not have
+        found = await sdk.runtime_call(
+            "SubnetInfoRuntimeApi", "get_all_dynamic_info", [], block.hash
+        )
+        prices = _of_pools(record for record in found if record is not None)
+    return SubnetPrices(
+        block=block,
+        prices={
+            NetUid(netuid): AlphaPrice(value=AlphaPriceRao(price))
+            for netuid, price in sorted(prices)
+        },
+    )
+
+
+def _of_pools(records: Iterable[Any]) -> list[tuple[int, int]]:
+    """Prices as the runtimes before that API had them: the ratio of what is in the pool."""
+    return [_of_pool(cast("dict[str, int]", record)) for record in records]
+
+
+def _of_pool(record: dict[str, int]) -> tuple[int, int]:
+    netuid, alpha = record["netuid"], record["alpha_in"]
+    if netuid == _ROOT:
+        return netuid, RAO_PER_TAO
+    return netuid, record["tao_in"] * RAO_PER_TAO // alpha if alpha else 0

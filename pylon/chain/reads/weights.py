@@ -1,0 +1,59 @@
+"""Whether weights were submitted in an epoch."""
+
+import asyncio
+from typing import Final
+
+from pylon.chain.questions import WeightsOf
+from pylon.chain.reads.entries import require_subnet
+from pylon.chain.sdk import SUBTENSOR, Sdk
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import Block, WeightsStatus
+
+MECHANISM_STRIDE: Final = 4096
+"""Items of mechanism m of a subnet are stored under netuid + m x 4096."""
+
+
+async def read_weights_status(sdk: Sdk, question: WeightsOf, block: Block) -> WeightsStatus:
+    """Whether a hotkey had submitted weights for a mechanism between the epoch's start and a block.
+
+    The chain's rule (`pallet_subtensor`, `subnets/weights.rs` and `coinbase/run_coinbase.rs`): an
+    epoch runs at the beginning of block `LastEpochBlock`, before the block's extrinsics, so what
+    that block includes is of the new epoch. `LastUpdate` of a uid takes the block's number when
+    weights are set in the open, and when they are committed under a time lock; a reveal leaves it
+    alone. It also takes the block's number at registration, which is told apart by
+    `BlockAtRegistration`.
+
+    Raises:
+        FailureError: NOT_FOUND where the subnet or the mechanism does not exist, or the hotkey is
+            not registered at the block.
+    """
+    netuid = question.netuid
+    await require_subnet(sdk, netuid, block)
+    index = question.mechanism * MECHANISM_STRIDE + netuid
+    mechanisms, uid, updates, epoch_start = await asyncio.gather(
+        sdk.query(SUBTENSOR, "MechanismCountCurrent", [netuid], block.hash),
+        sdk.query(SUBTENSOR, "Uids", [netuid, question.hotkey], block.hash),
+        sdk.query(SUBTENSOR, "LastUpdate", [index], block.hash),
+        _epoch_start(sdk, question, block),
+    )
+    if question.mechanism >= mechanisms:
+        raise FailureError(
+            ErrorCode.NOT_FOUND, f"Mechanism {question.mechanism} of subnet {netuid} not found."
+        )
+    if uid is None:
+        raise FailureError(
+            ErrorCode.NOT_FOUND,
+            f"Hotkey {question.hotkey} is not registered on subnet {netuid} "
+            f"at block {block.number}.",
+        )
+    registered_at = await sdk.query(SUBTENSOR, "BlockAtRegistration", [netuid, uid], block.hash)
+    updated_at = updates[uid] if uid < len(updates) else 0
+    return WeightsStatus(weights_submitted=updated_at >= epoch_start and updated_at > registered_at)
+
+
+async def _epoch_start(sdk: Sdk, question: WeightsOf, block: Block) -> int:
+    try:
+        return await sdk.query(SUBTENSOR, "LastEpochBlock", [question.netuid], block.hash)
+    except ValueError:  # a runtime from before epochs had a schedule of their own
+        since = await sdk.query(SUBTENSOR, "BlocksSinceLastStep", [question.netuid], block.hash)
+        return block.number - since

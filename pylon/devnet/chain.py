@@ -247,7 +247,8 @@ class Chain:
         if self._options.genesis_time_ms is not None:
             return self._options.genesis_time_ms + number * self._slot_ms
         before = int(self.state(self.best.number).get("Timestamp", "Now"))
-        return max(before + 1, time.time_ns() // 1_000_000)
+        ago_ms = max(0, self._options.past_blocks - number) * self._slot_ms
+        return max(before + 1, time.time_ns() // 1_000_000 - ago_ms)
 
     def _begin(self, draft: Draft, now_ms: int, slot: int) -> None:
         number = draft.number

@@ -37,6 +37,9 @@ def devnet(
     keep_blocks: Annotated[
         int, typer.Option(min=1, help="How many past states can be read; older ones are pruned.")
     ] = 4096,
+    past_blocks: Annotated[
+        int, typer.Option(min=0, help="A new chain begins with so many blocks behind it.")
+    ] = 0,
     tempo: Annotated[
         int, typer.Option(min=1, max=65535, help="Blocks per epoch of each subnet.")
     ] = 360,
@@ -57,6 +60,7 @@ def devnet(
             seed=seed,
             control_port=control_port,
             keep_blocks=keep_blocks,
+            past_blocks=past_blocks,
             tempo_blocks=tempo,
         )
         asyncio.run(_run(options))

@@ -83,6 +83,11 @@ class Controls:
             counts.setdefault(applied.signer, Counter())[applied.call] += 1
         return {signer: dict(by_call) for signer, by_call in counts.items()}
 
+    def events(self, number: int | None = None) -> list[dict[str, Any]]:
+        """The event records of a block, by default of the newest."""
+        state = self.chain.state(self.best_number if number is None else number)
+        return list(state.get("System", "Events"))
+
     def prune(self, keep_blocks: int) -> None:
         """Discards the state of all blocks but the newest `keep_blocks` ones."""
         self.chain.prune(keep_blocks)

@@ -56,6 +56,7 @@ class Devnet(Controls):
 
     async def start(self) -> None:
         """Listens, and starts to make blocks."""
+        await self.advance(max(0, self.options.past_blocks - self.best_number))
         self._port = await self._connections.start(self.options.host, self.options.port)
         if self.options.control_port is not None:
             self._control_port = await self._control.start(self.options.control_port)

@@ -79,11 +79,9 @@ class StateKeeper:
             self._decoded[key] = (raw, value)
         return value
 
-    def encode(self, pallet: str, item: str, key: bytes, value: Any) -> bytes:
-        """The bytes to store for a value; the value is remembered with them."""
-        raw = self.codec.encode(self.codec.storage_entry(pallet, item).value_type, value)
-        self._decoded[key] = (raw, value)
-        return raw
+    def encode(self, pallet: str, item: str, value: Any) -> bytes:
+        """The bytes to store for a value."""
+        return self.codec.encode(self.codec.storage_entry(pallet, item).value_type, value)
 
 
 class _Reader:
@@ -156,7 +154,7 @@ class Draft(_Reader):
         """Sets a storage item: params first, the value last."""
         *params, value = params_and_value
         key = self._keeper.key(pallet, item, tuple(params))
-        self._layers[-1][key] = self._keeper.encode(pallet, item, key, value)
+        self._layers[-1][key] = self._keeper.encode(pallet, item, value)
 
     def put_raw(self, pallet: str, item: str, params: tuple[Any, ...], raw: bytes) -> None:
         """Sets a storage item to SCALE bytes that must not pass through Python values."""

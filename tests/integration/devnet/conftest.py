@@ -24,3 +24,16 @@ async def client(devnet: Devnet) -> AsyncGenerator[bittensor.Client]:
     async with bittensor.Client(devnet.url) as connected:
         devnet.clear_requests()
         yield connected
+
+
+@pytest.fixture
+async def live() -> AsyncGenerator[Devnet]:
+    """A devnet whose blocks come by themselves, fast."""
+    async with Devnet(DevnetOptions(port=0, block_time_s=0.1, tempo_blocks=60)) as node:
+        yield node
+
+
+@pytest.fixture
+async def writer(live: Devnet) -> AsyncGenerator[bittensor.Client]:
+    async with bittensor.Client(live.url) as connected:
+        yield connected

@@ -23,6 +23,8 @@ from pylon_client.deployment import DeploymentSettings
 READY_TIMEOUT_S = 120.0
 READY_POLL_S = 0.1
 DRAIN_TIMEOUT_S = 2
+PAST_BLOCKS = 20
+"""So many blocks a new devnet has behind it, so that there is a past to read from the start."""
 
 
 class UpError(Exception):
@@ -64,7 +66,7 @@ def _environment(options: UpOptions) -> dict[str, str]:
 def _devnet(options: UpOptions, env: dict[str, str]) -> Child:
     argv = [sys.executable, "-m", "pylon.devnet", "--host", LOOPBACK]
     argv += ["--port", str(options.devnet_port), "--block-time", str(options.block_time_s)]
-    argv += ["--state", str(options.home / "devnet")]
+    argv += ["--state", str(options.home / "devnet"), "--past-blocks", str(PAST_BLOCKS)]
     if options.control_port is not None:
         argv += ["--control-port", str(options.control_port)]
     if options.fresh:

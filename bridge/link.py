@@ -3,13 +3,15 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
+from bridge.streams import follow
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BRIDGE_USER
 from pylon_client.deployment import DeploymentSettings
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.transport.feed import FeedEvent
 from pylon_client.transport.reply import Reply
 
 logger = logging.getLogger(__name__)
@@ -20,6 +22,13 @@ LONGEST_WAIT_S: Final = 2.0
 
 class NatsPort(Protocol):
     """What the routes need of NATS."""
+
+    def events(self, subject: str) -> AsyncGenerator[FeedEvent]:
+        """The values of a subject: the newest, then all that come, each once and in order.
+
+        It never ends by itself: while there is no connection, it waits for one.
+        """
+        ...
 
     @property
     def is_connected(self) -> bool:
@@ -66,6 +75,7 @@ class NatsLink:
         self._options = options
         self._connect = connect
         self._connection: Connection | None = None
+        self._made = asyncio.Event()
 
     @property
     def is_connected(self) -> bool:
@@ -83,6 +93,15 @@ class NatsLink:
         if self._connection is None:
             raise FailureError(ErrorCode.NATS_UNAVAILABLE, "There is no connection to NATS.")
         return await self._connection.request(subject, body, headers, timeout_s)
+
+    def events(self, subject: str) -> AsyncGenerator[FeedEvent]:
+        """The values of a subject, over whichever connection there is; see `NatsPort`."""
+        return follow(self._connected, subject)
+
+    async def _connected(self) -> Connection:
+        while (connection := self._connection) is None:
+            await self._made.wait()
+        return connection
 
     async def keep_connected(self) -> None:
         """Connect, and connect again whenever that is needed, until cancelled; then close.
@@ -111,9 +130,11 @@ class NatsLink:
 
     async def _hold(self, connection: Connection) -> None:
         self._connection = connection
+        self._made.set()
         try:
             await connection.closed.wait()
             logger.warning("The connection to NATS was closed for good: another one is made")
         finally:
             self._connection = None
+            self._made.clear()
             await connection.close()

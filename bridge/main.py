@@ -22,7 +22,10 @@ from bridge.problems import answer_failures_with_problems
 from bridge.routes import schema
 from bridge.routes.operations import operation_routes
 from bridge.routes.service import service_routes
+from bridge.routes.streams import stream_routes
 from bridge.settings import BridgeSettings
+from bridge.sse import StreamCounts
+from bridge.streams import Channels
 from bridge.tracing import RequestTracing
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import CONTRACT_VERSION
@@ -61,7 +64,11 @@ def create_app(settings: BridgeSettings, nats: NatsPort) -> FastAPI:
     )
     answer_failures_with_problems(app)
     app.add_middleware(RequestTracing)
-    app.include_router(operation_routes(settings, Gatekeeper(settings), nats))
+    gatekeeper = Gatekeeper(settings)
+    app.include_router(operation_routes(settings, gatekeeper, nats))
+    channels = Channels(nats.events)
+    app.state.close_streams = channels.close
+    app.include_router(stream_routes(settings, gatekeeper, nats, channels, StreamCounts()))
     app.include_router(service_routes(settings, nats))
     app.include_router(schema.schema_routes())
     return app
@@ -72,11 +79,19 @@ class _Server(uvicorn.Server):
 
     Args:
         config: how to serve.
+        close_streams: tells every stream to end.
         give_up: makes every request that still waits for NATS fail.
     """
 
-    def __init__(self, config: uvicorn.Config, give_up: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        close_streams: Callable[[], object],
+        give_up: Callable[[], object],
+    ) -> None:
         super().__init__(config)
+        self._close_streams = close_streams
         self._give_up = give_up
 
     def stop(self) -> None:
@@ -91,6 +106,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         logger.info("Stopping: no new requests, %d in hand", len(self.server_state.tasks))
+        self._close_streams()
         grace_s = self.config.timeout_graceful_shutdown or 0
         giving_up = asyncio.get_running_loop().call_later(grace_s - LAST_ANSWERS_S, self._give_up)
         await super().shutdown(sockets)
@@ -99,8 +115,9 @@ class _Server(uvicorn.Server):
 
 async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
     link = NatsLink(link_options(settings))
+    app = create_app(settings, link)
     config = uvicorn.Config(
-        create_app(settings, link),
+        app,
         http="httptools",
         ws="none",
         lifespan="off",
@@ -111,7 +128,7 @@ async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
         timeout_graceful_shutdown=settings.bridge_graceful_shutdown_seconds,
     )
     keeping = asyncio.create_task(link.keep_connected())
-    server = _Server(config, give_up=keeping.cancel)
+    server = _Server(config, close_streams=app.state.close_streams, give_up=keeping.cancel)
     keeping.add_done_callback(lambda _ended: server.stop())
     # The server sends itself the signal that stopped it once more after its own end. These
     # handlers keep that from ending the process before the connection to NATS is closed.

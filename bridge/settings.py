@@ -15,6 +15,7 @@ class BridgeSettings(DeploymentSettings):
         bridge_host: the address to listen on.
         bridge_port: the port to listen on; 0 lets the system choose.
         bridge_max_requests: requests that may wait for NATS at once; more are told to come again.
+        bridge_max_streams: streams that may be open at once; they take no place from requests.
         bridge_graceful_shutdown_seconds: how long requests in hand may take to finish when the
             bridge is told to stop; keep it below the grace period of what stops it.
         default_request_timeout_seconds: how long a request may take that names no timeout.
@@ -24,6 +25,7 @@ class BridgeSettings(DeploymentSettings):
     bridge_host: str = "127.0.0.1"
     bridge_port: int = Field(default=8000, ge=0, le=65_535)
     bridge_max_requests: int = Field(default=1000, ge=1)
+    bridge_max_streams: int = Field(default=1000, ge=1)
     bridge_graceful_shutdown_seconds: int = Field(default=20, ge=2)
     default_request_timeout_seconds: float = Field(
         default=DEFAULT_TIMEOUT_S, gt=0, allow_inf_nan=False

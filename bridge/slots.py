@@ -1,4 +1,4 @@
-"""A bound on how many requests may wait for NATS at once."""
+"""A bound on how many requests, or streams, may be in hand at once."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ class RequestSlots:
         self._free = limit
 
     @contextmanager
-    def one(self) -> Generator[None]:
+    def one(self, refusal: str = "Too many requests are waiting: come again.") -> Generator[None]:
         """Hold a slot within the block.
 
         Raises:
             FailureError: OVERLOADED, since every slot is taken.
         """
         if not self._free:
-            raise FailureError(ErrorCode.OVERLOADED, "Too many requests are waiting: come again.")
+            raise FailureError(ErrorCode.OVERLOADED, refusal)
         self._free -= 1
         try:
             yield

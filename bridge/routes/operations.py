@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from string import Formatter
 from typing import Annotated, Any, Final, cast
 
@@ -13,12 +13,13 @@ from bridge.auth import Gatekeeper
 from bridge.body import body_schema, read_params
 from bridge.conditional import CONDITIONAL_DOCS, ConditionalAnswers
 from bridge.link import NatsPort
-from bridge.problems import invalid_request, problem_docs
+from bridge.problems import problem_docs
+from bridge.routes.plain import require_plain
 from bridge.settings import BridgeSettings
 from bridge.slots import RequestSlots
 from bridge.tracing import request_id
 from pylon_client.contract import headers, wire
-from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem
+from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
 from pylon_client.contract.reads import IDENTITIES
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
@@ -150,7 +151,7 @@ def _addressing(operation: _AnyOperation, scope: Scope, gatekeeper: Gatekeeper) 
         return OpenSubject(None, operation.name)
 
     async def of_subnet(request: Request, netuid: NetUidField) -> OpenSubject:
-        _require_plain(request, {"netuid": netuid})
+        require_plain(request, {"netuid": netuid})
         return OpenSubject(netuid, operation.name)
 
     async def of_identity(
@@ -158,7 +159,7 @@ def _addressing(operation: _AnyOperation, scope: Scope, gatekeeper: Gatekeeper) 
         netuid: NetUidField,
         identity: Annotated[IdentitySettings, Depends(gatekeeper.identity)],
     ) -> IdentitySubject:
-        _require_plain(request, {"netuid": netuid})
+        require_plain(request, {"netuid": netuid})
         if netuid != identity.netuid:
             # Without a Location: whoever follows one blindly would act on another subnet.
             raise FailureError(
@@ -182,7 +183,7 @@ def _params(operation: _AnyOperation) -> Callable[..., Awaitable[Params]]:
     with_body = operation.method in _METHODS_WITH_BODY
 
     async def read(request: Request, **values: Any) -> Params:
-        _require_plain(request, {name: values[name] for name in in_path})
+        require_plain(request, {name: values[name] for name in in_path})
         if with_body:
             return await read_params(request, operation.params, values)
         return operation.params(**values)
@@ -206,17 +207,6 @@ def _body_docs(operation: _AnyOperation) -> dict[str, Any] | None:
 
 def _names_in_path(operation: _AnyOperation) -> frozenset[str]:
     return frozenset(name for _, name, _, _ in Formatter().parse(operation.path) if name)
-
-
-def _require_plain(request: Request, values: Mapping[str, Any]) -> None:
-    """Refuse values in the path that mean the same as their plain spelling, such as `1.0`."""
-    odd = [
-        InvalidItem(message=f"Input should be written as {value}", key=name, source="path")
-        for name, value in values.items()
-        if request.path_params[name] != str(value)
-    ]
-    if odd:
-        raise invalid_request(request, odd)
 
 
 def _headers_for_nats(request: Request) -> dict[str, str]:

@@ -1,13 +1,15 @@
 """A NATS that answers the bridge as a test tells it, and the deployment of the bridge's tests."""
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 
 import httpx
 
 from bridge.main import create_app
 from bridge.settings import BridgeSettings
+from pylon_client.transport.feed import FeedEvent
 from pylon_client.transport.reply import Reply
 
 OPEN_TOKEN = "open-token"
@@ -39,7 +41,15 @@ class ScriptedNats:
     answer: Callable[[Asked], bytes] = lambda _asked: b'{"answer":true}'
     is_connected: bool = True
     asked: list[Asked] = field(default_factory=list)
+    published: asyncio.Queue[FeedEvent] = field(default_factory=asyncio.Queue)
     reply_headers: dict[str, str] = field(default_factory=dict)
+
+    async def events(self, subject: str) -> AsyncGenerator[FeedEvent]:
+        """What a test puts into `published`; None of another subject."""
+        while True:
+            event = await self.published.get()
+            assert event.subject == subject, "one stream at a time"
+            yield event
 
     async def request(
         self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float

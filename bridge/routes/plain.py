@@ -1,0 +1,24 @@
+"""One spelling for each value in a path."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Request
+
+from bridge.problems import invalid_request
+from pylon_client.contract.failures import InvalidItem
+
+
+def require_plain(request: Request, values: Mapping[str, Any]) -> None:
+    """Refuse values in the path that mean the same as their plain spelling, such as `1.0`.
+
+    Raises:
+        FailureError: INVALID, naming each of them.
+    """
+    odd = [
+        InvalidItem(message=f"Input should be written as {value}", key=name, source="path")
+        for name, value in values.items()
+        if request.path_params[name] != str(value)
+    ]
+    if odd:
+        raise invalid_request(request, odd)

@@ -1,0 +1,159 @@
+"""Events from NATS for all who stream them: one subscription per subject, whoever listens."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+import nats.errors
+
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.topology import EVENTS
+from pylon_client.contract.types import BlockNumber
+from pylon_client.transport.connection import Connection
+from pylon_client.transport.feed import EventFeed, FeedEvent, last_by_request
+
+logger = logging.getLogger(__name__)
+
+KEPT_VALUES: Final = EVENTS.max_msgs_per_subject
+RETRY_WAIT_S: Final = 0.5
+
+Events = Callable[[str], AsyncGenerator[FeedEvent]]
+"""The values of a subject: the newest there is, then all that come, in order, without an end."""
+
+
+async def follow(
+    connected: Callable[[], Awaitable[Connection]], subject: str
+) -> AsyncGenerator[FeedEvent]:
+    """The values of a subject, over one connection after the other, each once and in order."""
+    newest: BlockNumber | None = None
+    while True:
+        connection = await connected()
+        try:
+            async with EventFeed(connection, [subject], last_by_request(connection)) as feed:
+                async for event in feed:
+                    if newest is None or event.block.number > newest:
+                        newest = event.block.number
+                        yield event
+        except (FailureError, nats.errors.Error, OSError) as error:
+            logger.info("The events of %s break off: %s", subject, error)
+        await asyncio.sleep(RETRY_WAIT_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value of a stream.
+
+    Attributes:
+        number: the block's.
+        frame: how it goes out, made once for all who get it.
+    """
+
+    number: BlockNumber
+    frame: bytes
+
+
+class Channel:
+    """The last values of one subject, as many as the event stream itself keeps.
+
+    Listeners have no queues: each knows how far it has come, and takes what follows from here.
+    So a slow one costs no memory, and catches up by itself unless it falls behind by more than is
+    kept.
+
+    Args:
+        frame: makes of an event what goes out.
+
+    Attributes:
+        ended: set when there will be no more values, since the bridge stops.
+    """
+
+    def __init__(self, frame: Callable[[FeedEvent], bytes]) -> None:
+        self.ended = False
+        self._frame = frame
+        self._kept: deque[Value] = deque(maxlen=KEPT_VALUES)
+        self._changed = asyncio.Event()
+
+    @property
+    def newest(self) -> Value | None:
+        """The newest value; None while there was none."""
+        return self._kept[-1] if self._kept else None
+
+    def add(self, event: FeedEvent) -> None:
+        """Keep a value that is newer than all before, and wake whoever waits for it."""
+        self._kept.append(Value(event.block.number, self._frame(event)))
+        self._wake()
+
+    def end(self) -> None:
+        """Let whoever waits know that nothing more comes."""
+        self.ended = True
+        self._wake()
+
+    def after(self, number: BlockNumber | None) -> Value | None:
+        """The first value after a block, or the newest of all; None where it is still to come."""
+        if number is None:
+            return self.newest
+        return next((value for value in self._kept if value.number > number), None)
+
+    def is_oldest(self, value: Value) -> bool:
+        """Whether what came before a value is no longer kept."""
+        return value is self._kept[0]
+
+    async def changed(self, within_s: float) -> bool:
+        """Wait for another value or the end; False where neither came within that time."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _wake(self) -> None:
+        waiting, self._changed = self._changed, asyncio.Event()
+        waiting.set()
+
+
+class Channels:
+    """The channels of this process, each begun when it is first listened to, and then kept.
+
+    Args:
+        events: where the values of a subject come from.
+    """
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self._channels: dict[str, Channel] = {}
+        self._filling: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def get(self, subject: str) -> Channel | None:
+        """The channel of a subject, if somebody has listened to it before."""
+        return self._channels.get(subject)
+
+    def open(self, subject: str, frame: Callable[[FeedEvent], bytes]) -> Channel:
+        """The channel of a subject, begun now if it was not."""
+        channel = self._channels.get(subject)
+        if channel is None:
+            channel = self._channels[subject] = Channel(frame)
+            if self._closed:
+                channel.end()
+            else:
+                task = asyncio.create_task(self._fill(channel, subject))
+                self._filling.add(task)
+                task.add_done_callback(self._filling.discard)
+        return channel
+
+    def close(self) -> None:
+        """Begin no more, and end those that are there."""
+        self._closed = True
+        for task in self._filling:
+            task.cancel()
+        for channel in self._channels.values():
+            channel.end()
+
+    async def _fill(self, channel: Channel, subject: str) -> None:
+        async with aclosing(self._events(subject)) as events:
+            async for event in events:
+                channel.add(event)

@@ -18,6 +18,9 @@ class WorkerSettings(DeploymentSettings):
         bittensor_archive_blocks_cutoff: blocks older than this are read from the archive.
         bittensor_wallet_path: the folder of wallets; only signers read it.
         tracked_netuids: subnets to publish every block, beside those of the identities.
+        recent_objects_hard_limit_blocks: recent neurons older than this are not given out.
+        block_duration_seconds: the chain's pace, by which the age of recent neurons is told while
+            the chain is not heard of.
         chain_timeout_s: how long one read of the chain may take when no caller says.
         head_silence_s: without a new head for this long, the subscription is given up.
         max_requests: requests a worker has in hand at once.
@@ -29,6 +32,8 @@ class WorkerSettings(DeploymentSettings):
     bittensor_archive_blocks_cutoff: int = Field(default=300, ge=0)
     bittensor_wallet_path: Path | None = None
     tracked_netuids: list[NetUidField] = Field(default_factory=list[NetUid])
+    recent_objects_hard_limit_blocks: int = Field(default=64, ge=0)
+    block_duration_seconds: float = Field(default=12.0, gt=0)
     chain_timeout_s: float = Field(default=30.0, gt=0)
     head_silence_s: float = Field(default=36.0, gt=0)
     max_requests: int = Field(default=256, ge=1)

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar
 
+from pylon.addresses import known_addresses
 from pylon.blocks.pauses import Pauses
 from pylon.blocks.publisher import BlockPublisher
 from pylon.blocks.snapshots import Snapshot, Snapshots
@@ -20,6 +21,7 @@ from pylon.messaging.provision import ProvisionError, provision
 from pylon.messaging.service import Service
 from pylon.reads.handlers import ReadHandlers
 from pylon.reads.reader import ChainReader
+from pylon.reads.recent import RecentNeurons
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import WORKER_USER, BlockEventSubject, NeuronsEventSubject
@@ -94,12 +96,24 @@ class Worker:
                 raise WorkerError(str(error)) from error
 
     async def _serve(self, connection: Connection, stop: asyncio.Event) -> None:
-        handlers = ReadHandlers(self.snapshots, self._reader)
-        identities = self._settings.identity_settings.items()
+        settings = self._settings
+        netuid_by_identity = {name: of.netuid for name, of in settings.identity_settings.items()}
+        handlers = ReadHandlers(
+            self.snapshots,
+            self._reader,
+            RecentNeurons(
+                self.snapshots,
+                tracked=settings.netuids,
+                hard_limit_blocks=settings.recent_objects_hard_limit_blocks,
+                block_duration_s=settings.block_duration_seconds,
+            ),
+            identities=netuid_by_identity,
+            addresses=known_addresses(settings.bittensor_wallet_path, settings.identity_settings),
+        )
         service = Service(
             connection,
             handlers.by_operation,
-            identities={name: identity.netuid for name, identity in identities},
+            identities=netuid_by_identity,
             max_requests=self._settings.max_requests,
         )
         background = asyncio.gather(

@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pylon_client.contract import subjects
+from pylon_client.contract.ss58 import HotkeyField
 from pylon_client.contract.types import HotkeyName, IdentityName, NetUidField, WalletName
 
 ENV_FILE = ".env"
@@ -17,6 +18,14 @@ class IdentitySettings(BaseSettings):
 
     Read from `PYLON_ID_{NAME}_…`, where NAME is the identity's name in upper case with `-`
     written as `_`.
+
+    Attributes:
+        name: the identity's name.
+        netuid: its subnet.
+        token: what its callers present.
+        wallet_name: the folder of its wallet.
+        hotkey_name: the hotkey in that wallet.
+        hotkey_ss58: the address of that hotkey; None where the wallet is to be asked.
     """
 
     model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
@@ -26,6 +35,17 @@ class IdentitySettings(BaseSettings):
     token: SecretStr = Field(min_length=1)
     wallet_name: WalletName = WalletName("")
     hotkey_name: HotkeyName = HotkeyName("")
+    hotkey_ss58: HotkeyField | None = None
+
+    @property
+    def env_prefix(self) -> str:
+        """What the names of its variables begin with."""
+        return _env_prefix(self.name)
+
+    @field_validator("hotkey_ss58", mode="before")
+    @classmethod
+    def _empty_is_none(cls, address: object) -> object:
+        return address or None
 
     @classmethod
     def read(cls, name: IdentityName) -> Self:
@@ -34,11 +54,18 @@ class IdentitySettings(BaseSettings):
         Raises:
             ValidationError: one of them is missing or wrong.
         """
-        prefix = f"PYLON_ID_{name.upper().replace('-', '_')}_"
         # The names that begin with an underscore are options of pydantic-settings' constructor,
         # which type checkers do not see.
-        options: dict[str, Any] = {"name": name, "_env_prefix": prefix, "_env_file": ENV_FILE}
+        options: dict[str, Any] = {
+            "name": name,
+            "_env_prefix": _env_prefix(name),
+            "_env_file": ENV_FILE,
+        }
         return cls(**options)
+
+
+def _env_prefix(name: IdentityName) -> str:
+    return f"PYLON_ID_{name.upper().replace('-', '_')}_"
 
 
 class DeploymentSettings(BaseSettings):

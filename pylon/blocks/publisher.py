@@ -9,6 +9,7 @@ from pylon.blocks.events import Event, EventStream, block_event
 from pylon.blocks.lane import WAITING_MAX_BLOCKS, SubnetLane
 from pylon.blocks.pauses import Pauses
 from pylon.chain.port import ChainReads, block_info
+from pylon.chain.questions import Neurons
 from pylon.reads.reader import ChainReader
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo
@@ -105,7 +106,7 @@ class BlockPublisher:
     async def _neurons(self, netuid: NetUid, block: Block) -> tuple[Block, bytes]:
         timeout_s = self._chain_timeout_s
         try:
-            return block, await self._reader.neurons(netuid, block, timeout_s=timeout_s)
+            return block, await self._reader.ask(Neurons(netuid), block, timeout_s=timeout_s)
         except FailureError as error:
             if error.code is not ErrorCode.NOT_FOUND:
                 raise
@@ -113,7 +114,7 @@ class BlockPublisher:
             current = await self._chain.block(block.number, timeout_s=timeout_s)
             if current == block:
                 raise
-        return current, await self._reader.neurons(netuid, current, timeout_s=timeout_s)
+        return current, await self._reader.ask(Neurons(netuid), current, timeout_s=timeout_s)
 
     async def _read(self, number: BlockNumber) -> BlockInfo | None:
         pauses = Pauses(first_s=0.1, longest_s=2.0)

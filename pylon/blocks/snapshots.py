@@ -75,6 +75,10 @@ class Snapshots:
         """A subnet's newest neurons, if they can still be called the latest."""
         return self._fresh(str(NeuronsEventSubject(netuid)))
 
+    def last(self, subject: str) -> Snapshot | None:
+        """A subject's newest snapshot, however old it is."""
+        return self._by_subject.get(subject)
+
     def _fresh(self, subject: str) -> Snapshot | None:
         snapshot = self._by_subject.get(subject)
         if snapshot is None or self._clock_s() - self._head_at_s > self._max_silence_s:

@@ -7,8 +7,8 @@ from typing import Final, TypeVar
 from pylon.chain.port import Chain
 from pylon.chain.questions import AnswerT_co, Question
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.models import Block, SubnetNeurons
-from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
+from pylon_client.contract.models import Block
+from pylon_client.contract.types import BlockNumber, Timestamp
 
 T = TypeVar("T")
 
@@ -52,14 +52,6 @@ class ArchiveRouting:
         """When a block was made, in whole seconds since the Unix epoch."""
         return await self._routed(
             block.number, timeout_s, lambda chain, left_s: chain.timestamp(block, timeout_s=left_s)
-        )
-
-    async def neurons(self, netuid: NetUid, block: Block, *, timeout_s: float) -> SubnetNeurons:
-        """All neurons of a subnet as they were after a block."""
-        return await self._routed(
-            block.number,
-            timeout_s,
-            lambda chain, left_s: chain.neurons(netuid, block, timeout_s=left_s),
         )
 
     async def ask(

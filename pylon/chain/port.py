@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from pylon.chain.questions import AnswerT_co, Question
-from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
-from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
+from pylon_client.contract.models import Block, BlockInfo
+from pylon_client.contract.types import BlockNumber, Timestamp
 
 
 class ChainReads(Protocol):
@@ -26,10 +26,6 @@ class ChainReads(Protocol):
 
     async def timestamp(self, block: Block, *, timeout_s: float) -> Timestamp:
         """When a block was made, in whole seconds since the Unix epoch."""
-        ...
-
-    async def neurons(self, netuid: NetUid, block: Block, *, timeout_s: float) -> SubnetNeurons:
-        """All neurons of a subnet as they were after a block."""
         ...
 
     async def ask(

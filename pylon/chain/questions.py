@@ -16,6 +16,7 @@ from pylon_client.contract.models import (
     NeuronCertificate,
     SubnetEvmAssociations,
     SubnetHyperparameters,
+    SubnetNeurons,
     SubnetPrices,
     SubnetRevealedCommitments,
     SubnetTypedCommitments,
@@ -41,6 +42,13 @@ class Certificates(Collection):
 @dataclass(frozen=True, slots=True)
 class Question(Generic[AnswerT_co]):
     """Something that has one answer at each block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neurons(Question[SubnetNeurons]):
+    """All neurons of a subnet."""
+
+    netuid: NetUid
 
 
 @dataclass(frozen=True, slots=True)

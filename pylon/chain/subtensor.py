@@ -15,13 +15,12 @@ from bittensor.settings import resolve_endpoint
 
 from pylon.chain.connection import ConnectionOwner, Patience
 from pylon.chain.faults import describe, fault_of
-from pylon.chain.neurons import Record, subnet_neurons
 from pylon.chain.questions import AnswerT_co, Question
 from pylon.chain.reads.answers import answer
 from pylon.chain.sdk import Sdk
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.models import Block, SubnetNeurons
-from pylon_client.contract.types import BlockHash, BlockNumber, NetUid, Timestamp
+from pylon_client.contract.models import Block
+from pylon_client.contract.types import BlockHash, BlockNumber, Timestamp
 
 logger = logging.getLogger(__name__)
 
@@ -102,21 +101,6 @@ class Subtensor:
             return Timestamp(int(now_ms) // 1000)
 
         return await self._call_at(block, read, timeout_s=timeout_s)
-
-    async def neurons(self, netuid: NetUid, block: Block, *, timeout_s: float) -> SubnetNeurons:
-        """All neurons of a subnet as they were after a block: two calls of the runtime."""
-
-        async def read(sdk: Sdk) -> tuple[list[Record], Record | None]:
-            neurons_lite, state = await asyncio.gather(
-                sdk.runtime_call("NeuronInfoRuntimeApi", "get_neurons_lite", [netuid], block.hash),
-                sdk.runtime_call("SubnetInfoRuntimeApi", "get_subnet_state", [netuid], block.hash),
-            )
-            return neurons_lite, state
-
-        neurons_lite, state = await self._call_at(block, read, timeout_s=timeout_s)
-        if not state or not state["hotkeys"]:
-            raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {netuid} not found.")
-        return subnet_neurons(block, neurons_lite, state)
 
     async def ask(
         self, question: Question[AnswerT_co], block: Block, *, timeout_s: float

@@ -1,20 +1,23 @@
 """What answers each read operation."""
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pylon.blocks.snapshots import Snapshots
+from pydantic import BaseModel
+
+from pylon.blocks.snapshots import Snapshot, Snapshots
+from pylon.chain.questions import Neurons, Question
 from pylon.messaging.call import Answer, Call
+from pylon.reads.asked import asked_by
+from pylon.reads.families import FAMILIES
 from pylon.reads.reader import ChainReader
+from pylon.reads.recent import RecentNeurons
+from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.models import Block
-from pylon_client.contract.operations import (
-    LATEST_BLOCK,
-    LATEST_NEURONS,
-    NEURONS_AT,
-    AtBlock,
-)
-from pylon_client.contract.types import NetUid
+from pylon_client.contract.models import Block, Identities
+from pylon_client.contract.reads import IDENTITIES, LATEST_BLOCK, RECENT_NEURONS, AtBlock
+from pylon_client.contract.subjects import NeuronsEventSubject
+from pylon_client.contract.types import Hotkey, IdentityName, NetUid
 
 if TYPE_CHECKING:
     from pylon.messaging.service import Handler
@@ -25,17 +28,36 @@ T = TypeVar("T")
 class ReadHandlers:
     """Answers from the newest snapshots where there are any, else from the chain.
 
+    Args:
+        snapshots: what was published.
+        reader: of the chain.
+        recent: what is answered without the chain.
+        identities: the configured identities and their subnets.
+        addresses: the hotkeys of the identities, as far as they are known.
+
     Attributes:
         by_operation: the handler of each operation, by its name.
     """
 
-    def __init__(self, snapshots: Snapshots, reader: ChainReader) -> None:
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        reader: ChainReader,
+        recent: RecentNeurons,
+        *,
+        identities: Mapping[IdentityName, NetUid],
+        addresses: Mapping[IdentityName, Hotkey],
+    ) -> None:
         self._snapshots = snapshots
         self._reader = reader
+        self._recent = recent
+        self._identities = wire.encode(Identities(identities=dict(identities)))
+        self._addresses = addresses
         self.by_operation: Final[dict[str, Handler]] = {
+            **dict.fromkeys(FAMILIES, self.read),
             LATEST_BLOCK.name: self.latest_block,
-            LATEST_NEURONS.name: self.latest_neurons,
-            NEURONS_AT.name: self.neurons_at,
+            RECENT_NEURONS.name: self.recent_neurons,
+            IDENTITIES.name: self.identities,
         }
 
     async def latest_block(self, call: Call) -> Answer:
@@ -45,22 +67,61 @@ class ReadHandlers:
             return Answer(snapshot.body, snapshot.block)
         return await self._asked(self._reader.latest_block_info(timeout_s=call.timeout_s))
 
-    async def latest_neurons(self, call: Call) -> Answer:
-        """The neurons of a subnet at the newest block; of a subnet not tracked, read on demand."""
-        netuid = _netuid(call)
-        snapshot = self._snapshots.latest_neurons(netuid)
-        if snapshot is not None:
-            return Answer(snapshot.body, snapshot.block)
-        newest = self._snapshots.latest_block()
+    async def recent_neurons(self, call: Call) -> Answer:
+        """The neurons of a tracked subnet as they were published last."""
+        if call.netuid is None:
+            raise TypeError(f"{call.operation} is about a subnet")
+        return self._recent.of(call.netuid)
+
+    async def identities(self, _call: Call) -> Answer:
+        """The configured identities and their subnets."""
+        return Answer(self._identities)
+
+    async def read(self, call: Call) -> Answer:
+        """What the call's family asks of the chain, at the block that is named or the newest."""
+        family = FAMILIES[call.operation]
+        asked = asked_by(call, self._addresses, of_self=family.of_self)
+        question = family.ask(asked)
+        if isinstance(call.params, AtBlock):
+            block = await self._reader.block(call.params.block_number, timeout_s=call.timeout_s)
+            found = await self._at(question, block, call)
+        else:
+            block, found = await self._latest(question, call)
+        show = family.show
+        if show is None:
+            return Answer(found, block)
+
+        async def shown() -> bytes:
+            return wire.encode(show(wire.decode(found), asked))
+
+        key = (asked, block.hash)
+        return Answer(await self._reader.kept(key, shown, timeout_s=call.timeout_s), block)
+
+    async def _latest(self, question: Question[BaseModel], call: Call) -> tuple[Block, bytes]:
+        newest = self._newest(question)
         if newest is not None:
             try:
-                return await self._neurons(netuid, newest.block, call)
+                return newest.block, await self._at(question, newest.block, call)
             except FailureError as error:
                 if error.code is not ErrorCode.NOT_FOUND:
                     raise
-                # Either the subnet does not exist, or the block was reorganised away meanwhile.
+                # Either it does not exist, or the block was reorganised away meanwhile.
         block = await self._asked(self._reader.latest_block(timeout_s=call.timeout_s))
-        return await self._neurons(netuid, block, call)
+        return block, await self._at(question, block, call)
+
+    def _newest(self, question: Question[BaseModel]) -> Snapshot | None:
+        if isinstance(question, Neurons):
+            snapshot = self._snapshots.latest_neurons(question.netuid)
+            if snapshot is not None:
+                return snapshot
+        return self._snapshots.latest_block()
+
+    async def _at(self, question: Question[BaseModel], block: Block, call: Call) -> bytes:
+        if isinstance(question, Neurons):
+            snapshot = self._snapshots.last(str(NeuronsEventSubject(question.netuid)))
+            if snapshot is not None and snapshot.block.hash == block.hash:
+                return snapshot.body
+        return await self._reader.ask(question, block, timeout_s=call.timeout_s)
 
     async def _asked(self, answer: Coroutine[Any, Any, T]) -> T:
         """What the chain answers; when it does not, the failure tells what was last known of it."""
@@ -71,21 +132,3 @@ class ReadHandlers:
                 raise
             detail = error.failure.detail + self._snapshots.last_heard()
             raise FailureError(error.code, detail) from error
-
-    async def neurons_at(self, call: Call) -> Answer:
-        """The neurons of a subnet as they were after a block."""
-        if not isinstance(call.params, AtBlock):
-            raise TypeError(f"{call.operation} takes AtBlock, not {type(call.params).__name__}")
-        netuid = _netuid(call)
-        block = await self._reader.block(call.params.block_number, timeout_s=call.timeout_s)
-        return await self._neurons(netuid, block, call)
-
-    async def _neurons(self, netuid: NetUid, block: Block, call: Call) -> Answer:
-        body = await self._reader.neurons(netuid, block, timeout_s=call.timeout_s)
-        return Answer(body, block)
-
-
-def _netuid(call: Call) -> NetUid:
-    if call.netuid is None:
-        raise TypeError(f"{call.operation} is about a subnet")
-    return call.netuid

@@ -1,15 +1,18 @@
 """Reads of the chain as encoded replies, each of which is asked of the chain once."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 from pylon.chain.port import ChainReads, block_info
+from pylon.chain.questions import Question
 from pylon.messaging.call import Answer
 from pylon.reads.cache import ReadCache, SingleFlight, too_late
 from pylon_client.contract import wire
 from pylon_client.contract.models import Block
-from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.contract.types import BlockNumber
 
 T = TypeVar("T")
 
@@ -60,15 +63,23 @@ class ChainReader:
 
         return await _within(timeout_s, self._blocks.get(number, fetch))
 
-    async def neurons(self, netuid: NetUid, block: Block, *, timeout_s: float) -> bytes:
-        """The neurons of a subnet at a block, encoded: exactly the reply and the event."""
+    async def ask(self, question: Question[BaseModel], block: Block, *, timeout_s: float) -> bytes:
+        """The answer to a question at a block, encoded."""
 
         async def fetch() -> bytes:
-            return wire.encode(
-                await self._chain.neurons(netuid, block, timeout_s=self._chain_timeout_s)
-            )
+            chain_timeout_s = self._chain_timeout_s
+            return wire.encode(await self._chain.ask(question, block, timeout_s=chain_timeout_s))
 
-        key = ("neurons", netuid, block.hash)
+        return await self.kept((question, block.hash), fetch, timeout_s=timeout_s)
+
+    async def kept(
+        self,
+        key: Hashable,
+        fetch: Callable[[], Coroutine[Any, Any, bytes]],
+        *,
+        timeout_s: float,
+    ) -> bytes:
+        """What `fetch` gives, once for all who ask, and kept; the key must name a block's hash."""
         return await _within(timeout_s, self._cache.get(key, fetch))
 
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from pylon_client.contract import reads
 from pylon_client.contract.operation import (
     API_PREFIX,
     NoParams,
@@ -33,8 +34,34 @@ __all__ = [
 ]
 
 OPERATIONS: Final[tuple[Operation[Params, BaseModel], ...]] = (
-    LATEST_BLOCK,
-    LATEST_NEURONS,
-    NEURONS_AT,
+    reads.LATEST_BLOCK,
+    reads.LATEST_NEURONS,
+    reads.NEURONS_AT,
+    reads.RECENT_NEURONS,
+    reads.LATEST_VALIDATORS,
+    reads.VALIDATORS_AT,
+    reads.COMMITMENTS,
+    reads.COMMITMENT,
+    reads.OWN_COMMITMENT,
+    reads.TYPED_COMMITMENTS,
+    reads.TYPED_COMMITMENT,
+    reads.OWN_TYPED_COMMITMENT,
+    reads.REVEALED_COMMITMENTS,
+    reads.REVEALED_COMMITMENTS_OF,
+    reads.OWN_REVEALED_COMMITMENTS,
+    reads.CERTIFICATES,
+    reads.CERTIFICATE,
+    reads.OWN_CERTIFICATE,
+    reads.LATEST_HYPERPARAMETERS,
+    reads.HYPERPARAMETERS_AT,
+    reads.LATEST_PRICE,
+    reads.PRICE_AT,
+    reads.LATEST_PRICES,
+    reads.PRICES_AT,
+    reads.EVM_ASSOCIATIONS,
+    reads.EXTRINSIC,
+    reads.LAST_DRAND_ROUND,
+    reads.IDENTITIES,
+    reads.WEIGHTS_STATUS,
 )
 OPERATIONS_BY_NAME: Final = {operation.name: operation for operation in OPERATIONS}

@@ -27,7 +27,7 @@ from pylon_client.contract.models import (
 )
 from pylon_client.contract.operation import NoParams, Operation, Params
 from pylon_client.contract.ss58 import HotkeyField
-from pylon_client.contract.types import BlockNumberField, MechanismId
+from pylon_client.contract.types import BlockNumberField, MechanismField
 
 
 class AtBlock(Params):
@@ -51,7 +51,7 @@ class ExtrinsicAt(AtBlock):
 class WeightsStatusAt(AtBlock):
     """Which mechanism of the subnet, in the epoch of which block."""
 
-    mechanism_id: Annotated[MechanismId, Field(ge=0, le=255)]
+    mechanism_id: MechanismField
 
 
 LATEST_BLOCK: Final = Operation(

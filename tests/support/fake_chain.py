@@ -3,10 +3,15 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any, cast
 
+from pylon.chain.questions import AnswerT_co, Neurons, Question
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, SubnetNeurons
 from pylon_client.contract.types import BlockHash, BlockNumber, NetUid, Timestamp
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 def hash_of(number: int, fork: int = 0) -> BlockHash:
@@ -28,7 +33,8 @@ class FakeChain:
         keeps: of how many of the newest blocks the state is kept.
         down: raised by every read while it is set.
         failing_netuids: subnets whose neurons cannot be read, and why.
-        gate: reads of neurons wait until it is set.
+        answers: what is answered to questions; to all others, a subnet without neurons.
+        gate: reads of the state wait until it is set.
         reads: how often each thing was read.
         fork: part of every hash, so that a reorganisation gives blocks other hashes.
     """
@@ -38,6 +44,7 @@ class FakeChain:
         self.keeps = keeps
         self.down: FailureError | None = None
         self.failing_netuids: dict[NetUid, FailureError] = {}
+        self.answers: dict[Question[Any], BaseModel] = {}
         self.gate = asyncio.Event()
         self.gate.set()
         self.reads = Counter[object]()
@@ -60,15 +67,20 @@ class FakeChain:
         self._check_kept(block)
         return Timestamp(1_700_000_000 + 12 * block.number)
 
-    async def neurons(self, netuid: NetUid, block: Block, *, timeout_s: float) -> SubnetNeurons:
-        await self._read(("neurons", netuid, block.number))
+    async def ask(
+        self, question: Question[AnswerT_co], block: Block, *, timeout_s: float
+    ) -> AnswerT_co:
+        is_of_neurons = isinstance(question, Neurons)
+        what = ("neurons", question.netuid) if is_of_neurons else (question,)
+        await self._read((*what, block.number))
         await self.gate.wait()
         if block.hash != hash_of(block.number, self.fork):
             raise FailureError(ErrorCode.NOT_FOUND, f"Block {block.number} not found.")
         self._check_kept(block)
-        if (failure := self.failing_netuids.get(netuid)) is not None:
+        if is_of_neurons and (failure := self.failing_netuids.get(question.netuid)) is not None:
             raise failure
-        return SubnetNeurons(block=block, neurons={})
+        answer = self.answers.get(question)
+        return cast("AnswerT_co", answer or SubnetNeurons(block=block, neurons={}))
 
     async def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
         await self._read("heads")

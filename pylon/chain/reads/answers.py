@@ -11,6 +11,7 @@ from pylon.chain.reads.drand import read_last_drand_round
 from pylon.chain.reads.evm import read_evm_associations
 from pylon.chain.reads.extrinsics import read_extrinsics
 from pylon.chain.reads.hyperparameters import read_hyperparameters
+from pylon.chain.reads.neurons import read_neurons
 from pylon.chain.reads.prices import read_prices
 from pylon.chain.reads.weights import read_weights_status
 from pylon.chain.sdk import Sdk
@@ -19,6 +20,7 @@ from pylon_client.contract.models import Block
 _Read = Callable[[Sdk, Any, Block], Awaitable[Any]]
 
 READS: Final[Mapping[type[Any], _Read]] = {
+    questions.Neurons: read_neurons,
     questions.Commitments: read_commitments,
     questions.RevealedCommitments: read_revealed,
     questions.CertificatesOf: read_certificates,

@@ -11,6 +11,7 @@ import pytest
 
 from pylon.chain.archive import ArchiveRouting
 from pylon.chain.connection import Patience
+from pylon.chain.questions import Neurons
 from pylon.chain.subtensor import Subtensor
 from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -58,7 +59,7 @@ async def failure_of(awaitable: Awaitable[object]) -> FailureError:
 async def test_the_neurons_are_those_that_the_sdk_itself_reads() -> None:
     async with devnet_with(40) as devnet, subtensor_at(devnet.url) as chain:
         block = await chain.latest_block(timeout_s=LONG_S)
-        result = await chain.neurons(ONE, block, timeout_s=LONG_S)
+        result = await chain.ask(Neurons(ONE), block, timeout_s=LONG_S)
         async with bittensor.Client(
             devnet.url, fallback_endpoints=[], archive_endpoints=[]
         ) as client:
@@ -83,7 +84,7 @@ async def test_a_subnets_neurons_cost_one_call_of_each_runtime_api() -> None:
     async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
         block = await chain.latest_block(timeout_s=LONG_S)
         devnet.clear_requests()
-        await chain.neurons(ONE, block, timeout_s=LONG_S)
+        await chain.ask(Neurons(ONE), block, timeout_s=LONG_S)
         calls = [record for record in devnet.requests() if record.method.startswith("state_call")]
     assert sorted(call.method for call in calls) == [NEURONS_CALL, STATE_CALL]
     assert {call.block_hash for call in calls} == {block.hash}
@@ -92,15 +93,15 @@ async def test_a_subnets_neurons_cost_one_call_of_each_runtime_api() -> None:
 async def test_a_past_block_reads_as_it_was() -> None:
     async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
         block = await chain.latest_block(timeout_s=LONG_S)
-        before = await chain.neurons(ONE, block, timeout_s=LONG_S)
+        before = await chain.ask(Neurons(ONE), block, timeout_s=LONG_S)
         made = await chain.timestamp(block, timeout_s=LONG_S)
         await devnet.advance(20)
         newest = await chain.latest_block(timeout_s=LONG_S)
         assert newest.number == block.number + 20
         assert await chain.block(block.number, timeout_s=LONG_S) == block
-        assert await chain.neurons(ONE, block, timeout_s=LONG_S) == before
+        assert await chain.ask(Neurons(ONE), block, timeout_s=LONG_S) == before
         assert await chain.timestamp(block, timeout_s=LONG_S) == made
-        assert (await chain.neurons(ONE, newest, timeout_s=LONG_S)).neurons != before.neurons
+        assert (await chain.ask(Neurons(ONE), newest, timeout_s=LONG_S)).neurons != before.neurons
 
 
 async def test_number_and_hash_of_the_latest_block_belong_together() -> None:
@@ -119,10 +120,10 @@ async def test_number_and_hash_of_the_latest_block_belong_together() -> None:
 async def test_what_does_not_exist_is_not_found() -> None:
     async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
         block = await chain.latest_block(timeout_s=LONG_S)
-        absent = await failure_of(chain.neurons(NetUid(777), block, timeout_s=LONG_S))
+        absent = await failure_of(chain.ask(Neurons(NetUid(777)), block, timeout_s=LONG_S))
         future = await failure_of(chain.block(BlockNumber(99_999), timeout_s=LONG_S))
         unknown = Block(number=BlockNumber(3), hash="0x" + "ab" * 32)
-        forked = await failure_of(chain.neurons(ONE, unknown, timeout_s=LONG_S))
+        forked = await failure_of(chain.ask(Neurons(ONE), unknown, timeout_s=LONG_S))
         assert chain.connections_opened == 1, "an answer is no reason to reconnect"
     assert (absent.code, absent.failure.detail) == (ErrorCode.NOT_FOUND, "Subnet 777 not found.")
     assert (future.code, future.failure.detail) == (ErrorCode.NOT_FOUND, "Block 99999 not found.")
@@ -139,7 +140,7 @@ async def test_c1_all_reads_share_one_websocket() -> None:
             *(chain.block(BlockNumber(number), timeout_s=LONG_S) for number in range(10, 60))
         )
         results = await asyncio.gather(
-            *(chain.neurons(NetUid(2), block, timeout_s=LONG_S) for block in blocks),
+            *(chain.ask(Neurons(NetUid(2)), block, timeout_s=LONG_S) for block in blocks),
             chain.latest_block(timeout_s=LONG_S),
         )
         assert [result.block for result in results[:-1]] == blocks
@@ -193,7 +194,7 @@ async def test_c6_a_connection_that_breaks_under_reads_is_replaced_unseen() -> N
     ):
         block = await chain.latest_block(timeout_s=LONG_S)
         reads = [
-            asyncio.create_task(chain.neurons(ONE, block, timeout_s=LONG_S)) for _ in range(20)
+            asyncio.create_task(chain.ask(Neurons(ONE), block, timeout_s=LONG_S)) for _ in range(20)
         ]
         await asyncio.sleep(0)
         proxy.drop()
@@ -293,7 +294,7 @@ async def test_c14_callers_that_go_away_in_flight_leave_the_same_object_reading(
             results = await asyncio.gather(*reads, return_exceptions=True)
             assert [result.number for result in results[1::2]] == [1, 3, 5, 7, 9]
         block = await chain.latest_block(timeout_s=LONG_S)
-        assert len((await chain.neurons(ONE, block, timeout_s=LONG_S)).neurons) == 256
+        assert len((await chain.ask(Neurons(ONE), block, timeout_s=LONG_S)).neurons) == 256
         assert proxy.accepted == 1
 
 
@@ -326,10 +327,10 @@ async def test_c12_blocks_are_read_where_their_state_is_and_old_ones_never_on_th
         chain = ArchiveRouting(lite_chain, archive_chain, cutoff_blocks=20)
         for number, by_lite, by_archive in ((39, 1, 0), (25, 1, 1), (15, 0, 1)):
             block = await archive_chain.block(BlockNumber(number), timeout_s=LONG_S)
-            expected = await archive_chain.neurons(ONE, block, timeout_s=LONG_S)
+            expected = await archive_chain.ask(Neurons(ONE), block, timeout_s=LONG_S)
             lite.clear_requests()
             archive.clear_requests()
-            assert await chain.neurons(ONE, block, timeout_s=LONG_S) == expected
+            assert await chain.ask(Neurons(ONE), block, timeout_s=LONG_S) == expected
             assert lite.request_counts().get(NEURONS_CALL, 0) == by_lite, number
             assert archive.request_counts().get(NEURONS_CALL, 0) == by_archive, number
             if not by_lite:
@@ -341,7 +342,7 @@ async def test_c12_without_an_archive_the_failure_says_which_setting_is_missing(
         chain = ArchiveRouting(lite_chain, None, cutoff_blocks=20)
         for number in (25, 15):
             block = await lite_chain.block(BlockNumber(number), timeout_s=LONG_S)
-            failure = await failure_of(chain.neurons(ONE, block, timeout_s=LONG_S))
+            failure = await failure_of(chain.ask(Neurons(ONE), block, timeout_s=LONG_S))
             assert failure.code is ErrorCode.ARCHIVE_REQUIRED
             assert "PYLON_BITTENSOR_ARCHIVE_NETWORK" in failure.failure.detail
         assert lite_chain.connections_opened == 1

@@ -3,6 +3,7 @@
 import pytest
 
 from pylon.chain.archive import ArchiveRouting
+from pylon.chain.questions import Neurons
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber, NetUid
 from tests.support.fake_chain import FakeChain, block_of
@@ -23,7 +24,7 @@ async def test_c12_any_age_is_read_somewhere_and_an_old_block_never_on_the_lite_
     chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
     number = BlockNumber(HEAD - age)
     block = await chain.block(number, timeout_s=5)
-    result = await chain.neurons(NETUID, block, timeout_s=5)
+    result = await chain.ask(Neurons(NETUID), block, timeout_s=5)
     await chain.timestamp(block, timeout_s=5)
     assert result.block == block_of(number)
     touched_lite = [read for read in lite.reads if read != "latest"]
@@ -35,7 +36,7 @@ async def test_c12_any_age_is_read_somewhere_and_an_old_block_never_on_the_lite_
 async def test_c12_what_the_lite_node_discarded_is_asked_of_it_once_only() -> None:
     lite, archive = nodes(keeps=10)
     chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
-    await chain.neurons(NETUID, block_of(HEAD - 50), timeout_s=5)
+    await chain.ask(Neurons(NETUID), block_of(HEAD - 50), timeout_s=5)
     assert lite.reads["neurons", NETUID, HEAD - 50] == 1
     assert archive.reads["neurons", NETUID, HEAD - 50] == 1
 
@@ -45,7 +46,7 @@ async def test_c12_without_an_archive_the_failure_names_the_setting(age: int) ->
     lite, _ = nodes(keeps=10)
     chain = ArchiveRouting(lite, None, cutoff_blocks=300)
     with pytest.raises(FailureError) as caught:
-        await chain.neurons(NETUID, block_of(HEAD - age), timeout_s=5)
+        await chain.ask(Neurons(NETUID), block_of(HEAD - age), timeout_s=5)
     assert caught.value.code is ErrorCode.ARCHIVE_REQUIRED
     assert "PYLON_BITTENSOR_ARCHIVE_NETWORK" in caught.value.failure.detail
 
@@ -56,7 +57,7 @@ async def test_c12_another_failure_of_the_lite_node_does_not_go_to_the_archive()
     await chain.latest_block(timeout_s=5)
     lite.down = FailureError(ErrorCode.CHAIN_UNAVAILABLE, "down")
     with pytest.raises(FailureError, match="down"):
-        await chain.neurons(NETUID, block_of(HEAD), timeout_s=5)
+        await chain.ask(Neurons(NETUID), block_of(HEAD), timeout_s=5)
     assert not archive.reads
 
 

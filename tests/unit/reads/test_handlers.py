@@ -8,15 +8,19 @@ from pylon.blocks.snapshots import Snapshot, Snapshots
 from pylon.messaging.call import Answer, Call
 from pylon.reads.handlers import ReadHandlers
 from pylon.reads.reader import ChainReader
+from pylon.reads.recent import RecentNeurons
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import OPERATIONS, AtBlock, NoParams, Params, Scope
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
-from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, NetUid
 from tests.support.fake_chain import UNAVAILABLE, FakeChain, block_of
 
 TRACKED, OTHER = NetUid(1), NetUid(7)
 HEAD = 50
+MADE_S = 1_700_000_000
+IDENTITY = IdentityName("sn1")
+OWN = Hotkey("5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty")
 
 
 def call_of(
@@ -49,7 +53,17 @@ class Worker:
         if fresh:
             snapshots.heard_of(block.number)
         reader = ChainReader(self.chain, chain_timeout_s=30)
-        self.handlers = ReadHandlers(snapshots, reader).by_operation
+        recent = RecentNeurons(
+            snapshots, {TRACKED}, hard_limit_blocks=10, block_duration_s=12, now_s=lambda: MADE_S
+        )
+        self.snapshots = snapshots
+        self.handlers = ReadHandlers(
+            snapshots,
+            reader,
+            recent,
+            identities={IDENTITY: TRACKED},
+            addresses={IDENTITY: OWN},
+        ).by_operation
 
     async def ask(self, call: Call) -> bytes:
         return (await self.answer(call)).body

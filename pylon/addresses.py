@@ -1,0 +1,79 @@
+"""The public addresses of the identities' hotkeys, for which no key is needed.
+
+`docs/adr/0004-public-addresses.md` says why they are looked for in this order.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from pylon_client.contract.ss58 import is_address
+from pylon_client.contract.types import Hotkey, IdentityName
+from pylon_client.deployment import IdentitySettings
+
+logger = logging.getLogger(__name__)
+
+
+class AddressError(Exception):
+    """Why an identity's address is not known, in words for whoever runs the worker."""
+
+
+def known_addresses(
+    wallets: Path | None, identities: Mapping[IdentityName, IdentitySettings]
+) -> dict[IdentityName, Hotkey]:
+    """The address of each identity's hotkey; one that is not known is left out, with a warning."""
+    known: dict[IdentityName, Hotkey] = {}
+    for name, identity in identities.items():
+        try:
+            known[name] = address_of(wallets, identity)
+        except AddressError as error:
+            logger.warning("Identity %s: its own reads will fail: %s", name, error)
+    return known
+
+
+def address_of(wallets: Path | None, identity: IdentitySettings) -> Hotkey:
+    """The address of an identity's hotkey: as the settings say it, or as its wallet does.
+
+    Raises:
+        AddressError: neither says it.
+    """
+    if identity.hotkey_ss58:
+        return identity.hotkey_ss58
+    variable = f"{identity.env_prefix}HOTKEY_SS58"
+    if wallets is None or not identity.wallet_name or not identity.hotkey_name:
+        raise AddressError(f"set {variable}, or the wallet's path, name and hotkey")
+    folder = wallets.expanduser() / identity.wallet_name / "hotkeys"
+    public, whole = folder / f"{identity.hotkey_name}pub.txt", folder / identity.hotkey_name
+    problems: list[str] = []
+    for path in (public, whole):
+        try:
+            return _address_in(path)
+        except (OSError, ValueError) as error:
+            problems.append(f"{path}: {_reason(error)}")
+    raise AddressError(f"{_joined(problems)}; or set {variable}")
+
+
+def _address_in(keyfile: Path) -> Hotkey:
+    # The file may hold the secret half too: nothing but the address leaves this function.
+    try:
+        content: Any = json.loads(keyfile.read_bytes())
+    except ValueError:
+        raise ValueError("it is encrypted, or no keyfile") from None
+    address = (
+        cast("dict[str, Any]", content).get("ss58Address") if isinstance(content, dict) else None
+    )
+    if not isinstance(address, str) or not is_address(address):
+        raise ValueError("it names no address")
+    return Hotkey(address)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return str(error)
+
+
+def _joined(problems: Iterable[str]) -> str:
+    return "; ".join(problems)

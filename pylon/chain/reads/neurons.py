@@ -1,0 +1,26 @@
+"""The neurons of a subnet: two calls of the runtime at one block."""
+
+import asyncio
+
+from pylon.chain.neurons import Record, subnet_neurons
+from pylon.chain.questions import Neurons
+from pylon.chain.sdk import Sdk
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import Block, SubnetNeurons
+
+
+async def read_neurons(sdk: Sdk, question: Neurons, block: Block) -> SubnetNeurons:
+    """All neurons of a subnet, by hotkey, in the order of their uids.
+
+    Raises:
+        FailureError: NOT_FOUND, where there is no such subnet.
+    """
+    netuid = question.netuid
+    neurons_lite, state = await asyncio.gather(
+        sdk.runtime_call("NeuronInfoRuntimeApi", "get_neurons_lite", [netuid], block.hash),
+        sdk.runtime_call("SubnetInfoRuntimeApi", "get_subnet_state", [netuid], block.hash),
+    )
+    lite: list[Record] = neurons_lite
+    if not state or not state["hotkeys"]:
+        raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {netuid} not found.")
+    return subnet_neurons(block, lite, state)

@@ -1,0 +1,109 @@
+"""What each read asks of the chain, and what its reply shows of the answer.
+
+Open access and identities share a row: the subnet and the hotkey come with the call.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from pylon.chain import questions
+from pylon.chain.questions import Question
+from pylon.reads import views
+from pylon.reads.asked import Asked
+from pylon_client.contract import reads
+from pylon_client.contract.reads import WeightsStatusAt
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How a read is answered.
+
+    Attributes:
+        ask: the question to the chain.
+        show: what the reply shows of the answer, as JSON values; None for all of it.
+        of_self: whether it is about the hotkey of the identity that asks.
+    """
+
+    ask: Callable[[Asked], Question[BaseModel]]
+    show: Callable[[dict[str, Any], Asked], dict[str, Any]] | None = None
+    of_self: bool = False
+
+
+def _neurons(asked: Asked) -> Question[BaseModel]:
+    return questions.Neurons(asked.netuid)
+
+
+def _commitments(asked: Asked) -> Question[BaseModel]:
+    return questions.Commitments(asked.netuid)
+
+
+def _revealed(asked: Asked) -> Question[BaseModel]:
+    return questions.RevealedCommitments(asked.netuid)
+
+
+def _certificates(asked: Asked) -> Question[BaseModel]:
+    return questions.CertificatesOf(asked.netuid)
+
+
+def _hyperparameters(asked: Asked) -> Question[BaseModel]:
+    return questions.Hyperparameters(asked.netuid)
+
+
+def _prices(_asked: Asked) -> Question[BaseModel]:
+    return questions.Prices()
+
+
+def _evm_associations(asked: Asked) -> Question[BaseModel]:
+    return questions.EvmAssociations(asked.netuid)
+
+
+def _extrinsics(_asked: Asked) -> Question[BaseModel]:
+    return questions.Extrinsics()
+
+
+def _last_drand_round(_asked: Asked) -> Question[BaseModel]:
+    return questions.LastDrandRound()
+
+
+def _weights_status(asked: Asked) -> Question[BaseModel]:
+    if not isinstance(asked.params, WeightsStatusAt):
+        raise TypeError(
+            f"{asked.operation} takes WeightsStatusAt, not {type(asked.params).__name__}"
+        )
+    return questions.WeightsOf(asked.netuid, asked.params.mechanism_id, asked.hotkey)
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    reads.LATEST_NEURONS.name: Family(_neurons),
+    reads.NEURONS_AT.name: Family(_neurons),
+    reads.LATEST_VALIDATORS.name: Family(_neurons, views.validators),
+    reads.VALIDATORS_AT.name: Family(_neurons, views.validators),
+    reads.COMMITMENTS.name: Family(_commitments, views.hex_commitments),
+    reads.COMMITMENT.name: Family(_commitments, views.hex_commitment),
+    reads.OWN_COMMITMENT.name: Family(_commitments, views.hex_commitment, of_self=True),
+    reads.TYPED_COMMITMENTS.name: Family(_commitments),
+    reads.TYPED_COMMITMENT.name: Family(_commitments, views.typed_commitment),
+    reads.OWN_TYPED_COMMITMENT.name: Family(_commitments, views.typed_commitment, of_self=True),
+    reads.REVEALED_COMMITMENTS.name: Family(_revealed),
+    reads.REVEALED_COMMITMENTS_OF.name: Family(_revealed, views.revealed_commitments),
+    reads.OWN_REVEALED_COMMITMENTS.name: Family(
+        _revealed, views.revealed_commitments, of_self=True
+    ),
+    reads.CERTIFICATES.name: Family(_certificates, views.certificates),
+    reads.CERTIFICATE.name: Family(_certificates, views.certificate),
+    reads.OWN_CERTIFICATE.name: Family(_certificates, views.certificate, of_self=True),
+    reads.LATEST_HYPERPARAMETERS.name: Family(_hyperparameters),
+    reads.HYPERPARAMETERS_AT.name: Family(_hyperparameters),
+    reads.LATEST_PRICE.name: Family(_prices, views.price),
+    reads.PRICE_AT.name: Family(_prices, views.price),
+    reads.LATEST_PRICES.name: Family(_prices),
+    reads.PRICES_AT.name: Family(_prices),
+    reads.EVM_ASSOCIATIONS.name: Family(_evm_associations),
+    reads.EXTRINSIC.name: Family(_extrinsics, views.extrinsic),
+    reads.LAST_DRAND_ROUND.name: Family(_last_drand_round),
+    reads.WEIGHTS_STATUS.name: Family(_weights_status, of_self=True),
+}
+"""By the operation's name."""

@@ -16,7 +16,7 @@ nox.options.sessions = ["lint", "types", "imports", "test", "client_alone"]
 # The tools stand beside the nox that was called, whether or not their environment is active.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
-CODE = ["pylon", "pylon_client", "bridge", "tests", "noxfile.py"]
+CODE = ["pylon", "pylon_client", "bridge", "tests", "scripts", "noxfile.py"]
 
 
 @nox.session(venv_backend="none")

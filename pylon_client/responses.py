@@ -1,6 +1,31 @@
 """What the methods of the client return: the contract's models under the names of the calls."""
 
-from pylon_client.contract.models import BlockInfo, SubnetNeurons
+from pylon_client.contract import models, writes
+from pylon_client.contract.jobs import Job, JobList
 
-GetLatestBlockInfoResponse = BlockInfo
-GetNeuronsResponse = SubnetNeurons
+GetLatestBlockInfoResponse = models.BlockInfo
+GetExtrinsicResponse = models.Extrinsic
+GetDrandLastStoredRoundResponse = models.DrandRound
+GetIdentitiesResponse = models.Identities
+GetNeuronsResponse = models.SubnetNeurons
+GetValidatorsResponse = models.SubnetValidators
+GetCommitmentsResponse = models.SubnetCommitments
+GetCommitmentResponse = models.Commitment
+GetTypedCommitmentsResponse = models.SubnetTypedCommitments
+GetTypedCommitmentResponse = models.HotkeyTypedCommitment
+GetAllRevealedCommitmentsResponse = models.SubnetRevealedCommitments
+GetRevealedCommitmentsResponse = models.HotkeyRevealedCommitments
+GetCertificatesResponse = models.SubnetCertificates
+GetCertificateResponse = models.NeuronCertificate
+GetHyperparametersResponse = models.SubnetHyperparameters
+GetPriceResponse = models.SubnetPrice
+GetPricesResponse = models.SubnetPrices
+GetLatestEvmAssociationsResponse = models.SubnetEvmAssociations
+GetWeightsStatusResponse = models.WeightsStatus
+
+SetWeightsResponse = writes.WeightsScheduled
+SetCommitmentResponse = writes.CommitmentSet
+SetRevealedCommitmentResponse = writes.RevealedCommitmentSet
+GenerateCertificateResponse = writes.CertificateKeypair
+GetJobsResponse = JobList
+GetJobResponse = Job

@@ -8,10 +8,10 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from pylon_client.blocking.identity import Identity
+from pylon_client.blocking.open_access import OpenAccess
 from pylon_client.config import Config
 from pylon_client.errors import PylonClosed
-from pylon_client.identity import Identity
-from pylon_client.open_access import OpenAccess
 from pylon_client.sending import Channel
 from pylon_client.transport.base import Call, ReplyT, Transport
 

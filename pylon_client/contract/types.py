@@ -12,6 +12,8 @@ Coldkey = NewType("Coldkey", str)
 BlockHash = NewType("BlockHash", str)
 """0x and 64 hexadecimal digits."""
 BlockNumber = NewType("BlockNumber", int)
+ExtrinsicIndex = NewType("ExtrinsicIndex", int)
+"""An extrinsic's place in its block, from 0."""
 NetUid = NewType("NetUid", int)
 """A subnet's number, 0 to 65535."""
 NeuronUid = NewType("NeuronUid", int)
@@ -44,6 +46,7 @@ PruningScore = NewType("PruningScore", int)
 
 CommitmentHex = NewType("CommitmentHex", str)
 """0x and hexadecimal digits."""
+CommitmentDataBytes = NewType("CommitmentDataBytes", bytes)
 RevealRound = NewType("RevealRound", int)
 """A round of drand's quicknet."""
 PublicKey = NewType("PublicKey", str)

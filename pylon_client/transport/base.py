@@ -1,5 +1,6 @@
 """The seam between what is asked and how it travels."""
 
+import uuid
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -24,6 +25,7 @@ class Call(Generic[ReplyT_co]):
         scope: under whose authority; an identity's subnet is the service's to know.
         netuid: which subnet, in open scope; None for the chain, and in identity scope.
         params: what the operation needs besides.
+        idempotency_key: of a write: what is sent again under the same key is done once.
 
     Raises:
         ValueError: at construction, for a netuid that cannot be one.
@@ -33,6 +35,7 @@ class Call(Generic[ReplyT_co]):
     scope: Scope
     netuid: NetUid | None = None
     params: Params = _NO_PARAMS
+    idempotency_key: str | None = None
 
     def __post_init__(self) -> None:
         if self.scope is Scope.OPEN and self.operation.of_subnet:
@@ -53,6 +56,11 @@ class Call(Generic[ReplyT_co]):
                 f"Pylon's reply to {self.operation.name} is not what the contract says",
                 detail=f"{where}: {wrong['msg']}",
             ) from error
+
+
+def new_idempotency_key() -> str:
+    """A key that no other write has."""
+    return uuid.uuid4().hex
 
 
 class Transport(Protocol):

@@ -123,26 +123,24 @@ class HttpTransport:
         places = {**values, "netuid": netuid, "identity_name": self._config.identity_name}
         path = template.format(**{key: quote(str(places[key]), safe="") for key in in_path})
         rest = {key: value for key, value in values.items() if key not in in_path}
-        if operation.method in _BODILESS_METHODS:
-            return await self._exchange(
-                operation.method, path, token=self._token(call.scope), params=rest or None
-            )
-        return await self._exchange(
-            operation.method, path, token=self._token(call.scope), json=rest
+        content = (
+            {"params": rest or None} if operation.method in _BODILESS_METHODS else {"json": rest}
         )
+        sent_headers = self._authorization(call.scope)
+        if call.idempotency_key is not None:
+            sent_headers[headers.IDEMPOTENCY_KEY] = call.idempotency_key
+        return await self._exchange(operation.method, path, headers=sent_headers, **content)
 
-    def _token(self, scope: Scope) -> str | None:
+    def _authorization(self, scope: Scope) -> dict[str, str]:
         config = self._config
-        return config.open_access_token if scope is Scope.OPEN else config.identity_token
+        token = config.open_access_token if scope is Scope.OPEN else config.identity_token
+        return {"Authorization": f"Bearer {token}"} if token else {}
 
-    async def _exchange(
-        self, method: str, path: str, *, token: str | None = None, **content: Any
-    ) -> bytes:
+    async def _exchange(self, method: str, path: str, **content: Any) -> bytes:
         if self._http is None:
             raise PylonClosed("the client is closed")
-        authorization = {"Authorization": f"Bearer {token}"} if token else {}
         async with self._failures_named():
-            response = await self._http.request(method, path, headers=authorization, **content)
+            response = await self._http.request(method, path, **content)
         if response.is_success:
             return response.content
         raise _failure(response)

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from pylon_client.config import BaseConfig
-from pylon_client.contract import wire
+from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import Scope
 from pylon_client.contract.subjects import OPEN_USER, IdentitySubject, OpenSubject
@@ -77,7 +77,10 @@ class NatsTransport:
         began = time.monotonic()
         try:
             reply = await connection.request(
-                str(self._subject(call)), wire.encode(call.params), timeout_s=timeout_s
+                str(self._subject(call)),
+                wire.encode(call.params),
+                {headers.IDEMPOTENCY_KEY: call.idempotency_key} if call.idempotency_key else None,
+                timeout_s=timeout_s,
             )
         except FailureError as error:
             if error.code is ErrorCode.NATS_UNAVAILABLE and not connection.is_connected:

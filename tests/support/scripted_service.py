@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from nats.aio.msg import Msg
@@ -17,7 +18,8 @@ from starlette.routing import Route
 
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
-from pylon_client.contract.operations import OPERATIONS, OPERATIONS_BY_NAME, Operation, Scope
+from pylon_client.contract.operation import Operation, Params, Scope
+from pylon_client.contract.reads import IDENTITIES
 from pylon_client.contract.subjects import (
     ALL_IDENTITIES,
     ALL_OPEN,
@@ -26,6 +28,7 @@ from pylon_client.contract.subjects import (
     parse,
 )
 from pylon_client.transport.connection import ConnectionOptions, connect
+from tests.support.client_methods import METHODS, REPLIES
 from tests.support.nats_server import NatsServer
 
 OPEN_TOKEN = "open-token"
@@ -54,8 +57,18 @@ class Asked:
     scope: Scope
     netuid: int | None
     identity: str | None
-    params: dict[str, int]
+    params: dict[str, Any]
     timeout_s: float
+    idempotency_key: str | None = None
+
+
+OPERATIONS = {method.operation.name: method.operation for _, method in METHODS}
+"""Whatever a client can ask, whether or not a worker can answer it."""
+
+
+def sample_reply(asked: Asked) -> BaseModel:
+    """A reply of the kind that was asked for."""
+    return REPLIES[OPERATIONS[asked.operation].reply]
 
 
 @dataclass
@@ -67,7 +80,7 @@ class ScriptedService:
         silent: answers nothing at all.
     """
 
-    answer: Callable[[Asked], BaseModel]
+    answer: Callable[[Asked], BaseModel] = sample_reply
     netuid: int = 1
     failures: list[FailureError] = field(default_factory=list[FailureError])
     asked: list[Asked] = field(default_factory=list[Asked])
@@ -86,7 +99,9 @@ class ScriptedService:
     async def over_http(self) -> AsyncGenerator[str]:
         """The service's URL."""
         routes = [Route("/api/v1/identities", self._identities)]
-        for operation in OPERATIONS:
+        # What is spelt out comes before what a parameter would swallow.
+        rows = [row for row in OPERATIONS.values() if row is not IDENTITIES]
+        for operation in sorted(rows, key=lambda row: row.path.count("{")):
             routes.extend(self._route(operation, scope) for scope in operation.scopes)
         with socket.create_server(("127.0.0.1", 0)) as listening:
             server = uvicorn.Server(
@@ -139,14 +154,15 @@ class ScriptedService:
         sent = message.headers or {}
         timeout_s = headers.seconds_left(sent[headers.DEADLINE])
         params = wire.decode(message.data)
+        key = sent.get(headers.IDEMPOTENCY_KEY)
         match parse(message.subject):
             case OpenSubject(netuid, operation):
-                asked = Asked(operation, Scope.OPEN, netuid, None, params, timeout_s)
+                asked = Asked(operation, Scope.OPEN, netuid, None, params, timeout_s, key)
             case IdentitySubject(name, operation):
-                asked = Asked(operation, Scope.IDENTITY, self.netuid, name, params, timeout_s)
+                asked = Asked(operation, Scope.IDENTITY, self.netuid, name, params, timeout_s, key)
             case other:
                 raise AssertionError(other)
-        assert operation in OPERATIONS_BY_NAME
+        assert operation in OPERATIONS
         try:
             await message.respond(await self.reply(asked))
         except FailureError as error:
@@ -155,24 +171,26 @@ class ScriptedService:
                 message.reply, wire.encode(error.failure.body()), headers=message_headers
             )
 
-    def _route(self, operation: Operation[BaseModel, BaseModel], scope: Scope) -> Route:
+    def _route(self, operation: Operation[Params, BaseModel], scope: Scope) -> Route:
         path = operation.rest_path(scope)
-        for name in operation.params.model_fields:
-            path = path.replace(f"{{{name}}}", f"{{{name}:int}}")
+        for name, field_info in operation.params.model_fields.items():
+            annotation = field_info.annotation
+            if getattr(annotation, "__supertype__", annotation) is int:
+                path = path.replace(f"{{{name}}}", f"{{{name}:int}}")
 
         async def handle(request: Request) -> Response:
             try:
-                return Response(
-                    await self.reply(self._asked(operation, scope, request)),
-                    media_type="application/json",
-                )
+                asked = self._asked(operation, scope, request)
+                body = await request.body()
+                asked.params.update(wire.decode(body) if body else {})
+                return Response(await self.reply(asked), media_type="application/json")
             except FailureError as error:
                 return _problem(error.failure)
 
         return Route(path.replace("{netuid}", "{netuid:int}"), handle, methods=[operation.method])
 
     def _asked(
-        self, operation: Operation[BaseModel, BaseModel], scope: Scope, request: Request
+        self, operation: Operation[Params, BaseModel], scope: Scope, request: Request
     ) -> Asked:
         values = dict(request.path_params)
         netuid, identity = values.pop("netuid", None), values.pop("identity_name", None)
@@ -185,10 +203,13 @@ class ScriptedService:
         if identity is not None and netuid != self.netuid:
             raise FailureError(ErrorCode.NETUID_MISMATCH, "Another netuid.")
         timeout_s = float(request.headers[headers.HTTP_TIMEOUT])
-        return Asked(operation.name, scope, netuid, identity, values, timeout_s)
+        key = request.headers.get(headers.IDEMPOTENCY_KEY)
+        return Asked(operation.name, scope, netuid, identity, values, timeout_s, key)
 
     async def _identities(self, request: Request) -> Response:
-        assert "authorization" not in request.headers, "the list of identities is public"
+        if "authorization" in request.headers:
+            asked = self._asked(IDENTITIES, Scope.OPEN, request)
+            return Response(await self.reply(asked), media_type="application/json")
         self.identities_asked += 1
         return JSONResponse({"identities": {IDENTITY: self.netuid}})
 

@@ -4,16 +4,15 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 from tenacity import stop_after_attempt, wait_none
 
 from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, FailureError, InvalidItem
 from pylon_client.contract.operations import Scope
-from pylon_client.testing import sample_block_info, sample_neurons
 from pylon_client.v1 import (
     ASYNC_DEFAULT_RETRIES,
     DEFAULT_RETRIES,
@@ -22,7 +21,6 @@ from pylon_client.v1 import (
     BasePylonException,
     BlockNumber,
     Config,
-    NetUid,
     PylonBadGateway,
     PylonClient,
     PylonClosed,
@@ -37,14 +35,15 @@ from pylon_client.v1 import (
     PylonUnauthorized,
     PylonUnavailable,
     TimeoutReason,
+    Weight,
 )
+from tests.support.client_methods import BLOCK_NUMBER, HOTKEY, METHODS, NETUID, REPLIES
 from tests.support.nats_server import NatsServer
 from tests.support.scripted_service import (
     AUTHORIZATION,
     IDENTITY,
     IDENTITY_TOKEN,
     OPEN_TOKEN,
-    Asked,
     ScriptedService,
 )
 
@@ -54,14 +53,9 @@ TOKENS = {
     "identity_name": IDENTITY,
     "identity_token": IDENTITY_TOKEN,
 }
-NETUID = NetUid(7)
-BLOCK_NUMBER = BlockNumber(4_242)
 
 
-def answer(asked: Asked) -> BaseModel:
-    if asked.operation == "block.latest":
-        return sample_block_info(4_300)
-    return sample_neurons(count=5, block_number=asked.params.get("block_number", 4_300))
+WRITING = {"PUT", "POST"}
 
 
 @asynccontextmanager
@@ -94,7 +88,7 @@ def flavour(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def service() -> ScriptedService:
-    return ScriptedService(answer)
+    return ScriptedService()
 
 
 @pytest.fixture(params=["http", "nats"])
@@ -109,43 +103,43 @@ async def url(
 async def test_every_method_asks_for_and_returns_what_its_name_says(
     flavour: str, url: str, service: ScriptedService
 ) -> None:
-    calls: list[tuple[Callable[[Any], Any], Scope, int | None, str, dict[str, int]]] = [
-        (lambda c: c.open_access.get_latest_block_info(), Scope.OPEN, None, "block.latest", {}),
-        (
-            lambda c: c.open_access.get_latest_neurons(NETUID),
-            Scope.OPEN,
-            7,
-            "neurons.latest",
-            {},
-        ),
-        (
-            lambda c: c.open_access.get_neurons(netuid=NETUID, block_number=BLOCK_NUMBER),
-            Scope.OPEN,
-            7,
-            "neurons.at",
-            {"block_number": 4_242},
-        ),
-        (lambda c: c.identity.get_latest_block_info(), Scope.OPEN, None, "block.latest", {}),
-        (lambda c: c.identity.get_latest_neurons(), Scope.IDENTITY, 1, "neurons.latest", {}),
-        (
-            lambda c: c.identity.get_neurons(block_number=BLOCK_NUMBER),
-            Scope.IDENTITY,
-            1,
-            "neurons.at",
-            {"block_number": 4_242},
-        ),
-    ]
     async with asking(flavour, url, **TOKENS) as ask:
-        for call, scope, netuid, operation, params in calls:
-            reply = await ask(call)
+        for accessor, method in METHODS:
+            reply = await ask(partial(method.call, accessor=accessor))
             asked = service.asked[-1]
-            assert reply == answer(asked)
-            assert (asked.scope, asked.netuid, asked.operation) == (scope, netuid, operation)
-            assert asked.params == params
-            assert asked.identity == (IDENTITY if scope is Scope.IDENTITY else None)
+            assert reply == REPLIES[method.operation.reply]
+            assert type(reply) is method.operation.reply
+            scope = method.scope(accessor)
+            assert (asked.scope, asked.operation) == (scope, method.operation.name)
+            of_identity = scope is Scope.IDENTITY
+            of_subnet = NETUID if method.operation.of_subnet else None
+            assert asked.netuid == (service.netuid if of_identity else of_subnet)
+            assert asked.params == method.params
+            assert asked.identity == (IDENTITY if of_identity else None)
+            assert (asked.idempotency_key is not None) is (method.operation.method in WRITING)
             assert 50 < asked.timeout_s <= 60
-    assert len(service.asked) == len(calls)
+    assert len(service.asked) == len(METHODS)
     assert service.identities_asked == (1 if url.startswith("http") else 0)
+
+
+async def test_a_write_that_is_sent_again_keeps_its_key(
+    flavour: str, url: str, service: ScriptedService
+) -> None:
+    """What was lost may have been the answer alone: the service must know the write again."""
+
+    def put(**fields: Any) -> Callable[[Any], Any]:
+        return lambda c: c.identity.put_weights({HOTKEY: Weight(1)}, **fields)
+
+    service.failures = [FailureError(ErrorCode.NATS_UNAVAILABLE, "Down.") for _ in range(2)]
+    async with asking(flavour, url, **TOKENS) as ask:
+        await ask(put())
+        await ask(put())
+        await ask(put(idempotency_key="mine"))
+    *sent_again, fresh, given = [asked.idempotency_key for asked in service.asked]
+    assert len(sent_again) == 3
+    assert len(set(sent_again)) == 1
+    assert fresh not in {None, sent_again[0]}
+    assert given == "mine"
 
 
 @pytest.mark.parametrize("code", list(ErrorCode))

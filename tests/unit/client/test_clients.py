@@ -5,14 +5,17 @@ import inspect
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tenacity import RetryCallState, stop_after_attempt, wait_none
 
+from pylon_client.blocking.identity import Identity
+from pylon_client.blocking.open_access import OpenAccess
 from pylon_client.contract.operations import Scope
-from pylon_client.identity import AsyncIdentity, Identity
-from pylon_client.open_access import AsyncOpenAccess, OpenAccess
+from pylon_client.identity import AsyncIdentity
+from pylon_client.open_access import AsyncOpenAccess
 from pylon_client.retry import worth_retrying
 from pylon_client.testing import (
     FakePylon,
@@ -37,6 +40,7 @@ from pylon_client.v1 import (
     PylonNotFound,
     PylonUnavailable,
 )
+from tests.support.client_methods import METHODS, all_rows
 
 
 @pytest.fixture
@@ -261,3 +265,30 @@ def test_both_flavours_have_the_same_methods(asynchronous: type, synchronous: ty
 
 def test_the_configurations_differ_in_their_retries_alone() -> None:
     assert list(AsyncConfig.model_fields) == list(Config.model_fields)
+
+
+def test_the_blocking_modules_are_as_they_would_be_made_now() -> None:
+    script = Path(__file__).parents[3] / "scripts" / "blocking_client.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--check"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_whatever_the_contract_defines_has_a_method_and_each_method_a_test() -> None:
+    assert {method.operation.name for _, method in METHODS} == all_rows()
+    for accessor, kind in (("open_access", AsyncOpenAccess), ("identity", AsyncIdentity)):
+        public = {
+            name
+            for name, _ in inspect.getmembers(kind, inspect.iscoroutinefunction)
+            if not name.startswith("_")
+        }
+        assert public == {method.name for of, method in METHODS if of == accessor}
+    in_scopes = {(method.operation.name, method.scope(of)) for of, method in METHODS}
+    for _, method in METHODS:
+        for scope in method.operation.scopes:
+            assert (method.operation.name, scope) in in_scopes

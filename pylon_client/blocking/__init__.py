@@ -1,0 +1,1 @@
+"""What `PylonClient` offers: made from the modules of `AsyncPylonClient`, never edited by hand."""

@@ -1,0 +1,135 @@
+"""What an identity may change on the chain, and how far that has come: part of `client.identity`.
+
+Made from `pylon_client.writing` by `scripts/blocking_client.py`: edit that one.
+"""
+
+from collections.abc import Mapping
+
+from pylon_client import responses
+from pylon_client.contract import writes
+from pylon_client.contract.operation import Scope
+from pylon_client.contract.types import Hotkey, JobId, MechanismId, Weight
+from pylon_client.sending import Send
+from pylon_client.transport.base import Call, new_idempotency_key
+
+_ONLY_MECHANISM = MechanismId(0)
+
+
+class Writing:
+    """Writes as the configured identity, on the subnet that is configured for it.
+
+    A write has an idempotency key, which is made for it where none is given: however often the
+    client sends it, it is done once.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    def put_weights(
+        self,
+        weights: Mapping[Hotkey, Weight],
+        mechanism_id: MechanismId = _ONLY_MECHANISM,
+        *,
+        idempotency_key: str | None = None,
+    ) -> responses.SetWeightsResponse:
+        """Have weights set; returns when they are durable, which is before they are on the chain.
+
+        What comes of them tells `get_job`, by the `job_id` that this returns. Newer weights take
+        the place of older ones that were not submitted yet.
+
+        Args:
+            weights: relative to each other, none negative and not all zero.
+            mechanism_id: which of the subnet's mechanisms they are for.
+            idempotency_key: the caller's name for these weights; the same name is the same job.
+        """
+        key = idempotency_key or new_idempotency_key()
+        if mechanism_id == _ONLY_MECHANISM:
+            params = writes.PutWeights(weights=dict(weights))
+            return self._send(Call(writes.PUT_WEIGHTS, Scope.IDENTITY, None, params, key))
+        of_mechanism = writes.PutMechanismWeights(weights=dict(weights), mechanism_id=mechanism_id)
+        return self._send(
+            Call(writes.PUT_MECHANISM_WEIGHTS, Scope.IDENTITY, None, of_mechanism, key)
+        )
+
+    def set_commitment(
+        self,
+        commitment: bytes | str,
+        *,
+        idempotency_key: str | None = None,
+    ) -> responses.SetCommitmentResponse:
+        """Put data on the chain for all to see; returns when it stands there.
+
+        Args:
+            commitment: 1 to 128 bytes, or their hexadecimal digits with or without 0x.
+            idempotency_key: the caller's name for this write; the same name is the same job.
+
+        Raises:
+            PylonBadGateway: the chain has refused it, or was not reached in time.
+        """
+        text = commitment if isinstance(commitment, str) else f"0x{commitment.hex()}"
+        params = writes.SetCommitment(commitment=text)
+        key = idempotency_key or new_idempotency_key()
+        return self._send(Call(writes.SET_COMMITMENT, Scope.IDENTITY, None, params, key))
+
+    def set_revealed_commitment(
+        self,
+        commitment: str,
+        blocks_until_reveal: int = 360,
+        *,
+        idempotency_key: str | None = None,
+    ) -> responses.SetRevealedCommitmentResponse:
+        """Put a text on the chain sealed; returns when it stands there, with its reveal round.
+
+        Args:
+            commitment: the text, which the chain itself opens.
+            blocks_until_reveal: after how many blocks.
+            idempotency_key: the caller's name for this write; the same name is the same job.
+
+        Raises:
+            PylonBadGateway: the chain has refused it, or was not reached in time.
+        """
+        params = writes.SetRevealedCommitment(
+            commitment=commitment, blocks_until_reveal=blocks_until_reveal
+        )
+        key = idempotency_key or new_idempotency_key()
+        return self._send(Call(writes.SET_REVEALED_COMMITMENT, Scope.IDENTITY, None, params, key))
+
+    def generate_certificate(
+        self, *, idempotency_key: str | None = None
+    ) -> responses.GenerateCertificateResponse:
+        """Make an Ed25519 key pair for TLS, and put its public half on the chain.
+
+        The private half is told here, once, and kept nowhere by Pylon.
+
+        Args:
+            idempotency_key: the caller's name for this write; the same name is the same job.
+
+        Raises:
+            PylonBadGateway: the chain has refused it, or was not reached in time.
+        """
+        params = writes.GenerateCertificate()
+        key = idempotency_key or new_idempotency_key()
+        return self._send(Call(writes.GENERATE_CERTIFICATE, Scope.IDENTITY, None, params, key))
+
+    def get_jobs(self) -> responses.GetJobsResponse:
+        """The identity's writes in hand, and those that ended in the last days, newest first."""
+        return self._send(Call(writes.LIST_JOBS, Scope.IDENTITY))
+
+    def get_job(self, job_id: JobId) -> responses.GetJobResponse:
+        """How far one write of the identity has come.
+
+        Raises:
+            PylonNotFound: the identity has no such job, or it ended long ago.
+        """
+        params = writes.OfJob(job_id=job_id)
+        return self._send(Call(writes.GET_JOB, Scope.IDENTITY, params=params))
+
+    def cancel_job(self, job_id: JobId) -> responses.GetJobResponse:
+        """Give up a write that was not submitted yet; one that has ended stays as it is.
+
+        Raises:
+            PylonNotFound: the identity has no such job, or it ended long ago.
+            PylonResponseException: with the code CONFLICT; it is on its way to the chain.
+        """
+        params = writes.OfJob(job_id=job_id)
+        return self._send(Call(writes.CANCEL_JOB, Scope.IDENTITY, params=params))

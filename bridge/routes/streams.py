@@ -108,6 +108,7 @@ def stream_routes(
         router.add_api_route(
             path,
             endpoint,
+            status_code=200,
             response_class=StreamResponse,
             response_model=None,
             responses=_docs(*codes),

@@ -110,8 +110,7 @@ class Controls:
         Raises:
             ValueError: there are not so many blocks.
         """
-        self.chain.rewind(depth)
-        self.pool.retract(self.best_number)
+        self.pool.retract(self.chain.rewind(depth))
         for _ in range(depth + 1):
             self._make_block()
         return self.best_number

@@ -98,9 +98,7 @@ class Pool:
             raise refusals.pool_is_full()
         if rival is not None:
             rival.tell({"usurped": "0x" + extrinsic.hash.hex()})
-        entry = _Entry(
-            extrinsic, next(self._orders), extrinsic.era.death(number), [tell] if tell else []
-        )
+        entry = self._entry(extrinsic, number, tell)
         self._waiting.setdefault(extrinsic.signer, {})[extrinsic.nonce] = entry
         self._promote(state, extrinsic.signer)
         if not entry.ready:
@@ -177,18 +175,24 @@ class Pool:
             for entry in included.entries:
                 entry.tell({"finalized": "0x" + included.block_hash.hex()})
 
-    def retract(self, newest: int) -> None:
-        """Takes back what blocks after `newest` included: it waits again."""
-        for number in sorted(n for n in self._included if n > newest):
-            included = self._included.pop(number)
-            for entry in included.entries:
-                entry.tell({"retracted": "0x" + included.block_hash.hex()})
+    def retract(self, blocks: list[Block]) -> None:
+        """Takes back what retracted blocks (oldest first) included: it waits again.
+
+        Those who follow an extrinsic of a block that was not final are told; the others were told
+        the end of it already.
+        """
+        state = self._state()
+        for block in blocks:
+            included = self._included.pop(block.number, None)
+            followed = {one.extrinsic.raw: one for one in included.entries} if included else {}
+            for raw in block.extrinsics[1:]:  # the first sets the time
+                entry = followed.get(raw) or self._entry(parse(raw), state.number + 1, None)
+                entry.tell({"retracted": "0x" + block.hash.hex()})
                 entry.ready = False
                 mine = self._waiting.setdefault(entry.extrinsic.signer, {})
                 mine.setdefault(entry.extrinsic.nonce, entry)
-        kept = [applied for applied in self.applied if applied.block_number <= newest]
+        kept = [applied for applied in self.applied if applied.block_number <= state.number]
         self.applied = deque(kept, maxlen=APPLIED_KEPT)
-        state = self._state()
         for signer in self._waiting:
             self._promote(state, signer)
 
@@ -198,6 +202,10 @@ class Pool:
         for entry in entries:
             self._drop(entry, "dropped")
         return len(entries)
+
+    def _entry(self, extrinsic: SignedExtrinsic, number: int, tell: Tell | None) -> _Entry:
+        tells = [] if tell is None else [tell]
+        return _Entry(extrinsic, next(self._orders), extrinsic.era.death(number), tells)
 
     def _all(self) -> Iterator[_Entry]:
         for mine in self._waiting.values():

@@ -1,0 +1,33 @@
+"""Signed extrinsics without a node to ask: for tests of the devnet's inside."""
+
+from typing import Any
+
+import bittensor_core
+
+from pylon.devnet.chain import Chain
+
+
+def signed(
+    chain: Chain, seed: bytes, call: tuple[str, str, dict[str, Any]], nonce: int, tip: int = 0
+) -> bytes:
+    """An immortal extrinsic of the sr25519 key of a seed."""
+    keypair: Any = bittensor_core.Keypair.create_from_seed(seed)
+    runtime: Any = chain.codec._runtime
+    encoded = chain.codec.compose_call(*call)
+    shared = {"era": "00", "nonce": nonce, "tip": tip, "tip_asset_id": None}
+    payload = runtime.signature_payload(
+        encoded,
+        **shared,
+        genesis_hash=chain.genesis_hash,
+        era_block_hash=chain.genesis_hash,
+        metadata_hash=None,
+    )
+    data, _ = runtime.encode_signed_extrinsic(
+        encoded,
+        public_key=bytes(keypair.public_key),
+        signature=bytes(keypair.sign(bytes(payload))),
+        signature_version=1,
+        metadata_hash_enabled=False,
+        **shared,
+    )
+    return bytes(data)

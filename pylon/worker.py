@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar
 
 from pylon.addresses import known_addresses
 from pylon.blocks.pauses import Pauses
 from pylon.blocks.publisher import BlockPublisher
+from pylon.blocks.replay import ReplayHandlers
 from pylon.blocks.snapshots import Snapshot, Snapshots
 from pylon.blocks.watcher import Watcher
 from pylon.chain.archive import ArchiveRouting
@@ -17,6 +18,7 @@ from pylon.chain.connection import Patience
 from pylon.chain.port import Chain
 from pylon.chain.subtensor import Subtensor
 from pylon.messaging.events import JetStreamEvents
+from pylon.messaging.kept import KeptInStream
 from pylon.messaging.provision import ProvisionError, provision
 from pylon.messaging.service import Service
 from pylon.reads.handlers import ReadHandlers
@@ -25,8 +27,9 @@ from pylon.reads.recent import RecentNeurons
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import WORKER_USER, BlockEventSubject, NeuronsEventSubject
+from pylon_client.transport.cancellation import heed_cancellation
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
-from pylon_client.transport.feed import EventFeed, last_in_stream
+from pylon_client.transport.feed import EventFeed
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +37,7 @@ T = TypeVar("T")
 
 NATS_WAIT_S: Final = 60.0
 """For so long a worker waits for NATS to appear: whoever starts both starts them at once."""
+END_TIMEOUT_S: Final = 10.0
 POLL_AFTER_S: Final = 12.0
 """A block's time on the real chain."""
 
@@ -112,34 +116,35 @@ class Worker:
         )
         service = Service(
             connection,
-            handlers.by_operation,
+            handlers.by_operation | ReplayHandlers(KeptInStream(connection)).by_operation,
             identities=netuid_by_identity,
             max_requests=self._settings.max_requests,
         )
-        background = asyncio.gather(
-            self._keep_snapshots(connection),
-            self._publish(connection),
-            _keep_provisioned(connection),
-        )
-        stopping = asyncio.create_task(stop.wait())
-        closed = asyncio.create_task(connection.closed.wait())
+        background = {
+            asyncio.create_task(self._keep_snapshots(connection), name="snapshots"),
+            asyncio.create_task(self._publish(connection), name="events"),
+            asyncio.create_task(_keep_provisioned(connection), name="streams"),
+        }
+        signs = {
+            asyncio.create_task(stop.wait(), name="stop"),
+            asyncio.create_task(connection.closed.wait(), name="end of NATS"),
+        }
         try:
             await service.start()
             self.ready.set()
             netuids = ", ".join(map(str, self._settings.netuids)) or "none"
             logger.info("The worker is ready; tracked subnets: %s", netuids)
-            await asyncio.wait({stopping, closed, background}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(background | signs, return_when=asyncio.FIRST_COMPLETED)
             if connection.closed.is_set() and not stop.is_set():
                 raise WorkerError("NATS has ended the connection for good; the log says why")
-            if background.done():
-                background.result()
+            for task in background:
+                if task.done():
+                    task.result()
             logger.info("Stopping: answering %d requests in hand", service.in_hand)
             # Answers in hand may still need the chain and the snapshots.
             await service.drain(self._settings.drain_timeout_s)
         finally:
-            for task in (background, stopping, closed):
-                task.cancel()
-            await asyncio.gather(background, stopping, closed, return_exceptions=True)
+            await _ended(background | signs)
         await connection.drain()
         logger.info("Stopped")
 
@@ -166,7 +171,7 @@ class Worker:
     async def _keep_snapshots(self, connection: Connection) -> None:
         subjects = [str(BlockEventSubject())]
         subjects += [str(NeuronsEventSubject(netuid)) for netuid in self._settings.netuids]
-        async with EventFeed(connection, subjects, last_in_stream(connection)) as feed:
+        async with EventFeed(connection, subjects, KeptInStream(connection)) as feed:
             async for event in feed:
                 self.snapshots.keep(event.subject, Snapshot(event.block, event.body))
 
@@ -224,8 +229,17 @@ async def _keep_provisioned(connection: Connection) -> None:
                 await provision(connection)
             except ProvisionError as error:
                 logger.error("NATS came back unfit: %s", error)  # noqa: TRY400 - the text is all
+            heed_cancellation()
     finally:
         forget()
+
+
+async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks, and wait until all of them have ended."""
+    for task in tasks:
+        task.cancel()
+    async with asyncio.timeout(END_TIMEOUT_S):
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
@@ -236,6 +250,4 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         return working.result() if working.done() else None
     finally:
-        working.cancel()
-        stopping.cancel()
-        await asyncio.gather(working, stopping, return_exceptions=True)
+        await _ended([working, stopping])

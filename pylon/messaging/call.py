@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -62,10 +62,12 @@ class Answer:
         body: the JSON of the reply.
         block: the block that all of it was read at, told in the reply's headers: whoever holds
             an answer to the same question at that block holds this one.
+        headers: what else the reply's headers tell.
     """
 
     body: bytes
     block: Block | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def may_be_answered(subject: str, reply: str) -> bool:

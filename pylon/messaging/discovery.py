@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from pylon_client.contract import wire
-from pylon_client.contract.operations import OPERATIONS, Scope
+from pylon_client.contract.operations import NATS_OPERATIONS, Scope
 from pylon_client.contract.subjects import ROOT
 from pylon_client.contract.topology import QUEUE_GROUP
 
@@ -46,7 +46,7 @@ class Discovery:
     endpoints: dict[tuple[Scope, str], EndpointCounts] = field(
         default_factory=lambda: {
             (scope, operation.name): EndpointCounts()
-            for operation in OPERATIONS
+            for operation in NATS_OPERATIONS
             for scope in sorted(operation.scopes)
         }
     )

@@ -157,7 +157,7 @@ class Service:
                 default_timeout_s=self._default_timeout_s,
             )
             answer = await self._answer(call)
-            await self._send(message, answer.body, _block_headers(answer))
+            await self._send(message, answer.body, _headers(answer))
         except FailureError as failed:
             error = str(failed)
             await self._send_failure(message, failed.failure)
@@ -230,10 +230,11 @@ class Service:
             await self._send(message, answer, {})
 
 
-def _block_headers(answer: Answer) -> dict[str, str]:
+def _headers(answer: Answer) -> dict[str, str]:
     if answer.block is None:
-        return {}
+        return dict(answer.headers)
     return {
+        **answer.headers,
         wire_headers.BLOCK_NUMBER: str(answer.block.number),
         wire_headers.BLOCK_HASH: answer.block.hash,
     }

@@ -41,7 +41,8 @@ class Operation(Generic[ParamsT_co, ReplyT_co]):
         summary: one line for the API's documentation.
         params: what the request carries beside its subject.
         reply: the model of the body of a successful reply.
-        path: the REST path behind the prefix of its scope; `{names}` are fields of `params`.
+        path: the REST path behind the prefix of its scope; `{names}` are fields of `params`. Empty
+            for what only NATS carries.
         method: the HTTP method.
         of_subnet: whether it reads one subnet; otherwise it reads the chain, in open scope only.
         identity_only: whether it needs an identity, and so has no open form.

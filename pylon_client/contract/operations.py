@@ -5,6 +5,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from pylon_client.contract import reads
+from pylon_client.contract.events import EVENT_OPERATIONS
 from pylon_client.contract.operation import (
     API_PREFIX,
     NoParams,
@@ -23,6 +24,7 @@ __all__ = [
     "API_PREFIX",
     "LATEST_BLOCK",
     "LATEST_NEURONS",
+    "NATS_OPERATIONS",
     "NEURONS_AT",
     "OPERATIONS",
     "OPERATIONS_BY_NAME",
@@ -64,4 +66,10 @@ OPERATIONS: Final[tuple[Operation[Params, BaseModel], ...]] = (
     reads.IDENTITIES,
     reads.WEIGHTS_STATUS,
 )
-OPERATIONS_BY_NAME: Final = {operation.name: operation for operation in OPERATIONS}
+"""What REST and NATS both carry."""
+NATS_OPERATIONS: Final[tuple[Operation[Params, BaseModel], ...]] = (
+    *OPERATIONS,
+    *EVENT_OPERATIONS,
+)
+"""Everything that can be asked over NATS."""
+OPERATIONS_BY_NAME: Final = {operation.name: operation for operation in NATS_OPERATIONS}

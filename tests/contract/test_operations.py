@@ -4,6 +4,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from pylon_client.contract.operations import (
+    NATS_OPERATIONS,
     OPERATIONS,
     OPERATIONS_BY_NAME,
     AtBlock,
@@ -18,7 +19,7 @@ every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda ro
 
 
 def test_names_and_routes_are_unique() -> None:
-    assert len(OPERATIONS_BY_NAME) == len(OPERATIONS)
+    assert len(OPERATIONS_BY_NAME) == len(NATS_OPERATIONS)
     routes = [(row.method, row.rest_path(scope)) for row in OPERATIONS for scope in row.scopes]
     assert len(set(routes)) == len(routes)
 

@@ -1,23 +1,21 @@
 import asyncio
 import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import pytest
 
-from pylon.messaging.call import Call
+from pylon.blocks.replay import ReplayHandlers
+from pylon.messaging.kept import KeptInStream
 from pylon.messaging.provision import provision
 from pylon.messaging.service import Service
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import ALL_NEURONS_EVENTS, BLOCK_EVENTS
 from pylon_client.contract.topology import EVENTS
+from pylon_client.contract.types import BlockNumber
 from pylon_client.transport.connection import Connection
-from pylon_client.transport.feed import (
-    EventFeed,
-    FeedEvent,
-    LastValue,
-    last_by_request,
-    last_in_stream,
-)
+from pylon_client.transport.feed import EventFeed, FeedEvent, last_by_request
 from tests.support.deployment import ConnectAs
 from tests.support.eventually import eventually
 from tests.support.nats_server import NatsServer
@@ -58,13 +56,23 @@ async def numbers(feed: EventFeed, how_many: int) -> list[int]:
     return [(await following(feed)).block.number for _ in range(how_many)]
 
 
-async def nothing_kept(_: str) -> FeedEvent | None:
+async def nothing_kept(_: str, after: BlockNumber | None = None) -> FeedEvent | None:
     return None
+
+
+@asynccontextmanager
+async def replaying(worker: Connection) -> AsyncGenerator[None]:
+    """A worker that answers what it is asked of the stream."""
+    handlers = ReplayHandlers(KeptInStream(worker)).by_operation
+    service = Service(worker, handlers, identities={}, max_requests=10)
+    await service.start()
+    yield
+    await service.drain(10)
 
 
 async def test_first_comes_the_last_value_then_every_new_one(worker: Connection) -> None:
     await publish(worker, BLOCK_EVENTS, 1, 2, 3)
-    async with EventFeed(worker, [BLOCK_EVENTS], last_in_stream(worker)) as feed:
+    async with EventFeed(worker, [BLOCK_EVENTS], KeptInStream(worker)) as feed:
         event = await following(feed)
         assert (event.subject, event.block.number, event.block.hash) == (
             BLOCK_EVENTS,
@@ -88,7 +96,7 @@ async def test_what_is_not_newer_is_dropped_for_each_subject_by_itself(
 
 
 async def test_a_wildcard_follows_every_subnet(worker: Connection) -> None:
-    async with EventFeed(worker, [ALL_NEURONS_EVENTS], last_in_stream(worker)) as feed:
+    async with EventFeed(worker, [ALL_NEURONS_EVENTS], KeptInStream(worker)) as feed:
         await publish(worker, NEURONS_1, 1)
         await publish(worker, NEURONS_2, 1)
         assert {(await following(feed)).subject for _ in range(2)} == {NEURONS_1, NEURONS_2}
@@ -98,11 +106,13 @@ async def test_nothing_falls_between_the_last_value_and_the_subscription(
     worker: Connection,
 ) -> None:
     """A value published while the last one is being asked for arrives, and only once."""
-    in_stream = last_in_stream(worker)
+    in_stream = KeptInStream(worker)
     await publish(worker, BLOCK_EVENTS, 1)
 
-    async def last_while_publishing(subject: str) -> FeedEvent | None:
-        event = await in_stream(subject)
+    async def last_while_publishing(
+        subject: str, after: BlockNumber | None = None
+    ) -> FeedEvent | None:
+        event = await in_stream(subject, after)
         await publish(worker, BLOCK_EVENTS, 2)
         return event
 
@@ -115,48 +125,116 @@ async def test_nothing_falls_between_the_last_value_and_the_subscription(
     assert got in ([1, 2, 3], [2, 3])
 
 
-async def test_after_a_break_the_newest_value_is_asked_for(
+async def test_n7_after_a_break_every_value_comes_that_was_published_meanwhile(
     server: NatsServer, worker: Connection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("worker")
-    async with EventFeed(
-        reader, [BLOCK_EVENTS, ALL_NEURONS_EVENTS], last_in_stream(reader)
-    ) as feed:
+    got: dict[str, list[int]] = {BLOCK_EVENTS: [], NEURONS_1: []}
+
+    async def follow_until(feed: EventFeed, number: int) -> None:
+        while any(of[-1:] != [number] for of in got.values()):
+            event = await following(feed)
+            got[event.subject].append(event.block.number)
+
+    async with EventFeed(reader, [BLOCK_EVENTS, ALL_NEURONS_EVENTS], KeptInStream(reader)) as feed:
         await publish(worker, BLOCK_EVENTS, 1)
         await publish(worker, NEURONS_1, 1)
-        await numbers(feed, 2)
+        await follow_until(feed, 1)
         # Published while the reader's own connection is down, and the server is up.
         await reader.nats.force_reconnect()
         assert not reader.is_connected
         await publish(worker, BLOCK_EVENTS, 2, 3)
         await publish(worker, NEURONS_1, 2, 3)
-        newest: dict[str, int] = {}
-        while newest != {BLOCK_EVENTS: 3, NEURONS_1: 3}:
-            event = await following(feed)
-            newest[event.subject] = event.block.number
+        await follow_until(feed, 3)
         await server.restart()
         await eventually(lambda: worker.is_connected)
         for subject in (BLOCK_EVENTS, NEURONS_1):
             await publish(worker, subject, 4)
-        while newest != {BLOCK_EVENTS: 4, NEURONS_1: 4}:
-            event = await following(feed)
-            newest[event.subject] = event.block.number
+        await follow_until(feed, 4)
+        assert feed.counts.replayed >= 2
+        assert feed.counts.lost == 0
+    assert got == {BLOCK_EVENTS: [1, 2, 3, 4], NEURONS_1: [1, 2, 3, 4]}
 
 
-async def test_a_slow_reader_gets_the_newest_at_last_and_is_counted(
+async def test_n7_what_a_slow_reader_let_drop_is_counted_and_comes_from_the_stream(
     worker: Connection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("worker")
-    async with EventFeed(
-        reader, [BLOCK_EVENTS], last_in_stream(reader), pending_max_msgs=3
-    ) as feed:
+    async with EventFeed(reader, [BLOCK_EVENTS], KeptInStream(reader), pending_max_msgs=3) as feed:
         await publish(worker, BLOCK_EVENTS, *range(1, 30))
         await eventually(lambda: reader.counts.slow_consumer_drops > 0)
-        got: list[int] = []
-        while 29 not in got:
+        got = await numbers(feed, 1)
+        while got[-1] < 29:
             got += await numbers(feed, 1)
-        assert got == sorted(set(got))
-        assert len(got) < 29
+        assert got == list(range(got[0], 30))
+        assert feed.counts.replayed > 0
+
+
+async def test_n7_a_feed_resumes_after_a_block(worker: Connection) -> None:
+    await publish(worker, BLOCK_EVENTS, *range(1, 8))
+    feed = EventFeed(worker, [BLOCK_EVENTS], KeptInStream(worker), after=BlockNumber(4))
+    async with feed:
+        assert await numbers(feed, 3) == [5, 6, 7]
+        await publish(worker, BLOCK_EVENTS, 8)
+        assert await numbers(feed, 1) == [8]
+        assert feed.counts.lost == 0
+
+
+@pytest.mark.parametrize("user", ["worker", "alice"])
+async def test_n7_what_the_stream_keeps_no_longer_is_told(
+    worker: Connection, connect_as: ConnectAs, user: str
+) -> None:
+    await publish(worker, BLOCK_EVENTS, *range(1, 51))
+    reader = await connect_as(user)
+    kept = KeptInStream(reader) if user == "worker" else last_by_request(reader)
+    feed = EventFeed(reader, [BLOCK_EVENTS], kept, after=BlockNumber(9))
+    async with replaying(worker), feed:
+        first = await following(feed)
+        assert first.block.number == 51 - EVENTS.max_msgs_per_subject
+        assert first.lost == range(10, first.block.number)
+        assert await numbers(feed, 31) == list(range(20, 51))
+        assert feed.counts.lost == len(first.lost)
+
+
+async def test_numbers_that_were_never_published_are_no_loss(worker: Connection) -> None:
+    await publish(worker, BLOCK_EVENTS, 1)
+    async with EventFeed(worker, [BLOCK_EVENTS], KeptInStream(worker)) as feed:
+        assert await numbers(feed, 1) == [1]
+        await publish(worker, BLOCK_EVENTS, 2, 5, 6)
+        events = [await following(feed) for _ in range(3)]
+        assert [event.block.number for event in events] == [2, 5, 6]
+        assert not any(event.lost for event in events)
+        assert feed.counts.gaps == 1
+
+
+async def test_a_replica_that_lags_behind_is_asked_again(worker: Connection) -> None:
+    """It knows nothing newer, though a later value has come already."""
+    in_stream = KeptInStream(worker)
+    lags = 2
+
+    async def lagging(subject: str, after: BlockNumber | None = None) -> FeedEvent | None:
+        nonlocal lags
+        if after == 2 and lags:
+            lags -= 1
+            return None
+        return await in_stream(subject, after)
+
+    await publish(worker, BLOCK_EVENTS, 1, 2, 3, 4)
+    # What comes by itself begins with 5.
+    feed = EventFeed(worker, [BLOCK_EVENTS], lagging, after=BlockNumber(2))
+    async with feed:
+        await publish(worker, BLOCK_EVENTS, 5)
+        assert await numbers(feed, 3) == [3, 4, 5]
+        assert (lags, feed.counts.lost) == (0, 0)
+
+
+async def test_what_a_purged_stream_cannot_tell_is_told_as_lost(worker: Connection) -> None:
+    await publish(worker, BLOCK_EVENTS, 1)
+    async with EventFeed(worker, [BLOCK_EVENTS], nothing_kept) as feed:
+        await publish(worker, BLOCK_EVENTS, 2, 5)
+        assert await numbers(feed, 1) == [2]
+        event = await following(feed)
+        assert (event.block.number, event.lost) == (5, range(3, 5))
 
 
 async def test_a_last_value_that_cannot_be_had_is_asked_for_again_and_holds_up_nothing(
@@ -164,13 +242,13 @@ async def test_a_last_value_that_cannot_be_had_is_asked_for_again_and_holds_up_n
 ) -> None:
     refusals = 0
 
-    async def refusing(subject: str) -> FeedEvent | None:
+    async def refusing(subject: str, after: BlockNumber | None = None) -> FeedEvent | None:
         nonlocal refusals
         if subject == NEURONS_1:
             refusals += 1
             if refusals < 3:
-                raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "not now")
-        return await last_in_stream(worker)(subject)
+                raise FailureError(ErrorCode.NATS_UNAVAILABLE, "not now")
+        return await KeptInStream(worker)(subject, after)
 
     await publish(worker, NEURONS_1, 1)
     await publish(worker, BLOCK_EVENTS, 1)
@@ -178,7 +256,7 @@ async def test_a_last_value_that_cannot_be_had_is_asked_for_again_and_holds_up_n
         assert (await following(feed)).subject == BLOCK_EVENTS
         await publish(worker, BLOCK_EVENTS, 2)
         assert {(await following(feed)).subject for _ in range(2)} == {BLOCK_EVENTS, NEURONS_1}
-        assert feed.retries == 2
+        assert feed.counts.retries == 2
 
 
 async def test_what_is_no_event_is_skipped_and_counted(worker: Connection) -> None:
@@ -187,7 +265,7 @@ async def test_what_is_no_event_is_skipped_and_counted(worker: Connection) -> No
         await worker.nats.publish(BLOCK_EVENTS, b"{}", headers={"Pylon-Block-Number": "x"})
         await publish(worker, BLOCK_EVENTS, 1)
         assert await numbers(feed, 1) == [1]
-        assert feed.skipped == 2
+        assert feed.counts.skipped == 2
 
 
 async def test_a_reader_that_stops_waiting_loses_nothing(worker: Connection) -> None:
@@ -211,34 +289,27 @@ async def test_it_ends_with_its_connection(connect_as: ConnectAs) -> None:
 
 
 @pytest.mark.parametrize("user", [None, "alice", "bridge"])
-async def test_clients_get_the_last_value_by_asking_a_worker(
+async def test_clients_get_what_they_missed_by_asking_a_worker(
     worker: Connection, connect_as: ConnectAs, user: str | None
 ) -> None:
-    asked: list[tuple[str, int | None]] = []
-
-    async def handler(call: Call) -> bytes:
-        asked.append((call.operation, call.netuid))
-        if call.netuid == 2:
-            raise FailureError(ErrorCode.NOT_FOUND, "Subnet 2 not found.")
-        block = {"number": 7, "hash": hash_of(7)}
-        found = block if call.operation == "block.latest" else {"block": block, "neurons": {}}
-        return json.dumps(found).encode()
-
-    handlers = {"block.latest": handler, "neurons.latest": handler}
-    service = Service(worker, handlers, identities={}, max_requests=10)
-    await service.start()
+    await publish(worker, BLOCK_EVENTS, 6, 7)
+    await publish(worker, NEURONS_1, 7)
     reader = await connect_as(user)
-    last: LastValue = last_by_request(reader)
-    async with EventFeed(reader, [BLOCK_EVENTS, NEURONS_1, NEURONS_2], last) as feed:
+    last = last_by_request(reader)
+    async with (
+        replaying(worker),
+        EventFeed(reader, [BLOCK_EVENTS, NEURONS_1, NEURONS_2], last) as feed,
+    ):
         got = [await following(feed) for _ in range(2)]
         assert {(event.subject, event.block.number) for event in got} == {
             (BLOCK_EVENTS, 7),
             (NEURONS_1, 7),
         }
-        await publish(worker, BLOCK_EVENTS, 8)
-        assert await numbers(feed, 1) == [8]
-    assert set(asked) == {("block.latest", None), ("neurons.latest", 1), ("neurons.latest", 2)}
-    await service.drain(10)
+        await reader.nats.force_reconnect()
+        await publish(worker, BLOCK_EVENTS, 8, 9, 10)
+        assert await numbers(feed, 3) == [8, 9, 10]
+        await publish(worker, BLOCK_EVENTS, 11)
+        assert await numbers(feed, 1) == [11]
 
 
 async def test_the_stream_is_not_there_for_clients_to_ask(

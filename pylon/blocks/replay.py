@@ -1,0 +1,58 @@
+"""Answering whoever missed a published event: from the stream, one flight per question."""
+
+from typing import TYPE_CHECKING, Final
+
+from pylon.messaging.call import Answer, Call
+from pylon.reads.cache import SingleFlight
+from pylon_client.contract import headers
+from pylon_client.contract.events import PUBLISHED_BLOCK, PUBLISHED_NEURONS, After
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
+from pylon_client.contract.types import BlockNumber
+from pylon_client.transport.published import FeedEvent, KeptEvents
+
+if TYPE_CHECKING:
+    from pylon.messaging.service import Handler
+
+
+class ReplayHandlers:
+    """Answers from the event stream, so that who listens needs no access to JetStream.
+
+    After a break all listeners ask the same at once: those that ask while the answer is looked
+    for share it.
+
+    Attributes:
+        by_operation: the handler of each operation, by its name.
+    """
+
+    def __init__(self, kept: KeptEvents) -> None:
+        self._kept = kept
+        self._flights = SingleFlight[FeedEvent | None]()
+        self.by_operation: Final[dict[str, Handler]] = {
+            PUBLISHED_BLOCK.name: self.block,
+            PUBLISHED_NEURONS.name: self.neurons,
+        }
+
+    async def block(self, call: Call) -> Answer:
+        """The first published block after a block, or the newest one."""
+        return await self._answer(call, str(BlockEventSubject()))
+
+    async def neurons(self, call: Call) -> Answer:
+        """The first published neurons of a subnet after a block, or the newest ones."""
+        if call.netuid is None:
+            raise TypeError(f"{call.operation} is about a subnet")
+        return await self._answer(call, str(NeuronsEventSubject(call.netuid)))
+
+    async def _answer(self, call: Call, subject: str) -> Answer:
+        if not isinstance(call.params, After):
+            raise TypeError(f"{call.operation} takes After, not {type(call.params).__name__}")
+        after = call.params.after
+        event = await self._flights.get((subject, after), lambda: self._find(subject, after))
+        if event is None:
+            what = "Nothing" if after is None else f"Nothing newer than block {after}"
+            raise FailureError(ErrorCode.NOT_FOUND, f"{what} is published on {subject}.")
+        lost = {headers.LOST_BLOCKS: str(len(event.lost))} if event.lost else {}
+        return Answer(event.body, event.block, lost)
+
+    async def _find(self, subject: str, after: BlockNumber | None) -> FeedEvent | None:
+        return await self._kept(subject, after)

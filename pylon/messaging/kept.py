@@ -1,0 +1,115 @@
+"""The events that the stream keeps: the newest of a subject, and the one that follows a block."""
+
+from dataclasses import dataclass, replace
+from typing import Final, cast
+
+import nats.errors
+import nats.js.errors
+from nats.js.client import JetStreamContext
+
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.topology import EVENTS
+from pylon_client.contract.types import BlockNumber
+from pylon_client.transport.cancellation import heed_cancellation
+from pylon_client.transport.connection import Connection
+from pylon_client.transport.published import FeedEvent, event_of
+
+ASK_TIMEOUT_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEvent:
+    """A message of the stream.
+
+    Attributes:
+        sequence: its place.
+        event: what it tells; None when it is no event of this contract.
+    """
+
+    sequence: int
+    event: FeedEvent | None
+
+    @property
+    def number(self) -> BlockNumber:
+        """Of which block it is; before all blocks when it is no event."""
+        return BlockNumber(-1) if self.event is None else self.event.block.number
+
+
+class KeptInStream:
+    """The events as the stream keeps them; only workers may ask it.
+
+    NATS delivers JetStream's answers to any subject that the asker names, even to JetStream's own
+    API: so this right is not given to clients.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._context = JetStreamContext(connection.nats, timeout=ASK_TIMEOUT_S)
+
+    async def __call__(self, subject: str, after: BlockNumber | None = None) -> FeedEvent | None:
+        """The first event after a block, or the newest; None where there is none yet.
+
+        Raises:
+            FailureError: NATS_UNAVAILABLE, when the stream does not answer.
+        """
+        newest = await self._get(subject)
+        if newest is None or after is None:
+            return None if newest is None else newest.event
+        if newest.number <= after:
+            return None
+        if newest.number == after + 1:
+            return newest.event
+        return await self._first_after(subject, after, newest)
+
+    async def newest(self, subject: str) -> KeptEvent | None:
+        """The newest message of a subject as the stream's leader has it: no replica's is newer.
+
+        Raises:
+            FailureError: NATS_UNAVAILABLE, when the stream does not answer.
+        """
+        return await self._get(subject, direct=False)
+
+    async def _first_after(
+        self, subject: str, after: BlockNumber, newest: KeptEvent
+    ) -> FeedEvent | None:
+        """Bisect the stream, whose sequence and a subject's block numbers grow together."""
+        oldest = await self._get(subject, from_sequence=1)
+        if oldest is None:
+            return None
+        if oldest.event is not None and oldest.number > after:
+            return replace(oldest.event, lost=range(after + 1, oldest.number))
+        low, high, found = oldest.sequence, newest.sequence, newest
+        while high - low > 1:
+            middle = (low + high) // 2
+            at = await self._get(subject, from_sequence=middle)
+            if at is None:
+                return None  # purged meanwhile
+            if at.number <= after:
+                low = at.sequence
+            else:
+                high, found = middle, at
+            if found.number == after + 1:
+                break
+        return found.event
+
+    async def _get(
+        self, subject: str, *, from_sequence: int | None = None, direct: bool = True
+    ) -> KeptEvent | None:
+        try:
+            found = await self._context.get_msg(
+                EVENTS.name,
+                from_sequence,
+                subject,
+                direct=direct,
+                next=from_sequence is not None,
+            )
+        except nats.js.errors.NotFoundError:
+            return None
+        except (nats.errors.Error, OSError) as error:
+            raise FailureError(
+                ErrorCode.NATS_UNAVAILABLE,
+                f"The event stream does not answer: {type(error).__name__}.",
+            ) from None
+        heed_cancellation()
+        headers = cast("dict[str, str]", found.headers or {})  # pyright: ignore[reportUnknownMemberType] -- the library says no more than dict
+        event = event_of(found.subject or subject, headers, found.data or b"")
+        return KeptEvent(found.seq or 0, event)

@@ -1,0 +1,92 @@
+"""Published events, and how to ask for those that did not come by themselves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from pylon_client.contract import headers as wire_headers
+from pylon_client.contract import wire
+from pylon_client.contract.events import PUBLISHED_BLOCK, PUBLISHED_NEURONS, After
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import Block
+from pylon_client.contract.subjects import (
+    BlockEventSubject,
+    NeuronsEventSubject,
+    OpenSubject,
+    parse,
+)
+from pylon_client.contract.types import BlockHash, BlockNumber
+from pylon_client.transport.connection import Connection
+
+KEPT_TIMEOUT_S: Final = 10.0
+NONE_LOST: Final = range(0)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """One published value, as it came.
+
+    Attributes:
+        subject: what it is a value of.
+        block: the block that it was read at.
+        body: the JSON that was published.
+        lost: the block numbers right before this one whose values should have come and cannot be
+            had any more; empty as a rule. Numbers that were never published may be among them.
+    """
+
+    subject: str
+    block: Block
+    body: bytes
+    lost: range = NONE_LOST
+
+
+class KeptEvents(Protocol):
+    """The last values of each subject, as the event stream keeps them."""
+
+    async def __call__(self, subject: str, /, after: BlockNumber | None = None) -> FeedEvent | None:
+        """The first value after a block, or the newest; None where there is none yet.
+
+        Raises:
+            FailureError: that cannot be told now.
+        """
+        ...
+
+
+def last_by_request(connection: Connection) -> KeptEvents:
+    """The kept values as workers answer them, to anybody with open access."""
+
+    async def kept(subject: str, after: BlockNumber | None = None) -> FeedEvent | None:
+        match parse(subject):
+            case BlockEventSubject():
+                asked = OpenSubject(None, PUBLISHED_BLOCK.name)
+            case NeuronsEventSubject(netuid):
+                asked = OpenSubject(netuid, PUBLISHED_NEURONS.name)
+            case _:
+                raise FailureError(ErrorCode.INVALID, f"{subject!r} has no events.")
+        try:
+            reply = await connection.request(
+                str(asked), wire.encode(After(after=after)), timeout_s=KEPT_TIMEOUT_S
+            )
+        except FailureError as error:
+            if error.code is ErrorCode.NOT_FOUND:
+                return None
+            raise
+        event = event_of(subject, reply.headers, reply.body)
+        if event is None:
+            raise FailureError(ErrorCode.INTERNAL, f"A worker's answer for {subject} is no event.")
+        return event
+
+    return kept
+
+
+def event_of(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEvent | None:
+    """The event that a message holds; None when it is no event of this contract."""
+    try:
+        number = BlockNumber(int(headers[wire_headers.BLOCK_NUMBER]))
+        block_hash = BlockHash(headers[wire_headers.BLOCK_HASH])
+        lost_blocks = int(headers.get(wire_headers.LOST_BLOCKS, 0))
+    except (LookupError, ValueError):
+        return None
+    return FeedEvent(
+        subject, Block(number=number, hash=block_hash), body, range(number - lost_blocks, number)
+    )

@@ -1,0 +1,172 @@
+"""One subject's events in order: those that come, and from the stream those that did not."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.types import BlockNumber
+from pylon_client.transport.cancellation import heed_cancellation
+from pylon_client.transport.published import NONE_LOST, FeedEvent, KeptEvents
+
+logger = logging.getLogger(__name__)
+
+RETRY_FIRST_WAIT_S: Final = 0.1
+RETRY_LONGEST_WAIT_S: Final = 5.0
+UNSURE_MAX: Final = 4
+"""So often the stream is asked again that lacks what must be in it: a replica may lag behind."""
+GIVE_UP_AFTER_S: Final = 60.0
+"""After this long without an answer the values in between count as lost, and newer ones go on."""
+
+
+@dataclass(slots=True)
+class FeedCounts:
+    """What a feed has been through since it was made.
+
+    Attributes:
+        skipped: messages that were no events of this contract.
+        gaps: how often a value came before those that must precede it.
+        replayed: values that came from the stream, since they had not come by themselves.
+        lost: block numbers whose values could not be had any more.
+        retries: how often the stream could not be asked, and was asked again later.
+    """
+
+    skipped: int = 0
+    gaps: int = 0
+    replayed: int = 0
+    lost: int = 0
+    retries: int = 0
+
+
+class EventSequence:
+    """Hands on the events of one subject, each once, in the order of their blocks.
+
+    The next number is handed on as it comes. When a later one comes, or something may have been
+    missed, what lies between is fetched from the stream, one value after the other.
+
+    Args:
+        subject: of which subject.
+        kept: the stream.
+        give: takes each event, in order; it may take its time.
+        counts: where to count.
+        after: the block of the last event that is known already. None begins with the newest.
+    """
+
+    def __init__(
+        self,
+        subject: str,
+        kept: KeptEvents,
+        give: Callable[[FeedEvent], Awaitable[None]],
+        counts: FeedCounts,
+        *,
+        after: BlockNumber | None = None,
+    ) -> None:
+        self._subject = subject
+        self._kept = kept
+        self._give = give
+        self._counts = counts
+        self._given = after
+        self._ahead: FeedEvent | None = None
+        self._behind = asyncio.Event()
+        self._order = asyncio.Lock()
+        self._unsure = 0
+
+    def catch_up(self) -> None:
+        """Look into the stream for what did not come: something may have been missed."""
+        self._behind.set()
+
+    async def take(self, event: FeedEvent) -> None:
+        """Hand on an event that came, or keep it until those before it are there."""
+        async with self._order:
+            number = event.block.number
+            if self._given is None or number == self._given + 1:
+                await self._hand_on(event)
+            elif number > self._given:
+                if self._ahead is None:
+                    self._counts.gaps += 1
+                # All but the newest are in the stream already: each was, before the next one came.
+                if self._ahead is None or number > self._ahead.block.number:
+                    self._ahead = event
+                self._behind.set()
+
+    async def run(self) -> None:
+        """Catch up whenever that is needed, until cancelled."""
+        while True:
+            await self._behind.wait()
+            self._behind.clear()
+            while await self._step():
+                pass
+
+    async def _step(self) -> bool:
+        """Hand on the next value from the stream, if there is one; whether to go on looking."""
+        after = self._given
+        found = await self._ask(after)
+        if found is not None and after is not None and found.block.number <= after:
+            found = None
+        async with self._order:
+            if self._given != after:
+                return True  # it came by itself meanwhile
+            following = found if self._ahead is None else self._before_ahead(found, self._ahead)
+            if following is not None:
+                self._counts.replayed += following is found and after is not None
+                await self._hand_on(following)
+            elif self._ahead is None:
+                return False
+        if following is None:
+            await asyncio.sleep(RETRY_FIRST_WAIT_S * 2**self._unsure)
+        return True
+
+    def _before_ahead(self, found: FeedEvent | None, ahead: FeedEvent) -> FeedEvent | None:
+        """What comes next, when `ahead` came by itself; None where the stream must be asked again.
+
+        Args:
+            found: what the stream has after the last value; None if nothing.
+            ahead: the newest value that came.
+        """
+        if found is not None and found.block.number < ahead.block.number:
+            return found
+        if found is None and self._unsure < UNSURE_MAX:
+            self._unsure += 1
+            return None
+        first_lost = ahead.block.number if self._given is None else self._given + 1
+        is_lost = found is None or bool(found.lost)
+        lost = range(first_lost, ahead.block.number) if is_lost else NONE_LOST
+        return replace(ahead, lost=lost)
+
+    async def _ask(self, after: BlockNumber | None) -> FeedEvent | None:
+        clock_s = asyncio.get_running_loop().time
+        began_s = clock_s()
+        wait_s = RETRY_FIRST_WAIT_S
+        while True:
+            try:
+                found = await self._kept(self._subject, after)
+            except FailureError as error:
+                self._counts.retries += 1
+                logger.info("The events of %s cannot be had now: %s", self._subject, error)
+            else:
+                heed_cancellation()
+                return found
+            heed_cancellation()
+            if self._ahead is not None and clock_s() - began_s > GIVE_UP_AFTER_S:
+                self._unsure = UNSURE_MAX
+                return None
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 -- spreads load
+            wait_s = min(wait_s * 2, RETRY_LONGEST_WAIT_S)
+
+    async def _hand_on(self, event: FeedEvent) -> None:
+        await self._give(event)
+        self._given = event.block.number
+        self._unsure = 0
+        if self._ahead is not None and self._ahead.block.number <= self._given:
+            self._ahead = None
+        if event.lost:
+            self._counts.lost += len(event.lost)
+            logger.warning(
+                "Of %s, blocks %d to %d are lost",
+                self._subject,
+                event.lost[0],
+                event.lost[-1],
+            )

@@ -1,0 +1,93 @@
+"""What the event stream keeps: found by block number, and put there in order."""
+
+import random
+
+import pytest
+
+from pylon.blocks.events import Event, block_event
+from pylon.messaging.events import JetStreamEvents
+from pylon.messaging.kept import KeptInStream
+from pylon.messaging.provision import provision
+from pylon_client.contract.models import BlockInfo
+from pylon_client.contract.subjects import BLOCK_EVENTS
+from pylon_client.contract.topology import EVENTS
+from pylon_client.contract.types import BlockNumber, Timestamp
+from pylon_client.transport.connection import Connection
+from tests.support.deployment import ConnectAs
+from tests.support.fake_chain import block_of, hash_of
+
+SUBJECTS = [BLOCK_EVENTS, "pylon.v1.event.neurons.1", "pylon.v1.event.neurons.2"]
+
+
+@pytest.fixture
+async def worker(connect_as: ConnectAs) -> Connection:
+    connection = await connect_as("worker")
+    await provision(connection)
+    return connection
+
+
+def event(number: int, *, fork: int = 0) -> Event:
+    info = BlockInfo(
+        number=BlockNumber(number), hash=hash_of(number, fork), timestamp=Timestamp(number)
+    )
+    return block_event(info)
+
+
+async def stored_hashes(worker: Connection) -> list[str]:
+    kept, found, after = KeptInStream(worker), list[str](), BlockNumber(-1)
+    while (following := await kept(BLOCK_EVENTS, after)) is not None:
+        found.append(following.block.hash)
+        after = following.block.number
+    return found
+
+
+async def test_the_first_event_after_any_block_is_found_among_those_of_other_subjects(
+    worker: Connection,
+) -> None:
+    chance = random.Random(1)  # noqa: S311 -- a test's choices
+    stream = JetStreamEvents(worker)
+    published: dict[str, list[int]] = {subject: [] for subject in SUBJECTS}
+    number = 0
+    for _ in range(180):
+        subject = chance.choice(SUBJECTS)
+        number += chance.choice([1, 1, 1, 3])
+        block = block_of(number)
+        await stream.publish(Event(subject, block, f"{subject}-{number}", b"{}"))
+        published[subject].append(number)
+    kept = KeptInStream(worker)
+    for subject in SUBJECTS:
+        still_kept = published[subject][-EVENTS.max_msgs_per_subject :]
+        assert len(published[subject]) > len(still_kept)
+        for after in range(number + 2):
+            found = await kept(subject, BlockNumber(after))
+            expected = next((of for of in still_kept if of > after), None)
+            assert (None if found is None else found.block.number) == expected
+            if found is not None:
+                is_cut = after < still_kept[0]
+                assert found.lost == (range(after + 1, still_kept[0]) if is_cut else range(0))
+
+
+async def test_of_two_publishers_neither_puts_another_block_in_the_place_of_one(
+    worker: Connection,
+) -> None:
+    one, other = JetStreamEvents(worker), JetStreamEvents(worker)
+    await one.publish(event(1))
+    await one.publish(event(2))
+    await other.publish(event(3))
+    await one.publish(event(3, fork=1))  # it still believes that it publishes, on another fork
+    await one.publish(event(2, fork=1))
+    await one.publish(event(4))
+    await other.publish(event(4))
+    await other.publish(event(5))
+    assert await stored_hashes(worker) == [hash_of(number) for number in range(1, 6)]
+
+
+async def test_a_message_that_is_no_event_does_not_stop_the_publisher(worker: Connection) -> None:
+    stream = JetStreamEvents(worker)
+    await stream.publish(event(1))
+    await worker.nats.jetstream().publish(BLOCK_EVENTS, b"not an event")
+    assert await JetStreamEvents(worker).last_block(BLOCK_EVENTS) is None
+    await JetStreamEvents(worker).publish(event(2))
+    found = await KeptInStream(worker)(BLOCK_EVENTS)
+    assert found is not None
+    assert found.block == block_of(2)

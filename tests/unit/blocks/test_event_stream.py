@@ -1,0 +1,45 @@
+"""What a worker does while it publishes can always be cancelled."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from pylon.blocks.events import neurons_event
+from pylon.messaging.events import JetStreamEvents
+from pylon_client.contract.types import NetUid
+from tests.support.fake_chain import block_of
+
+if TYPE_CHECKING:
+    from pylon_client.transport.connection import Connection
+
+
+class AnsweringNats:
+    """Waits for the acknowledgement as the NATS library does; its stream is empty."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def request(self, subject: str, *_: object, **__: object) -> Any:
+        if "STREAM.MSG.GET" in subject:
+            return SimpleNamespace(data=b'{"error": {"code": 404, "err_code": 10037}}')
+        self.asked.set()
+        return await asyncio.wait_for(self.answer, 30)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_cancellation_that_comes_with_the_acknowledgement_is_not_lost(
+    *, cancelled: bool
+) -> None:
+    library = AnsweringNats()
+    events = JetStreamEvents(cast("Connection", SimpleNamespace(nats=library)))
+    event = neurons_event(NetUid(1), block_of(1), b"{}")
+    publishing = asyncio.create_task(events.publish(event))
+    await library.asked.wait()
+    library.answer.set_result(SimpleNamespace(data=b'{"stream": "PYLON_EVENTS", "seq": 1}'))
+    if cancelled:
+        publishing.cancel()
+    await asyncio.wait({publishing}, timeout=30)
+    assert publishing.cancelled() is cancelled

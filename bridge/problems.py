@@ -25,6 +25,11 @@ _CODES_OF_THE_FRAMEWORK: Final = {
 }
 
 
+_PROBLEM_CONTENT: Final = {
+    "application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+}
+
+
 class Problem(Failure):
     """The body of every answer that is not a success."""
 
@@ -45,7 +50,9 @@ def problem_response(failure: Failure, http_status: int | None = None) -> Respon
 def problem_docs(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     """What a route's documentation says about the failures that it may answer with.
 
-    Naming a default keeps the framework from documenting a status and a body of its own.
+    Naming a default keeps the framework from documenting a status and a body of its own. It is
+    the one that names the model: the framework would make a validator for each that does, and
+    there are five hundred.
     """
     docs: dict[int | str, dict[str, Any]] = {
         "default": {"model": Problem, "description": "Any other failure"}
@@ -54,7 +61,7 @@ def problem_docs(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
         status = FailureError(code, "").failure.http_status
         known = docs.get(status)
         text = code.value if known is None else f"{known['description']} or {code.value}"
-        docs[status] = {"model": Problem, "description": text}
+        docs[status] = {"description": text, "content": _PROBLEM_CONTENT}
     return docs
 
 

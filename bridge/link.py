@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from bridge.streams import follow
@@ -23,8 +23,8 @@ LONGEST_WAIT_S: Final = 2.0
 class NatsPort(Protocol):
     """What the routes need of NATS."""
 
-    def events(self, subject: str) -> AsyncGenerator[FeedEvent]:
-        """The values of a subject: the newest, then all that come, each once and in order.
+    def events(self, subject: str) -> AsyncGenerator[Sequence[FeedEvent]]:
+        """The values of a subject: all that are kept, then those that come, once and in order.
 
         It never ends by itself: while there is no connection, it waits for one.
         """
@@ -94,7 +94,7 @@ class NatsLink:
             raise FailureError(ErrorCode.NATS_UNAVAILABLE, "There is no connection to NATS.")
         return await self._connection.request(subject, body, headers, timeout_s)
 
-    def events(self, subject: str) -> AsyncGenerator[FeedEvent]:
+    def events(self, subject: str) -> AsyncGenerator[Sequence[FeedEvent]]:
         """The values of a subject, over whichever connection there is; see `NatsPort`."""
         return follow(self._connected, subject)
 

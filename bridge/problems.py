@@ -18,6 +18,7 @@ _HEADERS: Final[Mapping[ErrorCode, Mapping[str, str]]] = {
     ErrorCode.OVERLOADED: {"Retry-After": str(RETRY_AFTER_S)},
     ErrorCode.NATS_UNAVAILABLE: {"Retry-After": str(RETRY_AFTER_S)},
     ErrorCode.SHUTTING_DOWN: {"Retry-After": str(RETRY_AFTER_S)},
+    ErrorCode.NO_RECENT_SNAPSHOT: {"Retry-After": str(RETRY_AFTER_S)},
 }
 _CODES_OF_THE_FRAMEWORK: Final = {
     404: ErrorCode.NOT_FOUND,
@@ -25,9 +26,7 @@ _CODES_OF_THE_FRAMEWORK: Final = {
 }
 
 
-_PROBLEM_CONTENT: Final = {
-    "application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-}
+_PROBLEM_CONTENT: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
 class Problem(Failure):

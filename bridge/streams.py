@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -21,23 +21,32 @@ logger = logging.getLogger(__name__)
 KEPT_VALUES: Final = EVENTS.max_msgs_per_subject
 RETRY_WAIT_S: Final = 0.5
 
-Events = Callable[[str], AsyncGenerator[FeedEvent]]
-"""The values of a subject: the newest there is, then all that come, in order, without an end."""
+Events = Callable[[str], AsyncGenerator[Sequence[FeedEvent]]]
+"""The values of a subject in order, without an end: first all that are kept, then those that come.
+
+Each time it gives what there is; so after the first time, the newest value is known."""
 
 
 async def follow(
     connected: Callable[[], Awaitable[Connection]], subject: str
-) -> AsyncGenerator[FeedEvent]:
+) -> AsyncGenerator[Sequence[FeedEvent]]:
     """The values of a subject, over one connection after the other, each once and in order."""
-    newest: BlockNumber | None = None
+    given: BlockNumber | None = None
     while True:
         connection = await connected()
+        kept = last_by_request(connection)
         try:
-            async with EventFeed(connection, [subject], last_by_request(connection)) as feed:
+            newest = await kept(subject)
+            until = -1 if newest is None else newest.block.number
+            after = BlockNumber(max(0, until - KEPT_VALUES)) if given is None else given
+            async with EventFeed(connection, [subject], kept, after=after) as feed:
+                behind: list[FeedEvent] = []
                 async for event in feed:
-                    if newest is None or event.block.number > newest:
-                        newest = event.block.number
-                        yield event
+                    behind.append(event)
+                    if event.block.number >= until:
+                        given = event.block.number
+                        yield behind
+                        behind = []
         except (FailureError, nats.errors.Error, OSError) as error:
             logger.info("The events of %s break off: %s", subject, error)
         await asyncio.sleep(RETRY_WAIT_S)
@@ -81,9 +90,9 @@ class Channel:
         """The newest value; None while there was none."""
         return self._kept[-1] if self._kept else None
 
-    def add(self, event: FeedEvent) -> None:
-        """Keep a value that is newer than all before, and wake whoever waits for it."""
-        self._kept.append(Value(event.block.number, self._frame(event)))
+    def add(self, *events: FeedEvent) -> None:
+        """Keep values that are newer than all before, and wake whoever waits for them."""
+        self._kept.extend(Value(event.block.number, self._frame(event)) for event in events)
         self._wake()
 
     def end(self) -> None:
@@ -155,5 +164,5 @@ class Channels:
 
     async def _fill(self, channel: Channel, subject: str) -> None:
         async with aclosing(self._events(subject)) as events:
-            async for event in events:
-                channel.add(event)
+            async for newer in events:
+                channel.add(*newer)

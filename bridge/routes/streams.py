@@ -136,11 +136,8 @@ async def _require_tracked(nats: NatsPort, netuid: NetUid, request: Request) -> 
         )
     except FailureError as error:
         # A tracked subnet may have no value that is new enough; a stream may wait for the next.
-        if error.code not in _TRACKED_BUT_OLD:
+        if error.code is not ErrorCode.NO_RECENT_SNAPSHOT:
             raise
-
-
-_TRACKED_BUT_OLD: Final = frozenset({ErrorCode.CHAIN_UNAVAILABLE, ErrorCode.CHAIN_TIMEOUT})
 
 
 def _docs(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:

@@ -44,12 +44,12 @@ class ScriptedNats:
     published: asyncio.Queue[FeedEvent] = field(default_factory=asyncio.Queue)
     reply_headers: dict[str, str] = field(default_factory=dict)
 
-    async def events(self, subject: str) -> AsyncGenerator[FeedEvent]:
-        """What a test puts into `published`; None of another subject."""
+    async def events(self, subject: str) -> AsyncGenerator[list[FeedEvent]]:
+        """What a test puts into `published`, of one subject only."""
         while True:
             event = await self.published.get()
             assert event.subject == subject, "one stream at a time"
-            yield event
+            yield [event]
 
     async def request(
         self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float

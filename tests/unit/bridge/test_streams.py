@@ -159,9 +159,9 @@ async def test_the_end_is_told_after_all_values() -> None:
 async def test_one_subscription_serves_all_listeners_of_a_subject() -> None:
     begun: list[str] = []
 
-    async def events(subject: str) -> AsyncGenerator[FeedEvent]:
+    async def events(subject: str) -> AsyncGenerator[list[FeedEvent]]:
         begun.append(subject)
-        yield event_of(1)
+        yield [event_of(0), event_of(1)]
         await asyncio.Event().wait()
 
     channels = Channels(events)
@@ -258,7 +258,7 @@ async def test_a_subnets_neurons_are_streamed_where_it_is_tracked(
     assert "PYLON_TRACKED_NETUIDS" in response.json()["detail"]
     assert [asked.subject for asked in nats.asked] == ["pylon.v1.open.7.neurons.recent"]
     # While the chain is away there is no new value, but the subnet is tracked.
-    code = ErrorCode.CHAIN_UNAVAILABLE
+    code = ErrorCode.NO_RECENT_SNAPSHOT
     stream = Stream(open_client, NEURONS, **OPEN)
     nats.published.put_nowait(event_of(9, "pylon.v1.event.neurons.7"))
     await stream.has("event: neurons\n")

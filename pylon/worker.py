@@ -1,4 +1,4 @@
-"""One chain worker: it follows the chain, publishes every block, and answers reads."""
+"""One chain worker: it answers reads, and publishes every block when that is its turn."""
 
 import asyncio
 import logging
@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar
 
 from pylon.addresses import known_addresses
+from pylon.blocks.heads import Heads
+from pylon.blocks.leadership import Leadership
 from pylon.blocks.pauses import Pauses
 from pylon.blocks.publisher import BlockPublisher
 from pylon.blocks.replay import ReplayHandlers
@@ -17,8 +19,10 @@ from pylon.chain.archive import ArchiveRouting
 from pylon.chain.connection import Patience
 from pylon.chain.port import Chain
 from pylon.chain.subtensor import Subtensor
+from pylon.messaging.bucket import Bucket
 from pylon.messaging.events import JetStreamEvents
 from pylon.messaging.kept import KeptInStream
+from pylon.messaging.lease import Leases
 from pylon.messaging.provision import ProvisionError, provision
 from pylon.messaging.service import Service
 from pylon.reads.handlers import ReadHandlers
@@ -27,6 +31,7 @@ from pylon.reads.recent import RecentNeurons
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import WORKER_USER, BlockEventSubject, NeuronsEventSubject
+from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.transport.cancellation import heed_cancellation
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.transport.feed import EventFeed
@@ -79,6 +84,13 @@ class Worker:
         self.snapshots: Final = Snapshots(max_silence_s=settings.head_silence_s)
         self._settings = settings
         self._reader = ChainReader(self.chain, chain_timeout_s=settings.chain_timeout_s)
+        self._heads = Heads(
+            self.chain,
+            heard_of=self.snapshots.heard_of,
+            silence_s=settings.head_silence_s,
+            poll_after_s=min(POLL_AFTER_S, settings.head_silence_s / 3),
+            chain_timeout_s=settings.chain_timeout_s,
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, then answer what is in hand, and close everything.
@@ -99,10 +111,10 @@ class Worker:
             except ProvisionError as error:
                 raise WorkerError(str(error)) from error
 
-    async def _serve(self, connection: Connection, stop: asyncio.Event) -> None:
+    def _service(self, connection: Connection) -> Service:
         settings = self._settings
         netuid_by_identity = {name: of.netuid for name, of in settings.identity_settings.items()}
-        handlers = ReadHandlers(
+        reads = ReadHandlers(
             self.snapshots,
             self._reader,
             RecentNeurons(
@@ -114,15 +126,33 @@ class Worker:
             identities=netuid_by_identity,
             addresses=known_addresses(settings.bittensor_wallet_path, settings.identity_settings),
         )
-        service = Service(
+        replay = ReplayHandlers(KeptInStream(connection))
+        return Service(
             connection,
-            handlers.by_operation | ReplayHandlers(KeptInStream(connection)).by_operation,
+            reads.by_operation | replay.by_operation,
             identities=netuid_by_identity,
-            max_requests=self._settings.max_requests,
+            max_requests=settings.max_requests,
+        )
+
+    async def _serve(self, connection: Connection, stop: asyncio.Event) -> None:
+        subjects = [str(BlockEventSubject())]
+        subjects += [str(NeuronsEventSubject(netuid)) for netuid in self._settings.netuids]
+        async with EventFeed(connection, subjects, KeptInStream(connection)) as feed:
+            await self._run(connection, feed, stop)
+        await connection.drain()
+        logger.info("Stopped")
+
+    async def _run(self, connection: Connection, feed: EventFeed, stop: asyncio.Event) -> None:
+        service = self._service(connection)
+        leadership = Leadership(
+            Leases(Bucket(connection, LEADERSHIP_BUCKET), LEADERSHIP_TTL_S),
+            self._heads,
+            lambda: self._publish(connection),
         )
         background = {
-            asyncio.create_task(self._keep_snapshots(connection), name="snapshots"),
-            asyncio.create_task(self._publish(connection), name="events"),
+            asyncio.create_task(self._keep_snapshots(feed), name="snapshots"),
+            asyncio.create_task(self._heads.run(), name="heads"),
+            asyncio.create_task(leadership.run(), name="events"),
             asyncio.create_task(_keep_provisioned(connection), name="streams"),
         }
         signs = {
@@ -145,8 +175,6 @@ class Worker:
             await service.drain(self._settings.drain_timeout_s)
         finally:
             await _ended(background | signs)
-        await connection.drain()
-        logger.info("Stopped")
 
     async def _connect(self) -> Connection:
         password = self._settings.nats_worker_password.get_secret_value()
@@ -168,12 +196,9 @@ class Worker:
                 logger.warning("Waiting for NATS: %s", error.failure.detail)
             await pauses.wait()
 
-    async def _keep_snapshots(self, connection: Connection) -> None:
-        subjects = [str(BlockEventSubject())]
-        subjects += [str(NeuronsEventSubject(netuid)) for netuid in self._settings.netuids]
-        async with EventFeed(connection, subjects, KeptInStream(connection)) as feed:
-            async for event in feed:
-                self.snapshots.keep(event.subject, Snapshot(event.block, event.body))
+    async def _keep_snapshots(self, feed: EventFeed) -> None:
+        async for event in feed:
+            self.snapshots.keep(event.subject, Snapshot(event.block, event.body))
 
     async def _publish(self, connection: Connection) -> None:
         publisher = BlockPublisher(
@@ -183,14 +208,7 @@ class Worker:
             self._settings.netuids,
             chain_timeout_s=self._settings.chain_timeout_s,
         )
-        watcher = Watcher(
-            self.chain,
-            publisher.publish,
-            heard_of=self.snapshots.heard_of,
-            silence_s=self._settings.head_silence_s,
-            poll_after_s=min(POLL_AFTER_S, self._settings.head_silence_s / 3),
-            chain_timeout_s=self._settings.chain_timeout_s,
-        )
+        watcher = Watcher(self._heads, publisher.publish)
         last = await publisher.resume()
         logger.info("Publishing %s", "from now on" if last is None else f"after block {last}")
         async with asyncio.TaskGroup() as group:

@@ -11,6 +11,7 @@ from typing import Final
 from pylon.messaging.bucket import ABSENT, Bucket, ConflictError
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.types import Revision
+from pylon_client.transport.cancellation import heed_cancellation
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +115,7 @@ class Leases:
                 return
             except FailureError:
                 continue  # its time to live runs on meanwhile
+            heed_cancellation()
             if not scope.expired():
                 scope.reschedule(asked_at_s + self._ttl_s * SURE_FOR)
 

@@ -26,7 +26,7 @@ from pylon_client.contract.subjects import (
     identity_requests,
     inbox_prefix,
 )
-from pylon_client.contract.topology import EVENTS, JOBS, LEASES, LEDGER
+from pylon_client.contract.topology import EVENTS, JOBS, LEADERSHIP, LEASES, LEDGER
 from pylon_client.contract.types import IdentityName
 from pylon_client.deployment import DeploymentSettings
 
@@ -120,6 +120,7 @@ def _worker(password: SecretStr) -> NatsUser:
             *JOBS.subjects,
             *LEDGER.subjects,
             *LEASES.subjects,
+            *LEADERSHIP.subjects,
         ),
         # A caller chooses the reply subject of its own request, and must not make a worker speak
         # as another identity.

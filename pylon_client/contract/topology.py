@@ -51,6 +51,9 @@ JOBS_BUCKET: Final = "pylon_jobs"
 LEASES_BUCKET: Final = "pylon_leases"
 LEASE_TTL_S: Final = 15
 """A lease that is not renewed for this long is free."""
+LEADERSHIP_BUCKET: Final = "pylon_leadership"
+LEADERSHIP_TTL_S: Final = 3
+"""So long after a worker that publishes was killed, another one may take over."""
 
 LEDGER: Final = StreamPlan(
     name=f"KV_{JOBS_BUCKET}",
@@ -70,7 +73,17 @@ LEASES: Final = StreamPlan(
     max_age_s=LEASE_TTL_S,
 )
 
-STREAMS: Final = (EVENTS, JOBS, LEDGER, LEASES)
+LEADERSHIP: Final = StreamPlan(
+    name=f"KV_{LEADERSHIP_BUCKET}",
+    subjects=(f"$KV.{LEADERSHIP_BUCKET}.>",),
+    max_msgs_per_subject=1,
+    duplicate_window_s=LEADERSHIP_TTL_S,
+    max_age_s=LEADERSHIP_TTL_S,
+)
+"""Which worker publishes. Apart from the other leases, since it must be free again much sooner, and
+may be: two workers that publish at once do no harm."""
+
+STREAMS: Final = (EVENTS, JOBS, LEDGER, LEASES, LEADERSHIP)
 
 QUEUE_GROUP: Final = "pylon"
 """Requests are shared out among all workers of this queue group."""

@@ -1,12 +1,14 @@
 """Every block once, in order, whatever the subscription does."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pylon.blocks.heads import Heads
 from pylon.blocks.watcher import (
     BACKFILL_MAX_BLOCKS,
     NEURONS_BACKFILL_MAX_BLOCKS,
@@ -14,6 +16,7 @@ from pylon.blocks.watcher import (
     missed_blocks,
 )
 from pylon_client.contract.types import BlockNumber
+from tests.support.eventually import eventually
 from tests.support.fake_chain import UNAVAILABLE, FakeChain
 
 
@@ -40,9 +43,23 @@ class Published:
             await self._changed.wait_for(lambda: holds(self.numbers))
 
 
-def watcher_of(chain: FakeChain, published: Published, **options: float) -> Watcher:
-    chosen = {"silence_s": 60.0, "poll_after_s": 60.0} | options
-    return Watcher(chain, published, **chosen)
+def heads_of(chain: FakeChain, *, poll_after_s: float = 60.0) -> Heads:
+    return Heads(chain, silence_s=60.0, poll_after_s=poll_after_s)
+
+
+@asynccontextmanager
+async def watching(heads: Heads, published: Published, last: int | None) -> AsyncGenerator[Watcher]:
+    """Follow the heads, and hand every block after `last` to `published`."""
+    watcher = Watcher(heads, published)
+    number = None if last is None else BlockNumber(last)
+    tasks = [asyncio.create_task(heads.run()), asyncio.create_task(watcher.run(number))]
+    try:
+        yield watcher
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
 
 
 @given(
@@ -57,19 +74,16 @@ def test_c8_jumps_repeats_and_reorganisations_give_contiguous_numbers_once(
     async def scenario() -> list[int]:
         chain = FakeChain(heads[0])
         published = Published()
-        watcher = watcher_of(chain, published)
-        running = asyncio.create_task(watcher.run(None if last is None else BlockNumber(last)))
-        for head in heads:
-            chain.announcements.put_nowait(head)
-        highest = max(heads)
-        while not chain.announcements.empty() or watcher.head != heads[-1]:
-            await asyncio.sleep(0)
-        if last is None or highest > last:
-            chain.announcements.put_nowait(highest)
-            await published.until(lambda numbers: bool(numbers) and numbers[-1] == highest)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+        followed = heads_of(chain)
+        async with watching(followed, published, last):
+            for head in heads:
+                chain.announcements.put_nowait(head)
+            highest = max(heads)
+            while not chain.announcements.empty() or followed.newest != heads[-1]:
+                await asyncio.sleep(0)
+            if last is None or highest > last:
+                chain.announcements.put_nowait(highest)
+                await published.until(lambda numbers: bool(numbers) and numbers[-1] == highest)
         return published.numbers
 
     numbers = asyncio.run(scenario())
@@ -94,85 +108,115 @@ def test_c8_what_was_missed_is_bounded_and_ends_at_the_head(last: int | None, he
 
 async def test_c7_a_broken_subscription_is_taken_up_again_and_the_gap_is_filled() -> None:
     chain, published = FakeChain(10), Published()
-    watcher = watcher_of(chain, published)
-    running = asyncio.create_task(watcher.run(BlockNumber(10)))
-    chain.announcements.put_nowait(11)
-    await published.until(lambda numbers: 11 in numbers)
-    chain.announcements.put_nowait(UNAVAILABLE)
-    chain.head = 25
-    await published.until(lambda numbers: 25 in numbers)
-    assert published.numbers == list(range(11, 26))
-    assert watcher.subscriptions == 2
-    running.cancel()
+    heads = heads_of(chain)
+    async with watching(heads, published, 10):
+        chain.announcements.put_nowait(11)
+        await published.until(lambda numbers: 11 in numbers)
+        chain.announcements.put_nowait(UNAVAILABLE)
+        chain.head = 25
+        await published.until(lambda numbers: 25 in numbers)
+        assert published.numbers == list(range(11, 26))
+        assert heads.subscriptions == 2
 
 
 async def test_c7_a_chain_that_is_down_at_the_start_is_followed_when_it_comes() -> None:
     chain, published = FakeChain(10), Published()
     chain.down = UNAVAILABLE
-    watcher = watcher_of(chain, published)
-    running = asyncio.create_task(watcher.run(BlockNumber(8)))
-    while watcher.subscriptions < 2:
-        await asyncio.sleep(0.01)
-    assert not published.numbers
-    chain.down = None
-    await published.until(lambda numbers: 10 in numbers)
-    assert published.numbers == [9, 10]
-    running.cancel()
+    heads = heads_of(chain)
+    async with watching(heads, published, 8):
+        await eventually(lambda: heads.subscriptions >= 2)
+        assert not published.numbers
+        chain.down = None
+        await published.until(lambda numbers: 10 in numbers)
+        assert published.numbers == [9, 10]
 
 
 async def test_c7_a_subscription_that_stays_silent_is_helped_out_by_polling() -> None:
     chain, published = FakeChain(10), Published()
-    watcher = watcher_of(chain, published, poll_after_s=0.01)
-    running = asyncio.create_task(watcher.run(BlockNumber(9)))
-    await published.until(lambda numbers: 10 in numbers)
-    chain.head = 12
-    await published.until(lambda numbers: 12 in numbers)
-    assert published.numbers == [10, 11, 12]
-    assert watcher.polls >= 1
-    assert watcher.subscriptions == 1
-    running.cancel()
+    heads = heads_of(chain, poll_after_s=0.01)
+    async with watching(heads, published, 9):
+        await published.until(lambda numbers: 10 in numbers)
+        chain.head = 12
+        await published.until(lambda numbers: 12 in numbers)
+        assert published.numbers == [10, 11, 12]
+        assert heads.polls >= 1
+        assert heads.subscriptions == 1
+
+
+async def test_a_head_that_is_announced_costs_no_read_of_the_chain() -> None:
+    chain, published = FakeChain(10), Published()
+    heads = heads_of(chain)
+    async with watching(heads, published, 10):
+        await eventually(lambda: chain.reads["heads"])
+        before = chain.reads.total()
+        for head in range(11, 31):
+            chain.announcements.put_nowait(head)
+        await published.until(lambda numbers: 30 in numbers)
+        assert chain.reads.total() == before
+
+
+async def test_the_chain_is_live_only_while_its_head_moves_after_a_failure() -> None:
+    chain, published = FakeChain(10), Published()
+    heads = heads_of(chain)
+    async with watching(heads, published, 10):
+        await heads.until_live()
+        dead = asyncio.create_task(heads.until_dead(0))
+        chain.announcements.put_nowait(UNAVAILABLE)
+        await dead
+        await eventually(lambda: heads.subscriptions == 2)
+        assert not heads.is_live, "the head was told again, and is the same"
+        chain.announcements.put_nowait(11)
+        await heads.until_live()
+
+
+async def test_a_chain_that_comes_back_in_time_was_not_dead() -> None:
+    chain, published = FakeChain(10), Published()
+    heads = heads_of(chain)
+    async with watching(heads, published, 10):
+        await heads.until_live()
+        dead = asyncio.create_task(heads.until_dead(60))
+        chain.announcements.put_nowait(UNAVAILABLE)
+        await eventually(lambda: not heads.is_live)
+        chain.announcements.put_nowait(11)
+        await eventually(lambda: heads.is_live)
+        assert not dead.done()
+        dead.cancel()
 
 
 async def test_only_recent_missed_blocks_get_snapshots() -> None:
     chain, published = FakeChain(200), Published()
-    running = asyncio.create_task(watcher_of(chain, published).run(BlockNumber(100)))
-    await published.until(lambda numbers: 200 in numbers)
+    async with watching(heads_of(chain), published, 100):
+        await published.until(lambda numbers: 200 in numbers)
     assert published.numbers == list(range(101, 201))
     assert published.with_neurons == list(range(201 - NEURONS_BACKFILL_MAX_BLOCKS, 201))
-    running.cancel()
 
 
 async def test_blocks_that_are_too_many_are_left_out_and_counted() -> None:
     chain, published = FakeChain(5_000), Published()
-    watcher = watcher_of(chain, published)
-    running = asyncio.create_task(watcher.run(BlockNumber(1_000)))
-    await published.until(lambda numbers: 5_000 in numbers)
+    async with watching(heads_of(chain), published, 1_000) as watcher:
+        await published.until(lambda numbers: 5_000 in numbers)
     assert published.numbers == list(range(5_001 - BACKFILL_MAX_BLOCKS, 5_001))
     assert watcher.left_out == 4_000 - BACKFILL_MAX_BLOCKS
-    running.cancel()
 
 
 async def test_while_a_block_waits_to_be_published_the_next_ones_wait_behind_it() -> None:
     chain, published = FakeChain(10), Published()
     published.free.clear()
-    running = asyncio.create_task(watcher_of(chain, published).run(BlockNumber(9)))
-    for head in (11, 12, 13):
-        chain.announcements.put_nowait(head)
-    while not chain.announcements.empty():
-        await asyncio.sleep(0)
-    assert not published.numbers
-    published.free.set()
-    await published.until(lambda numbers: 13 in numbers)
+    async with watching(heads_of(chain), published, 9):
+        for head in (11, 12, 13):
+            chain.announcements.put_nowait(head)
+        while not chain.announcements.empty():
+            await asyncio.sleep(0)
+        assert not published.numbers
+        published.free.set()
+        await published.until(lambda numbers: 13 in numbers)
     assert published.numbers == [10, 11, 12, 13]
-    running.cancel()
 
 
 async def test_another_chain_is_warned_of_and_nothing_is_published(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     chain, published = FakeChain(3), Published()
-    running = asyncio.create_task(watcher_of(chain, published).run(BlockNumber(5_000)))
-    while "another chain" not in caplog.text:
-        await asyncio.sleep(0.01)
+    async with watching(heads_of(chain), published, 5_000):
+        await eventually(lambda: "another chain" in caplog.text)
     assert not published.numbers
-    running.cancel()

@@ -1,0 +1,134 @@
+"""The chain's head as it moves: by subscription, and by asking while that is silent."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import aclosing
+
+from pylon.blocks.pauses import Pauses
+from pylon.chain.port import Chain
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.types import BlockNumber
+
+logger = logging.getLogger(__name__)
+
+
+class Heads:
+    """Follows the head of the chain for as long as it runs, whatever happens to the chain.
+
+    A new head costs no read of the chain: the node announces it by itself.
+
+    Attributes:
+        newest: the newest head that was heard of.
+        is_live: the head has moved since the chain last failed to tell of it.
+        subscriptions: how often the new heads were subscribed to.
+        polls: how often the head was asked for because the subscription was silent.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        *,
+        heard_of: Callable[[BlockNumber], None] = lambda _: None,
+        silence_s: float,
+        poll_after_s: float = 12.0,
+        chain_timeout_s: float = 30.0,
+    ) -> None:
+        """Follow nothing yet.
+
+        Args:
+            chain: what to follow.
+            heard_of: told of each head as soon as it is known.
+            silence_s: after this long without a head, the subscription is given up.
+            poll_after_s: after this long without a head, it is asked for.
+            chain_timeout_s: how long one question may take.
+        """
+        self.newest: BlockNumber | None = None
+        self.is_live = False
+        self.subscriptions = 0
+        self.polls = 0
+        self._chain = chain
+        self._heard_of = heard_of
+        self._silence_s = silence_s
+        self._poll_after_s = min(poll_after_s, silence_s)
+        self._chain_timeout_s = chain_timeout_s
+        self._news = asyncio.Event()
+
+    @property
+    def news(self) -> asyncio.Event:
+        """An event that is set by the next head, or by the next failure, and never cleared."""
+        return self._news
+
+    async def run(self) -> None:
+        """Follow the head, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow(), name="new heads")
+            group.create_task(self._poll(), name="polls of the head")
+
+    async def until_live(self) -> None:
+        """Return once the chain is heard of."""
+        while not self.is_live:
+            await self._news.wait()
+
+    async def until_dead(self, for_s: float) -> None:
+        """Return once the chain has not been heard of for so long."""
+        while True:
+            news = self._news
+            if self.is_live:
+                await news.wait()
+                continue
+            try:
+                async with asyncio.timeout(for_s):
+                    await self.until_live()
+            except TimeoutError:
+                return
+
+    async def _follow(self) -> None:
+        pauses = Pauses(first_s=0.2, longest_s=5.0)
+        while True:
+            await self._ask()
+            self.subscriptions += 1
+            try:
+                async with aclosing(self._chain.heads(silence_s=self._silence_s)) as heads:
+                    async for head in heads:
+                        pauses.reset()
+                        self._hear(head)
+            except FailureError as error:
+                logger.log(pauses.log_level, "New blocks are not announced any more: %s", error)
+                self._fail()
+            await pauses.wait()
+
+    async def _poll(self) -> None:
+        while True:
+            heard = self.newest
+            await asyncio.sleep(self._poll_after_s)
+            if self.newest == heard:
+                self.polls += 1
+                await self._ask()
+
+    async def _ask(self) -> None:
+        try:
+            block = await self._chain.latest_block(timeout_s=self._chain_timeout_s)
+        except FailureError as error:
+            logger.info("The chain's head is not known: %s", error)
+            self._fail()
+        else:
+            self._hear(block.number)
+
+    def _hear(self, head: BlockNumber) -> None:
+        # A lower head counts too: the numbers that were handed on stay handed on, but a chain
+        # that went back must not be taken to be further than it is.
+        if head != self.newest:
+            self.is_live = True
+        self.newest = head
+        self._heard_of(head)
+        self._tell()
+
+    def _fail(self) -> None:
+        # A head that only stays the same after this is no sign of life: the node may be stuck.
+        self.is_live = False
+        self._tell()
+
+    def _tell(self) -> None:
+        told, self._news = self._news, asyncio.Event()
+        told.set()

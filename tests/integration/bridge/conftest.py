@@ -1,0 +1,3 @@
+from tests.support.sdk_home import sdk_home
+
+__all__ = ["sdk_home"]

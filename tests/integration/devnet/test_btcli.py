@@ -53,13 +53,8 @@ async def test_queries(devnet: Devnet, home: Path) -> None:
     hyperparameters = await btcli(devnet, home, "query", "subnet-hyperparameters", "--netuid", "12")
     assert hyperparameters["tempo"] == 20
     assert hyperparameters["commit_reveal_weights_enabled"] is True
-
-
-async def test_lists_of_subnets_and_hyperparameters(devnet: Devnet, home: Path) -> None:
-    subnets = await btcli(devnet, home, "subnets", "list")
-    assert {one["netuid"]: one["neurons"] for one in subnets} == {0: 8, 1: 256, 2: 16, 12: 64}
-    hyperparameters = await btcli(devnet, home, "hparams", "get", "--netuid", "1")
-    assert hyperparameters["weights_rate_limit"] == 100
+    shown = await btcli(devnet, home, "hparams", "get", "--netuid", "1")
+    assert shown["weights_rate_limit"] == 100
 
 
 async def test_weights_and_axon(home: Path) -> None:

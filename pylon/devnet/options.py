@@ -18,6 +18,7 @@ class DevnetOptions:
         control_port: HTTP port of the control API; None for none, 0 lets the system choose.
         keep_blocks: so many past states can be read; older ones are pruned.
         past_blocks: a chain that begins has so many blocks behind it already, as if made in time.
+        extra_subnets: so many small subnets beside the usual ones, from netuid 101 on.
         active: the subnets live: stakes, weights and pools change from block to block.
         tempo_blocks: blocks per epoch of each subnet.
         genesis_time_ms: makes time a matter of block numbers, so that two devnets of one seed make
@@ -34,6 +35,7 @@ class DevnetOptions:
     control_port: int | None = None
     keep_blocks: int = 4096
     past_blocks: int = 0
+    extra_subnets: int = 0
     active: bool = True
     tempo_blocks: int = 360
     genesis_time_ms: int | None = None

@@ -40,6 +40,7 @@ SUBNETS = (
     SubnetPlan(2, "sturdy", "\u03b2", 16, 5),
     SubnetPlan(12, "compute", "\u03bc", 64, 16, commit_reveal=True),
 )
+FIRST_EXTRA_NETUID = 101
 
 
 def dev_hotkey_seed(name: str) -> bytes:
@@ -84,16 +85,21 @@ def populate(draft: Draft, options: DevnetOptions) -> None:
     draft.put("Sudo", "Key", sudo)
     fund(draft, sudo)
     fund(draft, owner)
-    draft.put(SUBTENSOR, "TotalNetworks", len(SUBNETS) + 1)
+    plans = [*SUBNETS, *map(_extra_subnet, range(options.extra_subnets))]
+    draft.put(SUBTENSOR, "TotalNetworks", len(plans) + 1)
     draft.put(SUBTENSOR, "StakeThreshold", 1_000 * RAO_PER_TAO)
-    for plan in SUBNETS:
+    for plan in plans:
         _subnet(draft, plan, options, owner)
         _neurons(draft, plan, random)
     _root(draft, random)
-    for plan in SUBNETS:
+    for plan in plans:
         _validators(draft, plan, random)
         run_epoch(draft, plan.netuid)
-    _totals(draft)
+    _totals(draft, plans)
+
+
+def _extra_subnet(number: int) -> SubnetPlan:
+    return SubnetPlan(FIRST_EXTRA_NETUID + number, f"extra-{number}", "\u03b5", 16, 5)
 
 
 def fund(draft: Draft, address: str, free_rao: int = FUNDS_RAO) -> None:
@@ -245,9 +251,9 @@ def _validators(draft: Draft, plan: SubnetPlan, random: Random) -> None:
         draft.put(SUBTENSOR, "Weights", plan.netuid, uid, row)
 
 
-def _totals(draft: Draft) -> None:
+def _totals(draft: Draft, plans: list[SubnetPlan]) -> None:
     free_rao = sum(account["data"]["free"] for _, account in draft.entries("System", "Account"))
-    staked_rao = sum(draft.get(SUBTENSOR, "SubnetTAO", plan.netuid) for plan in SUBNETS)
+    staked_rao = sum(draft.get(SUBTENSOR, "SubnetTAO", plan.netuid) for plan in plans)
     draft.put(SUBTENSOR, "TotalStake", staked_rao)
     draft.put(SUBTENSOR, "TotalIssuance", free_rao + staked_rao)
     draft.put("Balances", "TotalIssuance", free_rao)

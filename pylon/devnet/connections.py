@@ -142,6 +142,8 @@ class Connections:
         """Stops listening and lets every client go."""
         if self._server is not None:
             self._server.close()
+            # It stops listening in its own time; who is cut before that may come back at once.
+            await asyncio.sleep(0)
             self.drop_all()
             await self._server.wait_closed()
 
@@ -181,18 +183,22 @@ class Connections:
     async def _serve(self, connection: ServerConnection) -> None:
         peer = Peer(connection, self._faults)
         self._peers.add(peer)
+        tasks = {asyncio.create_task(peer.tell())}
         try:
-            async with asyncio.TaskGroup() as tasks:
-                telling = tasks.create_task(peer.tell())
-                async for message in connection:
-                    await self._receive(peer, message, tasks)
-                telling.cancel()
-        except* ConnectionClosed:
-            pass
+            async for message in connection:
+                await self._receive(peer, message, tasks)
+        except ConnectionClosed:
+            return
         finally:
             self._peers.discard(peer)
+            # Answers that are held back are for a client that is gone.
+            for task in tuple(tasks):
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _receive(self, peer: Peer, message: str | bytes, tasks: asyncio.TaskGroup) -> None:
+    async def _receive(
+        self, peer: Peer, message: str | bytes, tasks: set[asyncio.Task[None]]
+    ) -> None:
         if self._faults.silent:
             return
         try:
@@ -206,7 +212,9 @@ class Connections:
         requests = frame if isinstance(frame, list) else [frame]
         delay_s = max((self._faults.delays_s.get(one.method, 0.0) for one in requests), default=0.0)
         if delay_s:
-            tasks.create_task(self._answer_later(peer, frame, delay_s))
+            task = asyncio.create_task(self._answer_later(peer, frame, delay_s))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
         else:
             await self._answer(peer, frame)
 

@@ -130,6 +130,15 @@ async def test_a_slow_method_does_not_hold_up_others(
     assert len(await client.runtime(_NEURONS, [2])) == 16
 
 
+async def test_an_answer_that_is_held_back_does_not_hold_up_the_end() -> None:
+    async with Devnet(DevnetOptions(port=0)) as devnet:
+        devnet.delay_method("system_chain", 3600)
+        asking = asyncio.create_task(raw(devnet, {"id": 1, "method": "system_chain"}))
+        await eventually(lambda: devnet._connections._peers)
+    with pytest.raises(WebSocketException):
+        await asking
+
+
 async def test_a_method_fails_so_many_times(devnet: Devnet, client: bittensor.Client) -> None:
     devnet.fail_method("state_call", times=2, code=-32000, message="out of order")
     for _ in range(2):

@@ -51,21 +51,28 @@ async def worker_on(
     netuids: Sequence[int] = (1,),
     head_silence_s: float = 36.0,
 ) -> AsyncGenerator[Worker]:
+    """A worker on some subnets that runs within the block."""
+    async with running(worker_settings(nats_url, chain_url, netuids, head_silence_s)) as worker:
+        yield worker
+
+
+@asynccontextmanager
+async def running(settings: WorkerSettings) -> AsyncGenerator[Worker]:
     """A worker that runs within the block, and is told to stop after it."""
-    worker = Worker(worker_settings(nats_url, chain_url, netuids, head_silence_s))
+    worker = Worker(settings)
     stop = asyncio.Event()
-    running = asyncio.create_task(worker.run(stop))
+    working = asyncio.create_task(worker.run(stop))
     ready = asyncio.create_task(worker.ready.wait())
     try:
         async with asyncio.timeout(READY_WITHIN_S):
-            await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            running.result()
+            await asyncio.wait({working, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
         yield worker
     finally:
         ready.cancel()
         stop.set()
-        await running
+        await working
 
 
 class Published:

@@ -18,8 +18,10 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 
 logger = logging.getLogger(__name__)
 
-CLOSE_TIMEOUT_S: Final = 12.0
-"""Longer than the WebSocket library's own patience with a silent peer (10 s)."""
+CLOSE_ATTEMPTS_S: Final = (2.0, 12.0)
+"""How long each attempt to close may take. A first one can wait in vain: on Python 3.11, a task
+that is cancelled just when it gets what it waits for may go on. The last one is longer than the
+WebSocket library's own patience with a silent peer (10 s)."""
 
 
 class ChainClient(Protocol):
@@ -320,9 +322,11 @@ class ConnectionOwner(Generic[ClientT]):
 
     @staticmethod
     async def _close_client(client: ClientT) -> None:
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await client.close()
+        for timeout_s in CLOSE_ATTEMPTS_S:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(timeout_s):
+                    await client.close()
+                return
 
 
 def _now_s() -> float:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from bittensor import RpcSubstrate
 from bittensor.settings import resolve_endpoint
 
-from pylon.chain.connection import ConnectionOwner, Patience
+from pylon.chain.connection import ConnectionOwner, FaultError, Patience
 from pylon.chain.faults import describe, fault_of
 from pylon.chain.questions import AnswerT_co, Question
 from pylon.chain.reads.answers import answer
@@ -28,6 +28,28 @@ T = TypeVar("T")
 
 _HASH_DIGITS: Final = 64
 _UNSUBSCRIBE_TIMEOUT_S: Final = 5.0
+
+
+class _Substrate(RpcSubstrate):
+    """The SDK's chain access, which also closes a connection whose opening was cut short.
+
+    The SDK takes note of a connection only once it is open. One that is cancelled before, as at
+    our deadline, would live on in the background, and dial again whenever it breaks.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(endpoint, fallback_endpoints=[], archive_endpoints=[])
+        self._made: list[Any] = []
+
+    def _interface(self, endpoint: str, fallbacks: list[str]) -> Any:
+        made = super()._interface(endpoint, fallbacks)
+        self._made.append(made)
+        return made
+
+    async def close(self) -> None:
+        await super().close()
+        for made in self._made:
+            await made.close()
 
 
 class Subtensor:
@@ -50,9 +72,7 @@ class Subtensor:
         _, endpoint = resolve_endpoint(network)
         self._role = role
         self._owner = ConnectionOwner[Sdk](
-            lambda: cast(
-                "Sdk", RpcSubstrate(endpoint, fallback_endpoints=[], archive_endpoints=[])
-            ),
+            lambda: cast("Sdk", _Substrate(endpoint)),
             role=role,
             place=_without_secrets(network),
             patience=patience,
@@ -147,7 +167,9 @@ class Subtensor:
         try:
             return await self._call(read, timeout_s=timeout_s)
         except FailureError as error:
-            # The SDK's errors do not name the block.
+            # The SDK's errors do not name the block; those of our own reads say what they mean.
+            if not isinstance(error.__cause__, FaultError):
+                raise
             if error.code is ErrorCode.NOT_FOUND:
                 raise FailureError(error.code, f"Block {block.number} not found.") from error
             if error.code is ErrorCode.ARCHIVE_REQUIRED:

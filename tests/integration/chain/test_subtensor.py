@@ -186,6 +186,28 @@ async def test_c5_c6_poisoned_connection_is_thrown_away_and_closed() -> None:
         await eventually(lambda: proxy.open == 1)
 
 
+async def test_c5_a_connection_whose_opening_is_cut_short_leaves_nothing_behind() -> None:
+    async with (
+        devnet_with() as devnet,
+        proxied(devnet) as (proxy, url),
+        subtensor_at(url, Patience(connect_s=0.3, backoff_s=0.0)) as chain,
+    ):
+        devnet.go_silent()  # takes the connection, and says nothing
+        for _ in range(3):
+            await failure_of(chain.latest_block(timeout_s=LONG_S))
+        assert proxy.accepted == 3
+        await eventually(lambda: proxy.open == 0)
+        await eventually(lambda: not sdk_tasks())
+        devnet.speak()
+        assert await eventually_reads(chain) == 10
+    await eventually(lambda: not sdk_tasks())
+
+
+def sdk_tasks() -> list[str]:
+    """The SDK's tasks, each of which holds or dials a connection."""
+    return [task.get_name() for task in asyncio.all_tasks() if "rpc" in task.get_name()]
+
+
 async def test_c6_a_connection_that_breaks_under_reads_is_replaced_unseen() -> None:
     async with (
         devnet_with(60) as devnet,

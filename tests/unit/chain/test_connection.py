@@ -157,6 +157,33 @@ async def test_c5_an_operation_past_its_own_limit_costs_the_connection_too() -> 
     await owner.close()
 
 
+async def test_c6_a_close_that_waits_in_vain_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pylon.chain.connection.CLOSE_ATTEMPTS_S", (0.01, 30.0))
+
+    class Deaf(FakeClient):
+        closes = 0
+
+        async def close(self) -> None:
+            self.closes += 1
+            if self.closes == 1:
+                await self.silent.wait()
+            await super().close()
+
+    clients: list[Deaf] = []
+
+    def make() -> Deaf:
+        clients.append(Deaf())
+        return clients[-1]
+
+    owner = owner_of(make)
+    await owner.call(answer, timeout_s=30)
+    await owner.close(timeout_s=30)
+    assert clients[0].closed.is_set()
+    assert clients[0].closes == 2
+
+
 async def test_c6_a_failed_connection_is_closed_and_the_read_repeated_on_a_fresh_one() -> None:
     clients = Clients()
     owner = owner_of(clients)

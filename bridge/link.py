@@ -57,6 +57,7 @@ def link_options(settings: DeploymentSettings) -> ConnectionOptions:
         user=BRIDGE_USER,
         password=settings.nats_bridge_password.get_secret_value(),
         name="pylon-bridge",
+        tls=settings.nats_tls,
     )
 
 

@@ -90,6 +90,34 @@ def worker() -> None:
         raise typer.Exit(1) from None
 
 
+@app.command(name="nats-conf")
+def nats_conf(
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write, for its owner alone; standard output by default."),
+    ] = None,
+) -> None:
+    """Write who may reach NATS: the users, permissions and certificates of the settings.
+
+    `nats.conf` includes the file. A running server takes a new one on SIGHUP: users that stay keep
+    their connections, those that are gone lose them.
+    """
+    from pylon.messaging.permissions import PermissionsError
+    from pylon.messaging.private_file import write_private
+    from pylon.messaging.server_access import ServerAccessSettings, server_access
+
+    try:
+        text = server_access(ServerAccessSettings())
+        if out is None:
+            typer.echo(text, nl=False)
+        else:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            write_private(out, text)
+    except (OSError, PermissionsError) as error:
+        typer.echo(f"pylon nats-conf: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
 def _devnet_command() -> None:
     """Register `pylon devnet`; its options are its own, and so is what it must import."""
     from pylon.devnet.command import devnet

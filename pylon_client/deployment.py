@@ -1,19 +1,46 @@
 """The settings that every process of one deployment shares, whichever side of NATS it is on."""
 
+import ssl
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from pylon_client.contract import subjects
 from pylon_client.contract.ss58 import HotkeyField
 from pylon_client.contract.types import HotkeyName, IdentityName, NetUidField, WalletName
+from pylon_client.secret_files import read_secret_files
 
 ENV_FILE = ".env"
 
 
-class IdentitySettings(BaseSettings):
+class _EnvironmentSettings(BaseSettings):
+    """Settings from variables, whose secrets may be in files instead."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where settings come from, the first that knows one wins."""
+        del settings_cls, file_secret_settings
+        for source in (env_settings, dotenv_settings):
+            read_secret_files(source)
+        return init_settings, env_settings, dotenv_settings
+
+
+class IdentitySettings(_EnvironmentSettings):
     """One identity: who may act, on which subnet, with which wallet.
 
     Read from `PYLON_ID_{NAME}_…`, where NAME is the identity's name in upper case with `-`
@@ -68,11 +95,16 @@ def _env_prefix(name: IdentityName) -> str:
     return f"PYLON_ID_{name.upper().replace('-', '_')}_"
 
 
-class DeploymentSettings(BaseSettings):
+class DeploymentSettings(_EnvironmentSettings):
     """How to reach NATS, and who may ask for what.
+
+    Every secret `PYLON_X` may be in a file that `PYLON_X_FILE` names.
 
     Attributes:
         nats_url: one or more NATS servers of the same cluster, separated by commas.
+        nats_ca_file: certificates of who may vouch for the NATS servers; None for the system's.
+        nats_client_cert_file: what this process shows to NATS servers that ask for a certificate.
+        nats_client_key_file: the key of that certificate.
         nats_worker_password: password of the NATS user `worker`; empty when NATS asks for none.
         nats_bridge_password: password of the NATS user `bridge`; the same.
         open_access_token: what open-access callers must present; empty means nothing.
@@ -84,6 +116,9 @@ class DeploymentSettings(BaseSettings):
     )
 
     nats_url: str = "nats://127.0.0.1:4222"
+    nats_ca_file: Path | None = None
+    nats_client_cert_file: Path | None = None
+    nats_client_key_file: Path | None = None
     nats_worker_password: SecretStr = SecretStr("")
     nats_bridge_password: SecretStr = SecretStr("")
     open_access_token: SecretStr = SecretStr("")
@@ -100,6 +135,25 @@ class DeploymentSettings(BaseSettings):
     def nats_urls(self) -> list[str]:
         """Every NATS server's URL."""
         return [url.strip() for url in self.nats_url.split(",") if url.strip()]
+
+    @cached_property
+    def nats_tls(self) -> ssl.SSLContext | None:
+        """How to check NATS servers, and what to show them; None to do as the URL says.
+
+        Raises:
+            SettingsError: one of the files is none, or cannot be read.
+        """
+        if self.nats_ca_file is None and self.nats_client_cert_file is None:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.nats_ca_file)
+            if self.nats_client_cert_file is not None:
+                context.load_cert_chain(self.nats_client_cert_file, self.nats_client_key_file)
+        except OSError as error:
+            raise SettingsError(
+                f"the PYLON_NATS_CA_FILE or the client's certificate is unfit: {error.strerror}"
+            ) from None
+        return context
 
     @cached_property
     def identity_settings(self) -> dict[IdentityName, IdentitySettings]:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from pylon.messaging.permissions import authorization, quoted
+from pylon.messaging.private_file import write_private
 from pylon.processes import die_with_parent
 from pylon_client.deployment import DeploymentSettings
 
@@ -277,11 +278,7 @@ class EmbeddedNats:
                 authorization(self._settings),
             ]
         )
-        unready = self._config_path.with_suffix(".new")
-        unready.unlink(missing_ok=True)
-        with open(os.open(unready, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 -- the mode must hold from the first byte on
-            file.write(text)
-        unready.replace(self._config_path)
+        write_private(self._config_path, text)
 
 
 def _binary() -> str:

@@ -45,8 +45,7 @@ def _require_free(port: int, option: str, host: str = LOOPBACK) -> None:
 
 def _environment(options: UpOptions) -> dict[str, str]:
     """The settings that all processes of the tree share."""
-    env = {
-        **os.environ,
+    own = {
         "PYLON_NATS_URL": f"nats://{LOOPBACK}:{options.nats_port}",
         # For this run alone: nothing but these processes needs to know them.
         "PYLON_NATS_WORKER_PASSWORD": secrets.token_urlsafe(24),
@@ -59,8 +58,9 @@ def _environment(options: UpOptions) -> dict[str, str]:
     }
     if options.devnet_url is not None:
         wallets = simulation.write_wallets(options.home)
-        env |= simulation.settings(options.devnet_url, wallets)
-    return env
+        own |= simulation.settings(options.devnet_url, wallets)
+    files = {f"{name}_FILE" for name in own}
+    return {name: text for name, text in os.environ.items() if name not in files} | own
 
 
 def _devnet(options: UpOptions, env: dict[str, str]) -> Child:
@@ -123,6 +123,7 @@ async def run(options: UpOptions) -> None:
         _require_free(options.devnet_port, "--devnet-port (DEVNET_PORT)")
 
     env = _environment(options)
+    os.environ.clear()
     os.environ.update(env)  # so that this process reads the same settings as its children
     settings = DeploymentSettings()
     children = [

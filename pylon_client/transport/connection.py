@@ -210,6 +210,7 @@ class Connection:
             # Seconds as they are go to asyncio, though the library says that they are whole.
             connect_timeout=cast("int", self._options.connect_timeout_s),
             ping_interval=PING_INTERVAL_S,
+            tls=self._options.tls,
             reconnect_to_server_handler=next_server,
             error_cb=self._on_error,
             disconnected_cb=self._on_disconnected,

@@ -1,5 +1,6 @@
 """How to reach NATS."""
 
+import ssl
 from dataclasses import dataclass, field
 
 
@@ -13,6 +14,7 @@ class ConnectionOptions:
             for the user `open`.
         password: that user's password: for an identity its token.
         name: what the connection is called in the server's monitoring.
+        tls: how to check servers that speak TLS; None for the system's way.
         connect_timeout_s: how long the first connect may take in all.
     """
 
@@ -20,4 +22,5 @@ class ConnectionOptions:
     user: str | None = None
     password: str = field(default="", repr=False)
     name: str = "pylon"
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
     connect_timeout_s: float = 5.0

@@ -1,0 +1,137 @@
+"""Who may reach a nats-server, in its own words: users, certificates and the other servers.
+
+`nats.conf` includes what this module writes, so that servers in containers and on Kubernetes have
+exactly the users of the embedded one.
+"""
+
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+from pydantic import SecretStr, model_validator
+
+from pylon.messaging.permissions import PermissionsError, authorization, quoted
+from pylon_client.deployment import DeploymentSettings
+
+CLUSTER_USER = "route"
+
+
+class ServerAccessSettings(DeploymentSettings):
+    """The deployment, and what only its NATS servers need to know.
+
+    Attributes:
+        nats_server_cert_file: the servers' certificate; with it clients must speak TLS.
+        nats_server_key_file: its key.
+        nats_server_ca_file: who may vouch for clients; with it they must show a certificate.
+        nats_cluster_name: the cluster's name; empty for a single server.
+        nats_cluster_listen: where a server listens for the others.
+        nats_cluster_routes: URLs of all servers, `nats-route://host:port`, separated by commas.
+        nats_cluster_password: what servers show to each other.
+        nats_cluster_cert_file: what they prove their name with; with it routes speak TLS.
+        nats_cluster_key_file: its key.
+        nats_cluster_ca_file: who may vouch for servers.
+    """
+
+    nats_server_cert_file: Path | None = None
+    nats_server_key_file: Path | None = None
+    nats_server_ca_file: Path | None = None
+    nats_cluster_name: str = ""
+    nats_cluster_listen: str = "0.0.0.0:6222"
+    nats_cluster_routes: str = ""
+    nats_cluster_password: SecretStr = SecretStr("")
+    nats_cluster_cert_file: Path | None = None
+    nats_cluster_key_file: Path | None = None
+    nats_cluster_ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _certificates_have_keys(self) -> Self:
+        for what in ("server", "cluster"):
+            cert, key, ca = (
+                getattr(self, f"nats_{what}_{part}_file") for part in ("cert", "key", "ca")
+            )
+            if (cert is None) != (key is None) or (ca is not None and cert is None):
+                raise ValueError(
+                    f"set PYLON_NATS_{what.upper()}_CERT_FILE and _KEY_FILE together, "
+                    "and _CA_FILE only with them"
+                )
+        if self.nats_cluster_cert_file is not None and self.nats_cluster_ca_file is None:
+            raise ValueError("set PYLON_NATS_CLUSTER_CA_FILE: servers check each other")
+        return self
+
+
+def server_access(settings: ServerAccessSettings) -> str:
+    """The part of a nats-server's configuration that says who may reach it.
+
+    It holds every token and must be kept as secret as they are.
+
+    Raises:
+        PermissionsError: no safe users can be made from the settings.
+    """
+    parts = [authorization(settings)]
+    if settings.nats_server_cert_file is not None and settings.nats_server_key_file is not None:
+        parts += _tls(
+            settings.nats_server_cert_file,
+            settings.nats_server_key_file,
+            settings.nats_server_ca_file,
+        )
+    if settings.nats_cluster_name:
+        parts += _cluster(settings)
+    return "\n".join(parts) + "\n"
+
+
+def _tls(cert: Path, key: Path, ca: Path | None) -> list[str]:
+    verified = [] if ca is None else [f"  ca_file: {quoted(str(ca))}", "  verify: true"]
+    return [
+        "tls {",
+        f"  cert_file: {quoted(str(cert))}",
+        f"  key_file: {quoted(str(key))}",
+        *verified,
+        "}",
+    ]
+
+
+def _cluster(settings: ServerAccessSettings) -> list[str]:
+    password = settings.nats_cluster_password.get_secret_value()
+    if not password:
+        raise PermissionsError(
+            "PYLON_NATS_CLUSTER_PASSWORD is empty: anybody could join the cluster"
+        )
+    tls: list[str] = []
+    if settings.nats_cluster_cert_file is not None and settings.nats_cluster_key_file is not None:
+        tls = _tls(
+            settings.nats_cluster_cert_file,
+            settings.nats_cluster_key_file,
+            settings.nats_cluster_ca_file,
+        )
+    return [
+        "cluster {",
+        f"  name: {quoted(settings.nats_cluster_name)}",
+        f"  listen: {quoted(settings.nats_cluster_listen)}",
+        # Clients are told every address by their own settings; those of pods do not outlive them.
+        "  no_advertise: true",
+        "  authorization {",
+        f"    user: {CLUSTER_USER}",
+        f"    password: {quoted(password)}",
+        "    timeout: 3",
+        "  }",
+        "  routes: [",
+        *(f"    {quoted(_with_password(url, password))}" for url in _urls(settings)),
+        "  ]",
+        *(f"  {line}" for line in tls),
+        "}",
+    ]
+
+
+def _urls(settings: ServerAccessSettings) -> list[str]:
+    urls = [url.strip() for url in settings.nats_cluster_routes.split(",") if url.strip()]
+    if any(not url.startswith("nats-route://") or "@" in url for url in urls):
+        raise PermissionsError(
+            "PYLON_NATS_CLUSTER_ROUTES holds URLs like nats-route://host:6222, without a password"
+        )
+    return urls
+
+
+def _with_password(url: str, password: str) -> str:
+    # A server reads the user of a route from its URL alone.
+    scheme, _, place = url.partition("://")
+    return f"{scheme}://{CLUSTER_USER}:{quote(password, safe='')}@{place}"

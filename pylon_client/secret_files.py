@@ -1,0 +1,54 @@
+"""Secrets from files: `PYLON_…_FILE` names one, as containers get their secrets."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource, SettingsError
+
+SECRET_FILE_MAX_BYTES: Final = 65_536
+_SUFFIX: Final = "_FILE"
+
+
+def read_secret_files(source: PydanticBaseSettingsSource) -> None:
+    """Give a source of variables the secrets whose files it names.
+
+    `PYLON_X_FILE` stands for `PYLON_X` where that is a secret; a line break at the file's end is
+    not part of it.
+
+    Raises:
+        SettingsError: a file cannot be read, or both a secret and its file are given. The text
+            holds the variable and the file's path, and nothing of what is in it.
+    """
+    assert isinstance(source, EnvSettingsSource)  # noqa: S101 -- the library's own sources are
+    given = source.env_vars
+    found = {
+        name: _read(f"{name}{_SUFFIX}".upper(), path, beside=given.get(name))
+        for name in _secrets(source.settings_cls.model_fields, source.env_prefix)
+        if (path := given.get(f"{name}{_SUFFIX}".lower()))
+    }
+    source.env_vars = {**given, **found}
+
+
+def _secrets(fields: Mapping[str, FieldInfo], prefix: str) -> list[str]:
+    return [
+        f"{prefix}{name}".lower() for name, field in fields.items() if field.annotation is SecretStr
+    ]
+
+
+def _read(variable: str, path: str, *, beside: str | None) -> str:
+    if beside:
+        raise SettingsError(f"set {variable.removesuffix(_SUFFIX)} or {variable}, not both")
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(SECRET_FILE_MAX_BYTES + 1)
+    except OSError as error:
+        raise SettingsError(f"{variable}: {path} cannot be read: {error.strerror}") from None
+    if len(content) > SECRET_FILE_MAX_BYTES:
+        raise SettingsError(f"{variable}: {path} is too large for a secret")
+    try:
+        return content.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{variable}: {path} is not UTF-8 text") from None

@@ -1,0 +1,48 @@
+"""The `pylon` command as an operator calls it, with nothing of the test's own environment."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ENDS_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+def pylon_argv(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pylon", *arguments]
+
+
+def command_environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that has these variables and lives in a folder."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    return {
+        **kept,
+        "HOME": str(folder),
+        "BITTENSOR_RUNTIME_CACHE_DIR": str(folder / "runtime-cache"),
+        **variables,
+    }
+
+
+async def pylon_command(folder: Path, variables: Mapping[str, str], *arguments: str) -> Ended:
+    """Run `pylon …` to its end."""
+    process = await asyncio.create_subprocess_exec(
+        *pylon_argv(*arguments),
+        cwd=folder,
+        env=command_environment(folder, variables),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(ENDS_WITHIN_S):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())

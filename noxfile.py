@@ -52,6 +52,12 @@ def imports(session: nox.Session) -> None:
     session.run("lint-imports", "--no-cache")
 
 
+@nox.session(venv_backend="none")
+def documents(session: nox.Session) -> None:
+    """Write docs/openapi.json and docs/asyncapi.json anew, from the code."""
+    session.run("python", "scripts/documents.py")
+
+
 @nox.session(venv_backend="virtualenv")
 def client_alone(session: nox.Session) -> None:
     """Install the built wheel without extras and prove that the client works on its own."""

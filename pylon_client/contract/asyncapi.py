@@ -1,0 +1,253 @@
+"""The contract over NATS as an AsyncAPI document, made from the table of operations.
+
+It describes the service: it receives requests, answers them, and sends events.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
+from pydantic_core import core_schema
+
+from pylon_client.contract import headers
+from pylon_client.contract.failures import ErrorCode, Failure
+from pylon_client.contract.jobs import Job
+from pylon_client.contract.models import BlockInfo, SubnetNeurons
+from pylon_client.contract.operations import NATS_OPERATIONS, Operation, Params, Scope
+from pylon_client.contract.subjects import (
+    CONTRACT_VERSION,
+    BlockEventSubject,
+    IdentitySubject,
+    JobEventSubject,
+    NeuronsEventSubject,
+    OpenSubject,
+    Subject,
+)
+from pylon_client.contract.topology import QUEUE_GROUP
+from pylon_client.contract.types import IdentityName, JobId, NetUid
+
+ASYNCAPI_VERSION: Final = "3.0.0"
+
+_NETUID: Final = NetUid(0)
+_IDENTITY: Final = IdentityName("NAME")
+_JOB: Final = JobId("a" * 26)
+_PLACEHOLDERS: Final[Mapping[str, str]] = {
+    str(_NETUID): "netuid",
+    _IDENTITY: "identity_name",
+    _JOB: "job_id",
+}
+_PARAMETERS: Final[Mapping[str, Any]] = {
+    "netuid": {"description": "A subnet's number, 0 to 65535."},
+    "identity_name": {"description": "A configured identity; its NATS user alone may ask here."},
+    "job_id": {"description": "A job's id, as the answer to a write tells it."},
+}
+_EVENTS: Final[Mapping[str, tuple[Subject, type[BaseModel], str]]] = {
+    "event.block": (BlockEventSubject(), BlockInfo, "Every new block"),
+    "event.neurons": (
+        NeuronsEventSubject(_NETUID),
+        SubnetNeurons,
+        "All neurons of a tracked subnet, at every block",
+    ),
+    "event.job": (JobEventSubject(_IDENTITY, _JOB), Job, "Every change of a job's state"),
+}
+
+_Operation = Operation[Params, BaseModel]
+_Document = dict[str, Any]
+
+
+class _Schemas(GenerateJsonSchema):
+    """JSON schemas as AsyncAPI has them, where a discriminator is a name and not a mapping."""
+
+    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> _Document:
+        """The alternatives; each has the constant that tells it from the others."""
+        union = super().tagged_union_schema(schema)
+        union.pop("discriminator", None)
+        return union
+
+
+def asyncapi_document() -> _Document:
+    """The whole document, as plain values."""
+    asked = [(row, scope) for row in NATS_OPERATIONS for scope in Scope if scope in row.scopes]
+    schemas, definitions = _schemas()
+    return {
+        "asyncapi": ASYNCAPI_VERSION,
+        "info": _INFO,
+        "defaultContentType": "application/json",
+        "servers": {"nats": _SERVER},
+        "channels": {
+            **{_key(row, scope): _request_channel(row, scope) for row, scope in asked},
+            **{f"reply.{row.name}": _reply_channel(row) for row in NATS_OPERATIONS},
+            **{name: _event_channel(name, subject) for name, (subject, _, _) in _EVENTS.items()},
+        },
+        "operations": {
+            **{_key(row, scope): _request(row, scope) for row, scope in asked},
+            **{name: _event(name, summary) for name, (_, _, summary) in _EVENTS.items()},
+        },
+        "components": {
+            "messages": {
+                **{f"request.{row.name}": _asked(schemas[row.params]) for row in NATS_OPERATIONS},
+                **{f"reply.{row.name}": _told(schemas[row.reply]) for row in NATS_OPERATIONS},
+                **{name: _told(schemas[model]) for name, (_, model, _) in _EVENTS.items()},
+                "failure": {
+                    "summary": "Why there is no answer",
+                    "headers": _headers(_FAILURE_HEADERS, required=(headers.ERROR,)),
+                    "payload": schemas[Failure],
+                },
+            },
+            "schemas": definitions,
+            "securitySchemes": {"user": _USER},
+        },
+    }
+
+
+_INFO: Final = {
+    "title": "Pylon",
+    "version": CONTRACT_VERSION,
+    "description": (
+        "Reads of and writes to the Bittensor chain, over NATS. A request is answered to an inbox "
+        "of whoever asks: a worker sends no answer anywhere else. The subject says who asks: "
+        "nobody but an identity may publish under its name."
+    ),
+    "license": {"name": "Apache-2.0"},
+}
+_SERVER: Final = {
+    "host": "127.0.0.1:4222",
+    "protocol": "nats",
+    "description": "The NATS of this deployment.",
+    "security": [{"$ref": "#/components/securitySchemes/user"}],
+}
+_USER: Final = {
+    "type": "userPassword",
+    "description": (
+        "An identity's name and its token; or `open` and the token of open access, both of which "
+        "may be left out where none is configured."
+    ),
+}
+_TEXT: Final = {"type": "string"}
+_NUMBER: Final = {"type": "string", "pattern": "^[0-9]+$"}
+_REQUEST_HEADERS: Final = {
+    headers.CONTRACT: {**_TEXT, "description": "The contract's major version, if it is checked."},
+    headers.DEADLINE: {
+        **_NUMBER,
+        "description": "When the asker stops waiting, in milliseconds since the Unix epoch.",
+    },
+    headers.REQUEST_ID: {**_TEXT, "description": "The asker's name for this request, for logs."},
+    headers.TRACE_PARENT: {**_TEXT, "description": "The W3C trace that this request belongs to."},
+    headers.IDEMPOTENCY_KEY: {
+        **_TEXT,
+        "description": "Of a write: what is sent again under the same key is done once.",
+    },
+}
+_VALUE_HEADERS: Final = {
+    headers.CONTRACT: {**_TEXT, "const": CONTRACT_VERSION},
+    headers.BLOCK_NUMBER: {**_NUMBER, "description": "The block of which all of this is."},
+    headers.BLOCK_HASH: {**_TEXT, "description": "That block's hash."},
+    headers.LOST_BLOCKS: {
+        **_NUMBER,
+        "description": "Of a replayed event: how many blocks right before it are no longer kept.",
+    },
+}
+_FAILURE_HEADERS: Final = {
+    headers.CONTRACT: {**_TEXT, "const": CONTRACT_VERSION},
+    headers.ERROR: {**_TEXT, "enum": [code.value for code in ErrorCode]},
+    headers.SERVICE_ERROR_CODE: {**_NUMBER, "description": "The status that REST answers."},
+    headers.SERVICE_ERROR: {**_TEXT, "description": "What went wrong, shortened."},
+}
+
+
+def _headers(properties: Mapping[str, Any], *, required: tuple[str, ...] = ()) -> _Document:
+    needed = {"required": list(required)} if required else {}
+    return {"type": "object", "properties": dict(properties), **needed}
+
+
+def _asked(payload: _Document) -> _Document:
+    return {"headers": _headers(_REQUEST_HEADERS), "payload": payload}
+
+
+def _told(payload: _Document) -> _Document:
+    return {"headers": _headers(_VALUE_HEADERS), "payload": payload}
+
+
+def _schemas() -> tuple[Mapping[Any, _Document], _Document]:
+    """A reference for each model, and what they all refer to."""
+    told = {row.reply for row in NATS_OPERATIONS} | {model for _, model, _ in _EVENTS.values()}
+    wanted: set[tuple[type[BaseModel], JsonSchemaMode]] = {
+        *((row.params, "validation") for row in NATS_OPERATIONS),
+        *((model, "serialization") for model in (*told, Failure)),
+    }
+    found, definitions = models_json_schema(
+        sorted(wanted, key=lambda item: item[0].__name__),
+        ref_template="#/components/schemas/{model}",
+        schema_generator=_Schemas,
+    )
+    return {model: reference for (model, _), reference in found.items()}, dict(
+        sorted(definitions["$defs"].items())
+    )
+
+
+def _key(row: _Operation, scope: Scope) -> str:
+    return f"{scope}.{row.name}"
+
+
+def _request_channel(row: _Operation, scope: Scope) -> _Document:
+    subject: Subject
+    if scope is Scope.IDENTITY:
+        subject = IdentitySubject(_IDENTITY, row.name)
+    else:
+        subject = OpenSubject(_NETUID if row.of_subnet else None, row.name)
+    message = {"$ref": f"#/components/messages/request.{row.name}"}
+    return {**_address(subject), "messages": {"request": message}}
+
+
+def _reply_channel(row: _Operation) -> _Document:
+    return {
+        "address": None,
+        "description": "The inbox that the request names as its reply subject.",
+        "messages": {
+            "success": {"$ref": f"#/components/messages/reply.{row.name}"},
+            "failure": {"$ref": "#/components/messages/failure"},
+        },
+    }
+
+
+def _event_channel(name: str, subject: Subject) -> _Document:
+    return {
+        **_address(subject),
+        "messages": {"event": {"$ref": f"#/components/messages/{name}"}},
+    }
+
+
+def _address(subject: Subject) -> _Document:
+    tokens = str(subject).split(".")
+    named = [_PLACEHOLDERS[token] for token in tokens if token in _PLACEHOLDERS]
+    address = ".".join(
+        f"{{{_PLACEHOLDERS[token]}}}" if token in _PLACEHOLDERS else token for token in tokens
+    )
+    parameters = {name: _PARAMETERS[name] for name in named}
+    return {"address": address, **({"parameters": parameters} if parameters else {})}
+
+
+def _request(row: _Operation, scope: Scope) -> _Document:
+    channel, reply = f"#/channels/{_key(row, scope)}", f"#/channels/reply.{row.name}"
+    return {
+        "action": "receive",
+        "channel": {"$ref": channel},
+        "summary": row.summary,
+        "messages": [{"$ref": f"{channel}/messages/request"}],
+        "bindings": {"nats": {"queue": QUEUE_GROUP}},
+        "reply": {
+            "channel": {"$ref": reply},
+            "messages": [{"$ref": f"{reply}/messages/{of}"} for of in ("success", "failure")],
+        },
+    }
+
+
+def _event(name: str, summary: str) -> _Document:
+    channel = f"#/channels/{name}"
+    return {
+        "action": "send",
+        "channel": {"$ref": channel},
+        "summary": summary,
+        "messages": [{"$ref": f"{channel}/messages/event"}],
+    }

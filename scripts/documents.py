@@ -1,0 +1,75 @@
+"""Writes the documents of the API, `docs/openapi.json` and `docs/asyncapi.json`, from the code.
+
+python scripts/documents.py            writes them
+python scripts/documents.py --check    says which are out of date, if any
+"""
+
+import json
+import sys
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[1]
+# A script sees its own folder first; the packages are those beside it.
+sys.path.insert(0, str(ROOT))
+
+from pydantic import SecretStr  # noqa: E402 -- after the path
+
+from bridge.main import create_app  # noqa: E402 -- the same
+from bridge.settings import BridgeSettings  # noqa: E402 -- the same
+from pylon_client.contract.asyncapi import asyncapi_document  # noqa: E402 -- the same
+from pylon_client.transport.feed import FeedEvent  # noqa: E402 -- the same
+from pylon_client.transport.reply import Reply  # noqa: E402 -- the same
+
+
+class _NoNats:
+    """In the place of NATS, which nobody asks while a document is written."""
+
+    is_connected = False
+
+    async def request(
+        self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float
+    ) -> Reply:
+        raise NotImplementedError
+
+    def events(self, subject: str) -> AsyncGenerator[Sequence[FeedEvent]]:
+        raise NotImplementedError
+
+
+def openapi_document() -> dict[str, Any]:
+    """The REST API of a deployment whose open access needs a token, whatever is set here."""
+    settings = BridgeSettings.model_construct(open_access_token=SecretStr("any"))
+    return create_app(settings, _NoNats()).openapi()
+
+
+DOCUMENTS: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
+    "openapi.json": openapi_document,
+    "asyncapi.json": asyncapi_document,
+}
+
+
+def text_of(name: str) -> str:
+    """A document as it stands in `docs/`."""
+    return json.dumps(DOCUMENTS[name](), indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    """Write or check; the exit code says whether all is well."""
+    stale = [name for name in DOCUMENTS if _committed(name) != text_of(name)]
+    if "--check" in sys.argv:
+        for name in stale:
+            sys.stderr.write(f"docs/{name} is out of date: run python scripts/documents.py\n")
+        return 1 if stale else 0
+    for name in stale:
+        (ROOT / "docs" / name).write_text(text_of(name))
+    return 0
+
+
+def _committed(name: str) -> str:
+    path = ROOT / "docs" / name
+    return path.read_text() if path.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -183,6 +183,7 @@ class Worker:
             user=WORKER_USER if password else None,
             password=password,
             name="pylon worker",
+            tls=self._settings.nats_tls,
         )
         pauses = Pauses(first_s=0.1, longest_s=2.0)
         give_up_at_s = asyncio.get_running_loop().time() + NATS_WAIT_S

@@ -6,7 +6,7 @@ goes on over line ends until its brackets are closed, and `#` starts a comment.
     struct path::Name<T>(u32, T)          enum path::Name { A, B(u8), C { f: u8 } = 7 }
     struct path::Name as Alias { f: T }   enum path::Name { Raw{N in 0..=128}([u8; N]) }
 
-    pallet Name = 7
+    pallet Name = 7 of crate_name
       storage
         Item[Hasher Key, …]: Value? = default      `?`: no value means none; else the default
       calls | events
@@ -85,10 +85,11 @@ class Constant:
 
 @dataclass(slots=True)
 class Pallet:
-    """What one pallet declares."""
+    """What one pallet declares; the paths of its types begin with its crate."""
 
     name: str
     index: int
+    crate: str
     storage: list[StorageItem] = field(default_factory=list[StorageItem])
     calls: list[Variant] = field(default_factory=list[Variant])
     events: list[Variant] = field(default_factory=list[Variant])
@@ -174,8 +175,9 @@ def parse(source: str, into: Declaration) -> None:
                 declared = _type(rest, is_enum=word == "enum")
                 into.types[declared.name] = declared
             case "pallet":
-                name, _, index = rest.partition("=")
-                into.pallets.append(Pallet(name.strip(), int(index)))
+                name, _, place = rest.partition(" = ")
+                index, _, crate = place.partition(" of ")
+                into.pallets.append(Pallet(name, int(index), crate))
             case "api":
                 into.apis[rest] = []
                 section = "api"

@@ -146,7 +146,7 @@ class _Writer:
         for pallet in self._declaration.pallets:
             if members := _members(pallet, part):
                 name = f"{pallet.name}{part}"
-                path = (f"pallet_{pallet.name.lower()}", "pallet", part)
+                path = (*pallet.crate.split("::"), "pallet", part)
                 self._types.declare(name, path, members)
                 variants.append(Variant(pallet.index, pallet.name, (Field(None, name),)))
         self._types.declare(f"Runtime{part}", (_RUNTIME, f"Runtime{part}"), variants)

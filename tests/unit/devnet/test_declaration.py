@@ -21,7 +21,7 @@ struct some::path::Pair as Other {
     left: Vec<(u8, u16)>, right: Option<u8> }
 enum some::Kind { First, Second(u8), Raw{N in 0..=2}([u8; N]), Last { at: u64 } = 9 }
 
-pallet Thing = 7
+pallet Thing = 7 of some_crate
   storage
     Plain: u16? # an option
     Map[Identity u16, Blake2_128Concat AccountId32]: Vec<(u16, u16)> = 0x00
@@ -63,6 +63,7 @@ def test_everything_that_can_be_said() -> None:
         Variant(9, "Last", (Field("at", "u64"),)),
     )
     thing = said.pallet("Thing")
+    assert (thing.index, thing.crate) == (7, "some_crate")
     assert thing.storage == [
         StorageItem("Plain", (), (), "u16", optional=True, default=None),
         StorageItem(
@@ -87,7 +88,7 @@ def test_everything_that_can_be_said() -> None:
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        ("pallet A = 1\n  calls\n    nothing()", "where an index should be"),
+        ("pallet A = 1 of a\n  calls\n    nothing()", "where an index should be"),
         ("stray", "outside any section"),
         ("struct A(u8", "ends inside"),
     ],

@@ -182,6 +182,21 @@ def test_real_events_have_our_indexes_and_fields(
             assert mine == theirs, (name, event.name)
 
 
+def test_real_pallets_have_our_paths(
+    read: metadata_v15.Metadata, real: metadata_v15.Metadata
+) -> None:
+    for name, pallet in read.pallets.items():
+        known = real.pallets[name]
+        assert pallet.index == known.index
+        for mine, theirs in (
+            (pallet.calls, known.calls),
+            (pallet.events, known.events),
+            (pallet.errors, known.errors),
+        ):
+            if mine is not None and theirs is not None:
+                assert read.types[mine].path == real.types[theirs].path, name
+
+
 def test_real_errors_have_our_numbers_where_the_runtime_did_not_change(
     read: metadata_v15.Metadata, real: metadata_v15.Metadata
 ) -> None:

@@ -14,6 +14,7 @@ from tests.support.eventually import comes_true
 from tests.support.reads_deployment import ReadsDeployment, Via, include, reads_deployment
 
 Asked = dict[str, Any]
+Cases = list[tuple[Operation[Params, BaseModel], Asked]]
 
 STATUS = reads.WEIGHTS_STATUS
 
@@ -62,7 +63,7 @@ async def test_a_pruned_state_without_an_archive_says_so(pylon: ReadsDeployment)
     await pylon.devnet.advance(5)
     pylon.devnet.prune(2)
     at: Asked = {"block_number": 1}
-    cases: list[tuple[Operation[Params, BaseModel], Asked]] = [
+    cases: Cases = [
         (reads.NEURONS_AT, {"netuid": 2}),
         (reads.VALIDATORS_AT, {"netuid": 2}),
         (reads.HYPERPARAMETERS_AT, {"netuid": 2}),
@@ -97,7 +98,7 @@ async def test_while_the_chain_is_down_only_what_was_published_is_answered(
             "hotkey": "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty",
         }
         own: Asked = {"identity": "sn12"}
-        for operation, about in (
+        cases: Cases = [
             (reads.LATEST_NEURONS, of_subnet),
             (reads.NEURONS_AT, of_subnet | at),
             (reads.LATEST_VALIDATORS, of_subnet),
@@ -124,6 +125,7 @@ async def test_while_the_chain_is_down_only_what_was_published_is_answered(
             (reads.EXTRINSIC, {**at, "extrinsic_index": 0}),
             (reads.LAST_DRAND_ROUND, {}),
             (reads.WEIGHTS_STATUS, own | at | {"mechanism_id": 0}),
-        ):
+        ]
+        for operation, about in cases:
             got = await pylon.ask(via, operation, **about)
             assert (got.status, got.body["code"]) == (502, ErrorCode.CHAIN_UNAVAILABLE), operation

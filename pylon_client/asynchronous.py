@@ -1,13 +1,16 @@
 """The client for programs with an event loop."""
 
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Self
 
 from pylon_client.config import AsyncConfig
+from pylon_client.contract.types import BlockNumber
+from pylon_client.following import Following
 from pylon_client.identity import AsyncIdentity
 from pylon_client.open_access import AsyncOpenAccess
 from pylon_client.sending import Channel
-from pylon_client.transport.base import Call, ReplyT, Transport
+from pylon_client.transport.base import Call, ReplyT, Stream, Transport
 
 
 class AsyncPylonClient:
@@ -28,7 +31,7 @@ class AsyncPylonClient:
     def __init__(self, config: AsyncConfig, *, transport: Transport | None = None) -> None:
         self.config = config
         self._channel = Channel(config, transport)
-        self.open_access = AsyncOpenAccess(self._send)
+        self.open_access = AsyncOpenAccess(self._send, self._follow)
         self.identity = AsyncIdentity(self._send)
 
     @property
@@ -60,3 +63,14 @@ class AsyncPylonClient:
         # A tenacity object keeps the state of one call per thread, and calls share this one.
         reply: ReplyT = await self.config.retry.copy()(self._channel.attempt, call)
         return reply
+
+    async def _follow(
+        self, stream: Stream[ReplyT], *, after: BlockNumber | None, patience_s: float
+    ) -> AsyncGenerator[ReplyT]:
+        following = Following(self._channel.listen, stream, after, patience_s)
+        try:
+            await self.config.retry.copy()(following.connect)
+            while True:
+                yield await following.take()
+        finally:
+            await following.close()

@@ -1,11 +1,19 @@
 """One attempt of one call: what the asynchronous and the synchronous client have in common."""
 
-from typing import Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Protocol
+
+from pydantic import BaseModel
 
 from pylon_client.config import BaseConfig
-from pylon_client.contract.operations import Scope
+from pylon_client.contract.operation import Scope
+from pylon_client.contract.types import BlockNumber
 from pylon_client.errors import PylonClosed, PylonMisconfigured
-from pylon_client.transport.base import Call, ReplyT, Transport
+from pylon_client.transport.base import Call, Published, ReplyT, Stream, Transport
+
+PATIENCE_S: Final = 600.0
+"""For how long a stream that has broken off is tried again before that is raised."""
 
 
 class AsyncSend(Protocol):
@@ -21,6 +29,26 @@ class Send(Protocol):
 
     def __call__(self, call: Call[ReplyT]) -> ReplyT:
         """The reply to a call."""
+        ...
+
+
+class AsyncFollow(Protocol):
+    """Follows a stream, over as many connections as it takes."""
+
+    def __call__(
+        self, stream: Stream[ReplyT], *, after: BlockNumber | None, patience_s: float
+    ) -> AsyncGenerator[ReplyT]:
+        """The values of a stream."""
+        ...
+
+
+class Follow(Protocol):
+    """The same, and waits for each value."""
+
+    def __call__(
+        self, stream: Stream[ReplyT], *, after: BlockNumber | None, patience_s: float
+    ) -> Generator[ReplyT]:
+        """The values of a stream."""
         ...
 
 
@@ -63,13 +91,27 @@ class Channel:
             PylonMisconfigured: the call needs an identity, and none is configured.
             BasePylonException: Pylon did not answer, or answered with a failure.
         """
-        if self._opened is None:
-            raise PylonClosed("the client is not open: use it in a `with` block, or call open()")
+        transport = self._in_use()
         if call.scope is Scope.IDENTITY and self._config.identity_name is None:
             raise PylonMisconfigured(
                 "client.identity needs identity_name and identity_token in the configuration"
             )
-        return call.read(await self._opened.ask(call))
+        return call.read(await transport.ask(call))
+
+    def listen(
+        self, stream: Stream[BaseModel], after: BlockNumber | None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Published]]:
+        """Within the block, the values of a stream; see `Transport.listen`.
+
+        Raises:
+            PylonClosed: the client is not open.
+        """
+        return self._in_use().listen(stream, after)
+
+    def _in_use(self) -> Transport:
+        if self._opened is None:
+            raise PylonClosed("the client is not open: use it in a `with` block, or call open()")
+        return self._opened
 
 
 def transport_for(config: BaseConfig) -> Transport:

@@ -1,22 +1,28 @@
 """The client for programs without an event loop."""
 
 import atexit
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import CancelledError
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar, TypeVarTuple
 
 from pylon_client.blocking.identity import Identity
 from pylon_client.blocking.open_access import OpenAccess
 from pylon_client.config import Config
+from pylon_client.contract.types import BlockNumber
 from pylon_client.errors import PylonClosed
+from pylon_client.following import Following
 from pylon_client.sending import Channel
-from pylon_client.transport.base import Call, ReplyT, Transport
+from pylon_client.transport.base import Call, ReplyT, Stream, Transport
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
+
+T = TypeVar("T")
+ArgsT = TypeVarTuple("ArgsT")
 
 
 class PylonClient:
@@ -42,7 +48,7 @@ class PylonClient:
         self._lifecycle = Lock()
         self._portal: BlockingPortal | None = None
         self._portal_thread = ExitStack()
-        self.open_access = OpenAccess(self._send)
+        self.open_access = OpenAccess(self._send, self._follow)
         self.identity = Identity(self._send)
 
     @property
@@ -91,14 +97,30 @@ class PylonClient:
         self.close()
 
     def _send(self, call: Call[ReplyT]) -> ReplyT:
-        return self.config.retry(partial(self._attempt, call))
+        def attempt() -> ReplyT:
+            return self._run(self._channel.attempt, call)
 
-    def _attempt(self, call: Call[ReplyT]) -> ReplyT:
+        return self.config.retry(attempt)
+
+    def _follow(
+        self, stream: Stream[ReplyT], *, after: BlockNumber | None, patience_s: float
+    ) -> Generator[ReplyT]:
+        following = Following(self._channel.listen, stream, after, patience_s)
+        try:
+            self.config.retry(partial(self._run, following.connect))
+            while True:
+                yield self._run(following.take)
+        finally:
+            # A client that is closed has let go of everything already.
+            with suppress(PylonClosed):
+                self._run(following.close)
+
+    def _run(self, act: Callable[[*ArgsT], Awaitable[T]], *args: *ArgsT) -> T:
         portal = self._portal
         if portal is None:
             raise PylonClosed("the client is not open: use it in a `with` block, or call open()")
         try:
-            answer = portal.start_task_soon(self._channel.attempt, call)
+            answer = portal.start_task_soon(act, *args)
         except RuntimeError as error:
             raise PylonClosed("the client is closed") from error
         try:

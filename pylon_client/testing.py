@@ -1,11 +1,11 @@
 """For the tests of programs that use the client: a Pylon that says what it is told to say.
 
-    from pylon_client.testing import FakePylon, operations, sample_neurons
+    from pylon_client.testing import FakePylon, reads, sample_neurons
 
     async def test_my_validator() -> None:
         pylon = FakePylon()
-        pylon.answer(operations.LATEST_NEURONS, sample_neurons(count=3))
-        pylon.fail(operations.LATEST_NEURONS, ErrorCode.CHAIN_UNAVAILABLE, times=1)
+        pylon.answer(reads.LATEST_NEURONS, sample_neurons(count=3))
+        pylon.fail(reads.LATEST_NEURONS, ErrorCode.CHAIN_UNAVAILABLE, times=1)
         async with pylon.async_client() as client:
             await my_validator(client)
         assert pylon.calls[0].netuid == 1
@@ -14,9 +14,10 @@ The client around it is the real one: it retries, encodes, decodes and raises as
 HTTP and NATS; only its retries do not wait.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from ipaddress import IPv4Address
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
@@ -24,57 +25,29 @@ from tenacity import wait_none
 
 from pylon_client.asynchronous import AsyncPylonClient
 from pylon_client.config import AsyncConfig, Config
-from pylon_client.contract import operations, wire
+from pylon_client.contract import operations, reads, wire, writes
 from pylon_client.contract.failures import ErrorCode
-from pylon_client.contract.models import (
-    AxonInfo,
-    AxonProtocol,
-    Block,
-    BlockInfo,
-    Neuron,
-    Stakes,
-    SubnetNeurons,
-)
-from pylon_client.contract.operations import Operation, Params
-from pylon_client.contract.types import (
-    AlphaStake,
-    BlockHash,
-    BlockNumber,
-    Coldkey,
-    Consensus,
-    Dividends,
-    Emission,
-    Hotkey,
-    Incentive,
-    NeuronActive,
-    NeuronUid,
-    Port,
-    PruningScore,
-    Rank,
-    Stake,
-    TaoStake,
-    Timestamp,
-    TotalStake,
-    Trust,
-    ValidatorPermit,
-    ValidatorTrust,
-)
-from pylon_client.errors import BasePylonException, failure_exception
+from pylon_client.contract.models import BlockInfo, SubnetNeurons
+from pylon_client.contract.operation import Operation, Params
+from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.errors import BasePylonException, PylonRequestException, failure_exception
 from pylon_client.retry import ASYNC_DEFAULT_RETRIES, DEFAULT_RETRIES
+from pylon_client.samples import sample_block, sample_block_info, sample_neuron, sample_neurons
 from pylon_client.synchronous import PylonClient
-from pylon_client.transport.base import Call, ReplyT
+from pylon_client.transport.base import Call, Published, ReplyT, Stream
 
 __all__ = [
     "FakePylon",
     "operations",
+    "reads",
     "sample_block",
     "sample_block_info",
     "sample_neuron",
     "sample_neurons",
+    "writes",
 ]
 
 _ADDRESS = "http://pylon.invalid"
-_SECONDS_PER_BLOCK = 12
 _ALWAYS = -1
 _IDENTITY = {"identity_name": "sn1", "identity_token": "token-of-sn1"}
 
@@ -85,6 +58,15 @@ class _Failing:
 
     error: BasePylonException
     left: int
+
+
+@dataclass(eq=False, slots=True)
+class _Listener:
+    """One stream that is followed, in the event loop of its client."""
+
+    loop: asyncio.AbstractEventLoop
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    is_broken: bool = False
 
 
 class FakePylon:
@@ -98,6 +80,8 @@ class FakePylon:
         self.calls: list[Call[BaseModel]] = []
         self._answers: dict[str, Callable[[Call[Any]], BaseModel]] = {}
         self._failures: dict[str, list[_Failing]] = {}
+        self._published: dict[NetUid | None, list[Published]] = {}
+        self._listeners: set[_Listener] = set()
 
     def answer(
         self,
@@ -107,7 +91,7 @@ class FakePylon:
         """Reply to an operation, from now on, in every scope.
 
         Args:
-            operation: one of `operations`.
+            operation: one of `reads` or `writes`.
             reply: the reply, or what makes it from the call's scope, netuid and params; what it
                 raises, the caller gets.
 
@@ -130,7 +114,7 @@ class FakePylon:
         """Fail the next attempts of an operation, after those that are to fail already.
 
         Args:
-            operation: one of `operations`.
+            operation: one of `reads` or `writes`.
             failure: a failure of Pylon's, or any exception of the client's.
             times: how many attempts; None fails every one from then on.
         """
@@ -141,6 +125,23 @@ class FakePylon:
         )
         left = _ALWAYS if times is None else times
         self._failures.setdefault(operation.name, []).append(_Failing(error, left))
+
+    def publish(self, value: BlockInfo | SubnetNeurons, netuid: NetUid | None = None) -> None:
+        """Let a value come on a stream: to those who follow it now, and to those who will.
+
+        Args:
+            value: a block for `blocks()`, or neurons for `neuron_snapshots(netuid)`.
+            netuid: of which subnet the neurons are.
+        """
+        block = value if isinstance(value, BlockInfo) else value.block
+        self._published.setdefault(netuid, []).append(Published(block.number, wire.encode(value)))
+        self._wake_listeners()
+
+    def break_streams(self) -> None:
+        """Break every stream that is followed now, as a restart of the service does."""
+        for listener in self._listeners:
+            listener.is_broken = True
+        self._wake_listeners()
 
     def async_client(self, **fields: Any) -> AsyncPylonClient:
         """A client of this Pylon, with the identity `sn1` unless told otherwise.
@@ -185,6 +186,40 @@ class FakePylon:
             raise LookupError(f"this FakePylon was given no answer to {name}")
         return wire.encode(_checked(call.operation, self._answers[name](call)))
 
+    @asynccontextmanager
+    async def listen(
+        self, stream: Stream[BaseModel], after: BlockNumber | None
+    ) -> AsyncGenerator[AsyncIterator[Published]]:
+        """Called by the client."""
+        listener = _Listener(asyncio.get_running_loop())
+        self._listeners.add(listener)
+        try:
+            yield self._values(stream, after, listener)
+        finally:
+            self._listeners.discard(listener)
+
+    async def _values(
+        self, stream: Stream[BaseModel], after: BlockNumber | None, listener: _Listener
+    ) -> AsyncGenerator[Published]:
+        published = self._published.setdefault(stream.netuid, [])
+        if after is None and published:
+            after = BlockNumber(published[-1].number - 1)
+        while True:
+            listener.changed.clear()
+            if listener.is_broken:
+                raise PylonRequestException("a test has broken the stream")
+            value = next((one for one in published if after is None or one.number > after), None)
+            if value is None:
+                await listener.changed.wait()
+            else:
+                after = value.number
+                yield value
+
+    def _wake_listeners(self) -> None:
+        # A test may publish from another thread than that of the client's event loop.
+        for listener in tuple(self._listeners):
+            listener.loop.call_soon_threadsafe(listener.changed.set)
+
 
 def _checked(operation: Operation[Params, BaseModel], reply: BaseModel) -> BaseModel:
     if not isinstance(reply, operation.reply):
@@ -192,53 +227,3 @@ def _checked(operation: Operation[Params, BaseModel], reply: BaseModel) -> BaseM
             f"{operation.name} replies {operation.reply.__name__}, not {type(reply).__name__}"
         )
     return reply
-
-
-def sample_block(number: int = 100) -> Block:
-    """A block whose hash is made of its number."""
-    return Block(number=BlockNumber(number), hash=BlockHash(f"0x{number:064x}"))
-
-
-def sample_block_info(number: int = 100) -> BlockInfo:
-    """The same, made twelve seconds after the block before it."""
-    timestamp = Timestamp(1_700_000_000 + number * _SECONDS_PER_BLOCK)
-    return BlockInfo(**sample_block(number).model_dump(), timestamp=timestamp)
-
-
-def sample_neuron(uid: int = 0, **fields: Any) -> Neuron:
-    """A neuron that serves and has some stake.
-
-    Args:
-        uid: its uid, from which its keys and its address are made.
-        fields: fields of `Neuron` that are to be otherwise.
-    """
-    neuron = Neuron(
-        uid=NeuronUid(uid),
-        coldkey=Coldkey(f"coldkey-{uid}"),
-        hotkey=Hotkey(f"hotkey-{uid}"),
-        active=NeuronActive(True),
-        axon_info=AxonInfo(
-            ip=IPv4Address("192.0.2.0") + uid % 256, port=Port(8091), protocol=AxonProtocol.HTTP
-        ),
-        stake=Stake(1000.0),
-        rank=Rank(0.5),
-        emission=Emission(1.0),
-        incentive=Incentive(0.5),
-        consensus=Consensus(0.5),
-        trust=Trust(0.5),
-        validator_trust=ValidatorTrust(0.0),
-        dividends=Dividends(0.0),
-        last_update=Timestamp(90),
-        validator_permit=ValidatorPermit(False),
-        pruning_score=PruningScore(uid),
-        stakes=Stakes(alpha=AlphaStake(900.0), tao=TaoStake(500.0), total=TotalStake(990.0)),
-    )
-    return neuron.model_copy(update=fields)
-
-
-def sample_neurons(count: int = 3, block_number: int = 100) -> SubnetNeurons:
-    """A subnet's neurons, with uids from 0, at a block."""
-    neurons = (sample_neuron(uid) for uid in range(count))
-    return SubnetNeurons(
-        block=sample_block(block_number), neurons={neuron.hotkey: neuron for neuron in neurons}
-    )

@@ -3,12 +3,14 @@
 Made from `pylon_client.open_access` by `scripts/blocking_client.py`: edit that one.
 """
 
+from collections.abc import Generator
+
 from pylon_client import responses
 from pylon_client.contract import reads
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import BlockNumber, ExtrinsicIndex, Hotkey, NetUid
-from pylon_client.sending import Send
-from pylon_client.transport.base import Call
+from pylon_client.sending import PATIENCE_S, Follow, Send
+from pylon_client.transport.base import Call, Stream
 
 
 class OpenAccess:
@@ -20,8 +22,45 @@ class OpenAccess:
     not be read of them in `skipped`, each with its reason.
     """
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, follow: Follow) -> None:
         self._send = send
+        self._follow = follow
+
+    def blocks(
+        self, *, after: BlockNumber | None = None, patience_s: float = PATIENCE_S
+    ) -> Generator[responses.GetLatestBlockInfoResponse]:
+        """Every block as it comes, each once and in order, whatever breaks meanwhile.
+
+        A break is mended by itself: what came meanwhile follows then. Only after a very long one,
+        of more blocks than Pylon keeps (32), are numbers left out; the log tells.
+
+        Args:
+            after: the last block that is known already; None begins with the newest one.
+            patience_s: for how long to try to come back after a break before it is raised.
+        """
+        return self._follow(Stream(reads.LATEST_BLOCK), after=after, patience_s=patience_s)
+
+    def neuron_snapshots(
+        self,
+        netuid: NetUid,
+        *,
+        after: BlockNumber | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> Generator[responses.GetNeuronsResponse]:
+        """All neurons of a tracked subnet at every block, as it comes, each once and in order.
+
+        A break is mended by itself, as for `blocks`.
+
+        Args:
+            netuid: a subnet that Pylon tracks.
+            after: the last block that is known already; None begins with the newest one.
+            patience_s: for how long to try to come back after a break before it is raised.
+
+        Raises:
+            PylonNotFound: Pylon does not track this subnet.
+        """
+        stream = Stream(reads.LATEST_NEURONS, netuid)
+        return self._follow(stream, after=after, patience_s=patience_s)
 
     def get_latest_block_info(self) -> responses.GetLatestBlockInfoResponse:
         """The number, the hash and the timestamp, in seconds, of the latest block."""

@@ -1,13 +1,16 @@
 """The seam between what is asked and how it travels."""
 
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from pylon_client.contract.operations import NoParams, Operation, Params, Scope
-from pylon_client.contract.types import NetUid, NetUidField
+from pylon_client.contract.operation import API_PREFIX, NoParams, Operation, Params, Scope
+from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
+from pylon_client.contract.types import BlockNumber, NetUid, NetUidField
 from pylon_client.errors import PylonResponseException
 
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
@@ -47,15 +50,74 @@ class Call(Generic[ReplyT_co]):
         Raises:
             PylonResponseException: the body is not what this operation replies.
         """
-        try:
-            return self.operation.reply.model_validate_json(body)
-        except ValidationError as error:
-            wrong = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, wrong["loc"])) or "the whole of it"
-            raise PylonResponseException(
-                f"Pylon's reply to {self.operation.name} is not what the contract says",
-                detail=f"{where}: {wrong['msg']}",
-            ) from error
+        return _read(self.operation, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream(Generic[ReplyT_co]):
+    """Values that Pylon publishes at every block.
+
+    Attributes:
+        operation: the read whose replies they are.
+        netuid: of which subnet; None for the chain's blocks themselves.
+
+    Raises:
+        ValueError: at construction, for a netuid that cannot be one.
+    """
+
+    operation: Operation[Params, ReplyT_co]
+    netuid: NetUid | None = None
+
+    def __post_init__(self) -> None:
+        if self.operation.of_subnet:
+            _NETUID.validate_python(self.netuid)
+
+    @property
+    def path(self) -> str:
+        """Where REST has it."""
+        if self.netuid is None:
+            return f"{API_PREFIX}/block/stream"
+        return f"{API_PREFIX}/subnet/{self.netuid}/neurons/stream"
+
+    @property
+    def subject(self) -> BlockEventSubject | NeuronsEventSubject:
+        """Where NATS has it."""
+        return BlockEventSubject() if self.netuid is None else NeuronsEventSubject(self.netuid)
+
+    def read(self, body: bytes) -> ReplyT_co:
+        """The value in the body of an event.
+
+        Raises:
+            PylonResponseException: the body is not what this stream publishes.
+        """
+        return _read(self.operation, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One value of a stream, as it came.
+
+    Attributes:
+        number: the block's.
+        body: the JSON that was published.
+        is_after_gap: whether values before it should have come, and cannot be had any more.
+    """
+
+    number: BlockNumber
+    body: bytes
+    is_after_gap: bool = False
+
+
+def _read(operation: Operation[Params, ReplyT], body: bytes) -> ReplyT:
+    try:
+        return operation.reply.model_validate_json(body)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, wrong["loc"])) or "the whole of it"
+        raise PylonResponseException(
+            f"Pylon's reply to {operation.name} is not what the contract says",
+            detail=f"{where}: {wrong['msg']}",
+        ) from error
 
 
 def new_idempotency_key() -> str:
@@ -79,5 +141,18 @@ class Transport(Protocol):
 
         Raises:
             BasePylonException: there is none; the same for the same cause on every transport.
+        """
+        ...
+
+    def listen(
+        self, stream: Stream[BaseModel], after: BlockNumber | None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Published]]:
+        """Within the block, the values after a block, or from the newest on, each once, in order.
+
+        The block begins when Pylon has agreed to send them.
+
+        Raises:
+            BasePylonException: at the beginning, or when no more come: asked again after the last
+                value, another one goes on from there, if the exception is retryable.
         """
         ...

@@ -1,7 +1,7 @@
 """Calls over HTTP: method and URL come from the operation, the token from the scope."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from string import Formatter
 from typing import Any, Final
@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pylon_client.config import BaseConfig
 from pylon_client.contract import headers
 from pylon_client.contract.failures import InvalidItem
-from pylon_client.contract.operations import API_PREFIX, Scope
+from pylon_client.contract.operation import API_PREFIX, Scope
 from pylon_client.contract.types import BlockNumber, IdentityName, NetUid
 from pylon_client.errors import (
     BasePylonException,
@@ -26,10 +26,13 @@ from pylon_client.errors import (
     TimeoutReason,
     failure_exception,
 )
-from pylon_client.transport.base import Call
+from pylon_client.transport.base import Call, Published, Stream
 from pylon_client.transport.shared import Shared
+from pylon_client.transport.sse import sent_events
 
 IDENTITIES_PATH: Final = f"{API_PREFIX}/identities"
+SILENCE_S: Final = 60.0
+"""After so long without a byte a stream counts as broken: Pylon sends a comment every 15 s."""
 _BODILESS_METHODS: Final = frozenset({"GET", "DELETE"})
 
 
@@ -64,20 +67,16 @@ class HttpTransport:
         self._config = config
         self._carrier = carrier
         self._http: httpx.AsyncClient | None = None
+        self._timeout = httpx.Timeout(**config.timeout.model_dump())
         self._netuid = Shared(self._ask_identity_netuid)
 
     async def open(self) -> None:
         """Make ready; connections are made when they are first needed."""
-        timeout = self._config.timeout
+        timeout_s = self._config.timeout.read
         self._http = httpx.AsyncClient(
             base_url=self._config.urls[0],
-            headers={headers.HTTP_TIMEOUT: str(timeout.read), "Accept": "application/json"},
-            timeout=httpx.Timeout(
-                connect=timeout.connect,
-                read=timeout.read,
-                write=timeout.write,
-                pool=timeout.pool,
-            ),
+            headers={headers.HTTP_TIMEOUT: str(timeout_s), "Accept": "application/json"},
+            timeout=self._timeout,
             transport=self._carrier,
         )
 
@@ -103,6 +102,50 @@ class HttpTransport:
             # Another call may have learned the new one already: then it is not asked for again.
             self._netuid.forget(netuid)
             return await self._send(call, await self._netuid.get())
+
+    @asynccontextmanager
+    async def listen(
+        self, stream: Stream[BaseModel], after: BlockNumber | None
+    ) -> AsyncGenerator[AsyncIterator[Published]]:
+        """The values of a stream; see `Transport.listen`.
+
+        Raises:
+            BasePylonException: Pylon does not agree to send them.
+        """
+        http = self._in_use()
+        sent_headers = {"Accept": "text/event-stream", **self._authorization(Scope.OPEN)}
+        if after is not None:
+            sent_headers["Last-Event-ID"] = str(after)
+        steps = {**self._config.timeout.model_dump(), "read": SILENCE_S}
+        request = http.build_request(
+            "GET", stream.path, headers=sent_headers, timeout=httpx.Timeout(**steps)
+        )
+        async with self._failures_named():
+            response = await http.send(request, stream=True)
+        try:
+            if not response.is_success:
+                async with self._failures_named():
+                    await response.aread()
+                raise _failure(response)
+            yield self._published(response)
+        finally:
+            await response.aclose()
+
+    async def _published(self, response: httpx.Response) -> AsyncGenerator[Published]:
+        is_after_gap = False
+        try:
+            async for event in sent_events(response.aiter_bytes()):
+                if event.kind == "missed":
+                    is_after_gap = True
+                elif event.id is not None:
+                    number = BlockNumber(int(event.id))
+                    yield Published(number, event.data, is_after_gap=is_after_gap)
+                    is_after_gap = False
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            if self._http is None:
+                raise PylonClosed("the client was closed during the stream") from error
+            raise PylonRequestException(f"The stream broke off: {error!r}") from error
+        raise PylonRequestException("Pylon has ended the stream, to be asked for again")
 
     async def _ask_identity_netuid(self) -> NetUid:
         body = await self._exchange("GET", IDENTITIES_PATH)
@@ -137,13 +180,17 @@ class HttpTransport:
         return {"Authorization": f"Bearer {token}"} if token else {}
 
     async def _exchange(self, method: str, path: str, **content: Any) -> bytes:
-        if self._http is None:
-            raise PylonClosed("the client is closed")
+        http = self._in_use()
         async with self._failures_named():
-            response = await self._http.request(method, path, **content)
+            response = await http.request(method, path, **content)
         if response.is_success:
             return response.content
         raise _failure(response)
+
+    def _in_use(self) -> httpx.AsyncClient:
+        if self._http is None:
+            raise PylonClosed("the client is closed")
+        return self._http
 
     @asynccontextmanager
     async def _failures_named(self) -> AsyncGenerator[None]:

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -12,8 +14,10 @@ from pydantic import BaseModel
 from pylon_client.config import BaseConfig
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.operations import Scope
+from pylon_client.contract.operation import Scope
+from pylon_client.contract.reads import RECENT_NEURONS
 from pylon_client.contract.subjects import OPEN_USER, IdentitySubject, OpenSubject
+from pylon_client.contract.types import BlockNumber, NetUid
 from pylon_client.errors import (
     BasePylonException,
     PylonClosed,
@@ -23,8 +27,9 @@ from pylon_client.errors import (
     TimeoutReason,
     failure_exception,
 )
-from pylon_client.transport.base import Call
+from pylon_client.transport.base import Call, Published, Stream
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.transport.feed import EventFeed, last_by_request
 from pylon_client.transport.shared import Shared
 
 _LATER_THAN_OURS_S: Final = 1.0
@@ -90,6 +95,42 @@ class NatsTransport:
                 raise PylonTimeoutException(TimeoutReason.READ, timeout_s) from error
             raise _exception(error) from error
         return reply.body
+
+    @asynccontextmanager
+    async def listen(
+        self, stream: Stream[BaseModel], after: BlockNumber | None
+    ) -> AsyncGenerator[AsyncIterator[Published]]:
+        """The values of a stream; see `Transport.listen`.
+
+        A server that is lost and found again does not end it.
+
+        Raises:
+            BasePylonException: Pylon does not agree to send them.
+        """
+        if stream.netuid is not None:
+            await self._require_tracked(stream.netuid)
+        connection = await self._connection(self._credential(Scope.OPEN))
+        kept = last_by_request(connection)
+        async with EventFeed(connection, [str(stream.subject)], kept, after=after) as feed:
+            yield self._published(feed)
+
+    async def _published(self, feed: EventFeed) -> AsyncGenerator[Published]:
+        try:
+            async for event in feed:
+                yield Published(event.block.number, event.body, is_after_gap=bool(event.lost))
+        except FailureError as error:
+            if not self._is_open:
+                raise PylonClosed("the client was closed during the stream") from None
+            raise PylonRequestException(error.failure.detail) from error
+
+    async def _require_tracked(self, netuid: NetUid) -> None:
+        """Refuse a subnet whose neurons nobody publishes, in the words of a worker, who knows."""
+        try:
+            await self.ask(Call(RECENT_NEURONS, Scope.OPEN, netuid))
+        except BasePylonException as error:
+            # A tracked subnet may have no value that is new enough; a stream waits for the next.
+            if error.code != ErrorCode.NO_RECENT_SNAPSHOT:
+                raise
 
     def _subject(self, call: Call[BaseModel]) -> OpenSubject | IdentitySubject:
         if call.scope is Scope.OPEN:

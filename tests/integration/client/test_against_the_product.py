@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from pylon_client.v1 import (
     AsyncConfig,
@@ -31,9 +31,12 @@ def config_fields(address: str) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-async def product(tmp_path: Path) -> AsyncGenerator[Product]:
-    async with Product(tmp_path) as product:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Product]:
+    async with Product(tmp_path_factory.mktemp("product")) as product:
         yield product
 
 

@@ -1,0 +1,89 @@
+"""Made-up blocks and neurons, for tests: part of `pylon_client.testing`."""
+
+from ipaddress import IPv4Address
+from typing import Any
+
+from pylon_client.contract.models import (
+    AxonInfo,
+    AxonProtocol,
+    Block,
+    BlockInfo,
+    Neuron,
+    Stakes,
+    SubnetNeurons,
+)
+from pylon_client.contract.types import (
+    AlphaStake,
+    BlockHash,
+    BlockNumber,
+    Coldkey,
+    Consensus,
+    Dividends,
+    Emission,
+    Hotkey,
+    Incentive,
+    NeuronActive,
+    NeuronUid,
+    Port,
+    PruningScore,
+    Rank,
+    Stake,
+    TaoStake,
+    Timestamp,
+    TotalStake,
+    Trust,
+    ValidatorPermit,
+    ValidatorTrust,
+)
+
+_SECONDS_PER_BLOCK = 12
+
+
+def sample_block(number: int = 100) -> Block:
+    """A block whose hash is made of its number."""
+    return Block(number=BlockNumber(number), hash=BlockHash(f"0x{number:064x}"))
+
+
+def sample_block_info(number: int = 100) -> BlockInfo:
+    """The same, made twelve seconds after the block before it."""
+    timestamp = Timestamp(1_700_000_000 + number * _SECONDS_PER_BLOCK)
+    return BlockInfo(**sample_block(number).model_dump(), timestamp=timestamp)
+
+
+def sample_neuron(uid: int = 0, **fields: Any) -> Neuron:
+    """A neuron that serves and has some stake.
+
+    Args:
+        uid: its uid, from which its keys and its address are made.
+        fields: fields of `Neuron` that are to be otherwise.
+    """
+    neuron = Neuron(
+        uid=NeuronUid(uid),
+        coldkey=Coldkey(f"coldkey-{uid}"),
+        hotkey=Hotkey(f"hotkey-{uid}"),
+        active=NeuronActive(True),
+        axon_info=AxonInfo(
+            ip=IPv4Address("192.0.2.0") + uid % 256, port=Port(8091), protocol=AxonProtocol.HTTP
+        ),
+        stake=Stake(1000.0),
+        rank=Rank(0.5),
+        emission=Emission(1.0),
+        incentive=Incentive(0.5),
+        consensus=Consensus(0.5),
+        trust=Trust(0.5),
+        validator_trust=ValidatorTrust(0.0),
+        dividends=Dividends(0.0),
+        last_update=Timestamp(90),
+        validator_permit=ValidatorPermit(False),
+        pruning_score=PruningScore(uid),
+        stakes=Stakes(alpha=AlphaStake(900.0), tao=TaoStake(500.0), total=TotalStake(990.0)),
+    )
+    return neuron.model_copy(update=fields)
+
+
+def sample_neurons(count: int = 3, block_number: int = 100) -> SubnetNeurons:
+    """A subnet's neurons, with uids from 0, at a block."""
+    neurons = (sample_neuron(uid) for uid in range(count))
+    return SubnetNeurons(
+        block=sample_block(block_number), neurons={neuron.hotkey: neuron for neuron in neurons}
+    )

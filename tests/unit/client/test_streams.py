@@ -1,0 +1,134 @@
+"""Following a stream, on the fake that users get for their tests."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import aclosing, closing
+from itertools import islice
+
+import pytest
+
+from pylon_client.testing import FakePylon, sample_block_info, sample_neurons
+from pylon_client.transport.base import Published
+from pylon_client.transport.sse import SentEvent, sent_events
+from pylon_client.v1 import BlockNumber, NetUid, PylonClosed, PylonRequestException
+
+
+@pytest.fixture
+def pylon() -> FakePylon:
+    pylon = FakePylon()
+    for number in (5, 6, 7):
+        pylon.publish(sample_block_info(number))
+    return pylon
+
+
+async def test_a_stream_begins_with_the_newest_value_and_goes_on_after_a_break(
+    pylon: FakePylon,
+) -> None:
+    async with pylon.async_client() as client, aclosing(client.open_access.blocks()) as blocks:
+        assert await anext(blocks) == sample_block_info(7)
+        pylon.break_streams()
+        for number in (8, 9):
+            pylon.publish(sample_block_info(number))
+        assert [(await anext(blocks)).number for _ in range(2)] == [8, 9]
+        waiting = asyncio.create_task(anext(blocks))
+        await asyncio.sleep(0)
+        pylon.break_streams()
+        pylon.publish(sample_block_info(10))
+        assert (await waiting).number == 10
+    assert not pylon._listeners
+
+
+async def test_a_stream_can_begin_after_a_block_that_is_known(pylon: FakePylon) -> None:
+    pylon.publish(sample_neurons(block_number=3), NetUid(1))
+    async with pylon.async_client() as client:
+        async with aclosing(client.open_access.blocks(after=BlockNumber(5))) as blocks:
+            assert [(await anext(blocks)).number for _ in range(2)] == [6, 7]
+        async with aclosing(client.open_access.neuron_snapshots(NetUid(1))) as snapshots:
+            assert await anext(snapshots) == sample_neurons(block_number=3)
+    with pytest.raises(ValueError, match="less than or equal to"):
+        client.open_access.neuron_snapshots(NetUid(70_000))
+
+
+def test_the_blocking_client_waits_for_each_value(pylon: FakePylon) -> None:
+    with pylon.client() as client:
+        with closing(client.open_access.blocks(after=BlockNumber(4))) as blocks:
+            assert [block.number for block in islice(blocks, 3)] == [5, 6, 7]
+            later = threading.Timer(0.05, pylon.publish, [sample_block_info(8)])
+            later.start()
+            assert next(blocks).number == 8
+            later.join()
+            pylon.break_streams()
+            pylon.publish(sample_block_info(9))
+            assert next(blocks).number == 9
+        assert not pylon._listeners
+
+
+def test_closing_the_client_ends_its_streams(pylon: FakePylon) -> None:
+    client = pylon.client()
+    with pytest.raises(PylonClosed):
+        next(client.open_access.blocks())
+    client.open()
+    blocks = client.open_access.blocks()
+    next(blocks)
+    closing_later = threading.Timer(0.05, client.close)
+    closing_later.start()
+    with pytest.raises(PylonClosed):
+        next(blocks)
+    closing_later.join()
+
+
+async def test_a_break_is_raised_when_patience_is_over(pylon: FakePylon) -> None:
+    class Broken(FakePylon):
+        def listen(self, *_: object) -> object:
+            if self.calls:
+                raise PylonRequestException("still down")
+            self.calls.append(None)
+            return super().listen(*_)
+
+    broken = Broken()
+    broken.publish(sample_block_info(1))
+    async with broken.async_client() as client:
+        blocks = client.open_access.blocks(patience_s=0.3)
+        assert (await anext(blocks)).number == 1
+        broken.break_streams()
+        with pytest.raises(PylonRequestException, match="still down"):
+            await anext(blocks)
+
+
+async def test_what_cannot_be_had_any_more_is_logged(
+    pylon: FakePylon, caplog: pytest.LogCaptureFixture
+) -> None:
+    pylon.publish(sample_block_info(40))
+    after_gap = Published(BlockNumber(40), pylon._published[None][-1].body, is_after_gap=True)
+    pylon._published[None][-1] = after_gap
+    with caplog.at_level(logging.WARNING, "pylon_client"):
+        async with pylon.async_client() as client:
+            blocks = client.open_access.blocks(after=BlockNumber(7))
+            assert (await anext(blocks)).number == 40
+            await blocks.aclose()
+    assert "between 7 and 40" in caplog.text
+
+
+SENT = (
+    b": a comment\n\n"
+    b'event: block\nid: 7\ndata: {"a":\xe2\x80\xa8"\x85"}\n\n'
+    b"retry: 500\n\n"
+    b"data: one\r\ndata:two\r\n\r\n"
+    b"event: closing\ndata: {}\n\n"
+    b"event: unfinished\n"
+)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+async def test_events_are_read_whichever_pieces_they_come_in(size: int) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(SENT), size):
+            yield SENT[start : start + size]
+
+    assert [event async for event in sent_events(chunks())] == [
+        SentEvent("block", b'{"a":\xe2\x80\xa8"\x85"}', "7"),
+        SentEvent("message", b"one\ntwo"),
+        SentEvent("closing", b"{}"),
+    ]

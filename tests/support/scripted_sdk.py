@@ -1,0 +1,85 @@
+"""The SDK's chain access by a script: for runtimes that are not at hand."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class ScriptedRaw:
+    """Entries of a storage map, in pages."""
+
+    def __init__(self, entries: dict[str, str]) -> None:
+        self.entries = entries
+        self.pages = 0
+
+    async def rpc_request(self, method: str, params: list[Any] | None = None) -> Any:
+        assert params is not None
+        if method == "state_getKeysPaged":
+            prefix, count, start, _ = params
+            self.pages += 1
+            keys = sorted(key for key in self.entries if key.startswith(prefix) and key > start)
+            return keys[:count]
+        assert method == "state_queryStorageAt"
+        return [{"changes": [[key, self.entries[key]] for key in params[0]]}]
+
+
+@dataclass
+class ScriptedSdk:
+    """Answers from tables; what is in none of them is not offered by the runtime.
+
+    Attributes:
+        storage: values by item.
+        apis: what each runtime API's method answers.
+        block: the decoded block, if there is one.
+        entries: of storage maps, by hexadecimal key.
+    """
+
+    storage: dict[str, Any] = field(default_factory=dict)
+    apis: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    block: dict[str, Any] | None = None
+    entries: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.raw = ScriptedRaw(self.entries)
+
+    async def connect(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def block_hash(self, block: int | None = None) -> str | None:
+        raise AssertionError(f"nobody asks for the hash of {block}")
+
+    async def get_block(
+        self, block_number: int | None = None, block_hash: str | None = None
+    ) -> dict[str, Any] | None:
+        return self.block
+
+    async def query(
+        self,
+        module: str,
+        storage_function: str,
+        params: list[Any] | None = None,
+        block_hash: str | None = None,
+    ) -> Any:
+        if storage_function not in self.storage:
+            raise ValueError(f"{module}.{storage_function} is not there")
+        return self.storage[storage_function]
+
+    async def query_map(
+        self,
+        module: str,
+        storage_function: str,
+        params: list[Any] | None = None,
+        block_hash: str | None = None,
+    ) -> list[tuple[Any, Any]]:
+        return await self.query(module, storage_function, params, block_hash)
+
+    async def runtime_call(
+        self, api: str, method: str, params: list[Any], block_hash: str | None = None
+    ) -> Any:
+        if method not in self.apis:
+            raise ValueError(f"{api}.{method} is not there")
+        return self.apis[method](*params)
+
+    def blocks(self, *, finalized: bool = False) -> AsyncIterator[dict[str, Any]]:
+        raise AssertionError("nobody follows it")

@@ -1,0 +1,71 @@
+"""How old the last published neurons may be, and how their age is told."""
+
+import pytest
+
+from pylon.blocks.snapshots import Snapshot, Snapshots
+from pylon.reads.recent import RecentNeurons
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import BlockInfo
+from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
+from pylon_client.contract.types import NetUid, Timestamp
+from tests.support.fake_chain import block_of
+
+ONE = NetUid(1)
+MADE_S = 1_700_000_000
+
+
+def recent(*, neurons_at: int, newest: int, silent_s: float = 0.0) -> RecentNeurons:
+    """The neurons of one block, while another is the newest published and none came since."""
+    snapshots = Snapshots(max_silence_s=1.0, clock_s=lambda: 0.0)
+    block = block_of(newest)
+    info = BlockInfo(number=block.number, hash=block.hash, timestamp=Timestamp(MADE_S))
+    snapshots.keep(str(BlockEventSubject()), Snapshot(block, wire.encode(info)))
+    snapshots.keep(str(NeuronsEventSubject(ONE)), Snapshot(block_of(neurons_at), b"neurons"))
+    return RecentNeurons(
+        snapshots,
+        {ONE},
+        hard_limit_blocks=10,
+        block_duration_s=12.0,
+        now_s=lambda: MADE_S + silent_s,
+    )
+
+
+@pytest.mark.parametrize(
+    ("neurons_at", "newest", "silent_s"),
+    [(50, 50, 0), (50, 50, -5), (40, 50, 0), (40, 50, 11), (50, 50, 131), (45, 50, 71)],
+)
+def test_what_is_not_older_than_the_limit_is_given_out(
+    neurons_at: int, newest: int, silent_s: float
+) -> None:
+    answer = recent(neurons_at=neurons_at, newest=newest, silent_s=silent_s).of(ONE)
+    assert (answer.body, answer.block) == (b"neurons", block_of(neurons_at))
+
+
+@pytest.mark.parametrize(
+    ("neurons_at", "newest", "silent_s"), [(39, 50, 0), (40, 50, 12), (50, 50, 132), (45, 50, 72)]
+)
+def test_what_is_older_is_not_whether_blocks_came_or_the_chain_is_silent(
+    neurons_at: int, newest: int, silent_s: float
+) -> None:
+    with pytest.raises(FailureError, match="about 11 blocks ago") as caught:
+        recent(neurons_at=neurons_at, newest=newest, silent_s=silent_s).of(ONE)
+    assert (caught.value.code, caught.value.failure.http_status) == (
+        ErrorCode.NO_RECENT_SNAPSHOT,
+        503,
+    )
+
+
+def test_before_anything_was_published_there_is_nothing_recent() -> None:
+    empty = RecentNeurons(
+        Snapshots(max_silence_s=1.0), {ONE}, hard_limit_blocks=10, block_duration_s=12.0
+    )
+    with pytest.raises(FailureError, match="nothing was published yet") as caught:
+        empty.of(ONE)
+    assert caught.value.code is ErrorCode.NO_RECENT_SNAPSHOT
+
+
+def test_a_subnet_that_is_not_tracked_is_told_how_to_be() -> None:
+    with pytest.raises(FailureError, match="PYLON_TRACKED_NETUIDS") as caught:
+        recent(neurons_at=50, newest=50).of(NetUid(2))
+    assert caught.value.code is ErrorCode.NOT_FOUND

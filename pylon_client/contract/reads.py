@@ -27,7 +27,7 @@ from pylon_client.contract.models import (
 )
 from pylon_client.contract.operation import NoParams, Operation, Params
 from pylon_client.contract.ss58 import HotkeyField
-from pylon_client.contract.types import BlockNumberField, MechanismField
+from pylon_client.contract.types import BlockNumberField, ExtrinsicIndex, MechanismField
 
 
 class AtBlock(Params):
@@ -45,7 +45,7 @@ class OfHotkey(Params):
 class ExtrinsicAt(AtBlock):
     """Which extrinsic of which block to read, counted from 0."""
 
-    extrinsic_index: Annotated[int, Field(ge=0, le=65_535)]
+    extrinsic_index: Annotated[ExtrinsicIndex, Field(ge=0, le=65_535)]
 
 
 class WeightsStatusAt(AtBlock):

@@ -21,6 +21,8 @@ ONE = NetUid(1)
 BLOCK = block_of(1_000)
 THERE = {"NetworksAdded": True}
 KEY = bytes(range(32))
+HEAD = f"0x{'00' * 12}"
+"""The deposit and the block of a commitment."""
 
 
 def commitments_sdk(

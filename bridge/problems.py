@@ -41,7 +41,8 @@ def problem_response(failure: Failure, http_status: int | None = None) -> Respon
     return Response(
         wire.encode({"status_code": status, **failure.body()}),
         status_code=status,
-        headers=_HEADERS.get(failure.code),
+        # Some statuses may be kept by caches that are not told otherwise, 308 for good.
+        headers={"Cache-Control": "no-store", **_HEADERS.get(failure.code, {})},
         media_type="application/json",
     )
 

@@ -4,8 +4,10 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import httpx
+from fastapi import FastAPI
 
 from bridge.main import create_app
 from bridge.settings import BridgeSettings
@@ -56,6 +58,43 @@ class ScriptedNats:
     ) -> Reply:
         self.asked.append(Asked(subject, body, headers, timeout_s))
         return Reply(self.answer(self.asked[-1]), self.reply_headers)
+
+
+@dataclass
+class _Relay:
+    """Hands on to whichever NATS the test of the moment has."""
+
+    nats: ScriptedNats = field(default_factory=ScriptedNats)
+
+    @property
+    def is_connected(self) -> bool:
+        return self.nats.is_connected
+
+    async def request(
+        self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float
+    ) -> Reply:
+        return await self.nats.request(subject, body, headers=headers, timeout_s=timeout_s)
+
+    def events(self, subject: str) -> AsyncGenerator[list[FeedEvent]]:
+        return self.nats.events(subject)
+
+
+_RELAY = _Relay()
+
+
+@cache
+def _shared_app() -> FastAPI:
+    return create_app(BridgeSettings(), _RELAY)
+
+
+def shared_bridge_client(nats: ScriptedNats) -> httpx.AsyncClient:
+    """A client of the one app that all tests share which need no app of their own.
+
+    Making one takes longer than most tests do. What an app remembers, this one remembers from
+    test to test: compressed bodies and streams.
+    """
+    _RELAY.nats = nats
+    return httpx.AsyncClient(transport=httpx.ASGITransport(_shared_app()), base_url="http://bridge")
 
 
 def bridge_client(nats: ScriptedNats, settings: BridgeSettings | None = None) -> httpx.AsyncClient:

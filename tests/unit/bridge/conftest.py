@@ -4,7 +4,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.scripted_nats import ENVIRONMENT, OPEN_TOKEN, ScriptedNats, bridge_client
+from tests.support.scripted_nats import ENVIRONMENT, OPEN_TOKEN, ScriptedNats, shared_bridge_client
 
 
 @pytest.fixture(autouse=True)
@@ -22,13 +22,13 @@ def nats() -> ScriptedNats:
 @pytest.fixture
 async def client(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
     """A caller who presents nothing."""
-    async with bridge_client(nats) as client:
+    async with shared_bridge_client(nats) as client:
         yield client
 
 
 @pytest.fixture
 async def open_client(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
     """A caller with open access."""
-    async with bridge_client(nats) as client:
+    async with shared_bridge_client(nats) as client:
         client.headers["Authorization"] = f"Bearer {OPEN_TOKEN}"
         yield client

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import AsyncGenerator
 
 import httpx
 import pytest
@@ -27,6 +28,14 @@ def nats() -> ScriptedNats:
         answer=lambda _asked: LARGE,
         reply_headers={wire_headers.BLOCK_NUMBER: "42", wire_headers.BLOCK_HASH: HASH},
     )
+
+
+@pytest.fixture
+async def open_client(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
+    """A caller with open access, of an app that remembers nothing."""
+    async with bridge_client(nats) as client:
+        client.headers["Authorization"] = f"Bearer {OPEN_TOKEN}"
+        yield client
 
 
 async def test_an_answer_is_tagged_with_its_block(open_client: httpx.AsyncClient) -> None:

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 
 import httpx
 import pytest
+from pydantic import BaseModel
 
 from bridge.main import create_app
 from bridge.settings import BridgeSettings
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, FailureError, InvalidItem
-from pylon_client.contract.operations import OPERATIONS, Scope
-from pylon_client.contract.types import BlockNumber
+from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
+from pylon_client.contract.reads import IDENTITIES
+from pylon_client.contract.subjects import IdentitySubject, OpenSubject, parse
+from pylon_client.contract.types import BlockNumber, IdentityName, NetUid
 from pylon_client.transport.reply import Reply
 from tests.support.scripted_nats import (
     OPEN_TOKEN,
@@ -75,6 +78,42 @@ async def test_the_replys_bytes_are_handed_on_as_they_are(
         response = await open_client.get(LATEST)
         assert response.content == body
         assert response.headers["Content-Type"] == "application/json"
+
+
+SAMPLES = {
+    "identity_name": "sn1",
+    "netuid": "1",
+    "block_number": "7",
+    "hotkey": "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY",
+    "extrinsic_index": "3",
+    "mechanism_id": "0",
+    "job_id": "a" * 26,
+}
+
+
+@pytest.mark.parametrize(
+    ("operation", "scope"),
+    [(row, scope) for row in OPERATIONS for scope in row.scopes if row.method == "GET"],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+async def test_no_path_is_taken_for_another(
+    client: httpx.AsyncClient,
+    nats: ScriptedNats,
+    operation: Operation[Params, BaseModel],
+    scope: Scope,
+) -> None:
+    token = OPEN_TOKEN if scope is Scope.OPEN else SN1_TOKEN
+    path = operation.rest_path(scope).format(**SAMPLES)
+    response = await client.get(path, headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code == 200
+    asked = [parse(asked.subject) for asked in nats.asked]
+    if operation is IDENTITIES:
+        assert not asked
+    elif scope is Scope.IDENTITY:
+        assert asked == [IdentitySubject(IdentityName("sn1"), operation.name)]
+    else:
+        netuid = NetUid(1) if operation.of_subnet else None
+        assert asked == [OpenSubject(netuid, operation.name)]
 
 
 def test_every_operation_has_a_route_in_each_of_its_scopes() -> None:
@@ -160,8 +199,15 @@ async def test_a_failure_keeps_its_code_and_gets_its_status(
         "detail": "It went wrong.",
         "retryable": FAILURE_KINDS[code].retryable,
     }
+    assert response.headers["Cache-Control"] == "no-store"
     assert ("Retry-After" in response.headers) == (
-        code in {ErrorCode.OVERLOADED, ErrorCode.NATS_UNAVAILABLE, ErrorCode.SHUTTING_DOWN}
+        code
+        in {
+            ErrorCode.OVERLOADED,
+            ErrorCode.NATS_UNAVAILABLE,
+            ErrorCode.SHUTTING_DOWN,
+            ErrorCode.NO_RECENT_SNAPSHOT,
+        }
     )
 
 

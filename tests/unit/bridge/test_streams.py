@@ -25,6 +25,14 @@ BLOCKS = "/api/v1/block/stream"
 NEURONS = "/api/v1/subnet/7/neurons/stream"
 
 
+@pytest.fixture
+async def open_client(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
+    """A caller with open access, of an app that remembers nothing."""
+    async with bridge_client(nats) as client:
+        client.headers["Authorization"] = f"Bearer {OPEN_TOKEN}"
+        yield client
+
+
 def event_of(number: int, subject: str = "pylon.v1.event.block") -> FeedEvent:
     block = Block(number=BlockNumber(number), hash=BlockHash(f"0x{number:064x}"))
     return FeedEvent(subject, block, wire.encode({"number": number}))

@@ -1,0 +1,151 @@
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+
+from bridge.settings import BridgeSettings
+from tests.support.scripted_nats import OPEN_TOKEN, SN1_TOKEN, Asked, ScriptedNats, bridge_client
+
+METRICS_TOKEN = "métrics-token"
+NEURONS = "/api/v1/subnet/{netuid}/block/latest/neurons"
+LABELS = {"method", "path", "status_code", "app_name"}
+
+
+@pytest.fixture
+async def client(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
+    settings = BridgeSettings().model_copy(update={"metrics_token": SecretStr(METRICS_TOKEN)})
+    async with bridge_client(nats, settings) as client:
+        client.headers["Authorization"] = f"Bearer {OPEN_TOKEN}"
+        yield client
+
+
+async def samples(client: httpx.AsyncClient) -> dict[str, list[tuple[dict[str, str], float]]]:
+    response = await client.get(
+        "/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}".encode()}
+    )
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for family in text_string_to_metric_families(response.text):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("header", "detail"),
+    [
+        (None, "Authorization header is required"),
+        ("", "Authorization header is required"),
+        ("Basic dXNlcg==", "Invalid Authorization header format. Expected: Bearer <token>"),
+        (f"Bearer {SN1_TOKEN}", "Invalid authorization token"),
+        ("Bearer ", "Invalid authorization token"),
+    ],
+)
+async def test_the_metrics_are_for_who_holds_their_token(
+    client: httpx.AsyncClient, header: str | None, detail: str
+) -> None:
+    client.headers.pop("Authorization")
+    response = await client.get(
+        "/metrics", headers={} if header is None else {"Authorization": header}
+    )
+    assert response.status_code == 403
+    assert response.json()["detail"] == detail
+
+
+async def test_without_a_token_nobody_sees_them(nats: ScriptedNats) -> None:
+    async with bridge_client(nats) as client:
+        response = await client.get("/metrics", headers={"Authorization": "Bearer "})
+    assert response.status_code == 403
+    assert response.json()["detail"] == "Metrics endpoint is not configured"
+
+
+async def test_requests_are_counted_by_their_route_and_status(client: httpx.AsyncClient) -> None:
+    for netuid in (1, 2, 3):
+        await client.get(NEURONS.format(netuid=netuid))
+    await client.get(NEURONS.format(netuid="no-netuid"))
+    found = await samples(client)
+    assert [labels for labels, _ in found["pylon_requests_total"]] == [
+        {"method": "GET", "path": NEURONS, "status_code": "200", "app_name": "pylon"},
+        {"method": "GET", "path": NEURONS, "status_code": "400", "app_name": "pylon"},
+    ]
+    assert [value for _, value in found["pylon_requests_total"]] == [3, 1]
+    durations = dict.fromkeys(
+        labels["status_code"] for labels, _ in found["pylon_request_duration_seconds_bucket"]
+    )
+    assert list(durations) == ["200", "400"]
+    assert all(set(labels) == LABELS for labels, _ in found["pylon_request_duration_seconds_count"])
+
+
+async def test_what_callers_make_up_is_no_label(client: httpx.AsyncClient) -> None:
+    for path in ("/api/v1/nothing", "/etc/passwd", f"/{OPEN_TOKEN}"):
+        await client.get(path)
+    await client.request("BREW", NEURONS.format(netuid=1))
+    found = await samples(client)
+    assert {(labels["method"], labels["path"]) for labels, _ in found["pylon_requests_total"]} == {
+        ("GET", "unmatched"),
+        ("OTHER", "unmatched"),
+    }
+
+
+async def test_failures_of_ours_are_counted_apart(
+    client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    def fail(_asked: Asked) -> bytes:
+        raise RuntimeError("a bug")
+
+    nats.answer = fail
+    await client.get(NEURONS.format(netuid=1))
+    found = await samples(client)
+    errors = found["pylon_requests_error_total"]
+    assert [(labels["status_code"], value) for labels, value in errors] == [("500", 1)]
+
+
+async def test_requests_in_progress_are_told_while_they_are(
+    nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = asyncio.Event()
+    inner = nats.request
+
+    async def slow(*arguments: object, **options: object) -> object:
+        await goes_on.wait()
+        return await inner(*arguments, **options)  # pyright: ignore[reportArgumentType] -- handed on
+
+    monkeypatch.setattr(nats, "request", slow)
+    settings = BridgeSettings().model_copy(update={"metrics_token": SecretStr(METRICS_TOKEN)})
+    async with bridge_client(nats, settings) as client:
+        client.headers["Authorization"] = f"Bearer {OPEN_TOKEN}"
+        asking = asyncio.create_task(client.get(NEURONS.format(netuid=1)))
+        running: list[float] = []
+
+        async def look() -> bool:
+            found = await samples(client)
+            running[:] = [
+                value
+                for labels, value in found["pylon_requests_in_progress"]
+                if labels["path"] == NEURONS
+            ]
+            return running == [1.0]
+
+        async with asyncio.timeout(30):
+            while not await look():
+                pass
+        goes_on.set()
+        await asking
+        async with asyncio.timeout(30):
+            while running != [0.0]:
+                await look()
+
+
+async def test_no_token_is_in_them(client: httpx.AsyncClient) -> None:
+    await client.get(NEURONS.format(netuid=1))
+    response = await client.get(
+        "/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}".encode()}
+    )
+    for secret in (OPEN_TOKEN, SN1_TOKEN, METRICS_TOKEN):
+        assert secret not in response.text
+    assert re.search(r'pylon_build_info\{component="bridge",version=', response.text)

@@ -15,13 +15,13 @@ def _held(node: Controls) -> int:
 def test_what_is_held_does_not_grow_with_the_chain() -> None:
     node = Controls(DevnetOptions(keep_blocks=40, tempo_blocks=25))
     held: list[int] = []
-    for _ in range(6):
-        for _ in range(150):
+    for _ in range(5):
+        for _ in range(80):
             node._make_block()
         held.append(_held(node))
     node.chain.close()
     # The hashes of the newest 2400 blocks are part of the state: one key more with each block.
-    grown = [after - before - 150 for before, after in pairwise(held[1:])]
+    grown = [after - before - 80 for before, after in pairwise(held[1:])]
     assert max(grown) < 200, held
 
 

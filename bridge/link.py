@@ -10,7 +10,12 @@ from bridge.streams import follow
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BRIDGE_USER
 from pylon_client.deployment import DeploymentSettings
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.transport.connection import (
+    Connection,
+    ConnectionCounts,
+    ConnectionOptions,
+    connect,
+)
 from pylon_client.transport.feed import FeedEvent
 from pylon_client.transport.reply import Reply
 
@@ -82,6 +87,11 @@ class NatsLink:
     def is_connected(self) -> bool:
         """Whether a request sent now would leave this process."""
         return self._connection is not None and self._connection.is_connected
+
+    @property
+    def counts(self) -> ConnectionCounts:
+        """What has happened on the connection that there is; zeros while there is none."""
+        return ConnectionCounts() if self._connection is None else self._connection.counts
 
     async def request(
         self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float

@@ -11,15 +11,17 @@ from typing import Final
 
 import uvicorn
 import uvloop
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from bridge.auth import Gatekeeper
 from bridge.link import NatsLink, NatsPort, link_options
+from bridge.metrics import BridgeMetrics, RequestMetrics, metrics_routes
 from bridge.problems import answer_failures_with_problems
 from bridge.routes import schema
+from bridge.routes.login import login_routes
 from bridge.routes.operations import operation_routes
 from bridge.routes.service import service_routes
 from bridge.routes.streams import stream_routes
@@ -42,13 +44,17 @@ class ListenError(Exception):
     """The address of the settings cannot be listened on."""
 
 
-def create_app(settings: BridgeSettings, nats: NatsPort) -> FastAPI:
+def create_app(
+    settings: BridgeSettings, nats: NatsPort, metrics: BridgeMetrics | None = None
+) -> FastAPI:
     """The REST API, whose requests go out over `nats`.
 
     Raises:
         ValidationError: an identity's settings are missing or wrong.
     """
+    metrics = metrics or BridgeMetrics()
     app = FastAPIOffline(
+        dependencies=[Depends(metrics.of_route)],
         title="Pylon",
         description="Reads of the Bittensor chain, over REST.",
         version=CONTRACT_VERSION,
@@ -64,11 +70,16 @@ def create_app(settings: BridgeSettings, nats: NatsPort) -> FastAPI:
     )
     answer_failures_with_problems(app)
     app.add_middleware(RequestTracing)
+    app.add_middleware(RequestMetrics, metrics=metrics)
     gatekeeper = Gatekeeper(settings)
     app.include_router(operation_routes(settings, gatekeeper, nats))
     channels = Channels(nats.events)
     app.state.close_streams = channels.close
-    app.include_router(stream_routes(settings, gatekeeper, nats, channels, StreamCounts()))
+    counts = StreamCounts()
+    metrics.watch_streams(counts)
+    app.include_router(stream_routes(settings, gatekeeper, nats, channels, counts))
+    app.include_router(metrics_routes(settings, metrics))
+    app.include_router(login_routes(gatekeeper))
     app.include_router(service_routes(settings, nats))
     app.include_router(schema.schema_routes())
     return app
@@ -115,7 +126,9 @@ class _Server(uvicorn.Server):
 
 async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
     link = NatsLink(link_options(settings))
-    app = create_app(settings, link)
+    metrics = BridgeMetrics()
+    metrics.watch_nats(link)
+    app = create_app(settings, link, metrics)
     config = uvicorn.Config(
         app,
         http="httptools",

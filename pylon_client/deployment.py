@@ -109,6 +109,7 @@ class DeploymentSettings(_EnvironmentSettings):
         nats_bridge_password: password of the NATS user `bridge`; the same.
         open_access_token: what open-access callers must present; empty means nothing.
         identities: the names of the configured identities.
+        metrics_token: what those must present who read the metrics; empty shows them to nobody.
     """
 
     model_config = SettingsConfigDict(
@@ -122,6 +123,7 @@ class DeploymentSettings(_EnvironmentSettings):
     nats_worker_password: SecretStr = SecretStr("")
     nats_bridge_password: SecretStr = SecretStr("")
     open_access_token: SecretStr = SecretStr("")
+    metrics_token: SecretStr = SecretStr("")
     identities: list[IdentityName] = Field(default_factory=list[IdentityName])
 
     @field_validator("identities")

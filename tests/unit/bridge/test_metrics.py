@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from bridge.settings import BridgeSettings
+from tests.support.eventually import comes_true
 from tests.support.scripted_nats import OPEN_TOKEN, SN1_TOKEN, Asked, ScriptedNats, bridge_client
 
 METRICS_TOKEN = "métrics-token"
@@ -25,7 +26,7 @@ async def client(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
 
 async def samples(client: httpx.AsyncClient) -> dict[str, list[tuple[dict[str, str], float]]]:
     response = await client.get(
-        "/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}".encode()}
+        "/metrics", headers={b"Authorization": f"Bearer {METRICS_TOKEN}".encode()}
     )
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
@@ -120,31 +121,25 @@ async def test_requests_in_progress_are_told_while_they_are(
     async with bridge_client(nats, settings) as client:
         client.headers["Authorization"] = f"Bearer {OPEN_TOKEN}"
         asking = asyncio.create_task(client.get(NEURONS.format(netuid=1)))
-        running: list[float] = []
 
-        async def look() -> bool:
+        async def running() -> list[float]:
             found = await samples(client)
-            running[:] = [
-                value
-                for labels, value in found["pylon_requests_in_progress"]
-                if labels["path"] == NEURONS
-            ]
-            return running == [1.0]
+            in_progress = found["pylon_requests_in_progress"]
+            return [value for labels, value in in_progress if labels["path"] == NEURONS]
 
-        async with asyncio.timeout(30):
-            while not await look():
-                pass
+        async def is_one() -> bool:
+            return await running() == [1.0]
+
+        await comes_true(is_one)
         goes_on.set()
         await asking
-        async with asyncio.timeout(30):
-            while running != [0.0]:
-                await look()
+        assert await running() == [0.0]
 
 
 async def test_no_token_is_in_them(client: httpx.AsyncClient) -> None:
     await client.get(NEURONS.format(netuid=1))
     response = await client.get(
-        "/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}".encode()}
+        "/metrics", headers={b"Authorization": f"Bearer {METRICS_TOKEN}".encode()}
     )
     for secret in (OPEN_TOKEN, SN1_TOKEN, METRICS_TOKEN):
         assert secret not in response.text

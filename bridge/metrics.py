@@ -1,0 +1,137 @@
+"""What the bridge tells Prometheus: its requests, its streams and its connection."""
+
+import time
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bridge.sse import StreamCounts
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.deployment import DeploymentSettings
+from pylon_client.service.metrics import CONTENT_TYPE, ProcessMetrics, metrics_refusal
+
+APP_NAME: Final = "pylon"
+UNMATCHED: Final = "unmatched"
+"""The path of requests that no route takes: what callers make up is no label."""
+FIRST_ERROR_STATUS: Final = 500
+_LABELS: Final = ("method", "path", "status_code", "app_name")
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_BUCKETS_S: Final = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
+)
+
+
+class BridgeMetrics(ProcessMetrics):
+    """The metrics of one bridge."""
+
+    def __init__(self) -> None:
+        super().__init__("bridge")
+        registry = self.registry
+        self.requests = Counter(
+            "pylon_requests_total", "HTTP requests that were answered", _LABELS, registry=registry
+        )
+        self.errors = Counter(
+            "pylon_requests_error_total",
+            "HTTP requests that ended with a status of 500 or more, or without one",
+            _LABELS,
+            registry=registry,
+        )
+        self.duration_s = Histogram(
+            "pylon_request_duration_seconds",
+            "How long HTTP requests took; a stream counts from its begin to its end",
+            _LABELS,
+            buckets=_BUCKETS_S,
+            registry=registry,
+        )
+        self.in_progress = Gauge(
+            "pylon_requests_in_progress",
+            "HTTP requests being answered; they have no status yet",
+            _LABELS,
+            registry=registry,
+        )
+        self._listening = self.reading(
+            "pylon_bridge_streams", "Streams of events that are open", "gauge"
+        )
+        self._fell_behind = self.reading(
+            "pylon_bridge_streams_fell_behind", "Times that a slow listener missed values"
+        )
+        self._given_up = self.reading(
+            "pylon_bridge_streams_given_up", "Listeners that were left since they took nothing"
+        )
+
+    def watch_streams(self, counts: StreamCounts) -> None:
+        """Tell of the streams of events."""
+        self._listening.read = lambda: {(): counts.listening}
+        self._fell_behind.read = lambda: {(): counts.fell_behind}
+        self._given_up.read = lambda: {(): counts.given_up}
+
+    async def of_route(self, request: Request) -> AsyncGenerator[None]:
+        """A dependency of all routes: names the route, and counts it while it is answered."""
+        path: str = request.scope["route"].path
+        request.state.metrics_path = path
+        running = self.in_progress.labels(_method(request.scope), path, "", APP_NAME)
+        running.inc()
+        try:
+            yield
+        finally:
+            running.dec()
+
+
+class RequestMetrics:
+    """Counts and times every request, by its route and not by what callers put into paths.
+
+    Args:
+        app: what answers.
+        metrics: where it is counted.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: BridgeMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; ASGI's entry point."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 0
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        begun_s = time.perf_counter()
+        try:
+            await self._app(scope, receive, send_and_note)
+        finally:
+            path = scope.get("state", {}).get("metrics_path", UNMATCHED)
+            labels = (_method(scope), path, str(status or ""), APP_NAME)
+            self._metrics.requests.labels(*labels).inc()
+            self._metrics.duration_s.labels(*labels).observe(time.perf_counter() - begun_s)
+            if not status or status >= FIRST_ERROR_STATUS:
+                self._metrics.errors.labels(*labels).inc()
+
+
+def metrics_routes(settings: DeploymentSettings, metrics: BridgeMetrics) -> APIRouter:
+    """The route at which Prometheus reads, for those who hold the token of the metrics."""
+    router = APIRouter()
+
+    async def read(request: Request) -> Response:
+        refusal = metrics_refusal(request.headers.get("Authorization"), settings.metrics_token)
+        if refusal is not None:
+            raise FailureError(ErrorCode.FORBIDDEN, refusal)
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+    router.add_api_route("/metrics", read, include_in_schema=False)
+    return router
+
+
+def _method(scope: Scope) -> str:
+    method: str = scope["method"]
+    return method if method in _METHODS else "OTHER"

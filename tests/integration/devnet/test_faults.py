@@ -147,6 +147,20 @@ async def test_a_method_fails_so_many_times(devnet: Devnet, client: bittensor.Cl
     assert len(await client.runtime(_NEURONS, [2])) == 16
 
 
+async def test_heads_pause_and_resume(live: Devnet, writer: bittensor.Client) -> None:
+    live.pause()
+    paused_at = await writer.block()
+    heads = writer.blocks()
+    # What a pause holds back would have come many times over by then.
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(10 * live.options.block_time_s):
+            while (await anext(heads)).number <= paused_at:
+                pass
+    assert await writer.block() == paused_at
+    live.resume()
+    assert (await writer.wait_for_block(paused_at + 2, timeout=30)).number >= paused_at + 2
+
+
 async def test_finality_stalls_and_resumes(devnet: Devnet, client: bittensor.Client) -> None:
     devnet.stall_finality()
     await devnet.advance(3)

@@ -1,15 +1,19 @@
-"""Who may ask for what: Bearer tokens, told apart without telling anything about them."""
+"""Who may ask for what: Bearer tokens, told apart without telling anything about them.
+
+Callers that cannot send a token with each request present the cookie of a session instead.
+"""
 
 import hmac
 from hashlib import sha256
 from typing import Annotated
 
 from fastapi import Security, params
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
+from bridge.sessions import COOKIE, Sessions
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.types import IdentityName
+from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.deployment import DeploymentSettings, IdentitySettings
 
 _OPEN_SCHEME = HTTPBearer(
@@ -22,6 +26,14 @@ _IDENTITY_SCHEME = HTTPBearer(
     description="The token of the identity in the path.",
     auto_error=False,
 )
+_SESSION_SCHEME = APIKeyCookie(
+    name=COOKIE,
+    scheme_name="IdentitySession",
+    description="A session of the identity in the path, from its login.",
+    auto_error=False,
+)
+_Presented = Annotated[HTTPAuthorizationCredentials | None, Security(_IDENTITY_SCHEME)]
+_Cookie = Annotated[str | None, Security(_SESSION_SCHEME)]
 
 
 class Gatekeeper:
@@ -30,6 +42,9 @@ class Gatekeeper:
     Tokens are kept and compared as digests of one length, in constant time, and each caller's
     against all of them, so that neither an answer nor its timing tells a stranger how long a
     token is or which identities exist.
+
+    Attributes:
+        sessions: of callers that present a cookie instead.
     """
 
     def __init__(self, settings: DeploymentSettings) -> None:
@@ -37,6 +52,7 @@ class Gatekeeper:
         self._identity_digests = {
             name: _secret_digest(identity.token) for name, identity in self._identities.items()
         }
+        self.sessions = Sessions(self._identities)
         token = settings.open_access_token
         self._open_digest = _secret_digest(token) if token.get_secret_value() else None
 
@@ -65,18 +81,50 @@ class Gatekeeper:
             raise FailureError(ErrorCode.FORBIDDEN, "This token does not give open access.")
 
     async def identity(
-        self,
-        identity_name: IdentityName,
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_IDENTITY_SCHEME)],
+        self, identity_name: IdentityName, credentials: _Presented, cookie: _Cookie
     ) -> IdentitySettings:
-        """The identity in the path, for a caller that presents its token.
+        """The identity in the path, for a caller that presents its token or a session of it.
 
         Raises:
-            FailureError: UNAUTHENTICATED without credentials, FORBIDDEN with wrong ones; an
-                identity that does not exist is NOT_FOUND to those who hold another token of this
-                deployment, and looks like any other identity to everybody else.
+            FailureError: as `identity_of_token`; UNAUTHENTICATED without credentials, or with a
+                cookie that is no session of this identity.
         """
-        presented = _presented_digest(credentials)
+        if credentials is None and cookie is not None:
+            of_session = self.sessions.identity(cookie)
+            if of_session is None or of_session.name != identity_name:
+                raise _log_in_again()
+            return of_session
+        return self._owned(identity_name, _presented_digest(credentials))
+
+    def identity_of_token(self, identity_name: IdentityName, token: bytes) -> IdentitySettings:
+        """The identity of that name, for a caller that has its token.
+
+        Raises:
+            FailureError: FORBIDDEN with a wrong token; an identity that does not exist is
+                NOT_FOUND to those who hold another token of this deployment, and looks like any
+                other identity to everybody else.
+        """
+        return self._owned(identity_name, sha256(token).digest())
+
+    @staticmethod
+    def require_subnet(identity: IdentitySettings, netuid: NetUid, *, by_token: bool) -> None:
+        """Refuse another subnet in the path than the identity's.
+
+        Raises:
+            FailureError: NETUID_MISMATCH to a caller with a token; UNAUTHENTICATED to one with a
+                cookie, which learns its subnet from a login and nowhere else.
+        """
+        if netuid == identity.netuid:
+            return
+        if not by_token:
+            raise _log_in_again()
+        # Without a Location: whoever follows one blindly would act on another subnet.
+        raise FailureError(
+            ErrorCode.NETUID_MISMATCH,
+            f"Identity '{identity.name}' is of subnet {identity.netuid}, not of {netuid}.",
+        )
+
+    def _owned(self, identity_name: IdentityName, presented: bytes) -> IdentitySettings:
         owners = {
             name
             for name, digest in self._identity_digests.items()
@@ -88,6 +136,12 @@ class Gatekeeper:
         if identity_name not in self._identities and (owners or opens):
             raise FailureError(ErrorCode.NOT_FOUND, f"Identity '{identity_name}' not found.")
         raise FailureError(ErrorCode.FORBIDDEN, "This token is not the identity's.")
+
+
+def _log_in_again() -> FailureError:
+    return FailureError(
+        ErrorCode.UNAUTHENTICATED, "The session is over, or of another identity or subnet: log in."
+    )
 
 
 def _secret_digest(token: SecretStr) -> bytes:

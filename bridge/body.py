@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from fastapi import Request
 from pydantic import ConfigDict, ValidationError, create_model
@@ -16,6 +16,7 @@ from pylon_client.contract.operations import Params
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 
 BODY_WITHIN_S: Final = 30.0
+ParamsT = TypeVar("ParamsT", bound=Params)
 
 
 def body_schema(params: type[Params], in_path: frozenset[str]) -> dict[str, Any]:
@@ -35,7 +36,9 @@ def body_schema(params: type[Params], in_path: frozenset[str]) -> dict[str, Any]
     }
 
 
-async def read_params(request: Request, params: type[Params], in_path: Mapping[str, Any]) -> Params:
+async def read_params(
+    request: Request, params: type[ParamsT], in_path: Mapping[str, Any]
+) -> ParamsT:
     """The parameters of an operation from the request's body, and from the path what is there.
 
     Raises:

@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable
 from string import Formatter
-from typing import Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel
@@ -15,16 +15,20 @@ from bridge.conditional import CONDITIONAL_DOCS, ConditionalAnswers
 from bridge.link import NatsPort
 from bridge.problems import problem_docs
 from bridge.routes.plain import require_plain
+from bridge.routes.unstable import is_public, unstable_paths
 from bridge.settings import BridgeSettings
 from bridge.slots import RequestSlots
 from bridge.tracing import request_id
 from pylon_client.contract import headers, wire
-from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
 from pylon_client.contract.reads import IDENTITIES
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
 from pylon_client.contract.types import NetUidField
 from pylon_client.deployment import IdentitySettings
+
+if TYPE_CHECKING:
+    from fastapi import params
 
 _CODES: Final = (
     ErrorCode.INVALID,
@@ -42,6 +46,7 @@ _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _AnyOperation = Operation[Params, BaseModel]
 _Addressing = Callable[..., Awaitable[OpenSubject | IdentitySubject]]
+_Endpoint = Callable[..., Awaitable[Response]]
 
 
 def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: NatsPort) -> APIRouter:
@@ -59,20 +64,22 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
         if operation is not IDENTITIES  # which the bridge knows by itself
         for scope in operation.scopes
     ]
+    aliases: list[tuple[str, _Endpoint, _AnyOperation, list[params.Depends]]] = []
     for operation, scope in sorted(routes, key=_specific_first):
         of_identity = scope is Scope.IDENTITY
-        addressing = _addressing(operation, scope, gatekeeper)
+        endpoint = _endpoint(
+            operation,
+            _addressing(operation, scope, gatekeeper),
+            settings,
+            nats,
+            slots,
+            answers,
+            is_private=of_identity or gatekeeper.open_access_needs_token,
+        )
+        guards = [] if of_identity else gatekeeper.open_access_guards
         router.add_api_route(
             operation.rest_path(scope),
-            _endpoint(
-                operation,
-                addressing,
-                settings,
-                nats,
-                slots,
-                answers,
-                is_private=of_identity or gatekeeper.open_access_needs_token,
-            ),
+            endpoint,
             methods=[operation.method],
             status_code=operation.success_status,
             response_model=operation.reply,
@@ -80,19 +87,36 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
                 **problem_docs(*_CODES, *_IDENTITY_CODES if of_identity else ()),
                 **(CONDITIONAL_DOCS if "/block/" in operation.path else {}),
             },
-            dependencies=[] if of_identity else gatekeeper.open_access_guards,
+            dependencies=guards,
             summary=operation.summary,
             operation_id=f"{scope}_{operation.name.replace('.', '_')}",
             tags=["identity" if of_identity else "open access"],
             openapi_extra=_body_docs(operation),
         )
+        alias_guards = [] if is_public(operation) else guards
+        aliases.extend(
+            (path, endpoint, operation, alias_guards) for path in unstable_paths(operation, scope)
+        )
+    for path, endpoint, operation, guards in sorted(aliases, key=lambda alias: _order(alias[0])):
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=[operation.method],
+            status_code=operation.success_status,
+            response_model=None,
+            dependencies=guards,
+            include_in_schema=False,
+        )
     return router
 
 
 def _specific_first(route: tuple[_AnyOperation, Scope]) -> tuple[list[bool], str]:
-    """A sort key: `latest` and its like come before the parameters that would swallow them."""
     operation, scope = route
-    path = operation.rest_path(scope)
+    return _order(operation.rest_path(scope))
+
+
+def _order(path: str) -> tuple[list[bool], str]:
+    """A sort key: `latest` and its like come before the parameters that would swallow them."""
     return [segment.startswith("{") for segment in path.split("/")], path
 
 
@@ -105,7 +129,7 @@ def _endpoint(
     answers: ConditionalAnswers,
     *,
     is_private: bool,
-) -> Callable[..., Awaitable[Response]]:
+) -> _Endpoint:
     async def ask(
         request: Request,
         subject: Annotated[OpenSubject | IdentitySubject, Depends(addressing)],
@@ -160,12 +184,8 @@ def _addressing(operation: _AnyOperation, scope: Scope, gatekeeper: Gatekeeper) 
         identity: Annotated[IdentitySettings, Depends(gatekeeper.identity)],
     ) -> IdentitySubject:
         require_plain(request, {"netuid": netuid})
-        if netuid != identity.netuid:
-            # Without a Location: whoever follows one blindly would act on another subnet.
-            raise FailureError(
-                ErrorCode.NETUID_MISMATCH,
-                f"Identity '{identity.name}' is of subnet {identity.netuid}, not of {netuid}.",
-            )
+        by_token = "Authorization" in request.headers
+        gatekeeper.require_subnet(identity, netuid, by_token=by_token)
         return IdentitySubject(identity.name, operation.name)
 
     if scope is Scope.IDENTITY:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from bridge.link import NatsPort
 from bridge.problems import problem_docs
+from bridge.routes.unstable import IDENTITIES_PATH as UNSTABLE_IDENTITIES_PATH
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Identities
 from pylon_client.contract.operation import Scope
@@ -53,11 +54,13 @@ def service_routes(settings: DeploymentSettings, nats: NatsPort) -> APIRouter:
         summary="Whether requests can be served",
         responses=problem_docs(ErrorCode.NATS_UNAVAILABLE),
     )
-    router.add_api_route(
-        IDENTITIES.rest_path(Scope.OPEN),
-        list_identities,
-        operation_id="identities",
-        summary=f"{IDENTITIES.summary}; asks for no token",
-        responses=problem_docs(),
-    )
+    for path in (IDENTITIES.rest_path(Scope.OPEN), UNSTABLE_IDENTITIES_PATH):
+        router.add_api_route(
+            path,
+            list_identities,
+            operation_id="identities",
+            summary=f"{IDENTITIES.summary}; asks for no token",
+            responses=problem_docs(),
+            include_in_schema=path != UNSTABLE_IDENTITIES_PATH,
+        )
     return router

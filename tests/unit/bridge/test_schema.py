@@ -91,9 +91,13 @@ async def test_the_document_tells_which_token_a_route_wants(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = (await client.get("/schema/openapi.json")).json()
-    assert set(document["components"]["securitySchemes"]) == {"OpenAccessToken", "IdentityToken"}
+    schemes = {"OpenAccessToken", "IdentityToken", "IdentitySession"}
+    assert set(document["components"]["securitySchemes"]) == schemes
     assert operation_in(document, "open_block_latest")["security"] == [{"OpenAccessToken": []}]
-    assert operation_in(document, "identity_neurons_at")["security"] == [{"IdentityToken": []}]
+    assert operation_in(document, "identity_neurons_at")["security"] == [
+        {"IdentityToken": []},
+        {"IdentitySession": []},
+    ]
     assert "security" not in operation_in(document, "identities")
     monkeypatch.setenv("PYLON_OPEN_ACCESS_TOKEN", "")
     free = create_app(BridgeSettings(), ScriptedNats()).openapi()

@@ -1,0 +1,51 @@
+"""Where the unstable API of the published clients has our operations: other paths to the same.
+
+Nothing here answers anything: each path is one more way to the operation's one route. Where the
+stable and the unstable API give an operation's path to different forms of a reply, the unstable
+one has the typed form.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from pydantic import BaseModel
+
+from pylon_client.contract import reads
+from pylon_client.contract.operation import Operation, Params, Scope
+
+UNSTABLE_PREFIX: Final = "/api/_unstable"
+IDENTITIES_PATH: Final = f"{UNSTABLE_PREFIX}{reads.IDENTITIES.path}"
+
+_AnyOperation = Operation[Params, BaseModel]
+
+_OTHER_PATHS: Final[Mapping[str, str | None]] = {
+    reads.COMMITMENTS.name: None,
+    reads.COMMITMENT.name: None,
+    reads.OWN_COMMITMENT.name: None,
+    reads.TYPED_COMMITMENTS.name: reads.COMMITMENTS.path,
+    reads.TYPED_COMMITMENT.name: reads.COMMITMENT.path,
+    reads.OWN_TYPED_COMMITMENT.name: reads.OWN_COMMITMENT.path,
+}
+_PREFIXES: Final[Mapping[Scope, tuple[str, ...]]] = {
+    # The second is where clients before 2.0 look.
+    Scope.OPEN: (
+        f"{UNSTABLE_PREFIX}/openaccess/subnet/{{netuid}}",
+        f"{UNSTABLE_PREFIX}/subnet/{{netuid}}",
+    ),
+    Scope.IDENTITY: (f"{UNSTABLE_PREFIX}/identity/{{identity_name}}/subnet/{{netuid}}",),
+}
+_CHAIN_PREFIXES: Final = (f"{UNSTABLE_PREFIX}/openaccess", UNSTABLE_PREFIX)
+
+
+def unstable_paths(operation: _AnyOperation, scope: Scope) -> tuple[str, ...]:
+    """The paths of an operation in the unstable API; none where that has another one's form."""
+    path = _OTHER_PATHS.get(operation.name, operation.path)
+    if path is None:
+        return ()
+    prefixes = _PREFIXES[scope] if operation.of_subnet else _CHAIN_PREFIXES
+    return tuple(f"{prefix}{path}" for prefix in prefixes)
+
+
+def is_public(operation: _AnyOperation) -> bool:
+    """Whether the published clients send no token for it, even where they have one."""
+    return operation.name == reads.LAST_DRAND_ROUND.name

@@ -1,0 +1,84 @@
+"""Sessions of callers that cannot send a token with each request: a signed cookie stands for it.
+
+A session is bound to one identity and its subnet, and signed with a key that is made of that
+identity's token: every bridge of the deployment accepts it, nothing has to be stored, and a new
+token ends every session of the old one.
+"""
+
+import hmac
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pylon_client.contract.types import IdentityName, NetUid
+from pylon_client.deployment import IdentitySettings
+
+COOKIE: Final = "pylon_session"
+LIFETIME_S: Final = 30 * 24 * 3600
+"""The oldest clients log in once and never again: so this bounds how long one of them may run."""
+
+_PURPOSE: Final = b"pylon session 1"
+
+
+class Session(BaseModel):
+    """What a cookie says, once its signature is checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    identity_name: IdentityName
+    netuid: NetUid
+    ends_at_s: int
+
+
+class Sessions:
+    """Makes and checks the sessions of a deployment.
+
+    Args:
+        identities: the identities and their tokens.
+        now_s: seconds since the Unix epoch.
+    """
+
+    def __init__(
+        self,
+        identities: Mapping[IdentityName, IdentitySettings],
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._identities = identities
+        self._now_s = now_s
+        self._keys = {
+            name: hmac.digest(identity.token.get_secret_value().encode(), _PURPOSE, sha256)
+            for name, identity in identities.items()
+        }
+
+    def begin(self, identity: IdentitySettings) -> str:
+        """The value of a cookie for an identity whose token was checked."""
+        session = Session(
+            identity_name=identity.name,
+            netuid=identity.netuid,
+            ends_at_s=int(self._now_s()) + LIFETIME_S,
+        )
+        body = urlsafe_b64encode(session.model_dump_json().encode())
+        return f"{body.decode()}.{self._signature(identity.name, body)}"
+
+    def identity(self, cookie: str) -> IdentitySettings | None:
+        """The identity that a cookie stands for; None for one that is not, or no longer, valid."""
+        body, _, signature = cookie.encode("latin-1").rpartition(b".")
+        try:
+            session = Session.model_validate_json(urlsafe_b64decode(body))
+        except (ValueError, ValidationError):
+            return None
+        identity = self._identities.get(session.identity_name)
+        if identity is None:
+            return None
+        genuine = self._signature(identity.name, body).encode()
+        if not hmac.compare_digest(signature, genuine):
+            return None
+        is_current = session.netuid == identity.netuid and self._now_s() < session.ends_at_s
+        return identity if is_current else None
+
+    def _signature(self, name: IdentityName, body: bytes) -> str:
+        return hmac.new(self._keys[name], body, sha256).hexdigest()

@@ -12,10 +12,16 @@ from pylon.messaging.kept import KeptEvent, KeptInStream
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
-from pylon_client.contract.subjects import CONTRACT_VERSION
+from pylon_client.contract.subjects import (
+    CONTRACT_VERSION,
+    NeuronsEventSubject,
+    NeuronsPartSubject,
+    parse,
+)
 from pylon_client.contract.topology import EVENTS
 from pylon_client.transport.cancellation import heed_cancellation
 from pylon_client.transport.connection import Connection
+from pylon_client.transport.parts import cut
 
 ACK_TIMEOUT_S: Final = 5.0
 
@@ -28,9 +34,13 @@ class JetStreamEvents:
     Each event names the one before it as the stream has it. So of two workers that publish at the
     same time, for as long as one has not noticed that it may no longer, neither can put an event
     behind or beside one of the other's.
+
+    A body that is too large for one message is stored in parts, each under a subject of its own
+    beside the event's; the event then has no body, and tells where in the stream the parts are.
     """
 
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._stream = JetStreamContext(connection.nats, timeout=ACK_TIMEOUT_S)
         self._kept = KeptInStream(connection)
         self._newest_sequence: dict[str, int] = {}
@@ -44,10 +54,13 @@ class JetStreamEvents:
         """
         if event.subject not in self._newest_sequence:
             await self._newest(event.subject)
+        body, kept_parts = event.body, ""
         try:
+            if len(body) > self._connection.max_payload_bytes:
+                kept_parts, body = await self._keep_parts(event), b""
             ack = await self._stream.publish(
                 event.subject,
-                event.body,
+                body,
                 stream=EVENTS.name,
                 headers={
                     headers.MESSAGE_ID: event.message_id,
@@ -57,6 +70,7 @@ class JetStreamEvents:
                     api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(
                         self._newest_sequence[event.subject]
                     ),
+                    **({headers.KEPT_PARTS: kept_parts} if kept_parts else {}),
                 },
             )
         except (nats.errors.Error, OSError) as error:
@@ -70,6 +84,24 @@ class JetStreamEvents:
             ) from None
         heed_cancellation()
         self._newest_sequence[event.subject] = ack.seq
+
+    async def _keep_parts(self, event: Event) -> str:
+        """Store the body of an event in parts, before the event itself says where they are."""
+        subject = parse(event.subject)
+        if not isinstance(subject, NeuronsEventSubject):
+            raise TypeError(f"events of {event.subject} fit one message")
+        sequences: list[str] = []
+        parts = cut(event.body, self._connection.max_payload_bytes)
+        for number, part in enumerate(parts, 1):
+            ack = await self._stream.publish(
+                str(NeuronsPartSubject(subject.netuid, number)),
+                part,
+                stream=EVENTS.name,
+                headers={headers.MESSAGE_ID: f"{event.message_id}-{number}/{len(parts)}"},
+            )
+            heed_cancellation()
+            sequences.append(str(ack.seq))
+        return " ".join(sequences)
 
     async def last_block(self, subject: str) -> Block | None:
         """The block of the newest event of a subject; None when there is none.

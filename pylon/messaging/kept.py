@@ -5,6 +5,7 @@ from typing import Final, cast
 
 import nats.errors
 import nats.js.errors
+from nats.js.api import RawStreamMsg
 from nats.js.client import JetStreamContext
 
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -52,13 +53,11 @@ class KeptInStream:
             FailureError: NATS_UNAVAILABLE, when the stream does not answer.
         """
         newest = await self._get(subject)
-        if newest is None or after is None:
-            return None if newest is None else newest.event
-        if newest.number <= after:
+        if newest is None or (after is not None and newest.number <= after):
             return None
-        if newest.number == after + 1:
-            return newest.event
-        return await self._first_after(subject, after, newest)
+        if after is None or newest.number == after + 1:
+            return await self._whole(newest.event)
+        return await self._whole(await self._first_after(subject, after, newest))
 
     async def newest(self, subject: str) -> KeptEvent | None:
         """The newest message of a subject as the stream's leader has it: no replica's is newer.
@@ -91,16 +90,41 @@ class KeptInStream:
                 break
         return found.event
 
+    async def _whole(self, event: FeedEvent | None) -> FeedEvent | None:
+        """An event together with its body, wherever that is kept; None where it is gone."""
+        if event is None or not event.kept_parts:
+            return event
+        parts: list[bytes] = []
+        for sequence in event.kept_parts:
+            part = await self._message(None, sequence)
+            if part is None:
+                return None
+            parts.append(part.data or b"")
+        return replace(event, body=b"".join(parts), kept_parts=())
+
     async def _get(
         self, subject: str, *, from_sequence: int | None = None, direct: bool = True
     ) -> KeptEvent | None:
+        found = await self._message(
+            subject, from_sequence, direct=direct, next_=from_sequence is not None
+        )
+        if found is None:
+            return None
+        headers = cast("dict[str, str]", found.headers or {})  # pyright: ignore[reportUnknownMemberType] -- the library says no more than dict
+        event = event_of(found.subject or subject, headers, found.data or b"")
+        return KeptEvent(found.seq or 0, event)
+
+    async def _message(
+        self,
+        subject: str | None,
+        sequence: int | None,
+        *,
+        direct: bool = True,
+        next_: bool = False,
+    ) -> RawStreamMsg | None:
         try:
             found = await self._context.get_msg(
-                EVENTS.name,
-                from_sequence,
-                subject,
-                direct=direct,
-                next=from_sequence is not None,
+                EVENTS.name, sequence, subject, direct=direct, next=next_
             )
         except nats.js.errors.NotFoundError:
             return None
@@ -110,6 +134,4 @@ class KeptInStream:
                 f"The event stream does not answer: {type(error).__name__}.",
             ) from None
         heed_cancellation()
-        headers = cast("dict[str, str]", found.headers or {})  # pyright: ignore[reportUnknownMemberType] -- the library says no more than dict
-        event = event_of(found.subject or subject, headers, found.data or b"")
-        return KeptEvent(found.seq or 0, event)
+        return found

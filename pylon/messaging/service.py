@@ -19,6 +19,7 @@ from pylon_client.contract.subjects import ALL_IDENTITIES, ALL_OPEN, CONTRACT_VE
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, QUEUE_GROUP
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.transport.connection import Connection
+from pylon_client.transport.parts import cut, part_header
 
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
@@ -157,7 +158,7 @@ class Service:
                 default_timeout_s=self._default_timeout_s,
             )
             answer = await self._answer(call)
-            await self._send(message, answer.body, _headers(answer))
+            await self._send_answer(message, answer)
         except FailureError as failed:
             error = str(failed)
             await self._send_failure(message, failed.failure)
@@ -196,14 +197,23 @@ class Service:
                 ErrorCode.INTERNAL,
                 f"The worker failed; its log says why at request {call.request_id}.",
             ) from None
-        answer = found if isinstance(found, Answer) else Answer(found)
-        if len(answer.body) > self._connection.max_payload_bytes:
+        return found if isinstance(found, Answer) else Answer(found)
+
+    async def _send_answer(self, message: Msg, answer: Answer) -> None:
+        parts = cut(answer.body, self._connection.max_payload_bytes)
+        if len(parts) > 1 and wire_headers.ACCEPT_PARTS not in (message.headers or {}):
             raise FailureError(
                 ErrorCode.INTERNAL,
-                f"The answer has {len(answer.body)} bytes, more than NATS is configured to carry; "
-                "raise its max_payload.",
+                f"The answer has {len(answer.body)} bytes, more than NATS is configured to carry: "
+                f"ask with the header {wire_headers.ACCEPT_PARTS}, or raise its max_payload.",
             )
-        return answer
+        headers = _headers(answer)
+        if len(parts) == 1:
+            await self._send(message, answer.body, headers)
+            return
+        for number, part in enumerate(parts, 1):
+            told = headers if number == len(parts) else {}
+            await self._send(message, part, {**told, **part_header(number, len(parts))})
 
     async def _send_failure(self, message: Msg, failure: Failure) -> None:
         await self._send(

@@ -31,6 +31,7 @@ ALL_IDENTITIES: Final = f"{ROOT}.identity.>"
 ALL_EVENTS: Final = f"{ROOT}.event.>"
 BLOCK_EVENTS: Final = f"{ROOT}.event.block"
 ALL_NEURONS_EVENTS: Final = f"{ROOT}.event.neurons.*"
+ALL_NEURONS_PARTS: Final = f"{ROOT}.event.neurons.*.part.*"
 ALL_JOBS: Final = f"{ROOT}.job.>"
 ALL_JOB_EVENTS: Final = f"{ROOT}.event.job.>"
 
@@ -39,6 +40,7 @@ CHAIN_PLACE: Final = "chain"
 _IDENTITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _OPERATION = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 _NETUID = re.compile(r"0|[1-9][0-9]{0,4}")
+_PART = re.compile(r"[1-9][0-9]{0,5}")
 _MECHANISM = re.compile(r"0|[1-9][0-9]?")
 _JOB_ID = re.compile(r"[a-z2-7]{26}")
 
@@ -139,6 +141,19 @@ class NeuronsEventSubject:
 
 
 @dataclass(frozen=True, slots=True)
+class NeuronsPartSubject:
+    """Where one part of a snapshot is kept that is too large for one message, counted from 1."""
+
+    netuid: NetUid
+    part: int
+
+    def __str__(self) -> str:
+        if self.part < 1:
+            raise InvalidSubjectError(f"{self.part!r} is no part's number")
+        return f"{NeuronsEventSubject(self.netuid)}.part.{self.part}"
+
+
+@dataclass(frozen=True, slots=True)
 class JobSubject:
     """Where the jobs of one lane queue: those of an identity, a kind and, for weights, a mechanism.
 
@@ -172,6 +187,7 @@ Subject = (
     | IdentitySubject
     | BlockEventSubject
     | NeuronsEventSubject
+    | NeuronsPartSubject
     | JobSubject
     | JobEventSubject
 )
@@ -200,15 +216,25 @@ def parse(subject: str) -> Subject:
 
 def _event(
     subject: str, event: list[str]
-) -> BlockEventSubject | NeuronsEventSubject | JobEventSubject:
+) -> BlockEventSubject | NeuronsEventSubject | NeuronsPartSubject | JobEventSubject:
     match event:
         case ["block"]:
             return BlockEventSubject()
-        case ["neurons", netuid]:
-            return NeuronsEventSubject(_netuid(netuid))
+        case ["neurons", rest]:
+            return _neurons_event(subject, rest)
         case ["job", rest]:
             name, _, last = rest.partition(".")
             return JobEventSubject(identity_name(name), job_id(last))
+        case _:
+            raise InvalidSubjectError(f"{subject!r} is not a subject of contract v1")
+
+
+def _neurons_event(subject: str, rest: str) -> NeuronsEventSubject | NeuronsPartSubject:
+    match rest.split("."):
+        case [netuid]:
+            return NeuronsEventSubject(_netuid(netuid))
+        case [netuid, "part", number] if _PART.fullmatch(number):
+            return NeuronsPartSubject(_netuid(netuid), int(number))
         case _:
             raise InvalidSubjectError(f"{subject!r} is not a subject of contract v1")
 

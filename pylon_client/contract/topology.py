@@ -32,7 +32,7 @@ class StreamPlan:
 
 EVENTS: Final = StreamPlan(
     name="PYLON_EVENTS",
-    subjects=(subjects.BLOCK_EVENTS, subjects.ALL_NEURONS_EVENTS),
+    subjects=(subjects.BLOCK_EVENTS, subjects.ALL_NEURONS_EVENTS, subjects.ALL_NEURONS_PARTS),
     max_msgs_per_subject=32,
     duplicate_window_s=3600,
 )

@@ -129,6 +129,7 @@ class Connection:
             **(headers or {}),
             wire_headers.DEADLINE: wire_headers.deadline_in(timeout_s),
             wire_headers.CONTRACT: CONTRACT_VERSION,
+            wire_headers.ACCEPT_PARTS: "1",
         }
         return success(await self._ask(subject, body, sent_headers, timeout_s))
 

@@ -148,7 +148,10 @@ class EventFeed:
             self.counts.skipped += 1
         else:
             sequence = self._sequences.get(event.subject) or self._sequence(event.subject)
-            await sequence.take(event)
+            if event.kept_parts:
+                sequence.announce(event.block.number)
+            else:
+                await sequence.take(event)
 
     def _sequence(self, subject: str, after: BlockNumber | None = None) -> EventSequence:
         sequence = EventSequence(subject, self._kept, self._next.put, self.counts, after=after)

@@ -1,9 +1,12 @@
-"""The NATS library's client, with one promise more: a flush comes after what it flushes."""
+"""The NATS library's client, with two promises more: on the order of a flush, and on parts."""
 
 import asyncio
 from typing import Any
 
 from nats.aio.client import PING_PROTO, Client
+from nats.aio.msg import Msg
+
+from pylon_client.transport.parts import Joiner
 
 
 class OrderedClient(Client):
@@ -12,7 +15,14 @@ class OrderedClient(Client):
     The library queues what it sends, but writes the PING of a flush past that queue: the answer
     may then come before the server has seen a SUB, so that a first request finds nobody, or an
     UNSUB, so that a drained subscription loses what is still delivered.
+
+    A request is answered with the whole reply, in however many parts it comes: the library takes
+    the first message for all of it.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._joiner = Joiner(self._is_awaited)
 
     async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
         if not self.is_connected:
@@ -21,3 +31,11 @@ class OrderedClient(Client):
         self._pongs.append(future or asyncio.get_running_loop().create_future())  # pyright: ignore[reportUnknownMemberType] -- the same
         await self._send_command(PING_PROTO)
         await self._flush_pending()
+
+    async def _request_sub_callback(self, msg: Msg) -> None:
+        whole = self._joiner.join(msg)
+        if whole is not None:
+            await super()._request_sub_callback(whole)
+
+    def _is_awaited(self, inbox: str) -> bool:
+        return inbox.rpartition(".")[2] in self._resp_map  # pyright: ignore[reportUnknownMemberType] -- the library's futures are of anything

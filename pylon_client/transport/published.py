@@ -32,12 +32,15 @@ class FeedEvent:
         body: the JSON that was published.
         lost: the block numbers right before this one whose values should have come and cannot be
             had any more; empty as a rule. Numbers that were never published may be among them.
+        kept_parts: where the stream keeps the body, which was too large for one message, so that
+            `body` is empty; readers of a feed never see such an event.
     """
 
     subject: str
     block: Block
     body: bytes
     lost: range = NONE_LOST
+    kept_parts: tuple[int, ...] = ()
 
 
 class KeptEvents(Protocol):
@@ -85,8 +88,13 @@ def event_of(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEvent
         number = BlockNumber(int(headers[wire_headers.BLOCK_NUMBER]))
         block_hash = BlockHash(headers[wire_headers.BLOCK_HASH])
         lost_blocks = int(headers.get(wire_headers.LOST_BLOCKS, 0))
+        kept_parts = tuple(map(int, headers.get(wire_headers.KEPT_PARTS, "").split()))
     except (LookupError, ValueError):
         return None
     return FeedEvent(
-        subject, Block(number=number, hash=block_hash), body, range(number - lost_blocks, number)
+        subject,
+        Block(number=number, hash=block_hash),
+        body,
+        range(number - lost_blocks, number),
+        kept_parts,
     )

@@ -70,12 +70,18 @@ class EventSequence:
         self._counts = counts
         self._given = after
         self._ahead: FeedEvent | None = None
+        self._announced = BlockNumber(-1)
         self._behind = asyncio.Event()
         self._order = asyncio.Lock()
         self._unsure = 0
 
     def catch_up(self) -> None:
         """Look into the stream for what did not come: something may have been missed."""
+        self._behind.set()
+
+    def announce(self, number: BlockNumber) -> None:
+        """Fetch an event from the stream that is there, but was too large to come by itself."""
+        self._announced = max(self._announced, number)
         self._behind.set()
 
     async def take(self, event: FeedEvent) -> None:
@@ -113,11 +119,21 @@ class EventSequence:
             if following is not None:
                 self._counts.replayed += following is found and after is not None
                 await self._hand_on(following)
-            elif self._ahead is None:
+            elif self._ahead is None and not self._is_still_to_come():
                 return False
         if following is None:
             await asyncio.sleep(RETRY_FIRST_WAIT_S * 2**self._unsure)
         return True
+
+    def _is_still_to_come(self) -> bool:
+        """Whether the stream must have an event that it did not give: a replica may lag behind."""
+        if self._announced <= (-1 if self._given is None else self._given):
+            return False
+        self._unsure += 1
+        if self._unsure <= UNSURE_MAX:
+            return True
+        self._announced, self._unsure = BlockNumber(-1), 0
+        return False
 
     def _before_ahead(self, found: FeedEvent | None, ahead: FeedEvent) -> FeedEvent | None:
         """What comes next, when `ahead` came by itself; None where the stream must be asked again.

@@ -120,7 +120,9 @@ class ReadsDeployment:
 
 
 @asynccontextmanager
-async def reads_deployment(folder: Path) -> AsyncGenerator[ReadsDeployment]:
+async def reads_deployment(
+    folder: Path, *, max_payload_bytes: int = 8_388_608
+) -> AsyncGenerator[ReadsDeployment]:
     """Everything started; the SDK and the settings see nothing of the machine's own."""
     async with AsyncExitStack() as stack:
         environment = stack.enter_context(pytest.MonkeyPatch.context())
@@ -128,7 +130,8 @@ async def reads_deployment(folder: Path) -> AsyncGenerator[ReadsDeployment]:
         environment.setenv("HOME", str(folder))
         environment.setenv("BITTENSOR_RUNTIME_CACHE_DIR", str(folder / "runtime-cache"))
         open_rules = authorization(deployment_settings(identities=NETUIDS))
-        nats = await stack.enter_async_context(NatsServer(folder, open_rules))
+        server = NatsServer(folder, open_rules, max_payload_bytes=max_payload_bytes)
+        nats = await stack.enter_async_context(server)
         simulated = Devnet(DevnetOptions(port=0, autostart=False, tempo_blocks=50))
         devnet = await stack.enter_async_context(simulated)
         await furnish(devnet)

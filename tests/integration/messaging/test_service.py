@@ -284,20 +284,38 @@ async def test_past_the_bound_a_request_is_turned_away_at_once(
     assert (await client.request(LATEST)).body == b"done"
 
 
-async def test_an_answer_too_large_for_nats_is_a_failure_and_no_silence(tmp_path: Path) -> None:
+async def test_an_answer_too_large_for_one_message_comes_in_parts(tmp_path: Path) -> None:
     async with NatsServer(tmp_path, max_payload_bytes=20_000) as server:
         connection = await connect(ConnectionOptions(urls=(server.url,)))
-        size = connection.max_payload_bytes
+        most = connection.max_payload_bytes
+        body = b""
 
-        async def handler(_: Call) -> bytes:
-            return b"x" * size
+        async def handler(_: Call) -> Answer:
+            return Answer(body, headers={"Said": "once"})
 
         service = await serving(connection, handler)
-        assert len((await connection.request(LATEST)).body) == size
-        size += 1
-        error = await failure(connection, LATEST)
-        assert error.code is ErrorCode.INTERNAL
-        assert "max_payload" in str(error)
+        for size in (0, most, most + 1, 2 * most, 10 * most + 1):
+            body = bytes(number % 251 for number in range(size))
+            reply = await connection.request(LATEST)
+            assert reply.body == body
+            assert reply.headers["Said"] == "once"
+        many = await asyncio.gather(*(connection.request(LATEST) for _ in range(50)))
+        assert {reply.body for reply in many} == {body}
+        await service.drain(10)
+        await connection.close()
+
+
+async def test_who_cannot_join_parts_gets_a_failure_and_no_torn_answer(tmp_path: Path) -> None:
+    async with NatsServer(tmp_path, max_payload_bytes=20_000) as server:
+        connection = await connect(ConnectionOptions(urls=(server.url,)))
+
+        async def handler(_: Call) -> bytes:
+            return b"x" * 20_000
+
+        service = await serving(connection, handler)
+        reply = await connection.nats.request(LATEST, timeout=30)
+        assert (reply.headers or {})["Pylon-Error"] == ErrorCode.INTERNAL
+        assert b"max_payload" in reply.data
         await service.drain(10)
         await connection.close()
 

@@ -1,0 +1,76 @@
+"""Values that are larger than one NATS message may be: cut by who sends, joined by who receives.
+
+A reply comes as several messages to the same inbox, each with the header `Pylon-Part: k/n`; the
+last one carries all other headers. Only who says `Pylon-Accept-Parts` is answered like that.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from nats.aio.msg import Msg
+
+from pylon_client.contract import headers as wire_headers
+
+
+def cut(body: bytes, part_max_bytes: int) -> list[bytes]:
+    """A value as parts of at most so many bytes each; at least one."""
+    starts = range(0, max(len(body), 1), part_max_bytes)
+    return [body[start : start + part_max_bytes] for start in starts]
+
+
+class Joiner:
+    """Joins the parts of replies, as long as somebody waits for them.
+
+    The parts of one reply come in order, since one worker sends them over one connection. A reply
+    of which one was lost is never complete, and who waits for it gives up at the deadline.
+
+    Args:
+        is_awaited: whether somebody waits for a reply to an inbox.
+    """
+
+    def __init__(self, is_awaited: Callable[[str], bool]) -> None:
+        self._is_awaited = is_awaited
+        self._begun: Final[dict[str, list[bytes]]] = {}
+
+    @property
+    def begun(self) -> int:
+        """How many replies have come in part."""
+        return len(self._begun)
+
+    def join(self, message: Msg) -> Msg | None:
+        """The whole reply with its last part; None before that."""
+        part = (message.headers or {}).get(wire_headers.PART)
+        if part is None:
+            return message
+        inbox = message.subject
+        number, count = _place(part)
+        if number == 1:
+            self._forget_given_up()
+            self._begun[inbox] = []
+        parts = self._begun.get(inbox)
+        if parts is None or len(parts) != number - 1 or not self._is_awaited(inbox):
+            self._begun.pop(inbox, None)
+            return None
+        parts.append(message.data)
+        if number < count:
+            return None
+        del self._begun[inbox]
+        message.data = b"".join(parts)
+        return message
+
+    def _forget_given_up(self) -> None:
+        for inbox in [inbox for inbox in self._begun if not self._is_awaited(inbox)]:
+            del self._begun[inbox]
+
+
+def part_header(number: int, count: int) -> dict[str, str]:
+    """What tells the `number`-th of `count` parts, counted from 1, from a whole reply."""
+    return {wire_headers.PART: f"{number}/{count}"}
+
+
+def _place(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    try:
+        return int(number), int(count)
+    except ValueError:
+        return 0, 0

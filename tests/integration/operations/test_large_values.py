@@ -1,0 +1,73 @@
+"""Values larger than one message may be: 150 kB through a nats-server that takes 64 kB."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pylon.settings import WorkerSettings
+from pylon_client.contract import reads, wire
+from pylon_client.contract.subjects import NeuronsEventSubject
+from pylon_client.contract.types import NetUid
+from pylon_client.transport.feed import EventFeed, last_by_request
+from tests.support.eventually import comes_true
+from tests.support.reads_deployment import ReadsDeployment, Via, reads_deployment
+from tests.support.running_worker import running
+
+LIMIT_BYTES = 65_536
+BLOCKS = 40
+NEURONS_CALL = "state_call:NeuronInfoRuntimeApi_get_neurons_lite"
+
+
+@pytest.fixture
+async def pylon(tmp_path: Path) -> AsyncGenerator[ReadsDeployment]:
+    async with reads_deployment(tmp_path, max_payload_bytes=LIMIT_BYTES) as deployment:
+        yield deployment
+
+
+async def test_a_large_reply_arrives_over_both_transports(pylon: ReadsDeployment) -> None:
+    assert pylon.connections["open"].nats.max_payload == LIMIT_BYTES
+    for operation, at in ((reads.LATEST_NEURONS, {}), (reads.NEURONS_AT, {"block_number": 2})):
+        params: dict[str, Any] = at
+        got = [await pylon.ask(via, operation, netuid=1, **params) for via in Via]
+        assert got[0].body == got[1].body
+        assert len(got[0].body["neurons"]) == 256
+        assert len(wire.encode(got[0].body)) > 2 * LIMIT_BYTES
+
+
+async def test_large_snapshots_reach_every_subscriber_once_and_in_order(
+    pylon: ReadsDeployment,
+) -> None:
+    connection = pylon.connections["sn2"]
+    subject = str(NeuronsEventSubject(NetUid(1)))
+    seen: list[int] = []
+    async with EventFeed(connection, [subject], last_by_request(connection)) as feed:
+        first = await anext(feed)
+        for number in range(first.block.number, first.block.number + BLOCKS):
+            event = first if number == first.block.number else await anext(feed)
+            neurons = wire.decode(event.body)
+            assert neurons["block"] == {"number": event.block.number, "hash": event.block.hash}
+            assert len(neurons["neurons"]) == 256
+            seen.append(event.block.number)
+            await pylon.devnet.advance()
+        assert feed.counts.lost == feed.counts.skipped == 0
+    assert seen == list(range(seen[0], seen[0] + BLOCKS))
+
+
+async def test_a_worker_that_joins_fills_itself_from_the_parts(pylon: ReadsDeployment) -> None:
+    async def is_published() -> bool:
+        return (await pylon.ask(Via.NATS, reads.RECENT_NEURONS, netuid=1)).status == 200
+
+    await comes_true(is_published)
+    pylon.devnet.clear_requests()
+    async with running(WorkerSettings()) as worker:
+
+        async def is_filled() -> bool:
+            return worker.snapshots.last(str(NeuronsEventSubject(NetUid(1)))) is not None
+
+        await comes_true(is_filled)
+        snapshot = worker.snapshots.last(str(NeuronsEventSubject(NetUid(1))))
+    assert snapshot is not None
+    assert len(wire.decode(snapshot.body)["neurons"]) == 256
+    assert NEURONS_CALL not in pylon.devnet.request_counts()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pylon_client.contract.types import NetUid, NetUidField
 from pylon_client.deployment import DeploymentSettings
@@ -25,6 +25,8 @@ class WorkerSettings(DeploymentSettings):
         head_silence_s: without a new head for this long, the subscription is given up.
         max_requests: requests a worker has in hand at once.
         drain_timeout_s: how long a worker finishes what it has in hand when told to stop.
+        health_host: the address at which `/livez`, `/readyz` and `/metrics` are answered.
+        health_port: their port; 0 lets the system choose, and without one nothing is.
     """
 
     bittensor_network: str = "finney"
@@ -38,6 +40,13 @@ class WorkerSettings(DeploymentSettings):
     head_silence_s: float = Field(default=36.0, gt=0)
     max_requests: int = Field(default=256, ge=1)
     drain_timeout_s: float = Field(default=20.0, gt=0)
+    health_host: str = "127.0.0.1"
+    health_port: int | None = Field(default=None, ge=0, le=65_535)
+
+    @field_validator("bittensor_wallet_path", "health_port", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
 
     @property
     def netuids(self) -> list[NetUid]:

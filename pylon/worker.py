@@ -25,6 +25,10 @@ from pylon.messaging.kept import KeptInStream
 from pylon.messaging.lease import Leases
 from pylon.messaging.provision import ProvisionError, provision
 from pylon.messaging.service import Service
+from pylon.observe.chain import MeasuredChain
+from pylon.observe.health import HealthServer, WorkerHealth
+from pylon.observe.metrics import WorkerMetrics
+from pylon.reads.cache import ReadCache
 from pylon.reads.handlers import ReadHandlers
 from pylon.reads.reader import ChainReader
 from pylon.reads.recent import RecentNeurons
@@ -42,6 +46,8 @@ T = TypeVar("T")
 
 NATS_WAIT_S: Final = 60.0
 """For so long a worker waits for NATS to appear: whoever starts both starts them at once."""
+READY_HEAD_BLOCKS: Final = 5
+"""A worker whose newest block is older than this many is not ready."""
 END_TIMEOUT_S: Final = 10.0
 POLL_AFTER_S: Final = 12.0
 """A block's time on the real chain."""
@@ -71,6 +77,7 @@ class Worker:
         ready: set when it answers requests.
         chain: the chain it reads, old blocks from the archive.
         snapshots: what "latest" is answered from.
+        metrics: what it tells of itself.
     """
 
     def __init__(self, settings: WorkerSettings) -> None:
@@ -80,10 +87,19 @@ class Worker:
             WorkerError: a network's name is none that the SDK knows.
         """
         self.ready = asyncio.Event()
-        self.chain: Final = _chain(settings)
+        self.metrics: Final = WorkerMetrics()
+        self.chain: Final = _chain(settings, self.metrics)
         self.snapshots: Final = Snapshots(max_silence_s=settings.head_silence_s)
+        self.metrics.watch_head(self.snapshots)
         self._settings = settings
-        self._reader = ChainReader(self.chain, chain_timeout_s=settings.chain_timeout_s)
+        self._health = WorkerHealth(
+            self.snapshots, head_max_age_s=READY_HEAD_BLOCKS * settings.block_duration_seconds
+        )
+        cache = ReadCache()
+        self.metrics.watch_cache(cache)
+        self._reader = ChainReader(
+            self.chain, chain_timeout_s=settings.chain_timeout_s, cache=cache
+        )
         self._heads = Heads(
             self.chain,
             heard_of=self.snapshots.heard_of,
@@ -100,16 +116,36 @@ class Worker:
         """
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.chain.close)
+            await self._show_health(stack)
             connection = await _until(stop, self._connect())
             if connection is None:
                 return
             stack.push_async_callback(connection.close)
+            self._health.connection = connection
+            self.metrics.watch_nats(connection)
             try:
                 if await _until(stop, _provisioned(connection)) is None:
                     return
                 await self._serve(connection, stop)
             except ProvisionError as error:
                 raise WorkerError(str(error)) from error
+
+    async def _show_health(self, stack: AsyncExitStack) -> None:
+        settings = self._settings
+        if settings.health_port is None:
+            return
+        server = HealthServer(
+            settings.health_host,
+            settings.health_port,
+            health=self._health,
+            metrics=self.metrics,
+            metrics_token=settings.metrics_token,
+        )
+        try:
+            await stack.enter_async_context(server)
+        except OSError as error:
+            place = f"{settings.health_host} port {settings.health_port}"
+            raise WorkerError(f"it cannot listen on {place}: {error.strerror}") from None
 
     def _service(self, connection: Connection) -> Service:
         settings = self._settings
@@ -143,18 +179,21 @@ class Worker:
         logger.info("Stopped")
 
     async def _run(self, connection: Connection, feed: EventFeed, stop: asyncio.Event) -> None:
-        service = self._service(connection)
+        service = self._health.service = self._service(connection)
+        self.metrics.watch_service(service)
         leadership = Leadership(
             Leases(Bucket(connection, LEADERSHIP_BUCKET), LEADERSHIP_TTL_S),
             self._heads,
             lambda: self._publish(connection),
         )
+        self.metrics.publishing.read = lambda: {(): float(leadership.is_leader)}
         background = {
             asyncio.create_task(self._keep_snapshots(feed), name="snapshots"),
             asyncio.create_task(self._heads.run(), name="heads"),
             asyncio.create_task(leadership.run(), name="events"),
             asyncio.create_task(_keep_provisioned(connection), name="streams"),
         }
+        self._health.essential = background
         signs = {
             asyncio.create_task(stop.wait(), name="stop"),
             asyncio.create_task(connection.closed.wait(), name="end of NATS"),
@@ -217,18 +256,26 @@ class Worker:
             group.create_task(watcher.run(last))
 
 
-def _chain(settings: WorkerSettings) -> Chain:
+def _chain(settings: WorkerSettings, metrics: WorkerMetrics) -> Chain:
     patience = Patience(operation_s=settings.chain_timeout_s)
+
+    def node(network: str, role: str) -> Chain:
+        subtensor = Subtensor(network, role=role, patience=patience)
+        return MeasuredChain(subtensor, subtensor.place, metrics)
+
     try:
-        lite = Subtensor(settings.bittensor_network, patience=patience)
+        lite = node(settings.bittensor_network, "The chain node")
         archive: Chain | None = None
         if settings.bittensor_archive_network:
-            archive = Subtensor(
-                settings.bittensor_archive_network, role="The archive node", patience=patience
-            )
+            archive = node(settings.bittensor_archive_network, "The archive node")
     except ValueError as error:
         raise WorkerError(str(error)) from None
-    return ArchiveRouting(lite, archive, settings.bittensor_archive_blocks_cutoff)
+    return ArchiveRouting(
+        lite,
+        archive,
+        settings.bittensor_archive_blocks_cutoff,
+        on_fallback=lambda reason, operation: metrics.fallbacks.labels(reason, operation, "").inc(),
+    )
 
 
 async def _provisioned(connection: Connection) -> bool:

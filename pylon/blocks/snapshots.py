@@ -60,6 +60,16 @@ class Snapshots:
             self._head = head
             self._head_at_s = self._clock_s()
 
+    @property
+    def head(self) -> BlockNumber | None:
+        """The newest block that the chain was heard of with; None when it never was."""
+        return self._head if self._head >= 0 else None
+
+    @property
+    def head_age_s(self) -> float | None:
+        """How long ago the head moved last; None when it was never heard of."""
+        return None if self._head < 0 else self._clock_s() - self._head_at_s
+
     def last_heard(self) -> str:
         """A sentence on when the chain was last heard of; empty when it never was."""
         if self._head < 0:

@@ -23,14 +23,23 @@ class ArchiveRouting:
     than the cutoff assumes (a full node keeps 256 states by default).
     """
 
-    def __init__(self, lite: Chain, archive: Chain | None, cutoff_blocks: int) -> None:
+    def __init__(
+        self,
+        lite: Chain,
+        archive: Chain | None,
+        cutoff_blocks: int,
+        *,
+        on_fallback: Callable[[str, str], None] = lambda _reason, _operation: None,
+    ) -> None:
         """Join two nodes.
 
         Args:
             lite: the ordinary node, which is also followed.
             archive: a node that keeps all states, or None.
             cutoff_blocks: blocks older than this go straight to the archive.
+            on_fallback: told why the archive is asked, and for what.
         """
+        self._on_fallback = on_fallback
         self._lite = lite
         self._archive = archive
         self._cutoff_blocks = cutoff_blocks
@@ -45,13 +54,16 @@ class ArchiveRouting:
     async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
         """The block of that number on the best chain."""
         return await self._routed(
-            number, timeout_s, lambda chain, left_s: chain.block(number, timeout_s=left_s)
+            number, timeout_s, "block", lambda chain, left_s: chain.block(number, timeout_s=left_s)
         )
 
     async def timestamp(self, block: Block, *, timeout_s: float) -> Timestamp:
         """When a block was made, in whole seconds since the Unix epoch."""
         return await self._routed(
-            block.number, timeout_s, lambda chain, left_s: chain.timestamp(block, timeout_s=left_s)
+            block.number,
+            timeout_s,
+            "timestamp",
+            lambda chain, left_s: chain.timestamp(block, timeout_s=left_s),
         )
 
     async def ask(
@@ -61,6 +73,7 @@ class ArchiveRouting:
         return await self._routed(
             block.number,
             timeout_s,
+            question.name,
             lambda chain, left_s: chain.ask(question, block, timeout_s=left_s),
         )
 
@@ -83,13 +96,16 @@ class ArchiveRouting:
         self,
         number: BlockNumber,
         timeout_s: float,
+        operation: str,
         read: Callable[[Chain, float], Awaitable[T]],
     ) -> T:
         clock_s = asyncio.get_running_loop().time
         until_s = clock_s() + timeout_s
         if self._newest is None:
             await self.latest_block(timeout_s=timeout_s)
+        reason = "old_block"
         if not self._is_old(number):
+            reason = "state_discarded"
             try:
                 return await read(self._lite, max(until_s - clock_s(), 0.0))
             except FailureError as error:
@@ -101,6 +117,7 @@ class ArchiveRouting:
                 f"The state of block {number} is kept by archive nodes only, and none is "
                 f"configured: set {ARCHIVE_SETTING}.",
             )
+        self._on_fallback(reason, operation)
         return await read(self._archive, max(until_s - clock_s(), 0.0))
 
     def _saw(self, number: BlockNumber) -> None:

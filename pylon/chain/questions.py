@@ -4,8 +4,9 @@ A question is plain data: the chain port takes it, the cache keeps answers by it
 adapters of `pylon/chain/reads` know how the chain is asked.
 """
 
+import re
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
@@ -23,6 +24,8 @@ from pylon_client.contract.models import (
     WeightsStatus,
 )
 from pylon_client.contract.types import Hotkey, MechanismId, NetUid
+
+_WORD_START: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 AnswerT_co = TypeVar("AnswerT_co", bound=BaseModel, covariant=True)
 
@@ -42,6 +45,11 @@ class Certificates(Collection):
 @dataclass(frozen=True, slots=True)
 class Question(Generic[AnswerT_co]):
     """Something that has one answer at each block."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in metrics."""
+        return _WORD_START.sub("_", type(self).__name__).lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,11 @@ class _Substrate(RpcSubstrate):
 
 
 class Subtensor:
-    """One chain node, read over one connection at a time."""
+    """One chain node, read over one connection at a time.
+
+    Attributes:
+        place: which node it is: its network's name, or its URL without anything secret.
+    """
 
     def __init__(
         self, network: str, *, role: str = "The chain node", patience: Patience | None = None
@@ -70,11 +74,12 @@ class Subtensor:
             ValueError: neither a known name nor a WebSocket URL.
         """
         _, endpoint = resolve_endpoint(network)
+        self.place: Final = _without_secrets(network)
         self._role = role
         self._owner = ConnectionOwner[Sdk](
             lambda: cast("Sdk", _Substrate(endpoint)),
             role=role,
-            place=_without_secrets(network),
+            place=self.place,
             patience=patience,
         )
         self._ending: set[asyncio.Task[None]] = set()

@@ -57,9 +57,15 @@ class ReadCache:
     """Encoded answers by key, the least recently used ones forgotten beyond `max_bytes`.
 
     Only for what never changes: a key must name a block by its hash.
+
+    Attributes:
+        hits: how often an answer was kept already.
+        misses: how often one had to be fetched.
     """
 
     def __init__(self, max_bytes: int = CACHE_MAX_BYTES) -> None:
+        self.hits = 0
+        self.misses = 0
         self._max_bytes = max_bytes
         self._kept: OrderedDict[Hashable, bytes] = OrderedDict()
         self._kept_bytes = 0
@@ -75,9 +81,11 @@ class ReadCache:
         kept = self._kept.get(key)
         if kept is not None:
             self._kept.move_to_end(key)
+            self.hits += 1
             return kept
 
         async def fetch_and_keep() -> bytes:
+            self.misses += 1
             answer = await fetch()
             self._keep(key, answer)
             return answer

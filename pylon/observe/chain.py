@@ -1,0 +1,70 @@
+"""A chain whose operations are timed, each under its name and the node that it asked."""
+
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import contextmanager
+
+from pylon.chain.port import Chain
+from pylon.chain.questions import AnswerT_co, Question
+from pylon.observe.metrics import WorkerMetrics
+from pylon_client.contract.models import Block
+from pylon_client.contract.types import BlockNumber, Timestamp
+
+
+class MeasuredChain:
+    """The same chain, and how long it takes to answer.
+
+    Args:
+        chain: one node.
+        uri: which node it is, without anything secret.
+        metrics: where the times go.
+    """
+
+    def __init__(self, chain: Chain, uri: str, metrics: WorkerMetrics) -> None:
+        self._chain = chain
+        self._uri = uri
+        self._metrics = metrics
+
+    async def latest_block(self, *, timeout_s: float) -> Block:
+        """The newest block of the best chain."""
+        with self._timed("latest_block"):
+            return await self._chain.latest_block(timeout_s=timeout_s)
+
+    async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
+        """The block of that number on the best chain."""
+        with self._timed("block"):
+            return await self._chain.block(number, timeout_s=timeout_s)
+
+    async def timestamp(self, block: Block, *, timeout_s: float) -> Timestamp:
+        """When a block was made, in whole seconds since the Unix epoch."""
+        with self._timed("timestamp"):
+            return await self._chain.timestamp(block, timeout_s=timeout_s)
+
+    async def ask(
+        self, question: Question[AnswerT_co], block: Block, *, timeout_s: float
+    ) -> AnswerT_co:
+        """The answer to a question as it was after a block."""
+        netuid = getattr(question, "netuid", "")
+        with self._timed(question.name, str(netuid)):
+            return await self._chain.ask(question, block, timeout_s=timeout_s)
+
+    def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
+        """The number of each new best block; a subscription takes no time."""
+        return self._chain.heads(silence_s=silence_s)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._chain.close()
+
+    @contextmanager
+    def _timed(self, operation: str, netuid: str = "") -> Generator[None]:
+        begun_s = time.perf_counter()
+        status = "error"
+        try:
+            yield
+            status = "success"
+        finally:
+            # Which hotkey a read is about is the caller's choice, and so no label.
+            self._metrics.operation_s.labels(operation, status, self._uri, netuid, "").observe(
+                time.perf_counter() - begun_s
+            )

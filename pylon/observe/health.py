@@ -1,0 +1,148 @@
+"""Whether a worker lives, whether it could do its work, and its metrics: HTTP for machines."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import TracebackType
+from typing import Final, Self
+
+from pydantic import SecretStr
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from pylon.blocks.snapshots import Snapshots
+from pylon.messaging.service import Service
+from pylon.observe.metrics import WorkerMetrics
+from pylon_client.service.metrics import CONTENT_TYPE, metrics_refusal
+from pylon_client.transport.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+REQUEST_WITHIN_S: Final = 10.0
+CLOSE_WITHIN_S: Final = 1.0
+
+
+@dataclass
+class WorkerHealth:
+    """What a worker's probes look at.
+
+    Attributes:
+        snapshots: know how old the chain's head is.
+        head_max_age_s: how old it may be for a worker that is ready.
+        connection: to NATS, once there is one.
+        service: what answers requests, once there is one.
+        essential: what must not end before the worker does.
+    """
+
+    snapshots: Snapshots
+    head_max_age_s: float
+    connection: Connection | None = None
+    service: Service | None = None
+    essential: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+
+    def not_live(self) -> list[str]:
+        """Why the worker should be started anew."""
+        return [f"{task.get_name()} has ended" for task in self.essential if task.done()]
+
+    def not_ready(self) -> list[str]:
+        """Why the worker is not ready, or not any more."""
+        problems: list[str] = []
+        if self.connection is None or not self.connection.is_connected:
+            problems.append("no connection to NATS")
+        if self.service is None or not self.service.is_serving:
+            problems.append("not serving")
+        age_s = self.snapshots.head_age_s
+        if age_s is None:
+            problems.append("the chain was not heard of yet")
+        elif age_s > self.head_max_age_s:
+            problems.append(f"the chain's head is {age_s:.0f} s old")
+        return problems
+
+
+class HealthServer:
+    """`async with HealthServer(…):` answers `/livez`, `/readyz` and `/metrics`.
+
+    It answers from the loop that does the work, so that a loop that is stuck is seen as one.
+
+    Args:
+        host: the address to listen on.
+        port: the port; 0 lets the system choose.
+        health: what the probes ask. That NATS or the chain is away ends no life.
+        metrics: what `/metrics` shows.
+        metrics_token: to whom it shows them.
+
+    Attributes:
+        port: where it listens.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        health: WorkerHealth,
+        metrics: WorkerMetrics,
+        metrics_token: SecretStr,
+    ) -> None:
+        self.port = port
+        self._host = host
+        self._metrics = metrics
+        self._token = metrics_token
+        self._probes = {"/livez": health.not_live, "/readyz": health.not_ready}
+        self._server: Server | None = None
+
+    async def __aenter__(self) -> Self:
+        """Listen.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        self._server = await serve(
+            _no_websocket,
+            self._host,
+            self.port,
+            process_request=self._answer,
+            open_timeout=REQUEST_WITHIN_S,
+            close_timeout=CLOSE_WITHIN_S,
+            server_header=None,
+        )
+        self.port = next(iter(self._server.sockets)).getsockname()[1]
+        logger.info("Health and metrics on http://%s:%d", self._host, self.port)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    def _answer(self, connection: ServerConnection, request: Request) -> Response:
+        path = request.path.partition("?")[0]
+        if path == "/metrics":
+            return self._show_metrics(connection, request)
+        probe = self._probes.get(path)
+        if probe is None:
+            return connection.respond(HTTPStatus.NOT_FOUND, "Not Found\n")
+        problems = probe()
+        if problems:
+            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "\n".join([*problems, ""]))
+        return connection.respond(HTTPStatus.OK, "ok\n")
+
+    def _show_metrics(self, connection: ServerConnection, request: Request) -> Response:
+        refusal = metrics_refusal(request.headers.get("Authorization"), self._token)
+        if refusal is not None:
+            return connection.respond(HTTPStatus.FORBIDDEN, f"{refusal}\n")
+        response = connection.respond(HTTPStatus.OK, self._metrics.text().decode())
+        del response.headers["Content-Type"]
+        response.headers["Content-Type"] = CONTENT_TYPE
+        return response
+
+
+async def _no_websocket(connection: ServerConnection) -> None:
+    """Every request is answered before this; the library asks for it."""
+    await connection.close()

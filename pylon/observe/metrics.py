@@ -1,0 +1,146 @@
+"""What a worker tells Prometheus; names, types and labels are part of what it promises."""
+
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import Counter, Histogram
+
+from pylon.blocks.snapshots import Snapshots
+from pylon.messaging.service import Service
+from pylon.reads.cache import ReadCache
+from pylon_client.service.metrics import ProcessMetrics, Values
+
+_CHAIN_BUCKETS_S: Final = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+)
+_JOB_BUCKETS_S: Final = (1.0, 5.0, 12.0, 24.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0)
+
+
+class WorkerMetrics(ProcessMetrics):
+    """The metrics of one worker."""
+
+    def __init__(self) -> None:
+        super().__init__("worker")
+        registry = self.registry
+        self.operation_s = Histogram(
+            "pylon_bittensor_operation_duration_seconds",
+            "How long operations on the chain took",
+            ("operation", "status", "uri", "netuid", "hotkey"),
+            buckets=_CHAIN_BUCKETS_S,
+            registry=registry,
+        )
+        self.fallbacks = Counter(
+            "pylon_bittensor_fallback_total",
+            "Operations that went to the archive node",
+            ("reason", "operation", "hotkey"),
+            registry=registry,
+        )
+        self.weights_job_s = Histogram(
+            "pylon_apply_weights_job_duration_seconds",
+            "How long weights took from their acceptance to their end",
+            ("operation", "status", "netuid", "hotkey"),
+            buckets=_JOB_BUCKETS_S,
+            registry=registry,
+        )
+        self.weights_attempt_s = Histogram(
+            "pylon_apply_weights_attempt_duration_seconds",
+            "How long one signed extrinsic took until it was known what became of it",
+            ("operation", "status", "netuid", "hotkey"),
+            buckets=_JOB_BUCKETS_S,
+            registry=registry,
+        )
+        self.job_transitions = Counter(
+            "pylon_job_transitions_total",
+            "Changes of the state of jobs that this worker made",
+            ("kind", "state"),
+            registry=registry,
+        )
+        self.jobs = self.reading(
+            "pylon_jobs",
+            "Jobs in the ledger that have not ended, and those that ended and are still kept",
+            "gauge",
+            ("identity", "kind", "state"),
+        )
+        self.window_blocks_left = self.reading(
+            "pylon_window_blocks_left",
+            "Blocks until the time of the weights in hand is over",
+            "gauge",
+            ("netuid", "identity"),
+        )
+        self._head = self.reading(
+            "pylon_chain_head_block", "The newest block of the chain that was heard of", "gauge"
+        )
+        self._head_age = self.reading(
+            "pylon_chain_head_age_seconds", "Time since the chain's head moved last", "gauge"
+        )
+        self.publishing = self.reading(
+            "pylon_publishing", "Whether this is the worker that publishes blocks", "gauge"
+        )
+        self._cache_hits = self.reading(
+            "pylon_read_cache_hits", "Reads answered from what was kept"
+        )
+        self._cache_misses = self.reading(
+            "pylon_read_cache_misses", "Reads that had to be asked of the chain"
+        )
+        self._cache_bytes = self.reading(
+            "pylon_read_cache_bytes", "Bytes of answers that are kept", "gauge"
+        )
+        self._served = self.reading(
+            "pylon_service_requests",
+            "Requests over NATS that were answered",
+            labels=("scope", "operation"),
+        )
+        self._failed = self.reading(
+            "pylon_service_failures",
+            "Requests over NATS that were answered with a failure",
+            labels=("scope", "operation"),
+        )
+        self._served_s = self.reading(
+            "pylon_service_busy_seconds",
+            "Time that went into answering requests over NATS",
+            labels=("scope", "operation"),
+        )
+        self._in_hand = self.reading(
+            "pylon_service_requests_in_hand", "Requests over NATS being answered", "gauge"
+        )
+        self._turned_away = self.reading(
+            "pylon_service_turned_away",
+            "Requests over NATS that were not taken, by why",
+            labels=("reason",),
+        )
+
+    def watch_head(self, snapshots: Snapshots) -> None:
+        """Tell of the chain's head."""
+        self._head.read = lambda: _unless_none(snapshots.head)
+        self._head_age.read = lambda: _unless_none(snapshots.head_age_s)
+
+    def watch_cache(self, cache: ReadCache) -> None:
+        """Tell of the answers that are kept."""
+        self._cache_hits.read = lambda: {(): cache.hits}
+        self._cache_misses.read = lambda: {(): cache.misses}
+        self._cache_bytes.read = lambda: {(): cache.kept_bytes}
+
+    def watch_service(self, service: Service) -> None:
+        """Tell of the requests that come over NATS."""
+
+        def by_endpoint(of: Callable[[int, int, int], float]) -> Callable[[], Values]:
+            return lambda: {
+                (str(scope), operation): of(counts.requests, counts.errors, counts.processing_ns)
+                for (scope, operation), counts in service.discovery.endpoints.items()
+                if counts.requests
+            }
+
+        self._served.read = by_endpoint(lambda requests, _errors, _ns: requests)
+        self._failed.read = by_endpoint(lambda _requests, errors, _ns: errors)
+        self._served_s.read = by_endpoint(lambda _requests, _errors, ns: ns / 1e9)
+        self._in_hand.read = lambda: {(): service.in_hand}
+        self._turned_away.read = lambda: {
+            ("overloaded",): service.counts.overloaded,
+            ("refused",): service.counts.refused,
+            ("unsent",): service.counts.unsent,
+        }
+
+
+def _unless_none(value: float | None) -> Values:
+    return {} if value is None else {(): value}

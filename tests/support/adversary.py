@@ -1,0 +1,442 @@
+"""A world in memory for jobs: durable state, a chain, and processes that die and doze at any step.
+
+Everything that a process does goes through one of its ports, and every use of a port is a step at
+which the adversary may strike. What the world holds survives; what a process holds does not.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from hashlib import blake2b
+from itertools import count
+from random import Random
+from typing import Any, NoReturn
+
+from pylon.chain.writes import (
+    Epoch,
+    Heads,
+    Inclusion,
+    Refusal,
+    RefusedError,
+    Signed,
+    Signer,
+    Step,
+    WeightsCall,
+    WeightsFacts,
+    WriteCall,
+)
+from pylon.messaging.bucket import ABSENT, ConflictError, Entry
+from pylon.messaging.lease import Lease, LeaseTakenError
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import ExtrinsicRecord
+from pylon_client.contract.subjects import JobSubject
+from pylon_client.contract.types import (
+    BlockNumber,
+    Hotkey,
+    JobId,
+    JobKind,
+    MechanismId,
+    NetUid,
+    NeuronUid,
+    Revision,
+)
+
+ERA_BLOCKS = 8
+WAKING = 0.2
+"""How likely, with each block, those go on who dozed off."""
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class Fault(Enum):
+    """What the adversary does at a step."""
+
+    CRASH_BEFORE = "dies before it takes effect"
+    CRASH_AFTER = "dies after it took effect"
+    LOST_REPLY = "takes effect, but the reply is lost"
+    REFUSED_CONNECTION = "does not take effect, and says so"
+    DOZE = "stops for a while and goes on later, its lease long gone"
+    DOZE_AFTER = "takes effect, then stops for a while"
+    SWALLOW = "an extrinsic is taken and forgotten"
+    OUTDATED = "an extrinsic is refused as outdated"
+    TOO_FAST = "an extrinsic is refused by a rate limit"
+    FAILS_IN_BLOCK = "an extrinsic is included, and its call fails"
+
+
+@dataclass
+class Extrinsic:
+    """Something that was sent."""
+
+    signed: Signed
+    own: Hotkey
+    call: WriteCall
+    fails: bool = False
+    swallowed: bool = False
+    block: int | None = None
+
+    @property
+    def mark(self) -> Any:
+        """What tells apart the calls of different jobs."""
+        return self.call
+
+
+@dataclass(eq=False)
+class _Holder:
+    """Who holds a lease, and whether it is still renewed."""
+
+    renews: bool = False
+
+
+@dataclass
+class World:
+    """What there is beside the processes.
+
+    Attributes:
+        faults: at which step, counted over all processes, what happens.
+        random: when those wake that doze.
+        includes_after_blocks: for so many blocks every extrinsic waits in the pool.
+        steps: so many there were.
+        applied: successful calls, in order.
+        broken: promises that were seen broken.
+    """
+
+    faults: dict[int, Fault] = field(default_factory=dict[int, Fault])
+    tempo: int = 1000
+    rate_limit_blocks: int = 0
+    commit_reveal: bool = False
+    registered: set[Hotkey] | None = None
+    includes_after_blocks: int = 0
+    random: Random = field(default_factory=lambda: Random(0))  # noqa: S311 -- guards nothing
+    steps: int = 0
+    best: int = 100
+    store: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    revisions: Any = field(default_factory=lambda: count(1))
+    queues: dict[str, deque[JobId]] = field(default_factory=dict[str, "deque[JobId]"])
+    queued: set[JobId] = field(default_factory=set[JobId])
+    leases: dict[str, _Holder] = field(default_factory=dict[str, _Holder])
+    fences: Any = field(default_factory=lambda: count(1))
+    nonces: Counter[Hotkey] = field(default_factory=Counter[Hotkey])
+    sent: list[Extrinsic] = field(default_factory=list[Extrinsic])
+    applied: list[Extrinsic] = field(default_factory=list[Extrinsic])
+    last_update: dict[Hotkey, int] = field(default_factory=dict[Hotkey, int])
+    salts: Any = field(default_factory=count)
+    dozing: asyncio.Event = field(default_factory=asyncio.Event)
+    asleep: set[asyncio.Task[Any] | None] = field(default_factory=set["asyncio.Task[Any] | None"])
+    writes: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
+    broken: list[str] = field(default_factory=list[str])
+
+    @property
+    def final(self) -> int:
+        return self.best - 1
+
+    def tick(self) -> None:
+        """One more block, with what waits for it; those that doze may wake."""
+        self.best += 1
+        if self.random.random() < WAKING:
+            self.dozing.set()
+        self.leases = {name: holder for name, holder in self.leases.items() if holder.renews}
+        for extrinsic in self.sent:
+            record = extrinsic.signed.record
+            if (
+                extrinsic.block is None
+                and not extrinsic.swallowed
+                and self.best > extrinsic.signed.block + self.includes_after_blocks
+                and self.best <= record.last_valid_block
+                and record.nonce == self.nonces[extrinsic.own]
+            ):
+                extrinsic.block = self.best
+                self.nonces[extrinsic.own] += 1
+                if not extrinsic.fails:
+                    self.applied.append(extrinsic)
+                    self.last_update[extrinsic.own] = self.best
+
+    def in_the_air(self, own: Hotkey) -> list[Extrinsic]:
+        """What was sent with a hotkey and can still be included."""
+        return [
+            extrinsic
+            for extrinsic in self.sent
+            if extrinsic.own == own
+            and extrinsic.block is None
+            and self.best < extrinsic.signed.record.last_valid_block
+        ]
+
+    def process(self) -> "Process":
+        """A process that was just started."""
+        return Process(self)
+
+
+class Process:
+    """The ports of one process: its store, queue, leases and chain."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.dead = False
+
+    async def _strike(self, effect: Callable[[], Any]) -> Any:
+        """One step: the effect, and what the adversary makes of it."""
+        if self.dead:
+            raise Crash
+        world = self.world
+        fault = world.faults.get(world.steps)
+        world.steps += 1
+        await asyncio.sleep(0)
+        match fault:
+            case Fault.CRASH_BEFORE:
+                self._die()
+            case Fault.CRASH_AFTER:
+                with contextlib.suppress(Exception):
+                    effect()
+                self._die()
+            case Fault.LOST_REPLY:
+                effect()
+                raise _unavailable()
+            case Fault.REFUSED_CONNECTION:
+                raise _unavailable()
+            case Fault.DOZE:
+                await self._doze()
+            case Fault.DOZE_AFTER:
+                result = effect()
+                await self._doze()
+                return result
+            case _:
+                pass
+        return effect()
+
+    def _die(self) -> NoReturn:
+        self.dead = True
+        raise Crash
+
+    async def _doze(self) -> None:
+        self.world.leases.clear()
+        self.world.asleep.add(asyncio.current_task())
+        await self.world.dozing.wait()
+
+    # The store.
+
+    async def get(self, key: str) -> Entry | None:
+        return await self._strike(lambda: self.world.store.get(key))
+
+    async def put(
+        self, key: str, value: bytes, *, revision: Revision, ttl_s: int | None = None
+    ) -> Revision:
+        def write() -> Revision:
+            world = self.world
+            held = world.store.get(key)
+            if (ABSENT if held is None else held.revision) != revision:
+                raise ConflictError(key)
+            written = Revision(next(world.revisions))
+            world.store[key] = Entry(key, value, written)
+            world.writes.append((key, value))
+            return written
+
+        return await self._strike(write)
+
+    async def entries(self, prefix: str) -> list[Entry]:
+        return await self._strike(
+            lambda: [e for key, e in self.world.store.items() if key.startswith(f"{prefix}.")]
+        )
+
+    # The queue.
+
+    async def publish(self, lane: JobSubject, job_id: JobId) -> None:
+        def write() -> None:
+            if job_id not in self.world.queued:
+                self.world.queued.add(job_id)
+                queue = f"{lane.identity}.{lane.kind}"
+                self.world.queues.setdefault(queue, deque()).append(job_id)
+
+        await self._strike(write)
+
+    # Leases.
+
+    @contextlib.asynccontextmanager
+    async def hold(self, name: str) -> AsyncGenerator[Lease]:
+        me = _Holder()
+
+        def take() -> Lease:
+            if name in self.world.leases:
+                raise LeaseTakenError(name)
+            self.world.leases[name] = me
+            fence = Revision(next(self.world.fences))
+            return Lease(name, fence, fence)
+
+        lease = await self._strike(take)
+        me.renews = True
+        try:
+            yield lease
+        finally:
+            me.renews = False
+            if not self.dead and self.world.leases.get(name) is me:
+                del self.world.leases[name]
+
+    # The chain.
+
+    async def heads(self) -> Heads:
+        world = self.world
+        return await self._strike(lambda: Heads(BlockNumber(world.best), BlockNumber(world.final)))
+
+    async def block_time_s(self) -> float:
+        return 12.0
+
+    async def epoch(self, netuid: NetUid) -> Epoch:
+        return await self._strike(self._epoch)
+
+    def _epoch(self) -> Epoch:
+        world = self.world
+        last = world.best // world.tempo * world.tempo
+        return Epoch(
+            BlockNumber(world.best), world.tempo, BlockNumber(last), BlockNumber(last + world.tempo)
+        )
+
+    async def weights_facts(
+        self, netuid: NetUid, mechanism: MechanismId, own: Hotkey, weighed: Sequence[Hotkey]
+    ) -> WeightsFacts:
+        world = self.world
+
+        def read() -> WeightsFacts:
+            known = [key for key in weighed if world.registered is None or key in world.registered]
+            return WeightsFacts(
+                block=BlockNumber(world.best),
+                epoch=self._epoch(),
+                own_uid=NeuronUid(0),
+                uids={key: NeuronUid(uid) for uid, key in enumerate(known, 1)},
+                commit_reveal_version=4 if world.commit_reveal else None,
+                reveal_period_epochs=1,
+                rate_limit_blocks=world.rate_limit_blocks,
+                last_update_block=BlockNumber(world.last_update.get(own, 0)),
+                version_key=0,
+            )
+
+        return await self._strike(read)
+
+    async def sign(self, call: WriteCall, signer: Signer) -> Signed:
+        world = self.world
+        own = Hotkey(signer.ss58_address)
+
+        def sign() -> Signed:
+            record = ExtrinsicRecord(
+                hash=f"0x{next(world.salts):064x}",
+                nonce=world.nonces[own] + len(world.in_the_air(own)),
+                era_birth=BlockNumber(world.final),
+                era_period=ERA_BLOCKS,
+            )
+            reveal_round = 7 if world.commit_reveal and isinstance(call, WeightsCall) else None
+            data = f"{own}".encode()
+            signed = Signed(record, data, BlockNumber(world.best), reveal_round)
+            self._signed[record.hash] = (own, call)
+            return signed
+
+        return await self._strike(sign)
+
+    @property
+    def _signed(self) -> dict[str, tuple[Hotkey, WriteCall]]:
+        return self.world.__dict__.setdefault("signed", {})
+
+    async def submit(self, signed: Signed) -> None:
+        world = self.world
+        own, call = self._signed[signed.record.hash]
+        fault = world.faults.get(world.steps)
+
+        def send() -> None:
+            if any(known.signed.record == signed.record for known in world.sent):
+                world.broken.append("the same extrinsic was sent twice")
+            if world.best >= signed.record.last_valid_block or (
+                signed.record.nonce < world.nonces[own]
+            ):
+                raise RefusedError(_OUTDATED)
+            if fault is Fault.OUTDATED:
+                raise RefusedError(_OUTDATED)
+            if fault is Fault.TOO_FAST:
+                raise RefusedError(_TOO_FAST)
+            if world.in_the_air(own):
+                world.broken.append("two extrinsics of one hotkey in the air")
+            world.sent.append(
+                Extrinsic(
+                    signed,
+                    own,
+                    call,
+                    fails=fault is Fault.FAILS_IN_BLOCK,
+                    swallowed=fault is Fault.SWALLOW,
+                )
+            )
+
+        await self._strike(send)
+
+    async def find(
+        self, record: ExtrinsicRecord, first: BlockNumber, last: BlockNumber
+    ) -> Inclusion | None:
+        world = self.world
+
+        def look() -> Inclusion | None:
+            for extrinsic in world.sent:
+                block = extrinsic.block
+                if extrinsic.signed.record == record and block and first <= block <= last:
+                    refusal = _TOO_FAST if extrinsic.fails else None
+                    return Inclusion(BlockNumber(block), refusal)
+            return None
+
+        return await self._strike(look)
+
+    async def stands(
+        self,
+        kind: JobKind,
+        netuid: NetUid,
+        mechanism: MechanismId | None,
+        own: Hotkey,
+        block: BlockNumber,
+    ) -> bool:
+        applied = self.world.applied
+        return await self._strike(lambda: any(e.own == own and e.block == block for e in applied))
+
+    async def sleep(self, _seconds: float) -> None:
+        if self.dead:
+            raise Crash
+        self.world.tick()
+        await asyncio.sleep(0)
+
+
+@dataclass(frozen=True)
+class FakeSigner:
+    """A hotkey that signs nothing."""
+
+    number: int
+
+    @property
+    def public_key(self) -> bytes:
+        return self.number.to_bytes(32)
+
+    @property
+    def ss58_address(self) -> str:
+        return address(self.number)
+
+    crypto_type: int = 1
+
+    def sign(self, data: bytes) -> bytes:
+        return data
+
+
+def address(number: int) -> Hotkey:
+    """The address of a key that is nothing but a number."""
+    body = bytes([42]) + number.to_bytes(32)
+    value = int.from_bytes(body + blake2b(b"SS58PRE" + body).digest()[:2])
+    text = ""
+    while value:
+        value, digit = divmod(value, 58)
+        text = _BASE58[digit] + text
+    return Hotkey(text)
+
+
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def _unavailable() -> FailureError:
+    return FailureError(ErrorCode.CHAIN_UNAVAILABLE, "Cut off.")
+
+
+_OUTDATED = Refusal(ErrorCode.CHAIN_REJECTED, Step.AGAIN, "Outdated.")
+_TOO_FAST = Refusal(ErrorCode.RATE_LIMITED, Step.WAIT, "Too fast.")

@@ -1,0 +1,309 @@
+"""Whatever happens at whatever step: no accepted job is lost, none is applied twice."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from pylon.jobs.commitments import PublishingWork
+from pylon.jobs.intake import Intake, Wanted
+from pylon.jobs.ledger import Ledger, Record
+from pylon.jobs.runner import Runner
+from pylon.jobs.weights import UnknownHotkeys, WeightsWork
+from pylon.jobs.work import Retries
+from pylon.messaging.consume import Done, Later
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.jobs import ENDED, TRANSITIONS, Job, JobState
+from pylon_client.contract.types import (
+    BlockNumber,
+    IdentityName,
+    JobId,
+    JobKind,
+    MechanismId,
+    NetUid,
+)
+from tests.support.adversary import Crash, FakeSigner, Fault, Process, World, address
+
+RETRIES = Retries(attempts=6, delay_s=1.0)
+ROUNDS = 1000
+"""Far more deliveries than any job needs."""
+
+IDENTITIES = {
+    IdentityName("alice"): FakeSigner(1),
+    IdentityName("bob"): FakeSigner(2),
+    # The same hotkey on another subnet.
+    IdentityName("alice2"): FakeSigner(1),
+}
+
+
+async def hear(_job: Job) -> None:
+    return
+
+
+def ledger_of(process: Process) -> Ledger:
+    return Ledger(process, hear, ended_kept_days=7)
+
+
+def intake_of(process: Process) -> Intake:
+    return Intake(ledger_of(process), process, lambda: BlockNumber(process.world.best))
+
+
+def runner_of(process: Process) -> Runner:
+    publishing = PublishingWork(process, RETRIES)
+    return Runner(
+        ledger_of(process),
+        process,
+        process,
+        IDENTITIES,
+        {
+            JobKind.WEIGHTS: WeightsWork(process, RETRIES, UnknownHotkeys.DROP),
+            JobKind.COMMITMENT: publishing,
+            JobKind.REVEALED_COMMITMENT: publishing,
+            JobKind.CERTIFICATE: publishing,
+        },
+        sleep=process.sleep,
+    )
+
+
+def weights(identity: str, number: int, key: str | None = None) -> Wanted:
+    return Wanted(
+        identity=IdentityName(identity),
+        netuid=NetUid(1),
+        kind=JobKind.WEIGHTS,
+        mechanism=MechanismId(0),
+        request={"weights": {address(7): 1.0, address(8): float(number)}},
+        count=2,
+        idempotency_key=key,
+    )
+
+
+def commitment(identity: str, number: int, key: str | None = None) -> Wanted:
+    return Wanted(
+        identity=IdentityName(identity),
+        netuid=NetUid(1),
+        kind=JobKind.COMMITMENT,
+        request={"commitment": f"0x{number:04x}"},
+        idempotency_key=key,
+    )
+
+
+@dataclass
+class Drive:
+    """Runs a world until nothing more happens.
+
+    Attributes:
+        accepted: what was answered with a job.
+    """
+
+    world: World
+    accepted: dict[JobId, Wanted] = field(default_factory=dict[JobId, Wanted])
+    _behind: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
+    _withheld: dict[JobId, int] = field(default_factory=dict[JobId, int])
+
+    async def ask(self, wanted: Wanted) -> None:
+        """Ask until the answer is there, as a client does that retries."""
+        for _ in range(20):
+            intake = intake_of(self.world.process())
+            result = await self._watched(intake.accept(wanted))
+            if isinstance(result, Job):
+                self.accepted[result.job_id] = wanted
+                return
+
+    async def run(self) -> None:
+        for _ in range(ROUNDS):
+            queues = [queue for queue in self.world.queues.values() if queue]
+            if not queues and not self._behind and not await self._swept():
+                return
+            self.world.random.shuffle(queues)
+            await asyncio.gather(*map(self._deliver, queues))
+            self.world.tick()
+            if self._behind and self.world.random.random() < WAKING:
+                await self._wake()
+        pytest.fail("the jobs did not come to an end")
+
+    async def _deliver(self, queue: deque[JobId]) -> None:
+        job_id = queue[0]
+        if (rounds := self._withheld.get(job_id, 0)) > 0:
+            self._withheld[job_id] = rounds - 1
+            return
+        verdict = await self._watched(self._work(job_id))
+        if isinstance(verdict, Done) and queue and queue[0] == job_id:
+            queue.popleft()
+        elif not isinstance(verdict, Later):
+            # It comes again when nothing was heard of it for some time.
+            self._withheld[job_id] = self.world.random.randrange(6)
+
+    async def _work(self, job_id: JobId) -> Any:
+        process = self.world.process()
+        held = next(
+            Record.model_validate_json(entry.value)
+            for key, entry in self.world.store.items()
+            if key.startswith("job.") and key.endswith(job_id)
+        )
+        return await runner_of(process).work(held.job.identity, job_id)
+
+    async def _watched(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """What becomes of a process, an error of it included; None when it dozes off."""
+        task = asyncio.ensure_future(work)
+        while not task.done():
+            if task in self.world.asleep:
+                self.world.dozing.clear()
+                self.world.asleep.discard(task)
+                self._behind.add(task)
+                return None
+            await asyncio.sleep(0)
+        return _result(task)
+
+    async def _wake(self) -> None:
+        self.world.dozing.set()
+        for task in tuple(self._behind):
+            await asyncio.wait({task})
+            _result(task)
+        self._behind.clear()
+        self.world.dozing.clear()
+
+    async def _swept(self) -> bool:
+        """Queue again what is in hand, as idle workers do; whether anything was."""
+        self.world.queued.clear()  # the duplicate window is over
+        swept = False
+        for identity in IDENTITIES:
+            for kind in (JobKind.WEIGHTS, JobKind.COMMITMENT):
+                intake = intake_of(self.world.process())
+                swept |= await self._watched(intake.sweep(identity, kind)) != 0
+        return swept
+
+
+def _result(task: "asyncio.Task[Any]") -> Any:
+    try:
+        return task.result()
+    except (FailureError, Crash) as error:
+        return error
+
+
+def check(drive: Drive) -> list[Record]:
+    world = drive.world
+    assert world.broken == []
+    applied = Counter(str(extrinsic.call) for extrinsic in world.applied)
+    records = {
+        record.job.job_id: record
+        for key, entry in world.store.items()
+        if key.startswith("job.")
+        for record in [Record.model_validate_json(entry.value)]
+    }
+    assert set(drive.accepted) <= set(records), "an accepted job is missing"
+    for job_id, record in records.items():
+        assert record.job.state in ENDED, f"{job_id} is {record.job.state}"
+        times = sum(
+            1 for extrinsic in world.applied if record.job.extrinsic == extrinsic.signed.record
+        )
+        assert times == (1 if record.job.has_succeeded else 0), record.job
+    assert len(world.applied) == sum(record.job.has_succeeded for record in records.values())
+    assert all(times >= 1 for times in applied.values())
+    seen: dict[str, JobState] = {}
+    for key, value in world.writes:
+        if key.startswith("job."):
+            state = Record.model_validate_json(value).job.state
+            before = seen.get(key)
+            assert before not in ENDED, f"{key} was changed after it had ended"
+            assert before is None or state == before or state in TRANSITIONS[before]
+            seen[key] = state
+    return list(records.values())
+
+
+asks = st.lists(
+    st.builds(
+        lambda make, identity, number, key: make(identity, number, key),
+        st.sampled_from([weights, commitment]),
+        st.sampled_from(sorted(IDENTITIES)),
+        st.integers(1, 3),
+        st.none() | st.just("key"),
+    ),
+    min_size=1,
+    max_size=5,
+)
+strikes = st.dictionaries(st.integers(0, 160), st.sampled_from(Fault), max_size=8)
+
+
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+@given(
+    wanted=asks,
+    faults=strikes,
+    commit_reveal=st.booleans(),
+    rate_limit=st.sampled_from([0, 3]),
+    random=st.randoms(use_true_random=False),
+    includes_after_blocks=st.sampled_from([0, 2, 4]),
+)
+def test_w6_no_job_is_lost_and_none_is_applied_twice(
+    wanted: list[Wanted],
+    faults: dict[int, Fault],
+    random: Random,
+    *,
+    commit_reveal: bool,
+    rate_limit: int,
+    includes_after_blocks: int,
+) -> None:
+    keyed: dict[tuple[IdentityName, JobKind], Wanted] = {}
+
+    async def story() -> None:
+        world = World(
+            faults=faults,
+            random=random,
+            commit_reveal=commit_reveal,
+            rate_limit_blocks=rate_limit,
+            includes_after_blocks=includes_after_blocks,
+        )
+        drive = Drive(world)
+        asking: list[Wanted] = []
+        for one in wanted:
+            if one.idempotency_key is not None:
+                # A key is the name of one thing.
+                one = keyed.setdefault((one.identity, one.kind), one)  # noqa: PLW2901 -- the first
+            asking.append(one)
+        await asyncio.gather(*map(drive.ask, asking))
+        await drive.run()
+        event(f"steps: {world.steps // 50 * 50}+")
+        for state in {
+            Record.model_validate_json(e.value).job.state
+            for k, e in world.store.items()
+            if k.startswith("job.")
+        }:
+            event(f"ended: {state}")
+        check(drive)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("includes_after_blocks", [0, 4])
+@pytest.mark.parametrize("fault", Fault)
+def test_w1_w6_two_jobs_of_one_hotkey_survive_every_fault_at_every_step(
+    fault: Fault, includes_after_blocks: int
+) -> None:
+    step = 0
+    while True:
+        world = World(
+            {step: fault},
+            tempo=200,
+            includes_after_blocks=includes_after_blocks,
+            random=Random(step),  # noqa: S311 -- guards nothing
+        )
+
+        async def story(world: World = world, step: int = step) -> None:
+            drive = Drive(world)
+            await drive.ask(weights("alice", 1, "its name"))
+            await drive.ask(commitment("alice2", 1, "its name"))
+            await drive.run()
+            check(drive)
+            assert len(world.applied) == 2
+
+        asyncio.run(story())
+        if world.steps <= step:
+            return
+        step += 1

@@ -1,0 +1,84 @@
+"""Calls every method of a published client; run in an environment that holds only that.
+
+Argument: a JSON object of where and who to ask, and of a value for each parameter's name. Prints a
+JSON object: what each method returned, or the exception that it raised, by
+`<flavour>.<accessor>.<method>`.
+"""
+
+import asyncio
+import importlib
+import inspect
+import json
+import sys
+import warnings
+from typing import Any
+
+# The first of them is deprecated by its own successor, which both versions here have.
+warnings.simplefilter("ignore")
+
+
+def methods_of(api: Any) -> dict[str, inspect.Signature]:
+    return {
+        name: inspect.signature(method)
+        for name, method in inspect.getmembers(api, inspect.ismethod)
+        if not name.startswith("_")
+    }
+
+
+def arguments(signature: inspect.Signature, values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: values[name]
+        for name, parameter in signature.parameters.items()
+        if name in values or parameter.default is inspect.Parameter.empty
+    }
+
+
+def returned(value: Any) -> dict[str, Any]:
+    return {"returned": json.loads(value.model_dump_json())}
+
+
+def raised(error: Exception) -> dict[str, Any]:
+    return {"raised": type(error).__name__, "text": str(error)}
+
+
+async def use_async(module: Any, config: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    async with module.AsyncPylonClient(module.AsyncConfig(**config)) as client:
+        root = getattr(client, asked["api"]) if asked["api"] else client
+        for accessor in ("open_access", "identity"):
+            api = getattr(root, accessor)
+            for name, signature in methods_of(api).items():
+                key = f"async.{accessor}.{name}"
+                try:
+                    values = arguments(signature, asked["values"])
+                    seen[key] = returned(await getattr(api, name)(**values))
+                except Exception as error:  # noqa: BLE001 -- whatever it is, it is told
+                    seen[key] = raised(error)
+    return seen
+
+
+def use_sync(module: Any, config: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    with module.PylonClient(module.Config(**config)) as client:
+        root = getattr(client, asked["api"]) if asked["api"] else client
+        for accessor in ("open_access", "identity"):
+            api = getattr(root, accessor)
+            for name, signature in methods_of(api).items():
+                key = f"sync.{accessor}.{name}"
+                try:
+                    values = arguments(signature, asked["values"])
+                    seen[key] = returned(getattr(api, name)(**values))
+                except Exception as error:  # noqa: BLE001 -- whatever it is, it is told
+                    seen[key] = raised(error)
+    return seen
+
+
+def main() -> None:
+    asked = json.loads(sys.argv[1])
+    module = importlib.import_module(asked["module"])
+    seen = asyncio.run(use_async(module, asked["config"], asked))
+    seen |= use_sync(module, asked["config"], asked)
+    json.dump(seen, sys.stdout)
+
+
+main()

@@ -134,6 +134,10 @@ _REQUEST_HEADERS: Final = {
     },
     headers.REQUEST_ID: {**_TEXT, "description": "The asker's name for this request, for logs."},
     headers.TRACE_PARENT: {**_TEXT, "description": "The W3C trace that this request belongs to."},
+    headers.ACCEPT_PARTS: {
+        **_TEXT,
+        "description": "Any value, from who can join a reply that is too large for one message.",
+    },
     headers.IDEMPOTENCY_KEY: {
         **_TEXT,
         "description": "Of a write: what is sent again under the same key is done once.",
@@ -146,6 +150,21 @@ _VALUE_HEADERS: Final = {
     headers.LOST_BLOCKS: {
         **_NUMBER,
         "description": "Of a replayed event: how many blocks right before it are no longer kept.",
+    },
+    headers.PART: {
+        **_TEXT,
+        "pattern": "^[0-9]+/[0-9]+$",
+        "description": (
+            "Which part of how many this is of a reply that is too large for one message; the "
+            "parts come in order, and the last one has all other headers."
+        ),
+    },
+    headers.KEPT_PARTS: {
+        **_TEXT,
+        "description": (
+            "Of an event without a body, which is too large for one message: ask for it with the "
+            "operation `events.block` or `events.neurons`."
+        ),
     },
 }
 _FAILURE_HEADERS: Final = {

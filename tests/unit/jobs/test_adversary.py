@@ -28,7 +28,7 @@ from pylon_client.contract.types import (
     MechanismId,
     NetUid,
 )
-from tests.support.adversary import Crash, FakeSigner, Fault, Process, World, address
+from tests.support.adversary import WAKING, Crash, FakeSigner, Fault, Process, World, address
 
 RETRIES = Retries(attempts=6, delay_s=1.0)
 ROUNDS = 1000
@@ -231,7 +231,7 @@ strikes = st.dictionaries(st.integers(0, 160), st.sampled_from(Fault), max_size=
 
 
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 @given(
     wanted=asks,

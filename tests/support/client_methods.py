@@ -56,11 +56,12 @@ class Method:
     def params(self) -> Mapping[str, Any]:
         return self.arguments if self.sends is None else self.sends
 
-    def call(self, client: Any, accessor: str) -> Any:
-        """Call it on `client.open_access` or `client.identity`."""
+    def call(self, client: Any, accessor: str, **instead: Any) -> Any:
+        """Call it on `client.open_access` or `client.identity`, some arguments replaced."""
         of_subnet = accessor == "open_access" and self.operation.of_subnet
-        netuid = {"netuid": NETUID} if of_subnet else {}
-        return getattr(getattr(client, accessor), self.name)(**netuid, **self.arguments)
+        given = {**({"netuid": NETUID} if of_subnet else {}), **self.arguments}
+        arguments = {name: instead.get(name, value) for name, value in given.items()}
+        return getattr(getattr(client, accessor), self.name)(**arguments)
 
     def scope(self, accessor: str) -> Scope:
         """Under whose authority it asks."""

@@ -6,21 +6,27 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
+from pylon.devnet.population import hotkey
+from pylon_client.contract.operations import OPERATIONS_BY_NAME
 from pylon_client.v1 import (
     AsyncConfig,
     AsyncPylonClient,
     BlockNumber,
     Config,
+    ExtrinsicIndex,
     GetNeuronsResponse,
+    Hotkey,
     IdentityName,
     NetUid,
     PylonClient,
     PylonForbidden,
     PylonNotFound,
 )
+from tests.support.client_methods import METHODS
 from tests.support.product import Product
 
 NEURONS_OF_SN2 = 16
+MINER_OF_SN2 = Hotkey(hotkey(2, 5))
 
 
 def config_fields(address: str) -> dict[str, str]:
@@ -87,3 +93,51 @@ async def test_a_wrong_token_is_forbidden_over_both(product: Product) -> None:
         async with AsyncPylonClient(config) as client:
             with pytest.raises(PylonForbidden):
                 await client.identity.get_latest_neurons()
+
+
+# What the devnet has nothing of: Pylon answers that there is none.
+NOTHING_THERE = {
+    "get_revealed_commitments",
+    "get_own_commitment",
+    "get_own_typed_commitment",
+    "get_own_revealed_commitments",
+    "get_own_certificate",
+}
+READS = [
+    (accessor, method)
+    for accessor, method in METHODS
+    if method.operation.name in OPERATIONS_BY_NAME and method.operation.method == "GET"
+]
+
+
+@pytest.mark.parametrize("flavour", ["async", "sync"])
+@pytest.mark.parametrize("transport", ["http", "nats"])
+async def test_every_read_answers(product: Product, transport: str, flavour: str) -> None:
+    address = product.url if transport == "http" else product.nats_url
+    fields = config_fields(address)
+    async with AsyncPylonClient(AsyncConfig(**fields)) as client:
+        number = (await client.open_access.get_latest_block_info()).number
+        instead = {"netuid": NetUid(2), "block_number": number, "hotkey": MINER_OF_SN2}
+        instead |= {"extrinsic_index": ExtrinsicIndex(0)}
+
+        def call_all_blocking() -> None:
+            with PylonClient(Config(**fields)) as blocking:
+                for accessor, method in READS:
+                    if method.name in NOTHING_THERE:
+                        with pytest.raises(PylonNotFound):
+                            method.call(blocking, accessor, **instead)
+                    else:
+                        reply = method.call(blocking, accessor, **instead)
+                        assert type(reply) is method.operation.reply
+
+        if flavour == "sync":
+            await asyncio.to_thread(call_all_blocking)
+            return
+        for accessor, method in READS:
+            if method.name in NOTHING_THERE:
+                with pytest.raises(PylonNotFound):
+                    await method.call(client, accessor, **instead)
+            else:
+                reply = await method.call(client, accessor, **instead)
+                assert type(reply) is method.operation.reply
+    assert len(READS) > 50

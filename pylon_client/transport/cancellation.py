@@ -1,6 +1,8 @@
 """A cancellation that the NATS library may have swallowed."""
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 
 
 def heed_cancellation() -> None:
@@ -16,3 +18,21 @@ def heed_cancellation() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+@contextmanager
+def no_lost_cancellation() -> Generator[None]:
+    """End what happens within by the cancellation that came in its course, if one did.
+
+    A cancellation from before does not count: who cleans up after one may still ask.
+
+    Raises:
+        CancelledError: this task was asked to end meanwhile.
+    """
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    try:
+        yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError

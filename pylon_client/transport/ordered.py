@@ -1,4 +1,4 @@
-"""The NATS library's client, with two promises more: on the order of a flush, and on parts."""
+"""The NATS library's client, with promises more: on the order of a flush, parts, and cancelling."""
 
 import asyncio
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from nats.aio.client import PING_PROTO, Client
 from nats.aio.msg import Msg
 
+from pylon_client.transport.cancellation import no_lost_cancellation
 from pylon_client.transport.parts import Joiner
 
 
@@ -17,12 +18,25 @@ class OrderedClient(Client):
     UNSUB, so that a drained subscription loses what is still delivered.
 
     A request is answered with the whole reply, in however many parts it comes: the library takes
-    the first message for all of it.
+    the first message for all of it. And a cancellation that comes with the answer is not lost, so
+    that no loop over requests, which are what all calls of JetStream are, goes on after its end.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._joiner = Joiner(self._is_awaited)
+
+    async def request(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        timeout: float = 0.5,  # noqa: ASYNC109 -- the library's own
+        old_style: bool = False,  # noqa: FBT001, FBT002 -- the same
+        headers: dict[str, Any] | None = None,
+    ) -> Msg:
+        """The answer to a request, as the library gives it."""
+        with no_lost_cancellation():
+            return await super().request(subject, payload, timeout, old_style, headers)  # pyright: ignore[reportUnknownMemberType] -- the library's headers are of anything
 
     async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
         if not self.is_connected:

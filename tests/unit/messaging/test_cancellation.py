@@ -1,0 +1,60 @@
+"""A request over NATS can always be cancelled, even at the moment of its answer."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+
+from pylon_client.transport.ordered import OrderedClient
+
+
+@pytest.mark.parametrize("answer", ["answered", "failed"])
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_cancellation_that_comes_with_the_answer_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, *, answer: str, cancelled: bool
+) -> None:
+    asked = asyncio.Event()
+    answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def request(*_: object) -> Any:
+        asked.set()
+        return await asyncio.wait_for(answered, 30)  # as the library waits
+
+    monkeypatch.setattr(Client, "request", request)
+    asking = asyncio.create_task(OrderedClient().request("subject"))
+    await asked.wait()
+    if answer == "answered":
+        answered.set_result("message")
+    else:
+        answered.set_exception(ConnectionError())
+    if cancelled:
+        asking.cancel()
+    await asyncio.wait({asking}, timeout=30)
+    assert asking.cancelled() is cancelled
+    if not cancelled:
+        assert (asking.exception() is not None) is (answer == "failed")
+
+
+async def test_who_cleans_up_after_a_cancellation_can_still_ask(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def request(*_: object) -> Any:
+        await asyncio.sleep(0)
+        return "message"
+
+    monkeypatch.setattr(Client, "request", request)
+    answers: list[object] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            answers.extend([await OrderedClient().request("subject") for _ in range(2)])
+
+    working = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    working.cancel()
+    await asyncio.wait({working}, timeout=30)
+    assert answers == ["message", "message"]
+    assert working.cancelled()

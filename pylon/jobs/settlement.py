@@ -57,7 +57,8 @@ class Settlement:
         if record is None:
             raise ValueError(f"job {held.job.job_id} is in flight without an extrinsic")
         poll_s = max(await self._chain.block_time_s() / POLLS_PER_BLOCK, POLL_LEAST_S)
-        first = max(record.era_birth, BlockNumber((held.job.submitted_block or 0) + 1))
+        # Not from `submitted_block` on: a reorganisation may include it lower than that.
+        first = record.era_birth
         while True:
             final = (await self._chain.heads()).final
             last = min(final, record.last_valid_block)

@@ -1,0 +1,89 @@
+"""What each refusal of a write means: one table, by the chain's own names for its errors.
+
+The SDK gives every error of the chain a name and a semantic code; a name that is listed counts
+before its code. No text of an error is matched, and none is passed on.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from pylon.chain.writes import Refusal, Step
+from pylon_client.contract.failures import ErrorCode
+
+_AGAIN: Final = Refusal(
+    ErrorCode.CHAIN_REJECTED, Step.AGAIN, "The node's pool did not take the extrinsic."
+)
+_RATE_LIMITED: Final = Refusal(
+    ErrorCode.RATE_LIMITED, Step.WAIT, "The chain takes such a write less often."
+)
+_NO_PERMIT: Final = Refusal(
+    ErrorCode.NO_VALIDATOR_PERMIT, Step.NEVER, "The hotkey has no validator permit on the subnet."
+)
+_STAKE_TOO_LOW: Final = Refusal(
+    ErrorCode.STAKE_TOO_LOW, Step.NEVER, "The hotkey's stake is too low."
+)
+_REJECTED: Final = Refusal(ErrorCode.CHAIN_REJECTED, Step.NEVER, "The chain refuses the write.")
+
+REFUSALS_BY_NAME: Final[Mapping[str, Refusal]] = {
+    # The pool's words for a nonce or an era that is over, or a place that is taken.
+    "Stale": _AGAIN,
+    "AncientBirthBlock": _AGAIN,
+    "Future": _AGAIN,
+    "PriorityTooLow": _AGAIN,
+    "ExhaustsResources": _AGAIN,
+    # Also what is said after a runtime upgrade, or by a node of another genesis: signed anew on
+    # a fresh connection it is right again.
+    "BadProof": _AGAIN,
+    "NeuronNoValidatorPermit": _NO_PERMIT,
+    "NotEnoughStakeToSetWeights": _STAKE_TOO_LOW,
+    "StakeAmountTooLow": _STAKE_TOO_LOW,
+    "SpaceLimitExceeded": _RATE_LIMITED,
+    "CommitQueueFull": _RATE_LIMITED,
+    "TooManyUnrevealedCommits": _RATE_LIMITED,
+    # The subnet's setting changed between signing and inclusion: built anew it is right.
+    "CommitRevealEnabled": _AGAIN,
+    "CommitRevealDisabled": _AGAIN,
+}
+
+REFUSALS_BY_CODE: Final[Mapping[str, Refusal]] = {
+    "rate_limited": _RATE_LIMITED,
+    "too_early": _RATE_LIMITED,
+    "not_registered": Refusal(
+        ErrorCode.NOT_REGISTERED, Step.NEVER, "The hotkey is not registered on the subnet."
+    ),
+    "not_authorized": Refusal(
+        ErrorCode.CHAIN_REJECTED, Step.NEVER, "The chain does not let this hotkey write that."
+    ),
+    "insufficient_balance": Refusal(
+        ErrorCode.STAKE_TOO_LOW, Step.NEVER, "The hotkey's balance or stake is too low."
+    ),
+    "subnet_not_exists": Refusal(ErrorCode.NOT_FOUND, Step.NEVER, "There is no such subnet."),
+    "subtoken_disabled": Refusal(
+        ErrorCode.CHAIN_REJECTED, Step.NEVER, "The subnet is not active yet."
+    ),
+    "invalid_argument": _REJECTED,
+    "insufficient_liquidity": _REJECTED,
+    "already_exists": _REJECTED,
+    "not_found": _REJECTED,
+    "disabled": _REJECTED,
+    "expired": _AGAIN,
+    "limit_exceeded": _REJECTED,
+    "unit_mismatch": _REJECTED,
+    "policy_violation": _REJECTED,
+    "internal": _AGAIN,
+    # Whatever a newer chain says is tried again, as often as the settings allow.
+    "unknown": _AGAIN,
+}
+
+
+def refusal_of(name: str | None, code: str) -> Refusal:
+    """What a refusal means.
+
+    Args:
+        name: the chain's name for the error, if it has one.
+        code: the SDK's semantic code.
+    """
+    found = REFUSALS_BY_NAME.get(name or "") or REFUSALS_BY_CODE.get(code, _AGAIN)
+    if not name:
+        return found
+    return Refusal(found.code, found.step, f"{found.detail} ({name})")

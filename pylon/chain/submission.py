@@ -1,0 +1,407 @@
+"""Writing through the `bittensor` SDK: beside `subtensor`, a module that imports it.
+
+Weights go through the SDK's `SetWeights`, which fits them to the subnet and seals them where the
+subnet asks for it. Signing is split from sending, so that what is sent is known before it is.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from bittensor import RpcSubstrate, calls, intents, timelock
+from bittensor.result import BittensorError, ChainError, chain_error_from_substrate_request
+from bittensor.settings import resolve_endpoint
+
+from pylon.chain.connection import ConnectionOwner, Patience
+from pylon.chain.faults import REQUEST_ERROR_CLASS, fault_of
+from pylon.chain.refusals import refusal_of
+from pylon.chain.sdk import SUBTENSOR, Sdk
+from pylon.chain.writes import (
+    CertificateCall,
+    CommitmentCall,
+    Epoch,
+    Heads,
+    Inclusion,
+    Refusal,
+    RefusedError,
+    SealedCommitmentCall,
+    Signed,
+    Signer,
+    Step,
+    WeightsCall,
+    WeightsFacts,
+    WriteCall,
+)
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import ExtrinsicRecord
+from pylon_client.contract.types import (
+    BlockNumber,
+    Hotkey,
+    JobKind,
+    MechanismId,
+    NetUid,
+    NeuronUid,
+)
+
+T = TypeVar("T")
+
+ERA_BLOCKS: Final = 16
+"""For so many blocks an extrinsic is valid. Short, since what was lost is only known to be lost
+when its era is over; long enough for finality to lag by several blocks."""
+MECHANISM_STRIDE: Final = 4096
+"""What is stored per mechanism stands under netuid + mechanism * 4096 (GLOBAL_MAX_SUBNET_COUNT)."""
+WRITE_TIMEOUT_S: Final = 30.0
+
+
+class _Extrinsic(Protocol):
+    data: bytes
+    extrinsic_hash: str
+
+
+class _Raw(Protocol):
+    async def attach_signature(self, unsigned: Any, signature: bytes) -> _Extrinsic: ...
+    async def submit_extrinsic(self, extrinsic: Any) -> Any: ...
+    async def get_finalized_block_number(self) -> int: ...
+
+
+class _Writing(Sdk, Protocol):
+    """What of the SDK is used for writing, with the types that it lacks."""
+
+    async def block_number(self) -> int: ...
+    async def block_time(self) -> float: ...
+    async def compose(self, call: Any) -> Any: ...
+    async def find_extrinsic(self, extrinsic_hash: str, block_hash: str) -> Any: ...
+    async def prepare(self, call: Any, *, address: str, crypto_type: int, period: int) -> Any: ...
+    async def query_batch(
+        self,
+        module: str,
+        storage_function: str,
+        param_sets: list[list[Any]],
+        block_hash: str | None = None,
+    ) -> list[Any]: ...
+
+
+class Submission:
+    """Writing to one chain node, over one connection at a time."""
+
+    def __init__(
+        self, network: str, *, timeout_s: float = WRITE_TIMEOUT_S, patience: Patience | None = None
+    ) -> None:
+        """Choose the node; the connection is opened by the first use.
+
+        Args:
+            network: a network's name that the SDK knows or a `ws://` or `wss://` URL.
+            timeout_s: how long each use may take.
+            patience: how long to wait for what.
+
+        Raises:
+            ValueError: neither a known name nor a WebSocket URL.
+        """
+        name, endpoint = resolve_endpoint(network)
+        self._owner = ConnectionOwner[_Writing](
+            lambda: cast(
+                "_Writing", RpcSubstrate(endpoint, fallback_endpoints=[], archive_endpoints=[])
+            ),
+            role="The chain node",
+            place=name or "a node",
+            patience=patience,
+        )
+        self._timeout_s = timeout_s
+
+    async def close(self) -> None:
+        """Close the connection for good."""
+        await self._owner.close()
+
+    async def heads(self) -> Heads:
+        """The newest block and the newest final block."""
+
+        async def read(sdk: _Writing) -> Heads:
+            final = await cast("_Raw", sdk.raw).get_finalized_block_number()
+            return Heads(BlockNumber(await sdk.block_number()), BlockNumber(final))
+
+        return await self._call(read)
+
+    async def block_time_s(self) -> float:
+        """How long a block takes on this chain, in seconds."""
+        return await self._call(lambda sdk: sdk.block_time())
+
+    async def epoch(self, netuid: NetUid) -> Epoch:
+        """Where a subnet is in its epochs, at the newest block."""
+
+        async def read(sdk: _Writing) -> Epoch:
+            number, block_hash = await _newest(sdk)
+            return await _epoch(sdk, netuid, number, block_hash)
+
+        return await self._call(read)
+
+    async def weights_facts(
+        self, netuid: NetUid, mechanism: MechanismId, own: Hotkey, weighed: Sequence[Hotkey]
+    ) -> WeightsFacts:
+        """What setting weights depends on, at the newest block."""
+
+        async def read(sdk: _Writing) -> WeightsFacts:
+            number, block_hash = await _newest(sdk)
+
+            async def item(name: str, *keys: Any) -> Any:
+                return await sdk.query(SUBTENSOR, name, list(keys), block_hash)
+
+            keys = [[netuid, hotkey] for hotkey in (own, *weighed)]
+            (
+                epoch,
+                found,
+                sealed,
+                version,
+                period,
+                limit,
+                updates,
+                version_key,
+            ) = await asyncio.gather(
+                _epoch(sdk, netuid, number, block_hash),
+                sdk.query_batch(SUBTENSOR, "Uids", keys, block_hash),
+                item("CommitRevealWeightsEnabled", netuid),
+                item("CommitRevealWeightsVersion"),
+                item("RevealPeriodEpochs", netuid),
+                item("WeightsSetRateLimit", netuid),
+                item("LastUpdate", _index(netuid, mechanism)),
+                item("WeightsVersionKey", netuid),
+            )
+            own_uid, *uids = [None if uid is None else NeuronUid(int(uid)) for uid in found]
+            return WeightsFacts(
+                block=number,
+                epoch=epoch,
+                own_uid=own_uid,
+                uids={
+                    hotkey: uid
+                    for hotkey, uid in zip(weighed, uids, strict=True)
+                    if uid is not None
+                },
+                commit_reveal_version=int(version) if sealed else None,
+                reveal_period_epochs=int(period),
+                rate_limit_blocks=int(limit or 0),
+                last_update_block=_at(updates, own_uid),
+                version_key=int(version_key or 0),
+            )
+
+        return await self._call(read)
+
+    async def sign(self, call: WriteCall, signer: Signer) -> Signed:
+        """The call as a signed extrinsic, with the account's next nonce; nothing is sent."""
+
+        async def sign(sdk: _Writing) -> Signed | Refusal:
+            try:
+                composed, reveal_round = await _composed(sdk, call, signer)
+            except ChainError as error:
+                if error.code.value == "unknown" and error.__cause__ is not None:
+                    raise
+                return refusal_of(error.name, error.code.value)
+            except BittensorError as error:
+                if error.__cause__ is not None or type(error) is not BittensorError:
+                    raise
+                return refusal_of(None, "invalid_argument")
+            unsigned = await sdk.prepare(
+                composed,
+                address=signer.ss58_address,
+                crypto_type=signer.crypto_type,
+                period=ERA_BLOCKS,
+            )
+            extrinsic = await cast("_Raw", sdk.raw).attach_signature(
+                unsigned, signer.sign(unsigned.payload)
+            )
+            # From the era's own current block, as the chain reckons it.
+            current = int(unsigned.era["current"])
+            record = ExtrinsicRecord(
+                hash=extrinsic.extrinsic_hash,
+                nonce=int(unsigned.nonce),
+                era_birth=BlockNumber(current),
+                era_period=ERA_BLOCKS,
+            )
+            newest = BlockNumber(await sdk.block_number())
+            # The nonce was read before; a block in between can only hold older extrinsics.
+            return Signed(record, extrinsic.data, newest, reveal_round)
+
+        signed = await self._call(sign)
+        if isinstance(signed, Refusal):
+            raise RefusedError(signed)
+        return signed
+
+    async def submit(self, signed: Signed) -> None:
+        """Send an extrinsic, once; on return the node has taken it into its pool."""
+        is_sent = False
+
+        async def send(sdk: _Writing) -> Refusal | None:
+            nonlocal is_sent
+            if is_sent:
+                # The connection's owner asks again what broke; this must not be.
+                raise FailureError(
+                    ErrorCode.CHAIN_UNAVAILABLE, "The connection broke while sending."
+                )
+            is_sent = True
+            try:
+                await cast("_Raw", sdk.raw).submit_extrinsic(_Sent(signed))
+            except Exception as error:
+                if not _is_answer(error):
+                    raise
+                known = chain_error_from_substrate_request(error)
+                if known.name == "AlreadyImported":
+                    return None
+                return refusal_of(known.name, known.code.value)
+            return None
+
+        refusal = await self._call(send)
+        if refusal is not None:
+            if refusal.step is Step.AGAIN:
+                await self._forget()
+            raise RefusedError(refusal)
+
+    async def find(
+        self, record: ExtrinsicRecord, first: BlockNumber, last: BlockNumber
+    ) -> Inclusion | None:
+        """Where an extrinsic is among the blocks from `first` to `last`, both included."""
+        for number in range(first, last + 1):
+            found = await self._call(lambda sdk, number=number: _found(sdk, record, number))
+            if found is not None:
+                return found
+        return None
+
+    async def stands(
+        self,
+        kind: JobKind,
+        netuid: NetUid,
+        mechanism: MechanismId | None,
+        own: Hotkey,
+        block: BlockNumber,
+    ) -> bool:
+        """Whether the state after a block shows that this hotkey wrote such a thing in it."""
+
+        async def read(sdk: _Writing) -> bool:
+            block_hash = await sdk.block_hash(block)
+            match kind:
+                case JobKind.WEIGHTS:
+                    uid = await sdk.query(SUBTENSOR, "Uids", [netuid, own], block_hash)
+                    index = _index(netuid, mechanism or MechanismId(0))
+                    updates = await sdk.query(SUBTENSOR, "LastUpdate", [index], block_hash)
+                    written = _at(updates, None if uid is None else NeuronUid(int(uid)))
+                case JobKind.COMMITMENT | JobKind.REVEALED_COMMITMENT:
+                    kept = await sdk.query("Commitments", "CommitmentOf", [netuid, own], block_hash)
+                    written = int(kept["block"]) if kept else 0
+                case JobKind.CERTIFICATE:
+                    axon = await sdk.query(SUBTENSOR, "Axons", [netuid, own], block_hash)
+                    written = int(axon["block"]) if axon else 0
+            return written == block
+
+        return await self._call(read)
+
+    async def _call(self, operation: Callable[[_Writing], Awaitable[T]]) -> T:
+        return await self._owner.call(operation, timeout_s=self._timeout_s)
+
+    async def _forget(self) -> None:
+        """Take a fresh connection for what comes next: this one's idea of the chain was wrong."""
+        self._owner.discard(await self._owner.connection())
+
+
+class _Sent:
+    """An extrinsic in the shape in which the SDK sends one."""
+
+    def __init__(self, signed: Signed) -> None:
+        self.data = signed.data
+        self.data_hex = "0x" + signed.data.hex()
+        self.extrinsic_hash = signed.record.hash
+
+
+def _is_answer(error: Exception) -> bool:
+    """Whether a failed submission was answered by the node, which so did not take it."""
+    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(error).__mro__}
+    if REQUEST_ERROR_CLASS not in names or getattr(error, "payload", None) is None:
+        return False
+    return fault_of(error).code is ErrorCode.CHAIN_REJECTED
+
+
+async def _newest(sdk: _Writing) -> tuple[BlockNumber, str]:
+    block_hash = await sdk.block_hash()
+    if block_hash is None:
+        raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "The chain has no block.")
+    return BlockNumber(int(await sdk.query("System", "Number", [], block_hash))), block_hash
+
+
+async def _epoch(sdk: _Writing, netuid: NetUid, number: BlockNumber, block_hash: str) -> Epoch:
+    tempo, last, following = await asyncio.gather(
+        sdk.query(SUBTENSOR, "Tempo", [netuid], block_hash),
+        sdk.query(SUBTENSOR, "LastEpochBlock", [netuid], block_hash),
+        sdk.runtime_call(
+            "SubnetInfoRuntimeApi", "get_next_epoch_start_block", [netuid], block_hash
+        ),
+    )
+    return Epoch(
+        block=number,
+        tempo=int(tempo or 0),
+        last_block=BlockNumber(int(last or 0)),
+        next_block=None if following is None else BlockNumber(int(following)),
+    )
+
+
+async def _found(sdk: _Writing, record: ExtrinsicRecord, number: int) -> Inclusion | None:
+    block_hash = await sdk.block_hash(number)
+    result = await sdk.find_extrinsic(record.hash, str(block_hash))
+    if result is None:
+        return None
+    if result.success:
+        return Inclusion(BlockNumber(number))
+    error: Any = result.error
+    return Inclusion(BlockNumber(number), refusal_of(error.name, error.code.value))
+
+
+async def _composed(sdk: _Writing, call: WriteCall, signer: Signer) -> tuple[Any, int | None]:
+    match call:
+        case WeightsCall():
+            intent: Any = intents.SetWeights(
+                netuid=call.netuid,
+                uids=list(call.weights),
+                weights=list(call.weights.values()),
+                mechid=call.mechanism,
+                version_key=call.version_key,
+            )
+            built: Any = await intent.build(sdk, signer)
+            extras: dict[str, Any] = getattr(built, "extras", {})
+            return getattr(built, "call", built), extras.get("reveal_round")
+        case CommitmentCall():
+            field: dict[str, Any] = {f"Raw{len(call.data)}": "0x" + call.data.hex()}
+            return await _commitment(sdk, call.netuid, field), None
+        case SealedCommitmentCall():
+            after_s = call.blocks_until_reveal * await sdk.block_time()
+            sealed = timelock.encrypt(call.text, reveal_in=after_s)
+            content = {
+                "encrypted": "0x" + sealed.ciphertext.hex(),
+                "reveal_round": sealed.reveal_round,
+            }
+            composed = await _commitment(sdk, call.netuid, {"TimelockEncrypted": content})
+            return composed, sealed.reveal_round
+        case CertificateCall():
+            kept = await sdk.query(SUBTENSOR, "Axons", [call.netuid, signer.ss58_address])
+            axon: dict[str, Any] = kept or {}
+            return await sdk.compose(
+                calls.SubtensorModule.serve_axon_tls(
+                    netuid=call.netuid,
+                    version=int(axon.get("version", 0)),
+                    ip=int(axon.get("ip", 0)),
+                    port=int(axon.get("port", 0)) or 1,
+                    ip_type=int(axon.get("ip_type", 0)) or 4,
+                    protocol=int(axon.get("protocol", 0)),
+                    placeholder1=0,
+                    placeholder2=0,
+                    certificate=bytes([call.algorithm]) + call.public_key,
+                )
+            ), None
+
+
+async def _commitment(sdk: _Writing, netuid: NetUid, field: dict[str, Any]) -> Any:
+    info: Any = {"fields": [field]}
+    return await sdk.compose(calls.Commitments.set_commitment(netuid=netuid, info=info))
+
+
+def _index(netuid: NetUid, mechanism: MechanismId) -> int:
+    return mechanism * MECHANISM_STRIDE + netuid
+
+
+def _at(updates: Any, uid: NeuronUid | None) -> BlockNumber:
+    known: Sequence[Any] = updates or ()
+    return BlockNumber(int(known[uid]) if uid is not None and uid < len(known) else 0)

@@ -1,0 +1,166 @@
+"""Writing to a devnet through the unmodified SDK."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from pylon.chain.hotkeys import open_hotkey
+from pylon.chain.submission import Submission
+from pylon.chain.writes import (
+    CertificateCall,
+    CommitmentCall,
+    Inclusion,
+    RefusedError,
+    SealedCommitmentCall,
+    Signed,
+    Signer,
+    Step,
+    WeightsCall,
+    WriteCall,
+)
+from pylon.devnet import Devnet
+from pylon.devnet.wallets import write_wallet
+from pylon_client.contract.failures import ErrorCode
+from pylon_client.contract.types import (
+    BlockNumber,
+    Hotkey,
+    JobKind,
+    MechanismId,
+    NetUid,
+    NeuronUid,
+)
+from tests.support.eventually import comes_true
+
+FIRST = MechanismId(0)
+
+
+@pytest.fixture
+async def chain(devnet: Devnet) -> AsyncGenerator[Submission]:
+    submission = Submission(devnet.url)
+    yield submission
+    await submission.close()
+
+
+def signer_of(folder: Path, name: str) -> Signer:
+    write_wallet(folder, name, "default")
+    return open_hotkey(folder, name, "default")
+
+
+async def settled(chain: Submission, signed: Signed) -> Inclusion | None:
+    last = signed.record.last_valid_block
+    found: list[Inclusion] = []
+
+    async def known() -> bool:
+        final = (await chain.heads()).final
+        inclusion = await chain.find(
+            signed.record, signed.record.era_birth, BlockNumber(min(final, last))
+        )
+        found.extend([inclusion] if inclusion else [])
+        return bool(found) or final >= last
+
+    await comes_true(known)
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize(
+    ("identity", "netuid", "kind", "call"),
+    [
+        ("sn2", 2, JobKind.WEIGHTS, WeightsCall(NetUid(2), FIRST, {NeuronUid(5): 1.0}, 0)),
+        ("sn2", 2, JobKind.COMMITMENT, CommitmentCall(NetUid(2), b"\xff\x00pylon")),
+        ("sn2", 2, JobKind.REVEALED_COMMITMENT, SealedCommitmentCall(NetUid(2), "later", 100)),
+        ("sn2", 2, JobKind.CERTIFICATE, CertificateCall(NetUid(2), 1, bytes(range(32)))),
+        ("sn12", 12, JobKind.WEIGHTS, WeightsCall(NetUid(12), FIRST, {NeuronUid(5): 1.0}, 0)),
+    ],
+)
+async def test_a_write_is_found_and_stands(
+    devnet: Devnet,
+    chain: Submission,
+    tmp_path: Path,
+    identity: str,
+    netuid: int,
+    kind: JobKind,
+    call: WriteCall,
+) -> None:
+    for item in ("MinAllowedWeights", "WeightsSetRateLimit"):
+        devnet.set_hyperparameter(netuid, item, 0)
+    signer = signer_of(tmp_path, identity)
+    own = Hotkey(signer.ss58_address)
+    await devnet.advance(1)
+    signed = await chain.sign(call, signer)
+    assert devnet.applied_counts().get(own) is None
+    await chain.submit(signed)
+    inclusion = await settled(chain, signed)
+    assert inclusion is not None
+    assert inclusion.refusal is None
+    assert await chain.stands(kind, NetUid(netuid), FIRST, own, inclusion.block)
+    assert not await chain.stands(
+        kind, NetUid(netuid), FIRST, own, BlockNumber(inclusion.block - 1)
+    )
+    sealed = kind is JobKind.REVEALED_COMMITMENT or identity == "sn12"
+    assert (signed.reveal_round is not None) == sealed
+    assert sum(devnet.applied_counts()[own].values()) == 1
+
+
+async def test_w9_facts_are_those_of_the_subnet(
+    devnet: Devnet, chain: Submission, tmp_path: Path
+) -> None:
+    own = Hotkey(signer_of(tmp_path, "sn12").ss58_address)
+    stranger = Hotkey(signer_of(tmp_path, "sn1").ss58_address)
+    facts = await chain.weights_facts(NetUid(12), FIRST, own, [own, stranger])
+    assert facts.own_uid == facts.uids[own]
+    assert stranger not in facts.uids
+    assert facts.commit_reveal_version == 4
+    assert facts.epoch.tempo == 2000
+    assert facts.epoch.next_block == facts.epoch.last_block + 2000
+    assert (await chain.weights_facts(NetUid(2), FIRST, own, [])).commit_reveal_version is None
+
+
+async def test_w4_a_rate_limit_is_told_by_the_sdk_and_by_the_pool(
+    devnet: Devnet, chain: Submission, tmp_path: Path
+) -> None:
+    devnet.set_hyperparameter(2, "MinAllowedWeights", 0)
+    devnet.set_hyperparameter(2, "WeightsSetRateLimit", 0)
+    await devnet.advance(1)
+    signer = signer_of(tmp_path, "sn2")
+    call = WeightsCall(NetUid(2), FIRST, {NeuronUid(5): 1.0}, 0)
+    signed = await chain.sign(call, signer)
+    devnet.refuse_extrinsics(times=1)
+    with pytest.raises(RefusedError) as refused:
+        await chain.submit(signed)
+    assert refused.value.refusal.code is ErrorCode.RATE_LIMITED
+    assert refused.value.refusal.step is Step.WAIT
+    signed = await chain.sign(call, signer)
+    await chain.submit(signed)
+    assert await settled(chain, signed) is not None
+    devnet.set_hyperparameter(2, "WeightsSetRateLimit", 1000)
+    await devnet.advance(2)
+    with pytest.raises(RefusedError) as refused:
+        await chain.sign(call, signer)
+    assert refused.value.refusal.step is Step.WAIT
+
+
+async def test_w3_an_outdated_extrinsic_is_signed_again_on_a_fresh_connection(
+    devnet: Devnet, chain: Submission, tmp_path: Path
+) -> None:
+    signer = signer_of(tmp_path, "sn2")
+    call = CommitmentCall(NetUid(2), b"x")
+    for _ in range(2):
+        signed = await chain.sign(call, signer)
+        devnet.refuse_extrinsics(times=1, data="Transaction is outdated")
+        with pytest.raises(RefusedError) as refused:
+            await chain.submit(signed)
+        assert refused.value.refusal.step is Step.AGAIN
+    signed = await chain.sign(call, signer)
+    await chain.submit(signed)
+    assert await settled(chain, signed) is not None
+
+
+async def test_a_swallowed_extrinsic_is_in_no_block_of_its_era(
+    devnet: Devnet, chain: Submission, tmp_path: Path
+) -> None:
+    signer = signer_of(tmp_path, "sn2")
+    devnet.swallow_extrinsics(times=1)
+    signed = await chain.sign(CommitmentCall(NetUid(2), b"x"), signer)
+    await chain.submit(signed)
+    assert await settled(chain, signed) is None

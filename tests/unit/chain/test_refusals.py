@@ -1,0 +1,39 @@
+import pytest
+from bittensor import error_map
+from bittensor._generated.errors import ERRORS
+from bittensor.result import ErrorCode as SdkCode
+
+from pylon.chain.refusals import REFUSALS_BY_CODE, REFUSALS_BY_NAME, refusal_of
+from pylon.chain.writes import Step
+from pylon_client.contract.failures import ErrorCode
+
+KNOWN = {
+    **{name: code.value for name, code in error_map.NAME_TO_CODE.items()},
+    **{name: code.value for name, (code, _) in error_map.DISPATCH_ERRORS.items()},
+}
+
+
+def test_w4_every_code_of_the_sdk_has_its_refusal() -> None:
+    assert {code.value for code in SdkCode} == set(REFUSALS_BY_CODE)
+
+
+def test_w4_every_name_of_the_table_is_one_of_the_chain() -> None:
+    assert set(REFUSALS_BY_NAME) <= {info.name for info in ERRORS.values()} | set(KNOWN)
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_w4_every_known_error_says_what_to_do(name: str) -> None:
+    refusal = refusal_of(name, KNOWN[name])
+    assert name in refusal.detail
+    if "RateLimit" in name or name == "SettingWeightsTooFast":
+        assert (refusal.code, refusal.step) == (ErrorCode.RATE_LIMITED, Step.WAIT)
+
+
+@pytest.mark.parametrize("name", ["Stale", "AncientBirthBlock", "PriorityTooLow"])
+def test_w3_what_a_fresh_signature_mends_is_signed_again(name: str) -> None:
+    assert refusal_of(name, KNOWN[name]).step is Step.AGAIN
+
+
+def test_what_nobody_knows_is_tried_again() -> None:
+    assert refusal_of("Invented", "unknown").step is Step.AGAIN
+    assert refusal_of(None, "invented").step is Step.AGAIN

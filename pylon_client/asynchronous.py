@@ -1,16 +1,34 @@
 """The client for programs with an event loop."""
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pylon_client.config import AsyncConfig
-from pylon_client.contract.types import BlockNumber
+from pylon_client.contract.models import Neuron, NeuronCertificate
+from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.errors import PylonNotFound
 from pylon_client.following import Following
 from pylon_client.identity import AsyncIdentity
+from pylon_client.neuron_client import (
+    TIMEOUT_S,
+    certificate_call,
+    miner_url,
+    no_certificate,
+    own_certificate,
+    pinned_context,
+    refusals_named,
+)
 from pylon_client.open_access import AsyncOpenAccess
 from pylon_client.sending import Channel
 from pylon_client.transport.base import Call, ReplyT, Stream, Transport
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
 
 
 class AsyncPylonClient:
@@ -58,6 +76,51 @@ class AsyncPylonClient:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+    @asynccontextmanager
+    async def get_neuron_client(
+        self,
+        neuron: Neuron,
+        timeout: float = TIMEOUT_S,  # noqa: ASYNC109 -- the published name; httpx keeps it
+        *,
+        netuid: NetUid | None = None,
+    ) -> AsyncGenerator["httpx.AsyncClient"]:
+        """An HTTP client for a miner, as long as the block lasts: `httpx.AsyncClient`.
+
+        Plain HTTP; or TLS on both sides where the configuration has `mtls_cert_path` and
+        `mtls_key_path`. Then the miner must show the key that it has put on the chain, and
+        nothing is sent to whoever does not.
+
+        Args:
+            neuron: the miner, as of a list of neurons.
+            timeout: for how many seconds it may take for each step.
+            netuid: the subnet that it is of; None is the identity's.
+
+        Raises:
+            MtlsVerificationError: the miner is not the one that the chain knows; also where a
+                certificate that was shown before is exchanged within the block.
+            OSError: the miner cannot be reached to be looked at.
+            ValueError: the miner has announced no address.
+        """
+        import httpx  # noqa: PLC0415 - imported if used
+
+        own = own_certificate(self.config)
+        url = miner_url(neuron, "http" if own is None else "https")
+        context: ssl.SSLContext | bool = True
+        if own is not None:
+            on_chain = await self._on_chain(neuron, netuid)
+            context = await asyncio.to_thread(pinned_context, neuron, on_chain, own, timeout)
+        async with httpx.AsyncClient(
+            base_url=url, timeout=timeout, verify=context, trust_env=False
+        ) as http:
+            with refusals_named(neuron):
+                yield http
+
+    async def _on_chain(self, neuron: Neuron, netuid: NetUid | None) -> NeuronCertificate:
+        try:
+            return await self._send(certificate_call(self.config, neuron, netuid))
+        except PylonNotFound as error:
+            raise no_certificate(neuron) from error
 
     async def _send(self, call: Call[ReplyT]) -> ReplyT:
         # A tenacity object keeps the state of one call per thread, and calls share this one.

@@ -77,6 +77,9 @@ class BaseConfig(BaseSettings):
         identity_name: whom `client.identity` acts as; together with its token or not at all.
         identity_token: that identity's token.
         timeout: for how long each step of a request may take.
+        mtls_cert_path: the PEM file of the certificate that is shown to miners; together with
+            `mtls_key_path` or not at all.
+        mtls_key_path: the PEM file of its private key.
 
     Raises:
         ValidationError: at construction; says what is missing or wrong, never a token.
@@ -96,6 +99,8 @@ class BaseConfig(BaseSettings):
     identity_name: str | None = None
     identity_token: Token = None
     timeout: PylonTimeout = PylonTimeout()
+    mtls_cert_path: str | None = None
+    mtls_key_path: str | None = None
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -145,6 +150,13 @@ class BaseConfig(BaseSettings):
             raise ValueError("identity_name is given and identity_token is missing")
         if self.identity_token and not self.identity_name:
             raise ValueError("identity_token is given and identity_name is missing")
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_is_whole(self) -> Self:
+        if bool(self.mtls_cert_path) != bool(self.mtls_key_path):
+            missing = "mtls_key_path" if self.mtls_cert_path else "mtls_cert_path"
+            raise ValueError(f"{missing} is missing: a certificate is of no use without its key")
         return self
 
 

@@ -11,6 +11,7 @@ BasePylonException
 │   ├── PylonRateLimited        429  too many requests, or too soon for the chain
 │   ├── PylonBadGateway         502  the chain refused, or cannot be reached
 │   └── PylonUnavailable        503  a part of Pylon is down or going down
+├── MtlsVerificationError       a miner is not the one that the chain knows
 ├── PylonClosed                 the client is not open
 └── PylonMisconfigured          the client's configuration does not allow this call
 """
@@ -162,6 +163,10 @@ class PylonUnavailable(PylonResponseException):
 
 class PylonClosed(BasePylonException):
     """The client was used before it was opened or after it was closed."""
+
+
+class MtlsVerificationError(BasePylonException):
+    """A miner does not show the certificate whose key the chain has, or does not speak TLS."""
 
 
 class PylonMisconfigured(BasePylonException):

@@ -3,7 +3,7 @@
 import atexit
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from threading import Lock
 from types import TracebackType
@@ -12,13 +12,26 @@ from typing import TYPE_CHECKING, Self, TypeVar, TypeVarTuple
 from pylon_client.blocking.identity import Identity
 from pylon_client.blocking.open_access import OpenAccess
 from pylon_client.config import Config
-from pylon_client.contract.types import BlockNumber
-from pylon_client.errors import PylonClosed
+from pylon_client.contract.models import Neuron, NeuronCertificate
+from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.errors import PylonClosed, PylonNotFound
 from pylon_client.following import Following
+from pylon_client.neuron_client import (
+    TIMEOUT_S,
+    certificate_call,
+    miner_url,
+    no_certificate,
+    own_certificate,
+    pinned_context,
+    refusals_named,
+)
 from pylon_client.sending import Channel
 from pylon_client.transport.base import Call, ReplyT, Stream, Transport
 
 if TYPE_CHECKING:
+    import ssl
+
+    import httpx
     from anyio.from_thread import BlockingPortal
 
 T = TypeVar("T")
@@ -95,6 +108,47 @@ class PylonClient:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @contextmanager
+    def get_neuron_client(
+        self, neuron: Neuron, timeout: float = TIMEOUT_S, *, netuid: NetUid | None = None
+    ) -> Generator["httpx.Client"]:
+        """An HTTP client for a miner, as long as the block lasts: `httpx.Client`.
+
+        Plain HTTP; or TLS on both sides where the configuration has `mtls_cert_path` and
+        `mtls_key_path`. Then the miner must show the key that it has put on the chain, and
+        nothing is sent to whoever does not.
+
+        Args:
+            neuron: the miner, as of a list of neurons.
+            timeout: for how many seconds it may take for each step.
+            netuid: the subnet that it is of; None is the identity's.
+
+        Raises:
+            MtlsVerificationError: the miner is not the one that the chain knows; also where a
+                certificate that was shown before is exchanged within the block.
+            OSError: the miner cannot be reached to be looked at.
+            ValueError: the miner has announced no address.
+        """
+        import httpx  # noqa: PLC0415 - imported if used
+
+        own = own_certificate(self.config)
+        url = miner_url(neuron, "http" if own is None else "https")
+        context: ssl.SSLContext | bool = True
+        if own is not None:
+            on_chain = self._on_chain(neuron, netuid)
+            context = pinned_context(neuron, on_chain, own, timeout)
+        with (
+            httpx.Client(base_url=url, timeout=timeout, verify=context, trust_env=False) as http,
+            refusals_named(neuron),
+        ):
+            yield http
+
+    def _on_chain(self, neuron: Neuron, netuid: NetUid | None) -> NeuronCertificate:
+        try:
+            return self._send(certificate_call(self.config, neuron, netuid))
+        except PylonNotFound as error:
+            raise no_certificate(neuron) from error
 
     def _send(self, call: Call[ReplyT]) -> ReplyT:
         def attempt() -> ReplyT:

@@ -99,6 +99,7 @@ from pylon_client.contract.types import (
 )
 from pylon_client.errors import (
     BasePylonException,
+    MtlsVerificationError,
     PylonBadGateway,
     PylonClosed,
     PylonForbidden,
@@ -220,6 +221,7 @@ __all__ = [
     "JobState",
     "LeftOut",
     "MechanismId",
+    "MtlsVerificationError",
     "NetUid",
     "Neuron",
     "NeuronActive",

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import re
 import subprocess
 import sys
 import threading
@@ -246,7 +247,7 @@ print(len(client.identity.get_latest_neurons().neurons), flush=True)
 def test_both_flavours_have_the_same_methods(asynchronous: type, synchronous: type) -> None:
     def signatures(kind: type) -> dict[str, str]:
         return {
-            name: str(inspect.signature(method)).replace("AsyncGenerator", "Generator")
+            name: re.sub("Async(Generator|Client)", r"\1", str(inspect.signature(method)))
             for name, method in inspect.getmembers(kind, inspect.isfunction)
             if not name.startswith("_")
         }

@@ -28,16 +28,16 @@ GetLatestBlockInfoResponse GetLatestEvmAssociationsResponse GetNeuronsResponse G
 GetPricesResponse GetRevealedCommitmentsResponse GetTypedCommitmentResponse
 GetTypedCommitmentsResponse GetValidatorsResponse GetWeightsStatusResponse HexDataCommitment Hotkey
 HotkeyName HotkeyRevealedCommitments HotkeyTypedCommitment Identities IdentityName Incentive Job
-JobId JobKind JobList JobState LeftOut MechanismId NetUid Neuron NeuronActive NeuronCertificate
-NeuronCertificateKeypair NeuronUid Port PrivateKey PruningScore PublicKey PylonAuthToken
-PylonBadGateway PylonClient PylonClosed PylonForbidden PylonMisconfigured PylonNetuidMismatch
-PylonNotFound PylonRateLimited PylonRequestException PylonResponseException PylonTimeout
-PylonTimeoutException PylonUnauthorized PylonUnavailable Rank RevealRound RevealedCommitment
-SetCommitmentResponse SetRevealedCommitmentResponse SetWeightsResponse Skipped Stake Stakes
-SubnetCertificates SubnetCommitments SubnetEvmAssociations SubnetHyperparameters SubnetNeurons
-SubnetPrice SubnetPrices SubnetRevealedCommitments SubnetTypedCommitments SubnetValidators TaoStake
-TimelockEncryptedCommitment TimeoutReason Timestamp TotalStake Trust TypedCommitment ValidatorPermit
-ValidatorTrust WalletName Weight WeightsStatus
+JobId JobKind JobList JobState LeftOut MechanismId MtlsVerificationError NetUid Neuron NeuronActive
+NeuronCertificate NeuronCertificateKeypair NeuronUid Port PrivateKey PruningScore PublicKey
+PylonAuthToken PylonBadGateway PylonClient PylonClosed PylonForbidden PylonMisconfigured
+PylonNetuidMismatch PylonNotFound PylonRateLimited PylonRequestException PylonResponseException
+PylonTimeout PylonTimeoutException PylonUnauthorized PylonUnavailable Rank RevealRound
+RevealedCommitment SetCommitmentResponse SetRevealedCommitmentResponse SetWeightsResponse Skipped
+Stake Stakes SubnetCertificates SubnetCommitments SubnetEvmAssociations SubnetHyperparameters
+SubnetNeurons SubnetPrice SubnetPrices SubnetRevealedCommitments SubnetTypedCommitments
+SubnetValidators TaoStake TimelockEncryptedCommitment TimeoutReason Timestamp TotalStake Trust
+TypedCommitment ValidatorPermit ValidatorTrust WalletName Weight WeightsStatus
 """
 
 
@@ -53,7 +53,7 @@ def test_every_exception_of_the_client_is_public_and_in_the_drawn_tree() -> None
         kinds.extend(kind.__subclasses__())
         assert getattr(pylon_client.v1, kind.__name__) is kind
         assert f"{kind.__name__} " in f"{drawn} ".replace("\n", " ")
-    assert len(kinds) == 13
+    assert len(kinds) == 14
 
 
 def python(*args: str, folder: Path, **environment: str) -> str:
@@ -118,9 +118,24 @@ async def use() -> None:
         await client.identity.get_neurons(block_number=BlockNumber(5))
         info: GetLatestBlockInfoResponse = await client.open_access.get_latest_block_info()
         reveal_type((await client.identity.get_latest_neurons()).neurons)
+        prices: GetPricesResponse = await client.open_access.get_latest_prices()
+        price: AlphaPriceRao = prices.prices[NetUid(1)].value
+        weights = {Hotkey("5C"): Weight(0.5)}
+        job_id: JobId = (await client.identity.put_weights(weights)).job_id
+        job: Job = await client.identity.get_job(job_id)
+        await client.identity.set_commitment(CommitmentDataBytes(b"x"), idempotency_key="k")
+        await client.identity.set_commitment(CommitmentDataHex("0x00"))
+        async for each in client.open_access.blocks(after=BlockNumber(1)):
+            stamp: Timestamp = each.timestamp
+        async with client.get_neuron_client(neurons[Hotkey("5C")]) as http:
+            status: int = (await http.get("/")).status_code
 
 with PylonClient(sync_config) as client:
     neurons: dict[Hotkey, Neuron] = client.identity.get_latest_neurons().neurons
+    for snapshot in client.open_access.neuron_snapshots(NetUid(1)):
+        first: Neuron | None = snapshot.neurons.get(Hotkey("5C"))
+    with client.get_neuron_client(neurons[Hotkey("5C")], timeout=3) as http_client:
+        text: str = http_client.get("/").text
 try:
     pass
 except PylonTimeoutException as error:
@@ -142,6 +157,15 @@ WRONG = {
     "client.identity.get_neurons('5')": "reportArgumentType",
     "client.identity.get_latest_neurons().block.height": "reportAttributeAccessIssue",
     "client.identity.get_latest_neurons().neurons[5]": "reportArgumentType",
+    "client.identity.put_weights({'5C': 0.5})": "reportArgumentType",
+    "client.identity.put_weights(weights=[0.5])": "reportArgumentType",
+    "client.identity.set_commitment(5)": "reportArgumentType",
+    "client.identity.get_job(Hotkey('5C'))": "reportArgumentType",
+    "client.open_access.put_weights({})": "reportAttributeAccessIssue",
+    "client.open_access.get_commitment(NetUid(1), Coldkey('5C'))": "reportArgumentType",
+    "client.open_access.neuron_snapshots()": "reportCallIssue",
+    "client.open_access.blocks(after=NetUid(1))": "reportArgumentType",
+    "[block async for block in client.open_access.blocks()]": "reportGeneralTypeIssues",
     "client.get_latest_neurons(NetUid(1))": "reportAttributeAccessIssue",
     "AsyncPylonClient(Config(address='http://a'))": "reportArgumentType",
     "PylonClient(AsyncConfig(address='http://a'))": "reportArgumentType",

@@ -1,0 +1,165 @@
+"""An HTTP client for a miner: plain, or with mutual TLS where the chain vouches for the miner.
+
+A miner's certificate is signed by nobody that a validator knows; but the public key in it stands
+on the chain, put there with the miner's hotkey. So the key is compared, and from then on that one
+certificate is trusted and no other. Whoever answers at the address without the private key cannot
+complete the handshake.
+"""
+
+import hmac
+import socket
+import ssl
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from pylon_client.certificate_key import ed25519_key
+from pylon_client.config import BaseConfig
+from pylon_client.contract.models import CertificateAlgorithm, Neuron, NeuronCertificate
+from pylon_client.contract.operation import Scope
+from pylon_client.contract.reads import CERTIFICATE, OfHotkey
+from pylon_client.contract.types import NetUid
+from pylon_client.errors import MtlsVerificationError, PylonMisconfigured
+from pylon_client.transport.base import Call
+
+TIMEOUT_S: Final = 30.0
+"""For how long a miner may take to answer, unless the caller says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCertificate:
+    """What a validator shows to miners: the paths of two PEM files.
+
+    Attributes:
+        cert_path: its certificate, and those that vouch for it if any.
+        key_path: its private key.
+    """
+
+    cert_path: str
+    key_path: str
+
+
+def certificate_call(
+    config: BaseConfig, neuron: Neuron, netuid: NetUid | None
+) -> Call[NeuronCertificate]:
+    """What asks for the key that the chain has of a neuron.
+
+    Args:
+        config: who asks.
+        neuron: whose key.
+        netuid: the neuron's subnet; None is the identity's.
+
+    Raises:
+        PylonMisconfigured: there is neither.
+    """
+    params = OfHotkey(hotkey=neuron.hotkey)
+    if netuid is not None:
+        return Call(CERTIFICATE, Scope.OPEN, netuid, params)
+    if config.identity is None:
+        raise PylonMisconfigured("of which subnet is the neuron? Give netuid, or an identity")
+    return Call(CERTIFICATE, Scope.IDENTITY, params=params)
+
+
+def own_certificate(config: BaseConfig) -> OwnCertificate | None:
+    """What a configuration has to show to miners; None where it is to be plain HTTP."""
+    if config.mtls_cert_path is None or config.mtls_key_path is None:
+        return None
+    return OwnCertificate(config.mtls_cert_path, config.mtls_key_path)
+
+
+def miner_url(neuron: Neuron, scheme: str) -> str:
+    """Where a neuron serves.
+
+    Raises:
+        ValueError: it serves nowhere.
+    """
+    axon = neuron.axon_info
+    if not axon.is_serving:
+        raise ValueError(f"the neuron {neuron.hotkey} has not announced an address")
+    host = f"[{axon.ip}]" if axon.ip.version == 6 else f"{axon.ip}"  # noqa: PLR2004 - IPv6
+    return f"{scheme}://{host}:{axon.port}"
+
+
+def pinned_context(
+    neuron: Neuron, on_chain: NeuronCertificate, own: OwnCertificate, timeout_s: float
+) -> ssl.SSLContext:
+    """A context that trusts the certificate which this miner shows now, and no other.
+
+    Args:
+        neuron: the miner, who is asked for its certificate; nothing else is sent.
+        on_chain: what the chain says about it.
+        own: what to show to the miner.
+        timeout_s: for how long the miner may take.
+
+    Raises:
+        MtlsVerificationError: the key in the certificate is not the one on the chain.
+        OSError: the miner cannot be reached.
+    """
+    if on_chain.algorithm is not CertificateAlgorithm.ED25519:
+        raise MtlsVerificationError(f"{neuron.hotkey} has a key of an algorithm that is not known")
+    shown = _shown_certificate(neuron, own, timeout_s)
+    expected = bytes.fromhex(on_chain.public_key.removeprefix("0x"))
+    try:
+        key = ed25519_key(shown)
+    except ValueError as error:
+        raise MtlsVerificationError(f"{neuron.hotkey} shows no Ed25519 certificate") from error
+    if not hmac.compare_digest(key, expected):
+        raise MtlsVerificationError(f"{neuron.hotkey} shows another key than the one on the chain")
+    context = _context(own)
+    context.verify_mode = ssl.CERT_REQUIRED
+    # Whoever has signed it does not matter: it is trusted by itself.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(cadata=ssl.DER_cert_to_PEM_cert(shown))
+    return context
+
+
+def no_certificate(neuron: Neuron) -> MtlsVerificationError:
+    """What to raise about a miner of whom the chain has no key."""
+    return MtlsVerificationError(f"{neuron.hotkey} has no certificate on the chain")
+
+
+@contextmanager
+def refusals_named(neuron: Neuron) -> Generator[None]:
+    """Raise what TLS says against a miner within the block as what it is.
+
+    Raises:
+        MtlsVerificationError: another certificate was shown than the one that was checked.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                raise MtlsVerificationError(
+                    f"{neuron.hotkey} shows another certificate than before"
+                ) from error
+            cause = cause.__cause__ or cause.__context__
+        raise
+
+
+def _context(own: OwnCertificate) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    # A miner is known by its key; its certificate names no address.
+    context.check_hostname = False
+    context.load_cert_chain(own.cert_path, own.key_path)
+    return context
+
+
+def _shown_certificate(neuron: Neuron, own: OwnCertificate, timeout_s: float) -> bytes:
+    context = _context(own)
+    context.verify_mode = ssl.CERT_NONE  # the key in it is compared with the chain's
+    address = (str(neuron.axon_info.ip), neuron.axon_info.port)
+    try:
+        with (
+            socket.create_connection(address, timeout_s) as connection,
+            context.wrap_socket(connection) as secured,
+        ):
+            shown = secured.getpeercert(binary_form=True)
+    except ssl.SSLError as error:
+        raise MtlsVerificationError(f"{neuron.hotkey} does not agree on TLS") from error
+    if shown is None:
+        raise MtlsVerificationError(f"{neuron.hotkey} shows no certificate")
+    return shown

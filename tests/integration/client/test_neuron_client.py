@@ -1,0 +1,298 @@
+"""Talking to miners: real TLS servers, the right ones and those that only claim to be."""
+
+import asyncio
+import datetime as dt
+import ssl
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from pylon_client.certificate_key import ed25519_key
+from pylon_client.contract.models import CertificateAlgorithm, NeuronCertificate
+from pylon_client.contract.types import Port, PublicKey
+from pylon_client.testing import FakePylon, reads, sample_neuron
+from pylon_client.v1 import (
+    AsyncConfig,
+    AxonInfo,
+    AxonProtocol,
+    Config,
+    MtlsVerificationError,
+    NetUid,
+    Neuron,
+    PylonMisconfigured,
+    PylonNotFound,
+)
+from tests.support.client_methods import HOTKEY
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A key, and a certificate that says it is of that key, in two PEM files."""
+
+    key: Any
+    cert: Path
+    key_file: Path
+    der: bytes
+
+    @property
+    def on_chain(self) -> NeuronCertificate:
+        raw = self.key.public_key().public_bytes_raw()
+        return NeuronCertificate(
+            algorithm=CertificateAlgorithm.ED25519, public_key=PublicKey(f"0x{raw.hex()}")
+        )
+
+
+Issue = Callable[..., Identity]
+
+
+@pytest.fixture
+def issue(tmp_path: Path) -> Issue:
+    def make(name: str, *, key: Any = None, hidden: bytes | None = None) -> Identity:
+        key = key or Ed25519PrivateKey.generate()
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        now = dt.datetime.now(dt.UTC)
+        builder = (
+            x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=1))
+        )
+        if hidden is not None:
+            oid = x509.ObjectIdentifier("1.3.6.1.4.1.99999.1")
+            builder = builder.add_extension(x509.UnrecognizedExtension(oid, hidden), critical=False)
+        algorithm = None if isinstance(key, Ed25519PrivateKey) else SHA256()
+        certificate = builder.sign(key, algorithm)
+        made = Identity(
+            key,
+            tmp_path / f"{name}.pem",
+            tmp_path / f"{name}.key",
+            certificate.public_bytes(serialization.Encoding.DER),
+        )
+        made.cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        made.key_file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return made
+
+    return make
+
+
+@dataclass
+class Miner:
+    """A miner that answers every request with `mined`.
+
+    Attributes:
+        asked: the first line of each request.
+        shown: the certificates that its callers showed, in DER.
+    """
+
+    port: int
+    asked: list[str]
+    shown: list[bytes | None]
+
+    @property
+    def neuron(self) -> Neuron:
+        axon = AxonInfo(
+            ip=IPv4Address("127.0.0.1"), port=Port(self.port), protocol=AxonProtocol.HTTP
+        )
+        return sample_neuron(3, axon_info=axon, hotkey=HOTKEY)
+
+
+@asynccontextmanager
+async def miner(
+    certificate: Identity | None = None, trusts: Identity | None = None
+) -> AsyncGenerator[Miner]:
+    serving = Miner(0, [], [])
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if request := await reader.readline():
+            secured = writer.get_extra_info("ssl_object")
+            serving.shown.append(secured.getpeercert(binary_form=True) if secured else None)
+            serving.asked.append(request.decode().strip())
+            while (await reader.readline()).strip():
+                pass
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nmined")
+            await writer.drain()
+        writer.close()
+
+    context = None
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.cert, certificate.key_file)
+        if trusts is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(trusts.cert)
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    serving.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield serving
+
+
+def pylon_knowing(certificate: NeuronCertificate | None) -> FakePylon:
+    pylon = FakePylon()
+    if certificate is None:
+        pylon.fail(reads.CERTIFICATE, PylonNotFound(), times=None)
+    else:
+        pylon.answer(reads.CERTIFICATE, certificate)
+    return pylon
+
+
+async def ask_async(pylon: FakePylon, neuron: Neuron, **fields: Any) -> str:
+    async with (
+        pylon.async_client(**fields) as client,
+        client.get_neuron_client(neuron, timeout=20) as http,
+    ):
+        return (await http.post("/work", json={"task": 1})).text
+
+
+async def ask_sync(pylon: FakePylon, neuron: Neuron, **fields: Any) -> str:
+    def ask() -> str:
+        with pylon.client(**fields) as client, client.get_neuron_client(neuron, timeout=20) as http:
+            return http.post("/work", json={"task": 1}).text
+
+    return await asyncio.to_thread(ask)
+
+
+@pytest.fixture(params=[ask_async, ask_sync], ids=["async", "sync"])
+def ask(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def validator(issue: Issue) -> Identity:
+    return issue("validator")
+
+
+@pytest.fixture
+def mtls(validator: Identity) -> dict[str, str]:
+    return {"mtls_cert_path": str(validator.cert), "mtls_key_path": str(validator.key_file)}
+
+
+async def test_without_a_certificate_of_ones_own_it_is_plain_http(ask: Any) -> None:
+    pylon = FakePylon()
+    async with miner() as serving:
+        assert await ask(pylon, serving.neuron) == "mined"
+    assert serving.asked == ["POST /work HTTP/1.1"]
+    assert pylon.calls == []
+
+
+async def test_both_sides_know_each_other_by_their_keys(
+    ask: Any, issue: Issue, validator: Identity, mtls: dict[str, str]
+) -> None:
+    certificate = issue("miner")
+    async with miner(certificate, trusts=validator) as serving:
+        assert await ask(pylon_knowing(certificate.on_chain), serving.neuron, **mtls) == "mined"
+    assert serving.asked == ["POST /work HTTP/1.1"]
+    assert serving.shown == [validator.der]
+
+
+async def test_nothing_is_sent_to_an_impostor(ask: Any, issue: Issue, mtls: dict[str, str]) -> None:
+    """One who shows another key; who has hidden the right one in it; or who has another kind."""
+    real = issue("real")
+    known = real.key.public_key()
+    spki = known.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    impostors = [
+        issue("other"),
+        issue("hiding", hidden=spki),
+        issue("elliptic", key=generate_private_key(SECP256R1())),
+    ]
+    for impostor in impostors:
+        async with miner(impostor) as serving:
+            with pytest.raises(MtlsVerificationError):
+                await ask(pylon_knowing(real.on_chain), serving.neuron, **mtls)
+        assert serving.asked == []
+
+
+async def test_a_miner_without_a_key_on_the_chain_or_without_tls_is_refused(
+    ask: Any, issue: Issue, mtls: dict[str, str]
+) -> None:
+    certificate = issue("miner")
+    async with miner(certificate) as serving:
+        with pytest.raises(MtlsVerificationError, match="no certificate on the chain"):
+            await ask(pylon_knowing(None), serving.neuron, **mtls)
+    assert serving.asked == []
+    async with miner() as plain:
+        with pytest.raises(MtlsVerificationError, match="TLS"):
+            await ask(pylon_knowing(certificate.on_chain), plain.neuron, **mtls)
+    with pytest.raises(OSError, match="refused"):
+        await ask(pylon_knowing(certificate.on_chain), plain.neuron, **mtls)
+
+
+async def test_a_certificate_that_is_exchanged_later_is_noticed(
+    issue: Issue, mtls: dict[str, str]
+) -> None:
+    """The address changes hands after the first look."""
+    first, second = issue("first"), issue("second")
+    async with miner(first) as before, miner(second) as after:
+        pylon = pylon_knowing(first.on_chain)
+
+        async def ask_both() -> None:
+            async with (
+                pylon.async_client(**mtls) as client,
+                client.get_neuron_client(before.neuron, timeout=20) as http,
+            ):
+                assert (await http.get("/")).text == "mined"
+                await http.get(f"https://127.0.0.1:{after.port}/")
+
+        with pytest.raises(MtlsVerificationError, match="another certificate than before"):
+            await ask_both()
+    assert (len(before.asked), after.asked) == (1, [])
+
+
+async def test_other_failures_are_left_as_they_are(issue: Issue, mtls: dict[str, str]) -> None:
+    certificate = issue("miner")
+    async with miner(certificate) as serving:
+        pylon = pylon_knowing(certificate.on_chain)
+        async with pylon.async_client(**mtls) as client:
+            with pytest.raises(httpx.ConnectError):
+                async with client.get_neuron_client(serving.neuron, timeout=20) as http:
+                    await http.get("http://127.0.0.1:1/")
+
+
+async def test_the_subnet_is_the_identitys_unless_it_is_named(mtls: dict[str, str]) -> None:
+    pylon = pylon_knowing(None)
+    neuron = Miner(1, [], []).neuron
+    nobody = {"identity_name": None, "identity_token": None}
+    async with pylon.async_client(**mtls, **nobody) as client:
+        with pytest.raises(PylonMisconfigured, match="netuid"):
+            async with client.get_neuron_client(neuron):
+                pass
+        with pytest.raises(MtlsVerificationError):
+            async with client.get_neuron_client(neuron, netuid=NetUid(5)):
+                pass
+    assert [call.netuid for call in pylon.calls] == [5]
+    nowhere = sample_neuron(axon_info=neuron.axon_info.model_copy(update={"ip": IPv4Address(0)}))
+    with pylon.client() as blocking, pytest.raises(ValueError, match="address"):
+        blocking.get_neuron_client(nowhere).__enter__()
+
+
+@pytest.mark.parametrize("kind", [AsyncConfig, Config])
+def test_a_certificate_and_its_key_come_together(kind: Any) -> None:
+    with pytest.raises(ValueError, match="mtls_key_path is missing"):
+        kind(address="http://a", mtls_cert_path="cert.pem")
+    with pytest.raises(ValueError, match="mtls_cert_path is missing"):
+        kind(address="http://a", mtls_key_path="key.pem")
+
+
+def test_bytes_that_are_no_certificate_are_no_key(issue: Issue) -> None:
+    der = issue("whole").der
+    assert len(ed25519_key(der)) == 32
+    for cut in range(0, 200, 3):
+        with pytest.raises(ValueError, match="certificate"):
+            ed25519_key(der[:cut])

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -31,10 +30,12 @@ from bridge.streams import Channels
 from bridge.tracing import RequestTracing
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import CONTRACT_VERSION
+from pylon_client.service.logs import set_up_logging
+from pylon_client.service.redaction import REDACTOR, secrets_of
+from pylon_client.service.sentry import set_up_sentry
 
 logger = logging.getLogger("bridge")
 
-LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 CANNOT_RUN: Final = 1
 LAST_ANSWERS_S: Final = 1
 """How long before the end of the grace period requests in hand are answered with a failure."""
@@ -155,10 +156,11 @@ async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
 
 def run() -> int:
     """Serve until SIGINT or SIGTERM, finish what is in hand, and return the exit code."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
+        set_up_logging()
         settings = BridgeSettings()
+        REDACTOR.learn(secrets_of(settings))
+        set_up_sentry(settings, "bridge")
         with (
             _listen(settings) as listening,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

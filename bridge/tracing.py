@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.problems import problem_response
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.headers import TRACE_PARENT
+from pylon_client.service.logs import forget, note, trace_id
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 
@@ -46,6 +48,8 @@ class RequestTracing:
             return
         identifier = _identifier(Headers(scope=scope).get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = identifier
+        trace = trace_id(Headers(scope=scope).get(TRACE_PARENT, ""))
+        noted = note(request_id=identifier, trace_id=trace)
         scope["path"] = scope["path"].rstrip("/") or "/"
         status: int | None = None
 
@@ -67,13 +71,13 @@ class RequestTracing:
             await problem_response(failure)(scope, receive, send_with_id)
         finally:
             _ACCESS_LOG.info(
-                "method=%s path=%s status=%s duration_ms=%.1f request_id=%s",
+                "method=%s path=%s status=%s duration_ms=%.1f",
                 scope["method"],
                 quote(scope["path"]),
                 status or "none",
                 (time.monotonic() - started) * 1000,
-                identifier,
             )
+            forget(noted)
 
 
 def _identifier(offered: str | None) -> str:

@@ -8,8 +8,8 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from pylon.observe.logs import set_up_logging
 from pylon.up.options import LOOPBACK, UpOptions
+from pylon_client.service.logs import set_up_logging
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -127,9 +127,9 @@ def _devnet_command() -> None:
 
 def main() -> None:
     """Run the command line; wrong settings end it with a line for each mistake."""
-    set_up_logging()
     _devnet_command()
     try:
+        set_up_logging()
         app()
     except ValidationError as error:
         for mistake in error.errors(include_url=False, include_input=False):

@@ -36,6 +36,8 @@ from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import WORKER_USER, BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
+from pylon_client.service.redaction import REDACTOR, secrets_of
+from pylon_client.service.sentry import set_up_sentry
 from pylon_client.transport.cancellation import heed_cancellation
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.transport.feed import EventFeed
@@ -63,6 +65,8 @@ async def run_worker(settings: WorkerSettings) -> None:
     Raises:
         WorkerError: it cannot start, or NATS has ended its connection for good.
     """
+    REDACTOR.learn(secrets_of(settings))
+    set_up_sentry(settings, "worker")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -53,6 +53,7 @@ class IdentitySettings(_EnvironmentSettings):
         wallet_name: the folder of its wallet.
         hotkey_name: the hotkey in that wallet.
         hotkey_ss58: the address of that hotkey; None where the wallet is to be asked.
+        hotkey_password: opens the hotkey's file, where it is encrypted.
     """
 
     model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
@@ -63,6 +64,7 @@ class IdentitySettings(_EnvironmentSettings):
     wallet_name: WalletName = WalletName("")
     hotkey_name: HotkeyName = HotkeyName("")
     hotkey_ss58: HotkeyField | None = None
+    hotkey_password: SecretStr = SecretStr("")
 
     @property
     def env_prefix(self) -> str:
@@ -110,6 +112,8 @@ class DeploymentSettings(_EnvironmentSettings):
         open_access_token: what open-access callers must present; empty means nothing.
         identities: the names of the configured identities.
         metrics_token: what those must present who read the metrics; empty shows them to nobody.
+        sentry_dsn: where errors are reported; empty reports them nowhere.
+        sentry_environment: under which name.
     """
 
     model_config = SettingsConfigDict(
@@ -124,6 +128,8 @@ class DeploymentSettings(_EnvironmentSettings):
     nats_bridge_password: SecretStr = SecretStr("")
     open_access_token: SecretStr = SecretStr("")
     metrics_token: SecretStr = SecretStr("")
+    sentry_dsn: SecretStr = SecretStr("")
+    sentry_environment: str = "development"
     identities: list[IdentityName] = Field(default_factory=list[IdentityName])
 
     @field_validator("identities")

@@ -18,6 +18,7 @@ from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.subjects import ALL_IDENTITIES, ALL_OPEN, CONTRACT_VERSION
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, QUEUE_GROUP
 from pylon_client.contract.types import IdentityName, NetUid
+from pylon_client.service.logs import note, trace_id
 from pylon_client.transport.connection import Connection
 from pylon_client.transport.parts import cut, part_header
 
@@ -156,6 +157,12 @@ class Service:
                 message.data,
                 identities=self._identities,
                 default_timeout_s=self._default_timeout_s,
+            )
+            note(
+                request_id=call.request_id,
+                trace_id=trace_id((message.headers or {}).get(wire_headers.TRACE_PARENT, "")),
+                identity=call.identity,
+                netuid=call.netuid,
             )
             answer = await self._answer(call)
             await self._send_answer(message, answer)

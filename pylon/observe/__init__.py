@@ -1,1 +1,1 @@
-"""How a worker is watched: its logs, and later its metrics and health."""
+"""How a worker is watched: its metrics and its health."""

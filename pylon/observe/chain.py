@@ -1,5 +1,6 @@
 """A chain whose operations are timed, each under its name and the node that it asked."""
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from pylon.chain.questions import AnswerT_co, Question
 from pylon.observe.metrics import WorkerMetrics
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber, Timestamp
+
+logger = logging.getLogger(__name__)
 
 
 class MeasuredChain:
@@ -64,7 +67,9 @@ class MeasuredChain:
             yield
             status = "success"
         finally:
+            took_s = time.perf_counter() - begun_s
+            logger.debug("%s of %s took %.3f s: %s", operation, self._uri, took_s, status)
             # Which hotkey a read is about is the caller's choice, and so no label.
             self._metrics.operation_s.labels(operation, status, self._uri, netuid, "").observe(
-                time.perf_counter() - begun_s
+                took_s
             )

@@ -1,0 +1,132 @@
+"""One way to log for every process of the service: lines for people, JSON for machines."""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from pydantic import field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pylon_client.contract import wire
+from pylon_client.deployment import ENV_FILE
+from pylon_client.service.redaction import REDACTOR
+
+QUIET_LOGGERS: Final = ("bittensor", "httpx", "nats", "uvicorn", "websockets")
+"""Chatty at INFO about matters that our own modules report in their own words."""
+
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=MappingProxyType({}))
+
+
+class LogFormat(StrEnum):
+    """How log lines look; AUTO is for people on a terminal and for machines elsewhere."""
+
+    AUTO = "auto"
+    JSON = "json"
+    HUMAN = "human"
+
+
+class LogSettings(BaseSettings):
+    """How to log.
+
+    Attributes:
+        log_level: the name of the least important level that is logged.
+        log_format: how lines look.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="PYLON_", extra="ignore", env_file=ENV_FILE, hide_input_in_errors=True
+    )
+
+    log_level: str = "INFO"
+    log_format: LogFormat = LogFormat.HUMAN
+
+    @field_validator("log_level")
+    @classmethod
+    def _is_a_level(cls, name: str) -> str:
+        if name.upper() not in logging.getLevelNamesMapping():
+            raise ValueError("choose DEBUG, INFO, WARNING or ERROR")
+        return name.upper()
+
+
+def note(**fields: object) -> Token[Mapping[str, object]]:
+    """Put fields on every line that this task, and what it starts, logs from now on.
+
+    Fields that are None or empty are left out.
+
+    Returns:
+        What `forget` takes to go back.
+    """
+    given = {name: value for name, value in fields.items() if value not in (None, "")}
+    return _context.set({**_context.get(), **given})
+
+
+def forget(token: Token[Mapping[str, object]]) -> None:
+    """Undo a `note` of the same task."""
+    _context.reset(token)
+
+
+def trace_id(trace_parent: str) -> str:
+    """The trace that a `traceparent` header names, or nothing where it is none."""
+    found = _TRACE_PARENT.fullmatch(trace_parent)
+    return found[1] if found else ""
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: `ts`, `level`, `logger`, `event`, and what was noted."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record, without secrets."""
+        line: dict[str, Any] = {
+            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "event": record.getMessage(),
+            **_context.get(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        shown = {name: _shown(value) for name, value in line.items()}
+        return wire.encode(REDACTOR.tree(shown)).decode()
+
+
+class HumanFormatter(logging.Formatter):
+    """One line of text, with what was noted at its end."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record, without secrets."""
+        text = super().format(record)
+        noted = " ".join(f"{name}={value}" for name, value in _context.get().items())
+        if noted and not record.exc_info:
+            text = f"{text} [{noted}]"
+        return REDACTOR.text(text)
+
+
+def set_up_logging() -> None:
+    """Log to standard error as the settings say.
+
+    Raises:
+        ValidationError: a setting is wrong.
+    """
+    settings = LogSettings()
+    is_json = settings.log_format is LogFormat.JSON or (
+        settings.log_format is LogFormat.AUTO and not sys.stderr.isatty()
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if is_json else HumanFormatter())
+    logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _shown(value: object) -> object:
+    return value if isinstance(value, int | float | str) else str(value)

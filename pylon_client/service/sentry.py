@@ -1,0 +1,49 @@
+"""Reports of errors to Sentry, for those who ask for them, without anything secret in them."""
+
+from importlib.metadata import version
+from typing import Any, Final
+
+import sentry_sdk
+from sentry_sdk.integrations.argv import ArgvIntegration
+from sentry_sdk.integrations.modules import ModulesIntegration
+
+from pylon_client.deployment import DeploymentSettings
+from pylon_client.service.metrics import DISTRIBUTION
+from pylon_client.service.redaction import REDACTOR
+
+SHUTDOWN_WITHIN_S: Final = 2
+_NEVER_SENT: Final = ("request", "user", "extra")
+
+
+def set_up_sentry(settings: DeploymentSettings, component: str) -> None:
+    """Report what is logged as an error, if the settings name a place; else do nothing.
+
+    Nothing of a request, of a local variable or of the environment is sent.
+
+    Args:
+        settings: of which every secret is hidden wherever it stands.
+        component: which process this is.
+    """
+    dsn = settings.sentry_dsn.get_secret_value()
+    if not dsn:
+        return
+    sentry_sdk.init(
+        dsn=dsn,
+        environment=settings.sentry_environment,
+        release=f"{DISTRIBUTION}@{version(DISTRIBUTION)}",
+        send_default_pii=False,
+        include_local_variables=False,
+        max_request_body_size="never",
+        # What the processes catch and log is what matters; nothing is to hook into libraries.
+        auto_enabling_integrations=False,
+        disabled_integrations=[ArgvIntegration(), ModulesIntegration()],
+        before_send=_scrubbed,
+        shutdown_timeout=SHUTDOWN_WITHIN_S,
+    )
+    sentry_sdk.set_tag("component", component)
+
+
+def _scrubbed(event: Any, _hint: Any) -> Any:
+    for part in _NEVER_SENT:
+        event.pop(part, None)
+    return REDACTOR.tree(event)

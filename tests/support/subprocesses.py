@@ -1,0 +1,23 @@
+"""Processes that run to their end."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+ENDS_WITHIN_S = 60.0
+
+
+async def output_of(*argv: str, cwd: Path, env: Mapping[str, str]) -> str:
+    """What a process prints that ends with code zero."""
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        cwd=cwd,
+        env=env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(ENDS_WITHIN_S):
+        out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode()

@@ -1,0 +1,117 @@
+import json
+import logging
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pylon_client.service.logs import (
+    HumanFormatter,
+    JsonFormatter,
+    forget,
+    note,
+    set_up_logging,
+    trace_id,
+)
+from pylon_client.service.redaction import REDACTOR, Redactor, secrets_of
+from tests.support.deployment import deployment_settings
+
+SECRET = "a-very-secret-token"
+
+
+@pytest.fixture(autouse=True)
+def _restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[None]:
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+def record(text: str, *arguments: object) -> logging.LogRecord:
+    return logging.LogRecord("pylon.test", logging.WARNING, "file", 1, text, arguments, None)
+
+
+def test_a_line_of_json_has_what_happened_and_what_was_noted() -> None:
+    noted = note(request_id="r-1", identity="alice", netuid=7, block=None, trace_id="")
+    line = json.loads(JsonFormatter().format(record("Job %s waits", "j-1")))
+    forget(noted)
+    assert line.pop("ts").endswith("+00:00")
+    assert line == {
+        "level": "WARNING",
+        "logger": "pylon.test",
+        "event": "Job j-1 waits",
+        "request_id": "r-1",
+        "identity": "alice",
+        "netuid": 7,
+    }
+    assert "request_id" not in json.loads(JsonFormatter().format(record("next")))
+
+
+def test_a_line_for_people_ends_with_what_was_noted() -> None:
+    noted = note(request_id="r-1")
+    text = HumanFormatter().format(record("Stopped"))
+    forget(noted)
+    assert text.endswith("WARNING pylon.test: Stopped [request_id=r-1]")
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), HumanFormatter()])
+def test_secrets_are_not_written_wherever_they_stand(formatter: logging.Formatter) -> None:
+    REDACTOR.learn([SECRET])
+    line = record("to %s with %r", "wss://user:password@node/", {"token": SECRET})
+    line.exc_info = (ValueError, ValueError(SECRET), None)
+    text = formatter.format(line)
+    assert SECRET not in text
+    assert "user:password" not in text
+    assert "wss://[secret]@node/" in text
+
+
+def test_the_secrets_are_all_those_of_the_settings() -> None:
+    settings = deployment_settings(identities={"alice": 1}, open_access_token="open-token")
+    assert set(secrets_of(settings)) == {
+        "worker-password",
+        "bridge-password",
+        "open-token",
+        "alice-token",
+    }
+
+
+def test_a_redactor_hides_the_longest_first_and_goes_into_everything() -> None:
+    redactor = Redactor()
+    redactor.learn(["secret-1", "secret-123", "abc"])
+    tree = {"secret-123": ["x secret-1 y", ("Bearer abcdef",)], "abc": 5}
+    assert redactor.tree(tree) == {"[secret]": ["x [secret] y", ["Bearer [secret]"]], "abc": 5}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "is_terminal", "is_json"),
+    [
+        ("json", True, True),
+        ("auto", False, True),
+        ("auto", True, False),
+        ("human", False, False),
+    ],
+)
+def test_the_format_is_the_settings_choice(
+    monkeypatch: pytest.MonkeyPatch, chosen: str, *, is_terminal: bool, is_json: bool
+) -> None:
+    monkeypatch.setenv("PYLON_LOG_FORMAT", chosen)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal)
+    set_up_logging()
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler.formatter, JsonFormatter) == is_json
+
+
+@pytest.mark.parametrize("variable", ["PYLON_LOG_FORMAT", "PYLON_LOG_LEVEL"])
+def test_a_wrong_choice_is_told(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "loud")
+    with pytest.raises(ValidationError, match=variable.removeprefix("PYLON_").lower()):
+        set_up_logging()
+
+
+def test_a_trace_is_read_from_a_sound_header_alone() -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert trace_id(f"00-{trace}-00f067aa0ba902b7-01") == trace
+    assert trace_id(f"00-{trace}-00f067aa0ba902b7-01\n") == ""
+    assert trace_id("anything") == ""

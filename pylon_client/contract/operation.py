@@ -60,11 +60,11 @@ class Operation(Generic[ParamsT_co, ReplyT_co]):
     success_status: int = 200
 
     @property
-    def scopes(self) -> frozenset[Scope]:
-        """In which scopes it can be asked."""
+    def scopes(self) -> tuple[Scope, ...]:
+        """In which scopes it can be asked, always in the same order."""
         if self.identity_only:
-            return frozenset({Scope.IDENTITY})
-        return frozenset(Scope) if self.of_subnet else frozenset({Scope.OPEN})
+            return (Scope.IDENTITY,)
+        return tuple(Scope) if self.of_subnet else (Scope.OPEN,)
 
     def rest_path(self, scope: Scope) -> str:
         """The REST path template in a scope."""

@@ -36,8 +36,8 @@ def test_path_names_are_fields_of_the_params(operation: Operation[Params, BaseMo
 
 
 def test_reads_of_the_chain_are_open_only() -> None:
-    assert OPERATIONS_BY_NAME["block.latest"].scopes == {Scope.OPEN}
-    assert OPERATIONS_BY_NAME["neurons.at"].scopes == {Scope.OPEN, Scope.IDENTITY}
+    assert OPERATIONS_BY_NAME["block.latest"].scopes == (Scope.OPEN,)
+    assert OPERATIONS_BY_NAME["neurons.at"].scopes == (Scope.OPEN, Scope.IDENTITY)
 
 
 def test_the_paths_are_those_that_users_know() -> None:

@@ -36,10 +36,14 @@ class TcpProxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def close(self) -> None:
+        """Break every connection, and take no more."""
         assert self._listener is not None
         self._listener.close()
         self.drop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def drop(self) -> None:
         """Break every connection."""

@@ -1,74 +1,13 @@
 """A worker as its users run it: `pylon worker`, a process with settings in its environment."""
 
-import asyncio
-import os
 import signal
-import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.contract import wire
 from tests.support.nats_server import NatsServer
 from tests.support.running_worker import connected
-
-READY = "The worker is ready"
-
-
-class WorkerProcess:
-    """A `pylon worker` and what it logs."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.log = ""
-
-    async def logs(self, text: str) -> None:
-        """Wait until it has logged something that holds `text`, or has ended."""
-        assert self.process.stderr is not None
-        async with asyncio.timeout(60):
-            while text not in self.log:
-                line = await self.process.stderr.readline()
-                assert line, f"ended without {text!r}: {self.log}"
-                self.log += line.decode()
-
-    async def ends(self) -> int:
-        """Its exit code, once it has ended by itself."""
-        async with asyncio.timeout(60):
-            _, rest = await self.process.communicate()
-        self.log += rest.decode()
-        assert self.process.returncode is not None
-        return self.process.returncode
-
-
-@asynccontextmanager
-async def worker_process(
-    folder: Path, nats_url: str, network: str, **settings: str
-) -> AsyncGenerator[WorkerProcess]:
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PYLON_")}
-    env |= {
-        "PYLON_NATS_URL": nats_url,
-        "PYLON_BITTENSOR_NETWORK": network,
-        "PYLON_BITTENSOR_ARCHIVE_NETWORK": "",
-        "PYLON_TRACKED_NETUIDS": "[1]",
-        "PYTHONPATH": str(Path.cwd()),
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "pylon",
-        "worker",
-        cwd=folder,
-        env=env | settings,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield WorkerProcess(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
+from tests.support.worker_process import READY, worker_process
 
 
 async def test_it_serves_until_sigterm_and_then_ends_with_code_zero(tmp_path: Path) -> None:

@@ -1,0 +1,186 @@
+"""Three workers, three bridges and five hundred clients cost the chain no more than one reader."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pylon.devnet import Devnet, DevnetOptions
+from pylon.messaging.permissions import authorization
+from pylon_client.contract.subjects import WORKER_USER, NeuronsEventSubject
+from pylon_client.transport.connection import ConnectionOptions, connect
+from pylon_client.v1 import AsyncConfig, AsyncPylonClient, BasePylonException, NetUid
+from tests.support.bridge_process import BridgeProcess, bridge_environment
+from tests.support.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.eventually import eventually
+from tests.support.nats_server import NatsServer
+from tests.support.running_worker import Published
+from tests.support.worker_process import (
+    ITS_TURN,
+    READY,
+    WorkerProcess,
+    leader_among,
+    worker_process,
+)
+
+NETUIDS = [NetUid(netuid) for netuid in (1, 2, 12, 101, 102)]
+CLIENTS = 500
+FETCHES = {
+    "state_call:NeuronInfoRuntimeApi_get_neurons_lite",
+    "state_call:SubnetInfoRuntimeApi_get_subnet_state",
+}
+
+Ask = Callable[[NetUid], Awaitable[int]]
+"""Asks for the latest neurons of a subnet, and returns at which block they were."""
+
+
+class Cluster:
+    """The running whole, whose chain moves only when it is told to."""
+
+    def __init__(
+        self,
+        devnet: Devnet,
+        published: Published,
+        workers: list[WorkerProcess],
+        asks: list[Ask],
+    ) -> None:
+        self.devnet = devnet
+        self.workers = workers
+        self._published = published
+        self._asks = asks
+
+    async def settled(self) -> None:
+        """Wait until the newest block's neurons are published for every subnet."""
+        newest = self.devnet.best_number
+        for netuid in NETUIDS:
+            subject = str(NeuronsEventSubject(netuid))
+            await eventually(
+                lambda subject=subject: self._published.numbers(subject)[-1:] == [newest],
+                within_s=60,
+            )
+
+    async def everybody_asks(self) -> set[int]:
+        """Have each client ask for the latest neurons of a subnet; at which blocks they were."""
+        netuids = [NETUIDS[number % len(NETUIDS)] for number in range(len(self._asks))]
+        asked = zip(self._asks, netuids, strict=True)
+        return set(await asyncio.gather(*(_answered(ask, netuid) for ask, netuid in asked)))
+
+    def numbers(self, netuid: NetUid) -> list[int]:
+        """The blocks of which a subnet's neurons were published."""
+        return self._published.numbers(str(NeuronsEventSubject(netuid)))
+
+    def fetches(self) -> Counter[tuple[str, int, int | None]]:
+        """How often each subnet was fetched at each block, as the chain node has it."""
+        return Counter(
+            (record.method, record.params[0], record.block_number)
+            for record in self.devnet.requests()
+            if record.method in FETCHES
+        )
+
+
+async def _answered(ask: Ask, netuid: NetUid) -> int:
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await ask(netuid)
+            except (BasePylonException, httpx.HTTPError):
+                await asyncio.sleep(0.2)  # while NATS is on its way back
+
+
+async def _over_http(stack: AsyncExitStack, url: str) -> Ask:
+    options = {"base_url": url, "trust_env": False, "verify": False, "timeout": 60}
+    client = await stack.enter_async_context(httpx.AsyncClient(**options))
+
+    async def ask(netuid: NetUid) -> int:
+        answer = await client.get(f"/api/v1/subnet/{netuid}/block/latest/neurons")
+        return answer.raise_for_status().json()["block"]["number"]
+
+    return ask
+
+
+async def _over_nats(stack: AsyncExitStack, url: str) -> Ask:
+    client = await stack.enter_async_context(AsyncPylonClient(AsyncConfig(address=url)))
+
+    async def ask(netuid: NetUid) -> int:
+        return (await client.open_access.get_latest_neurons(netuid)).block.number
+
+    return ask
+
+
+@asynccontextmanager
+async def cluster(folder: Path, server: NatsServer) -> AsyncGenerator[Cluster]:
+    settings = {
+        "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
+        "PYLON_TRACKED_NETUIDS": json.dumps(NETUIDS),
+        "PYLON_HEAD_SILENCE_S": "600",
+    }
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        devnet = await enter(Devnet(DevnetOptions(port=0, autostart=False, extra_subnets=2)))
+        connection = await connect(ConnectionOptions((server.url,), WORKER_USER, WORKER_PASSWORD))
+        stack.push_async_callback(connection.close)
+        published = await enter(Published(connection))
+        workers = [
+            await enter(worker_process(folder, server.url, devnet.url, **settings))
+            for _ in range(3)
+        ]
+        bridges = [
+            await enter(BridgeProcess(folder, bridge_environment(server.url))) for _ in range(3)
+        ]
+        await asyncio.gather(*(worker.logs(READY) for worker in workers))
+        asks = [await _over_nats(stack, server.url) for _ in range(CLIENTS // 2)]
+        asks += [
+            await _over_http(stack, bridges[number % len(bridges)].url)
+            for number in range(CLIENTS // 2)
+        ]
+        yield Cluster(devnet, published, workers, asks)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_the_chain_is_read_once_per_block_and_subnet_whoever_dies(tmp_path: Path) -> None:
+    async with (
+        NatsServer(tmp_path, authorization(deployment_settings())) as server,
+        cluster(tmp_path, server) as running,
+    ):
+        devnet = running.devnet
+        leader = await leader_among(running.workers)
+        for _ in range(3):
+            await devnet.advance(1)
+            await running.settled()
+        newest = devnet.best_number
+        assert await running.everybody_asks() <= {newest - 1, newest}
+
+        await leader.kill()
+        await devnet.advance(2)
+        seen = await running.everybody_asks()
+        others = [worker for worker in running.workers if worker is not leader]
+        second = await leader_among(others)
+        await running.settled()
+        assert seen | await running.everybody_asks() <= set(range(newest, newest + 3))
+
+        await server.kill()
+        await devnet.advance(2)
+        await server.start()
+        await running.settled()
+        await running.everybody_asks()
+        for _ in range(2):
+            await devnet.advance(1)
+            await running.settled()
+            await running.everybody_asks()
+
+        assert second.log.count(ITS_TURN) >= 1
+        fetches = running.fetches()
+        assert set(fetches.values()) == {1}, "each subnet was fetched once at each block"
+        for netuid in NETUIDS:
+            numbers = running.numbers(netuid)
+            assert numbers == list(range(numbers[0], devnet.best_number + 1))
+            assert [block for method, of, block in fetches if of == netuid] == [
+                block for block in numbers for _ in FETCHES
+            ]
+        assert len(fetches) == len(FETCHES) * len(NETUIDS) * len(running.numbers(NETUIDS[0]))

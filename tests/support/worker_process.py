@@ -1,0 +1,105 @@
+"""A worker as its users run it: `pylon worker`, a process with settings in its environment."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+READY = "The worker is ready"
+ITS_TURN = "It is this worker's turn to publish"
+LOGS_WITHIN_S = 60.0
+POLL_S = 0.02
+
+
+class WorkerProcess:
+    """A `pylon worker` and what it logs.
+
+    Attributes:
+        process: as it was started.
+        log: what it has logged so far.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.log = ""
+        self._reading = asyncio.create_task(self._read())
+
+    async def logs(self, text: str, *, times: int = 1) -> None:
+        """Wait until it has logged a text so often; fail when it ends before."""
+        async with asyncio.timeout(LOGS_WITHIN_S):
+            while self.log.count(text) < times:
+                assert not self._reading.done(), f"ended without {text!r}: {self.log}"
+                await asyncio.sleep(POLL_S)
+
+    async def ends(self) -> int:
+        """Its exit code, once it has ended by itself."""
+        async with asyncio.timeout(LOGS_WITHIN_S):
+            code = await self.process.wait()
+            await self._reading
+        return code
+
+    async def kill(self) -> None:
+        """Kill it without warning, if it still runs."""
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(signal.SIGKILL)
+        await self.ends()
+
+    async def _read(self) -> None:
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            self.log += line.decode()
+
+
+@asynccontextmanager
+async def worker_process(
+    folder: Path, nats_url: str, network: str, **settings: str
+) -> AsyncGenerator[WorkerProcess]:
+    """Run a worker within the block; kill it afterwards, unless it has ended.
+
+    Args:
+        folder: its working directory and home.
+        nats_url: where NATS is.
+        network: of which chain node.
+        settings: other variables, by their whole names.
+    """
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYLON_")}
+    env |= {
+        "PYLON_NATS_URL": nats_url,
+        "PYLON_BITTENSOR_NETWORK": network,
+        "PYLON_BITTENSOR_ARCHIVE_NETWORK": "",
+        "PYLON_TRACKED_NETUIDS": "[1]",
+        "PYTHONPATH": str(Path.cwd()),
+        "HOME": str(folder),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "pylon",
+        "worker",
+        cwd=folder,
+        env=env | settings,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    worker = WorkerProcess(process)
+    try:
+        yield worker
+    except BaseException:
+        sys.stderr.write(worker.log)
+        raise
+    finally:
+        await worker.kill()
+
+
+async def leader_among(workers: list[WorkerProcess]) -> WorkerProcess:
+    """The one that publishes, of workers of which none had a turn and lost it."""
+    async with asyncio.timeout(LOGS_WITHIN_S):
+        while not (leading := [worker for worker in workers if ITS_TURN in worker.log]):
+            await asyncio.sleep(POLL_S)
+    (leader,) = leading
+    return leader

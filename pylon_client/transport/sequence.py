@@ -18,6 +18,8 @@ RETRY_FIRST_WAIT_S: Final = 0.1
 RETRY_LONGEST_WAIT_S: Final = 5.0
 UNSURE_MAX: Final = 4
 """So often the stream is asked again that lacks what must be in it: a replica may lag behind."""
+AHEAD_MAX: Final = 8
+"""So many values that came too early are kept until those before them are there."""
 GIVE_UP_AFTER_S: Final = 60.0
 """After this long without an answer the values in between count as lost, and newer ones go on."""
 
@@ -69,7 +71,7 @@ class EventSequence:
         self._give = give
         self._counts = counts
         self._given = after
-        self._ahead: FeedEvent | None = None
+        self._ahead: dict[BlockNumber, FeedEvent] = {}
         self._announced = BlockNumber(-1)
         self._behind = asyncio.Event()
         self._order = asyncio.Lock()
@@ -91,11 +93,12 @@ class EventSequence:
             if self._given is None or number == self._given + 1:
                 await self._hand_on(event)
             elif number > self._given:
-                if self._ahead is None:
-                    self._counts.gaps += 1
-                # All but the newest are in the stream already: each was, before the next one came.
-                if self._ahead is None or number > self._ahead.block.number:
-                    self._ahead = event
+                self._counts.gaps += not self._ahead
+                # Whatever is left out here can be had from the stream: it was stored before the
+                # next one came.
+                self._ahead[number] = event
+                if len(self._ahead) > AHEAD_MAX:
+                    del self._ahead[min(self._ahead)]
                 self._behind.set()
 
     async def run(self) -> None:
@@ -115,11 +118,11 @@ class EventSequence:
         async with self._order:
             if self._given != after:
                 return True  # it came by itself meanwhile
-            following = found if self._ahead is None else self._before_ahead(found, self._ahead)
+            following = self._before_ahead(found) if self._ahead else found
             if following is not None:
                 self._counts.replayed += following is found and after is not None
                 await self._hand_on(following)
-            elif self._ahead is None and not self._is_still_to_come():
+            elif not self._ahead and not self._is_still_to_come():
                 return False
         if following is None:
             await asyncio.sleep(RETRY_FIRST_WAIT_S * 2**self._unsure)
@@ -135,13 +138,13 @@ class EventSequence:
         self._announced, self._unsure = BlockNumber(-1), 0
         return False
 
-    def _before_ahead(self, found: FeedEvent | None, ahead: FeedEvent) -> FeedEvent | None:
-        """What comes next, when `ahead` came by itself; None where the stream must be asked again.
+    def _before_ahead(self, found: FeedEvent | None) -> FeedEvent | None:
+        """What comes next, when later ones are there; None where the stream must be asked again.
 
         Args:
             found: what the stream has after the last value; None if nothing.
-            ahead: the newest value that came.
         """
+        ahead = self._ahead[min(self._ahead)]
         if found is not None and found.block.number < ahead.block.number:
             return found
         if found is None and self._unsure < UNSURE_MAX:
@@ -166,23 +169,24 @@ class EventSequence:
                 heed_cancellation()
                 return found
             heed_cancellation()
-            if self._ahead is not None and clock_s() - began_s > GIVE_UP_AFTER_S:
+            if self._ahead and clock_s() - began_s > GIVE_UP_AFTER_S:
                 self._unsure = UNSURE_MAX
                 return None
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 -- spreads load
             wait_s = min(wait_s * 2, RETRY_LONGEST_WAIT_S)
 
     async def _hand_on(self, event: FeedEvent) -> None:
-        await self._give(event)
-        self._given = event.block.number
-        self._unsure = 0
-        if self._ahead is not None and self._ahead.block.number <= self._given:
-            self._ahead = None
-        if event.lost:
-            self._counts.lost += len(event.lost)
-            logger.warning(
-                "Of %s, blocks %d to %d are lost",
-                self._subject,
-                event.lost[0],
-                event.lost[-1],
-            )
+        following: FeedEvent | None = event
+        while following is not None:
+            await self._give(following)
+            self._given = following.block.number
+            self._unsure = 0
+            if following.lost:
+                self._tell_lost(following.lost)
+            for number in [number for number in self._ahead if number <= self._given]:
+                del self._ahead[number]
+            following = self._ahead.get(BlockNumber(self._given + 1))
+
+    def _tell_lost(self, lost: range) -> None:
+        self._counts.lost += len(lost)
+        logger.warning("Of %s, blocks %d to %d are lost", self._subject, lost[0], lost[-1])

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from pylon_client.contract.jobs import Job, JobList
-from pylon_client.contract.operations import NoParams, Operation, Params
+from pylon_client.contract.operation import NoParams, Operation, Params
 from pylon_client.contract.ss58 import HotkeyField
 from pylon_client.contract.types import Hotkey, JobId, MechanismField, MechanismId
 

@@ -13,14 +13,14 @@ from bridge.auth import Gatekeeper
 from bridge.body import body_schema, read_params
 from bridge.conditional import CONDITIONAL_DOCS, ConditionalAnswers
 from bridge.link import NatsPort
-from bridge.problems import problem_docs
+from bridge.problems import invalid_request, problem_docs
 from bridge.routes.plain import require_plain
 from bridge.routes.unstable import is_public, unstable_paths
 from bridge.settings import BridgeSettings
 from bridge.slots import RequestSlots
 from bridge.tracing import request_id
 from pylon_client.contract import headers, wire
-from pylon_client.contract.failures import ErrorCode
+from pylon_client.contract.failures import ErrorCode, InvalidItem
 from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
 from pylon_client.contract.reads import IDENTITIES
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
@@ -42,6 +42,7 @@ _CODES: Final = (
 )
 _IDENTITY_CODES: Final = (ErrorCode.NETUID_MISMATCH,)
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT"})
+_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _AnyOperation = Operation[Params, BaseModel]
@@ -222,7 +223,14 @@ def _params(operation: _AnyOperation) -> Callable[..., Awaitable[Params]]:
 def _body_docs(operation: _AnyOperation) -> dict[str, Any] | None:
     if operation.method not in _METHODS_WITH_BODY:
         return None
-    return body_schema(operation.params, _names_in_path(operation))
+    key = {
+        "name": headers.IDEMPOTENCY_KEY,
+        "in": "header",
+        "required": False,
+        "description": "A name for this write: what is sent again under it is done once.",
+        "schema": {"type": "string", "pattern": f"^{_IDEMPOTENCY_KEY.pattern}$"},
+    }
+    return {**body_schema(operation.params, _names_in_path(operation)), "parameters": [key]}
 
 
 def _names_in_path(operation: _AnyOperation) -> frozenset[str]:
@@ -234,4 +242,14 @@ def _headers_for_nats(request: Request) -> dict[str, str]:
     trace_parent = request.headers.get(headers.TRACE_PARENT, "")
     if _TRACE_PARENT.fullmatch(trace_parent):
         found[headers.TRACE_PARENT] = trace_parent
+    key = request.headers.get(headers.IDEMPOTENCY_KEY)
+    if key is not None and request.method in _METHODS_WITH_BODY:
+        if not _IDEMPOTENCY_KEY.fullmatch(key):
+            item = InvalidItem(
+                message="Should be 1 to 255 printable ASCII characters",
+                key=headers.IDEMPOTENCY_KEY,
+                source="header",
+            )
+            raise invalid_request(request, [item])
+        found[headers.IDEMPOTENCY_KEY] = key
     return found

@@ -183,3 +183,20 @@ def test_the_document_tells_the_body_without_what_is_in_the_path() -> None:
     schema = body["content"]["application/json"]["schema"]
     assert set(schema["properties"]) == {"weights"}
     assert schema["additionalProperties"] is False
+
+
+async def test_a_writes_key_goes_on_to_the_worker(
+    sn1: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    for key in ("mine", None):
+        headers = {} if key is None else {"Idempotency-Key": key}
+        body = {"commitment": "0x01"}
+        assert (await sn1.post(f"{SN1}/commitments", json=body, headers=headers)).is_success
+        assert nats.asked[-1].headers.get("Idempotency-Key") == key
+    for wrong in (b"", b"x" * 256, "\u00e9".encode()):
+        response = await sn1.post(
+            f"{SN1}/commitments", json={"commitment": "0x01"}, headers={b"Idempotency-Key": wrong}
+        )
+        assert response.status_code == 400
+        assert response.json()["extra"][0]["key"] == "Idempotency-Key"
+    assert len(nats.asked) == 2

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from pylon.devnet.population import hotkey
 from pylon.up.simulation import token
-from pylon_client.contract.operations import OPERATIONS_BY_NAME
+from pylon_client.contract.operations import OPERATIONS
 from pylon_client.contract.writes import PUT_WEIGHTS
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient
 from tests.support.environments import ROOT, python_with
@@ -21,7 +21,7 @@ WITHIN_S = 100.0
 IDENTITY, NETUID, NEURONS = "sn1", 1, 256
 MINER = hotkey(NETUID, 64)
 """It has a commitment and a certificate from the beginning."""
-WRITES_ARE_SERVED = PUT_WEIGHTS.name in OPERATIONS_BY_NAME
+WRITES_ARE_SERVED = PUT_WEIGHTS in OPERATIONS
 
 WRITES = {"put_weights", "set_commitment", "set_revealed_commitment"}
 NOTHING_THERE = {"get_own_revealed_commitments", "get_revealed_commitments"}

@@ -18,11 +18,13 @@ warnings.simplefilter("ignore")
 
 
 def methods_of(api: Any) -> dict[str, inspect.Signature]:
-    return {
+    """The public methods; those that write come first, so that there is something to read."""
+    methods = {
         name: inspect.signature(method)
         for name, method in inspect.getmembers(api, inspect.ismethod)
         if not name.startswith("_")
     }
+    return dict(sorted(methods.items(), key=lambda item: item[0].startswith("get_")))
 
 
 def arguments(signature: inspect.Signature, values: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from pylon.devnet.population import hotkey
-from pylon_client.contract.operations import OPERATIONS_BY_NAME
+from pylon_client.contract.operations import OPERATIONS
 from pylon_client.v1 import (
     AsyncConfig,
     AsyncPylonClient,
@@ -102,11 +102,12 @@ NOTHING_THERE = {
     "get_own_typed_commitment",
     "get_own_revealed_commitments",
     "get_own_certificate",
+    "get_job",
 }
 READS = [
     (accessor, method)
     for accessor, method in METHODS
-    if method.operation.name in OPERATIONS_BY_NAME and method.operation.method == "GET"
+    if method.operation in OPERATIONS and method.operation.method == "GET"
 ]
 
 

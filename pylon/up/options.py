@@ -18,7 +18,7 @@ class UpOptions:
         devnet_port: the port of the simulated chain; None to use the configured network.
         control_port: the port of the simulated chain's controls; None for no controls.
         block_time_s: the simulated chain's block time.
-        fresh: whether the simulated chain starts over.
+        fresh: whether the simulated chain starts over, and all that was published of it.
     """
 
     home: Path
@@ -34,6 +34,11 @@ class UpOptions:
     def reachable_host(self) -> str:
         """An address under which this machine reaches its own REST API."""
         return LOOPBACK if self.host in ("0.0.0.0", "::") else self.host
+
+    @property
+    def state(self) -> Path:
+        """Where the state that belongs to one chain is kept: its events, and the devnet itself."""
+        return self.home if self.devnet_port is None else self.home / "devnet"
 
     @property
     def devnet_url(self) -> str | None:

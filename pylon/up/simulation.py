@@ -8,6 +8,9 @@ from pylon.devnet.wallets import write_wallet
 
 WALLETS_FOLDER = "wallets"
 HOTKEY_NAME = "default"
+HEAD_SILENCE_BLOCKS = 3
+HEAD_SILENCE_MIN_S = 10.0
+"""A laptop that is busy may be silent for longer than a few short blocks."""
 IDENTITIES = {f"sn{subnet.netuid}": subnet.netuid for subnet in SUBNETS}
 """The netuid of each identity; its validator is the subnet's uid 0."""
 
@@ -25,12 +28,15 @@ def write_wallets(home: Path) -> Path:
     return wallets
 
 
-def settings(devnet_url: str, wallets: Path) -> dict[str, str]:
+def settings(devnet_url: str, wallets: Path, block_time_s: float) -> dict[str, str]:
     """The environment under which worker and bridge serve the devnet.
 
     It wins over the user's own settings, which are about another chain.
     """
+    head_silence_s = max(HEAD_SILENCE_MIN_S, HEAD_SILENCE_BLOCKS * block_time_s)
     environment = {
+        "PYLON_BLOCK_DURATION_SECONDS": str(block_time_s),
+        "PYLON_HEAD_SILENCE_S": str(head_silence_s),
         "PYLON_BITTENSOR_NETWORK": devnet_url,
         "PYLON_BITTENSOR_ARCHIVE_NETWORK": devnet_url,
         "PYLON_BITTENSOR_WALLET_PATH": str(wallets),

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -58,7 +59,7 @@ def _environment(options: UpOptions) -> dict[str, str]:
     }
     if options.devnet_url is not None:
         wallets = simulation.write_wallets(options.home)
-        own |= simulation.settings(options.devnet_url, wallets)
+        own |= simulation.settings(options.devnet_url, wallets, options.block_time_s)
     files = {f"{name}_FILE" for name in own}
     return {name: text for name, text in os.environ.items() if name not in files} | own
 
@@ -66,11 +67,9 @@ def _environment(options: UpOptions) -> dict[str, str]:
 def _devnet(options: UpOptions, env: dict[str, str]) -> Child:
     argv = [sys.executable, "-m", "pylon.devnet", "--host", LOOPBACK]
     argv += ["--port", str(options.devnet_port), "--block-time", str(options.block_time_s)]
-    argv += ["--state", str(options.home / "devnet"), "--past-blocks", str(PAST_BLOCKS)]
+    argv += ["--state", str(options.state / "chain"), "--past-blocks", str(PAST_BLOCKS)]
     if options.control_port is not None:
         argv += ["--control-port", str(options.control_port)]
-    if options.fresh:
-        argv.append("--fresh")
     return Child("devnet", argv, env)
 
 
@@ -121,6 +120,8 @@ async def run(options: UpOptions) -> None:
     _require_free(options.nats_port, "--nats-port (NATS_PORT)")
     if options.devnet_port is not None:
         _require_free(options.devnet_port, "--devnet-port (DEVNET_PORT)")
+        if options.fresh:
+            shutil.rmtree(options.state, ignore_errors=True)
 
     env = _environment(options)
     os.environ.clear()
@@ -135,7 +136,7 @@ async def run(options: UpOptions) -> None:
 
     ready = asyncio.Event()
     async with (
-        EmbeddedNats(options.home, settings, host=LOOPBACK, port=options.nats_port),
+        EmbeddedNats(options.state, settings, host=LOOPBACK, port=options.nats_port),
         _running(children, ready) as watch,
     ):
         starting = asyncio.create_task(_until_ready(options, settings))

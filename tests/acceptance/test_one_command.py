@@ -167,6 +167,17 @@ async def test_the_devnet_goes_on_from_its_last_block(tmp_path: Path) -> None:
         assert again.json() == first
 
 
+async def test_a_fresh_start_forgets_what_was_published(tmp_path: Path) -> None:
+    product = Product(tmp_path)
+    async with product:
+        old = (await block_after(product, 25))["block"]["number"]
+    product.fresh = True
+    async with product:
+        new = await block_after(product, 0)
+        assert new["block"]["number"] < old
+        await block_after(product, new["block"]["number"])
+
+
 async def test_a_taken_port_is_said_with_the_option_that_helps(tmp_path: Path) -> None:
     product = Product(tmp_path)
     with socket.socket() as taken:

@@ -57,6 +57,7 @@ class Product:
 
     folder: Path
     block_time_s: float = 0.5
+    fresh: bool = False
     port: int = field(init=False)
     nats_port: int = field(init=False)
     devnet_port: int = field(init=False)
@@ -91,6 +92,7 @@ class Product:
             *("--port", str(self.port), "--nats-port", str(self.nats_port)),
             *("--devnet-port", str(self.devnet_port), "--block-time", str(self.block_time_s)),
             *("--devnet-control-port", str(self.control_port)),
+            *(["--fresh"] if self.fresh else []),
         ]
 
     async def start(self) -> None:

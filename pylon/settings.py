@@ -4,6 +4,9 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
+from pylon.jobs.weights import UnknownHotkeys
+from pylon.roles import WorkerRole
+from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS
 from pylon_client.contract.types import NetUid, NetUidField
 from pylon_client.deployment import DeploymentSettings
 
@@ -25,6 +28,13 @@ class WorkerSettings(DeploymentSettings):
         head_silence_s: without a new head for this long, the subscription is given up.
         max_requests: requests a worker has in hand at once.
         drain_timeout_s: how long a worker finishes what it has in hand when told to stop.
+        worker_role: whether it answers reads, works on jobs with the identities' hotkeys, or both.
+        weights_retry_attempts: how often the chain may refuse a weights job.
+        weights_retry_delay_seconds: the pause between two attempts.
+        weights_unknown_hotkeys: what becomes of weights for hotkeys that are not registered.
+        commitment_retry_attempts: how often the chain may refuse a commitment.
+        commitment_retry_delay_seconds: the pause between two attempts.
+        ended_jobs_kept_days: for how long jobs are kept that have ended.
         health_host: the address at which `/livez`, `/readyz` and `/metrics` are answered.
         health_port: their port; 0 lets the system choose, and without one nothing is.
     """
@@ -40,6 +50,13 @@ class WorkerSettings(DeploymentSettings):
     head_silence_s: float = Field(default=36.0, gt=0)
     max_requests: int = Field(default=256, ge=1)
     drain_timeout_s: float = Field(default=20.0, gt=0)
+    worker_role: WorkerRole = WorkerRole.ALL
+    weights_retry_attempts: int = Field(default=200, ge=1)
+    weights_retry_delay_seconds: float = Field(default=1.0, ge=0)
+    weights_unknown_hotkeys: UnknownHotkeys = UnknownHotkeys.DROP
+    commitment_retry_attempts: int = Field(default=10, ge=1)
+    commitment_retry_delay_seconds: float = Field(default=1.0, ge=0)
+    ended_jobs_kept_days: int = Field(default=ENDED_JOBS_KEPT_DAYS, ge=1)
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65_535)
 

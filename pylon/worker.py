@@ -18,9 +18,13 @@ from pylon.blocks.watcher import Watcher
 from pylon.chain.archive import ArchiveRouting
 from pylon.chain.connection import Patience
 from pylon.chain.port import Chain
+from pylon.chain.submission import Submission
 from pylon.chain.subtensor import Subtensor
+from pylon.identities import open_hotkeys
+from pylon.jobs.office import JobOffice
 from pylon.messaging.bucket import Bucket
 from pylon.messaging.events import JetStreamEvents
+from pylon.messaging.job_events import JobEvents
 from pylon.messaging.kept import KeptInStream
 from pylon.messaging.lease import Leases
 from pylon.messaging.provision import ProvisionError, provision
@@ -36,6 +40,7 @@ from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import WORKER_USER, BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
+from pylon_client.contract.types import BlockNumber
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
 from pylon_client.transport.cancellation import heed_cancellation
@@ -51,6 +56,8 @@ NATS_WAIT_S: Final = 60.0
 READY_HEAD_BLOCKS: Final = 5
 """A worker whose newest block is older than this many is not ready."""
 END_TIMEOUT_S: Final = 10.0
+JOBS_STOP_S: Final = 4.0
+"""How long a stop waits for the jobs in hand before they are handed back to the queue."""
 POLL_AFTER_S: Final = 12.0
 """A block's time on the real chain."""
 
@@ -96,6 +103,9 @@ class Worker:
         self.snapshots: Final = Snapshots(max_silence_s=settings.head_silence_s)
         self.metrics.watch_head(self.snapshots)
         self._settings = settings
+        self._submission = Submission(
+            settings.bittensor_network, timeout_s=settings.chain_timeout_s
+        )
         self._health = WorkerHealth(
             self.snapshots, head_max_age_s=READY_HEAD_BLOCKS * settings.block_duration_seconds
         )
@@ -120,6 +130,7 @@ class Worker:
         """
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.chain.close)
+            stack.push_async_callback(self._submission.close)
             await self._show_health(stack)
             connection = await _until(stop, self._connect())
             if connection is None:
@@ -151,7 +162,28 @@ class Worker:
             place = f"{settings.health_host} port {settings.health_port}"
             raise WorkerError(f"it cannot listen on {place}: {error.strerror}") from None
 
-    def _service(self, connection: Connection) -> Service:
+    def _office(self, connection: Connection) -> JobOffice:
+        settings = self._settings
+        signers = (
+            open_hotkeys(settings.bittensor_wallet_path, settings.identity_settings)
+            if settings.worker_role.signs
+            else {}
+        )
+
+        def newest_block() -> BlockNumber | None:
+            snapshot = self.snapshots.latest_block()
+            return None if snapshot is None else snapshot.block.number
+
+        return JobOffice(
+            connection,
+            settings,
+            self._submission,
+            signers,
+            newest_block,
+            JobEvents(connection).announce,
+        )
+
+    def _service(self, connection: Connection, office: JobOffice) -> Service:
         settings = self._settings
         netuid_by_identity = {name: of.netuid for name, of in settings.identity_settings.items()}
         reads = ReadHandlers(
@@ -169,7 +201,7 @@ class Worker:
         replay = ReplayHandlers(KeptInStream(connection))
         return Service(
             connection,
-            reads.by_operation | replay.by_operation,
+            reads.by_operation | replay.by_operation | office.desk.by_operation,
             identities=netuid_by_identity,
             max_requests=settings.max_requests,
         )
@@ -183,7 +215,8 @@ class Worker:
         logger.info("Stopped")
 
     async def _run(self, connection: Connection, feed: EventFeed, stop: asyncio.Event) -> None:
-        service = self._health.service = self._service(connection)
+        office = self._office(connection)
+        service = self._health.service = self._service(connection, office)
         self.metrics.watch_service(service)
         leadership = Leadership(
             Leases(Bucket(connection, LEADERSHIP_BUCKET), LEADERSHIP_TTL_S),
@@ -191,7 +224,9 @@ class Worker:
             lambda: self._publish(connection),
         )
         self.metrics.publishing.read = lambda: {(): float(leadership.is_leader)}
+        jobs = asyncio.create_task(office.run(), name="jobs")
         background = {
+            jobs,
             asyncio.create_task(self._keep_snapshots(feed), name="snapshots"),
             asyncio.create_task(self._heads.run(), name="heads"),
             asyncio.create_task(leadership.run(), name="events"),
@@ -215,7 +250,10 @@ class Worker:
                     task.result()
             logger.info("Stopping: answering %d requests in hand", service.in_hand)
             # Answers in hand may still need the chain and the snapshots.
+            office.stop()
             await service.drain(self._settings.drain_timeout_s)
+            # A job that takes longer than the chain's next blocks is handed back.
+            await asyncio.wait({jobs}, timeout=JOBS_STOP_S)
         finally:
             await _ended(background | signs)
 

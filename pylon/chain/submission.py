@@ -6,29 +6,26 @@ subnet asks for it. Signing is split from sending, so that what is sent is known
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
-from bittensor import RpcSubstrate, calls, intents, timelock
+from bittensor import RpcSubstrate
 from bittensor.result import BittensorError, ChainError, chain_error_from_substrate_request
 from bittensor.settings import resolve_endpoint
 
+from pylon.chain.composition import RawWritingSdk, WritingSdk, composed
 from pylon.chain.connection import ConnectionOwner, Patience
 from pylon.chain.faults import REQUEST_ERROR_CLASS, fault_of
 from pylon.chain.refusals import refusal_of
-from pylon.chain.sdk import SUBTENSOR, Sdk
+from pylon.chain.sdk import SUBTENSOR
 from pylon.chain.writes import (
-    CertificateCall,
-    CommitmentCall,
     Epoch,
     Heads,
     Inclusion,
     Refusal,
     RefusedError,
-    SealedCommitmentCall,
     Signed,
     Signer,
     Step,
-    WeightsCall,
     WeightsFacts,
     WriteCall,
 )
@@ -53,34 +50,6 @@ MECHANISM_STRIDE: Final = 4096
 WRITE_TIMEOUT_S: Final = 30.0
 
 
-class _Extrinsic(Protocol):
-    data: bytes
-    extrinsic_hash: str
-
-
-class _Raw(Protocol):
-    async def attach_signature(self, unsigned: Any, signature: bytes) -> _Extrinsic: ...
-    async def submit_extrinsic(self, extrinsic: Any) -> Any: ...
-    async def get_finalized_block_number(self) -> int: ...
-
-
-class _Writing(Sdk, Protocol):
-    """What of the SDK is used for writing, with the types that it lacks."""
-
-    async def block_number(self) -> int: ...
-    async def block_time(self) -> float: ...
-    async def compose(self, call: Any) -> Any: ...
-    async def find_extrinsic(self, extrinsic_hash: str, block_hash: str) -> Any: ...
-    async def prepare(self, call: Any, *, address: str, crypto_type: int, period: int) -> Any: ...
-    async def query_batch(
-        self,
-        module: str,
-        storage_function: str,
-        param_sets: list[list[Any]],
-        block_hash: str | None = None,
-    ) -> list[Any]: ...
-
-
 class Submission:
     """Writing to one chain node, over one connection at a time."""
 
@@ -98,9 +67,9 @@ class Submission:
             ValueError: neither a known name nor a WebSocket URL.
         """
         name, endpoint = resolve_endpoint(network)
-        self._owner = ConnectionOwner[_Writing](
+        self._owner = ConnectionOwner[WritingSdk](
             lambda: cast(
-                "_Writing", RpcSubstrate(endpoint, fallback_endpoints=[], archive_endpoints=[])
+                "WritingSdk", RpcSubstrate(endpoint, fallback_endpoints=[], archive_endpoints=[])
             ),
             role="The chain node",
             place=name or "a node",
@@ -115,8 +84,8 @@ class Submission:
     async def heads(self) -> Heads:
         """The newest block and the newest final block."""
 
-        async def read(sdk: _Writing) -> Heads:
-            final = await cast("_Raw", sdk.raw).get_finalized_block_number()
+        async def read(sdk: WritingSdk) -> Heads:
+            final = await cast("RawWritingSdk", sdk.raw).get_finalized_block_number()
             return Heads(BlockNumber(await sdk.block_number()), BlockNumber(final))
 
         return await self._call(read)
@@ -128,7 +97,7 @@ class Submission:
     async def epoch(self, netuid: NetUid) -> Epoch:
         """Where a subnet is in its epochs, at the newest block."""
 
-        async def read(sdk: _Writing) -> Epoch:
+        async def read(sdk: WritingSdk) -> Epoch:
             number, block_hash = await _newest(sdk)
             return await _epoch(sdk, netuid, number, block_hash)
 
@@ -139,25 +108,18 @@ class Submission:
     ) -> WeightsFacts:
         """What setting weights depends on, at the newest block."""
 
-        async def read(sdk: _Writing) -> WeightsFacts:
+        async def read(sdk: WritingSdk) -> WeightsFacts:
             number, block_hash = await _newest(sdk)
 
             async def item(name: str, *keys: Any) -> Any:
                 return await sdk.query(SUBTENSOR, name, list(keys), block_hash)
 
             keys = [[netuid, hotkey] for hotkey in (own, *weighed)]
-            (
-                epoch,
-                found,
-                sealed,
-                version,
-                period,
-                limit,
-                updates,
-                version_key,
-            ) = await asyncio.gather(
+            epoch, found = await asyncio.gather(
                 _epoch(sdk, netuid, number, block_hash),
                 sdk.query_batch(SUBTENSOR, "Uids", keys, block_hash),
+            )
+            items: tuple[Any, ...] = await asyncio.gather(
                 item("CommitRevealWeightsEnabled", netuid),
                 item("CommitRevealWeightsVersion"),
                 item("RevealPeriodEpochs", netuid),
@@ -165,6 +127,7 @@ class Submission:
                 item("LastUpdate", _index(netuid, mechanism)),
                 item("WeightsVersionKey", netuid),
             )
+            sealed, version, period, limit, updates, version_key = items
             own_uid, *uids = [None if uid is None else NeuronUid(int(uid)) for uid in found]
             return WeightsFacts(
                 block=number,
@@ -187,9 +150,9 @@ class Submission:
     async def sign(self, call: WriteCall, signer: Signer) -> Signed:
         """The call as a signed extrinsic, with the account's next nonce; nothing is sent."""
 
-        async def sign(sdk: _Writing) -> Signed | Refusal:
+        async def sign(sdk: WritingSdk) -> Signed | Refusal:
             try:
-                composed, reveal_round = await _composed(sdk, call, signer)
+                call_bytes, reveal_round = await composed(sdk, call, signer)
             except ChainError as error:
                 if error.code.value == "unknown" and error.__cause__ is not None:
                     raise
@@ -199,12 +162,12 @@ class Submission:
                     raise
                 return refusal_of(None, "invalid_argument")
             unsigned = await sdk.prepare(
-                composed,
+                call_bytes,
                 address=signer.ss58_address,
                 crypto_type=signer.crypto_type,
                 period=ERA_BLOCKS,
             )
-            extrinsic = await cast("_Raw", sdk.raw).attach_signature(
+            extrinsic = await cast("RawWritingSdk", sdk.raw).attach_signature(
                 unsigned, signer.sign(unsigned.payload)
             )
             # From the era's own current block, as the chain reckons it.
@@ -228,7 +191,7 @@ class Submission:
         """Send an extrinsic, once; on return the node has taken it into its pool."""
         is_sent = False
 
-        async def send(sdk: _Writing) -> Refusal | None:
+        async def send(sdk: WritingSdk) -> Refusal | None:
             nonlocal is_sent
             if is_sent:
                 # The connection's owner asks again what broke; this must not be.
@@ -237,7 +200,7 @@ class Submission:
                 )
             is_sent = True
             try:
-                await cast("_Raw", sdk.raw).submit_extrinsic(_Sent(signed))
+                await cast("RawWritingSdk", sdk.raw).submit_extrinsic(_Sent(signed))
             except Exception as error:
                 if not _is_answer(error):
                     raise
@@ -273,7 +236,7 @@ class Submission:
     ) -> bool:
         """Whether the state after a block shows that this hotkey wrote such a thing in it."""
 
-        async def read(sdk: _Writing) -> bool:
+        async def read(sdk: WritingSdk) -> bool:
             block_hash = await sdk.block_hash(block)
             match kind:
                 case JobKind.WEIGHTS:
@@ -291,7 +254,7 @@ class Submission:
 
         return await self._call(read)
 
-    async def _call(self, operation: Callable[[_Writing], Awaitable[T]]) -> T:
+    async def _call(self, operation: Callable[[WritingSdk], Awaitable[T]]) -> T:
         return await self._owner.call(operation, timeout_s=self._timeout_s)
 
     async def _forget(self) -> None:
@@ -316,14 +279,14 @@ def _is_answer(error: Exception) -> bool:
     return fault_of(error).code is ErrorCode.CHAIN_REJECTED
 
 
-async def _newest(sdk: _Writing) -> tuple[BlockNumber, str]:
+async def _newest(sdk: WritingSdk) -> tuple[BlockNumber, str]:
     block_hash = await sdk.block_hash()
     if block_hash is None:
         raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "The chain has no block.")
     return BlockNumber(int(await sdk.query("System", "Number", [], block_hash))), block_hash
 
 
-async def _epoch(sdk: _Writing, netuid: NetUid, number: BlockNumber, block_hash: str) -> Epoch:
+async def _epoch(sdk: WritingSdk, netuid: NetUid, number: BlockNumber, block_hash: str) -> Epoch:
     tempo, last, following = await asyncio.gather(
         sdk.query(SUBTENSOR, "Tempo", [netuid], block_hash),
         sdk.query(SUBTENSOR, "LastEpochBlock", [netuid], block_hash),
@@ -339,7 +302,7 @@ async def _epoch(sdk: _Writing, netuid: NetUid, number: BlockNumber, block_hash:
     )
 
 
-async def _found(sdk: _Writing, record: ExtrinsicRecord, number: int) -> Inclusion | None:
+async def _found(sdk: WritingSdk, record: ExtrinsicRecord, number: int) -> Inclusion | None:
     block_hash = await sdk.block_hash(number)
     result = await sdk.find_extrinsic(record.hash, str(block_hash))
     if result is None:
@@ -348,54 +311,6 @@ async def _found(sdk: _Writing, record: ExtrinsicRecord, number: int) -> Inclusi
         return Inclusion(BlockNumber(number))
     error: Any = result.error
     return Inclusion(BlockNumber(number), refusal_of(error.name, error.code.value))
-
-
-async def _composed(sdk: _Writing, call: WriteCall, signer: Signer) -> tuple[Any, int | None]:
-    match call:
-        case WeightsCall():
-            intent: Any = intents.SetWeights(
-                netuid=call.netuid,
-                uids=list(call.weights),
-                weights=list(call.weights.values()),
-                mechid=call.mechanism,
-                version_key=call.version_key,
-            )
-            built: Any = await intent.build(sdk, signer)
-            extras: dict[str, Any] = getattr(built, "extras", {})
-            return getattr(built, "call", built), extras.get("reveal_round")
-        case CommitmentCall():
-            field: dict[str, Any] = {f"Raw{len(call.data)}": "0x" + call.data.hex()}
-            return await _commitment(sdk, call.netuid, field), None
-        case SealedCommitmentCall():
-            after_s = call.blocks_until_reveal * await sdk.block_time()
-            sealed = timelock.encrypt(call.text, reveal_in=after_s)
-            content = {
-                "encrypted": "0x" + sealed.ciphertext.hex(),
-                "reveal_round": sealed.reveal_round,
-            }
-            composed = await _commitment(sdk, call.netuid, {"TimelockEncrypted": content})
-            return composed, sealed.reveal_round
-        case CertificateCall():
-            kept = await sdk.query(SUBTENSOR, "Axons", [call.netuid, signer.ss58_address])
-            axon: dict[str, Any] = kept or {}
-            return await sdk.compose(
-                calls.SubtensorModule.serve_axon_tls(
-                    netuid=call.netuid,
-                    version=int(axon.get("version", 0)),
-                    ip=int(axon.get("ip", 0)),
-                    port=int(axon.get("port", 0)) or 1,
-                    ip_type=int(axon.get("ip_type", 0)) or 4,
-                    protocol=int(axon.get("protocol", 0)),
-                    placeholder1=0,
-                    placeholder2=0,
-                    certificate=bytes([call.algorithm]) + call.public_key,
-                )
-            ), None
-
-
-async def _commitment(sdk: _Writing, netuid: NetUid, field: dict[str, Any]) -> Any:
-    info: Any = {"fields": [field]}
-    return await sdk.compose(calls.Commitments.set_commitment(netuid=netuid, info=info))
 
 
 def _index(netuid: NetUid, mechanism: MechanismId) -> int:

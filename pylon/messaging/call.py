@@ -43,6 +43,7 @@ class Call:
         params: an instance of the operation's own model.
         timeout_s: for how many more seconds the caller waits.
         request_id: the caller's name for this request, or one made up here.
+        idempotency_key: the caller's name for what is to be written; empty where there is none.
     """
 
     operation: str
@@ -52,6 +53,7 @@ class Call:
     params: Params
     timeout_s: float
     request_id: str
+    idempotency_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ def read_call(
         timeout_s=_timeout_s(headers.get(wire_headers.DEADLINE), default_timeout_s),
         params=_params(operation, body),
         request_id=_request_id(headers.get(wire_headers.REQUEST_ID, "")),
+        idempotency_key=headers.get(wire_headers.IDEMPOTENCY_KEY, ""),
     )
 
 

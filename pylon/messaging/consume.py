@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 FETCH_S: Final = 2.0
 """How long one fetch waits; at most so long a stop waits for it, and a lost request is missed."""
-ACK_WAIT_S: Final = 30.0
+ACK_WAIT_S: Final = 15.0
 """A message whose taker gives no sign of life for this long is given to another."""
 HEARTBEATS: Final = 3
 """How many signs of life there are within `ACK_WAIT_S`."""

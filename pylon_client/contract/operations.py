@@ -19,6 +19,7 @@ from pylon_client.contract.reads import (
     NEURONS_AT,
     AtBlock,
 )
+from pylon_client.contract.writes import WRITE_OPERATIONS
 
 __all__ = [
     "API_PREFIX",
@@ -69,6 +70,7 @@ OPERATIONS: Final[tuple[Operation[Params, BaseModel], ...]] = (
 """What REST and NATS both carry."""
 NATS_OPERATIONS: Final[tuple[Operation[Params, BaseModel], ...]] = (
     *OPERATIONS,
+    *WRITE_OPERATIONS,
     *EVENT_OPERATIONS,
 )
 """Everything that can be asked over NATS."""

@@ -1,0 +1,185 @@
+"""Answering the operations that write: accepting jobs, waiting for them, and telling of them."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel
+
+from pylon.jobs.intake import IDEMPOTENCY_KEY_MAX_CHARS, Intake, Wanted
+from pylon.jobs.ledger import Ledger
+from pylon.messaging.call import Answer, Call
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import Job, JobList, JobState
+from pylon_client.contract.types import IdentityName, JobId, JobKind, MechanismId, NetUid
+from pylon_client.contract.writes import (
+    CANCEL_JOB,
+    GET_JOB,
+    LIST_JOBS,
+    PUT_MECHANISM_WEIGHTS,
+    PUT_WEIGHTS,
+    SET_COMMITMENT,
+    SET_REVEALED_COMMITMENT,
+    CommitmentSet,
+    OfJob,
+    PutMechanismWeights,
+    PutWeights,
+    RevealedCommitmentSet,
+    SetCommitment,
+    SetRevealedCommitment,
+    WeightsScheduled,
+)
+
+if TYPE_CHECKING:
+    from pylon.messaging.service import Handler
+
+POLL_S: Final = 0.5
+ANSWER_BEFORE_S: Final = 0.2
+"""So much of a caller's time is kept for the answer to reach it."""
+
+_ENDINGS: Final = {
+    JobState.SUPERSEDED: ErrorCode.SUPERSEDED,
+    JobState.EXPIRED: ErrorCode.EXPIRED,
+}
+
+
+class JobDesk:
+    """Answers what identities ask to be written, and what they ask about it.
+
+    Args:
+        intake: accepts jobs.
+        ledger: where they are written down.
+
+    Attributes:
+        by_operation: the handler of each operation, by its name.
+    """
+
+    def __init__(self, intake: Intake, ledger: Ledger) -> None:
+        self._intake = intake
+        self._ledger = ledger
+        self.by_operation: Final[dict[str, Handler]] = {
+            PUT_WEIGHTS.name: self.put_weights,
+            PUT_MECHANISM_WEIGHTS.name: self.put_weights,
+            SET_COMMITMENT.name: self.set_commitment,
+            SET_REVEALED_COMMITMENT.name: self.set_revealed_commitment,
+            LIST_JOBS.name: self.list_jobs,
+            GET_JOB.name: self.get_job,
+            CANCEL_JOB.name: self.cancel_job,
+        }
+
+    async def put_weights(self, call: Call) -> Answer:
+        """Weights that are durable; what becomes of them is asked for by the job's id."""
+        params = call.params
+        if not isinstance(params, PutWeights):
+            raise TypeError("these are no weights")
+        chosen = params.mechanism_id if isinstance(params, PutMechanismWeights) else 0
+        count = len(params.weights)
+        request = {"weights": dict(params.weights)}
+        job = await self._accept(call, JobKind.WEIGHTS, request, MechanismId(chosen), count)
+        return _answer(WeightsScheduled(count=count, job_id=job.job_id))
+
+    async def set_commitment(self, call: Call) -> Answer:
+        """A commitment that stands on the chain."""
+        params = call.params
+        if not isinstance(params, SetCommitment):
+            raise TypeError("this is no commitment")
+        job = await self._accept(call, JobKind.COMMITMENT, params.model_dump())
+        job = await self._ended(call, job)
+        return _answer(CommitmentSet(job_id=job.job_id))
+
+    async def set_revealed_commitment(self, call: Call) -> Answer:
+        """A sealed commitment that stands on the chain."""
+        params = call.params
+        if not isinstance(params, SetRevealedCommitment):
+            raise TypeError("this is no sealed commitment")
+        job = await self._accept(call, JobKind.REVEALED_COMMITMENT, params.model_dump())
+        job = await self._ended(call, job)
+        return _answer(RevealedCommitmentSet(reveal_round=job.reveal_round or 0, job_id=job.job_id))
+
+    async def list_jobs(self, call: Call) -> Answer:
+        """The jobs of the identity that asks."""
+        identity, _ = _asker(call)
+        held = await self._ledger.jobs(identity)
+        return _answer(JobList(jobs=[one.job for one in held]))
+
+    async def get_job(self, call: Call) -> Answer:
+        """One job of the identity that asks."""
+        identity, _ = _asker(call)
+        return _answer(await self._job(identity, _job_id(call)))
+
+    async def cancel_job(self, call: Call) -> Answer:
+        """One job of the identity that asks, given up if it could be."""
+        identity, _ = _asker(call)
+        return _answer(await self._intake.cancel(identity, _job_id(call)))
+
+    async def _accept(
+        self,
+        call: Call,
+        kind: JobKind,
+        request: dict[str, Any],
+        mechanism: MechanismId | None = None,
+        count: int = 1,
+    ) -> Job:
+        identity, netuid = _asker(call)
+        if len(call.idempotency_key) > IDEMPOTENCY_KEY_MAX_CHARS:
+            raise FailureError(ErrorCode.INVALID, "The idempotency key is too long.")
+        return await self._intake.accept(
+            Wanted(
+                identity=identity,
+                netuid=netuid,
+                kind=kind,
+                request=request,
+                mechanism=mechanism,
+                count=count,
+                idempotency_key=call.idempotency_key or None,
+            )
+        )
+
+    async def _ended(self, call: Call, job: Job) -> Job:
+        """The job when it has succeeded; it goes on when its caller stops waiting.
+
+        Raises:
+            FailureError: how else it ended; DEADLINE_EXCEEDED when it has not, in which case the
+                same request joins it.
+        """
+        try:
+            async with asyncio.timeout(max(call.timeout_s - ANSWER_BEFORE_S, 0)):
+                while not job.has_ended:
+                    await asyncio.sleep(POLL_S)
+                    job = await self._job(job.identity, job.job_id)
+        except TimeoutError:
+            raise FailureError(
+                ErrorCode.DEADLINE_EXCEEDED,
+                f"Job {job.job_id} is still being worked on; the same request joins it.",
+            ) from None
+        if job.has_succeeded:
+            return job
+        why = job.last_error
+        code = _ENDINGS.get(job.state) or (ErrorCode.CHAIN_REJECTED if why is None else why.code)
+        if FailureError(code, "").failure.retryable:
+            # It has ended: asked again, it would be another job.
+            code = ErrorCode.CHAIN_REJECTED
+        detail = f"Job {job.job_id} ended as {job.state} after {job.attempts} attempts."
+        raise FailureError(code, detail if why is None else f"{detail} {why.detail}")
+
+    async def _job(self, identity: IdentityName, job_id: JobId) -> Job:
+        held = await self._ledger.get(identity, job_id)
+        if held is None:
+            raise FailureError(ErrorCode.NOT_FOUND, f"Job {job_id} not found.")
+        return held.job
+
+
+def _asker(call: Call) -> tuple[IdentityName, NetUid]:
+    if call.identity is None or call.netuid is None:
+        raise TypeError(f"{call.operation} needs an identity")
+    return call.identity, call.netuid
+
+
+def _job_id(call: Call) -> JobId:
+    if not isinstance(call.params, OfJob):
+        raise TypeError("no job is named")
+    return call.params.job_id
+
+
+def _answer(reply: BaseModel) -> Answer:
+    return Answer(wire.encode(reply))

@@ -1,0 +1,139 @@
+"""All of one worker that has to do with jobs, put together."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from pylon.chain.writes import ChainWrites, Signer
+from pylon.jobs.commitments import PublishingWork
+from pylon.jobs.desk import JobDesk
+from pylon.jobs.intake import Intake
+from pylon.jobs.ledger import Announce, Ledger
+from pylon.jobs.runner import Runner
+from pylon.jobs.weights import WeightsWork
+from pylon.jobs.work import Retries, Work
+from pylon.messaging.bucket import Bucket
+from pylon.messaging.consume import Consumer, Verdict
+from pylon.messaging.lease import Leases
+from pylon.messaging.queue import WorkQueue
+from pylon.settings import WorkerSettings
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.subjects import identity_jobs
+from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEASE_TTL_S, LEASES_BUCKET
+from pylon_client.contract.types import BlockNumber, IdentityName, JobId, JobKind
+from pylon_client.transport.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+SWEEP_EVERY_S: Final = 30.0
+"""How often an idle lane is checked for jobs that were written down and not queued."""
+
+
+class JobOffice:
+    """Accepts jobs, and works on those whose hotkeys are at hand.
+
+    Args:
+        connection: as the user `worker`.
+        settings: of the worker.
+        chain: where jobs are written.
+        signers: the hotkeys that are at hand, by identity; none for a reader.
+        newest_block: the newest block as far as is known here.
+        announce: is told of every change of a job.
+
+    Attributes:
+        desk: answers the operations that write.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: WorkerSettings,
+        chain: ChainWrites,
+        signers: Mapping[IdentityName, Signer],
+        newest_block: Callable[[], BlockNumber | None],
+        announce: Announce,
+    ) -> None:
+        ledger = Ledger(
+            Bucket(connection, JOBS_BUCKET), announce, ended_kept_days=settings.ended_jobs_kept_days
+        )
+        self._intake = Intake(ledger, WorkQueue(connection), newest_block)
+        self.desk: Final = JobDesk(self._intake, ledger)
+        self._stopping = asyncio.Event()
+        leases = Leases(Bucket(connection, LEASES_BUCKET), LEASE_TTL_S)
+        self._runner = Runner(ledger, leases, chain, signers, _works(settings, chain))
+        self._lanes = [
+            Lane(connection, self._runner, self._intake, identity, kind)
+            for identity in signers
+            for kind in JobKind
+        ]
+
+    async def run(self) -> None:
+        """Work on jobs until `stop`; when it is cancelled, what is in hand is handed back."""
+        async with asyncio.TaskGroup() as group:
+            for lane in self._lanes:
+                group.create_task(lane.consumer.run(), name=lane.name)
+            # A reader, which has no lanes, runs on too.
+            group.create_task(self._stopping.wait(), name="stop of jobs")
+
+    def stop(self) -> None:
+        """Take no further job; `run` ends when those in hand are dealt with."""
+        self._stopping.set()
+        for lane in self._lanes:
+            lane.consumer.stop()
+
+
+class Lane:
+    """The jobs of one identity and kind, taken one by one.
+
+    Attributes:
+        consumer: takes them.
+        name: of the durable consumer, shared by all workers.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        runner: Runner,
+        intake: Intake,
+        identity: IdentityName,
+        kind: JobKind,
+    ) -> None:
+        self.name: Final = f"{kind}_{identity}"
+        self._runner = runner
+        self._intake = intake
+        self._identity = identity
+        self._kind = kind
+        self._sweep_at_s = 0.0
+        self.consumer: Final = Consumer(
+            connection,
+            JOBS,
+            name=self.name,
+            subject=identity_jobs(identity, kind),
+            handler=self._work,
+            on_idle=self._sweep,
+        )
+
+    async def _work(self, body: bytes) -> Verdict:
+        return await self._runner.work(self._identity, JobId(body.decode(errors="replace")))
+
+    async def _sweep(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._sweep_at_s or not await self.consumer.is_idle():
+            return
+        with contextlib.suppress(FailureError):
+            await self._intake.sweep(self._identity, self._kind)
+            self._sweep_at_s = now_s + SWEEP_EVERY_S
+
+
+def _works(settings: WorkerSettings, chain: ChainWrites) -> dict[JobKind, Work]:
+    weights = WeightsWork(
+        chain,
+        Retries(settings.weights_retry_attempts, settings.weights_retry_delay_seconds),
+        settings.weights_unknown_hotkeys,
+    )
+    publishing = PublishingWork(
+        chain, Retries(settings.commitment_retry_attempts, settings.commitment_retry_delay_seconds)
+    )
+    return {kind: weights if kind is JobKind.WEIGHTS else publishing for kind in JobKind}

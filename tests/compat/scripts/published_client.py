@@ -18,13 +18,17 @@ warnings.simplefilter("ignore")
 
 
 def methods_of(api: Any) -> dict[str, inspect.Signature]:
-    """The public methods; those that write come first, so that there is something to read."""
+    """The public methods: those that write come first, so that there is something to read.
+
+    Of these `set_commitment` is the last, since v1 shows no commitment that is sealed.
+    """
     methods = {
         name: inspect.signature(method)
         for name, method in inspect.getmembers(api, inspect.ismethod)
         if not name.startswith("_")
     }
-    return dict(sorted(methods.items(), key=lambda item: item[0].startswith("get_")))
+    last_first = sorted(methods.items(), reverse=True)
+    return dict(sorted(last_first, key=lambda item: item[0].startswith("get_")))
 
 
 def arguments(signature: inspect.Signature, values: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class WorkerSettings(DeploymentSettings):
         commitment_retry_attempts: how often the chain may refuse a commitment.
         commitment_retry_delay_seconds: the pause between two attempts.
         ended_jobs_kept_days: for how long jobs are kept that have ended.
+        nats_stream_replicas: how many NATS servers keep each stream that is made here.
         health_host: the address at which `/livez`, `/readyz` and `/metrics` are answered.
         health_port: their port; 0 lets the system choose, and without one nothing is.
     """
@@ -57,6 +58,7 @@ class WorkerSettings(DeploymentSettings):
     commitment_retry_attempts: int = Field(default=10, ge=1)
     commitment_retry_delay_seconds: float = Field(default=1.0, ge=0)
     ended_jobs_kept_days: int = Field(default=ENDED_JOBS_KEPT_DAYS, ge=1)
+    nats_stream_replicas: int = Field(default=1, ge=1, le=5)
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65_535)
 

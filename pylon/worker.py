@@ -31,6 +31,7 @@ from pylon.messaging.provision import ProvisionError, provision
 from pylon.messaging.service import Service
 from pylon.observe.chain import MeasuredChain
 from pylon.observe.health import HealthServer, WorkerHealth
+from pylon.observe.jobs import JobCensus, JobMetrics
 from pylon.observe.metrics import WorkerMetrics
 from pylon.reads.cache import ReadCache
 from pylon.reads.handlers import ReadHandlers
@@ -38,9 +39,10 @@ from pylon.reads.reader import ChainReader
 from pylon.reads.recent import RecentNeurons
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import WORKER_USER, BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
-from pylon_client.contract.types import BlockNumber
+from pylon_client.contract.types import BlockNumber, Hotkey
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
 from pylon_client.transport.cancellation import heed_cancellation
@@ -139,7 +141,7 @@ class Worker:
             self._health.connection = connection
             self.metrics.watch_nats(connection)
             try:
-                if await _until(stop, _provisioned(connection)) is None:
+                if await _until(stop, self._provision(connection)) is None:
                     return
                 await self._serve(connection, stop)
             except ProvisionError as error:
@@ -174,14 +176,15 @@ class Worker:
             snapshot = self.snapshots.latest_block()
             return None if snapshot is None else snapshot.block.number
 
-        return JobOffice(
-            connection,
-            settings,
-            self._submission,
-            signers,
-            newest_block,
-            JobEvents(connection).announce,
-        )
+        hotkeys = {name: Hotkey(signer.ss58_address) for name, signer in signers.items()}
+        measured = JobMetrics(self.metrics, hotkeys)
+        events = JobEvents(connection)
+
+        async def announce(job: Job) -> None:
+            measured.saw(job)
+            await events.announce(job)
+
+        return JobOffice(connection, settings, self._submission, signers, newest_block, announce)
 
     def _service(self, connection: Connection, office: JobOffice) -> Service:
         settings = self._settings
@@ -225,12 +228,16 @@ class Worker:
         )
         self.metrics.publishing.read = lambda: {(): float(leadership.is_leader)}
         jobs = asyncio.create_task(office.run(), name="jobs")
+        census = JobCensus(
+            self.metrics, office.identities, office.ledger, head=lambda: self.snapshots.head
+        )
         background = {
             jobs,
+            asyncio.create_task(census.run(), name="count of jobs"),
             asyncio.create_task(self._keep_snapshots(feed), name="snapshots"),
             asyncio.create_task(self._heads.run(), name="heads"),
             asyncio.create_task(leadership.run(), name="events"),
-            asyncio.create_task(_keep_provisioned(connection), name="streams"),
+            asyncio.create_task(self._keep_provisioned(connection), name="streams"),
         }
         self._health.essential = background
         signs = {
@@ -278,6 +285,26 @@ class Worker:
                 logger.warning("Waiting for NATS: %s", error.failure.detail)
             await pauses.wait()
 
+    async def _provision(self, connection: Connection) -> bool:
+        await provision(connection, replicas=self._settings.nats_stream_replicas)
+        return True
+
+    async def _keep_provisioned(self, connection: Connection) -> None:
+        """Make the streams again that a restarted NATS came back without."""
+        gap = asyncio.Event()
+        forget = connection.on_gap(gap.set)
+        try:
+            while True:
+                await gap.wait()
+                gap.clear()
+                try:
+                    await self._provision(connection)
+                except ProvisionError as error:
+                    logger.error("NATS came back unfit: %s", error)  # noqa: TRY400 - the text is all
+                heed_cancellation()
+        finally:
+            forget()
+
     async def _keep_snapshots(self, feed: EventFeed) -> None:
         async for event in feed:
             self.snapshots.keep(event.subject, Snapshot(event.block, event.body))
@@ -318,28 +345,6 @@ def _chain(settings: WorkerSettings, metrics: WorkerMetrics) -> Chain:
         settings.bittensor_archive_blocks_cutoff,
         on_fallback=lambda reason, operation: metrics.fallbacks.labels(reason, operation, "").inc(),
     )
-
-
-async def _provisioned(connection: Connection) -> bool:
-    await provision(connection)
-    return True
-
-
-async def _keep_provisioned(connection: Connection) -> None:
-    """Make the streams again that a restarted NATS came back without."""
-    gap = asyncio.Event()
-    forget = connection.on_gap(gap.set)
-    try:
-        while True:
-            await gap.wait()
-            gap.clear()
-            try:
-                await provision(connection)
-            except ProvisionError as error:
-                logger.error("NATS came back unfit: %s", error)  # noqa: TRY400 - the text is all
-            heed_cancellation()
-    finally:
-        forget()
 
 
 async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:

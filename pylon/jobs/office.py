@@ -44,6 +44,8 @@ class JobOffice:
 
     Attributes:
         desk: answers the operations that write.
+        ledger: where jobs are written down.
+        identities: those whose jobs are worked on here.
     """
 
     def __init__(
@@ -58,6 +60,8 @@ class JobOffice:
         ledger = Ledger(
             Bucket(connection, JOBS_BUCKET), announce, ended_kept_days=settings.ended_jobs_kept_days
         )
+        self.identities: Final = tuple(signers)
+        self.ledger: Final = ledger
         self._intake = Intake(ledger, WorkQueue(connection), newest_block)
         self.desk: Final = JobDesk(self._intake, ledger)
         self._stopping = asyncio.Event()

@@ -4,8 +4,8 @@ import asyncio
 import logging
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol
 
 from pylon.observe.metrics import WorkerMetrics
 from pylon_client.contract.jobs import IN_FLIGHT, Job, JobState
@@ -18,7 +18,22 @@ FOLLOWED_MAX: Final = 10_000
 """So many jobs' states are remembered; one that is forgotten counts as new."""
 CENSUS_EVERY_S: Final = 15.0
 
-ListJobs = Callable[[IdentityName], Awaitable[Iterable[Job]]]
+
+class Counted(Protocol):
+    """A job as it was read from the ledger."""
+
+    @property
+    def job(self) -> Job:
+        """The job itself."""
+        ...
+
+
+class JobsPort(Protocol):
+    """The ledger, as far as it is counted."""
+
+    async def jobs(self, identity: IdentityName) -> Sequence[Counted]:
+        """Every job of an identity that is still kept."""
+        ...
 
 
 class JobMetrics:
@@ -65,7 +80,7 @@ class JobCensus:
     Args:
         metrics: where the counts go.
         identities: whose jobs.
-        list_jobs: the jobs of an identity that are still kept.
+        ledger: where they are.
         head: the chain's newest block, where it is known.
     """
 
@@ -73,11 +88,12 @@ class JobCensus:
         self,
         metrics: WorkerMetrics,
         identities: Iterable[IdentityName],
-        list_jobs: ListJobs,
+        ledger: JobsPort,
+        *,
         head: Callable[[], BlockNumber | None],
     ) -> None:
         self._identities = tuple(identities)
-        self._list_jobs = list_jobs
+        self._ledger = ledger
         self._head = head
         self._counts: dict[tuple[str, str, str], int] = {}
         self._deadlines: dict[tuple[str, str], BlockNumber] = {}
@@ -99,7 +115,8 @@ class JobCensus:
         counts = Counter[tuple[str, str, str]]()
         deadlines: dict[tuple[str, str], BlockNumber] = {}
         for identity in self._identities:
-            for job in await self._list_jobs(identity):
+            for held in await self._ledger.jobs(identity):
+                job = held.job
                 counts[identity, str(job.kind), str(job.state)] += 1
                 if job.has_ended or job.kind is not JobKind.WEIGHTS or job.deadline_block is None:
                     continue

@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -25,6 +26,19 @@ def job(state: JobState, kind: JobKind = JobKind.WEIGHTS, **more: Any) -> Job:
             **more,
         }
     )
+
+
+@dataclass(frozen=True)
+class _Held:
+    job: Job
+
+
+class _Ledger:
+    def __init__(self, jobs: list[Job]) -> None:
+        self._held = [_Held(job) for job in jobs]
+
+    async def jobs(self, identity: IdentityName) -> list[_Held]:
+        return self._held if identity == ALICE else []
 
 
 def value(metrics: WorkerMetrics, name: str, **labels: str) -> float | None:
@@ -76,17 +90,18 @@ def test_other_kinds_are_counted_and_not_timed(metrics: WorkerMetrics) -> None:
 async def test_the_census_counts_by_state_and_tells_what_time_is_left(
     metrics: WorkerMetrics,
 ) -> None:
-    async def jobs(_identity: IdentityName) -> list[Job]:
-        return [
+    ledger = _Ledger(
+        [
             job(JobState.WAITING, deadline_block=BlockNumber(120)),
             job(JobState.ACCEPTED, deadline_block=BlockNumber(130)),
             job(JobState.EXPIRED, deadline_block=BlockNumber(1)),
             job(JobState.EXPIRED, deadline_block=BlockNumber(2)),
         ]
+    )
 
     heads = [None, BlockNumber(100), BlockNumber(150)]
     head: list[BlockNumber | None] = [None]
-    census = JobCensus(metrics, [ALICE], jobs, lambda: head[0])
+    census = JobCensus(metrics, [ALICE], ledger, head=lambda: head[0])
     await census.count()
     counted = {"identity": "alice", "kind": "weights"}
     assert value(metrics, "pylon_jobs", state="EXPIRED", **counted) == 2

@@ -1,0 +1,94 @@
+"""Schemas of the custom resources that the manifests use; what they do not name is refused.
+
+From the definitions of the Prometheus operator (monitoring.coreos.com/v1) and of KEDA
+(keda.sh/v1alpha1), as far as the manifests go.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+_TEXT: Schema = {"type": "string", "minLength": 1}
+_TEXTS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
+
+
+def _object(*required: str, **properties: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items, "minItems": 1}
+
+
+_DURATION: Schema = {"type": "string", "pattern": r"^([0-9]+(ms|s|m|h|d))+$"}
+_EXPRESSION: Schema = _object(
+    *("key", "operator"),
+    key=_TEXT,
+    operator={"enum": ["In", "NotIn", "Exists", "DoesNotExist"]},
+    values=_list(_TEXT),
+)
+_SELECTOR: Schema = _object(matchLabels=_TEXTS, matchExpressions=_list(_EXPRESSION))
+_ENDPOINT: Schema = _object(
+    "port",
+    port=_TEXT,
+    path=_TEXT,
+    interval=_DURATION,
+    authorization=_object(
+        "credentials", type=_TEXT, credentials=_object("name", "key", name=_TEXT, key=_TEXT)
+    ),
+)
+_RULE: Schema = {
+    **_object(
+        "alert",
+        "expr",
+        **{"for": _DURATION},
+        alert=_TEXT,
+        expr=_TEXT,
+        labels=_TEXTS,
+        annotations=_TEXTS,
+    )
+}
+
+
+def _resource(spec: Schema) -> Schema:
+    metadata = _object("name", name=_TEXT, namespace=_TEXT, labels=_TEXTS, annotations=_TEXTS)
+    return _object(
+        *("apiVersion", "kind", "metadata", "spec"),
+        apiVersion=_TEXT,
+        kind=_TEXT,
+        metadata=metadata,
+        spec=spec,
+    )
+
+
+SCHEMAS: Mapping[tuple[str, str], Schema] = {
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): _resource(
+        _object("selector", "endpoints", selector=_SELECTOR, endpoints=_list(_ENDPOINT))
+    ),
+    ("monitoring.coreos.com/v1", "PodMonitor"): _resource(
+        _object(
+            *("selector", "podMetricsEndpoints"),
+            selector=_SELECTOR,
+            podMetricsEndpoints=_list(_ENDPOINT),
+        )
+    ),
+    ("monitoring.coreos.com/v1", "PrometheusRule"): _resource(
+        _object("groups", groups=_list(_object("name", "rules", name=_TEXT, rules=_list(_RULE))))
+    ),
+    ("keda.sh/v1alpha1", "ScaledObject"): _resource(
+        _object(
+            *("scaleTargetRef", "triggers"),
+            scaleTargetRef=_object("name", name=_TEXT, kind=_TEXT, apiVersion=_TEXT),
+            minReplicaCount={"type": "integer", "minimum": 0},
+            maxReplicaCount={"type": "integer", "minimum": 1},
+            cooldownPeriod={"type": "integer", "minimum": 0},
+            triggers=_list(_object("type", "metadata", type=_TEXT, metadata=_TEXTS)),
+        )
+    ),
+}

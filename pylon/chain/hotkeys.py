@@ -1,11 +1,14 @@
-"""Opening a hotkey's file through the SDK; nothing here knows of coldkeys."""
+"""Keys through the SDK: opening a hotkey's file, and key pairs; nothing here knows of coldkeys."""
 
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
-from bittensor.keyfiles import Keyfile
+from bittensor import keyfiles
 
 from pylon.chain.writes import Signer
+
+_ED25519: Final = 0
+"""In the SDK's numbering of kinds of keys."""
 
 
 class HotkeyError(Exception):
@@ -30,7 +33,7 @@ def open_hotkey(wallets: Path, wallet_name: str, hotkey_name: str, password: str
         HotkeyError: it is missing, unreadable or encrypted, or the password is wrong.
     """
     path = wallets.expanduser() / wallet_name / "hotkeys" / hotkey_name
-    keyfile = cast("_Keyfile", Keyfile(path))
+    keyfile = cast("_Keyfile", keyfiles.Keyfile(path))
     try:
         path.read_bytes()
     except OSError as error:
@@ -42,3 +45,9 @@ def open_hotkey(wallets: Path, wallet_name: str, hotkey_name: str, password: str
         return cast("Signer", keyfile.get_keypair(password=password or None))
     except Exception as error:  # noqa: BLE001 -- of many kinds, whose texts may quote the file
         raise HotkeyError(f"the hotkey {path} cannot be opened: {type(error).__name__}") from None
+
+
+def ed25519_public_key(private_key: bytes) -> bytes:
+    """The public half of an Ed25519 key pair whose private half is 32 bytes."""
+    pair: Any = cast("Any", keyfiles).Keypair.create_from_seed(private_key, crypto_type=_ED25519)
+    return bytes(pair.public_key)

@@ -1,10 +1,12 @@
 """Answering the operations that write: accepting jobs, waiting for them, and telling of them."""
 
 import asyncio
+import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
+from pylon.chain.hotkeys import ed25519_public_key
 from pylon.jobs.intake import IDEMPOTENCY_KEY_MAX_CHARS, Intake, Wanted
 from pylon.jobs.ledger import Ledger
 from pylon.messaging.call import Answer, Call
@@ -14,13 +16,16 @@ from pylon_client.contract.jobs import Job, JobList, JobState
 from pylon_client.contract.types import IdentityName, JobId, JobKind, MechanismId, NetUid
 from pylon_client.contract.writes import (
     CANCEL_JOB,
+    GENERATE_CERTIFICATE,
     GET_JOB,
     LIST_JOBS,
     PUT_MECHANISM_WEIGHTS,
     PUT_WEIGHTS,
     SET_COMMITMENT,
     SET_REVEALED_COMMITMENT,
+    CertificateKeypair,
     CommitmentSet,
+    GenerateCertificate,
     OfJob,
     PutMechanismWeights,
     PutWeights,
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
     from pylon.messaging.service import Handler
 
 POLL_S: Final = 0.5
+PRIVATE_KEY_BYTES: Final = 32
 ANSWER_BEFORE_S: Final = 0.2
 """So much of a caller's time is kept for the answer to reach it."""
 
@@ -62,6 +68,7 @@ class JobDesk:
             PUT_MECHANISM_WEIGHTS.name: self.put_weights,
             SET_COMMITMENT.name: self.set_commitment,
             SET_REVEALED_COMMITMENT.name: self.set_revealed_commitment,
+            GENERATE_CERTIFICATE.name: self.generate_certificate,
             LIST_JOBS.name: self.list_jobs,
             GET_JOB.name: self.get_job,
             CANCEL_JOB.name: self.cancel_job,
@@ -95,6 +102,23 @@ class JobDesk:
         job = await self._accept(call, JobKind.REVEALED_COMMITMENT, params.model_dump())
         job = await self._ended(call, job)
         return _answer(RevealedCommitmentSet(reveal_round=job.reveal_round or 0, job_id=job.job_id))
+
+    async def generate_certificate(self, call: Call) -> Answer:
+        """A new key pair whose public half stands on the chain; the private half is only here."""
+        params = call.params
+        if not isinstance(params, GenerateCertificate):
+            raise TypeError("no certificate is asked for")
+        private_key = secrets.token_bytes(PRIVATE_KEY_BYTES)
+        public_key = f"0x{ed25519_public_key(private_key).hex()}"
+        request = {"algorithm": params.algorithm, "public_key": public_key}
+        await self._ended(call, await self._accept(call, JobKind.CERTIFICATE, request))
+        return _answer(
+            CertificateKeypair(
+                algorithm=params.algorithm,
+                public_key=public_key,
+                private_key=f"0x{private_key.hex()}",
+            )
+        )
 
     async def list_jobs(self, call: Call) -> Answer:
         """The jobs of the identity that asks."""

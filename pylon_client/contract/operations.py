@@ -66,11 +66,11 @@ OPERATIONS: Final[tuple[Operation[Params, BaseModel], ...]] = (
     reads.LAST_DRAND_ROUND,
     reads.IDENTITIES,
     reads.WEIGHTS_STATUS,
+    *WRITE_OPERATIONS,
 )
 """What REST and NATS both carry."""
 NATS_OPERATIONS: Final[tuple[Operation[Params, BaseModel], ...]] = (
     *OPERATIONS,
-    *WRITE_OPERATIONS,
     *EVENT_OPERATIONS,
 )
 """Everything that can be asked over NATS."""

@@ -7,7 +7,9 @@ import pytest
 import pytest_asyncio
 
 from pylon.devnet.population import hotkey
+from pylon.up.simulation import token
 from pylon_client.contract.operations import OPERATIONS
+from pylon_client.contract.writes import PUT_WEIGHTS
 from pylon_client.v1 import (
     AsyncConfig,
     AsyncPylonClient,
@@ -17,10 +19,12 @@ from pylon_client.v1 import (
     GetNeuronsResponse,
     Hotkey,
     IdentityName,
+    JobState,
     NetUid,
     PylonClient,
     PylonForbidden,
     PylonNotFound,
+    Weight,
 )
 from tests.support.client_methods import METHODS
 from tests.support.product import Product
@@ -142,3 +146,32 @@ async def test_every_read_answers(product: Product, transport: str, flavour: str
                 reply = await method.call(client, accessor, **instead)
                 assert type(reply) is method.operation.reply
     assert len(READS) > 50
+
+
+@pytest.mark.skipif(PUT_WEIGHTS not in OPERATIONS, reason="REST does not serve writes yet")
+@pytest.mark.parametrize("transport", ["http", "nats"])
+async def test_what_is_written_is_read_back(product: Product, transport: str) -> None:
+    name, netuid = ("sn1", 1) if transport == "http" else ("sn2", 2)
+    config = AsyncConfig(
+        address=product.url if transport == "http" else product.nats_url,
+        identity_name=name,
+        identity_token=token(name),
+    )
+    miner = Hotkey(hotkey(netuid, 5))
+    async with AsyncPylonClient(config) as client, asyncio.timeout(100):
+        scheduled = await client.identity.put_weights({miner: Weight(1.0)}, idempotency_key="one")
+        again = await client.identity.put_weights({miner: Weight(1.0)}, idempotency_key="one")
+        assert scheduled.count == 1
+        assert again.job_id == scheduled.job_id
+        committed = await client.identity.set_commitment(b"\x01\xff")
+        own = await client.identity.get_own_commitment()
+        assert (own.hotkey, own.commitment) == (hotkey(netuid, 0), "0x01ff")
+        while not (job := await client.identity.get_job(scheduled.job_id)).has_ended:
+            await asyncio.sleep(0.2)
+        assert job.state is JobState.CONFIRMED, job
+        jobs = (await client.identity.get_jobs()).jobs
+        assert [each.job_id for each in jobs] == [committed.job_id, scheduled.job_id]
+        cancelled = await client.identity.cancel_job(scheduled.job_id)
+        assert cancelled == job, "what has ended stays as it is"
+        with pytest.raises(ValueError, match="ss58"):
+            await client.identity.put_weights({Hotkey("5C"): Weight(1.0)})

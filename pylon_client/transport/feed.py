@@ -125,7 +125,8 @@ class EventFeed:
             # Where this fails, a reconnect is under way, after which gaps are looked for anyway.
             await self._connection.nats.flush()
         self._tasks.append(asyncio.create_task(self._connection.closed.wait()))
-        self._catch_up()
+        for sequence in self._sequences.values():
+            sequence.begin()
 
     async def _end(self) -> None:
         self._forget_gap()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pylon_client.contract.failures import FailureError
+from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
 from pylon_client.transport.cancellation import heed_cancellation
 from pylon_client.transport.published import NONE_LOST, FeedEvent, KeptEvents
@@ -18,7 +19,7 @@ RETRY_FIRST_WAIT_S: Final = 0.1
 RETRY_LONGEST_WAIT_S: Final = 5.0
 UNSURE_MAX: Final = 4
 """So often the stream is asked again that lacks what must be in it: a replica may lag behind."""
-AHEAD_MAX: Final = 8
+AHEAD_MAX: Final = EVENTS.max_msgs_per_subject
 """So many values that came too early are kept until those before them are there."""
 GIVE_UP_AFTER_S: Final = 60.0
 """After this long without an answer the values in between count as lost, and newer ones go on."""
@@ -74,11 +75,18 @@ class EventSequence:
         self._ahead: dict[BlockNumber, FeedEvent] = {}
         self._announced = BlockNumber(-1)
         self._behind = asyncio.Event()
+        self._catching_up = False
+        self._up_to_the_end = False
         self._order = asyncio.Lock()
         self._unsure = 0
 
+    def begin(self) -> None:
+        """Fetch the newest value, or those after the one that is known already."""
+        self._behind.set()
+
     def catch_up(self) -> None:
-        """Look into the stream for what did not come: something may have been missed."""
+        """Look into the stream up to its end: something may have been missed."""
+        self._up_to_the_end = True
         self._behind.set()
 
     def announce(self, number: BlockNumber) -> None:
@@ -94,22 +102,23 @@ class EventSequence:
                 await self._hand_on(event)
             elif number > self._given:
                 self._counts.gaps += not self._ahead
-                # Whatever is left out here can be had from the stream: it was stored before the
-                # next one came.
-                self._ahead[number] = event
-                if len(self._ahead) > AHEAD_MAX:
-                    del self._ahead[min(self._ahead)]
-                self._behind.set()
+                if len(self._ahead) < AHEAD_MAX:
+                    self._ahead[number] = event
+                if len(self._ahead) == AHEAD_MAX or not self._catching_up:
+                    self._behind.set()
 
     async def run(self) -> None:
         """Catch up whenever that is needed, until cancelled."""
         while True:
             await self._behind.wait()
             self._behind.clear()
-            while await self._step():
+            up_to_the_end, self._up_to_the_end = self._up_to_the_end, False
+            self._catching_up = True
+            while await self._step(up_to_the_end=up_to_the_end):
                 pass
+            self._catching_up = False
 
-    async def _step(self) -> bool:
+    async def _step(self, *, up_to_the_end: bool) -> bool:
         """Hand on the next value from the stream, if there is one; whether to go on looking."""
         after = self._given
         found = await self._ask(after)
@@ -117,7 +126,7 @@ class EventSequence:
             found = None
         async with self._order:
             if self._given != after:
-                return True  # it came by itself meanwhile
+                return bool(self._ahead) or up_to_the_end  # it came by itself meanwhile
             following = self._before_ahead(found) if self._ahead else found
             if following is not None:
                 self._counts.replayed += following is found and after is not None
@@ -126,7 +135,11 @@ class EventSequence:
                 return False
         if following is None:
             await asyncio.sleep(RETRY_FIRST_WAIT_S * 2**self._unsure)
-        return True
+            return True
+        # After the newest one, and after one that came by itself, the others come so too, unless
+        # some were dropped behind it.
+        is_live = after is None or following is not found or following.block.number != self._given
+        return bool(self._ahead) or up_to_the_end or not is_live
 
     def _is_still_to_come(self) -> bool:
         """Whether the stream must have an event that it did not give: a replica may lag behind."""

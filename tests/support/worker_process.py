@@ -97,9 +97,13 @@ async def worker_process(
 
 
 async def leader_among(workers: list[WorkerProcess]) -> WorkerProcess:
-    """The one that publishes, of workers of which none had a turn and lost it."""
+    """The one whose turn to publish came last, of workers that still run."""
+
+    def last_turn(worker: WorkerProcess) -> str:
+        # Each line begins with the time.
+        return max((line for line in worker.log.splitlines() if ITS_TURN in line), default="")
+
     async with asyncio.timeout(LOGS_WITHIN_S):
-        while not (leading := [worker for worker in workers if ITS_TURN in worker.log]):
+        while not any(map(last_turn, workers)):
             await asyncio.sleep(POLL_S)
-    (leader,) = leading
-    return leader
+    return max(workers, key=last_turn)

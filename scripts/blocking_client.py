@@ -34,9 +34,7 @@ def blocking(module: str) -> str:
     """The source of a module of the blocking client."""
     source = (PACKAGE / f"{module}.py").read_text()
     for pattern, replacement in _SUBSTITUTIONS.items():
-        source = re.sub(
-            pattern, replacement, source, flags=re.MULTILINE
-        )
+        source = re.sub(pattern, replacement, source, flags=re.MULTILINE)
     for command in (("check", "--select", "I", "--fix-only", "--quiet"), ("format", "--quiet")):
         ruff = ("ruff", *command, "--stdin-filename", str(_made(module)), "-")
         source = subprocess.run(  # noqa: S603 -- our own linter on our own source

@@ -8,8 +8,6 @@ import pytest_asyncio
 
 from pylon.devnet.population import hotkey
 from pylon.up.simulation import token
-from pylon_client.contract.operations import OPERATIONS
-from pylon_client.contract.writes import PUT_WEIGHTS
 from pylon_client.v1 import (
     AsyncConfig,
     AsyncPylonClient,
@@ -108,11 +106,7 @@ NOTHING_THERE = {
     "get_own_certificate",
     "get_job",
 }
-READS = [
-    (accessor, method)
-    for accessor, method in METHODS
-    if method.operation in OPERATIONS and method.operation.method == "GET"
-]
+READS = [(accessor, method) for accessor, method in METHODS if method.operation.method == "GET"]
 
 
 @pytest.mark.parametrize("flavour", ["async", "sync"])
@@ -148,7 +142,6 @@ async def test_every_read_answers(product: Product, transport: str, flavour: str
     assert len(READS) > 50
 
 
-@pytest.mark.skipif(PUT_WEIGHTS not in OPERATIONS, reason="REST does not serve writes yet")
 @pytest.mark.parametrize("transport", ["http", "nats"])
 async def test_what_is_written_is_read_back(product: Product, transport: str) -> None:
     name, netuid = ("sn1", 1) if transport == "http" else ("sn2", 2)

@@ -155,7 +155,11 @@ class JobDesk:
                 request=request,
                 mechanism=mechanism,
                 count=count,
-                idempotency_key=call.idempotency_key or None,
+                # A key pair that is asked for again is another one: the first one's private half
+                # went out with an answer that was lost, and is kept nowhere.
+                idempotency_key=(
+                    None if kind is JobKind.CERTIFICATE else call.idempotency_key or None
+                ),
             )
         )
 

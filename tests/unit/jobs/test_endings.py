@@ -1,0 +1,206 @@
+"""How jobs end that are not simply confirmed, each by one circumstance."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pylon.chain.writes import WeightsFacts
+from pylon.jobs.commitments import PublishingWork
+from pylon.jobs.intake import Intake, Wanted
+from pylon.jobs.ledger import IllegalTransitionError, Lane, Ledger, Newest, Record
+from pylon.jobs.runner import Runner
+from pylon.jobs.weights import UnknownHotkeys, WeightsWork
+from pylon.jobs.work import Retries
+from pylon.messaging.consume import Done, Later
+from pylon_client.contract.failures import ErrorCode
+from pylon_client.contract.jobs import Job, JobState
+from pylon_client.contract.types import (
+    BlockNumber,
+    IdentityName,
+    JobId,
+    JobKind,
+    MechanismId,
+    NetUid,
+    Revision,
+)
+from tests.support.adversary import FakeSigner, Fault, Process, World, address
+
+ALICE = IdentityName("alice")
+SIGNER = FakeSigner(1)
+KNOWN, STRANGER = address(7), address(8)
+
+
+class Office:
+    """One process that does everything."""
+
+    def __init__(
+        self,
+        world: World,
+        unknown: UnknownHotkeys = UnknownHotkeys.DROP,
+        attempts: int = 3,
+        process: Process | None = None,
+    ) -> None:
+        self.world = world
+        process = process or world.process()
+        retries = Retries(attempts, 0.0)
+        self.told: list[Job] = []
+        self.ledger = Ledger(process, self._hear, ended_kept_days=7)
+        self.intake = Intake(self.ledger, process, lambda: BlockNumber(world.best))
+        publishing = PublishingWork(process, retries)
+        works = dict.fromkeys(JobKind, publishing) | {
+            JobKind.WEIGHTS: WeightsWork(process, retries, unknown)
+        }
+        self.runner = Runner(
+            self.ledger, process, process, {ALICE: SIGNER}, works, sleep=process.sleep
+        )
+
+    async def _hear(self, job: Job) -> None:
+        self.told.append(job)
+
+    async def accept(self, weights: dict[str, float] | None = None) -> Job:
+        request = {"weights": weights or {KNOWN: 1.0}}
+        return await self.intake.accept(
+            Wanted(ALICE, NetUid(1), JobKind.WEIGHTS, request, MechanismId(0))
+        )
+
+    async def ended(self, job: Job) -> Job:
+        for _ in range(100):
+            if isinstance(await self.runner.work(ALICE, job.job_id), Done):
+                break
+            self.world.tick()
+        held = await self.ledger.get(ALICE, job.job_id)
+        assert held is not None
+        assert held.job.has_ended
+        return held.job
+
+
+async def test_w11_a_job_expires_with_its_epoch_and_says_what_stood_in_its_way() -> None:
+    world = World(tempo=50, rate_limit_blocks=1000)
+    world.last_update[address(1)] = 90
+    office = Office(world)
+    job = await office.ended(await office.accept())
+    assert job.state is JobState.EXPIRED
+    assert job.deadline_block == 150
+    assert job.last_error is not None
+    assert job.last_error.code is ErrorCode.RATE_LIMITED
+    assert job.retry_at_block == 1090
+    assert world.applied == []
+
+
+async def test_w12_unknown_hotkeys_are_dropped_and_reported() -> None:
+    world = World(registered={KNOWN})
+    office = Office(world)
+    job = await office.ended(await office.accept({KNOWN: 1.0, STRANGER: 2.0}))
+    assert job.state is JobState.CONFIRMED
+    assert [left.hotkey for left in job.left_out] == [STRANGER]
+
+
+async def test_w12_unknown_hotkeys_fail_the_job_where_the_settings_say_so() -> None:
+    world = World(registered={KNOWN})
+    office = Office(world, UnknownHotkeys.FAIL)
+    job = await office.ended(await office.accept({KNOWN: 1.0, STRANGER: 2.0}))
+    assert (job.state, world.applied) == (JobState.REJECTED, [])
+    assert job.last_error is not None
+    assert job.last_error.code is ErrorCode.NOT_REGISTERED
+
+
+async def test_w9_an_unknown_version_of_commit_reveal_is_refused() -> None:
+    class Newer(Process):
+        async def weights_facts(self, *args: Any) -> WeightsFacts:
+            return replace(await super().weights_facts(*args), commit_reveal_version=5)
+
+    world = World()
+    office = Office(world, process=Newer(world))
+    job = await office.ended(await office.accept())
+    assert (job.state, world.applied) == (JobState.REJECTED, [])
+    assert job.last_error is not None
+    assert "version 5" in job.last_error.detail
+
+
+async def test_w5_success_is_only_what_the_chain_shows() -> None:
+    class Lying(Process):
+        async def stands(self, *args: Any) -> bool:
+            return False
+
+    world = World()
+    office = Office(world, process=Lying(world))
+    job = await office.ended(await office.accept())
+    assert job.state is JobState.FAILED
+    assert job.last_error is not None
+    assert job.last_error.code is ErrorCode.OUTCOME_UNKNOWN
+    assert len(world.sent) == 1
+
+
+async def test_w3_an_outdated_submission_is_signed_again_until_the_attempts_are_used_up() -> None:
+    class Outdated(Process):
+        async def submit(self, signed: Any) -> None:
+            self.world.faults = {self.world.steps: Fault.OUTDATED}
+            await super().submit(signed)
+
+    world = World()
+    office = Office(world, attempts=3, process=Outdated(world))
+    job = await office.ended(await office.accept())
+    assert (job.state, job.attempts, world.sent) == (JobState.FAILED, 3, [])
+
+
+async def test_w7_w10_each_pending_job_is_told_of_on_its_own() -> None:
+    office = Office(World())
+    first = await office.accept()
+    second = await office.accept({KNOWN: 2.0})
+    held = await office.ledger.jobs(ALICE)
+    assert {one.job.job_id: one.job.state for one in held} == {
+        first.job_id: JobState.SUPERSEDED,
+        second.job_id: JobState.ACCEPTED,
+    }
+    assert [job.state for job in office.told if job.job_id == first.job_id] == [
+        JobState.ACCEPTED,
+        JobState.SUPERSEDED,
+    ]
+
+
+async def test_the_same_content_joins_the_job_that_is_in_hand() -> None:
+    office = Office(World())
+    first = await office.accept()
+    assert (await office.accept()).job_id == first.job_id
+    await office.ended(first)
+    assert (await office.accept()).job_id != first.job_id
+
+
+async def test_a_job_that_has_ended_cannot_be_changed() -> None:
+    office = Office(World())
+    job = await office.ended(await office.accept())
+    held = await office.ledger.get(ALICE, job.job_id)
+    assert held is not None
+    for state in (None, JobState.WAITING):
+        with pytest.raises(IllegalTransitionError):
+            await office.ledger.change(held, state)
+
+
+async def test_a_worker_without_the_hotkey_leaves_the_job_to_others() -> None:
+    world = World()
+    office = Office(world)
+    job = await office.accept()
+    process = world.process()
+    stranger = Runner(office.ledger, process, process, {}, {})
+    assert isinstance(await stranger.work(ALICE, job.job_id), Later)
+    assert (await office.ended(job)).state is JobState.CONFIRMED
+
+
+def test_of_two_jobs_with_one_number_the_lane_has_chosen() -> None:
+    def record(job_id: str, number: int) -> Record:
+        job = Job(
+            job_id=JobId(job_id),
+            identity=ALICE,
+            netuid=NetUid(1),
+            kind=JobKind.COMMITMENT,
+            created_at_ms=0,
+            updated_at_ms=0,
+        )
+        return Record(job=job, number=number, digest="", request={})
+
+    lane = Lane(Newest(number=2, job_id=JobId("a")), Revision(1))
+    assert not lane.has_newer_than(record("a", 2))
+    assert lane.has_newer_than(record("b", 2))
+    assert lane.has_newer_than(record("b", 1))
+    assert not lane.has_newer_than(record("b", 3))

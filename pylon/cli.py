@@ -1,15 +1,23 @@
 """The `pylon` command: each sub-command imports what it needs, so that `--help` is quick."""
 
 import asyncio
+import logging
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from pylon.up.options import LOOPBACK, UpOptions
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.types import NetUid
+from pylon_client.deployment import DeploymentSettings
 from pylon_client.service.logs import set_up_logging
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -88,6 +96,79 @@ def worker() -> None:
     except WorkerError as error:
         typer.echo(f"pylon worker: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+@app.command()
+def check() -> None:
+    """Look whether a worker could do its work here: one line each, and what to do about it.
+
+    Looks at the settings, the disk, NATS and its streams, the chain and the archive, and at each
+    identity's wallet, registration, validator permit and rate limit. Nothing is changed. Ends with
+    code 1 when something stands in the way.
+    """
+    from pylon.check.command import check as check_all
+    from pylon.settings import WorkerSettings
+    from pylon_client.service.redaction import REDACTOR, secrets_of
+
+    logging.getLogger().setLevel(logging.ERROR)  # the findings tell it better
+    settings = WorkerSettings()
+    REDACTOR.learn(secrets_of(settings))
+    is_fit = asyncio.run(
+        check_all(settings, lambda finding: typer.echo(REDACTOR.text(str(finding))))
+    )
+    if not is_fit:
+        raise typer.Exit(1)
+
+
+watch_app = typer.Typer(
+    no_args_is_help=True, help="Show what happens, as it happens, until Ctrl-C."
+)
+app.add_typer(watch_app, name="watch")
+
+
+@watch_app.command()
+def blocks() -> None:
+    """Each block, as the workers publish it."""
+    from pylon.watch.events import watch_blocks
+
+    _watch(watch_blocks)
+
+
+@watch_app.command()
+def neurons(netuid: Annotated[int, typer.Argument(min=0, help="A tracked subnet.")]) -> None:
+    """The neurons of a tracked subnet, those with the most stake first, at every block."""
+    from pylon.watch.events import watch_neurons
+
+    _watch(lambda settings, console: watch_neurons(settings, NetUid(netuid), console))
+
+
+@watch_app.command(name="jobs")
+def watched_jobs() -> None:
+    """The jobs of every identity, and each change of their states."""
+    from pylon.watch.jobs import watch_jobs
+
+    _watch(watch_jobs)
+
+
+@app.command()
+def jobs() -> None:
+    """List the newest jobs of every identity: their states, and what stands in their way."""
+    from pylon.watch.jobs import show_jobs
+
+    _watch(show_jobs)
+
+
+def _watch(watching: Callable[[DeploymentSettings, "Console"], Coroutine[Any, Any, None]]) -> None:
+    from rich.console import Console
+
+    logging.getLogger().setLevel(logging.WARNING)
+    try:
+        asyncio.run(watching(DeploymentSettings(), Console()))
+    except FailureError as error:
+        typer.echo(f"pylon: {error.failure.detail}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
 
 
 @app.command(name="nats-conf")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from typing import Any, Final
 
 import nats.errors
@@ -50,6 +51,43 @@ async def provision(
                 "It is left as it is: change it with the nats tool, or delete it and lose what it "
                 "holds"
             )
+
+
+async def inspect(connection: Connection, plan: StreamPlan) -> list[str] | None:
+    """How a stream differs from its plan, in words; None where there is none. Nothing is changed.
+
+    Raises:
+        ProvisionError: JetStream does not answer.
+    """
+    context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
+    try:
+        return _differences(plan, (await context.stream_info(plan.name)).config)
+    except nats.js.errors.NotFoundError:
+        return None
+    except (nats.errors.Error, OSError) as error:
+        raise ProvisionError(f"JetStream does not answer: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What JetStream keeps on disk, and how much it may; None for as much as there is."""
+
+    used_bytes: int
+    limit_bytes: int | None
+
+
+async def storage(connection: Connection) -> Storage:
+    """How full JetStream's storage is.
+
+    Raises:
+        ProvisionError: JetStream does not answer.
+    """
+    try:
+        account = await JetStreamContext(connection.nats, timeout=API_TIMEOUT_S).account_info()
+    except (nats.errors.Error, OSError) as error:
+        raise ProvisionError(f"JetStream does not answer: {error}") from None
+    limit = account.limits.max_storage
+    return Storage(account.storage, limit if limit > 0 else None)
 
 
 async def _make_or_find(context: JetStreamContext, config: StreamConfig) -> StreamConfig:

@@ -1,0 +1,144 @@
+"""The chain as a worker would find it, and each identity on it."""
+
+import shutil
+import time
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from pylon.addresses import AddressError, address_of
+from pylon.chain.hotkeys import HotkeyError, open_hotkey
+from pylon.chain.port import ChainReads
+from pylon.chain.questions import Hyperparameters, Neurons
+from pylon.chain.subtensor import Subtensor
+from pylon.check.findings import Finding, failure, ok, warning
+from pylon.settings import WorkerSettings
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.models import Block, Neuron
+from pylon_client.contract.types import Hotkey
+from pylon_client.deployment import IdentitySettings
+
+OLD_AFTER_BLOCKS = 5
+FREE_MIN_BYTES = 2**30
+WEIGHTS_RATE_LIMIT = "weights_rate_limit"
+
+
+def check_disk(folder: Path) -> Finding:
+    """Whether there is room for what is kept on this machine."""
+    free = shutil.disk_usage(folder).free
+    text = f"{free / 2**30:.1f} GiB free"
+    if free < FREE_MIN_BYTES:
+        return failure("disk", text, f"make room on the disk of {folder.absolute()}")
+    return ok("disk", text)
+
+
+async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
+    """Whether the chain answers, and whether each identity could act on it."""
+    try:
+        chain = Subtensor(settings.bittensor_network)
+    except ValueError as error:
+        yield failure("chain", str(error), "correct PYLON_BITTENSOR_NETWORK")
+        return
+    try:
+        block = await chain.latest_block(timeout_s=settings.chain_timeout_s)
+        at_s = await chain.timestamp(block, timeout_s=settings.chain_timeout_s)
+        age_s = time.time() - at_s
+        text = f"{chain.place} is at block {block.number}, {age_s:.0f} s old"
+        if age_s > OLD_AFTER_BLOCKS * settings.block_duration_seconds:
+            yield failure("chain", text, "the node lags behind: choose another")
+        else:
+            yield ok("chain", text)
+        for identity in settings.identity_settings.values():
+            async for finding in _check_identity(settings, identity, chain, block):
+                yield finding
+    except FailureError as error:
+        yield failure("chain", error.failure.detail, "correct PYLON_BITTENSOR_NETWORK, or wait")
+    finally:
+        await chain.close()
+    if settings.bittensor_archive_network:
+        yield await _check_archive(settings)
+
+
+async def _check_archive(settings: WorkerSettings) -> Finding:
+    remedy = "correct PYLON_BITTENSOR_ARCHIVE_NETWORK; until then old blocks cannot be read"
+    try:
+        archive = Subtensor(settings.bittensor_archive_network, role="The archive node")
+    except ValueError as error:
+        return warning("archive", str(error), remedy)
+    try:
+        block = await archive.latest_block(timeout_s=settings.chain_timeout_s)
+    except FailureError as error:
+        return warning("archive", error.failure.detail, remedy)
+    else:
+        return ok("archive", f"{archive.place} is at block {block.number}")
+    finally:
+        await archive.close()
+
+
+async def _check_identity(
+    settings: WorkerSettings, identity: IdentitySettings, chain: ChainReads, block: Block
+) -> AsyncGenerator[Finding]:
+    subject = f"identity {identity.name}"
+    if settings.worker_role.signs:
+        yield _check_wallet(subject, settings, identity)
+    try:
+        hotkey = address_of(settings.bittensor_wallet_path, identity)
+    except AddressError as error:
+        yield failure(subject, "its hotkey's address is not known", str(error))
+        return
+    try:
+        timeout_s = settings.chain_timeout_s
+        neurons = await chain.ask(Neurons(identity.netuid), block, timeout_s=timeout_s)
+        limits = await chain.ask(Hyperparameters(identity.netuid), block, timeout_s=timeout_s)
+    except FailureError as error:
+        remedy = f"correct {identity.env_prefix}NETUID"
+        yield failure(subject, f"subnet {identity.netuid}: {error.failure.detail}", remedy)
+        return
+    neuron = neurons.neurons.get(hotkey)
+    if neuron is None:
+        yield failure(
+            subject,
+            f"{hotkey} is not registered on subnet {identity.netuid}",
+            "register it, or choose another hotkey or subnet",
+        )
+        return
+    yield ok(subject, f"{hotkey} is uid {neuron.uid} of subnet {identity.netuid}")
+    yield _check_permit(subject, neuron)
+    yield _check_rate(subject, neuron, block, int(limits.hyperparameters[WEIGHTS_RATE_LIMIT]))
+
+
+def _check_wallet(subject: str, settings: WorkerSettings, identity: IdentitySettings) -> Finding:
+    prefix = identity.env_prefix
+    if settings.bittensor_wallet_path is None:
+        return failure(subject, "it cannot write", "set PYLON_BITTENSOR_WALLET_PATH")
+    if not identity.wallet_name or not identity.hotkey_name:
+        return failure(
+            subject, "it cannot write", f"set {prefix}WALLET_NAME and {prefix}HOTKEY_NAME"
+        )
+    try:
+        signer = open_hotkey(
+            settings.bittensor_wallet_path,
+            identity.wallet_name,
+            identity.hotkey_name,
+            identity.hotkey_password.get_secret_value(),
+        )
+    except HotkeyError as error:
+        return failure(subject, str(error), "put it there, readable for this user")
+    stated = identity.hotkey_ss58
+    if stated is not None and stated != Hotkey(signer.ss58_address):
+        return failure(
+            subject, f"its wallet is that of {signer.ss58_address}", f"correct {prefix}HOTKEY_SS58"
+        )
+    return ok(subject, "its hotkey can be opened")
+
+
+def _check_permit(subject: str, neuron: Neuron) -> Finding:
+    if neuron.validator_permit:
+        return ok(subject, "it has a validator permit")
+    return warning(subject, "it has no validator permit", "without more stake it sets no weights")
+
+
+def _check_rate(subject: str, neuron: Neuron, block: Block, limit_blocks: int) -> Finding:
+    wait_blocks = neuron.last_update + limit_blocks - block.number
+    if neuron.last_update and wait_blocks > 0:
+        return ok(subject, f"weights are taken again in {wait_blocks} blocks")
+    return ok(subject, f"weights are taken now, and then every {limit_blocks} blocks")

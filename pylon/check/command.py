@@ -1,0 +1,28 @@
+"""`pylon check`."""
+
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+from pylon.check.chain import check_chain, check_disk
+from pylon.check.findings import Finding, Level, ok
+from pylon.check.servers import check_nats
+from pylon.settings import WorkerSettings
+
+
+async def check(settings: WorkerSettings, tell: Callable[[Finding], None]) -> bool:
+    """Look at everything, and tell each finding as it comes; whether nothing stands in the way."""
+    is_fit = True
+    async for finding in _findings(settings):
+        tell(finding)
+        is_fit = is_fit and finding.level is not Level.FAILURE
+    return is_fit
+
+
+async def _findings(settings: WorkerSettings) -> AsyncGenerator[Finding]:
+    names = ", ".join(settings.identity_settings) or "no identities"
+    yield ok("settings", f"they can be read: {names}")
+    yield check_disk(Path())
+    async for finding in check_nats(settings):
+        yield finding
+    async for finding in check_chain(settings):
+        yield finding

@@ -1,0 +1,68 @@
+"""NATS as a worker would find it: reachable, with the right streams and room for more."""
+
+from collections.abc import AsyncGenerator
+
+from pylon.check.findings import Finding, failure, ok, warning
+from pylon.messaging.provision import ProvisionError, Storage, inspect, storage
+from pylon.messaging.worker_user import worker_options
+from pylon.settings import WorkerSettings
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.topology import STREAMS
+from pylon_client.transport.connection import Connection, connect
+
+FULL_FROM = 0.9
+"""The part of JetStream's storage that may be in use before one should act."""
+
+_REMEDIES = {
+    ErrorCode.NATS_UNAVAILABLE: "start a nats-server, or correct PYLON_NATS_URL",
+    ErrorCode.FORBIDDEN: "write the users again with `pylon nats-conf`, and reload the server",
+    ErrorCode.UNAUTHENTICATED: "set PYLON_NATS_WORKER_PASSWORD",
+}
+
+
+async def check_nats(settings: WorkerSettings) -> AsyncGenerator[Finding]:
+    """Whether a worker could work with NATS."""
+    options = worker_options(settings, "pylon check")
+    try:
+        connection = await connect(options)
+    except FailureError as error:
+        yield failure("NATS", error.failure.detail, _REMEDIES.get(error.code, "see the settings"))
+        return
+    try:
+        place = connection.nats.connected_url
+        yield ok("NATS", f"connected to {place.netloc if place else 'it'} as {connection.user}")
+        if options.user is None:
+            yield warning(
+                "NATS", "it asks for no password: anybody could act as a worker",
+                "give it users with `pylon nats-conf`",
+            )  # fmt: skip
+        for plan in STREAMS:
+            yield await _stream(connection, plan.name)
+        yield _room(await storage(connection))
+    except ProvisionError as error:
+        yield failure("JetStream", str(error), "enable JetStream on every NATS server")
+    finally:
+        await connection.close()
+
+
+async def _stream(connection: Connection, name: str) -> Finding:
+    (plan,) = [plan for plan in STREAMS if plan.name == name]
+    differences = await inspect(connection, plan)
+    if differences is None:
+        return warning(f"stream {name}", "is not there yet", "the first worker makes it")
+    if differences:
+        return failure(
+            f"stream {name}", "; ".join(differences), "change it with the nats tool, or delete it"
+        )
+    return ok(f"stream {name}", "is as it should be")
+
+
+def _room(room: Storage) -> Finding:
+    used = f"{room.used_bytes / 2**20:.0f} MiB"
+    if room.limit_bytes is None:
+        return ok("JetStream", f"{used} in use, without a limit of its own")
+    part = room.used_bytes / max(room.limit_bytes, 1)
+    text = f"{used} in use of {room.limit_bytes / 2**20:.0f} MiB"
+    if part >= FULL_FROM:
+        return failure("JetStream", text, "give the NATS servers more storage")
+    return ok("JetStream", text)

@@ -1,0 +1,1 @@
+"""`pylon watch` and `pylon jobs`: what happens, in the terminal."""

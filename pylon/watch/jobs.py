@@ -1,0 +1,115 @@
+"""Jobs as the ledger has them, and as they change."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.console import Console
+
+from pylon.jobs.ledger import Ledger
+from pylon.messaging.bucket import Bucket
+from pylon.messaging.job_changes import on_job_changes
+from pylon.messaging.worker_user import worker_options
+from pylon.watch.screen import Screen, table
+from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS, Job
+from pylon_client.contract.topology import JOBS_BUCKET
+from pylon_client.contract.types import IdentityName, JobId
+from pylon_client.deployment import DeploymentSettings
+from pylon_client.transport.connection import Connection, connect
+
+JOBS_SHOWN: Final = 30
+
+_COLUMNS: Final = ("job", "identity", "kind", "state", "since (UTC)", "tries", "waits for", "why")
+
+
+class _Shown:
+    """The newest jobs, by their ids."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[JobId, Job] = {}
+
+    def add(self, job: Job) -> bool:
+        """Take a job as it is now; whether that is news."""
+        known = self._jobs.get(job.job_id)
+        if known is not None and known.updated_at_ms >= job.updated_at_ms:
+            return False
+        self._jobs[job.job_id] = job
+        if len(self._jobs) > JOBS_SHOWN:
+            oldest = min(self._jobs.values(), key=lambda one: one.created_at_ms)
+            del self._jobs[oldest.job_id]
+        return True
+
+    def rows(self) -> list[tuple[str, ...]]:
+        newest_first = sorted(self._jobs.values(), key=lambda one: -one.created_at_ms)
+        return [_row(job) for job in newest_first]
+
+
+async def show_jobs(settings: DeploymentSettings, console: Console) -> None:
+    """Show the newest jobs of every identity.
+
+    Raises:
+        FailureError: NATS cannot be reached, or JetStream does not answer.
+    """
+    connection = await connect(worker_options(settings, "pylon jobs"))
+    try:
+        shown = _Shown()
+        for job in await _jobs_of(connection, settings.identities):
+            shown.add(job)
+    finally:
+        await connection.close()
+    if console.is_terminal:
+        console.print(table("Jobs", _COLUMNS, shown.rows()))
+    else:
+        for row in shown.rows():
+            console.print(" ".join(filter(None, row)), markup=False, soft_wrap=True)
+
+
+async def watch_jobs(settings: DeploymentSettings, console: Console) -> None:
+    """Show the jobs of every identity, and each change of one, until interrupted.
+
+    Raises:
+        FailureError: NATS cannot be reached, or JetStream does not answer.
+    """
+    connection = await connect(worker_options(settings, "pylon watch"))
+    try:
+        shown = _Shown()
+        with Screen(console, _COLUMNS, "Jobs") as screen:
+
+            def take(jobs: Iterable[Job]) -> None:
+                for job in jobs:
+                    if shown.add(job):
+                        screen.show(shown.rows, " ".join(filter(None, _row(job))))
+
+            for identity in settings.identities:
+                await on_job_changes(connection, identity, lambda job: take([job]))
+            missed = asyncio.Event()
+            missed.set()
+            connection.on_gap(missed.set)
+            while not connection.closed.is_set():
+                await missed.wait()
+                missed.clear()
+                take(reversed(await _jobs_of(connection, settings.identities)))
+    finally:
+        await connection.close()
+
+
+async def _jobs_of(connection: Connection, identities: Iterable[IdentityName]) -> list[Job]:
+    async def nobody_listens(_job: Job) -> None:
+        pass
+
+    ledger = Ledger(
+        Bucket(connection, JOBS_BUCKET), nobody_listens, ended_kept_days=ENDED_JOBS_KEPT_DAYS
+    )
+    return [held.job for identity in identities for held in await ledger.jobs(identity)]
+
+
+def _row(job: Job) -> tuple[str, ...]:
+    since = datetime.fromtimestamp(job.updated_at_ms / 1000, UTC).strftime("%m-%d %H:%M:%S")
+    waits_for = "" if job.retry_at_block is None or job.has_ended else f"block {job.retry_at_block}"
+    why = "" if job.last_error is None else f"{job.last_error.code}: {job.last_error.detail}"
+    kind = str(job.kind) if not job.mechanism else f"{job.kind} {job.mechanism}"
+    return (
+        *(job.job_id, f"{job.identity} on {job.netuid}", kind, str(job.state)),
+        *(since, str(job.attempts), waits_for, why),
+    )

@@ -1,0 +1,115 @@
+"""`pylon check` as an operator calls it."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pylon.devnet import Devnet, DevnetOptions
+from pylon.messaging.permissions import authorization
+from pylon.messaging.provision import provision
+from pylon.up import simulation
+from pylon_client.contract.subjects import WORKER_USER
+from pylon_client.transport.connection import ConnectionOptions, connect
+from tests.support.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.nats_server import NatsServer
+from tests.support.pylon_command import pylon_command
+
+
+@dataclass
+class Deployment:
+    """A NATS with users, a chain, wallets, and the variables that go with them."""
+
+    folder: Path
+    server: NatsServer
+    devnet: Devnet
+    variables: dict[str, str]
+
+    async def check(self, **variables: str) -> tuple[int, list[str]]:
+        """The exit code of a check, and its lines."""
+        ended = await pylon_command(self.folder, self.variables | variables, "check")
+        assert ended.err == ""
+        return ended.code, ended.out.splitlines()
+
+
+@pytest.fixture
+async def deployment(tmp_path: Path) -> AsyncGenerator[Deployment]:
+    async with (
+        NatsServer(tmp_path, authorization(deployment_settings())) as server,
+        Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
+    ):
+        wallets = simulation.write_wallets(tmp_path)
+        variables = simulation.settings(devnet.url, wallets, 0.5) | {
+            "PYLON_IDENTITIES": '["sn1"]',
+            "PYLON_NATS_URL": server.url,
+            "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
+        }
+        yield Deployment(tmp_path, server, devnet, variables)
+
+
+def lines_with(lines: list[str], text: str) -> list[str]:
+    return [line for line in lines if text in line]
+
+
+async def test_where_all_is_well_it_says_so_of_each_thing(deployment: Deployment) -> None:
+    options = ConnectionOptions(
+        urls=(deployment.server.url,), user=WORKER_USER, password=WORKER_PASSWORD
+    )
+    connection = await connect(options)
+    await provision(connection)
+    await connection.close()
+    code, lines = await deployment.check()
+    assert code == 0, lines
+    assert not [line for line in lines if not line.startswith("ok ")]
+    for text in (
+        *("settings", "disk", "as worker", "stream PYLON_JOBS", "JetStream", "archive"),
+        *("is at block", "its hotkey can be opened", "is uid", "validator permit", "weights are"),
+    ):
+        assert lines_with(lines, text), text
+    assert not lines_with(lines, WORKER_PASSWORD)
+
+
+async def test_streams_that_are_not_there_yet_are_no_failure(deployment: Deployment) -> None:
+    code, lines = await deployment.check()
+    assert code == 0
+    assert lines_with(lines, "the first worker makes it")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "remedy"),
+    [
+        ("PYLON_NATS_URL", "nats://127.0.0.1:1", "start a nats-server"),
+        ("PYLON_NATS_WORKER_PASSWORD", "another-password", "pylon nats-conf"),
+        ("PYLON_BITTENSOR_NETWORK", "ws://127.0.0.1:1", "correct PYLON_BITTENSOR_NETWORK"),
+        ("PYLON_BITTENSOR_NETWORK", "nowhere", "correct PYLON_BITTENSOR_NETWORK"),
+        ("PYLON_ID_SN1_NETUID", "77", "correct PYLON_ID_SN1_NETUID"),
+        ("PYLON_ID_SN1_NETUID", "2", "register it"),
+        ("PYLON_ID_SN1_HOTKEY_NAME", "lost", "put it there"),
+        ("PYLON_BITTENSOR_WALLET_PATH", "", "set PYLON_BITTENSOR_WALLET_PATH"),
+    ],
+)
+async def test_what_stands_in_the_way_is_told_with_what_to_do(
+    deployment: Deployment, variable: str, value: str, remedy: str
+) -> None:
+    code, lines = await deployment.check(PYLON_CHAIN_TIMEOUT_S="5", **{variable: value})
+    assert code == 1
+    failures = [line for line in lines if line.startswith("FAIL")]
+    assert lines_with(failures, remedy), lines
+
+
+async def test_a_chain_that_stands_still_is_a_failure(deployment: Deployment) -> None:
+    deployment.devnet.pause()
+    code, lines = await deployment.check(PYLON_BLOCK_DURATION_SECONDS="0.001")
+    assert code == 1
+    assert lines_with(lines, "the node lags behind")
+
+
+async def test_wrong_settings_are_told_a_line_each(tmp_path: Path) -> None:
+    variables = {"PYLON_MAX_REQUESTS": "none", "PYLON_CHAIN_TIMEOUT_S": "-1"}
+    ended = await pylon_command(tmp_path, variables, "check")
+    assert ended.code == 2
+    assert ended.out == ""
+    lines = ended.err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("wrong setting in WorkerSettings: ") for line in lines)

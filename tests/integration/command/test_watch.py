@@ -1,0 +1,117 @@
+"""`pylon watch` and `pylon jobs`, beside a worker."""
+
+import asyncio
+import re
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from pylon.devnet import Devnet, DevnetOptions
+from pylon.jobs.ledger import Ledger, Record
+from pylon.messaging.bucket import Bucket
+from pylon.messaging.job_events import JobEvents
+from pylon.messaging.provision import provision
+from pylon_client.contract.jobs import Job, JobState
+from pylon_client.contract.topology import JOBS_BUCKET
+from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
+from tests.support.eventually import eventually
+from tests.support.nats_server import NatsServer
+from tests.support.pylon_command import command_environment, pylon_argv, pylon_command
+from tests.support.running_worker import connected, worker_on
+
+IDENTITY = {
+    "PYLON_IDENTITIES": '["alice"]',
+    "PYLON_ID_ALICE_NETUID": "1",
+    "PYLON_ID_ALICE_TOKEN": "alice-token",
+}
+
+
+class Watching:
+    """What a watching process has written."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.text = ""
+
+    async def read(self) -> None:
+        assert self.process.stdout is not None
+        while chunk := await self.process.stdout.read(4096):
+            self.text += chunk.decode()
+
+
+@asynccontextmanager
+async def watching(folder: Path, nats_url: str, *arguments: str) -> AsyncGenerator[Watching]:
+    environment = command_environment(folder, {"PYLON_NATS_URL": nats_url, **IDENTITY})
+    process = await asyncio.create_subprocess_exec(
+        *pylon_argv("watch", *arguments),
+        cwd=folder,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    seen = Watching(process)
+    reading = asyncio.create_task(seen.read())
+    try:
+        yield seen
+    finally:
+        process.send_signal(signal.SIGINT)
+        await process.wait()
+        await reading
+    assert process.returncode == 0, seen.text
+    assert "Traceback" not in seen.text
+
+
+async def test_blocks_and_neurons_are_shown_as_they_come(tmp_path: Path) -> None:
+    async with (
+        NatsServer(tmp_path) as server,
+        Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
+        worker_on(server.url, devnet.url, netuids=[2]),
+        watching(tmp_path, server.url, "blocks") as blocks,
+        watching(tmp_path, server.url, "neurons", "2") as neurons,
+    ):
+        await eventually(lambda: blocks.text.count("\n") >= 3, within_s=60)
+        numbers = [int(line.split()[0]) for line in blocks.text.splitlines()]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        await eventually(lambda: neurons.text.count("\n") >= 2, within_s=60)
+        assert re.search(r"^\d+ subnet 2: 16 neurons, \d+ with a permit", neurons.text)
+
+
+async def test_jobs_are_listed_and_their_changes_shown(tmp_path: Path) -> None:
+    async with (
+        NatsServer(tmp_path) as server,
+        connected(server.url) as connection,
+    ):
+        await provision(connection)
+        announce = JobEvents(connection).announce
+        ledger = Ledger(Bucket(connection, JOBS_BUCKET), announce, ended_kept_days=1)
+        job = Job(
+            job_id=JobId("a" * 26),
+            identity=IdentityName("alice"),
+            netuid=NetUid(1),
+            kind=JobKind.COMMITMENT,
+            created_at_ms=1,
+            updated_at_ms=1,
+        )
+        held = await ledger.create(Record(job=job, number=1, digest="", request={}))
+        listed = await pylon_command(tmp_path, {"PYLON_NATS_URL": server.url, **IDENTITY}, "jobs")
+        assert listed.code == 0, listed.err
+        assert re.fullmatch(r"a{26} alice on 1 commitment ACCEPTED .*\n", listed.out)
+
+        async with watching(tmp_path, server.url, "jobs") as seen:
+            await eventually(lambda: "ACCEPTED" in seen.text, within_s=60)
+            await ledger.change(held, JobState.SUPERSEDED)
+            await eventually(lambda: "SUPERSEDED" in seen.text, within_s=60)
+            assert seen.text.count("\n") == 2
+
+
+@pytest.mark.parametrize("arguments", [["jobs"], ["watch", "blocks"]])
+async def test_without_nats_it_says_so_in_a_line(tmp_path: Path, arguments: list[str]) -> None:
+    ended = await pylon_command(
+        tmp_path, {"PYLON_NATS_URL": "nats://127.0.0.1:1", **IDENTITY}, *arguments
+    )
+    assert ended.code == 1
+    assert ended.err.startswith("pylon: NATS cannot be reached at 127.0.0.1:1")
+    assert ended.err.count("\n") == 1

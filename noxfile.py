@@ -16,7 +16,7 @@ nox.options.sessions = ["lint", "types", "imports", "test", "client_alone"]
 # The tools stand beside the nox that was called, whether or not their environment is active.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
-CODE = ["pylon", "pylon_client", "bridge", "tests", "scripts", "noxfile.py"]
+CODE = ["pylon", "pylon_client", "bridge", "bench", "tests", "scripts", "noxfile.py"]
 
 
 @nox.session(venv_backend="none")
@@ -24,6 +24,12 @@ def test(session: nox.Session) -> None:
     """Run the tests; what follows `--` goes to pytest."""
     workers = "2" if os.environ.get("CI") else "auto"
     session.run("pytest", "-n", workers, "--dist", "loadfile", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def bench(session: nox.Session) -> None:
+    """Measure what Pylon costs, as ratios to the bare parts that it is made of."""
+    session.run(sys.executable, "-m", "bench", external=True)
 
 
 @nox.session(name="format", venv_backend="none")

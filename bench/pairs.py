@@ -1,0 +1,53 @@
+"""Two ways of doing the same, measured in turns, so that what disturbs one disturbs the other."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+ROUNDS: Final = 15
+WARM_UP: Final = 20
+
+Ask = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Medians of both ways, in seconds, and of the ratios of what was measured in one turn."""
+
+    ours_s: float
+    bare_s: float
+    ratio: float
+
+
+async def compare(ours: list[Ask], bare: list[Ask], *, asks_per_round: int) -> Pair:
+    """The time per answer of two ways, each asked by as many at once as it has members."""
+    for ask in (*ours, *bare):
+        for _ in range(WARM_UP):
+            await ask()
+    rounds = [
+        (await _time_per_ask(ours, asks_per_round), await _time_per_ask(bare, asks_per_round))
+        for _ in range(ROUNDS)
+    ]
+    return paired(rounds)
+
+
+def paired(rounds: list[tuple[float, float]]) -> Pair:
+    """The medians of turns of two measurements each."""
+    return Pair(
+        ours_s=median(ours_s for ours_s, _ in rounds),
+        bare_s=median(bare_s for _, bare_s in rounds),
+        ratio=median(ours_s / bare_s for ours_s, bare_s in rounds),
+    )
+
+
+async def _time_per_ask(asks: list[Ask], count: int) -> float:
+    async def repeat(ask: Ask) -> None:
+        for _ in range(count // len(asks)):
+            await ask()
+
+    began_s = time.perf_counter()
+    await asyncio.gather(*map(repeat, asks))
+    return (time.perf_counter() - began_s) / count

@@ -23,7 +23,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITHIN_S = 60.0
 # Pictures, for a renderer of diagrams; and a tree of names that test_public_api.py compares.
 NO_CODE = {"mermaid", ""}
-SETTING = re.compile(r"\s*(#.*|[A-Z_{}…]+=.*)?")
+SETTING = re.compile(r"\s*(#.*|[A-Z0-9_{}…]+=.*)?")
 RUN_SCRIPT = """
 import ast, asyncio, inspect, pathlib, sys
 code = pathlib.Path(sys.argv[1]).read_text()
@@ -102,6 +102,8 @@ def at_the_product(code: str, product: Product) -> str:
 
 async def run(folder: Path, *command: str, **environment: str) -> str:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYLON_")}
+    # Whoever reads the page has installed the command that it names.
+    inherited["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), inherited["PATH"]])
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=folder,

@@ -1,22 +1,18 @@
 """Jobs through whole workers: asked over NATS, worked on by processes that are really killed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pylon.devnet import Devnet
-from pylon.devnet.wallets import write_wallet
 from pylon.messaging.permissions import authorization
-from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
-from pylon_client.contract.operation import Operation, Params
-from pylon_client.contract.subjects import IdentitySubject
-from pylon_client.contract.types import IdentityName, JobId
+from pylon_client.contract.types import JobId
 from pylon_client.contract.writes import (
     CANCEL_JOB,
     GET_JOB,
@@ -25,87 +21,16 @@ from pylon_client.contract.writes import (
     SET_COMMITMENT,
     SET_REVEALED_COMMITMENT,
 )
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
+from pylon_client.transport.connection import ConnectionOptions, connect
+from tests.support.deployment import deployment_settings, token_of
 from tests.support.eventually import comes_true
+from tests.support.job_deployment import SUBNETS, Asker, Deployment, make_wallets, weights_of
 from tests.support.nats_server import NatsServer
-from tests.support.worker_process import WorkerProcess, worker_process
-
-SUBNETS = {"sn1": 1, "sn2": 2, "sn12": 12}
-
-
-class Deployment:
-    """A nats-server and a devnet, workers between them, and whoever asks."""
-
-    def __init__(self, folder: Path, server: NatsServer, devnet: Devnet) -> None:
-        self.folder = folder
-        self.server = server
-        self.devnet = devnet
-
-    @asynccontextmanager
-    async def worker(self, **settings: str) -> AsyncGenerator[WorkerProcess]:
-        wanted = {
-            "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
-            "PYLON_BITTENSOR_WALLET_PATH": str(self.folder / "wallets"),
-            "PYLON_IDENTITIES": wire.encode(list(SUBNETS)).decode(),
-            "PYLON_TRACKED_NETUIDS": "[]",
-        }
-        for name, netuid in SUBNETS.items():
-            prefix = f"PYLON_ID_{name.upper()}_"
-            wanted |= {
-                f"{prefix}NETUID": str(netuid),
-                f"{prefix}TOKEN": token_of(name),
-                f"{prefix}WALLET_NAME": name,
-                f"{prefix}HOTKEY_NAME": "default",
-            }
-        async with worker_process(
-            self.folder, self.server.url, self.devnet.url, **(wanted | settings)
-        ) as worker:
-            await worker.logs("The worker is ready")
-            yield worker
-
-    def applied(self) -> int:
-        return sum(sum(calls.values()) for calls in self.devnet.applied_counts().values())
-
-
-class Asker:
-    """An identity and its connection."""
-
-    def __init__(self, name: str, connection: Connection) -> None:
-        self.name = IdentityName(name)
-        self.connection = connection
-
-    async def ask(
-        self,
-        operation: Operation[Params, Any],
-        params: Mapping[str, Any] | None = None,
-        key: str | None = None,
-        timeout_s: float = 60.0,
-    ) -> dict[str, Any]:
-        subject = str(IdentitySubject(self.name, operation.name))
-        sent = {} if key is None else {headers.IDEMPOTENCY_KEY: key}
-        reply = await self.connection.request(
-            subject, wire.encode(dict(params or {})), sent, timeout_s=timeout_s
-        )
-        return wire.decode(reply.body)
-
-    async def job(self, job_id: str) -> Job:
-        return Job.model_validate(await self.ask(GET_JOB, {"job_id": job_id}))
-
-    async def ended(self, job_id: str) -> Job:
-        async def has_ended() -> bool:
-            return (await self.job(job_id)).has_ended
-
-        await comes_true(has_ended, within_s=90)
-        return await self.job(job_id)
 
 
 @pytest.fixture
 async def deployment(tmp_path: Path, devnet: Devnet) -> AsyncGenerator[Deployment]:
-    for name, netuid in SUBNETS.items():
-        write_wallet(tmp_path / "wallets", name, "default")
-        for item in ("MinAllowedWeights", "WeightsSetRateLimit"):
-            devnet.set_hyperparameter(netuid, item, 0)
+    make_wallets(tmp_path, devnet)
     settings = deployment_settings(identities=SUBNETS)
     async with NatsServer(tmp_path, authorization(settings)) as server:
         yield Deployment(tmp_path, server, devnet)
@@ -124,12 +49,6 @@ async def asker(deployment: Deployment) -> AsyncGenerator[Any]:
             return Asker(name, connection)
 
         yield make
-
-
-def weights_of(devnet: Devnet, netuid: int, *uids: int) -> dict[str, Any]:
-    state = devnet.chain.at(None)
-    keys = [state.get("SubtensorModule", "Keys", netuid, uid) for uid in uids]
-    return {"weights": dict.fromkeys(keys, 1.0)}
 
 
 async def test_weights_and_commitments_are_set(deployment: Deployment, asker: Any) -> None:

@@ -16,7 +16,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pylon.devnet import Devnet, DevnetOptions
@@ -222,7 +222,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["BITTENSOR_RUNTIME_CACHE_DIR"] = os.environ["HOME"] = folder
         figures = asyncio.run(FaultRun(Path(folder), chosen.jobs, chosen.seed).run())
-    print(json.dumps(asdict(figures), indent=2))  # noqa: T201 -- a command
+    print(json.dumps(vars(figures), indent=2))  # noqa: T201 -- a command
     if figures.missing or figures.unended or figures.doubled or figures.most_in_flight > 1:
         raise SystemExit(1)
 

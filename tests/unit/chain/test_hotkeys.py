@@ -1,0 +1,77 @@
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from bittensor import keyfiles
+
+from pylon.chain.hotkeys import HotkeyError, ed25519_public_key, open_hotkey
+from pylon.devnet.wallets import write_wallet
+from pylon.identities import open_hotkeys
+from pylon_client.contract.types import HotkeyName, IdentityName, NetUid, WalletName
+from pylon_client.deployment import IdentitySettings
+
+PASSWORD = "correct horse"
+
+
+def encrypted_wallet(folder: Path) -> str:
+    write_wallet(folder, "sn1", "default")
+    plain = open_hotkey(folder, "sn1", "default")
+    path = folder / "sn1" / "hotkeys" / "sealed"
+    keyfile: Any = cast("Any", keyfiles).Keyfile(path)
+    keyfile.set_keypair(plain, encrypt=True, password=PASSWORD)
+    return plain.ss58_address
+
+
+def test_an_encrypted_hotkey_is_opened_by_its_password_and_never_asked_for(tmp_path: Path) -> None:
+    address = encrypted_wallet(tmp_path)
+    assert open_hotkey(tmp_path, "sn1", "sealed", PASSWORD).ss58_address == address
+    for password in ("", "wrong horse"):
+        with pytest.raises(HotkeyError, match="sealed") as refused:
+            open_hotkey(tmp_path, "sn1", "sealed", password)
+        assert PASSWORD not in str(refused.value)
+
+
+def test_what_is_no_keyfile_is_named_and_not_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "w" / "hotkeys" / "h"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"secretSeed": "a secret"')
+    with pytest.raises(HotkeyError, match=str(path)) as refused:
+        open_hotkey(tmp_path, "w", "h")
+    assert "a secret" not in str(refused.value)
+
+
+def test_one_hotkey_that_cannot_be_opened_stops_only_its_identity(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_wallet(tmp_path, "sn1", "default")
+
+    def identity(name: str, wallet: str) -> IdentitySettings:
+        return IdentitySettings(
+            name=IdentityName(name),
+            netuid=NetUid(1),
+            token="t" * 20,
+            wallet_name=WalletName(wallet),
+            hotkey_name=HotkeyName("default"),
+        )
+
+    identities = {
+        IdentityName("good"): identity("good", "sn1"),
+        IdentityName("bad"): identity("bad", "missing"),
+        IdentityName("bare"): identity("bare", ""),
+    }
+    assert set(open_hotkeys(tmp_path, identities)) == {"good"}
+    assert open_hotkeys(None, identities) == {}
+
+
+def test_a_coldkey_is_not_needed_nor_looked_at(tmp_path: Path) -> None:
+    write_wallet(tmp_path, "sn1", "default")
+    (tmp_path / "sn1" / "coldkey").symlink_to("/nowhere/to/be/found")
+    (tmp_path / "sn1" / "coldkeypub.txt").unlink()
+    assert open_hotkey(tmp_path, "sn1", "default").sign(b"x")
+
+
+def test_ed25519_keys_are_those_of_the_standard() -> None:
+    # RFC 8032, 7.1, test 1.
+    private = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
+    public = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+    assert ed25519_public_key(bytes.fromhex(private)).hex() == public

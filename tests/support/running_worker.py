@@ -14,6 +14,7 @@ from pylon.worker import Worker
 from pylon_client.contract import headers
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import NetUid
+from pylon_client.transport.cancellation import heed_cancellation
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 
 READY_WITHIN_S = 60.0
@@ -109,4 +110,5 @@ class Published:
                     number = int((message.headers or {})[headers.BLOCK_NUMBER])
                     self.by_sequence[self._next] = (message.subject or "", number)
                     self._next += 1
+            heed_cancellation()
             await asyncio.sleep(0.05)

@@ -3,6 +3,7 @@
 BasePylonException
 ├── PylonRequestException       no answer: the request or its answer did not get through
 │   └── PylonTimeoutException   no answer in time; `reason` says what was waited for
+│       └── PylonJobTimeoutException   a job that is waited for goes on; `job` is as last seen
 ├── PylonResponseException      Pylon answered that it will not, or cannot
 │   ├── PylonUnauthorized       401  no credentials
 │   ├── PylonForbidden          403  credentials that do not allow this
@@ -21,7 +22,8 @@ from enum import StrEnum
 from typing import ClassVar
 
 from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, InvalidItem
-from pylon_client.contract.types import BlockNumber
+from pylon_client.contract.jobs import Job
+from pylon_client.contract.types import BlockNumber, JobId
 
 
 class BasePylonException(Exception):  # noqa: N818 - the published name
@@ -60,6 +62,8 @@ class TimeoutReason(StrEnum):
     POOL = "pool"
     GATEWAY_TIMEOUT = "gateway_timeout"
     """Pylon itself gave up in time and said so."""
+    JOB = "job"
+    """The end of a job; everything that was asked may have been answered in time."""
 
 
 class PylonTimeoutException(PylonRequestException):
@@ -88,6 +92,23 @@ class PylonTimeoutException(PylonRequestException):
         self.code = code
         self.status_code = status_code
         self.retryable = retryable
+
+
+class PylonJobTimeoutException(PylonTimeoutException):
+    """A job had not ended when the time to wait for it was over; it goes on, and so may waiting.
+
+    Attributes:
+        job_id: of the job.
+        job: as it was when it was last seen; None where it was never seen.
+    """
+
+    def __init__(self, job_id: JobId, timeout_seconds: float, job: Job | None) -> None:
+        seen = "has not been seen" if job is None else f"is {job.state}"
+        super().__init__(
+            TimeoutReason.JOB, timeout_seconds, f"job {job_id} {seen}, and may still end"
+        )
+        self.job_id = job_id
+        self.job = job
 
 
 class PylonResponseException(BasePylonException):

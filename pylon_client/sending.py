@@ -32,6 +32,22 @@ class Send(Protocol):
         ...
 
 
+class AsyncPause(Protocol):
+    """Lets time pass, for as long as the client is open."""
+
+    async def __call__(self, pause_s: float) -> None:
+        """Come back after so many seconds."""
+        ...
+
+
+class Pause(Protocol):
+    """The same, and waits for it."""
+
+    def __call__(self, pause_s: float) -> None:
+        """Come back after so many seconds."""
+        ...
+
+
 class AsyncFollow(Protocol):
     """Follows a stream, over as many connections as it takes."""
 

@@ -1,5 +1,6 @@
 """The client for programs without an event loop."""
 
+import asyncio
 import atexit
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import CancelledError
@@ -62,7 +63,7 @@ class PylonClient:
         self._portal: BlockingPortal | None = None
         self._portal_thread = ExitStack()
         self.open_access = OpenAccess(self._send, self._follow)
-        self.identity = Identity(self._send)
+        self.identity = Identity(self._send, self._pause)
 
     @property
     def is_open(self) -> bool:
@@ -155,6 +156,10 @@ class PylonClient:
             return self._run(self._channel.attempt, call)
 
         return self.config.retry(attempt)
+
+    def _pause(self, pause_s: float) -> None:
+        # In the client's own event loop, so that closing the client ends it.
+        self._run(asyncio.sleep, pause_s)
 
     def _follow(
         self, stream: Stream[ReplyT], *, after: BlockNumber | None, patience_s: float

@@ -9,8 +9,10 @@ from pylon_client import responses
 from pylon_client.contract import writes
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import Hotkey, JobId, MechanismId, Weight
-from pylon_client.sending import Send
+from pylon_client.errors import BasePylonException
+from pylon_client.sending import Pause, Send
 from pylon_client.transport.base import Call, new_idempotency_key
+from pylon_client.waiting_for_job import WAIT_FOR_JOB_S, WaitingForJob
 
 _ONLY_MECHANISM = MechanismId(0)
 
@@ -22,8 +24,9 @@ class Writing:
     client sends it, it is done once.
     """
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, pause: Pause) -> None:
         self._send = send
+        self._pause = pause
 
     def put_weights(
         self,
@@ -34,8 +37,8 @@ class Writing:
     ) -> responses.SetWeightsResponse:
         """Have weights set; returns when they are durable, which is before they are on the chain.
 
-        What comes of them tells `get_job`, by the `job_id` that this returns. Newer weights take
-        the place of older ones that were not submitted yet.
+        What comes of them tell `get_job` and `wait_for_job`, by the `job_id` that this returns.
+        Newer weights take the place of older ones that were not submitted yet.
 
         Args:
             weights: relative to each other, none negative and not all zero.
@@ -123,6 +126,32 @@ class Writing:
         """
         params = writes.OfJob(job_id=job_id)
         return self._send(Call(writes.GET_JOB, Scope.IDENTITY, params=params))
+
+    def wait_for_job(
+        self, job_id: JobId, timeout_s: float = WAIT_FOR_JOB_S
+    ) -> responses.GetJobResponse:
+        """One write of the identity when it has ended; its `state` says how.
+
+        It asks again and again, ever more slowly up to once in two seconds. That some answers
+        fail to come, as while a part of Pylon restarts, does not end it.
+
+        Args:
+            job_id: as the answer to the write told it.
+            timeout_s: for how long to ask; the last question may take its own time beyond that.
+
+        Raises:
+            PylonJobTimeoutException: it goes on after that time, too; wait again if you like.
+            PylonNotFound: the identity has no such job, or it ended long ago.
+        """
+        waiting = WaitingForJob(job_id, timeout_s)
+        while True:
+            try:
+                job = self.get_job(job_id)
+                if waiting.found(job):
+                    return job
+            except BasePylonException as error:
+                waiting.failed(error)
+            self._pause(waiting.pause_s())
 
     def cancel_job(self, job_id: JobId) -> responses.GetJobResponse:
         """Give up a write that was not submitted yet; one that has ended stays as it is.

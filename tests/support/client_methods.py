@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pylon_client.contract import models, reads, writes
-from pylon_client.contract.jobs import Job, JobList
+from pylon_client.contract.jobs import Job, JobList, JobState
 from pylon_client.contract.operation import Operation, Params, Scope
 from pylon_client.contract.types import (
     AlphaPriceRao,
@@ -121,6 +121,7 @@ ONLY_IDENTITY = (
     Method("generate_certificate", writes.GENERATE_CERTIFICATE, {}, {"algorithm": 1}),
     Method("get_jobs", writes.LIST_JOBS),
     Method("get_job", writes.GET_JOB, _JOB),
+    Method("wait_for_job", writes.GET_JOB, _JOB),
     Method("cancel_job", writes.CANCEL_JOB, _JOB),
 )
 METHODS = tuple(
@@ -152,6 +153,7 @@ _JOB_SAMPLE = Job(
     identity=IdentityName("sn1"),
     netuid=NETUID,
     kind=JobKind.WEIGHTS,
+    state=JobState.CONFIRMED,
     created_at_ms=1,
     updated_at_ms=2,
 )

@@ -105,6 +105,7 @@ NOTHING_THERE = {
     "get_own_revealed_commitments",
     "get_own_certificate",
     "get_job",
+    "wait_for_job",
 }
 READS = [(accessor, method) for accessor, method in METHODS if method.operation.method == "GET"]
 
@@ -159,8 +160,7 @@ async def test_what_is_written_is_read_back(product: Product, transport: str) ->
         committed = await client.identity.set_commitment(b"\x01\xff")
         own = await client.identity.get_own_commitment()
         assert (own.hotkey, own.commitment) == (hotkey(netuid, 0), "0x01ff")
-        while not (job := await client.identity.get_job(scheduled.job_id)).has_ended:
-            await asyncio.sleep(0.2)
+        job = await client.identity.wait_for_job(scheduled.job_id, timeout_s=90)
         assert job.state is JobState.CONFIRMED, job
         jobs = (await client.identity.get_jobs()).jobs
         assert [each.job_id for each in jobs] == [committed.job_id, scheduled.job_id]

@@ -30,7 +30,8 @@ GetTypedCommitmentsResponse GetValidatorsResponse GetWeightsStatusResponse HexDa
 HotkeyName HotkeyRevealedCommitments HotkeyTypedCommitment Identities IdentityName Incentive Job
 JobId JobKind JobList JobState LeftOut MechanismId MtlsVerificationError NetUid Neuron NeuronActive
 NeuronCertificate NeuronCertificateKeypair NeuronUid Port PrivateKey PruningScore PublicKey
-PylonAuthToken PylonBadGateway PylonClient PylonClosed PylonForbidden PylonMisconfigured
+PylonAuthToken PylonBadGateway PylonClient PylonClosed PylonForbidden
+PylonJobTimeoutException PylonMisconfigured
 PylonNetuidMismatch PylonNotFound PylonRateLimited PylonRequestException PylonResponseException
 PylonTimeout PylonTimeoutException PylonUnauthorized PylonUnavailable Rank RevealRound
 RevealedCommitment SetCommitmentResponse SetRevealedCommitmentResponse SetWeightsResponse Skipped
@@ -53,7 +54,7 @@ def test_every_exception_of_the_client_is_public_and_in_the_drawn_tree() -> None
         kinds.extend(kind.__subclasses__())
         assert getattr(pylon_client.v1, kind.__name__) is kind
         assert f"{kind.__name__} " in f"{drawn} ".replace("\n", " ")
-    assert len(kinds) == 14
+    assert len(kinds) == 15
 
 
 def python(*args: str, folder: Path, **environment: str) -> str:
@@ -123,6 +124,7 @@ async def use() -> None:
         weights = {Hotkey("5C"): Weight(0.5)}
         job_id: JobId = (await client.identity.put_weights(weights)).job_id
         job: Job = await client.identity.get_job(job_id)
+        ended: Job = await client.identity.wait_for_job(job_id, timeout_s=60)
         await client.identity.set_commitment(CommitmentDataBytes(b"x"), idempotency_key="k")
         await client.identity.set_commitment(CommitmentDataHex("0x00"))
         async for each in client.open_access.blocks(after=BlockNumber(1)):
@@ -161,6 +163,7 @@ WRONG = {
     "client.identity.put_weights(weights=[0.5])": "reportArgumentType",
     "client.identity.set_commitment(5)": "reportArgumentType",
     "client.identity.get_job(Hotkey('5C'))": "reportArgumentType",
+    "client.identity.wait_for_job(JobId('a'), timeout_s='long')": "reportArgumentType",
     "client.open_access.put_weights({})": "reportAttributeAccessIssue",
     "client.open_access.get_commitment(NetUid(1), Coldkey('5C'))": "reportArgumentType",
     "client.open_access.neuron_snapshots()": "reportCallIssue",

@@ -1,14 +1,28 @@
 """The containers of the local overlay, their commands really run, three NATS servers among them."""
 
+import asyncio
 import sys
+from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
 
+from pylon.devnet import Devnet, DevnetOptions
+from pylon_client.contract.jobs import SUCCEEDED, JobState
+from pylon_client.v1 import (
+    AsyncConfig,
+    AsyncPylonClient,
+    BasePylonException,
+    Hotkey,
+    NetUid,
+    Weight,
+)
+from tests.support.balancer import Balancer
+from tests.support.eventually import comes_true
 from tests.support.kustomize import render
 from tests.support.pod import Cluster, Pod
 from tests.support.product import free_ports
@@ -55,9 +69,10 @@ class Running:
 
 
 @asynccontextmanager
-async def cluster_in(folder: Path) -> AsyncGenerator[Running]:
+async def cluster_in(folder: Path, devnet_port: int | None = None) -> AsyncGenerator[Running]:
     """The cluster's addresses, and no pod yet; all of them are ended afterwards."""
-    *server_ports, devnet = free_ports(2 * SERVERS + 1)
+    *server_ports, free_port = free_ports(2 * SERVERS + 1)
+    devnet = devnet_port or free_port
     places = {"devnet:9944": f"127.0.0.1:{devnet}", "0.0.0.0": "127.0.0.1", "9944": str(devnet)}
     for number in range(SERVERS):
         client, route = server_ports[2 * number : 2 * number + 2]
@@ -117,3 +132,158 @@ async def _answers(client: httpx.AsyncClient) -> None:
     assert (await client.get("/metrics")).status_code == 403
     told = {"Authorization": "Bearer local-metrics-token"}
     assert "pylon_requests_total" in (await client.get("/metrics", headers=told)).text
+
+
+READERS = 50
+PAUSE_S = 0.5
+WRITE_EVERY_S = 1.0
+
+
+@dataclass
+class Load:
+    """Readers and a writer, as clients with their usual retries.
+
+    Attributes:
+        reads: how many were answered, and how many failed, by why.
+        accepted: the ids of the writes that were accepted.
+    """
+
+    url: str
+    hotkeys: list[Hotkey]
+    reads: Counter[str] = field(default_factory=Counter)
+    writes: Counter[str] = field(default_factory=Counter)
+    accepted: list[str] = field(default_factory=list)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def client(self) -> AsyncPylonClient:
+        return AsyncPylonClient(
+            AsyncConfig(
+                address=self.url,
+                open_access_token="local-open-access-token",
+                identity_name="sn1",
+                identity_token="devnet-sn1-token",
+            )
+        )
+
+    async def read(self) -> None:
+        async with self.client() as client:
+            while not self.stopping.is_set():
+                try:
+                    neurons = await client.open_access.get_latest_neurons(NetUid(2))
+                    self.reads["answered" if len(neurons.neurons) == 16 else "wrong"] += 1
+                except BasePylonException as error:
+                    self.reads[f"{type(error).__name__}: {error}"] += 1
+                await asyncio.sleep(PAUSE_S)
+
+    async def write(self) -> None:
+        async with self.client() as client:
+            while not self.stopping.is_set():
+                weights = {hotkey: Weight(1.0 + len(self.accepted)) for hotkey in self.hotkeys[:1]}
+                weights |= {hotkey: Weight(1.0) for hotkey in self.hotkeys[1:3]}
+                try:
+                    scheduled = await client.identity.put_weights(weights)
+                    self.accepted.append(scheduled.job_id)
+                    self.writes["accepted"] += 1
+                except BasePylonException as error:
+                    self.writes[f"{type(error).__name__}: {error}"] += 1
+                await asyncio.sleep(WRITE_EVERY_S)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_every_workload_is_rolled_under_load_without_a_failed_request(
+    tmp_path: Path,
+) -> None:
+    options = DevnetOptions(port=0, block_time_s=1, past_blocks=20)
+    async with (
+        Devnet(options) as devnet,
+        cluster_in(tmp_path, int(devnet.url.rsplit(":", 1)[1].strip("/"))) as running,
+        Balancer() as balancer,
+    ):
+        await running.start_servers()
+        for number in range(SERVERS):
+            await running.pods[f"nats-{number}"].passes("readinessProbe")
+        for number in range(2):
+            for workload in ("reader", "signer", "bridge"):
+                await _join(running, balancer, workload, f"{workload}-{number}")
+
+        load = await _load(balancer)
+        async with AsyncExitStack() as stack:
+            working = [asyncio.create_task(load.read()) for _ in range(READERS)]
+            working.append(asyncio.create_task(load.write()))
+            stack.callback(lambda: [task.cancel() for task in working])
+            await comes_true(lambda: _seen(load, READERS))
+            for number in range(2):
+                for workload in ("bridge", "reader"):
+                    # A Deployment brings the new one first.
+                    await _join(running, balancer, workload, f"{workload}-{number + 2}")
+                    await _leave(running, balancer, f"{workload}-{number}")
+                # A StatefulSet ends the old one first.
+                await _leave(running, balancer, f"signer-{number}")
+                await _join(running, balancer, "signer", f"signer-{number}")
+            for number in range(SERVERS):
+                server = running.pods[f"nats-{number}"]
+                await server.stop()
+                await server.start()
+                await server.passes("readinessProbe")
+            enough = load.reads["answered"] + READERS
+            await comes_true(lambda: _seen(load, enough))
+            load.stopping.set()
+            await asyncio.gather(*working)
+
+        sys.stdout.write(f"reads {dict(load.reads)}, writes {dict(load.writes)}\n")
+        assert set(load.reads) == {"answered"}
+        assert set(load.writes) == {"accepted"}
+        await _each_write_is_there_once(load, devnet)
+
+
+async def _seen(load: Load, reads: int) -> bool:
+    return load.reads["answered"] >= reads or len(load.reads) > 1
+
+
+async def _load(balancer: Balancer) -> Load:
+    load = Load(f"http://127.0.0.1:{balancer.port}", [])
+    async with load.client() as client:
+        neurons = await client.open_access.get_latest_neurons(NetUid(1))
+    load.hotkeys = list(neurons.neurons)
+    return load
+
+
+async def _join(running: Running, balancer: Balancer, workload: str, name: str) -> None:
+    (port,) = free_ports(1)
+    ports = {"p8000": port} if workload == "bridge" else {"p8081": port}
+    pod = await running.start(f"pylon-{workload}", name, **ports)
+    await pod.passes("readinessProbe")
+    if workload == "bridge":
+        balancer.ports.append(port)
+
+
+async def _leave(running: Running, balancer: Balancer, name: str) -> None:
+    pod = running.pods.pop(name)
+    if name.startswith("bridge"):
+        balancer.ports.remove(pod.port("http"))
+    try:
+        assert await pod.stop() == 0, pod.log
+    finally:
+        await pod.kill()
+
+
+async def _each_write_is_there_once(load: Load, devnet: Devnet) -> None:
+    async with load.client() as client:
+        listed = (await client.identity.get_jobs()).jobs
+        assert sorted(job.job_id for job in listed) == sorted(load.accepted)
+
+        async def overtaken_have_ended() -> bool:
+            newest, *older = (await client.identity.get_jobs()).jobs
+            assert newest.job_id == load.accepted[-1]
+            return all(job.has_ended for job in older)
+
+        await comes_true(overtaken_have_ended, within_s=120)
+        jobs = (await client.identity.get_jobs()).jobs
+    states = Counter(job.state for job in jobs)
+    sys.stdout.write(f"jobs {dict(states)}\n")
+    assert states.total() == len(load.accepted)
+    assert set(states) <= {*SUCCEEDED, JobState.SUPERSEDED, JobState.WAITING, JobState.ACCEPTED}
+    applied = [one for one in devnet.applied_extrinsics() if "weights" in one.call]
+    succeeded = [job for job in jobs if job.has_succeeded]
+    assert len([one for one in applied if one.error is None]) == len(succeeded) > 0

@@ -125,7 +125,10 @@ class Pod:
         return False
 
     async def stop(self) -> int:
-        """Stop it as the kubelet does: what is to be done before, SIGTERM, and the exit code."""
+        """Stop it as the kubelet does: what is to be done before, SIGTERM, and the exit code.
+
+        A sleep before is there for endpoints to forget the pod, which here happens at once.
+        """
         process = self._process
         assert process is not None
         before: dict[str, Any] = self.main.get("lifecycle", {}).get("preStop", {})

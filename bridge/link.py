@@ -4,9 +4,10 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
-from bridge.streams import follow
+from bridge.streams import follow, hearing
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BRIDGE_USER
 from pylon_client.deployment import DeploymentSettings
@@ -32,6 +33,16 @@ class NatsPort(Protocol):
         """The values of a subject: all that are kept, then those that come, once and in order.
 
         It never ends by itself: while there is no connection, it waits for one.
+        """
+        ...
+
+    def hearing(
+        self, subject: str, take: Callable[[bytes], None]
+    ) -> AbstractAsyncContextManager[None]:
+        """Within the block, `take` is given what is published on a subject; some may get lost.
+
+        Raises:
+            FailureError: NATS_UNAVAILABLE, since nothing can be heard now.
         """
         ...
 
@@ -108,6 +119,14 @@ class NatsLink:
     def events(self, subject: str) -> AsyncGenerator[Sequence[FeedEvent]]:
         """The values of a subject, over whichever connection there is; see `NatsPort`."""
         return follow(self._connected, subject)
+
+    def hearing(
+        self, subject: str, take: Callable[[bytes], None]
+    ) -> AbstractAsyncContextManager[None]:
+        """What is published on a subject while this connection lasts; see `NatsPort`."""
+        if self._connection is None:
+            raise FailureError(ErrorCode.NATS_UNAVAILABLE, "There is no connection to NATS.")
+        return hearing(self._connection, subject, take)
 
     async def _connected(self) -> Connection:
         while (connection := self._connection) is None:

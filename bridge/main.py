@@ -16,15 +16,18 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from bridge.auth import Gatekeeper
+from bridge.job_listeners import JobListeners
 from bridge.link import NatsLink, NatsPort, link_options
 from bridge.metrics import BridgeMetrics, RequestMetrics, metrics_routes
 from bridge.problems import answer_failures_with_problems
 from bridge.routes import schema
+from bridge.routes.job_stream import job_stream_routes
 from bridge.routes.login import login_routes
 from bridge.routes.operations import operation_routes
 from bridge.routes.service import service_routes
 from bridge.routes.streams import stream_routes
 from bridge.settings import BridgeSettings
+from bridge.slots import RequestSlots
 from bridge.sse import StreamCounts
 from bridge.streams import Channels
 from bridge.tracing import RequestTracing
@@ -75,10 +78,18 @@ def create_app(
     gatekeeper = Gatekeeper(settings)
     app.include_router(operation_routes(settings, gatekeeper, nats))
     channels = Channels(nats.events)
-    app.state.close_streams = channels.close
+    listeners = JobListeners()
+
+    def close_streams() -> None:
+        channels.close()
+        listeners.close()
+
+    app.state.close_streams = close_streams
     counts = StreamCounts()
     metrics.watch_streams(counts)
-    app.include_router(stream_routes(settings, gatekeeper, nats, channels, counts))
+    slots = RequestSlots(settings.bridge_max_streams)
+    app.include_router(stream_routes(gatekeeper, nats, slots, channels, counts))
+    app.include_router(job_stream_routes(gatekeeper, nats, slots, listeners, counts))
     app.include_router(metrics_routes(settings, metrics))
     app.include_router(login_routes(gatekeeper))
     app.include_router(service_routes(settings, nats))

@@ -80,7 +80,7 @@ async def frames(
         elif resuming and _is_ahead(channel, seen):
             seen = None
         elif channel.ended:
-            yield _closing()
+            yield closing_frame()
             return
         elif not await channel.changed(HEARTBEAT_S):
             yield KEEPALIVE_COMMENT
@@ -134,7 +134,8 @@ def _missed(seen: BlockNumber, following: BlockNumber) -> bytes:
     return format_sse_event(event="missed", data_str=wire.encode(data).decode())
 
 
-def _closing() -> bytes:
+def closing_frame() -> bytes:
+    """What tells a listener that the bridge stops, and when to come back."""
     data = {"detail": "The service is stopping: connect again, with Last-Event-ID."}
     return format_sse_event(
         event="closing",

@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 import nats.errors
+from nats.aio.msg import Msg
 
-from pylon_client.contract.failures import FailureError
+from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
 from pylon_client.transport.connection import Connection
@@ -50,6 +51,31 @@ async def follow(
         except (FailureError, nats.errors.Error, OSError) as error:
             logger.info("The events of %s break off: %s", subject, error)
         await asyncio.sleep(RETRY_WAIT_S)
+
+
+@asynccontextmanager
+async def hearing(
+    connection: Connection, subject: str, take: Callable[[bytes], None]
+) -> AsyncGenerator[None]:
+    """Within the block, `take` is given what is published on a subject; some of it may get lost.
+
+    Raises:
+        FailureError: NATS_UNAVAILABLE, since nothing can be heard now.
+    """
+
+    async def on_message(message: Msg) -> None:
+        take(message.data)
+
+    try:
+        subscription = await connection.subscribe(subject, on_message)
+    except (nats.errors.Error, OSError):
+        raise FailureError(ErrorCode.NATS_UNAVAILABLE, "There is no connection to NATS.") from None
+    try:
+        yield
+    finally:
+        # With a connection that is gone, so is the subscription.
+        with suppress(nats.errors.Error, OSError):
+            await subscription.unsubscribe()
 
 
 @dataclass(frozen=True, slots=True)

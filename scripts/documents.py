@@ -7,6 +7,7 @@ python scripts/documents.py --check    says which are out of date, if any
 import json
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,11 @@ class _NoNats:
     async def request(
         self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float
     ) -> Reply:
+        raise NotImplementedError
+
+    def hearing(
+        self, subject: str, take: Callable[[bytes], None]
+    ) -> AbstractAsyncContextManager[None]:
         raise NotImplementedError
 
     def events(self, subject: str) -> AsyncGenerator[Sequence[FeedEvent]]:

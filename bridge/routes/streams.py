@@ -9,7 +9,6 @@ from bridge.auth import Gatekeeper
 from bridge.link import NatsPort
 from bridge.problems import problem_docs
 from bridge.routes.plain import require_plain
-from bridge.settings import BridgeSettings
 from bridge.slots import RequestSlots
 from bridge.sse import StreamCounts, StreamResponse, frames, value_frame
 from bridge.streams import Channel, Channels
@@ -51,14 +50,13 @@ LastEventId = Annotated[
 
 
 def stream_routes(
-    settings: BridgeSettings,
     gatekeeper: Gatekeeper,
     nats: NatsPort,
+    slots: RequestSlots,
     channels: Channels,
     counts: StreamCounts,
 ) -> APIRouter:
-    """The streams, each of which takes a slot of its own kind: reads never wait for them."""
-    slots = RequestSlots(settings.bridge_max_streams)
+    """The streams, each of which takes a slot among the streams: reads never wait for them."""
     router = APIRouter(tags=["streams"])
 
     async def slot() -> AsyncGenerator[None]:
@@ -111,7 +109,7 @@ def stream_routes(
             status_code=200,
             response_class=StreamResponse,
             response_model=None,
-            responses=_docs(*codes),
+            responses=stream_docs(*codes),
             dependencies=[*gatekeeper.open_access_guards, Depends(slot)],
             summary=summary,
             description=_DESCRIPTION,
@@ -140,7 +138,8 @@ async def _require_tracked(nats: NatsPort, netuid: NetUid, request: Request) -> 
             raise
 
 
-def _docs(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
+def stream_docs(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
+    """What the documentation says of a stream's answers, with the failures that it may have."""
     stream = {"text/event-stream": {"schema": {"type": "string"}}}
     return {
         **problem_docs(*codes),

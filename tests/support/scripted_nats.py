@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -42,6 +43,9 @@ class ScriptedNats:
 
     answer: Callable[[Asked], bytes] = lambda _asked: b'{"answer":true}'
     is_connected: bool = True
+    heard: dict[str, Callable[[bytes], None]] = field(
+        default_factory=dict[str, Callable[[bytes], None]]
+    )
     asked: list[Asked] = field(default_factory=list)
     published: asyncio.Queue[FeedEvent] = field(default_factory=asyncio.Queue)
     reply_headers: dict[str, str] = field(default_factory=dict)
@@ -52,6 +56,15 @@ class ScriptedNats:
             event = await self.published.get()
             assert event.subject == subject, "one stream at a time"
             yield [event]
+
+    @asynccontextmanager
+    async def hearing(self, subject: str, take: Callable[[bytes], None]) -> AsyncGenerator[None]:
+        """Puts `take` into `heard` for as long as somebody listens."""
+        self.heard[subject] = take
+        try:
+            yield
+        finally:
+            del self.heard[subject]
 
     async def request(
         self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float
@@ -77,6 +90,11 @@ class _Relay:
 
     def events(self, subject: str) -> AsyncGenerator[list[FeedEvent]]:
         return self.nats.events(subject)
+
+    def hearing(
+        self, subject: str, take: Callable[[bytes], None]
+    ) -> AbstractAsyncContextManager[None]:
+        return self.nats.hearing(subject, take)
 
 
 _RELAY = _Relay()

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +17,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber
 from pylon_client.transport.feed import FeedEvent
-from tests.support.eventually import eventually
+from tests.support.asgi_stream import Stream
 from tests.support.scripted_nats import OPEN_TOKEN, SN1_TOKEN, Asked, ScriptedNats, bridge_client
 
 BLOCKS = "/api/v1/block/stream"
@@ -196,47 +195,6 @@ async def test_a_listener_that_takes_nothing_is_left(monkeypatch: pytest.MonkeyP
 
     await response.stream_response(stuck)
     assert (counts.given_up, counts.listening) == (1, 0)
-
-
-class Stream:
-    """One GET of a stream on an app in this process, which the usual test client would buffer."""
-
-    def __init__(self, client: httpx.AsyncClient, path: str, **headers: str) -> None:
-        transport: Any = client._transport
-        self.status = 0
-        self.body = b""
-        self.left = asyncio.Event()
-        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        scope = {
-            "type": "http",
-            "method": "GET",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "headers": raw,
-            "http_version": "1.1",
-            "scheme": "http",
-            "server": ("bridge", 80),
-            "root_path": "",
-        }
-        self.task = asyncio.create_task(transport.app(scope, self._receive, self._send))
-
-    async def _receive(self) -> Message:
-        await self.left.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            self.headers = {k.decode(): v.decode() for k, v in message["headers"]}
-        self.body += message.get("body", b"")
-
-    async def has(self, text: str) -> None:
-        await eventually(lambda: text.encode() in self.body)
-
-    async def leave(self) -> None:
-        self.left.set()
-        await self.task
 
 
 OPEN = {"Authorization": f"Bearer {OPEN_TOKEN}"}

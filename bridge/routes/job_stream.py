@@ -1,0 +1,95 @@
+"""The route that streams one job of an identity."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Path, Request
+
+from bridge.auth import Gatekeeper
+from bridge.job_listeners import JobListener, JobListeners
+from bridge.link import NatsPort
+from bridge.routes.plain import require_plain
+from bridge.routes.streams import stream_docs
+from bridge.slots import RequestSlots
+from bridge.sse import StreamCounts, StreamResponse
+from bridge.tracing import request_id
+from pylon_client.contract import headers, wire
+from pylon_client.contract.failures import ErrorCode
+from pylon_client.contract.operation import Scope
+from pylon_client.contract.subjects import IdentitySubject, JobEventSubject
+from pylon_client.contract.types import JobId, NetUidField
+from pylon_client.contract.writes import GET_JOB, OfJob
+from pylon_client.deployment import IdentitySettings
+
+JOB_STREAM_PATH: Final = f"{GET_JOB.rest_path(Scope.IDENTITY)}/stream"
+ASKED_WITHIN_S: Final = 10.0
+
+_DESCRIPTION: Final = (
+    "How the job is now, then each change of it, once; its data is the body of the read of a job. "
+    "The stream ends when the job has ended. An event `closing` tells that it ends before, since "
+    "this server stops and another should be asked."
+)
+
+
+def job_stream_routes(
+    gatekeeper: Gatekeeper,
+    nats: NatsPort,
+    slots: RequestSlots,
+    listeners: JobListeners,
+    counts: StreamCounts,
+) -> APIRouter:
+    """The stream of a job, which takes a slot among the streams."""
+    router = APIRouter(tags=["streams"])
+
+    async def listening(
+        request: Request,
+        netuid: NetUidField,
+        job_id: Annotated[JobId, Path(pattern=r"^[a-z2-7]{26}$")],
+        identity: Annotated[IdentitySettings, Depends(gatekeeper.identity)],
+    ) -> AsyncGenerator[JobListener]:
+        require_plain(request, {"netuid": netuid})
+        by_token = "Authorization" in request.headers
+        gatekeeper.require_subnet(identity, netuid, by_token=by_token)
+
+        async def ask() -> bytes:
+            reply = await nats.request(
+                str(IdentitySubject(identity.name, GET_JOB.name)),
+                wire.encode(OfJob(job_id=job_id)),
+                headers={headers.REQUEST_ID: request_id(request)},
+                timeout_s=ASKED_WITHIN_S,
+            )
+            return reply.body
+
+        # The framework comes back here when the whole stream is sent.
+        with (
+            slots.one("Too many streams are open: come again, or ask another server."),
+            listeners.one(ask) as listener,
+        ):
+            async with nats.hearing(str(JobEventSubject(identity.name, job_id)), listener.hear):
+                await listener.begin()
+                yield listener
+
+    async def stream_job(listener: Annotated[JobListener, Depends(listening)]) -> StreamResponse:
+        return StreamResponse(listener.frames(), counts, is_private=True)
+
+    router.add_api_route(
+        JOB_STREAM_PATH,
+        stream_job,
+        status_code=200,
+        response_class=StreamResponse,
+        response_model=None,
+        responses=stream_docs(
+            ErrorCode.INVALID,
+            ErrorCode.UNAUTHENTICATED,
+            ErrorCode.FORBIDDEN,
+            ErrorCode.NETUID_MISMATCH,
+            ErrorCode.NOT_FOUND,
+            ErrorCode.OVERLOADED,
+            ErrorCode.NATS_UNAVAILABLE,
+            ErrorCode.DEADLINE_EXCEEDED,
+        ),
+        summary="One job of this identity, and each change of it",
+        description=_DESCRIPTION,
+        operation_id="identity_job_stream",
+    )
+    return router

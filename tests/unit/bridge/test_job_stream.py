@@ -1,0 +1,228 @@
+"""What a listener to one job is sent, and who may listen."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import httpx
+import pytest
+
+import bridge.job_listeners
+from bridge.settings import BridgeSettings
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import Job, JobState
+from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
+from tests.support.asgi_stream import Stream
+from tests.support.eventually import eventually
+from tests.support.scripted_nats import OPEN_TOKEN, SN1_TOKEN, Asked, ScriptedNats, bridge_client
+
+JOB_ID = JobId("a" * 26)
+PATH = f"/api/v1/identity/sn1/subnet/1/jobs/{JOB_ID}/stream"
+SUBJECT = f"pylon.v1.event.job.sn1.{JOB_ID}"
+SN1 = {"Authorization": f"Bearer {SN1_TOKEN}"}
+ACCEPTED, SUBMITTING, CONFIRMED = JobState.ACCEPTED, JobState.SUBMITTING, JobState.CONFIRMED
+
+
+def job(state: JobState, at_ms: int, **fields: Any) -> bytes:
+    return wire.encode(
+        Job(
+            job_id=JOB_ID,
+            identity=IdentityName("sn1"),
+            netuid=NetUid(1),
+            kind=JobKind.WEIGHTS,
+            state=state,
+            created_at_ms=1,
+            updated_at_ms=at_ms,
+            **fields,
+        )
+    )
+
+
+@pytest.fixture
+def nats() -> ScriptedNats:
+    """A NATS whose job was accepted."""
+    return ScriptedNats(answer=lambda _asked: job(ACCEPTED, 1))
+
+
+@pytest.fixture
+async def own_client(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
+    """A caller of an app of the test's own, which may therefore be told to stop."""
+    async with bridge_client(nats, BridgeSettings(bridge_max_streams=1)) as client:
+        yield client
+
+
+def sent(stream: Stream) -> list[tuple[str, Any]]:
+    """The events so far: their names, and the states or else the data."""
+    events: list[tuple[str, Any]] = []
+    for frame in stream.body.decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in frame.splitlines() if ": " in line)
+        if "data" in fields:
+            data = json.loads(fields["data"])
+            events.append((fields["event"], data.get("state", data)))
+    return events
+
+
+def states(stream: Stream) -> list[str]:
+    return [state for _, state in sent(stream)]
+
+
+async def test_the_job_as_it_is_comes_first_then_each_change_until_its_end(
+    own_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    stream = Stream(own_client, PATH, **SN1)
+    await eventually(lambda: states(stream) == [ACCEPTED])
+    assert [asked.subject for asked in nats.asked] == ["pylon.v1.identity.sn1.jobs.get"]
+    assert json.loads(nats.asked[0].body) == {"job_id": JOB_ID}
+    hear = nats.heard[SUBJECT]
+    hear(job(ACCEPTED, 1))  # what the answer told already
+    hear(job(SUBMITTING, 2, attempts=1))
+    hear(job(SUBMITTING, 2, attempts=1))
+    hear(job(SUBMITTING, 2, attempts=2))  # another change within the same millisecond
+    hear(job(ACCEPTED, 1))  # one that was overtaken
+    hear(b"not of this version")
+    hear(job(CONFIRMED, 3))
+    hear(job(CONFIRMED, 3))
+    async with asyncio.timeout(30):
+        await stream.task
+    assert sent(stream) == [
+        ("job", state) for state in (ACCEPTED, SUBMITTING, SUBMITTING, CONFIRMED)
+    ]
+    assert stream.status == 200
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    assert stream.headers["cache-control"] == "private, no-store"
+    assert not nats.heard, "nobody listens any more"
+    assert len(nats.asked) == 1
+
+
+async def test_a_change_between_the_listening_and_the_answer_is_not_lost(
+    own_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    def answer(_asked: Asked) -> bytes:
+        nats.heard[SUBJECT](job(CONFIRMED, 2))
+        return job(ACCEPTED, 1)
+
+    nats.answer = answer
+    stream = Stream(own_client, PATH, **SN1)
+    async with asyncio.timeout(30):
+        await stream.task
+    assert states(stream) == [ACCEPTED, CONFIRMED]
+
+
+async def test_a_job_that_has_ended_is_told_and_no_more(
+    own_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    nats.answer = lambda _asked: job(CONFIRMED, 9)
+    response = await own_client.get(PATH, headers=SN1)
+    assert response.status_code == 200
+    assert response.text.count("event: job\n") == response.text.count("event:") == 1
+
+
+async def test_the_end_is_told_though_its_workers_clock_is_behind(
+    own_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    nats.answer = lambda _asked: job(SUBMITTING, 5_000)
+    stream = Stream(own_client, PATH, **SN1)
+    await stream.has("SUBMITTING")
+    nats.heard[SUBJECT](job(CONFIRMED, 4_000))
+    async with asyncio.timeout(30):
+        await stream.task
+    assert states(stream) == [SUBMITTING, CONFIRMED]
+
+
+async def test_a_change_that_was_not_heard_is_asked_for(
+    own_client: httpx.AsyncClient, nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge.job_listeners, "HEARTBEAT_S", 0.0)
+    answers = [job(ACCEPTED, 1), b"", job(ACCEPTED, 1), job(CONFIRMED, 2)]
+
+    def answer(_asked: Asked) -> bytes:
+        body = answers.pop(0)
+        if not body:
+            raise FailureError(ErrorCode.NATS_UNAVAILABLE, "A test said so.")
+        return body
+
+    nats.answer = answer
+    stream = Stream(own_client, PATH, **SN1)
+    async with asyncio.timeout(30):
+        await stream.task
+    assert states(stream) == [ACCEPTED, CONFIRMED]
+    assert b"\n:" in b"\n" + stream.body, "comments show meanwhile that it lives"
+
+
+async def test_a_job_that_is_forgotten_meanwhile_ends_the_stream(
+    own_client: httpx.AsyncClient, nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge.job_listeners, "HEARTBEAT_S", 0.0)
+
+    def answer(_asked: Asked) -> bytes:
+        if len(nats.asked) > 1:
+            raise FailureError(ErrorCode.NOT_FOUND, "There is no such job.")
+        return job(ACCEPTED, 1)
+
+    nats.answer = answer
+    stream = Stream(own_client, PATH, **SN1)
+    async with asyncio.timeout(30):
+        await stream.task
+    assert [name for name, _ in sent(stream)] == ["job", "closing"]
+
+
+async def test_a_bridge_that_stops_says_so(
+    own_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    stream = Stream(own_client, PATH, **SN1)
+    await stream.has("ACCEPTED")
+    transport: Any = own_client._transport
+    transport.app.state.close_streams()
+    async with asyncio.timeout(30):
+        await stream.task
+    assert [name for name, _ in sent(stream)] == ["job", "closing"]
+    late = await own_client.get(PATH, headers=SN1)
+    assert "event: closing" in late.text
+    assert not nats.heard
+
+
+async def test_it_takes_a_slot_among_the_streams_and_gives_it_back(
+    own_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    stream = Stream(own_client, PATH, **SN1)
+    await stream.has("ACCEPTED")
+    refused = await own_client.get(PATH, headers=SN1)
+    assert (refused.status_code, refused.json()["code"]) == (429, "OVERLOADED")
+    await stream.leave()
+    assert not nats.heard
+    nats.answer = lambda _asked: job(CONFIRMED, 2)
+    assert (await own_client.get(PATH, headers=SN1)).status_code == 200
+
+
+async def test_an_unknown_job_is_not_found(
+    own_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    def answer(_asked: Asked) -> bytes:
+        raise FailureError(ErrorCode.NOT_FOUND, "There is no such job.")
+
+    nats.answer = answer
+    response = await own_client.get(PATH, headers=SN1)
+    assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND")
+    assert not nats.heard
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        (PATH, {}, 401),
+        (PATH, {"Authorization": f"Bearer {OPEN_TOKEN}"}, 403),
+        (PATH.replace("/sn1/", "/sn2/"), SN1, 403),
+        (PATH.replace("/subnet/1/", "/subnet/2/"), SN1, 308),
+        (PATH.replace(JOB_ID, "A" * 26), SN1, 400),
+        (PATH.replace(JOB_ID, "*"), SN1, 400),
+        (PATH.replace(JOB_ID, "a" * 25), SN1, 400),
+    ],
+)
+async def test_who_may_not_or_asks_for_no_job_hears_nothing(
+    client: httpx.AsyncClient, nats: ScriptedNats, path: str, headers: dict[str, str], status: int
+) -> None:
+    assert (await client.get(path, headers=headers)).status_code == status
+    assert not nats.asked
+    assert not nats.heard

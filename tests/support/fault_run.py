@@ -119,7 +119,8 @@ class FaultRun:
     async def _keep_worker(self, deployment: Deployment) -> None:
         while not self._over.is_set():
             with contextlib.suppress(AssertionError):
-                async with deployment.worker() as worker:
+                # Patience with a silent node is what a run would otherwise spend its time on.
+                async with deployment.worker(PYLON_CHAIN_TIMEOUT_S="5") as worker:
                     life_s = self._random.uniform(2, 15)
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(life_s):

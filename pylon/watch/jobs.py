@@ -11,7 +11,7 @@ from pylon.jobs.ledger import Ledger
 from pylon.messaging.bucket import Bucket
 from pylon.messaging.job_changes import on_job_changes
 from pylon.messaging.worker_user import worker_options
-from pylon.watch.screen import Screen, table
+from pylon.watch.screen import Screen
 from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS, Job
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId
@@ -20,7 +20,16 @@ from pylon_client.transport.connection import Connection, connect
 
 JOBS_SHOWN: Final = 30
 
-_COLUMNS: Final = ("job", "identity", "kind", "state", "since (UTC)", "tries", "waits for", "why")
+JOB_COLUMNS: Final = (
+    "job",
+    "identity",
+    "kind",
+    "state",
+    "since (UTC)",
+    "tries",
+    "waits for",
+    "why",
+)
 
 
 class _Shown:
@@ -42,27 +51,7 @@ class _Shown:
 
     def rows(self) -> list[tuple[str, ...]]:
         newest_first = sorted(self._jobs.values(), key=lambda one: -one.created_at_ms)
-        return [_row(job) for job in newest_first]
-
-
-async def show_jobs(settings: DeploymentSettings, console: Console) -> None:
-    """Show the newest jobs of every identity.
-
-    Raises:
-        FailureError: NATS cannot be reached, or JetStream does not answer.
-    """
-    connection = await connect(worker_options(settings, "pylon jobs"))
-    try:
-        shown = _Shown()
-        for job in await _jobs_of(connection, settings.identities):
-            shown.add(job)
-    finally:
-        await connection.close()
-    if console.is_terminal:
-        console.print(table("Jobs", _COLUMNS, shown.rows()))
-    else:
-        for row in shown.rows():
-            console.print(" ".join(filter(None, row)), markup=False, soft_wrap=True)
+        return [job_row(job) for job in newest_first]
 
 
 async def watch_jobs(settings: DeploymentSettings, console: Console) -> None:
@@ -74,12 +63,12 @@ async def watch_jobs(settings: DeploymentSettings, console: Console) -> None:
     connection = await connect(worker_options(settings, "pylon watch"))
     try:
         shown = _Shown()
-        with Screen(console, _COLUMNS, "Jobs") as screen:
+        with Screen(console, JOB_COLUMNS, "Jobs") as screen:
 
             def take(jobs: Iterable[Job]) -> None:
                 for job in jobs:
                     if shown.add(job):
-                        screen.show(shown.rows, " ".join(filter(None, _row(job))))
+                        screen.show(shown.rows, " ".join(filter(None, job_row(job))))
 
             for identity in settings.identities:
                 await on_job_changes(connection, identity, lambda job: take([job]))
@@ -104,7 +93,8 @@ async def _jobs_of(connection: Connection, identities: Iterable[IdentityName]) -
     return [held.job for identity in identities for held in await ledger.jobs(identity)]
 
 
-def _row(job: Job) -> tuple[str, ...]:
+def job_row(job: Job) -> tuple[str, ...]:
+    """A job as the cells of a row."""
     since = datetime.fromtimestamp(job.updated_at_ms / 1000, UTC).strftime("%m-%d %H:%M:%S")
     waits_for = "" if job.retry_at_block is None or job.has_ended else f"block {job.retry_at_block}"
     why = "" if job.last_error is None else f"{job.last_error.code}: {job.last_error.detail}"

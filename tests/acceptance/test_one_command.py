@@ -68,7 +68,7 @@ async def test_neurons_come_from_the_chain_to_every_kind_of_caller(tmp_path: Pat
 
 async def test_the_readmes_lines_work_as_written(tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text()
-    (snippet,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    snippet, *_ = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     (curl,) = re.findall(r"```bash\n(curl .*?)\n```", readme, re.DOTALL)
     async with Product(tmp_path) as product:
 

@@ -11,6 +11,7 @@ from bridge.streams import follow, hearing
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BRIDGE_USER
 from pylon_client.deployment import DeploymentSettings
+from pylon_client.transport.cancellation import heed_cancellation
 from pylon_client.transport.connection import (
     Connection,
     ConnectionCounts,
@@ -155,6 +156,7 @@ class NatsLink:
                 wait_s = FIRST_WAIT_S
                 last_problem = ""
                 await self._hold(connection)
+            heed_cancellation()
             await asyncio.sleep(random.uniform(wait_s / 2, wait_s))  # noqa: S311 -- jitter, no secret
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
@@ -162,6 +164,7 @@ class NatsLink:
         self._connection = connection
         self._made.set()
         try:
+            heed_cancellation()
             await connection.closed.wait()
             logger.warning("The connection to NATS was closed for good: another one is made")
         finally:

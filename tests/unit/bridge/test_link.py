@@ -119,6 +119,32 @@ async def test_the_connection_is_closed_at_the_end() -> None:
     assert not link.is_connected
 
 
+@pytest.mark.parametrize("outcome", ["works", "fails"])
+async def test_a_connect_that_swallows_a_cancellation_does_not_keep_it_from_ending(
+    outcome: str,
+) -> None:
+    begun = asyncio.Event()
+    connection = FakeConnection()
+
+    async def connect(_options: ConnectionOptions) -> FakeConnection:
+        if begun.is_set():
+            await asyncio.Event().wait()
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        if outcome == "works":
+            return connection
+        raise nats_down()
+
+    keeping = asyncio.create_task(NatsLink(OPTIONS, connect).keep_connected())
+    await begun.wait()
+    keeping.cancel()
+    done, _ = await asyncio.wait([keeping], timeout=DEADLINE_S)
+    assert done == {keeping}
+    assert keeping.cancelled()
+    assert connection.closed.is_set() is (outcome == "works")
+
+
 async def test_options_that_can_never_work_end_it() -> None:
     link = NatsLink(OPTIONS, FakeConnects(FailureError(ErrorCode.INVALID, "no URL")))
     async with kept(link) as keeping:

@@ -13,6 +13,8 @@ from pylon_client.contract.types import BlockNumber, Hotkey, MechanismId
 
 COMMIT_REVEAL_VERSION: Final = 4
 """The protocol by which the SDK seals weights; a chain that asks for another is not guessed at."""
+LIMIT_WAIT_BLOCKS: Final = 10
+"""How long to wait where the chain has a limit, such as on sealed weights that are not revealed."""
 NOT_REGISTERED: Final = "not registered on the subnet"
 
 
@@ -78,10 +80,12 @@ class WeightsWork:
         return Ready(call, updates)
 
     async def wait_until(self, job: Job, own: Hotkey) -> BlockNumber:
-        """The block from which weights are taken again, and never the newest one."""
+        """The block from which weights are taken again; a later one for limits of other kinds."""
         facts = await self._facts(job, own, [])
         allowed_from = windows.allowed_from(facts.last_update_block, facts.rate_limit_blocks)
-        return max(allowed_from, BlockNumber(facts.block + 1))
+        if allowed_from > facts.block:
+            return allowed_from
+        return BlockNumber(facts.block + LIMIT_WAIT_BLOCKS)
 
     async def _facts(self, job: Job, own: Hotkey, weighed: list[Hotkey]) -> WeightsFacts:
         return await self._chain.weights_facts(job.netuid, _mechanism(job), own, weighed)

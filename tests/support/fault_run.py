@@ -82,7 +82,9 @@ class FaultRun:
 
     async def run(self) -> Figures:
         settings = deployment_settings(identities=SUBNETS)
-        options = DevnetOptions(port=0, block_time_s=0.1, tempo_blocks=20_000, active=False)
+        # Short epochs: the chain keeps only so many sealed weights until they are revealed, and a
+        # job that has to wait for that ends with its epoch.
+        options = DevnetOptions(port=0, block_time_s=0.1, tempo_blocks=400, active=False)
         async with AsyncExitStack() as stack:
             devnet = await stack.enter_async_context(Devnet(options))
             make_wallets(self._folder, devnet)

@@ -26,6 +26,6 @@ GetWeightsStatusResponse = models.WeightsStatus
 SetWeightsResponse = writes.WeightsScheduled
 SetCommitmentResponse = writes.CommitmentSet
 SetRevealedCommitmentResponse = writes.RevealedCommitmentSet
-GenerateCertificateResponse = writes.CertificateKeypair
+GenerateCertificateResponse = models.NeuronCertificateKeypair
 GetJobsResponse = JobList
 GetJobResponse = Job

@@ -13,7 +13,16 @@ from pylon.messaging.call import Answer, Call
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobList, JobState
-from pylon_client.contract.types import IdentityName, JobId, JobKind, MechanismId, NetUid
+from pylon_client.contract.models import CertificateAlgorithm, NeuronCertificateKeypair
+from pylon_client.contract.types import (
+    IdentityName,
+    JobId,
+    JobKind,
+    MechanismId,
+    NetUid,
+    PrivateKey,
+    PublicKey,
+)
 from pylon_client.contract.writes import (
     CANCEL_JOB,
     GENERATE_CERTIFICATE,
@@ -23,7 +32,6 @@ from pylon_client.contract.writes import (
     PUT_WEIGHTS,
     SET_COMMITMENT,
     SET_REVEALED_COMMITMENT,
-    CertificateKeypair,
     CommitmentSet,
     GenerateCertificate,
     OfJob,
@@ -113,10 +121,10 @@ class JobDesk:
         request = {"algorithm": params.algorithm, "public_key": public_key}
         await self._ended(call, await self._accept(call, JobKind.CERTIFICATE, request))
         return _answer(
-            CertificateKeypair(
-                algorithm=params.algorithm,
-                public_key=public_key,
-                private_key=f"0x{private_key.hex()}",
+            NeuronCertificateKeypair(
+                algorithm=CertificateAlgorithm(params.algorithm),
+                public_key=PublicKey(public_key),
+                private_key=PrivateKey(f"0x{private_key.hex()}"),
             )
         )
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from pylon_client.contract.jobs import Job, JobList
+from pylon_client.contract.models import NeuronCertificateKeypair
 from pylon_client.contract.operation import NoParams, Operation, Params
 from pylon_client.contract.ss58 import HotkeyField
 from pylon_client.contract.types import Hotkey, JobId, MechanismField, MechanismId
@@ -119,14 +120,6 @@ class RevealedCommitmentSet(Reply):
     job_id: JobId
 
 
-class CertificateKeypair(Reply):
-    """A key pair whose public part stands on the chain; the private part is stored nowhere."""
-
-    algorithm: int
-    public_key: str
-    private_key: str
-
-
 PUT_WEIGHTS: Final = Operation(
     name="weights.put",
     summary="Set weights; answered once they are durable",
@@ -169,7 +162,7 @@ GENERATE_CERTIFICATE: Final = Operation(
     name="certificate.generate",
     summary="Make a key pair and put its public part on the chain",
     params=GenerateCertificate,
-    reply=CertificateKeypair,
+    reply=NeuronCertificateKeypair,
     method="POST",
     path="/certificates/self",
     success_status=201,

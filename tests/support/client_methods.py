@@ -209,7 +209,7 @@ REPLIES: Mapping[type[BaseModel], BaseModel] = {
         writes.WeightsScheduled(count=1, job_id=JOB_ID),
         writes.CommitmentSet(job_id=JOB_ID),
         writes.RevealedCommitmentSet(reveal_round=99, job_id=JOB_ID),
-        writes.CertificateKeypair(
+        models.NeuronCertificateKeypair(
             algorithm=1,
             public_key=_CERTIFICATE.public_key,
             private_key=PrivateKey("0x" + "00" * 32),

@@ -14,6 +14,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import OPERATIONS, AtBlock, NoParams, Params, Scope
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, NetUid
+from pylon_client.contract.writes import WRITE_OPERATIONS
 from tests.support.fake_chain import UNAVAILABLE, FakeChain, block_of
 
 TRACKED, OTHER = NetUid(1), NetUid(7)
@@ -73,8 +74,9 @@ class Worker:
         return answer if isinstance(answer, Answer) else Answer(answer)
 
 
-def test_every_operation_has_a_handler() -> None:
-    assert set(Worker(fresh=True).handlers) == {operation.name for operation in OPERATIONS}
+def test_every_read_has_a_handler() -> None:
+    every_read = set(OPERATIONS) - set(WRITE_OPERATIONS)
+    assert set(Worker(fresh=True).handlers) == {operation.name for operation in every_read}
 
 
 async def test_c11_latest_of_a_tracked_subnet_does_not_touch_the_chain() -> None:

@@ -1,0 +1,70 @@
+"""Two hundred listeners over HTTP see every block once, in order, whatever breaks."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.bridge_process import BridgeProcess, bridge_environment
+from tests.support.devnet_process import DevnetProcess
+from tests.support.event_stream import EventStream, listening_client
+from tests.support.nats_server import NatsServer
+from tests.support.worker_process import READY, leader_among, worker_process
+
+LISTENERS = 200
+OF_NEURONS_TOO = 4
+BLOCKS = "/api/v1/block/stream"
+NEURONS = "/api/v1/subnet/2/neurons/stream"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_every_listener_sees_every_block_once_and_in_order(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        nats = await stack.enter_async_context(NatsServer(tmp_path))
+        devnet = await stack.enter_async_context(DevnetProcess(tmp_path, block_time_s=0.5))
+        workers = [
+            await stack.enter_async_context(
+                worker_process(tmp_path, nats.url, devnet.url, PYLON_TRACKED_NETUIDS="[2]")
+            )
+            for _ in range(2)
+        ]
+        await asyncio.gather(*(worker.logs(READY) for worker in workers))
+        bridge_folder = tmp_path / "bridge"
+        bridge_folder.mkdir()
+        bridge = await stack.enter_async_context(
+            BridgeProcess(bridge_folder, bridge_environment(nats.url))
+        )
+        await bridge.until("/api/v1/subnet/2/block/latest/neurons", 200)
+        client = await stack.enter_async_context(listening_client(bridge.url))
+        listening = [
+            await stack.enter_async_context(EventStream.of(client, path))
+            for path in [BLOCKS] * LISTENERS + [NEURONS] * OF_NEURONS_TOO
+        ]
+
+        async def all_reach(number: int) -> None:
+            for listener in listening:
+                await listener.reaches(number)
+
+        await all_reach(await devnet.best_number() + 2)
+
+        await devnet.kill()
+        await devnet.start()
+        await all_reach(await devnet.best_number() + 2)
+
+        await nats.kill()
+        unheard_of = await devnet.best_number() + 3
+        while await devnet.best_number() < unheard_of:
+            await asyncio.sleep(0.1)
+        await nats.start()
+        await all_reach(unheard_of)
+
+        leader = await leader_among(workers)
+        await leader.kill()
+        await all_reach(await devnet.best_number() + 2)
+
+        for listener in listening:
+            first = listener.ids[0]
+            assert listener.ids == list(range(first, first + len(listener.ids)))
+            assert "missed" not in listener.names

@@ -168,3 +168,30 @@ async def test_what_is_written_is_read_back(product: Product, transport: str) ->
         assert cancelled == job, "what has ended stays as it is"
         with pytest.raises(ValueError, match="ss58"):
             await client.identity.put_weights({Hotkey("5C"): Weight(1.0)})
+
+
+@pytest.mark.parametrize("transport", ["http", "nats"])
+async def test_the_blocking_client_writes_too(product: Product, transport: str) -> None:
+    config = Config(
+        address=product.url if transport == "http" else product.nats_url,
+        identity_name="sn12",
+        identity_token=token("sn12"),
+    )
+
+    def weights_over_http() -> None:
+        with PylonClient(config) as client:
+            weights = {Hotkey(hotkey(12, 20)): Weight(1.0)}
+            job_id = client.identity.put_weights(weights).job_id
+            job = client.identity.wait_for_job(job_id, timeout_s=90)
+            assert job.state is JobState.COMMITTED, job
+            assert job.reveal_round
+            assert client.identity.get_job(job_id) == job
+
+    def the_rest_over_nats() -> None:
+        with PylonClient(config) as client:
+            client.identity.set_commitment(b"\x02")
+            assert client.identity.get_own_commitment().commitment == "0x02"
+            made = client.identity.generate_certificate()
+            assert client.identity.get_own_certificate().public_key == made.public_key
+
+    await asyncio.to_thread(weights_over_http if transport == "http" else the_rest_over_nats)

@@ -19,7 +19,12 @@ from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
 from tests.support.eventually import eventually
 from tests.support.nats_server import NatsServer
-from tests.support.pylon_command import command_environment, pylon_argv, pylon_command
+from tests.support.pylon_command import (
+    ENDS_WITHIN_S,
+    command_environment,
+    pylon_argv,
+    pylon_command,
+)
 from tests.support.running_worker import connected, worker_on
 
 IDENTITY = {
@@ -51,6 +56,8 @@ async def watching(folder: Path, nats_url: str, *arguments: str) -> AsyncGenerat
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        # Whoever runs tests in the background may have told them to ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     seen = Watching(process)
     reading = asyncio.create_task(seen.read())
@@ -58,7 +65,12 @@ async def watching(folder: Path, nats_url: str, *arguments: str) -> AsyncGenerat
         yield seen
     finally:
         process.send_signal(signal.SIGINT)
-        await process.wait()
+        try:
+            async with asyncio.timeout(ENDS_WITHIN_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            raise
         await reading
     assert process.returncode == 0, seen.text
     assert "Traceback" not in seen.text

@@ -104,10 +104,11 @@ class AsyncWriting:
     ) -> responses.GenerateCertificateResponse:
         """Make an Ed25519 key pair for TLS, and put its public half on the chain.
 
-        The private half is told here, once, and kept nowhere by Pylon.
+        The private half is told here, once, and kept nowhere by Pylon. So a request that is sent
+        again, as after a lost answer, makes another pair, and the newest one counts.
 
         Args:
-            idempotency_key: the caller's name for this write; the same name is the same job.
+            idempotency_key: sent along as with every write; it does not bring back a pair.
 
         Raises:
             PylonBadGateway: the chain has refused it, or was not reached in time.

@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing, closing
+from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -195,3 +198,54 @@ async def test_the_blocking_client_writes_too(product: Product, transport: str) 
             assert client.identity.get_own_certificate().public_key == made.public_key
 
     await asyncio.to_thread(weights_over_http if transport == "http" else the_rest_over_nats)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("flavour", ["async", "sync"])
+@pytest.mark.parametrize("transport", ["http", "nats"])
+async def test_every_write_and_every_stream(product: Product, transport: str, flavour: str) -> None:
+    fields = config_fields(product.url if transport == "http" else product.nats_url)
+    async with httpx.AsyncClient(base_url=product.control_url) as control:
+        for item in ("WeightsSetRateLimit", "ServingRateLimit"):
+            limit = {"netuid": 2, "item": item, "value": 0}
+            (await control.post("/set-hyperparameter", json=limit)).raise_for_status()
+
+    async with AsyncPylonClient(AsyncConfig(**fields)) as client:
+        with PylonClient(Config(**fields)) as blocking:
+
+            async def call(name: str, *arguments: Any) -> Any:
+                if flavour == "async":
+                    return await getattr(client.identity, name)(*arguments)
+                return await asyncio.to_thread(getattr(blocking.identity, name), *arguments)
+
+            async def first_two(name: str, *arguments: Any) -> list[Any]:
+                if flavour == "async":
+                    async with aclosing(getattr(client.open_access, name)(*arguments)) as values:
+                        return [await anext(values), await anext(values)]
+                with closing(getattr(blocking.open_access, name)(*arguments)) as values:
+                    return [await asyncio.to_thread(next, values) for _ in range(2)]
+
+            # Content of its own, so that no way joins the job of another.
+            own = f"{transport} {flavour}"
+            weights = {Hotkey(hotkey(2, 6)): Weight(len(own)), MINER_OF_SN2: Weight(1.0)}
+            scheduled = await call("put_weights", weights)
+            job = await call("wait_for_job", scheduled.job_id)
+            assert job.state is JobState.CONFIRMED, job
+            assert await call("get_job", scheduled.job_id) == job
+            assert await call("cancel_job", scheduled.job_id) == job
+            assert job in (await call("get_jobs")).jobs
+
+            await call("set_commitment", own.encode())
+            committed = (await call("get_own_commitment")).commitment
+            assert bytes.fromhex(committed.removeprefix("0x")) == own.encode()
+            made = await call("generate_certificate")
+            assert (await call("get_own_certificate")).public_key == made.public_key
+            sealed = await call("set_revealed_commitment", own, 100)
+            typed = (await call("get_own_typed_commitment")).commitment
+            assert (typed.kind, typed.reveal_round) == ("timelock_encrypted", sealed.reveal_round)
+
+            blocks = await first_two("blocks")
+            assert blocks[1].number == blocks[0].number + 1
+            snapshots = await first_two("neuron_snapshots", NetUid(2))
+            assert snapshots[1].block.number == snapshots[0].block.number + 1
+            assert len(snapshots[1].neurons) == NEURONS_OF_SN2

@@ -1,5 +1,6 @@
 """`python -m bench`: measures, and prints one line for each ratio."""
 
+import argparse
 import asyncio
 import sys
 import tempfile
@@ -122,6 +123,11 @@ async def _run(folder: Path) -> None:
 
 def main() -> None:
     """Measure everything, within about a minute."""
+    argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measures what Pylon costs against the bare parts that it is made of, and "
+        "prints one line for each ratio. Takes about a minute; docs/performance.md explains it.",
+    ).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_run(Path(folder)))
 

@@ -3,11 +3,16 @@
 import asyncio
 from typing import Any
 
+import nats.errors
 from nats.aio.client import PING_PROTO, Client
 from nats.aio.msg import Msg
 
 from pylon_client.transport.cancellation import no_lost_cancellation
 from pylon_client.transport.parts import Joiner
+
+
+class NoTlsError(nats.errors.Error):
+    """A server that was to speak TLS offers none."""
 
 
 class OrderedClient(Client):
@@ -20,6 +25,9 @@ class OrderedClient(Client):
     A request is answered with the whole reply, in however many parts it comes: the library takes
     the first message for all of it. And a cancellation that comes with the answer is not lost, so
     that no loop over requests, which are what all calls of JetStream are, goes on after its end.
+
+    A `tls://` server that offers no TLS is told nothing: the library would send it the password in
+    the clear, to whoever stands between.
     """
 
     def __init__(self) -> None:
@@ -45,6 +53,17 @@ class OrderedClient(Client):
         self._pongs.append(future or asyncio.get_running_loop().create_future())  # pyright: ignore[reportUnknownMemberType] -- the same
         await self._send_command(PING_PROTO)
         await self._flush_pending()
+
+    async def _process_info(
+        self,
+        info: dict[str, Any],
+        initial_connection: bool = False,  # noqa: FBT001, FBT002 -- the library's own
+    ) -> None:
+        server = self._current_server
+        wants_tls = server is not None and server.uri.scheme == "tls"
+        if initial_connection and wants_tls and not info.get("tls_required"):
+            raise NoTlsError
+        await super()._process_info(info, initial_connection)  # pyright: ignore[reportUnknownMemberType] -- the library's information is of anything
 
     async def _request_sub_callback(self, msg: Msg) -> None:
         whole = self._joiner.join(msg)

@@ -4,6 +4,7 @@ import nats.errors
 
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.transport.options import ConnectionOptions
+from pylon_client.transport.ordered import NoTlsError
 from pylon_client.transport.servers import place
 
 
@@ -36,6 +37,8 @@ def kind_of(error: Exception) -> str:
     match error:
         case TimeoutError():
             return "no answer in time"
+        case NoTlsError():
+            return "it offers no TLS"
         case ConnectionRefusedError() | nats.errors.NoServersError():
             return "nobody listens there"
         case OSError():

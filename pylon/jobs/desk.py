@@ -176,7 +176,7 @@ class JobDesk:
 
         Raises:
             FailureError: how else it ended; DEADLINE_EXCEEDED when it has not, in which case the
-                same request joins it.
+                same request joins it, or makes another key pair.
         """
         try:
             async with asyncio.timeout(max(call.timeout_s - ANSWER_BEFORE_S, 0)):
@@ -184,9 +184,10 @@ class JobDesk:
                     await asyncio.sleep(POLL_S)
                     job = await self._job(job.identity, job.job_id)
         except TimeoutError:
+            again = "makes another pair" if job.kind is JobKind.CERTIFICATE else "joins it"
             raise FailureError(
                 ErrorCode.DEADLINE_EXCEEDED,
-                f"Job {job.job_id} is still being worked on; the same request joins it.",
+                f"Job {job.job_id} is still being worked on; the same request {again}.",
             ) from None
         if job.has_succeeded:
             return job

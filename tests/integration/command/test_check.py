@@ -100,7 +100,7 @@ async def test_what_stands_in_the_way_is_told_with_what_to_do(
 
 async def test_a_chain_that_stands_still_is_a_failure(deployment: Deployment) -> None:
     deployment.devnet.pause()
-    code, lines = await deployment.check(PYLON_BLOCK_DURATION_SECONDS="0.001")
+    code, lines = await deployment.check(PYLON_HEAD_SILENCE_S="0.001")
     assert code == 1
     assert lines_with(lines, "the node lags behind")
 

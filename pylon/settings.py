@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
+from pylon.chain.archive import DEFAULT_CUTOFF_BLOCKS
 from pylon.jobs.weights import UnknownHotkeys
 from pylon.roles import WorkerRole
 from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS
@@ -42,7 +43,7 @@ class WorkerSettings(DeploymentSettings):
 
     bittensor_network: str = "finney"
     bittensor_archive_network: str = "archive"
-    bittensor_archive_blocks_cutoff: int = Field(default=300, ge=0)
+    bittensor_archive_blocks_cutoff: int = Field(default=DEFAULT_CUTOFF_BLOCKS, ge=0)
     bittensor_wallet_path: Path | None = None
     tracked_netuids: list[NetUidField] = Field(default_factory=list[NetUid])
     recent_objects_hard_limit_blocks: int = Field(default=64, ge=0)

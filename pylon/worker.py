@@ -106,7 +106,10 @@ class Worker:
         self.metrics.watch_head(self.snapshots)
         self._settings = settings
         self._submission = Submission(
-            settings.bittensor_network, timeout_s=settings.chain_timeout_s
+            settings.bittensor_network,
+            settings.bittensor_archive_network,
+            archive_cutoff_blocks=settings.bittensor_archive_blocks_cutoff,
+            timeout_s=settings.chain_timeout_s,
         )
         self._health = WorkerHealth(
             self.snapshots, head_max_age_s=READY_HEAD_BLOCKS * settings.block_duration_seconds

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 from pylon.chain.port import Chain
 from pylon.chain.questions import AnswerT_co, Question
@@ -11,17 +11,99 @@ from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber, Timestamp
 
 T = TypeVar("T")
+NodeT = TypeVar("NodeT")
 
 ARCHIVE_SETTING: Final = "PYLON_BITTENSOR_ARCHIVE_NETWORK"
+DEFAULT_CUTOFF_BLOCKS: Final = 300
+"""Full nodes keep 256 states; the rest is patience with those that keep a few more."""
 
 
-class ArchiveRouting:
-    """Two nodes as one chain: by age first, by the node's typed refusal second.
+class Route(Generic[NodeT]):
+    """Chooses between two nodes: by age first, by the node's typed refusal second.
 
     A block older than the cutoff never reaches the ordinary node. A younger one goes to the
     archive only when the ordinary node says that it discarded the state: a node may keep less
     than the cutoff assumes (a full node keeps 256 states by default).
+
+    Attributes:
+        newest: the newest block that was heard of, from which ages are counted.
     """
+
+    def __init__(
+        self,
+        lite: NodeT,
+        archive: NodeT | None,
+        cutoff_blocks: int,
+        *,
+        on_fallback: Callable[[str, str], None] = lambda _reason, _operation: None,
+    ) -> None:
+        """Join two nodes.
+
+        Args:
+            lite: the ordinary node.
+            archive: a node that keeps all states, or None.
+            cutoff_blocks: blocks older than this go straight to the archive.
+            on_fallback: told why the archive is asked, and for what.
+        """
+        self.newest: BlockNumber | None = None
+        self._lite = lite
+        self._archive = archive
+        self._cutoff_blocks = cutoff_blocks
+        self._on_fallback = on_fallback
+
+    @property
+    def nodes(self) -> list[NodeT]:
+        """Both nodes, or the ordinary one alone."""
+        return [self._lite] if self._archive is None else [self._lite, self._archive]
+
+    def saw(self, number: BlockNumber) -> None:
+        """Note how far the chain is."""
+        if self.newest is None or number > self.newest:
+            self.newest = number
+
+    async def read(
+        self,
+        number: BlockNumber,
+        operation: str,
+        timeout_s: float,
+        read: Callable[[NodeT, float], Awaitable[T]],
+    ) -> T:
+        """What one of the nodes says about a block.
+
+        Args:
+            number: of the block.
+            operation: its name, for whoever counts what the archive is asked.
+            timeout_s: for both nodes together.
+            read: asks a node, within so many seconds.
+
+        Raises:
+            FailureError: ARCHIVE_REQUIRED when the state is discarded and there is no archive.
+        """
+        clock_s = asyncio.get_running_loop().time
+        until_s = clock_s() + timeout_s
+        reason = "old_block"
+        if not self._is_old(number):
+            reason = "state_discarded"
+            try:
+                return await read(self._lite, timeout_s)
+            except FailureError as error:
+                if error.code is not ErrorCode.ARCHIVE_REQUIRED:
+                    raise
+        if self._archive is None:
+            raise FailureError(
+                ErrorCode.ARCHIVE_REQUIRED,
+                f"The state of block {number} is kept by archive nodes only, and none is "
+                f"configured: set {ARCHIVE_SETTING}.",
+            )
+        self._on_fallback(reason, operation)
+        return await read(self._archive, max(until_s - clock_s(), 0.0))
+
+    def _is_old(self, number: BlockNumber) -> bool:
+        return self.newest is not None and self.newest - number > self._cutoff_blocks
+
+
+class ArchiveRouting:
+    """Two nodes as one chain, by a `Route` between them."""
 
     def __init__(
         self,
@@ -39,16 +121,13 @@ class ArchiveRouting:
             cutoff_blocks: blocks older than this go straight to the archive.
             on_fallback: told why the archive is asked, and for what.
         """
-        self._on_fallback = on_fallback
         self._lite = lite
-        self._archive = archive
-        self._cutoff_blocks = cutoff_blocks
-        self._newest: BlockNumber | None = None
+        self._route = Route(lite, archive, cutoff_blocks, on_fallback=on_fallback)
 
     async def latest_block(self, *, timeout_s: float) -> Block:
         """The newest block of the best chain."""
         block = await self._lite.latest_block(timeout_s=timeout_s)
-        self._saw(block.number)
+        self._route.saw(block.number)
         return block
 
     async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
@@ -82,15 +161,14 @@ class ArchiveRouting:
         heads = self._lite.heads(silence_s=silence_s)
         try:
             async for number in heads:
-                self._saw(number)
+                self._route.saw(number)
                 yield number
         finally:
             await heads.aclose()
 
     async def close(self) -> None:
         """Close the connections to both nodes."""
-        nodes = [self._lite] if self._archive is None else [self._lite, self._archive]
-        await asyncio.gather(*(node.close() for node in nodes))
+        await asyncio.gather(*(node.close() for node in self._route.nodes))
 
     async def _routed(
         self,
@@ -101,28 +179,7 @@ class ArchiveRouting:
     ) -> T:
         clock_s = asyncio.get_running_loop().time
         until_s = clock_s() + timeout_s
-        if self._newest is None:
+        if self._route.newest is None:
             await self.latest_block(timeout_s=timeout_s)
-        reason = "old_block"
-        if not self._is_old(number):
-            reason = "state_discarded"
-            try:
-                return await read(self._lite, max(until_s - clock_s(), 0.0))
-            except FailureError as error:
-                if error.code is not ErrorCode.ARCHIVE_REQUIRED:
-                    raise
-        if self._archive is None:
-            raise FailureError(
-                ErrorCode.ARCHIVE_REQUIRED,
-                f"The state of block {number} is kept by archive nodes only, and none is "
-                f"configured: set {ARCHIVE_SETTING}.",
-            )
-        self._on_fallback(reason, operation)
-        return await read(self._archive, max(until_s - clock_s(), 0.0))
-
-    def _saw(self, number: BlockNumber) -> None:
-        if self._newest is None or number > self._newest:
-            self._newest = number
-
-    def _is_old(self, number: BlockNumber) -> bool:
-        return self._newest is not None and self._newest - number > self._cutoff_blocks
+        left_s = max(until_s - clock_s(), 0.0)
+        return await self._route.read(number, operation, left_s, read)

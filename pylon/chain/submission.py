@@ -1,4 +1,4 @@
-"""Writing through the `bittensor` SDK: beside `subtensor`, a module that imports it.
+"""Writing through the `bittensor` SDK.
 
 Weights go through the SDK's `SetWeights`, which fits them to the subnet and seals them where the
 subnet asks for it. Signing is split from sending, so that what is sent is known before it is.
@@ -8,15 +8,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
-from bittensor import RpcSubstrate
 from bittensor.result import BittensorError, ChainError, chain_error_from_substrate_request
 from bittensor.settings import resolve_endpoint
 
+from pylon.chain.archive import DEFAULT_CUTOFF_BLOCKS, Route
 from pylon.chain.composition import RawWritingSdk, WritingSdk, composed
-from pylon.chain.connection import ConnectionOwner, Patience
+from pylon.chain.connection import ConnectionOwner
 from pylon.chain.faults import REQUEST_ERROR_CLASS, fault_of
 from pylon.chain.refusals import refusal_of
 from pylon.chain.sdk import SUBTENSOR
+from pylon.chain.substrate import Substrate
 from pylon.chain.writes import (
     Epoch,
     Heads,
@@ -51,35 +52,39 @@ WRITE_TIMEOUT_S: Final = 30.0
 
 
 class Submission:
-    """Writing to one chain node, over one connection at a time."""
+    """Writing to one chain node, over one connection at a time.
+
+    What was written long ago is looked for where its blocks' states still are.
+    """
 
     def __init__(
-        self, network: str, *, timeout_s: float = WRITE_TIMEOUT_S, patience: Patience | None = None
+        self,
+        network: str,
+        archive_network: str = "",
+        *,
+        archive_cutoff_blocks: int = DEFAULT_CUTOFF_BLOCKS,
+        timeout_s: float = WRITE_TIMEOUT_S,
     ) -> None:
-        """Choose the node; the connection is opened by the first use.
+        """Choose the nodes; a connection is opened by its first use.
 
         Args:
             network: a network's name that the SDK knows or a `ws://` or `wss://` URL.
+            archive_network: the same, for blocks whose state the first one discarded; empty when
+                there is none.
+            archive_cutoff_blocks: blocks older than this are looked at in the archive.
             timeout_s: how long each use may take.
-            patience: how long to wait for what.
 
         Raises:
             ValueError: neither a known name nor a WebSocket URL.
         """
-        name, endpoint = resolve_endpoint(network)
-        self._owner = ConnectionOwner[WritingSdk](
-            lambda: cast(
-                "WritingSdk", RpcSubstrate(endpoint, fallback_endpoints=[], archive_endpoints=[])
-            ),
-            role="The chain node",
-            place=name or "a node",
-            patience=patience,
-        )
+        self._owner = _owner(network, "The chain node")
+        archive = _owner(archive_network, "The archive node") if archive_network else None
+        self._route = Route(self._owner, archive, archive_cutoff_blocks)
         self._timeout_s = timeout_s
 
     async def close(self) -> None:
-        """Close the connection for good."""
-        await self._owner.close()
+        """Close the connections for good."""
+        await asyncio.gather(*(owner.close() for owner in self._route.nodes))
 
     async def heads(self) -> Heads:
         """The newest block and the newest final block."""
@@ -88,7 +93,9 @@ class Submission:
             final = await cast("RawWritingSdk", sdk.raw).get_finalized_block_number()
             return Heads(BlockNumber(await sdk.block_number()), BlockNumber(final))
 
-        return await self._call(read)
+        heads = await self._call(read)
+        self._route.saw(heads.best)
+        return heads
 
     async def block_time_s(self) -> float:
         """How long a block takes on this chain, in seconds."""
@@ -221,7 +228,9 @@ class Submission:
     ) -> Inclusion | None:
         """Where an extrinsic is among the blocks from `first` to `last`, both included."""
         for number in range(first, last + 1):
-            found = await self._call(lambda sdk, number=number: _found(sdk, record, number))
+            found = await self._look(
+                BlockNumber(number), lambda sdk, number=number: _found(sdk, record, number)
+            )
             if found is not None:
                 return found
         return None
@@ -252,7 +261,15 @@ class Submission:
                     written = int(axon["block"]) if axon else 0
             return written == block
 
-        return await self._call(read)
+        return await self._look(block, read)
+
+    async def _look(self, block: BlockNumber, operation: Callable[[WritingSdk], Awaitable[T]]) -> T:
+        return await self._route.read(
+            block,
+            "look for a write",
+            self._timeout_s,
+            lambda owner, left_s: owner.call(operation, timeout_s=left_s),
+        )
 
     async def _call(self, operation: Callable[[WritingSdk], Awaitable[T]]) -> T:
         return await self._owner.call(operation, timeout_s=self._timeout_s)
@@ -260,6 +277,13 @@ class Submission:
     async def _forget(self) -> None:
         """Take a fresh connection for what comes next: this one's idea of the chain was wrong."""
         self._owner.discard(await self._owner.connection())
+
+
+def _owner(network: str, role: str) -> ConnectionOwner[WritingSdk]:
+    name, endpoint = resolve_endpoint(network)
+    return ConnectionOwner[WritingSdk](
+        lambda: cast("WritingSdk", Substrate(endpoint)), role=role, place=name or "a node"
+    )
 
 
 class _Sent:

@@ -1,7 +1,4 @@
-"""The chain through the unmodified `bittensor` SDK: the only module that imports it.
-
-Routing, retries and deadlines are Pylon's own, so the SDK is given one endpoint and no others.
-"""
+"""Reading the chain through the unmodified `bittensor` SDK."""
 
 import asyncio
 import contextlib
@@ -10,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
-from bittensor import RpcSubstrate
 from bittensor.settings import resolve_endpoint
 
 from pylon.chain.connection import ConnectionOwner, FaultError, Patience
@@ -18,6 +14,7 @@ from pylon.chain.faults import describe, fault_of
 from pylon.chain.questions import AnswerT_co, Question
 from pylon.chain.reads.answers import answer
 from pylon.chain.sdk import Sdk
+from pylon.chain.substrate import Substrate
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber, Timestamp
@@ -28,28 +25,6 @@ T = TypeVar("T")
 
 _HASH_DIGITS: Final = 64
 _UNSUBSCRIBE_TIMEOUT_S: Final = 5.0
-
-
-class _Substrate(RpcSubstrate):
-    """The SDK's chain access, which also closes a connection whose opening was cut short.
-
-    The SDK takes note of a connection only once it is open. One that is cancelled before, as at
-    our deadline, would live on in the background, and dial again whenever it breaks.
-    """
-
-    def __init__(self, endpoint: str) -> None:
-        super().__init__(endpoint, fallback_endpoints=[], archive_endpoints=[])
-        self._made: list[Any] = []
-
-    def _interface(self, endpoint: str, fallbacks: list[str]) -> Any:
-        made = super()._interface(endpoint, fallbacks)
-        self._made.append(made)
-        return made
-
-    async def close(self) -> None:
-        await super().close()
-        for made in self._made:
-            await made.close()
 
 
 class Subtensor:
@@ -77,7 +52,7 @@ class Subtensor:
         self.place: Final = _without_secrets(network)
         self._role = role
         self._owner = ConnectionOwner[Sdk](
-            lambda: cast("Sdk", _Substrate(endpoint)),
+            lambda: cast("Sdk", Substrate(endpoint)),
             role=role,
             place=self.place,
             patience=patience,

@@ -9,7 +9,8 @@ from pylon.chain.writes import (
     SealedCommitmentCall,
     WriteCall,
 )
-from pylon.jobs.work import Over, Plan, Ready, Retries, Updates, expired
+from pylon.jobs.retries import Retries
+from pylon.jobs.work import Over, Plan, Ready, Updates, expired
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, JobKind
 

@@ -54,7 +54,8 @@ class Record(BaseModel):
         job: what everybody may know.
         number: its place in its lane; a greater one is newer.
         digest: of what was asked, to tell whether the same is asked again.
-        request: what was asked, as the operation's parameters.
+        request: what was asked, as the operation's parameters; nothing once the job has ended:
+            what is published sealed would otherwise lie here in the open for days.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -186,7 +187,10 @@ class Ledger:
         changed = Job.model_validate(
             {**dict(job), **updates, "state": target, "updated_at_ms": _now_ms()}
         )
-        written = await self._write(held.record.model_copy(update={"job": changed}), held.revision)
+        record = held.record.model_copy(
+            update={"job": changed} | ({"request": {}} if changed.has_ended else {})
+        )
+        written = await self._write(record, held.revision)
         if state is not None:
             logger.info("Job %s of %s: %s to %s", job.job_id, job.identity, job.state, target)
         return written

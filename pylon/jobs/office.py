@@ -11,9 +11,10 @@ from pylon.jobs.commitments import PublishingWork
 from pylon.jobs.desk import JobDesk
 from pylon.jobs.intake import Intake
 from pylon.jobs.ledger import Announce, Ledger
+from pylon.jobs.retries import Retries
 from pylon.jobs.runner import Runner
 from pylon.jobs.weights import WeightsWork
-from pylon.jobs.work import Retries, Work
+from pylon.jobs.work import Work
 from pylon.messaging.bucket import Bucket
 from pylon.messaging.consume import Consumer, Verdict
 from pylon.messaging.lease import Leases
@@ -89,7 +90,7 @@ class JobOffice:
 
 
 class Lane:
-    """The jobs of one identity and kind, taken one by one.
+    """The jobs of one identity and kind; one of them is in hand here at a time.
 
     Attributes:
         consumer: takes them.

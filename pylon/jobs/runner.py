@@ -85,6 +85,7 @@ class Runner:
         self._signers = signers
         self._works = works
         self._settlement = Settlement(ledger, chain, works, sleep=sleep)
+        self._failures = 0  # of the chain or of NATS, on end
 
     async def work(self, identity: IdentityName, job_id: JobId) -> Verdict:
         """Bring a job as far as it will go now; whether it comes again, and when."""
@@ -93,14 +94,17 @@ class Runner:
             logger.warning("Job %s of %s is queued but not in the ledger", job_id, identity)
             return Done()
         try:
-            return await self._step(held)
+            verdict = await self._step(held)
         except ConflictError:
             return Later(CONFLICT_WAIT_S)  # it was changed meanwhile: look at it anew
         except (LeaseTakenError, LeaseLostError):
             return Later(BUSY_WAIT_S)
         except FailureError as error:
             logger.warning("Job %s of %s waits: %s", job_id, identity, error.failure.detail)
-            return Later(self._works[held.job.kind].retries.delay_s)
+            self._failures += 1
+            return Later(self._works[held.job.kind].retries.outage_pause_s(self._failures))
+        self._failures = 0
+        return verdict
 
     async def _step(self, held: Held) -> Verdict:
         job = held.job
@@ -151,7 +155,7 @@ class Runner:
                 case Wait(until_block, failure, updates):
                     return await self._settlement.wait(held, failure, until_block, updates=updates)
                 case Ready(call, updates):
-                    if held.job.attempts >= work.retries.attempts:
+                    if work.retries.are_used_up(held.job.attempts):
                         await self._ledger.change(held, JobState.FAILED, **updates)
                         return Done()
                     signed = await self._chain.sign(call, key.signer)

@@ -10,7 +10,7 @@ from pylon.jobs.ledger import Held, Ledger
 from pylon.jobs.work import Work
 from pylon.messaging.consume import Done, Later, Verdict
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
-from pylon_client.contract.jobs import JobState
+from pylon_client.contract.jobs import ExtrinsicRecord, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, JobKind
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,17 @@ class Settlement:
         record = held.job.extrinsic
         if record is None:
             raise ValueError(f"job {held.job.job_id} is in flight without an extrinsic")
+        try:
+            return await self._found_out(held, record, own)
+        except FailureError as error:
+            if error.code is not ErrorCode.ARCHIVE_REQUIRED:
+                raise
+            # Whoever waited for that state to come back would wait for ever.
+            failure = FailureError(ErrorCode.OUTCOME_UNKNOWN, error.failure.detail).failure
+            await self._ledger.change(held, JobState.FAILED, last_error=failure)
+            return Done()
+
+    async def _found_out(self, held: Held, record: ExtrinsicRecord, own: Hotkey) -> Verdict:
         poll_s = max(await self._chain.block_time_s() / POLLS_PER_BLOCK, POLL_LEAST_S)
         # Not from `submitted_block` on: a reorganisation may include it lower than that.
         first = record.era_birth
@@ -138,11 +149,11 @@ class Settlement:
         retries = self._works[held.job.kind].retries
         attempts: int = updates.get("attempts", held.job.attempts)
         updates["last_error"] = failure
-        if attempts >= retries.attempts:
+        if retries.are_used_up(attempts):
             await self._ledger.change(held, JobState.FAILED, **updates)
             return Done()
         await self._to_waiting(held, **updates, retry_at_block=None)
-        return Later(retries.delay_s)
+        return Later(retries.pause_s(attempts))
 
     async def _to_waiting(self, held: Held, **updates: Any) -> Held:
         state = None if held.job.state is JobState.WAITING else JobState.WAITING

@@ -6,7 +6,8 @@ from typing import Any, Final, cast
 
 from pylon.chain.writes import ChainWrites, WeightsCall, WeightsFacts
 from pylon.jobs import windows
-from pylon.jobs.work import Over, Plan, Ready, Retries, Updates, Wait, expired
+from pylon.jobs.retries import Retries
+from pylon.jobs.work import Over, Plan, Ready, Updates, Wait, expired
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState, LeftOut
 from pylon_client.contract.types import BlockNumber, Hotkey, MechanismId

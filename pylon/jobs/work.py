@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pylon.chain.writes import WriteCall
+from pylon.jobs.retries import Retries
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey
@@ -44,17 +45,6 @@ class Over:
 
 
 Plan = Ready | Wait | Over
-
-
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """How often and how soon a job is tried again after the chain has refused it.
-
-    A chain that cannot be reached refuses nothing: such a time costs no attempt.
-    """
-
-    attempts: int
-    delay_s: float
 
 
 class Work(Protocol):

@@ -30,6 +30,8 @@ HEARTBEATS: Final = 3
 """How many signs of life there are within `ACK_WAIT_S`."""
 RETRY_WAIT_S: Final = 0.5
 API_TIMEOUT_S: Final = 5.0
+PUT_OFF_MAX: Final = 64
+"""So many messages may be in hand or put off before those behind them wait."""
 FAILED_WAIT_S: Final = 5.0
 """After a handler failed in an unforeseen way, its message comes again after this long."""
 
@@ -41,7 +43,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """The message is to come again, in `delay_s` seconds; those behind it wait."""
+    """The message is to come again, in `delay_s` seconds; those behind it go ahead."""
 
     delay_s: float
 
@@ -61,7 +63,7 @@ class _Pulling(Protocol):
 
 
 class Consumer:
-    """Takes the messages of one durable consumer, one at a time in the whole fleet.
+    """Takes the messages of one durable consumer, one at a time in each worker.
 
     Args:
         connection: as the user `worker`.
@@ -157,7 +159,7 @@ class Consumer:
                 # The ledger counts attempts. A limit here would leave a message in the queue that
                 # nobody ever gets.
                 max_deliver=-1,
-                max_ack_pending=1,
+                max_ack_pending=PUT_OFF_MAX,
             ),
         )
         return await self._context.pull_subscribe_bind(consumer=self._name, stream=self._stream)

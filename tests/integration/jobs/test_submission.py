@@ -1,5 +1,6 @@
 """Writing to a devnet through the unmodified SDK."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -19,9 +20,9 @@ from pylon.chain.writes import (
     WeightsCall,
     WriteCall,
 )
-from pylon.devnet import Devnet
+from pylon.devnet import Devnet, DevnetOptions
 from pylon.devnet.wallets import write_wallet
-from pylon_client.contract.failures import ErrorCode
+from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import (
     BlockNumber,
     Hotkey,
@@ -164,3 +165,30 @@ async def test_a_swallowed_extrinsic_is_in_no_block_of_its_era(
     signed = await chain.sign(CommitmentCall(NetUid(2), b"x"), signer)
     await chain.submit(signed)
     assert await settled(chain, signed) is None
+
+
+async def test_c12_an_old_write_is_looked_for_in_the_archive(tmp_path: Path) -> None:
+    options = DevnetOptions(port=0, active=False, autostart=False, genesis_time_ms=1_700_000_000_000)
+    signer = signer_of(tmp_path, "sn2")
+    own = Hotkey(signer.ss58_address)
+    async with Devnet(options) as lite, Devnet(options) as archive:
+        chain, alone = Submission(lite.url, archive.url), Submission(lite.url)
+        signed = await chain.sign(CommitmentCall(NetUid(2), b"old"), signer)
+        for node in (lite, archive):
+            sender = Submission(node.url)
+            await sender.submit(signed)
+            await sender.close()
+            await node.advance(30)
+        lite.prune(keep_blocks=5)
+        record = signed.record
+        try:
+            await asyncio.gather(chain.heads(), alone.heads())
+            found = await chain.find(record, record.era_birth, record.last_valid_block)
+            assert found == Inclusion(BlockNumber(signed.block + 1))
+            assert await chain.stands(JobKind.COMMITMENT, NetUid(2), None, own, found.block)
+            with pytest.raises(FailureError) as refused:
+                await alone.find(record, record.era_birth, record.last_valid_block)
+            assert refused.value.code is ErrorCode.ARCHIVE_REQUIRED
+        finally:
+            await chain.close()
+            await alone.close()

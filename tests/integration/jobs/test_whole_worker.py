@@ -17,6 +17,7 @@ from pylon_client.contract.writes import (
     CANCEL_JOB,
     GET_JOB,
     LIST_JOBS,
+    PUT_MECHANISM_WEIGHTS,
     PUT_WEIGHTS,
     SET_COMMITMENT,
     SET_REVEALED_COMMITMENT,
@@ -134,6 +135,31 @@ async def test_w4_w7_a_parked_job_gives_way_to_a_newer_one_and_can_be_cancelled(
         )
         assert cancelled.state is JobState.REJECTED
     assert deployment.applied() == 1
+
+
+async def test_a_job_that_is_parked_holds_up_no_other_mechanism(
+    deployment: Deployment, asker: Any
+) -> None:
+    devnet = deployment.devnet
+    devnet.set_storage("SubtensorModule", "MechanismCountCurrent", [2], 2)
+    async with deployment.worker():
+        sn2: Asker = await asker("sn2")
+        first = await sn2.ask(PUT_WEIGHTS, weights_of(devnet, 2, 3))
+        await sn2.ended(first["job_id"])
+        devnet.set_hyperparameter(2, "WeightsSetRateLimit", 1500)
+        await devnet.advance(2)
+        parked = await sn2.ask(PUT_WEIGHTS, weights_of(devnet, 2, 4))
+
+        async def is_parked() -> bool:
+            return (await sn2.job(parked["job_id"])).retry_at_block is not None
+
+        await comes_true(is_parked)
+        other = await sn2.ask(
+            PUT_MECHANISM_WEIGHTS, weights_of(devnet, 2, 5) | {"mechanism_id": 1}
+        )
+        assert (await sn2.ended(other["job_id"])).state is JobState.CONFIRMED
+        assert await is_parked()
+    assert deployment.applied() == 2
 
 
 async def test_w6_a_worker_that_is_killed_in_flight_leaves_nothing_undone_or_doubled(

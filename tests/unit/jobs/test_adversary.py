@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pylon.jobs.commitments import PublishingWork
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import Ledger, Record
+from pylon.jobs.retries import Retries
 from pylon.jobs.runner import Runner
 from pylon.jobs.weights import UnknownHotkeys, WeightsWork
-from pylon.jobs.work import Retries
 from pylon.messaging.consume import Done, Later
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import ENDED, TRANSITIONS, Job, JobState
@@ -117,24 +117,24 @@ class Drive:
 
     async def run(self) -> None:
         for _ in range(ROUNDS):
-            queues = [queue for queue in self.world.queues.values() if queue]
-            if not queues and not self._behind and not await self._swept():
+            # Those that are put off hold up none behind them, so any of them may be next.
+            waiting = [(queue, job_id) for queue in self.world.queues.values() for job_id in queue]
+            if not waiting and not self._behind and not await self._swept():
                 return
-            self.world.random.shuffle(queues)
-            await asyncio.gather(*map(self._deliver, queues))
+            self.world.random.shuffle(waiting)
+            await asyncio.gather(*(self._deliver(*one) for one in waiting))
             self.world.tick()
             if self._behind and self.world.random.random() < WAKING:
                 await self._wake()
         pytest.fail("the jobs did not come to an end")
 
-    async def _deliver(self, queue: deque[JobId]) -> None:
-        job_id = queue[0]
+    async def _deliver(self, queue: deque[JobId], job_id: JobId) -> None:
         if (rounds := self._withheld.get(job_id, 0)) > 0:
             self._withheld[job_id] = rounds - 1
             return
         verdict = await self._watched(self._work(job_id))
-        if isinstance(verdict, Done) and queue and queue[0] == job_id:
-            queue.popleft()
+        if isinstance(verdict, Done) and job_id in queue:
+            queue.remove(job_id)
         elif not isinstance(verdict, Later):
             # It comes again when nothing was heard of it for some time.
             self._withheld[job_id] = self.world.random.randrange(6)

@@ -9,11 +9,11 @@ from pylon.chain.writes import WeightsFacts
 from pylon.jobs.commitments import PublishingWork
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import IllegalTransitionError, Lane, Ledger, Newest, Record
+from pylon.jobs.retries import Retries
 from pylon.jobs.runner import Runner
 from pylon.jobs.weights import UnknownHotkeys, WeightsWork
-from pylon.jobs.work import Retries
 from pylon.messaging.consume import Done, Later
-from pylon_client.contract.failures import ErrorCode
+from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import (
     BlockNumber,
@@ -130,6 +130,32 @@ async def test_w5_success_is_only_what_the_chain_shows() -> None:
     assert job.last_error is not None
     assert job.last_error.code is ErrorCode.OUTCOME_UNKNOWN
     assert len(world.sent) == 1
+
+
+async def test_a_job_whose_block_no_node_keeps_ends_and_says_which_setting_is_missing() -> None:
+    class Forgetful(Process):
+        async def find(self, *args: Any) -> Any:
+            raise FailureError(ErrorCode.ARCHIVE_REQUIRED, "Set the archive.")
+
+    world = World()
+    office = Office(world, process=Forgetful(world))
+    job = await office.ended(await office.accept())
+    assert job.state is JobState.FAILED
+    assert job.last_error is not None
+    assert job.last_error.code is ErrorCode.OUTCOME_UNKNOWN
+    assert job.last_error.detail == "Set the archive."
+
+
+async def test_what_was_asked_is_forgotten_when_the_job_has_ended() -> None:
+    office = Office(World())
+    job = await office.accept({KNOWN: 1.0})
+    held = await office.ledger.get(ALICE, job.job_id)
+    assert held is not None
+    assert held.record.request == {"weights": {KNOWN: 1.0}}
+    await office.ended(job)
+    held = await office.ledger.get(ALICE, job.job_id)
+    assert held is not None
+    assert held.record.request == {}
 
 
 async def test_w3_an_outdated_submission_is_signed_again_until_the_attempts_are_used_up() -> None:

@@ -29,6 +29,8 @@ class WorkerSettings(DeploymentSettings):
         head_silence_s: without a new head for this long, the subscription is given up.
         max_requests: requests a worker has in hand at once.
         drain_timeout_s: how long a worker finishes what it has in hand when told to stop.
+        worker_memory_limit_mib: a worker that holds more stops in good order, to be started
+            afresh; without it, none does.
         worker_role: whether it answers reads, works on jobs with the identities' hotkeys, or both.
         weights_retry_attempts: how often the chain may refuse a weights job.
         weights_retry_delay_seconds: the pause between two attempts.
@@ -52,6 +54,7 @@ class WorkerSettings(DeploymentSettings):
     head_silence_s: float = Field(default=36.0, gt=0)
     max_requests: int = Field(default=256, ge=1)
     drain_timeout_s: float = Field(default=20.0, gt=0)
+    worker_memory_limit_mib: int | None = Field(default=None, ge=1)
     worker_role: WorkerRole = WorkerRole.ALL
     weights_retry_attempts: int = Field(default=200, ge=1)
     weights_retry_delay_seconds: float = Field(default=1.0, ge=0)
@@ -63,7 +66,9 @@ class WorkerSettings(DeploymentSettings):
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65_535)
 
-    @field_validator("bittensor_wallet_path", "health_port", mode="before")
+    @field_validator(
+        "bittensor_wallet_path", "health_port", "worker_memory_limit_mib", mode="before"
+    )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value

@@ -32,6 +32,7 @@ from pylon.messaging.service import Service
 from pylon.observe.chain import MeasuredChain
 from pylon.observe.health import HealthServer, WorkerHealth
 from pylon.observe.jobs import JobCensus, JobMetrics
+from pylon.observe.memory import exceeded
 from pylon.observe.metrics import WorkerMetrics
 from pylon.reads.cache import ReadCache
 from pylon.reads.handlers import ReadHandlers
@@ -58,6 +59,7 @@ NATS_WAIT_S: Final = 60.0
 READY_HEAD_BLOCKS: Final = 5
 """A worker whose newest block is older than this many is not ready."""
 END_TIMEOUT_S: Final = 10.0
+MIB: Final = 2**20
 JOBS_STOP_S: Final = 4.0
 """How long a stop waits for the jobs in hand before they are handed back to the queue."""
 POLL_AFTER_S: Final = 12.0
@@ -246,6 +248,7 @@ class Worker:
         signs = {
             asyncio.create_task(stop.wait(), name="stop"),
             asyncio.create_task(connection.closed.wait(), name="end of NATS"),
+            asyncio.create_task(self._outgrown(), name="too much memory"),
         }
         try:
             await service.start()
@@ -266,6 +269,19 @@ class Worker:
             await asyncio.wait({jobs}, timeout=JOBS_STOP_S)
         finally:
             await _ended(background | signs)
+
+    async def _outgrown(self) -> None:
+        limit_mib = self._settings.worker_memory_limit_mib
+        if limit_mib is None:
+            await asyncio.Event().wait()
+            return
+        held_bytes = await exceeded(limit_mib * MIB)
+        logger.warning(
+            "This worker holds %d MiB of memory, more than the %d of "
+            "PYLON_WORKER_MEMORY_LIMIT_MIB: it stops, to be started afresh",
+            held_bytes // MIB,
+            limit_mib,
+        )
 
     async def _connect(self) -> Connection:
         password = self._settings.nats_worker_password.get_secret_value()

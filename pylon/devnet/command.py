@@ -43,6 +43,9 @@ def devnet(
     tempo: Annotated[
         int, typer.Option(min=1, max=65535, help="Blocks per epoch of each subnet.")
     ] = 360,
+    still: Annotated[  # noqa: FBT002 - an option of a command line
+        bool, typer.Option("--still", help="Only what you do changes the subnets between epochs.")
+    ] = False,
 ) -> None:
     """Runs a simulated subtensor node: the SDK, btcli and turbobt work with it unchanged.
 
@@ -62,6 +65,7 @@ def devnet(
             keep_blocks=keep_blocks,
             past_blocks=past_blocks,
             tempo_blocks=tempo,
+            active=not still,
         )
         asyncio.run(_run(options))
     except (ValueError, OSError) as error:

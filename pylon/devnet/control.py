@@ -47,6 +47,7 @@ class ControlServer:
             ("DELETE", "/requests"): node.clear_requests,
             ("GET", "/applied"): self._applied,
             ("GET", "/applied/counts"): node.applied_counts,
+            ("GET", "/pool/most-in-flight"): node.most_in_flight,
             ("POST", "/advance"): node.advance,
             ("POST", "/pause"): node.pause,
             ("POST", "/resume"): node.resume,

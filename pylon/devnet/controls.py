@@ -83,6 +83,10 @@ class Controls:
             counts.setdefault(applied.signer, Counter())[applied.call] += 1
         return {signer: dict(by_call) for signer, by_call in counts.items()}
 
+    def most_in_flight(self) -> int:
+        """The most extrinsics of one signer that ever waited in the pool at once."""
+        return self.pool.most_of_one_signer
+
     def events(self, number: int | None = None) -> list[dict[str, Any]]:
         """The event records of a block, by default of the newest."""
         state = self.chain.state(self.best_number if number is None else number)

@@ -51,6 +51,10 @@ class Pool:
         executor: checks and applies them.
         state: the newest state.
         block_hash: the hash of a block by its number.
+
+    Attributes:
+        applied: what blocks included.
+        most_of_one_signer: the most extrinsics of one signer that ever waited at once.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Pool:
         self._included: dict[int, _Included] = {}
         self._chosen: list[_Entry] = []
         self.applied: deque[AppliedExtrinsic] = deque(maxlen=APPLIED_KEPT)
+        self.most_of_one_signer = 0
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
@@ -99,7 +104,9 @@ class Pool:
         if rival is not None:
             rival.tell({"usurped": "0x" + extrinsic.hash.hex()})
         entry = self._entry(extrinsic, number, tell)
-        self._waiting.setdefault(extrinsic.signer, {})[extrinsic.nonce] = entry
+        mine = self._waiting.setdefault(extrinsic.signer, {})
+        mine[extrinsic.nonce] = entry
+        self.most_of_one_signer = max(self.most_of_one_signer, len(mine))
         self._promote(state, extrinsic.signer)
         if not entry.ready:
             entry.tell("future")

@@ -101,7 +101,7 @@ class BridgeProcess:
     ) -> None:
         if self.process.returncode is None:
             await self.stop(signal.SIGKILL)
-        if error is not None:
+        if error is not None and not isinstance(error, asyncio.CancelledError):
             sys.stderr.write(self.log)
 
     async def logged(self, pattern: str) -> re.Match[str]:

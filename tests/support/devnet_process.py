@@ -17,11 +17,17 @@ class DevnetProcess:
     """`async with DevnetProcess(tmp_path) as devnet:` runs a devnet that keeps its chain on disk.
 
     The port is the OS's choice on the first start and stays the same from then on.
+
+    Args:
+        folder: in which it has its own.
+        block_time_s: seconds per block.
+        more: further options of its command line.
     """
 
-    def __init__(self, folder: Path, *, block_time_s: float = 0.5) -> None:
+    def __init__(self, folder: Path, *more: str, block_time_s: float = 0.5) -> None:
         self.folder = folder / "devnet"
         self.block_time_s = block_time_s
+        self.more = more
         self.port = 0
         self.control_url = ""
         self._process: asyncio.subprocess.Process | None = None
@@ -53,6 +59,7 @@ class DevnetProcess:
             f"--block-time={self.block_time_s}",
             f"--state={self.folder}",
             "--control-port=0",
+            *self.more,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
@@ -70,10 +77,10 @@ class DevnetProcess:
         """Kill it without warning."""
         await self._end(signal.SIGKILL)
 
-    async def control(self, method: str, path: str, **parameters: Any) -> Any:
+    async def control(self, verb: str, path: str, **parameters: Any) -> Any:
         """Ask its control API."""
         async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-            response = await client.request(method, self.control_url + path, params=parameters)
+            response = await client.request(verb, self.control_url + path, json=parameters)
             response.raise_for_status()
             return response.json() if response.content else None
 

@@ -1,9 +1,10 @@
-"""Jobs under faults: whole workers, a real nats-server and a devnet, struck at random.
+"""Jobs under faults: whole workers, a bridge, nats-servers and a devnet, struck at random.
 
-    python -m tests.support.fault_run --jobs 200 --seed 1
+    python -m tests.support.fault_run --jobs 204 --seed 1 --servers 3
 
-Signers and nats-server are killed, connections to the node cut and silenced, submissions
-swallowed and refused. It ends when every job has, and prints its figures.
+Every process is killed (SIGKILL) again and again, signers also at every step of their work;
+connections to the node are cut and silenced, submissions refused, swallowed, and included without
+a word. It ends when every job has, and prints its figures.
 """
 
 import argparse
@@ -12,31 +13,53 @@ import contextlib
 import json
 import os
 import random
+import sys
 import tempfile
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final, TypeVar
 
-from pylon.devnet import Devnet, DevnetOptions
+from nats.aio.msg import Msg
+
+from pylon.chain.hotkeys import open_hotkey
+from pylon.devnet.wallets import write_wallet
 from pylon.messaging.permissions import authorization
-from pylon_client.contract.failures import FailureError
-from pylon_client.contract.jobs import IN_FLIGHT, Job
-from pylon_client.contract.writes import LIST_JOBS, PUT_WEIGHTS
-from pylon_client.transport.connection import ConnectionOptions, connect
-from tests.support.deployment import deployment_settings, token_of
-from tests.support.job_deployment import (
-    SUBNETS,
-    Asker,
-    Deployment,
-    make_wallets,
-    weights_of,
-)
+from pylon_client.contract import wire
+from pylon_client.contract.jobs import Job
+from pylon_client.contract.subjects import ALL_JOB_EVENTS, WORKER_USER
+from pylon_client.contract.topology import JOBS, LEDGER
+from pylon_client.contract.types import Hotkey, Weight
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.v1 import AsyncConfig, AsyncPylonClient, BasePylonException, PylonTimeout
+from tests.support.bridge_process import BridgeProcess, bridge_environment
+from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
+from tests.support.devnet_process import DevnetProcess
+from tests.support.dying_worker import STEPS
+from tests.support.job_deployment import signing_settings
+from tests.support.nats_cluster import NatsCluster
 from tests.support.nats_server import NatsServer
+from tests.support.product import free_ports
+from tests.support.worker_process import READY, WorkerProcess, worker_process
+from tests.support.written import options_of, written
 
-WORKERS = 2
-ENDS_WITHIN_S = 180.0
+T = TypeVar("T")
+
+SUBNETS: Final = {"sn1": 1, "sn12": 12, "twin": 2}
+WALLETS: Final = {"sn1": "sn1", "sn12": "sn12", "twin": "sn1"}
+"""Two of the identities have one hotkey, on two subnets; the subnet of the third seals weights."""
+OVER_NATS: Final = "sn12"
+"""This one asks over NATS, the others over REST."""
+WORKERS: Final = 2
+BLOCK_TIME_S: Final = 0.1
+KEPT_BLOCKS: Final = 1_000_000
+TEMPO_BLOCKS: Final = 200
+ENDS_WITHIN_S: Final = 300.0
+ASKED_WITHIN_S: Final = 10.0
+STAKE_RAO: Final = 10**15
 
 
 @dataclass
@@ -44,23 +67,35 @@ class Figures:
     """What came of it.
 
     Attributes:
-        asked: puts that were answered with a job.
+        asked: writes that were answered, with a job or with how it ended.
         missing: answered jobs that nobody knows any more.
-        unended: answered jobs that did not end.
+        unended: jobs that did not end.
+        ended_twice: jobs that were told to have ended in more than one way.
         states: how the jobs ended.
-        doubled: jobs with more than one applied extrinsic, or extrinsics of no successful job.
+        applied: extrinsics on the chain that succeeded.
+        doubled: extrinsics on the chain of no successful job, of a job with another, or missing.
         most_in_flight: the most extrinsics of one hotkey that were in the node's pool at once.
-        faults: what was done to them.
+        steps: how often a signer died at which step.
+        faults: what else was done to them.
+        seconds: how long it took.
     """
 
     asked: int = 0
     missing: int = 0
     unended: int = 0
+    ended_twice: int = 0
     states: Counter[str] = field(default_factory=Counter[str])
-    doubled: int = 0
     applied: int = 0
+    doubled: int = 0
     most_in_flight: int = 0
+    steps: Counter[str] = field(default_factory=Counter[str])
     faults: Counter[str] = field(default_factory=Counter[str])
+    seconds: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        wrong = self.missing or self.unended or self.ended_twice or self.doubled
+        return not wrong and self.most_in_flight <= 1
 
 
 class FaultRun:
@@ -68,165 +103,352 @@ class FaultRun:
 
     Args:
         folder: an empty one.
-        jobs: how many weights jobs to ask for, over all identities.
+        jobs: how many writes to ask for, over all identities.
         seed: decides the faults.
+        servers: one nats-server, or three that keep every stream three times.
+        tell: is told now and then how far it has come.
     """
 
-    def __init__(self, folder: Path, jobs: int, seed: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        jobs: int,
+        seed: int,
+        *,
+        servers: int = 1,
+        tell: Callable[[str], object] = lambda _line: None,
+    ) -> None:
         self.figures = Figures()
         self._folder = folder
         self._jobs = jobs
         self._random = random.Random(seed)  # noqa: S311 -- guards nothing
-        self._asked: dict[str, list[str]] = {name: [] for name in SUBNETS}
+        self._tell = tell
+        self._answered: dict[str, set[str]] = {name: set() for name in SUBNETS}
+        self._endings: dict[str, set[str]] = {}
+        self._quiet = asyncio.Event()
         self._over = asyncio.Event()
-
-    async def run(self) -> Figures:
-        settings = deployment_settings(identities=SUBNETS)
+        self._steps = deque(self._random.sample(STEPS, len(STEPS)))
+        users = authorization(deployment_settings(identities=SUBNETS))
+        self._nats: NatsServer | NatsCluster = (
+            NatsServer(folder, users) if servers == 1 else NatsCluster(folder, users)
+        )
+        self._replicas = servers
         # Short epochs: the chain keeps only so many sealed weights until they are revealed, and a
         # job that has to wait for that ends with its epoch.
-        options = DevnetOptions(port=0, block_time_s=0.1, tempo_blocks=400, active=False)
+        self._devnet = DevnetProcess(
+            folder, "--still", f"--tempo={TEMPO_BLOCKS}", f"--keep-blocks={KEPT_BLOCKS}",
+            block_time_s=BLOCK_TIME_S,
+        )  # fmt: skip
+        (port,) = free_ports(1)
+        self._bridge_port = port
+
+    async def run(self) -> Figures:
+        started_s = time.monotonic()
         async with AsyncExitStack() as stack:
-            devnet = await stack.enter_async_context(Devnet(options))
-            make_wallets(self._folder, devnet)
-            server = await stack.enter_async_context(
-                NatsServer(self._folder, authorization(settings))
-            )
-            deployment = Deployment(self._folder, server, devnet)
-            keepers = [asyncio.create_task(self._keep_worker(deployment)) for _ in range(WORKERS)]
-            watching = asyncio.create_task(self._watch(devnet))
-            striking = asyncio.create_task(self._strike(deployment))
+            await stack.enter_async_context(self._devnet)
+            await self._prepare_chain()
+            await stack.enter_async_context(self._nats)
+            keeping = [self._keep_worker() for _ in range(WORKERS)] + [self._keep_bridge()]
+            tasks = [asyncio.create_task(one) for one in keeping]
             try:
-                askers = {name: await self._asker(stack, server, name) for name in SUBNETS}
-                await asyncio.gather(*(self._ask(deployment, asker) for asker in askers.values()))
-                striking.cancel()
-                devnet.speak()
-                devnet.swallow_extrinsics(times=0)
-                for asker in askers.values():
-                    await self._wait_for_ends(asker)
-                await self._count(devnet, askers)
+                worker = await self._listen(stack)
+                clients = {name: await self._client(stack, name) for name in SUBNETS}
+                hotkeys = {name: await self._hotkeys(client) for name, client in clients.items()}
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._strike(worker))
+                    async with asyncio.TaskGroup() as asking:
+                        for name, client in clients.items():
+                            asking.create_task(self._ask(name, client, hotkeys[name]))
+                    self._quiet.set()
+                await self._calm_down()
+                jobs = await self._all_ended(clients)
             finally:
                 self._over.set()
-                tasks = [*keepers, watching, striking]
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+            await self._note_pool()
+        self._count(jobs)
+        self.figures.seconds = round(time.monotonic() - started_s)
         return self.figures
 
-    async def _asker(self, stack: AsyncExitStack, server: NatsServer, name: str) -> Asker:
-        options = ConnectionOptions(urls=(server.url,), user=name, password=token_of(name))
-        connection = await connect(options)
-        stack.push_async_callback(connection.close)
-        return Asker(name, connection)
+    # What is asked.
 
-    async def _keep_worker(self, deployment: Deployment) -> None:
+    async def _prepare_chain(self) -> None:
+        for name in SUBNETS:
+            write_wallet(self._folder / "wallets", WALLETS[name], "default")
+        for netuid in SUBNETS.values():
+            for item in ("MinAllowedWeights", "WeightsSetRateLimit"):
+                await self._control("set-hyperparameter", netuid=netuid, item=item, value=0)
+        # The twin's hotkey is at home on another subnet: it becomes a validator of this one.
+        signer = open_hotkey(self._folder / "wallets", WALLETS["twin"], "default")
+        hotkey, netuid = signer.ss58_address, SUBNETS["twin"]
+        await self._control("register-neuron", netuid=netuid, hotkey=hotkey, coldkey=hotkey)
+        await self._control("advance", blocks=1)
+        for item, params, value in (
+            ("TotalHotkeyAlpha", [hotkey, netuid], STAKE_RAO),
+            ("ValidatorPermit", [netuid], [True] * 17),
+        ):
+            await self._control(
+                "set-storage", pallet="SubtensorModule", item=item, params=params, value=value
+            )
+        await self._control("advance", blocks=1)
+
+    async def _client(self, stack: AsyncExitStack, name: str) -> AsyncPylonClient:
+        client = AsyncPylonClient(
+            AsyncConfig(
+                address=self._urls if name == OVER_NATS else self._bridge_url,
+                identity_name=name,
+                identity_token=token_of(name),
+                timeout=PylonTimeout(read=ASKED_WITHIN_S),
+            )
+        )
+        await _persist(client.open)
+        stack.push_async_callback(client.close)
+        return client
+
+    async def _hotkeys(self, client: AsyncPylonClient) -> list[Hotkey]:
+        return list((await _persist(client.identity.get_latest_neurons)).neurons)
+
+    async def _ask(self, name: str, client: AsyncPylonClient, hotkeys: list[Hotkey]) -> None:
+        """Ask for one write after the other; some while the one before is still in hand."""
+        for number in range(self._jobs // len(SUBNETS)):
+            key = f"{name}-{number}"
+            if number % 4 == 3:
+                mark = f"{key} commits".encode()
+
+                async def commit(mark: bytes = mark, key: str = key) -> str | None:
+                    said = await client.identity.set_commitment(mark, idempotency_key=key)
+                    return said.job_id
+
+                job_id = await self._answer(name, commit)
+            else:
+                uids = (3 + number % 4, 8 + number // 4 % 5)
+                weights = {hotkeys[uid]: Weight(1.0) for uid in uids}
+
+                async def put(
+                    weights: dict[Hotkey, Weight] = weights, key: str = key
+                ) -> str | None:
+                    said = await client.identity.put_weights(weights, idempotency_key=key)
+                    return said.job_id
+
+                job_id = await self._answer(name, put)
+            if job_id and number % 5:  # every fifth is superseded by the next, unless it was quick
+                await self._ended(client, job_id)
+
+    async def _answer(self, name: str, ask: Callable[[], Awaitable[str | None]]) -> str | None:
+        """The id of the job that a write became; None where all that is told is how it failed."""
+        job_id = await _persist(ask, or_gives_up=True)
+        self.figures.asked += 1
+        if job_id:
+            self._answered[name].add(job_id)
+        self._tell(f"{self.figures.asked} of {self._jobs} writes are answered")
+        return job_id
+
+    async def _ended(self, client: AsyncPylonClient, job_id: str) -> None:
+        async def ended() -> bool:
+            return (await client.identity.get_job(job_id)).has_ended  # pyright: ignore[reportArgumentType] -- an id
+
+        async with asyncio.timeout(ENDS_WITHIN_S):
+            while not await _persist(ended):
+                await asyncio.sleep(0.1)
+
+    async def _all_ended(self, clients: dict[str, AsyncPylonClient]) -> dict[str, Job]:
+        jobs: dict[str, Job] = {}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ENDS_WITHIN_S):
+                while not jobs or not all(job.has_ended for job in jobs.values()):
+                    for name, client in clients.items():
+                        listed = (await _persist(client.identity.get_jobs)).jobs
+                        jobs |= {job.job_id: Job.model_validate(dict(job)) for job in listed}
+                        self.figures.missing = 0
+                        known = {job.job_id for job in listed}
+                        self._answered[name] -= known
+        self.figures.missing = sum(map(len, self._answered.values()))
+        return jobs
+
+    # What is done to it.
+
+    async def _strike(self, worker: Connection) -> None:
+        strikes: dict[str, Callable[[], Awaitable[None]]] = {
+            "connections cut": lambda: self._control("drop-connections"),
+            "node silent": self._silence,
+            "extrinsic swallowed": lambda: self._control("swallow-extrinsics", times=1),
+            "extrinsic refused": lambda: self._control(
+                "refuse-extrinsics", times=1, data="Transaction is outdated"
+            ),
+            "included without a word": self._keep_replies,
+            "devnet killed": self._kill_devnet,
+            "nats killed": lambda: self._kill_nats(worker),
+        }
+        while not self._quiet.is_set():
+            await asyncio.sleep(self._random.uniform(0.3, 2.0))
+            name = self._random.choice(list(strikes))
+            await strikes[name]()
+            self.figures.faults[name] += 1
+
+    async def _silence(self) -> None:
+        await self._control("go-silent")
+        await asyncio.sleep(self._random.uniform(0.2, 2.0))
+        await self._control("speak")
+
+    async def _keep_replies(self) -> None:
+        """What is submitted meanwhile is taken, and included; nobody is told."""
+        for seconds in (60, 0):
+            await self._control("delay-method", method="author_submitExtrinsic", seconds=seconds)
+            await asyncio.sleep(self._random.uniform(0.5, 2.0))
+
+    async def _kill_devnet(self) -> None:
+        await self._note_pool()
+        await self._devnet.kill()
+        await asyncio.sleep(self._random.uniform(0.0, 1.0))
+        await self._devnet.start()
+
+    async def _kill_nats(self, worker: Connection) -> None:
+        if isinstance(self._nats, NatsServer):
+            await self._nats.restart()
+            return
+        struck = self._random.choice(self._nats.servers)
+        with contextlib.suppress(Exception):  # it has no leader just now
+            struck = await self._nats.leader(worker, self._random.choice((JOBS, LEDGER)).name)
+            self.figures.faults["of these, leaders"] += 1
+        await struck.kill()
+        # Two of three go on; how long they take to choose a leader is theirs.
+        await asyncio.sleep(self._random.uniform(1.0, 6.0))
+        await struck.start()
+
+    async def _calm_down(self) -> None:
+        await self._control("speak")
+        await self._control("swallow-extrinsics", times=0)
+        await self._control("refuse-extrinsics", times=0)
+
+    async def _keep_worker(self) -> None:
+        """Run a worker; when it has died, or after some seconds of life, another one."""
         while not self._over.is_set():
-            with contextlib.suppress(AssertionError):
+            # Every other one is killed wherever it is.
+            step = self._steps.popleft() if self._random.random() < 0.5 and self._steps else ""
+            argv = ("-m", "tests.support.dying_worker", step) if step else ("-m", "pylon", "worker")
+            settings = signing_settings(self._folder / "wallets", SUBNETS, WALLETS) | {
                 # Patience with a silent node is what a run would otherwise spend its time on.
-                async with deployment.worker(PYLON_CHAIN_TIMEOUT_S="5") as worker:
-                    life_s = self._random.uniform(2, 15)
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(life_s):
-                            await worker.process.wait()
-                    if any(self._asked.values()):
+                "PYLON_CHAIN_TIMEOUT_S": "5",
+                "PYLON_NATS_URL": ",".join(self._urls),
+                "PYLON_NATS_STREAM_REPLICAS": str(self._replicas),
+                # Most of the refusals are the run's own.
+                "PYLON_COMMITMENT_RETRY_ATTEMPTS": "100",
+            }
+            with contextlib.suppress(AssertionError):
+                async with worker_process(
+                    self._folder, self._urls[0], self._devnet.url, argv, **settings
+                ) as worker:
+                    died = await self._live(worker)
+                    if died and step:
+                        self.figures.steps[step] += 1
+                    elif step:
+                        self._steps.append(step)  # it did not come to it
+                    if not died:
                         self.figures.faults["signer killed"] += 1
 
-    async def _ask(self, deployment: Deployment, asker: Asker) -> None:
-        """Ask for one job after the other; some while the one before is still in hand."""
-        count = self._jobs // len(SUBNETS)
-        for number in range(count):
-            uids = [3 + number % 4, 8 + number // 4 % 5]
-            weights = weights_of(deployment.devnet, SUBNETS[asker.name], *uids)
-            key = f"{asker.name}-{number}"
+    async def _live(self, worker: WorkerProcess) -> bool:
+        """Whether it died by itself within the life that it was given."""
+        with contextlib.suppress(TimeoutError, AssertionError):
+            await worker.logs(READY)
+            async with asyncio.timeout(self._random.uniform(2, 12)):
+                await worker.process.wait()
+        return worker.process.returncode is not None
 
-            async def ask(weights: object = weights, key: str = key) -> bool:
-                answer = await asker.ask(PUT_WEIGHTS, weights, key, timeout_s=5)  # pyright: ignore[reportArgumentType] -- a body
-                self._asked[asker.name].append(answer["job_id"])
-                return True
+    async def _keep_bridge(self) -> None:
+        environment = bridge_environment(
+            ",".join(self._urls), SUBNETS, bridge_port=str(self._bridge_port)
+        )
+        while not self._over.is_set():
+            with contextlib.suppress(AssertionError):
+                async with BridgeProcess(self._folder, environment):
+                    await asyncio.sleep(self._random.uniform(3, 12))
+                self.figures.faults["bridge killed"] += 1
 
-            await _persist(ask)
-            self.figures.asked += 1
-            if number % 5:  # every fifth is superseded by the next, unless it was quick
-                await self._wait_for_ends(asker)
+    # What is looked at.
 
-    async def _wait_for_ends(self, asker: Asker) -> None:
-        async def last_has_ended() -> bool:
-            return (await asker.job(self._asked[asker.name][-1])).has_ended
+    async def _listen(self, stack: AsyncExitStack) -> Connection:
+        """Hear of every change of every job."""
+        options = ConnectionOptions(urls=self._urls, user=WORKER_USER, password=WORKER_PASSWORD)
+        connection = await connect(options)
+        stack.push_async_callback(connection.close)
 
-        with contextlib.suppress(TimeoutError):
-            await _persist(last_has_ended)
+        async def hear(message: Msg) -> None:
+            job = Job.model_validate(wire.decode(message.data))
+            if job.has_ended:
+                self._endings.setdefault(job.job_id, set()).add(job.state)
 
-    async def _watch(self, devnet: Devnet) -> None:
-        while True:
-            waiting = devnet.pool._waiting
-            most = max((len(by_nonce) for by_nonce in waiting.values()), default=0)
-            self.figures.most_in_flight = max(self.figures.most_in_flight, most)
-            await asyncio.sleep(0.01)
+        await connection.nats.subscribe(ALL_JOB_EVENTS, cb=hear)
+        return connection
 
-    async def _strike(self, deployment: Deployment) -> None:
-        devnet = deployment.devnet
-        choices = ["cut", "silence", "swallow", "refuse", "nats killed"]
-        while True:
-            await asyncio.sleep(self._random.uniform(0.3, 2.0))
-            fault = self._random.choice(choices)
-            self.figures.faults[fault] += 1
-            match fault:
-                case "cut":
-                    devnet.drop_connections()
-                case "silence":
-                    devnet.go_silent()
-                    await asyncio.sleep(self._random.uniform(0.2, 2.0))
-                    devnet.speak()
-                case "swallow":
-                    devnet.swallow_extrinsics(times=1)
-                case "refuse":
-                    devnet.refuse_extrinsics(times=1, data="Transaction is outdated")
-                case _:
-                    await deployment.server.restart()
+    async def _note_pool(self) -> None:
+        most = await self._devnet.control("GET", "/pool/most-in-flight")
+        self.figures.most_in_flight = max(self.figures.most_in_flight, most)
 
-    async def _count(self, devnet: Devnet, askers: dict[str, Asker]) -> None:
+    def _count(self, jobs: dict[str, Job]) -> None:
+        """Compare the jobs with what the chain itself holds, now that all have ended."""
         figures = self.figures
-        jobs: dict[str, Job] = {}
-        for asker in askers.values():
-
-            async def listed(asker: Asker = asker) -> bool:
-                answer = await asker.ask(LIST_JOBS, timeout_s=20)
-                jobs.update({job["job_id"]: Job.model_validate(job) for job in answer["jobs"]})
-                return True
-
-            await _persist(listed)
-        asked = {job_id for of_one in self._asked.values() for job_id in of_one}
-        figures.missing = len(asked - set(jobs))
         figures.unended = sum(not job.has_ended for job in jobs.values())
+        figures.ended_twice = sum(len(states) > 1 for states in self._endings.values())
         figures.states = Counter(str(job.state) for job in jobs.values())
-        applied = Counter(one.hash for one in devnet.applied_extrinsics() if one.error is None)
-        figures.applied = sum(applied.values())
-        wanted = {
+        options = options_of(
+            self._devnet.folder, keep_blocks=KEPT_BLOCKS, tempo_blocks=TEMPO_BLOCKS
+        )
+        applied = Counter(one.hash for one in written(options) if one.succeeded)
+        figures.applied = applied.total()
+        wanted = Counter(
             job.extrinsic.hash for job in jobs.values() if job.has_succeeded and job.extrinsic
-        }
-        figures.doubled = len(set(applied) ^ wanted) + sum(n - 1 for n in applied.values())
-        assert not any(job.state in IN_FLIGHT for job in jobs.values()) or figures.unended
+        )
+        figures.doubled = (applied - wanted).total() + (wanted - applied).total()
+
+    async def _control(self, path: str, **parameters: object) -> None:
+        await self._devnet.control("POST", f"/{path}", **parameters)
+
+    @property
+    def _urls(self) -> tuple[str, ...]:
+        return (self._nats.url,) if isinstance(self._nats, NatsServer) else self._nats.urls
+
+    @property
+    def _bridge_url(self) -> str:
+        return f"http://127.0.0.1:{self._bridge_port}"
 
 
-async def _persist(ask: Callable[[], Awaitable[bool]]) -> None:
-    """Ask until it comes true, through whatever is down meanwhile."""
+async def _persist(ask: Callable[[], Awaitable[T]], *, or_gives_up: bool = False) -> T | None:
+    """Ask until it is answered, through whatever is down meanwhile.
+
+    Args:
+        ask: asks.
+        or_gives_up: an error that asking again does not mend is an answer, too.
+    """
     async with asyncio.timeout(ENDS_WITHIN_S):
         while True:
-            with contextlib.suppress(FailureError):
-                if await ask():
-                    return
+            try:
+                return await ask()
+            except BasePylonException as error:
+                if or_gives_up and not error.retryable:
+                    return None
             await asyncio.sleep(0.1)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--jobs", type=int, default=204, help="writes to ask for")
+    parser.add_argument("--seed", type=int, default=1, help="decides the faults")
+    parser.add_argument("--servers", type=int, choices=(1, 3), default=1, help="of NATS")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["BITTENSOR_RUNTIME_CACHE_DIR"] = os.environ["HOME"] = folder
-        figures = asyncio.run(FaultRun(Path(folder), chosen.jobs, chosen.seed).run())
+        run = FaultRun(
+            Path(folder),
+            chosen.jobs,
+            chosen.seed,
+            servers=chosen.servers,
+            tell=lambda line: print(line, file=sys.stderr),  # noqa: T201 -- a command
+        )
+        figures = asyncio.run(run.run())
     print(json.dumps(vars(figures), indent=2))  # noqa: T201 -- a command
-    if figures.missing or figures.unended or figures.doubled or figures.most_in_flight > 1:
+    if not figures.is_good:
         raise SystemExit(1)
 
 

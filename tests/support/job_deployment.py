@@ -22,6 +22,33 @@ from tests.support.worker_process import WorkerProcess, worker_process
 SUBNETS = {"sn1": 1, "sn2": 2, "sn12": 12}
 
 
+def signing_settings(
+    folder: Path, subnets: Mapping[str, int], wallets: Mapping[str, str]
+) -> dict[str, str]:
+    """The variables of a worker that works on the jobs of identities.
+
+    Args:
+        folder: of the wallets.
+        subnets: the netuid of each identity.
+        wallets: the name of each identity's wallet.
+    """
+    wanted = {
+        "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
+        "PYLON_BITTENSOR_WALLET_PATH": str(folder),
+        "PYLON_IDENTITIES": wire.encode(list(subnets)).decode(),
+        "PYLON_TRACKED_NETUIDS": "[]",
+    }
+    for name, netuid in subnets.items():
+        prefix = f"PYLON_ID_{name.upper()}_"
+        wanted |= {
+            f"{prefix}NETUID": str(netuid),
+            f"{prefix}TOKEN": token_of(name),
+            f"{prefix}WALLET_NAME": wallets[name],
+            f"{prefix}HOTKEY_NAME": "default",
+        }
+    return wanted
+
+
 class Deployment:
     """A nats-server and a devnet, workers between them, and whoever asks."""
 
@@ -32,20 +59,8 @@ class Deployment:
 
     @asynccontextmanager
     async def worker(self, **settings: str) -> AsyncGenerator[WorkerProcess]:
-        wanted = {
-            "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
-            "PYLON_BITTENSOR_WALLET_PATH": str(self.folder / "wallets"),
-            "PYLON_IDENTITIES": wire.encode(list(SUBNETS)).decode(),
-            "PYLON_TRACKED_NETUIDS": "[]",
-        }
-        for name, netuid in SUBNETS.items():
-            prefix = f"PYLON_ID_{name.upper()}_"
-            wanted |= {
-                f"{prefix}NETUID": str(netuid),
-                f"{prefix}TOKEN": token_of(name),
-                f"{prefix}WALLET_NAME": name,
-                f"{prefix}HOTKEY_NAME": "default",
-            }
+        wallets = {name: name for name in SUBNETS}
+        wanted = signing_settings(self.folder / "wallets", SUBNETS, wallets)
         async with worker_process(
             self.folder, self.server.url, self.devnet.url, **(wanted | settings)
         ) as worker:

@@ -33,14 +33,24 @@ class NatsServer:
         authorization: NATS configuration text that goes into the file as it is, such as an
             `authorization { … }` block; empty lets everybody do everything.
         max_payload_bytes: the largest message that it takes.
+        name: its own among the servers of a cluster.
+        more: further configuration.
     """
 
     def __init__(
-        self, folder: Path, authorization: str = "", *, max_payload_bytes: int = 8_388_608
+        self,
+        folder: Path,
+        authorization: str = "",
+        *,
+        max_payload_bytes: int = 8_388_608,
+        name: str = "nats-server",
+        more: str = "",
     ) -> None:
-        self.folder = folder / "nats-server"
+        self.folder = folder / name
         self.authorization = authorization
         self.max_payload_bytes = max_payload_bytes
+        self.name = name
+        self.more = more
         self.port = -1
         self._process: asyncio.subprocess.Process | None = None
 
@@ -117,7 +127,7 @@ class NatsServer:
         text = f"""
             host: "127.0.0.1"
             port: {self.port}
-            server_name: "test"
+            server_name: "{self.name}"
             ports_file_dir: "{self.folder}"
             log_file: "{self.folder / "nats.log"}"
             max_payload: {self.max_payload_bytes}
@@ -125,6 +135,7 @@ class NatsServer:
                 store_dir: "{self.folder / "jetstream"}"
             }}
             {self.authorization}
+            {self.more}
             """
         path = self.folder / "nats.conf"
         path.write_text(text)

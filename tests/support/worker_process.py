@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -57,7 +57,11 @@ class WorkerProcess:
 
 @asynccontextmanager
 async def worker_process(
-    folder: Path, nats_url: str, network: str, **settings: str
+    folder: Path,
+    nats_url: str,
+    network: str,
+    argv: Sequence[str] = ("-m", "pylon", "worker"),
+    **settings: str,
 ) -> AsyncGenerator[WorkerProcess]:
     """Run a worker within the block; kill it afterwards, unless it has ended.
 
@@ -65,6 +69,7 @@ async def worker_process(
         folder: its working directory and home.
         nats_url: where NATS is.
         network: of which chain node.
+        argv: how it is run, by this interpreter.
         settings: other variables, by their whole names.
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYLON_")}
@@ -78,9 +83,7 @@ async def worker_process(
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "pylon",
-        "worker",
+        *argv,
         cwd=folder,
         env=env | settings,
         stdout=asyncio.subprocess.DEVNULL,
@@ -89,6 +92,8 @@ async def worker_process(
     worker = WorkerProcess(process)
     try:
         yield worker
+    except asyncio.CancelledError:
+        raise
     except BaseException:
         sys.stderr.write(worker.log)
         raise

@@ -1,3 +1,7 @@
+"""Jobs while everything around them dies; `python -m tests.support.fault_run` does more of it."""
+
+import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,12 +10,13 @@ from tests.support.fault_run import FaultRun
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("servers", "jobs", "seed"), [(1, 12, 7), (3, 9, 5)])
 async def test_w1_w6_n8_n9_n10_no_accepted_job_is_lost_or_doubled_under_faults(
-    tmp_path: Path,
+    tmp_path: Path, servers: int, jobs: int, seed: int
 ) -> None:
-    figures = await FaultRun(tmp_path, jobs=9, seed=7).run()
-    assert figures.asked == 9
-    assert (figures.missing, figures.unended, figures.doubled) == (0, 0, 0), figures
-    assert figures.most_in_flight <= 1
+    figures = await FaultRun(tmp_path, jobs, seed, servers=servers).run()
+    sys.stdout.write(json.dumps(vars(figures)))
+    assert figures.asked == jobs
+    assert figures.is_good, figures
     assert figures.applied >= 1

@@ -168,7 +168,9 @@ async def test_a_swallowed_extrinsic_is_in_no_block_of_its_era(
 
 
 async def test_c12_an_old_write_is_looked_for_in_the_archive(tmp_path: Path) -> None:
-    options = DevnetOptions(port=0, active=False, autostart=False, genesis_time_ms=1_700_000_000_000)
+    options = DevnetOptions(
+        port=0, active=False, autostart=False, genesis_time_ms=1_700_000_000_000
+    )
     signer = signer_of(tmp_path, "sn2")
     own = Hotkey(signer.ss58_address)
     async with Devnet(options) as lite, Devnet(options) as archive:

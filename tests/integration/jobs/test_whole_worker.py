@@ -154,9 +154,7 @@ async def test_a_job_that_is_parked_holds_up_no_other_mechanism(
             return (await sn2.job(parked["job_id"])).retry_at_block is not None
 
         await comes_true(is_parked)
-        other = await sn2.ask(
-            PUT_MECHANISM_WEIGHTS, weights_of(devnet, 2, 5) | {"mechanism_id": 1}
-        )
+        other = await sn2.ask(PUT_MECHANISM_WEIGHTS, weights_of(devnet, 2, 5) | {"mechanism_id": 1})
         assert (await sn2.ended(other["job_id"])).state is JobState.CONFIRMED
         assert await is_parked()
     assert deployment.applied() == 2
@@ -180,6 +178,21 @@ async def test_w6_a_worker_that_is_killed_in_flight_leaves_nothing_undone_or_dou
         job = await sn2.ended(answer["job_id"])
         assert job.state is JobState.CONFIRMED
         assert job.attempts == 1
+    assert deployment.applied() == 1
+
+
+async def test_c3_a_worker_that_has_grown_too_large_stops_and_leaves_nothing_undone(
+    deployment: Deployment, asker: Any
+) -> None:
+    sn2: Asker = await asker("sn2")
+    deployment.devnet.pause()  # so that the job is in hand when the worker stops
+    async with deployment.worker(PYLON_WORKER_MEMORY_LIMIT_MIB="1") as large:
+        answer = await sn2.ask(PUT_WEIGHTS, weights_of(deployment.devnet, 2, 3))
+        assert await large.ends() == 0
+        assert "more than the 1 of PYLON_WORKER_MEMORY_LIMIT_MIB" in large.log
+    deployment.devnet.resume()
+    async with deployment.worker():
+        assert (await sn2.ended(answer["job_id"])).state is JobState.CONFIRMED
     assert deployment.applied() == 1
 
 

@@ -1,0 +1,54 @@
+"""What a devnet's chain holds, read from its folder after it has ended."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pylon.devnet import Devnet, DevnetOptions
+from pylon.devnet.extrinsics import parse
+
+
+@dataclass(frozen=True)
+class Written:
+    """An extrinsic that a block of the chain holds.
+
+    Attributes:
+        block: its number.
+        hash: 0x and hexadecimal digits.
+        signer: whose it is.
+        succeeded: whether its call did.
+    """
+
+    block: int
+    hash: str
+    signer: str
+    succeeded: bool
+
+
+def written(options: DevnetOptions) -> list[Written]:
+    """Every signed extrinsic of the chain in `options.state`, oldest first."""
+    devnet = Devnet(options)
+    found: list[Written] = []
+    try:
+        for number in range(1, devnet.best_number + 1):
+            hash_ = devnet.chain.hash(number)
+            block = None if hash_ is None else devnet.chain.block(hash_)
+            assert block is not None
+            if len(block.extrinsics) == 1:
+                continue  # the one that sets the time
+            good = {
+                event["extrinsic_idx"]
+                for event in devnet.events(number)
+                if event["event_id"] == "ExtrinsicSuccess"
+            }
+            for index, raw in enumerate(block.extrinsics[1:], start=1):
+                extrinsic = parse(raw)
+                text = "0x" + extrinsic.hash.hex()
+                found.append(Written(number, text, extrinsic.signer, index in good))
+    finally:
+        devnet.chain.close()
+    return found
+
+
+def options_of(folder: Path, **more: int) -> DevnetOptions:
+    """Those of a chain in a folder that is read and not gone on with."""
+    return DevnetOptions(port=0, state=folder, autostart=False, **more)

@@ -94,6 +94,7 @@ class NatsLink:
         self._connect = connect
         self._connection: Connection | None = None
         self._made = asyncio.Event()
+        self._is_stopping = False
 
     @property
     def is_connected(self) -> bool:
@@ -115,7 +116,15 @@ class NatsLink:
         """
         if self._connection is None:
             raise FailureError(ErrorCode.NATS_UNAVAILABLE, "There is no connection to NATS.")
-        return await self._connection.request(subject, body, headers, timeout_s)
+        try:
+            return await self._connection.request(subject, body, headers, timeout_s)
+        except FailureError as error:
+            if not self._is_stopping or error.code is not ErrorCode.NATS_UNAVAILABLE:
+                raise
+            # Not NATS is gone, but this process is about to be.
+            raise FailureError(
+                ErrorCode.SHUTTING_DOWN, "This bridge stops; ask again, of another."
+            ) from error
 
     def events(self, subject: str) -> AsyncGenerator[Sequence[FeedEvent]]:
         """The values of a subject, over whichever connection there is; see `NatsPort`."""
@@ -167,6 +176,9 @@ class NatsLink:
             heed_cancellation()
             await connection.closed.wait()
             logger.warning("The connection to NATS was closed for good: another one is made")
+        except asyncio.CancelledError:
+            self._is_stopping = True
+            raise
         finally:
             self._connection = None
             self._made.clear()

@@ -60,7 +60,7 @@ def create_app(
     app = FastAPIOffline(
         dependencies=[Depends(metrics.of_route)],
         title="Pylon",
-        description="Reads of the Bittensor chain, over REST.",
+        description="Reads of the Bittensor chain, durable writes to it, and streams of both.",
         version=CONTRACT_VERSION,
         openapi_url=schema.OPENAPI_PATH,
         docs_url=schema.SWAGGER_PATH,

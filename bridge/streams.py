@@ -16,6 +16,7 @@ from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
 from pylon_client.transport.connection import Connection
 from pylon_client.transport.feed import EventFeed, FeedEvent, last_by_request
+from pylon_client.transport.published import KeptEvents
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ async def follow(
         try:
             newest = await kept(subject)
             until = -1 if newest is None else newest.block.number
-            after = BlockNumber(max(0, until - KEPT_VALUES)) if given is None else given
+            after = await _before_kept(kept, subject, until) if given is None else given
             async with EventFeed(connection, [subject], kept, after=after) as feed:
                 behind: list[FeedEvent] = []
                 async for event in feed:
@@ -51,6 +52,12 @@ async def follow(
         except (FailureError, nats.errors.Error, OSError) as error:
             logger.info("The events of %s break off: %s", subject, error)
         await asyncio.sleep(RETRY_WAIT_S)
+
+
+async def _before_kept(kept: KeptEvents, subject: str, until: int) -> BlockNumber | None:
+    """The number before the oldest value to begin with; None where nothing was published yet."""
+    oldest = await kept(subject, BlockNumber(max(0, until - KEPT_VALUES)))
+    return None if oldest is None else BlockNumber(oldest.block.number - 1)
 
 
 @asynccontextmanager

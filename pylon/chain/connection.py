@@ -69,7 +69,6 @@ class Connection(Generic[ClientT]):
     """One open connection and the operations that run on it."""
 
     client: ClientT
-    opened_at_s: float
     answers: int = 0
     answered_at_s: float = 0.0
     discarded: bool = False
@@ -232,7 +231,7 @@ class ConnectionOwner(Generic[ClientT]):
             raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, f"{self._role} {why}.") from error
         self.opened += 1
         logger.info("Connected to %s", self._place)
-        self._current = Connection(client, opened_at_s=_now_s())
+        self._current = Connection(client)
         return self._current
 
     def _open_ended(self, task: asyncio.Task[Connection[ClientT]]) -> None:

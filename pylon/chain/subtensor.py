@@ -64,11 +64,6 @@ class Subtensor:
         """How many connections were opened so far."""
         return self._owner.opened
 
-    @property
-    def connections_discarded(self) -> int:
-        """How many connections were thrown away so far."""
-        return self._owner.discarded
-
     async def latest_block(self, *, timeout_s: float) -> Block:
         """The newest block of the best chain: its hash, and the number that its state names."""
 

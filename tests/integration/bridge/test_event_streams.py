@@ -50,7 +50,7 @@ class Service:
 async def service(folder: Path) -> AsyncGenerator[Service]:
     async with (
         NatsServer(folder) as nats,
-        Devnet(DevnetOptions(port=0, block_time_s=BLOCK_TIME_S)) as devnet,
+        Devnet(DevnetOptions(port=0, block_time_s=BLOCK_TIME_S, past_blocks=5)) as devnet,
         worker_on(nats.url, devnet.url, netuids=[2]),
     ):
         yield Service(devnet, nats, folder)
@@ -92,6 +92,8 @@ async def test_two_hundred_listeners_see_every_block_once_and_in_order_through_a
         assert len(neurons["neurons"]) == 16
         assert (await client.get(LATEST_NEURONS)).status_code == 200
         assert bridge.log.count("Traceback") == 0
+        # What was never published, before the first worker came, is not lost.
+        assert bridge.log.count("are lost") == 0
 
 
 async def test_a_bridge_that_stops_says_so_and_another_goes_on_where_it_ended(

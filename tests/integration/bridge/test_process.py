@@ -63,6 +63,7 @@ async def test_a_request_that_outlasts_the_grace_is_told_to_come_again(
             await worker.has_been_asked(1)
             ending = group.create_task(bridge.stop(signal.SIGTERM))
         assert asking.result().status_code == 503
+        assert asking.result().json()["code"] == "SHUTTING_DOWN"
         assert asking.result().json()["retryable"] is True
         assert ending.result() == 0
         assert "Traceback" not in bridge.log

@@ -21,7 +21,7 @@ from pylon_client.contract.subjects import (
     inbox_prefix,
     parse,
 )
-from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, REQUEST_MAX_BYTES
+from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from pylon_client.contract.types import IdentityName, NetUid
 
 EXTRA_ITEMS_MAX: Final = 20
@@ -176,10 +176,11 @@ def _timeout_s(deadline: str | None, default_timeout_s: float) -> float:
 
 
 def _params(operation: Operation[Params, BaseModel], body: bytes) -> Params:
-    if len(body) > REQUEST_MAX_BYTES:
+    most_bytes = operation.request_max_bytes
+    if len(body) > most_bytes:
         raise FailureError(
             ErrorCode.INVALID,
-            f"The request has {len(body)} bytes; at most {REQUEST_MAX_BYTES} are taken.",
+            f"The request has {len(body)} bytes; at most {most_bytes} are taken.",
         )
     try:
         return operation.params.model_validate_json(body or b"{}")

@@ -1,10 +1,16 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pylon.messaging.call import may_be_answered, read_call
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.operation import Operation, Params
+from pylon_client.contract.reads import LATEST_NEURONS
+from pylon_client.contract.topology import REQUEST_MAX_BYTES, SMALL_REQUEST_MAX_BYTES
 from pylon_client.contract.types import IdentityName, NetUid
+from pylon_client.contract.writes import PUT_WEIGHTS, SET_COMMITMENT
 
 TEXT = st.text(st.characters(codec="ascii", exclude_categories=["Cc", "Zs"]), max_size=20)
 TOKEN = st.text("abcXYZ019_$-", min_size=1, max_size=20)
@@ -53,6 +59,28 @@ def test_a_long_header_is_not_sent_back_whole() -> None:
     with pytest.raises(FailureError) as refused:
         read_call("pylon.v1.open.1.neurons.latest", headers, b"", identities={})
     assert len(refused.value.failure.detail) < 1000
+
+
+@pytest.mark.parametrize(
+    ("operation", "most_bytes"),
+    [
+        (LATEST_NEURONS, SMALL_REQUEST_MAX_BYTES),
+        (SET_COMMITMENT, SMALL_REQUEST_MAX_BYTES),
+        (PUT_WEIGHTS, REQUEST_MAX_BYTES),
+    ],
+)
+def test_only_weights_may_be_large(operation: Operation[Params, Any], most_bytes: int) -> None:
+    subject = f"pylon.v1.identity.alice.{operation.name}"
+
+    def details(body: bytes) -> str:
+        try:
+            read_call(subject, {}, body, identities=IDENTITIES)
+        except FailureError as error:
+            return error.failure.detail
+        return ""
+
+    assert "bytes" not in details(b"{}".ljust(most_bytes))
+    assert f"at most {most_bytes} are taken" in details(b"{}".ljust(most_bytes + 1))
 
 
 @given(

@@ -55,7 +55,11 @@ class Settlement:
         """
         record = held.job.extrinsic
         if record is None:
-            raise ValueError(f"job {held.job.job_id} is in flight without an extrinsic")
+            failure = FailureError(
+                ErrorCode.OUTCOME_UNKNOWN, "The ledger does not say what was sent."
+            ).failure
+            await self._ledger.change(held, JobState.FAILED, last_error=failure)
+            return Done()
         poll_s = max(await self._chain.block_time_s() / POLLS_PER_BLOCK, POLL_LEAST_S)
         # Not from `submitted_block` on: a reorganisation may include it lower than that.
         first = record.era_birth

@@ -74,7 +74,9 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
 """Right values of every field of every request."""
 RAW_BODIES = st.one_of(
     st.binary(max_size=200),
-    st.builds(lambda of, times: of * times, st.sampled_from([b"[", b'{"a":', b"[{"]), st.just(2000)),
+    st.builds(
+        lambda of, times: of * times, st.sampled_from([b"[", b'{"a":', b"[{"]), st.just(2000)
+    ),
     st.integers(1, 6000).map(lambda times: b'{"block_number":%b}' % (b"9" * times)),
     st.integers(0, 1000).map(lambda times: b'{"commitment":"%b"}' % (b"f" * times)),
     st.sampled_from(

@@ -1,7 +1,6 @@
 """Sending a flood of messages to a worker, and accounting for each of them."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -124,7 +123,9 @@ class Flood:
         sent = self._waiting.pop(subject, None)
         self._some_came.set()
         if sent is None:
-            self.account.wrong.append(f"a reply that nobody waits for, at {subject!r}: {body[:200]!r}")
+            self.account.wrong.append(
+                f"a reply that nobody waits for, at {subject!r}: {body[:200]!r}"
+            )
             return
         if sent.subject.startswith(b"$SRV."):
             self.account.codes[None] += 1

@@ -151,11 +151,15 @@ class KeptInStream:
         direct: bool = True,
         next_: bool = False,
     ) -> RawStreamMsg | None:
+        # A direct answer mixes the message's headers with JetStream's own. So a message may look
+        # like none, or hide its place; asked otherwise, the stream tells of it apart.
         try:
             found = await self._context.get_msg(
                 EVENTS.name, sequence, subject, direct=direct, next=next_
             )
         except nats.js.errors.NotFoundError:
+            if direct:
+                return await self._message(subject, sequence, direct=False, next_=next_)
             return None
         except (nats.errors.Error, OSError) as error:
             raise FailureError(
@@ -163,7 +167,6 @@ class KeptInStream:
                 f"The event stream does not answer: {type(error).__name__}.",
             ) from None
         except (ValueError, LookupError, TypeError, AttributeError):
-            # Headers that are none, among which the library looks for the message's own place.
             if not direct:
                 raise
             return await self._message(subject, sequence, direct=False, next_=next_)

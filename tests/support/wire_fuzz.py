@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Self
 
 from pylon.messaging.permissions import nats_users
+from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode
-from pylon_client.contract.subjects import inbox_prefix
+from pylon_client.contract.subjects import WORKER_USER, inbox_prefix
 from pylon_client.deployment import DeploymentSettings
 from tests.support.raw_nats import RawNats
 from tests.support.wire_corpus import USERS, Sent
@@ -38,6 +39,7 @@ class Account:
         sent: messages.
         fates: what the rules say.
         codes: of the failures that came; None counts the successes.
+        stored: what streams have taken (True) and refused.
         denials: refusals that the server told of.
         wrong: replies that are no replies of the contract, or should not have come.
     """
@@ -45,6 +47,7 @@ class Account:
     sent: int = 0
     fates: Counter[Fate] = field(default_factory=Counter[Fate])
     codes: Counter[ErrorCode | None] = field(default_factory=Counter[ErrorCode | None])
+    stored: Counter[bool] = field(default_factory=Counter[bool])
     denials: int = 0
     wrong: list[str] = field(default_factory=list[str])
 
@@ -69,10 +72,12 @@ class Flood:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            for user in USERS:
+            for user in (*USERS, WORKER_USER):
                 raw = RawNats(self._url, user, self._passwords[user], self._take)
                 self._raw[user] = await stack.enter_async_context(raw)
-                raw.subscribe(f"{inbox_prefix(user)}.>")
+                # Of the workers' inbox only what is acknowledged to this one.
+                which = "ack.>" if user == WORKER_USER else ">"
+                raw.subscribe(f"{inbox_prefix(user)}.{which}")
                 await raw.flush()
             self._closing = stack.pop_all()
         return self
@@ -129,6 +134,9 @@ class Flood:
             return
         if sent.subject.startswith(b"$SRV."):
             self.account.codes[None] += 1
+            return
+        if sent.user == WORKER_USER:
+            self.account.stored["error" not in wire.decode(body)] += 1
             return
         try:
             code = self._checker.code_of(sent, headers, body)

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 from pylon.messaging.permissions import NatsUser
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, Failure
-from pylon_client.contract.subjects import CONTRACT_VERSION
+from pylon_client.contract.subjects import CONTRACT_VERSION, WORKER_USER
+from pylon_client.contract.topology import STREAMS
 from tests.support.wire_corpus import AnyOperation, Sent
 
 _INBOX = re.compile(rb"_INBOX(\.[!-)+-\-/-=?-~]+)+")
@@ -24,6 +25,7 @@ class Fate(StrEnum):
     DENIED: the server refuses it, since its user may not publish there.
     NO_INBOX: its reply subject is none, or is no inbox; it is not answered.
     FOREIGN_INBOX: it asks as an identity, and its reply goes neither there nor to the bridge.
+    NOT_STORED: a worker has published it where no stream keeps it.
     NOT_ASKED: it is on a subject of service discovery on which nothing is asked of Pylon.
     """
 
@@ -33,6 +35,7 @@ class Fate(StrEnum):
     NO_INBOX = "no inbox to answer to"
     FOREIGN_INBOX = "the inbox of somebody else"
     NOT_ASKED = "nothing is asked"
+    NOT_STORED = "no stream's"
 
 
 class Rules:
@@ -44,11 +47,14 @@ class Rules:
 
     def __init__(self, users: list[NatsUser]) -> None:
         self._users = {user.name: user for user in users}
+        self._streams = tuple(subject for plan in STREAMS for subject in plan.subjects)
 
     def fate(self, sent: Sent) -> Fate:
         user = self._users[sent.user]
         if not _may(sent.subject, user.publish) or _may(sent.subject, user.publish_never):
             return Fate.DENIED
+        if sent.user == WORKER_USER:
+            return Fate.ANSWERED if _may(sent.subject, self._streams) else Fate.NOT_STORED
         is_discovery = sent.subject.startswith(b"$SRV.")
         if is_discovery and not _DISCOVERY.fullmatch(sent.subject):
             return Fate.NOT_ASKED

@@ -91,7 +91,14 @@ async def test_messages_that_are_no_events_hide_none_that_are(worker: Connection
     for number in range(1, 15):
         for _ in range(chance.choice([0, 1, 2])):
             odd = chance.choice(["x", "-1", "4294967296", "٣", "1_0", " 7"])
-            await context.publish(BLOCK_EVENTS, b"?", headers={headers.BLOCK_NUMBER: odd})
+            other = chance.choice(
+                [{"Status": "404"}, {headers.PART: "1/2"}, {"Nats-Sequence": "x"}]
+            )
+            await context.publish(
+                BLOCK_EVENTS,
+                chance.choice([b"", b"?"]),
+                headers={headers.BLOCK_NUMBER: odd, **other},
+            )
         if chance.random() < 0.8:
             await JetStreamEvents(worker).publish(event(number))
             numbers.append(number)

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 PONG_WITHIN_S = 60.0
 
-OnMessage = Callable[[bytes, bytes, bytes], None]
-"""Takes a message's subject, its block of headers and its body."""
+OnMessage = Callable[[bytes, bytes, bytes, bytes], None]
+"""Takes a message's subject, its reply subject, its block of headers and its body."""
 
 
 def header_block(*fields: tuple[bytes, bytes]) -> bytes:
@@ -101,7 +101,8 @@ class RawNats:
                 case b"MSG" | b"HMSG":
                     content = await self._reader.readexactly(int(arguments[-1]) + 2)
                     cut = int(arguments[-2]) if verb == b"HMSG" else 0
-                    self._take(arguments[0], content[:cut], content[cut:-2])
+                    reply = b"".join(arguments[2 : -2 if verb == b"HMSG" else -1])
+                    self._take(arguments[0], reply, content[:cut], content[cut:-2])
                 case b"PING":
                     self._writer.write(b"PONG\r\n")
                 case b"PONG":

@@ -124,7 +124,7 @@ class Flood:
             shown = list(self._waiting.values())[:SHOWN]
             raise AssertionError(f"{len(self._waiting)} were not answered: {shown}") from None
 
-    def _take(self, subject: bytes, headers: bytes, body: bytes) -> None:
+    def _take(self, subject: bytes, _reply: bytes, headers: bytes, body: bytes) -> None:
         sent = self._waiting.pop(subject, None)
         self._some_came.set()
         if sent is None:

@@ -48,7 +48,7 @@ class StreamCorpus:
         ]
         self._keys = [
             *(f"job.{name}.{job_id}" for name in SUBNETS for job_id in JOB_IDS),
-            *(lane.removeprefix(f"{ROOT}.job.") for lane in self._lanes),
+            *(f"lane.{lane.removeprefix(f'{ROOT}.job.')}" for lane in self._lanes),
             *(f"sent.{hotkey(netuid, 0)}" for netuid in SUBNETS.values()),
             *("job", "job.sn1", "job.sn1.a.b", "job.sn1.*", "x"),
         ]
@@ -73,31 +73,28 @@ class StreamCorpus:
 
     def _put(self) -> tuple[bytes, bytes]:
         random = self._random
-        body = self._body()
+        body, name = self._body(), random.choice(list(SUBNETS))
         match random.random():
             case share if share < 0.4:
                 netuid = random.choice([1, 2, 12, 7, "abc", 65536])
                 events = [BLOCK_EVENTS, f"{ROOT}.event.neurons.{netuid}"]
                 events.append(f"{ROOT}.event.neurons.{netuid}.part.{random.choice([1, 2, 'x'])}")
-                return random.choice(events).encode(), body
+                subject = random.choice(events)
             case share if share < 0.5:
-                job_id = random.choice([*JOB_IDS, "x"])
-                return f"{ROOT}.event.job.{random.choice(list(SUBNETS))}.{job_id}".encode(), body
+                subject = f"{ROOT}.event.job.{name}.{random.choice([*JOB_IDS, 'x'])}"
             case share if share < 0.6:
                 named = random.choice([*JOB_IDS, "*", ">", "", "z" * 26]).encode()
-                return random.choice(self._lanes).encode(), random.choice([named, body])
+                subject, body = random.choice(self._lanes), random.choice([named, body])
             case share if share < 0.8:
-                key = random.choice(self._keys)
-                prefix = "lane." if key.startswith(tuple(SUBNETS)) else ""
-                return f"$KV.{JOBS_BUCKET}.{prefix}{key}".encode(), body
+                subject = f"$KV.{JOBS_BUCKET}.{random.choice(self._keys)}"
             case share if share < 0.82:
-                lease = random.choice([hotkey(netuid, 0) for netuid in SUBNETS.values()])
-                return f"$KV.{LEASES_BUCKET}.{lease}".encode(), body
+                subject = f"$KV.{LEASES_BUCKET}.{hotkey(SUBNETS[name], 0)}"
             case share if share < 0.83:
-                return f"$KV.{LEADERSHIP_BUCKET}.publisher".encode(), body
+                subject = f"$KV.{LEADERSHIP_BUCKET}.publisher"
             case _:
-                tokens = b".".join([b"x", *(token or b"x" for token in self._corpus.tokens(3))])
-                return b"%b.%b" % (inbox_prefix(WORKER_USER).encode(), tokens), body
+                tokens = ".".join(random.choice(["x", "0", "y" * 22]) for _ in range(3))
+                subject = f"{inbox_prefix(WORKER_USER)}.{tokens}"
+        return subject.encode(), body
 
     def _body(self) -> bytes:
         random = self._random

@@ -120,7 +120,11 @@ async def _only_jobs_in_hand_are_queued(url: str) -> bool:
         queued: set[str] = set()
         for sequence in range(state.first_seq, state.last_seq + 1):
             with contextlib.suppress(NotFoundError):
-                queued.add(((await context.get_msg(JOBS.name, sequence)).data or b"").decode())
+                queued.add(
+                    ((await context.get_msg(JOBS.name, sequence)).data or b"").decode(
+                        errors="replace"
+                    )
+                )
     return queued <= in_hand
 
 

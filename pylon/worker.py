@@ -13,7 +13,7 @@ from pylon.blocks.leadership import Leadership
 from pylon.blocks.pauses import Pauses
 from pylon.blocks.publisher import BlockPublisher
 from pylon.blocks.replay import ReplayHandlers
-from pylon.blocks.snapshots import Snapshot, Snapshots
+from pylon.blocks.snapshots import Snapshots, snapshot_of
 from pylon.blocks.watcher import Watcher
 from pylon.chain.archive import ArchiveRouting
 from pylon.chain.connection import Patience
@@ -326,7 +326,8 @@ class Worker:
 
     async def _keep_snapshots(self, feed: EventFeed) -> None:
         async for event in feed:
-            self.snapshots.keep(event.subject, Snapshot(event.block, event.body))
+            if (snapshot := snapshot_of(event)) is not None:
+                self.snapshots.keep(event.subject, snapshot)
 
     async def _publish(self, connection: Connection) -> None:
         publisher = BlockPublisher(

@@ -7,13 +7,19 @@ is no snapshot, and the caller asks the chain itself, which answers truly or fai
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from pylon_client.contract.models import Block
+from pydantic import ValidationError
+
+from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.transport.published import FeedEvent
+
+logger = logging.getLogger(__name__)
 
 MAX_LAG_BLOCKS: Final = 3
 
@@ -24,6 +30,23 @@ class Snapshot:
 
     block: Block
     body: bytes
+
+
+def snapshot_of(event: FeedEvent) -> Snapshot | None:
+    """What an event tells, or None where its body is not what its headers say."""
+    model = BlockInfo if event.subject == str(BlockEventSubject()) else SubnetNeurons
+    try:
+        told = model.model_validate_json(event.body)
+    except ValidationError:
+        block = None
+    else:
+        block = (
+            Block(number=told.number, hash=told.hash) if isinstance(told, BlockInfo) else told.block
+        )
+    if block != event.block:
+        logger.warning("What %s has of block %d cannot be read", event.subject, event.block.number)
+        return None
+    return Snapshot(event.block, event.body)
 
 
 def _loop_time_s() -> float:

@@ -10,9 +10,10 @@ from pylon.chain.writes import (
     WriteCall,
 )
 from pylon.jobs.retries import Retries
-from pylon.jobs.work import Over, Plan, Ready, Updates, expired
+from pylon.jobs.work import Over, Plan, Ready, Updates, expired, unreadable
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, JobKind
+from pylon_client.contract.writes import SetRevealedCommitment
 
 DEADLINE_BLOCKS: Final = 360
 """How long the chain may refuse such a job before it is given up: an ordinary epoch."""
@@ -44,7 +45,10 @@ class PublishingWork:
         updates = {"accepted_block": accepted_block, "deadline_block": deadline_block}
         if best >= deadline_block:
             return Over(JobState.EXPIRED, expired(job, updates["deadline_block"]), updates)
-        return Ready(_call(job, request), updates)
+        try:
+            return Ready(_call(job, request), updates)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            return unreadable()
 
     async def wait_until(self, job: Job, own: Hotkey) -> BlockNumber:
         """The subnet's next epoch: what limits commitments is a budget of bytes per epoch."""
@@ -60,11 +64,12 @@ def _call(job: Job, request: Updates) -> WriteCall:
         case JobKind.COMMITMENT:
             return CommitmentCall(job.netuid, _bytes(request["commitment"]))
         case JobKind.REVEALED_COMMITMENT:
-            return SealedCommitmentCall(
-                job.netuid, request["commitment"], request["blocks_until_reveal"]
-            )
+            sealed = SetRevealedCommitment.model_validate(request)
+            return SealedCommitmentCall(job.netuid, sealed.commitment, sealed.blocks_until_reveal)
         case JobKind.CERTIFICATE:
-            return CertificateCall(job.netuid, request["algorithm"], _bytes(request["public_key"]))
+            return CertificateCall(
+                job.netuid, int(request["algorithm"]), _bytes(request["public_key"])
+            )
         case JobKind.WEIGHTS:
             raise ValueError("weights are another kind of work")
 

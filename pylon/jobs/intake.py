@@ -1,6 +1,7 @@
 """From a request to a durable job: accepted means written down and queued, and nothing less."""
 
 import base64
+import contextlib
 import hashlib
 import logging
 import time
@@ -8,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from pylon.jobs.ledger import Held, Ledger, Record
+from pylon.jobs.ledger import Held, Ledger, Record, UnreadableEntryError
 from pylon.messaging.bucket import ConflictError
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -145,7 +146,7 @@ class Intake:
                 job_id = _job_id(wanted, "key", wanted.idempotency_key)
             else:
                 if newest.job_id is not None:
-                    held = await self._ledger.get(wanted.identity, newest.job_id)
+                    held = await self._readable(wanted.identity, newest.job_id)
                     if held and not held.job.has_ended and held.record.digest == digest:
                         return held, False
                 # All who ask for the same at this place of the lane come to the same id.
@@ -195,7 +196,7 @@ class Intake:
         Where this is cut short, the runner finds the job overtaken.
         """
         for _ in range(TRIES):
-            held = await self._ledger.get(identity, older)
+            held = await self._readable(identity, older)
             if held is None or held.job.state not in NOT_YET_SUBMITTED:
                 return
             try:
@@ -203,6 +204,12 @@ class Intake:
             except ConflictError:
                 continue
             return
+
+    async def _readable(self, identity: IdentityName, job_id: JobId) -> Held | None:
+        """A job, or None where none can be read: a newer one then takes its place all the same."""
+        with contextlib.suppress(UnreadableEntryError):
+            return await self._ledger.get(identity, job_id)
+        return None
 
     def _new(self, wanted: Wanted, job_id: JobId, digest: str, number: int) -> Record:
         now_ms = time.time_ns() // 1_000_000

@@ -12,6 +12,14 @@ from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pylon.jobs.record import (
+    Held,
+    Record,
+    UnreadableEntryError,
+    held_in,
+    job_key,
+    readable_in,
+)
 from pylon.messaging.bucket import ABSENT, Entry
 from pylon_client.contract.jobs import IN_FLIGHT, TRANSITIONS, ExtrinsicRecord, Job, JobState
 from pylon_client.contract.subjects import JobSubject
@@ -45,43 +53,6 @@ class Store(Protocol):
 
 class IllegalTransitionError(Exception):
     """A change of state that the table does not have: a bug, never a circumstance."""
-
-
-class Record(BaseModel):
-    """A job and what only workers need to know of it.
-
-    Attributes:
-        job: what everybody may know.
-        number: its place in its lane; a greater one is newer.
-        digest: of what was asked, to tell whether the same is asked again.
-        request: what was asked, as the operation's parameters; nothing once the job has ended:
-            what is published sealed would otherwise lie here in the open for days.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    job: Job
-    number: int
-    digest: str
-    request: dict[str, Any]
-
-    @property
-    def lane(self) -> JobSubject:
-        """Where it queues."""
-        return JobSubject(self.job.identity, self.job.kind, self.job.mechanism)
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A record as it was read."""
-
-    record: Record
-    revision: Revision
-
-    @property
-    def job(self) -> Job:
-        """The job itself."""
-        return self.record.job
 
 
 class Newest(BaseModel):
@@ -140,15 +111,22 @@ class Ledger:
         self._ended_ttl_s = ended_kept_days * DAY_S
 
     async def get(self, identity: IdentityName, job_id: JobId) -> Held | None:
-        """A job of an identity, or None."""
-        entry = await self._store.get(_job_key(identity, job_id))
-        return None if entry is None else _held(entry)
+        """A job of an identity, or None.
+
+        Raises:
+            UnreadableEntryError: there is one, and it cannot be read.
+        """
+        entry = await self._store.get(job_key(identity, job_id))
+        return None if entry is None else held_in(entry)
 
     async def jobs(self, identity: IdentityName) -> list[Held]:
         """Every job of an identity that is still kept, newest first."""
-        entries = await self._store.entries(f"job.{identity}")
-        held = [found for entry in entries if (found := _readable(entry)) is not None]
+        held = await self._under(f"job.{identity}")
         return sorted(held, key=lambda one: (one.job.created_at_ms, one.record.number))[::-1]
+
+    async def _under(self, prefix: str) -> list[Held]:
+        entries = await self._store.entries(prefix)
+        return [found for entry in entries if (found := readable_in(entry)) is not None]
 
     async def create(self, record: Record) -> Held:
         """Enter a new job.
@@ -200,7 +178,20 @@ class Ledger:
         entry = await self._store.get(_lane_key(subject))
         if entry is None:
             return Lane(Newest(), ABSENT)
-        return Lane(Newest.model_validate_json(entry.value), entry.revision)
+        try:
+            newest = Newest.model_validate_json(entry.value)
+        except ValidationError:
+            logger.warning("The ledger's entry %s cannot be read, and is made anew", entry.key)
+            newest = await self._found_newest(subject)
+        return Lane(newest, entry.revision)
+
+    async def _found_newest(self, subject: JobSubject) -> Newest:
+        """What is newest in a lane by what its jobs say."""
+        held = [one for one in await self.jobs(subject.identity) if one.record.lane == subject]
+        last = max(held, key=lambda one: one.record.number, default=None)
+        return (
+            Newest() if last is None else Newest(number=last.record.number, job_id=last.job.job_id)
+        )
 
     async def advance(self, lane: Lane, record: Record) -> Lane:
         """Make a record the newest of its lane.
@@ -218,7 +209,21 @@ class Ledger:
         entry = await self._store.get(_slot_key(hotkey))
         if entry is None:
             return Slot(None, ABSENT)
-        return Slot(Sent.model_validate_json(entry.value), entry.revision)
+        try:
+            sent = Sent.model_validate_json(entry.value)
+        except ValidationError:
+            logger.warning("The ledger's entry %s cannot be read, and is made anew", entry.key)
+            sent = await self._found_sent()
+        return Slot(sent, entry.revision)
+
+    async def _found_sent(self) -> Sent | None:
+        """What may be on its way for the longest, with whichever hotkey it was sent."""
+        flying = [
+            Sent(identity=one.job.identity, job_id=one.job.job_id, extrinsic=one.job.extrinsic)
+            for one in await self._under("job")
+            if one.job.state in IN_FLIGHT and one.job.extrinsic is not None
+        ]
+        return max(flying, key=lambda sent: sent.extrinsic.last_valid_block, default=None)
 
     async def occupy(self, slot: Slot, hotkey: Hotkey, sent: Sent) -> Slot:
         """Write down what is about to be sent with a hotkey.
@@ -234,7 +239,10 @@ class Ledger:
 
     async def is_in_flight(self, sent: Sent) -> bool:
         """Whether nobody has found out yet what became of something that was sent."""
-        held = await self.get(sent.identity, sent.job_id)
+        try:
+            held = await self.get(sent.identity, sent.job_id)
+        except UnreadableEntryError:
+            return True  # as far as is known
         return (
             held is not None
             and held.job.state in IN_FLIGHT
@@ -243,30 +251,13 @@ class Ledger:
 
     async def _write(self, record: Record, revision: Revision) -> Held:
         written = await self._store.put(
-            _job_key(record.job.identity, record.job.job_id),
+            job_key(record.job.identity, record.job.job_id),
             record.model_dump_json().encode(),
             revision=revision,
             ttl_s=self._ended_ttl_s if record.job.has_ended else None,
         )
         await self._announce(record.job)
         return Held(record, written)
-
-
-def _held(entry: Entry) -> Held:
-    return Held(Record.model_validate_json(entry.value), entry.revision)
-
-
-def _readable(entry: Entry) -> Held | None:
-    try:
-        return _held(entry)
-    except ValidationError:
-        # One entry that a newer version wrote does not hide the others.
-        logger.warning("The ledger's entry %s cannot be read", entry.key)
-        return None
-
-
-def _job_key(identity: IdentityName, job_id: JobId) -> str:
-    return f"job.{identity}.{job_id}"
 
 
 def _lane_key(lane: JobSubject) -> str:

@@ -16,14 +16,14 @@ from pylon.jobs.runner import Runner
 from pylon.jobs.weights import WeightsWork
 from pylon.jobs.work import Work
 from pylon.messaging.bucket import Bucket
-from pylon.messaging.consume import Consumer, Verdict
+from pylon.messaging.consume import Consumer, Never, Verdict
 from pylon.messaging.lease import Leases
 from pylon.messaging.queue import WorkQueue
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
-from pylon_client.contract.subjects import identity_jobs
+from pylon_client.contract.subjects import identity_jobs, job_id
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEASE_TTL_S, LEASES_BUCKET
-from pylon_client.contract.types import BlockNumber, IdentityName, JobId, JobKind
+from pylon_client.contract.types import BlockNumber, IdentityName, JobKind
 from pylon_client.transport.connection import Connection
 
 logger = logging.getLogger(__name__)
@@ -121,7 +121,12 @@ class Lane:
         )
 
     async def _work(self, body: bytes) -> Verdict:
-        return await self._runner.work(self._identity, JobId(body.decode(errors="replace")))
+        try:
+            job = job_id(body.decode())
+        except ValueError:
+            logger.warning("%s: a message names no job, and is dropped", self.name)
+            return Never()
+        return await self._runner.work(self._identity, job)
 
     async def _sweep(self) -> None:
         now_s = asyncio.get_running_loop().time()

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from pylon.chain.writes import ChainWrites, RefusedError, Signed, Signer
-from pylon.jobs.ledger import Held, Ledger, Sent, Slot
+from pylon.jobs.ledger import Held, Ledger, Sent, Slot, UnreadableEntryError
 from pylon.jobs.settlement import Settlement
 from pylon.jobs.work import Over, Ready, Wait, Work
 from pylon.messaging.bucket import ConflictError
@@ -89,10 +89,9 @@ class Runner:
 
     async def work(self, identity: IdentityName, job_id: JobId) -> Verdict:
         """Bring a job as far as it will go now; whether it comes again, and when."""
-        held = await self._ledger.get(identity, job_id)
-        if held is None:
-            logger.warning("Job %s of %s is queued but not in the ledger", job_id, identity)
-            return Done()
+        held = await self._named(identity, job_id)
+        if not isinstance(held, Held):
+            return held
         try:
             verdict = await self._step(held)
         except ConflictError:
@@ -105,6 +104,22 @@ class Runner:
             return Later(self._works[held.job.kind].retries.outage_pause_s(self._failures))
         self._failures = 0
         return verdict
+
+    async def _named(self, identity: IdentityName, job_id: JobId) -> Held | Verdict:
+        """The job that a message names, or what becomes of the message where there is none."""
+        try:
+            held = await self._ledger.get(identity, job_id)
+        except UnreadableEntryError as error:
+            # A worker that can read it finds that it is not queued, and queues it again.
+            logger.warning("Job %s of %s is left alone: %s", job_id, identity, error.failure.detail)
+            return Done()
+        except FailureError as error:
+            logger.warning("Job %s of %s waits: %s", job_id, identity, error.failure.detail)
+            return Later(BUSY_WAIT_S)
+        if held is None:
+            logger.warning("Job %s of %s is queued but not in the ledger", job_id, identity)
+            return Done()
+        return held
 
     async def _step(self, held: Held) -> Verdict:
         job = held.job

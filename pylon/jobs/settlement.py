@@ -55,16 +55,19 @@ class Settlement:
         """
         record = held.job.extrinsic
         if record is None:
-            raise ValueError(f"job {held.job.job_id} is in flight without an extrinsic")
+            return await self._lost_from_sight(held, "The ledger does not say what was sent.")
         try:
             return await self._found_out(held, record, own)
         except FailureError as error:
             if error.code is not ErrorCode.ARCHIVE_REQUIRED:
                 raise
             # Whoever waited for that state to come back would wait for ever.
-            failure = FailureError(ErrorCode.OUTCOME_UNKNOWN, error.failure.detail).failure
-            await self._ledger.change(held, JobState.FAILED, last_error=failure)
-            return Done()
+            return await self._lost_from_sight(held, error.failure.detail)
+
+    async def _lost_from_sight(self, held: Held, why: str) -> Verdict:
+        failure = FailureError(ErrorCode.OUTCOME_UNKNOWN, why).failure
+        await self._ledger.change(held, JobState.FAILED, last_error=failure)
+        return Done()
 
     async def _found_out(self, held: Held, record: ExtrinsicRecord, own: Hotkey) -> Verdict:
         poll_s = max(await self._chain.block_time_s() / POLLS_PER_BLOCK, POLL_LEAST_S)

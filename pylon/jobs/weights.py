@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Final, cast
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
 
 from pylon.chain.writes import ChainWrites, WeightsCall, WeightsFacts
 from pylon.jobs import windows
 from pylon.jobs.retries import Retries
-from pylon.jobs.work import Over, Plan, Ready, Updates, Wait, expired
+from pylon.jobs.work import Over, Plan, Ready, Updates, Wait, expired, unreadable
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState, LeftOut
 from pylon_client.contract.types import BlockNumber, Hotkey, MechanismId
@@ -17,6 +19,8 @@ COMMIT_REVEAL_VERSION: Final = 4
 LIMIT_WAIT_BLOCKS: Final = 10
 """How long to wait where the chain has a limit, such as on sealed weights that are not revealed."""
 NOT_REGISTERED: Final = "not registered on the subnet"
+
+_WEIGHTS: Final = TypeAdapter(dict[Hotkey, float])
 
 
 class UnknownHotkeys(StrEnum):
@@ -44,7 +48,9 @@ class WeightsWork:
 
     async def plan(self, job: Job, request: Updates, own: Hotkey) -> Plan:
         """What is to be done about a job, by the chain's newest block."""
-        weights = cast("dict[Hotkey, float]", request["weights"])
+        weights = _weights(request)
+        if weights is None:
+            return unreadable()
         facts = await self._facts(job, own, list(weights))
         accepted_block = facts.block if job.accepted_block is None else job.accepted_block
         left_out = [
@@ -114,6 +120,13 @@ class WeightsWork:
             return FailureError(
                 ErrorCode.NOT_REGISTERED, "No hotkey with a weight above 0 is registered."
             )
+        return None
+
+
+def _weights(request: Updates) -> dict[Hotkey, float] | None:
+    try:
+        return _WEIGHTS.validate_python(request.get("weights"))
+    except ValidationError:
         return None
 
 

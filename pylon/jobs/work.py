@@ -73,6 +73,14 @@ class Work(Protocol):
         ...
 
 
+def unreadable() -> Over:
+    """The end of a job of which the ledger does not say, in any form known here, what to do."""
+    return Over(
+        JobState.REJECTED,
+        FailureError(ErrorCode.INVALID, "What was asked for cannot be read any more.").failure,
+    )
+
+
 def expired(job: Job, deadline_block: BlockNumber) -> Failure:
     """Why a job's time was over: what stood in its way last, or that nothing came of it in time."""
     return (

@@ -21,13 +21,15 @@ from pylon_client.contract.subjects import (
     inbox_prefix,
     parse,
 )
-from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, REQUEST_MAX_BYTES
+from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from pylon_client.contract.types import IdentityName, NetUid
 
-ANY_INBOX: Final = "_INBOX."
 EXTRA_ITEMS_MAX: Final = 20
 
+SHOWN_MAX_CHARS: Final = 64
+
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
+_INBOX = re.compile(r"_INBOX(?:\.(?:(?![.*>])[!-~])+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,16 @@ def may_be_answered(subject: str, reply: str) -> bool:
 
     NATS lets a caller name any subject for the reply, so that a worker, or JetStream, could be
     made to publish its answer on another identity's requests or on JetStream's own API. Only
-    inboxes are answered, and for an identity only its own.
+    inboxes are answered, and for an identity only its own. What no client would choose as its
+    inbox, such as a wildcard or a subject with an empty token, is none: the server may refuse it.
     """
+    if not _INBOX.fullmatch(reply):
+        return False
     match subject.split(".", 4):
         case ["pylon", "v1", "identity", name, _]:
             return reply.startswith((f"{inbox_prefix(name)}.", f"{inbox_prefix(BRIDGE_USER)}."))
         case _:
-            return reply.startswith(ANY_INBOX)
+            return True
 
 
 def read_call(
@@ -149,7 +154,8 @@ def _check_contract(version: str) -> None:
     if version.partition(".")[0] != CONTRACT_VERSION:
         raise FailureError(
             ErrorCode.INVALID,
-            f"The request speaks contract {version!r}, this worker {CONTRACT_VERSION!r}.",
+            f"The request speaks contract {version[:SHOWN_MAX_CHARS]!r}, this worker "
+            f"{CONTRACT_VERSION!r}.",
         )
 
 
@@ -170,10 +176,11 @@ def _timeout_s(deadline: str | None, default_timeout_s: float) -> float:
 
 
 def _params(operation: Operation[Params, BaseModel], body: bytes) -> Params:
-    if len(body) > REQUEST_MAX_BYTES:
+    most_bytes = operation.request_max_bytes
+    if len(body) > most_bytes:
         raise FailureError(
             ErrorCode.INVALID,
-            f"The request has {len(body)} bytes; at most {REQUEST_MAX_BYTES} are taken.",
+            f"The request has {len(body)} bytes; at most {most_bytes} are taken.",
         )
     try:
         return operation.params.model_validate_json(body or b"{}")

@@ -13,7 +13,7 @@ from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
 from pylon_client.transport.cancellation import heed_cancellation
 from pylon_client.transport.connection import Connection
-from pylon_client.transport.published import FeedEvent, event_of
+from pylon_client.transport.published import NONE_LOST, FeedEvent, event_of
 
 ASK_TIMEOUT_S: Final = 5.0
 
@@ -53,6 +53,8 @@ class KeptInStream:
             FailureError: NATS_UNAVAILABLE, when the stream does not answer.
         """
         newest = await self._get(subject)
+        if newest is not None and newest.event is None:
+            return await self._whole(await self._one_by_one(subject, after))
         if newest is None or (after is not None and newest.number <= after):
             return None
         if after is None or newest.number == after + 1:
@@ -60,12 +62,17 @@ class KeptInStream:
         return await self._whole(await self._first_after(subject, after, newest))
 
     async def newest(self, subject: str) -> KeptEvent | None:
-        """The newest message of a subject as the stream's leader has it: no replica's is newer.
+        """The newest event of a subject as the stream's leader has it: no replica's is newer.
+
+        Its place is that of the newest message, be that an event or not.
 
         Raises:
             FailureError: NATS_UNAVAILABLE, when the stream does not answer.
         """
-        return await self._get(subject, direct=False)
+        newest = await self._get(subject, direct=False)
+        if newest is not None and newest.event is None:
+            return replace(newest, event=await self._one_by_one(subject, None, direct=False))
+        return newest
 
     async def _first_after(
         self, subject: str, after: BlockNumber, newest: KeptEvent
@@ -82,6 +89,8 @@ class KeptInStream:
             at = await self._get(subject, from_sequence=middle)
             if at is None:
                 return None  # purged meanwhile
+            if at.event is None:
+                return await self._one_by_one(subject, after)
             if at.number <= after:
                 low = at.sequence
             else:
@@ -89,6 +98,24 @@ class KeptInStream:
             if found.number == after + 1:
                 break
         return found.event
+
+    async def _one_by_one(
+        self, subject: str, after: BlockNumber | None, *, direct: bool = True
+    ) -> FeedEvent | None:
+        """The same among messages that are no events, of which no order can be told."""
+        sequence, found = 1, None
+        is_first = True
+        while at := await self._get(subject, from_sequence=sequence, direct=direct):
+            sequence = at.sequence + 1
+            if at.event is None:
+                continue
+            if after is None:
+                found = at.event
+            elif at.number > after:
+                lost = range(after + 1, at.number) if is_first else NONE_LOST
+                return replace(at.event, lost=lost)
+            is_first = False
+        return found
 
     async def _whole(self, event: FeedEvent | None) -> FeedEvent | None:
         """An event together with its body, wherever that is kept; None where it is gone."""
@@ -110,7 +137,9 @@ class KeptInStream:
         )
         if found is None:
             return None
-        headers = cast("dict[str, str]", found.headers or {})  # pyright: ignore[reportUnknownMemberType] -- the library says no more than dict
+        # Where a value is no ASCII the library has an object of the email package for it.
+        given = cast("dict[str, object]", found.headers or {})  # pyright: ignore[reportUnknownMemberType] -- the library says no more than dict
+        headers = {name: str(value) for name, value in given.items()}
         event = event_of(found.subject or subject, headers, found.data or b"")
         return KeptEvent(found.seq or 0, event)
 
@@ -122,16 +151,24 @@ class KeptInStream:
         direct: bool = True,
         next_: bool = False,
     ) -> RawStreamMsg | None:
+        # A direct answer mixes the message's headers with JetStream's own. So a message may look
+        # like none, or hide its place; asked otherwise, the stream tells of it apart.
         try:
             found = await self._context.get_msg(
                 EVENTS.name, sequence, subject, direct=direct, next=next_
             )
         except nats.js.errors.NotFoundError:
+            if direct:
+                return await self._message(subject, sequence, direct=False, next_=next_)
             return None
         except (nats.errors.Error, OSError) as error:
             raise FailureError(
                 ErrorCode.NATS_UNAVAILABLE,
                 f"The event stream does not answer: {type(error).__name__}.",
             ) from None
+        except (ValueError, LookupError, TypeError, AttributeError):
+            if not direct:
+                raise
+            return await self._message(subject, sequence, direct=False, next_=next_)
         heed_cancellation()
         return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import nats.errors
 from nats.aio.msg import Msg
 
-from pylon.messaging.call import ANY_INBOX, Answer, Call, may_be_answered, read_call
+from pylon.messaging.call import Answer, Call, may_be_answered, read_call
 from pylon.messaging.discovery import Discovery
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
@@ -130,8 +130,7 @@ class Service:
 
     async def _take(self, message: Msg) -> None:
         if not may_be_answered(message.subject, message.reply):
-            self.counts.refused += 1
-            logger.warning("Refused a request on %s: its reply goes elsewhere", message.subject)
+            self._refuse(message)
             return
         if len(self._in_hand) >= self._max_requests:
             self.counts.overloaded += 1
@@ -145,6 +144,16 @@ class Service:
         task = asyncio.create_task(self._serve(message))
         self._in_hand.add(task)
         task.add_done_callback(self._in_hand.discard)
+
+    def _refuse(self, message: Msg) -> None:
+        self.counts.refused += 1
+        # At 1, 2, 4, 8 and so on: whoever may ask must not be able to fill the log.
+        if self.counts.refused.bit_count() == 1:
+            logger.warning(
+                "Refused %d requests so far whose reply goes elsewhere, the last one on %r",
+                self.counts.refused,
+                message.subject,
+            )
 
     async def _serve(self, message: Msg) -> None:
         begun_ns = time.monotonic_ns()
@@ -243,7 +252,7 @@ class Service:
 
     async def _discover(self, message: Msg) -> None:
         answer = self.discovery.answer(message.subject)
-        if answer is not None and message.reply.startswith(ANY_INBOX):
+        if answer is not None and may_be_answered(message.subject, message.reply):
             await self._send(message, answer, {})
 
 

@@ -6,6 +6,8 @@ from typing import Final, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from pylon_client.contract.topology import SMALL_REQUEST_MAX_BYTES
+
 API_PREFIX: Final = "/api/v1"
 OPEN_SUBNET_PREFIX: Final = f"{API_PREFIX}/subnet/{{netuid}}"
 IDENTITY_SUBNET_PREFIX: Final = f"{API_PREFIX}/identity/{{identity_name}}/subnet/{{netuid}}"
@@ -47,6 +49,7 @@ class Operation(Generic[ParamsT_co, ReplyT_co]):
         of_subnet: whether it reads one subnet; otherwise it reads the chain, in open scope only.
         identity_only: whether it needs an identity, and so has no open form.
         success_status: the HTTP status of a successful answer.
+        request_max_bytes: how large a request's body may be over NATS.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Operation(Generic[ParamsT_co, ReplyT_co]):
     of_subnet: bool = True
     identity_only: bool = False
     success_status: int = 200
+    request_max_bytes: int = SMALL_REQUEST_MAX_BYTES
 
     @property
     def scopes(self) -> tuple[Scope, ...]:

@@ -89,6 +89,8 @@ QUEUE_GROUP: Final = "pylon"
 """Requests are shared out among all workers of this queue group."""
 REQUEST_MAX_BYTES: Final = 524_288
 """A request's body; more is refused as invalid. Weights of a full subnet have 300 kB."""
+SMALL_REQUEST_MAX_BYTES: Final = 16_384
+"""The same for all that are no weights. To tell what is wrong with a body takes a worker time."""
 DEFAULT_TIMEOUT_S: Final = 60.0
 """For how long a caller waits that names no deadline."""
 MAX_TIMEOUT_S: Final = 300.0

@@ -11,6 +11,7 @@ from pylon_client.contract.jobs import Job, JobList
 from pylon_client.contract.models import NeuronCertificateKeypair
 from pylon_client.contract.operation import NoParams, Operation, Params
 from pylon_client.contract.ss58 import HotkeyField
+from pylon_client.contract.topology import REQUEST_MAX_BYTES
 from pylon_client.contract.types import Hotkey, JobId, MechanismField, MechanismId
 
 WEIGHTS_MAX: Final = 4096
@@ -19,6 +20,13 @@ COMMITMENT_MAX_BYTES: Final = 128
 REVEALED_COMMITMENT_MAX_BYTES: Final = 768
 """Sealed, it must fit the 1024 bytes that the chain takes."""
 BLOCKS_UNTIL_REVEAL_MAX: Final = 1_000_000
+
+
+def _not_too_many(weights: object) -> object:
+    # Counted before each is looked at: what is wrong with ten thousands of them is not worth it.
+    if isinstance(weights, dict) and (count := len(weights)) > WEIGHTS_MAX:  # pyright: ignore[reportUnknownArgumentType] -- of anything
+        raise ValueError(f"At most {WEIGHTS_MAX} weights can be set, not {count}")
+    return weights  # pyright: ignore[reportUnknownVariableType] -- the same
 
 
 def _some_positive(weights: dict[Hotkey, float]) -> dict[Hotkey, float]:
@@ -50,6 +58,7 @@ RequestedWeight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Weights = Annotated[
     dict[HotkeyField, RequestedWeight],
     Field(max_length=WEIGHTS_MAX),
+    BeforeValidator(_not_too_many),
     AfterValidator(_some_positive),
 ]
 HexBytes = Annotated[str, BeforeValidator(_is_hex_text), AfterValidator(_plain_hex)]
@@ -128,6 +137,7 @@ PUT_WEIGHTS: Final = Operation(
     method="PUT",
     path="/weights",
     identity_only=True,
+    request_max_bytes=REQUEST_MAX_BYTES,
 )
 PUT_MECHANISM_WEIGHTS: Final = Operation(
     name="weights.put_mechanism",
@@ -137,6 +147,7 @@ PUT_MECHANISM_WEIGHTS: Final = Operation(
     method="PUT",
     path="/mechanism/{mechanism_id}/weights",
     identity_only=True,
+    request_max_bytes=REQUEST_MAX_BYTES,
 )
 SET_COMMITMENT: Final = Operation(
     name="commitment.set",

@@ -1,4 +1,4 @@
-"""The NATS library's client, with promises more: on the order of a flush, parts, and cancelling."""
+"""The NATS library's client, with promises more: flushes, parts, cancelling, and odd messages."""
 
 import asyncio
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 import nats.errors
 from nats.aio.client import PING_PROTO, Client
 from nats.aio.msg import Msg
+from nats.js.api import Header
 
 from pylon_client.transport.cancellation import no_lost_cancellation
+from pylon_client.transport.parser import MessageParser
 from pylon_client.transport.parts import Joiner
 
 
@@ -28,10 +30,14 @@ class OrderedClient(Client):
 
     A `tls://` server that offers no TLS is told nothing: the library would send it the password in
     the clear, to whoever stands between.
+
+    A message that no library would send is still a message: where its subject is no text, what
+    cannot be read of it is replaced; a block of headers that cannot be read counts as none.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self._ps = MessageParser(self)
         self._joiner = Joiner(self._is_awaited)
 
     async def request(
@@ -65,6 +71,26 @@ class OrderedClient(Client):
             raise NoTlsError
         await super()._process_info(info, initial_connection)  # pyright: ignore[reportUnknownMemberType] -- the library's information is of anything
 
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        try:
+            return await super()._process_headers(headers)  # pyright: ignore[reportUnknownMemberType] -- the library's parameter is of anything
+        except (ValueError, LookupError):
+            return None
+
+    def _build_message(
+        self,
+        sid: int,
+        subject: bytes,
+        reply: bytes,
+        data: bytes,
+        headers: dict[str, str] | None,
+    ) -> Msg:
+        if headers and reply:
+            # The server's own words on a request want no answer. Whoever publishes may put the
+            # same header into a message, and a fetch would take it for the end of itself.
+            headers = {name: text for name, text in headers.items() if name != Header.STATUS}
+        return super()._build_message(sid, _readable(subject), _readable(reply), data, headers)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- the library returns nothing or a message
+
     async def _request_sub_callback(self, msg: Msg) -> None:
         whole = self._joiner.join(msg)
         if whole is not None:
@@ -72,3 +98,7 @@ class OrderedClient(Client):
 
     def _is_awaited(self, inbox: str) -> bool:
         return inbox.rpartition(".")[2] in self._resp_map  # pyright: ignore[reportUnknownMemberType] -- the library's futures are of anything
+
+
+def _readable(text: bytes) -> bytes:
+    return text.decode(errors="replace").encode()

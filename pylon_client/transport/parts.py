@@ -11,6 +11,8 @@ from nats.aio.msg import Msg
 
 from pylon_client.contract import headers as wire_headers
 
+_STREAM: Final = "Nats-Stream"
+
 
 def cut(body: bytes, part_max_bytes: int) -> list[bytes]:
     """A value as parts of at most so many bytes each; at least one."""
@@ -39,9 +41,10 @@ class Joiner:
 
     def join(self, message: Msg) -> Msg | None:
         """The whole reply with its last part; None before that."""
-        part = (message.headers or {}).get(wire_headers.PART)
-        if part is None:
-            return message
+        headers = message.headers or {}
+        part = headers.get(wire_headers.PART)
+        if part is None or _STREAM in headers:
+            return message  # what JetStream keeps comes with headers of whoever has published it
         inbox = message.subject
         number, count = _place(part)
         if number == 1:

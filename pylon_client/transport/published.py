@@ -1,5 +1,6 @@
 """Published events, and how to ask for those that did not come by themselves."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -15,11 +16,14 @@ from pylon_client.contract.subjects import (
     OpenSubject,
     parse,
 )
-from pylon_client.contract.types import BlockHash, BlockNumber
+from pylon_client.contract.types import BLOCK_NUMBER_MAX, BlockHash, BlockNumber
 from pylon_client.transport.connection import Connection
 
 KEPT_TIMEOUT_S: Final = 10.0
 NONE_LOST: Final = range(0)
+
+_NUMBER = re.compile(r"[0-9]{1,10}")
+_HASH = re.compile(r"0x[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +87,20 @@ def last_by_request(connection: Connection) -> KeptEvents:
 
 
 def event_of(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEvent | None:
-    """The event that a message holds; None when it is no event of this contract."""
+    """The event that a message holds; None when it is no event of this contract.
+
+    It is read strictly: a number that no block has, once given, would stand before all that come.
+    """
     try:
-        number = BlockNumber(int(headers[wire_headers.BLOCK_NUMBER]))
+        if not isinstance(parse(subject), BlockEventSubject | NeuronsEventSubject):
+            return None
+        number = BlockNumber(_number(headers[wire_headers.BLOCK_NUMBER]))
         block_hash = BlockHash(headers[wire_headers.BLOCK_HASH])
-        lost_blocks = int(headers.get(wire_headers.LOST_BLOCKS, 0))
-        kept_parts = tuple(map(int, headers.get(wire_headers.KEPT_PARTS, "").split()))
+        lost_blocks = _number(headers.get(wire_headers.LOST_BLOCKS, "0"))
+        kept_parts = tuple(map(_number, headers.get(wire_headers.KEPT_PARTS, "").split()))
     except (LookupError, ValueError):
+        return None
+    if lost_blocks > number or not _HASH.fullmatch(block_hash):
         return None
     return FeedEvent(
         subject,
@@ -98,3 +109,9 @@ def event_of(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEvent
         range(number - lost_blocks, number),
         kept_parts,
     )
+
+
+def _number(text: str) -> int:
+    if not _NUMBER.fullmatch(text) or int(text) > BLOCK_NUMBER_MAX:
+        raise ValueError(text)
+    return int(text)

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from pylon_client.contract.operation import Params, Scope
 from pylon_client.contract.writes import (
     COMMITMENT_MAX_BYTES,
+    WEIGHTS_MAX,
     WRITE_OPERATIONS,
     GenerateCertificate,
     OfJob,
@@ -44,6 +45,13 @@ def test_every_bad_item_is_named() -> None:
     with pytest.raises(ValidationError) as caught:
         PutWeights.model_validate({"weights": {ALICE: -1, BOB: "1"}})
     assert len(caught.value.errors()) == 2
+
+
+def test_too_many_weights_are_refused_without_a_look_at_each() -> None:
+    weights = {str(number): -1 for number in range(WEIGHTS_MAX + 1)}
+    with pytest.raises(ValidationError, match=f"At most {WEIGHTS_MAX} weights") as caught:
+        PutWeights.model_validate({"weights": weights})
+    assert [error["loc"] for error in caught.value.errors()] == [("weights",)]
 
 
 def test_whole_numbers_are_weights() -> None:

@@ -8,6 +8,7 @@ from pylon.blocks.events import Event, block_event
 from pylon.messaging.events import JetStreamEvents
 from pylon.messaging.kept import KeptInStream
 from pylon.messaging.provision import provision
+from pylon_client.contract import headers
 from pylon_client.contract.models import BlockInfo
 from pylon_client.contract.subjects import BLOCK_EVENTS
 from pylon_client.contract.topology import EVENTS
@@ -82,11 +83,40 @@ async def test_of_two_publishers_neither_puts_another_block_in_the_place_of_one(
     assert await stored_hashes(worker) == [hash_of(number) for number in range(1, 6)]
 
 
+async def test_messages_that_are_no_events_hide_none_that_are(worker: Connection) -> None:
+    chance = random.Random(2)  # noqa: S311 -- a test's choices
+    context = worker.nats.jetstream()
+    kept = KeptInStream(worker)
+    numbers: list[int] = []
+    for number in range(1, 15):
+        for _ in range(chance.choice([0, 1, 2])):
+            odd = chance.choice(["x", "-1", "4294967296", "٣", "1_0", " 7"])
+            other = chance.choice(
+                [{"Status": "404"}, {headers.PART: "1/2"}, {"Nats-Sequence": "x"}]
+            )
+            await context.publish(
+                BLOCK_EVENTS,
+                chance.choice([b"", b"?"]),
+                headers={headers.BLOCK_NUMBER: odd, **other},
+            )
+        if chance.random() < 0.8:
+            await JetStreamEvents(worker).publish(event(number))
+            numbers.append(number)
+        for after in range(16):
+            found = await kept(BLOCK_EVENTS, BlockNumber(after))
+            expected = next((of for of in numbers if of > after), None)
+            assert (None if found is None else found.block.number) == expected
+        newest = await kept(BLOCK_EVENTS)
+        assert [newest.block.number if newest else None] == (numbers[-1:] or [None])
+        last = await JetStreamEvents(worker).last_block(BLOCK_EVENTS)
+        assert last == (block_of(numbers[-1]) if numbers else None)
+
+
 async def test_a_message_that_is_no_event_does_not_stop_the_publisher(worker: Connection) -> None:
     stream = JetStreamEvents(worker)
     await stream.publish(event(1))
     await worker.nats.jetstream().publish(BLOCK_EVENTS, b"not an event")
-    assert await JetStreamEvents(worker).last_block(BLOCK_EVENTS) is None
+    assert await JetStreamEvents(worker).last_block(BLOCK_EVENTS) == block_of(1)
     await JetStreamEvents(worker).publish(event(2))
     found = await KeptInStream(worker)(BLOCK_EVENTS)
     assert found is not None

@@ -1,8 +1,13 @@
 """When "latest" may be answered from what is kept."""
 
-from pylon.blocks.snapshots import MAX_LAG_BLOCKS, Snapshot, Snapshots
+import pytest
+
+from pylon.blocks.snapshots import MAX_LAG_BLOCKS, Snapshot, Snapshots, snapshot_of
+from pylon_client.contract import wire
+from pylon_client.contract.models import BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
-from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
+from pylon_client.transport.published import FeedEvent
 from tests.support.fake_chain import block_of
 
 NETUID = NetUid(1)
@@ -78,3 +83,20 @@ def test_of_a_subnet_that_is_not_tracked_there_is_none() -> None:
     snapshots = snapshots_at(10, Clock())
     snapshots.heard_of(BlockNumber(10))
     assert snapshots.latest_neurons(NetUid(2)) is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"\xff", b'{"number":9,"hash":"0x09","timestamp":1}', b'{"number":10}']
+)
+def test_what_is_not_what_its_headers_say_is_no_snapshot(body: bytes) -> None:
+    for subject in (str(BlockEventSubject()), str(NeuronsEventSubject(NETUID))):
+        assert snapshot_of(FeedEvent(subject, block_of(10), body)) is None
+
+
+def test_an_event_is_kept_as_it_came() -> None:
+    block = block_of(10)
+    info = BlockInfo(number=block.number, hash=block.hash, timestamp=Timestamp(5))
+    neurons = SubnetNeurons(block=block, neurons={})
+    for subject, told in ((BlockEventSubject(), info), (NeuronsEventSubject(NETUID), neurons)):
+        body = wire.encode(told)
+        assert snapshot_of(FeedEvent(str(subject), block, body)) == Snapshot(block, body)

@@ -39,6 +39,13 @@ def test_a_reply_in_one_piece_passes_as_it_is() -> None:
     assert Joiner(lambda _: True).join(whole) is whole
 
 
+def test_what_a_stream_keeps_is_no_part_whatever_its_headers_say() -> None:
+    kept = message("i", b"all", "1/2")
+    assert kept.headers is not None
+    kept.headers["Nats-Stream"] = "PYLON_EVENTS"
+    assert Joiner(lambda _: True).join(kept) is kept
+
+
 def test_replies_to_several_requests_may_be_mixed() -> None:
     joiner = Joiner(lambda _: True)
     assert joiner.join(message("a", b"1", "1/2")) is None

@@ -1,15 +1,24 @@
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pylon.messaging.call import may_be_answered, read_call
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.operation import Operation, Params
+from pylon_client.contract.reads import LATEST_NEURONS
+from pylon_client.contract.topology import REQUEST_MAX_BYTES, SMALL_REQUEST_MAX_BYTES
 from pylon_client.contract.types import IdentityName, NetUid
+from pylon_client.contract.writes import PUT_WEIGHTS, SET_COMMITMENT
 
 TEXT = st.text(st.characters(codec="ascii", exclude_categories=["Cc", "Zs"]), max_size=20)
+TOKEN = st.text("abcXYZ019_$-", min_size=1, max_size=20)
+INBOX = st.lists(TOKEN, min_size=1, max_size=3).map(".".join)
 IDENTITIES = {IdentityName("alice"): NetUid(1)}
 
 
-@given(reply=TEXT, operation=TEXT)
+@given(reply=INBOX, operation=TEXT)
 def test_an_identity_is_answered_under_its_own_inbox_or_the_bridges_and_nowhere_else(
     reply: str, operation: str
 ) -> None:
@@ -22,10 +31,56 @@ def test_an_identity_is_answered_under_its_own_inbox_or_the_bridges_and_nowhere_
         )
 
 
-@given(subject=TEXT.filter(lambda text: not text.startswith("pylon.v1.identity.")), reply=TEXT)
-def test_nothing_is_answered_outside_an_inbox(subject: str, reply: str) -> None:
-    assert may_be_answered(subject, f"_INBOX.{reply}")
-    assert may_be_answered(subject, reply) == reply.startswith("_INBOX.")
+@given(
+    subject=TEXT.filter(lambda text: not text.startswith("pylon.v1.identity.")),
+    inbox=INBOX,
+    reply=TEXT,
+)
+def test_nothing_is_answered_outside_an_inbox(subject: str, inbox: str, reply: str) -> None:
+    assert may_be_answered(subject, f"_INBOX.{inbox}")
+    assert not may_be_answered(subject, reply) or reply.startswith("_INBOX.")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *("", "_INBOX", "_INBOX.", "_INBOX..x", "_INBOX.open.", "_INBOX.open..x"),
+        *("_INBOX.>", "_INBOX.*.x", "_INBOX.open.é", "_INBOX.open.a b", "_INBOX.open.a\x0bb"),
+        *("_INBOX.open.\ufffd", "_INBOX.open.x\n"),
+    ],
+)
+def test_what_the_server_may_refuse_to_carry_is_no_inbox(reply: str) -> None:
+    assert not may_be_answered("pylon.v1.open.chain.block.latest", reply)
+
+
+def test_a_long_header_is_not_sent_back_whole() -> None:
+    # Its control characters would be escaped, and so make a reply too large to be sent.
+    headers = {"Pylon-Contract": "\x01" * 100_000}
+    with pytest.raises(FailureError) as refused:
+        read_call("pylon.v1.open.1.neurons.latest", headers, b"", identities={})
+    assert len(refused.value.failure.detail) < 1000
+
+
+@pytest.mark.parametrize(
+    ("operation", "most_bytes"),
+    [
+        (LATEST_NEURONS, SMALL_REQUEST_MAX_BYTES),
+        (SET_COMMITMENT, SMALL_REQUEST_MAX_BYTES),
+        (PUT_WEIGHTS, REQUEST_MAX_BYTES),
+    ],
+)
+def test_only_weights_may_be_large(operation: Operation[Params, Any], most_bytes: int) -> None:
+    subject = f"pylon.v1.identity.alice.{operation.name}"
+
+    def details(body: bytes) -> str:
+        try:
+            read_call(subject, {}, body, identities=IDENTITIES)
+        except FailureError as error:
+            return error.failure.detail
+        return ""
+
+    assert "bytes" not in details(b"{}".ljust(most_bytes))
+    assert f"at most {most_bytes} are taken" in details(b"{}".ljust(most_bytes + 1))
 
 
 @given(

@@ -1,0 +1,66 @@
+"""What a client does with answers that no worker would give: it raises its own errors, in time."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+from pylon.messaging.permissions import authorization
+from pylon_client.contract import headers as wire_headers
+from pylon_client.contract.subjects import ALL_OPEN
+from pylon_client.v1 import (
+    ASYNC_DEFAULT_RETRIES,
+    AsyncConfig,
+    AsyncPylonClient,
+    BasePylonException,
+    NetUid,
+    PylonTimeout,
+)
+from tests.support.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.nats_server import NatsServer
+from tests.support.raw_nats import RawNats, header_block
+from tests.support.wire_corpus import Corpus
+
+ANSWERS = 2000
+AT_ONCE = 50
+READ_S = 2.0
+
+
+async def test_a_client_raises_its_own_errors_whatever_it_is_answered(tmp_path: Path) -> None:
+    corpus = Corpus(2, 200)
+    came: Counter[str] = Counter()
+
+    def answer(_subject: bytes, reply: bytes, _headers: bytes, _body: bytes) -> None:
+        headers = corpus.headers()
+        if corpus.random.random() < 0.3:
+            headers = header_block((wire_headers.ERROR.encode(), b"INVALID"))
+        odd = [corpus.mutated({"code": "INVALID", "detail": "x", "retryable": False})]
+        odd += [
+            corpus.mutated({"block": None, "neurons": {}}),
+            corpus.random.choice(corpus.raw_bodies),
+        ]
+        raw.publish(reply, corpus.random.choice(odd), headers=headers)
+
+    async with NatsServer(tmp_path, authorization(deployment_settings())) as server:
+        config = AsyncConfig(
+            address=server.url,
+            timeout=PylonTimeout(read=READ_S),
+            retry=ASYNC_DEFAULT_RETRIES.copy(stop=lambda _: True),
+        )
+        async with (
+            RawNats(server.url, "worker", WORKER_PASSWORD, answer) as raw,
+            AsyncPylonClient(config) as client,
+        ):
+            raw.subscribe(ALL_OPEN)
+            await raw.flush()
+
+            async def ask() -> None:
+                for _ in range(ANSWERS // AT_ONCE):
+                    try:
+                        await client.open_access.get_latest_neurons(NetUid(1))
+                    except BasePylonException as error:
+                        came[type(error).__name__] += 1
+
+            async with asyncio.timeout(100):
+                await asyncio.gather(*(ask() for _ in range(AT_ONCE)))
+    assert came.total() == ANSWERS
+    assert len(came) > 1, came

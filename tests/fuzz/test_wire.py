@@ -1,0 +1,146 @@
+"""A hundred thousand messages at every subject, stream and header, most of them wrong.
+
+Each is answered, or is left unanswered by a rule that has a name; and the worker stays as it was.
+`PYLON_FUZZ_SEED` chooses others, `PYLON_FUZZ_MESSAGES` how many there are.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from nats.js.errors import NotFoundError
+
+from pylon.devnet import Devnet, DevnetOptions
+from pylon.messaging.permissions import authorization
+from pylon_client.contract.events import PUBLISHED_BLOCK
+from pylon_client.contract.failures import ErrorCode
+from pylon_client.contract.jobs import ENDED, JobState
+from pylon_client.contract.reads import LATEST_BLOCK, LATEST_NEURONS
+from pylon_client.contract.subjects import BLOCK_EVENTS, WORKER_USER
+from pylon_client.contract.topology import JOBS
+from pylon_client.contract.writes import LIST_JOBS, PUT_WEIGHTS, SET_COMMITMENT
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.transport.feed import EventFeed, last_by_request
+from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
+from tests.support.eventually import comes_true
+from tests.support.job_deployment import SUBNETS, Asker, Deployment, make_wallets, weights_of
+from tests.support.nats_server import NatsServer
+from tests.support.sdk_home import sdk_home
+from tests.support.wire_corpus import Corpus
+from tests.support.wire_fuzz import Flood, rss_bytes
+from tests.support.wire_rules import Fate
+from tests.support.wire_streams import StreamCorpus
+
+__all__ = ["sdk_home"]
+
+SEED = int(os.environ.get("PYLON_FUZZ_SEED", "1"))
+MESSAGES = int(os.environ.get("PYLON_FUZZ_MESSAGES", "100000"))
+STREAM_MESSAGES = MESSAGES // 20
+WINDOWS = 10
+GROWTH_MAX_BYTES = 32 * 1024 * 1024
+"""What a worker may come to hold between the first windows and the last: answers that it keeps,
+which are bounded, and no more. A leak of 400 bytes for each message would be more."""
+
+
+@pytest.fixture
+async def deployment(tmp_path: Path) -> AsyncGenerator[Deployment]:
+    options = DevnetOptions(port=0, block_time_s=1, tempo_blocks=2000, active=False)
+    async with Devnet(options) as devnet:
+        make_wallets(tmp_path, devnet)
+        # What the flood commits must leave room for what is committed after it.
+        devnet.set_storage("Commitments", "MaxSpace", [], 1_000_000)
+        rules = authorization(deployment_settings(identities=SUBNETS))
+        async with NatsServer(tmp_path, rules) as server:
+            yield Deployment(tmp_path, server, devnet)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_each_message_is_answered_or_left_by_a_rule(deployment: Deployment) -> None:
+    corpus = Corpus(SEED)
+    settings = deployment_settings(identities=SUBNETS)
+    async with deployment.worker() as worker, Flood(deployment.server.url, settings) as flood:
+        requests, held_bytes = corpus.requests(MESSAGES), list[int]()
+        for _ in range(WINDOWS):
+            await flood.send(islice(requests, MESSAGES // WINDOWS))
+            held_bytes.append(rss_bytes(worker.process.pid))
+        await flood.send(StreamCorpus(corpus).messages(STREAM_MESSAGES))
+        await flood.settle()
+        held_bytes.append(rss_bytes(worker.process.pid))
+        account = flood.account
+        print(account, [held // 1_000_000 for held in held_bytes])  # noqa: T201 -- shown on failure
+        assert account.wrong == []
+        assert account.sent == MESSAGES + STREAM_MESSAGES
+        # Everything has come of it that must, and nothing else.
+        assert account.fates[Fate.DENIED] == account.denials
+        answers = account.codes.total() + account.stored.total()
+        assert account.fates[Fate.ANSWERED] == answers
+        assert set(account.fates) == set(Fate)
+        assert account.codes[ErrorCode.INTERNAL] == 0
+        assert account.codes[ErrorCode.OVERLOADED] <= MESSAGES // 100
+        assert max(held_bytes[-3:]) - min(held_bytes[1:3]) < GROWTH_MAX_BYTES
+        await still_works(deployment)
+        assert worker.process.returncode is None
+        assert worker.log.count("The worker is ready") == 1
+        assert [line for line in worker.log.splitlines() if "ERROR" in line] == []
+        assert "Traceback" not in worker.log
+
+
+async def still_works(deployment: Deployment) -> None:
+    """Events come, reads are answered, and every lane of every identity brings a job to its end."""
+    url = deployment.server.url
+    async with _connected(url, None, "") as reader:
+        blocks = last_by_request(reader)
+        async with EventFeed(reader, [BLOCK_EVENTS], blocks) as feed:
+            first = await anext(feed)
+            assert (await anext(feed)).block.number == first.block.number + 1
+        for subject in (f"chain.{LATEST_BLOCK.name}", f"chain.{PUBLISHED_BLOCK.name}"):
+            await reader.request(f"pylon.v1.open.{subject}")
+        for netuid in SUBNETS.values():
+            await reader.request(f"pylon.v1.open.{netuid}.{LATEST_NEURONS.name}")
+    await asyncio.gather(*(writes_still_work(deployment, name) for name in SUBNETS))
+    # Of what is queued, garbage is gone: the rest are jobs of the flood that the chain makes wait.
+    await comes_true(lambda: _only_jobs_in_hand_are_queued(url), within_s=60)
+
+
+async def _only_jobs_in_hand_are_queued(url: str) -> bool:
+    in_hand: set[str] = set()
+    for name in SUBNETS:
+        async with _connected(url, name, token_of(name)) as connection:
+            listed = (await Asker(name, connection).ask(LIST_JOBS))["jobs"]
+            in_hand |= {job["job_id"] for job in listed if JobState(job["state"]) not in ENDED}
+    async with _connected(url, WORKER_USER, WORKER_PASSWORD) as connection:
+        context = connection.nats.jetstream()
+        state = (await context.stream_info(JOBS.name)).state
+        queued: set[str] = set()
+        for sequence in range(state.first_seq, state.last_seq + 1):
+            with contextlib.suppress(NotFoundError):
+                queued.add(
+                    ((await context.get_msg(JOBS.name, sequence)).data or b"").decode(
+                        errors="replace"
+                    )
+                )
+    return queued <= in_hand
+
+
+async def writes_still_work(deployment: Deployment, name: str) -> None:
+    async with _connected(deployment.server.url, name, token_of(name)) as connection:
+        asker = Asker(name, connection)
+        weights = weights_of(deployment.devnet, SUBNETS[name], 5, 6)
+        put = await asker.ask(PUT_WEIGHTS, weights)
+        await asker.ask(SET_COMMITMENT, {"commitment": "0xfeed"}, timeout_s=120)
+        job = await asker.ended(put["job_id"])
+        assert job.state in {JobState.CONFIRMED, JobState.COMMITTED}
+        assert job.job_id in {one["job_id"] for one in (await asker.ask(LIST_JOBS))["jobs"]}
+
+
+@asynccontextmanager
+async def _connected(url: str, user: str | None, password: str) -> AsyncGenerator[Connection]:
+    connection = await connect(ConnectionOptions(urls=(url,), user=user, password=password))
+    yield connection
+    await connection.close()

@@ -1,0 +1,47 @@
+"""What is an event of this contract, and what is not."""
+
+import pytest
+
+from pylon_client.contract import headers
+from pylon_client.transport.published import event_of
+
+BLOCK = "pylon.v1.event.block"
+HASH = f"0x{7:064x}"
+
+
+@pytest.mark.parametrize("subject", [BLOCK, "pylon.v1.event.neurons.1"])
+def test_an_event_tells_its_block(subject: str) -> None:
+    told = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH, headers.LOST_BLOCKS: "2"}
+    event = event_of(subject, told, b"body")
+    assert event is not None
+    assert (event.block.number, event.block.hash, event.lost) == (7, HASH, range(5, 7))
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        *(
+            "pylon.v1.event.neurons.x",
+            "pylon.v1.event.neurons.65536",
+            "pylon.v1.event.neurons.\ufffd",
+        ),
+        *("pylon.v1.event.neurons.1.part.1", f"pylon.v1.event.job.sn1.{'a' * 26}", "x"),
+    ],
+)
+def test_a_subject_that_has_no_events_has_none(subject: str) -> None:
+    told = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH}
+    assert event_of(subject, told, b"body") is None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *({headers.BLOCK_NUMBER: number} for number in ("", "-1", "1_0", "٣", " 7", "4294967296")),
+        *({headers.BLOCK_HASH: text} for text in ("", "0x07", HASH.upper(), f"{HASH}0")),
+        *({headers.LOST_BLOCKS: text} for text in ("8", "-1", "x")),
+        {headers.KEPT_PARTS: "1 x"},
+    ],
+)
+def test_headers_are_read_strictly(odd: dict[str, str]) -> None:
+    told = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH} | odd
+    assert event_of(BLOCK, told, b"body") is None

@@ -72,11 +72,9 @@ def create_app(
         # A redirect would make callers repeat themselves; the tracing takes both spellings.
         redirect_slashes=False,
     )
-    answer_failures_with_problems(app)
     app.add_middleware(RequestTracing)
     app.add_middleware(RequestMetrics, metrics=metrics)
     gatekeeper = Gatekeeper(settings)
-    app.include_router(operation_routes(settings, gatekeeper, nats))
     channels = Channels(nats.events)
     listeners = JobListeners()
 
@@ -88,12 +86,18 @@ def create_app(
     counts = StreamCounts()
     metrics.watch_streams(counts)
     slots = RequestSlots(settings.bridge_max_streams)
-    app.include_router(stream_routes(gatekeeper, nats, slots, channels, counts))
-    app.include_router(job_stream_routes(gatekeeper, nats, slots, listeners, counts))
-    app.include_router(metrics_routes(settings, metrics))
-    app.include_router(login_routes(gatekeeper))
-    app.include_router(service_routes(settings, nats))
-    app.include_router(schema.schema_routes())
+    routers = [
+        operation_routes(settings, gatekeeper, nats),
+        stream_routes(gatekeeper, nats, slots, channels, counts),
+        job_stream_routes(gatekeeper, nats, slots, listeners, counts),
+        metrics_routes(settings, metrics),
+        login_routes(gatekeeper),
+        service_routes(settings, nats),
+        schema.schema_routes(),
+    ]
+    for router in routers:
+        app.include_router(router)
+    answer_failures_with_problems(app, [route for router in routers for route in router.routes])
     return app
 
 

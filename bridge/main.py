@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from bridge.auth import Gatekeeper
+from bridge.hardening import BoundedHead, BoundedProtocol, SecurityHeaders
 from bridge.job_listeners import JobListeners
 from bridge.link import NatsLink, NatsPort, link_options
 from bridge.metrics import BridgeMetrics, RequestMetrics, metrics_routes
@@ -72,8 +73,11 @@ def create_app(
         # A redirect would make callers repeat themselves; the tracing takes both spellings.
         redirect_slashes=False,
     )
+    # The last of them is the first to see a request.
+    app.add_middleware(BoundedHead)
     app.add_middleware(RequestTracing)
     app.add_middleware(RequestMetrics, metrics=metrics)
+    app.add_middleware(SecurityHeaders)
     gatekeeper = Gatekeeper(settings)
     channels = Channels(nats.events)
     listeners = JobListeners()
@@ -147,7 +151,7 @@ async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
     app = create_app(settings, link, metrics)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -17,6 +17,7 @@ from pylon.messaging.provision import provision
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
+from tests.support.deployment import token_of
 from tests.support.eventually import eventually
 from tests.support.nats_server import NatsServer
 from tests.support.pylon_command import (
@@ -30,7 +31,7 @@ from tests.support.running_worker import connected, worker_on
 IDENTITY = {
     "PYLON_IDENTITIES": '["alice"]',
     "PYLON_ID_ALICE_NETUID": "1",
-    "PYLON_ID_ALICE_TOKEN": "alice-token",
+    "PYLON_ID_ALICE_TOKEN": token_of("alice"),
 }
 
 

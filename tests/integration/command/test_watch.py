@@ -19,6 +19,7 @@ from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
 from tests.support.deployment import token_of
 from tests.support.eventually import eventually
+from tests.support.kept_output import keep
 from tests.support.nats_server import NatsServer
 from tests.support.pylon_command import (
     ENDS_WITHIN_S,
@@ -73,6 +74,7 @@ async def watching(folder: Path, nats_url: str, *arguments: str) -> AsyncGenerat
             process.kill()
             raise
         await reading
+    keep(folder, seen.text.encode())
     assert process.returncode == 0, seen.text
     assert "Traceback" not in seen.text
 

@@ -61,8 +61,8 @@ def _checksum(payload: bytes) -> bytes:
     return blake2b(b"SS58PRE" + payload).digest()[:_CHECKSUM_BYTES]
 
 
-_SCHEMA: Final = {"type": "string", "format": "ss58"}
-"""A pattern could not tell of the checksum."""
+_SCHEMA: Final = {"type": "string", "format": "ss58", "minLength": 48, "maxLength": 48}
+"""All that a schema can say; a pattern could not tell of the checksum either."""
 
 HotkeyField = Annotated[Hotkey, AfterValidator(checked_hotkey), WithJsonSchema(_SCHEMA)]
 """A hotkey as a request carries it: what is no address is refused."""

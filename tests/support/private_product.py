@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pylon.devnet.population import hotkey
 from pylon.devnet.wallets import write_wallet
@@ -36,6 +36,12 @@ class PrivateProduct:
 
     url: str
     worker_url: str
+
+
+async def set_commitments(devnet: DevnetProcess, item: str, params: list[Any], value: Any) -> None:
+    """Set a storage item of the pallet of commitments."""
+    where = {"pallet": "Commitments", "item": item, "params": params}
+    await devnet.control("POST", "/set-storage", **where, value=value)
 
 
 @asynccontextmanager
@@ -68,15 +74,9 @@ async def private_product(folder: Path) -> AsyncGenerator[PrivateProduct]:
                 await devnet.control(
                     "POST", "/set-hyperparameter", netuid=netuid, item=limit, value=0
                 )
+        await set_commitments(devnet, "MaxSpace", [], 2**31)
         for who in (hotkey(1, 0), MINER):
-            await devnet.control(
-                "POST",
-                "/set-storage",
-                pallet="Commitments",
-                item="RevealedCommitments",
-                params=[1, who],
-                value=[["0x186669727374", 20]],
-            )
+            await set_commitments(devnet, "RevealedCommitments", [1, who], [["0x186669727374", 20]])
         argv = pylon_argv("up", "--port", str(port), "--nats-port", str(nats_port))
         process = await stack.enter_async_context(
             service_process(argv, folder, command_environment(folder, variables))

@@ -21,7 +21,8 @@ CONFIGURATION: Final = {
     "*/wallets/*/hotkeys/*": "the wallets of identities",
     "*/.bittensor/wallets/*": "the same, where btcli looks for them",
     "*.key": "the private key of a certificate",
-    "*/volumes/*": "mounted secrets of a pod, which is a folder here",
+    "*/volumes/tokens/*": "the mounted secret of a pod",
+    "*/volumes/wallets/*": "the same",
     "*.py": "a program that a test has written",
 }
 """What is there to hold secrets, and so is not looked into."""

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.support.kept_output import keep
+from tests.support.leaks import leaks_under
 from tests.support.private_product import (
     METRICS_TOKEN,
     OPEN_TOKEN,
@@ -68,3 +69,24 @@ async def test_all_of_the_document_holds(product: PrivateProduct, tmp_path: Path
         assert told.status_code == 200
         assert MARK not in told.text
         keep(tmp_path, told.content)
+
+
+async def test_a_private_key_is_told_to_who_asked_for_it_and_kept_nowhere(
+    product: PrivateProduct, tmp_path: Path
+) -> None:
+    own = {"Authorization": f"Bearer {secret_of('sn1')}"}
+    path = "/api/v1/identity/sn1/subnet/1/certificates/self"
+    async with httpx.AsyncClient(base_url=product.url, trust_env=False, timeout=60) as client:
+        response = await client.post(path, headers=own)
+    assert response.status_code == 201
+    keys = response.json()
+    private, public = (
+        keys[name].removeprefix("0x").encode() for name in ("private_key", "public_key")
+    )
+
+    def written(key: bytes) -> list[str]:
+        return leaks_under(tmp_path, {key: "it", bytes.fromhex(key.decode()): "it"})
+
+    assert written(private) == []
+    # What stands on the chain is found, so that the look is no idle one.
+    assert written(public)

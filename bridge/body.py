@@ -9,7 +9,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from bridge.problems import invalid_item, invalid_request
+from bridge.problems import PROBLEM_CONTENT, invalid_item, invalid_request
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem
 from pylon_client.contract.operations import Params
@@ -34,6 +34,13 @@ def body_schema(params: type[Params], in_path: frozenset[str]) -> dict[str, Any]
             "content": {"application/json": {"schema": model.model_json_schema()}},
         }
     }
+
+
+BODY_PROBLEMS: Final[Mapping[int | str, dict[str, Any]]] = {
+    408: {"description": "The body does not arrive in time", "content": PROBLEM_CONTENT},
+    413: {"description": "The body is too large", "content": PROBLEM_CONTENT},
+}
+"""What the documentation says of bodies that are not read to their end."""
 
 
 async def read_params(

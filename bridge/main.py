@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from bridge.auth import Gatekeeper
+from bridge.hardening import BoundedHead, BoundedProtocol, SecurityHeaders
 from bridge.job_listeners import JobListeners
 from bridge.link import NatsLink, NatsPort, link_options
 from bridge.metrics import BridgeMetrics, RequestMetrics, metrics_routes
@@ -72,11 +73,12 @@ def create_app(
         # A redirect would make callers repeat themselves; the tracing takes both spellings.
         redirect_slashes=False,
     )
-    answer_failures_with_problems(app)
+    # The last of them is the first to see a request.
+    app.add_middleware(BoundedHead)
     app.add_middleware(RequestTracing)
     app.add_middleware(RequestMetrics, metrics=metrics)
+    app.add_middleware(SecurityHeaders)
     gatekeeper = Gatekeeper(settings)
-    app.include_router(operation_routes(settings, gatekeeper, nats))
     channels = Channels(nats.events)
     listeners = JobListeners()
 
@@ -88,12 +90,18 @@ def create_app(
     counts = StreamCounts()
     metrics.watch_streams(counts)
     slots = RequestSlots(settings.bridge_max_streams)
-    app.include_router(stream_routes(gatekeeper, nats, slots, channels, counts))
-    app.include_router(job_stream_routes(gatekeeper, nats, slots, listeners, counts))
-    app.include_router(metrics_routes(settings, metrics))
-    app.include_router(login_routes(gatekeeper))
-    app.include_router(service_routes(settings, nats))
-    app.include_router(schema.schema_routes())
+    routers = [
+        operation_routes(settings, gatekeeper, nats),
+        stream_routes(gatekeeper, nats, slots, channels, counts),
+        job_stream_routes(gatekeeper, nats, slots, listeners, counts),
+        metrics_routes(settings, metrics),
+        login_routes(gatekeeper),
+        service_routes(settings, nats),
+        schema.schema_routes(),
+    ]
+    for router in routers:
+        app.include_router(router)
+    answer_failures_with_problems(app, [route for router in routers for route in router.routes])
     return app
 
 
@@ -143,7 +151,7 @@ async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
     app = create_app(settings, link, metrics)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -1,11 +1,12 @@
 """How a failure leaves over HTTP: one body for all of them, and the headers that its code needs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match, Route
 
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError, InvalidItem
@@ -26,7 +27,7 @@ _CODES_OF_THE_FRAMEWORK: Final = {
 }
 
 
-_PROBLEM_CONTENT: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+PROBLEM_CONTENT: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
 class Problem(Failure):
@@ -61,12 +62,12 @@ def problem_docs(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
         status = FailureError(code, "").failure.http_status
         known = docs.get(status)
         text = code.value if known is None else f"{known['description']} or {code.value}"
-        docs[status] = {"description": text, "content": _PROBLEM_CONTENT}
+        docs[status] = {"description": text, "content": PROBLEM_CONTENT}
     return docs
 
 
-def answer_failures_with_problems(app: FastAPI) -> None:
-    """Give `app` the one body for its own failures and for those of the framework."""
+def answer_failures_with_problems(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Give `app`, which has these routes, the one body for its and the framework's failures."""
 
     @app.exception_handler(FailureError)
     async def failed(_request: Request, error: FailureError) -> Response:
@@ -79,14 +80,26 @@ def answer_failures_with_problems(app: FastAPI) -> None:
         )
 
     @app.exception_handler(HTTPException)
-    async def refused(_request: Request, error: HTTPException) -> Response:
+    async def refused(request: Request, error: HTTPException) -> Response:
         code = _CODES_OF_THE_FRAMEWORK.get(error.status_code, ErrorCode.INVALID)
         response = problem_response(FailureError(code, error.detail).failure, error.status_code)
         response.headers.update(error.headers or {})
+        if code is ErrorCode.METHOD_NOT_ALLOWED:
+            response.headers["Allow"] = ", ".join(_methods_at(request, routes))
         return response
 
     # The decorators registered them.
     del failed, invalid, refused
+
+
+def _methods_at(request: Request, routes: Sequence[BaseRoute]) -> list[str]:
+    """The methods that a path takes; the framework would name those of one route alone."""
+    at_path = [
+        route.methods or set[str]()
+        for route in routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    ]
+    return sorted(set[str]().union(*at_path))
 
 
 def invalid_request(request: Request, items: list[InvalidItem]) -> FailureError:

@@ -3,10 +3,10 @@
 from collections.abc import AsyncGenerator
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Request, Response
 
 from bridge.auth import Gatekeeper
-from bridge.job_listeners import JobListener, JobListeners
+from bridge.job_listeners import JOB_EVENT, JobListener, JobListeners
 from bridge.link import NatsPort
 from bridge.routes.plain import require_plain
 from bridge.routes.streams import stream_docs
@@ -15,6 +15,7 @@ from bridge.sse import StreamCounts, StreamResponse
 from bridge.tracing import request_id
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode
+from pylon_client.contract.jobs import Job
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.subjects import IdentitySubject, JobEventSubject
 from pylon_client.contract.types import JobId, NetUidField
@@ -76,7 +77,7 @@ def job_stream_routes(
         JOB_STREAM_PATH,
         stream_job,
         status_code=200,
-        response_class=StreamResponse,
+        response_class=Response,  # one that documents nothing of its own
         response_model=None,
         responses=stream_docs(
             ErrorCode.INVALID,
@@ -87,6 +88,7 @@ def job_stream_routes(
             ErrorCode.OVERLOADED,
             ErrorCode.NATS_UNAVAILABLE,
             ErrorCode.DEADLINE_EXCEEDED,
+            of={JOB_EVENT: Job},
         ),
         summary="One job of this identity, and each change of it",
         description=_DESCRIPTION,

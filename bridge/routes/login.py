@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.auth import Gatekeeper
-from bridge.body import body_schema, read_params
+from bridge.body import BODY_PROBLEMS, body_schema, read_params
 from bridge.problems import problem_docs
 from bridge.routes.unstable import UNSTABLE_PREFIX
 from bridge.sessions import COOKIE, LIFETIME_S
@@ -58,7 +58,10 @@ def login_routes(gatekeeper: Gatekeeper) -> APIRouter:
             methods=["POST"],
             operation_id="login_identity",
             summary="Change an identity's token for a session's cookie, where none can be sent",
-            responses=problem_docs(ErrorCode.INVALID, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND),
+            responses={
+                **problem_docs(ErrorCode.INVALID, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND),
+                **BODY_PROBLEMS,
+            },
             openapi_extra=body_schema(Login, frozenset()),
             include_in_schema=prefix == API_PREFIX,
         )

@@ -7,10 +7,10 @@ from string import Formatter
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 
 from bridge.auth import Gatekeeper
-from bridge.body import body_schema, read_params
+from bridge.body import BODY_PROBLEMS, body_schema, read_params
 from bridge.conditional import CONDITIONAL_DOCS, ConditionalAnswers
 from bridge.link import NatsPort
 from bridge.problems import invalid_request, problem_docs
@@ -41,6 +41,13 @@ _CODES: Final = (
     ErrorCode.DEADLINE_EXCEEDED,
 )
 _IDENTITY_CODES: Final = (ErrorCode.NETUID_MISMATCH,)
+_WRITE_CODES: Final = (
+    ErrorCode.CONFLICT,
+    ErrorCode.SUPERSEDED,
+    ErrorCode.CANCELLED,
+    ErrorCode.RATE_LIMITED,
+    ErrorCode.CHAIN_REJECTED,
+)
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT"})
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -85,8 +92,13 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
             status_code=operation.success_status,
             response_model=operation.reply,
             responses={
-                **problem_docs(*_CODES, *_IDENTITY_CODES if of_identity else ()),
+                **problem_docs(
+                    *_CODES,
+                    *(_IDENTITY_CODES if of_identity else ()),
+                    *(_WRITE_CODES if operation.method != "GET" else ()),
+                ),
                 **(CONDITIONAL_DOCS if "/block/" in operation.path else {}),
+                **(BODY_PROBLEMS if operation.method in _METHODS_WITH_BODY else {}),
             },
             dependencies=guards,
             summary=operation.summary,
@@ -137,6 +149,8 @@ def _endpoint(
         params: Annotated[Params, Depends(_params(operation))],
         timeout_s: Annotated[
             float | None,
+            # A header may be left out, but there is no null that it could be.
+            WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
             Header(
                 alias=headers.HTTP_TIMEOUT,
                 gt=0,

@@ -1,9 +1,10 @@
 """The routes that stream: blocks and neurons as server-sent events."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Request, Response
+from pydantic import BaseModel, WithJsonSchema
 
 from bridge.auth import Gatekeeper
 from bridge.link import NatsPort
@@ -11,18 +12,28 @@ from bridge.problems import problem_docs
 from bridge.routes.plain import require_plain
 from bridge.slots import RequestSlots
 from bridge.sse import StreamCounts, StreamResponse, frames, value_frame
+from bridge.sse_docs import CLOSING_DOCS, MISSED_DOCS, event_docs
 from bridge.streams import Channel, Channels
 from bridge.tracing import request_id
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import BlockInfo, SubnetNeurons
 from pylon_client.contract.operations import API_PREFIX, NoParams
 from pylon_client.contract.reads import RECENT_NEURONS
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject, OpenSubject
-from pylon_client.contract.types import BLOCK_NUMBER_MAX, BlockNumber, NetUid, NetUidField
+from pylon_client.contract.types import (
+    BLOCK_NUMBER_MAX,
+    BlockNumber,
+    BlockNumberField,
+    NetUid,
+    NetUidField,
+)
 
 BLOCK_STREAM_PATH: Final = f"{API_PREFIX}/block/stream"
 NEURONS_STREAM_PATH: Final = f"{API_PREFIX}/subnet/{{netuid}}/neurons/stream"
 TRACKED_WITHIN_S: Final = 10.0
+BLOCK_EVENT: Final = "block"
+NEURONS_EVENT: Final = "neurons"
 
 _CODES: Final = (
     ErrorCode.INVALID,
@@ -39,11 +50,11 @@ _DESCRIPTION: Final = (
 )
 
 LastEventId = Annotated[
-    int | None,
+    BlockNumberField | None,
+    # A header may be left out, but there is no null that it could be.
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": BLOCK_NUMBER_MAX}),
     Header(
         alias="Last-Event-ID",
-        ge=0,
-        le=BLOCK_NUMBER_MAX,
         description="The id of the last event that was received, to go on after it.",
     ),
 ]
@@ -64,10 +75,9 @@ def stream_routes(
         with slots.one("Too many streams are open: come again, or ask another server."):
             yield
 
-    def answer(channel: Channel, last_id: int | None) -> StreamResponse:
-        after = None if last_id is None else BlockNumber(last_id)
+    def answer(channel: Channel, last_id: BlockNumber | None) -> StreamResponse:
         return StreamResponse(
-            frames(channel, after, counts),
+            frames(channel, last_id, counts),
             counts,
             is_private=gatekeeper.open_access_needs_token,
         )
@@ -77,7 +87,7 @@ def stream_routes(
         channel = channels.get(subject)
         if channel is None:
             _require_connected(nats)
-            channel = channels.open(subject, value_frame("block"))
+            channel = channels.open(subject, value_frame(BLOCK_EVENT))
         return answer(channel, last_id)
 
     async def stream_neurons(
@@ -89,32 +99,39 @@ def stream_routes(
         if channel is None:
             _require_connected(nats)
             await _require_tracked(nats, netuid, request)
-            channel = channels.open(subject, value_frame("neurons"))
+            channel = channels.open(subject, value_frame(NEURONS_EVENT))
         return answer(channel, last_id)
 
-    streams: list[tuple[str, Callable[..., Awaitable[StreamResponse]], str, str]] = [
-        (BLOCK_STREAM_PATH, stream_blocks, "open_block_stream", "Every new block, as it comes"),
-        (
-            NEURONS_STREAM_PATH,
-            stream_neurons,
-            "open_neurons_stream",
-            "All neurons of a tracked subnet, at every block",
-        ),
-    ]
-    for path, endpoint, operation_id, summary in streams:
-        codes = _CODES if endpoint is stream_blocks else (*_CODES, ErrorCode.NOT_FOUND)
+    def add(
+        path: str,
+        endpoint: Callable[..., Awaitable[StreamResponse]],
+        event: str,
+        model: type[BaseModel],
+        summary: str,
+        *codes: ErrorCode,
+    ) -> None:
         router.add_api_route(
             path,
             endpoint,
             status_code=200,
-            response_class=StreamResponse,
+            response_class=Response,  # one that documents nothing of its own
             response_model=None,
-            responses=stream_docs(*codes),
+            responses=stream_docs(*_CODES, *codes, of={event: model}, missed=True),
             dependencies=[*gatekeeper.open_access_guards, Depends(slot)],
             summary=summary,
             description=_DESCRIPTION,
-            operation_id=operation_id,
+            operation_id=f"open_{event}_stream",
         )
+
+    add(BLOCK_STREAM_PATH, stream_blocks, BLOCK_EVENT, BlockInfo, "Every new block, as it comes")
+    add(
+        NEURONS_STREAM_PATH,
+        stream_neurons,
+        NEURONS_EVENT,
+        SubnetNeurons,
+        "All neurons of a tracked subnet, at every block",
+        ErrorCode.NOT_FOUND,
+    )
     return router
 
 
@@ -138,10 +155,26 @@ async def _require_tracked(nats: NatsPort, netuid: NetUid, request: Request) -> 
             raise
 
 
-def stream_docs(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
-    """What the documentation says of a stream's answers, with the failures that it may have."""
-    stream = {"text/event-stream": {"schema": {"type": "string"}}}
+def stream_docs(
+    *codes: ErrorCode, of: Mapping[str, type[BaseModel]], missed: bool = False
+) -> dict[int | str, dict[str, Any]]:
+    """What the documentation says of a stream's answers.
+
+    Args:
+        codes: the failures that it may answer with instead of a stream.
+        of: the models of what its events tell, by their names.
+        missed: whether it has ids, and tells of values that cannot be had.
+    """
+    values = [
+        event_docs(name, {"$ref": f"#/components/schemas/{model.__name__}"}, with_id=missed)
+        for name, model in of.items()
+    ]
+    # The schema is that of each event.
+    events = {"oneOf": [*values, *([MISSED_DOCS] if missed else []), CLOSING_DOCS]}
     return {
         **problem_docs(*codes),
-        200: {"description": "Events, until the caller leaves", "content": stream},
+        200: {
+            "description": "Events, until the caller leaves",
+            "content": {"text/event-stream": {"schema": events}},
+        },
     }

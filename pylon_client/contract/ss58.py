@@ -3,7 +3,7 @@
 from hashlib import blake2b
 from typing import Annotated, Final
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from pylon_client.contract.types import Hotkey
 
@@ -61,5 +61,8 @@ def _checksum(payload: bytes) -> bytes:
     return blake2b(b"SS58PRE" + payload).digest()[:_CHECKSUM_BYTES]
 
 
-HotkeyField = Annotated[Hotkey, AfterValidator(checked_hotkey)]
+_SCHEMA: Final = {"type": "string", "format": "ss58", "minLength": 48, "maxLength": 48}
+"""All that a schema can say; a pattern could not tell of the checksum either."""
+
+HotkeyField = Annotated[Hotkey, AfterValidator(checked_hotkey), WithJsonSchema(_SCHEMA)]
 """A hotkey as a request carries it: what is no address is refused."""

@@ -54,14 +54,32 @@ def _plain_hex(text: str) -> str:
     return "0x" + digits.lower()
 
 
+def _as_integer(value: object) -> object:
+    # JSON has one kind of numbers: some languages write the integer 5 as 5.0.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 RequestedWeight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Weights = Annotated[
     dict[HotkeyField, RequestedWeight],
-    Field(max_length=WEIGHTS_MAX),
+    Field(
+        max_length=WEIGHTS_MAX,
+        # What the validator below refuses, in the words of a schema.
+        json_schema_extra={"minProperties": 1, "not": {"additionalProperties": {"const": 0}}},
+    ),
     BeforeValidator(_not_too_many),
     AfterValidator(_some_positive),
 ]
-HexBytes = Annotated[str, BeforeValidator(_is_hex_text), AfterValidator(_plain_hex)]
+HexBytes = Annotated[
+    str,
+    BeforeValidator(_is_hex_text),
+    AfterValidator(_plain_hex),
+    Field(
+        json_schema_extra={
+            "pattern": f"^(0[xX])?([0-9a-fA-F]{{2}}){{1,{COMMITMENT_MAX_BYTES}}}$",
+        }
+    ),
+]
 
 
 class PutWeights(Params):
@@ -86,7 +104,9 @@ class SetRevealedCommitment(Params):
     """A text to put on the chain sealed, which the chain opens by itself."""
 
     commitment: str = Field(min_length=1, max_length=REVEALED_COMMITMENT_MAX_BYTES)
-    blocks_until_reveal: int = Field(ge=1, le=BLOCKS_UNTIL_REVEAL_MAX)
+    blocks_until_reveal: Annotated[int, BeforeValidator(_as_integer)] = Field(
+        ge=1, le=BLOCKS_UNTIL_REVEAL_MAX
+    )
 
 
 class GenerateCertificate(Params):

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.support.kept_output import keep
 from tests.support.product import Product
 
 ROOT = Path(__file__).parents[2]
@@ -113,6 +114,7 @@ async def run(folder: Path, *command: str, **environment: str) -> str:
     )
     async with asyncio.timeout(WITHIN_S):
         printed, _ = await process.communicate()
+    keep(folder, printed)
     assert process.returncode == 0, printed.decode()
     return printed.decode()
 

@@ -1,9 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from pylon.devnet.codec import public_key, ss58
-from pylon_client.contract.ss58 import checked_hotkey, is_address
+from pylon_client.contract.ss58 import HotkeyField, checked_hotkey, is_address, ss58_address
 from pylon_client.contract.types import Hotkey
 
 
@@ -32,3 +33,9 @@ def test_it_agrees_with_the_codec(text: str) -> None:
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not an ss58 address"):
         checked_hotkey(Hotkey(text))
+
+
+@pytest.mark.parametrize("key", [bytes(32), b"\xff" * 32])
+def test_addresses_have_the_length_that_the_documents_tell(key: bytes) -> None:
+    schema = TypeAdapter(HotkeyField).json_schema()
+    assert schema["minLength"] == len(ss58_address(key)) == schema["maxLength"]

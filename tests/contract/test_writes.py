@@ -115,3 +115,16 @@ def test_writes_need_an_identity() -> None:
     assert {scope for row in WRITE_OPERATIONS for scope in row.scopes} == {Scope.IDENTITY}
     routes = [(row.method, row.path) for row in WRITE_OPERATIONS]
     assert len(set(routes)) == len(routes) == len({row.name for row in WRITE_OPERATIONS})
+
+
+@pytest.mark.parametrize("written", ["5", "5.0", "0.5e1"])
+def test_an_integer_is_one_however_json_writes_it(written: str) -> None:
+    text = f'{{"commitment": "later", "blocks_until_reveal": {written}}}'
+    assert SetRevealedCommitment.model_validate_json(text).blocks_until_reveal == 5
+
+
+@pytest.mark.parametrize("written", ["5.5", '"5"', "true", "0.0", "1e300"])
+def test_nothing_else_is_made_an_integer(written: str) -> None:
+    text = f'{{"commitment": "later", "blocks_until_reveal": {written}}}'
+    with pytest.raises(ValidationError):
+        SetRevealedCommitment.model_validate_json(text)

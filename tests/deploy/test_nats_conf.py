@@ -10,6 +10,7 @@ import pytest
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.certificates import Authority
+from tests.support.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, token_of
 from tests.support.eventually import comes_true, eventually
 from tests.support.nats_process import NatsProcess
 from tests.support.product import free_ports
@@ -17,16 +18,16 @@ from tests.support.pylon_command import pylon_command
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
-    "PYLON_NATS_WORKER_PASSWORD": "worker-password",
-    "PYLON_NATS_BRIDGE_PASSWORD": "bridge-password",
+    "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
+    "PYLON_NATS_BRIDGE_PASSWORD": BRIDGE_PASSWORD,
     "PYLON_IDENTITIES": '["alice"]',
     "PYLON_ID_ALICE_NETUID": "1",
-    "PYLON_ID_ALICE_TOKEN": "alice-token",
+    "PYLON_ID_ALICE_TOKEN": token_of("alice"),
 }
 BOB = {
     "PYLON_IDENTITIES": '["alice", "bob"]',
     "PYLON_ID_BOB_NETUID": "2",
-    "PYLON_ID_BOB_TOKEN": "bob-token",
+    "PYLON_ID_BOB_TOKEN": token_of("bob"),
 }
 
 
@@ -56,15 +57,15 @@ async def test_identities_come_and_go_by_a_reload_and_the_others_stay(tmp_path: 
     config = await configured(tmp_path)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(NatsProcess(tmp_path / "run", config))
-        alice = await connected(stack, server.url(), "alice", "alice-token")
+        alice = await connected(stack, server.url(), "alice", token_of("alice"))
         assert alice.nats.max_payload == 8_388_608
         with pytest.raises(FailureError) as refused:
-            await connected(stack, server.url(), "bob", "bob-token")
+            await connected(stack, server.url(), "bob", token_of("bob"))
         assert refused.value.code is ErrorCode.FORBIDDEN
 
         await configured(tmp_path, **BOB)
         await server.reload()
-        bob = await connected(stack, server.url(), "bob", "bob-token")
+        bob = await connected(stack, server.url(), "bob", token_of("bob"))
 
         await configured(tmp_path)
         await server.reload()
@@ -101,11 +102,11 @@ async def test_clients_can_be_made_to_speak_tls(tmp_path: Path) -> None:
     trusted.load_cert_chain(client_cert.cert, client_cert.key)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(NatsProcess(tmp_path / "run", config))
-        alice = await connected(stack, server.url("tls"), "alice", "alice-token", trusted)
+        alice = await connected(stack, server.url("tls"), "alice", token_of("alice"), trusted)
         assert alice.is_connected
         for unfit in (None, ssl.create_default_context(cafile=authority.path)):
             with pytest.raises(FailureError):
-                await connected(stack, server.url("tls"), "alice", "alice-token", unfit)
+                await connected(stack, server.url("tls"), "alice", token_of("alice"), unfit)
 
 
 async def test_servers_join_with_the_clusters_password_and_certificate(tmp_path: Path) -> None:
@@ -129,8 +130,8 @@ async def test_servers_join_with_the_clusters_password_and_certificate(tmp_path:
             )
             server = NatsProcess(folder / "run", config, "-n", f"server-{number}")
             servers.append(await stack.enter_async_context(server))
-        bridge = await connected(stack, servers[0].url(), "bridge", "bridge-password")
-        alice = await connected(stack, servers[1].url(), "alice", "alice-token")
+        bridge = await connected(stack, servers[0].url(), "bridge", BRIDGE_PASSWORD)
+        alice = await connected(stack, servers[1].url(), "alice", token_of("alice"))
         heard: list[str] = []
 
         async def hear(message: object) -> None:
@@ -138,7 +139,7 @@ async def test_servers_join_with_the_clusters_password_and_certificate(tmp_path:
 
         await alice.subscribe("pylon.v1.event.block", hear)
         await alice.nats.flush()
-        worker = await connected(stack, servers[0].url(), "worker", "worker-password")
+        worker = await connected(stack, servers[0].url(), "worker", WORKER_PASSWORD)
 
         async def arrived() -> bool:
             await worker.nats.publish("pylon.v1.event.block", b"{}")

@@ -15,6 +15,7 @@ from typing import Any, Self
 import httpx
 
 from tests.support.deployment import BRIDGE_PASSWORD, token_of
+from tests.support.kept_output import keep
 
 STARTS_WITHIN_S = 60.0
 STOPS_WITHIN_S = 60.0
@@ -144,3 +145,4 @@ class BridgeProcess:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             self._log.append(line.decode())
+            keep(self.folder, line)

@@ -8,12 +8,13 @@ from pydantic import Field, SecretStr
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.deployment import DeploymentSettings, IdentitySettings
 from pylon_client.transport.connection import Connection
+from tests.support.secret_texts import secret_of
 
 ConnectAs = Callable[[str | None], Awaitable[Connection]]
 """Connect to a test's server as a user; None is one without credentials."""
 
-WORKER_PASSWORD = "worker-password"
-BRIDGE_PASSWORD = "bridge-password"
+WORKER_PASSWORD = secret_of("worker")
+BRIDGE_PASSWORD = secret_of("bridge")
 
 
 class _FixedSettings(DeploymentSettings):
@@ -26,7 +27,7 @@ class _FixedSettings(DeploymentSettings):
 
 def token_of(identity: str) -> str:
     """The token of an identity of `deployment_settings`."""
-    return f"{identity}-token"
+    return secret_of(identity)
 
 
 def deployment_settings(

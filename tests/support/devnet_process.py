@@ -10,6 +10,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.support.kept_output import kept
+
 STARTS_WITHIN_S = 60.0
 
 
@@ -51,18 +53,20 @@ class DevnetProcess:
     async def start(self) -> None:
         """Start it, and return when it takes connections."""
         assert self._process is None, "it is already running"
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "pylon.devnet",
-            f"--port={self.port}",
-            f"--block-time={self.block_time_s}",
-            f"--state={self.folder}",
-            "--control-port=0",
-            *self.more,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with kept(self.folder) as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "pylon.devnet",
+                f"--port={self.port}",
+                f"--block-time={self.block_time_s}",
+                f"--state={self.folder}",
+                "--control-port=0",
+                *self.more,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
         assert self._process.stdout is not None
         async with asyncio.timeout(STARTS_WITHIN_S):
             while line := (await self._process.stdout.readline()).decode():

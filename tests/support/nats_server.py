@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support.kept_output import kept
+
 STARTS_WITHIN_S = 30.0
 POLL_S = 0.01
 
@@ -81,14 +83,15 @@ class NatsServer:
         for stale in self.folder.glob("*.ports"):
             stale.unlink()
         self._write_config()
-        self._process = await asyncio.create_subprocess_exec(
-            nats_server_binary(),
-            "-c",
-            str(self.folder / "nats.conf"),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with kept(self.folder) as output:
+            self._process = await asyncio.create_subprocess_exec(
+                nats_server_binary(),
+                "-c",
+                str(self.folder / "nats.conf"),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         async with asyncio.timeout(STARTS_WITHIN_S):
             while (port := self._port_in_use()) is None:
                 assert self._process.returncode is None, self.log

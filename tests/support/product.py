@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.support.kept_output import keep
+
 READY_WITHIN_S = 60.0
 STOPS_WITHIN_S = 10.0
 POLL_S = 0.05
@@ -115,6 +117,7 @@ class Product:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             self.output += line.decode()
+            keep(self.folder, line)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Stop it with a signal, and return its exit code."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.kept_output import keep
+
 ENDS_WITHIN_S = 60.0
 
 
@@ -45,4 +47,5 @@ async def pylon_command(folder: Path, variables: Mapping[str, str], *arguments: 
     async with asyncio.timeout(ENDS_WITHIN_S):
         out, err = await process.communicate()
     assert process.returncode is not None
+    keep(folder, out + err)
     return Ended(process.returncode, out.decode(), err.decode())

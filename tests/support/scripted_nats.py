@@ -14,10 +14,11 @@ from bridge.main import create_app
 from bridge.settings import BridgeSettings
 from pylon_client.transport.feed import FeedEvent
 from pylon_client.transport.reply import Reply
+from tests.support.secret_texts import secret_of
 
-OPEN_TOKEN = "open-token"
-SN1_TOKEN = "sn1-token"
-SN2_TOKEN = "sn2-töken"
+OPEN_TOKEN = secret_of("open")
+SN1_TOKEN = secret_of("sn1")
+SN2_TOKEN = secret_of("sn2-in-töken")
 ENVIRONMENT = {
     "PYLON_IDENTITIES": json.dumps(["sn1", "sn2"]),
     "PYLON_ID_SN1_NETUID": "1",

@@ -29,16 +29,18 @@ from pylon_client.contract.subjects import (
 )
 from pylon_client.transport.connection import ConnectionOptions, connect
 from tests.support.client_methods import METHODS, REPLIES
+from tests.support.deployment import WORKER_PASSWORD
 from tests.support.nats_server import NatsServer
+from tests.support.secret_texts import secret_of
 
-OPEN_TOKEN = "open-token"
+OPEN_TOKEN = secret_of("open")
 IDENTITY = "sn1"
-IDENTITY_TOKEN = "token-of-sn1"
+IDENTITY_TOKEN = secret_of("sn1")
 STARTS_WITHIN_S = 30.0
 AUTHORIZATION = f"""
 authorization {{
   users: [
-    {{ user: "worker", password: "worker-password" }}
+    {{ user: "worker", password: "{WORKER_PASSWORD}" }}
     {{ user: "open", password: "{OPEN_TOKEN}", permissions: {{
         publish: {{ allow: ["pylon.v1.open.>"] }}, subscribe: {{ allow: ["_INBOX.open.>"] }} }} }}
     {{ user: "{IDENTITY}", password: "{IDENTITY_TOKEN}", permissions: {{
@@ -130,7 +132,7 @@ class ScriptedService:
     @asynccontextmanager
     async def worker(self, url: str) -> AsyncGenerator[None]:
         """The service listening at a NATS server that is there already."""
-        options = ConnectionOptions((url,), user="worker", password="worker-password")
+        options = ConnectionOptions((url,), user="worker", password=WORKER_PASSWORD)
         connection = await connect(options)
         working: set[asyncio.Task[None]] = set()
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.kept_output import keep
+
 ENDS_WITHIN_S = 60.0
 
 
@@ -19,5 +21,6 @@ async def output_of(*argv: str, cwd: Path, env: Mapping[str, str]) -> str:
     )
     async with asyncio.timeout(ENDS_WITHIN_S):
         out, err = await process.communicate()
+    keep(cwd, out + err)
     assert process.returncode == 0, err.decode()
     return out.decode()

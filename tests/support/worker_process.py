@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.support.kept_output import keep
+
 READY = "The worker is ready"
 ITS_TURN = "It is this worker's turn to publish"
 LOGS_WITHIN_S = 60.0
@@ -23,8 +25,9 @@ class WorkerProcess:
         log: what it has logged so far.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
         self.process = process
+        self._folder = folder
         self.log = ""
         self._reading = asyncio.create_task(self._read())
 
@@ -53,6 +56,7 @@ class WorkerProcess:
         assert self.process.stderr is not None
         async for line in self.process.stderr:
             self.log += line.decode()
+            keep(self._folder, line)
 
 
 @asynccontextmanager
@@ -89,7 +93,7 @@ async def worker_process(
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
-    worker = WorkerProcess(process)
+    worker = WorkerProcess(process, folder)
     try:
         yield worker
     except asyncio.CancelledError:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.bridge_process import BridgeProcess, bridge_environment
+from tests.support.deployment import BRIDGE_PASSWORD
 from tests.support.gated_worker import GatedWorker
 from tests.support.nats_server import NatsServer
 
@@ -92,8 +93,8 @@ async def test_a_wrong_password_is_complained_about_until_it_is_right(tmp_path: 
     ):
         await bridge.logged("does not accept")
         assert (await bridge.get(LATEST_BLOCK)).status_code == 503
-        assert "bridge-password" not in bridge.log
-        nats.reload(users("bridge-password"))
+        assert BRIDGE_PASSWORD not in bridge.log
+        nats.reload(users(BRIDGE_PASSWORD))
         await bridge.until("/health/ready", 200)
 
 
@@ -104,11 +105,11 @@ async def test_a_server_that_takes_the_password_back_is_gone_back_to_when_it_giv
         return f'authorization {{ users: [ {{ user: "bridge", password: "{password}" }} ] }}'
 
     async with (
-        NatsServer(tmp_path, users("bridge-password")) as nats,
+        NatsServer(tmp_path, users(BRIDGE_PASSWORD)) as nats,
         BridgeProcess(tmp_path, bridge_environment(nats.url)) as bridge,
     ):
         await bridge.until("/health/ready", 200)
         nats.reload(users("another"))
         await bridge.until("/health/ready", 503)
-        nats.reload(users("bridge-password"))
+        nats.reload(users(BRIDGE_PASSWORD))
         await bridge.until("/health/ready", 200)

@@ -1,6 +1,7 @@
 """The bridge as a process: how it starts, how it refuses to, and how it ends."""
 
 import asyncio
+import contextlib
 import signal
 import socket
 from collections.abc import AsyncGenerator
@@ -9,7 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bridge.hardening import HEAD_MAX_BYTES
+from pylon_client.contract.topology import REQUEST_MAX_BYTES
 from tests.support.bridge_process import BridgeProcess, bridge_environment
+from tests.support.deployment import token_of
 from tests.support.gated_worker import GatedWorker
 from tests.support.nats_server import NatsServer
 
@@ -103,7 +107,7 @@ async def test_wrong_settings_are_named_but_not_repeated(tmp_path: Path) -> None
     log = await refusal(tmp_path, environment)
     assert "netuid: Input should be a valid integer" in log
     assert "secret-netuid" not in log
-    assert "sn1-token" not in log
+    assert token_of("sn1") not in log
 
 
 async def test_a_list_that_is_no_json_is_named(tmp_path: Path) -> None:
@@ -115,3 +119,44 @@ async def test_a_list_that_is_no_json_is_named(tmp_path: Path) -> None:
 async def test_a_nats_url_that_is_none_is_refused_and_not_tried_for_ever(tmp_path: Path) -> None:
     log = await refusal(tmp_path, bridge_environment("localhost:4222"))
     assert "must look like nats://host:port" in log
+
+
+CHUNKED = b"POST /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "at_least_bytes"),
+    [
+        (b"GET /health HTTP/1.1\r\nHost: x\r\nX: ", HEAD_MAX_BYTES),
+        (b"GET /", HEAD_MAX_BYTES),
+        (CHUNKED + b"X: ", HEAD_MAX_BYTES),
+        (
+            b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n",
+            REQUEST_MAX_BYTES,
+        ),
+    ],
+    ids=["header", "path", "trailer", "unread body"],
+)
+async def test_what_nobody_reads_is_not_listened_to_for_ever(
+    begin: bytes, at_least_bytes: int, tmp_path: Path
+) -> None:
+    async with BridgeProcess(tmp_path, bridge_environment(NOWHERE)) as bridge:
+        host, port = bridge.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(begin)
+        sent_bytes = 0
+        most_bytes = 16 * REQUEST_MAX_BYTES
+        # It is closed by the other side, long before this is over.
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(30):
+                while not reader.at_eof() and sent_bytes < most_bytes:
+                    writer.write(b"x" * 8192)
+                    await writer.drain()
+                    sent_bytes += 8192
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(reader.read(4096), 0.001)
+        writer.close()
+        # What the sockets hold on both sides counts as sent.
+        assert at_least_bytes <= sent_bytes < most_bytes
+        assert (await bridge.get("/health")).status_code == 200
+        assert "Traceback" not in bridge.log

@@ -12,7 +12,7 @@ from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
 from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.deployment import deployment_settings, token_of
+from tests.support.deployment import BRIDGE_PASSWORD, deployment_settings, token_of
 from tests.support.gated_worker import GatedWorker
 from tests.support.nats_server import NatsServer
 
@@ -199,5 +199,5 @@ async def test_no_token_is_in_the_log(bridge: BridgeProcess, worker: GatedWorker
     for token in (token_of("sn1"), "wrong-token"):
         await bridge.get(SN1, headers={**bearer(token), "X-Request-Id": f"of-{len(token)}"})
         await bridge.logged(f"request_id=of-{len(token)}")
-    for secret in (*map(token_of, IDENTITIES), "wrong-token", "bridge-password"):
+    for secret in (*map(token_of, IDENTITIES), "wrong-token", BRIDGE_PASSWORD):
         assert secret not in bridge.log

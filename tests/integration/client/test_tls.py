@@ -15,8 +15,9 @@ from pylon_client.transport.connection import ConnectionOptions, connect
 from pylon_client.v1 import ASYNC_DEFAULT_RETRIES, AsyncConfig, AsyncPylonClient, BasePylonException
 from tests.support.certificates import Authority
 from tests.support.nats_server import NatsServer
+from tests.support.secret_texts import secret_of
 
-TOKEN = "a-token-that-nobody-else-may-see"
+TOKEN = secret_of("alice")
 
 
 def config(port: int) -> AsyncConfig:

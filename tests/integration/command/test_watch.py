@@ -17,7 +17,9 @@ from pylon.messaging.provision import provision
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
+from tests.support.deployment import token_of
 from tests.support.eventually import eventually
+from tests.support.kept_output import keep
 from tests.support.nats_server import NatsServer
 from tests.support.pylon_command import (
     ENDS_WITHIN_S,
@@ -30,7 +32,7 @@ from tests.support.running_worker import connected, worker_on
 IDENTITY = {
     "PYLON_IDENTITIES": '["alice"]',
     "PYLON_ID_ALICE_NETUID": "1",
-    "PYLON_ID_ALICE_TOKEN": "alice-token",
+    "PYLON_ID_ALICE_TOKEN": token_of("alice"),
 }
 
 
@@ -72,6 +74,7 @@ async def watching(folder: Path, nats_url: str, *arguments: str) -> AsyncGenerat
             process.kill()
             raise
         await reading
+    keep(folder, seen.text.encode())
     assert process.returncode == 0, seen.text
     assert "Traceback" not in seen.text
 

@@ -11,7 +11,7 @@ from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
-from tests.support.deployment import ConnectAs, deployment_settings, token_of
+from tests.support.deployment import WORKER_PASSWORD, ConnectAs, deployment_settings, token_of
 from tests.support.eventually import eventually
 from tests.support.nats_server import NatsServer
 
@@ -175,7 +175,7 @@ async def test_a_foreign_inbox_prefix_is_forbidden_rather_than_silent(server: Na
     folder = server.folder / "other"
     async with NatsServer(folder, text) as other:
         connection = await connect(options(other.url))
-        worker = await connect(options(other.url, user="worker", password="worker-password"))
+        worker = await connect(options(other.url, user="worker", password=WORKER_PASSWORD))
         await swallow(worker, "pylon.v1.open.>")
         error = await failure(connection, "pylon.v1.open.1.x", timeout_s=600)
         assert error.code is ErrorCode.FORBIDDEN

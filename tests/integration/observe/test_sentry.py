@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from tests.support.pylon_command import command_environment
+from tests.support.secret_texts import secret_of
 from tests.support.subprocesses import output_of
 
-TOKEN = "the-token-of-alice"
+TOKEN = secret_of("alice")
 SCRIPT = """
 import logging
 from pylon_client.deployment import DeploymentSettings
@@ -55,7 +56,7 @@ def sentry() -> Generator[tuple[str, list[bytes]]]:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
-        yield f"http://a-public-key@127.0.0.1:{server.server_port}/1", bodies
+        yield f"http://{secret_of('the-dsn')}@127.0.0.1:{server.server_port}/1", bodies
         server.shutdown()
         serving.join()
 

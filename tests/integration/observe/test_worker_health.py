@@ -14,9 +14,10 @@ from pylon.devnet import Devnet, DevnetOptions
 from tests.support.eventually import comes_true
 from tests.support.nats_server import NatsServer
 from tests.support.running_worker import connected
+from tests.support.secret_texts import secret_of
 from tests.support.worker_process import READY, WorkerProcess, worker_process
 
-TOKEN = "metrics-token"
+TOKEN = secret_of("metrics")
 
 
 @dataclass

@@ -1,3 +1,6 @@
+import hmac
+from hmac import compare_digest
+
 import httpx
 import pytest
 
@@ -114,3 +117,21 @@ async def test_another_subnet_than_the_identitys_is_answered_without_a_place_to_
 async def test_the_scheme_is_read_whatever_its_case(client: httpx.AsyncClient) -> None:
     headers = {b"Authorization": f"bEARER {SN1_TOKEN}".encode()}
     assert (await client.get(SN1, headers=headers)).status_code == 200
+
+
+async def test_every_token_is_compared_with_all_of_them_in_constant_time(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[int, int]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return compare_digest(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    for path in (SN1, SN2, UNKNOWN):
+        for token in (SN1_TOKEN, SN1_TOKEN[:-1], "x", "x" * 1000, OPEN_TOKEN):
+            compared.clear()
+            await client.get(path, headers=bearer(token))
+            # Two identities and open access; whatever is presented, its digest has one length.
+            assert compared == [(32, 32)] * 3

@@ -15,7 +15,7 @@ from pylon_client.service.logs import (
     trace_id,
 )
 from pylon_client.service.redaction import REDACTOR, Redactor, secrets_of
-from tests.support.deployment import deployment_settings
+from tests.support.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, deployment_settings, token_of
 
 SECRET = "a-very-secret-token"
 
@@ -70,10 +70,10 @@ def test_secrets_are_not_written_wherever_they_stand(formatter: logging.Formatte
 def test_the_secrets_are_all_those_of_the_settings() -> None:
     settings = deployment_settings(identities={"alice": 1}, open_access_token="open-token")
     assert set(secrets_of(settings)) == {
-        "worker-password",
-        "bridge-password",
+        WORKER_PASSWORD,
+        BRIDGE_PASSWORD,
         "open-token",
-        "alice-token",
+        token_of("alice"),
     }
 
 

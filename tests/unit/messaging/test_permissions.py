@@ -3,7 +3,7 @@ from pydantic import SecretStr
 
 from pylon.messaging.permissions import NatsUser, PermissionsError, authorization, nats_users
 from pylon_client.contract.subjects import ALL_IDENTITIES
-from tests.support.deployment import deployment_settings
+from tests.support.deployment import WORKER_PASSWORD, deployment_settings
 
 
 def users(**identities: int) -> dict[str, NatsUser]:
@@ -52,4 +52,4 @@ def test_no_user_may_publish_on_every_subject_of_every_identity_but_the_bridge()
 
 
 def test_the_representation_of_a_user_hides_its_password() -> None:
-    assert "worker-password" not in repr(users()["worker"])
+    assert WORKER_PASSWORD not in repr(users()["worker"])

@@ -1,0 +1,56 @@
+"""What `st run` needs to know of Pylon beside its configuration."""
+
+import schemathesis
+from hypothesis import strategies
+
+from pylon_client.contract.headers import HTTP_TIMEOUT
+from pylon_client.contract.ss58 import ss58_address
+from tests.support.secret_texts import MARK
+
+SHORT_S = 5.0
+
+schemathesis.openapi.format("ss58", strategies.binary(min_size=32, max_size=32).map(ss58_address))
+
+
+@schemathesis.check
+def documented_status(
+    _context: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case
+) -> None:
+    """Every status is documented by its number: the default is for those of later versions.
+
+    Methods that are none of the operation's are no part of it, and answered with 405.
+    """
+    documented = case.operation.responses.status_codes
+    if case.method == case.operation.method.upper():
+        assert str(response.status_code) in documented, f"{response.status_code} is not documented"
+
+
+@schemathesis.check
+def no_needless_failure(
+    _context: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case
+) -> None:
+    """With a chain and a NATS that work, the one failure is time that the caller did not give."""
+    if response.status_code < 500:
+        return
+    given_s = float((case.headers or {}).get(HTTP_TIMEOUT, 60))
+    assert response.status_code == 504, f"{response.status_code} is answered"
+    assert given_s < SHORT_S, f"504 is answered though there are {given_s} seconds"
+
+
+@schemathesis.check
+def no_secret(
+    _context: schemathesis.CheckContext, response: schemathesis.Response, _case: schemathesis.Case
+) -> None:
+    """Whatever is asked, and with whichever token, no answer says one."""
+    assert MARK.encode() not in response.content, "there is a token in the body"
+    assert MARK not in str(response.headers), "there is a token in a header"
+
+
+@schemathesis.check
+def security_headers(
+    _context: schemathesis.CheckContext, response: schemathesis.Response, _case: schemathesis.Case
+) -> None:
+    """Every answer has them."""
+    assert response.headers.get("x-content-type-options") == ["nosniff"]
+    assert response.headers.get("content-security-policy")
+    assert response.headers.get("x-request-id")

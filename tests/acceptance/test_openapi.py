@@ -1,0 +1,92 @@
+"""The running product answers everything that its OpenAPI document offers as the document says.
+
+Requests are made up from the document, right ones and wrong ones, with tokens and without: see
+`openapi/schemathesis.toml`.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.kept_output import keep
+from tests.support.leaks import leaks_under
+from tests.support.private_product import (
+    METRICS_TOKEN,
+    OPEN_TOKEN,
+    PrivateProduct,
+    private_product,
+)
+from tests.support.secret_texts import MARK, secret_of
+
+ROOT = Path(__file__).parents[2]
+CONFIGURATION = Path(__file__).parent / "openapi" / "schemathesis.toml"
+
+
+@pytest.fixture
+async def product(tmp_path: Path) -> AsyncGenerator[PrivateProduct]:
+    async with private_product(tmp_path) as product:
+        yield product
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_all_of_the_document_holds(product: PrivateProduct, tmp_path: Path) -> None:
+    document = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    operations = sum(len(methods) for methods in document["paths"].values())
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)),
+        *("run", f"{product.url}/schema/openapi.json", "--no-color"),
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "OPEN_TOKEN": OPEN_TOKEN,
+            "IDENTITY_TOKEN": secret_of("sn1"),
+        },
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    assert f"Tested: {operations}\n" in output.decode()
+
+    # After so many requests of all kinds, there is nothing of a token in what is counted of them.
+    for url in (product.url, product.worker_url):
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            assert (await client.get("/metrics")).status_code == 403
+            wrong = {"Authorization": f"Bearer {OPEN_TOKEN}"}
+            assert (await client.get("/metrics", headers=wrong)).status_code == 403
+            told = await client.get(
+                "/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"}
+            )
+        assert told.status_code == 200
+        assert MARK not in told.text
+        keep(tmp_path, told.content)
+
+
+async def test_a_private_key_is_told_to_who_asked_for_it_and_kept_nowhere(
+    product: PrivateProduct, tmp_path: Path
+) -> None:
+    own = {"Authorization": f"Bearer {secret_of('sn1')}"}
+    path = "/api/v1/identity/sn1/subnet/1/certificates/self"
+    async with httpx.AsyncClient(base_url=product.url, trust_env=False, timeout=60) as client:
+        response = await client.post(path, headers=own)
+    assert response.status_code == 201
+    keys = response.json()
+    private, public = (
+        keys[name].removeprefix("0x").encode() for name in ("private_key", "public_key")
+    )
+
+    def written(key: bytes) -> list[str]:
+        return leaks_under(tmp_path, {key: "it", bytes.fromhex(key.decode()): "it"})
+
+    assert written(private) == []
+    # What stands on the chain is found, so that the look is no idle one.
+    assert written(public)

@@ -1,0 +1,20 @@
+"""What processes write beside their files, kept in the folder of their test until the end of all.
+
+`tests/conftest.py` looks for secrets in it then.
+"""
+
+from pathlib import Path
+from typing import BinaryIO
+
+NAME = "kept-output"
+
+
+def kept(folder: Path) -> BinaryIO:
+    """A file in a folder to append to."""
+    return (folder / NAME).open("ab")
+
+
+def keep(folder: Path, output: bytes) -> None:
+    """Append what was written."""
+    with kept(folder) as file:
+        file.write(output)

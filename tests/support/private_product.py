@@ -1,0 +1,88 @@
+"""The product as its users run it for themselves: their identities, their tokens, real passwords.
+
+`pylon up` against the node of a devnet, which is a process beside it.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pylon.devnet.population import hotkey
+from pylon.devnet.wallets import write_wallet
+from tests.support.devnet_process import DevnetProcess
+from tests.support.product import free_ports
+from tests.support.pylon_command import command_environment, pylon_argv
+from tests.support.secret_texts import secret_of
+from tests.support.service_process import service_process
+
+NETUIDS: Final = {"sn1": 1, "sn2": 2, "sn12": 12}
+MINER: Final = hotkey(1, 64)
+"""It has a commitment and a certificate from the beginning."""
+BLOCK_TIME_S: Final = 0.25
+READY_WITHIN_S: Final = 60.0
+POLL_S: Final = 0.05
+
+OPEN_TOKEN: Final = secret_of("open-access")
+METRICS_TOKEN: Final = secret_of("metrics")
+
+
+@dataclass(frozen=True)
+class PrivateProduct:
+    """Where the REST API is, and where the worker tells of itself."""
+
+    url: str
+    worker_url: str
+
+
+async def set_commitments(devnet: DevnetProcess, item: str, params: list[Any], value: Any) -> None:
+    """Set a storage item of the pallet of commitments."""
+    where = {"pallet": "Commitments", "item": item, "params": params}
+    await devnet.control("POST", "/set-storage", **where, value=value)
+
+
+@asynccontextmanager
+async def private_product(folder: Path) -> AsyncGenerator[PrivateProduct]:
+    """It runs within the block, all of its files in a folder."""
+    port, nats_port, worker_port = free_ports(3)
+    async with AsyncExitStack() as stack:
+        devnet = await stack.enter_async_context(DevnetProcess(folder, block_time_s=BLOCK_TIME_S))
+        variables = {
+            "PYLON_BITTENSOR_NETWORK": devnet.url,
+            "PYLON_BITTENSOR_ARCHIVE_NETWORK": devnet.url,
+            "PYLON_BITTENSOR_WALLET_PATH": str(folder / "wallets"),
+            "PYLON_BLOCK_DURATION_SECONDS": str(BLOCK_TIME_S),
+            "PYLON_OPEN_ACCESS_TOKEN": OPEN_TOKEN,
+            "PYLON_METRICS_TOKEN": METRICS_TOKEN,
+            "PYLON_HEALTH_PORT": str(worker_port),
+            "PYLON_IDENTITIES": json.dumps(list(NETUIDS)),
+        }
+        for name, netuid in NETUIDS.items():
+            write_wallet(folder / "wallets", name, "default")
+            prefix = f"PYLON_ID_{name.upper()}"
+            variables |= {
+                f"{prefix}_NETUID": str(netuid),
+                f"{prefix}_TOKEN": secret_of(name),
+                f"{prefix}_WALLET_NAME": name,
+                f"{prefix}_HOTKEY_NAME": "default",
+            }
+            # Otherwise writes would wait for the chain's limits, not for its blocks.
+            for limit in ("ServingRateLimit", "WeightsSetRateLimit"):
+                await devnet.control(
+                    "POST", "/set-hyperparameter", netuid=netuid, item=limit, value=0
+                )
+        await set_commitments(devnet, "MaxSpace", [], 2**31)
+        for who in (hotkey(1, 0), MINER):
+            await set_commitments(devnet, "RevealedCommitments", [1, who], [["0x186669727374", 20]])
+        argv = pylon_argv("up", "--port", str(port), "--nats-port", str(nats_port))
+        process = await stack.enter_async_context(
+            service_process(argv, folder, command_environment(folder, variables))
+        )
+        async with asyncio.timeout(READY_WITHIN_S):
+            while "Ctrl-C stops it." not in (folder / "output").read_text():
+                assert process.returncode is None
+                await asyncio.sleep(POLL_S)
+        yield PrivateProduct(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{worker_port}")

@@ -1,0 +1,75 @@
+"""What every answer tells browsers, how much a head may hold, and which methods a path takes."""
+
+import httpx
+import pytest
+
+from bridge.hardening import HEAD_MAX_BYTES
+from tests.support.scripted_nats import OPEN_TOKEN, ScriptedNats
+
+LATEST = "/api/v1/block/latest"
+JOB = f"/api/v1/identity/sn1/subnet/1/jobs/{'a' * 26}"
+
+
+@pytest.mark.parametrize("path", [LATEST, "/health", "/metrics", "/nope", "/schema/openapi.json"])
+async def test_every_answer_tells_browsers_to_do_nothing_with_it(
+    open_client: httpx.AsyncClient, path: str
+) -> None:
+    headers = (await open_client.get(path)).headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    closed = "default-src 'none'" in headers["Content-Security-Policy"]
+    assert closed == (not path.startswith("/schema"))
+
+
+async def test_what_nobody_expected_has_them_too(
+    open_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    def fail(_asked: object) -> bytes:
+        raise RuntimeError
+
+    nats.answer = fail
+    response = await open_client.get(LATEST)
+    assert response.status_code == 500
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("where", ["path", "query", "header", "headers"])
+async def test_a_head_past_the_bound_is_refused(
+    client: httpx.AsyncClient, nats: ScriptedNats, where: str
+) -> None:
+    async def ask(length: int) -> httpx.Response:
+        filling = "x" * length
+        headers = {"Authorization": f"Bearer {OPEN_TOKEN}"}
+        match where:
+            case "path":
+                return await client.get(f"/{filling}", headers=headers)
+            case "query":
+                return await client.get(f"{LATEST}?{filling}", headers=headers)
+            case "header":
+                return await client.get(LATEST, headers={**headers, "X": filling})
+            case _:
+                many = {f"X-{number}": "x" * 100 for number in range(length // 100)}
+                return await client.get(LATEST, headers={**headers, **many})
+
+    assert (await ask(HEAD_MAX_BYTES // 2)).status_code == (404 if where == "path" else 200)
+    asked = len(nats.asked)
+    response = await ask(HEAD_MAX_BYTES)
+    assert response.status_code == 431
+    assert response.json()["code"] == "INVALID"
+    assert response.headers["X-Request-Id"]
+    assert len(nats.asked) == asked
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [(LATEST, "GET"), (JOB, "DELETE, GET"), ("/metrics", "GET"), (f"{JOB}/stream", "GET")],
+)
+async def test_a_wrong_method_is_told_all_that_the_path_takes(
+    client: httpx.AsyncClient, path: str, allowed: str
+) -> None:
+    response = await client.patch(path)
+    assert response.status_code == 405
+    assert response.headers["Allow"] == allowed

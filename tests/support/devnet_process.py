@@ -16,15 +16,23 @@ STARTS_WITHIN_S = 60.0
 class DevnetProcess:
     """`async with DevnetProcess(tmp_path) as devnet:` runs a devnet that keeps its chain on disk.
 
-    The port is the OS's choice on the first start and stays the same from then on.
+    Without a folder it forgets it. The port is the OS's choice on the first start and stays the
+    same from then on. Further arguments go to the command.
     """
 
-    def __init__(self, folder: Path, *, block_time_s: float = 0.5) -> None:
-        self.folder = folder / "devnet"
+    def __init__(self, folder: Path | None, *arguments: str, block_time_s: float = 0.5) -> None:
+        self.arguments = (
+            arguments if folder is None else (f"--state={folder / 'devnet'}", *arguments)
+        )
         self.block_time_s = block_time_s
         self.port = 0
         self.control_url = ""
         self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it is not running"
+        return self._process.pid
 
     @property
     def url(self) -> str:
@@ -51,8 +59,8 @@ class DevnetProcess:
             "pylon.devnet",
             f"--port={self.port}",
             f"--block-time={self.block_time_s}",
-            f"--state={self.folder}",
             "--control-port=0",
+            *self.arguments,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )

@@ -29,7 +29,7 @@ def test(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
     """Measure what Pylon costs, as ratios to the bare parts that it is made of."""
-    session.run(sys.executable, "-m", "bench", external=True)
+    session.run(sys.executable, "-m", "bench", *session.posargs, external=True)
 
 
 @nox.session(name="format", venv_backend="none")

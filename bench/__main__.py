@@ -1,4 +1,4 @@
-"""`python -m bench`: measures, and prints one line for each ratio."""
+"""`python -m bench`, `python -m bench devnet`: measure, and print one line for each ratio."""
 
 import argparse
 import asyncio
@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
+from bench import devnet
 from bench.baselines import ECHO_SUBJECT
 from bench.deployment import NETUID, NEURONS_PATH, Deployment, deployment
 from bench.keep_alive import KeepAlive
@@ -104,7 +105,7 @@ def _show(what: str, pair: Pair) -> None:
     sys.stdout.flush()
 
 
-async def _run(folder: Path) -> None:
+async def _measure_product(folder: Path) -> None:
     async with deployment(folder) as running:
         connection = await connect(ConnectionOptions((running.nats_url,), name="bench"))
         sys.stdout.write(f"256 neurons are {running.body_bytes} bytes. Medians; less is better.\n")
@@ -122,14 +123,24 @@ async def _run(folder: Path) -> None:
 
 
 def main() -> None:
-    """Measure everything, within about a minute."""
-    argparse.ArgumentParser(
+    """Measure the product, within about a minute, or the devnet alone, in two."""
+    parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measures what Pylon costs against the bare parts that it is made of, and "
         "prints one line for each ratio. Takes about a minute; docs/performance.md explains it.",
-    ).parse_args()
+    )
+    alone = parser.add_subparsers(dest="part").add_parser(
+        "devnet", help="the simulated chain alone: requests, memory, and the pace of its blocks"
+    )
+    alone.add_argument(
+        "--seconds", type=float, default=30.0, help="how long the pace is watched (default: 30)"
+    )
+    chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(_run(Path(folder)))
+        if chosen.part == "devnet":
+            asyncio.run(devnet.run(Path(folder), chosen.seconds))
+        else:
+            asyncio.run(_measure_product(Path(folder)))
 
 
 if __name__ == "__main__":

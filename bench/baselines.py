@@ -1,6 +1,7 @@
-"""The bare parts, each a process of its own: `python -m bench.baselines http|nats FILE [NATS_URL]`.
+"""The bare parts, each a process of its own: `python -m bench.baselines KIND PATH [NATS_URL]`.
 
-Both serve the bytes of a file and do nothing else; each says in one line when it is ready.
+They serve the bytes of a file, or `websocket` those of all files of a folder, each at its name, and
+do nothing else. Each says in one line when it is ready.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import Any, Final
 import nats
 import uvicorn
 from nats.aio.msg import Msg
+from websockets.asyncio.server import ServerConnection, serve
 
 ECHO_SUBJECT: Final = "bench.echo"
 
@@ -50,6 +52,19 @@ async def _serve_nats(body: bytes, url: str) -> None:
     await asyncio.Event().wait()
 
 
+async def _serve_websocket(folder: Path) -> None:
+    async def answer(connection: ServerConnection) -> None:
+        path = "" if connection.request is None else connection.request.path
+        body = (folder / Path(path).name).read_bytes()
+        async for _ in connection:
+            await connection.send(body, text=True)
+
+    # As the devnet does: compressed, it is zlib that would be measured.
+    async with serve(answer, "127.0.0.1", 0, compression=None) as server:
+        _say(f"ready ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}")
+        await asyncio.Event().wait()
+
+
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -57,12 +72,14 @@ def _say(line: str) -> None:
 
 def main() -> None:
     """Serve until killed."""
-    kind, path, *url = sys.argv[1:]
-    body = Path(path).read_bytes()
+    kind, name, *url = sys.argv[1:]
+    path = Path(name)
     if kind == "http":
-        _serve_http(body)
+        _serve_http(path.read_bytes())
+    elif kind == "nats":
+        asyncio.run(_serve_nats(path.read_bytes(), url[0]))
     else:
-        asyncio.run(_serve_nats(body, url[0]))
+        asyncio.run(_serve_websocket(path))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """The whole product and the bare parts beside it, as processes on this machine."""
 
-import asyncio
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import Final
 import httpx
 
 from bench.keep_alive import KeepAlive
+from bench.processes import baseline
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.devnet_process import DevnetProcess
 from tests.support.eventually import comes_true
@@ -58,10 +57,10 @@ async def deployment(folder: Path) -> AsyncGenerator[Deployment]:
         path = folder / "neurons.json"
         path.write_bytes(body)
         async with (
-            _baseline("http", str(path)) as http_ready,
-            _baseline("nats", str(path), nats.url),
+            baseline("http", str(path)) as http,
+            baseline("nats", str(path), nats.url),
         ):
-            yield Deployment(devnet, nats.url, bridge.url, http_ready.split()[-1], len(body))
+            yield Deployment(devnet, nats.url, bridge.url, http.url, len(body))
 
 
 async def _first_body(url: str) -> bytes:
@@ -73,18 +72,3 @@ async def _first_body(url: str) -> bytes:
         await comes_true(is_served, within_s=SERVES_WITHIN_S)
     async with KeepAlive(url, NEURONS_PATH) as bridge:
         return await bridge.get()
-
-
-@asynccontextmanager
-async def _baseline(*arguments: str) -> AsyncGenerator[str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.baselines", *arguments, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        if process.stdout is None:
-            raise RuntimeError("a process was started without its pipe")
-        async with asyncio.timeout(SERVES_WITHIN_S):
-            yield (await process.stdout.readline()).decode()
-    finally:
-        process.kill()
-        await process.communicate()

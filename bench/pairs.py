@@ -11,6 +11,7 @@ ROUNDS: Final = 15
 WARM_UP: Final = 20
 
 Ask = Callable[[], Awaitable[object]]
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +23,29 @@ class Pair:
     ratio: float
 
 
-async def compare(ours: list[Ask], bare: list[Ask], *, asks_per_round: int) -> Pair:
-    """The time per answer of two ways, each asked by as many at once as it has members."""
+async def compare(
+    ours: list[Ask],
+    bare: list[Ask],
+    *,
+    asks_per_round: int,
+    clocks: tuple[Clock, Clock] = (time.perf_counter, time.perf_counter),
+) -> Pair:
+    """The time per answer of two ways, each asked by as many at once as it has members.
+
+    Args:
+        ours: asks in our way.
+        bare: asks in the way that it is compared with.
+        asks_per_round: how often each way is asked per turn.
+        clocks: what time is, for each way.
+    """
     for ask in (*ours, *bare):
         for _ in range(WARM_UP):
             await ask()
     rounds = [
-        (await _time_per_ask(ours, asks_per_round), await _time_per_ask(bare, asks_per_round))
+        (
+            await _time_per_ask(ours, asks_per_round, clocks[0]),
+            await _time_per_ask(bare, asks_per_round, clocks[1]),
+        )
         for _ in range(ROUNDS)
     ]
     return paired(rounds)
@@ -43,11 +60,11 @@ def paired(rounds: list[tuple[float, float]]) -> Pair:
     )
 
 
-async def _time_per_ask(asks: list[Ask], count: int) -> float:
+async def _time_per_ask(asks: list[Ask], count: int, clock: Clock) -> float:
     async def repeat(ask: Ask) -> None:
         for _ in range(count // len(asks)):
             await ask()
 
-    began_s = time.perf_counter()
+    began_s = clock()
     await asyncio.gather(*map(repeat, asks))
-    return (time.perf_counter() - began_s) / count
+    return (clock() - began_s) / count

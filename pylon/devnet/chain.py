@@ -225,8 +225,8 @@ class Chain:
         if self._store.hash(0) != self.genesis_hash:
             self._store.close()
             raise ValueError(
-                "the state folder holds another chain (seed, tempo or version differ): start with "
-                "its options, with another folder, or afresh"
+                "the state folder holds another chain (seed, tempo, neurons or version differ): "
+                "start with its options, with another folder, or afresh"
             )
         pruned = int(self._store.fact("oldest") or 0)
         oldest = max(pruned, best.number - self._options.keep_blocks + 1, 0)

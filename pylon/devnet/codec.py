@@ -5,7 +5,7 @@ This is the only module of the devnet that touches `bittensor_core`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -144,7 +144,7 @@ def ss58(public_key: bytes) -> str:
     return str(_core.ss58_encode(public_key, SS58_FORMAT))
 
 
-@cache
+@lru_cache(10_000)
 def public_key(address: str) -> bytes:
     """The 32 bytes that an address stands for.
 

@@ -40,6 +40,10 @@ def devnet(
     past_blocks: Annotated[
         int, typer.Option(min=0, help="A new chain begins with so many blocks behind it.")
     ] = 0,
+    neurons: Annotated[
+        int | None,
+        typer.Option(min=16, max=256, help="Neurons of every subnet, a quarter validators."),
+    ] = None,
     tempo: Annotated[
         int, typer.Option(min=1, max=65535, help="Blocks per epoch of each subnet.")
     ] = 360,
@@ -64,6 +68,7 @@ def devnet(
             control_port=control_port,
             keep_blocks=keep_blocks,
             past_blocks=past_blocks,
+            neurons=neurons,
             tempo_blocks=tempo,
             active=not still,
         )

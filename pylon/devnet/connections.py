@@ -31,6 +31,7 @@ _HEADS = {
     "chain_subscribeFinalizedHeads": "chain_finalizedHead",
     "chain_subscribeFinalisedHeads": "chain_finalizedHead",
 }
+_LAST_STATUSES = {"finalized", "finalityTimeout", "usurped", "dropped", "invalid"}
 _UNSUBSCRIBE = (
     "chain_unsubscribeNewHeads",
     "chain_unsubscribeNewHead",
@@ -212,17 +213,15 @@ class Connections:
         requests = frame if isinstance(frame, list) else [frame]
         delay_s = max((self._faults.delays_s.get(one.method, 0.0) for one in requests), default=0.0)
         if delay_s:
-            task = asyncio.create_task(self._answer_later(peer, frame, delay_s))
+            task = asyncio.create_task(self._answer(peer, frame, delay_s))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         else:
             await self._answer(peer, frame)
 
-    async def _answer_later(self, peer: Peer, frame: _Frame, delay_s: float) -> None:
-        await asyncio.sleep(delay_s)
-        await self._answer(peer, frame)
-
-    async def _answer(self, peer: Peer, frame: _Frame) -> None:
+    async def _answer(self, peer: Peer, frame: _Frame, delay_s: float = 0.0) -> None:
+        if delay_s:
+            await asyncio.sleep(delay_s)
         if isinstance(frame, list):
             answers = [self._one(peer, request) for request in frame]
             await peer.send(b"[" + b",".join(answers) + b"]")
@@ -283,7 +282,7 @@ class Connections:
             if subscription not in peer.watching:
                 return
             peer.notify("author_extrinsicUpdate", subscription, status)
-            if isinstance(status, dict) and "finalized" in status:
+            if not _LAST_STATUSES.isdisjoint([status] if isinstance(status, str) else status):
                 peer.watching.discard(subscription)
 
         peer.watching.add(subscription)

@@ -4,7 +4,7 @@ Every key pair is made of a public seed (`dev_hotkey_seed`, `dev_coldkey_seed`),
 developers can sign as anyone. Keys depend on names alone; stakes, axons and weights on the seed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address
 from random import Random
@@ -86,6 +86,9 @@ def populate(draft: Draft, options: DevnetOptions) -> None:
     fund(draft, sudo)
     fund(draft, owner)
     plans = [*SUBNETS, *map(_extra_subnet, range(options.extra_subnets))]
+    if options.neurons is not None:
+        count = options.neurons
+        plans = [replace(plan, neurons=count, validators=count // 4) for plan in plans]
     draft.put(SUBTENSOR, "TotalNetworks", len(plans) + 1)
     draft.put(SUBTENSOR, "StakeThreshold", 1_000 * RAO_PER_TAO)
     for plan in plans:

@@ -1,10 +1,14 @@
 """The devnet's memory of what it was asked, so that tests can count."""
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 RECORDS_KEPT = 10_000
+METHODS_COUNTED = 1_000
+_LONGEST_TEXT = 256
+_MOST_ITEMS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +17,8 @@ class RequestRecord:
 
     Attributes:
         method: the RPC method; a runtime call is `state_call:Api_method`.
-        params: the leading params; those of a runtime call are its decoded arguments.
+        params: the leading params; those of a runtime call are its decoded arguments. Of a text
+            there are 256 characters, of a list 8 items.
         block_hash: the block it was read at, as 0x-hex; None when it named none.
         block_number: height of the block it was read at; None when it is not known.
     """
@@ -25,15 +30,27 @@ class RequestRecord:
 
 
 class RequestLog:
-    """Counts all requests, and keeps the newest `RECORDS_KEPT` of them."""
+    """Counts all requests, and keeps the newest `RECORDS_KEPT` of them.
+
+    Of what clients invent, no more than `METHODS_COUNTED` methods are counted.
+    """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._records: deque[RequestRecord] = deque(maxlen=RECORDS_KEPT)
 
-    def add(self, record: RequestRecord) -> None:
-        """Enters a request."""
-        self._counts[record.method] += 1
+    def add(
+        self,
+        method: str,
+        params: Sequence[Any] = (),
+        block_hash: str | None = None,
+        block_number: int | None = None,
+    ) -> None:
+        """Enters a request; see `RequestRecord`."""
+        method = method[:_LONGEST_TEXT]
+        record = RequestRecord(method, tuple(map(_shortened, params)), block_hash, block_number)
+        if record.method in self._counts or len(self._counts) < METHODS_COUNTED:
+            self._counts[record.method] += 1
         self._records.append(record)
 
     def counts(self) -> dict[str, int]:
@@ -48,3 +65,14 @@ class RequestLog:
         """Forgets everything."""
         self._counts.clear()
         self._records.clear()
+
+
+def _shortened(param: Any) -> Any:
+    # A request may have 16 MB, and thousands are remembered.
+    if isinstance(param, list):
+        return [_cut(item) for item in cast("list[Any]", param)[:_MOST_ITEMS]]
+    return _cut(param)
+
+
+def _cut(value: Any) -> Any:
+    return value if isinstance(value, int | None) else str(value)[:_LONGEST_TEXT]

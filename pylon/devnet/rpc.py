@@ -7,7 +7,7 @@ from typing import Any
 from pylon.devnet.apis import answer
 from pylon.devnet.chain import Chain, StateDiscardedError, UnknownBlockError
 from pylon.devnet.pool import Pool, Tell
-from pylon.devnet.requests import RequestLog, RequestRecord
+from pylon.devnet.requests import RequestLog
 from pylon.devnet.rpc_error import RpcError
 from pylon.devnet.runtime.metadata import (
     SPEC_NAME,
@@ -48,7 +48,7 @@ class NodeRpc:
         self._pool = pool
         self._submit = submit
         self._log = log
-        self._answers = _AnswerCache(_CACHE_BYTES)
+        self._answers = AnswerCache(_CACHE_BYTES)
         self.methods: dict[str, Callable[..., Any]] = {
             "state_getRuntimeVersion": self._runtime_version,
             "chain_getRuntimeVersion": self._runtime_version,
@@ -89,7 +89,7 @@ class NodeRpc:
         """
         function = self.methods.get(method)
         if function is None:
-            self._log.add(RequestRecord(method))
+            self._log.add(method)
             raise RpcError(METHOD_NOT_FOUND, "Method not found")
         if method != "state_call":
             self.note(method, params)
@@ -109,12 +109,9 @@ class NodeRpc:
 
     def note(self, method: str, params: list[Any]) -> None:
         """Enters a request that is answered elsewhere."""
-        self._log.add(self._record(method, params))
-
-    def _record(self, method: str, params: list[Any]) -> RequestRecord:
         at = params[-1] if params and _is_hash(params[-1]) else None
         leading = params[:-1] if at is not None else params
-        return RequestRecord(method, tuple(leading[:2]), at, self._height(at))
+        self._log.add(method, leading[:2], at, self._height(at))
 
     def _height(self, at: str | None) -> int | None:
         if at is None:
@@ -147,8 +144,7 @@ class NodeRpc:
         api, _, method = name.partition("_")
         declared = self._chain.codec.has_api(api, method)
         arguments = known[0] if known else self._arguments(api, method, data) if declared else ()
-        entry = RequestRecord(f"state_call:{name}", arguments, at, self._height(at))
-        self._log.add(entry)
+        self._log.add(f"state_call:{name}", arguments, at, self._height(at))
         if not declared:
             missing = f"Client error: Execution failed: Exported method {name} is not found"
             raise RpcError(STATE_UNAVAILABLE, missing)
@@ -246,8 +242,12 @@ class NodeRpc:
         return None if block is None else block.as_json()
 
 
-class _AnswerCache:
-    """Answers of runtime calls by (method, input, block); the least used go first."""
+class AnswerCache:
+    """Answers of runtime calls by (method, input, block); the least used go first.
+
+    Args:
+        limit_bytes: so much is held.
+    """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -264,10 +264,15 @@ class _AnswerCache:
     def put(self, key: tuple[Any, ...], answered: tuple[tuple[Any, ...], str]) -> None:
         """Remembers one."""
         self._answers[key] = answered
-        self._held_bytes += len(answered[1])
+        self._held_bytes += _size_bytes(key, answered[1])
         while self._held_bytes > self._limit_bytes:
-            _, (_, dropped) = self._answers.popitem(last=False)
-            self._held_bytes -= len(dropped)
+            dropped, (_, answer_) = self._answers.popitem(last=False)
+            self._held_bytes -= _size_bytes(dropped, answer_)
+
+
+def _size_bytes(key: tuple[Any, ...], answer_: str) -> int:
+    # The objects around a short answer are larger than itself.
+    return 1024 + len(key[1]) + len(answer_)
 
 
 def _bytes(text: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from pylon.devnet.codec import Codec
 from pylon.devnet.history import History
 
-_CACHED_KEYS = 200_000
+_CACHED_KEYS = 50_000
 _UNKNOWN = (None, None)
 
 
@@ -63,6 +63,13 @@ class StateKeeper:
                 self._keys.clear()
             known = self._keys[name] = self.codec.storage_key(pallet, item, params)
         return known
+
+    def forget(self, pallet: str, item: str, params: tuple[Any, ...]) -> bytes:
+        """The storage key of an item that is being deleted, of which nothing is remembered."""
+        key = self.key(pallet, item, params)
+        del self._keys[pallet, item, *params]
+        self._decoded.pop(key, None)
+        return key
 
     def decode(
         self, pallet: str, item: str, key: bytes, raw: bytes | None, *, remember: bool
@@ -162,7 +169,7 @@ class Draft(_Reader):
 
     def delete(self, pallet: str, item: str, *params: Any) -> None:
         """Removes a storage item."""
-        self._layers[-1][self._keeper.key(pallet, item, params)] = None
+        self._layers[-1][self._keeper.forget(pallet, item, params)] = None
 
     def change(self, pallet: str, item: str, *params: Any, by: Callable[[Any], Any]) -> None:
         """Replaces a value by a function of itself."""

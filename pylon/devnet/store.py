@@ -4,6 +4,7 @@ One block is one transaction, so a process that is killed comes back at its last
 """
 
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,12 @@ class BlockStore:
     """All blocks since genesis.
 
     Args:
-        directory: where the file is kept; None keeps blocks in memory and versions nowhere.
+        directory: where the file is kept; None keeps versions nowhere, and of the blocks only the
+            newest in memory: SQLite moves others to a file that has no name and ends with it.
         fresh: throw away what an earlier run left.
+
+    Raises:
+        OSError: there is no directory, not even for a file without a name.
     """
 
     def __init__(self, directory: Path | None, *, fresh: bool = False) -> None:
@@ -48,7 +53,11 @@ class BlockStore:
             if fresh:
                 for name in (_FILE, f"{_FILE}-wal", f"{_FILE}-shm"):
                     (directory / name).unlink(missing_ok=True)
-        name = ":memory:" if directory is None else str(directory / _FILE)
+        else:
+            # SQLite would miss it after thousands of blocks, in the middle of one.
+            tempfile.gettempdir()
+        # Without a name a database may leave memory, which grows with the chain; ":memory:" not.
+        name = "" if directory is None else str(directory / _FILE)
         self._db = sqlite3.connect(name, isolation_level=None)
         self._db.execute("pragma journal_mode = wal")
         self._db.execute("pragma synchronous = normal")

@@ -18,7 +18,8 @@ STARTS_WITHIN_S = 60.0
 class DevnetProcess:
     """`async with DevnetProcess(tmp_path) as devnet:` runs a devnet that keeps its chain on disk.
 
-    The port is the OS's choice on the first start and stays the same from then on.
+    Without a folder it forgets it. The port is the OS's choice on the first start and stays the
+    same from then on.
 
     Args:
         folder: in which it has its own.
@@ -26,13 +27,18 @@ class DevnetProcess:
         more: further options of its command line.
     """
 
-    def __init__(self, folder: Path, *more: str, block_time_s: float = 0.5) -> None:
-        self.folder = folder / "devnet"
+    def __init__(self, folder: Path | None, *more: str, block_time_s: float = 0.5) -> None:
+        self.folder = None if folder is None else folder / "devnet"
         self.block_time_s = block_time_s
         self.more = more
         self.port = 0
         self.control_url = ""
         self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it is not running"
+        return self._process.pid
 
     @property
     def url(self) -> str:
@@ -53,7 +59,10 @@ class DevnetProcess:
     async def start(self) -> None:
         """Start it, and return when it takes connections."""
         assert self._process is None, "it is already running"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        state: list[str] = []
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            state = [f"--state={self.folder}"]
         with kept(self.folder) as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -61,8 +70,8 @@ class DevnetProcess:
                 "pylon.devnet",
                 f"--port={self.port}",
                 f"--block-time={self.block_time_s}",
-                f"--state={self.folder}",
                 "--control-port=0",
+                *state,
                 *self.more,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,

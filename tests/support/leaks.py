@@ -18,7 +18,7 @@ CONFIGURATION: Final = {
     "*/nats.conf": "nats-server reads its users from it",
     "*/access.conf": "the same, of `pylon nats-conf`",
     "*/.env": "settings of an operator",
-    "*/wallets/*/hotkeys/*": "the wallets of identities",
+    "*/hotkeys/*": "the wallets of identities",
     "*/.bittensor/wallets/*": "the same, where btcli looks for them",
     "*.key": "the private key of a certificate",
     "*/volumes/tokens/*": "the mounted secret of a pod",

@@ -16,9 +16,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from pylon.devnet import Devnet, DevnetOptions
-from pylon.devnet.population import hotkey
+from pylon.devnet.population import dev_coldkey_seed, hotkey
 from tests.support.dev_wallet import dev_wallet
 from tests.support.eventually import eventually
+from tests.support.signing import signed
 
 NOW = {"signer": "hotkey", "wait_for_finalization": False}
 REMARK = calls.System.remark(remark=b".")
@@ -224,6 +225,27 @@ async def test_the_pool_is_emptied(live: Devnet, writer: bittensor.Client) -> No
     assert live.drop_extrinsics() == 1
     dropped = await watching
     assert (dropped.success, dropped.error.name) == (False, "Dropped")
+
+
+async def test_an_extrinsic_that_came_to_its_end_is_watched_no_more(live: Devnet) -> None:
+    live.pause()
+    extrinsic = signed(
+        live.chain, dev_coldkey_seed("sn1"), ("System", "remark", {"remark": b"!"}), 0
+    )
+    async with connect(live.url) as connection:
+
+        async def ask(method: str, *params: Any) -> Any:
+            request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+            await connection.send(json.dumps(request))
+            while "id" not in (answer := json.loads(await connection.recv())):
+                pass
+            return answer["result"]
+
+        first = await ask("author_submitAndWatchExtrinsic", "0x" + extrinsic.hex())
+        assert live.drop_extrinsics() == 1
+        second = await ask("author_submitAndWatchExtrinsic", "0x" + extrinsic.hex())
+        assert not await ask("author_unwatchExtrinsic", first)
+        assert await ask("author_unwatchExtrinsic", second)
 
 
 async def test_a_connection_lost_while_watching_leaves_the_fate_open(

@@ -1,6 +1,6 @@
 # One image for every process of the service: `pylon up` by default, which runs all of them.
 
-FROM python:3.11.13-slim-bookworm AS build
+FROM python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1 AS build
 WORKDIR /src
 COPY requirements/bootstrap.txt requirements/service.txt requirements/
 RUN python -m venv /opt/pylon \
@@ -15,7 +15,7 @@ COPY bridge bridge
 RUN /opt/pylon/bin/uv pip install --no-cache --python /opt/pylon/bin/python \
         --no-deps --no-build-isolation --compile-bytecode .
 
-FROM python:3.11.13-slim-bookworm
+FROM python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1
 # A volume takes its owner from the folder of the image that it is first mounted on. A wallet
 # folder may be mounted below /root, which must be passed through for that and not read.
 RUN groupadd --gid 1000 pylon \

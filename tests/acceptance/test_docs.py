@@ -25,6 +25,8 @@ WITHIN_S = 60.0
 # Pictures, for a renderer of diagrams; and a tree of names that test_public_api.py compares.
 NO_CODE = {"mermaid", ""}
 SETTING = re.compile(r"\s*(#.*|[A-Z0-9_{}…]+=.*)?")
+# What an operator's shell has, beside what a page says itself.
+OPERATORS = {"PYLON_METRICS_TOKEN": "my_metrics_token"}
 RUN_SCRIPT = """
 import ast, asyncio, inspect, pathlib, sys
 code = pathlib.Path(sys.argv[1]).read_text()
@@ -86,7 +88,7 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page) if block.language
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Product]:
-    async with Product(tmp_path_factory.mktemp("product")) as product:
+    async with Product(tmp_path_factory.mktemp("product"), settings=OPERATORS) as product:
         yield product
 
 
@@ -138,7 +140,8 @@ async def test_a_block_of_code_works(block: Block, product: Product, tmp_path: P
         assert printed.strip() or "print(" not in code
     else:
         assert block.language == "bash", f"{block}: nobody knows how to run {block.language!r}"
-        assert (await run(tmp_path, "bash", "-euo", "pipefail", "-c", code)).strip()
+        shell = ("bash", "-euo", "pipefail", "-c")
+        assert (await run(tmp_path, *shell, code, **OPERATORS)).strip()
 
 
 def test_there_are_blocks_and_most_of_them_run() -> None:

@@ -129,6 +129,12 @@ async def _answers(client: httpx.AsyncClient) -> None:
     path = "/api/v1/identity/sn1/subnet/1/block/latest/neurons"
     assert (await client.get(path, headers=own)).status_code == 200
     assert (await client.get(path, headers=opened)).status_code == 403
+    # Whoever takes it, a reader among them, knows whose it is, and that nothing was committed.
+    asked = [
+        await client.get("/api/v1/identity/sn1/subnet/1/block/latest/commitments/self", headers=own)
+        for _ in range(16)
+    ]
+    assert {response.status_code for response in asked} == {404}
     assert (await client.get("/metrics")).status_code == 403
     told = {"Authorization": "Bearer local-metrics-token"}
     assert "pylon_requests_total" in (await client.get("/metrics", headers=told)).text

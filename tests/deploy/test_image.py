@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from pylon.devnet import Devnet, DevnetOptions
+from pylon_client.contract.ss58 import is_address
 from tests.support.eventually import comes_true
+from tests.support.kustomize import variables
 from tests.support.product import free_ports
 from tests.support.pylon_command import command_environment
 from tests.support.service_process import service_process
@@ -20,6 +22,7 @@ from tests.support.service_process import service_process
 ROOT = Path(__file__).parents[2]
 BESIDE = Path(sys.executable).parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE_PAGE = (ROOT / "docs" / "deployment" / "compose.md").read_text()
 COMPOSITION: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSITION["services"]
 
@@ -53,7 +56,9 @@ def test_the_composition_is_as_its_schema_says() -> None:
 def test_bases_are_pinned_and_the_user_is_nobody_special() -> None:
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     assert len(bases) == 2
-    assert all(re.fullmatch(r"python:\d+\.\d+\.\d+-\S+", base) for base in bases)
+    pinned = r"python:\d+\.\d+\.\d+-[\w-]+@sha256:\w{64}"
+    assert all(re.fullmatch(pinned, base) for base in bases)
+    assert len(set(bases)) == 1
     assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == ["1000:1000"]
 
 
@@ -135,6 +140,49 @@ def test_only_the_signer_sees_wallets() -> None:
         volume.endswith(":ro") for volume in SERVICES["signer"]["volumes"] if "wallets" in volume
     )
     assert SERVICES["reader"]["environment"]["PYLON_WORKER_ROLE"] == "reader"
+
+
+def test_its_image_is_built_here_and_others_are_pinned() -> None:
+    for name, service in SERVICES.items():
+        if name == "nats":
+            assert re.fullmatch(r"nats:[\d.]+-alpine@sha256:\w{64}", service["image"])
+        else:
+            assert (service["image"], service["pull_policy"]) == ("pylon:local", "build")
+            assert service["build"] == "."
+
+
+def test_readers_know_the_identities_whose_wallets_they_do_not_see() -> None:
+    (settings,) = re.findall(r"```bash\n(PYLON_.*?)```", COMPOSE_PAGE, re.DOTALL)
+    given = variables(settings)
+    names: list[str] = json.loads(given["PYLON_IDENTITIES"])
+    assert names
+    for name in names:
+        assert given[f"PYLON_ID_{name.upper()}_NETUID"]
+        assert is_address(given[f"PYLON_ID_{name.upper()}_HOTKEY_SS58"])
+    assert SERVICES["reader"]["environment"]["PYLON_BITTENSOR_WALLET_PATH"] == ""
+    assert SERVICES["reader"]["env_file"] == [".env"]
+
+
+def test_nats_takes_new_users_and_goes_on() -> None:
+    *_, told = re.findall(r"```bash\n(docker compose .*?)```", COMPOSE_PAGE, re.DOTALL)
+    rewrite, reload, restart = told.splitlines()
+    assert f"#   {rewrite} && {reload} && {restart}\n" in (ROOT / "docker-compose.yaml").read_text()
+
+    writer = rewrite.removeprefix("docker compose run --rm ")
+    server = reload.removeprefix("docker compose kill -s HUP ")
+    written_to = SERVICES[writer]["command"][-1]
+    (volume,) = [
+        mount.split(":")[0]
+        for mount in SERVICES[writer]["volumes"]
+        if written_to.startswith(mount.split(":")[1])
+    ]
+    assert volume in {mount.split(":")[0] for mount in SERVICES[server]["volumes"]}
+    assert restart == "docker compose up -d"
+    # A change of the file of settings starts anew whoever has it; the server is not to be.
+    assert "env_file" not in SERVICES[server]
+    assert not any("PYLON" in name for name in SERVICES[server]["environment"])
+    for name in ("reader", "signer", "bridge"):
+        assert SERVICES[name]["env_file"] == [".env"]
 
 
 def test_each_process_has_only_its_own_password() -> None:

@@ -1,38 +1,58 @@
 """The manifests as an API server would see them, without one."""
 
+import json
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
 
+from pylon.addresses import address_of
+from pylon.devnet.wallets import write_wallet
+from pylon.settings import WorkerSettings
+from pylon.worker import JOBS_STOP_S
+from pylon_client.contract.ss58 import is_address
+from pylon_client.contract.types import HotkeyName, IdentityName, NetUid, WalletName
+from pylon_client.deployment import IdentitySettings
 from tests.support.custom_resources import SCHEMAS
-from tests.support.kustomize import Manifest, load, render
+from tests.support.kustomize import Manifest, load, render, variables
+from tests.support.nats_chart import Chart
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy" / "k8s"
 KUBERNETES = "1.32"
 OVERLAYS = ["overlays/local", "overlays/production"]
+OPTIONAL = ["keda", "sentry"]
+WITH_ALL = "production with all components"
 WORKLOADS = {"Deployment", "StatefulSet"}
+SCALERS = {"HorizontalPodAutoscaler", "ScaledObject"}
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 
-def rendered(overlay: str, tmp_path: Path) -> list[Manifest]:
-    if overlay != "with KEDA":
-        return render(K8S / overlay)
+def folder_of(overlay: str, tmp_path: Path) -> Path:
+    if overlay in OVERLAYS:
+        return K8S / overlay
+    # kubectl takes no absolute paths.
     rules = {
-        "resources": [str(K8S / "overlays/production")],
-        "components": [str(K8S / "components/keda")],
+        "resources": [os.path.relpath(K8S / "overlays/production", tmp_path)],
+        "components": [os.path.relpath(K8S / "components" / name, tmp_path) for name in OPTIONAL],
     }
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(rules))
-    return render(tmp_path)
+    return tmp_path
 
 
-@pytest.fixture(params=[*OVERLAYS, "with KEDA"])
+def rendered(overlay: str, tmp_path: Path) -> list[Manifest]:
+    return render(folder_of(overlay, tmp_path))
+
+
+@pytest.fixture(params=[*OVERLAYS, WITH_ALL])
 def manifests(request: pytest.FixtureRequest, tmp_path: Path) -> list[Manifest]:
     return rendered(request.param, tmp_path)
 
@@ -82,20 +102,21 @@ def test_every_manifest_is_valid(manifests: list[Manifest]) -> None:
     ],
 )
 def test_a_misspelt_key_would_be_seen(kind: str, wrong: dict[str, Any], tmp_path: Path) -> None:
-    manifest = next(one for one in rendered("with KEDA", tmp_path) if one["kind"] == kind)
+    manifest = next(one for one in rendered(WITH_ALL, tmp_path) if one["kind"] == kind)
     manifest["spec"] |= wrong
     with pytest.raises((kubernetes_validate.ValidationError, jsonschema.ValidationError)):
         check(manifest)
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_kubectl_renders_the_same(overlay: str) -> None:
+@pytest.mark.parametrize("overlay", [*OVERLAYS, WITH_ALL])
+def test_kubectl_renders_the_same(overlay: str, tmp_path: Path) -> None:
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed: only the renderer of the tests was checked")
+    folder = folder_of(overlay, tmp_path)
     out = subprocess.run(
-        ["kubectl", "kustomize", str(K8S / overlay)], check=True, capture_output=True, timeout=60
+        ["kubectl", "kustomize", str(folder)], check=True, capture_output=True, timeout=60
     ).stdout
-    assert sorted_deep(list(yaml.safe_load_all(out))) == sorted_deep(render(K8S / overlay))
+    assert sorted_deep(list(yaml.safe_load_all(out))) == sorted_deep(render(folder))
 
 
 def sorted_deep(value: Any) -> Any:
@@ -129,8 +150,7 @@ def test_containers_are_bounded_and_probed(manifests: list[Manifest]) -> None:
     for container in containers(manifests):
         assert container["resources"]["limits"]["memory"]
         assert container["resources"]["requests"]["cpu"]
-        assert ":" in container["image"]
-        assert not container["image"].endswith(":latest")
+        assert re.search(r"pylon:(local|[\d.]+)$|:[\d.]+-\w+@sha256:\w{64}$", container["image"])
     for pod in pods(manifests).values():
         (main,) = pod["spec"]["containers"]
         assert all(probe in main for probe in PROBES)
@@ -170,7 +190,7 @@ def test_selectors_and_targets_meet_what_they_mean(manifests: list[Manifest]) ->
         if workload["kind"] == "StatefulSet":
             assert workload["spec"]["serviceName"] in named(manifests, "Service")
     for manifest in manifests:
-        if manifest["kind"] in {"HorizontalPodAutoscaler", "ScaledObject"}:
+        if manifest["kind"] in SCALERS:
             assert manifest["spec"]["scaleTargetRef"]["name"] in pods(manifests)
 
 
@@ -192,7 +212,7 @@ def test_no_secret_is_a_variable(manifests: list[Manifest]) -> None:
     for name, value in variables.items():
         if name.endswith(("_TOKEN", "_PASSWORD", "_DSN")):
             assert value == ""
-        if name.endswith(("_TOKEN_FILE", "_PASSWORD_FILE")):
+        if name.endswith(("_TOKEN_FILE", "_PASSWORD_FILE", "_DSN_FILE")):
             assert value.startswith("/run/secrets/pylon/")
 
 
@@ -209,21 +229,153 @@ def test_what_is_not_allowed_is_denied(manifests: list[Manifest]) -> None:
     assert route["from"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "nats"}}}]
 
 
+def test_names_are_asked_of_the_clusters_servers_and_of_the_nodes_cache(
+    manifests: list[Manifest],
+) -> None:
+    (dns,) = [one for one in manifests if one["metadata"]["name"] == "pylon-dns"]
+    assert dns["spec"]["podSelector"] == {}
+    (rule,) = dns["spec"]["egress"]
+    assert {"ipBlock": {"cidr": "169.254.20.10/32"}} in rule["to"]
+    assert {port["port"] for port in rule["ports"]} == {53}
+    assert [one for one in rule["to"] if "podSelector" in one]
+
+
+def test_errors_are_reported_where_pods_may_report_them(manifests: list[Manifest]) -> None:
+    reports = [name for name in settings_of(manifests) if "SENTRY" in name]
+    policies = [one["spec"] for one in manifests if one["kind"] == "NetworkPolicy"]
+    for name in ("pylon-bridge", "pylon-reader", "pylon-signer"):
+        labels = pods(manifests)[name]["metadata"]["labels"]
+        ports = {
+            port["port"]
+            for policy in policies
+            if policy["podSelector"].get("matchLabels", {}).items() <= labels.items()
+            for rule in policy.get("egress", [])
+            if "to" not in rule
+            for port in rule["ports"]
+        }
+        if reports:
+            assert 443 in ports
+        elif name == "pylon-bridge":
+            assert not ports
+    assert not reports or "PYLON_SENTRY_DSN_FILE" in reports
+
+
 def test_writers_are_not_scaled(manifests: list[Manifest]) -> None:
-    scaled = [
-        one["spec"]["scaleTargetRef"]["name"]
-        for one in manifests
-        if one["kind"] in {"HorizontalPodAutoscaler", "ScaledObject"}
-    ]
+    scaled = [one["spec"]["scaleTargetRef"]["name"] for one in manifests if one["kind"] in SCALERS]
     assert sorted(scaled) == ["pylon-bridge", "pylon-reader"]
+
+
+def test_how_many_there_are_is_said_once(manifests: list[Manifest]) -> None:
+    scaled = {one["spec"]["scaleTargetRef"]["name"] for one in manifests if one["kind"] in SCALERS}
+    counted = {one["metadata"]["name"] for one in workloads(manifests) if "replicas" in one["spec"]}
+    assert scaled | counted == pods(manifests).keys()
+    assert not scaled & counted
+
+
+def settings_of(manifests: list[Manifest]) -> dict[str, str]:
+    (settings,) = [
+        one["data"]
+        for one in manifests
+        if (one["kind"], one["metadata"]["name"]) == ("ConfigMap", "pylon")
+    ]
+    return settings
+
+
+def hosts_of(manifests: list[Manifest]) -> dict[str, set[int]]:
+    """What a pod can find by name, and the ports that answer there."""
+    services = {
+        one["metadata"]["name"]: one["spec"] for one in manifests if one["kind"] == "Service"
+    }
+    found = {name: {port["port"] for port in spec["ports"]} for name, spec in services.items()}
+    for one in workloads(manifests):
+        governing = one["spec"].get("serviceName")
+        if governing is not None:
+            assert services[governing]["clusterIP"] == "None"
+            for number in range(one["spec"]["replicas"]):
+                host = f"{one['metadata']['name']}-{number}.{governing}"
+                found[host] = found[governing]
+    return found
+
+
+def addresses_in(variables: dict[str, str]) -> set[tuple[str, int]]:
+    urls = [part for value in variables.values() for part in value.split(",") if "://" in part]
+    return {(str(urlsplit(url).hostname), int(urlsplit(url).port or 0)) for url in urls}
+
+
+def test_every_address_is_that_of_something_there(manifests: list[Manifest]) -> None:
+    named = settings_of(manifests)
+    for container in containers(manifests):
+        named |= {one["name"]: one.get("value", "") for one in container.get("env", [])}
+    there = hosts_of(manifests)
+    if "nats" not in there:
+        production = K8S / "overlays/production"
+        there |= Chart(yaml.safe_load((production / "nats-values.yaml").read_text())).hosts
+        named |= variables((production / "nats.env").read_text())
+    addresses = addresses_in(named)
+    assert {port for _, port in addresses} >= {4222, 6222}
+    for host, port in addresses:
+        assert port in there[host], f"nothing answers at {host}:{port}"
+
+
+def test_readers_know_the_address_of_each_identity(manifests: list[Manifest]) -> None:
+    settings = settings_of(manifests)
+    names: list[str] = json.loads(settings["PYLON_IDENTITIES"])
+    assert names
+    for name in names:
+        prefix = f"PYLON_ID_{name.upper().replace('-', '_')}_"
+        assert int(settings[f"{prefix}NETUID"]) >= 0
+        assert is_address(settings[f"{prefix}HOTKEY_SS58"])
+    (reader,) = pods(manifests)["pylon-reader"]["spec"]["containers"]
+    assert {"name": "PYLON_BITTENSOR_WALLET_PATH", "value": ""} in reader["env"]
+
+
+def test_the_local_address_is_that_of_the_local_wallet(tmp_path: Path) -> None:
+    settings = settings_of(render(K8S / "overlays/local"))
+    wallet, hotkey = (settings[f"PYLON_ID_SN1_{part}_NAME"] for part in ("WALLET", "HOTKEY"))
+    write_wallet(tmp_path, wallet, hotkey)
+    identity = IdentitySettings.model_construct(
+        name=IdentityName("sn1"),
+        netuid=NetUid(1),
+        wallet_name=WalletName(wallet),
+        hotkey_name=HotkeyName(hotkey),
+    )
+    assert settings["PYLON_ID_SN1_HOTKEY_SS58"] == address_of(tmp_path, identity)
+
+
+def test_pods_have_time_to_end_in_good_order(manifests: list[Manifest]) -> None:
+    specs = {name: pod["spec"] for name, pod in pods(manifests).items()}
+    (bridge,) = specs["pylon-bridge"]["containers"]
+    environment = {one["name"]: one["value"] for one in bridge["env"]}
+    ending_s = int(environment["PYLON_BRIDGE_GRACEFUL_SHUTDOWN_SECONDS"])
+    ending_s += bridge["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert specs["pylon-bridge"]["terminationGracePeriodSeconds"] > ending_s
+    drain_s = WorkerSettings.model_fields["drain_timeout_s"].default
+    assert specs["pylon-reader"]["terminationGracePeriodSeconds"] > drain_s
+    assert specs["pylon-signer"]["terminationGracePeriodSeconds"] > drain_s + JOBS_STOP_S
+
+
+def test_workers_end_before_they_would_be_killed_for_their_memory(
+    manifests: list[Manifest],
+) -> None:
+    for name in ("pylon-reader", "pylon-signer"):
+        (worker,) = pods(manifests)[name]["spec"]["containers"]
+        environment = {one["name"]: one["value"] for one in worker["env"]}
+        limit = worker["resources"]["limits"]["memory"]
+        assert limit.endswith("Gi")
+        allowed_mib = 1024 * int(limit.removesuffix("Gi"))
+        assert 0.8 < int(environment["PYLON_WORKER_MEMORY_LIMIT_MIB"]) / allowed_mib < 0.95
 
 
 def test_the_cluster_runs_the_projects_nats_conf() -> None:
     assert (K8S / "components/nats/nats.conf").read_text() == (ROOT / "nats.conf").read_text()
-    values = yaml.safe_load((K8S / "overlays/production/nats-values.yaml").read_text())["config"]
-    assert values["merge"]["max_payload"] == 8_388_608
-    assert values["jetstream"]["merge"] == {"sync_interval": "always"}
-    assert values["cluster"] == {"enabled": True, "replicas": 3}
+    values = yaml.safe_load((K8S / "overlays/production/nats-values.yaml").read_text())
+    ours = (ROOT / "nats.conf").read_text()
+    for name in ("max_payload", "sync_interval", "lame_duck_grace_period", "lame_duck_duration"):
+        (wanted,) = re.findall(rf"^ *{name}: (.*)$", ours, re.MULTILINE)
+        (got,) = re.findall(rf'^ *"{name}": (.*?),?$', Chart(values).conf, re.MULTILINE)
+        assert got.strip('"') == wanted
+    replicas = settings_of(render(K8S / "overlays/production"))["PYLON_NATS_STREAM_REPLICAS"]
+    assert int(replicas) == values["config"]["cluster"]["replicas"]
 
 
 def test_the_operators_rules_are_the_alerts() -> None:

@@ -36,7 +36,8 @@ def render(folder: Path, given: list[Manifest] | None = None) -> list[Manifest]:
         manifests += render(path) if path.is_dir() else load(path)
     for name in rules.get("components", []):
         manifests = render((folder / name).resolve(), manifests)
-    manifests += _generated(folder, rules)
+    for behavior, manifest in _generated(folder, rules):
+        manifests = _added(manifests, behavior, manifest)
     for patch in rules.get("patches", []):
         (change,) = load(folder / patch["path"]) if "path" in patch else [
             yaml.safe_load(patch["patch"])
@@ -55,16 +56,18 @@ def load(path: Path) -> list[Manifest]:
     return [manifest for manifest in yaml.safe_load_all(path.read_text()) if manifest]
 
 
-def _generated(folder: Path, rules: Mapping[str, Any]) -> list[Manifest]:
+def _generated(folder: Path, rules: Mapping[str, Any]) -> list[tuple[str, Manifest]]:
     def is_bare(generator: Mapping[str, Any]) -> bool:
         options = {**rules.get("generatorOptions", {}), **generator.get("options", {})}
         return bool(options.get("disableNameSuffixHash"))
 
-    made: list[Manifest] = []
+    made: list[tuple[str, Manifest]] = []
     for kind in ("ConfigMap", "Secret"):
         for generator in rules.get(f"{kind[0].lower()}{kind[1:]}Generator", []):
             assert is_bare(generator), "a name with a hash in it would have to be replaced all over"
             data = {name: (folder / name).read_text() for name in generator.get("files", [])}
+            for name in generator.get("envs", []):
+                data |= variables((folder / name).read_text())
             data |= dict(one.split("=", 1) for one in generator.get("literals", []))
             manifest: Manifest = {"apiVersion": "v1", "kind": kind}
             manifest["metadata"] = {"name": generator["name"]}
@@ -76,16 +79,31 @@ def _generated(folder: Path, rules: Mapping[str, Any]) -> list[Manifest]:
                     name: base64.b64encode(text.encode()).decode() for name, text in data.items()
                 }
             manifest["data"] = data
-            made.append(manifest)
+            made.append((generator.get("behavior", "create"), manifest))
     return made
+
+
+def variables(text: str) -> dict[str, str]:
+    """What a file of `NAME=value` lines says, to kustomize as to a container engine."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def _added(manifests: list[Manifest], behavior: str, new: Manifest) -> list[Manifest]:
+    same = [one for one in manifests if _identity(one) == _identity(new)]
+    assert (behavior, len(same)) in {("create", 0), ("merge", 1)}, _identity(new)
+    if behavior == "create":
+        return [*manifests, new]
+    return [_merged(one, new) if one is same[0] else one for one in manifests]
+
+
+def _identity(manifest: Manifest) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
 
 
 def _patched(manifests: list[Manifest], change: Manifest) -> list[Manifest]:
     def is_meant(manifest: Manifest) -> bool:
-        return (manifest["kind"], manifest["metadata"]["name"]) == (
-            change["kind"],
-            change["metadata"]["name"],
-        )
+        return _identity(manifest) == _identity(change)
 
     assert any(map(is_meant, manifests)), "the patch has no target"
     if change.get("$patch") == "delete":

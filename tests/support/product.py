@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -54,12 +55,13 @@ def processes_under(pid: int) -> dict[int, str]:
 class Product:
     """`async with Product(tmp_path) as product:` runs `pylon up --devnet` on free ports.
 
-    The folder is both its home and its working directory.
+    The folder is both its home and its working directory; settings are further variables.
     """
 
     folder: Path
     block_time_s: float = 0.5
     fresh: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
     port: int = field(init=False)
     nats_port: int = field(init=False)
     devnet_port: int = field(init=False)
@@ -103,7 +105,7 @@ class Product:
         self._process = await asyncio.create_subprocess_exec(
             *self.argv(),
             cwd=self.folder,
-            env={**os.environ, "HOME": str(self.folder)},
+            env={**os.environ, "HOME": str(self.folder), **self.settings},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

@@ -1,6 +1,7 @@
-"""The NATS library's client, with promises more: on the order of a flush, parts, and cancelling."""
+"""The NATS library's client, with promises more: on order, parts, cancelling and inboxes."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import nats.errors
@@ -28,6 +29,8 @@ class OrderedClient(Client):
 
     A `tls://` server that offers no TLS is told nothing: the library would send it the password in
     the clear, to whoever stands between.
+
+    An inbox that the server refuses can be given up for another.
     """
 
     def __init__(self) -> None:
@@ -45,6 +48,21 @@ class OrderedClient(Client):
         """The answer to a request, as the library gives it."""
         with no_lost_cancellation():
             return await super().request(subject, payload, timeout, old_style, headers)  # pyright: ignore[reportUnknownMemberType] -- the library's headers are of anything
+
+    async def forget_inbox(self, subject: str) -> None:
+        """Take another inbox for the next request, if this one, in lower case, is of the last.
+
+        A server that refuses the inbox has forgotten it too; the library would go on sending
+        requests whose answers nobody hears.
+        """
+        prefix = self._resp_sub_prefix  # pyright: ignore[reportUnknownMemberType] -- the library's buffer is of anything
+        if not prefix or f"{prefix.decode()}*".lower() != subject:
+            return
+        self._resp_sub_prefix = None
+        for subscription in tuple(self._subs.values()):  # pyright: ignore[reportUnknownMemberType] -- the library's table is of anything
+            if subscription.subject.lower() == subject:
+                with contextlib.suppress(nats.errors.Error):
+                    await subscription.unsubscribe()
 
     async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
         if not self.is_connected:

@@ -133,7 +133,9 @@ class AsyncPylonClient:
     async def _follow(
         self, stream: Stream[ReplyT], *, after: BlockNumber | None, patience_s: float
     ) -> AsyncGenerator[ReplyT]:
-        following = Following(self._channel.listen, stream, after, patience_s)
+        following = Following(
+            self._channel.listen, self._channel.confirm, stream, after, patience_s
+        )
         try:
             await self.config.retry.copy()(following.connect)
             while True:

@@ -13,7 +13,7 @@ from pylon_client.errors import PylonClosed, PylonMisconfigured
 from pylon_client.transport.base import Call, Published, ReplyT, Stream, Transport
 
 PATIENCE_S: Final = 600.0
-"""For how long a stream that has broken off is tried again before that is raised."""
+"""For how long a stream goes on without any sign of Pylon before that is raised."""
 
 
 class AsyncSend(Protocol):
@@ -123,6 +123,15 @@ class Channel:
             PylonClosed: the client is not open.
         """
         return self._in_use().listen(stream, after)
+
+    async def confirm(self) -> None:
+        """Return when a worker of Pylon answers; see `Transport.confirm`.
+
+        Raises:
+            PylonClosed: the client is not open.
+            BasePylonException: none does.
+        """
+        await self._in_use().confirm()
 
     def _in_use(self) -> Transport:
         if self._opened is None:

@@ -164,7 +164,9 @@ class PylonClient:
     def _follow(
         self, stream: Stream[ReplyT], *, after: BlockNumber | None, patience_s: float
     ) -> Generator[ReplyT]:
-        following = Following(self._channel.listen, stream, after, patience_s)
+        following = Following(
+            self._channel.listen, self._channel.confirm, stream, after, patience_s
+        )
         try:
             self.config.retry(partial(self._run, following.connect))
             while True:

@@ -27,7 +27,7 @@ from pylon_client.errors import (
     TimeoutReason,
     failure_exception,
 )
-from pylon_client.transport.base import Call, Published, Stream
+from pylon_client.transport.base import Call, Published, Stream, confirm_by
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.transport.feed import EventFeed, last_by_request
 from pylon_client.transport.shared import Shared
@@ -95,6 +95,10 @@ class NatsTransport:
                 raise PylonTimeoutException(TimeoutReason.READ, timeout_s) from error
             raise _exception(error) from error
         return reply.body
+
+    async def confirm(self) -> None:
+        """Return when a worker of Pylon answers; see `Transport.confirm`."""
+        await confirm_by(self.ask)
 
     @asynccontextmanager
     async def listen(

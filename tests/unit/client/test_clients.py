@@ -15,6 +15,7 @@ from tenacity import RetryCallState, stop_after_attempt, wait_none
 from pylon_client.blocking.identity import Identity
 from pylon_client.blocking.open_access import OpenAccess
 from pylon_client.contract.operations import Scope
+from pylon_client.contract.ss58 import is_address
 from pylon_client.identity import AsyncIdentity
 from pylon_client.open_access import AsyncOpenAccess
 from pylon_client.retry import worth_retrying
@@ -24,6 +25,7 @@ from pylon_client.testing import (
     sample_block_info,
     sample_neuron,
     sample_neurons,
+    writes,
 )
 from pylon_client.transport.base import Call
 from pylon_client.v1 import (
@@ -33,6 +35,7 @@ from pylon_client.v1 import (
     BlockNumber,
     Config,
     ErrorCode,
+    JobId,
     NetUid,
     PylonBadGateway,
     PylonClient,
@@ -40,8 +43,13 @@ from pylon_client.v1 import (
     PylonMisconfigured,
     PylonNotFound,
     PylonUnavailable,
+    SetWeightsResponse,
+    Weight,
 )
 from tests.support.client_methods import METHODS, all_rows
+
+SECOND = "5DTM9kooMWy5RHoH1fJ5feZ78zVpyRC8u45ni2gBw3pA44xB"
+"""The hotkey of the sample with uid 1."""
 
 
 @pytest.fixture
@@ -153,6 +161,20 @@ def test_answers_may_depend_on_the_call_and_unknown_ones_are_loud(pylon: FakePyl
     with pytest.raises(TypeError, match=r"neurons\.latest replies SubnetNeurons, not BlockInfo"):
         pylon.answer(operations.LATEST_NEURONS, sample_block_info())
     assert sample_neuron(3, rank=0.25).rank == 0.25
+
+
+def test_what_a_sample_has_can_be_written_for_and_is_the_same_in_every_run(
+    pylon: FakePylon,
+) -> None:
+    done = SetWeightsResponse(count=2, job_id=JobId("a" * 26))
+    pylon.answer(writes.PUT_WEIGHTS, done)
+    with pylon.client() as client:
+        neurons = client.identity.get_latest_neurons().neurons
+        assert client.identity.put_weights(dict.fromkeys(neurons, Weight(1.0))) == done
+    assert sample_neuron(1).hotkey == list(neurons)[1] == SECOND
+    keys = {key for neuron in neurons.values() for key in (neuron.hotkey, neuron.coldkey)}
+    assert len(keys) == 4
+    assert all(map(is_address, keys))
 
 
 async def test_concurrent_calls_each_have_their_own_attempts(pylon: FakePylon) -> None:

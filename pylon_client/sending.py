@@ -139,6 +139,18 @@ class Channel:
         return self._opened
 
 
+def require_config(config: BaseConfig, kind: type[BaseConfig], client: str) -> None:
+    """Refuse the configuration of the other client, whose retries would not work here.
+
+    Raises:
+        PylonMisconfigured: it is not of the kind that this client needs.
+    """
+    if not isinstance(config, kind):
+        raise PylonMisconfigured(
+            f"{client} needs a configuration of type {kind.__name__}, not {type(config).__name__}"
+        )
+
+
 def transport_for(config: BaseConfig) -> Transport:
     """The transport that an address asks for."""
     if config.speaks_nats:

@@ -26,7 +26,7 @@ from pylon_client.neuron_client import (
     pinned_context,
     refusals_named,
 )
-from pylon_client.sending import Channel
+from pylon_client.sending import Channel, require_config
 from pylon_client.transport.base import Call, ReplyT, Stream, Transport
 
 if TYPE_CHECKING:
@@ -54,9 +54,13 @@ class PylonClient:
     Attributes:
         open_access: what everybody may ask for.
         identity: what the configured identity may ask for.
+
+    Raises:
+        PylonMisconfigured: at construction, for a configuration that is no `Config`.
     """
 
     def __init__(self, config: Config, *, transport: Transport | None = None) -> None:
+        require_config(config, Config, "PylonClient")
         self.config = config
         self._channel = Channel(config, transport)
         self._lifecycle = Lock()

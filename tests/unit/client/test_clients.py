@@ -108,6 +108,14 @@ async def test_identity_calls_need_an_identity(pylon: FakePylon) -> None:
     assert pylon.calls == []
 
 
+def test_each_client_takes_its_own_configuration_alone() -> None:
+    address = "http://pylon.invalid"
+    with pytest.raises(PylonMisconfigured, match=r"type Config, not AsyncConfig"):
+        PylonClient(AsyncConfig(address=address))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(PylonMisconfigured, match=r"type AsyncConfig, not Config"):
+        AsyncPylonClient(Config(address=address))  # pyright: ignore[reportArgumentType]
+
+
 @pytest.mark.parametrize("netuid", [-1, 65_536, "1", 1.0, None])
 def test_a_netuid_that_is_none_is_refused_before_it_is_sent(pylon: FakePylon, netuid: Any) -> None:
     with pylon.client() as client, pytest.raises(ValueError, match=r"valid integer|equal to"):

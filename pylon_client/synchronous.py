@@ -45,7 +45,7 @@ class PylonClient:
     Use it in a `with` block, or call `open()` and `close()`; from any number of threads at a
     time. Connections live in an event loop of the client's own, in a thread of its own, so that
     NATS's are kept alive between calls and no other event loop is disturbed. A client that is
-    still open when the interpreter exits is closed then.
+    still open when the interpreter exits is closed then, and daemon threads that use it end.
 
     Args:
         config: where Pylon is, who asks, and how patiently.
@@ -66,6 +66,7 @@ class PylonClient:
         self._lifecycle = Lock()
         self._portal: BlockingPortal | None = None
         self._portal_thread = ExitStack()
+        self._is_exiting = False
         self.open_access = OpenAccess(self._send, self._follow)
         self.identity = Identity(self._send, self._pause)
 
@@ -86,7 +87,7 @@ class PylonClient:
                 portal.call(self._channel.open)
                 self._portal_thread = thread.pop_all()
             self._portal = portal
-            atexit.register(self.close)
+            atexit.register(self._close_at_exit)
 
     def close(self) -> None:
         """Close every connection; it may be closed already, and may be opened again.
@@ -97,10 +98,14 @@ class PylonClient:
             portal, self._portal = self._portal, None
             if portal is None:
                 return
-            atexit.unregister(self.close)
+            atexit.unregister(self._close_at_exit)
             with self._portal_thread:
                 portal.call(self._channel.close)
                 portal.call(portal.stop, True)
+
+    def _close_at_exit(self) -> None:
+        self._is_exiting = True
+        self.close()
 
     def __enter__(self) -> Self:
         self.open()
@@ -183,16 +188,20 @@ class PylonClient:
     def _run(self, act: Callable[[*ArgsT], Awaitable[T]], *args: *ArgsT) -> T:
         portal = self._portal
         if portal is None:
-            raise PylonClosed("the client is not open: use it in a `with` block, or call open()")
+            raise self._closed("the client is not open: use it in a `with` block, or call open()")
         try:
             answer = portal.start_task_soon(act, *args)
         except RuntimeError as error:
-            raise PylonClosed("the client is closed") from error
+            raise self._closed("the client is closed") from error
         try:
             return answer.result()
-        except CancelledError as error:
-            raise PylonClosed("the client was closed during the call") from error
+        except (CancelledError, PylonClosed) as error:
+            raise self._closed("the client was closed during the call") from error
         except BaseException:
             # The waiting thread may have been interrupted: nobody wants the answer any more.
             answer.cancel()
             raise
+
+    def _closed(self, why: str) -> BaseException:
+        # At exit only daemon threads are left. They end then, and Python says nothing of it.
+        return SystemExit() if self._is_exiting else PylonClosed(why)

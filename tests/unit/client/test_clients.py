@@ -244,6 +244,19 @@ def test_a_client_that_cannot_be_opened_leaves_no_thread_behind() -> None:
     assert not [t for t in threading.enumerate() if t.name == "pylon-client"]
 
 
+def run_to_its_end(script: str) -> str:
+    """What a program prints that ends by itself and complains of nothing."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
 def test_an_open_sync_client_does_not_keep_the_interpreter_from_exiting() -> None:
     script = """
 from pylon_client.testing import FakePylon, operations, sample_neurons
@@ -255,15 +268,41 @@ client = pylon.client()
 client.open()
 print(len(client.identity.get_latest_neurons().neurons), flush=True)
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["3", "closed"]
+    assert run_to_its_end(script).split() == ["3", "closed"]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "for block in client.open_access.blocks(): used.set()",
+        "client.identity.get_latest_neurons()",
+    ],
+)
+def test_daemon_threads_that_use_a_client_end_quietly_with_the_interpreter(use: str) -> None:
+    script = f"""
+import asyncio, atexit, threading
+from pylon_client.testing import FakePylon, sample_block_info
+used = threading.Event()
+class Slow(FakePylon):
+    async def ask(self, call):
+        used.set()
+        await asyncio.Event().wait()
+pylon = Slow()
+pylon.publish(sample_block_info())
+# What is registered first is called last: the thread has time to complain.
+atexit.register(lambda: thread.join(30))
+client = pylon.client()
+client.open()
+def use():
+    try:
+        {use}
+    finally:
+        print("ended", flush=True)
+thread = threading.Thread(target=use, daemon=True)
+thread.start()
+used.wait()
+"""
+    assert run_to_its_end(script) == "ended\n"
 
 
 @pytest.mark.parametrize(

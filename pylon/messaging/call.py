@@ -78,6 +78,10 @@ def may_be_answered(subject: str, reply: str) -> bool:
     NATS lets a caller name any subject for the reply, so that a worker, or JetStream, could be
     made to publish its answer on another identity's requests or on JetStream's own API. Only
     inboxes are answered, and for an identity only its own.
+
+    An open request may name any inbox: its subject does not say who asks, and everybody may. All
+    that this can bring about is a public answer at an inbox where nobody waits for it: the names
+    of those that are waited at are random, and a client drops what it did not ask for.
     """
     match subject.split(".", 4):
         case ["pylon", "v1", "identity", name, _]:

@@ -113,8 +113,9 @@ class Following(Generic[ReplyT]):
         await self._listening.aclose()
 
     async def _next(self, values: AsyncIterator[Published]) -> Published:
-        # Kept when the reader is interrupted, so that the value in it is not lost.
-        coming = self._coming = self._coming or asyncio.ensure_future(anext(values))
+        # A wait that was given up would end the values: it goes on while a worker is asked for, and
+        # is left to `close` where that fails.
+        coming = self._coming = asyncio.ensure_future(anext(values))
         while not (await asyncio.wait([coming], timeout=self._quiet_s))[0]:
             await self._confirm_in_time()
             self._last_sign_s = time.monotonic()

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 KEPT_VALUES: Final = EVENTS.max_msgs_per_subject
 RETRY_WAIT_S: Final = 0.5
+REFUSED_WAIT_S: Final = 10.0
+"""Permissions are changed by people: it is of no use to try as often as after a break."""
 
 Events = Callable[[str], AsyncGenerator[Sequence[FeedEvent]]]
 """The values of a subject in order, without an end: first all that are kept, then those that come.
@@ -50,7 +52,11 @@ async def follow(
                         yield behind
                         behind = []
         except (FailureError, nats.errors.Error, OSError) as error:
-            logger.info("The events of %s break off: %s", subject, error)
+            if isinstance(error, FailureError) and error.code is ErrorCode.FORBIDDEN:
+                logger.error("No events of %s for listeners: %s", subject, error)  # noqa: TRY400 - the text is all
+                await asyncio.sleep(REFUSED_WAIT_S)
+            else:
+                logger.info("The events of %s break off: %s", subject, error)
         await asyncio.sleep(RETRY_WAIT_S)
 
 

@@ -217,8 +217,16 @@ class Worker:
     async def _serve(self, connection: Connection, stop: asyncio.Event) -> None:
         subjects = [str(BlockEventSubject())]
         subjects += [str(NeuronsEventSubject(netuid)) for netuid in self._settings.netuids]
-        async with EventFeed(connection, subjects, KeptInStream(connection)) as feed:
-            await self._run(connection, feed, stop)
+        try:
+            async with EventFeed(connection, subjects, KeptInStream(connection)) as feed:
+                await self._run(connection, feed, stop)
+        except FailureError as error:
+            if error.code is not ErrorCode.FORBIDDEN:
+                raise
+            raise WorkerError(
+                f"NATS does not give it what a worker needs: {error.failure.detail} Give NATS the "
+                "users that `pylon nats-conf` makes."
+            ) from error
         await connection.drain()
         logger.info("Stopped")
 

@@ -22,7 +22,7 @@ from pylon_client.neuron_client import (
     refusals_named,
 )
 from pylon_client.open_access import AsyncOpenAccess
-from pylon_client.sending import Channel
+from pylon_client.sending import Channel, require_config
 from pylon_client.transport.base import Call, ReplyT, Stream, Transport
 
 if TYPE_CHECKING:
@@ -44,9 +44,13 @@ class AsyncPylonClient:
     Attributes:
         open_access: what everybody may ask for.
         identity: what the configured identity may ask for.
+
+    Raises:
+        PylonMisconfigured: at construction, for a configuration that is no `AsyncConfig`.
     """
 
     def __init__(self, config: AsyncConfig, *, transport: Transport | None = None) -> None:
+        require_config(config, AsyncConfig, "AsyncPylonClient")
         self.config = config
         self._channel = Channel(config, transport)
         self.open_access = AsyncOpenAccess(self._send, self._follow)
@@ -133,7 +137,9 @@ class AsyncPylonClient:
     async def _follow(
         self, stream: Stream[ReplyT], *, after: BlockNumber | None, patience_s: float
     ) -> AsyncGenerator[ReplyT]:
-        following = Following(self._channel.listen, stream, after, patience_s)
+        following = Following(
+            self._channel.listen, self._channel.confirm, stream, after, patience_s
+        )
         try:
             await self.config.retry.copy()(following.connect)
             while True:

@@ -1,10 +1,16 @@
 """How a client is configured: by arguments, or by `PYLON_CLIENT_…` in the environment."""
 
-from typing import Annotated, Final, Self, TypeVar
+from typing import Annotated, Any, Final, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_core import InitErrorDetails, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from tenacity import AsyncRetrying, BaseRetrying, Retrying
 
 from pylon_client.contract import subjects
@@ -85,7 +91,8 @@ class BaseConfig(BaseSettings):
         ValidationError: at construction; says what is missing or wrong, never a token.
     """
 
-    # Where a value is refused, it may be a token or stand beside one, so errors show none.
+    # Where a value is refused, it may be a token or stand beside one, so errors show none. What
+    # the environment holds besides is somebody else's; arguments are ours, and looked at below.
     model_config = SettingsConfigDict(
         env_prefix="PYLON_CLIENT_",
         env_nested_delimiter="__",
@@ -101,6 +108,29 @@ class BaseConfig(BaseSettings):
     timeout: PylonTimeout = PylonTimeout()
     mtls_cert_path: str | None = None
     mtls_key_path: str | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The usual sources, after a look at the arguments: a mistyped one must not be ignored."""
+        if isinstance(init_settings, InitSettingsSource):
+            given = cast("dict[str, Any]", init_settings.init_kwargs)  # pyright: ignore[reportUnknownMemberType] -- the library's arguments are of anything
+            unknown: list[InitErrorDetails] = [
+                {"type": "extra_forbidden", "loc": (name,), "input": None}
+                for name in given
+                if name not in settings_cls.model_fields
+            ]
+            if unknown:
+                raise ValidationError.from_exception_data(
+                    settings_cls.__name__, unknown, hide_input=True
+                )
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
 
     @property
     def urls(self) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""Everything the client raises, whichever transport is under it.
+"""What the client raises about Pylon, about itself and about miners, whichever transport it has.
+
+An argument or a configuration that cannot be one raises `ValueError`, pydantic's `ValidationError`,
+before anything is sent.
 
 BasePylonException
 ├── PylonRequestException       no answer: the request or its answer did not get through

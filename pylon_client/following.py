@@ -4,20 +4,30 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Final, Generic
 
 from pydantic import BaseModel
 
 from pylon_client.contract.types import BlockNumber
-from pylon_client.errors import BasePylonException, PylonClosed
+from pylon_client.errors import (
+    BasePylonException,
+    PylonClosed,
+    PylonTimeoutException,
+    TimeoutReason,
+)
 from pylon_client.transport.base import Published, ReplyT, Stream
 
 logger = logging.getLogger(__name__)
 
 FIRST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 5.0
+QUIET_MIN_S: Final = 1.0
+QUIET_MAX_S: Final = 20.0
+"""After so long without a value a worker is asked for; the real chain's blocks come sooner."""
+
+Confirm = Callable[[], Awaitable[None]]
 
 Listen = Callable[
     [Stream[BaseModel], BlockNumber | None],
@@ -28,26 +38,35 @@ Listen = Callable[
 class Following(Generic[ReplyT]):
     """One reader's way along a stream: `connect`, then `take` again and again, at last `close`.
 
+    A stream may be quiet because nothing happens, or because nobody is left who would publish. So
+    while no value comes a worker is asked for, and its answer is as good a sign as a value.
+
     Args:
         listen: connects to the stream, after a block or at its newest value.
+        confirm: returns when a worker answers.
         stream: what to follow.
         after: the block after which to begin; None begins with the newest value.
-        patience_s: for how long to go on trying to come back after a break.
+        patience_s: for how long to go on without any sign of Pylon.
     """
 
     def __init__(
         self,
         listen: Listen,
+        confirm: Confirm,
         stream: Stream[ReplyT],
         after: BlockNumber | None,
         patience_s: float,
     ) -> None:
         self._listen = listen
+        self._confirm = confirm
         self._stream = stream
         self._after = after
         self._patience_s = patience_s
+        self._quiet_s = min(max(patience_s / 2, QUIET_MIN_S), QUIET_MAX_S)
         self._listening = AsyncExitStack()
         self._values: AsyncIterator[Published] | None = None
+        self._coming: asyncio.Future[Published] | None = None
+        self._last_sign_s = time.monotonic()
 
     async def connect(self) -> None:
         """Connect once, to go on after the last value that was taken.
@@ -56,8 +75,10 @@ class Following(Generic[ReplyT]):
             BasePylonException: that cannot be done now.
         """
         await self.close()
+        await self._confirm()
         listening = self._listen(self._stream, self._after)
         self._values = await self._listening.enter_async_context(listening)
+        self._last_sign_s = time.monotonic()
 
     async def take(self) -> ReplyT:
         """The next value, when it comes; connects again where that is needed.
@@ -69,7 +90,7 @@ class Following(Generic[ReplyT]):
             if self._values is None:
                 raise PylonClosed("the stream is closed")
             try:
-                published = await anext(self._values)
+                published = await self._next(self._values)
             except BasePylonException as error:
                 await self._come_back(error)
             else:
@@ -85,10 +106,34 @@ class Following(Generic[ReplyT]):
     async def close(self) -> None:
         """Leave the stream; it may be left already."""
         self._values = None
+        coming, self._coming = self._coming, None
+        if coming is not None:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
         await self._listening.aclose()
 
+    async def _next(self, values: AsyncIterator[Published]) -> Published:
+        # A wait that was given up would end the values: it goes on while a worker is asked for, and
+        # is left to `close` where that fails.
+        coming = self._coming = asyncio.ensure_future(anext(values))
+        while not (await asyncio.wait([coming], timeout=self._quiet_s))[0]:
+            await self._confirm_in_time()
+            self._last_sign_s = time.monotonic()
+        self._coming = None
+        published = coming.result()
+        self._last_sign_s = time.monotonic()
+        return published
+
+    async def _confirm_in_time(self) -> None:
+        left_s = self._last_sign_s + self._patience_s - time.monotonic()
+        try:
+            async with asyncio.timeout(max(left_s, FIRST_WAIT_S)):
+                await self._confirm()
+        except TimeoutError:
+            raise PylonTimeoutException(TimeoutReason.READ, detail="no worker answers") from None
+
     async def _come_back(self, error: BasePylonException) -> None:
-        give_up_at = time.monotonic() + self._patience_s
+        give_up_at = self._last_sign_s + self._patience_s
         wait_s = FIRST_WAIT_S
         while error.retryable and time.monotonic() + wait_s < give_up_at:
             logger.info("The stream is interrupted, and followed again in a moment: %s", error)

@@ -75,7 +75,8 @@ def miner_url(neuron: Neuron, scheme: str) -> str:
         ValueError: it serves nowhere.
     """
     axon = neuron.axon_info
-    if not axon.is_serving:
+    # A port of 0 is none that could be reached, whatever stands before it.
+    if not axon.is_serving or not axon.port:
         raise ValueError(f"the neuron {neuron.hotkey} has not announced an address")
     host = f"[{axon.ip}]" if axon.ip.version == 6 else f"{axon.ip}"  # noqa: PLR2004 - IPv6
     return f"{scheme}://{host}:{axon.port}"

@@ -1,5 +1,6 @@
 """Made-up blocks and neurons, for tests: part of `pylon_client.testing`."""
 
+from hashlib import blake2b
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -12,6 +13,7 @@ from pylon_client.contract.models import (
     Stakes,
     SubnetNeurons,
 )
+from pylon_client.contract.ss58 import ss58_address
 from pylon_client.contract.types import (
     AlphaStake,
     BlockHash,
@@ -54,13 +56,14 @@ def sample_neuron(uid: int = 0, **fields: Any) -> Neuron:
     """A neuron that serves and has some stake.
 
     Args:
-        uid: its uid, from which its keys and its address are made.
+        uid: its uid, from which its keys, which are addresses that can be written for, and its
+            address are made: the same ones every time.
         fields: fields of `Neuron` that are to be otherwise.
     """
     neuron = Neuron(
         uid=NeuronUid(uid),
-        coldkey=Coldkey(f"coldkey-{uid}"),
-        hotkey=Hotkey(f"hotkey-{uid}"),
+        coldkey=Coldkey(_address(f"coldkey-{uid}")),
+        hotkey=Hotkey(_address(f"hotkey-{uid}")),
         active=NeuronActive(True),
         axon_info=AxonInfo(
             ip=IPv4Address("192.0.2.0") + uid % 256, port=Port(8091), protocol=AxonProtocol.HTTP
@@ -87,3 +90,8 @@ def sample_neurons(count: int = 3, block_number: int = 100) -> SubnetNeurons:
     return SubnetNeurons(
         block=sample_block(block_number), neurons={neuron.hotkey: neuron for neuron in neurons}
     )
+
+
+def _address(name: str) -> str:
+    """An address of whose key nobody has the other half."""
+    return ss58_address(blake2b(name.encode(), digest_size=32).digest())

@@ -13,7 +13,7 @@ from pylon_client.errors import PylonClosed, PylonMisconfigured
 from pylon_client.transport.base import Call, Published, ReplyT, Stream, Transport
 
 PATIENCE_S: Final = 600.0
-"""For how long a stream that has broken off is tried again before that is raised."""
+"""For how long a stream goes on without any sign of Pylon before that is raised."""
 
 
 class AsyncSend(Protocol):
@@ -124,10 +124,31 @@ class Channel:
         """
         return self._in_use().listen(stream, after)
 
+    async def confirm(self) -> None:
+        """Return when a worker of Pylon answers; see `Transport.confirm`.
+
+        Raises:
+            PylonClosed: the client is not open.
+            BasePylonException: none does.
+        """
+        await self._in_use().confirm()
+
     def _in_use(self) -> Transport:
         if self._opened is None:
             raise PylonClosed("the client is not open: use it in a `with` block, or call open()")
         return self._opened
+
+
+def require_config(config: BaseConfig, kind: type[BaseConfig], client: str) -> None:
+    """Refuse the configuration of the other client, whose retries would not work here.
+
+    Raises:
+        PylonMisconfigured: it is not of the kind that this client needs.
+    """
+    if not isinstance(config, kind):
+        raise PylonMisconfigured(
+            f"{client} needs a configuration of type {kind.__name__}, not {type(config).__name__}"
+        )
 
 
 def transport_for(config: BaseConfig) -> Transport:

@@ -26,7 +26,7 @@ from pylon_client.neuron_client import (
     pinned_context,
     refusals_named,
 )
-from pylon_client.sending import Channel
+from pylon_client.sending import Channel, require_config
 from pylon_client.transport.base import Call, ReplyT, Stream, Transport
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class PylonClient:
     Use it in a `with` block, or call `open()` and `close()`; from any number of threads at a
     time. Connections live in an event loop of the client's own, in a thread of its own, so that
     NATS's are kept alive between calls and no other event loop is disturbed. A client that is
-    still open when the interpreter exits is closed then.
+    still open when the interpreter exits is closed then, and daemon threads that use it end.
 
     Args:
         config: where Pylon is, who asks, and how patiently.
@@ -54,14 +54,19 @@ class PylonClient:
     Attributes:
         open_access: what everybody may ask for.
         identity: what the configured identity may ask for.
+
+    Raises:
+        PylonMisconfigured: at construction, for a configuration that is no `Config`.
     """
 
     def __init__(self, config: Config, *, transport: Transport | None = None) -> None:
+        require_config(config, Config, "PylonClient")
         self.config = config
         self._channel = Channel(config, transport)
         self._lifecycle = Lock()
         self._portal: BlockingPortal | None = None
         self._portal_thread = ExitStack()
+        self._is_exiting = False
         self.open_access = OpenAccess(self._send, self._follow)
         self.identity = Identity(self._send, self._pause)
 
@@ -82,7 +87,7 @@ class PylonClient:
                 portal.call(self._channel.open)
                 self._portal_thread = thread.pop_all()
             self._portal = portal
-            atexit.register(self.close)
+            atexit.register(self._close_at_exit)
 
     def close(self) -> None:
         """Close every connection; it may be closed already, and may be opened again.
@@ -93,10 +98,14 @@ class PylonClient:
             portal, self._portal = self._portal, None
             if portal is None:
                 return
-            atexit.unregister(self.close)
+            atexit.unregister(self._close_at_exit)
             with self._portal_thread:
                 portal.call(self._channel.close)
                 portal.call(portal.stop, True)
+
+    def _close_at_exit(self) -> None:
+        self._is_exiting = True
+        self.close()
 
     def __enter__(self) -> Self:
         self.open()
@@ -164,7 +173,9 @@ class PylonClient:
     def _follow(
         self, stream: Stream[ReplyT], *, after: BlockNumber | None, patience_s: float
     ) -> Generator[ReplyT]:
-        following = Following(self._channel.listen, stream, after, patience_s)
+        following = Following(
+            self._channel.listen, self._channel.confirm, stream, after, patience_s
+        )
         try:
             self.config.retry(partial(self._run, following.connect))
             while True:
@@ -177,16 +188,20 @@ class PylonClient:
     def _run(self, act: Callable[[*ArgsT], Awaitable[T]], *args: *ArgsT) -> T:
         portal = self._portal
         if portal is None:
-            raise PylonClosed("the client is not open: use it in a `with` block, or call open()")
+            raise self._closed("the client is not open: use it in a `with` block, or call open()")
         try:
             answer = portal.start_task_soon(act, *args)
         except RuntimeError as error:
-            raise PylonClosed("the client is closed") from error
+            raise self._closed("the client is closed") from error
         try:
             return answer.result()
-        except CancelledError as error:
-            raise PylonClosed("the client was closed during the call") from error
+        except (CancelledError, PylonClosed) as error:
+            raise self._closed("the client was closed during the call") from error
         except BaseException:
             # The waiting thread may have been interrupted: nobody wants the answer any more.
             answer.cancel()
             raise
+
+    def _closed(self, why: str) -> BaseException:
+        # At exit only daemon threads are left. They end then, and Python says nothing of it.
+        return SystemExit() if self._is_exiting else PylonClosed(why)

@@ -186,6 +186,9 @@ class FakePylon:
             raise LookupError(f"this FakePylon was given no answer to {name}")
         return wire.encode(_checked(call.operation, self._answers[name](call)))
 
+    async def confirm(self) -> None:
+        """Called by the client: whoever asks the fake finds it there."""
+
     @asynccontextmanager
     async def listen(
         self, stream: Stream[BaseModel], after: BlockNumber | None

@@ -81,6 +81,10 @@ def may_be_answered(subject: str, reply: str) -> bool:
     made to publish its answer on another identity's requests or on JetStream's own API. Only
     inboxes are answered, and for an identity only its own. What no client would choose as its
     inbox, such as a wildcard or a subject with an empty token, is none: the server may refuse it.
+
+    An open request may name any inbox: its subject does not say who asks, and everybody may. All
+    that this can bring about is a public answer at an inbox where nobody waits for it: the names
+    of those that are waited at are random, and a client drops what it did not ask for.
     """
     if not _INBOX.fullmatch(reply):
         return False

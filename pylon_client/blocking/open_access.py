@@ -36,7 +36,12 @@ class OpenAccess:
 
         Args:
             after: the last block that is known already; None begins with the newest one.
-            patience_s: for how long to try to come back after a break before it is raised.
+            patience_s: for how long to go on without any sign of Pylon: no value comes, and
+                nothing of it answers either. The beginning is tried as often as any request.
+
+        Raises:
+            PylonUnavailable: no worker is there; at the beginning, or for so long.
+            PylonRequestException: the bridge or NATS cannot be reached; the same.
         """
         return self._follow(Stream(reads.LATEST_BLOCK), after=after, patience_s=patience_s)
 
@@ -54,10 +59,12 @@ class OpenAccess:
         Args:
             netuid: a subnet that Pylon tracks.
             after: the last block that is known already; None begins with the newest one.
-            patience_s: for how long to try to come back after a break before it is raised.
+            patience_s: for how long to go on without any sign of Pylon, as for `blocks`.
 
         Raises:
             PylonNotFound: Pylon does not track this subnet.
+            PylonUnavailable: no worker is there; at the beginning, or for so long.
+            PylonRequestException: the bridge or NATS cannot be reached; the same.
         """
         stream = Stream(reads.LATEST_NEURONS, netuid)
         return self._follow(stream, after=after, patience_s=patience_s)

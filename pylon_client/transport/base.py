@@ -1,22 +1,34 @@
 """The seam between what is asked and how it travels."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.operation import API_PREFIX, NoParams, Operation, Params, Scope
+from pylon_client.contract.reads import LATEST_BLOCK
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid, NetUidField
-from pylon_client.errors import PylonResponseException
+from pylon_client.errors import BasePylonException, PylonResponseException
 
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
 ReplyT_co = TypeVar("ReplyT_co", bound=BaseModel, covariant=True)
 _NETUID: TypeAdapter[NetUid] = TypeAdapter(NetUidField, config=ConfigDict(strict=True))
 _NO_PARAMS: Final = NoParams()
+_NO_WORKERS_WORDS: Final = frozenset(
+    {
+        ErrorCode.NATS_UNAVAILABLE,
+        ErrorCode.SHUTTING_DOWN,
+        ErrorCode.DEADLINE_EXCEEDED,
+        ErrorCode.UNAUTHENTICATED,
+        ErrorCode.FORBIDDEN,
+    }
+)
+"""Failures that are told without a worker, or by one that is about to be gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +132,19 @@ def _read(operation: Operation[Params, ReplyT], body: bytes) -> ReplyT:
         ) from error
 
 
+async def confirm_by(ask: Callable[[Call[BaseModel]], Awaitable[bytes]]) -> None:
+    """Return when a worker answers what any worker can be asked, be it with a failure.
+
+    Raises:
+        BasePylonException: none does, or we may not ask.
+    """
+    try:
+        await ask(Call(LATEST_BLOCK, Scope.OPEN))
+    except BasePylonException as error:
+        if error.code is None or error.code in _NO_WORKERS_WORDS:
+            raise
+
+
 def new_idempotency_key() -> str:
     """A key that no other write has."""
     return uuid.uuid4().hex
@@ -141,6 +166,14 @@ class Transport(Protocol):
 
         Raises:
             BasePylonException: there is none; the same for the same cause on every transport.
+        """
+        ...
+
+    async def confirm(self) -> None:
+        """Return when a worker of Pylon answers, whatever it has to say of the chain.
+
+        Raises:
+            BasePylonException: none does, or we may not ask.
         """
         ...
 

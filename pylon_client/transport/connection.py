@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
@@ -18,7 +17,7 @@ from pylon_client.contract.subjects import CONTRACT_VERSION, OPEN_USER, inbox_pr
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S
 from pylon_client.transport.options import ConnectionOptions
 from pylon_client.transport.ordered import OrderedClient
-from pylon_client.transport.refusals import connect_failure, is_refusal, kind_of
+from pylon_client.transport.refusals import Denied, connect_failure, denied_by, is_refusal, kind_of
 from pylon_client.transport.reply import Reply, success
 from pylon_client.transport.servers import (
     RECONNECT_LONGEST_WAIT_S,
@@ -39,8 +38,6 @@ PENDING_MAX_MSGS: Final = 65_536
 PENDING_MAX_BYTES: Final = 64 * 1024 * 1024
 HEADERS_MAX_BYTES: Final = 4096
 """What is kept free of the server's `max_payload`: over it, the server ends the connection."""
-
-_DENIED = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"')
 
 
 @dataclass(slots=True)
@@ -84,6 +81,7 @@ class Connection:
         self._ended = FailureError(ErrorCode.NATS_UNAVAILABLE, "The connection to NATS is closed.")
         self._waiting = WaitingRequests()
         self._gap_listeners: set[Callable[[], None]] = set()
+        self._denial_listeners: set[Callable[[Denied, FailureError], None]] = set()
 
     @property
     def is_connected(self) -> bool:
@@ -103,6 +101,18 @@ class Connection:
         """
         self._gap_listeners.add(listener)
         return lambda: self._gap_listeners.discard(listener)
+
+    def on_denial(self, listener: Callable[[Denied, FailureError], None]) -> Callable[[], None]:
+        """Call `listener` with what the server refuses, and with what is to be raised for it.
+
+        It may take a subscription away at any time: whoever waits for messages hears of it here,
+        since nothing else tells that none will come.
+
+        Returns:
+            What to call when it should no longer be called.
+        """
+        self._denial_listeners.add(listener)
+        return lambda: self._denial_listeners.discard(listener)
 
     async def request(
         self,
@@ -258,9 +268,9 @@ class Connection:
         if isinstance(error, nats.errors.SlowConsumerError):
             self.counts.slow_consumer_drops += 1
             self._tell_of_gap()
-        elif denied := _DENIED.search(str(error).lower()):
+        elif denied := denied_by(error):
             self.counts.permission_violations += 1
-            self._on_denied(*denied.groups())
+            await self._on_denied(denied)
         elif is_refusal(error) and self._opened and self._refused is None:
             # The user is gone or its password has changed: asking again would not help.
             self._ended = connect_failure(self._options, error)
@@ -273,19 +283,17 @@ class Connection:
             level = logging.WARNING if self._opened else logging.DEBUG
             logger.log(level, "NATS: %s", kind_of(error))
 
-    def _on_denied(self, action: str, subject: str) -> None:
-        # The library gives the server's text in lower case, so subjects are compared that way.
-        logger.warning("NATS refuses the user %s: %s to %s", self.user, action, subject)
-        no_inbox = action == "subscription" and subject.startswith(
-            f"{inbox_prefix(self.user)}.".lower()
+    async def _on_denied(self, denied: Denied) -> None:
+        logger.warning("NATS refuses the user %s: %s", self.user, denied)
+        failure = FailureError(
+            ErrorCode.FORBIDDEN, f"The user {self.user!r} may not use {denied.subject!r}."
         )
-        denied = FailureError(
-            ErrorCode.FORBIDDEN, f"The user {self.user!r} may not use {subject!r}."
-        )
-        self._waiting.fail(
-            denied,
-            where=lambda asked: no_inbox or (action == "publish" and asked.lower() == subject),
-        )
+        no_inbox = denied.is_inbox_of(self.user)
+        self._waiting.fail(failure, where=lambda asked: no_inbox or denied.forbids_sending(asked))
+        for listener in tuple(self._denial_listeners):
+            listener(denied, failure)
+        if no_inbox:
+            await self.nats.forget_inbox(denied.subject)
 
     async def _on_disconnected(self) -> None:
         if self._leaving or not self._connected.is_set():

@@ -7,7 +7,7 @@ too slowly, it asks for what follows the last value that it gave, and goes on fr
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -18,6 +18,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
 from pylon_client.transport.connection import Connection
 from pylon_client.transport.published import FeedEvent, KeptEvents, event_of, last_by_request
+from pylon_client.transport.refusals import Denied, kind_of
 from pylon_client.transport.sequence import EventSequence, FeedCounts
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class EventFeed:
         self._sequences: dict[str, EventSequence] = {}
         self._subscriptions: list[Subscription] = []
         self._tasks: list[asyncio.Task[Any]] = []
-        self._forget_gap: Callable[[], None] = lambda: None
+        self._refused: asyncio.Future[FailureError] = asyncio.get_running_loop().create_future()
+        self._listening = contextlib.ExitStack()
 
     async def __aenter__(self) -> Self:
         try:
@@ -94,14 +96,18 @@ class EventFeed:
         """The next event.
 
         Raises:
-            FailureError: NATS_UNAVAILABLE, when the connection has ended for good.
+            FailureError: FORBIDDEN, when the server refuses one of the subjects: nothing more would
+                come. NATS_UNAVAILABLE, when the connection has ended for good.
         """
         # Kept when the reader is cancelled, so that the event in it is not lost.
         self._coming = self._coming or asyncio.create_task(self._next.get())
-        await asyncio.wait([self._coming, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            [self._coming, self._refused, *self._tasks], return_when=asyncio.FIRST_COMPLETED
+        )
         if self._coming.done():
             coming, self._coming = self._coming, None
             return coming.result()
+        self._raise_if_refused()
         for task in self._tasks:
             if task.done():
                 task.result()
@@ -111,25 +117,33 @@ class EventFeed:
         for subject in self._subjects:
             if "*" not in subject:
                 self._sequence(subject, self._after)
-        self._forget_gap = self._connection.on_gap(self._catch_up)
-        for subject in self._subjects:
-            self._subscriptions.append(
-                await self._connection.subscribe(
-                    subject,
-                    self._take,
-                    pending_max_msgs=self._pending_max_msgs,
-                    pending_max_bytes=PENDING_MAX_BYTES,
-                )
-            )
-        with contextlib.suppress(nats.errors.TimeoutError, OSError):
-            # Where this fails, a reconnect is under way, after which gaps are looked for anyway.
-            await self._connection.nats.flush()
+        self._listening.callback(self._connection.on_gap(self._catch_up))
+        self._listening.callback(self._connection.on_denial(self._on_denial))
+        try:
+            for subject in self._subjects:
+                self._subscriptions.append(await self._subscribe(subject))
+            with contextlib.suppress(nats.errors.TimeoutError, OSError):
+                # Where this fails, a reconnect is under way, and gaps are looked for after it.
+                await self._connection.nats.flush()
+        except nats.errors.Error as error:
+            raise FailureError(
+                ErrorCode.NATS_UNAVAILABLE, f"NATS takes no subscription: {kind_of(error)}."
+            ) from None
+        self._raise_if_refused()
         self._tasks.append(asyncio.create_task(self._connection.closed.wait()))
         for sequence in self._sequences.values():
             sequence.begin()
 
+    async def _subscribe(self, subject: str) -> "Subscription":
+        return await self._connection.subscribe(
+            subject,
+            self._take,
+            pending_max_msgs=self._pending_max_msgs,
+            pending_max_bytes=PENDING_MAX_BYTES,
+        )
+
     async def _end(self) -> None:
-        self._forget_gap()
+        self._listening.close()
         tasks = [*self._tasks, *([self._coming] if self._coming else [])]
         for task in tasks:
             task.cancel()
@@ -142,6 +156,14 @@ class EventFeed:
     def _catch_up(self) -> None:
         for sequence in self._sequences.values():
             sequence.catch_up()
+
+    def _on_denial(self, denied: Denied, failure: FailureError) -> None:
+        if not self._refused.done() and any(map(denied.forbids_hearing, self._subjects)):
+            self._refused.set_result(failure)
+
+    def _raise_if_refused(self) -> None:
+        if self._refused.done():
+            raise self._refused.result()
 
     async def _take(self, message: Msg) -> None:
         event = event_of(message.subject, message.headers or {}, message.data)

@@ -26,7 +26,7 @@ from pylon_client.errors import (
     TimeoutReason,
     failure_exception,
 )
-from pylon_client.transport.base import Call, Published, Stream
+from pylon_client.transport.base import Call, Published, Stream, confirm_by
 from pylon_client.transport.shared import Shared
 from pylon_client.transport.sse import sent_events
 
@@ -102,6 +102,10 @@ class HttpTransport:
             # Another call may have learned the new one already: then it is not asked for again.
             self._netuid.forget(netuid)
             return await self._send(call, await self._netuid.get())
+
+    async def confirm(self) -> None:
+        """Return when a worker of Pylon answers; see `Transport.confirm`."""
+        await confirm_by(self.ask)
 
     @asynccontextmanager
     async def listen(

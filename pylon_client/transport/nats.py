@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ from pylon_client.errors import (
     TimeoutReason,
     failure_exception,
 )
-from pylon_client.transport.base import Call, Published, Stream
+from pylon_client.transport.base import Call, Published, Stream, confirm_by
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.transport.feed import EventFeed, last_by_request
 from pylon_client.transport.shared import Shared
@@ -96,6 +96,10 @@ class NatsTransport:
             raise _exception(error) from error
         return reply.body
 
+    async def confirm(self) -> None:
+        """Return when a worker of Pylon answers; see `Transport.confirm`."""
+        await confirm_by(self.ask)
+
     @asynccontextmanager
     async def listen(
         self, stream: Stream[BaseModel], after: BlockNumber | None
@@ -111,17 +115,27 @@ class NatsTransport:
             await self._require_tracked(stream.netuid)
         connection = await self._connection(self._credential(Scope.OPEN))
         kept = last_by_request(connection)
-        async with EventFeed(connection, [str(stream.subject)], kept, after=after) as feed:
+        feed = EventFeed(connection, [str(stream.subject)], kept, after=after)
+        async with contextlib.AsyncExitStack() as listening:
+            with self._breaks_named():
+                await listening.enter_async_context(feed)
             yield self._published(feed)
 
     async def _published(self, feed: EventFeed) -> AsyncGenerator[Published]:
-        try:
+        with self._breaks_named():
             async for event in feed:
                 yield Published(event.block.number, event.body, is_after_gap=bool(event.lost))
+
+    @contextlib.contextmanager
+    def _breaks_named(self) -> Generator[None]:
+        try:
+            yield
         except FailureError as error:
             if not self._is_open:
                 raise PylonClosed("the client was closed during the stream") from None
-            raise PylonRequestException(error.failure.detail) from error
+            if error.code is ErrorCode.NATS_UNAVAILABLE:
+                raise PylonRequestException(error.failure.detail) from error
+            raise _exception(error) from error
 
     async def _require_tracked(self, netuid: NetUid) -> None:
         """Refuse a subnet whose neurons nobody publishes, in the words of a worker, who knows."""

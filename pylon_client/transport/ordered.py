@@ -1,6 +1,7 @@
-"""The NATS library's client, with promises more: flushes, parts, cancelling, and odd messages."""
+"""The NATS library's client, with promises more: order, parts, cancelling, odd messages, inboxes."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import nats.errors
@@ -33,6 +34,8 @@ class OrderedClient(Client):
 
     A message that no library would send is still a message: where its subject is no text, what
     cannot be read of it is replaced; a block of headers that cannot be read counts as none.
+
+    An inbox that the server refuses can be given up for another.
     """
 
     def __init__(self) -> None:
@@ -51,6 +54,21 @@ class OrderedClient(Client):
         """The answer to a request, as the library gives it."""
         with no_lost_cancellation():
             return await super().request(subject, payload, timeout, old_style, headers)  # pyright: ignore[reportUnknownMemberType] -- the library's headers are of anything
+
+    async def forget_inbox(self, subject: str) -> None:
+        """Take another inbox for the next request, if this one, in lower case, is of the last.
+
+        A server that refuses the inbox has forgotten it too; the library would go on sending
+        requests whose answers nobody hears.
+        """
+        prefix = self._resp_sub_prefix  # pyright: ignore[reportUnknownMemberType] -- the library's buffer is of anything
+        if not prefix or f"{prefix.decode()}*".lower() != subject:
+            return
+        self._resp_sub_prefix = None
+        for subscription in tuple(self._subs.values()):  # pyright: ignore[reportUnknownMemberType] -- the library's table is of anything
+            if subscription.subject.lower() == subject:
+                with contextlib.suppress(nats.errors.Error):
+                    await subscription.unsubscribe()
 
     async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
         if not self.is_connected:

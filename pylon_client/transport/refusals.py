@@ -1,11 +1,52 @@
 """What the errors of the NATS library mean, in texts that hold nothing secret."""
 
+import re
+from dataclasses import dataclass
+
 import nats.errors
 
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.subjects import inbox_prefix
 from pylon_client.transport.options import ConnectionOptions
 from pylon_client.transport.ordered import NoTlsError
 from pylon_client.transport.servers import place
+
+_DENIED = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """What a server refuses to a user that it has let in.
+
+    Attributes:
+        subject: of what; in lower case, as the NATS library gives the server's text, so that
+            subjects are compared that way.
+        is_subscription: whether to hear it, rather than to send to it.
+    """
+
+    subject: str
+    is_subscription: bool
+
+    def __str__(self) -> str:
+        return f"{'subscription' if self.is_subscription else 'publish'} to {self.subject}"
+
+    def is_inbox_of(self, user: str) -> bool:
+        """Whether no answers can reach a user, since its own inbox is refused."""
+        return self.is_subscription and self.subject.startswith(f"{inbox_prefix(user)}.".lower())
+
+    def forbids_hearing(self, subject: str) -> bool:
+        """Whether a subscription to this subject, which may be a wildcard, is refused."""
+        return self.is_subscription and self.subject == subject.lower()
+
+    def forbids_sending(self, subject: str) -> bool:
+        """Whether what is sent to this subject is refused."""
+        return not self.is_subscription and self.subject == subject.lower()
+
+
+def denied_by(error: Exception) -> Denied | None:
+    """What an error of the connection says is refused; None where it is about something else."""
+    found = _DENIED.search(str(error).lower())
+    return None if found is None else Denied(found[2], found[1] == "subscription")
 
 
 def connect_failure(options: ConnectionOptions, error: Exception) -> FailureError:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pylon_client.contract.failures import FailureError
+from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
 from pylon_client.transport.cancellation import heed_cancellation
@@ -108,7 +108,11 @@ class EventSequence:
                     self._behind.set()
 
     async def run(self) -> None:
-        """Catch up whenever that is needed, until cancelled."""
+        """Catch up whenever that is needed, until cancelled.
+
+        Raises:
+            FailureError: FORBIDDEN; the stream may not be asked.
+        """
         while True:
             await self._behind.wait()
             self._behind.clear()
@@ -176,6 +180,8 @@ class EventSequence:
             try:
                 found = await self._kept(self._subject, after)
             except FailureError as error:
+                if error.code is ErrorCode.FORBIDDEN:
+                    raise  # asking again would not help, and waiting in silence neither
                 self._counts.retries += 1
                 logger.info("The events of %s cannot be had now: %s", self._subject, error)
             else:

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from pylon.devnet import Devnet, DevnetOptions
 from pylon.worker import Worker, WorkerError
@@ -234,3 +235,26 @@ async def test_n4_a_worker_whose_connection_to_nats_ends_for_good_fails(tmp_path
         server.reload('authorization { user: "someone", password: "else" }')
         with pytest.raises(WorkerError, match="ended the connection"):
             await asyncio.wait_for(running, 60)
+
+
+async def test_a_worker_that_may_not_hear_its_own_events_any_more_fails(tmp_path: Path) -> None:
+    """It would answer with what was published last, for ever."""
+
+    def users(denied: str = "nothing") -> str:
+        deny = f'permissions: {{ subscribe: {{ deny: "{denied}" }} }}'
+        return f'authorization {{ users: [{{ user: "worker", password: "secret", {deny} }}] }}'
+
+    async with (
+        NatsServer(tmp_path, users()) as server,
+        Devnet(DevnetOptions(port=0, autostart=False)) as devnet,
+    ):
+        settings = worker_settings(server.url, devnet.url)
+        worker = Worker(settings.model_copy(update={"nats_worker_password": SecretStr("secret")}))
+        running = asyncio.create_task(worker.run(asyncio.Event()))
+        await asyncio.wait_for(worker.ready.wait(), 60)
+        server.reload(users(denied=NEURONS_OF_1))
+        with pytest.raises(WorkerError, match=r"event\.neurons\.1.*nats-conf"):
+            await asyncio.wait_for(running, 60)
+        again = Worker(settings.model_copy(update={"nats_worker_password": SecretStr("secret")}))
+        with pytest.raises(WorkerError, match=r"event\.neurons\.1.*nats-conf"):
+            await asyncio.wait_for(again.run(asyncio.Event()), 60)

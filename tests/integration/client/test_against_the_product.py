@@ -24,6 +24,7 @@ from pylon_client.v1 import (
     NetUid,
     PylonClient,
     PylonForbidden,
+    PylonMisconfigured,
     PylonNotFound,
     Weight,
 )
@@ -97,6 +98,17 @@ async def test_a_wrong_token_is_forbidden_over_both(product: Product) -> None:
         config = AsyncConfig(address=address, identity_name="sn2", identity_token="wrong")
         async with AsyncPylonClient(config) as client:
             with pytest.raises(PylonForbidden):
+                await client.identity.get_latest_neurons()
+
+
+async def test_an_unknown_identity_is_told_as_far_as_each_way_can_tell_it(
+    product: Product,
+) -> None:
+    """NATS lets nobody in whom it does not know, and so cannot be asked who is known."""
+    for address, kind in ((product.url, PylonMisconfigured), (product.nats_url, PylonForbidden)):
+        config = AsyncConfig(address=address, identity_name="nobody", identity_token="wrong")
+        async with AsyncPylonClient(config) as client:
+            with pytest.raises(kind, match="'nobody'"):
                 await client.identity.get_latest_neurons()
 
 

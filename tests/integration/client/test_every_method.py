@@ -122,24 +122,39 @@ async def test_every_method_asks_for_and_returns_what_its_name_says(
     assert service.identities_asked == (1 if url.startswith("http") else 0)
 
 
-async def test_a_write_that_is_sent_again_keeps_its_key(
+async def test_every_write_that_is_sent_again_keeps_its_key(
     flavour: str, url: str, service: ScriptedService
 ) -> None:
     """What was lost may have been the answer alone: the service must know the write again."""
-
-    def put(**fields: Any) -> Callable[[Any], Any]:
-        return lambda c: c.identity.put_weights({HOTKEY: Weight(1)}, **fields)
-
-    service.failures = [FailureError(ErrorCode.NATS_UNAVAILABLE, "Down.") for _ in range(2)]
+    writes = [method for _, method in METHODS if method.operation.method in WRITING]
+    made: list[str | None] = []
     async with asking(flavour, url, **TOKENS) as ask:
-        await ask(put())
-        await ask(put())
-        await ask(put(idempotency_key="mine"))
-    *sent_again, fresh, given = [asked.idempotency_key for asked in service.asked]
-    assert len(sent_again) == 3
-    assert len(set(sent_again)) == 1
-    assert fresh not in {None, sent_again[0]}
-    assert given == "mine"
+        for method in writes:
+            service.asked.clear()
+            service.failures = [
+                FailureError(ErrorCode.NATS_UNAVAILABLE, "Down."),
+                FailureError(ErrorCode.CHAIN_TIMEOUT, "Late."),
+            ]
+            await ask(partial(method.call, accessor="identity"))
+            keys = [asked.idempotency_key for asked in service.asked]
+            assert (len(keys), len(set(keys))) == (3, 1), method.name
+            made.append(keys[0])
+        given = "mine"
+        await ask(lambda c: c.identity.put_weights({HOTKEY: Weight(1)}, idempotency_key=given))
+        assert service.asked[-1].idempotency_key == given
+    assert len(writes) == len(set(made) - {None}) == 5
+
+
+async def test_a_write_that_nobody_answered_keeps_its_key_too(
+    flavour: str, url: str, service: ScriptedService
+) -> None:
+    service.silent = True
+    fields = {**TOKENS, "timeout": PylonTimeout(read=0.3)}
+    async with asking(flavour, url, **fields) as ask:
+        with pytest.raises(PylonTimeoutException):
+            await ask(lambda c: c.identity.put_weights({HOTKEY: Weight(1)}))
+    keys = [asked.idempotency_key for asked in service.asked]
+    assert (len(keys), len(set(keys))) == (3, 1)
 
 
 @pytest.mark.parametrize("code", list(ErrorCode))

@@ -277,9 +277,19 @@ async def test_the_subnet_is_the_identitys_unless_it_is_named(mtls: dict[str, st
             async with client.get_neuron_client(neuron, netuid=NetUid(5)):
                 pass
     assert [call.netuid for call in pylon.calls] == [5]
-    nowhere = sample_neuron(axon_info=neuron.axon_info.model_copy(update={"ip": IPv4Address(0)}))
-    with pylon.client() as blocking, pytest.raises(ValueError, match="address"):
+
+
+@pytest.mark.parametrize("missing", [{"ip": IPv4Address(0)}, {"port": Port(0)}])
+async def test_a_miner_that_has_announced_no_whole_address_is_not_asked(
+    missing: dict[str, Any],
+) -> None:
+    announced = sample_neuron().axon_info
+    nowhere = sample_neuron(axon_info=announced.model_copy(update=missing))
+    with FakePylon().client() as blocking, pytest.raises(ValueError, match="address"):
         blocking.get_neuron_client(nowhere).__enter__()
+    async with FakePylon().async_client() as client:
+        with pytest.raises(ValueError, match="address"):
+            await client.get_neuron_client(nowhere).__aenter__()
 
 
 @pytest.mark.parametrize("kind", [AsyncConfig, Config])

@@ -15,6 +15,7 @@ from tenacity import RetryCallState, stop_after_attempt, wait_none
 from pylon_client.blocking.identity import Identity
 from pylon_client.blocking.open_access import OpenAccess
 from pylon_client.contract.operations import Scope
+from pylon_client.contract.ss58 import is_address
 from pylon_client.identity import AsyncIdentity
 from pylon_client.open_access import AsyncOpenAccess
 from pylon_client.retry import worth_retrying
@@ -24,6 +25,7 @@ from pylon_client.testing import (
     sample_block_info,
     sample_neuron,
     sample_neurons,
+    writes,
 )
 from pylon_client.transport.base import Call
 from pylon_client.v1 import (
@@ -33,6 +35,7 @@ from pylon_client.v1 import (
     BlockNumber,
     Config,
     ErrorCode,
+    JobId,
     NetUid,
     PylonBadGateway,
     PylonClient,
@@ -40,8 +43,13 @@ from pylon_client.v1 import (
     PylonMisconfigured,
     PylonNotFound,
     PylonUnavailable,
+    SetWeightsResponse,
+    Weight,
 )
 from tests.support.client_methods import METHODS, all_rows
+
+SECOND = "5DTM9kooMWy5RHoH1fJ5feZ78zVpyRC8u45ni2gBw3pA44xB"
+"""The hotkey of the sample with uid 1."""
 
 
 @pytest.fixture
@@ -100,6 +108,14 @@ async def test_identity_calls_need_an_identity(pylon: FakePylon) -> None:
     assert pylon.calls == []
 
 
+def test_each_client_takes_its_own_configuration_alone() -> None:
+    address = "http://pylon.invalid"
+    with pytest.raises(PylonMisconfigured, match=r"type Config, not AsyncConfig"):
+        PylonClient(AsyncConfig(address=address))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(PylonMisconfigured, match=r"type AsyncConfig, not Config"):
+        AsyncPylonClient(Config(address=address))  # pyright: ignore[reportArgumentType]
+
+
 @pytest.mark.parametrize("netuid", [-1, 65_536, "1", 1.0, None])
 def test_a_netuid_that_is_none_is_refused_before_it_is_sent(pylon: FakePylon, netuid: Any) -> None:
     with pylon.client() as client, pytest.raises(ValueError, match=r"valid integer|equal to"):
@@ -153,6 +169,20 @@ def test_answers_may_depend_on_the_call_and_unknown_ones_are_loud(pylon: FakePyl
     with pytest.raises(TypeError, match=r"neurons\.latest replies SubnetNeurons, not BlockInfo"):
         pylon.answer(operations.LATEST_NEURONS, sample_block_info())
     assert sample_neuron(3, rank=0.25).rank == 0.25
+
+
+def test_what_a_sample_has_can_be_written_for_and_is_the_same_in_every_run(
+    pylon: FakePylon,
+) -> None:
+    done = SetWeightsResponse(count=2, job_id=JobId("a" * 26))
+    pylon.answer(writes.PUT_WEIGHTS, done)
+    with pylon.client() as client:
+        neurons = client.identity.get_latest_neurons().neurons
+        assert client.identity.put_weights(dict.fromkeys(neurons, Weight(1.0))) == done
+    assert sample_neuron(1).hotkey == list(neurons)[1] == SECOND
+    keys = {key for neuron in neurons.values() for key in (neuron.hotkey, neuron.coldkey)}
+    assert len(keys) == 4
+    assert all(map(is_address, keys))
 
 
 async def test_concurrent_calls_each_have_their_own_attempts(pylon: FakePylon) -> None:
@@ -214,6 +244,19 @@ def test_a_client_that_cannot_be_opened_leaves_no_thread_behind() -> None:
     assert not [t for t in threading.enumerate() if t.name == "pylon-client"]
 
 
+def run_to_its_end(script: str) -> str:
+    """What a program prints that ends by itself and complains of nothing."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
 def test_an_open_sync_client_does_not_keep_the_interpreter_from_exiting() -> None:
     script = """
 from pylon_client.testing import FakePylon, operations, sample_neurons
@@ -225,15 +268,41 @@ client = pylon.client()
 client.open()
 print(len(client.identity.get_latest_neurons().neurons), flush=True)
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["3", "closed"]
+    assert run_to_its_end(script).split() == ["3", "closed"]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "for block in client.open_access.blocks(): used.set()",
+        "client.identity.get_latest_neurons()",
+    ],
+)
+def test_daemon_threads_that_use_a_client_end_quietly_with_the_interpreter(use: str) -> None:
+    script = f"""
+import asyncio, atexit, threading
+from pylon_client.testing import FakePylon, sample_block_info
+used = threading.Event()
+class Slow(FakePylon):
+    async def ask(self, call):
+        used.set()
+        await asyncio.Event().wait()
+pylon = Slow()
+pylon.publish(sample_block_info())
+# What is registered first is called last: the thread has time to complain.
+atexit.register(lambda: thread.join(30))
+client = pylon.client()
+client.open()
+def use():
+    try:
+        {use}
+    finally:
+        print("ended", flush=True)
+thread = threading.Thread(target=use, daemon=True)
+thread.start()
+used.wait()
+"""
+    assert run_to_its_end(script) == "ended\n"
 
 
 @pytest.mark.parametrize(

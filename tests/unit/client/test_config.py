@@ -1,4 +1,5 @@
 import traceback
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +49,7 @@ def test_tokens_are_never_shown_and_still_are_strings(kind: Any) -> None:
         ({"address": HTTP, "timeout": {"read": 0}}, "greater than 0"),
         ({"address": HTTP, "timeout": {"read": float("inf")}}, "finite"),
         ({"address": HTTP, "timeout": {"reed": 1}}, "Extra inputs"),
+        ({"address": HTTP, "opn_access_token": SECRET}, r"opn_access_token\s+Extra inputs"),
     ],
 )
 def test_what_is_wrong_is_said_without_the_token(
@@ -76,6 +78,15 @@ def test_the_environment_fills_in_and_arguments_win(
     assert kind().urls == ("nats://c:1", "nats://d:2")
     assert kind(address=f"{HTTP}/").urls == (HTTP,)
     assert not kind(address=HTTP).speaks_nats
+
+
+def test_what_else_the_environment_holds_is_none_of_its_business(
+    kind: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYLON_CLIENT_OF_ANOTHER_PROGRAM", "1")
+    env_file = tmp_path / ".env"
+    env_file.write_text(f"PYLON_CLIENT_ADDRESS={HTTP}\nPYLON_CLIENT_LATER=1\nOTHER=2\n")
+    assert kind(_env_file=env_file).urls == (HTTP,)
 
 
 def test_the_defaults_are_three_attempts_with_growing_jittered_waits() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pylon_client.contract import wire
 from pylon_client.contract.operations import LATEST_NEURONS, NoParams, Operation, Params, Scope
 from pylon_client.retry import worth_retrying
-from pylon_client.testing import sample_neurons
+from pylon_client.testing import sample_neuron, sample_neurons
 from pylon_client.transport.base import Call
 from pylon_client.transport.http import HttpTransport
 from pylon_client.v1 import (
@@ -247,9 +247,10 @@ async def test_a_broken_connection_is_a_request_exception() -> None:
 
 async def test_a_reply_that_breaks_the_contract_says_where_and_shows_no_value() -> None:
     body = wire.decode(NEURONS)
-    body["neurons"]["hotkey-1"]["uid"] = "not-a-uid"
+    hotkey = sample_neuron(1).hotkey
+    body["neurons"][hotkey]["uid"] = "not-a-uid"
     with pytest.raises(PylonResponseException) as caught:
         OPEN_CALL.read(wire.encode(body))
-    assert "neurons.hotkey-1.uid" in str(caught.value)
+    assert f"neurons.{hotkey}.uid" in str(caught.value)
     assert "not-a-uid" not in str(caught.value)
     assert not worth_retrying(caught.value)

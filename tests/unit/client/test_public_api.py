@@ -169,6 +169,12 @@ WRONG = {
     "client.open_access.neuron_snapshots()": "reportCallIssue",
     "client.open_access.blocks(after=NetUid(1))": "reportArgumentType",
     "[block async for block in client.open_access.blocks()]": "reportGeneralTypeIssues",
+    "client.open_access.blocks(patience_s='long')": "reportArgumentType",
+    "client.identity.put_weights({Hotkey('5C'): Weight(1)}, mechanism_id=1)": "reportArgumentType",
+    "client.identity.cancel_job('a')": "reportArgumentType",
+    "client.get_neuron_client(Hotkey('5C'))": "reportArgumentType",
+    "unawaited.open_access.get_latest_neurons(NetUid(1)).block": "reportAttributeAccessIssue",
+    "pylon.publish(NetUid(1))": "reportArgumentType",
     "client.get_latest_neurons(NetUid(1))": "reportAttributeAccessIssue",
     "AsyncPylonClient(Config(address='http://a'))": "reportArgumentType",
     "PylonClient(AsyncConfig(address='http://a'))": "reportArgumentType",
@@ -190,6 +196,7 @@ def test_right_uses_type_check_and_wrong_ones_do_not(tmp_path: Path) -> None:
         "from pylon_client.v1 import *",
         "pylon = FakePylon()",
         "client = PylonClient(Config(address='http://a'))",
+        "unawaited = AsyncPylonClient(AsyncConfig(address='http://a'))",
     ]
     (tmp_path / "wrong.py").write_text("\n".join([*head, *WRONG]))
     config = {"extraPaths": [str(ROOT)], "venvPath": str(ROOT), "venv": ".venv"}

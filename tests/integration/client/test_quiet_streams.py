@@ -1,0 +1,124 @@
+"""Streams on which nothing comes: how a client tells a quiet chain from a Pylon that is gone."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pylon.messaging.call import Answer, Call
+from pylon.messaging.permissions import authorization
+from pylon.messaging.service import Service
+from pylon_client.contract import wire
+from pylon_client.contract.events import PUBLISHED_BLOCK, PUBLISHED_NEURONS
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.reads import LATEST_BLOCK, RECENT_NEURONS
+from pylon_client.testing import sample_block_info
+from pylon_client.transport.connection import ConnectionOptions, connect
+from pylon_client.v1 import AsyncConfig, AsyncPylonClient, NetUid, PylonUnavailable
+from tests.support.bridge_process import BridgeProcess, bridge_environment
+from tests.support.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.eventually import eventually
+from tests.support.nats_server import NatsServer
+
+PATIENCE_S = 2.0
+FOLLOWING: list[Callable[[AsyncPylonClient], AsyncGenerator[Any]]] = [
+    lambda client: client.open_access.blocks(patience_s=PATIENCE_S),
+    lambda client: client.open_access.neuron_snapshots(NetUid(1), patience_s=PATIENCE_S),
+]
+
+
+@dataclass
+class QuietWorker:
+    """Answers, and has nothing to publish.
+
+    Attributes:
+        failure: with what it answers what is asked of the chain; None answers a block.
+        asked: how often it was.
+    """
+
+    url: str
+    failure: ErrorCode | None = None
+    asked: int = 0
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def latest_block(self, _call: Call) -> Answer:
+        self.asked += 1
+        if self.failure is not None:
+            raise FailureError(self.failure, "the test says so")
+        return Answer(wire.encode(sample_block_info()))
+
+    async def nothing(self, call: Call) -> Answer:
+        is_recent = call.operation == RECENT_NEURONS.name
+        code = ErrorCode.NO_RECENT_SNAPSHOT if is_recent else ErrorCode.NOT_FOUND
+        raise FailureError(code, "nothing yet")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        options = ConnectionOptions((self.url,), user="worker", password=WORKER_PASSWORD)
+        connection = await connect(options)
+        operations = (PUBLISHED_BLOCK, PUBLISHED_NEURONS, RECENT_NEURONS)
+        handlers = {operation.name: self.nothing for operation in operations}
+        handlers[LATEST_BLOCK.name] = self.latest_block
+        service = Service(connection, handlers, identities={}, max_requests=10)
+        await service.start()
+        yield
+        await service.drain(10)
+        await connection.close()
+
+
+@dataclass
+class Places:
+    """Where NATS is, and where the client is to go: there, or to a bridge."""
+
+    nats: str
+    address: str
+
+
+@pytest.fixture(params=["nats", "http"])
+async def places(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Places]:
+    """Everything but a worker."""
+    async with NatsServer(tmp_path, authorization(deployment_settings())) as server:
+        if request.param == "nats":
+            yield Places(server.url, server.url)
+            return
+        folder = tmp_path / "bridge"
+        folder.mkdir()
+        async with BridgeProcess(folder, bridge_environment(server.url)) as bridge:
+            await eventually(lambda: "Connected to NATS" in bridge.log)
+            yield Places(server.url, bridge.url)
+
+
+async def test_no_stream_begins_where_no_worker_is(places: Places) -> None:
+    async with (
+        AsyncPylonClient(AsyncConfig(address=places.address)) as client,
+        asyncio.timeout(60),
+    ):
+        for follow in FOLLOWING:
+            async with aclosing(follow(client)) as values:
+                with pytest.raises(PylonUnavailable, match="No worker"):
+                    await anext(values)
+
+
+@pytest.mark.parametrize("failure", [None, ErrorCode.CHAIN_UNAVAILABLE])
+async def test_a_stream_is_waited_for_as_long_as_a_worker_answers(
+    places: Places, failure: ErrorCode | None
+) -> None:
+    worker = QuietWorker(places.nats, failure)
+    async with (
+        AsyncPylonClient(AsyncConfig(address=places.address)) as client,
+        aclosing(FOLLOWING[0](client)) as blocks,
+        aclosing(FOLLOWING[1](client)) as snapshots,
+        asyncio.timeout(60),
+    ):
+        async with worker.running():
+            waiting = [asyncio.ensure_future(anext(values)) for values in (blocks, snapshots)]
+            # Each asks at its beginning, and then every second, for longer than its patience.
+            await eventually(lambda: worker.asked >= 10)
+            assert not any(each.done() for each in waiting)
+        for each in waiting:
+            with pytest.raises(PylonUnavailable, match="No worker"):
+                await each

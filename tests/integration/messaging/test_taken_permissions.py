@@ -1,0 +1,215 @@
+"""What may not be heard any more is told to whoever waits for it, in place of silence."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import bridge.streams
+from bridge.streams import follow
+from pylon.blocks.replay import ReplayHandlers
+from pylon.messaging.kept import KeptInStream
+from pylon.messaging.permissions import authorization, authorization_of, nats_users
+from pylon.messaging.provision import provision
+from pylon.messaging.service import Service
+from pylon_client.contract import headers as wire_headers
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.subjects import (
+    ALL_NEURONS_EVENTS,
+    BLOCK_EVENTS,
+    OPEN_USER,
+    inbox_prefix,
+)
+from pylon_client.transport.connection import Connection
+from pylon_client.transport.feed import EventFeed, last_by_request
+from pylon_client.transport.published import FeedEvent
+from pylon_client.v1 import ASYNC_DEFAULT_RETRIES, AsyncConfig, AsyncPylonClient, PylonForbidden
+from tests.support.deployment import ConnectAs, deployment_settings, token_of
+from tests.support.eventually import eventually
+from tests.support.nats_server import NatsServer
+
+SETTINGS = deployment_settings(identities={"alice": 1, "Bob": 2})
+EVENTS_SUBJECTS = (BLOCK_EVENTS, ALL_NEURONS_EVENTS)
+INBOX_OF_ALICE = f"{inbox_prefix('alice')}.>"
+RELOADED = "Reloaded server configuration"
+
+
+def authorization_without(user: str, *subjects: str) -> str:
+    """The users of the server, one of which may not hear some subjects."""
+    users = authorization_of(
+        replace(each, subscribe=tuple(one for one in each.subscribe if one not in subjects))
+        if each.name == user
+        else each
+        for each in nats_users(SETTINGS)
+    )
+    # A server takes no reload that would change this.
+    return f"{users}no_auth_user: {OPEN_USER}\n"
+
+
+async def reload(server: NatsServer, text: str) -> None:
+    """Give the server other users, and return when it has taken them."""
+    before = server.log.count(RELOADED)
+    server.reload(text)
+    await eventually(lambda: server.log.count(RELOADED) > before)
+
+
+async def publish_block(worker: Connection, number: int) -> None:
+    block_hash = f"0x{number:064x}"
+    await worker.nats.jetstream().publish(
+        BLOCK_EVENTS,
+        wire.encode({"number": number, "hash": block_hash, "timestamp": 1}),
+        headers={
+            wire_headers.BLOCK_NUMBER: str(number),
+            wire_headers.BLOCK_HASH: block_hash,
+        },
+    )
+
+
+@pytest.fixture
+async def worker(connect_as: ConnectAs) -> AsyncGenerator[Connection]:
+    """A worker's connection, with one block published and whoever asks for it answered."""
+    connection = await connect_as("worker")
+    await provision(connection)
+    await publish_block(connection, 1)
+    handlers = ReplayHandlers(KeptInStream(connection)).by_operation
+    service = Service(connection, handlers, identities={}, max_requests=10)
+    await service.start()
+    yield connection
+    await service.drain(10)
+
+
+def client_of(server: NatsServer, **fields: Any) -> AsyncPylonClient:
+    alice = {"identity_name": "alice", "identity_token": token_of("alice")}
+    return AsyncPylonClient(AsyncConfig(address=server.url, **alice, **fields))
+
+
+@asynccontextmanager
+async def forbidden() -> AsyncGenerator[None]:
+    with pytest.raises(FailureError) as caught:
+        async with asyncio.timeout(60):
+            yield
+    assert caught.value.code is ErrorCode.FORBIDDEN
+
+
+async def test_a_feed_that_may_not_be_heard_does_not_begin(
+    server: NatsServer, worker: Connection, connect_as: ConnectAs
+) -> None:
+    await reload(server, authorization_without("alice", *EVENTS_SUBJECTS))
+    reader = await connect_as("alice")
+    async with forbidden(), EventFeed(reader, [BLOCK_EVENTS], last_by_request(reader)):
+        pass
+    assert reader.is_connected
+
+
+async def test_a_feed_ends_when_its_permission_is_taken_away_and_others_go_on(
+    server: NatsServer, worker: Connection, connect_as: ConnectAs
+) -> None:
+    reader = await connect_as("alice")
+    kept = last_by_request(reader)
+    blocks = EventFeed(reader, [BLOCK_EVENTS], kept)
+    neurons = EventFeed(reader, [ALL_NEURONS_EVENTS], kept)
+    async with blocks, neurons:
+        assert (await anext(blocks)).block.number == 1
+        waiting = asyncio.create_task(anext(neurons))
+        await reload(server, authorization_without("alice", BLOCK_EVENTS))
+        async with forbidden():
+            await anext(blocks)
+        async with forbidden():
+            await anext(blocks)
+        assert not waiting.done()
+        waiting.cancel()
+
+
+async def test_what_a_feed_may_not_ask_for_is_raised_too(
+    worker: Connection, connect_as: ConnectAs
+) -> None:
+    reader = await connect_as("alice")
+
+    async def not_for_alice(subject: str, after: object = None) -> FeedEvent | None:
+        await reader.request("pylon.v1.identity.Bob.neurons.latest", timeout_s=600)
+        return None
+
+    async with EventFeed(reader, [BLOCK_EVENTS], not_for_alice) as feed, forbidden():
+        await anext(feed)
+
+
+async def test_clients_are_told_that_a_stream_is_forbidden(
+    server: NatsServer, worker: Connection
+) -> None:
+    async with client_of(server) as client, asyncio.timeout(60):
+        async with aclosing(client.open_access.blocks()) as blocks:
+            assert (await anext(blocks)).number == 1
+            await reload(server, authorization_without("alice", *EVENTS_SUBJECTS))
+            with pytest.raises(PylonForbidden, match="alice"):
+                await anext(blocks)
+        async with aclosing(client.open_access.blocks()) as blocks:
+            with pytest.raises(PylonForbidden, match="alice"):
+                await anext(blocks)
+
+
+async def test_without_its_inbox_a_user_is_told_at_once_until_it_has_it_again(
+    server: NatsServer, worker: Connection, connect_as: ConnectAs
+) -> None:
+    reader = await connect_as("alice")
+    last = last_by_request(reader)
+    first = await last(BLOCK_EVENTS)
+    await reload(server, authorization_without("alice", INBOX_OF_ALICE))
+    await eventually(lambda: reader.counts.permission_violations == 1)
+    subscriptions = len(reader.nats._subs)
+    for violations in (2, 3):
+        async with forbidden():
+            await reader.request("pylon.v1.open.chain.events.block", timeout_s=600)
+        assert reader.counts.permission_violations == violations
+    assert len(reader.nats._subs) == subscriptions
+    await reload(server, authorization(SETTINGS))
+    assert await last(BLOCK_EVENTS) == first
+    assert reader.counts.disconnects == 0
+
+
+async def test_a_client_without_its_inbox_is_refused_by_its_first_attempt(
+    server: NatsServer, worker: Connection
+) -> None:
+    attempts: list[int] = []
+    retry = ASYNC_DEFAULT_RETRIES.copy(before=lambda state: attempts.append(state.attempt_number))
+    async with client_of(server, retry=retry) as client, asyncio.timeout(60):
+        async with aclosing(client.open_access.blocks()) as blocks:
+            await anext(blocks)
+        await reload(server, authorization_without("alice", INBOX_OF_ALICE))
+        attempts.clear()
+        with pytest.raises(PylonForbidden):
+            await client.open_access.get_latest_block_info()
+    assert attempts == [1]
+
+
+async def test_a_bridge_says_that_it_may_not_hear_and_goes_on_when_it_may(
+    server: NatsServer,
+    worker: Connection,
+    connect_as: ConnectAs,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bridge.streams, "REFUSED_WAIT_S", 0.1)
+    monkeypatch.setattr(bridge.streams, "RETRY_WAIT_S", 0.0)
+    connection = await connect_as("bridge")
+
+    async def connected() -> Connection:
+        return connection
+
+    def said() -> int:
+        return caplog.text.count("No events of pylon.v1.event.block for listeners")
+
+    async with aclosing(follow(connected, BLOCK_EVENTS)) as events, asyncio.timeout(60):
+        assert [event.block.number for event in await anext(events)] == [1]
+        following = asyncio.create_task(anext(events))
+        with caplog.at_level(logging.ERROR):
+            await reload(server, authorization_without("bridge", *EVENTS_SUBJECTS))
+            await eventually(lambda: said() >= 2)
+        await publish_block(worker, 2)
+        assert not following.done()
+        await reload(server, authorization(SETTINGS))
+        assert [event.block.number for event in await following] == [2]

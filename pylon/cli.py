@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from pylon.up.options import LOOPBACK, UpOptions
@@ -275,11 +274,7 @@ def main() -> None:
     try:
         set_up_logging()
         app()
-    except ValidationError as error:
-        for mistake in error.errors(include_url=False, include_input=False):
-            place = ".".join(str(part) for part in mistake["loc"])
-            typer.echo(f"wrong setting in {error.title}: {place}: {mistake['msg']}", err=True)
-        raise SystemExit(2) from None
     except SettingsError as error:
-        typer.echo(f"wrong setting: {error}", err=True)
+        for mistake in str(error).splitlines():
+            typer.echo(f"wrong setting: {mistake}", err=True)
         raise SystemExit(2) from None

@@ -105,11 +105,22 @@ async def test_a_chain_that_stands_still_is_a_failure(deployment: Deployment) ->
     assert lines_with(lines, "the node lags behind")
 
 
-async def test_wrong_settings_are_told_a_line_each(tmp_path: Path) -> None:
-    variables = {"PYLON_MAX_REQUESTS": "none", "PYLON_CHAIN_TIMEOUT_S": "-1"}
-    ended = await pylon_command(tmp_path, variables, "check")
+@pytest.mark.parametrize("command", ["check", "worker", "nats-conf", "up"])
+async def test_wrong_settings_are_told_a_line_each(tmp_path: Path, command: str) -> None:
+    variables = {
+        "PYLON_IDENTITIES": '["sn1", "sn-2"]',
+        "PYLON_ID_SN1_TOKEN": "",
+        "PYLON_ID_SN_2_NETUID": "a-value",
+        "PYLON_ID_SN_2_TOKEN": "a-token",
+    }
+    ended = await pylon_command(tmp_path, variables, command)
     assert ended.code == 2
     assert ended.out == ""
-    lines = ended.err.splitlines()
-    assert len(lines) == 2
-    assert all(line.startswith("wrong setting in WorkerSettings: ") for line in lines)
+    assert [
+        line.removesuffix(", unable to parse string as an integer")
+        for line in ended.err.splitlines()
+    ] == [
+        "wrong setting: PYLON_ID_SN1_NETUID: required",
+        "wrong setting: PYLON_ID_SN1_TOKEN: must not be empty",
+        "wrong setting: PYLON_ID_SN_2_NETUID: should be a valid integer",
+    ]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic_settings import SettingsError
 
-from pylon.up.options import LOOPBACK, UpOptions
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import InvalidSubjectError, job_id
 from pylon_client.contract.types import IdentityName, JobId, NetUid
@@ -31,6 +30,20 @@ app = typer.Typer(
 )
 
 DEFAULT_DEVNET_BLOCK_TIME_S = 12.0
+PORT_MAX = 65_535
+
+
+@app.callback(no_args_is_help=True)
+def _pylon(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        typer.echo(f"pylon {version_of('pylon-client')}")
+        raise typer.Exit
 
 
 @app.command()
@@ -38,13 +51,21 @@ def up(
     devnet: Annotated[
         bool, typer.Option("--devnet", help="Run a simulated chain and use it.")
     ] = False,
-    host: Annotated[str, typer.Option(help="Address of the REST API.")] = LOOPBACK,
-    port: Annotated[int, typer.Option(envvar="PORT", help="Port of the REST API.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address of the REST API.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar="PORT", min=1, max=PORT_MAX, help="Port of the REST API.")
+    ] = 8000,
     nats_port: Annotated[
-        int, typer.Option(envvar="NATS_PORT", help="Port of the embedded nats-server.")
+        int,
+        typer.Option(
+            envvar="NATS_PORT", min=1, max=PORT_MAX, help="Port of the embedded nats-server."
+        ),
     ] = 4222,
     devnet_port: Annotated[
-        int, typer.Option(envvar="DEVNET_PORT", help="Port of the simulated chain.")
+        int,
+        typer.Option(
+            envvar="DEVNET_PORT", min=1, max=PORT_MAX, help="Port of the simulated chain."
+        ),
     ] = 9944,
     block_time: Annotated[
         float,
@@ -54,31 +75,37 @@ def up(
         int | None,
         typer.Option(
             envvar="DEVNET_CONTROL_PORT",
+            min=1,
+            max=PORT_MAX,
             help="Port of the simulated chain's controls, such as faults; none by default.",
         ),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start the simulated chain over.")] = False,
-    home: Annotated[Path, typer.Option(envvar="PYLON_HOME", help="Folder of all state.")] = Path(
-        ".pylon"
-    ),
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="PYLON_HOME", help="Folder of all state.", show_default=".pylon, or as .env says"
+        ),
+    ] = None,
 ) -> None:
     """Run NATS, a worker and the bridge on this machine, until Ctrl-C."""
     from pylon.messaging.embedded import EmbeddedNatsError
     from pylon.messaging.permissions import PermissionsError
     from pylon.up.child import ChildEndedError
-    from pylon.up.tree import UpError, run
+    from pylon.up.options import UpError, UpOptions, UpSettings
+    from pylon.up.tree import run
 
-    options = UpOptions(
-        home=home,
-        host=host,
-        port=port,
-        nats_port=nats_port,
-        devnet_port=devnet_port if devnet else None,
-        control_port=devnet_control_port,
-        block_time_s=block_time,
-        fresh=fresh,
-    )
     try:
+        options = UpOptions(
+            home=home or UpSettings().home,
+            host=host,
+            port=port,
+            nats_port=nats_port,
+            devnet_port=devnet_port if devnet else None,
+            control_port=devnet_control_port,
+            block_time_s=block_time,
+            fresh=fresh,
+        )
         asyncio.run(run(options))
     except (UpError, ChildEndedError, EmbeddedNatsError, PermissionsError) as error:
         typer.echo(f"pylon up: {error}", err=True)

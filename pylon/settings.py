@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from pylon.chain.archive import DEFAULT_CUTOFF_BLOCKS
+from pylon.chain.place import is_node_url
 from pylon.jobs.weights import UnknownHotkeys
 from pylon.roles import WorkerRole
 from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS
@@ -70,6 +71,13 @@ class WorkerSettings(DeploymentSettings):
     nats_stream_replicas: int = Field(default=1, ge=1, le=5)
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65_535)
+
+    @field_validator("bittensor_network", "bittensor_archive_network")
+    @classmethod
+    def _is_a_name_or_a_node(cls, network: str) -> str:
+        if "://" in network and not is_node_url(network):
+            raise ValueError("must be the name of a network or a ws:// or wss:// URL")
+        return network
 
     @property
     def netuids(self) -> list[NetUid]:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -114,3 +115,16 @@ async def test_a_list_that_is_no_json_is_named(tmp_path: Path) -> None:
 async def test_a_nats_url_that_is_none_is_refused_and_not_tried_for_ever(tmp_path: Path) -> None:
     log = await refusal(tmp_path, bridge_environment("localhost:4222"))
     assert "must look like nats://host:port" in log
+
+
+@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("--version", 0), ("--port", 2)])
+async def test_it_has_no_options_but_those_that_tell_of_it(argument: str, code: int) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", argument),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(60):
+        said, _ = await process.communicate()
+    assert process.returncode == code
+    assert (b"unrecognized arguments: --port" in said) == (code == 2)

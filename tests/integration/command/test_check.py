@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,11 @@ async def test_streams_that_are_not_there_yet_are_no_failure(deployment: Deploym
     [
         ("PYLON_NATS_URL", "nats://127.0.0.1:1", "start a nats-server"),
         ("PYLON_NATS_WORKER_PASSWORD", "another-password", "pylon nats-conf"),
-        ("PYLON_BITTENSOR_NETWORK", "ws://127.0.0.1:1", "correct PYLON_BITTENSOR_NETWORK"),
+        (
+            "PYLON_BITTENSOR_NETWORK",
+            "ws://127.0.0.1:1/secret",
+            "ws://127.0.0.1:1: The chain node cannot be reached. -> correct PYLON_BITTENSOR_NETWORK",
+        ),
         ("PYLON_BITTENSOR_NETWORK", "nowhere", "correct PYLON_BITTENSOR_NETWORK"),
         ("PYLON_ID_SN1_NETUID", "77", "correct PYLON_ID_SN1_NETUID"),
         ("PYLON_ID_SN1_NETUID", "2", "register it"),
@@ -124,3 +129,18 @@ async def test_wrong_settings_are_told_a_line_each(tmp_path: Path, command: str)
         "wrong setting: PYLON_ID_SN1_TOKEN: must not be empty",
         "wrong setting: PYLON_ID_SN_2_NETUID: should be a valid integer",
     ]
+
+
+async def test_the_version_is_told(tmp_path: Path) -> None:
+    ended = await pylon_command(tmp_path, {}, "--version")
+    assert (ended.code, ended.out) == (0, f"pylon {version('pylon-client')}\n")
+
+
+@pytest.mark.parametrize("option", ["--port", "--control-port"])
+async def test_a_port_that_is_none_is_refused_by_the_devnet_too(
+    tmp_path: Path, option: str
+) -> None:
+    ended = await pylon_command(tmp_path, {}, "devnet", option, "99999")
+    assert ended.code == 2
+    assert f"'{option}'" in ended.err
+    assert "Traceback" not in ended.err

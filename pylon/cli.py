@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,17 +34,21 @@ DEFAULT_DEVNET_BLOCK_TIME_S = 12.0
 PORT_MAX = 65_535
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pylon {version('pylon-client')}")
+        raise typer.Exit
+
+
 @app.callback(no_args_is_help=True)
 def _pylon(
-    version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    version_: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
-) -> None:
-    if version:
-        from importlib.metadata import version as version_of
-
-        typer.echo(f"pylon {version_of('pylon-client')}")
-        raise typer.Exit
+) -> None: ...
 
 
 @app.command()

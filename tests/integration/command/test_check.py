@@ -13,7 +13,7 @@ from pylon.messaging.provision import provision
 from pylon.up import simulation
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.transport.connection import ConnectionOptions, connect
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, deployment_settings
 from tests.support.nats_server import NatsServer
 from tests.support.pylon_command import pylon_command
 
@@ -85,7 +85,7 @@ async def test_streams_that_are_not_there_yet_are_no_failure(deployment: Deploym
         (
             "PYLON_BITTENSOR_NETWORK",
             "ws://127.0.0.1:1/secret",
-            "ws://127.0.0.1:1: The chain node cannot be reached. -> correct PYLON_BITTENSOR_NETWORK",
+            "ws://127.0.0.1:1: The chain node cannot be reached. -> correct PYLON_BITTENSOR",
         ),
         ("PYLON_BITTENSOR_NETWORK", "nowhere", "correct PYLON_BITTENSOR_NETWORK"),
         ("PYLON_ID_SN1_NETUID", "77", "correct PYLON_ID_SN1_NETUID"),
@@ -117,6 +117,8 @@ async def test_wrong_settings_are_told_a_line_each(tmp_path: Path, command: str)
         "PYLON_ID_SN1_TOKEN": "",
         "PYLON_ID_SN_2_NETUID": "a-value",
         "PYLON_ID_SN_2_TOKEN": "a-token",
+        "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
+        "PYLON_NATS_BRIDGE_PASSWORD": BRIDGE_PASSWORD,
     }
     ended = await pylon_command(tmp_path, variables, command)
     assert ended.code == 2

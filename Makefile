@@ -33,7 +33,7 @@ $(UV): requirements/bootstrap.txt
 
 .venv/.service: $(UV) requirements/service.txt pyproject.toml
 	@echo "Installing the service …"
-	$(INSTALL) --require-hashes -r requirements/service.txt
+	$(INSTALL) --compile-bytecode --require-hashes -r requirements/service.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 

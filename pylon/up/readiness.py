@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-
-import httpx
+import urllib.request
+from http import HTTPStatus
 
 from pylon.chain.place import place_of
 from pylon.settings import WorkerSettings
@@ -38,23 +38,19 @@ async def until_ready(options: UpOptions, settings: WorkerSettings) -> None:
     loop = asyncio.get_running_loop()
     started_s = told_s = loop.time()
     try:
-        async with httpx.AsyncClient(timeout=ANSWERS_WITHIN_S, trust_env=False) as rest:
-            while missing := await _missing(options, settings, connection, rest):
-                if loop.time() - started_s > READY_WITHIN_S:
-                    raise UpError(f"after {READY_WITHIN_S:.0f} s still waiting for {missing}")
-                if loop.time() - told_s > TOLD_EVERY_S:
-                    told_s = loop.time()
-                    log.info("Waiting for %s", missing)
-                await asyncio.sleep(POLL_S)
+        while missing := await _missing(options, settings, connection):
+            if loop.time() - started_s > READY_WITHIN_S:
+                raise UpError(f"after {READY_WITHIN_S:.0f} s still waiting for {missing}")
+            if loop.time() - told_s > TOLD_EVERY_S:
+                told_s = loop.time()
+                log.info("Waiting for %s", missing)
+            await asyncio.sleep(POLL_S)
     finally:
         await connection.close()
 
 
 async def _missing(
-    options: UpOptions,
-    settings: WorkerSettings,
-    connection: Connection,
-    rest: httpx.AsyncClient,
+    options: UpOptions, settings: WorkerSettings, connection: Connection
 ) -> str | None:
     try:
         await connection.request(LATEST, timeout_s=ANSWERS_WITHIN_S)
@@ -62,8 +58,15 @@ async def _missing(
         if error.code in _OF_THE_CHAIN:
             return f"the chain at {place_of(settings.bittensor_network)}"
         return "the worker"
-    try:
-        is_ready = (await rest.get(f"{options.rest_url}/health/ready")).is_success
-    except httpx.HTTPError:
-        is_ready = False
+    is_ready = await asyncio.to_thread(_answers, f"{options.rest_url}/health/ready")
     return None if is_ready else "the bridge"
+
+
+def _answers(url: str) -> bool:
+    # Of the standard library, since this is imported before anything can be started.
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(url, timeout=ANSWERS_WITHIN_S) as answer:
+            return answer.status == HTTPStatus.OK
+    except OSError:
+        return False

@@ -6,7 +6,6 @@ PORT ?= 8000
 NATS_PORT ?= 4222
 DEVNET_PORT ?= 9944
 BLOCK_TIME ?= 2
-PYLON_HOME ?= .pylon
 TESTS ?=
 
 BIN := .venv/bin
@@ -17,7 +16,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
 run: .venv/.service
 	@exec $(BIN)/pylon up --devnet --port $(PORT) --nats-port $(NATS_PORT) \
-		--devnet-port $(DEVNET_PORT) --block-time $(BLOCK_TIME) --home $(PYLON_HOME)
+		--devnet-port $(DEVNET_PORT) --block-time $(BLOCK_TIME) $(if $(PYLON_HOME),--home "$(PYLON_HOME)")
 
 test: .venv/.dev
 	$(BIN)/nox --no-error-on-missing-interpreters -s test -- $(TESTS)
@@ -34,7 +33,7 @@ $(UV): requirements/bootstrap.txt
 
 .venv/.service: $(UV) requirements/service.txt pyproject.toml
 	@echo "Installing the service …"
-	$(INSTALL) --require-hashes -r requirements/service.txt
+	$(INSTALL) --compile-bytecode --require-hashes -r requirements/service.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -60,7 +60,7 @@ def imports(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def documents(session: nox.Session) -> None:
-    """Write docs/openapi.json and docs/asyncapi.json anew, from the code."""
+    """Write docs/openapi.json, docs/asyncapi.json and docs/settings.md anew, from the code."""
     session.run("python", "scripts/documents.py")
 
 

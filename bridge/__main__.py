@@ -1,7 +1,23 @@
 """`python -m bridge` serves the REST API."""
 
+import argparse
 import sys
+from importlib.metadata import version
 
-from bridge.main import run
 
-sys.exit(run())
+def main() -> int:
+    """Serve, as the settings say; the command line has no options of its own."""
+    parser = argparse.ArgumentParser(
+        "python -m bridge",
+        description="Serves Pylon's REST API, until SIGINT or SIGTERM.",
+        epilog="Settings come from PYLON_... variables and the file .env: see docs/settings.md.",
+    )
+    parser.add_argument("--version", action="version", version=f"pylon {version('pylon-client')}")
+    parser.parse_args()
+
+    from bridge.main import run  # noqa: PLC0415 -- so that --help is quick
+
+    return run()
+
+
+sys.exit(main())

@@ -12,7 +12,6 @@ import uvicorn
 import uvloop
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
-from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from bridge.auth import Gatekeeper
@@ -55,7 +54,7 @@ def create_app(
     """The REST API, whose requests go out over `nats`.
 
     Raises:
-        ValidationError: an identity's settings are missing or wrong.
+        SettingsError: an identity's settings are missing or wrong.
     """
     metrics = metrics or BridgeMetrics()
     app = FastAPIOffline(
@@ -185,24 +184,14 @@ def run() -> int:
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             runner.run(_serve(settings, listening))
-    except ValidationError as error:
-        for problem in _problems_of(error):
-            logger.error("The settings are wrong: %s", problem)  # noqa: TRY400 -- says it all
     except SettingsError as error:
-        logger.error("The settings are wrong: %s", error)  # noqa: TRY400 -- says it all
+        for mistake in str(error).splitlines():
+            logger.error("A setting is wrong: %s", mistake)  # noqa: TRY400 -- says it all
     except (ListenError, FailureError) as error:
         logger.error("The bridge cannot run: %s", error)  # noqa: TRY400 -- says it all
     else:
         return 0
     return CANNOT_RUN
-
-
-def _problems_of(error: ValidationError) -> list[str]:
-    """What is wrong, without the values: one of them may be a token."""
-    return [
-        f"{error.title}: {'.'.join(map(str, item['loc']))}: {item['msg']}"
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
 
 
 def _listen(settings: BridgeSettings) -> socket.socket:

@@ -35,7 +35,10 @@ class BridgeSettings(DeploymentSettings):
     @model_validator(mode="after")
     def _default_is_allowed(self) -> Self:
         if self.default_request_timeout_seconds > self.max_request_timeout_seconds:
-            raise ValueError("the default request timeout is longer than the longest allowed")
+            raise ValueError(
+                "PYLON_DEFAULT_REQUEST_TIMEOUT_SECONDS: must not be longer than "
+                "PYLON_MAX_REQUEST_TIMEOUT_SECONDS"
+            )
         return self
 
     def timeout_s(self, asked_s: float | None) -> float:

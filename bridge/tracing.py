@@ -20,6 +20,8 @@ REQUEST_ID_HEADER: Final = "X-Request-Id"
 
 _ACCESS_LOG = logging.getLogger("bridge.access")
 _LOG = logging.getLogger(__name__)
+_PROBED: Final = frozenset({"/health", "/health/ready"})
+"""Asked every few seconds by whoever runs the bridge, so that the log would hold little else."""
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -35,7 +37,7 @@ class RequestTracing:
     The caller's `X-Request-Id` is kept when it is fit for a header and a log line. A path is
     the same with or without a slash at its end: a redirect would make callers send their tokens
     twice. Of a request the log holds method, path, status and duration; of its headers only the
-    id.
+    id. Questions about the health are logged at DEBUG alone.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -70,7 +72,8 @@ class RequestTracing:
             failure = FailureError(ErrorCode.INTERNAL, "Internal Server Error").failure
             await problem_response(failure)(scope, receive, send_with_id)
         finally:
-            _ACCESS_LOG.info(
+            _ACCESS_LOG.log(
+                logging.DEBUG if scope["path"] in _PROBED else logging.INFO,
                 "method=%s path=%s status=%s duration_ms=%.1f",
                 scope["method"],
                 quote(scope["path"]),

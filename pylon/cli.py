@@ -2,23 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from pylon.up.options import LOOPBACK, UpOptions
-from pylon_client.contract.failures import FailureError
-from pylon_client.contract.subjects import InvalidSubjectError, job_id
-from pylon_client.contract.types import IdentityName, JobId, NetUid
-from pylon_client.deployment import DeploymentSettings
+from pylon.watch.commands import jobs_app, watch_app
 from pylon_client.service.logs import set_up_logging
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +24,24 @@ app = typer.Typer(
 )
 
 DEFAULT_DEVNET_BLOCK_TIME_S = 12.0
+PORT_MAX = 65_535
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pylon {version('pylon-client')}")
+        raise typer.Exit
+
+
+@app.callback(no_args_is_help=True)
+def _pylon(
+    version_: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None: ...
 
 
 @app.command()
@@ -39,13 +49,21 @@ def up(
     devnet: Annotated[
         bool, typer.Option("--devnet", help="Run a simulated chain and use it.")
     ] = False,
-    host: Annotated[str, typer.Option(help="Address of the REST API.")] = LOOPBACK,
-    port: Annotated[int, typer.Option(envvar="PORT", help="Port of the REST API.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address of the REST API.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar="PORT", min=1, max=PORT_MAX, help="Port of the REST API.")
+    ] = 8000,
     nats_port: Annotated[
-        int, typer.Option(envvar="NATS_PORT", help="Port of the embedded nats-server.")
+        int,
+        typer.Option(
+            envvar="NATS_PORT", min=1, max=PORT_MAX, help="Port of the embedded nats-server."
+        ),
     ] = 4222,
     devnet_port: Annotated[
-        int, typer.Option(envvar="DEVNET_PORT", help="Port of the simulated chain.")
+        int,
+        typer.Option(
+            envvar="DEVNET_PORT", min=1, max=PORT_MAX, help="Port of the simulated chain."
+        ),
     ] = 9944,
     block_time: Annotated[
         float,
@@ -55,31 +73,37 @@ def up(
         int | None,
         typer.Option(
             envvar="DEVNET_CONTROL_PORT",
+            min=1,
+            max=PORT_MAX,
             help="Port of the simulated chain's controls, such as faults; none by default.",
         ),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start the simulated chain over.")] = False,
-    home: Annotated[Path, typer.Option(envvar="PYLON_HOME", help="Folder of all state.")] = Path(
-        ".pylon"
-    ),
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="PYLON_HOME", help="Folder of all state.", show_default=".pylon, or as .env says"
+        ),
+    ] = None,
 ) -> None:
     """Run NATS, a worker and the bridge on this machine, until Ctrl-C."""
     from pylon.messaging.embedded import EmbeddedNatsError
     from pylon.messaging.permissions import PermissionsError
     from pylon.up.child import ChildEndedError
-    from pylon.up.tree import UpError, run
+    from pylon.up.options import UpError, UpOptions, UpSettings
+    from pylon.up.tree import run
 
-    options = UpOptions(
-        home=home,
-        host=host,
-        port=port,
-        nats_port=nats_port,
-        devnet_port=devnet_port if devnet else None,
-        control_port=devnet_control_port,
-        block_time_s=block_time,
-        fresh=fresh,
-    )
     try:
+        options = UpOptions(
+            home=home or UpSettings().home,
+            host=host,
+            port=port,
+            nats_port=nats_port,
+            devnet_port=devnet_port if devnet else None,
+            control_port=devnet_control_port,
+            block_time_s=block_time,
+            fresh=fresh,
+        )
         asyncio.run(run(options))
     except (UpError, ChildEndedError, EmbeddedNatsError, PermissionsError) as error:
         typer.echo(f"pylon up: {error}", err=True)
@@ -121,117 +145,8 @@ def check() -> None:
         raise typer.Exit(1)
 
 
-watch_app = typer.Typer(
-    no_args_is_help=True, help="Show what happens, as it happens, until Ctrl-C."
-)
 app.add_typer(watch_app, name="watch")
-
-
-@watch_app.command()
-def blocks() -> None:
-    """Each block, as the workers publish it."""
-    from pylon.watch.events import watch_blocks
-
-    _watch(watch_blocks)
-
-
-@watch_app.command()
-def neurons(netuid: Annotated[int, typer.Argument(min=0, help="A tracked subnet.")]) -> None:
-    """The neurons of a tracked subnet, those with the most stake first, at every block."""
-    from pylon.watch.events import watch_neurons
-
-    _watch(lambda settings, console: watch_neurons(settings, NetUid(netuid), console))
-
-
-@watch_app.command(name="jobs")
-def watched_jobs() -> None:
-    """The jobs of every identity, and each change of their states."""
-    from pylon.watch.jobs import watch_jobs
-
-    _watch(watch_jobs)
-
-
-jobs_app = typer.Typer(
-    no_args_is_help=True,
-    help=(
-        "Look at jobs, which are writes to the chain that Pylon has accepted, and cancel them.\n\n"
-        "Asks the workers over NATS, as each identity of PYLON_IDENTITIES with its own token; a "
-        "worker must run. A job goes from ACCEPTED over WAITING and SUBMITTING to COMMITTED or "
-        "CONFIRMED, or else it ends as SUPERSEDED, EXPIRED, REJECTED or FAILED. `pylon watch "
-        "jobs` shows each change as it comes."
-    ),
-)
 app.add_typer(jobs_app, name="jobs")
-
-
-def _of_contract(text: str) -> str:
-    try:
-        return job_id(text)
-    except InvalidSubjectError as error:
-        raise typer.BadParameter(f"{error}: `pylon jobs ls` tells them") from None
-
-
-_JobArgument = Annotated[
-    str, typer.Argument(metavar="JOB_ID", callback=_of_contract, help="As `pylon jobs ls` tells.")
-]
-_IdentityOption = Annotated[
-    str | None,
-    typer.Option("--identity", metavar="NAME", help="Ask as this identity alone."),
-]
-
-
-@jobs_app.command(name="ls")
-def list_jobs(identity: _IdentityOption = None) -> None:
-    """List jobs, newest first: their states, and what stands in their way.
-
-    Those in hand, and those that ended in the last days.
-    """
-    from pylon.watch import own_jobs
-
-    _watch(lambda settings, console: own_jobs.list_jobs(settings, console, _name(identity)))
-
-
-@jobs_app.command(name="show")
-def show_job(job: _JobArgument, identity: _IdentityOption = None) -> None:
-    """Show all that is known of a job, as JSON: blocks, attempts, last error, left-out hotkeys."""
-    from pylon.watch import own_jobs
-
-    _watch(
-        lambda settings, console: own_jobs.show_job(settings, console, JobId(job), _name(identity))
-    )
-
-
-@jobs_app.command(name="cancel")
-def cancel_job(job: _JobArgument, identity: _IdentityOption = None) -> None:
-    """Give up a job that was not submitted yet; it ends as REJECTED.
-
-    A job that is on its way to the chain cannot be cancelled, and one that has ended stays as it
-    is. Newer weights take the place of older ones by themselves.
-    """
-    from pylon.watch import own_jobs
-
-    _watch(
-        lambda settings, console: own_jobs.cancel_job(
-            settings, console, JobId(job), _name(identity)
-        )
-    )
-
-
-def _name(identity: str | None) -> IdentityName | None:
-    return None if identity is None else IdentityName(identity)
-
-
-def _watch(watching: Callable[[DeploymentSettings, "Console"], Coroutine[Any, Any, None]]) -> None:
-    from rich.console import Console
-
-    logging.getLogger().setLevel(logging.WARNING)
-    try:
-        asyncio.run(watching(DeploymentSettings(), Console()))
-    except FailureError as error:
-        typer.echo(f"pylon: {error.failure.detail}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(0) from None
 
 
 @app.command(name="nats-conf")
@@ -275,11 +190,7 @@ def main() -> None:
     try:
         set_up_logging()
         app()
-    except ValidationError as error:
-        for mistake in error.errors(include_url=False, include_input=False):
-            place = ".".join(str(part) for part in mistake["loc"])
-            typer.echo(f"wrong setting in {error.title}: {place}: {mistake['msg']}", err=True)
-        raise SystemExit(2) from None
     except SettingsError as error:
-        typer.echo(f"wrong setting: {error}", err=True)
+        for mistake in str(error).splitlines():
+            typer.echo(f"wrong setting: {mistake}", err=True)
         raise SystemExit(2) from None

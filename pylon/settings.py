@@ -1,15 +1,19 @@
 """The settings of a chain worker, read from `PYLON_…` variables and the `.env` file."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
 
 from pylon.chain.archive import DEFAULT_CUTOFF_BLOCKS
+from pylon.chain.place import is_node_url
 from pylon.jobs.weights import UnknownHotkeys
 from pylon.roles import WorkerRole
 from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS
 from pylon_client.contract.types import NetUid, NetUidField
 from pylon_client.deployment import DeploymentSettings
+from pylon_client.environment import from_json
 
 
 class WorkerSettings(DeploymentSettings):
@@ -47,7 +51,9 @@ class WorkerSettings(DeploymentSettings):
     bittensor_archive_network: str = "archive"
     bittensor_archive_blocks_cutoff: int = Field(default=DEFAULT_CUTOFF_BLOCKS, ge=0)
     bittensor_wallet_path: Path | None = None
-    tracked_netuids: list[NetUidField] = Field(default_factory=list[NetUid])
+    tracked_netuids: Annotated[list[NetUidField], NoDecode, from_json("[1, 12]")] = Field(
+        default_factory=list[NetUid]
+    )
     recent_objects_hard_limit_blocks: int = Field(default=64, ge=0)
     block_duration_seconds: float = Field(default=12.0, gt=0)
     chain_timeout_s: float = Field(default=30.0, gt=0)
@@ -66,12 +72,12 @@ class WorkerSettings(DeploymentSettings):
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65_535)
 
-    @field_validator(
-        "bittensor_wallet_path", "health_port", "worker_memory_limit_mib", mode="before"
-    )
+    @field_validator("bittensor_network", "bittensor_archive_network")
     @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return None if value == "" else value
+    def _is_a_name_or_a_node(cls, network: str) -> str:
+        if "://" in network and not is_node_url(network):
+            raise ValueError("must be the name of a network or a ws:// or wss:// URL")
+        return network
 
     @property
     def netuids(self) -> list[NetUid]:

@@ -3,44 +3,18 @@
 import ssl
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from pydantic_settings import NoDecode, SettingsError
 
 from pylon_client.contract import subjects
-from pylon_client.contract.ss58 import HotkeyField
-from pylon_client.contract.types import HotkeyName, IdentityName, NetUidField, WalletName
-from pylon_client.secret_files import read_secret_files
-
-ENV_FILE = ".env"
+from pylon_client.contract.ss58 import is_address
+from pylon_client.contract.types import Hotkey, HotkeyName, IdentityName, NetUidField, WalletName
+from pylon_client.environment import PREFIX, EnvironmentSettings, from_json
 
 
-class _EnvironmentSettings(BaseSettings):
-    """Settings from variables, whose secrets may be in files instead."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Where settings come from, the first that knows one wins."""
-        del settings_cls, file_secret_settings
-        for source in (env_settings, dotenv_settings):
-            read_secret_files(source)
-        return init_settings, env_settings, dotenv_settings
-
-
-class IdentitySettings(_EnvironmentSettings):
+class IdentitySettings(EnvironmentSettings):
     """One identity: who may act, on which subnet, with which wallet.
 
     Read from `PYLON_ID_{NAME}_…`, where NAME is the identity's name in upper case with `-`
@@ -56,14 +30,12 @@ class IdentitySettings(_EnvironmentSettings):
         hotkey_password: opens the hotkey's file, where it is encrypted.
     """
 
-    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
-
     name: IdentityName
     netuid: NetUidField
     token: SecretStr = Field(min_length=1)
     wallet_name: WalletName = WalletName("")
     hotkey_name: HotkeyName = HotkeyName("")
-    hotkey_ss58: HotkeyField | None = None
+    hotkey_ss58: Hotkey | None = None
     hotkey_password: SecretStr = SecretStr("")
 
     @property
@@ -71,33 +43,31 @@ class IdentitySettings(_EnvironmentSettings):
         """What the names of its variables begin with."""
         return _env_prefix(self.name)
 
-    @field_validator("hotkey_ss58", mode="before")
+    @field_validator("hotkey_ss58")
     @classmethod
-    def _empty_is_none(cls, address: object) -> object:
-        return address or None
+    def _is_an_address(cls, address: Hotkey | None) -> Hotkey | None:
+        if address is not None and not is_address(address):
+            raise ValueError("is no ss58 address")
+        return address
 
     @classmethod
     def read(cls, name: IdentityName) -> Self:
         """The settings of one identity, from the environment and the `.env` file.
 
         Raises:
-            ValidationError: one of them is missing or wrong.
+            SettingsError: some of them are missing or wrong.
         """
-        # The names that begin with an underscore are options of pydantic-settings' constructor,
+        # The name that begins with an underscore is an option of pydantic-settings' constructor,
         # which type checkers do not see.
-        options: dict[str, Any] = {
-            "name": name,
-            "_env_prefix": _env_prefix(name),
-            "_env_file": ENV_FILE,
-        }
+        options: dict[str, Any] = {"name": name, "_env_prefix": _env_prefix(name)}
         return cls(**options)
 
 
 def _env_prefix(name: IdentityName) -> str:
-    return f"PYLON_ID_{name.upper().replace('-', '_')}_"
+    return f"{PREFIX}ID_{name.upper().replace('-', '_')}_"
 
 
-class DeploymentSettings(_EnvironmentSettings):
+class DeploymentSettings(EnvironmentSettings):
     """How to reach NATS, and who may ask for what.
 
     Every secret `PYLON_X` may be in a file that `PYLON_X_FILE` names.
@@ -116,10 +86,6 @@ class DeploymentSettings(_EnvironmentSettings):
         sentry_environment: under which name.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="PYLON_", extra="ignore", env_file=ENV_FILE, hide_input_in_errors=True
-    )
-
     nats_url: str = "nats://127.0.0.1:4222"
     nats_ca_file: Path | None = None
     nats_client_cert_file: Path | None = None
@@ -130,14 +96,25 @@ class DeploymentSettings(_EnvironmentSettings):
     metrics_token: SecretStr = SecretStr("")
     sentry_dsn: SecretStr = SecretStr("")
     sentry_environment: str = "development"
-    identities: list[IdentityName] = Field(default_factory=list[IdentityName])
+    identities: Annotated[list[IdentityName], NoDecode, from_json('["sn1"]')] = Field(
+        default_factory=list[IdentityName]
+    )
 
     @field_validator("identities")
     @classmethod
     def _names_fit_subjects(cls, names: list[IdentityName]) -> list[IdentityName]:
         if len({name.lower().replace("-", "_") for name in names}) != len(names):
             raise ValueError("two identities would share their settings: rename one of them")
-        return [subjects.identity_name(name) for name in names]
+        for number, name in enumerate(names, 1):
+            try:
+                subjects.identity_name(name)
+            except subjects.InvalidSubjectError:
+                reserved = ", ".join(sorted(subjects.RESERVED_USERS))
+                raise ValueError(
+                    f"item {number} cannot name an identity: use letters, digits, '_' and '-', "
+                    f"and none of {reserved}"
+                ) from None
+        return names
 
     @property
     def nats_urls(self) -> list[str]:
@@ -168,6 +145,15 @@ class DeploymentSettings(_EnvironmentSettings):
         """The settings of every configured identity, by name.
 
         Raises:
-            ValidationError: one of an identity's settings is missing or wrong.
+            SettingsError: some of the identities' settings are missing or wrong; says which.
         """
-        return {name: IdentitySettings.read(name) for name in self.identities}
+        found: dict[IdentityName, IdentitySettings] = {}
+        mistakes: list[str] = []
+        for name in self.identities:
+            try:
+                found[name] = IdentitySettings.read(name)
+            except SettingsError as error:
+                mistakes.append(str(error))
+        if mistakes:
+            raise SettingsError("\n".join(mistakes))
+        return found

@@ -12,11 +12,20 @@ SECRET_FILE_MAX_BYTES: Final = 65_536
 _SUFFIX: Final = "_FILE"
 
 
-def read_secret_files(source: PydanticBaseSettingsSource) -> None:
+def read_secret_files(
+    source: PydanticBaseSettingsSource, decided: Mapping[str, str | None]
+) -> Mapping[str, str | None]:
     """Give a source of variables the secrets whose files it names.
 
     `PYLON_X_FILE` stands for `PYLON_X` where that is a secret; a line break at the file's end is
     not part of it.
+
+    Args:
+        source: of variables.
+        decided: the variables of a source that wins over this one; a file is not read for those.
+
+    Returns:
+        The variables of this source, with those secrets.
 
     Raises:
         SettingsError: a file cannot be read, or both a secret and its file are given. The text
@@ -27,9 +36,10 @@ def read_secret_files(source: PydanticBaseSettingsSource) -> None:
     found = {
         name: _read(f"{name}{_SUFFIX}".upper(), path, beside=given.get(name))
         for name in _secrets(source.settings_cls.model_fields, source.env_prefix)
-        if (path := given.get(f"{name}{_SUFFIX}".lower()))
+        if name not in decided and (path := given.get(f"{name}{_SUFFIX}".lower()))
     }
     source.env_vars = {**given, **found}
+    return source.env_vars
 
 
 def _secrets(fields: Mapping[str, FieldInfo], prefix: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Writes the documents of the API, `docs/openapi.json` and `docs/asyncapi.json`, from the code.
+"""Writes what in `docs/` is made from the code: `openapi.json`, `asyncapi.json`, `settings.md`.
 
 python scripts/documents.py            writes them
 python scripts/documents.py --check    says which are out of date, if any
@@ -22,6 +22,7 @@ from bridge.settings import BridgeSettings  # noqa: E402 -- the same
 from pylon_client.contract.asyncapi import asyncapi_document  # noqa: E402 -- the same
 from pylon_client.transport.feed import FeedEvent  # noqa: E402 -- the same
 from pylon_client.transport.reply import Reply  # noqa: E402 -- the same
+from scripts.settings_page import settings_page  # noqa: E402 -- the same
 
 
 class _NoNats:
@@ -49,15 +50,20 @@ def openapi_document() -> dict[str, Any]:
     return create_app(settings, _NoNats()).openapi()
 
 
-DOCUMENTS: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
-    "openapi.json": openapi_document,
-    "asyncapi.json": asyncapi_document,
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+DOCUMENTS: Final[Mapping[str, Callable[[], str]]] = {
+    "openapi.json": lambda: _json(openapi_document()),
+    "asyncapi.json": lambda: _json(asyncapi_document()),
+    "settings.md": settings_page,
 }
 
 
 def text_of(name: str) -> str:
     """A document as it stands in `docs/`."""
-    return json.dumps(DOCUMENTS[name](), indent=2, ensure_ascii=False) + "\n"
+    return DOCUMENTS[name]()
 
 
 def main() -> int:

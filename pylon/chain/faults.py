@@ -6,12 +6,17 @@ holds every class name against the installed SDK.
 """
 
 import contextlib
+import os
+import re
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, cast
 
 from pylon_client.contract.failures import ErrorCode
+
+_SYSTEM_ERROR: Final = re.compile(r"\[(?:Errno (-?[0-9]+)\]|SSL: )")
 
 RETRY_AFTER_MAX_S: Final = 300.0
 """A node that refuses our traffic is asked again after this long at the latest."""
@@ -112,20 +117,35 @@ def fault_of(error: BaseException) -> Fault:
 
 
 def describe(error: BaseException) -> str:
-    """What an error was, for the log: class names and codes, since texts may hold an address.
+    """What an error was, for the log: why in words where that is known, class names and codes.
 
-    The address of a node may carry an access token.
+    Nothing else of a text is told: it may hold the address of a node, which may carry a token.
     """
+    causes = list(_causes(error))
     parts: list[str] = []
-    for cause in _causes(error):
-        part = type(cause).__name__
-        if isinstance(cause, OSError) and cause.errno is not None:
-            part += f" (errno {cause.errno})"
+    for cause in causes:
         rpc_code = _rpc_code(cause)
-        if rpc_code is not None:
-            part += f" (JSON-RPC {rpc_code})"
-        parts.append(part)
-    return " from ".join(parts)
+        code = "" if rpc_code is None else f" (JSON-RPC {rpc_code})"
+        parts.append(f"{type(cause).__name__}{code}")
+    names = " from ".join(parts)
+    reason = next(filter(None, map(_reason, causes)), None)
+    return names if reason is None else f"{reason} ({names})"
+
+
+def _reason(error: BaseException) -> str | None:
+    """Why a node was not reached, in words."""
+    status: Any = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(status, int):
+        return f"it answered with HTTP {status}"
+    # The SDK drops what it failed to connect with, and keeps no more of it than this in its text.
+    found = _SYSTEM_ERROR.search(str(error))
+    if isinstance(error, ssl.SSLError) or (found is not None and found[1] is None):
+        return "TLS failed"
+    number = found[1] if found is not None else getattr(error, "errno", None)
+    if number is None:
+        return "it did not answer in time" if isinstance(error, TimeoutError) else None
+    # Resolvers count their errors below zero.
+    return os.strerror(int(number)) if int(number) > 0 else "its name is not known"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

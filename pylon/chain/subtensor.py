@@ -5,12 +5,12 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Final, TypeVar, cast
-from urllib.parse import urlsplit
 
 from bittensor.settings import resolve_endpoint
 
 from pylon.chain.connection import ConnectionOwner, FaultError, Patience
 from pylon.chain.faults import describe, fault_of
+from pylon.chain.place import place_of
 from pylon.chain.questions import AnswerT_co, Question
 from pylon.chain.reads.answers import answer
 from pylon.chain.sdk import Sdk
@@ -49,7 +49,7 @@ class Subtensor:
             ValueError: neither a known name nor a WebSocket URL.
         """
         _, endpoint = resolve_endpoint(network)
-        self.place: Final = _without_secrets(network)
+        self.place: Final = place_of(network)
         self._role = role
         self._owner = ConnectionOwner[Sdk](
             lambda: cast("Sdk", Substrate(endpoint)),
@@ -200,12 +200,3 @@ def _block_hash(text: str | None) -> BlockHash:
     if text is None or len(text) != len("0x") + _HASH_DIGITS:
         raise FailureError(ErrorCode.NOT_FOUND, "Block not found.")
     return BlockHash(text)
-
-
-def _without_secrets(network: str) -> str:
-    """A network's name, or its URL without credentials, path and query: they may be secret."""
-    if "://" not in network:
-        return network
-    parts = urlsplit(network)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")

@@ -51,7 +51,8 @@ async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
             async for finding in _check_identity(settings, identity, chain, block):
                 yield finding
     except FailureError as error:
-        yield failure("chain", error.failure.detail, "correct PYLON_BITTENSOR_NETWORK, or wait")
+        text = f"{chain.place}: {error.failure.detail}"
+        yield failure("chain", text, "correct PYLON_BITTENSOR_NETWORK, or wait")
     finally:
         await chain.close()
     if settings.bittensor_archive_network:
@@ -67,7 +68,7 @@ async def _check_archive(settings: WorkerSettings) -> Finding:
     try:
         block = await archive.latest_block(timeout_s=settings.chain_timeout_s)
     except FailureError as error:
-        return warning("archive", error.failure.detail, remedy)
+        return warning("archive", f"{archive.place}: {error.failure.detail}", remedy)
     else:
         return ok("archive", f"{archive.place} is at block {block.number}")
     finally:

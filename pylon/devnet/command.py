@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from pylon.devnet.node import Devnet
-from pylon.devnet.options import DevnetOptions
+from pylon.devnet.options import SHORTEST_BLOCK_TIME_S, DevnetOptions
 
+PORT_MAX = 65_535
 _EPILOG = (
     "Try: btcli -n ws://127.0.0.1:9944 query metagraph --netuid 1. Its keys are public and worth "
     "nothing: never use them anywhere else."
@@ -18,9 +19,12 @@ _EPILOG = (
 
 def devnet(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="WebSocket port; 0 takes any free one.")] = 9944,
+    port: Annotated[
+        int, typer.Option(min=0, max=PORT_MAX, help="WebSocket port; 0 takes any free one.")
+    ] = 9944,
     block_time: Annotated[
-        float, typer.Option(min=0.05, help="Seconds per block; 12 as on the chain, down to 0.25.")
+        float,
+        typer.Option(min=SHORTEST_BLOCK_TIME_S, help="Seconds per block; 12 as on the chain."),
     ] = 12.0,
     state: Annotated[
         Path | None,
@@ -32,7 +36,11 @@ def devnet(
     seed: Annotated[int, typer.Option(help="Decides who lives there and what they do.")] = 1,
     control_port: Annotated[
         int | None,
-        typer.Option(help="Port of the HTTP control API on loopback; 0 takes any free one."),
+        typer.Option(
+            min=0,
+            max=PORT_MAX,
+            help="Port of the HTTP control API on loopback; 0 takes any free one.",
+        ),
     ] = None,
     keep_blocks: Annotated[
         int, typer.Option(min=1, help="How many past states can be read; older ones are pruned.")

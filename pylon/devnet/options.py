@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+SHORTEST_BLOCK_TIME_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,10 @@ class DevnetOptions:
         Raises:
             ValueError: an option is out of its range.
         """
-        shortest_s = 0.05
-        if self.block_time_s < shortest_s:
-            raise ValueError(f"the block time is {self.block_time_s} s; least is {shortest_s} s")
+        if self.block_time_s < SHORTEST_BLOCK_TIME_S:
+            raise ValueError(
+                f"the block time is {self.block_time_s} s; least is {SHORTEST_BLOCK_TIME_S} s"
+            )
         if self.keep_blocks < 1:
             raise ValueError("at least one past state must be kept")
         fewest, most = 16, 256

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -15,9 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from pylon.folder_lock import FolderLock
 from pylon.messaging.permissions import authorization, quoted
 from pylon.messaging.private_file import write_private
-from pylon.processes import die_with_parent
+from pylon.processes import die_with_parent, end_process
 from pylon_client.deployment import DeploymentSettings
 
 logger = logging.getLogger(__name__)
@@ -53,13 +53,14 @@ class EmbeddedNats:
         settings: who may do what.
         host: the address to listen on.
         port: the port to listen on; 0 lets the operating system choose.
+        fresh: forget all streams of before.
 
     Attributes:
         port: where it listens, once it has started.
 
     Raises:
-        EmbeddedNatsError: it cannot start: the port is taken, another one runs in the same
-            folder, or no nats-server is installed.
+        EmbeddedNatsError: it cannot start: the port is taken, the folder cannot be used or another
+            one runs in it, or no nats-server is installed.
         PermissionsError: no safe users can be made from the settings.
     """
 
@@ -69,12 +70,16 @@ class EmbeddedNats:
         settings: DeploymentSettings,
         host: str = "127.0.0.1",
         port: int = 4222,
+        *,
+        fresh: bool = False,
     ) -> None:
         self.port = port
+        self._fresh = fresh
         self._host = host
         self._settings = settings
         self._folder = home.absolute() / "nats"
-        self._lock_fd = -1
+        self._streams = self._folder / "jetstream"
+        self._lock = FolderLock(self._folder)
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -99,13 +104,13 @@ class EmbeddedNats:
         return self._process.pid
 
     async def __aenter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._folder.chmod(0o700)
-        self._lock()
+        self._take_folder()
         try:
+            if self._fresh:
+                shutil.rmtree(self._streams, ignore_errors=True)
             await self._start()
         except BaseException:
-            await self._stop()
+            await self.stop()
             raise
         self._keeping = asyncio.create_task(self._keep_running())
         return self
@@ -116,7 +121,7 @@ class EmbeddedNats:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._stop()
+        await self.stop()
 
     async def wait(self) -> int:
         """Wait until the server that runs now has ended; the exit code, negative for a signal."""
@@ -169,7 +174,7 @@ class EmbeddedNats:
             process_group=0,
             preexec_fn=die_with_parent,
             # Whoever holds the lock may write the streams, and that is this process too.
-            pass_fds=(self._lock_fd,),
+            pass_fds=(self._lock.fd,),
         )
         self._reading = asyncio.create_task(self._read_log(process))
         try:
@@ -196,26 +201,19 @@ class EmbeddedNats:
                 await self._end_process()
             await asyncio.sleep(RESTART_WAIT_S)
 
-    async def _stop(self) -> None:
+    async def stop(self, within_s: float = STOPS_WITHIN_S) -> None:
+        """Stop it: SIGTERM, and SIGKILL when that takes longer than `within_s`."""
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
             self._keeping = None
-        await self._end_process()
-        os.close(self._lock_fd)
-        self._lock_fd = -1
+        await self._end_process(within_s)
+        self._lock.let_go()
 
-    async def _end_process(self) -> None:
-        process = self._process
-        if process is None:
+    async def _end_process(self, within_s: float = STOPS_WITHIN_S) -> None:
+        if self._process is None:
             return
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(sign)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOPS_WITHIN_S):
-                    await process.wait()
-                    break
+        await end_process(self._process, within_s)
         if self._reading is not None:
             await self._reading
 
@@ -247,14 +245,15 @@ class EmbeddedNats:
             )
         return f"the embedded NATS did not start: {self._last_lines[-1] if log else 'no reason'}"
 
-    def _lock(self) -> None:
-        self._lock_fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    def _take_folder(self) -> None:
         try:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock_fd)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.chmod(0o700)
+            self._lock.take()
+        except OSError as error:
             raise EmbeddedNatsError(
-                f"another embedded NATS runs in {self._folder}; two would spoil its streams"
+                f"{self._folder} cannot be used ({error.strerror}); "
+                "choose another --home (PYLON_HOME)"
             ) from None
 
     @property
@@ -271,7 +270,7 @@ class EmbeddedNats:
                 f"ports_file_dir: {quoted(str(self._folder / 'ports'))}",
                 f"max_payload: {MAX_PAYLOAD_BYTES}",
                 "jetstream {",
-                f"  store_dir: {quoted(str(self._folder / 'jetstream'))}",
+                f"  store_dir: {quoted(str(self._streams))}",
                 # An acknowledged message is on disk, not in a cache that a power cut empties.
                 "  sync_interval: always",
                 "}",

@@ -51,11 +51,11 @@ class ServerAccessSettings(DeploymentSettings):
             )
             if (cert is None) != (key is None) or (ca is not None and cert is None):
                 raise ValueError(
-                    f"set PYLON_NATS_{what.upper()}_CERT_FILE and _KEY_FILE together, "
+                    f"PYLON_NATS_{what.upper()}_CERT_FILE: set it and _KEY_FILE together, "
                     "and _CA_FILE only with them"
                 )
         if self.nats_cluster_cert_file is not None and self.nats_cluster_ca_file is None:
-            raise ValueError("set PYLON_NATS_CLUSTER_CA_FILE: servers check each other")
+            raise ValueError("PYLON_NATS_CLUSTER_CA_FILE: required, for servers check each other")
         return self
 
 

@@ -71,7 +71,25 @@ class ReadHandlers:
         """The neurons of a tracked subnet as they were published last."""
         if call.netuid is None:
             raise TypeError(f"{call.operation} is about a subnet")
-        return self._recent.of(call.netuid)
+        try:
+            return self._recent.of(call.netuid)
+        except FailureError as error:
+            if error.code is ErrorCode.NO_RECENT_SNAPSHOT:
+                await self._require_subnet(call.netuid, call)
+            raise
+
+    async def _require_subnet(self, netuid: NetUid, call: Call) -> None:
+        """Raise NOT_FOUND where nothing was ever published since there is no such subnet.
+
+        An outage makes nobody wait for this: it is looked at only while the chain is heard of.
+        """
+        is_live = self._snapshots.latest_block() is not None
+        if is_live and self._snapshots.last(str(NeuronsEventSubject(netuid))) is None:
+            try:
+                await self._latest(Neurons(netuid), call)
+            except FailureError as error:
+                if error.code is ErrorCode.NOT_FOUND:
+                    raise
 
     async def identities(self, _call: Call) -> Answer:
         """The configured identities and their subnets."""

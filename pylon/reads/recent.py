@@ -47,8 +47,8 @@ class RecentNeurons:
         if netuid not in self.tracked:
             raise FailureError(
                 ErrorCode.NOT_FOUND,
-                f"Subnet {netuid} is not tracked, so nothing recent of it is kept: name it in "
-                f"{TRACKED_SETTING}, or read its latest neurons.",
+                f"Subnet {netuid} is not one of the tracked subnets ({TRACKED_SETTING}), of which "
+                "alone recent neurons are kept.",
             )
         snapshot = self.snapshots.last(str(NeuronsEventSubject(netuid)))
         newest = self.snapshots.last(str(BlockEventSubject()))

@@ -1,13 +1,13 @@
 """What `pylon up` prints once everything runs."""
 
-from pylon.up.options import UpOptions
+from pylon.up.options import LOOPBACK, UpOptions
 from pylon_client.contract.operations import LATEST_BLOCK, LATEST_NEURONS, Scope
 from pylon_client.deployment import DeploymentSettings
 
 
 def banner(options: UpOptions, settings: DeploymentSettings) -> str:
     """The addresses, a curl line to try and, on the devnet, the tokens of its identities."""
-    url = f"http://localhost:{options.port}"
+    url = options.rest_url.replace(LOOPBACK, "localhost")
     identities = settings.identity_settings.values()
     netuid = min((identity.netuid for identity in identities), default=1)
     header = ""

@@ -1,19 +1,15 @@
 """A process of the tree: started, started again when it dies, stopped with it."""
 
 import asyncio
-import contextlib
 import logging
-import os
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pylon.processes import die_with_parent
+from pylon.processes import die_with_parent, end_process
 
 log = logging.getLogger(__name__)
 
 RESTART_WAIT_S = 1.0
-STOP_TIMEOUT_S = 3.0
 
 
 class ChildEndedError(Exception):
@@ -53,6 +49,8 @@ class Child:
                 process_group=0,
                 preexec_fn=die_with_parent,
             )
+            if self._stopping:  # while it was being started; it has nothing in hand yet
+                self._process.kill()
             code = await self._process.wait()
             if self._stopping:
                 return
@@ -61,19 +59,11 @@ class Child:
             log.warning("%s ended with code %s; starting it again", self.name, code)
             await asyncio.sleep(RESTART_WAIT_S)
 
-    async def stop(self) -> None:
-        """End the process: SIGTERM, and SIGKILL when that takes longer than `STOP_TIMEOUT_S`."""
+    async def stop(self, within_s: float) -> None:
+        """End the process: SIGTERM, and SIGKILL when that takes longer than `within_s`."""
         self._stopping = True
         process = self._process
         if process is None or process.returncode is not None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await process.wait()
-        except TimeoutError:
-            log.warning("%s does not stop; killing it", self.name)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        if not await end_process(process, within_s):
+            log.warning("%s did not stop in time and was killed", self.name)

@@ -20,9 +20,14 @@ def token(identity: str) -> str:
     return f"devnet-{identity}-token"
 
 
+def wallets_of(home: Path) -> Path:
+    """The folder of the identities' wallets."""
+    return (home / WALLETS_FOLDER).absolute()
+
+
 def write_wallets(home: Path) -> Path:
     """Write a wallet for each identity, and return the folder that holds them."""
-    wallets = (home / WALLETS_FOLDER).absolute()
+    wallets = wallets_of(home)
     for name in IDENTITIES:
         write_wallet(wallets, name, HOTKEY_NAME)
     return wallets
@@ -31,7 +36,7 @@ def write_wallets(home: Path) -> Path:
 def settings(devnet_url: str, wallets: Path, block_time_s: float) -> dict[str, str]:
     """The environment under which worker and bridge serve the devnet.
 
-    It wins over the user's own settings, which are about another chain.
+    It wins over the user's own settings, which are about another chain and its wallets.
     """
     head_silence_s = max(HEAD_SILENCE_MIN_S, HEAD_SILENCE_BLOCKS * block_time_s)
     environment = {
@@ -42,6 +47,7 @@ def settings(devnet_url: str, wallets: Path, block_time_s: float) -> dict[str, s
         "PYLON_BITTENSOR_WALLET_PATH": str(wallets),
         "PYLON_OPEN_ACCESS_TOKEN": "",
         "PYLON_IDENTITIES": json.dumps(list(IDENTITIES)),
+        "PYLON_TRACKED_NETUIDS": "[]",
     }
     for name, netuid in IDENTITIES.items():
         prefix = f"PYLON_ID_{name.upper()}"
@@ -50,5 +56,7 @@ def settings(devnet_url: str, wallets: Path, block_time_s: float) -> dict[str, s
             f"{prefix}_TOKEN": token(name),
             f"{prefix}_WALLET_NAME": name,
             f"{prefix}_HOTKEY_NAME": HOTKEY_NAME,
+            f"{prefix}_HOTKEY_SS58": "",
+            f"{prefix}_HOTKEY_PASSWORD": "",
         }
     return environment

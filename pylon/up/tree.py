@@ -6,48 +6,38 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-import httpx
-
+from bridge.settings import BridgeSettings
 from pylon.messaging.embedded import EmbeddedNats
+from pylon.settings import WorkerSettings
 from pylon.up import simulation
 from pylon.up.banner import banner
 from pylon.up.child import Child
-from pylon.up.options import LOOPBACK, UpOptions
-from pylon_client.contract.operations import LATEST_BLOCK, Scope
-from pylon_client.deployment import DeploymentSettings
+from pylon.up.options import LOOPBACK, UpError, UpOptions
+from pylon.up.ports import require_free
+from pylon.up.readiness import until_ready
 
-READY_TIMEOUT_S = 120.0
-READY_POLL_S = 0.1
 DRAIN_TIMEOUT_S = 2
+STOP_WITHIN_S = 8.0
+"""For the whole tree; what is left then is killed, so that whoever stops it need not."""
+CHILD_STOPS_WITHIN_S = 3.0
+"""For each child, so that one that hangs leaves time for the others."""
 PAST_BLOCKS = 20
 """So many blocks a new devnet has behind it, so that there is a past to read from the start."""
-
-
-class UpError(Exception):
-    """Why the tree cannot run, in words for the person at the terminal."""
-
-
-def _require_free(port: int, option: str, host: str = LOOPBACK) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise UpError(
-                f"port {port} of {host} cannot be used ({error.strerror}); "
-                f"choose another with {option}"
-            ) from None
 
 
 def _environment(options: UpOptions) -> dict[str, str]:
     """The settings that all processes of the tree share."""
     own = {
-        "PYLON_NATS_URL": f"nats://{LOOPBACK}:{options.nats_port}",
+        "PYLON_NATS_URL": options.nats_url,
+        # What is about other NATS servers than the embedded one.
+        "PYLON_NATS_CA_FILE": "",
+        "PYLON_NATS_CLIENT_CERT_FILE": "",
+        "PYLON_NATS_CLIENT_KEY_FILE": "",
+        "PYLON_NATS_STREAM_REPLICAS": "1",
         # For this run alone: nothing but these processes needs to know them.
         "PYLON_NATS_WORKER_PASSWORD": secrets.token_urlsafe(24),
         "PYLON_NATS_BRIDGE_PASSWORD": secrets.token_urlsafe(24),
@@ -58,37 +48,54 @@ def _environment(options: UpOptions) -> dict[str, str]:
         "BITTENSOR_RUNTIME_CACHE_DIR": str((options.home / "runtime-cache").absolute()),
     }
     if options.devnet_url is not None:
-        wallets = simulation.write_wallets(options.home)
+        wallets = simulation.wallets_of(options.home)
         own |= simulation.settings(options.devnet_url, wallets, options.block_time_s)
     files = {f"{name}_FILE" for name in own}
     return {name: text for name, text in os.environ.items() if name not in files} | own
 
 
-def _devnet(options: UpOptions, env: dict[str, str]) -> Child:
-    argv = [sys.executable, "-m", "pylon.devnet", "--host", LOOPBACK]
-    argv += ["--port", str(options.devnet_port), "--block-time", str(options.block_time_s)]
-    argv += ["--state", str(options.state / "chain"), "--past-blocks", str(PAST_BLOCKS)]
-    if options.control_port is not None:
-        argv += ["--control-port", str(options.control_port)]
-    return Child("devnet", argv, env)
+def _settings(env: dict[str, str]) -> WorkerSettings:
+    """The worker's settings, once the bridge's are known to be right too."""
+    os.environ.clear()
+    os.environ.update(env)  # so that this process reads the same settings as its children
+    BridgeSettings()
+    settings = WorkerSettings()
+    _ = settings.identity_settings
+    return settings
 
 
-async def _until_ready(options: UpOptions, settings: DeploymentSettings) -> None:
-    """Wait until the REST API answers with a block of the chain."""
-    url = f"http://{options.reachable_host}:{options.port}{LATEST_BLOCK.rest_path(Scope.OPEN)}"
-    token = settings.open_access_token.get_secret_value()
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with httpx.AsyncClient(headers=headers, timeout=5, trust_env=False) as client:
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                if (await client.get(url)).is_success:
-                    return
-            await asyncio.sleep(READY_POLL_S)
+def _prepare(options: UpOptions) -> None:
+    """Write what the processes find in the home; for whoever holds the lock of the state."""
+    if options.devnet_port is None:
+        return
+    try:
+        if options.fresh and options.chain.exists():
+            shutil.rmtree(options.chain)
+        simulation.write_wallets(options.home)
+    except OSError as error:
+        raise UpError(
+            f"{options.home} cannot be used ({error.strerror}); choose another --home (PYLON_HOME)"
+        ) from None
+
+
+def _children(options: UpOptions, env: dict[str, str]) -> list[Child]:
+    children = [
+        Child("worker", [sys.executable, "-m", "pylon", "worker"], env),
+        Child("bridge", [sys.executable, "-m", "bridge"], env),
+    ]
+    if options.devnet_port is not None:
+        argv = [sys.executable, "-m", "pylon.devnet", "--host", LOOPBACK]
+        argv += ["--port", str(options.devnet_port), "--block-time", str(options.block_time_s)]
+        argv += ["--state", str(options.chain), "--past-blocks", str(PAST_BLOCKS)]
+        if options.control_port is not None:
+            argv += ["--control-port", str(options.control_port)]
+        children.insert(0, Child("devnet", argv, env))
+    return children
 
 
 @contextlib.asynccontextmanager
 async def _running(
-    children: Sequence[Child], ready: asyncio.Event
+    nats: EmbeddedNats, children: Sequence[Child], ready: asyncio.Event
 ) -> AsyncGenerator[asyncio.Future[list[None]]]:
     """Keep processes running within the block, and stop them in the reverse of their order.
 
@@ -98,9 +105,12 @@ async def _running(
     try:
         yield watch
     finally:
+        now_s = asyncio.get_running_loop().time
+        end_s = now_s() + STOP_WITHIN_S
         for child in reversed(children):
-            await child.stop()
+            await child.stop(min(CHILD_STOPS_WITHIN_S, max(end_s - now_s(), 0.0)))
         await asyncio.gather(watch, return_exceptions=True)
+        await nats.stop(max(end_s - now_s(), 0.0))
 
 
 async def run(options: UpOptions) -> None:
@@ -108,6 +118,7 @@ async def run(options: UpOptions) -> None:
 
     Raises:
         UpError: it cannot start; the text says what to do.
+        SettingsError: a setting of one of the processes is wrong.
         ChildEndedError: a process of it ended before all was ready.
     """
     stop = asyncio.Event()
@@ -115,48 +126,32 @@ async def run(options: UpOptions) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
 
-    options.home.mkdir(parents=True, exist_ok=True)
-    _require_free(options.port, "--port (PORT)", options.host)
-    _require_free(options.nats_port, "--nats-port (NATS_PORT)")
-    if options.devnet_port is not None:
-        _require_free(options.devnet_port, "--devnet-port (DEVNET_PORT)")
-        if options.fresh:
-            shutil.rmtree(options.state, ignore_errors=True)
-
     env = _environment(options)
-    os.environ.clear()
-    os.environ.update(env)  # so that this process reads the same settings as its children
-    settings = DeploymentSettings()
-    children = [
-        Child("worker", [sys.executable, "-m", "pylon", "worker"], env),
-        Child("bridge", [sys.executable, "-m", "bridge"], env),
-    ]
-    if options.devnet_port is not None:
-        children.insert(0, _devnet(options, env))
-
-    ready = asyncio.Event()
-    async with (
-        EmbeddedNats(options.state, settings, host=LOOPBACK, port=options.nats_port),
-        _running(children, ready) as watch,
-    ):
-        starting = asyncio.create_task(_until_ready(options, settings))
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            await _first_of(starting, stopping, watch, timeout_s=READY_TIMEOUT_S)
-            if starting.done():
-                ready.set()
-                sys.stdout.write(banner(options, settings))
-                sys.stdout.flush()
-                await _first_of(stopping, watch)
-        finally:
-            starting.cancel()
-            stopping.cancel()
+    settings = _settings(env)
+    require_free(options)
+    nats = EmbeddedNats(
+        options.state, settings, host=LOOPBACK, port=options.nats_port, fresh=options.fresh
+    )
+    async with nats:
+        _prepare(options)
+        ready = asyncio.Event()
+        async with _running(nats, _children(options, env), ready) as watch:
+            starting = asyncio.create_task(until_ready(options, settings))
+            stopping = asyncio.create_task(stop.wait())
+            try:
+                await _first_of(starting, stopping, watch)
+                if starting.done():
+                    ready.set()
+                    sys.stdout.write(banner(options, settings))
+                    sys.stdout.flush()
+                    await _first_of(stopping, watch)
+            finally:
+                starting.cancel()
+                stopping.cancel()
 
 
-async def _first_of(*futures: asyncio.Future[Any], timeout_s: float | None = None) -> None:
+async def _first_of(*futures: asyncio.Future[Any]) -> None:
     """Wait for one of several futures; raises what it raised."""
-    done, _ = await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    if not done:
-        raise UpError(f"not ready after {timeout_s:.0f} s; the log above says why")
+    done, _ = await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
     for future in done:
         future.result()

@@ -11,10 +11,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pylon_client.contract import wire
-from pylon_client.deployment import ENV_FILE
+from pylon_client.environment import EnvironmentSettings
 from pylon_client.service.redaction import REDACTOR
 
 QUIET_LOGGERS: Final = ("bittensor", "httpx", "nats", "uvicorn", "websockets")
@@ -32,17 +31,13 @@ class LogFormat(StrEnum):
     HUMAN = "human"
 
 
-class LogSettings(BaseSettings):
+class LogSettings(EnvironmentSettings):
     """How to log.
 
     Attributes:
         log_level: the name of the least important level that is logged.
         log_format: how lines look.
     """
-
-    model_config = SettingsConfigDict(
-        env_prefix="PYLON_", extra="ignore", env_file=ENV_FILE, hide_input_in_errors=True
-    )
 
     log_level: str = "INFO"
     log_format: LogFormat = LogFormat.HUMAN
@@ -115,7 +110,7 @@ def set_up_logging() -> None:
     """Log to standard error as the settings say.
 
     Raises:
-        ValidationError: a setting is wrong.
+        SettingsError: a setting is wrong.
     """
     settings = LogSettings()
     is_json = settings.log_format is LogFormat.JSON or (

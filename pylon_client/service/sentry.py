@@ -3,10 +3,6 @@
 from importlib.metadata import version
 from typing import Any, Final
 
-import sentry_sdk
-from sentry_sdk.integrations.argv import ArgvIntegration
-from sentry_sdk.integrations.modules import ModulesIntegration
-
 from pylon_client.deployment import DeploymentSettings
 from pylon_client.service.metrics import DISTRIBUTION
 from pylon_client.service.redaction import REDACTOR
@@ -27,6 +23,11 @@ def set_up_sentry(settings: DeploymentSettings, component: str) -> None:
     dsn = settings.sentry_dsn.get_secret_value()
     if not dsn:
         return
+    # The library takes a tenth of a second to import, which most who start need not wait for.
+    import sentry_sdk  # noqa: PLC0415
+    from sentry_sdk.integrations.argv import ArgvIntegration  # noqa: PLC0415
+    from sentry_sdk.integrations.modules import ModulesIntegration  # noqa: PLC0415
+
     sentry_sdk.init(
         dsn=dsn,
         environment=settings.sentry_environment,

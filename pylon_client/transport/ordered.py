@@ -1,4 +1,4 @@
-"""The NATS library's client, with promises more: order, parts, cancelling, odd messages, inboxes."""
+"""The NATS library's client, with promises more: order, parts, cancelling, messages, inboxes."""
 
 import asyncio
 import contextlib

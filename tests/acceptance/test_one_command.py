@@ -145,6 +145,45 @@ async def test_a_signal_stops_every_process_with_exit_code_0(
     assert not [pid for pid in children if (Path("/proc") / str(pid)).exists()]
 
 
+async def test_it_stops_in_time_when_nothing_in_it_moves_any_more(tmp_path: Path) -> None:
+    product = Product(tmp_path)
+    await product.start()
+    children = processes_under(product.process.pid)
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    # The ten seconds that whoever stops a container gives it; `stop` waits for no longer.
+    assert await product.stop() == 0
+    assert not [pid for pid in children if (Path("/proc") / str(pid)).exists()]
+
+
+async def test_settings_of_another_chain_do_not_reach_the_devnet_and_it_starts_quietly(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".env").write_text(
+        """\
+PYLON_BITTENSOR_NETWORK=finney
+PYLON_OPEN_ACCESS_TOKEN_FILE=/nowhere/token
+PYLON_TRACKED_NETUIDS=[64]
+PYLON_IDENTITIES=["sn1", "sn9"]
+PYLON_ID_SN1_NETUID=64
+PYLON_ID_SN1_TOKEN=of-another-chain
+PYLON_ID_SN1_HOTKEY_SS58=5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY
+PYLON_ID_SN1_HOTKEY_PASSWORD=of-another-wallet
+PYLON_NATS_CA_FILE=/nowhere/ca.pem
+PYLON_NATS_STREAM_REPLICAS=3
+"""
+    )
+    async with Product(tmp_path) as product:
+        assert "tracked subnets: 1, 2, 12\n" in product.output
+        assert "bridge.access" not in product.output, "its own questions are not logged"
+        assert not re.search("WARNING|ERROR", product.output), product.output
+        recent = await product.get("/api/v1/subnet/64/block/recent/neurons")
+        assert recent.status_code == 404
+        signer = {"Authorization": "Bearer devnet-sn1-token"}
+        own = "/api/v1/identity/sn1/subnet/1/block/latest/neurons"
+        assert (await product.get(own, headers=signer)).is_success
+
+
 async def test_a_killed_parent_leaves_no_process_behind(tmp_path: Path) -> None:
     product = Product(tmp_path)
     await product.start()

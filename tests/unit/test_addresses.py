@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
+from pydantic_settings import SettingsError
 
 from pylon.addresses import AddressError, address_of, known_addresses
 from pylon.devnet.codec import public_keyfile
@@ -68,7 +69,7 @@ def test_an_identity_without_an_address_does_not_keep_the_others_from_theirs(
 
 
 def test_a_setting_that_is_no_address_is_refused() -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(SettingsError, match="HOTKEY_SS58: is no ss58 address"):
         identity("5oops")
 
 

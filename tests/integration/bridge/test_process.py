@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -105,15 +106,15 @@ async def test_wrong_settings_are_named_but_not_repeated(tmp_path: Path) -> None
     environment = bridge_environment(NOWHERE, {"sn1": 1})
     environment["PYLON_ID_SN1_NETUID"] = "secret-netuid"
     log = await refusal(tmp_path, environment)
-    assert "netuid: Input should be a valid integer" in log
+    assert "A setting is wrong: PYLON_ID_SN1_NETUID: should be a valid integer" in log
     assert "secret-netuid" not in log
     assert token_of("sn1") not in log
 
 
 async def test_a_list_that_is_no_json_is_named(tmp_path: Path) -> None:
     environment = bridge_environment(NOWHERE) | {"PYLON_IDENTITIES": "sn1"}
-    assert "The settings are wrong" in (log := await refusal(tmp_path, environment))
-    assert "identities" in log
+    log = await refusal(tmp_path, environment)
+    assert 'PYLON_IDENTITIES: must be a JSON list like ["sn1"]' in log
 
 
 async def test_a_nats_url_that_is_none_is_refused_and_not_tried_for_ever(tmp_path: Path) -> None:
@@ -160,3 +161,16 @@ async def test_what_nobody_reads_is_not_listened_to_for_ever(
         assert at_least_bytes <= sent_bytes < most_bytes
         assert (await bridge.get("/health")).status_code == 200
         assert "Traceback" not in bridge.log
+
+
+@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("--version", 0), ("--port", 2)])
+async def test_it_has_no_options_but_those_that_tell_of_it(argument: str, code: int) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", argument),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(60):
+        said, _ = await process.communicate()
+    assert process.returncode == code
+    assert (b"unrecognized arguments: --port" in said) == (code == 2)

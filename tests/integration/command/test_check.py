@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from pylon.messaging.provision import provision
 from pylon.up import simulation
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.transport.connection import ConnectionOptions, connect
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, deployment_settings
 from tests.support.nats_server import NatsServer
 from tests.support.pylon_command import pylon_command
 
@@ -81,7 +82,11 @@ async def test_streams_that_are_not_there_yet_are_no_failure(deployment: Deploym
     [
         ("PYLON_NATS_URL", "nats://127.0.0.1:1", "start a nats-server"),
         ("PYLON_NATS_WORKER_PASSWORD", "another-password", "pylon nats-conf"),
-        ("PYLON_BITTENSOR_NETWORK", "ws://127.0.0.1:1", "correct PYLON_BITTENSOR_NETWORK"),
+        (
+            "PYLON_BITTENSOR_NETWORK",
+            "ws://127.0.0.1:1/secret",
+            "ws://127.0.0.1:1: The chain node cannot be reached. -> correct PYLON_BITTENSOR",
+        ),
         ("PYLON_BITTENSOR_NETWORK", "nowhere", "correct PYLON_BITTENSOR_NETWORK"),
         ("PYLON_ID_SN1_NETUID", "77", "correct PYLON_ID_SN1_NETUID"),
         ("PYLON_ID_SN1_NETUID", "2", "register it"),
@@ -105,11 +110,39 @@ async def test_a_chain_that_stands_still_is_a_failure(deployment: Deployment) ->
     assert lines_with(lines, "the node lags behind")
 
 
-async def test_wrong_settings_are_told_a_line_each(tmp_path: Path) -> None:
-    variables = {"PYLON_MAX_REQUESTS": "none", "PYLON_CHAIN_TIMEOUT_S": "-1"}
-    ended = await pylon_command(tmp_path, variables, "check")
+@pytest.mark.parametrize("command", ["check", "worker", "nats-conf", "up"])
+async def test_wrong_settings_are_told_a_line_each(tmp_path: Path, command: str) -> None:
+    variables = {
+        "PYLON_IDENTITIES": '["sn1", "sn-2"]',
+        "PYLON_ID_SN1_TOKEN": "",
+        "PYLON_ID_SN_2_NETUID": "a-value",
+        "PYLON_ID_SN_2_TOKEN": "a-token",
+        "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
+        "PYLON_NATS_BRIDGE_PASSWORD": BRIDGE_PASSWORD,
+    }
+    ended = await pylon_command(tmp_path, variables, command)
     assert ended.code == 2
     assert ended.out == ""
-    lines = ended.err.splitlines()
-    assert len(lines) == 2
-    assert all(line.startswith("wrong setting in WorkerSettings: ") for line in lines)
+    assert [
+        line.removesuffix(", unable to parse string as an integer")
+        for line in ended.err.splitlines()
+    ] == [
+        "wrong setting: PYLON_ID_SN1_NETUID: required",
+        "wrong setting: PYLON_ID_SN1_TOKEN: must not be empty",
+        "wrong setting: PYLON_ID_SN_2_NETUID: should be a valid integer",
+    ]
+
+
+async def test_the_version_is_told(tmp_path: Path) -> None:
+    ended = await pylon_command(tmp_path, {}, "--version")
+    assert (ended.code, ended.out) == (0, f"pylon {version('pylon-client')}\n")
+
+
+@pytest.mark.parametrize("option", ["--port", "--control-port"])
+async def test_a_port_that_is_none_is_refused_by_the_devnet_too(
+    tmp_path: Path, option: str
+) -> None:
+    ended = await pylon_command(tmp_path, {}, "devnet", option, "99999")
+    assert ended.code == 2
+    assert f"'{option}'" in ended.err
+    assert "Traceback" not in ended.err

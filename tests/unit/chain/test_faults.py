@@ -1,5 +1,6 @@
 """The table of SDK errors, held against the SDK that is installed."""
 
+import asyncio
 import importlib
 import tomllib
 from importlib.metadata import version
@@ -23,7 +24,8 @@ from pylon.chain.faults import (
     describe,
     fault_of,
 )
-from pylon_client.contract.failures import ErrorCode
+from pylon.chain.subtensor import Subtensor
+from pylon_client.contract.failures import ErrorCode, FailureError
 
 
 @pytest.mark.parametrize("name", [*FAULTS_BY_CLASS, REQUEST_ERROR_CLASS])
@@ -115,7 +117,39 @@ def test_neither_the_detail_nor_the_log_shows_a_text_of_the_sdk() -> None:
     error = RpcConnectionError(secret)
     error.__cause__ = OSError(111, f"refused by {secret}")
     assert "hunter2" not in fault_of(error).detail
-    assert describe(error) == "RpcConnectionError from ConnectionRefusedError (errno 111)"
+    assert describe(error) == (
+        "Connection refused (RpcConnectionError from ConnectionRefusedError)"
+    )
+    bare = RpcConnectionError(f"{secret} is wrong")
+    assert describe(bare) == "RpcConnectionError"
+
+
+async def answer_404(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+    await writer.drain()
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "place", "why"),
+    [
+        ("ws", "127.0.0.1:1", "Connection refused"),
+        ("ws", "nowhere.invalid", "its name is not known"),
+        ("ws", "127.0.0.1:{port}", "it answered with HTTP 404"),
+        ("wss", "127.0.0.1:{port}", "TLS failed"),
+    ],
+)
+async def test_why_a_node_is_not_reached_is_told_in_words_and_its_secrets_are_not(
+    caplog: pytest.LogCaptureFixture, scheme: str, place: str, why: str
+) -> None:
+    async with await asyncio.start_server(answer_404, "127.0.0.1", 0) as server:
+        at = place.format(port=server.sockets[0].getsockname()[1])
+        chain = Subtensor(f"{scheme}://user:hunter2@{at}/hunter2")
+        with pytest.raises(FailureError):
+            await chain.latest_block(timeout_s=30)
+        await chain.close()
+    assert f"Cannot connect to {scheme}://{at}: {why} (" in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 def test_an_error_that_only_resembles_the_sdks_is_unforeseen() -> None:

@@ -1,6 +1,7 @@
 """What each operation is answered from."""
 
 import asyncio
+from collections.abc import Collection
 
 import pytest
 
@@ -45,7 +46,7 @@ def call_of(
 class Worker:
     """Handlers over a fake chain, with or without fresh snapshots."""
 
-    def __init__(self, *, fresh: bool) -> None:
+    def __init__(self, *, fresh: bool, tracked: Collection[NetUid] = (TRACKED,)) -> None:
         self.chain = FakeChain(HEAD)
         snapshots = Snapshots(max_silence_s=36.0, clock_s=lambda: 0.0)
         block = block_of(HEAD)
@@ -55,7 +56,7 @@ class Worker:
             snapshots.heard_of(block.number)
         reader = ChainReader(self.chain, chain_timeout_s=30)
         recent = RecentNeurons(
-            snapshots, {TRACKED}, hard_limit_blocks=10, block_duration_s=12, now_s=lambda: MADE_S
+            snapshots, tracked, hard_limit_blocks=10, block_duration_s=12, now_s=lambda: MADE_S
         )
         self.snapshots = snapshots
         self.handlers = ReadHandlers(
@@ -179,3 +180,31 @@ async def test_each_caller_waits_as_long_as_it_wants_for_a_shared_read() -> None
     worker.chain.gate.set()
     assert wire.decode(await patient)["block"]["number"] == HEAD
     assert worker.chain.reads["neurons", OTHER, HEAD] == 1
+
+
+@pytest.mark.parametrize(
+    ("exists", "fresh", "code", "reads"),
+    [
+        (False, True, ErrorCode.NOT_FOUND, 3),
+        (True, True, ErrorCode.NO_RECENT_SNAPSHOT, 1),
+        (False, False, ErrorCode.NO_RECENT_SNAPSHOT, 0),
+    ],
+)
+async def test_recent_of_a_tracked_subnet_that_does_not_exist_is_not_found_while_the_chain_is_heard(
+    *, exists: bool, fresh: bool, code: ErrorCode, reads: int
+) -> None:
+    worker = Worker(fresh=fresh, tracked=(TRACKED, OTHER))
+    if not exists:
+        worker.chain.failing_netuids[OTHER] = FailureError(ErrorCode.NOT_FOUND, "No such subnet.")
+    with pytest.raises(FailureError) as caught:
+        await worker.ask(call_of("neurons.recent", netuid=OTHER))
+    assert caught.value.code is code
+    assert sum(worker.chain.reads.values()) == reads
+
+
+async def test_recent_of_a_subnet_that_is_not_tracked_does_not_touch_the_chain() -> None:
+    worker = Worker(fresh=True)
+    with pytest.raises(FailureError) as caught:
+        await worker.ask(call_of("neurons.recent", netuid=OTHER))
+    assert caught.value.code is ErrorCode.NOT_FOUND
+    assert not worker.chain.reads

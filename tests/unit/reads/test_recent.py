@@ -65,7 +65,7 @@ def test_before_anything_was_published_there_is_nothing_recent() -> None:
     assert caught.value.code is ErrorCode.NO_RECENT_SNAPSHOT
 
 
-def test_a_subnet_that_is_not_tracked_is_told_how_to_be() -> None:
+def test_of_a_subnet_that_is_not_tracked_the_setting_is_named() -> None:
     with pytest.raises(FailureError, match="PYLON_TRACKED_NETUIDS") as caught:
         recent(neurons_at=50, newest=50).of(NetUid(2))
     assert caught.value.code is ErrorCode.NOT_FOUND

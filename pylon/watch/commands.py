@@ -1,0 +1,126 @@
+"""The commands `pylon watch …` and `pylon jobs …`."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.subjects import InvalidSubjectError, job_id
+from pylon_client.contract.types import IdentityName, JobId, NetUid
+from pylon_client.deployment import DeploymentSettings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+watch_app = typer.Typer(
+    no_args_is_help=True, help="Show what happens, as it happens, until Ctrl-C."
+)
+
+
+@watch_app.command()
+def blocks() -> None:
+    """Each block, as the workers publish it."""
+    from pylon.watch.events import watch_blocks
+
+    _watch(watch_blocks)
+
+
+@watch_app.command()
+def neurons(netuid: Annotated[int, typer.Argument(min=0, help="A tracked subnet.")]) -> None:
+    """The neurons of a tracked subnet, those with the most stake first, at every block."""
+    from pylon.watch.events import watch_neurons
+
+    _watch(lambda settings, console: watch_neurons(settings, NetUid(netuid), console))
+
+
+@watch_app.command(name="jobs")
+def watched_jobs() -> None:
+    """The jobs of every identity, and each change of their states."""
+    from pylon.watch.jobs import watch_jobs
+
+    _watch(watch_jobs)
+
+
+jobs_app = typer.Typer(
+    no_args_is_help=True,
+    help=(
+        "Look at jobs, which are writes to the chain that Pylon has accepted, and cancel them.\n\n"
+        "Asks the workers over NATS, as each identity of PYLON_IDENTITIES with its own token; a "
+        "worker must run. A job goes from ACCEPTED over WAITING and SUBMITTING to COMMITTED or "
+        "CONFIRMED, or else it ends as SUPERSEDED, EXPIRED, REJECTED or FAILED. `pylon watch "
+        "jobs` shows each change as it comes."
+    ),
+)
+
+
+def _of_contract(text: str) -> str:
+    try:
+        return job_id(text)
+    except InvalidSubjectError as error:
+        raise typer.BadParameter(f"{error}: `pylon jobs ls` tells them") from None
+
+
+_JobArgument = Annotated[
+    str, typer.Argument(metavar="JOB_ID", callback=_of_contract, help="As `pylon jobs ls` tells.")
+]
+_IdentityOption = Annotated[
+    str | None,
+    typer.Option("--identity", metavar="NAME", help="Ask as this identity alone."),
+]
+
+
+@jobs_app.command(name="ls")
+def list_jobs(identity: _IdentityOption = None) -> None:
+    """List jobs, newest first: their states, and what stands in their way.
+
+    Those in hand, and those that ended in the last days.
+    """
+    from pylon.watch import own_jobs
+
+    _watch(lambda settings, console: own_jobs.list_jobs(settings, console, _name(identity)))
+
+
+@jobs_app.command(name="show")
+def show_job(job: _JobArgument, identity: _IdentityOption = None) -> None:
+    """Show all that is known of a job, as JSON: blocks, attempts, last error, left-out hotkeys."""
+    from pylon.watch import own_jobs
+
+    _watch(
+        lambda settings, console: own_jobs.show_job(settings, console, JobId(job), _name(identity))
+    )
+
+
+@jobs_app.command(name="cancel")
+def cancel_job(job: _JobArgument, identity: _IdentityOption = None) -> None:
+    """Give up a job that was not submitted yet; it ends as REJECTED.
+
+    A job that is on its way to the chain cannot be cancelled, and one that has ended stays as it
+    is. Newer weights take the place of older ones by themselves.
+    """
+    from pylon.watch import own_jobs
+
+    _watch(
+        lambda settings, console: own_jobs.cancel_job(
+            settings, console, JobId(job), _name(identity)
+        )
+    )
+
+
+def _name(identity: str | None) -> IdentityName | None:
+    return None if identity is None else IdentityName(identity)
+
+
+def _watch(watching: Callable[[DeploymentSettings, "Console"], Coroutine[Any, Any, None]]) -> None:
+    from rich.console import Console
+
+    logging.getLogger().setLevel(logging.WARNING)
+    try:
+        asyncio.run(watching(DeploymentSettings(), Console()))
+    except FailureError as error:
+        typer.echo(f"pylon: {error.failure.detail}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None

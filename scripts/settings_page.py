@@ -1,0 +1,183 @@
+"""The page `docs/settings.md`: every setting, from the classes that read them and their docstrings.
+
+`scripts/documents.py` writes it.
+"""
+
+import inspect
+import json
+import re
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, Final
+
+import typer.main
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from tenacity import BaseRetrying
+from typer.core import TyperGroup
+
+from bridge.settings import BridgeSettings
+from pylon import cli
+from pylon.messaging.server_access import ServerAccessSettings
+from pylon.settings import WorkerSettings
+from pylon.up.options import UpSettings
+from pylon_client.config import BaseConfig
+from pylon_client.deployment import DeploymentSettings, IdentitySettings
+from pylon_client.environment import PREFIX
+from pylon_client.service.logs import LogSettings
+
+UNITS: Final = {
+    "_s": "seconds",
+    "_seconds": "seconds",
+    "_blocks": "blocks",
+    "_blocks_cutoff": "blocks",
+    "_mib": "MiB",
+    "_days": "days",
+}
+INTRODUCTION: Final = """\
+# Settings
+
+Each setting is an environment variable, or a line of the file `.env` in the working directory; the
+environment wins. `nox -s documents` writes this page from the code.
+
+- A secret `PYLON_X` can be in a file instead, which `PYLON_X_FILE` names; such settings are marked
+  with `_FILE`. Both at once are a mistake, as is a file that cannot be read.
+- Lists are JSON.
+- An empty variable stands for none where there is no default.
+- A wrong setting stops the process that reads it, with a line for each mistake. `pylon check` looks
+  at the worker's without starting one.
+"""
+
+PAGES: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
+    (
+        "Every process",
+        "Read by the worker, the bridge, `pylon up`, and all commands that look at these.",
+        PREFIX,
+        DeploymentSettings,
+    ),
+    (
+        "Each identity",
+        (
+            "Read by the worker, the bridge and `pylon nats-conf`, for each name in "
+            "`PYLON_IDENTITIES`; `{NAME}` is the name in upper case, with `-` written as `_`."
+        ),
+        f"{PREFIX}ID_{{NAME}}_",
+        IdentitySettings,
+    ),
+    ("Logs", "Read by every process.", PREFIX, LogSettings),
+    ("The worker", "Read by `pylon worker`, `pylon check` and `pylon up`.", PREFIX, WorkerSettings),
+    ("The bridge", "Read by `python -m bridge` and `pylon up`.", PREFIX, BridgeSettings),
+    (
+        "`pylon up`",
+        (
+            "Read by `pylon up` alone. It decides for its processes, whatever is set: where NATS "
+            "and the bridge listen, the passwords between them, and how long they may take to "
+            "stop; with `--devnet`, all that is about the chain, the identities and their wallets."
+        ),
+        PREFIX,
+        UpSettings,
+    ),
+    (
+        "NATS servers",
+        "Read by `pylon nats-conf` alone; see [NATS](deployment/nats.md).",
+        PREFIX,
+        ServerAccessSettings,
+    ),
+    (
+        "The client",
+        (
+            "Read by `Config` and `AsyncConfig` of the Python client, from the environment alone; "
+            "arguments win. See [the client](client.md)."
+        ),
+        "PYLON_CLIENT_",
+        BaseConfig,
+    ),
+)
+
+
+def settings_page() -> str:
+    """The page as it stands in `docs/`."""
+    parts = [INTRODUCTION]
+    told: set[str] = set()
+    for title, about, prefix, settings in PAGES:
+        rows = [row for row in _rows(settings, prefix) if row[0] not in told]
+        told |= {row[0] for row in rows}
+        parts.append(f"## {title}\n\n{about}\n\n{_table(rows)}")
+        if settings is UpSettings:
+            parts.append(
+                "These are options of `pylon up` as well, and are not read from `.env`:\n\n"
+                + _table(_of_the_command())
+            )
+    return "\n".join(parts)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    lines = [("variable", "meaning", "unit", "default"), ("---",) * 4, *rows]
+    return "".join(
+        f"|{'|'.join(f' {cell} ' if cell else ' ' for cell in line)}|\n" for line in lines
+    )
+
+
+def _rows(settings: type[BaseModel], prefix: str) -> list[tuple[str, str, str, str]]:
+    texts = _texts(settings)
+    rows: list[tuple[str, str, str, str]] = []
+    for name, field in settings.model_fields.items():
+        if prefix.endswith("{NAME}_") and name == "name":
+            continue  # which `PYLON_IDENTITIES` gives
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            rows += _rows(inner, f"{prefix}{name}__".upper())
+            continue
+        variable = f"`{prefix}{name.upper()}`"
+        if inner is SecretStr:
+            variable += ", `_FILE`"
+        unit = next((unit for end, unit in UNITS.items() if name.endswith(end)), "")
+        if prefix.endswith("TIMEOUT__"):
+            unit = "seconds"
+        meaning = texts[name].replace("None ", "empty ")
+        if isinstance(inner, type) and issubclass(inner, Enum):
+            meaning += f": {', '.join(f'`{choice.value}`' for choice in inner)}"
+        rows.append((variable, meaning, unit, _default(field)))
+    return rows
+
+
+def _texts(settings: type[BaseModel]) -> Mapping[str, str]:
+    """What the docstrings of a class, and of those it stands on, say of each field."""
+    found: dict[str, str] = {}
+    for cls in reversed(settings.__mro__):
+        _, _, attributes = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")
+        text = attributes.partition("\n\n")[0]
+        for name, meaning in re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", text, re.MULTILINE):
+            found[name] = re.sub(r"\s+", " ", meaning).rstrip(".")
+    return found
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    default: Any = field.get_default(call_default_factory=True)
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
+    if isinstance(default, Enum):
+        default = default.value
+    if default is None or default is PydanticUndefined or isinstance(default, BaseRetrying):
+        return ""
+    if isinstance(default, list):
+        return f"`{json.dumps(default)}`"
+    if isinstance(default, float):
+        return f"`{default:g}`"
+    return f"`{default}`" if str(default) else '`""`'
+
+
+def _of_the_command() -> list[tuple[str, str, str, str]]:
+    command = typer.main.get_command(cli.app)
+    assert isinstance(command, TyperGroup)  # noqa: S101 -- for the type
+    rows: list[tuple[str, str, str, str]] = []
+    for option in command.commands["up"].params:
+        variable = option.envvar
+        if variable and not str(variable).startswith(PREFIX):
+            unit = "seconds" if option.name == "block_time" else ""
+            default = "" if option.default is None else f"`{option.default:g}`"
+            rows.append((f"`{variable}`", option.help.rstrip("."), unit, default))
+    return rows

@@ -1,0 +1,106 @@
+"""`pylon up` where it cannot run: what it says, and what it leaves alone."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from pylon.messaging.embedded import EmbeddedNats
+from tests.support.deployment import deployment_settings
+from tests.support.eventually import eventually
+from tests.support.product import free_ports
+from tests.support.pylon_command import command_environment, pylon_argv, pylon_command
+from tests.support.service_process import service_process
+
+
+def ports() -> dict[str, str]:
+    """Ports of its own, as `make run` takes them."""
+    names = ("PORT", "NATS_PORT", "DEVNET_PORT")
+    return {name: str(port) for name, port in zip(names, free_ports(3), strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "says"),
+    [
+        ({"PORT": "99999"}, ["--devnet"], "'--port'"),
+        ({"PORT": "0"}, ["--devnet"], "'--port'"),
+        ({"NATS_PORT": "-1"}, [], "'--nats-port'"),
+        ({"DEVNET_PORT": "65536"}, ["--devnet"], "'--devnet-port'"),
+        ({}, ["--devnet", "--devnet-control-port", "0"], "'--devnet-control-port'"),
+        ({"NATS_PORT": "4999", "PORT": "4999"}, [], "choose another with --nats-port (NATS_PORT)"),
+        ({"PYLON_HOME": "/proc/x"}, ["--devnet"], "choose another --home (PYLON_HOME)"),
+        ({"PYLON_HOME": "a-file"}, [], "choose another --home (PYLON_HOME)"),
+        ({}, ["--host", "192.0.2.1"], "choose another with --host"),
+        ({}, ["--host", "2001:db8::1"], "choose another with --host"),
+        ({}, ["--fresh"], "--fresh is for the simulated chain: add --devnet"),
+        ({"DEVNET_CONTROL_PORT": "4998"}, [], "--devnet-control-port (DEVNET_CONTROL_PORT) is for"),
+        ({"PYLON_BRIDGE_MAX_REQUESTS": "0"}, ["--devnet"], "PYLON_BRIDGE_MAX_REQUESTS: should"),
+        ({"PYLON_BITTENSOR_NETWORK": "http://x"}, [], "PYLON_BITTENSOR_NETWORK: must be the name"),
+    ],
+)
+async def test_what_it_cannot_do_is_said_at_once(
+    tmp_path: Path, variables: dict[str, str], arguments: list[str], says: str
+) -> None:
+    (here := tmp_path / "here").mkdir()
+    (here / "a-file").touch()
+    ended = await pylon_command(here, ports() | variables, "up", *arguments)
+    assert ended.code in {1, 2}
+    assert says in ended.err
+    assert "Traceback" not in ended.err
+    assert os.listdir(here) == ["a-file"], "nothing was started"  # noqa: PTH208
+
+
+@pytest.mark.parametrize(
+    ("option", "host"),
+    [("PORT", "::1"), ("PORT", "127.0.0.1"), ("DEVNET_CONTROL_PORT", "127.0.0.1")],
+)
+async def test_a_taken_port_is_told_with_its_option(tmp_path: Path, option: str, host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as taken:
+        port = taken.getsockname()[1]
+        variables = ports() | {option: str(port)}
+        ended = await pylon_command(tmp_path, variables, "up", "--devnet", "--host", host)
+    assert ended.code == 1
+    assert f"port {port} of {host} cannot be used (Address already in use)" in ended.err
+    assert f"({option})" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+async def test_fresh_leaves_the_state_of_another_alone_that_runs(tmp_path: Path) -> None:
+    # Where the home is, `.env` may say as well.
+    (tmp_path / ".env").write_text("PYLON_HOME=its-home\n")
+    state = tmp_path / "its-home" / "devnet"
+    chain = state / "chain" / "blocks"
+    async with EmbeddedNats(state, deployment_settings(), port=0):
+        stream = state / "nats" / "jetstream" / "stream"
+        for kept in (chain, stream):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.touch()
+        ended = await pylon_command(tmp_path, ports(), "up", "--devnet", "--fresh")
+        assert (stream.exists(), chain.exists()) == (True, True)
+    assert ended.code == 1
+    assert "another embedded NATS runs there" in ended.err
+    assert "choose another --home (PYLON_HOME)" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+async def test_while_the_chain_is_away_it_says_so_and_nothing_of_its_own_questions(
+    tmp_path: Path,
+) -> None:
+    variables = ports() | {
+        "PYLON_BITTENSOR_NETWORK": "ws://user:hunter2@127.0.0.1:1/hunter2",
+        "PYLON_BITTENSOR_ARCHIVE_NETWORK": "",
+    }
+    output = tmp_path / "output"
+    environment = command_environment(tmp_path, variables)
+    async with service_process(pylon_argv("up"), tmp_path, environment) as process:
+        waiting = "Waiting for the chain at ws://127.0.0.1:1\n"
+        await eventually(lambda: output.read_text().count(waiting) >= 2, within_s=90)
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    said = output.read_text()
+    assert "Cannot connect to ws://127.0.0.1:1: Connection refused (" in said
+    assert "hunter2" not in said
+    assert "bridge.access" not in said

@@ -1,0 +1,100 @@
+"""Every mistake in the settings is a line that names the variable and does not show its value."""
+
+from pathlib import Path
+
+import pytest
+from pydantic_settings import SettingsError
+
+from bridge.settings import BridgeSettings
+from pylon.messaging.server_access import ServerAccessSettings
+from pylon.settings import WorkerSettings
+from pylon_client.environment import EnvironmentSettings
+from pylon_client.service.logs import LogSettings
+
+VALUE = "a-value-that-may-be-secret"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def mistakes(settings: type[EnvironmentSettings]) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        settings()
+    assert VALUE not in str(caught.value)
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("settings", "variable", "value", "mistake"),
+    [
+        (WorkerSettings, "PYLON_MAX_REQUESTS", VALUE, ": should be a valid integer"),
+        (WorkerSettings, "PYLON_WORKER_ROLE", VALUE, ": should be 'reader', 'signer' or 'all'"),
+        (WorkerSettings, "PYLON_IDENTITIES", VALUE, ': must be a JSON list like ["sn1"]'),
+        (WorkerSettings, "PYLON_IDENTITIES", f'{{"a": "{VALUE}"}}', ": must be a JSON list"),
+        (WorkerSettings, "PYLON_IDENTITIES", f'["a", "{VALUE} "]', ": item 2 cannot name"),
+        (WorkerSettings, "PYLON_IDENTITIES", '["a-b", "A_B"]', ": two identities would share"),
+        (WorkerSettings, "PYLON_TRACKED_NETUIDS", "1, 2", ": must be a JSON list like [1, 12]"),
+        (WorkerSettings, "PYLON_TRACKED_NETUIDS", f'[1, "{VALUE}"]', " item 2: should be a valid"),
+        (BridgeSettings, "PYLON_BRIDGE_PORT", "65536", ": should be less than or equal to 65535"),
+        (BridgeSettings, "PYLON_MAX_REQUEST_TIMEOUT_SECONDS", "1", ""),
+        (ServerAccessSettings, "PYLON_NATS_SERVER_CERT_FILE", VALUE, ": set it and _KEY_FILE"),
+        (LogSettings, "PYLON_LOG_LEVEL", VALUE, ": choose DEBUG, INFO, WARNING or ERROR"),
+        (LogSettings, "PYLON_LOG_FORMAT", VALUE, ": should be 'auto', 'json' or 'human'"),
+    ],
+)
+def test_a_wrong_value_is_told_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: type[EnvironmentSettings],
+    variable: str,
+    value: str,
+    mistake: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    (line,) = mistakes(settings)
+    assert variable in line
+    assert line.startswith(variable + mistake) or not mistake
+
+
+def test_there_is_a_line_for_each_mistake() -> None:
+    Path(".env").write_text(
+        f"PYLON_IDENTITIES={VALUE}\nPYLON_TRACKED_NETUIDS={VALUE}\nPYLON_CHAIN_TIMEOUT_S=-1\n"
+    )
+    assert [line.partition(":")[0] for line in mistakes(WorkerSettings)] == [
+        "PYLON_IDENTITIES",
+        "PYLON_TRACKED_NETUIDS",
+        "PYLON_CHAIN_TIMEOUT_S",
+    ]
+
+
+def test_so_there_is_over_all_identities(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYLON_IDENTITIES", '["sn1", "my-sn2"]')
+    monkeypatch.setenv("PYLON_ID_SN1_TOKEN", "")
+    monkeypatch.setenv("PYLON_ID_MY_SN2_NETUID", "2")
+    monkeypatch.setenv("PYLON_ID_MY_SN2_HOTKEY_SS58", VALUE)
+    with pytest.raises(SettingsError) as caught:
+        _ = WorkerSettings().identity_settings
+    assert str(caught.value).splitlines() == [
+        "PYLON_ID_SN1_NETUID: required",
+        "PYLON_ID_SN1_TOKEN: must not be empty",
+        "PYLON_ID_MY_SN2_TOKEN: required",
+        "PYLON_ID_MY_SN2_HOTKEY_SS58: is no ss58 address",
+    ]
+
+
+@pytest.mark.parametrize("name", ["NATS_CA_FILE", "BITTENSOR_WALLET_PATH", "HEALTH_PORT"])
+def test_what_may_be_none_is_none_when_it_is_empty(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"PYLON_{name}", "")
+    assert getattr(WorkerSettings(), name.lower()) is None
+
+
+def test_of_a_file_that_another_setting_overrules_nothing_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path(".env").write_text("PYLON_OPEN_ACCESS_TOKEN_FILE=/nowhere\n")
+    assert "PYLON_OPEN_ACCESS_TOKEN_FILE" in mistakes(WorkerSettings)[0]
+    monkeypatch.setenv("PYLON_OPEN_ACCESS_TOKEN", "")
+    assert WorkerSettings().open_access_token.get_secret_value() == ""

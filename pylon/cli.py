@@ -130,12 +130,17 @@ def check() -> None:
     Looks at the settings, the disk, NATS and its streams, the chain and the archive, and at each
     identity's wallet, registration, validator permit and rate limit. Nothing is changed. Ends with
     code 1 when something stands in the way.
+
+    Beside a `pylon up` that runs from the same home, it looks at that one.
     """
     from pylon.check.command import check as check_all
     from pylon.settings import WorkerSettings
+    from pylon.up import running
     from pylon_client.service.redaction import REDACTOR, secrets_of
 
     logging.getLogger().setLevel(logging.ERROR)  # the findings tell it better
+    if (home := running.adopt()) is not None:
+        typer.echo(f"This is about the Pylon that runs from {home}.")
     settings = WorkerSettings()
     REDACTOR.learn(secrets_of(settings))
     is_fit = asyncio.run(

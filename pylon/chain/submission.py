@@ -246,7 +246,7 @@ class Submission:
         """Whether the state after a block shows that this hotkey wrote such a thing in it."""
 
         async def read(sdk: WritingSdk) -> bool:
-            block_hash = await sdk.block_hash(block)
+            block_hash = await _hash_of(sdk, block)
             match kind:
                 case JobKind.WEIGHTS:
                     uid = await sdk.query(SUBTENSOR, "Uids", [netuid, own], block_hash)
@@ -326,9 +326,18 @@ async def _epoch(sdk: WritingSdk, netuid: NetUid, number: BlockNumber, block_has
     )
 
 
-async def _found(sdk: WritingSdk, record: ExtrinsicRecord, number: int) -> Inclusion | None:
+async def _hash_of(sdk: WritingSdk, number: int) -> str:
     block_hash = await sdk.block_hash(number)
-    result = await sdk.find_extrinsic(record.hash, str(block_hash))
+    if block_hash is None:
+        # Another node behind the same address had it: that this one has not proves nothing.
+        raise FailureError(
+            ErrorCode.CHAIN_UNAVAILABLE, f"The chain node does not have block {number} yet."
+        )
+    return block_hash
+
+
+async def _found(sdk: WritingSdk, record: ExtrinsicRecord, number: int) -> Inclusion | None:
+    result = await sdk.find_extrinsic(record.hash, await _hash_of(sdk, number))
     if result is None:
         return None
     if result.success:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 from bridge.settings import BridgeSettings
@@ -19,6 +20,7 @@ from pylon.up.child import Child
 from pylon.up.options import LOOPBACK, UpError, UpOptions
 from pylon.up.ports import require_free
 from pylon.up.readiness import until_ready
+from pylon.up.running import told_in
 
 DRAIN_TIMEOUT_S = 2
 STOP_WITHIN_S = 8.0
@@ -29,8 +31,8 @@ PAST_BLOCKS = 20
 """So many blocks a new devnet has behind it, so that there is a past to read from the start."""
 
 
-def _environment(options: UpOptions) -> dict[str, str]:
-    """The settings that all processes of the tree share."""
+def _own(options: UpOptions) -> dict[str, str]:
+    """The settings that this tree gives its processes, whatever the environment says."""
     own = {
         "PYLON_NATS_URL": options.nats_url,
         # What is about other NATS servers than the embedded one.
@@ -38,7 +40,7 @@ def _environment(options: UpOptions) -> dict[str, str]:
         "PYLON_NATS_CLIENT_CERT_FILE": "",
         "PYLON_NATS_CLIENT_KEY_FILE": "",
         "PYLON_NATS_STREAM_REPLICAS": "1",
-        # For this run alone: nothing but these processes needs to know them.
+        # For this run alone.
         "PYLON_NATS_WORKER_PASSWORD": secrets.token_urlsafe(24),
         "PYLON_NATS_BRIDGE_PASSWORD": secrets.token_urlsafe(24),
         "PYLON_BRIDGE_HOST": options.host,
@@ -50,6 +52,11 @@ def _environment(options: UpOptions) -> dict[str, str]:
     if options.devnet_url is not None:
         wallets = simulation.wallets_of(options.home)
         own |= simulation.settings(options.devnet_url, wallets, options.block_time_s)
+    return own
+
+
+def _environment(own: dict[str, str]) -> dict[str, str]:
+    """The environment of every process of the tree."""
     files = {f"{name}_FILE" for name in own}
     return {name: text for name, text in os.environ.items() if name not in files} | own
 
@@ -126,7 +133,8 @@ async def run(options: UpOptions) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
 
-    env = _environment(options)
+    own = _own(options)
+    env = _environment(own)
     settings = _settings(env)
     require_free(options)
     nats = EmbeddedNats(
@@ -135,7 +143,10 @@ async def run(options: UpOptions) -> None:
     async with nats:
         _prepare(options)
         ready = asyncio.Event()
-        async with _running(nats, _children(options, env), ready) as watch:
+        children = _children(options, env)
+        async with AsyncExitStack() as stack:
+            stack.enter_context(told_in(options.home, own))
+            watch = await stack.enter_async_context(_running(nats, children, ready))
             starting = asyncio.create_task(until_ready(options, settings))
             stopping = asyncio.create_task(stop.wait())
             try:

@@ -116,7 +116,10 @@ def _name(identity: str | None) -> IdentityName | None:
 def _watch(watching: Callable[[DeploymentSettings, "Console"], Coroutine[Any, Any, None]]) -> None:
     from rich.console import Console
 
+    from pylon.up import running
+
     logging.getLogger().setLevel(logging.WARNING)
+    running.adopt()
     try:
         asyncio.run(watching(DeploymentSettings(), Console()))
     except FailureError as error:

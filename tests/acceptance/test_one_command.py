@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.support.product import Product, processes_under
+from tests.support.pylon_command import pylon_command
 
 ROOT = Path(__file__).parents[2]
 FETCH = {
@@ -236,3 +237,21 @@ async def test_a_taken_port_is_said_with_the_option_that_helps(tmp_path: Path) -
     assert f"port {product.port}" in errors.decode()
     assert "--port" in errors.decode()
     assert "Traceback" not in errors.decode()
+
+
+async def test_commands_beside_it_look_at_what_runs_from_the_same_home(tmp_path: Path) -> None:
+    home = {"PYLON_HOME": str(tmp_path / "home")}
+    async with Product(tmp_path) as product:
+        await block_after(product, 0)
+        told = tmp_path / "home" / "running.json"
+        assert told.stat().st_mode & 0o777 == 0o600
+        checked = await pylon_command(tmp_path, home, "check")
+        assert checked.code == 0, checked.out
+        assert f"127.0.0.1:{product.nats_port} as worker" in checked.out
+        listed = await pylon_command(tmp_path, home, "jobs", "ls")
+        assert listed.code == 0, listed.err
+        elsewhere = await pylon_command(
+            tmp_path, home | {"PYLON_NATS_URL": "nats://127.0.0.1:1"}, "jobs", "ls"
+        )
+        assert elsewhere.code == 1
+    assert not told.exists()

@@ -29,7 +29,7 @@ from pylon.chain.hotkeys import open_hotkey
 from pylon.devnet.wallets import write_wallet
 from pylon.messaging.permissions import authorization
 from pylon_client.contract import wire
-from pylon_client.contract.jobs import Job
+from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.subjects import ALL_JOB_EVENTS, WORKER_USER
 from pylon_client.contract.topology import JOBS, LEDGER
 from pylon_client.contract.types import Hotkey, Weight
@@ -77,6 +77,8 @@ class Figures:
         most_in_flight: the most extrinsics of one hotkey that were in the node's pool at once.
         steps: how often a signer died at which step.
         faults: what else was done to them.
+        odd: the jobs that failed, and extrinsics that are on the chain without a job's success or
+            the other way round.
         seconds: how long it took.
     """
 
@@ -90,6 +92,7 @@ class Figures:
     most_in_flight: int = 0
     steps: Counter[str] = field(default_factory=Counter[str])
     faults: Counter[str] = field(default_factory=Counter[str])
+    odd: list[str] = field(default_factory=list[str])
     seconds: int = 0
 
     @property
@@ -395,12 +398,25 @@ class FaultRun:
         options = options_of(
             self._devnet.folder, keep_blocks=KEPT_BLOCKS, tempo_blocks=TEMPO_BLOCKS
         )
-        applied = Counter(one.hash for one in written(options) if one.succeeded)
+        there = written(options)
+        applied = Counter(one.hash for one in there if one.succeeded)
         figures.applied = applied.total()
         wanted = Counter(
             job.extrinsic.hash for job in jobs.values() if job.has_succeeded and job.extrinsic
         )
         figures.doubled = (applied - wanted).total() + (wanted - applied).total()
+        figures.odd = [
+            f"{job.job_id} of {job.identity} ended as {job.state}: {job.last_error}"
+            for job in jobs.values()
+            if job.state is JobState.FAILED
+        ]
+        for hash_ in {**(applied - wanted), **(wanted - applied)}:
+            figures.odd.append(f"{hash_} is in {[one for one in there if one.hash == hash_]}")
+            figures.odd += [
+                f"{hash_} is of {job!r}"
+                for job in jobs.values()
+                if job.extrinsic and job.extrinsic.hash == hash_
+            ]
 
     async def _control(self, path: str, **parameters: object) -> None:
         await self._devnet.control("POST", f"/{path}", **parameters)
@@ -436,8 +452,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=204, help="writes to ask for")
     parser.add_argument("--seed", type=int, default=1, help="decides the faults")
     parser.add_argument("--servers", type=int, choices=(1, 3), default=1, help="of NATS")
+    parser.add_argument("--folder", help="an empty one, to keep what everybody wrote")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
+        folder = chosen.folder or stack.enter_context(tempfile.TemporaryDirectory())
+        Path(folder).mkdir(parents=True, exist_ok=True)
         os.environ["BITTENSOR_RUNTIME_CACHE_DIR"] = os.environ["HOME"] = folder
         run = FaultRun(
             Path(folder),

@@ -25,6 +25,7 @@ CONFIGURATION: Final = {
     "*/volumes/tokens/*": "the mounted secret of a pod",
     "*/volumes/wallets/*": "the same",
     "*.py": "a program that a test has written",
+    "*/production0/project/deploy/*": "the project's own manifests, as they are committed",
 }
 """What is there to hold secrets, and so is not looked into."""
 _BANNER: Final = re.compile(rb"^  identity \S+ +netuid \d+ +token devnet-\w+-token$", re.MULTILINE)

@@ -135,6 +135,7 @@ class NatsServer:
             log_file: "{self.folder / "nats.log"}"
             max_payload: {self.max_payload_bytes}
             jetstream {{
+                sync_interval: always
                 store_dir: "{self.folder / "jetstream"}"
             }}
             {self.authorization}

@@ -342,6 +342,7 @@ async def test_every_control_over_http() -> None:
             assert (await submitting).success
             assert (await control("GET /applied"))[0]["call"] == "System.remark"
             assert await control("GET /applied/counts") == {hotkey(1, 0): {"System.remark": 1}}
+            assert await control("GET /pool/most-in-flight") == 1
         for what, given in (
             ("POST /stall-finality", {}),
             ("POST /resume-finality", {}),
@@ -372,7 +373,7 @@ async def test_every_control_over_http() -> None:
         ):
             await control(what, **given)
             listed.remove(what)
-        assert len(listed) == 13, "a control has no test"
+        assert len(listed) == 14, "a control has no test"
         for method, path, body, status in (
             ("POST", "/nothing", b"", 404),
             ("POST", "/prune", b"", 400),

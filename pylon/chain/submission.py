@@ -5,6 +5,7 @@ subnet asks for it. Signing is split from sending, so that what is sent is known
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
@@ -79,7 +80,11 @@ class Submission:
         """
         self._owner = _owner(network, "The chain node")
         archive = _owner(archive_network, "The archive node") if archive_network else None
-        self._route = Route(self._owner, archive, archive_cutoff_blocks)
+        # Without an archive the node itself is asked about old blocks too: it may well have them,
+        # and a write whose outcome nobody looks up has to be given up.
+        self._route = Route(
+            self._owner, archive, sys.maxsize if archive is None else archive_cutoff_blocks
+        )
         self._timeout_s = timeout_s
 
     async def close(self) -> None:

@@ -181,8 +181,12 @@ async def test_c12_an_old_write_is_looked_for_in_the_archive(tmp_path: Path) -> 
             await sender.submit(signed)
             await sender.close()
             await node.advance(30)
-        lite.prune(keep_blocks=5)
         record = signed.record
+        cautious = Submission(lite.url, archive_cutoff_blocks=1)
+        await cautious.heads()
+        assert await cautious.find(record, record.era_birth, record.last_valid_block) is not None
+        await cautious.close()
+        lite.prune(keep_blocks=5)
         try:
             await asyncio.gather(chain.heads(), alone.heads())
             found = await chain.find(record, record.era_birth, record.last_valid_block)

@@ -16,10 +16,9 @@ import random
 import sys
 import tempfile
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -29,9 +28,8 @@ from pylon.chain.hotkeys import open_hotkey
 from pylon.devnet.wallets import write_wallet
 from pylon.messaging.permissions import authorization
 from pylon_client.contract import wire
-from pylon_client.contract.jobs import Job, JobState
+from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import ALL_JOB_EVENTS, WORKER_USER
-from pylon_client.contract.topology import JOBS, LEDGER
 from pylon_client.contract.types import Hotkey, Weight
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, BasePylonException, PylonTimeout
@@ -39,6 +37,8 @@ from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
 from tests.support.devnet_process import DevnetProcess
 from tests.support.dying_worker import STEPS
+from tests.support.fault_figures import Figures
+from tests.support.fault_strikes import Strikes
 from tests.support.job_deployment import signing_settings
 from tests.support.nats_cluster import NatsCluster
 from tests.support.nats_server import NatsServer
@@ -60,45 +60,6 @@ TEMPO_BLOCKS: Final = 200
 ENDS_WITHIN_S: Final = 300.0
 ASKED_WITHIN_S: Final = 10.0
 STAKE_RAO: Final = 10**15
-
-
-@dataclass
-class Figures:
-    """What came of it.
-
-    Attributes:
-        asked: writes that were answered, with a job or with how it ended.
-        missing: answered jobs that nobody knows any more.
-        unended: jobs that did not end.
-        ended_twice: jobs that were told to have ended in more than one way.
-        states: how the jobs ended.
-        applied: extrinsics on the chain that succeeded.
-        doubled: extrinsics on the chain of no successful job, of a job with another, or missing.
-        most_in_flight: the most extrinsics of one hotkey that were in the node's pool at once.
-        steps: how often a signer died at which step.
-        faults: what else was done to them.
-        odd: the jobs that failed, and extrinsics that are on the chain without a job's success or
-            the other way round.
-        seconds: how long it took.
-    """
-
-    asked: int = 0
-    missing: int = 0
-    unended: int = 0
-    ended_twice: int = 0
-    states: Counter[str] = field(default_factory=Counter[str])
-    applied: int = 0
-    doubled: int = 0
-    most_in_flight: int = 0
-    steps: Counter[str] = field(default_factory=Counter[str])
-    faults: Counter[str] = field(default_factory=Counter[str])
-    odd: list[str] = field(default_factory=list[str])
-    seconds: int = 0
-
-    @property
-    def is_good(self) -> bool:
-        wrong = self.missing or self.unended or self.ended_twice or self.doubled
-        return not wrong and self.most_in_flight <= 1
 
 
 class FaultRun:
@@ -128,7 +89,6 @@ class FaultRun:
         self._tell = tell
         self._answered: dict[str, set[str]] = {name: set() for name in SUBNETS}
         self._endings: dict[str, set[str]] = {}
-        self._quiet = asyncio.Event()
         self._over = asyncio.Event()
         self._steps = deque(self._random.sample(STEPS, len(STEPS)))
         users = authorization(deployment_settings(identities=SUBNETS))
@@ -157,21 +117,25 @@ class FaultRun:
                 worker = await self._listen(stack)
                 clients = {name: await self._client(stack, name) for name in SUBNETS}
                 hotkeys = {name: await self._hotkeys(client) for name, client in clients.items()}
+                strikes = Strikes(self._random, self.figures, self._devnet, self._nats, worker)
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._strike(worker))
+                    group.create_task(strikes.until(quiet := asyncio.Event()))
                     async with asyncio.TaskGroup() as asking:
                         for name, client in clients.items():
                             asking.create_task(self._ask(name, client, hotkeys[name]))
-                    self._quiet.set()
-                await self._calm_down()
+                    quiet.set()
+                await strikes.calm_down()
                 jobs = await self._all_ended(clients)
             finally:
                 self._over.set()
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-            await self._note_pool()
-        self._count(jobs)
+            await strikes.note_pool()
+        there = written(
+            options_of(self._devnet.folder, keep_blocks=KEPT_BLOCKS, tempo_blocks=TEMPO_BLOCKS)
+        )
+        self.figures.compare(jobs, self._endings, there)
         self.figures.seconds = round(time.monotonic() - started_s)
         return self.figures
 
@@ -270,60 +234,7 @@ class FaultRun:
         self.figures.missing = sum(map(len, self._answered.values()))
         return jobs
 
-    # What is done to it.
-
-    async def _strike(self, worker: Connection) -> None:
-        strikes: dict[str, Callable[[], Awaitable[None]]] = {
-            "connections cut": lambda: self._control("drop-connections"),
-            "node silent": self._silence,
-            "extrinsic swallowed": lambda: self._control("swallow-extrinsics", times=1),
-            "extrinsic refused": lambda: self._control(
-                "refuse-extrinsics", times=1, data="Transaction is outdated"
-            ),
-            "included without a word": self._keep_replies,
-            "devnet killed": self._kill_devnet,
-            "nats killed": lambda: self._kill_nats(worker),
-        }
-        while not self._quiet.is_set():
-            await asyncio.sleep(self._random.uniform(0.3, 2.0))
-            name = self._random.choice(list(strikes))
-            await strikes[name]()
-            self.figures.faults[name] += 1
-
-    async def _silence(self) -> None:
-        await self._control("go-silent")
-        await asyncio.sleep(self._random.uniform(0.2, 2.0))
-        await self._control("speak")
-
-    async def _keep_replies(self) -> None:
-        """What is submitted meanwhile is taken, and included; nobody is told."""
-        for seconds in (60, 0):
-            await self._control("delay-method", method="author_submitExtrinsic", seconds=seconds)
-            await asyncio.sleep(self._random.uniform(0.5, 2.0))
-
-    async def _kill_devnet(self) -> None:
-        await self._note_pool()
-        await self._devnet.kill()
-        await asyncio.sleep(self._random.uniform(0.0, 1.0))
-        await self._devnet.start()
-
-    async def _kill_nats(self, worker: Connection) -> None:
-        if isinstance(self._nats, NatsServer):
-            await self._nats.restart()
-            return
-        struck = self._random.choice(self._nats.servers)
-        with contextlib.suppress(Exception):  # it has no leader just now
-            struck = await self._nats.leader(worker, self._random.choice((JOBS, LEDGER)).name)
-            self.figures.faults["of these, leaders"] += 1
-        await struck.kill()
-        # Two of three go on; how long they take to choose a leader is theirs.
-        await asyncio.sleep(self._random.uniform(1.0, 6.0))
-        await struck.start()
-
-    async def _calm_down(self) -> None:
-        await self._control("speak")
-        await self._control("swallow-extrinsics", times=0)
-        await self._control("refuse-extrinsics", times=0)
+    # What dies again and again.
 
     async def _keep_worker(self) -> None:
         """Run a worker; when it has died, or after some seconds of life, another one."""
@@ -384,39 +295,6 @@ class FaultRun:
 
         await connection.nats.subscribe(ALL_JOB_EVENTS, cb=hear)
         return connection
-
-    async def _note_pool(self) -> None:
-        most = await self._devnet.control("GET", "/pool/most-in-flight")
-        self.figures.most_in_flight = max(self.figures.most_in_flight, most)
-
-    def _count(self, jobs: dict[str, Job]) -> None:
-        """Compare the jobs with what the chain itself holds, now that all have ended."""
-        figures = self.figures
-        figures.unended = sum(not job.has_ended for job in jobs.values())
-        figures.ended_twice = sum(len(states) > 1 for states in self._endings.values())
-        figures.states = Counter(str(job.state) for job in jobs.values())
-        options = options_of(
-            self._devnet.folder, keep_blocks=KEPT_BLOCKS, tempo_blocks=TEMPO_BLOCKS
-        )
-        there = written(options)
-        applied = Counter(one.hash for one in there if one.succeeded)
-        figures.applied = applied.total()
-        wanted = Counter(
-            job.extrinsic.hash for job in jobs.values() if job.has_succeeded and job.extrinsic
-        )
-        figures.doubled = (applied - wanted).total() + (wanted - applied).total()
-        figures.odd = [
-            f"{job.job_id} of {job.identity} ended as {job.state}: {job.last_error}"
-            for job in jobs.values()
-            if job.state is JobState.FAILED
-        ]
-        for hash_ in {**(applied - wanted), **(wanted - applied)}:
-            figures.odd.append(f"{hash_} is in {[one for one in there if one.hash == hash_]}")
-            figures.odd += [
-                f"{hash_} is of {job!r}"
-                for job in jobs.values()
-                if job.extrinsic and job.extrinsic.hash == hash_
-            ]
 
     async def _control(self, path: str, **parameters: object) -> None:
         await self._devnet.control("POST", f"/{path}", **parameters)

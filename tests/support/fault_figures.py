@@ -1,0 +1,76 @@
+"""What came of a run of jobs under faults: the jobs, and what the chain itself holds."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pylon_client.contract.jobs import Job, JobState
+from tests.support.written import Written
+
+
+@dataclass
+class Figures:
+    """What came of it.
+
+    Attributes:
+        asked: writes that were answered, with a job or with how it ended.
+        missing: answered jobs that nobody knows any more.
+        unended: jobs that did not end.
+        ended_twice: jobs that were told to have ended in more than one way.
+        states: how the jobs ended.
+        applied: extrinsics on the chain that succeeded.
+        doubled: extrinsics on the chain of no successful job, of a job with another, or missing.
+        most_in_flight: the most extrinsics of one hotkey that were in the node's pool at once.
+        steps: how often a signer died at which step.
+        faults: what else was done to them.
+        odd: the jobs that failed, and extrinsics that are on the chain without a job's success or
+            the other way round.
+        seconds: how long it took.
+    """
+
+    asked: int = 0
+    missing: int = 0
+    unended: int = 0
+    ended_twice: int = 0
+    states: Counter[str] = field(default_factory=Counter[str])
+    applied: int = 0
+    doubled: int = 0
+    most_in_flight: int = 0
+    steps: Counter[str] = field(default_factory=Counter[str])
+    faults: Counter[str] = field(default_factory=Counter[str])
+    odd: list[str] = field(default_factory=list[str])
+    seconds: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        wrong = self.missing or self.unended or self.ended_twice or self.doubled
+        return not wrong and self.most_in_flight <= 1
+
+    def compare(
+        self,
+        jobs: Mapping[str, Job],
+        endings: Mapping[str, set[str]],
+        there: Sequence[Written],
+    ) -> None:
+        """Hold the jobs, by id, against all that was told of their ends and is on the chain."""
+        self.unended = sum(not job.has_ended for job in jobs.values())
+        self.ended_twice = sum(len(states) > 1 for states in endings.values())
+        self.states = Counter(str(job.state) for job in jobs.values())
+        applied = Counter(one.hash for one in there if one.succeeded)
+        self.applied = applied.total()
+        wanted = Counter(
+            job.extrinsic.hash for job in jobs.values() if job.has_succeeded and job.extrinsic
+        )
+        self.doubled = (applied - wanted).total() + (wanted - applied).total()
+        self.odd = [
+            f"{job.job_id} of {job.identity} ended as {job.state}: {job.last_error}"
+            for job in jobs.values()
+            if job.state is JobState.FAILED
+        ]
+        for hash_ in {**(applied - wanted), **(wanted - applied)}:
+            self.odd.append(f"{hash_} is in {[one for one in there if one.hash == hash_]}")
+            self.odd += [
+                f"{hash_} is of {job!r}"
+                for job in jobs.values()
+                if job.extrinsic and job.extrinsic.hash == hash_
+            ]

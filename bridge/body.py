@@ -16,6 +16,7 @@ from pylon_client.contract.operations import Params
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 
 BODY_WITHIN_S: Final = 30.0
+MALFORMED: Final = "JSON is malformed: "
 ParamsT = TypeVar("ParamsT", bound=Params)
 
 
@@ -56,7 +57,9 @@ async def read_params(
     try:
         given: Any = wire.decode(body) if body.strip() else {}
     except (ValueError, RecursionError) as error:
-        raise FailureError(ErrorCode.INVALID, f"JSON is malformed: {error}") from None
+        # The codec begins so by itself, but not where a body is nested too deeply for it.
+        why = str(error).removeprefix(MALFORMED)
+        raise FailureError(ErrorCode.INVALID, f"{MALFORMED}{why}") from None
     if isinstance(given, dict):
         twice = [
             InvalidItem(message="Input belongs in the path alone", key=name, source="body")

@@ -3,6 +3,8 @@
 from importlib.metadata import version
 from typing import Any, Final
 
+from pydantic_settings import SettingsError
+
 from pylon_client.deployment import DeploymentSettings
 from pylon_client.service.metrics import DISTRIBUTION
 from pylon_client.service.redaction import REDACTOR
@@ -19,6 +21,9 @@ def set_up_sentry(settings: DeploymentSettings, component: str) -> None:
     Args:
         settings: of which every secret is hidden wherever it stands.
         component: which process this is.
+
+    Raises:
+        SettingsError: the place is none.
     """
     dsn = settings.sentry_dsn.get_secret_value()
     if not dsn:
@@ -27,20 +32,24 @@ def set_up_sentry(settings: DeploymentSettings, component: str) -> None:
     import sentry_sdk  # noqa: PLC0415
     from sentry_sdk.integrations.argv import ArgvIntegration  # noqa: PLC0415
     from sentry_sdk.integrations.modules import ModulesIntegration  # noqa: PLC0415
+    from sentry_sdk.utils import BadDsn  # noqa: PLC0415
 
-    sentry_sdk.init(
-        dsn=dsn,
-        environment=settings.sentry_environment,
-        release=f"{DISTRIBUTION}@{version(DISTRIBUTION)}",
-        send_default_pii=False,
-        include_local_variables=False,
-        max_request_body_size="never",
-        # What the processes catch and log is what matters; nothing is to hook into libraries.
-        auto_enabling_integrations=False,
-        disabled_integrations=[ArgvIntegration(), ModulesIntegration()],
-        before_send=_scrubbed,
-        shutdown_timeout=SHUTDOWN_WITHIN_S,
-    )
+    try:
+        sentry_sdk.init(
+            dsn=dsn,
+            environment=settings.sentry_environment,
+            release=f"{DISTRIBUTION}@{version(DISTRIBUTION)}",
+            send_default_pii=False,
+            include_local_variables=False,
+            max_request_body_size="never",
+            # What the processes catch and log is what matters; nothing is to hook into libraries.
+            auto_enabling_integrations=False,
+            disabled_integrations=[ArgvIntegration(), ModulesIntegration()],
+            before_send=_scrubbed,
+            shutdown_timeout=SHUTDOWN_WITHIN_S,
+        )
+    except BadDsn:
+        raise SettingsError("PYLON_SENTRY_DSN: is no address that Sentry gives out") from None
     sentry_sdk.set_tag("component", component)
 
 

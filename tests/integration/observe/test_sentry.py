@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.pylon_command import command_environment
+from tests.support.pylon_command import command_environment, pylon_command
 from tests.support.secret_texts import secret_of
 from tests.support.subprocesses import output_of
 
@@ -101,3 +101,9 @@ async def test_without_a_dsn_nothing_is_reported(tmp_path: Path, dsn: str) -> No
     environment = command_environment(tmp_path, variables(dsn))
     out = await output_of(sys.executable, "-c", script, cwd=tmp_path, env=environment)
     assert out.strip() == "False"
+
+
+async def test_a_place_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
+    ended = await pylon_command(tmp_path, {"PYLON_SENTRY_DSN": "no-dsn"}, "worker")
+    assert ended.code == 2
+    assert ended.err == "wrong setting: PYLON_SENTRY_DSN: is no address that Sentry gives out\n"

@@ -116,7 +116,9 @@ async def test_a_body_that_is_no_json_is_malformed(
 ) -> None:
     response = await sn1.put(f"{SN1}/weights", content=body)
     assert response.status_code == 400
-    assert response.json()["detail"].startswith("JSON is malformed")
+    detail = response.json()["detail"]
+    assert detail.startswith("JSON is malformed: ")
+    assert detail.count("JSON is malformed") == 1
     assert not nats.asked
 
 

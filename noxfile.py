@@ -22,8 +22,9 @@ CODE = ["pylon", "pylon_client", "bridge", "bench", "tests", "scripts", "noxfile
 @nox.session(venv_backend="none")
 def test(session: nox.Session) -> None:
     """Run the tests; what follows `--` goes to pytest."""
-    workers = "2" if os.environ.get("CI") else "auto"
-    session.run("pytest", "-n", workers, "--dist", "loadfile", *session.posargs)
+    # They wait for processes and blocks more than they compute.
+    workers = (os.cpu_count() or 1) + 1
+    session.run("pytest", "-n", str(workers), "--dist", "loadfile", *session.posargs)
 
 
 @nox.session(venv_backend="none")

@@ -1,6 +1,7 @@
-"""When all tests are over, nothing that was written may hold a secret.
+"""What goes for all tests: the slow ones come first, and none may write a secret.
 
-That is what processes and servers wrote into the tests' folders, and what pytest has captured.
+When all tests are over, what processes and servers wrote into their folders is looked through, and
+what pytest has captured.
 """
 
 import pytest
@@ -12,6 +13,12 @@ def pytest_configure(config: pytest.Config) -> None:
     # Where tests run in several processes, the one that gathers their reports looks after all.
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(LeakCheck(config))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Begun last, a slow file would keep one process busy while the others have nothing left.
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 class LeakCheck:

@@ -22,9 +22,9 @@ CODE = ["pylon", "pylon_client", "bridge", "bench", "tests", "scripts", "noxfile
 @nox.session(venv_backend="none")
 def test(session: nox.Session) -> None:
     """Run the tests; what follows `--` goes to pytest."""
-    # They wait for processes and blocks more than they compute.
-    workers = (os.cpu_count() or 1) + 1
-    session.run("pytest", "-n", str(workers), "--dist", "loadfile", *session.posargs)
+    workers = "2" if os.environ.get("CI") else "auto"
+    spread = ("--dist", "loadfile", "--no-loadscope-reorder")  # in the order of tests/conftest.py
+    session.run("pytest", "-n", workers, *spread, *session.posargs)
 
 
 @nox.session(venv_backend="none")

@@ -17,7 +17,7 @@ from tests.support.secret_texts import MARK
 CONFIGURATION: Final = {
     "*/nats.conf": "nats-server reads its users from it",
     "*/access.conf": "the same, of `pylon nats-conf`",
-    "*/home/running.json": "what `pylon up` tells the commands beside it, for its owner alone",
+    "*/running.json": "what `pylon up` tells the commands beside it, for its owner alone",
     "*/.env": "settings of an operator",
     "*/hotkeys/*": "the wallets of identities",
     "*/.bittensor/wallets/*": "the same, where btcli looks for them",

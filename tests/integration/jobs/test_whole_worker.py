@@ -169,7 +169,8 @@ async def test_w6_a_worker_that_is_killed_in_flight_leaves_nothing_undone_or_dou
         answer = await sn2.ask(PUT_WEIGHTS, weights_of(deployment.devnet, 2, 3))
 
         async def in_flight() -> bool:
-            return (await sn2.job(answer["job_id"])).state is JobState.SUBMITTING
+            is_recorded = (await sn2.job(answer["job_id"])).state is JobState.SUBMITTING
+            return is_recorded and len(deployment.devnet.pool) == 1
 
         await comes_true(in_flight)
         await doomed.kill()

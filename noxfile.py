@@ -22,7 +22,9 @@ CODE = ["pylon", "pylon_client", "bridge", "bench", "tests", "scripts", "noxfile
 @nox.session(venv_backend="none")
 def test(session: nox.Session) -> None:
     """Run the tests; what follows `--` goes to pytest."""
-    workers = "2" if os.environ.get("CI") else "auto"
+    # One more than there are cores: tests of whole processes wait more than they compute.
+    cores = 2 if os.environ.get("CI") else os.cpu_count() or 1
+    workers = str(cores + 1)
     spread = ("--dist", "loadfile", "--no-loadscope-reorder")  # in the order of tests/conftest.py
     session.run("pytest", "-n", workers, *spread, *session.posargs)
 

@@ -215,10 +215,10 @@ async def test_a_fresh_start_forgets_what_was_published(tmp_path: Path) -> None:
     product = Product(tmp_path, block_time_s=0.25)
     async with product:
         old_hash = await block_hash(product)
-        old = (await block_after(product, 100))["block"]["number"]
+        old = (await block_after(product, 40))["block"]["number"]
     product.fresh, product.block_time_s = True, 2.0
     async with product:
-        # Had the stream kept the old blocks, nothing would be published before the hundredth.
+        # Had the stream kept the old blocks, nothing would be published before the fortieth.
         new = (await block_after(product, 0))["block"]["number"]
         assert (await block_after(product, new))["block"]["number"] < old
         assert await block_hash(product) != old_hash

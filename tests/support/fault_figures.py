@@ -18,6 +18,7 @@ class Figures:
         unended: jobs that did not end.
         ended_twice: jobs that were told to have ended in more than one way.
         states: how the jobs ended.
+        healed: identities whose write succeeded once all was left in peace.
         applied: extrinsics on the chain that succeeded.
         doubled: extrinsics on the chain of no successful job, of a job with another, or missing.
         most_in_flight: the most extrinsics of one hotkey that were in the node's pool at once.
@@ -33,6 +34,7 @@ class Figures:
     unended: int = 0
     ended_twice: int = 0
     states: Counter[str] = field(default_factory=Counter[str])
+    healed: int = 0
     applied: int = 0
     doubled: int = 0
     most_in_flight: int = 0

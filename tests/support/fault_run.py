@@ -4,7 +4,8 @@
 
 Every process is killed (SIGKILL) again and again, signers also at every step of their work;
 connections to the node are cut and silenced, submissions refused, swallowed, and included without
-a word. It ends when every job has, and prints its figures.
+a word. Then all is left in peace, and each identity's next write must succeed. It ends when every
+job has, and prints its figures.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -89,6 +91,7 @@ class FaultRun:
         self._tell = tell
         self._answered: dict[str, set[str]] = {name: set() for name in SUBNETS}
         self._endings: dict[str, set[str]] = {}
+        self._peace = asyncio.Event()
         self._over = asyncio.Event()
         self._steps = deque(self._random.sample(STEPS, len(STEPS)))
         users = authorization(deployment_settings(identities=SUBNETS))
@@ -125,6 +128,8 @@ class FaultRun:
                             asking.create_task(self._ask(name, client, hotkeys[name]))
                     quiet.set()
                 await strikes.calm_down()
+                self._peace.set()
+                await asyncio.gather(*(self._heals(*one) for one in clients.items()))
                 jobs = await self._all_ended(clients)
             finally:
                 self._over.set()
@@ -179,29 +184,34 @@ class FaultRun:
 
     async def _ask(self, name: str, client: AsyncPylonClient, hotkeys: list[Hotkey]) -> None:
         """Ask for one write after the other; some while the one before is still in hand."""
-        for number in range(self._jobs // len(SUBNETS)):
+        for number in range(self._jobs // len(SUBNETS) - 1):  # the last is asked in peace
             key = f"{name}-{number}"
             if number % 4 == 3:
-                mark = f"{key} commits".encode()
-
-                async def commit(mark: bytes = mark, key: str = key) -> str | None:
-                    said = await client.identity.set_commitment(mark, idempotency_key=key)
-                    return said.job_id
-
-                job_id = await self._answer(name, commit)
+                ask = partial(self._commit, client, f"{key} commits".encode(), key)
             else:
                 uids = (3 + number % 4, 8 + number // 4 % 5)
                 weights = {hotkeys[uid]: Weight(1.0) for uid in uids}
-
-                async def put(
-                    weights: dict[Hotkey, Weight] = weights, key: str = key
-                ) -> str | None:
-                    said = await client.identity.put_weights(weights, idempotency_key=key)
-                    return said.job_id
-
-                job_id = await self._answer(name, put)
+                ask = partial(self._put, client, weights, key)
+            job_id = await self._answer(name, ask)
             if job_id and number % 5:  # every fifth is superseded by the next, unless it was quick
                 await self._ended(client, job_id)
+
+    async def _commit(self, client: AsyncPylonClient, mark: bytes, key: str) -> str | None:
+        return (await client.identity.set_commitment(mark, idempotency_key=key)).job_id
+
+    async def _put(
+        self, client: AsyncPylonClient, weights: dict[Hotkey, Weight], key: str
+    ) -> str | None:
+        return (await client.identity.put_weights(weights, idempotency_key=key)).job_id
+
+    async def _heals(self, name: str, client: AsyncPylonClient) -> None:
+        """Ask for a commitment, which no epoch ends."""
+        mark = f"{name} has peace".encode()
+        job_id = await self._answer(name, lambda: self._commit(client, mark, f"{name}-peace"))
+        if job_id:
+            await self._ended(client, job_id)
+            job = await _persist(lambda: client.identity.get_job(job_id))
+            self.figures.healed += bool(job and job.has_succeeded)
 
     async def _answer(self, name: str, ask: Callable[[], Awaitable[str | None]]) -> str | None:
         """The id of the job that a write became; None where all that is told is how it failed."""
@@ -240,7 +250,8 @@ class FaultRun:
         """Run a worker; when it has died, or after some seconds of life, another one."""
         while not self._over.is_set():
             # Every other one is killed wherever it is.
-            step = self._steps.popleft() if self._random.random() < 0.5 and self._steps else ""
+            dies = self._random.random() < 0.5 and self._steps and not self._peace.is_set()
+            step = self._steps.popleft() if dies else ""
             argv = ("-m", "tests.support.dying_worker", step) if step else ("-m", "pylon", "worker")
             settings = signing_settings(self._folder / "wallets", SUBNETS, WALLETS) | {
                 # Patience with a silent node is what a run would otherwise spend its time on.
@@ -266,7 +277,7 @@ class FaultRun:
         """Whether it died by itself within the life that it was given."""
         with contextlib.suppress(TimeoutError, AssertionError):
             await worker.logs(READY)
-            async with asyncio.timeout(self._random.uniform(2, 12)):
+            async with asyncio.timeout(self._life(2, 12)):
                 await worker.process.wait()
         return worker.process.returncode is not None
 
@@ -277,8 +288,12 @@ class FaultRun:
         while not self._over.is_set():
             with contextlib.suppress(AssertionError):
                 async with BridgeProcess(self._folder, environment):
-                    await asyncio.sleep(self._random.uniform(3, 12))
+                    await asyncio.sleep(self._life(3, 12))
                 self.figures.faults["bridge killed"] += 1
+
+    def _life(self, least_s: float, most_s: float) -> float:
+        """How long a process lives before it is killed; in peace, to the end of the run."""
+        return float("inf") if self._peace.is_set() else self._random.uniform(least_s, most_s)
 
     # What is looked at.
 

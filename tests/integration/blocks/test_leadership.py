@@ -161,8 +161,10 @@ async def test_a_worker_that_does_not_publish_reads_nothing_and_knows_all(tmp_pa
         for _ in range(5):
             await advance()
         counts = devnet.request_counts()
-        assert counts.pop("chain_getBlockHash") == 5
-        assert set(counts.values()) == {5}, counts
+        assert counts["state_call:NeuronInfoRuntimeApi_get_neurons_lite"] == 5, counts
+        # If the other one read, too, all were twice as many; the publisher may look for a head
+        # by itself when none was told for a while.
+        assert all(count < 10 for count in counts.values()), counts
         for worker in (one, other):
             await eventually(
                 lambda worker=worker: (

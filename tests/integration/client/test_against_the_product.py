@@ -49,6 +49,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Product]:
     async with Product(tmp_path_factory.mktemp("product")) as product:
+        # All write to one subnet, one after the other.
+        async with httpx.AsyncClient(base_url=product.control_url) as control:
+            for item in ("WeightsSetRateLimit", "ServingRateLimit"):
+                limit = {"netuid": 2, "item": item, "value": 0}
+                (await control.post("/set-hyperparameter", json=limit)).raise_for_status()
         yield product
 
 
@@ -217,11 +222,6 @@ async def test_the_blocking_client_writes_too(product: Product, transport: str) 
 @pytest.mark.parametrize("transport", ["http", "nats"])
 async def test_every_write_and_every_stream(product: Product, transport: str, flavour: str) -> None:
     fields = config_fields(product.url if transport == "http" else product.nats_url)
-    async with httpx.AsyncClient(base_url=product.control_url) as control:
-        for item in ("WeightsSetRateLimit", "ServingRateLimit"):
-            limit = {"netuid": 2, "item": item, "value": 0}
-            (await control.post("/set-hyperparameter", json=limit)).raise_for_status()
-
     async with AsyncPylonClient(AsyncConfig(**fields)) as client:
         with PylonClient(Config(**fields)) as blocking:
 

@@ -81,15 +81,17 @@ def blocks_in_a_thread(address: str) -> list[int]:
 
 async def test_every_block_comes_once_and_in_order_through_breaks(product: Product) -> None:
     async with (
-        TcpProxy(product.port) as http_proxy,
-        TcpProxy(product.nats_port) as nats_proxy,
+        TcpProxy(product.port) as blocks_http,
+        TcpProxy(product.nats_port) as blocks_nats,
+        TcpProxy(product.port) as snapshots_http,
+        TcpProxy(product.nats_port) as snapshots_nats,
         asyncio.timeout(100),
     ):
         followed = await asyncio.gather(
-            blocks_through(http_proxy, "http"),
-            blocks_through(nats_proxy, "nats"),
-            snapshots_through(http_proxy, "http"),
-            snapshots_through(nats_proxy, "nats"),
+            blocks_through(blocks_http, "http"),
+            blocks_through(blocks_nats, "nats"),
+            snapshots_through(snapshots_http, "http"),
+            snapshots_through(snapshots_nats, "nats"),
             asyncio.to_thread(blocks_in_a_thread, product.url),
             asyncio.to_thread(blocks_in_a_thread, product.nats_url),
         )

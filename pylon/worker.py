@@ -256,6 +256,7 @@ class Worker:
         signs = {
             asyncio.create_task(stop.wait(), name="stop"),
             asyncio.create_task(connection.closed.wait(), name="end of NATS"),
+            asyncio.create_task(service.refused.wait(), name="refusal"),
             asyncio.create_task(self._outgrown(), name="too much memory"),
         }
         try:
@@ -266,6 +267,8 @@ class Worker:
             await asyncio.wait(background | signs, return_when=asyncio.FIRST_COMPLETED)
             if connection.closed.is_set() and not stop.is_set():
                 raise WorkerError("NATS has ended the connection for good; the log says why")
+            if service.refusal is not None:
+                raise service.refusal
             for task in background:
                 if task.done():
                     task.result()

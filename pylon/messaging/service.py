@@ -21,6 +21,7 @@ from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.service.logs import note, trace_id
 from pylon_client.transport.connection import Connection
 from pylon_client.transport.parts import cut, part_header
+from pylon_client.transport.refusals import Denied
 
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SERVICE_ERROR_MAX_CHARS: Final = 300
+REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES)
 
 Handler = Callable[[Call], Awaitable[Answer | bytes]]
 """Answers a call, with the bare body where it is of no block; raises failures as FailureError."""
@@ -61,6 +63,7 @@ class Service:
     Attributes:
         counts: what was turned away.
         discovery: what was answered, per operation and scope.
+        refused: set when NATS does not deliver requests here; `refusal` is then what to raise.
     """
 
     def __init__(
@@ -74,12 +77,15 @@ class Service:
     ) -> None:
         self.counts: Final = ServiceCounts()
         self.discovery: Final = Discovery()
+        self.refused: Final = asyncio.Event()
+        self.refusal: FailureError | None = None
         self._connection = connection
         self._handlers = handlers
         self._identities = identities
         self._max_requests = max_requests
         self._default_timeout_s = default_timeout_s
         self._subscriptions: list[Subscription] = []
+        self._forget_denials: Callable[[], None] = connection.on_denial(self._on_denial)
         self._in_hand: set[asyncio.Task[None]] = set()
 
     @property
@@ -93,14 +99,19 @@ class Service:
         return len(self._in_hand)
 
     async def start(self) -> None:
-        """Begin to serve; on return, NATS delivers requests here."""
+        """Begin to serve; on return, NATS delivers requests here.
+
+        Raises:
+            FailureError: FORBIDDEN where NATS refuses to.
+        """
         subscribe = self._connection.subscribe
         self._subscriptions = [
-            await subscribe(ALL_OPEN, self._take, queue=QUEUE_GROUP),
-            await subscribe(ALL_IDENTITIES, self._take, queue=QUEUE_GROUP),
+            *[await subscribe(subject, self._take, queue=QUEUE_GROUP) for subject in REQUESTS],
             *[await subscribe(subject, self._discover) for subject in self.discovery.subjects],
         ]
         await self._connection.nats.flush()
+        if self.refusal is not None:
+            raise self.refusal
 
     async def drain(self, timeout_s: float) -> None:
         """Take no new request, answer those in hand, and return when the answers are sent.
@@ -117,6 +128,7 @@ class Service:
         except (TimeoutError, nats.errors.Error, OSError) as error:
             logger.warning("Giving up %d requests in hand: %s", self.in_hand, type(error).__name__)
         finally:
+            self._forget_denials()
             self._subscriptions.clear()
             await self._give_up()
 
@@ -127,6 +139,11 @@ class Service:
         await asyncio.gather(*given_up, return_exceptions=True)
         if self._connection.is_connected:
             await self._connection.nats.flush()
+
+    def _on_denial(self, denied: Denied, failure: FailureError) -> None:
+        if any(denied.forbids_hearing(subject) for subject in REQUESTS):
+            self.refusal = failure
+            self.refused.set()
 
     async def _take(self, message: Msg) -> None:
         if not may_be_answered(message.subject, message.reply):

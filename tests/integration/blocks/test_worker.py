@@ -1,6 +1,7 @@
 """A whole worker between a real node and a real nats-server."""
 
 import asyncio
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +12,12 @@ from pylon.devnet import Devnet, DevnetOptions
 from pylon.worker import Worker, WorkerError
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
+from pylon_client.contract.subjects import (
+    ALL_IDENTITIES,
+    ALL_OPEN,
+    BlockEventSubject,
+    NeuronsEventSubject,
+)
 from pylon_client.contract.types import NetUid
 from pylon_client.transport.connection import Connection
 from tests.support.devnet_process import DevnetProcess
@@ -237,8 +243,11 @@ async def test_n4_a_worker_whose_connection_to_nats_ends_for_good_fails(tmp_path
             await asyncio.wait_for(running, 60)
 
 
-async def test_a_worker_that_may_not_hear_its_own_events_any_more_fails(tmp_path: Path) -> None:
-    """It would answer with what was published last, for ever."""
+@pytest.mark.parametrize("subject", [NEURONS_OF_1, ALL_OPEN, ALL_IDENTITIES])
+async def test_a_worker_that_may_not_hear_what_it_lives_by_any_more_fails(
+    tmp_path: Path, subject: str
+) -> None:
+    """It would answer with what was published last for ever, or would not be asked."""
 
     def users(denied: str = "nothing") -> str:
         deny = f'permissions: {{ subscribe: {{ deny: "{denied}" }} }}'
@@ -252,9 +261,10 @@ async def test_a_worker_that_may_not_hear_its_own_events_any_more_fails(tmp_path
         worker = Worker(settings.model_copy(update={"nats_worker_password": SecretStr("secret")}))
         running = asyncio.create_task(worker.run(asyncio.Event()))
         await asyncio.wait_for(worker.ready.wait(), 60)
-        server.reload(users(denied=NEURONS_OF_1))
-        with pytest.raises(WorkerError, match=r"event\.neurons\.1.*nats-conf"):
+        server.reload(users(denied=subject))
+        named = f"{re.escape(subject)}.*nats-conf"
+        with pytest.raises(WorkerError, match=named):
             await asyncio.wait_for(running, 60)
         again = Worker(settings.model_copy(update={"nats_worker_password": SecretStr("secret")}))
-        with pytest.raises(WorkerError, match=r"event\.neurons\.1.*nats-conf"):
+        with pytest.raises(WorkerError, match=named):
             await asyncio.wait_for(again.run(asyncio.Event()), 60)

@@ -382,8 +382,8 @@ async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks, and wait until all of them have ended."""
     for task in tasks:
         task.cancel()
-    async with asyncio.timeout(END_TIMEOUT_S):
-        await asyncio.gather(*tasks, return_exceptions=True)
+    ended, _ = await asyncio.wait(tasks, timeout=END_TIMEOUT_S)
+    await asyncio.gather(*ended, return_exceptions=True)  # what they failed of is known
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

@@ -14,6 +14,7 @@ T = TypeVar("T")
 NodeT = TypeVar("NodeT")
 
 ARCHIVE_SETTING: Final = "PYLON_BITTENSOR_ARCHIVE_NETWORK"
+GENESIS: Final = BlockNumber(0)
 DEFAULT_CUTOFF_BLOCKS: Final = 300
 """Full nodes keep 256 states; the rest is patience with those that keep a few more."""
 
@@ -34,6 +35,7 @@ class Route(Generic[NodeT]):
         lite: NodeT,
         archive: NodeT | None,
         cutoff_blocks: int,
+        genesis_hash: Callable[[NodeT, float], Awaitable[str]],
         *,
         on_fallback: Callable[[str, str], None] = lambda _reason, _operation: None,
     ) -> None:
@@ -43,9 +45,12 @@ class Route(Generic[NodeT]):
             lite: the ordinary node.
             archive: a node that keeps all states, or None.
             cutoff_blocks: blocks older than this go straight to the archive.
+            genesis_hash: asks a node, within so many seconds, which chain it is of.
             on_fallback: told why the archive is asked, and for what.
         """
         self.newest: BlockNumber | None = None
+        self._genesis_hash = genesis_hash
+        self._is_of_one_chain = False
         self._lite = lite
         self._archive = archive
         self._cutoff_blocks = cutoff_blocks
@@ -77,7 +82,8 @@ class Route(Generic[NodeT]):
             read: asks a node, within so many seconds.
 
         Raises:
-            FailureError: ARCHIVE_REQUIRED when the state is discarded and there is no archive.
+            FailureError: ARCHIVE_REQUIRED when the state is discarded and there is no archive, or
+                one of another chain.
         """
         clock_s = asyncio.get_running_loop().time
         until_s = clock_s() + timeout_s
@@ -96,10 +102,30 @@ class Route(Generic[NodeT]):
                 f"configured: set {ARCHIVE_SETTING}.",
             )
         self._on_fallback(reason, operation)
+        await self._check_chain(self._archive, max(until_s - clock_s(), 0.0))
         return await read(self._archive, max(until_s - clock_s(), 0.0))
+
+    async def _check_chain(self, archive: NodeT, timeout_s: float) -> None:
+        """See, once, that the archive is of the same chain; its default is for one of many."""
+        if self._is_of_one_chain:
+            return
+        here, there = await asyncio.gather(
+            self._genesis_hash(self._lite, timeout_s), self._genesis_hash(archive, timeout_s)
+        )
+        if here != there:
+            raise FailureError(
+                ErrorCode.ARCHIVE_REQUIRED,
+                f"The archive node is of another chain than the chain node: set {ARCHIVE_SETTING}.",
+            )
+        self._is_of_one_chain = True
 
     def _is_old(self, number: BlockNumber) -> bool:
         return self.newest is not None and self.newest - number > self._cutoff_blocks
+
+
+async def genesis_hash(chain: Chain, timeout_s: float) -> str:
+    """What tells one chain from another."""
+    return (await chain.block(GENESIS, timeout_s=timeout_s)).hash
 
 
 class ArchiveRouting:
@@ -122,7 +148,7 @@ class ArchiveRouting:
             on_fallback: told why the archive is asked, and for what.
         """
         self._lite = lite
-        self._route = Route(lite, archive, cutoff_blocks, on_fallback=on_fallback)
+        self._route = Route(lite, archive, cutoff_blocks, genesis_hash, on_fallback=on_fallback)
 
     async def latest_block(self, *, timeout_s: float) -> Block:
         """The newest block of the best chain."""

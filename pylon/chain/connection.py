@@ -202,13 +202,17 @@ class ConnectionOwner(Generic[ClientT]):
                 task.cancel()
         self._close_in_background(connection.client)
 
+    def replace(self) -> None:
+        """Throw the current connection away, if there is one; the next use opens another."""
+        if self._current is not None:
+            self.discard(self._current)
+
     async def close(self, *, timeout_s: float = 3.0) -> None:
         """Close the connection for good; what still runs on it fails."""
         self._closed = True
         if self._opening is not None:
             self._opening.cancel()
-        if self._current is not None:
-            self.discard(self._current)
+        self.replace()
         if self._background:
             await asyncio.wait(self._background, timeout=timeout_s)
 

@@ -100,6 +100,11 @@ FAULTS_BY_RPC_CODE: Final[Mapping[int, Fault]] = {
 }
 """By JSON-RPC error code; the SDK types the codes of public gateways (-32004, -32005) itself."""
 
+SUBMISSION_REFUSED: Final = frozenset({*range(1000, 2000), -32600, -32601, -32602, -32700})
+"""JSON-RPC error codes with which a node says that it did not take an extrinsic: those of its
+`author` calls (sc-rpc-api), and of the specification for requests that are none. Any other may as
+well come from a gateway that has passed the extrinsic on before it failed."""
+
 
 def fault_of(error: BaseException) -> Fault:
     """What an error raised by the SDK means for the caller and for the connection.
@@ -114,6 +119,11 @@ def fault_of(error: BaseException) -> Fault:
         if REQUEST_ERROR_CLASS in names:
             return _request_fault(cause)
     return _UNKNOWN
+
+
+def is_refused_submission(error: BaseException) -> bool:
+    """Whether a submission that failed was answered by the node, which so did not take it."""
+    return _rpc_code(error) in SUBMISSION_REFUSED
 
 
 def describe(error: BaseException) -> str:

@@ -43,6 +43,7 @@ REFUSALS_BY_NAME: Final[Mapping[str, Refusal]] = {
     # The subnet's setting changed between signing and inclusion: built anew it is right.
     "CommitRevealEnabled": _AGAIN,
     "CommitRevealDisabled": _AGAIN,
+    "IncorrectWeightVersionKey": _AGAIN,
 }
 
 REFUSALS_BY_CODE: Final[Mapping[str, Refusal]] = {

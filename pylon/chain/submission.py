@@ -12,10 +12,10 @@ from typing import Any, Final, TypeVar, cast
 from bittensor.result import BittensorError, ChainError, chain_error_from_substrate_request
 from bittensor.settings import resolve_endpoint
 
-from pylon.chain.archive import DEFAULT_CUTOFF_BLOCKS, Route
+from pylon.chain.archive import DEFAULT_CUTOFF_BLOCKS, GENESIS, Route
 from pylon.chain.composition import RawWritingSdk, WritingSdk, composed
 from pylon.chain.connection import ConnectionOwner
-from pylon.chain.faults import REQUEST_ERROR_CLASS, fault_of
+from pylon.chain.faults import is_refused_submission
 from pylon.chain.refusals import refusal_of
 from pylon.chain.sdk import SUBTENSOR
 from pylon.chain.substrate import Substrate
@@ -27,7 +27,6 @@ from pylon.chain.writes import (
     RefusedError,
     Signed,
     Signer,
-    Step,
     WeightsFacts,
     WriteCall,
 )
@@ -83,7 +82,10 @@ class Submission:
         # Without an archive the node itself is asked about old blocks too: it may well have them,
         # and a write whose outcome nobody looks up has to be given up.
         self._route = Route(
-            self._owner, archive, sys.maxsize if archive is None else archive_cutoff_blocks
+            self._owner,
+            archive,
+            sys.maxsize if archive is None else archive_cutoff_blocks,
+            _genesis_hash,
         )
         self._timeout_s = timeout_s
 
@@ -166,8 +168,8 @@ class Submission:
             try:
                 call_bytes, reveal_round = await composed(sdk, call, signer)
             except ChainError as error:
-                if error.code.value == "unknown" and error.__cause__ is not None:
-                    raise
+                if error.__cause__ is not None:
+                    raise  # of a read for it; its code is guessed from the node's text
                 return refusal_of(error.name, error.code.value)
             except BittensorError as error:
                 if error.__cause__ is not None or type(error) is not BittensorError:
@@ -191,6 +193,11 @@ class Submission:
                 era_period=ERA_BLOCKS,
             )
             newest = BlockNumber(await sdk.block_number())
+            if newest >= record.last_valid_block:
+                raise FailureError(
+                    ErrorCode.CHAIN_UNAVAILABLE,
+                    f"Finality is {newest - current} blocks behind: what is signed now is over.",
+                )
             # The nonce was read before; a block in between can only hold older extrinsics.
             return Signed(record, extrinsic.data, newest, reveal_round)
 
@@ -203,7 +210,7 @@ class Submission:
         """Send an extrinsic, once; on return the node has taken it into its pool."""
         is_sent = False
 
-        async def send(sdk: WritingSdk) -> Refusal | None:
+        async def send(sdk: WritingSdk) -> ChainError | None:
             nonlocal is_sent
             if is_sent:
                 # The connection's owner asks again what broke; this must not be.
@@ -214,19 +221,19 @@ class Submission:
             try:
                 await cast("RawWritingSdk", sdk.raw).submit_extrinsic(_Sent(signed))
             except Exception as error:
-                if not _is_answer(error):
+                if not is_refused_submission(error):
                     raise
                 known = chain_error_from_substrate_request(error)
-                if known.name == "AlreadyImported":
-                    return None
-                return refusal_of(known.name, known.code.value)
+                return None if known.name == "AlreadyImported" else known
             return None
 
-        refusal = await self._call(send)
-        if refusal is not None:
-            if refusal.step is Step.AGAIN:
-                await self._forget()
-            raise RefusedError(refusal)
+        refused = await self._call(send)
+        if refused is None:
+            return
+        if refused.name == "BadProof":
+            # What this connection knows of the chain's runtime may be out of date.
+            self._owner.replace()
+        raise RefusedError(refusal_of(refused.name, refused.code.value))
 
     async def find(
         self, record: ExtrinsicRecord, first: BlockNumber, last: BlockNumber
@@ -279,10 +286,6 @@ class Submission:
     async def _call(self, operation: Callable[[WritingSdk], Awaitable[T]]) -> T:
         return await self._owner.call(operation, timeout_s=self._timeout_s)
 
-    async def _forget(self) -> None:
-        """Take a fresh connection for what comes next: this one's idea of the chain was wrong."""
-        self._owner.discard(await self._owner.connection())
-
 
 def _owner(network: str, role: str) -> ConnectionOwner[WritingSdk]:
     name, endpoint = resolve_endpoint(network)
@@ -298,14 +301,6 @@ class _Sent:
         self.data = signed.data
         self.data_hex = "0x" + signed.data.hex()
         self.extrinsic_hash = signed.record.hash
-
-
-def _is_answer(error: Exception) -> bool:
-    """Whether a failed submission was answered by the node, which so did not take it."""
-    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(error).__mro__}
-    if REQUEST_ERROR_CLASS not in names or getattr(error, "payload", None) is None:
-        return False
-    return fault_of(error).code is ErrorCode.CHAIN_REJECTED
 
 
 async def _newest(sdk: WritingSdk) -> tuple[BlockNumber, str]:
@@ -339,6 +334,10 @@ async def _hash_of(sdk: WritingSdk, number: int) -> str:
             ErrorCode.CHAIN_UNAVAILABLE, f"The chain node does not have block {number} yet."
         )
     return block_hash
+
+
+async def _genesis_hash(owner: ConnectionOwner[WritingSdk], timeout_s: float) -> str:
+    return await owner.call(lambda sdk: _hash_of(sdk, GENESIS), timeout_s=timeout_s)
 
 
 async def _found(sdk: WritingSdk, record: ExtrinsicRecord, number: int) -> Inclusion | None:

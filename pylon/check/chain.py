@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from pylon.addresses import AddressError, address_of
+from pylon.chain.archive import genesis_hash
 from pylon.chain.hotkeys import HotkeyError, open_hotkey
 from pylon.chain.port import ChainReads
 from pylon.chain.questions import Hyperparameters, Neurons
@@ -37,6 +38,7 @@ async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
     except ValueError as error:
         yield failure("chain", str(error), "correct PYLON_BITTENSOR_NETWORK")
         return
+    genesis: str | None = None
     try:
         block = await chain.latest_block(timeout_s=settings.chain_timeout_s)
         # Before the next call: the first storage read of a connection decodes the metadata.
@@ -47,6 +49,7 @@ async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
             yield failure("chain", text, "the node lags behind: choose another")
         else:
             yield ok("chain", text)
+        genesis = await genesis_hash(chain, settings.chain_timeout_s)
         for identity in settings.identity_settings.values():
             async for finding in _check_identity(settings, identity, chain, block):
                 yield finding
@@ -56,10 +59,10 @@ async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
     finally:
         await chain.close()
     if settings.bittensor_archive_network:
-        yield await _check_archive(settings)
+        yield await _check_archive(settings, genesis)
 
 
-async def _check_archive(settings: WorkerSettings) -> Finding:
+async def _check_archive(settings: WorkerSettings, genesis: str | None) -> Finding:
     remedy = "correct PYLON_BITTENSOR_ARCHIVE_NETWORK; until then old blocks cannot be read"
     try:
         archive = Subtensor(settings.bittensor_archive_network, role="The archive node")
@@ -67,9 +70,12 @@ async def _check_archive(settings: WorkerSettings) -> Finding:
         return warning("archive", str(error), remedy)
     try:
         block = await archive.latest_block(timeout_s=settings.chain_timeout_s)
+        its_genesis = await genesis_hash(archive, settings.chain_timeout_s)
     except FailureError as error:
         return warning("archive", f"{archive.place}: {error.failure.detail}", remedy)
     else:
+        if genesis not in (None, its_genesis):
+            return warning("archive", f"{archive.place} is of another chain", remedy)
         return ok("archive", f"{archive.place} is at block {block.number}")
     finally:
         await archive.close()

@@ -15,10 +15,11 @@ from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, JobKind
 from pylon_client.contract.writes import SetRevealedCommitment
 
-DEADLINE_BLOCKS: Final = 360
-"""How long the chain may refuse such a job before it is given up: an ordinary epoch."""
+DEADLINE_BLOCKS: Final = 720
+"""How long the chain may refuse such a job before it is given up: two ordinary epochs, so that what
+has to wait for the next one has time left in it."""
 LIMIT_WAIT_BLOCKS: Final = 10
-"""How long to wait for a limit on a subnet that has no epochs."""
+"""How long to wait for a limit that does not go by epochs."""
 
 
 class PublishingWork:
@@ -51,10 +52,13 @@ class PublishingWork:
             return unreadable()
 
     async def wait_until(self, job: Job, own: Hotkey) -> BlockNumber:
-        """The subnet's next epoch: what limits commitments is a budget of bytes per epoch."""
+        """The subnet's next epoch: what limits commitments is a budget of bytes per epoch.
+
+        Certificates have a limit of some blocks.
+        """
         _ = own
         epoch = await self._chain.epoch(job.netuid)
-        if epoch.next_block is None:
+        if epoch.next_block is None or job.kind is JobKind.CERTIFICATE:
             return BlockNumber(epoch.block + LIMIT_WAIT_BLOCKS)
         return max(epoch.next_block, BlockNumber(epoch.block + 1))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from pylon.jobs import windows
 from pylon.jobs.ledger import Held, Ledger, Record, UnreadableEntryError
 from pylon.messaging.bucket import ConflictError
 from pylon_client.contract import wire
@@ -86,7 +87,8 @@ class Intake:
         """A durable job for what is wanted: a new one, or the one that was asked for before.
 
         With an idempotency key the same key gives the same job, also after it has ended. Without
-        one, the same content gives the same job while that is in hand and the newest of its lane.
+        one, the same content gives the same job while that is in hand and the newest of its lane,
+        weights only within an epoch: who asks again in the next one wants them in that one.
         A crash at any moment leaves nothing that was answered undone: what was not queued yet is
         queued by `sweep`, or by whoever asks again.
 
@@ -147,7 +149,7 @@ class Intake:
             else:
                 if newest.job_id is not None:
                     held = await self._readable(wanted.identity, newest.job_id)
-                    if held and not held.job.has_ended and held.record.digest == digest:
+                    if held and held.record.digest == digest and self._is_of_now(held.job):
                         return held, False
                 # All who ask for the same at this place of the lane come to the same id.
                 job_id = _job_id(wanted, "place", digest, str(newest.number))
@@ -162,8 +164,25 @@ class Intake:
                 raise FailureError(
                     ErrorCode.CONFLICT, "The idempotency key was used for something else."
                 )
+            if wanted.idempotency_key is None and not self._is_of_now(held.job):
+                # Whoever asked for it was cut off before it took its place, and it was worked on
+                # all the same. Now it takes the place, so that the next one is free.
+                with contextlib.suppress(ConflictError):
+                    await self._ledger.advance(lane, held.record)
+                continue
             return held, False
         raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
+
+    def _is_of_now(self, job: Job) -> bool:
+        """Whether who asks for the same now is served by this job."""
+        newest = self._newest_block()
+        if job.has_ended:
+            return False
+        if job.kind is not JobKind.WEIGHTS or newest is None:
+            return True
+        if job.deadline_block is None:  # nobody has looked yet when its epoch ends
+            return newest == job.accepted_block
+        return newest + windows.ACCEPTED_SLACK_BLOCKS < job.deadline_block
 
     async def _made_newest(self, held: Held, *, is_new: bool) -> Held:
         """The job as the newest of its lane, unless it has ended or was overtaken."""

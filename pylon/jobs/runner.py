@@ -17,12 +17,12 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from pylon.chain.writes import ChainWrites, RefusedError, Signed, Signer
 from pylon.jobs.ledger import Held, Ledger, Sent, Slot, UnreadableEntryError
 from pylon.jobs.settlement import Settlement
-from pylon.jobs.work import Over, Ready, Wait, Work
+from pylon.jobs.work import Over, Ready, Updates, Wait, Work
 from pylon.messaging.bucket import ConflictError
 from pylon.messaging.consume import Done, Later, Verdict
 from pylon.messaging.lease import Lease, LeaseLostError, LeaseTakenError
@@ -161,6 +161,7 @@ class Runner:
         if await self._is_occupied(slot):
             return Later(BUSY_WAIT_S)
         work = self._works[held.job.kind]
+        planned: Updates = {}
         try:
             plan = await work.plan(held.job, held.record.request, key.own)
             match plan:
@@ -169,17 +170,22 @@ class Runner:
                     return Done()
                 case Wait(until_block, failure, updates):
                     return await self._settlement.wait(held, failure, until_block, updates=updates)
-                case Ready(call, updates):
+                case Ready(call, planned):
                     if work.retries.are_used_up(held.job.attempts):
-                        await self._ledger.change(held, JobState.FAILED, **updates)
+                        await self._ledger.change(held, JobState.FAILED, **planned)
                         return Done()
                     signed = await self._chain.sign(call, key.signer)
         except RefusedError as error:
             # Refused before anything was signed: nothing is on its way.
             return await self._settlement.refused(
-                held, error.refusal, key.own, attempts=held.job.attempts + 1
+                held, error.refusal, key.own, **planned, attempts=held.job.attempts + 1
             )
-        held = await self._write_ahead(held, key, signed, updates, slot)
+        except FailureError:
+            # It may go on like that for ever, and its time must be over some day all the same.
+            if any(getattr(held.job, name) != value for name, value in planned.items()):
+                await self._ledger.change(held, **planned)
+            raise
+        held = await self._write_ahead(held, key, signed, planned, slot)
         return await self._submit(held, key.own, signed)
 
     async def _write_ahead(
@@ -187,7 +193,7 @@ class Runner:
         held: Held,
         key: _Held,
         signed: Signed,
-        updates: Mapping[str, Any],
+        updates: Updates,
         slot: Slot,
     ) -> Held:
         held = await self._ledger.change(

@@ -17,7 +17,9 @@ logger = logging.getLogger(__name__)
 
 POLLS_PER_BLOCK: Final = 6
 POLL_LEAST_S: Final = 0.02
-AT_ONCE_S: Final = 0.0
+LOOK_AGAIN_S: Final = 0.5
+"""When a job comes back that was just parked. Not at once: of two nodes behind one address, one may
+say that it has to wait for a block which the other has already."""
 
 
 class Settlement:
@@ -112,7 +114,7 @@ class Settlement:
     ) -> Verdict:
         """Park the job until a block."""
         await self._to_waiting(held, **updates, retry_at_block=until_block, last_error=failure)
-        return Later(AT_ONCE_S)
+        return Later(LOOK_AGAIN_S)
 
     async def give_way(self, held: Held) -> bool:
         """End the job if a newer one has taken its place in its lane; whether it did."""

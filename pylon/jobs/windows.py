@@ -12,9 +12,10 @@ from typing import Final
 from pylon.chain.writes import Epoch
 from pylon_client.contract.types import BlockNumber
 
-ACCEPTED_SLACK_BLOCKS: Final = 2
-"""By so much a worker's idea of the newest block may lag when it accepts a job: whoever puts
-weights at the first block of an epoch must not find that they belong to the one before."""
+ACCEPTED_SLACK_BLOCKS: Final = 6
+"""By so much a worker's idea of the newest block may lag when it accepts a job, by default: three
+blocks that were not published yet, and as many of a silent head. Whoever puts weights at the first
+block of an epoch must not find that they belong to the one before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,8 +196,8 @@ class EmbeddedNats:
             logger.error("The embedded NATS ended with code %s; starting it again", code)
             try:
                 await self._start()
-            except EmbeddedNatsError as error:
-                logger.error("%s", error)  # noqa: TRY400 -- its text says all
+            except (EmbeddedNatsError, OSError) as error:
+                logger.error("It cannot be started yet: %s", error)  # noqa: TRY400 -- its text says all
                 await self._end_process()
             await asyncio.sleep(RESTART_WAIT_S)
 

@@ -110,6 +110,13 @@ async def test_a_chain_that_stands_still_is_a_failure(deployment: Deployment) ->
     assert lines_with(lines, "the node lags behind")
 
 
+async def test_an_archive_of_another_chain_is_told(deployment: Deployment) -> None:
+    async with Devnet(DevnetOptions(port=0, seed=2, autostart=False)) as another:
+        code, lines = await deployment.check(PYLON_BITTENSOR_ARCHIVE_NETWORK=another.url)
+    assert code == 0
+    assert lines_with(lines, "is of another chain -> correct PYLON_BITTENSOR_ARCHIVE_NETWORK")
+
+
 @pytest.mark.parametrize("command", ["check", "worker", "nats-conf", "up"])
 async def test_wrong_settings_are_told_a_line_each(tmp_path: Path, command: str) -> None:
     variables = {

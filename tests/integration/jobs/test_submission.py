@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pylon.chain.hotkeys import open_hotkey
-from pylon.chain.submission import Submission
+from pylon.chain.submission import ERA_BLOCKS, Submission
 from pylon.chain.writes import (
     CertificateCall,
     CommitmentCall,
@@ -155,6 +155,38 @@ async def test_w3_an_outdated_extrinsic_is_signed_again_on_a_fresh_connection(
     signed = await chain.sign(call, signer)
     await chain.submit(signed)
     assert await settled(chain, signed) is not None
+
+
+async def test_what_would_be_over_when_it_is_signed_is_not_sent(
+    devnet: Devnet, chain: Submission, tmp_path: Path
+) -> None:
+    signer = signer_of(tmp_path, "sn2")
+    call = CommitmentCall(NetUid(2), b"x")
+    devnet.stall_finality()
+    await devnet.advance(ERA_BLOCKS + 2)
+    with pytest.raises(FailureError, match="Finality is") as refused:
+        await chain.sign(call, signer)
+    assert refused.value.failure.retryable
+    devnet.resume_finality()
+    await devnet.advance(2)
+    signed = await chain.sign(call, signer)
+    await chain.submit(signed)
+    assert await settled(chain, signed) is not None
+
+
+async def test_w4_a_limit_of_the_nodes_own_is_none_of_the_chains(
+    devnet: Devnet, chain: Submission, tmp_path: Path
+) -> None:
+    """The text of such an error is not the chain's word on the write."""
+    signer = signer_of(tmp_path, "sn2")
+    call = CertificateCall(NetUid(2), 1, bytes(range(32)))
+    await chain.sign(call, signer)
+    for text in ("RPC rate limit exceeded", "insufficient resources"):
+        devnet.fail_method("state_getStorageAt", times=100, code=-32000, message=text)
+        with pytest.raises(FailureError):
+            await chain.sign(call, signer)
+        devnet.fail_method("state_getStorageAt", times=0)
+    assert (await chain.sign(call, signer)).record.nonce == 0
 
 
 async def test_a_swallowed_extrinsic_is_in_no_block_of_its_era(

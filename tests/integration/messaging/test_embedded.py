@@ -1,6 +1,8 @@
 import asyncio
+import contextlib
 import logging
 import os
+import shutil
 import signal
 import stat
 from pathlib import Path
@@ -15,7 +17,7 @@ from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.deployment import DeploymentSettings
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
-from tests.support.eventually import eventually
+from tests.support.eventually import comes_true, eventually
 
 ALICE_AND_BOB = {"alice": 1, "Bob": 2}
 
@@ -71,6 +73,26 @@ async def test_what_it_acknowledged_is_on_disk(tmp_path: Path) -> None:
         info = await worker.nats.jetstream().stream_info("PYLON_EVENTS")
         assert info.state.messages == 1
         await worker.close()
+
+
+async def test_it_comes_back_once_what_kept_it_from_starting_is_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with EmbeddedNats(tmp_path, settings(), port=0) as server:
+        in_its_way = tmp_path / "nats" / "ports"
+        shutil.rmtree(in_its_way)
+        in_its_way.write_text("no folder")
+        os.kill(server.pid, signal.SIGKILL)
+        await eventually(lambda: "File exists" in caplog.text)
+        in_its_way.unlink()
+
+        async def is_back() -> bool:
+            with contextlib.suppress(FailureError):
+                await (await as_user(server, WORKER_USER)).close()
+                return True
+            return False
+
+        await comes_true(is_back)
 
 
 async def test_when_it_is_killed_it_comes_back_where_it_was(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from tests.support.fake_chain import FakeChain, block_of
 
 NETUID = NetUid(1)
 HEAD = 1_000
+OF_WHICH_CHAIN = ("block", 0)
 
 
 def nodes(*, keeps: int = 256) -> tuple[FakeChain, FakeChain]:
@@ -27,8 +28,8 @@ async def test_c12_any_age_is_read_somewhere_and_an_old_block_never_on_the_lite_
     result = await chain.ask(Neurons(NETUID), block, timeout_s=5)
     await chain.timestamp(block, timeout_s=5)
     assert result.block == block_of(number)
-    touched_lite = [read for read in lite.reads if read != "latest"]
-    touched_archive = list(archive.reads)
+    touched_lite = [read for read in lite.reads if read not in ("latest", OF_WHICH_CHAIN)]
+    touched_archive = [read for read in archive.reads if read != OF_WHICH_CHAIN]
     assert bool(touched_lite) is (age <= 300)
     assert bool(touched_archive) is (age >= 256)
 
@@ -69,8 +70,27 @@ async def test_c12_age_is_counted_from_the_newest_head_that_was_announced() -> N
     assert await anext(heads) == HEAD + 500
     await heads.aclose()
     await chain.block(BlockNumber(HEAD), timeout_s=5)
-    assert set(lite.reads) == {"heads"}, "the age was known without asking"
+    assert set(lite.reads) == {"heads", OF_WHICH_CHAIN}, "the age was known without asking"
     assert archive.reads["block", HEAD] == 1
+
+
+async def test_c12_an_archive_of_another_chain_answers_nothing() -> None:
+    lite, archive = nodes()
+    archive.fork = 1
+    chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
+    for _ in range(2):
+        with pytest.raises(FailureError, match="another chain") as caught:
+            await chain.block(BlockNumber(10), timeout_s=5)
+        assert caught.value.code is ErrorCode.ARCHIVE_REQUIRED
+    assert set(archive.reads) == {OF_WHICH_CHAIN}
+
+
+async def test_which_chain_the_archive_is_of_is_asked_once() -> None:
+    lite, archive = nodes()
+    chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
+    for number in (10, 20, 30):
+        await chain.block(BlockNumber(number), timeout_s=5)
+    assert (lite.reads[OF_WHICH_CHAIN], archive.reads[OF_WHICH_CHAIN]) == (1, 1)
 
 
 async def test_a_block_of_the_future_is_not_found() -> None:

@@ -23,6 +23,7 @@ from pylon.chain.faults import (
     Remedy,
     describe,
     fault_of,
+    is_refused_submission,
 )
 from pylon.chain.subtensor import Subtensor
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -100,6 +101,26 @@ def test_w4_each_error_of_the_sdk_has_its_code(
     if isinstance(error, transport.SubstrateRequestException):
         wrapped = fault_of(as_the_sdk_raises_it(error))
         assert (wrapped.code, wrapped.remedy) == (code, remedy), "the SDK's wrapping hides nothing"
+
+
+@pytest.mark.parametrize(
+    ("rpc_code", "is_refused"),
+    [
+        *[(code, True) for code in (1002, 1010, 1012, 1014, 1016, -32602)],
+        # A gateway says so too of what it has passed on.
+        *[(code, False) for code in (-32000, -32603, -32999, -32009, 4003)],
+    ],
+)
+def test_w1_only_the_pools_own_answer_says_that_it_did_not_take_it(
+    rpc_code: int, *, is_refused: bool
+) -> None:
+    answer = classify_rpc_error({"code": rpc_code, "message": "upstream timed out"})
+    assert is_refused_submission(answer) is is_refused
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), transport.SubstrateRequestException("closed")])
+def test_w1_no_answer_is_no_refusal(error: Exception) -> None:
+    assert not is_refused_submission(error)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ def test_w4_every_known_error_says_what_to_do(name: str) -> None:
         assert (refusal.code, refusal.step) == (ErrorCode.RATE_LIMITED, Step.WAIT)
 
 
-@pytest.mark.parametrize("name", ["Stale", "AncientBirthBlock", "PriorityTooLow"])
+@pytest.mark.parametrize(
+    "name", ["Stale", "AncientBirthBlock", "PriorityTooLow", "IncorrectWeightVersionKey"]
+)
 def test_w3_what_a_fresh_signature_mends_is_signed_again(name: str) -> None:
     assert refusal_of(name, KNOWN[name]).step is Step.AGAIN
 

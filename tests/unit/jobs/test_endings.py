@@ -1,12 +1,12 @@
 """How jobs end that are not simply confirmed, each by one circumstance."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from pylon.chain.writes import WeightsFacts
-from pylon.jobs.commitments import PublishingWork
+from pylon.jobs.commitments import DEADLINE_BLOCKS, PublishingWork
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import IllegalTransitionError, Lane, Ledger, Newest, Record
 from pylon.jobs.retries import Retries
@@ -40,13 +40,14 @@ class Office:
         unknown: UnknownHotkeys = UnknownHotkeys.DROP,
         attempts: int = 3,
         process: Process | None = None,
+        lag: int = 0,
     ) -> None:
         self.world = world
         process = process or world.process()
         retries = Retries(attempts, 0.0)
         self.told: list[Job] = []
         self.ledger = Ledger(process, self._hear, ended_kept_days=7)
-        self.intake = Intake(self.ledger, process, lambda: BlockNumber(world.best))
+        self.intake = Intake(self.ledger, process, lambda: BlockNumber(world.best - lag))
         publishing = PublishingWork(process, retries)
         works = dict.fromkeys(JobKind, publishing) | {
             JobKind.WEIGHTS: WeightsWork(process, retries, unknown)
@@ -191,6 +192,37 @@ async def test_the_same_content_joins_the_job_that_is_in_hand() -> None:
     assert (await office.accept()).job_id == first.job_id
     await office.ended(first)
     assert (await office.accept()).job_id != first.job_id
+
+
+@pytest.mark.parametrize("lag", range(7))
+async def test_w11_weights_of_an_epochs_first_block_are_of_that_epoch(lag: int) -> None:
+    """However far the worker that accepts them is behind, as long as it answers."""
+    world = World(tempo=50)
+    office = Office(world, lag=lag)
+    while world.best < 150:
+        world.tick()
+    assert (await office.ended(await office.accept())).state is JobState.CONFIRMED
+
+
+@pytest.mark.parametrize("kind", [JobKind.COMMITMENT, JobKind.WEIGHTS])
+async def test_a_job_that_cannot_even_be_signed_ends_when_its_time_is_over(kind: JobKind) -> None:
+    class Unsigning(Process):
+        async def sign(self, *_: Any) -> NoReturn:
+            raise FailureError(ErrorCode.CHAIN_REJECTED, "The runtime does not offer this call.")
+
+    world = World(tempo=50)
+    office = Office(world, process=Unsigning(world))
+    job = await (
+        office.accept()
+        if kind is JobKind.WEIGHTS
+        else office.intake.accept(Wanted(ALICE, NetUid(1), kind, {"commitment": "0x00"}))
+    )
+    for _ in range(DEADLINE_BLOCKS + 1):
+        await office.runner.work(ALICE, job.job_id)
+        world.tick()
+    held = await office.ledger.get(ALICE, job.job_id)
+    assert held is not None
+    assert held.job.state is JobState.EXPIRED
 
 
 async def test_a_job_that_has_ended_cannot_be_changed() -> None:

@@ -1,0 +1,103 @@
+"""What comes of asking for the same again without an idempotency key."""
+
+import pytest
+
+from pylon.jobs.intake import Wanted
+from pylon.messaging.consume import Later
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import Job, JobState
+from pylon_client.contract.types import JobKind, NetUid
+from tests.support.adversary import World, address
+from tests.unit.jobs.test_endings import ALICE, Office
+
+TEMPO = 50
+EPOCH_AT = 150
+
+
+async def accept_commitment(office: Office) -> Job:
+    request = {"commitment": "0x00"}
+    return await office.intake.accept(Wanted(ALICE, NetUid(1), JobKind.COMMITMENT, request))
+
+
+def pass_to(world: World, block: int) -> None:
+    while world.best < block:
+        world.tick()
+
+
+async def test_w1_what_was_done_without_its_place_in_the_lane_is_done_again_when_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A crash between writing the job down and giving it its place leaves it to the sweep."""
+    world = World(tempo=TEMPO)
+    office = Office(world)
+    await office.ended(await office.accept({address(5): 1.0}))
+
+    async def down(*_: object) -> None:
+        raise FailureError(ErrorCode.NATS_UNAVAILABLE, "down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(office.ledger, "advance", down)
+        with pytest.raises(FailureError):
+            await office.accept()
+    assert await office.intake.sweep(ALICE, JobKind.WEIGHTS) == 1
+    swept = next(job for job in office.told[::-1] if job.state is JobState.ACCEPTED)
+    assert (await office.ended(swept)).state is JobState.CONFIRMED
+    seen = {swept.job_id}
+    for epoch in range(1, 4):
+        pass_to(world, EPOCH_AT + epoch * TEMPO)
+        job = await office.ended(await office.accept())
+        assert job.state is JobState.CONFIRMED
+        assert job.job_id not in seen
+        seen.add(job.job_id)
+    assert len(world.applied) == 1 + len(seen)
+
+
+async def test_w1_what_nobody_has_worked_on_without_its_place_is_done_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(tempo=TEMPO)
+    office = Office(world)
+
+    async def down(*_: object) -> None:
+        raise FailureError(ErrorCode.NATS_UNAVAILABLE, "down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(office.ledger, "advance", down)
+        with pytest.raises(FailureError):
+            await office.accept()
+    (entered,) = {job.job_id for job in office.told}
+    pass_to(world, EPOCH_AT + TEMPO)
+    job = await office.accept()
+    assert job.job_id != entered
+    assert (await office.ended(job)).state is JobState.CONFIRMED
+    held = await office.ledger.get(ALICE, entered)
+    assert held is not None
+    assert held.job.state is JobState.SUPERSEDED
+    assert len(world.applied) == 1
+
+
+@pytest.mark.parametrize("looked_at", [True, False])
+async def test_w11_weights_that_are_asked_for_again_in_the_next_epoch_are_set_in_it(
+    *, looked_at: bool
+) -> None:
+    world = World(tempo=TEMPO, rate_limit_blocks=40)
+    world.last_update[address(1)] = 120
+    office = Office(world)
+    first = await office.accept()
+    if looked_at:
+        assert isinstance(await office.runner.work(ALICE, first.job_id), Later)
+        assert (await office.accept()).job_id == first.job_id, "its epoch is not over"
+    pass_to(world, EPOCH_AT + 5)
+    second = await office.accept()
+    assert second.job_id != first.job_id
+    assert (await office.ended(second)).state is JobState.CONFIRMED
+    assert (await office.ended(first)).state is JobState.SUPERSEDED
+    assert len(world.applied) == 1
+
+
+async def test_a_commitment_that_is_asked_for_again_joins_whenever_that_is() -> None:
+    world = World(tempo=TEMPO)
+    office = Office(world)
+    first = await accept_commitment(office)
+    pass_to(world, EPOCH_AT + TEMPO)
+    assert (await accept_commitment(office)).job_id == first.job_id

@@ -205,21 +205,23 @@ class Intake:
                 held = found
                 continue
             if newest_id is not None:
-                await self._supersede(held.job.identity, newest_id, held.job.job_id)
+                await self._supersede(newest_id, held.record)
             return held
         raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
 
-    async def _supersede(self, identity: IdentityName, older: JobId, newer: JobId) -> None:
+    async def _supersede(self, older: JobId, newer: Record) -> None:
         """End a job whose place was taken, unless an extrinsic of it may be on its way.
 
         Where this is cut short, the runner finds the job overtaken.
         """
         for _ in range(TRIES):
-            held = await self._readable(identity, older)
+            held = await self._readable(newer.job.identity, older)
             if held is None or held.job.state not in NOT_YET_SUBMITTED:
                 return
+            if held.record.number > newer.number:
+                return  # its own intake has just given it a later place: each would end the other
             try:
-                await self._ledger.change(held, JobState.SUPERSEDED, superseded_by=newer)
+                await self._ledger.change(held, JobState.SUPERSEDED, superseded_by=newer.job.job_id)
             except ConflictError:
                 continue
             return

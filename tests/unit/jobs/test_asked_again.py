@@ -1,5 +1,10 @@
 """What comes of asking for the same again without an idempotency key."""
 
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
 import pytest
 
 from pylon.jobs.intake import Wanted
@@ -7,7 +12,7 @@ from pylon.messaging.consume import Later
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid
-from tests.support.adversary import World, address
+from tests.support.adversary import Process, World, address
 from tests.unit.jobs.test_endings import ALICE, Office
 
 TEMPO = 50
@@ -101,3 +106,26 @@ async def test_a_commitment_that_is_asked_for_again_joins_whenever_that_is() -> 
     first = await accept_commitment(office)
     pass_to(world, EPOCH_AT + TEMPO)
     assert (await accept_commitment(office)).job_id == first.job_id
+
+
+class Dawdling(Process):
+    """A process that takes its time over each step, and blocks pass meanwhile."""
+
+    async def _strike(self, effect: Callable[[], Any]) -> Any:
+        for _ in range(self.world.random.randrange(6)):
+            await asyncio.sleep(0)
+        if self.world.random.random() < 0.2:
+            self.world.tick()
+        return await super()._strike(effect)
+
+
+# With the seeds that are named, two jobs once ended each other.
+@pytest.mark.parametrize("seed", [*range(100), 2211, 3487, 5908])
+async def test_w8_of_all_who_ask_for_the_same_at_once_one_job_remains(seed: int) -> None:
+    world = World(random=Random(seed))  # noqa: S311 -- guards nothing
+    offices = [Office(world, process=Dawdling(world)) for _ in range(3)]
+    await asyncio.gather(*(office.accept() for office in offices))
+    jobs = [held.job for held in await offices[0].ledger.jobs(ALICE)]
+    states = sorted([(await offices[0].ended(job)).state for job in jobs])
+    assert states == [JobState.CONFIRMED, *[JobState.SUPERSEDED] * (len(jobs) - 1)]
+    assert len(world.applied) == 1

@@ -115,7 +115,7 @@ class Channel:
         frame: makes of an event what goes out.
 
     Attributes:
-        ended: set when there will be no more values, since the bridge stops.
+        ended: set when there will be no more values, since the bridge stops or they failed.
     """
 
     def __init__(self, frame: Callable[[FeedEvent], bytes]) -> None:
@@ -131,7 +131,11 @@ class Channel:
 
     def add(self, *events: FeedEvent) -> None:
         """Keep values that are newer than all before, and wake whoever waits for them."""
-        self._kept.extend(Value(event.block.number, self._frame(event)) for event in events)
+        for event in events:
+            try:
+                self._kept.append(Value(event.block.number, self._frame(event)))
+            except ValueError:
+                logger.warning("Block %d of %s cannot be read", event.block.number, event.subject)
         self._wake()
 
     def end(self) -> None:
@@ -198,10 +202,17 @@ class Channels:
         self._closed = True
         for task in self._filling:
             task.cancel()
-        for channel in self._channels.values():
+        for channel in tuple(self._channels.values()):
             channel.end()
 
     async def _fill(self, channel: Channel, subject: str) -> None:
-        async with aclosing(self._events(subject)) as events:
-            async for newer in events:
-                channel.add(*newer)
+        try:
+            async with aclosing(self._events(subject)) as events:
+                async for newer in events:
+                    channel.add(*newer)
+        except Exception:
+            logger.exception("Listening to %s has failed; its listeners are to come again", subject)
+        finally:
+            channel.end()
+            if self._channels.get(subject) is channel:
+                del self._channels[subject]

@@ -117,7 +117,7 @@ class AsyncPylonClient:
         async with httpx.AsyncClient(
             base_url=url, timeout=timeout, verify=context, trust_env=False
         ) as http:
-            with refusals_named(neuron):
+            with refusals_named(neuron, url):
                 yield http
 
     async def _on_chain(self, neuron: Neuron, netuid: NetUid | None) -> NeuronCertificate:

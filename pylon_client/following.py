@@ -117,12 +117,23 @@ class Following(Generic[ReplyT]):
         # is left to `close` where that fails.
         coming = self._coming = asyncio.ensure_future(anext(values))
         while not (await asyncio.wait([coming], timeout=self._quiet_s))[0]:
-            await self._confirm_in_time()
-            self._last_sign_s = time.monotonic()
+            await self._confirm_unless(coming)
         self._coming = None
         published = coming.result()
         self._last_sign_s = time.monotonic()
         return published
+
+    async def _confirm_unless(self, coming: asyncio.Future[Published]) -> None:
+        """Hear from a worker, or of a value, which is as good."""
+        confirming = asyncio.ensure_future(self._confirm_in_time())
+        try:
+            await asyncio.wait([coming, confirming], return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                confirming.result()
+                self._last_sign_s = time.monotonic()
+        finally:
+            confirming.cancel()
+            await asyncio.gather(confirming, return_exceptions=True)
 
     async def _confirm_in_time(self) -> None:
         left_s = self._last_sign_s + self._patience_s - time.monotonic()

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pylon_client.certificate_key import ed25519_key
 from pylon_client.config import BaseConfig
@@ -23,8 +23,13 @@ from pylon_client.contract.types import NetUid
 from pylon_client.errors import MtlsVerificationError, PylonMisconfigured
 from pylon_client.transport.base import Call
 
+if TYPE_CHECKING:
+    import httpx
+
 TIMEOUT_S: Final = 30.0
 """For how long a miner may take to answer, unless the caller says otherwise."""
+OUT_OF_TIME: Final = frozenset({9, 10})
+"""What OpenSSL says of certificates that are not valid yet, and not any more (x509_vfy.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,23 +126,43 @@ def no_certificate(neuron: Neuron) -> MtlsVerificationError:
 
 
 @contextmanager
-def refusals_named(neuron: Neuron) -> Generator[None]:
+def refusals_named(neuron: Neuron, url: str) -> Generator[None]:
     """Raise what TLS says against a miner within the block as what it is.
 
+    What others are asked within the block is none of the miner's.
+
+    Args:
+        neuron: the miner.
+        url: where it is asked.
+
     Raises:
-        MtlsVerificationError: another certificate was shown than the one that was checked.
+        MtlsVerificationError: another certificate was shown than the one that was checked, or its
+            time is over.
     """
+    import httpx  # noqa: PLC0415 - imported if used
+
     try:
         yield
-    except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                raise MtlsVerificationError(
-                    f"{neuron.hotkey} shows another certificate than before"
-                ) from error
-            cause = cause.__cause__ or cause.__context__
-        raise
+    except httpx.RequestError as error:
+        refused = _certificate_refused(error)
+        if refused is None or _origin(error.request.url) != _origin(httpx.URL(url)):
+            raise
+        is_out_of_time = refused.verify_code in OUT_OF_TIME
+        shown = (
+            "a certificate out of its time" if is_out_of_time else "another certificate than before"
+        )
+        raise MtlsVerificationError(f"{neuron.hotkey} shows {shown}") from error
+
+
+def _certificate_refused(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
+
+
+def _origin(url: "httpx.URL") -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def _context(own: OwnCertificate) -> ssl.SSLContext:

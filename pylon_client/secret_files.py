@@ -28,8 +28,8 @@ def read_secret_files(
         The variables of this source, with those secrets.
 
     Raises:
-        SettingsError: a file cannot be read, or both a secret and its file are given. The text
-            holds the variable and the file's path, and nothing of what is in it.
+        SettingsError: a file cannot be read or is empty, or both a secret and its file are given.
+            The text holds the variable and the file's path, and nothing of what is in it.
     """
     assert isinstance(source, EnvSettingsSource)  # noqa: S101 -- the library's own sources are
     given = source.env_vars
@@ -59,6 +59,10 @@ def _read(variable: str, path: str, *, beside: str | None) -> str:
     if len(content) > SECRET_FILE_MAX_BYTES:
         raise SettingsError(f"{variable}: {path} is too large for a secret")
     try:
-        return content.decode().rstrip("\r\n")
+        secret = content.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise SettingsError(f"{variable}: {path} is not UTF-8 text") from None
+    if not secret:
+        # Whoever names a file wants a secret; without one, some doors would stand open.
+        raise SettingsError(f"{variable}: {path} is empty")
+    return secret

@@ -150,7 +150,7 @@ class PylonClient:
             context = pinned_context(neuron, on_chain, own, timeout)
         with (
             httpx.Client(base_url=url, timeout=timeout, verify=context, trust_env=False) as http,
-            refusals_named(neuron),
+            refusals_named(neuron, url),
         ):
             yield http
 

@@ -1,10 +1,11 @@
 """Talking to miners: real TLS servers, the right ones and those that only claim to be."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import ssl
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -58,14 +59,16 @@ Issue = Callable[..., Identity]
 
 @pytest.fixture
 def issue(tmp_path: Path) -> Issue:
-    def make(name: str, *, key: Any = None, hidden: bytes | None = None) -> Identity:
+    def make(
+        name: str, *, key: Any = None, hidden: bytes | None = None, valid_days: float = 1
+    ) -> Identity:
         key = key or Ed25519PrivateKey.generate()
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         now = dt.datetime.now(dt.UTC)
         builder = (
             x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
             .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=valid_days))
         )
         if hidden is not None:
             oid = x509.ObjectIdentifier("1.3.6.1.4.1.99999.1")
@@ -114,7 +117,7 @@ class Miner:
 
 @asynccontextmanager
 async def miner(
-    certificate: Identity | None = None, trusts: Identity | None = None
+    certificate: Identity | None = None, trusts: Identity | None = None, *, port: int = 0
 ) -> AsyncGenerator[Miner]:
     serving = Miner(0, [], [])
 
@@ -136,7 +139,7 @@ async def miner(
         if trusts is not None:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(trusts.cert)
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(answer, "127.0.0.1", port, ssl=context)
     serving.port = server.sockets[0].getsockname()[1]
     async with server:
         yield serving
@@ -238,21 +241,53 @@ async def test_a_certificate_that_is_exchanged_later_is_noticed(
     issue: Issue, mtls: dict[str, str]
 ) -> None:
     """The address changes hands after the first look."""
-    first, second = issue("first"), issue("second")
-    async with miner(first) as before, miner(second) as after:
-        pylon = pylon_knowing(first.on_chain)
+    asked = await ask_both(issue("first"), issue("second"), "another certificate", mtls)
+    assert asked == (1, 0)
 
-        async def ask_both() -> None:
-            async with (
-                pylon.async_client(**mtls) as client,
-                client.get_neuron_client(before.neuron, timeout=20) as http,
-            ):
+
+async def test_a_certificate_out_of_its_time_is_called_that(
+    issue: Issue, mtls: dict[str, str]
+) -> None:
+    over = issue("over", valid_days=-0.5)
+    assert await ask_both(over, over, "a certificate out of its time", mtls) == (0, 0)
+
+
+async def ask_both(
+    first: Identity, second: Identity, expected: str, mtls: dict[str, str]
+) -> tuple[int, int]:
+    """How often each of two miners is asked, of which the second takes the first one's address."""
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(pylon_knowing(first.on_chain).async_client(**mtls))
+        async with miner(first) as before:
+            getting = client.get_neuron_client(before.neuron, timeout=20)
+            http = await getting.__aenter__()
+            with contextlib.suppress(httpx.ConnectError):
                 assert (await http.get("/")).text == "mined"
-                await http.get(f"https://127.0.0.1:{after.port}/")
+        async with miner(second, port=before.port) as after:
+            with pytest.raises(httpx.ConnectError) as refused:
+                await http.get("/")
+        with pytest.raises(MtlsVerificationError, match=expected):
+            await getting.__aexit__(httpx.ConnectError, refused.value, None)
+    return len(before.asked), len(after.asked)
 
-        with pytest.raises(MtlsVerificationError, match="another certificate than before"):
-            await ask_both()
-    assert (len(before.asked), after.asked) == (1, [])
+
+async def test_what_another_service_shows_is_not_the_miners(
+    issue: Issue, mtls: dict[str, str]
+) -> None:
+    certificate = issue("miner")
+    async with miner(certificate) as serving, miner(issue("other")) as other:
+        pylon = pylon_knowing(certificate.on_chain)
+        async with pylon.async_client(**mtls) as client:
+
+            async def ask_another() -> None:
+                async with (
+                    client.get_neuron_client(serving.neuron, timeout=20),
+                    httpx.AsyncClient() as another,
+                ):
+                    await another.get(f"https://127.0.0.1:{other.port}/")
+
+            with pytest.raises(httpx.ConnectError, match="self-signed"):
+                await ask_another()
 
 
 async def test_other_failures_are_left_as_they_are(issue: Issue, mtls: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -182,6 +183,35 @@ async def test_one_subscription_serves_all_listeners_of_a_subject() -> None:
     assert channels.open("c", value_frame("block")).ended
     await asyncio.sleep(0)
     assert sorted(begun) == ["a", "b"]
+
+
+async def test_what_cannot_be_sent_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    channel = channel_of(1)
+    listener = Listener(channel)
+    assert await listener.next() == 1
+    channel.add(replace(event_of(2), body=b"\xff"), event_of(3))
+    assert await listener.take(2) == ["missed", 3]
+    assert "Block 2 of pylon.v1.event.block cannot be read" in caplog.text
+
+
+async def test_listeners_of_events_that_failed_come_again_to_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun: list[str] = []
+
+    async def events(subject: str) -> AsyncGenerator[list[FeedEvent]]:
+        begun.append(subject)
+        yield [event_of(len(begun))]
+        if len(begun) == 1:
+            raise LookupError("nobody has foreseen this")
+        await asyncio.Event().wait()
+
+    channels = Channels(events)
+    listener = Listener(channels.open("a", value_frame("block")))
+    assert await listener.take(2) == [1, "closing"]
+    assert "Listening to a has failed" in caplog.text
+    assert await Listener(channels.open("a", value_frame("block"))).next() == 2
+    channels.close()
 
 
 async def test_a_listener_that_takes_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

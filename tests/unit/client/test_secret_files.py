@@ -54,6 +54,8 @@ def test_the_environment_wins_over_the_env_file(
         (None, "cannot be read: No such file"),
         (b"\xff" + TOKEN.encode(), "is not UTF-8"),
         (b"x" * 70_000, "too large"),
+        (b"", "is empty"),
+        (b"\r\n", "is empty"),
     ],
 )
 def test_a_file_that_is_no_secret_is_told_by_name_alone(

@@ -1,0 +1,115 @@
+"""A stream that is quiet, while nobody or somebody tells that a worker is there."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from pylon_client import following
+from pylon_client.contract import reads, wire
+from pylon_client.contract.models import BlockInfo
+from pylon_client.contract.types import BlockNumber
+from pylon_client.errors import PylonTimeoutException
+from pylon_client.following import Following
+from pylon_client.samples import sample_block_info
+from pylon_client.transport.base import Published, Stream
+
+QUIET_S = 0.05
+PATIENCE_S = 0.4
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "QUIET_MIN_S", QUIET_S)
+    monkeypatch.setattr(following, "QUIET_MAX_S", QUIET_S)
+
+
+class Quiet:
+    """A stream whose one value comes when it is told to, and a worker that answers so often.
+
+    Attributes:
+        asked: how often it was asked for.
+        given_up: how often who asked for it did not wait for its answer.
+    """
+
+    def __init__(self, *, answers: int) -> None:
+        self.values: asyncio.Queue[Published] = asyncio.Queue()
+        self.asked = 0
+        self.given_up = 0
+        self._answers = answers
+
+    async def confirm(self) -> None:
+        self.asked += 1
+        if self.asked > self._answers:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.given_up += 1
+                raise
+
+    @asynccontextmanager
+    async def listen(
+        self, _stream: object, _after: BlockNumber | None
+    ) -> AsyncGenerator[AsyncIterator[Published]]:
+        async def values() -> AsyncGenerator[Published]:
+            while True:
+                yield await self.values.get()
+
+        yield values()
+
+    def publish(self, number: int) -> None:
+        body = wire.encode(sample_block_info(number))
+        self.values.put_nowait(Published(BlockNumber(number), body))
+
+    def following(self) -> Following[BlockInfo]:
+        stream = Stream(reads.LATEST_BLOCK)
+        return Following(self.listen, self.confirm, stream, None, PATIENCE_S)
+
+
+async def test_a_value_is_given_out_while_a_worker_is_still_asked_for() -> None:
+    quiet = Quiet(answers=1)
+    stream = quiet.following()
+    await stream.connect()
+    taking = asyncio.create_task(stream.take())
+    await asyncio.sleep(3 * QUIET_S)
+    assert quiet.asked == 2
+    quiet.publish(7)
+    async with asyncio.timeout(PATIENCE_S / 2):
+        await taking
+    assert quiet.given_up == 1
+    await stream.close()
+
+
+async def test_a_quiet_stream_is_waited_for_while_a_worker_answers() -> None:
+    quiet = Quiet(answers=1000)
+    stream = quiet.following()
+    await stream.connect()
+    taking = asyncio.create_task(stream.take())
+    await asyncio.sleep(2 * PATIENCE_S)
+    quiet.publish(7)
+    await taking
+    assert quiet.given_up == 0
+    await stream.close()
+
+
+async def test_where_neither_a_value_nor_a_worker_comes_patience_ends() -> None:
+    quiet = Quiet(answers=1)
+    stream = quiet.following()
+    await stream.connect()
+    with pytest.raises(PylonTimeoutException):
+        await stream.take()
+    assert quiet.given_up == quiet.asked - 1
+    await stream.close()
+
+
+async def test_nothing_is_left_of_a_stream_that_is_left_while_a_worker_is_asked_for() -> None:
+    quiet = Quiet(answers=1)
+    stream = quiet.following()
+    await stream.connect()
+    taking = asyncio.create_task(stream.take())
+    await asyncio.sleep(3 * QUIET_S)
+    taking.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
+    assert quiet.given_up == 1
+    await stream.close()

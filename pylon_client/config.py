@@ -16,9 +16,9 @@ from tenacity import AsyncRetrying, BaseRetrying, Retrying
 from pylon_client.contract import subjects
 from pylon_client.contract.types import IdentityName
 from pylon_client.retry import ASYNC_DEFAULT_RETRIES, DEFAULT_RETRIES
+from pylon_client.urls import NATS_SCHEMES, parts_of
 
 HTTP_SCHEMES: Final = frozenset({"http", "https"})
-NATS_SCHEMES: Final = frozenset({"nats", "tls"})
 
 
 class _Token(str):
@@ -157,7 +157,10 @@ class BaseConfig(BaseSettings):
     def _address_is_one_place(self) -> Self:
         if not self.urls:
             raise ValueError("address is missing: give it, or set PYLON_CLIENT_ADDRESS")
-        parts = [urlsplit(url) for url in self.urls]
+        try:
+            parts = [parts_of(url) for url in self.urls]
+        except ValueError as error:
+            raise ValueError(f"address has a URL {error}") from None
         schemes = {part.scheme for part in parts}
         if not (schemes <= HTTP_SCHEMES or schemes <= NATS_SCHEMES):
             raise ValueError(

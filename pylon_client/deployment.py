@@ -12,6 +12,7 @@ from pylon_client.contract import subjects
 from pylon_client.contract.ss58 import is_address
 from pylon_client.contract.types import Hotkey, HotkeyName, IdentityName, NetUidField, WalletName
 from pylon_client.environment import PREFIX, EnvironmentSettings, from_json
+from pylon_client.urls import check_nats_urls
 
 
 class IdentitySettings(EnvironmentSettings):
@@ -63,6 +64,10 @@ class IdentitySettings(EnvironmentSettings):
         return cls(**options)
 
 
+def _listed(urls: str) -> list[str]:
+    return [url.strip() for url in urls.split(",") if url.strip()]
+
+
 def _env_prefix(name: IdentityName) -> str:
     return f"{PREFIX}ID_{name.upper().replace('-', '_')}_"
 
@@ -100,6 +105,12 @@ class DeploymentSettings(EnvironmentSettings):
         default_factory=list[IdentityName]
     )
 
+    @field_validator("nats_url")
+    @classmethod
+    def _is_of_nats_servers(cls, nats_url: str) -> str:
+        check_nats_urls(_listed(nats_url))
+        return nats_url
+
     @field_validator("identities")
     @classmethod
     def _names_fit_subjects(cls, names: list[IdentityName]) -> list[IdentityName]:
@@ -119,7 +130,7 @@ class DeploymentSettings(EnvironmentSettings):
     @property
     def nats_urls(self) -> list[str]:
         """Every NATS server's URL."""
-        return [url.strip() for url in self.nats_url.split(",") if url.strip()]
+        return _listed(self.nats_url)
 
     @cached_property
     def nats_tls(self) -> ssl.SSLContext | None:

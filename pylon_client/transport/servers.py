@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from nats.aio.client import Server
 
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.urls import check_nats_urls
 
 RECONNECT_FIRST_WAIT_S: Final = 0.05
 RECONNECT_LONGEST_WAIT_S: Final = 2.0
@@ -19,19 +20,10 @@ def checked_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
         FailureError: INVALID; there is none, or one is no NATS URL, or carries credentials, which
             its text does not repeat.
     """
-    if not urls:
-        raise FailureError(ErrorCode.INVALID, "No NATS URL is given.")
-    for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme not in {"nats", "tls"} or not parts.hostname:
-            raise FailureError(
-                ErrorCode.INVALID, "A NATS URL must look like nats://host:port or tls://host:port."
-            )
-        if "@" in parts.netloc:
-            raise FailureError(
-                ErrorCode.INVALID,
-                f"The NATS URL of {place(url)} carries credentials: configure user and token.",
-            )
+    try:
+        check_nats_urls(urls)
+    except ValueError as error:
+        raise FailureError(ErrorCode.INVALID, f"A NATS URL {error}.") from None
     return tuple(random.sample(urls, len(urls)))
 
 

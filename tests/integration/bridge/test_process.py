@@ -119,7 +119,7 @@ async def test_a_list_that_is_no_json_is_named(tmp_path: Path) -> None:
 
 async def test_a_nats_url_that_is_none_is_refused_and_not_tried_for_ever(tmp_path: Path) -> None:
     log = await refusal(tmp_path, bridge_environment("localhost:4222"))
-    assert "must look like nats://host:port" in log
+    assert "PYLON_NATS_URL: must look like nats://host:port" in log
 
 
 CHUNKED = b"POST /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"

@@ -90,7 +90,11 @@ async def test_refused_credentials_are_told_from_missing_ones(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "url", [f"nats://alice:{SECRET}@127.0.0.1:4222", f"http://127.0.0.1/{SECRET}", SECRET, ""]
+    "url",
+    [
+        *(f"nats://alice:{SECRET}@127.0.0.1:4222", f"http://127.0.0.1/{SECRET}", SECRET, ""),
+        *("nats://127.0.0.1:abc", "nats://127.0.0.1:99999", "nats://[::1"),
+    ],
 )
 async def test_a_url_that_is_none_or_carries_credentials_is_refused_unseen(url: str) -> None:
     assert (await refusal(url)).code is ErrorCode.INVALID

@@ -49,7 +49,6 @@ _WRITE_CODES: Final = (
     ErrorCode.CHAIN_REJECTED,
 )
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT"})
-_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _AnyOperation = Operation[Params, BaseModel]
@@ -242,7 +241,7 @@ def _body_docs(operation: _AnyOperation) -> dict[str, Any] | None:
         "in": "header",
         "required": False,
         "description": "A name for this write: what is sent again under it is done once.",
-        "schema": {"type": "string", "pattern": f"^{_IDEMPOTENCY_KEY.pattern}$"},
+        "schema": {"type": "string", "pattern": f"^{headers.IDEMPOTENCY_KEY_PATTERN}$"},
     }
     return {**body_schema(operation.params, _names_in_path(operation)), "parameters": [key]}
 
@@ -258,9 +257,9 @@ def _headers_for_nats(request: Request) -> dict[str, str]:
         found[headers.TRACE_PARENT] = trace_parent
     key = request.headers.get(headers.IDEMPOTENCY_KEY)
     if key is not None and request.method in _METHODS_WITH_BODY:
-        if not _IDEMPOTENCY_KEY.fullmatch(key):
+        if not headers.is_idempotency_key(key):
             item = InvalidItem(
-                message="Should be 1 to 255 printable ASCII characters",
+                message=f"Should be {headers.IDEMPOTENCY_KEY_RULE}",
                 key=headers.IDEMPOTENCY_KEY,
                 source="header",
             )

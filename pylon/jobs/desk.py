@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel
 
 from pylon.chain.hotkeys import ed25519_public_key
-from pylon.jobs.intake import IDEMPOTENCY_KEY_MAX_CHARS, Intake, Wanted
+from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import Ledger
 from pylon.messaging.call import Answer, Call
 from pylon_client.contract import wire
@@ -153,8 +153,6 @@ class JobDesk:
         count: int = 1,
     ) -> Job:
         identity, netuid = _asker(call)
-        if len(call.idempotency_key) > IDEMPOTENCY_KEY_MAX_CHARS:
-            raise FailureError(ErrorCode.INVALID, "The idempotency key is too long.")
         return await self._intake.accept(
             Wanted(
                 identity=identity,
@@ -165,9 +163,7 @@ class JobDesk:
                 count=count,
                 # A key pair that is asked for again is another one: the first one's private half
                 # went out with an answer that was lost, and is kept nowhere.
-                idempotency_key=(
-                    None if kind is JobKind.CERTIFICATE else call.idempotency_key or None
-                ),
+                idempotency_key=None if kind is JobKind.CERTIFICATE else call.idempotency_key,
             )
         )
 

@@ -28,7 +28,6 @@ from pylon_client.contract.types import (
 logger = logging.getLogger(__name__)
 
 NOT_YET_SUBMITTED: Final = frozenset({JobState.ACCEPTED, JobState.WAITING})
-IDEMPOTENCY_KEY_MAX_CHARS: Final = 255
 TRIES: Final = 100
 """How often a lane may move under an intake before it gives up: more than callers at once."""
 

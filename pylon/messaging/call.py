@@ -45,7 +45,7 @@ class Call:
         params: an instance of the operation's own model.
         timeout_s: for how many more seconds the caller waits.
         request_id: the caller's name for this request, or one made up here.
-        idempotency_key: the caller's name for what is to be written; empty where there is none.
+        idempotency_key: the caller's name for what is to be written; None where there is none.
     """
 
     operation: str
@@ -55,7 +55,7 @@ class Call:
     params: Params
     timeout_s: float
     request_id: str
-    idempotency_key: str = ""
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def read_call(
         timeout_s=_timeout_s(headers.get(wire_headers.DEADLINE), default_timeout_s),
         params=_params(operation, body),
         request_id=_request_id(headers.get(wire_headers.REQUEST_ID, "")),
-        idempotency_key=headers.get(wire_headers.IDEMPOTENCY_KEY, ""),
+        idempotency_key=_idempotency_key(headers.get(wire_headers.IDEMPOTENCY_KEY)),
     )
 
 
@@ -205,6 +205,16 @@ def _problems(error: ValidationError) -> list[dict[str, Any]]:
 def _item(problem: dict[str, Any]) -> InvalidItem:
     key = ".".join(map(str, problem["loc"]))[:128]
     return InvalidItem(message=problem["msg"], key=key or None, source="body")
+
+
+def _idempotency_key(text: str | None) -> str | None:
+    if text is not None and not wire_headers.is_idempotency_key(text):
+        raise FailureError(
+            ErrorCode.INVALID,
+            f"The header {wire_headers.IDEMPOTENCY_KEY} should be "
+            f"{wire_headers.IDEMPOTENCY_KEY_RULE}.",
+        )
+    return text
 
 
 def _request_id(text: str) -> str:

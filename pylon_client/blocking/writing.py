@@ -11,7 +11,7 @@ from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import Hotkey, JobId, MechanismId, Weight
 from pylon_client.errors import BasePylonException
 from pylon_client.sending import Pause, Send
-from pylon_client.transport.base import Call, new_idempotency_key
+from pylon_client.transport.base import Call, idempotency_key_of
 from pylon_client.waiting_for_job import WAIT_FOR_JOB_S, WaitingForJob
 
 _ONLY_MECHANISM = MechanismId(0)
@@ -45,7 +45,7 @@ class Writing:
             mechanism_id: which of the subnet's mechanisms they are for.
             idempotency_key: the caller's name for these weights; the same name is the same job.
         """
-        key = idempotency_key or new_idempotency_key()
+        key = idempotency_key_of(idempotency_key)
         if mechanism_id == _ONLY_MECHANISM:
             params = writes.PutWeights(weights=dict(weights))
             return self._send(Call(writes.PUT_WEIGHTS, Scope.IDENTITY, None, params, key))
@@ -71,7 +71,7 @@ class Writing:
         """
         text = commitment if isinstance(commitment, str) else f"0x{commitment.hex()}"
         params = writes.SetCommitment(commitment=text)
-        key = idempotency_key or new_idempotency_key()
+        key = idempotency_key_of(idempotency_key)
         return self._send(Call(writes.SET_COMMITMENT, Scope.IDENTITY, None, params, key))
 
     def set_revealed_commitment(
@@ -94,7 +94,7 @@ class Writing:
         params = writes.SetRevealedCommitment(
             commitment=commitment, blocks_until_reveal=blocks_until_reveal
         )
-        key = idempotency_key or new_idempotency_key()
+        key = idempotency_key_of(idempotency_key)
         return self._send(Call(writes.SET_REVEALED_COMMITMENT, Scope.IDENTITY, None, params, key))
 
     def generate_certificate(
@@ -112,7 +112,7 @@ class Writing:
             PylonBadGateway: the chain has refused it, or was not reached in time.
         """
         params = writes.GenerateCertificate()
-        key = idempotency_key or new_idempotency_key()
+        key = idempotency_key_of(idempotency_key)
         return self._send(Call(writes.GENERATE_CERTIFICATE, Scope.IDENTITY, None, params, key))
 
     def get_jobs(self) -> responses.GetJobsResponse:

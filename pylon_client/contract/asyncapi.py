@@ -140,6 +140,7 @@ _REQUEST_HEADERS: Final = {
     },
     headers.IDEMPOTENCY_KEY: {
         **_TEXT,
+        "pattern": f"^{headers.IDEMPOTENCY_KEY_PATTERN}$",
         "description": "Of a write: what is sent again under the same key is done once.",
     },
 }

@@ -1,5 +1,6 @@
 """The headers of the wire: NATS messages and, where they cross over, HTTP."""
 
+import re
 import time
 from typing import Final
 
@@ -15,6 +16,10 @@ MESSAGE_ID: Final = "Nats-Msg-Id"
 """JetStream keeps one message of each id within its duplicate window."""
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 """Of a write, over NATS and HTTP alike: what is sent again under the same key is done once."""
+IDEMPOTENCY_KEY_PATTERN: Final = r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?"
+"""Which keys there are: those that arrive as they were sent, which blanks at either end do not."""
+IDEMPOTENCY_KEY_RULE: Final = "1 to 255 printable ASCII characters, with no space at either end"
+"""The same in words."""
 BLOCK_NUMBER: Final = "Pylon-Block-Number"
 BLOCK_HASH: Final = "Pylon-Block-Hash"
 LOST_BLOCKS: Final = "Pylon-Lost-Blocks"
@@ -32,6 +37,11 @@ HTTP_BLOCK_NUMBER: Final = "X-Pylon-Block-Number"
 """Over HTTP: the number of the block that was read; its hash is the entity tag."""
 HTTP_TIMEOUT: Final = "X-Pylon-Timeout"
 """Over HTTP: for how many seconds the caller waits; capped by the bridge's settings."""
+
+
+def is_idempotency_key(text: str) -> bool:
+    """Whether a write can have this key."""
+    return re.fullmatch(IDEMPOTENCY_KEY_PATTERN, text) is not None
 
 
 def deadline_in(timeout_s: float) -> str:

@@ -8,6 +8,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.operation import API_PREFIX, NoParams, Operation, Params, Scope
 from pylon_client.contract.reads import LATEST_BLOCK
@@ -43,7 +44,7 @@ class Call(Generic[ReplyT_co]):
         idempotency_key: of a write: what is sent again under the same key is done once.
 
     Raises:
-        ValueError: at construction, for a netuid that cannot be one.
+        ValueError: at construction, for a netuid or an idempotency key that cannot be one.
     """
 
     operation: Operation[Params, ReplyT_co]
@@ -55,6 +56,9 @@ class Call(Generic[ReplyT_co]):
     def __post_init__(self) -> None:
         if self.scope is Scope.OPEN and self.operation.of_subnet:
             _NETUID.validate_python(self.netuid)
+        key = self.idempotency_key
+        if key is not None and not headers.is_idempotency_key(key):
+            raise ValueError(f"an idempotency key should be {headers.IDEMPOTENCY_KEY_RULE}")
 
     def read(self, body: bytes) -> ReplyT_co:
         """The reply in the body of a successful answer.
@@ -145,9 +149,9 @@ async def confirm_by(ask: Callable[[Call[BaseModel]], Awaitable[bytes]]) -> None
             raise
 
 
-def new_idempotency_key() -> str:
-    """A key that no other write has."""
-    return uuid.uuid4().hex
+def idempotency_key_of(given: str | None) -> str:
+    """A write's key: the caller's own, or else one that no other write has."""
+    return uuid.uuid4().hex if given is None else given
 
 
 class Transport(Protocol):

@@ -21,6 +21,7 @@ from pylon_client.v1 import (
     BasePylonException,
     BlockNumber,
     Config,
+    MechanismId,
     PylonBadGateway,
     PylonClient,
     PylonClosed,
@@ -143,6 +144,24 @@ async def test_every_write_that_is_sent_again_keeps_its_key(
         await ask(lambda c: c.identity.put_weights({HOTKEY: Weight(1)}, idempotency_key=given))
         assert service.asked[-1].idempotency_key == given
     assert len(writes) == len(set(made) - {None}) == 5
+
+
+@pytest.mark.parametrize("key", ["", " x", "x ", "two\nlines", "\u00e9", "x" * 256])
+async def test_a_key_that_would_not_arrive_as_it_is_is_refused_before_anything_is_sent(
+    flavour: str, url: str, service: ScriptedService, key: str
+) -> None:
+    writes: list[Callable[[Any], Any]] = [
+        lambda c: c.identity.put_weights({HOTKEY: Weight(1)}, idempotency_key=key),
+        lambda c: c.identity.put_weights({HOTKEY: Weight(1)}, MechanismId(1), idempotency_key=key),
+        lambda c: c.identity.set_commitment("00", idempotency_key=key),
+        lambda c: c.identity.set_revealed_commitment("x", idempotency_key=key),
+        lambda c: c.identity.generate_certificate(idempotency_key=key),
+    ]
+    async with asking(flavour, url, **TOKENS) as ask:
+        for write in writes:
+            with pytest.raises(ValueError, match="an idempotency key should be 1 to 255"):
+                await ask(write)
+    assert service.asked == []
 
 
 async def test_a_write_that_nobody_answered_keeps_its_key_too(

@@ -195,7 +195,7 @@ async def test_a_writes_key_goes_on_to_the_worker(
         body = {"commitment": "0x01"}
         assert (await sn1.post(f"{SN1}/commitments", json=body, headers=headers)).is_success
         assert nats.asked[-1].headers.get("Idempotency-Key") == key
-    for wrong in (b"", b"x" * 256, "\u00e9".encode()):
+    for wrong in (b"", b" ", b" x", b"x ", b"x" * 256, b"x\ty", "\u00e9".encode()):
         response = await sn1.post(
             f"{SN1}/commitments", json={"commitment": "0x01"}, headers={b"Idempotency-Key": wrong}
         )

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pylon.messaging.call import may_be_answered, read_call
+from pylon.messaging.call import Call, may_be_answered, read_call
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operation import Operation, Params
 from pylon_client.contract.reads import LATEST_NEURONS
 from pylon_client.contract.topology import REQUEST_MAX_BYTES, SMALL_REQUEST_MAX_BYTES
 from pylon_client.contract.types import IdentityName, NetUid
-from pylon_client.contract.writes import PUT_WEIGHTS, SET_COMMITMENT
+from pylon_client.contract.writes import GENERATE_CERTIFICATE, PUT_WEIGHTS, SET_COMMITMENT
 
 TEXT = st.text(st.characters(codec="ascii", exclude_categories=["Cc", "Zs"]), max_size=20)
 TOKEN = st.text("abcXYZ019_$-", min_size=1, max_size=20)
@@ -97,6 +97,23 @@ def test_whatever_comes_is_a_call_or_a_failure_of_the_contract(
     except FailureError as error:
         code = error.code
     assert code in {None, ErrorCode.INVALID, ErrorCode.NOT_FOUND, ErrorCode.DEADLINE_EXCEEDED}
+
+
+@pytest.mark.parametrize("key", ["x", "two words", "x" * 255, None])
+def test_a_writes_key_is_taken_as_it_is(key: str | None) -> None:
+    assert called_with(key).idempotency_key == key
+
+
+@pytest.mark.parametrize("key", ["", " x", "x ", "two\nlines", "x\n", "\x7f", "é", "x" * 256])
+def test_a_writes_key_that_could_arrive_as_another_is_refused(key: str) -> None:
+    with pytest.raises(FailureError, match="INVALID: The header Idempotency-Key"):
+        called_with(key)
+
+
+def called_with(key: str | None) -> Call:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    subject = f"pylon.v1.identity.alice.{GENERATE_CERTIFICATE.name}"
+    return read_call(subject, headers, b"", identities=IDENTITIES)
 
 
 def test_a_request_id_that_could_spoil_a_log_is_replaced() -> None:

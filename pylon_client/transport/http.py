@@ -33,6 +33,8 @@ from pylon_client.transport.sse import sent_events
 IDENTITIES_PATH: Final = f"{API_PREFIX}/identities"
 SILENCE_S: Final = 60.0
 """After so long without a byte a stream counts as broken: Pylon sends a comment every 15 s."""
+COME_BACK_MAX_S: Final = 10.0
+"""For so long a stream that has ended lets itself be put off at most."""
 _BODILESS_METHODS: Final = frozenset({"GET", "DELETE"})
 
 
@@ -137,8 +139,11 @@ class HttpTransport:
 
     async def _published(self, response: httpx.Response) -> AsyncGenerator[Published]:
         is_after_gap = False
+        come_back_s = 0.0
         try:
             async for event in sent_events(response.aiter_bytes()):
+                if event.retry_s is not None:
+                    come_back_s = min(event.retry_s, COME_BACK_MAX_S)
                 if event.kind == "missed":
                     is_after_gap = True
                 elif event.id is not None:
@@ -149,6 +154,9 @@ class HttpTransport:
             if self._http is None:
                 raise PylonClosed("the client was closed during the stream") from error
             raise PylonRequestException(f"The stream broke off: {error!r}") from error
+        # Each listener of a bridge that stops is given another time, so that the next one is not
+        # asked by all of them at once.
+        await asyncio.sleep(come_back_s)
         raise PylonRequestException("Pylon has ended the stream, to be asked for again")
 
     async def _ask_identity_netuid(self) -> NetUid:

@@ -18,11 +18,14 @@ class SentEvent:
         kind: the event's name.
         data: its lines of data, joined.
         id: its id; None where it has none.
+        retry_s: after how many seconds to come back once the stream has ended; None where it does
+            not say.
     """
 
     kind: str
     data: bytes
     id: str | None = None
+    retry_s: float | None = None
 
 
 async def sent_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[SentEvent]:
@@ -54,4 +57,6 @@ async def sent_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[SentEvent]
 def _event(fields: dict[str, list[bytes]]) -> SentEvent:
     kind = fields.get("event", [b"message"])[-1].decode()
     identifier = fields["id"][-1].decode() if "id" in fields else None
-    return SentEvent(kind, b"\n".join(fields.get("data", [])), identifier)
+    retry_ms = fields.get("retry", [b""])[-1]
+    retry_s = float(retry_ms) / 1000 if retry_ms.isdigit() else None
+    return SentEvent(kind, b"\n".join(fields.get("data", [])), identifier, retry_s)

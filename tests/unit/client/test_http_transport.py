@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any
 
 import httpx
@@ -10,7 +11,8 @@ import pytest
 from pylon_client.contract import wire
 from pylon_client.contract.operations import LATEST_NEURONS, NoParams, Operation, Params, Scope
 from pylon_client.retry import worth_retrying
-from pylon_client.testing import sample_neuron, sample_neurons
+from pylon_client.testing import sample_block_info, sample_neuron, sample_neurons
+from pylon_client.transport import http
 from pylon_client.transport.base import Call
 from pylon_client.transport.http import HttpTransport
 from pylon_client.v1 import (
@@ -234,6 +236,33 @@ async def test_an_answer_that_trickles_is_not_waited_for_for_ever() -> None:
     with pytest.raises(PylonTimeoutException, match="read"):
         await transport.ask(OPEN_CALL)
     await transport.close()
+
+
+@pytest.mark.parametrize(("retry", "at_least_s"), [("400", 0.4), ("9" * 5000, 0.6)])
+async def test_a_stream_that_pylon_ends_is_asked_for_again_when_it_says(
+    monkeypatch: pytest.MonkeyPatch, retry: str, at_least_s: float
+) -> None:
+    """Listeners of a bridge that stops are told different times; no time is too long."""
+    monkeypatch.setattr(http, "COME_BACK_MAX_S", 0.6)
+    clock_s = asyncio.get_running_loop().time
+    asked_s: list[float] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if "stream" not in request.url.path:
+            return httpx.Response(200, content=wire.encode(sample_block_info()))
+        asked_s.append(clock_s())
+        block = wire.encode(sample_block_info(len(asked_s))).decode()
+        value = f"event: block\nid: {len(asked_s)}\ndata: {block}\n\n"
+        return httpx.Response(200, text=f"{value}event: closing\nretry: {retry}\ndata: {{}}\n\n")
+
+    transport = HttpTransport(CONFIG, carrier=httpx.MockTransport(handler))
+    async with (
+        AsyncPylonClient(CONFIG, transport=transport) as client,
+        aclosing(client.open_access.blocks()) as blocks,
+        asyncio.timeout(10),
+    ):
+        assert [(await anext(blocks)).number for _ in range(2)] == [1, 2]
+    assert at_least_s <= asked_s[1] - asked_s[0] < 3
 
 
 async def test_a_broken_connection_is_a_request_exception() -> None:

@@ -116,7 +116,8 @@ SENT = (
     b'event: block\nid: 7\ndata: {"a":\xe2\x80\xa8"\x85"}\n\n'
     b"retry: 500\n\n"
     b"data: one\r\ndata:two\r\n\r\n"
-    b"event: closing\ndata: {}\n\n"
+    b"event: closing\nretry: 500\ndata: {}\n\n"
+    b"retry: soon\ndata: two\n\n"
     b"event: unfinished\n"
 )
 
@@ -130,5 +131,6 @@ async def test_events_are_read_whichever_pieces_they_come_in(size: int) -> None:
     assert [event async for event in sent_events(chunks())] == [
         SentEvent("block", b'{"a":\xe2\x80\xa8"\x85"}', "7"),
         SentEvent("message", b"one\ntwo"),
-        SentEvent("closing", b"{}"),
+        SentEvent("closing", b"{}", retry_s=0.5),
+        SentEvent("message", b"two"),
     ]

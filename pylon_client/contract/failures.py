@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pylon_client.contract.types import BlockNumber
+
+NEWER_CODE_MAX_CHARS: Final = 100
 
 
 class ErrorCode(StrEnum):
@@ -106,6 +108,11 @@ class Failure(BaseModel):
     extra: list[InvalidItem] = Field(default_factory=list[InvalidItem])
 
     @property
+    def name(self) -> str:
+        """The code as callers are told it."""
+        return self.code.value
+
+    @property
     def http_status(self) -> int:
         """The status under which REST answers this failure."""
         return FAILURE_KINDS[self.code].http_status
@@ -113,6 +120,33 @@ class Failure(BaseModel):
     def body(self) -> dict[str, Any]:
         """The failure as the JSON object of a NATS reply; what is not set is left out."""
         return self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+
+
+class NewerFailure(Failure):
+    """A failure of a newer service, whose code is not known here: it counts as INTERNAL.
+
+    Attributes:
+        newer_code: the code that the service told, which callers are told as well.
+        newer_status: the status that the service told.
+    """
+
+    code: ErrorCode = ErrorCode.INTERNAL
+    newer_code: str = Field(max_length=NEWER_CODE_MAX_CHARS, exclude=True)
+    newer_status: int = Field(ge=400, le=599, exclude=True)
+
+    @property
+    def name(self) -> str:
+        """The code as callers are told it."""
+        return self.newer_code
+
+    @property
+    def http_status(self) -> int:
+        """The status under which REST answers this failure."""
+        return self.newer_status
+
+    def body(self) -> dict[str, Any]:
+        """The failure as the service told it."""
+        return {**super().body(), "code": self.newer_code}
 
 
 class FailureError(Exception):
@@ -134,6 +168,13 @@ class FailureError(Exception):
             retry_at_block=retry_at_block,
             extra=extra or [],
         )
+
+    @classmethod
+    def of(cls, failure: Failure) -> Self:
+        """What raises a failure that is there already."""
+        error = cls(failure.code, failure.detail)
+        error.failure = failure
+        return error
 
     @property
     def code(self) -> ErrorCode:

@@ -214,7 +214,7 @@ def _exception(error: FailureError) -> BasePylonException:
     failure = error.failure
     return failure_exception(
         failure.http_status,
-        code=str(failure.code),
+        code=failure.name,
         detail=failure.detail,
         retryable=failure.retryable,
         retry_at_block=failure.retry_at_block,

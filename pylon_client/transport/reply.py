@@ -1,12 +1,17 @@
 """What comes back to a request over NATS."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract.failures import ErrorCode, Failure, FailureError
+from pylon_client.contract.failures import ErrorCode, Failure, FailureError, NewerFailure
+
+_OBJECT: Final = TypeAdapter(dict[str, Any])
+_UNTOLD_STATUS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +30,18 @@ def success(reply: Reply) -> Reply:
     """
     if wire_headers.ERROR not in reply.headers:
         return reply
-    try:
-        failure = Failure.model_validate_json(reply.body)
-    except ValidationError:
-        detail = reply.headers.get(wire_headers.SERVICE_ERROR) or "The worker's failure is unknown."
-        raise FailureError(ErrorCode.INTERNAL, detail) from None
-    raise FailureError(
-        failure.code,
-        failure.detail,
-        retry_at_block=failure.retry_at_block,
-        extra=failure.extra,
-    )
+    raise FailureError.of(_failure(reply))
+
+
+def _failure(reply: Reply) -> Failure:
+    with suppress(ValidationError):
+        return Failure.model_validate_json(reply.body)
+    with suppress(ValidationError):
+        body = _OBJECT.validate_json(reply.body)
+        told = {
+            "newer_code": body.get("code"),
+            "newer_status": reply.headers.get(wire_headers.SERVICE_ERROR_CODE, _UNTOLD_STATUS),
+        }
+        return NewerFailure.model_validate({**body, "code": ErrorCode.INTERNAL, **told})
+    detail = reply.headers.get(wire_headers.SERVICE_ERROR) or "The worker's failure is unknown."
+    return FailureError(ErrorCode.INTERNAL, detail).failure

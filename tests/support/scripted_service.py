@@ -168,7 +168,10 @@ class ScriptedService:
         try:
             await message.respond(await self.reply(asked))
         except FailureError as error:
-            message_headers = {headers.ERROR: str(error.code)}
+            message_headers = {
+                headers.ERROR: error.failure.name,
+                headers.SERVICE_ERROR_CODE: str(error.failure.http_status),
+            }
             await message._client.publish(
                 message.reply, wire.encode(error.failure.body()), headers=message_headers
             )

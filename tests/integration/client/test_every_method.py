@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from tenacity import stop_after_attempt, wait_none
 
-from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, FailureError, InvalidItem
+from pylon_client.contract.failures import (
+    FAILURE_KINDS,
+    ErrorCode,
+    FailureError,
+    InvalidItem,
+    NewerFailure,
+)
 from pylon_client.contract.operations import Scope
 from pylon_client.v1 import (
     ASYNC_DEFAULT_RETRIES,
@@ -203,6 +209,24 @@ async def test_a_failure_is_the_same_exception_over_both_transports(
     assert len(service.asked) == tries
     if isinstance(error, PylonTimeoutException):
         assert error.reason is TimeoutReason.GATEWAY_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(503, PylonUnavailable), (500, PylonResponseException)]
+)
+async def test_a_newer_services_failure_is_told_as_far_as_it_is_understood(
+    url: str, service: ScriptedService, status: int, kind: type[BasePylonException]
+) -> None:
+    newer = NewerFailure(newer_code="NEW", newer_status=status, detail="Because.", retryable=True)
+    service.failures = [FailureError.of(newer) for _ in range(3)]
+    async with asking("async", url, **TOKENS) as ask:
+        with pytest.raises(BasePylonException) as caught:
+            await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+    error = caught.value
+    assert type(error) is kind
+    assert (error.code, error.detail) == ("NEW", "Because.")
+    assert (error.status_code, error.retryable) == (status, True)
+    assert len(service.asked) == 3
 
 
 async def test_what_may_yet_succeed_is_sent_again(

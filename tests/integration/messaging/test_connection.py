@@ -144,6 +144,22 @@ async def test_a_failure_that_cannot_be_read_is_still_a_failure(connect_as: Conn
     assert (error.code, error.failure.detail) == (ErrorCode.INTERNAL, "what it says")
 
 
+@pytest.mark.parametrize(("told", "status"), [("429", 429), (None, 500)])
+async def test_a_failure_of_the_future_is_raised_with_what_it_says(
+    connect_as: ConnectAs, told: str | None, status: int
+) -> None:
+    worker, alice = await connect_as("worker"), await connect_as("alice")
+    body = {"code": "NEW", "detail": "all of it", "retryable": True, "retry_at_block": 77}
+    headers = {wire_headers.ERROR: "NEW", wire_headers.SERVICE_ERROR: "all"}
+    if told is not None:
+        headers[wire_headers.SERVICE_ERROR_CODE] = told
+    await answer(worker, "pylon.v1.open.1.x", wire.encode({**body, "newer": [1]}), **headers)
+    error = await failure(alice, "pylon.v1.open.1.x")
+    assert error.code is ErrorCode.INTERNAL
+    assert error.failure.body() == body
+    assert error.failure.http_status == status
+
+
 async def test_without_a_worker_the_answer_is_503_at_once(connect_as: ConnectAs) -> None:
     error = await failure(await connect_as("alice"), "pylon.v1.open.1.x", timeout_s=60)
     assert error.code is ErrorCode.NATS_UNAVAILABLE

@@ -9,7 +9,13 @@ from pydantic import BaseModel
 from bridge.main import create_app
 from bridge.settings import BridgeSettings
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, FailureError, InvalidItem
+from pylon_client.contract.failures import (
+    FAILURE_KINDS,
+    ErrorCode,
+    FailureError,
+    InvalidItem,
+    NewerFailure,
+)
 from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
 from pylon_client.contract.reads import IDENTITIES
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject, parse
@@ -181,6 +187,21 @@ async def test_a_timeout_that_is_none_is_refused(
     assert response.json()["extra"][0]["key"] == "X-Pylon-Timeout"
     assert response.json()["extra"][0]["source"] == "header"
     assert not nats.asked
+
+
+async def test_a_newer_workers_failure_goes_on_as_it_is(
+    open_client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    newer = NewerFailure(newer_code="NEW", newer_status=418, detail="Tea.", retryable=True)
+
+    def fail(_asked: Asked) -> bytes:
+        raise FailureError.of(newer)
+
+    nats.answer = fail
+    response = await open_client.get(LATEST)
+    assert response.status_code == 418
+    expected = {"status_code": 418, "code": "NEW", "detail": "Tea.", "retryable": True}
+    assert response.json() == expected
 
 
 @pytest.mark.parametrize("code", list(ErrorCode))

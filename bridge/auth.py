@@ -4,6 +4,7 @@ Callers that cannot send a token with each request present the cookie of a sessi
 """
 
 import hmac
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated
 
@@ -34,6 +35,37 @@ _SESSION_SCHEME = APIKeyCookie(
 )
 _Presented = Annotated[HTTPAuthorizationCredentials | None, Security(_IDENTITY_SCHEME)]
 _Cookie = Annotated[str | None, Security(_SESSION_SCHEME)]
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityCaller:
+    """Who asks as an identity.
+
+    Attributes:
+        identity: as which.
+        by_token: whether its token was presented, or else the cookie of a session.
+    """
+
+    identity: IdentitySettings
+    by_token: bool
+
+    def require_subnet(self, netuid: NetUid) -> None:
+        """Refuse another subnet in the path than the identity's.
+
+        Raises:
+            FailureError: NETUID_MISMATCH to a caller with a token; UNAUTHENTICATED to one with a
+                cookie, which learns its subnet from a login and nowhere else.
+        """
+        identity = self.identity
+        if netuid == identity.netuid:
+            return
+        if not self.by_token:
+            raise _log_in_again()
+        # Without a Location: whoever follows one blindly would act on another subnet.
+        raise FailureError(
+            ErrorCode.NETUID_MISMATCH,
+            f"Identity '{identity.name}' is of subnet {identity.netuid}, not of {netuid}.",
+        )
 
 
 class Gatekeeper:
@@ -82,19 +114,21 @@ class Gatekeeper:
 
     async def identity(
         self, identity_name: IdentityName, credentials: _Presented, cookie: _Cookie
-    ) -> IdentitySettings:
-        """The identity in the path, for a caller that presents its token or a session of it.
+    ) -> IdentityCaller:
+        """A caller that presents the token of the identity in the path, or a session of it.
 
         Raises:
             FailureError: as `identity_of_token`; UNAUTHENTICATED without credentials, or with a
                 cookie that is no session of this identity.
         """
+        # Another kind of authorization than Bearer is none, and leaves it to the cookie.
         if credentials is None and cookie is not None:
             of_session = self.sessions.identity(cookie)
             if of_session is None or of_session.name != identity_name:
                 raise _log_in_again()
-            return of_session
-        return self._owned(identity_name, _presented_digest(credentials))
+            return IdentityCaller(of_session, by_token=False)
+        identity = self._owned(identity_name, _presented_digest(credentials))
+        return IdentityCaller(identity, by_token=True)
 
     def identity_of_token(self, identity_name: IdentityName, token: bytes) -> IdentitySettings:
         """The identity of that name, for a caller that has its token.
@@ -105,24 +139,6 @@ class Gatekeeper:
                 other identity to everybody else.
         """
         return self._owned(identity_name, sha256(token).digest())
-
-    @staticmethod
-    def require_subnet(identity: IdentitySettings, netuid: NetUid, *, by_token: bool) -> None:
-        """Refuse another subnet in the path than the identity's.
-
-        Raises:
-            FailureError: NETUID_MISMATCH to a caller with a token; UNAUTHENTICATED to one with a
-                cookie, which learns its subnet from a login and nowhere else.
-        """
-        if netuid == identity.netuid:
-            return
-        if not by_token:
-            raise _log_in_again()
-        # Without a Location: whoever follows one blindly would act on another subnet.
-        raise FailureError(
-            ErrorCode.NETUID_MISMATCH,
-            f"Identity '{identity.name}' is of subnet {identity.netuid}, not of {netuid}.",
-        )
 
     def _owned(self, identity_name: IdentityName, presented: bytes) -> IdentitySettings:
         owners = {

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from bridge.auth import Gatekeeper
+from bridge.auth import Gatekeeper, IdentityCaller
 from bridge.job_listeners import JOB_EVENT, JobListener, JobListeners
 from bridge.link import NatsPort
 from bridge.routes.plain import require_plain
@@ -20,7 +20,6 @@ from pylon_client.contract.operation import Scope
 from pylon_client.contract.subjects import IdentitySubject, JobEventSubject
 from pylon_client.contract.types import JobId, NetUidField
 from pylon_client.contract.writes import GET_JOB, OfJob
-from pylon_client.deployment import IdentitySettings
 
 JOB_STREAM_PATH: Final = f"{GET_JOB.rest_path(Scope.IDENTITY)}/stream"
 ASKED_WITHIN_S: Final = 10.0
@@ -46,15 +45,14 @@ def job_stream_routes(
         request: Request,
         netuid: NetUidField,
         job_id: Annotated[JobId, Path(pattern=r"^[a-z2-7]{26}$")],
-        identity: Annotated[IdentitySettings, Depends(gatekeeper.identity)],
+        caller: Annotated[IdentityCaller, Depends(gatekeeper.identity)],
     ) -> AsyncGenerator[JobListener]:
         require_plain(request, {"netuid": netuid})
-        by_token = "Authorization" in request.headers
-        gatekeeper.require_subnet(identity, netuid, by_token=by_token)
+        caller.require_subnet(netuid)
 
         async def ask() -> bytes:
             reply = await nats.request(
-                str(IdentitySubject(identity.name, GET_JOB.name)),
+                str(IdentitySubject(caller.identity.name, GET_JOB.name)),
                 wire.encode(OfJob(job_id=job_id)),
                 headers={headers.REQUEST_ID: request_id(request)},
                 timeout_s=ASKED_WITHIN_S,
@@ -66,7 +64,9 @@ def job_stream_routes(
             slots.one("Too many streams are open: come again, or ask another server."),
             listeners.one(ask) as listener,
         ):
-            async with nats.hearing(str(JobEventSubject(identity.name, job_id)), listener.hear):
+            async with nats.hearing(
+                str(JobEventSubject(caller.identity.name, job_id)), listener.hear
+            ):
                 await listener.begin()
                 yield listener
 

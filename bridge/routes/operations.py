@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel, WithJsonSchema
 
-from bridge.auth import Gatekeeper
+from bridge.auth import Gatekeeper, IdentityCaller
 from bridge.body import BODY_PROBLEMS, body_schema, read_params
 from bridge.conditional import CONDITIONAL_DOCS, ConditionalAnswers
 from bridge.link import NatsPort
@@ -25,7 +25,6 @@ from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scop
 from pylon_client.contract.reads import IDENTITIES
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
 from pylon_client.contract.types import NetUidField
-from pylon_client.deployment import IdentitySettings
 
 if TYPE_CHECKING:
     from fastapi import params
@@ -195,12 +194,11 @@ def _addressing(operation: _AnyOperation, scope: Scope, gatekeeper: Gatekeeper) 
     async def of_identity(
         request: Request,
         netuid: NetUidField,
-        identity: Annotated[IdentitySettings, Depends(gatekeeper.identity)],
+        caller: Annotated[IdentityCaller, Depends(gatekeeper.identity)],
     ) -> IdentitySubject:
         require_plain(request, {"netuid": netuid})
-        by_token = "Authorization" in request.headers
-        gatekeeper.require_subnet(identity, netuid, by_token=by_token)
-        return IdentitySubject(identity.name, operation.name)
+        caller.require_subnet(netuid)
+        return IdentitySubject(caller.identity.name, operation.name)
 
     if scope is Scope.IDENTITY:
         return of_identity

@@ -98,6 +98,18 @@ async def test_a_session_is_of_one_identity_and_its_subnet(
     assert not nats.asked
 
 
+@pytest.mark.parametrize("path", ["block/latest/neurons", f"jobs/{'a' * 26}/stream"])
+async def test_authorization_that_is_no_token_leaves_a_session_what_it_is(
+    client: httpx.AsyncClient, nats: ScriptedNats, path: str
+) -> None:
+    await log_in(client)
+    client.headers["Authorization"] = "Basic c24xOnNuMQ=="
+    response = await client.get(f"/api/v1/identity/sn1/subnet/2/{path}")
+    assert (response.status_code, response.json()["code"]) == (401, "UNAUTHENTICATED")
+    assert not nats.asked
+    assert (await client.get(SN1)).status_code == 200
+
+
 async def test_a_session_ends_and_none_can_be_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
     identities = BridgeSettings().identity_settings

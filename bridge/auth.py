@@ -53,19 +53,27 @@ class IdentityCaller:
         """Refuse another subnet in the path than the identity's.
 
         Raises:
-            FailureError: NETUID_MISMATCH to a caller with a token; UNAUTHENTICATED to one with a
-                cookie, which learns its subnet from a login and nowhere else.
+            FailureError: `told` of NETUID_MISMATCH.
         """
         identity = self.identity
-        if netuid == identity.netuid:
-            return
-        if not self.by_token:
-            raise _log_in_again()
-        # Without a Location: whoever follows one blindly would act on another subnet.
-        raise FailureError(
-            ErrorCode.NETUID_MISMATCH,
-            f"Identity '{identity.name}' is of subnet {identity.netuid}, not of {netuid}.",
-        )
+        if netuid != identity.netuid:
+            raise self.told(
+                FailureError(
+                    ErrorCode.NETUID_MISMATCH,
+                    f"Identity '{identity.name}' is of subnet {identity.netuid}, not of {netuid}.",
+                )
+            )
+
+    def told(self, failure: FailureError) -> FailureError:
+        """What this caller is told of a failure, which may be a worker's.
+
+        NETUID_MISMATCH has no Location: whoever follows one blindly would act on another subnet.
+        A caller with a cookie, which learns its subnet from a login and nowhere else, is told
+        UNAUTHENTICATED instead.
+        """
+        if failure.code is ErrorCode.NETUID_MISMATCH and not self.by_token:
+            return _log_in_again()
+        return failure
 
 
 class Gatekeeper:

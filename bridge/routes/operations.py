@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from string import Formatter
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
@@ -20,7 +20,7 @@ from bridge.settings import BridgeSettings
 from bridge.slots import RequestSlots
 from bridge.tracing import request_id
 from pylon_client.contract import headers, wire
-from pylon_client.contract.failures import ErrorCode, InvalidItem
+from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem
 from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
 from pylon_client.contract.reads import IDENTITIES
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
@@ -51,7 +51,9 @@ _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT"})
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _AnyOperation = Operation[Params, BaseModel]
-_Addressing = Callable[..., Awaitable[OpenSubject | IdentitySubject]]
+_Addressing = Callable[
+    ..., Awaitable[OpenSubject | IdentitySubject] | AsyncGenerator[OpenSubject | IdentitySubject]
+]
 _Endpoint = Callable[..., Awaitable[Response]]
 
 
@@ -166,7 +168,7 @@ def _endpoint(
             reply = await nats.request(
                 str(subject),
                 body,
-                headers=_headers_for_nats(request),
+                headers=_headers_for_nats(request, subject),
                 timeout_s=settings.timeout_s(timeout_s),
             )
         return answers.of(
@@ -195,10 +197,13 @@ def _addressing(operation: _AnyOperation, scope: Scope, gatekeeper: Gatekeeper) 
         request: Request,
         netuid: NetUidField,
         caller: Annotated[IdentityCaller, Depends(gatekeeper.identity)],
-    ) -> IdentitySubject:
+    ) -> AsyncGenerator[IdentitySubject]:
         require_plain(request, {"netuid": netuid})
         caller.require_subnet(netuid)
-        return IdentitySubject(caller.identity.name, operation.name)
+        try:
+            yield IdentitySubject(caller.identity.name, operation.name)
+        except FailureError as error:  # of the request, which the framework throws in here
+            raise caller.told(error) from None
 
     if scope is Scope.IDENTITY:
         return of_identity
@@ -248,8 +253,11 @@ def _names_in_path(operation: _AnyOperation) -> frozenset[str]:
     return frozenset(name for _, name, _, _ in Formatter().parse(operation.path) if name)
 
 
-def _headers_for_nats(request: Request) -> dict[str, str]:
+def _headers_for_nats(request: Request, subject: OpenSubject | IdentitySubject) -> dict[str, str]:
     found = {headers.REQUEST_ID: request_id(request)}
+    if isinstance(subject, IdentitySubject):
+        # An open subject names its subnet itself.
+        found[headers.NETUID] = request.path_params["netuid"]
     trace_parent = request.headers.get(headers.TRACE_PARENT, "")
     if _TRACE_PARENT.fullmatch(trace_parent):
         found[headers.TRACE_PARENT] = trace_parent

@@ -107,10 +107,13 @@ def read_call(
 
     Raises:
         FailureError: NOT_FOUND for an operation or an identity that is not there,
+            NETUID_MISMATCH where the identity is of another subnet than its caller believes,
             DEADLINE_EXCEEDED where nobody waits any more, INVALID where the request is wrong,
             with an item of `extra` for each thing that is.
     """
     operation, scope, netuid, identity = _addressed(subject, identities)
+    if identity is not None:
+        _check_netuid(identity, netuid, headers.get(wire_headers.NETUID))
     _check_contract(headers.get(wire_headers.CONTRACT, CONTRACT_VERSION))
     return Call(
         operation=operation.name,
@@ -152,6 +155,16 @@ def _operation(name: str, scope: Scope, *, of_subnet: bool) -> Operation[Params,
             ErrorCode.NOT_FOUND, f"There is no {scope} operation {name!r} on {place}."
         )
     return operation
+
+
+def _check_netuid(identity: IdentityName, netuid: NetUid | None, believed: str | None) -> None:
+    # A bridge that has not been told yet that the identity has moved would write to its new subnet
+    # what was meant for the old one.
+    if believed is not None and believed != str(netuid):
+        raise FailureError(
+            ErrorCode.NETUID_MISMATCH,
+            f"Identity {identity!r} is of subnet {netuid}, not of {believed[:SHOWN_MAX_CHARS]!r}.",
+        )
 
 
 def _check_contract(version: str) -> None:

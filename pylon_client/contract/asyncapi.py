@@ -143,6 +143,13 @@ _REQUEST_HEADERS: Final = {
         "pattern": f"^{headers.IDEMPOTENCY_KEY_PATTERN}$",
         "description": "Of a write: what is sent again under the same key is done once.",
     },
+    headers.NETUID: {
+        **_NUMBER,
+        "description": (
+            "Of an identity's request: the subnet that the asker takes for the identity's; nothing "
+            "is done where it is not."
+        ),
+    },
 }
 _VALUE_HEADERS: Final = {
     headers.CONTRACT: {**_TEXT, "const": CONTRACT_VERSION},

@@ -10,11 +10,13 @@ import pytest
 from bridge.routes.unstable import unstable_paths
 from bridge.sessions import LIFETIME_S, Sessions
 from bridge.settings import BridgeSettings
+from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import OPERATIONS
 from tests.support.scripted_nats import (
     OPEN_TOKEN,
     SN1_TOKEN,
     SN2_TOKEN,
+    Asked,
     ScriptedNats,
     bridge_client,
 )
@@ -108,6 +110,27 @@ async def test_authorization_that_is_no_token_leaves_a_session_what_it_is(
     assert (response.status_code, response.json()["code"]) == (401, "UNAUTHENTICATED")
     assert not nats.asked
     assert (await client.get(SN1)).status_code == 200
+
+
+async def test_an_identity_that_workers_have_on_another_subnet_writes_nothing(
+    client: httpx.AsyncClient, nats: ScriptedNats
+) -> None:
+    """A worker that has been told of the identity's move before this bridge refuses for it."""
+
+    def answer(asked: Asked) -> bytes:
+        assert asked.headers["Pylon-Netuid"] == "1"
+        raise FailureError(ErrorCode.NETUID_MISMATCH, "Identity 'sn1' is of subnet 2, not of '1'.")
+
+    nats.answer = answer
+    path, body = "/api/v1/identity/sn1/subnet/1/weights", {"weights": {HOTKEY: 1.0}}
+    headers = {"Authorization": f"Bearer {SN1_TOKEN}"}
+    by_token = await client.put(path, json=body, headers=headers)
+    assert (by_token.status_code, by_token.json()["code"]) == (308, "NETUID_MISMATCH")
+    assert "Location" not in by_token.headers
+    await log_in(client)
+    by_cookie = await client.put(path, json=body)
+    assert (by_cookie.status_code, by_cookie.json()["code"]) == (401, "UNAUTHENTICATED")
+    assert len(nats.asked) == 2
 
 
 async def test_a_session_ends_and_none_can_be_made_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,18 @@ def test_a_long_header_is_not_sent_back_whole() -> None:
     assert len(refused.value.failure.detail) < 1000
 
 
+@pytest.mark.parametrize("believed", ["2", "01", "", "x" * 9000])
+def test_a_caller_that_takes_the_identity_for_another_subnets_is_refused(believed: str) -> None:
+    subject = f"pylon.v1.identity.alice.{LATEST_NEURONS.name}"
+    with pytest.raises(FailureError) as refused:
+        read_call(subject, {"Pylon-Netuid": believed}, b"", identities=IDENTITIES)
+    assert refused.value.code is ErrorCode.NETUID_MISMATCH
+    assert "of subnet 1" in refused.value.failure.detail
+    assert len(refused.value.failure.detail) < 200
+    for headers in ({"Pylon-Netuid": "1"}, {}):
+        assert read_call(subject, headers, b"", identities=IDENTITIES).netuid == 1
+
+
 @pytest.mark.parametrize(
     ("operation", "most_bytes"),
     [
@@ -85,7 +97,9 @@ def test_only_weights_may_be_large(operation: Operation[Params, Any], most_bytes
 
 @given(
     subject=st.one_of(TEXT, st.builds("pylon.v1.{}.{}".format, TEXT, TEXT)),
-    headers=st.dictionaries(st.sampled_from(["Pylon-Deadline", "Pylon-Contract"]), TEXT),
+    headers=st.dictionaries(
+        st.sampled_from(["Pylon-Deadline", "Pylon-Contract", "Pylon-Netuid"]), TEXT
+    ),
     body=st.binary(max_size=100),
 )
 def test_whatever_comes_is_a_call_or_a_failure_of_the_contract(
@@ -96,7 +110,13 @@ def test_whatever_comes_is_a_call_or_a_failure_of_the_contract(
         read_call(subject, headers, body, identities=IDENTITIES)
     except FailureError as error:
         code = error.code
-    assert code in {None, ErrorCode.INVALID, ErrorCode.NOT_FOUND, ErrorCode.DEADLINE_EXCEEDED}
+    assert code in {
+        None,
+        ErrorCode.INVALID,
+        ErrorCode.NOT_FOUND,
+        ErrorCode.NETUID_MISMATCH,
+        ErrorCode.DEADLINE_EXCEEDED,
+    }
 
 
 @pytest.mark.parametrize("key", ["x", "two words", "x" * 255, None])

@@ -100,7 +100,8 @@ def create_app(
     ]
     for router in routers:
         app.include_router(router)
-    answer_failures_with_problems(app, [route for router in routers for route in router.routes])
+    of_routers = [route for router in routers for route in router.routes]
+    answer_failures_with_problems(app, [*app.routes, *of_routers])
     return app
 
 

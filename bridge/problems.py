@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import BaseRoute, Match, Mount, Route
 
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError, InvalidItem
@@ -25,7 +25,7 @@ _CODES_OF_THE_FRAMEWORK: Final = {
     404: ErrorCode.NOT_FOUND,
     405: ErrorCode.METHOD_NOT_ALLOWED,
 }
-
+_METHODS_OF_FILES: Final = frozenset({"GET", "HEAD"})
 
 PROBLEM_CONTENT: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
@@ -94,10 +94,14 @@ def answer_failures_with_problems(app: FastAPI, routes: Sequence[BaseRoute]) -> 
 
 def _methods_at(request: Request, routes: Sequence[BaseRoute]) -> list[str]:
     """The methods that a path takes; the framework would name those of one route alone."""
+    scope = request.scope
+    # A mount has left its own path in what its files were asked with.
+    scope = {**scope, "root_path": scope.get("app_root_path", scope.get("root_path", ""))}
     at_path = [
-        route.methods or set[str]()
+        # Nothing but files is mounted.
+        _METHODS_OF_FILES if isinstance(route, Mount) else route.methods or set[str]()
         for route in routes
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+        if isinstance(route, Route | Mount) and route.matches(scope)[0] is not Match.NONE
     ]
     return sorted(set[str]().union(*at_path))
 

@@ -65,7 +65,11 @@ async def test_a_head_past_the_bound_is_refused(
 
 @pytest.mark.parametrize(
     ("path", "allowed"),
-    [(LATEST, "GET"), (JOB, "DELETE, GET"), ("/metrics", "GET"), (f"{JOB}/stream", "GET")],
+    [
+        *((LATEST, "GET"), (JOB, "DELETE, GET"), ("/metrics", "GET"), (f"{JOB}/stream", "GET")),
+        *(("/schema", "GET"), ("/schema/openapi.json", "GET, HEAD"), ("/schema/swagger", "GET")),
+        ("/schema/assets/swagger-ui.css", "GET, HEAD"),
+    ],
 )
 async def test_a_wrong_method_is_told_all_that_the_path_takes(
     client: httpx.AsyncClient, path: str, allowed: str

@@ -20,7 +20,8 @@ class AsyncIdentity(AsyncWriting):
     know it, `ValueError` for an argument that cannot be one, and the exceptions of
     `pylon_client.errors` where there is no answer: `PylonNotFound` for a block that does not
     exist. What is not of the identity's subnet is asked for in open access.
-    Collections carry what could not be read of them in `skipped`, each with its reason.
+    Collections carry what could not be read of them in `skipped`, each with its reason; those of
+    certificates leave it out.
     """
 
     async def get_latest_block_info(self) -> responses.GetLatestBlockInfoResponse:

@@ -65,7 +65,10 @@ def revealed_commitments(answer: Json, asked: Asked) -> Json:
 
 
 def certificates(answer: Json, _asked: Asked) -> Json:
-    """The certificates alone: this reply has no room for a block or for what was skipped."""
+    """The certificates alone: this reply has no room for a block or for what was skipped.
+
+    What was is in the log, and told to whoever asks for it alone.
+    """
     return answer["certificates"]
 
 

@@ -19,7 +19,7 @@ class OpenAccess:
     Every method raises `ValueError` for an argument that cannot be one, and the exceptions of
     `pylon_client.errors` where there is no answer: `PylonNotFound` for a subnet or a block that
     does not exist. A block is read in the state that it left behind. Collections carry what could
-    not be read of them in `skipped`, each with its reason.
+    not be read of them in `skipped`, each with its reason; those of certificates leave it out.
     """
 
     def __init__(self, send: Send, follow: Follow) -> None:

@@ -26,4 +26,7 @@ class NeuronCertificateKeypair(NeuronCertificate):
 
 
 class SubnetCertificates(RootModel[dict[Hotkey, NeuronCertificate]]):
-    """The certificates of a subnet's neurons, by hotkey."""
+    """The certificates of a subnet's neurons, by hotkey.
+
+    One that cannot be read is left out: whoever asks for it alone is told why.
+    """

@@ -78,10 +78,14 @@ async def test_a_commitment_that_cannot_be_read_is_skipped_with_its_reason(value
     assert found.skipped[0].reason
 
 
-async def test_a_certificate_that_cannot_be_read_is_skipped() -> None:
+async def test_a_certificate_that_cannot_be_read_is_skipped_and_named_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     sdk = commitments_sdk({KEY: "0x0caabb"}, NEURON_CERTIFICATES)
     found = await answer(sdk, questions.CertificatesOf(ONE), BLOCK)
     assert (found.certificates, [one.item for one in found.skipped]) == ({}, [ss58_address(KEY)])
+    # The published reply has no room for it.
+    assert f"{ss58_address(KEY)} is left out" in caplog.text
 
 
 async def test_of_several_sealed_fields_the_one_that_opens_last_counts() -> None:

@@ -5,7 +5,7 @@ import contextlib
 from typing import Any
 
 import nats.errors
-from nats.aio.client import PING_PROTO, Client
+from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, PING_PROTO, Client
 from nats.aio.msg import Msg
 from nats.js.api import Header
 
@@ -26,8 +26,9 @@ class OrderedClient(Client):
     UNSUB, so that a drained subscription loses what is still delivered.
 
     A request is answered with the whole reply, in however many parts it comes: the library takes
-    the first message for all of it. And a cancellation that comes with the answer is not lost, so
-    that no loop over requests, which are what all calls of JetStream are, goes on after its end.
+    the first message for all of it. And a cancellation that comes with the answer, to a request or
+    a flush, is not lost, so that no loop over requests, which are what all calls of JetStream are,
+    goes on after its end.
 
     A `tls://` server that offers no TLS is told nothing: the library would send it the password in
     the clear, to whoever stands between.
@@ -54,6 +55,11 @@ class OrderedClient(Client):
         """The answer to a request, as the library gives it."""
         with no_lost_cancellation():
             return await super().request(subject, payload, timeout, old_style, headers)  # pyright: ignore[reportUnknownMemberType] -- the library's headers are of anything
+
+    async def flush(self, timeout: int = DEFAULT_FLUSH_TIMEOUT) -> None:  # noqa: ASYNC109 -- the library's own
+        """Return when the server has seen what was sent before, as the library does."""
+        with no_lost_cancellation():
+            await super().flush(timeout)
 
     async def forget_inbox(self, subject: str) -> None:
         """Take another inbox for the next request, if this one, in lower case, is of the last.

@@ -1,4 +1,4 @@
-"""A request over NATS can always be cancelled, even at the moment of its answer."""
+"""Who waits for NATS can always be cancelled, even at the moment of the answer."""
 
 import asyncio
 from typing import Any
@@ -9,20 +9,22 @@ from nats.aio.client import Client
 from pylon_client.transport.ordered import OrderedClient
 
 
+@pytest.mark.parametrize("ask", ["request", "flush"])
 @pytest.mark.parametrize("answer", ["answered", "failed"])
 @pytest.mark.parametrize("cancelled", [False, True])
 async def test_a_cancellation_that_comes_with_the_answer_is_not_lost(
-    monkeypatch: pytest.MonkeyPatch, *, answer: str, cancelled: bool
+    monkeypatch: pytest.MonkeyPatch, *, ask: str, answer: str, cancelled: bool
 ) -> None:
     asked = asyncio.Event()
     answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
-    async def request(*_: object) -> Any:
+    async def wait(*_: object) -> Any:
         asked.set()
         return await asyncio.wait_for(answered, 30)  # as the library waits
 
-    monkeypatch.setattr(Client, "request", request)
-    asking = asyncio.create_task(OrderedClient().request("subject"))
+    monkeypatch.setattr(Client, ask, wait)
+    client = OrderedClient()
+    asking = asyncio.create_task(client.flush() if ask == "flush" else client.request("subject"))
     await asked.wait()
     if answer == "answered":
         answered.set_result("message")

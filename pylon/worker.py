@@ -34,6 +34,7 @@ from pylon.observe.health import HealthServer, WorkerHealth
 from pylon.observe.jobs import JobCensus, JobMetrics
 from pylon.observe.memory import exceeded
 from pylon.observe.metrics import WorkerMetrics
+from pylon.published_settings import warn_of_published_settings
 from pylon.reads.cache import ReadCache
 from pylon.reads.handlers import ReadHandlers
 from pylon.reads.reader import ChainReader
@@ -78,6 +79,7 @@ async def run_worker(settings: WorkerSettings) -> None:
     """
     REDACTOR.learn(secrets_of(settings))
     set_up_sentry(settings, "worker")
+    warn_of_published_settings()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from bridge.settings import BridgeSettings
 from pylon import cli
 from pylon.messaging.server_access import ServerAccessSettings
+from pylon.published_settings import PublishedSettings
 from pylon.settings import WorkerSettings
 from pylon.up.options import UpSettings
 from pylon_client.config import BaseConfig
@@ -67,6 +68,12 @@ PAGES: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
     ),
     ("Logs", "Read by every process.", PREFIX, LogSettings),
     ("The worker", "Read by `pylon worker`, `pylon check` and `pylon up`.", PREFIX, WorkerSettings),
+    (
+        "Of the published service",
+        "Read by `pylon worker` and `pylon up`, to say in the log that they change nothing.",
+        PREFIX,
+        PublishedSettings,
+    ),
     ("The bridge", "Read by `python -m bridge` and `pylon up`.", PREFIX, BridgeSettings),
     (
         "`pylon up`",

@@ -93,6 +93,7 @@ async def test_while_the_chain_is_away_it_says_so_and_nothing_of_its_own_questio
     variables = ports() | {
         "PYLON_BITTENSOR_NETWORK": "ws://user:hunter2@127.0.0.1:1/hunter2",
         "PYLON_BITTENSOR_ARCHIVE_NETWORK": "",
+        "PYLON_RECENT_OBJECTS_NETUIDS": "[1]",
     }
     output = tmp_path / "output"
     environment = command_environment(tmp_path, variables)
@@ -105,3 +106,4 @@ async def test_while_the_chain_is_away_it_says_so_and_nothing_of_its_own_questio
     assert "Cannot connect to ws://127.0.0.1:1: Connection refused (" in said
     assert "hunter2" not in said
     assert "bridge.access" not in said
+    assert said.count("PYLON_RECENT_OBJECTS_NETUIDS changes nothing") == 1

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 BESIDE = Path(sys.executable).parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE_PAGE = (ROOT / "docs" / "deployment" / "compose.md").read_text()
+DOCKER_PAGE = (ROOT / "docs" / "deployment" / "docker.md").read_text()
 COMPOSITION: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSITION["services"]
 
@@ -82,15 +83,19 @@ async def test_its_command_serves_what_the_readme_asks_with_the_readmes_settings
 ) -> None:
     program, *arguments = instruction("CMD")
     assert program == "pylon"
-    port, nats_port = free_ports(2)
+    port, nats_port, worker_port = free_ports(3)
+    assert "PYLON_HEALTH_HOST=0.0.0.0\nPYLON_HEALTH_PORT=8081\n" in DOCKER_PAGE
     async with Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet:
         variables = {
             "PYLON_BITTENSOR_NETWORK": devnet.url,
             "PYLON_BITTENSOR_WALLET_PATH": "/root/.bittensor/wallets",
             "PYLON_OPEN_ACCESS_TOKEN": "my_open_access_token",
+            "PYLON_METRICS_TOKEN": "my_metrics_token",
+            "PYLON_HEALTH_HOST": "0.0.0.0",
             # What a container has to itself, and this machine has not.
             "PORT": str(port),
             "NATS_PORT": str(nats_port),
+            "PYLON_HEALTH_PORT": str(worker_port),
             "PYLON_HOME": str(tmp_path),
         }
         environment = command_environment(tmp_path, variables)
@@ -114,6 +119,15 @@ async def test_its_command_serves_what_the_readme_asks_with_the_readmes_settings
             listening = Path("/proc/net/tcp").read_text()  # noqa: ASYNC240 -- no file at all
             assert f"00000000:{port:04X} " in listening
             assert f"00000000:{nats_port:04X} " not in listening
+
+            headers = {"Authorization": "Bearer my_metrics_token"}
+            of_bridge, of_worker = [
+                (await client.get(f"http://127.0.0.1:{at}/metrics", headers=headers)).text
+                for at in (port, worker_port)
+            ]
+            for metric in ("pylon_bittensor_operation_duration_seconds", "pylon_apply_weights_job"):
+                assert metric in of_worker
+                assert metric not in of_bridge
 
             probe, *options = health_command()
             assert probe == "python"

@@ -148,7 +148,7 @@ class Intake:
             else:
                 if newest.job_id is not None:
                     held = await self._readable(wanted.identity, newest.job_id)
-                    if held and held.record.digest == digest and self._is_of_now(held.job):
+                    if held and held.record.digest == digest and self._serves(held.job, wanted):
                         return held, False
                 # All who ask for the same at this place of the lane come to the same id.
                 job_id = _job_id(wanted, "place", digest, str(newest.number))
@@ -163,7 +163,7 @@ class Intake:
                 raise FailureError(
                     ErrorCode.CONFLICT, "The idempotency key was used for something else."
                 )
-            if wanted.idempotency_key is None and not self._is_of_now(held.job):
+            if wanted.idempotency_key is None and not self._serves(held.job, wanted):
                 # Whoever asked for it was cut off before it took its place, and it was worked on
                 # all the same. Now it takes the place, so that the next one is free.
                 with contextlib.suppress(ConflictError):
@@ -172,10 +172,10 @@ class Intake:
             return held, False
         raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
 
-    def _is_of_now(self, job: Job) -> bool:
-        """Whether who asks for the same now is served by this job."""
+    def _serves(self, job: Job, wanted: Wanted) -> bool:
+        """Whether who asks for the same content now gets what is wanted by this job."""
         newest = self._newest_block()
-        if job.has_ended:
+        if job.has_ended or job.netuid != wanted.netuid:  # the identity may have moved
             return False
         if job.kind is not JobKind.WEIGHTS or newest is None:
             return True

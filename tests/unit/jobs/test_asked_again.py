@@ -15,13 +15,14 @@ from pylon_client.contract.types import JobKind, NetUid
 from tests.support.adversary import Process, World, address
 from tests.unit.jobs.test_endings import ALICE, Office
 
+SUBNET = NetUid(1)
 TEMPO = 50
 EPOCH_AT = 150
 
 
-async def accept_commitment(office: Office) -> Job:
+async def accept_commitment(office: Office, netuid: NetUid = SUBNET) -> Job:
     request = {"commitment": "0x00"}
-    return await office.intake.accept(Wanted(ALICE, NetUid(1), JobKind.COMMITMENT, request))
+    return await office.intake.accept(Wanted(ALICE, netuid, JobKind.COMMITMENT, request))
 
 
 def pass_to(world: World, block: int) -> None:
@@ -106,6 +107,15 @@ async def test_a_commitment_that_is_asked_for_again_joins_whenever_that_is() -> 
     first = await accept_commitment(office)
     pass_to(world, EPOCH_AT + TEMPO)
     assert (await accept_commitment(office)).job_id == first.job_id
+
+
+async def test_what_is_asked_for_after_the_identity_has_moved_is_for_its_new_subnet() -> None:
+    office = Office(World(tempo=TEMPO))
+    first = await accept_commitment(office)
+    second = await accept_commitment(office, NetUid(2))
+    assert second.netuid == 2
+    assert (await office.ended(second)).state is JobState.CONFIRMED
+    assert (await office.ended(first)).state is JobState.SUPERSEDED
 
 
 class Dawdling(Process):

@@ -32,6 +32,7 @@ from pylon_client.contract.types import (
     NeuronUid,
 )
 from tests.support.eventually import comes_true
+from tests.support.tcp_proxy import TcpProxy
 
 FIRST = MechanismId(0)
 
@@ -141,20 +142,29 @@ async def test_w4_a_rate_limit_is_told_by_the_sdk_and_by_the_pool(
     assert refused.value.refusal.step is Step.WAIT
 
 
-async def test_w3_an_outdated_extrinsic_is_signed_again_on_a_fresh_connection(
-    devnet: Devnet, chain: Submission, tmp_path: Path
+@pytest.mark.parametrize(
+    ("refused_for", "connections"),
+    # What a connection knows of the runtime's version may be what is wrong with a signature.
+    [("Transaction is outdated", 1), ("Transaction has a bad signature", 3)],
+)
+async def test_w3_what_a_fresh_signature_mends_is_signed_again(
+    devnet: Devnet, tmp_path: Path, refused_for: str, connections: int
 ) -> None:
     signer = signer_of(tmp_path, "sn2")
     call = CommitmentCall(NetUid(2), b"x")
-    for _ in range(2):
+    async with TcpProxy(int(devnet.url.rpartition(":")[2])) as proxy:
+        chain = Submission(f"ws://127.0.0.1:{proxy.port}")
+        for _ in range(2):
+            signed = await chain.sign(call, signer)
+            devnet.refuse_extrinsics(times=1, data=refused_for)
+            with pytest.raises(RefusedError) as refused:
+                await chain.submit(signed)
+            assert refused.value.refusal.step is Step.AGAIN
         signed = await chain.sign(call, signer)
-        devnet.refuse_extrinsics(times=1, data="Transaction is outdated")
-        with pytest.raises(RefusedError) as refused:
-            await chain.submit(signed)
-        assert refused.value.refusal.step is Step.AGAIN
-    signed = await chain.sign(call, signer)
-    await chain.submit(signed)
-    assert await settled(chain, signed) is not None
+        await chain.submit(signed)
+        assert await settled(chain, signed) is not None
+        assert proxy.accepted == connections
+        await chain.close()
 
 
 async def test_what_would_be_over_when_it_is_signed_is_not_sent(

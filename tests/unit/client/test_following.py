@@ -14,9 +14,10 @@ from pylon_client.errors import PylonTimeoutException
 from pylon_client.following import Following
 from pylon_client.samples import sample_block_info
 from pylon_client.transport.base import Published, Stream
+from tests.support.eventually import eventually
 
-QUIET_S = 0.05
-PATIENCE_S = 0.4
+QUIET_S = 0.01
+ENDLESS_S = 600.0
 
 
 @pytest.fixture(autouse=True)
@@ -30,18 +31,21 @@ class Quiet:
 
     Attributes:
         asked: how often it was asked for.
+        is_waited_for: set while an answer of it is waited for that does not come.
         given_up: how often who asked for it did not wait for its answer.
     """
 
     def __init__(self, *, answers: int) -> None:
         self.values: asyncio.Queue[Published] = asyncio.Queue()
         self.asked = 0
+        self.is_waited_for = asyncio.Event()
         self.given_up = 0
         self._answers = answers
 
     async def confirm(self) -> None:
         self.asked += 1
         if self.asked > self._answers:
+            self.is_waited_for.set()
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -62,9 +66,9 @@ class Quiet:
         body = wire.encode(sample_block_info(number))
         self.values.put_nowait(Published(BlockNumber(number), body))
 
-    def following(self) -> Following[BlockInfo]:
+    def following(self, patience_s: float = ENDLESS_S) -> Following[BlockInfo]:
         stream = Stream(reads.LATEST_BLOCK)
-        return Following(self.listen, self.confirm, stream, None, PATIENCE_S)
+        return Following(self.listen, self.confirm, stream, None, patience_s)
 
 
 async def test_a_value_is_given_out_while_a_worker_is_still_asked_for() -> None:
@@ -72,30 +76,28 @@ async def test_a_value_is_given_out_while_a_worker_is_still_asked_for() -> None:
     stream = quiet.following()
     await stream.connect()
     taking = asyncio.create_task(stream.take())
-    await asyncio.sleep(3 * QUIET_S)
-    assert quiet.asked == 2
+    await quiet.is_waited_for.wait()
     quiet.publish(7)
-    async with asyncio.timeout(PATIENCE_S / 2):
-        await taking
+    assert (await taking).number == 7
     assert quiet.given_up == 1
     await stream.close()
 
 
 async def test_a_quiet_stream_is_waited_for_while_a_worker_answers() -> None:
     quiet = Quiet(answers=1000)
-    stream = quiet.following()
+    stream = quiet.following(patience_s=5 * QUIET_S)
     await stream.connect()
     taking = asyncio.create_task(stream.take())
-    await asyncio.sleep(2 * PATIENCE_S)
+    await eventually(lambda: quiet.asked > 20)
     quiet.publish(7)
-    await taking
+    assert (await taking).number == 7
     assert quiet.given_up == 0
     await stream.close()
 
 
 async def test_where_neither_a_value_nor_a_worker_comes_patience_ends() -> None:
     quiet = Quiet(answers=1)
-    stream = quiet.following()
+    stream = quiet.following(patience_s=5 * QUIET_S)
     await stream.connect()
     with pytest.raises(PylonTimeoutException):
         await stream.take()
@@ -108,7 +110,7 @@ async def test_nothing_is_left_of_a_stream_that_is_left_while_a_worker_is_asked_
     stream = quiet.following()
     await stream.connect()
     taking = asyncio.create_task(stream.take())
-    await asyncio.sleep(3 * QUIET_S)
+    await quiet.is_waited_for.wait()
     taking.cancel()
     await asyncio.gather(taking, return_exceptions=True)
     assert quiet.given_up == 1

@@ -25,6 +25,18 @@ async def accept_commitment(office: Office, netuid: NetUid = SUBNET) -> Job:
     return await office.intake.accept(Wanted(ALICE, netuid, JobKind.COMMITMENT, request))
 
 
+async def accept_cut_off(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An intake that ends when the job is written down, before it has its place in the lane."""
+
+    async def down(*_: object) -> None:
+        raise FailureError(ErrorCode.NATS_UNAVAILABLE, "down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(office.ledger, "advance", down)
+        with pytest.raises(FailureError):
+            await office.accept()
+
+
 def pass_to(world: World, block: int) -> None:
     while world.best < block:
         world.tick()
@@ -37,14 +49,7 @@ async def test_w1_what_was_done_without_its_place_in_the_lane_is_done_again_when
     world = World(tempo=TEMPO)
     office = Office(world)
     await office.ended(await office.accept({address(5): 1.0}))
-
-    async def down(*_: object) -> None:
-        raise FailureError(ErrorCode.NATS_UNAVAILABLE, "down")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(office.ledger, "advance", down)
-        with pytest.raises(FailureError):
-            await office.accept()
+    await accept_cut_off(office, monkeypatch)
     assert await office.intake.sweep(ALICE, JobKind.WEIGHTS) == 1
     swept = next(job for job in office.told[::-1] if job.state is JobState.ACCEPTED)
     assert (await office.ended(swept)).state is JobState.CONFIRMED
@@ -63,14 +68,7 @@ async def test_w1_what_nobody_has_worked_on_without_its_place_is_done_once(
 ) -> None:
     world = World(tempo=TEMPO)
     office = Office(world)
-
-    async def down(*_: object) -> None:
-        raise FailureError(ErrorCode.NATS_UNAVAILABLE, "down")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(office.ledger, "advance", down)
-        with pytest.raises(FailureError):
-            await office.accept()
+    await accept_cut_off(office, monkeypatch)
     (entered,) = {job.job_id for job in office.told}
     pass_to(world, EPOCH_AT + TEMPO)
     job = await office.accept()

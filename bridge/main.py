@@ -42,6 +42,9 @@ logger = logging.getLogger("bridge")
 CANNOT_RUN: Final = 1
 LAST_ANSWERS_S: Final = 1
 """How long before the end of the grace period requests in hand are answered with a failure."""
+KEEP_ALIVE_S: Final = 75
+"""Longer than callers and balancers keep an idle connection: where both close at the same time, a
+request that was on its way gets no answer."""
 
 
 class ListenError(Exception):
@@ -158,6 +161,7 @@ async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.bridge_graceful_shutdown_seconds,
     )
     keeping = asyncio.create_task(link.keep_connected())

@@ -17,6 +17,7 @@ from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import token_of
 from tests.support.gated_worker import GatedWorker
 from tests.support.nats_server import NatsServer
+from tests.support.tcp_proxy import TcpProxy
 
 LATEST_BLOCK = "/api/v1/block/latest"
 NOWHERE = "nats://127.0.0.1:1"
@@ -54,6 +55,24 @@ async def test_a_request_in_hand_is_finished_before_the_bridge_ends(
         assert asking.result().content == b'{"in":"time"}'
         assert ending.result() == 0
         assert "Traceback" not in bridge.log
+
+
+async def test_callers_are_the_first_to_close_an_idle_connection(tmp_path: Path) -> None:
+    """The server's own default is httpx's too: a request may then meet the server's close."""
+    longer_s = httpx.Limits().keepalive_expiry or 5.0
+    async with BridgeProcess(tmp_path, bridge_environment(NOWHERE)) as bridge:
+        await bridge.until("/health", 200)
+        async with (
+            TcpProxy(int(bridge.url.rpartition(":")[2])) as proxy,
+            httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{proxy.port}",
+                limits=httpx.Limits(keepalive_expiry=None),
+            ) as http,
+        ):
+            for _ in range(2):
+                assert (await http.get("/health")).status_code == 200
+                await asyncio.sleep(longer_s + 1)
+            assert (proxy.accepted, proxy.open) == (1, 1)
 
 
 async def test_a_request_that_outlasts_the_grace_is_told_to_come_again(

@@ -13,6 +13,8 @@ import httpx
 from tests.support.kept_output import kept
 
 STARTS_WITHIN_S = 60.0
+ON_DEMAND_S = 86_400.0
+"""Block time of a chain that moves only by `advance`, in seconds: longer than any test runs."""
 
 
 class DevnetProcess:
@@ -96,6 +98,11 @@ class DevnetProcess:
             response = await client.request(verb, self.control_url + path, json=parameters)
             response.raise_for_status()
             return response.json() if response.content else None
+
+    async def advance(self, blocks: int = 1) -> int:
+        """Make blocks now; return the number of the newest."""
+        await self.control("POST", "/advance", blocks=blocks)
+        return await self.best_number()
 
     async def best_number(self) -> int:
         return int((await self.control("GET", "/status"))["best_number"])

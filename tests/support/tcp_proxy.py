@@ -26,8 +26,7 @@ class TcpProxy:
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
-        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._listener.sockets[0].getsockname()[1]
+        await self.open_listener()
         return self
 
     async def __aexit__(
@@ -38,6 +37,11 @@ class TcpProxy:
     ) -> None:
         self.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def open_listener(self) -> None:
+        """Accept connections, after `close` at the same port as before."""
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self.port = self._listener.sockets[0].getsockname()[1]
 
     def close(self) -> None:
         """Break every connection, and take no more."""

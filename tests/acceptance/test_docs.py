@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.kept_output import keep
 from tests.support.product import Product
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-WITHIN_S = 60.0
 # Pictures, for a renderer of diagrams; and a tree of names that test_public_api.py compares.
 NO_CODE = {"mermaid", ""}
 SETTING = re.compile(r"\s*(#.*|[A-Z0-9_{}…]+=.*)?")
@@ -114,7 +114,7 @@ async def run(folder: Path, *command: str, **environment: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with asyncio.timeout(WITHIN_S):
+    async with asyncio.timeout(HANGS_AFTER_S):
         printed, _ = await process.communicate()
     keep(folder, printed)
     assert process.returncode == 0, printed.decode()

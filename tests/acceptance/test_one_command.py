@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.product import Product, processes_under
 from tests.support.pylon_command import pylon_command
 
@@ -27,7 +28,7 @@ LATEST = "/api/v1/subnet/1/block/latest/neurons"
 
 async def block_after(product: Product, number: int, path: str = LATEST) -> dict[str, Any]:
     """The first latest snapshot that is newer than a block."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANGS_AFTER_S):
         while True:
             response = await product.get(path)
             if response.is_success and response.json()["block"]["number"] > number:
@@ -126,7 +127,7 @@ async def test_a_killed_part_heals_without_a_restart_of_the_others(
         others = {name: product.child(name) for name in ("pylon worker", "-m bridge")}
         killed = product.child(re.escape(victim))
         os.kill(killed, signal.SIGKILL)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while killed in processes_under(product.process.pid):
                 await asyncio.sleep(0.05)
         highest = (await block_after(product, before + 6))["block"]["number"]
@@ -191,7 +192,7 @@ async def test_a_killed_parent_leaves_no_process_behind(tmp_path: Path) -> None:
     children = processes_under(product.process.pid)
     product.process.kill()
     await product.process.wait()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_AFTER_S):
         while [pid for pid in children if (Path("/proc") / str(pid)).exists()]:
             await asyncio.sleep(0.1)
 

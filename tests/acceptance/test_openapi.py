@@ -35,7 +35,6 @@ async def product(tmp_path: Path) -> AsyncGenerator[PrivateProduct]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 async def test_all_of_the_document_holds(product: PrivateProduct, tmp_path: Path) -> None:
     document = json.loads((ROOT / "docs" / "openapi.json").read_text())
     operations = sum(len(methods) for methods in document["paths"].values())

@@ -13,12 +13,12 @@ from typing import Any
 from pylon.up import simulation
 from pylon_client.v1 import JobState
 from tests.support.event_stream import EventStream, listening_client
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.product import Product
 from tests.support.pylon_command import pylon_command
 
 README = Path(__file__).parents[2] / "README.md"
 BIN = Path(sys.executable).parent
-WITHIN_S = 120.0
 JOBS = "/api/v1/identity/sn2/subnet/2/jobs"
 SN2 = {"Authorization": f"Bearer {simulation.token('sn2')}"}
 
@@ -40,7 +40,7 @@ async def run(product: Product, *command: str | Path) -> str:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(WITHIN_S):
+    async with asyncio.timeout(HANGS_AFTER_S):
         printed, _ = await process.communicate()
     assert process.returncode == 0
     return printed.decode()
@@ -85,7 +85,7 @@ async def test_the_readmes_weights_stand_on_the_chain(tmp_path: Path) -> None:
         path = "/api/v1/identity/sn2/subnet/2/weights"
         waiting_id = (await http.put(path, json=weights)).json()["job_id"]
         async with EventStream.of(http, f"{JOBS}/{waiting_id}/stream") as stream:
-            async with asyncio.timeout(WITHIN_S):
+            async with asyncio.timeout(HANGS_AFTER_S):
                 while not stream.events or stream.events[-1][1]["state"] != JobState.WAITING:
                     await asyncio.sleep(0.05)
             environment = {

@@ -19,7 +19,6 @@ NEURONS = "/api/v1/subnet/2/neurons/stream"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 async def test_every_listener_sees_every_block_once_and_in_order(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         nats = await stack.enter_async_context(NatsServer(tmp_path))

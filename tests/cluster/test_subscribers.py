@@ -26,7 +26,6 @@ BEHIND_PROXY = 20
 CONNECTS_AT_ONCE = 20
 HISTORY = EVENTS.max_msgs_per_subject
 NEURONS = str(NeuronsEventSubject(NetUid(2)))
-CATCHES_UP_WITHIN_S = 300.0
 
 
 class Subscriber:
@@ -86,13 +85,10 @@ async def subscribers(url: str, proxy_url: str) -> AsyncGenerator[list[Subscribe
 
 
 async def all_reach(number: int, subscribers: list[Subscriber]) -> None:
-    await eventually(
-        lambda: all(each.has_reached(number) for each in subscribers), within_s=CATCHES_UP_WITHIN_S
-    )
+    await eventually(lambda: all(each.has_reached(number) for each in subscribers))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 async def test_a_thousand_subscribers_see_every_block_once_in_order(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

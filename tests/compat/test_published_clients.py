@@ -12,10 +12,10 @@ from pylon.devnet.population import hotkey
 from pylon.up.simulation import token
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient
 from tests.support.environments import ROOT, python_with
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.product import Product
 
 SCRIPT = ROOT / "tests" / "compat" / "scripts" / "published_client.py"
-WITHIN_S = 100.0
 IDENTITY, NETUID, NEURONS = "sn1", 1, 256
 MINER = hotkey(NETUID, 64)
 """It has a commitment and a certificate from the beginning."""
@@ -83,7 +83,7 @@ async def seen_by(product: Product, version: str, module: str, api: str) -> Mapp
         *(str(python), "-I", str(SCRIPT), json.dumps(asked)),
         stdout=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(WITHIN_S):
+    async with asyncio.timeout(HANGS_AFTER_S):
         printed, _ = await process.communicate()
     assert process.returncode == 0
     return json.loads(printed)

@@ -90,7 +90,6 @@ async def cluster_in(folder: Path, devnet_port: int | None = None) -> AsyncGener
             await pod.kill()
 
 
-@pytest.mark.timeout(300)
 async def test_every_container_runs_as_its_manifest_says(tmp_path: Path) -> None:
     async with cluster_in(tmp_path) as running:
         await running.start("devnet", "devnet")
@@ -196,7 +195,6 @@ class Load:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 async def test_every_workload_is_rolled_under_load_without_a_failed_request(
     tmp_path: Path,
 ) -> None:
@@ -284,7 +282,7 @@ async def _each_write_is_there_once(load: Load, devnet: Devnet) -> None:
             assert newest.job_id == load.accepted[-1]
             return all(job.has_ended for job in older)
 
-        await comes_true(overtaken_have_ended, within_s=120)
+        await comes_true(overtaken_have_ended)
         jobs = (await client.identity.get_jobs()).jobs
     states = Counter(job.state for job in jobs)
     sys.stdout.write(f"jobs {dict(states)}\n")

@@ -114,7 +114,7 @@ async def test_its_command_serves_what_the_readme_asks_with_the_readmes_settings
                 except httpx.TransportError:
                     return False
 
-            await comes_true(answers, within_s=100)
+            await comes_true(answers)
             assert (await client.get(url)).status_code == 401
             listening = Path("/proc/net/tcp").read_text()  # noqa: ASYNC240 -- no file at all
             assert f"00000000:{port:04X} " in listening

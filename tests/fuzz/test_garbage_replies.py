@@ -16,6 +16,7 @@ from pylon_client.v1 import (
     PylonTimeout,
 )
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.nats_server import NatsServer
 from tests.support.raw_nats import RawNats, header_block
 from tests.support.wire_corpus import Corpus
@@ -60,7 +61,7 @@ async def test_a_client_raises_its_own_errors_whatever_it_is_answered(tmp_path: 
                     except BasePylonException as error:
                         came[type(error).__name__] += 1
 
-            async with asyncio.timeout(100):
+            async with asyncio.timeout(HANGS_AFTER_S):
                 await asyncio.gather(*(ask() for _ in range(AT_ONCE)))
     assert came.total() == ANSWERS
     assert len(came) > 1, came

@@ -60,7 +60,6 @@ async def deployment(tmp_path: Path) -> AsyncGenerator[Deployment]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 async def test_each_message_is_answered_or_left_by_a_rule(deployment: Deployment) -> None:
     corpus = Corpus(SEED)
     settings = deployment_settings(identities=SUBNETS)
@@ -106,7 +105,7 @@ async def still_works(deployment: Deployment) -> None:
             await reader.request(f"pylon.v1.open.{netuid}.{LATEST_NEURONS.name}")
     await asyncio.gather(*(writes_still_work(deployment, name) for name in SUBNETS))
     # Of what is queued, garbage is gone: the rest are jobs of the flood that the chain makes wait.
-    await comes_true(lambda: _only_jobs_in_hand_are_queued(url), within_s=60)
+    await comes_true(lambda: _only_jobs_in_hand_are_queued(url))
 
 
 async def _is_published(reader: Connection) -> bool:

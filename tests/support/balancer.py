@@ -6,7 +6,8 @@ import random
 from types import TracebackType
 from typing import Self
 
-CONNECTS_WITHIN_S = 10.0
+from tests.support.eventually import HANGS_AFTER_S
+
 CHUNK_BYTES = 65_536
 
 
@@ -50,7 +51,7 @@ class Balancer:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer), contextlib.suppress(OSError, IndexError):
             port = random.choice(self.ports)  # noqa: S311 -- no secret
-            async with asyncio.timeout(CONNECTS_WITHIN_S):
+            async with asyncio.timeout(HANGS_AFTER_S):
                 to_reader, to_writer = await asyncio.open_connection("127.0.0.1", port)
             with contextlib.closing(to_writer):
                 ways = (_copy(reader, to_writer), _copy(to_reader, writer))

@@ -15,11 +15,9 @@ from typing import Any, Self
 import httpx
 
 from tests.support.deployment import BRIDGE_PASSWORD, token_of
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.kept_output import keep
 
-STARTS_WITHIN_S = 60.0
-STOPS_WITHIN_S = 60.0
-ANSWERS_WITHIN_S = 60.0
 POLL_S = 0.02
 
 
@@ -107,7 +105,7 @@ class BridgeProcess:
 
     async def logged(self, pattern: str) -> re.Match[str]:
         """Wait until the log has a line with this pattern."""
-        async with asyncio.timeout(STARTS_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while (found := re.search(pattern, self.log)) is None:
                 assert self.process.returncode is None, self.log
                 await asyncio.sleep(POLL_S)
@@ -121,7 +119,7 @@ class BridgeProcess:
 
     async def ended(self) -> int:
         """Wait for its end, and return its exit code."""
-        async with asyncio.timeout(STOPS_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             code = await self.process.wait()
             if self._reading is not None:
                 await self._reading
@@ -130,13 +128,13 @@ class BridgeProcess:
     async def get(self, path: str, **options: Any) -> httpx.Response:
         """One GET on a connection of its own."""
         async with httpx.AsyncClient(
-            base_url=self.url, timeout=ANSWERS_WITHIN_S, trust_env=False
+            base_url=self.url, timeout=HANGS_AFTER_S, trust_env=False
         ) as client:
             return await client.get(path, **options)
 
     async def until(self, path: str, status: int) -> httpx.Response:
         """Ask until the answer has this status."""
-        async with asyncio.timeout(ANSWERS_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while (response := await self.get(path)).status_code != status:
                 await asyncio.sleep(POLL_S)
         return response

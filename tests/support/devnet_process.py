@@ -10,9 +10,9 @@ from typing import Any, Self
 
 import httpx
 
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.kept_output import kept
 
-STARTS_WITHIN_S = 60.0
 ON_DEMAND_S = 86_400.0
 """Block time of a chain that moves only by `advance`, in seconds: longer than any test runs."""
 
@@ -79,7 +79,7 @@ class DevnetProcess:
                 stderr=log,
             )
         assert self._process.stdout is not None
-        async with asyncio.timeout(STARTS_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while line := (await self._process.stdout.readline()).decode():
                 if line.startswith("devnet control "):
                     self.control_url = line.split()[-1]

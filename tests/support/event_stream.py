@@ -8,9 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.eventually import eventually
-
-ARRIVES_WITHIN_S = 60.0
+from tests.support.eventually import HANGS_AFTER_S, eventually
 
 
 class EventStream:
@@ -37,17 +35,15 @@ class EventStream:
 
     async def has(self, count: int) -> None:
         """Wait for that many values."""
-        await eventually(lambda: len(self.ids) >= count, within_s=ARRIVES_WITHIN_S)
+        await eventually(lambda: len(self.ids) >= count)
 
     async def reaches(self, number: int) -> None:
         """Wait for the value of that block or a later one."""
-        await eventually(
-            lambda: bool(self.ids) and self.ids[-1] >= number, within_s=ARRIVES_WITHIN_S
-        )
+        await eventually(lambda: bool(self.ids) and self.ids[-1] >= number)
 
     async def ends(self) -> None:
         """Wait for the server to end it."""
-        await eventually(lambda: self.has_ended, within_s=ARRIVES_WITHIN_S)
+        await eventually(lambda: self.has_ended)
 
     async def _read(self, response: httpx.Response) -> None:
         fields: dict[str, str] = {}
@@ -90,4 +86,4 @@ class EventStream:
 def listening_client(url: str) -> httpx.AsyncClient:
     """A client that holds any number of streams open."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    return httpx.AsyncClient(base_url=url, timeout=ARRIVES_WITHIN_S, limits=limits, trust_env=False)
+    return httpx.AsyncClient(base_url=url, timeout=HANGS_AFTER_S, limits=limits, trust_env=False)

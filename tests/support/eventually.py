@@ -1,20 +1,22 @@
-"""Waiting for what must come true, however slow the machine is."""
+"""Waiting for a condition, at any speed of the machine."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
+HANGS_AFTER_S = 300.0
+"""Limit of one wait, in seconds: far beyond what a slow machine needs, so only a hang fails."""
 POLL_S = 0.01
 
 
-async def eventually(condition: Callable[[], object], *, within_s: float = 30.0) -> None:
-    """Return once the condition holds; fail when it does not within a generous time."""
-    async with asyncio.timeout(within_s):
+async def eventually(condition: Callable[[], object]) -> None:
+    """Return once the condition holds; fail after HANGS_AFTER_S."""
+    async with asyncio.timeout(HANGS_AFTER_S):
         while not condition():
             await asyncio.sleep(POLL_S)
 
 
-async def comes_true(condition: Callable[[], Awaitable[object]], *, within_s: float = 30.0) -> None:
-    """The same for a condition that has to be asked for, of a server or another process."""
-    async with asyncio.timeout(within_s):
+async def comes_true(condition: Callable[[], Awaitable[object]]) -> None:
+    """Return once an awaited condition holds, of a server or process; fail after HANGS_AFTER_S."""
+    async with asyncio.timeout(HANGS_AFTER_S):
         while not await condition():
             await asyncio.sleep(POLL_S)

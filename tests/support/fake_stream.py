@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pylon.blocks.events import Event
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
+from tests.support.eventually import HANGS_AFTER_S
 
 NATS_DOWN = FailureError(ErrorCode.NATS_UNAVAILABLE, "NATS is down.")
 
@@ -50,5 +51,5 @@ class FakeStream:
         return [event.block.number for event in self.events if event.subject == subject]
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30), self._changed:
+        async with asyncio.timeout(HANGS_AFTER_S), self._changed:
             await self._changed.wait_for(holds)

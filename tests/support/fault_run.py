@@ -39,6 +39,7 @@ from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
 from tests.support.devnet_process import DevnetProcess
 from tests.support.dying_worker import STEPS
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.fault_figures import Figures
 from tests.support.fault_strikes import Strikes
 from tests.support.job_deployment import signing_settings
@@ -59,7 +60,6 @@ WORKERS: Final = 2
 BLOCK_TIME_S: Final = 0.1
 KEPT_BLOCKS: Final = 1_000_000
 TEMPO_BLOCKS: Final = 200
-ENDS_WITHIN_S: Final = 300.0
 ASKED_WITHIN_S: Final = 10.0
 STAKE_RAO: Final = 10**15
 
@@ -226,14 +226,14 @@ class FaultRun:
         async def ended() -> bool:
             return (await client.identity.get_job(job_id)).has_ended  # pyright: ignore[reportArgumentType] -- an id
 
-        async with asyncio.timeout(ENDS_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while not await _persist(ended):
                 await asyncio.sleep(0.1)
 
     async def _all_ended(self, clients: dict[str, AsyncPylonClient]) -> dict[str, Job]:
         jobs: dict[str, Job] = {}
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ENDS_WITHIN_S):
+            async with asyncio.timeout(HANGS_AFTER_S):
                 while not jobs or not all(job.has_ended for job in jobs.values()):
                     for name, client in clients.items():
                         listed = (await _persist(client.identity.get_jobs)).jobs
@@ -330,7 +330,7 @@ async def _persist(ask: Callable[[], Awaitable[T]], *, or_gives_up: bool = False
         ask: asks.
         or_gives_up: an error that asking again does not mend is an answer, too.
     """
-    async with asyncio.timeout(ENDS_WITHIN_S):
+    async with asyncio.timeout(HANGS_AFTER_S):
         while True:
             try:
                 return await ask()

@@ -12,8 +12,8 @@ from pylon_client.contract.subjects import ALL_IDENTITIES, ALL_OPEN, WORKER_USER
 from pylon_client.contract.topology import QUEUE_GROUP
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import WORKER_PASSWORD
+from tests.support.eventually import HANGS_AFTER_S
 
-ASKED_WITHIN_S = 60.0
 POLL_S = 0.01
 
 
@@ -55,7 +55,7 @@ class GatedWorker:
 
     async def has_been_asked(self, times: int) -> None:
         """Wait until that many requests have arrived."""
-        async with asyncio.timeout(ASKED_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while len(self.asked) < times:
                 await asyncio.sleep(POLL_S)
 

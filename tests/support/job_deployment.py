@@ -99,7 +99,7 @@ class Asker:
         async def has_ended() -> bool:
             return (await self.job(job_id)).has_ended
 
-        await comes_true(has_ended, within_s=90)
+        await comes_true(has_ended)
         return await self.job(job_id)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.support.nats_server import POLL_S, STARTS_WITHIN_S, nats_server_binary
+from tests.support.eventually import HANGS_AFTER_S
+from tests.support.nats_server import POLL_S, nats_server_binary
 
 
 class NatsProcess:
@@ -58,7 +59,7 @@ class NatsProcess:
             cwd=self.folder,
             env={**os.environ, "NATS_STORE_DIR": str(self.folder / "data")},
         )
-        async with asyncio.timeout(STARTS_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while (port := self._port_in_use()) is None:
                 assert self._process.returncode is None, self.log
                 await asyncio.sleep(POLL_S)
@@ -68,7 +69,7 @@ class NatsProcess:
         """Make it read its configuration again, and return when it has."""
         reloads = self.log.count("Reloaded server configuration")
         self.process.send_signal(signal.SIGHUP)
-        async with asyncio.timeout(STARTS_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while self.log.count("Reloaded server configuration") == reloads:
                 await asyncio.sleep(POLL_S)
 

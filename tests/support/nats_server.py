@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.kept_output import kept
 
-STARTS_WITHIN_S = 30.0
 POLL_S = 0.01
 
 
@@ -92,7 +92,7 @@ class NatsServer:
                 stderr=output,
                 start_new_session=True,
             )
-        async with asyncio.timeout(STARTS_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while (port := self._port_in_use()) is None:
                 assert self._process.returncode is None, self.log
                 await asyncio.sleep(POLL_S)

@@ -18,12 +18,11 @@ from typing import Any
 
 import httpx
 
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.kustomize import Manifest
 from tests.support.nats_server import nats_server_binary
 from tests.support.pylon_command import command_environment
 
-STARTS_WITHIN_S = 110.0
-ENDS_WITHIN_S = 60.0
 POLL_S = 0.05
 ROOT = Path(__file__).parents[2]
 
@@ -97,13 +96,13 @@ class Pod:
         self._mount_all()
         for container in self._spec.get("initContainers", []):
             process = await self._run(container)
-            async with asyncio.timeout(ENDS_WITHIN_S):
+            async with asyncio.timeout(HANGS_AFTER_S):
                 assert await process.wait() == 0, self.log
         self._process = await self._run(self.main)
 
     async def passes(self, probe: str) -> None:
         """Wait until one of its probes passes."""
-        async with asyncio.timeout(STARTS_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while not await self.is_passing(probe):
                 assert self._process is not None
                 assert self._process.returncode is None, self.log
@@ -135,7 +134,7 @@ class Pod:
         if "exec" in before:
             # What it does may end the process, so that there is nothing left to signal.
             hook = await self._run({**self.main, "command": before["exec"]["command"]})
-            async with asyncio.timeout(ENDS_WITHIN_S):
+            async with asyncio.timeout(HANGS_AFTER_S):
                 assert await hook.wait() == 0, self.log
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from pylon.devnet.population import hotkey
 from pylon.devnet.wallets import write_wallet
 from tests.support.devnet_process import DevnetProcess
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.product import free_ports
 from tests.support.pylon_command import command_environment, pylon_argv
 from tests.support.secret_texts import secret_of
@@ -23,7 +24,6 @@ NETUIDS: Final = {"sn1": 1, "sn2": 2, "sn12": 12}
 MINER: Final = hotkey(1, 64)
 """It has a commitment and a certificate from the beginning."""
 BLOCK_TIME_S: Final = 0.25
-READY_WITHIN_S: Final = 60.0
 POLL_S: Final = 0.05
 
 OPEN_TOKEN: Final = secret_of("open-access")
@@ -81,7 +81,7 @@ async def private_product(folder: Path) -> AsyncGenerator[PrivateProduct]:
         process = await stack.enter_async_context(
             service_process(argv, folder, command_environment(folder, variables))
         )
-        async with asyncio.timeout(READY_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while "Ctrl-C stops it." not in (folder / "output").read_text():
                 assert process.returncode is None
                 await asyncio.sleep(POLL_S)

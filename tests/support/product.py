@@ -15,10 +15,9 @@ from typing import Any, Self
 
 import httpx
 
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.kept_output import keep
 
-READY_WITHIN_S = 60.0
-STOPS_WITHIN_S = 10.0
 POLL_S = 0.05
 
 
@@ -110,7 +109,7 @@ class Product:
             stderr=asyncio.subprocess.STDOUT,
         )
         self._reader = asyncio.create_task(self._read())
-        async with asyncio.timeout(READY_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while "Ctrl-C stops it." not in self.output:
                 assert self.process.returncode is None, self.output
                 await asyncio.sleep(POLL_S)
@@ -125,7 +124,7 @@ class Product:
         """Stop it with a signal, and return its exit code."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
-        async with asyncio.timeout(STOPS_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             code = await self.process.wait()
             if self._reader is not None:
                 await self._reader

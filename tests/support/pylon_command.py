@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.kept_output import keep
-
-ENDS_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ async def pylon_command(folder: Path, variables: Mapping[str, str], *arguments: 
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(ENDS_WITHIN_S):
+    async with asyncio.timeout(HANGS_AFTER_S):
         out, err = await process.communicate()
     assert process.returncode is not None
     keep(folder, out + err)

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-PONG_WITHIN_S = 60.0
+from tests.support.eventually import HANGS_AFTER_S
 
 OnMessage = Callable[[bytes, bytes, bytes, bytes], None]
 """Takes a message's subject, its reply subject, its block of headers and its body."""
@@ -90,7 +90,7 @@ class RawNats:
         pong = asyncio.get_running_loop().create_future()
         self._pongs.append(pong)
         self._writer.write(b"PING\r\n")
-        async with asyncio.timeout(PONG_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             await asyncio.wait({pong, self._reading}, return_when=asyncio.FIRST_COMPLETED)
         assert pong.done(), f"the server has closed the connection: {self.errors[-1:]}"
 

@@ -16,8 +16,7 @@ from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import NetUid
 from pylon_client.transport.cancellation import heed_cancellation
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
-
-READY_WITHIN_S = 60.0
+from tests.support.eventually import HANGS_AFTER_S
 
 
 @asynccontextmanager
@@ -65,7 +64,7 @@ async def running(settings: WorkerSettings) -> AsyncGenerator[Worker]:
     working = asyncio.create_task(worker.run(stop))
     ready = asyncio.create_task(worker.ready.wait())
     try:
-        async with asyncio.timeout(READY_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             await asyncio.wait({working, ready}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             working.result()

@@ -30,13 +30,13 @@ from pylon_client.contract.subjects import (
 from pylon_client.transport.connection import ConnectionOptions, connect
 from tests.support.client_methods import METHODS, REPLIES
 from tests.support.deployment import WORKER_PASSWORD
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.nats_server import NatsServer
 from tests.support.secret_texts import secret_of
 
 OPEN_TOKEN = secret_of("open")
 IDENTITY = "sn1"
 IDENTITY_TOKEN = secret_of("sn1")
-STARTS_WITHIN_S = 30.0
 AUTHORIZATION = f"""
 authorization {{
   users: [
@@ -116,7 +116,7 @@ class ScriptedService:
                 )
             )
             serving = asyncio.create_task(server.serve(sockets=[listening]))
-            async with asyncio.timeout(STARTS_WITHIN_S):
+            async with asyncio.timeout(HANGS_AFTER_S):
                 while not server.started:
                     await asyncio.sleep(0.01)
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"

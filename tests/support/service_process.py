@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-STOPS_WITHIN_S = 60.0
+from tests.support.eventually import HANGS_AFTER_S
 
 
 @asynccontextmanager
@@ -33,5 +33,5 @@ async def service_process(
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-        async with asyncio.timeout(STOPS_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             await process.wait()

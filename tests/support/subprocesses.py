@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.kept_output import keep
-
-ENDS_WITHIN_S = 60.0
 
 
 async def output_of(*argv: str, cwd: Path, env: Mapping[str, str]) -> str:
@@ -19,7 +18,7 @@ async def output_of(*argv: str, cwd: Path, env: Mapping[str, str]) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(ENDS_WITHIN_S):
+    async with asyncio.timeout(HANGS_AFTER_S):
         out, err = await process.communicate()
     keep(cwd, out + err)
     assert process.returncode == 0, err.decode()

@@ -9,11 +9,11 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.kept_output import keep
 
 READY = "The worker is ready"
 ITS_TURN = "It is this worker's turn to publish"
-LOGS_WITHIN_S = 60.0
 POLL_S = 0.02
 
 
@@ -33,14 +33,14 @@ class WorkerProcess:
 
     async def logs(self, text: str, *, times: int = 1) -> None:
         """Wait until it has logged a text so often; fail when it ends before."""
-        async with asyncio.timeout(LOGS_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while self.log.count(text) < times:
                 assert not self._reading.done(), f"ended without {text!r}: {self.log}"
                 await asyncio.sleep(POLL_S)
 
     async def ends(self) -> int:
         """Its exit code, once it has ended by itself."""
-        async with asyncio.timeout(LOGS_WITHIN_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             code = await self.process.wait()
             await self._reading
         return code
@@ -112,7 +112,7 @@ async def leader_among(workers: list[WorkerProcess]) -> WorkerProcess:
         # Each line begins with the time.
         return max((line for line in worker.log.splitlines() if ITS_TURN in line), default="")
 
-    async with asyncio.timeout(LOGS_WITHIN_S):
+    async with asyncio.timeout(HANGS_AFTER_S):
         while not any(map(last_turn, workers)):
             await asyncio.sleep(POLL_S)
     return max(workers, key=last_turn)

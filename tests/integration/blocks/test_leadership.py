@@ -187,7 +187,7 @@ async def test_when_the_publishers_chain_is_gone_another_worker_goes_on(tmp_path
         async with worker_on(server.url, devnet.url):
             proxy.close()
             gone_at = devnet.best_number
-            await eventually(lambda: published.numbers(NEURONS_OF_1)[-1] > gone_at + 2, within_s=60)
+            await eventually(lambda: published.numbers(NEURONS_OF_1)[-1] > gone_at + 2)
         for subject in (BLOCKS, NEURONS_OF_1):
             numbers = published.numbers(subject)
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))

@@ -21,7 +21,7 @@ from pylon_client.contract.subjects import (
 from pylon_client.contract.types import NetUid
 from pylon_client.transport.connection import Connection
 from tests.support.devnet_process import DevnetProcess
-from tests.support.eventually import eventually
+from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.nats_server import NatsServer
 from tests.support.running_worker import Published, connected, worker_on, worker_settings
 
@@ -114,7 +114,7 @@ async def test_c7_c8_killed_chain_and_killed_nats_heal_without_a_gap_or_a_repeat
     ):
 
         async def blocks_published_past(number: int) -> None:
-            await eventually(lambda: published.numbers(BLOCKS)[-1:] > [number], within_s=60)
+            await eventually(lambda: published.numbers(BLOCKS)[-1:] > [number])
 
         await blocks_published_past(2)
         await devnet.kill()
@@ -135,7 +135,7 @@ async def test_c7_c8_killed_chain_and_killed_nats_heal_without_a_gap_or_a_repeat
         await asyncio.gather(devnet.start(), server.start())
         await blocks_published_past(before + 3)
         newest = published.numbers(BLOCKS)[-1]
-        await eventually(lambda: published.numbers(NEURONS_OF_1)[-1:] >= [newest], within_s=60)
+        await eventually(lambda: published.numbers(NEURONS_OF_1)[-1:] >= [newest])
         assert await number_of_latest(connection, 1) >= newest
         blocks, snapshots = published.numbers(BLOCKS), published.numbers(NEURONS_OF_1)
     assert is_contiguous(blocks), blocks
@@ -186,7 +186,7 @@ async def test_when_the_chain_is_gone_latest_fails_and_then_heals(tmp_path: Path
         before = await number_of_latest(connection, 1)
         await devnet.kill()
         failures: set[ErrorCode] = set()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while ErrorCode.CHAIN_UNAVAILABLE not in failures:
                 try:
                     await number_of_latest(connection, 1)
@@ -198,7 +198,7 @@ async def test_when_the_chain_is_gone_latest_fails_and_then_heals(tmp_path: Path
         assert caught.value.failure.http_status == 502
         assert "The last block heard of is" in caught.value.failure.detail
         await devnet.start()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS_AFTER_S):
             latest = before
             while latest <= before + 2:
                 try:
@@ -236,11 +236,11 @@ async def test_n4_a_worker_whose_connection_to_nats_ends_for_good_fails(tmp_path
     ):
         worker = Worker(worker_settings(server.url, devnet.url))
         running = asyncio.create_task(worker.run(asyncio.Event()))
-        await asyncio.wait_for(worker.ready.wait(), 60)
+        await asyncio.wait_for(worker.ready.wait(), HANGS_AFTER_S)
         # From now on NATS refuses whoever comes without this password.
         server.reload('authorization { user: "someone", password: "else" }')
         with pytest.raises(WorkerError, match="ended the connection"):
-            await asyncio.wait_for(running, 60)
+            await asyncio.wait_for(running, HANGS_AFTER_S)
 
 
 @pytest.mark.parametrize("subject", [NEURONS_OF_1, ALL_OPEN, ALL_IDENTITIES])
@@ -260,11 +260,11 @@ async def test_a_worker_that_may_not_hear_what_it_lives_by_any_more_fails(
         settings = worker_settings(server.url, devnet.url)
         worker = Worker(settings.model_copy(update={"nats_worker_password": SecretStr("secret")}))
         running = asyncio.create_task(worker.run(asyncio.Event()))
-        await asyncio.wait_for(worker.ready.wait(), 60)
+        await asyncio.wait_for(worker.ready.wait(), HANGS_AFTER_S)
         server.reload(users(denied=subject))
         named = f"{re.escape(subject)}.*nats-conf"
         with pytest.raises(WorkerError, match=named):
-            await asyncio.wait_for(running, 60)
+            await asyncio.wait_for(running, HANGS_AFTER_S)
         again = Worker(settings.model_copy(update={"nats_worker_password": SecretStr("secret")}))
         with pytest.raises(WorkerError, match=named):
-            await asyncio.wait_for(again.run(asyncio.Event()), 60)
+            await asyncio.wait_for(again.run(asyncio.Event()), HANGS_AFTER_S)

@@ -14,6 +14,7 @@ from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.contract import wire
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.event_stream import EventStream, listening_client
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.nats_server import NatsServer
 from tests.support.running_worker import worker_on
 
@@ -41,7 +42,7 @@ class Service:
             yield bridge
 
     async def head_reaches(self, number: int) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while self.devnet.chain.best.number < number:
                 await asyncio.sleep(BLOCK_TIME_S / 5)
 

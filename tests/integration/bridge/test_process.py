@@ -15,6 +15,7 @@ from bridge.hardening import HEAD_MAX_BYTES
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import token_of
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.gated_worker import GatedWorker
 from tests.support.nats_server import NatsServer
 from tests.support.tcp_proxy import TcpProxy
@@ -168,7 +169,7 @@ async def test_what_nobody_reads_is_not_listened_to_for_ever(
         most_bytes = 16 * REQUEST_MAX_BYTES
         # It is closed by the other side, long before this is over.
         with contextlib.suppress(ConnectionError):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(HANGS_AFTER_S):
                 while not reader.at_eof() and sent_bytes < most_bytes:
                     writer.write(b"x" * 8192)
                     await writer.drain()
@@ -189,7 +190,7 @@ async def test_it_has_no_options_but_those_that_tell_of_it(argument: str, code: 
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANGS_AFTER_S):
         said, _ = await process.communicate()
     assert process.returncode == code
     assert (b"unrecognized arguments: --port" in said) == (code == 2)

@@ -29,6 +29,7 @@ from pylon_client.v1 import (
     Weight,
 )
 from tests.support.client_methods import METHODS
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.product import Product
 
 NEURONS_OF_SN2 = 16
@@ -172,7 +173,7 @@ async def test_what_is_written_is_read_back(product: Product, transport: str) ->
         identity_token=token(name),
     )
     miner = Hotkey(hotkey(netuid, 5))
-    async with AsyncPylonClient(config) as client, asyncio.timeout(100):
+    async with AsyncPylonClient(config) as client, asyncio.timeout(HANGS_AFTER_S):
         scheduled = await client.identity.put_weights({miner: Weight(1.0)}, idempotency_key="one")
         again = await client.identity.put_weights({miner: Weight(1.0)}, idempotency_key="one")
         assert scheduled.count == 1
@@ -217,7 +218,6 @@ async def test_the_blocking_client_writes_too(product: Product, transport: str) 
     await asyncio.to_thread(weights_over_http if transport == "http" else the_rest_over_nats)
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("flavour", ["async", "sync"])
 @pytest.mark.parametrize("transport", ["http", "nats"])
 async def test_every_write_and_every_stream(product: Product, transport: str, flavour: str) -> None:

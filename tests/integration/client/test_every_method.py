@@ -45,6 +45,7 @@ from pylon_client.v1 import (
     Weight,
 )
 from tests.support.client_methods import BLOCK_NUMBER, HOTKEY, METHODS, NETUID, REPLIES
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.nats_server import NatsServer
 from tests.support.scripted_service import (
     AUTHORIZATION,
@@ -306,7 +307,7 @@ async def test_a_nats_server_that_comes_back_is_found_again(
         with pytest.raises(PylonRequestException):
             await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
         await server.start()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while True:
                 with contextlib.suppress(PylonRequestException, PylonUnavailable):
                     await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
@@ -376,7 +377,7 @@ async def test_closing_ends_the_calls_under_way(
     service.silent = True
     async with asking(flavour, url, **TOKENS) as ask:
         call = asyncio.create_task(ask(lambda c: c.open_access.get_latest_neurons(NETUID)))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while not service.asked:
                 await asyncio.sleep(0.01)
         await ask(lambda c: c.close())

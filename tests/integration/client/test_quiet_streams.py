@@ -21,7 +21,7 @@ from pylon_client.transport.connection import ConnectionOptions, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, NetUid, PylonUnavailable
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings
-from tests.support.eventually import eventually
+from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.nats_server import NatsServer
 
 PATIENCE_S = 2.0
@@ -95,7 +95,7 @@ async def places(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerat
 async def test_no_stream_begins_where_no_worker_is(places: Places) -> None:
     async with (
         AsyncPylonClient(AsyncConfig(address=places.address)) as client,
-        asyncio.timeout(60),
+        asyncio.timeout(HANGS_AFTER_S),
     ):
         for follow in FOLLOWING:
             async with aclosing(follow(client)) as values:
@@ -112,7 +112,7 @@ async def test_a_stream_is_waited_for_as_long_as_a_worker_answers(
         AsyncPylonClient(AsyncConfig(address=places.address)) as client,
         aclosing(FOLLOWING[0](client)) as blocks,
         aclosing(FOLLOWING[1](client)) as snapshots,
-        asyncio.timeout(60),
+        asyncio.timeout(HANGS_AFTER_S),
     ):
         async with worker.running():
             waiting = [asyncio.ensure_future(anext(values)) for values in (blocks, snapshots)]

@@ -19,6 +19,7 @@ from pylon_client.v1 import (
     PylonClient,
     PylonNotFound,
 )
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.product import Product
 from tests.support.tcp_proxy import TcpProxy
 
@@ -85,7 +86,7 @@ async def test_every_block_comes_once_and_in_order_through_breaks(product: Produ
         TcpProxy(product.nats_port) as blocks_nats,
         TcpProxy(product.port) as snapshots_http,
         TcpProxy(product.nats_port) as snapshots_nats,
-        asyncio.timeout(100),
+        asyncio.timeout(HANGS_AFTER_S),
     ):
         followed = await asyncio.gather(
             blocks_through(blocks_http, "http"),
@@ -103,7 +104,7 @@ async def test_a_stream_resumes_where_a_program_left_off(product: Product) -> No
     """A program that ended comes back with the number that it has, and is told of no other."""
     for address in (product.url, product.nats_url):
         seen: list[int] = []
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS_AFTER_S):
             for _ in range(3):
                 async with AsyncPylonClient(AsyncConfig(address=address)) as client:
                     after = BlockNumber(seen[-1]) if seen else None
@@ -124,7 +125,7 @@ async def test_a_bridge_that_is_killed_is_followed_again_when_it_is_back(product
     async with (
         AsyncPylonClient(AsyncConfig(address=product.url)) as client,
         aclosing(client.open_access.blocks()) as blocks,
-        asyncio.timeout(100),
+        asyncio.timeout(HANGS_AFTER_S),
     ):
         numbers = [(await anext(blocks)).number for _ in range(2)]
         os.kill(product.child("-m bridge"), signal.SIGKILL)

@@ -99,7 +99,7 @@ async def test_while_the_chain_is_away_it_says_so_and_nothing_of_its_own_questio
     environment = command_environment(tmp_path, variables)
     async with service_process(pylon_argv("up"), tmp_path, environment) as process:
         waiting = "Waiting for the chain at ws://127.0.0.1:1\n"
-        await eventually(lambda: output.read_text().count(waiting) >= 2, within_s=90)
+        await eventually(lambda: output.read_text().count(waiting) >= 2)
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
     said = output.read_text()

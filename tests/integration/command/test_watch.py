@@ -18,11 +18,10 @@ from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
 from tests.support.deployment import token_of
-from tests.support.eventually import eventually
+from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.kept_output import keep
 from tests.support.nats_server import NatsServer
 from tests.support.pylon_command import (
-    ENDS_WITHIN_S,
     command_environment,
     pylon_argv,
     pylon_command,
@@ -68,7 +67,7 @@ async def watching(folder: Path, nats_url: str, *arguments: str) -> AsyncGenerat
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            async with asyncio.timeout(ENDS_WITHIN_S):
+            async with asyncio.timeout(HANGS_AFTER_S):
                 await process.wait()
         except TimeoutError:
             process.kill()
@@ -87,10 +86,10 @@ async def test_blocks_and_neurons_are_shown_as_they_come(tmp_path: Path) -> None
         watching(tmp_path, server.url, "blocks") as blocks,
         watching(tmp_path, server.url, "neurons", "2") as neurons,
     ):
-        await eventually(lambda: blocks.text.count("\n") >= 3, within_s=60)
+        await eventually(lambda: blocks.text.count("\n") >= 3)
         numbers = [int(line.split()[0]) for line in blocks.text.splitlines()]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-        await eventually(lambda: neurons.text.count("\n") >= 2, within_s=60)
+        await eventually(lambda: neurons.text.count("\n") >= 2)
         assert re.search(r"^\d+ subnet 2: 16 neurons, \d+ with a permit", neurons.text)
 
 
@@ -112,10 +111,10 @@ async def test_jobs_and_their_changes_are_shown(tmp_path: Path) -> None:
         )
         held = await ledger.create(Record(job=job, number=1, digest="", request={}))
         async with watching(tmp_path, server.url, "jobs") as seen:
-            await eventually(lambda: "ACCEPTED" in seen.text, within_s=60)
+            await eventually(lambda: "ACCEPTED" in seen.text)
             assert seen.text.startswith("a" * 26 + " alice on 1 commitment ACCEPTED ")
             await ledger.change(held, JobState.SUPERSEDED)
-            await eventually(lambda: "SUPERSEDED" in seen.text, within_s=60)
+            await eventually(lambda: "SUPERSEDED" in seen.text)
             assert seen.text.count("\n") == 2
 
 

@@ -15,9 +15,9 @@ from bittensor._generated import storage as st
 from pylon.devnet import Devnet, DevnetOptions
 from pylon.devnet.population import hotkey
 from tests.support.dev_wallet import write_dev_wallets
+from tests.support.eventually import HANGS_AFTER_S
 
 BTCLI = Path(sys.executable).parent / "btcli"
-DEADLINE_S = 100.0
 
 
 async def btcli(devnet: Devnet, home: Path, *arguments: str) -> Any:
@@ -32,7 +32,7 @@ async def btcli(devnet: Devnet, home: Path, *arguments: str) -> Any:
             "BITTENSOR_RUNTIME_CACHE_DIR": str(home / "runtime-cache"),
         },
     )
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(HANGS_AFTER_S):
         output, errors = await process.communicate()
     assert process.returncode == 0, (output, errors)
     return json.loads(output)

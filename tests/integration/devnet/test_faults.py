@@ -18,7 +18,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from pylon.devnet import Devnet, DevnetOptions
 from pylon.devnet.population import dev_coldkey_seed, hotkey
 from tests.support.dev_wallet import dev_wallet
-from tests.support.eventually import eventually
+from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.signing import signed
 
 NOW = {"signer": "hotkey", "wait_for_finalization": False}
@@ -93,7 +93,7 @@ async def test_connections_are_refused_for_a_while(devnet: Devnet) -> None:
             return False
         return True
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_AFTER_S):
         while not await accepted():
             await asyncio.sleep(0.05)
 

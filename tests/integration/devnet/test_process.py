@@ -15,8 +15,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-READY_S = 60.0
-STOP_S = 20.0
+from tests.support.eventually import HANGS_AFTER_S
 
 
 class Node:
@@ -36,7 +35,7 @@ class Node:
             return (await http.get(f"{self.control}/status")).json()
 
     async def until(self, number: int) -> None:
-        async with asyncio.timeout(READY_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             while (await self.status())["best_number"] < number:
                 await asyncio.sleep(0.02)
 
@@ -50,7 +49,7 @@ async def started(*arguments: str) -> AsyncGenerator[Node]:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(READY_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             control = (await process.stdout.readline()).decode().split()
             ready = (await process.stdout.readline()).decode().split()
         assert (control[:2], ready[:2]) == (["devnet", "control"], ["devnet", "ready"])
@@ -71,7 +70,7 @@ async def test_it_ends_when_told_and_goes_on_from_its_last_block(
         hashes = await node.ask("chain_getBlockHash", list(range(9)))
         storage = [await node.ask("state_getKeysPaged", "0x", 1000, None, one) for one in hashes]
         node.process.send_signal(how)
-        async with asyncio.timeout(STOP_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             assert await node.process.wait() == 0
     async with started(*arguments) as node:
         assert (await node.status())["best_number"] >= 8
@@ -126,7 +125,7 @@ async def test_a_folder_with_the_chain_of_another_seed_is_refused(tmp_path: Path
         stdout=PIPE,
         stderr=PIPE,
     )
-    async with asyncio.timeout(READY_S):
+    async with asyncio.timeout(HANGS_AFTER_S):
         output, errors = await process.communicate()
     assert process.returncode == 1
     assert output == b""
@@ -139,7 +138,7 @@ async def test_help_teaches() -> None:
         stdout=PIPE,
         env={**os.environ, "COLUMNS": "120", "TERM": "dumb"},
     )
-    async with asyncio.timeout(READY_S):
+    async with asyncio.timeout(HANGS_AFTER_S):
         output, _ = await process.communicate()
     assert process.returncode == 0
     text = output.decode()

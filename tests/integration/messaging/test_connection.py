@@ -12,7 +12,7 @@ from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import WORKER_PASSWORD, ConnectAs, deployment_settings, token_of
-from tests.support.eventually import eventually
+from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.nats_server import NatsServer
 
 SECRET = "never-shown-anywhere"
@@ -265,7 +265,7 @@ async def test_a_user_that_is_taken_away_ends_its_connection_for_good(
 ) -> None:
     alice, bob = await connect_as("alice"), await connect_as("Bob")
     server.reload(authorization(deployment_settings(identities={"Bob": 2})))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_AFTER_S):
         await alice.closed.wait()
     assert (await failure(alice, "pylon.v1.open.1.x")).code is ErrorCode.FORBIDDEN
     assert (bob.counts.disconnects, bob.is_connected) == (0, True)
@@ -289,7 +289,7 @@ async def test_closing_while_the_server_is_away_ends_in_time(
     await server.kill()
     await eventually(lambda: not alice.is_connected)
     await alice.nats.publish("pylon.v1.open.1.x", b"unsent")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_AFTER_S):
         await alice.drain()
     assert alice.closed.is_set()
 

@@ -17,7 +17,7 @@ from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.deployment import DeploymentSettings
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
-from tests.support.eventually import comes_true, eventually
+from tests.support.eventually import HANGS_AFTER_S, comes_true, eventually
 
 ALICE_AND_BOB = {"alice": 1, "Bob": 2}
 
@@ -119,7 +119,7 @@ async def test_other_users_are_taken_without_a_restart(tmp_path: Path) -> None:
         bob = await as_user(server, "Bob")
         assert (alice.counts.disconnects, server.pid) == (0, pid)
         await server.reload(settings(Bob=2))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_AFTER_S):
             await alice.closed.wait()
         assert bob.counts.disconnects == 0
         await bob.close()

@@ -17,7 +17,7 @@ from pylon_client.contract.types import BlockNumber
 from pylon_client.transport.connection import Connection
 from pylon_client.transport.feed import EventFeed, FeedEvent, last_by_request
 from tests.support.deployment import ConnectAs
-from tests.support.eventually import eventually
+from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.nats_server import NatsServer
 
 NEURONS_1 = "pylon.v1.event.neurons.1"
@@ -48,7 +48,7 @@ def hash_of(number: int) -> str:
 
 
 async def following(feed: EventFeed) -> FeedEvent:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANGS_AFTER_S):
         return await anext(feed)
 
 

@@ -23,6 +23,7 @@ from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import ConnectAs, deployment_settings
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.nats_server import NatsServer, nats_server_binary
 
 BOBS_REQUEST = "pylon.v1.identity.Bob.neurons.latest"
@@ -117,7 +118,7 @@ async def test_everybody_receives_events(pylon: Pylon, user: str | None) -> None
     await reader.nats.flush()
     for subject in ("pylon.v1.event.block", "pylon.v1.event.neurons.1"):
         await pylon.worker.nats.jetstream().publish(subject, b"{}")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_AFTER_S):
             assert await got.get() == subject
 
 

@@ -18,7 +18,7 @@ from pylon_client.contract.topology import REQUEST_MAX_BYTES
 from pylon_client.contract.types import BlockHash, BlockNumber, IdentityName, NetUid
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import ConnectAs
-from tests.support.eventually import eventually
+from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.nats_server import NatsServer
 
 IDENTITIES = {IdentityName("alice"): NetUid(1), IdentityName("Bob"): NetUid(2)}
@@ -366,7 +366,7 @@ async def test_draining_ends_in_time_when_the_server_is_away(
     service = await serving(worker, handler)
     await server.kill()
     await eventually(lambda: not worker.is_connected)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_AFTER_S):
         await service.drain(0.5)
         await worker.drain()
 
@@ -416,7 +416,7 @@ async def test_after_the_server_came_back_requests_are_served_again(
     await serve(handler)
     client = await connect_as(None)
     await server.restart()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANGS_AFTER_S):
         while True:
             try:
                 reply = await client.request(LATEST, timeout_s=5)
@@ -450,7 +450,7 @@ async def test_service_discovery_tells_of_every_worker_and_what_it_did(
 
     async def ask(subject: str, answers: int) -> list[dict[str, Any]]:
         await bridge.nats.publish(subject, b"", reply="_INBOX.bridge.discovery")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_AFTER_S):
             return [await heard.get() for _ in range(answers)]
 
     ids = {service.discovery.id for service in services}

@@ -30,7 +30,7 @@ from pylon_client.transport.feed import EventFeed, last_by_request
 from pylon_client.transport.published import FeedEvent
 from pylon_client.v1 import ASYNC_DEFAULT_RETRIES, AsyncConfig, AsyncPylonClient, PylonForbidden
 from tests.support.deployment import ConnectAs, deployment_settings, token_of
-from tests.support.eventually import eventually
+from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.nats_server import NatsServer
 
 SETTINGS = deployment_settings(identities={"alice": 1, "Bob": 2})
@@ -91,7 +91,7 @@ def client_of(server: NatsServer, **fields: Any) -> AsyncPylonClient:
 @asynccontextmanager
 async def forbidden() -> AsyncGenerator[None]:
     with pytest.raises(FailureError) as caught:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS_AFTER_S):
             yield
     assert caught.value.code is ErrorCode.FORBIDDEN
 
@@ -141,7 +141,7 @@ async def test_what_a_feed_may_not_ask_for_is_raised_too(
 async def test_clients_are_told_that_a_stream_is_forbidden(
     server: NatsServer, worker: Connection
 ) -> None:
-    async with client_of(server) as client, asyncio.timeout(60):
+    async with client_of(server) as client, asyncio.timeout(HANGS_AFTER_S):
         async with aclosing(client.open_access.blocks()) as blocks:
             assert (await anext(blocks)).number == 1
             await reload(server, authorization_without("alice", *EVENTS_SUBJECTS))
@@ -176,7 +176,7 @@ async def test_a_client_without_its_inbox_is_refused_by_its_first_attempt(
 ) -> None:
     attempts: list[int] = []
     retry = ASYNC_DEFAULT_RETRIES.copy(before=lambda state: attempts.append(state.attempt_number))
-    async with client_of(server, retry=retry) as client, asyncio.timeout(60):
+    async with client_of(server, retry=retry) as client, asyncio.timeout(HANGS_AFTER_S):
         async with aclosing(client.open_access.blocks()) as blocks:
             await anext(blocks)
         await reload(server, authorization_without("alice", INBOX_OF_ALICE))
@@ -203,7 +203,7 @@ async def test_a_bridge_says_that_it_may_not_hear_and_goes_on_when_it_may(
     def said() -> int:
         return caplog.text.count("No events of pylon.v1.event.block for listeners")
 
-    async with aclosing(follow(connected, BLOCK_EVENTS)) as events, asyncio.timeout(60):
+    async with aclosing(follow(connected, BLOCK_EVENTS)) as events, asyncio.timeout(HANGS_AFTER_S):
         assert [event.block.number for event in await anext(events)] == [1]
         following = asyncio.create_task(anext(events))
         with caplog.at_level(logging.ERROR):

@@ -34,7 +34,7 @@ class Watched:
         async def has() -> bool:
             return await self.status(path) == status
 
-        await comes_true(has, within_s=60)
+        await comes_true(has)
 
     async def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         text = (await self.http.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})).text

@@ -9,6 +9,7 @@ import pytest
 from pylon.blocks.events import neurons_event
 from pylon.messaging.events import JetStreamEvents
 from pylon_client.contract.types import NetUid
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.fake_chain import block_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class AnsweringNats:
         if "STREAM.MSG.GET" in subject:
             return SimpleNamespace(data=b'{"error": {"code": 404, "err_code": 10037}}')
         self.asked.set()
-        return await asyncio.wait_for(self.answer, 30)
+        return await asyncio.wait_for(self.answer, HANGS_AFTER_S)
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
@@ -43,5 +44,5 @@ async def test_a_cancellation_that_comes_with_the_acknowledgement_is_not_lost(
     library.answer.set_result(SimpleNamespace(data=b'{"stream": "PYLON_EVENTS", "seq": 1}'))
     if cancelled:
         publishing.cancel()
-    await asyncio.wait({publishing}, timeout=30)
+    await asyncio.wait({publishing}, timeout=HANGS_AFTER_S)
     assert publishing.cancelled() is cancelled

@@ -16,7 +16,7 @@ from pylon.blocks.watcher import (
     missed_blocks,
 )
 from pylon_client.contract.types import BlockNumber
-from tests.support.eventually import eventually
+from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.fake_chain import UNAVAILABLE, FakeChain
 
 
@@ -39,7 +39,7 @@ class Published:
             self._changed.notify_all()
 
     async def until(self, holds: Callable[[list[int]], bool]) -> None:
-        async with asyncio.timeout(30), self._changed:
+        async with asyncio.timeout(HANGS_AFTER_S), self._changed:
             await self._changed.wait_for(lambda: holds(self.numbers))
 
 

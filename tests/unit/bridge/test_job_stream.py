@@ -15,7 +15,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
 from tests.support.asgi_stream import Stream
-from tests.support.eventually import eventually
+from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.scripted_nats import OPEN_TOKEN, SN1_TOKEN, Asked, ScriptedNats, bridge_client
 
 JOB_ID = JobId("a" * 26)
@@ -84,7 +84,7 @@ async def test_the_job_as_it_is_comes_first_then_each_change_until_its_end(
     hear(b"not of this version")
     hear(job(CONFIRMED, 3))
     hear(job(CONFIRMED, 3))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_AFTER_S):
         await stream.task
     assert sent(stream) == [
         ("job", state) for state in (ACCEPTED, SUBMITTING, SUBMITTING, CONFIRMED)
@@ -105,7 +105,7 @@ async def test_a_change_between_the_listening_and_the_answer_is_not_lost(
 
     nats.answer = answer
     stream = Stream(own_client, PATH, **SN1)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_AFTER_S):
         await stream.task
     assert states(stream) == [ACCEPTED, CONFIRMED]
 
@@ -126,7 +126,7 @@ async def test_the_end_is_told_though_its_workers_clock_is_behind(
     stream = Stream(own_client, PATH, **SN1)
     await stream.has("SUBMITTING")
     nats.heard[SUBJECT](job(CONFIRMED, 4_000))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_AFTER_S):
         await stream.task
     assert states(stream) == [SUBMITTING, CONFIRMED]
 
@@ -145,7 +145,7 @@ async def test_a_change_that_was_not_heard_is_asked_for(
 
     nats.answer = answer
     stream = Stream(own_client, PATH, **SN1)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_AFTER_S):
         await stream.task
     assert states(stream) == [ACCEPTED, CONFIRMED]
     assert b"\n:" in b"\n" + stream.body, "comments show meanwhile that it lives"
@@ -163,7 +163,7 @@ async def test_a_job_that_is_forgotten_meanwhile_ends_the_stream(
 
     nats.answer = answer
     stream = Stream(own_client, PATH, **SN1)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_AFTER_S):
         await stream.task
     assert [name for name, _ in sent(stream)] == ["job", "closing"]
 
@@ -175,7 +175,7 @@ async def test_a_bridge_that_stops_says_so(
     await stream.has("ACCEPTED")
     transport: Any = own_client._transport
     transport.app.state.close_streams()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_AFTER_S):
         await stream.task
     assert [name for name, _ in sent(stream)] == ["job", "closing"]
     late = await own_client.get(PATH, headers=SN1)

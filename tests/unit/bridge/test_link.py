@@ -10,9 +10,9 @@ from bridge.settings import BridgeSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.transport.connection import Connection, ConnectionOptions
 from pylon_client.transport.reply import Reply
+from tests.support.eventually import HANGS_AFTER_S
 
 OPTIONS = ConnectionOptions(urls=("nats://127.0.0.1:4222",))
-DEADLINE_S = 30
 
 
 class FakeConnection(Connection):
@@ -55,7 +55,7 @@ class FakeConnects:
 async def kept(link: NatsLink) -> AsyncGenerator[asyncio.Task[None]]:
     keeping = asyncio.create_task(link.keep_connected())
     try:
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(HANGS_AFTER_S):
             yield keeping
     finally:
         keeping.cancel()
@@ -139,7 +139,7 @@ async def test_a_connect_that_swallows_a_cancellation_does_not_keep_it_from_endi
     keeping = asyncio.create_task(NatsLink(OPTIONS, connect).keep_connected())
     await begun.wait()
     keeping.cancel()
-    done, _ = await asyncio.wait([keeping], timeout=DEADLINE_S)
+    done, _ = await asyncio.wait([keeping], timeout=HANGS_AFTER_S)
     assert done == {keeping}
     assert keeping.cancelled()
     assert connection.closed.is_set() is (outcome == "works")

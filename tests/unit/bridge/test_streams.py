@@ -19,6 +19,7 @@ from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber
 from pylon_client.transport.feed import FeedEvent
 from tests.support.asgi_stream import Stream
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.scripted_nats import OPEN_TOKEN, SN1_TOKEN, Asked, ScriptedNats, bridge_client
 
 BLOCKS = "/api/v1/block/stream"
@@ -59,7 +60,7 @@ class Listener:
         self._frames = frames(channel, last, self.counts)
 
     async def next(self) -> int | str:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_AFTER_S):
             frame = parsed(await anext(self._frames))
         return int(frame["id"]) if "id" in frame else frame.get("event", "comment")
 

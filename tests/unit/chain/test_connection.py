@@ -9,6 +9,7 @@ from bittensor.result import RpcConnectionError, RpcPolicyError
 
 from pylon.chain.connection import ConnectionOwner, Patience
 from pylon_client.contract.failures import ErrorCode, FailureError
+from tests.support.eventually import HANGS_AFTER_S
 
 PATIENT = Patience(silence_s=0.0, backoff_s=0.0)
 
@@ -129,7 +130,7 @@ async def test_c5_poisoned_connection_is_thrown_away() -> None:
     owner = owner_of(clients)
     await owner.call(answer, timeout_s=30)
     await failure_of(owner.call(hang, timeout_s=0.05))
-    await asyncio.wait_for(clients.made[0].closed.wait(), 30)
+    await asyncio.wait_for(clients.made[0].closed.wait(), HANGS_AFTER_S)
     assert await owner.call(answer, timeout_s=30) == "answer"
     assert len(clients.made) == 2, "the silent connection is never used again"
     await owner.close()
@@ -194,7 +195,7 @@ async def test_c6_a_failed_connection_is_closed_and_the_read_repeated_on_a_fresh
         return await answer(client)
 
     assert await owner.call(fail_on_the_first, timeout_s=30) == "answer"
-    await asyncio.wait_for(clients.made[0].closed.wait(), 30)
+    await asyncio.wait_for(clients.made[0].closed.wait(), HANGS_AFTER_S)
     await owner.close()
 
 
@@ -279,7 +280,7 @@ async def test_c14_a_caller_that_goes_away_leaves_the_operation_and_the_connecti
     with pytest.raises(asyncio.CancelledError):
         await caller
     release.set()
-    await asyncio.wait_for(finished.wait(), 30)
+    await asyncio.wait_for(finished.wait(), HANGS_AFTER_S)
     assert await owner.call(answer, timeout_s=30) == "answer"
     assert len(clients.made) == 1
     await owner.close()

@@ -11,7 +11,7 @@ from pylon_client.contract.types import BlockHash, BlockNumber
 from pylon_client.transport import sequence as module
 from pylon_client.transport.published import FeedEvent
 from pylon_client.transport.sequence import EventSequence, FeedCounts
-from tests.support.eventually import eventually
+from tests.support.eventually import HANGS_AFTER_S, eventually
 
 
 def event(number: int) -> FeedEvent:
@@ -63,7 +63,7 @@ async def test_an_announced_event_is_asked_for_until_a_lagging_replica_has_it(la
     given: list[int] = []
     async with followed(LaggingStream(5, lags), given) as (sequence, came):
         sequence.announce(BlockNumber(5))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_AFTER_S):
             await came.wait()
     assert given == [5]
 
@@ -76,6 +76,6 @@ async def test_an_event_that_the_stream_never_has_does_not_hold_up_the_next_one(
         await eventually(lambda: stream.asked == stream.lags)
         assert given == []
         sequence.announce(BlockNumber(6))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_AFTER_S):
             await came.wait()
     assert given == [6]

@@ -30,6 +30,7 @@ from pylon_client.v1 import (
     PylonUnavailable,
     TimeoutReason,
 )
+from tests.support.eventually import HANGS_AFTER_S
 
 NEURONS = wire.encode(sample_neurons())
 CONFIG = AsyncConfig(
@@ -259,7 +260,7 @@ async def test_a_stream_that_pylon_ends_is_asked_for_again_when_it_says(
     async with (
         AsyncPylonClient(CONFIG, transport=transport) as client,
         aclosing(client.open_access.blocks()) as blocks,
-        asyncio.timeout(10),
+        asyncio.timeout(HANGS_AFTER_S),
     ):
         assert [(await anext(blocks)).number for _ in range(2)] == [1, 2]
     assert at_least_s <= asked_s[1] - asked_s[0] < 3

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import pylon_client.v1
 from pylon_client import errors
 
@@ -186,7 +184,6 @@ WRONG = {
 }
 
 
-@pytest.mark.timeout(180)
 def test_right_uses_type_check_and_wrong_ones_do_not(tmp_path: Path) -> None:
     """Pyright, strict, reads one file of right uses and one of wrong ones."""
     (tmp_path / "right.py").write_text(f"# pyright: strict, reportUnusedVariable=false{RIGHT}")

@@ -7,6 +7,7 @@ import pytest
 from nats.aio.client import Client
 
 from pylon_client.transport.ordered import OrderedClient
+from tests.support.eventually import HANGS_AFTER_S
 
 
 @pytest.mark.parametrize("ask", ["request", "flush"])
@@ -20,7 +21,7 @@ async def test_a_cancellation_that_comes_with_the_answer_is_not_lost(
 
     async def wait(*_: object) -> Any:
         asked.set()
-        return await asyncio.wait_for(answered, 30)  # as the library waits
+        return await asyncio.wait_for(answered, HANGS_AFTER_S)  # as the library waits
 
     monkeypatch.setattr(Client, ask, wait)
     client = OrderedClient()
@@ -32,7 +33,7 @@ async def test_a_cancellation_that_comes_with_the_answer_is_not_lost(
         answered.set_exception(ConnectionError())
     if cancelled:
         asking.cancel()
-    await asyncio.wait({asking}, timeout=30)
+    await asyncio.wait({asking}, timeout=HANGS_AFTER_S)
     assert asking.cancelled() is cancelled
     if not cancelled:
         assert (asking.exception() is not None) is (answer == "failed")
@@ -57,6 +58,6 @@ async def test_who_cleans_up_after_a_cancellation_can_still_ask(
     working = asyncio.create_task(work())
     await asyncio.sleep(0)
     working.cancel()
-    await asyncio.wait({working}, timeout=30)
+    await asyncio.wait({working}, timeout=HANGS_AFTER_S)
     assert answers == ["message", "message"]
     assert working.cancelled()

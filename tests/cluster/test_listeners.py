@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.devnet_process import DevnetProcess
+from tests.support.devnet_process import ON_DEMAND_S, DevnetProcess
 from tests.support.event_stream import EventStream, listening_client
 from tests.support.nats_server import NatsServer
 from tests.support.worker_process import READY, leader_among, worker_process
@@ -20,16 +20,19 @@ NEURONS = "/api/v1/subnet/2/neurons/stream"
 
 @pytest.mark.slow
 async def test_every_listener_sees_every_block_once_and_in_order(tmp_path: Path) -> None:
+    """The chain makes the next blocks once every listener has the last ones."""
     async with AsyncExitStack() as stack:
         nats = await stack.enter_async_context(NatsServer(tmp_path))
-        devnet = await stack.enter_async_context(DevnetProcess(tmp_path, block_time_s=0.5))
+        devnet = await stack.enter_async_context(DevnetProcess(tmp_path, block_time_s=ON_DEMAND_S))
+        settings = {"PYLON_TRACKED_NETUIDS": "[2]", "PYLON_HEAD_SILENCE_S": "600"}
         workers = [
             await stack.enter_async_context(
-                worker_process(tmp_path, nats.url, devnet.url, PYLON_TRACKED_NETUIDS="[2]")
+                worker_process(tmp_path, nats.url, devnet.url, **settings)
             )
             for _ in range(2)
         ]
         await asyncio.gather(*(worker.logs(READY) for worker in workers))
+        await devnet.advance()
         bridge_folder = tmp_path / "bridge"
         bridge_folder.mkdir()
         bridge = await stack.enter_async_context(
@@ -46,22 +49,21 @@ async def test_every_listener_sees_every_block_once_and_in_order(tmp_path: Path)
             for listener in listening:
                 await listener.reaches(number)
 
-        await all_reach(await devnet.best_number() + 2)
+        for _ in range(3):
+            await all_reach(await devnet.advance())
 
         await devnet.kill()
         await devnet.start()
-        await all_reach(await devnet.best_number() + 2)
+        await all_reach(await devnet.advance(2))
 
         await nats.kill()
-        unheard_of = await devnet.best_number() + 3
-        while await devnet.best_number() < unheard_of:
-            await asyncio.sleep(0.1)
+        unpublished = await devnet.advance(3)
         await nats.start()
-        await all_reach(unheard_of)
+        await all_reach(unpublished)
 
         leader = await leader_among(workers)
         await leader.kill()
-        await all_reach(await devnet.best_number() + 2)
+        await all_reach(await devnet.advance(2))
 
         for listener in listening:
             first = listener.ids[0]

@@ -5,8 +5,10 @@ All but `client_alone` run in the environment that nox itself was started from, 
 """
 
 import os
+import resource
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import nox
@@ -26,7 +28,18 @@ def test(session: nox.Session) -> None:
     cores = 2 if os.environ.get("CI") else os.cpu_count() or 1
     workers = str(cores + 1)
     spread = ("--dist", "loadfile", "--no-loadscope-reorder")  # in the order of tests/conftest.py
-    session.run("pytest", "-n", workers, *spread, *session.posargs)
+    began_s, began_cpu_s = time.monotonic(), _cpu_of_children_s()
+    try:
+        session.run("pytest", "-n", workers, "--durations=10", *spread, *session.posargs)
+    finally:
+        wall_s, cpu_s = time.monotonic() - began_s, _cpu_of_children_s() - began_cpu_s
+        session.log(f"Tests took {wall_s:.0f} s of wall time and {cpu_s:.0f} s of CPU time.")
+
+
+def _cpu_of_children_s() -> float:
+    """Return the CPU time of ended children, and of those that they waited for, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @nox.session(venv_backend="none")

@@ -1,4 +1,4 @@
-"""`python -m bench`, `python -m bench devnet`: measure, and print one line for each ratio."""
+"""`python -m bench [devnet | import]`: measure, and print one line for each ratio."""
 
 import argparse
 import asyncio
@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from bench import devnet
+from bench import client_import, devnet
 from bench.baselines import ECHO_SUBJECT
 from bench.deployment import NETUID, NEURONS_PATH, Deployment, deployment
 from bench.keep_alive import KeepAlive
@@ -123,19 +123,24 @@ async def _measure_product(folder: Path) -> None:
 
 
 def main() -> None:
-    """Measure the product, within about a minute, or the devnet alone, in two."""
+    """Measure the product, within about a minute, the devnet alone, in two, or an import."""
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measures what Pylon costs against the bare parts that it is made of, and "
         "prints one line for each ratio. Takes about a minute; docs/performance.md explains it.",
     )
-    alone = parser.add_subparsers(dest="part").add_parser(
+    parts = parser.add_subparsers(dest="part")
+    parts.add_parser("import", help="the client's import, beside that of its dependencies")
+    alone = parts.add_parser(
         "devnet", help="the simulated chain alone: requests, memory, and the pace of its blocks"
     )
     alone.add_argument(
         "--seconds", type=float, default=30.0, help="how long the pace is watched (default: 30)"
     )
     chosen = parser.parse_args()
+    if chosen.part == "import":
+        _show("import of the client / of its dependencies", client_import.measure())
+        return
     with tempfile.TemporaryDirectory() as folder:
         if chosen.part == "devnet":
             asyncio.run(devnet.run(Path(folder), chosen.seconds))

@@ -1,0 +1,23 @@
+"""`python -m bench import`: the CPU time of importing the client, beside its dependencies alone."""
+
+import subprocess
+import sys
+from typing import Final
+
+from bench.pairs import ROUNDS, Pair, paired
+
+CLIENT: Final = "pylon_client.v1"
+DEPENDENCIES: Final = "asyncio, pydantic_settings, tenacity"
+"""What the client imports of the standard library and of other packages, and all of it."""
+
+
+def measure() -> Pair:
+    """Return the CPU time of an interpreter that imports the client, and of one that does not."""
+    for imported in (CLIENT, DEPENDENCIES):
+        _cpu_s(imported)  # writes the bytecode
+    return paired([(_cpu_s(CLIENT), _cpu_s(DEPENDENCIES)) for _ in range(ROUNDS)])
+
+
+def _cpu_s(imported: str) -> float:
+    code = f"import time, {imported}; print(time.process_time())"
+    return float(subprocess.check_output([sys.executable, "-c", code]))  # noqa: S603 -- this code

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.devnet_process import ON_DEMAND_S, DevnetProcess
+from tests.support.devnet_control import ON_DEMAND_S, ON_DEMAND_SETTINGS
+from tests.support.devnet_process import DevnetProcess
 from tests.support.event_stream import EventStream, listening_client
 from tests.support.nats_server import NatsServer
 from tests.support.worker_process import READY, leader_among, worker_process
@@ -24,7 +25,7 @@ async def test_every_listener_sees_every_block_once_and_in_order(tmp_path: Path)
     async with AsyncExitStack() as stack:
         nats = await stack.enter_async_context(NatsServer(tmp_path))
         devnet = await stack.enter_async_context(DevnetProcess(tmp_path, block_time_s=ON_DEMAND_S))
-        settings = {"PYLON_TRACKED_NETUIDS": "[2]", "PYLON_HEAD_SILENCE_S": "600"}
+        settings = {"PYLON_TRACKED_NETUIDS": "[2]", **ON_DEMAND_SETTINGS}
         workers = [
             await stack.enter_async_context(
                 worker_process(tmp_path, nats.url, devnet.url, **settings)

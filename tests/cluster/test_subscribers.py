@@ -14,7 +14,8 @@ from pylon_client.contract.types import NetUid
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.transport.feed import EventFeed, last_by_request
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings
-from tests.support.devnet_process import ON_DEMAND_S, DevnetProcess
+from tests.support.devnet_control import ON_DEMAND_S, ON_DEMAND_SETTINGS
+from tests.support.devnet_process import DevnetProcess
 from tests.support.eventually import eventually
 from tests.support.nats_server import NatsServer
 from tests.support.tcp_proxy import TcpProxy
@@ -97,7 +98,7 @@ async def test_a_thousand_subscribers_see_every_block_once_in_order(
     settings = {
         "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
         "PYLON_TRACKED_NETUIDS": "[2]",
-        "PYLON_HEAD_SILENCE_S": "600",
+        **ON_DEMAND_SETTINGS,
     }
     async with (
         NatsServer(tmp_path, authorization(deployment_settings())) as server,

@@ -6,18 +6,14 @@ import signal
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import httpx
-
+from tests.support.devnet_control import DevnetControl
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.kept_output import kept
 
-ON_DEMAND_S = 86_400.0
-"""Block time of a chain that moves only by `advance`, in seconds: longer than any test runs."""
 
-
-class DevnetProcess:
+class DevnetProcess(DevnetControl):
     """`async with DevnetProcess(tmp_path) as devnet:` runs a devnet that keeps its chain on disk.
 
     Without a folder it forgets it. The port is the OS's choice on the first start and stays the
@@ -30,11 +26,11 @@ class DevnetProcess:
     """
 
     def __init__(self, folder: Path | None, *more: str, block_time_s: float = 0.5) -> None:
+        super().__init__()
         self.folder = None if folder is None else folder / "devnet"
         self.block_time_s = block_time_s
         self.more = more
         self.port = 0
-        self.control_url = ""
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -91,21 +87,6 @@ class DevnetProcess:
     async def kill(self) -> None:
         """Kill it without warning."""
         await self._end(signal.SIGKILL)
-
-    async def control(self, verb: str, path: str, **parameters: Any) -> Any:
-        """Ask its control API."""
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-            response = await client.request(verb, self.control_url + path, json=parameters)
-            response.raise_for_status()
-            return response.json() if response.content else None
-
-    async def advance(self, blocks: int = 1) -> int:
-        """Make blocks now; return the number of the newest."""
-        await self.control("POST", "/advance", blocks=blocks)
-        return await self.best_number()
-
-    async def best_number(self) -> int:
-        return int((await self.control("GET", "/status"))["best_number"])
 
     async def _end(self, sign: signal.Signals) -> None:
         process, self._process = self._process, None

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import httpx
 
+from tests.support.devnet_control import DevnetControl
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.kept_output import keep
 
@@ -85,6 +86,10 @@ class Product:
         return f"http://127.0.0.1:{self.control_port}"
 
     @property
+    def devnet(self) -> DevnetControl:
+        return DevnetControl(self.control_url)
+
+    @property
     def process(self) -> asyncio.subprocess.Process:
         assert self._process is not None, "it does not run"
         return self._process
@@ -138,7 +143,7 @@ class Product:
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
         """One GET of the REST API."""
-        async with httpx.AsyncClient(base_url=self.url, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=self.url, timeout=HANGS_AFTER_S) as client:
             return await client.get(path, **options)
 
     async def __aenter__(self) -> Self:

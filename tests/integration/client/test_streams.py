@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, closing
 from itertools import islice
 
@@ -13,12 +13,14 @@ import pytest_asyncio
 from pylon_client.v1 import (
     AsyncConfig,
     AsyncPylonClient,
+    BlockInfo,
     BlockNumber,
     Config,
     NetUid,
     PylonClient,
     PylonNotFound,
 )
+from tests.support.devnet_control import ON_DEMAND_S, ON_DEMAND_SETTINGS
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.product import Product
 from tests.support.tcp_proxy import TcpProxy
@@ -33,31 +35,29 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Product]:
-    async with Product(tmp_path_factory.mktemp("product"), block_time_s=0.25) as product:
+    folder = tmp_path_factory.mktemp("product")
+    async with Product(folder, ON_DEMAND_S, settings=ON_DEMAND_SETTINGS) as product:
         yield product
 
 
-async def blocks_through(proxy: TcpProxy, scheme: str) -> list[int]:
-    """The numbers of the blocks that come while the connection is broken again and again."""
+async def blocks_through(proxy: TcpProxy, scheme: str, numbers: list[int]) -> None:
+    """Add the numbers of the blocks that come while the connection is broken again and again."""
     config = AsyncConfig(address=f"{scheme}://127.0.0.1:{proxy.port}")
-    numbers: list[int] = []
     async with (
         AsyncPylonClient(config) as client,
         aclosing(client.open_access.blocks()) as blocks,
     ):
         async for block in blocks:
-            numbers.append(block.number)
+            numbers.append(block.number)  # noqa: PERF401 -- keep_pace watches it grow
             if len(numbers) == VALUES:
                 break
             if len(numbers) % BREAK_EVERY == 0:
                 proxy.drop()
     assert proxy.accepted > VALUES // BREAK_EVERY
-    return numbers
 
 
-async def snapshots_through(proxy: TcpProxy, scheme: str) -> list[int]:
+async def snapshots_through(proxy: TcpProxy, scheme: str, numbers: list[int]) -> None:
     config = AsyncConfig(address=f"{scheme}://127.0.0.1:{proxy.port}")
-    numbers: list[int] = []
     async with (
         AsyncPylonClient(config) as client,
         aclosing(client.open_access.neuron_snapshots(NetUid(2))) as snapshots,
@@ -69,15 +69,15 @@ async def snapshots_through(proxy: TcpProxy, scheme: str) -> list[int]:
                 break
             if len(numbers) % BREAK_EVERY == 0:
                 proxy.drop()
-    return numbers
 
 
-def blocks_in_a_thread(address: str) -> list[int]:
+def blocks_in_a_thread(address: str, numbers: list[int]) -> None:
     with (
         PylonClient(Config(address=address)) as client,
         closing(client.open_access.blocks()) as blocks,
     ):
-        return [block.number for block in islice(blocks, VALUES)]
+        for block in islice(blocks, VALUES):
+            numbers.append(block.number)  # noqa: PERF401 -- keep_pace watches it grow
 
 
 async def test_every_block_comes_once_and_in_order_through_breaks(product: Product) -> None:
@@ -88,16 +88,22 @@ async def test_every_block_comes_once_and_in_order_through_breaks(product: Produ
         TcpProxy(product.nats_port) as snapshots_nats,
         asyncio.timeout(HANGS_AFTER_S),
     ):
-        followed = await asyncio.gather(
-            blocks_through(blocks_http, "http"),
-            blocks_through(blocks_nats, "nats"),
-            snapshots_through(snapshots_http, "http"),
-            snapshots_through(snapshots_nats, "nats"),
-            asyncio.to_thread(blocks_in_a_thread, product.url),
-            asyncio.to_thread(blocks_in_a_thread, product.nats_url),
+        followers: list[list[int]] = [[] for _ in range(6)]
+        await asyncio.gather(
+            blocks_through(blocks_http, "http", followers[0]),
+            blocks_through(blocks_nats, "nats", followers[1]),
+            snapshots_through(snapshots_http, "http", followers[2]),
+            snapshots_through(snapshots_nats, "nats", followers[3]),
+            asyncio.to_thread(blocks_in_a_thread, product.url, followers[4]),
+            asyncio.to_thread(blocks_in_a_thread, product.nats_url, followers[5]),
+            product.devnet.keep_pace(followers, VALUES),
         )
-    for numbers in followed:
+    for numbers in followers:
         assert numbers == list(range(numbers[0], numbers[0] + VALUES))
+
+
+async def number_of_next(blocks: AsyncIterator[BlockInfo]) -> int:
+    return (await anext(blocks)).number
 
 
 async def test_a_stream_resumes_where_a_program_left_off(product: Product) -> None:
@@ -109,7 +115,9 @@ async def test_a_stream_resumes_where_a_program_left_off(product: Product) -> No
                 async with AsyncPylonClient(AsyncConfig(address=address)) as client:
                     after = BlockNumber(seen[-1]) if seen else None
                     async with aclosing(client.open_access.blocks(after=after)) as blocks:
-                        seen += [(await anext(blocks)).number for _ in range(3)]
+                        seen += [await number_of_next(blocks)]
+                        await product.devnet.advance(4)
+                        seen += [await number_of_next(blocks) for _ in range(2)]
                     await client.open_access.get_neurons(NetUid(2), BlockNumber(seen[-1]))
         assert seen == list(range(seen[0], seen[0] + 9))
 
@@ -127,7 +135,8 @@ async def test_a_bridge_that_is_killed_is_followed_again_when_it_is_back(product
         aclosing(client.open_access.blocks()) as blocks,
         asyncio.timeout(HANGS_AFTER_S),
     ):
-        numbers = [(await anext(blocks)).number for _ in range(2)]
+        numbers = [await number_of_next(blocks)]
         os.kill(product.child("-m bridge"), signal.SIGKILL)
-        numbers += [(await anext(blocks)).number for _ in range(8)]
-    assert numbers == list(range(numbers[0], numbers[0] + 10)), product.output
+        await product.devnet.advance(8)
+        numbers += [await number_of_next(blocks) for _ in range(8)]
+    assert numbers == list(range(numbers[0], numbers[0] + 9)), product.output

@@ -48,7 +48,7 @@ async def blocks_through(proxy: TcpProxy, scheme: str, numbers: list[int]) -> No
         aclosing(client.open_access.blocks()) as blocks,
     ):
         async for block in blocks:
-            numbers.append(block.number)  # noqa: PERF401 -- keep_pace watches it grow
+            numbers.append(block.number)
             if len(numbers) == VALUES:
                 break
             if len(numbers) % BREAK_EVERY == 0:

@@ -68,6 +68,8 @@ async def test_the_readmes_weights_stand_on_the_chain(tmp_path: Path) -> None:
         script.write_text(example.replace("localhost:8000", f"127.0.0.1:{product.port}"))
         named, ended = (await run(product, sys.executable, script)).splitlines()
         assert re.fullmatch(r"CONFIRMED in block \d+", ended)
+        # The rate limit, 100 blocks, must outlast all that follows.
+        await product.devnet.control("POST", "/pause")
         (job,) = await own_jobs(product)
         assert ended.endswith(f" {job['included_block']}")
         shown = await weights_on_chain(product)

@@ -42,6 +42,8 @@ SEED = int(os.environ.get("PYLON_FUZZ_SEED", "1"))
 MESSAGES = int(os.environ.get("PYLON_FUZZ_MESSAGES", "100000"))
 STREAM_MESSAGES = MESSAGES // 20
 WINDOWS = 10
+BLOCKS_AHEAD_MAX = 100
+MESSAGES_PER_BLOCK = 1_000
 GROWTH_MAX_BYTES = 32 * 1024 * 1024
 """What a worker may come to hold between the first windows and the last: answers that it keeps,
 which are bounded, and no more. A leak of 400 bytes for each message would be more."""
@@ -65,11 +67,13 @@ async def test_each_message_is_answered_or_left_by_a_rule(deployment: Deployment
     settings = deployment_settings(identities=SUBNETS)
     async with deployment.worker() as worker, Flood(deployment.server.url, settings) as flood:
         requests, held_bytes = corpus.requests(MESSAGES), list[int]()
-        for _ in range(WINDOWS):
-            await flood.send(islice(requests, MESSAGES // WINDOWS))
-            held_bytes.append(rss_bytes(worker.process.pid))
-        await flood.send(StreamCorpus(corpus).messages(STREAM_MESSAGES))
-        await flood.settle()
+        async with paced(deployment.devnet, flood):
+            for _ in range(WINDOWS):
+                await flood.send(islice(requests, MESSAGES // WINDOWS))
+                held_bytes.append(rss_bytes(worker.process.pid))
+            await flood.settle()  # before garbage is the newest event, which requests then return
+            await flood.send(StreamCorpus(corpus).messages(STREAM_MESSAGES))
+            await flood.settle()
         held_bytes.append(rss_bytes(worker.process.pid))
         account = flood.account
         print(account, [held // 1_000_000 for held in held_bytes])  # noqa: T201 -- shown on failure
@@ -88,6 +92,29 @@ async def test_each_message_is_answered_or_left_by_a_rule(deployment: Deployment
         assert worker.log.count("The worker is ready") == 1
         assert [line for line in worker.log.splitlines() if "ERROR" in line] == []
         assert "Traceback" not in worker.log
+
+
+@asynccontextmanager
+async def paced(devnet: Devnet, flood: Flood) -> AsyncGenerator[None]:
+    """Stop the chain when it has made a block per MESSAGES_PER_BLOCK messages, and some more.
+
+    A worker that is flooded publishes as fast as the machine lets it. What it is behind must stay
+    within what it fills in, 300 blocks, or it rightly says that blocks were missed.
+    """
+
+    async def hold_back() -> None:
+        while True:
+            allowed = BLOCKS_AHEAD_MAX + flood.account.sent // MESSAGES_PER_BLOCK
+            (devnet.resume if devnet.best_number < allowed else devnet.pause)()
+            await asyncio.sleep(0.1)
+
+    holding = asyncio.create_task(hold_back())
+    try:
+        yield
+    finally:
+        holding.cancel()
+        await asyncio.wait({holding})
+        devnet.resume()
 
 
 async def still_works(deployment: Deployment) -> None:

@@ -190,7 +190,7 @@ async def test_c5_a_connection_whose_opening_is_cut_short_leaves_nothing_behind(
     async with (
         devnet_with() as devnet,
         proxied(devnet) as (proxy, url),
-        subtensor_at(url, Patience(connect_s=0.3, backoff_s=0.0)) as chain,
+        subtensor_at(url, Patience(connect_s=1.0, backoff_s=0.0)) as chain,
     ):
         devnet.go_silent()  # takes the connection, and says nothing
         for _ in range(3):

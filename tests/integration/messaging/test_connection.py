@@ -75,7 +75,7 @@ async def test_every_server_gets_its_turn(server: NatsServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent_url = f"nats://127.0.0.1:{silent.getsockname()[1]}"
         for urls in ((silent_url, server.url), (server.url, silent_url)):
-            connection = await connect(options(*urls, connect_timeout_s=2))
+            connection = await connect(options(*urls, connect_timeout_s=6))
             await connection.close()
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from pylon.messaging.bucket import ABSENT, Bucket
+from pylon.messaging.bucket import ABSENT, Bucket, ConflictError
 from pylon.messaging.lease import Lease, LeaseLostError, Leases, LeaseTakenError
 from pylon.messaging.provision import provision
 from pylon_client.contract.topology import LEASES, LEASES_BUCKET
@@ -60,9 +60,17 @@ async def test_n9_a_body_is_cancelled_when_its_lease_is_lost(
     held = asyncio.get_running_loop().create_future()
     holding = asyncio.create_task(hold_for_ever(held))
     await held
-    entry = await bucket.get("key")
-    assert entry is not None
-    await bucket.put("key", b"an intruder", revision=entry.revision)
+
+    async def intruded() -> bool:
+        entry = await bucket.get("key")
+        assert entry is not None
+        try:
+            await bucket.put("key", b"an intruder", revision=entry.revision)
+        except ConflictError:  # the holder has renewed it in between
+            return False
+        return True
+
+    await comes_true(intruded)
     with pytest.raises(LeaseLostError):
         await holding
 

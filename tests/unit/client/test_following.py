@@ -85,10 +85,10 @@ async def test_a_value_is_given_out_while_a_worker_is_still_asked_for() -> None:
 
 async def test_a_quiet_stream_is_waited_for_while_a_worker_answers() -> None:
     quiet = Quiet(answers=1000)
-    stream = quiet.following(patience_s=5 * QUIET_S)
+    stream = quiet.following(patience_s=100 * QUIET_S)
     await stream.connect()
     taking = asyncio.create_task(stream.take())
-    await eventually(lambda: quiet.asked > 20)
+    await eventually(lambda: quiet.asked > 150)
     quiet.publish(7)
     assert (await taking).number == 7
     assert quiet.given_up == 0

@@ -55,6 +55,8 @@ async def private_product(folder: Path) -> AsyncGenerator[PrivateProduct]:
             "PYLON_BITTENSOR_ARCHIVE_NETWORK": devnet.url,
             "PYLON_BITTENSOR_WALLET_PATH": str(folder / "wallets"),
             "PYLON_BLOCK_DURATION_SECONDS": str(BLOCK_TIME_S),
+            # On a slow machine publishing falls behind blocks of this pace.
+            "PYLON_RECENT_OBJECTS_HARD_LIMIT_BLOCKS": "1000000",
             "PYLON_OPEN_ACCESS_TOKEN": OPEN_TOKEN,
             "PYLON_METRICS_TOKEN": METRICS_TOKEN,
             "PYLON_HEALTH_PORT": str(worker_port),

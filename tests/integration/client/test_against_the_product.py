@@ -29,7 +29,7 @@ from pylon_client.v1 import (
     Weight,
 )
 from tests.support.client_methods import METHODS
-from tests.support.eventually import HANGS_AFTER_S
+from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.product import Product
 
 NEURONS_OF_SN2 = 16
@@ -164,6 +164,16 @@ async def test_every_read_answers(product: Product, transport: str, flavour: str
     assert len(READS) > 50
 
 
+async def until_readable(product: Product) -> None:
+    """Wait until reads show what was included so far: publishing may be behind the chain."""
+    best_number = await product.devnet.best_number()
+
+    async def is_published() -> bool:
+        return (await product.get("/api/v1/block/latest")).json()["number"] >= best_number
+
+    await comes_true(is_published)
+
+
 @pytest.mark.parametrize("transport", ["http", "nats"])
 async def test_what_is_written_is_read_back(product: Product, transport: str) -> None:
     name, netuid = ("sn1", 1) if transport == "http" else ("sn2", 2)
@@ -179,6 +189,7 @@ async def test_what_is_written_is_read_back(product: Product, transport: str) ->
         assert scheduled.count == 1
         assert again.job_id == scheduled.job_id
         committed = await client.identity.set_commitment(b"\x01\xff")
+        await until_readable(product)
         own = await client.identity.get_own_commitment()
         assert (own.hotkey, own.commitment) == (hotkey(netuid, 0), "0x01ff")
         job = await client.identity.wait_for_job(scheduled.job_id, timeout_s=90)
@@ -208,11 +219,18 @@ async def test_the_blocking_client_writes_too(product: Product, transport: str) 
             assert job.reveal_round
             assert client.identity.get_job(job_id) == job
 
+    loop = asyncio.get_running_loop()
+
+    def wait_until_readable() -> None:
+        asyncio.run_coroutine_threadsafe(until_readable(product), loop).result()
+
     def the_rest_over_nats() -> None:
         with PylonClient(config) as client:
             client.identity.set_commitment(b"\x02")
+            wait_until_readable()
             assert client.identity.get_own_commitment().commitment == "0x02"
             made = client.identity.generate_certificate()
+            wait_until_readable()
             assert client.identity.get_own_certificate().public_key == made.public_key
 
     await asyncio.to_thread(weights_over_http if transport == "http" else the_rest_over_nats)
@@ -248,11 +266,14 @@ async def test_every_write_and_every_stream(product: Product, transport: str, fl
             assert job in (await call("get_jobs")).jobs
 
             await call("set_commitment", own.encode())
+            await until_readable(product)
             committed = (await call("get_own_commitment")).commitment
             assert bytes.fromhex(committed.removeprefix("0x")) == own.encode()
             made = await call("generate_certificate")
+            await until_readable(product)
             assert (await call("get_own_certificate")).public_key == made.public_key
             sealed = await call("set_revealed_commitment", own, 100)
+            await until_readable(product)
             typed = (await call("get_own_typed_commitment")).commitment
             assert (typed.kind, typed.reveal_round) == ("timelock_encrypted", sealed.reveal_round)
 

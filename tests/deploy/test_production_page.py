@@ -190,8 +190,8 @@ async def test_the_charts_servers_know_the_users_and_let_only_each_other_in(
 
         async def neighbours(number: int) -> set[str]:
             async with httpx.AsyncClient(trust_env=False) as client:
-                told = await client.get(f"http://127.0.0.1:{ports[2 * number + 1]}/routez")
-            return {route["remote_name"] for route in told.json()["routes"]}
+                response = await client.get(f"http://127.0.0.1:{ports[2 * number + 1]}/routez")
+            return {route["remote_name"] for route in response.json()["routes"]}
 
         async def only_each_other() -> bool:
             return await neighbours(0) == {"nats-1"} and await neighbours(1) == {"nats-0"}

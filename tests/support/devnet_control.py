@@ -24,7 +24,7 @@ class DevnetControl:
         self.control_url = control_url
 
     async def control(self, verb: str, path: str, **parameters: Any) -> Any:
-        """Return what a request to the API is answered with."""
+        """Return the API's response to a request, decoded from JSON."""
         async with httpx.AsyncClient(trust_env=False, timeout=HANGS_AFTER_S) as client:
             response = await client.request(verb, self.control_url + path, json=parameters)
             response.raise_for_status()

@@ -53,6 +53,7 @@ ANSWER_BEFORE_S: Final = 0.2
 
 _ENDINGS: Final = {
     JobState.SUPERSEDED: ErrorCode.SUPERSEDED,
+    JobState.CANCELLED: ErrorCode.CANCELLED,
     JobState.EXPIRED: ErrorCode.EXPIRED,
 }
 

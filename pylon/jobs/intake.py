@@ -133,7 +133,7 @@ class Intake:
             if held.job.state not in NOT_YET_SUBMITTED:
                 break
             try:
-                return (await self._ledger.change(held, JobState.REJECTED, last_error=why)).job
+                return (await self._ledger.change(held, JobState.CANCELLED, last_error=why)).job
             except ConflictError:
                 continue
         raise FailureError(ErrorCode.CONFLICT, f"Job {job_id} is being submitted.")

@@ -50,8 +50,8 @@ jobs_app = typer.Typer(
         "Look at jobs, which are writes to the chain that Pylon has accepted, and cancel them.\n\n"
         "Asks the workers over NATS, as each identity of PYLON_IDENTITIES with its own token; a "
         "worker must run. A job goes from ACCEPTED over WAITING and SUBMITTING to COMMITTED or "
-        "CONFIRMED, or else it ends as SUPERSEDED, EXPIRED, REJECTED or FAILED. `pylon watch "
-        "jobs` shows each change as it comes."
+        "CONFIRMED, or else it ends as SUPERSEDED, EXPIRED, REJECTED, CANCELLED or FAILED. "
+        "`pylon watch jobs` shows each change as it comes."
     ),
 )
 
@@ -95,7 +95,7 @@ def show_job(job: _JobArgument, identity: _IdentityOption = None) -> None:
 
 @jobs_app.command(name="cancel")
 def cancel_job(job: _JobArgument, identity: _IdentityOption = None) -> None:
-    """Give up a job that was not submitted yet; it ends as REJECTED.
+    """Give up a job that was not submitted yet; it ends as CANCELLED.
 
     A job that is on its way to the chain cannot be cancelled, and one that has ended stays as it
     is. Newer weights take the place of older ones by themselves.

@@ -32,7 +32,8 @@ class JobState(StrEnum):
     CONFIRMED: what was asked stands on the chain, in a final block.
     SUPERSEDED: a newer job of its lane took its place before it was submitted.
     EXPIRED: its time was over before the chain took it; `last_error` says what stood in the way.
-    REJECTED: it can never succeed as it is, or it was cancelled.
+    REJECTED: it can never succeed as it is.
+    CANCELLED: its identity cancelled it before it was submitted.
     FAILED: it was tried as often as the settings allow.
     """
 
@@ -45,6 +46,7 @@ class JobState(StrEnum):
     SUPERSEDED = "SUPERSEDED"
     EXPIRED = "EXPIRED"
     REJECTED = "REJECTED"
+    CANCELLED = "CANCELLED"
     FAILED = "FAILED"
 
 
@@ -54,12 +56,12 @@ _GIVEN_UP: Final = frozenset(
 _DONE: Final = frozenset({JobState.COMMITTED, JobState.CONFIRMED})
 
 TRANSITIONS: Final[Mapping[JobState, frozenset[JobState]]] = {
-    JobState.ACCEPTED: _GIVEN_UP | {JobState.WAITING, JobState.SUBMITTING},
-    JobState.WAITING: _GIVEN_UP | {JobState.SUBMITTING},
+    JobState.ACCEPTED: _GIVEN_UP | {JobState.CANCELLED, JobState.WAITING, JobState.SUBMITTING},
+    JobState.WAITING: _GIVEN_UP | {JobState.CANCELLED, JobState.SUBMITTING},
     # Back to WAITING only with proof that the extrinsic is not, and will never be, on the chain.
     JobState.SUBMITTING: _GIVEN_UP | _DONE | {JobState.UNKNOWN, JobState.WAITING},
     JobState.UNKNOWN: _GIVEN_UP | _DONE | {JobState.WAITING},
-    **{state: frozenset[JobState]() for state in _GIVEN_UP | _DONE},
+    **{state: frozenset[JobState]() for state in _GIVEN_UP | _DONE | {JobState.CANCELLED}},
 }
 """Every change of state that there is. A job may also be amended without leaving its state, until
 it has ended."""

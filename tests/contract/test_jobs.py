@@ -39,8 +39,14 @@ def test_an_ended_job_is_left_by_nothing() -> None:
         JobState.SUPERSEDED,
         JobState.EXPIRED,
         JobState.REJECTED,
+        JobState.CANCELLED,
         JobState.FAILED,
     } == ENDED
+
+
+def test_only_a_job_that_was_not_submitted_can_be_cancelled() -> None:
+    leading = {state for state, following in TRANSITIONS.items() if JobState.CANCELLED in following}
+    assert leading == {JobState.ACCEPTED, JobState.WAITING}
 
 
 def test_success_is_reached_only_through_a_recorded_extrinsic() -> None:

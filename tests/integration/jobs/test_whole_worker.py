@@ -133,7 +133,7 @@ async def test_w4_w7_a_parked_job_gives_way_to_a_newer_one_and_can_be_cancelled(
         cancelled = Job.model_validate(
             await sn2.ask(CANCEL_JOB, {"job_id": JobId(newer["job_id"])})
         )
-        assert cancelled.state is JobState.REJECTED
+        assert cancelled.state is JobState.CANCELLED
     assert deployment.applied() == 1
 
 

@@ -8,7 +8,7 @@ from pydantic_settings import NoDecode
 
 from pylon.chain.archive import DEFAULT_CUTOFF_BLOCKS
 from pylon.chain.place import is_node_url
-from pylon.jobs.weights import UnknownHotkeys
+from pylon.jobs.policy import UnknownHotkeys
 from pylon.roles import WorkerRole
 from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS
 from pylon_client.contract.types import NetUid, NetUidField

@@ -44,7 +44,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import WORKER_USER, BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
-from pylon_client.contract.types import BlockNumber, Hotkey
+from pylon_client.contract.types import Hotkey
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
 from pylon_client.transport.cancellation import heed_cancellation
@@ -179,10 +179,6 @@ class Worker:
             else {}
         )
 
-        def newest_block() -> BlockNumber | None:
-            snapshot = self.snapshots.latest_block()
-            return None if snapshot is None else snapshot.block.number
-
         hotkeys = {name: Hotkey(signer.ss58_address) for name, signer in signers.items()}
         measured = JobMetrics(self.metrics, hotkeys)
         events = JobEvents(connection)
@@ -191,7 +187,7 @@ class Worker:
             measured.saw(job)
             await events.announce(job)
 
-        return JobOffice(connection, settings, self._submission, signers, newest_block, announce)
+        return JobOffice(connection, settings, self._submission, signers, announce)
 
     def _service(self, connection: Connection, office: JobOffice) -> Service:
         settings = self._settings

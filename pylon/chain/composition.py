@@ -1,19 +1,24 @@
-"""Composing calls with the `bittensor` SDK, which imports it beside `subtensor`."""
+"""Composing calls from what the chain's runtime offers."""
 
 from typing import Any, Protocol
 
-from bittensor import calls, intents, timelock
+import bittensor_core  # pyright: ignore[reportMissingTypeStubs] -- compiled, and without types
+from bittensor import calls
 
+from pylon.chain.runtime_items import optional, required
 from pylon.chain.sdk import SUBTENSOR, Sdk
 from pylon.chain.writes import (
     CertificateCall,
     CommitmentCall,
     SealedCommitmentCall,
+    Sealing,
     Signer,
     WeightsCall,
     WriteCall,
 )
-from pylon_client.contract.types import NetUid
+from pylon_client.contract.types import MechanismId, NetUid
+
+_core: Any = bittensor_core
 
 
 class SignedExtrinsic(Protocol):
@@ -36,6 +41,10 @@ class RawWritingSdk(Protocol):
 
     async def get_finalized_block_number(self) -> int:
         """The newest final block."""
+        ...
+
+    async def genesis_hash(self) -> str:
+        """The hash of the chain's first block, which every signature covers."""
         ...
 
 
@@ -74,39 +83,31 @@ class WritingSdk(Sdk, Protocol):
 
 
 async def composed(sdk: WritingSdk, call: WriteCall, signer: Signer) -> tuple[Any, int | None]:
-    """A call as the chain takes it, and the drand round that opens what is sealed in it.
+    """Return a call as the chain takes it, and the drand round that opens what is sealed in it.
 
     Raises:
-        bittensor.result.BittensorError: the SDK sees that the chain would not take it.
+        FailureError: RUNTIME_UNSUPPORTED, naming the call that the runtime lacks.
     """
     match call:
         case WeightsCall():
-            intent: Any = intents.SetWeights(
-                netuid=call.netuid,
-                uids=list(call.weights),
-                weights=list(call.weights.values()),
-                mechid=call.mechanism,
-                version_key=call.version_key,
-            )
-            built: Any = await intent.build(sdk, signer)
-            extras: dict[str, Any] = getattr(built, "extras", {})
-            return getattr(built, "call", built), extras.get("reveal_round")
+            return await _weights(sdk, call, signer)
         case CommitmentCall():
             field: dict[str, Any] = {f"Raw{len(call.data)}": "0x" + call.data.hex()}
             return await _commitment(sdk, call.netuid, field), None
         case SealedCommitmentCall():
-            after_s = call.blocks_until_reveal * await sdk.block_time()
-            sealed = timelock.encrypt(call.text, reveal_in=after_s)
-            content = {
-                "encrypted": "0x" + sealed.ciphertext.hex(),
-                "reveal_round": sealed.reveal_round,
-            }
+            # The pallet decrypts the bare ciphertext, whose plaintext every reader takes to be
+            # SCALE text; the SDK's `timelock` makes a portable envelope without either.
+            encrypted, reveal_round = _core.get_encrypted_commitment(
+                call.text, call.blocks_until_reveal, await sdk.block_time()
+            )
+            content = {"encrypted": "0x" + bytes(encrypted).hex(), "reveal_round": reveal_round}
             sealed_call = await _commitment(sdk, call.netuid, {"TimelockEncrypted": content})
-            return sealed_call, sealed.reveal_round
+            return sealed_call, reveal_round
         case CertificateCall():
             kept = await sdk.query(SUBTENSOR, "Axons", [call.netuid, signer.ss58_address])
             axon: dict[str, Any] = kept or {}
-            return await sdk.compose(
+            return await _compose(
+                sdk,
                 calls.SubtensorModule.serve_axon_tls(
                     netuid=call.netuid,
                     version=int(axon.get("version", 0)),
@@ -117,10 +118,78 @@ async def composed(sdk: WritingSdk, call: WriteCall, signer: Signer) -> tuple[An
                     placeholder1=0,
                     placeholder2=0,
                     certificate=bytes([call.algorithm]) + call.public_key,
-                )
+                ),
             ), None
 
 
 async def _commitment(sdk: WritingSdk, netuid: NetUid, field: dict[str, Any]) -> Any:
     info: Any = {"fields": [field]}
-    return await sdk.compose(calls.Commitments.set_commitment(netuid=netuid, info=info))
+    return await _compose(sdk, calls.Commitments.set_commitment(netuid=netuid, info=info))
+
+
+async def _weights(sdk: WritingSdk, call: WeightsCall, signer: Signer) -> tuple[Any, int | None]:
+    if call.sealing is not None:
+        return await _sealed_weights(sdk, call, call.sealing, signer)
+    uids, values = list(call.weights), list(call.weights.values())
+    of_mechanism = calls.SubtensorModule.set_mechanism_weights(
+        netuid=call.netuid,
+        mecid=call.mechanism,
+        dests=uids,
+        weights=values,
+        version_key=call.version_key,
+    )
+    of_subnet = calls.SubtensorModule.set_weights(
+        netuid=call.netuid, dests=uids, weights=values, version_key=call.version_key
+    )
+    return await _of_mechanism_or_subnet(sdk, call.mechanism, of_mechanism, of_subnet), None
+
+
+async def _sealed_weights(
+    sdk: WritingSdk, call: WeightsCall, sealing: Sealing, signer: Signer
+) -> tuple[Any, int]:
+    commit, reveal_round = _core.get_encrypted_commit_v2(
+        uids=list(call.weights),
+        weights=list(call.weights.values()),
+        version_key=call.version_key,
+        last_epoch_block=sealing.last_epoch_block,
+        pending_epoch_at=sealing.pending_epoch_at,
+        subnet_epoch_index=sealing.epoch_index,
+        tempo=sealing.tempo,
+        blocks_since_last_step=sealing.blocks_since_last_step,
+        current_block=sealing.block,
+        subnet_reveal_period_epochs=sealing.reveal_period_epochs,
+        # Rounds go by the clock, so that fast blocks need fewer of them.
+        block_time=await sdk.block_time(),
+        hotkey=signer.public_key,
+    )
+    sealed: dict[str, Any] = {
+        "netuid": call.netuid,
+        "commit": bytes(commit),
+        "reveal_round": reveal_round,
+        "commit_reveal_version": sealing.version,
+    }
+    of_mechanism = calls.SubtensorModule.commit_timelocked_mechanism_weights(
+        mecid=call.mechanism, **sealed
+    )
+    of_subnet = calls.SubtensorModule.commit_timelocked_weights(**sealed)
+    composed_call = await _of_mechanism_or_subnet(sdk, call.mechanism, of_mechanism, of_subnet)
+    return composed_call, reveal_round
+
+
+async def _of_mechanism_or_subnet(
+    sdk: WritingSdk, mechanism: MechanismId, of_mechanism: Any, of_subnet: Any
+) -> Any:
+    """Compose the call of a mechanism or, for a runtime without mechanisms, that of the subnet."""
+    if mechanism != 0:
+        return await _compose(sdk, of_mechanism)
+    found = await optional(_name(of_mechanism), sdk.compose(of_mechanism))
+    return await _compose(sdk, of_subnet) if found is None else found
+
+
+async def _compose(sdk: WritingSdk, call: Any) -> Any:
+    return await required(_name(call), sdk.compose(call))
+
+
+def _name(call: Any) -> str:
+    module, function, _ = call
+    return f"{module}.{function}"

@@ -1,15 +1,21 @@
 """What each refusal of a write means: one table, by the chain's own names for its errors.
 
 The SDK gives every error of the chain a name and a semantic code; a name that is listed counts
-before its code. No text of an error is matched, and none is passed on.
+before its code. No text of an error is matched. It is passed on, shortened, where the chain gives
+no name: only its number says then what the chain means.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from pylon.chain.writes import Refusal, Step
 from pylon_client.contract.failures import ErrorCode
+from pylon_client.service.redaction import REDACTOR
 
+REASON_MAX_CHARS: Final = 200
+
+_ADDRESS: Final = re.compile(r"\S+://\S+")
 _AGAIN: Final = Refusal(
     ErrorCode.CHAIN_REJECTED, Step.AGAIN, "The node's pool did not take the extrinsic."
 )
@@ -17,10 +23,10 @@ _RATE_LIMITED: Final = Refusal(
     ErrorCode.RATE_LIMITED, Step.WAIT, "The chain takes such a write less often."
 )
 _NO_PERMIT: Final = Refusal(
-    ErrorCode.NO_VALIDATOR_PERMIT, Step.NEVER, "The hotkey has no validator permit on the subnet."
+    ErrorCode.NO_VALIDATOR_PERMIT, Step.NOT_YET, "The hotkey has no validator permit on the subnet."
 )
 _STAKE_TOO_LOW: Final = Refusal(
-    ErrorCode.STAKE_TOO_LOW, Step.NEVER, "The hotkey's stake is too low."
+    ErrorCode.STAKE_TOO_LOW, Step.NOT_YET, "The hotkey's stake is too low."
 )
 _REJECTED: Final = Refusal(ErrorCode.CHAIN_REJECTED, Step.NEVER, "The chain refuses the write.")
 
@@ -50,13 +56,13 @@ REFUSALS_BY_CODE: Final[Mapping[str, Refusal]] = {
     "rate_limited": _RATE_LIMITED,
     "too_early": _RATE_LIMITED,
     "not_registered": Refusal(
-        ErrorCode.NOT_REGISTERED, Step.NEVER, "The hotkey is not registered on the subnet."
+        ErrorCode.NOT_REGISTERED, Step.NOT_YET, "The hotkey is not registered on the subnet."
     ),
     "not_authorized": Refusal(
         ErrorCode.CHAIN_REJECTED, Step.NEVER, "The chain does not let this hotkey write that."
     ),
     "insufficient_balance": Refusal(
-        ErrorCode.STAKE_TOO_LOW, Step.NEVER, "The hotkey's balance or stake is too low."
+        ErrorCode.STAKE_TOO_LOW, Step.NOT_YET, "The hotkey's balance or stake is too low."
     ),
     "subnet_not_exists": Refusal(ErrorCode.NOT_FOUND, Step.NEVER, "There is no such subnet."),
     "subtoken_disabled": Refusal(
@@ -77,14 +83,20 @@ REFUSALS_BY_CODE: Final[Mapping[str, Refusal]] = {
 }
 
 
-def refusal_of(name: str | None, code: str) -> Refusal:
-    """What a refusal means.
+def refusal_of(name: str | None, code: str, reason: str = "") -> Refusal:
+    """Return what a refusal means.
 
     Args:
         name: the chain's name for the error, if it has one.
         code: the SDK's semantic code.
+        reason: the text of the SDK or the node, such as `Custom error: 200`.
     """
     found = REFUSALS_BY_NAME.get(name or "") or REFUSALS_BY_CODE.get(code, _AGAIN)
-    if not name:
-        return found
-    return Refusal(found.code, found.step, f"{found.detail} ({name})")
+    why = name or _shortened(reason)
+    return Refusal(found.code, found.step, f"{found.detail} ({why})") if why else found
+
+
+def _shortened(reason: str) -> str:
+    """Return a text on one line, without addresses and secrets, cut to `REASON_MAX_CHARS`."""
+    line = REDACTOR.text(_ADDRESS.sub("[address]", " ".join(reason.split())))
+    return line if len(line) <= REASON_MAX_CHARS else f"{line[: REASON_MAX_CHARS - 1]}…"

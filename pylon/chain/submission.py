@@ -1,7 +1,8 @@
 """Writing through the `bittensor` SDK.
 
-Weights go through the SDK's `SetWeights`, which fits them to the subnet and seals them where the
-subnet asks for it. Signing is split from sending, so that what is sent is known before it is.
+Signing is split from sending, so that what is sent is known before it is. Calls are composed here
+(`pylon.chain.composition`) instead of by the SDK's intents, which need items that not every runtime
+has, and refuse weights one block longer than the chain does.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
-from bittensor.result import BittensorError, ChainError, chain_error_from_substrate_request
+from bittensor.result import ChainError, chain_error_from_substrate_request
 from bittensor.settings import resolve_endpoint
 
 from pylon.chain.archive import DEFAULT_CUTOFF_BLOCKS, GENESIS, Route
@@ -19,11 +20,17 @@ from pylon.chain.faults import is_refused_submission
 from pylon.chain.refusals import refusal_of
 from pylon.chain.sdk import SUBTENSOR
 from pylon.chain.substrate import Substrate
+from pylon.chain.weights_facts import (
+    at_uid,
+    index_of,
+    newest_block,
+    read_epoch,
+    read_weights_facts,
+)
 from pylon.chain.writes import (
     Epoch,
     Heads,
     Inclusion,
-    Refusal,
     RefusedError,
     Signed,
     Signer,
@@ -46,8 +53,6 @@ T = TypeVar("T")
 ERA_BLOCKS: Final = 16
 """For so many blocks an extrinsic is valid. Short, since what was lost is only known to be lost
 when its era is over; long enough for finality to lag by several blocks."""
-MECHANISM_STRIDE: Final = 4096
-"""What is stored per mechanism stands under netuid + mechanism * 4096 (GLOBAL_MAX_SUBNET_COUNT)."""
 WRITE_TIMEOUT_S: Final = 30.0
 
 
@@ -112,78 +117,44 @@ class Submission:
         """Where a subnet is in its epochs, at the newest block."""
 
         async def read(sdk: WritingSdk) -> Epoch:
-            number, block_hash = await _newest(sdk)
-            return await _epoch(sdk, netuid, number, block_hash)
+            number, block_hash = await newest_block(sdk)
+            return await read_epoch(sdk, netuid, number, block_hash)
 
         return await self._call(read)
+
+    async def genesis(self) -> str:
+        """The hash of the chain's first block, by which it is told from every other chain."""
+        return await self._call(lambda sdk: cast("RawWritingSdk", sdk.raw).genesis_hash())
+
+    async def made_at_ms(self, block: BlockNumber) -> int:
+        """When a block was made, in milliseconds since the Unix epoch."""
+
+        async def read(sdk: WritingSdk) -> int:
+            return int(await sdk.query("Timestamp", "Now", [], await _hash_of(sdk, block)))
+
+        return await self._look(block, read)
 
     async def weights_facts(
         self, netuid: NetUid, mechanism: MechanismId, own: Hotkey, weighed: Sequence[Hotkey]
     ) -> WeightsFacts:
         """What setting weights depends on, at the newest block."""
-
-        async def read(sdk: WritingSdk) -> WeightsFacts:
-            number, block_hash = await _newest(sdk)
-
-            async def item(name: str, *keys: Any) -> Any:
-                return await sdk.query(SUBTENSOR, name, list(keys), block_hash)
-
-            keys = [[netuid, hotkey] for hotkey in (own, *weighed)]
-            epoch, found = await asyncio.gather(
-                _epoch(sdk, netuid, number, block_hash),
-                sdk.query_batch(SUBTENSOR, "Uids", keys, block_hash),
-            )
-            items: tuple[Any, ...] = await asyncio.gather(
-                item("CommitRevealWeightsEnabled", netuid),
-                item("CommitRevealWeightsVersion"),
-                item("RevealPeriodEpochs", netuid),
-                item("WeightsSetRateLimit", netuid),
-                item("LastUpdate", _index(netuid, mechanism)),
-                item("WeightsVersionKey", netuid),
-            )
-            sealed, version, period, limit, updates, version_key = items
-            own_uid, *uids = [None if uid is None else NeuronUid(int(uid)) for uid in found]
-            return WeightsFacts(
-                block=number,
-                epoch=epoch,
-                own_uid=own_uid,
-                uids={
-                    hotkey: uid
-                    for hotkey, uid in zip(weighed, uids, strict=True)
-                    if uid is not None
-                },
-                commit_reveal_version=int(version) if sealed else None,
-                reveal_period_epochs=int(period),
-                rate_limit_blocks=int(limit or 0),
-                last_update_block=_at(updates, own_uid),
-                version_key=int(version_key or 0),
-            )
-
-        return await self._call(read)
+        return await self._call(
+            lambda sdk: read_weights_facts(sdk, netuid, mechanism, own, weighed)
+        )
 
     async def sign(self, call: WriteCall, signer: Signer) -> Signed:
         """The call as a signed extrinsic, with the account's next nonce; nothing is sent."""
 
-        async def sign(sdk: WritingSdk) -> Signed | Refusal:
-            try:
-                call_bytes, reveal_round = await composed(sdk, call, signer)
-            except ChainError as error:
-                if error.__cause__ is not None:
-                    raise  # of a read for it; its code is guessed from the node's text
-                return refusal_of(error.name, error.code.value)
-            except BittensorError as error:
-                if error.__cause__ is not None or type(error) is not BittensorError:
-                    raise
-                return refusal_of(None, "invalid_argument")
+        async def sign(sdk: WritingSdk) -> Signed:
+            call_bytes, reveal_round = await composed(sdk, call, signer)
             unsigned = await sdk.prepare(
                 call_bytes,
                 address=signer.ss58_address,
                 crypto_type=signer.crypto_type,
                 period=ERA_BLOCKS,
             )
-            extrinsic = await cast("RawWritingSdk", sdk.raw).attach_signature(
-                unsigned, signer.sign(unsigned.payload)
-            )
+            raw = cast("RawWritingSdk", sdk.raw)
+            extrinsic = await raw.attach_signature(unsigned, signer.sign(unsigned.payload))
             # From the era's own current block, as the chain reckons it.
             current = int(unsigned.era["current"])
             record = ExtrinsicRecord(
@@ -199,12 +170,9 @@ class Submission:
                     f"Finality is {newest - current} blocks behind: what is signed now is over.",
                 )
             # The nonce was read before; a block in between can only hold older extrinsics.
-            return Signed(record, extrinsic.data, newest, reveal_round)
+            return Signed(record, extrinsic.data, newest, await raw.genesis_hash(), reveal_round)
 
-        signed = await self._call(sign)
-        if isinstance(signed, Refusal):
-            raise RefusedError(signed)
-        return signed
+        return await self._call(sign)
 
     async def submit(self, signed: Signed) -> None:
         """Send an extrinsic, once; on return the node has taken it into its pool."""
@@ -233,7 +201,7 @@ class Submission:
         if refused.name == "BadProof":
             # What this connection knows of the chain's runtime may be out of date.
             self._owner.replace()
-        raise RefusedError(refusal_of(refused.name, refused.code.value))
+        raise RefusedError(refusal_of(refused.name, refused.code.value, refused.message))
 
     async def find(
         self, record: ExtrinsicRecord, first: BlockNumber, last: BlockNumber
@@ -262,9 +230,9 @@ class Submission:
             match kind:
                 case JobKind.WEIGHTS:
                     uid = await sdk.query(SUBTENSOR, "Uids", [netuid, own], block_hash)
-                    index = _index(netuid, mechanism or MechanismId(0))
+                    index = index_of(netuid, mechanism or MechanismId(0))
                     updates = await sdk.query(SUBTENSOR, "LastUpdate", [index], block_hash)
-                    written = _at(updates, None if uid is None else NeuronUid(int(uid)))
+                    written = at_uid(updates, None if uid is None else NeuronUid(int(uid)))
                 case JobKind.COMMITMENT | JobKind.REVEALED_COMMITMENT:
                     kept = await sdk.query("Commitments", "CommitmentOf", [netuid, own], block_hash)
                     written = int(kept["block"]) if kept else 0
@@ -303,29 +271,6 @@ class _Sent:
         self.extrinsic_hash = signed.record.hash
 
 
-async def _newest(sdk: WritingSdk) -> tuple[BlockNumber, str]:
-    block_hash = await sdk.block_hash()
-    if block_hash is None:
-        raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "The chain has no block.")
-    return BlockNumber(int(await sdk.query("System", "Number", [], block_hash))), block_hash
-
-
-async def _epoch(sdk: WritingSdk, netuid: NetUid, number: BlockNumber, block_hash: str) -> Epoch:
-    tempo, last, following = await asyncio.gather(
-        sdk.query(SUBTENSOR, "Tempo", [netuid], block_hash),
-        sdk.query(SUBTENSOR, "LastEpochBlock", [netuid], block_hash),
-        sdk.runtime_call(
-            "SubnetInfoRuntimeApi", "get_next_epoch_start_block", [netuid], block_hash
-        ),
-    )
-    return Epoch(
-        block=number,
-        tempo=int(tempo or 0),
-        last_block=BlockNumber(int(last or 0)),
-        next_block=None if following is None else BlockNumber(int(following)),
-    )
-
-
 async def _hash_of(sdk: WritingSdk, number: int) -> str:
     block_hash = await sdk.block_hash(number)
     if block_hash is None:
@@ -347,13 +292,5 @@ async def _found(sdk: WritingSdk, record: ExtrinsicRecord, number: int) -> Inclu
     if result.success:
         return Inclusion(BlockNumber(number))
     error: Any = result.error
-    return Inclusion(BlockNumber(number), refusal_of(error.name, error.code.value))
-
-
-def _index(netuid: NetUid, mechanism: MechanismId) -> int:
-    return mechanism * MECHANISM_STRIDE + netuid
-
-
-def _at(updates: Any, uid: NeuronUid | None) -> BlockNumber:
-    known: Sequence[Any] = updates or ()
-    return BlockNumber(int(known[uid]) if uid is not None and uid < len(known) else 0)
+    refusal = refusal_of(error.name, error.code.value, error.message)
+    return Inclusion(BlockNumber(number), refusal)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord
@@ -16,6 +16,9 @@ from pylon_client.contract.types import (
     NeuronUid,
 )
 
+NEVER_UPDATED: Final = BlockNumber(0)
+"""`LastUpdate` of a neuron that has set no weights."""
+
 
 class Step(Enum):
     """What to do after the chain has refused a write."""
@@ -24,6 +27,9 @@ class Step(Enum):
     """Sign it anew, on a fresh connection: nonce, era or the pool stood in the way."""
     WAIT = "wait"
     """The same write will be taken later: a limit on how often, or how much, one may write."""
+    NOT_YET = "not yet"
+    """The hotkey may not write that now, and may be allowed to later: it is not registered, or has
+    no permit or too little stake."""
     NEVER = "never"
     """It will not be taken as it is."""
 
@@ -76,6 +82,31 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
+class Sealing:
+    """How weights are sealed at one block; every value but the first two is as the chain has it.
+
+    Attributes:
+        version: of the commit-reveal protocol.
+        block: at which all of this was read.
+        tempo: `Tempo`, in blocks.
+        reveal_period_epochs: `RevealPeriodEpochs`.
+        last_epoch_block: `LastEpochBlock`.
+        pending_epoch_at: `PendingEpochAt`; 0 where the owner has triggered no epoch.
+        epoch_index: `SubnetEpochIndex`.
+        blocks_since_last_step: `BlocksSinceLastStep`.
+    """
+
+    version: int
+    block: BlockNumber
+    tempo: int
+    reveal_period_epochs: int
+    last_epoch_block: int
+    pending_epoch_at: int
+    epoch_index: int
+    blocks_since_last_step: int
+
+
+@dataclass(frozen=True, slots=True)
 class WeightsFacts:
     """What setting weights depends on, all read at one block.
 
@@ -83,34 +114,49 @@ class WeightsFacts:
         block: at which it was read.
         epoch: of the subnet.
         own_uid: of the hotkey that sets them; None when it is not registered.
+        has_permit: whether that neuron has a validator permit.
+        owns_subnet: whether the hotkey is the subnet owner's, who needs no permit.
+        is_null: whether the subnet runs the Null consensus, under which nobody does without one.
         uids: of those of the weighed hotkeys that are registered.
-        commit_reveal_version: of the protocol under which weights are sealed; None where the
-            subnet takes them in the open.
-        reveal_period_epochs: how many epochs after their own sealed weights are revealed.
+        sealing: how weights are sealed; None where the subnet takes them in the open.
+        unrevealed_commits: how many of the hotkey's commits of this epoch the chain keeps.
         rate_limit_blocks: how many blocks must lie between two settings.
         last_update_block: when this hotkey last set weights; 0 for never.
         version_key: that the subnet asks weights to carry.
+        least_weights: how many weights above 0 the subnet asks for.
+        max_weight_limit: the largest weight's share of all, in 1/65535.
     """
 
     block: BlockNumber
     epoch: Epoch
     own_uid: NeuronUid | None
     uids: Mapping[Hotkey, NeuronUid]
-    commit_reveal_version: int | None
-    reveal_period_epochs: int
-    rate_limit_blocks: int
-    last_update_block: BlockNumber
-    version_key: int
+    has_permit: bool = True
+    owns_subnet: bool = False
+    is_null: bool = False
+    sealing: Sealing | None = None
+    unrevealed_commits: int = 0
+    rate_limit_blocks: int = 0
+    last_update_block: BlockNumber = NEVER_UPDATED
+    version_key: int = 0
+    least_weights: int = 0
+    max_weight_limit: int = 65_535
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsCall:
-    """Set weights, in the open or sealed, as the subnet asks at that block."""
+    """Set weights, in the open or sealed.
+
+    Attributes:
+        weights: by uid, in 1/65535 of the largest.
+        sealing: None to set them in the open.
+    """
 
     netuid: NetUid
     mechanism: MechanismId
-    weights: Mapping[NeuronUid, float]
+    weights: Mapping[NeuronUid, int]
     version_key: int
+    sealing: Sealing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +196,14 @@ class Signed:
         record: what to write down before sending it.
         data: its bytes.
         block: the newest block when it was signed; it can only be included in a later one.
+        genesis: hash of the first block of the chain that the signature is for.
         reveal_round: the drand round at which sealed content opens.
     """
 
     record: ExtrinsicRecord
     data: bytes
     block: BlockNumber
+    genesis: str
     reveal_round: int | None = None
 
 
@@ -209,6 +257,14 @@ class ChainWrites(Protocol):
 
     async def block_time_s(self) -> float:
         """How long a block takes on this chain, in seconds."""
+        ...
+
+    async def genesis(self) -> str:
+        """The hash of the chain's first block, by which it is told from every other chain."""
+        ...
+
+    async def made_at_ms(self, block: BlockNumber) -> int:
+        """When a block was made, in milliseconds since the Unix epoch."""
         ...
 
     async def weights_facts(

@@ -10,14 +10,12 @@ from pylon.chain.writes import (
     WriteCall,
 )
 from pylon.jobs.retries import Retries
-from pylon.jobs.work import Over, Plan, Ready, Updates, expired, unreadable
+from pylon.jobs.terms import Terms
+from pylon.jobs.work import Over, Plan, Ready, Updates, Wait, expired, unreadable
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, JobKind
 from pylon_client.contract.writes import SetRevealedCommitment
 
-DEADLINE_BLOCKS: Final = 720
-"""How long the chain may refuse such a job before it is given up: two ordinary epochs, so that what
-has to wait for the next one has time left in it."""
 LIMIT_WAIT_BLOCKS: Final = 10
 """How long to wait for a limit that does not go by epochs."""
 
@@ -30,26 +28,37 @@ class PublishingWork:
         retries: how often a job is tried.
     """
 
+    # Its caller waits for the end, and can ask again.
+    waits_for_rights = False
+
     def __init__(self, chain: ChainWrites, retries: Retries) -> None:
         self._chain = chain
+        self._terms = Terms(chain)
         self.retries = retries
 
     async def plan(self, job: Job, request: Updates, own: Hotkey) -> Plan:
         """Ready, unless the job's time is over."""
         _ = own
-        best = (await self._chain.heads()).best
-        accepted_block = best if job.accepted_block is None else job.accepted_block
-        deadline_block = job.deadline_block
-        if deadline_block is None:
-            # The chain may have been away for long before it was first looked at.
-            deadline_block = BlockNumber(best + DEADLINE_BLOCKS)
-        updates = {"accepted_block": accepted_block, "deadline_block": deadline_block}
-        if best >= deadline_block:
-            return Over(JobState.EXPIRED, expired(job, updates["deadline_block"]), updates)
+        term = await self._terms.of(job)
+        if term.is_over:
+            return Over(JobState.EXPIRED, expired(job, term.deadline_block), term.updates)
+        if (wait := await self._parked(job, term.updates)) is not None:
+            return wait
         try:
-            return Ready(_call(job, request), updates)
+            return Ready(_call(job, request), term.updates)
         except (LookupError, TypeError, ValueError, AttributeError):
             return unreadable()
+
+    async def _parked(self, job: Job, updates: Updates) -> Wait | None:
+        """Return the wait for the limit that the chain has refused the job for, or None."""
+        until_block, why = job.retry_at_block, job.last_error
+        if until_block is None or why is None:
+            return None
+        epoch = await self._chain.epoch(job.netuid)
+        has_begun = job.submitted_block is not None and epoch.last_block > job.submitted_block
+        if has_begun or epoch.block + 1 >= until_block:
+            return None
+        return Wait(epoch.block, until_block, why, updates)
 
     async def wait_until(self, job: Job, own: Hotkey) -> BlockNumber:
         """The subnet's next epoch: what limits commitments is a budget of bytes per epoch.

@@ -4,20 +4,19 @@ import base64
 import contextlib
 import hashlib
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from pylon.jobs import windows
+from pylon.chain.writes import ChainWrites
 from pylon.jobs.ledger import Held, Ledger, Record, UnreadableEntryError
+from pylon.jobs.moments import Moment, Moments
 from pylon.messaging.bucket import ConflictError
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.subjects import JobSubject
 from pylon_client.contract.types import (
-    BlockNumber,
     IdentityName,
     JobId,
     JobKind,
@@ -72,15 +71,13 @@ class Intake:
     Args:
         ledger: where jobs are written down.
         queue: from where runners take them.
-        newest_block: the number of the newest block as far as is known here, or None.
+        chain: for which they are.
     """
 
-    def __init__(
-        self, ledger: Ledger, queue: Queue, newest_block: Callable[[], BlockNumber | None]
-    ) -> None:
+    def __init__(self, ledger: Ledger, queue: Queue, chain: ChainWrites) -> None:
         self._ledger = ledger
         self._queue = queue
-        self._newest_block = newest_block
+        self._moments = Moments(chain, ledger)
 
     async def accept(self, wanted: Wanted) -> Job:
         """A durable job for what is wanted: a new one, or the one that was asked for before.
@@ -93,10 +90,13 @@ class Intake:
 
         Raises:
             FailureError: CONFLICT when the key was used for something else; NATS_UNAVAILABLE when
-                it could not be made durable, and so may or may not have been accepted.
+                it could not be made durable, and so may or may not have been accepted;
+                RUNTIME_UNSUPPORTED when the chain's runtime cannot take it; CHAIN_UNAVAILABLE when
+                it is not known which chain it would be for.
         """
         digest = _digest(wire.encode(_sorted(wanted.request)))
-        held, is_new = await self._entered(wanted, digest)
+        moment = await self._moments.now(wanted.netuid)
+        held, is_new = await self._entered(wanted, digest, moment)
         held = await self._made_newest(held, is_new=is_new)
         if not held.job.has_ended:
             await self._queue.publish(held.record.lane, held.job.job_id)
@@ -138,7 +138,7 @@ class Intake:
                 continue
         raise FailureError(ErrorCode.CONFLICT, f"Job {job_id} is being submitted.")
 
-    async def _entered(self, wanted: Wanted, digest: str) -> tuple[Held, bool]:
+    async def _entered(self, wanted: Wanted, digest: str, moment: Moment) -> tuple[Held, bool]:
         """The job's entry, and whether it is new."""
         for _ in range(TRIES):
             lane = await self._ledger.lane(wanted.lane)
@@ -148,14 +148,18 @@ class Intake:
             else:
                 if newest.job_id is not None:
                     held = await self._readable(wanted.identity, newest.job_id)
-                    if held and held.record.digest == digest and self._serves(held.job, wanted):
+                    if (
+                        held
+                        and held.record.digest == digest
+                        and moment.serves(held.job, wanted.netuid)
+                    ):
                         return held, False
                 # All who ask for the same at this place of the lane come to the same id.
                 job_id = _job_id(wanted, "place", digest, str(newest.number))
             held = await self._ledger.get(wanted.identity, job_id)
             if held is None:
                 try:
-                    new = self._new(wanted, job_id, digest, newest.number + 1)
+                    new = _new(wanted, moment, job_id, digest, newest.number + 1)
                     return await self._ledger.create(new), True
                 except ConflictError:
                     continue  # somebody asks for the same at the same time
@@ -163,7 +167,7 @@ class Intake:
                 raise FailureError(
                     ErrorCode.CONFLICT, "The idempotency key was used for something else."
                 )
-            if wanted.idempotency_key is None and not self._serves(held.job, wanted):
+            if wanted.idempotency_key is None and not moment.serves(held.job, wanted.netuid):
                 # Whoever asked for it was cut off before it took its place, and it was worked on
                 # all the same. Now it takes the place, so that the next one is free.
                 with contextlib.suppress(ConflictError):
@@ -171,17 +175,6 @@ class Intake:
                 continue
             return held, False
         raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
-
-    def _serves(self, job: Job, wanted: Wanted) -> bool:
-        """Whether who asks for the same content now gets what is wanted by this job."""
-        newest = self._newest_block()
-        if job.has_ended or job.netuid != wanted.netuid:  # the identity may have moved
-            return False
-        if job.kind is not JobKind.WEIGHTS or newest is None:
-            return True
-        if job.deadline_block is None:  # nobody has looked yet when its epoch ends
-            return newest == job.accepted_block
-        return newest + windows.ACCEPTED_SLACK_BLOCKS < job.deadline_block
 
     async def _made_newest(self, held: Held, *, is_new: bool) -> Held:
         """The job as the newest of its lane, unless it has ended or was overtaken."""
@@ -231,20 +224,21 @@ class Intake:
             return await self._ledger.get(identity, job_id)
         return None
 
-    def _new(self, wanted: Wanted, job_id: JobId, digest: str, number: int) -> Record:
-        now_ms = time.time_ns() // 1_000_000
-        job = Job(
-            job_id=job_id,
-            identity=wanted.identity,
-            netuid=wanted.netuid,
-            kind=wanted.kind,
-            mechanism=wanted.mechanism,
-            created_at_ms=now_ms,
-            updated_at_ms=now_ms,
-            count=wanted.count,
-            accepted_block=self._newest_block(),
-        )
-        return Record(job=job, number=number, digest=digest, request=dict(wanted.request))
+
+def _new(wanted: Wanted, moment: Moment, job_id: JobId, digest: str, number: int) -> Record:
+    job = Job(
+        job_id=job_id,
+        identity=wanted.identity,
+        netuid=wanted.netuid,
+        kind=wanted.kind,
+        mechanism=wanted.mechanism,
+        created_at_ms=moment.at_ms,
+        updated_at_ms=moment.at_ms,
+        count=wanted.count,
+        genesis=moment.genesis,
+        **moment.term(wanted.kind),
+    )
+    return Record(job=job, number=number, digest=digest, request=dict(wanted.request))
 
 
 def _job_id(wanted: Wanted, *parts: str) -> JobId:

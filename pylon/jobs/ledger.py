@@ -4,6 +4,7 @@ It has one entry per job; one per lane, which says what is newest in it; and one
 says what was last sent with it.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -20,7 +21,7 @@ from pylon.jobs.record import (
     job_key,
     readable_in,
 )
-from pylon.messaging.bucket import ABSENT, Entry
+from pylon.messaging.bucket import ABSENT, ConflictError, Entry
 from pylon_client.contract.jobs import IN_FLIGHT, TRANSITIONS, ExtrinsicRecord, Job, JobState
 from pylon_client.contract.subjects import JobSubject
 from pylon_client.contract.types import Hotkey, IdentityName, JobId, Revision
@@ -86,6 +87,7 @@ class Sent(BaseModel):
     identity: IdentityName
     job_id: JobId
     extrinsic: ExtrinsicRecord
+    genesis: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,24 @@ class Ledger:
             logger.info("Job %s of %s: %s to %s", job.job_id, job.identity, job.state, target)
         return written
 
+    async def genesis(self) -> str | None:
+        """The chain that jobs are for, as it was last known; None where it never was."""
+        entry = await self._store.get(_CHAIN_KEY)
+        return None if entry is None else entry.value.decode(errors="replace")
+
+    async def bind(self, genesis: str) -> None:
+        """Note which chain jobs are for."""
+        entry = await self._store.get(_CHAIN_KEY)
+        value = genesis.encode()
+        if entry is not None and entry.value == value:
+            return
+        if entry is not None:
+            logger.warning("The chain is another one: its genesis is %s", genesis)
+        with contextlib.suppress(ConflictError):  # another worker notes it at the same time
+            await self._store.put(
+                _CHAIN_KEY, value, revision=ABSENT if entry is None else entry.revision
+            )
+
     async def lane(self, subject: JobSubject) -> Lane:
         """What is newest in a lane."""
         entry = await self._store.get(_lane_key(subject))
@@ -219,7 +239,12 @@ class Ledger:
     async def _found_sent(self) -> Sent | None:
         """What may be on its way for the longest, with whichever hotkey it was sent."""
         flying = [
-            Sent(identity=one.job.identity, job_id=one.job.job_id, extrinsic=one.job.extrinsic)
+            Sent(
+                identity=one.job.identity,
+                job_id=one.job.job_id,
+                extrinsic=one.job.extrinsic,
+                genesis=one.job.genesis,
+            )
             for one in await self._under("job")
             if one.job.state in IN_FLIGHT and one.job.extrinsic is not None
         ]
@@ -258,6 +283,9 @@ class Ledger:
         )
         await self._announce(record.job)
         return Held(record, written)
+
+
+_CHAIN_KEY: Final = "chain"
 
 
 def _lane_key(lane: JobSubject) -> str:

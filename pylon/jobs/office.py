@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from pylon.chain.writes import ChainWrites, Signer
@@ -23,7 +23,7 @@ from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import identity_jobs, job_id
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEASE_TTL_S, LEASES_BUCKET
-from pylon_client.contract.types import BlockNumber, IdentityName, JobKind
+from pylon_client.contract.types import IdentityName, JobKind
 from pylon_client.transport.connection import Connection
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,6 @@ class JobOffice:
         settings: of the worker.
         chain: where jobs are written.
         signers: the hotkeys that are at hand, by identity; none for a reader.
-        newest_block: the newest block as far as is known here.
         announce: is told of every change of a job.
 
     Attributes:
@@ -55,7 +54,6 @@ class JobOffice:
         settings: WorkerSettings,
         chain: ChainWrites,
         signers: Mapping[IdentityName, Signer],
-        newest_block: Callable[[], BlockNumber | None],
         announce: Announce,
     ) -> None:
         ledger = Ledger(
@@ -63,7 +61,7 @@ class JobOffice:
         )
         self.identities: Final = tuple(signers)
         self.ledger: Final = ledger
-        self._intake = Intake(ledger, WorkQueue(connection), newest_block)
+        self._intake = Intake(ledger, WorkQueue(connection), chain)
         self.desk: Final = JobDesk(self._intake, ledger)
         self._stopping = asyncio.Event()
         leases = Leases(Bucket(connection, LEASES_BUCKET), LEASE_TTL_S)

@@ -2,7 +2,8 @@
 
 The order of things is what keeps a write from being lost or doubled:
 
-1. Hold the hotkey's lease, and see that nothing sent with it is still on its way.
+1. See by the chain what is to be done. To send it, hold the hotkey's lease, and see that nothing
+   sent with it is still on its way.
 2. Sign. Write the extrinsic's hash, nonce and era into the job (SUBMITTING), then into the
    hotkey's slot; both by compare and set, so that a late holder of the lease stops here.
 3. Send.
@@ -19,10 +20,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pylon.chain.writes import ChainWrites, RefusedError, Signed, Signer
+from pylon.chain.writes import ChainWrites, RefusedError, Signed, Signer, WriteCall
 from pylon.jobs.ledger import Held, Ledger, Sent, Slot, UnreadableEntryError
 from pylon.jobs.settlement import Settlement
-from pylon.jobs.work import Over, Ready, Updates, Wait, Work
+from pylon.jobs.work import Over, Ready, Updates, Wait, Work, has_news
 from pylon.messaging.bucket import ConflictError
 from pylon.messaging.consume import Done, Later, Verdict
 from pylon.messaging.lease import Lease, LeaseLostError, LeaseTakenError
@@ -32,8 +33,6 @@ from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, JobId
 
 logger = logging.getLogger(__name__)
 
-PARK_MAX_S: Final = 10.0
-"""A parked job is looked at this often, to see whether a newer one took its place."""
 BUSY_WAIT_S: Final = 1.0
 """When to come again where another job is being sent with the same hotkey."""
 CONFLICT_WAIT_S: Final = 0.1
@@ -129,64 +128,79 @@ class Runner:
         if signer is None:
             return Later(NO_SIGNER_WAIT_S)
         own = Hotkey(signer.ss58_address)
-        if job.state not in IN_FLIGHT:
-            if await self._settlement.give_way(held):
-                return Done()
-            if (parked := await self._parked(held)) is not None:
-                return parked
-        async with self._leases.hold(own) as lease:
-            if job.state in IN_FLIGHT:
+        if job.genesis not in {None, await self._chain.genesis()}:
+            return await self._of_another_chain(held)
+        if job.state in IN_FLIGHT:
+            async with self._leases.hold(own):
                 if job.state is JobState.SUBMITTING:
                     why = FailureError(
                         ErrorCode.OUTCOME_UNKNOWN, "The worker that sent it is gone."
                     ).failure
                     held = await self._ledger.change(held, JobState.UNKNOWN, last_error=why)
                 return await self._settlement.settle(held, own)
-            return await self._send(held, _Held(own, signer, lease))
+        if await self._settlement.give_way(held):
+            return Done()
+        return await self._carry_out(held, own, signer)
 
-    async def _parked(self, held: Held) -> Verdict | None:
-        job = held.job
-        if job.retry_at_block is None:
-            return None
-        best = (await self._chain.heads()).best
-        if job.deadline_block is not None and best >= job.deadline_block:
-            return None  # the plan says what has become of it
-        left = job.retry_at_block - best
-        if left <= 0:
-            return None
-        return Later(min(left * await self._chain.block_time_s(), PARK_MAX_S))
+    async def _of_another_chain(self, held: Held) -> Verdict:
+        """End a job of a chain that this worker is not connected to."""
+        failure = FailureError(
+            ErrorCode.WRONG_CHAIN,
+            f"The job is for the chain whose genesis is {held.job.genesis}, to which this worker "
+            "is not connected.",
+        ).failure
+        in_flight = held.job.state in IN_FLIGHT
+        state = JobState.FAILED if in_flight else JobState.REJECTED
+        await self._ledger.change(held, state, last_error=failure)
+        return Done()
 
-    async def _send(self, held: Held, key: _Held) -> Verdict:
+    async def _carry_out(self, held: Held, own: Hotkey, signer: Signer) -> Verdict:
+        work = self._works[held.job.kind]
+        try:
+            plan = await work.plan(held.job, held.record.request, own)
+        except RefusedError as error:
+            return await self._settlement.refused(
+                held, error.refusal, own, attempts=held.job.attempts + 1
+            )
+        except FailureError as error:
+            return await self._unsupported(held, error, {})
+        match plan:
+            case Over(state, failure, updates):
+                await self._ledger.change(held, state, **updates, **_error(failure))
+                return Done()
+            case Wait():
+                return await self._settlement.wait(held, plan)
+            case Ready(call, updates):
+                if work.retries.are_used_up(held.job.attempts):
+                    await self._ledger.change(held, JobState.FAILED, **updates)
+                    return Done()
+                async with self._leases.hold(own) as lease:
+                    return await self._send(held, call, updates, _Held(own, signer, lease))
+
+    async def _send(self, held: Held, call: WriteCall, updates: Updates, key: _Held) -> Verdict:
         slot = await self._ledger.slot(key.own)
         if await self._is_occupied(slot):
             return Later(BUSY_WAIT_S)
-        work = self._works[held.job.kind]
-        planned: Updates = {}
         try:
-            plan = await work.plan(held.job, held.record.request, key.own)
-            match plan:
-                case Over(state, failure, updates):
-                    await self._ledger.change(held, state, **updates, **_error(failure))
-                    return Done()
-                case Wait(until_block, failure, updates):
-                    return await self._settlement.wait(held, failure, until_block, updates=updates)
-                case Ready(call, planned):
-                    if work.retries.are_used_up(held.job.attempts):
-                        await self._ledger.change(held, JobState.FAILED, **planned)
-                        return Done()
-                    signed = await self._chain.sign(call, key.signer)
-        except RefusedError as error:
-            # Refused before anything was signed: nothing is on its way.
-            return await self._settlement.refused(
-                held, error.refusal, key.own, **planned, attempts=held.job.attempts + 1
-            )
-        except FailureError:
-            # It may go on like that for ever, and its time must be over some day all the same.
-            if any(getattr(held.job, name) != value for name, value in planned.items()):
-                await self._ledger.change(held, **planned)
-            raise
-        held = await self._write_ahead(held, key, signed, planned, slot)
+            signed = await self._chain.sign(call, key.signer)
+        except FailureError as error:
+            return await self._unsupported(held, error, updates)
+        if held.job.genesis not in {None, signed.genesis}:
+            return await self._of_another_chain(held)
+        held = await self._write_ahead(held, key, signed, updates, slot)
         return await self._submit(held, key.own, signed)
+
+    async def _unsupported(self, held: Held, error: FailureError, updates: Updates) -> Verdict:
+        """End a job that the chain's runtime cannot take; of any other failure, raise it again.
+
+        What is known of the job's term is kept: it may go on failing until that is over.
+        """
+        if error.code is ErrorCode.RUNTIME_UNSUPPORTED:
+            await self._ledger.change(held, JobState.REJECTED, **updates, last_error=error.failure)
+            return Done()
+        if has_news(held.job, updates):
+            await self._ledger.change(held, **updates)
+        raise error
 
     async def _write_ahead(
         self,
@@ -201,6 +215,7 @@ class Runner:
             JobState.SUBMITTING,
             **updates,
             attempts=held.job.attempts + 1,
+            genesis=signed.genesis,
             extrinsic=signed.record,
             submitted_block=signed.block,
             reveal_round=signed.reveal_round,
@@ -208,11 +223,16 @@ class Runner:
             retry_at_block=None,
             fence=key.lease.fence,
         )
-        sent = Sent(identity=held.job.identity, job_id=held.job.job_id, extrinsic=signed.record)
+        sent = Sent(
+            identity=held.job.identity,
+            job_id=held.job.job_id,
+            extrinsic=signed.record,
+            genesis=signed.genesis,
+        )
         try:
             await self._ledger.occupy(slot, key.own, sent)
-        except ConflictError:
-            # Somebody holds the lease by now and has sent. This was signed here and not sent.
+        except (ConflictError, FailureError):
+            # Another worker has sent meanwhile, or NATS did not answer: this was not sent.
             await self._ledger.change(held, JobState.WAITING, extrinsic=None)
             raise
         return held
@@ -236,6 +256,8 @@ class Runner:
     async def _is_occupied(self, slot: Slot) -> bool:
         """Whether something that was sent with the hotkey may still be included."""
         if slot.sent is None or not await self._ledger.is_in_flight(slot.sent):
+            return False
+        if slot.sent.genesis not in {None, await self._chain.genesis()}:
             return False
         last_valid: BlockNumber = slot.sent.extrinsic.last_valid_block
         return (await self._chain.heads()).final < last_valid

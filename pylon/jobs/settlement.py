@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pylon.chain.writes import ChainWrites, Inclusion, Refusal, Step
 from pylon.jobs.ledger import Held, Ledger
-from pylon.jobs.work import Work
+from pylon.jobs.work import Wait, Work, has_news
 from pylon.messaging.consume import Done, Later, Verdict
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord, JobState
@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 
 POLLS_PER_BLOCK: Final = 6
 POLL_LEAST_S: Final = 0.02
-LOOK_AGAIN_S: Final = 0.5
-"""When a job comes back that was just parked. Not at once: of two nodes behind one address, one may
-say that it has to wait for a block which the other has already."""
+PARK_MAX_S: Final = 10.0
+"""Longest delay, in seconds, after which a parked job is looked at again: its epoch may have ended,
+or a newer job may have taken its place."""
 
 
 class Settlement:
@@ -89,32 +89,40 @@ class Settlement:
 
     async def refused(self, held: Held, refusal: Refusal, own: Hotkey, **updates: Any) -> Verdict:
         """What follows when the chain did not take the job, and nothing of it is on its way."""
-        match refusal.step:
-            case Step.NEVER:
-                failure = refusal.failure()
-                await self._ledger.change(held, JobState.REJECTED, last_error=failure, **updates)
-                return Done()
-            case Step.AGAIN:
-                return await self._again(held, refusal.failure(), **updates)
-            case Step.WAIT:
-                # First what is known for sure: that nothing of it is on its way.
-                held = await self._to_waiting(
-                    held, last_error=refusal.failure(), retry_at_block=None, **updates
-                )
-                until_block = await self._works[held.job.kind].wait_until(held.job, own)
-                return await self.wait(held, refusal.failure(until_block), until_block, updates={})
+        work = self._works[held.job.kind]
+        if refusal.step is Step.AGAIN:
+            return await self._again(held, refusal.failure(), **updates)
+        if refusal.step is Step.NEVER or (
+            refusal.step is Step.NOT_YET and not work.waits_for_rights
+        ):
+            failure = refusal.failure()
+            await self._ledger.change(held, JobState.REJECTED, last_error=failure, **updates)
+            return Done()
+        # First what is known for sure: that nothing of it is on its way.
+        held = await self._to_waiting(
+            held, last_error=refusal.failure(), retry_at_block=None, **updates
+        )
+        until_block = await work.wait_until(held.job, own)
+        best = (await self._chain.heads()).best
+        return await self.wait(held, Wait(best, until_block, refusal.failure(until_block)))
 
-    async def wait(
-        self,
-        held: Held,
-        failure: Failure,
-        until_block: BlockNumber,
-        *,
-        updates: Mapping[str, Any],
-    ) -> Verdict:
-        """Park the job until a block."""
-        await self._to_waiting(held, **updates, retry_at_block=until_block, last_error=failure)
-        return Later(LOOK_AGAIN_S)
+    async def wait(self, held: Held, wait: Wait) -> Verdict:
+        """Park the job until the chain may take it; write down what has changed about it."""
+        wanted = {
+            **wait.updates,
+            "retry_at_block": wait.until_block,
+            "last_error": wait.failure,
+        }
+        if held.job.state is not JobState.WAITING or has_news(held.job, wanted):
+            await self._to_waiting(held, **wanted)
+        block_time_s = await self._chain.block_time_s()
+        if wait.until_block is None:
+            return Later(min(block_time_s, PARK_MAX_S))
+        # It is sent at the block before, and that as soon as it is there.
+        blocks_left = wait.until_block - 1 - wait.block
+        if blocks_left > 1:
+            return Later(min((blocks_left - 1) * block_time_s, PARK_MAX_S))
+        return Later(max(block_time_s / POLLS_PER_BLOCK, POLL_LEAST_S))
 
     async def give_way(self, held: Held) -> bool:
         """End the job if a newer one has taken its place in its lane; whether it did."""

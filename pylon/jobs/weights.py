@@ -1,33 +1,32 @@
 """What a weights job does: hotkeys become uids when it is sent, and it ends with its epoch."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from pylon.chain.conform import Conformed, conformed
 from pylon.chain.writes import ChainWrites, WeightsCall, WeightsFacts
 from pylon.jobs import windows
+from pylon.jobs.policy import UnknownHotkeys
 from pylon.jobs.retries import Retries
+from pylon.jobs.terms import Terms
 from pylon.jobs.work import Over, Plan, Ready, Updates, Wait, expired, unreadable
-from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import Job, JobState, LeftOut
 from pylon_client.contract.types import BlockNumber, Hotkey, MechanismId
 
 COMMIT_REVEAL_VERSION: Final = 4
-"""The protocol by which the SDK seals weights; a chain that asks for another is not guessed at."""
+"""The protocol by which weights are sealed; a chain that asks for another is not guessed at."""
+UNREVEALED_COMMITS_MAX: Final = 10
+"""Commits of one hotkey and epoch that the chain takes (`SubtensorModule`: a commit beyond it is
+refused with TooManyUnrevealedCommits)."""
 LIMIT_WAIT_BLOCKS: Final = 10
-"""How long to wait where the chain has a limit, such as on sealed weights that are not revealed."""
+"""Blocks to wait after the chain refused weights for a reason that its state does not show."""
 NOT_REGISTERED: Final = "not registered on the subnet"
+ROUNDED_TO_ZERO: Final = "its weight is 0 in units of 1/65535 of the largest"
 
 _WEIGHTS: Final = TypeAdapter(dict[Hotkey, float])
-
-
-class UnknownHotkeys(StrEnum):
-    """What to do about weights for hotkeys that are not registered when they are sent."""
-
-    DROP = "drop"
-    FAIL = "fail"
 
 
 class WeightsWork:
@@ -39,10 +38,13 @@ class WeightsWork:
         unknown_hotkeys: what becomes of weights for hotkeys that are not registered.
     """
 
+    waits_for_rights = True
+
     def __init__(
         self, chain: ChainWrites, retries: Retries, unknown_hotkeys: UnknownHotkeys
     ) -> None:
         self._chain = chain
+        self._terms = Terms(chain)
         self._unknown_hotkeys = unknown_hotkeys
         self.retries = retries
 
@@ -52,75 +54,168 @@ class WeightsWork:
         if weights is None:
             return unreadable()
         facts = await self._facts(job, own, list(weights))
-        accepted_block = facts.block if job.accepted_block is None else job.accepted_block
-        left_out = [
-            LeftOut(hotkey=hotkey, reason=NOT_REGISTERED)
-            for hotkey in weights
-            if hotkey not in facts.uids
-        ]
-        updates: dict[str, Any] = {
-            "accepted_block": accepted_block,
-            "deadline_block": facts.epoch.next_block,
-            "left_out": left_out,
-        }
-        if windows.is_over(facts.epoch, accepted_block):
-            updates["deadline_block"] = facts.epoch.last_block
-            return Over(JobState.EXPIRED, expired(job, updates["deadline_block"]), updates)
-        if (refused := self._refused(facts, left_out, weights)) is not None:
-            return Over(JobState.REJECTED, refused.failure, updates)
-        allowed_from = windows.allowed_from(facts.last_update_block, facts.rate_limit_blocks)
-        if facts.block < allowed_from:
-            failure = FailureError(
-                ErrorCode.RATE_LIMITED,
-                f"Weights were set at block {facts.last_update_block}; subnet {job.netuid} takes "
-                f"them every {facts.rate_limit_blocks} blocks.",
-                retry_at_block=allowed_from,
-            ).failure
-            return Wait(allowed_from, failure, updates)
-        if facts.commit_reveal_version is not None:
-            window = windows.reveal_window(facts.epoch, facts.reveal_period_epochs)
-            if window is not None:
-                updates["window_open_block"] = window.open_block
-                updates["window_close_block"] = window.close_block
-        by_uid = {facts.uids[hotkey]: weights[hotkey] for hotkey in weights if hotkey in facts.uids}
-        call = WeightsCall(job.netuid, _mechanism(job), by_uid, facts.version_key)
-        return Ready(call, updates)
+        term = await self._terms.of(job, facts.epoch)
+        if term.is_over:
+            return Over(JobState.EXPIRED, expired(job, term.deadline_block), term.updates)
+        return _Planning(job, facts, weights, self._unknown_hotkeys, term.updates).plan()
 
     async def wait_until(self, job: Job, own: Hotkey) -> BlockNumber:
         """The block from which weights are taken again; a later one for limits of other kinds."""
         facts = await self._facts(job, own, [])
         allowed_from = windows.allowed_from(facts.last_update_block, facts.rate_limit_blocks)
-        if allowed_from > facts.block:
+        if allowed_from > facts.block + 1:
             return allowed_from
         return BlockNumber(facts.block + LIMIT_WAIT_BLOCKS)
 
     async def _facts(self, job: Job, own: Hotkey, weighed: list[Hotkey]) -> WeightsFacts:
         return await self._chain.weights_facts(job.netuid, _mechanism(job), own, weighed)
 
-    def _refused(
-        self, facts: WeightsFacts, left_out: list[LeftOut], weights: Mapping[Hotkey, float]
-    ) -> FailureError | None:
+
+class _Planning:
+    """What follows for one job from what the chain shows.
+
+    What may become right while the epoch lasts is waited for; only what cannot is rejected.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        facts: WeightsFacts,
+        weights: Mapping[Hotkey, float],
+        unknown_hotkeys: UnknownHotkeys,
+        updates: dict[str, Any],
+    ) -> None:
+        self._job = job
+        self._facts = facts
+        self._weights = weights
+        self._unknown_hotkeys = unknown_hotkeys
+        self._unknown = [hotkey for hotkey in weights if hotkey not in facts.uids]
+        self._updates = updates | {
+            "left_out": [LeftOut(hotkey=hotkey, reason=NOT_REGISTERED) for hotkey in self._unknown]
+        }
+
+    def plan(self) -> Plan:
+        """Return what is to be done."""
+        facts = self._facts
+        if (refused := self._refused()) is not None:
+            return Over(JobState.REJECTED, refused, self._updates)
         if facts.own_uid is None:
-            return FailureError(
+            return self._wait(
                 ErrorCode.NOT_REGISTERED, "The identity's hotkey is not registered on its subnet."
             )
-        version = facts.commit_reveal_version
-        if version is not None and version != COMMIT_REVEAL_VERSION:
-            return FailureError(
-                ErrorCode.CHAIN_REJECTED,
-                f"The chain seals weights by version {version} of its protocol; Pylon knows "
-                f"{COMMIT_REVEAL_VERSION}.",
-            )
-        if left_out and self._unknown_hotkeys is UnknownHotkeys.FAIL:
-            return FailureError(
-                ErrorCode.NOT_REGISTERED,
-                f"{len(left_out)} of {len(weights)} weighed hotkeys are not registered.",
-            )
-        if not any(weights[hotkey] > 0 for hotkey in facts.uids):
-            return FailureError(
+        by_uid = {
+            facts.uids[hotkey]: weight
+            for hotkey, weight in self._weights.items()
+            if hotkey in facts.uids
+        }
+        if not any(by_uid.values()):
+            return self._wait(
                 ErrorCode.NOT_REGISTERED, "No hotkey with a weight above 0 is registered."
             )
+        fitted = conformed(by_uid, own_uid=facts.own_uid, max_weight_limit=facts.max_weight_limit)
+        self._report(fitted)
+        weighs_itself_alone = list(fitted.weights) == [facts.own_uid]
+        if len(fitted.weights) < facts.least_weights and not weighs_itself_alone:
+            return self._too_few(fitted)
+        needs_permit = facts.is_null or not (weighs_itself_alone or facts.owns_subnet)
+        if needs_permit and not facts.has_permit:
+            return self._wait(
+                ErrorCode.NO_VALIDATOR_PERMIT,
+                "The hotkey has no validator permit on the subnet; the chain gives permits at the "
+                "end of an epoch.",
+            )
+        return self._limited() or self._ready(fitted)
+
+    def _refused(self) -> Failure | None:
+        sealing = self._facts.sealing
+        if sealing is not None and sealing.version != COMMIT_REVEAL_VERSION:
+            return FailureError(
+                ErrorCode.CHAIN_REJECTED,
+                f"The chain seals weights by version {sealing.version} of its protocol; Pylon "
+                f"knows {COMMIT_REVEAL_VERSION}.",
+            ).failure
+        if self._unknown and self._unknown_hotkeys is UnknownHotkeys.FAIL:
+            return FailureError(
+                ErrorCode.NOT_REGISTERED,
+                f"{len(self._unknown)} of {len(self._weights)} weighed hotkeys are not registered.",
+            ).failure
         return None
+
+    def _report(self, fitted: Conformed) -> None:
+        hotkeys = {uid: hotkey for hotkey, uid in self._facts.uids.items()}
+        self._updates["left_out"] += [
+            LeftOut(hotkey=hotkeys[uid], reason=ROUNDED_TO_ZERO)
+            for uid in sorted(fitted.rounded_to_zero)
+        ]
+
+    def _too_few(self, fitted: Conformed) -> Plan:
+        failure = FailureError(
+            ErrorCode.CHAIN_REJECTED,
+            f"Subnet {self._job.netuid} takes at least {self._facts.least_weights} weights above "
+            f"0; {len(fitted.weights)} remain of {len(self._weights)}.",
+        ).failure
+        missing = sum(1 for hotkey in self._unknown if self._weights[hotkey] > 0)
+        if len(fitted.weights) + missing >= self._facts.least_weights:
+            return Wait(
+                self._facts.block, None, failure, self._updates
+            )  # its hotkeys may still be registered
+        return Over(JobState.REJECTED, failure, self._updates)
+
+    def _limited(self) -> Plan | None:
+        """Return how long the chain's limits make the job wait, or None."""
+        facts = self._facts
+        allowed_from = windows.allowed_from(facts.last_update_block, facts.rate_limit_blocks)
+        # What is sent now is included in the next block.
+        if facts.block + 1 < allowed_from:
+            detail = (
+                f"Weights were set at block {facts.last_update_block}; subnet {self._job.netuid} "
+                f"takes them every {facts.rate_limit_blocks} blocks."
+            )
+            return self._rate_limited(allowed_from, detail)
+        next_epoch = facts.epoch.next_block
+        if facts.unrevealed_commits >= UNREVEALED_COMMITS_MAX and next_epoch is not None:
+            detail = (
+                f"The chain keeps {facts.unrevealed_commits} sealed weights of this epoch, and "
+                "takes the next ones after it (TooManyUnrevealedCommits)."
+            )
+            return self._rate_limited(next_epoch, detail)
+        return self._refused_lately()
+
+    def _refused_lately(self) -> Wait | None:
+        """Return the wait after a refusal whose reason the chain's state does not show, or None.
+
+        A longer wait is for a limit that is seen above, and so may have changed meanwhile.
+        """
+        block, until_block = self._facts.block, self._job.retry_at_block
+        why = self._job.last_error
+        if until_block is None or why is None:
+            return None
+        if not block + 1 < until_block <= block + LIMIT_WAIT_BLOCKS:
+            return None
+        return Wait(block, until_block, why, self._updates)
+
+    def _rate_limited(self, until_block: BlockNumber, detail: str) -> Wait:
+        failure = FailureError(ErrorCode.RATE_LIMITED, detail, retry_at_block=until_block).failure
+        return Wait(self._facts.block, until_block, failure, self._updates)
+
+    def _wait(self, code: ErrorCode, detail: str) -> Wait:
+        return Wait(self._facts.block, None, FailureError(code, detail).failure, self._updates)
+
+    def _ready(self, fitted: Conformed) -> Ready:
+        facts, updates = self._facts, self._updates
+        if facts.sealing is not None:
+            window = windows.reveal_window(facts.epoch, facts.sealing.reveal_period_epochs)
+            if window is not None:
+                updates["window_open_block"] = window.open_block
+                updates["window_close_block"] = window.close_block
+        call = WeightsCall(
+            self._job.netuid,
+            _mechanism(self._job),
+            fitted.weights,
+            facts.version_key,
+            facts.sealing,
+        )
+        return Ready(call, updates)
 
 
 def _weights(request: Updates) -> dict[Hotkey, float] | None:

@@ -28,9 +28,15 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The chain would not take it before some block."""
+    """The chain would not take it now.
 
-    until_block: BlockNumber
+    Attributes:
+        block: the newest block, by which this was seen.
+        until_block: the first block that may take it; None where any block may.
+    """
+
+    block: BlockNumber
+    until_block: BlockNumber | None
     failure: Failure
     updates: Updates = field(default_factory=_nothing)
 
@@ -55,6 +61,11 @@ class Work(Protocol):
         """How often such a job is tried."""
         ...
 
+    @property
+    def waits_for_rights(self) -> bool:
+        """Whether it waits until the hotkey may write, instead of ending when it may not."""
+        ...
+
     async def plan(self, job: Job, request: Updates, own: Hotkey) -> Plan:
         """What is to be done about a job, by the chain's newest block.
 
@@ -71,6 +82,11 @@ class Work(Protocol):
             FailureError: the chain did not answer.
         """
         ...
+
+
+def has_news(job: Job, updates: Updates) -> bool:
+    """Return whether updates would change a job."""
+    return any(getattr(job, name) != value for name, value in updates.items())
 
 
 def unreadable() -> Over:

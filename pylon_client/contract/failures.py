@@ -40,6 +40,8 @@ class ErrorCode(StrEnum):
     SUPERSEDED = "SUPERSEDED"
     CANCELLED = "CANCELLED"
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    RUNTIME_UNSUPPORTED = "RUNTIME_UNSUPPORTED"
+    WRONG_CHAIN = "WRONG_CHAIN"
     INTERNAL = "INTERNAL"
 
 
@@ -80,6 +82,8 @@ FAILURE_KINDS: dict[ErrorCode, FailureKind] = {
     ErrorCode.SUPERSEDED: FailureKind(409, retryable=False),
     ErrorCode.CANCELLED: FailureKind(409, retryable=False),
     ErrorCode.OUTCOME_UNKNOWN: FailureKind(502, retryable=False),
+    ErrorCode.RUNTIME_UNSUPPORTED: FailureKind(502, retryable=False),
+    ErrorCode.WRONG_CHAIN: FailureKind(502, retryable=False),
     ErrorCode.INTERNAL: FailureKind(500, retryable=False),
 }
 

@@ -117,10 +117,12 @@ class Job(BaseModel):
         submitted_block: the newest block when its extrinsic was last signed.
         included_block: the final block that holds its extrinsic.
         deadline_block: from this block on it is no longer tried.
+        epoch_block: for weights, the first block of the epoch that they are for.
+        genesis: hash of the first block of the chain that it is for.
         window_open_block: the first block of the epoch in which sealed weights are revealed.
         window_close_block: the first block after that epoch.
         reveal_round: the drand round at which sealed content opens.
-        retry_at_block: where it waits for a rate limit, the first block that may take it.
+        retry_at_block: where it waits for a limit of the chain, the first block that may take it.
         left_out: weights that were not sent.
         extrinsic: the last that was signed for it.
         superseded_by: the job that took its place.
@@ -144,6 +146,8 @@ class Job(BaseModel):
     submitted_block: BlockNumber | None = None
     included_block: BlockNumber | None = None
     deadline_block: BlockNumber | None = None
+    epoch_block: BlockNumber | None = None
+    genesis: str | None = None
     window_open_block: BlockNumber | None = None
     window_close_block: BlockNumber | None = None
     reveal_round: int | None = None

@@ -107,7 +107,9 @@ async def test_the_readmes_weights_stand_on_the_chain(tmp_path: Path) -> None:
             assert "RATE_LIMITED" in listed[0]
             assert await operator("ls", "--identity", "sn1") == ""
             assert json.loads(await operator("show", waiting_id))["state"] == JobState.WAITING
-            assert f"{waiting_id} sn2 on 2 weights CANCELLED" in await operator("cancel", waiting_id)
+            assert f"{waiting_id} sn2 on 2 weights CANCELLED" in await operator(
+                "cancel", waiting_id
+            )
             await stream.ends()
         told = [data for _, data in stream.events]
         assert told[-1]["state"] == JobState.CANCELLED

@@ -6,6 +6,7 @@ which the adversary may strike. What the world holds survives; what a process ho
 
 import asyncio
 import contextlib
+import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from pylon.chain.writes import (
     Inclusion,
     Refusal,
     RefusedError,
+    Sealing,
     Signed,
     Signer,
     Step,
@@ -45,6 +47,8 @@ from pylon_client.contract.types import (
 )
 
 ERA_BLOCKS = 8
+BLOCK_TIME_S = 12.0
+OWN_UID = NeuronUid(0)
 WAKING = 0.2
 """How likely, with each block, those go on who dozed off."""
 
@@ -110,6 +114,12 @@ class World:
     rate_limit_blocks: int = 0
     commit_reveal: bool = False
     registered: set[Hotkey] | None = None
+    own_uid: NeuronUid | None = OWN_UID
+    has_permit: bool = True
+    least_weights: int = 0
+    unrevealed_commits: int = 0
+    genesis: str = "0xa"
+    triggered: list[int] = field(default_factory=list[int])
     includes_after_blocks: int = 0
     random: Random = field(default_factory=lambda: Random(0))  # noqa: S311 -- guards nothing
     steps: int = 0
@@ -154,6 +164,19 @@ class World:
                 if not extrinsic.fails:
                     self.applied.append(extrinsic)
                     self.last_update[extrinsic.own] = self.best
+
+    def epoch(self, block: int) -> Epoch:
+        """The epoch of a block: of the schedule, unless the owner has triggered one since."""
+        if self.tempo == 0:
+            return Epoch(BlockNumber(block), 0, BlockNumber(0), None)
+        last = max([block // self.tempo * self.tempo, *(b for b in self.triggered if b <= block)])
+        return Epoch(
+            BlockNumber(block), self.tempo, BlockNumber(last), BlockNumber(last + self.tempo)
+        )
+
+    def made_at_ms(self, block: int) -> int:
+        """When a block was made, where the newest one is of now."""
+        return time.time_ns() // 1_000_000 - int((self.best - block) * BLOCK_TIME_S * 1000)
 
     def in_the_air(self, own: Hotkey) -> list[Extrinsic]:
         """What was sent with a hotkey and can still be included."""
@@ -281,17 +304,20 @@ class Process:
         return await self._strike(lambda: Heads(BlockNumber(world.best), BlockNumber(world.final)))
 
     async def block_time_s(self) -> float:
-        return 12.0
+        return BLOCK_TIME_S
+
+    async def genesis(self) -> str:
+        return await self._strike(lambda: self.world.genesis)
+
+    async def made_at_ms(self, block: BlockNumber) -> int:
+        return await self._strike(lambda: self.world.made_at_ms(block))
 
     async def epoch(self, netuid: NetUid) -> Epoch:
         return await self._strike(self._epoch)
 
     def _epoch(self) -> Epoch:
         world = self.world
-        last = world.best // world.tempo * world.tempo
-        return Epoch(
-            BlockNumber(world.best), world.tempo, BlockNumber(last), BlockNumber(last + world.tempo)
-        )
+        return world.epoch(world.best)
 
     async def weights_facts(
         self, netuid: NetUid, mechanism: MechanismId, own: Hotkey, weighed: Sequence[Hotkey]
@@ -303,16 +329,21 @@ class Process:
             return WeightsFacts(
                 block=BlockNumber(world.best),
                 epoch=self._epoch(),
-                own_uid=NeuronUid(0),
+                own_uid=world.own_uid,
+                has_permit=world.has_permit,
                 uids={key: NeuronUid(uid) for uid, key in enumerate(known, 1)},
-                commit_reveal_version=4 if world.commit_reveal else None,
-                reveal_period_epochs=1,
+                sealing=self._sealing() if world.commit_reveal else None,
+                unrevealed_commits=world.unrevealed_commits,
                 rate_limit_blocks=world.rate_limit_blocks,
                 last_update_block=BlockNumber(world.last_update.get(own, 0)),
-                version_key=0,
+                least_weights=world.least_weights,
             )
 
         return await self._strike(read)
+
+    def _sealing(self) -> Sealing:
+        epoch = self._epoch()
+        return Sealing(4, epoch.block, epoch.tempo, 1, epoch.last_block, 0, 0, 0)
 
     async def sign(self, call: WriteCall, signer: Signer) -> Signed:
         world = self.world
@@ -327,7 +358,7 @@ class Process:
             )
             reveal_round = 7 if world.commit_reveal and isinstance(call, WeightsCall) else None
             data = f"{own}".encode()
-            signed = Signed(record, data, BlockNumber(world.best), reveal_round)
+            signed = Signed(record, data, BlockNumber(world.best), world.genesis, reveal_round)
             self._signed[record.hash] = (own, call)
             return signed
 

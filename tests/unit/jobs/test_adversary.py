@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from pylon.jobs.commitments import PublishingWork
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import Ledger, Record
+from pylon.jobs.policy import UnknownHotkeys
 from pylon.jobs.retries import Retries
 from pylon.jobs.runner import Runner
-from pylon.jobs.weights import UnknownHotkeys, WeightsWork
+from pylon.jobs.weights import WeightsWork
 from pylon.messaging.consume import Done, Later
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import ENDED, TRANSITIONS, Job, JobState
 from pylon_client.contract.types import (
-    BlockNumber,
     IdentityName,
     JobId,
     JobKind,
@@ -51,7 +51,7 @@ def ledger_of(process: Process) -> Ledger:
 
 
 def intake_of(process: Process) -> Intake:
-    return Intake(ledger_of(process), process, lambda: BlockNumber(process.world.best))
+    return Intake(ledger_of(process), process, process)
 
 
 def runner_of(process: Process) -> Runner:

@@ -5,18 +5,19 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pylon.chain.writes import WeightsFacts
-from pylon.jobs.commitments import DEADLINE_BLOCKS, PublishingWork
+from pylon.chain.writes import Epoch, WeightsFacts
+from pylon.jobs.commitments import PublishingWork
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import IllegalTransitionError, Lane, Ledger, Newest, Record
+from pylon.jobs.policy import UnknownHotkeys
 from pylon.jobs.retries import Retries
 from pylon.jobs.runner import Runner
-from pylon.jobs.weights import UnknownHotkeys, WeightsWork
+from pylon.jobs.terms import TERM_BLOCKS
+from pylon.jobs.weights import WeightsWork
 from pylon.messaging.consume import Done, Later
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import (
-    BlockNumber,
     IdentityName,
     JobId,
     JobKind,
@@ -29,6 +30,17 @@ from tests.support.adversary import FakeSigner, Fault, Process, World, address
 ALICE = IdentityName("alice")
 SIGNER = FakeSigner(1)
 KNOWN, STRANGER = address(7), address(8)
+
+
+class Lagging(Process):
+    """The chain as a node shows it that is some blocks behind."""
+
+    def __init__(self, world: World, lag: int) -> None:
+        super().__init__(world)
+        self._lag = lag
+
+    def _epoch(self) -> Epoch:
+        return self.world.epoch(self.world.best - self._lag)
 
 
 class Office:
@@ -47,7 +59,7 @@ class Office:
         retries = Retries(attempts, 0.0)
         self.told: list[Job] = []
         self.ledger = Ledger(process, self._hear, ended_kept_days=7)
-        self.intake = Intake(self.ledger, process, lambda: BlockNumber(world.best - lag))
+        self.intake = Intake(self.ledger, process, Lagging(world, lag))
         publishing = PublishingWork(process, retries)
         works = dict.fromkeys(JobKind, publishing) | {
             JobKind.WEIGHTS: WeightsWork(process, retries, unknown)
@@ -109,9 +121,11 @@ async def test_w12_unknown_hotkeys_fail_the_job_where_the_settings_say_so() -> N
 async def test_w9_an_unknown_version_of_commit_reveal_is_refused() -> None:
     class Newer(Process):
         async def weights_facts(self, *args: Any) -> WeightsFacts:
-            return replace(await super().weights_facts(*args), commit_reveal_version=5)
+            facts = await super().weights_facts(*args)
+            assert facts.sealing is not None
+            return replace(facts, sealing=replace(facts.sealing, version=5))
 
-    world = World()
+    world = World(commit_reveal=True)
     office = Office(world, process=Newer(world))
     job = await office.ended(await office.accept())
     assert (job.state, world.applied) == (JobState.REJECTED, [])
@@ -217,7 +231,7 @@ async def test_a_job_that_cannot_even_be_signed_ends_when_its_time_is_over(kind:
         if kind is JobKind.WEIGHTS
         else office.intake.accept(Wanted(ALICE, NetUid(1), kind, {"commitment": "0x00"}))
     )
-    for _ in range(DEADLINE_BLOCKS + 1):
+    for _ in range(TERM_BLOCKS + 1):
         await office.runner.work(ALICE, job.job_id)
         world.tick()
     held = await office.ledger.get(ALICE, job.job_id)

@@ -8,15 +8,15 @@ from pylon.chain.writes import Signer
 from pylon.jobs.commitments import PublishingWork
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import Ledger, UnreadableEntryError
+from pylon.jobs.policy import UnknownHotkeys
 from pylon.jobs.retries import Retries
 from pylon.jobs.runner import Runner
-from pylon.jobs.weights import UnknownHotkeys, WeightsWork
+from pylon.jobs.weights import WeightsWork
 from pylon.messaging.bucket import Entry
 from pylon.messaging.consume import Done, Later
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import (
-    BlockNumber,
     IdentityName,
     JobId,
     JobKind,
@@ -37,7 +37,7 @@ class Office:
         self.world = World()
         process = self.world.process()
         self.ledger = Ledger(process, self._hear, ended_kept_days=7)
-        self.intake = Intake(self.ledger, process, lambda: BlockNumber(self.world.best))
+        self.intake = Intake(self.ledger, process, process)
         publishing = PublishingWork(process, Retries(3, 0.0))
         works = dict.fromkeys(JobKind, publishing) | {
             JobKind.WEIGHTS: WeightsWork(process, Retries(3, 0.0), UnknownHotkeys.DROP)

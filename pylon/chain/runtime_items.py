@@ -1,0 +1,65 @@
+"""Uses of single items of the chain's runtime, which name the item where the runtime lacks it.
+
+The SDK raises a bare ValueError for an item that the metadata does not have, and for a value that
+does not decode, as in the block of a runtime upgrade. Only the first is lasting.
+"""
+
+from collections.abc import Awaitable
+from typing import Any, Final, Protocol, TypeVar
+
+from pylon_client.contract.failures import ErrorCode, FailureError
+
+T = TypeVar("T")
+
+_MISSING_TEXTS: Final = (" not found", " not found in registry")
+"""How the SDK ends the text of such a ValueError, for storage items, calls and runtime APIs."""
+
+
+class _Sdk(Protocol):
+    async def query(
+        self,
+        module: str,
+        storage_function: str,
+        params: list[Any] | None = None,
+        block_hash: str | None = None,
+    ) -> Any: ...
+
+
+async def required(item: str, use: Awaitable[T]) -> T:
+    """Return what `use` returns.
+
+    Raises:
+        FailureError: RUNTIME_UNSUPPORTED, naming the item, where the runtime does not have it.
+    """
+    try:
+        return await use
+    except ValueError as error:
+        if not str(error).endswith(_MISSING_TEXTS):
+            raise
+        raise FailureError(
+            ErrorCode.RUNTIME_UNSUPPORTED, f"The chain's runtime does not have {item}."
+        ) from error
+
+
+async def optional(item: str, use: Awaitable[T]) -> T | None:
+    """Return what `use` returns, or None where the runtime does not have the item."""
+    try:
+        return await required(item, use)
+    except FailureError as error:
+        if error.code is not ErrorCode.RUNTIME_UNSUPPORTED:
+            raise
+        return None
+
+
+async def storage(
+    sdk: _Sdk, pallet: str, item: str, keys: list[Any], block_hash: str | None
+) -> Any:
+    """Return a storage value; raise as `required` does."""
+    return await required(f"{pallet}.{item}", sdk.query(pallet, item, keys, block_hash))
+
+
+async def optional_storage(
+    sdk: _Sdk, pallet: str, item: str, keys: list[Any], block_hash: str | None
+) -> Any:
+    """Return a storage value, or None where the runtime does not have the item."""
+    return await optional(f"{pallet}.{item}", sdk.query(pallet, item, keys, block_hash))

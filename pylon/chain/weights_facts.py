@@ -1,0 +1,154 @@
+"""Reading what setting weights depends on, from whatever the chain's runtime offers."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pylon.chain.composition import WritingSdk
+from pylon.chain.runtime_items import optional_storage, required, storage
+from pylon.chain.sdk import SUBTENSOR
+from pylon.chain.writes import Epoch, Sealing, WeightsFacts
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.types import BlockNumber, Hotkey, MechanismId, NetUid, NeuronUid
+
+MECHANISM_STRIDE: Final = 4096
+"""Storage index of a mechanism: netuid + mechanism * 4096 (GLOBAL_MAX_SUBNET_COUNT)."""
+U16_MAX: Final = 65_535
+FIRST_SEALED_VERSION: Final = 4
+"""The commit-reveal protocol of runtimes from before `CommitRevealWeightsVersion`."""
+
+_NULL_MODES: Final = ("Null", {"Null": None}, 1)
+"""How the SDK decodes `SubnetEpochConsensus::Null`."""
+
+
+async def newest_block(sdk: WritingSdk) -> tuple[BlockNumber, str]:
+    """Return the number and the hash of the newest block."""
+    block_hash = await sdk.block_hash()
+    if block_hash is None:
+        raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "The chain has no block.")
+    return BlockNumber(int(await sdk.query("System", "Number", [], block_hash))), block_hash
+
+
+async def read_epoch(
+    sdk: WritingSdk, netuid: NetUid, number: BlockNumber, block_hash: str
+) -> Epoch:
+    """Return where a subnet is in its epochs, at one block."""
+    tempo, last, following = await asyncio.gather(
+        storage(sdk, SUBTENSOR, "Tempo", [netuid], block_hash),
+        storage(sdk, SUBTENSOR, "LastEpochBlock", [netuid], block_hash),
+        required(
+            "SubnetInfoRuntimeApi.get_next_epoch_start_block",
+            sdk.runtime_call(
+                "SubnetInfoRuntimeApi", "get_next_epoch_start_block", [netuid], block_hash
+            ),
+        ),
+    )
+    return Epoch(
+        block=number,
+        tempo=int(tempo or 0),
+        last_block=BlockNumber(int(last or 0)),
+        next_block=None if following is None else BlockNumber(int(following)),
+    )
+
+
+async def read_weights_facts(
+    sdk: WritingSdk, netuid: NetUid, mechanism: MechanismId, own: Hotkey, weighed: Sequence[Hotkey]
+) -> WeightsFacts:
+    """Return what setting weights depends on, at the newest block.
+
+    Raises:
+        FailureError: RUNTIME_UNSUPPORTED, naming the item that the runtime lacks.
+    """
+    number, block_hash = await newest_block(sdk)
+    index = index_of(netuid, mechanism)
+    keys = [[netuid, hotkey] for hotkey in (own, *weighed)]
+    epoch, found = await asyncio.gather(
+        read_epoch(sdk, netuid, number, block_hash),
+        sdk.query_batch(SUBTENSOR, "Uids", keys, block_hash),
+    )
+
+    async def item(name: str, *item_keys: Any) -> Any:
+        return await storage(sdk, SUBTENSOR, name, list(item_keys), block_hash)
+
+    async def maybe(name: str, *item_keys: Any) -> Any:
+        return await optional_storage(sdk, SUBTENSOR, name, list(item_keys), block_hash)
+
+    items: list[Any] = await asyncio.gather(
+        item("CommitRevealWeightsEnabled", netuid),
+        item("WeightsSetRateLimit", netuid),
+        item("LastUpdate", index),
+        item("WeightsVersionKey", netuid),
+        item("ValidatorPermit", netuid),
+        item("MinAllowedWeights", netuid),
+        maybe("MaxWeightsLimit", netuid),
+        maybe("SubnetEpochConsensus", netuid),
+        maybe("SubnetOwnerHotkey", netuid),
+    )
+    is_sealed, limit, updates, version_key, permits, least, largest, mode, owner = items
+    own_uid, *uids = [None if uid is None else NeuronUid(int(uid)) for uid in found]
+    last_update = at_uid(updates, own_uid)
+    sealing, unrevealed = None, 0
+    if is_sealed:
+        sealing = await _sealing(sdk, netuid, epoch, block_hash)
+        if last_update >= epoch.last_block:  # else nothing was committed in this epoch
+            unrevealed = await _unrevealed(sdk, index, sealing.epoch_index, own, block_hash)
+    return WeightsFacts(
+        block=number,
+        epoch=epoch,
+        own_uid=own_uid,
+        has_permit=bool(own_uid is not None and own_uid < len(permits) and permits[own_uid]),
+        owns_subnet=owner == own,
+        is_null=mode in _NULL_MODES,
+        uids={hotkey: uid for hotkey, uid in zip(weighed, uids, strict=True) if uid is not None},
+        sealing=sealing,
+        unrevealed_commits=unrevealed,
+        rate_limit_blocks=int(limit or 0),
+        last_update_block=last_update,
+        version_key=int(version_key or 0),
+        least_weights=int(least or 0),
+        max_weight_limit=U16_MAX if largest is None else int(largest),
+    )
+
+
+async def _sealing(sdk: WritingSdk, netuid: NetUid, epoch: Epoch, block_hash: str) -> Sealing:
+    async def item(name: str, *keys: Any) -> int:
+        return int(await storage(sdk, SUBTENSOR, name, list(keys), block_hash) or 0)
+
+    version, period, pending, index, since = await asyncio.gather(
+        optional_storage(sdk, SUBTENSOR, "CommitRevealWeightsVersion", [], block_hash),
+        item("RevealPeriodEpochs", netuid),
+        item("PendingEpochAt", netuid),
+        item("SubnetEpochIndex", netuid),
+        item("BlocksSinceLastStep", netuid),
+    )
+    return Sealing(
+        version=FIRST_SEALED_VERSION if version is None else int(version),
+        block=epoch.block,
+        tempo=epoch.tempo,
+        reveal_period_epochs=period,
+        last_epoch_block=epoch.last_block,
+        pending_epoch_at=pending,
+        epoch_index=index,
+        blocks_since_last_step=since,
+    )
+
+
+async def _unrevealed(
+    sdk: WritingSdk, index: int, epoch_index: int, own: Hotkey, block_hash: str
+) -> int:
+    """Return how many commits of a hotkey the chain keeps for one epoch."""
+    commits: Any = await optional_storage(
+        sdk, SUBTENSOR, "TimelockedWeightCommits", [index, epoch_index], block_hash
+    )
+    return sum(1 for commit in commits or () if commit[0] == own)
+
+
+def index_of(netuid: NetUid, mechanism: MechanismId) -> int:
+    """Return the storage index of a mechanism's items."""
+    return mechanism * MECHANISM_STRIDE + netuid
+
+
+def at_uid(updates: Sequence[Any] | None, uid: NeuronUid | None) -> BlockNumber:
+    """Return a neuron's entry of `LastUpdate`; 0 where it has none."""
+    known: Sequence[Any] = updates or ()
+    return BlockNumber(int(known[uid]) if uid is not None and uid < len(known) else 0)

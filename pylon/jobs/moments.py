@@ -1,0 +1,106 @@
+"""Where the chain is when a write is accepted: which chain it is, its epoch, the deadline."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pylon.chain.writes import ChainWrites, Epoch
+from pylon.jobs import windows
+from pylon.jobs.ledger import Ledger
+from pylon.jobs.terms import term_at_acceptance
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import Job
+from pylon_client.contract.types import JobKind, NetUid
+
+CHAIN_WITHIN_S: Final = 3.0
+"""Longest time, in seconds, for which accepting a write waits for the chain."""
+JOIN_WITHIN_MS: Final = 72_000
+"""While the chain cannot be reached, the same weights join a job that is younger than this, in
+milliseconds: six blocks of the real chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a write is accepted.
+
+    Attributes:
+        at_ms: in milliseconds since the Unix epoch.
+        genesis: of the chain that it is for.
+        epoch: of its subnet, at the newest block; None while the chain cannot be reached.
+    """
+
+    at_ms: int
+    genesis: str
+    epoch: Epoch | None
+
+    def term(self, kind: JobKind) -> dict[str, Any]:
+        """Return the fields of a job that is accepted now which say until when it is tried."""
+        return {} if self.epoch is None else term_at_acceptance(kind, self.epoch).updates
+
+    def serves(self, job: Job, netuid: NetUid) -> bool:
+        """Return whether a job with the same content does what is asked for now.
+
+        Weights are asked for in an epoch: those of an earlier one do not serve.
+        """
+        if job.has_ended or job.netuid != netuid:  # the identity may have moved
+            return False
+        if job.genesis not in {None, self.genesis}:
+            return False
+        if job.kind is not JobKind.WEIGHTS:
+            return True
+        if self.epoch is None or job.accepted_block is None:
+            return self.at_ms - job.created_at_ms < JOIN_WITHIN_MS
+        return not windows.is_over(self.epoch, job.accepted_block)
+
+
+class Moments:
+    """Tells where the chain is.
+
+    Args:
+        chain: that is asked.
+        ledger: which remembers which chain it is, for when that cannot be reached.
+    """
+
+    def __init__(self, chain: ChainWrites, ledger: Ledger) -> None:
+        self._chain = chain
+        self._ledger = ledger
+        self._remembered: str | None = None
+
+    async def now(self, netuid: NetUid) -> Moment:
+        """Return where the chain is now, as far as it can be reached.
+
+        Raises:
+            FailureError: RUNTIME_UNSUPPORTED, where the chain's runtime has no such schedule;
+                CHAIN_UNAVAILABLE, where the chain cannot be reached and never was.
+        """
+        at_ms = time.time_ns() // 1_000_000
+        try:
+            async with asyncio.timeout(CHAIN_WITHIN_S):
+                genesis, epoch = await asyncio.gather(
+                    self._chain.genesis(), self._chain.epoch(netuid)
+                )
+        except TimeoutError:
+            return await self._without_chain(at_ms)
+        except FailureError as error:
+            if error.code is ErrorCode.RUNTIME_UNSUPPORTED:
+                raise
+            return await self._without_chain(at_ms)
+        await self.remember(genesis)
+        return Moment(at_ms, genesis, epoch)
+
+    async def remember(self, genesis: str) -> None:
+        """Note in the ledger which chain it is."""
+        if genesis != self._remembered:
+            await self._ledger.bind(genesis)
+            self._remembered = genesis
+
+    async def _without_chain(self, at_ms: int) -> Moment:
+        genesis = self._remembered or await self._ledger.genesis()
+        if genesis is None:
+            raise FailureError(
+                ErrorCode.CHAIN_UNAVAILABLE,
+                "The chain cannot be reached and never was, so that it is not known for which "
+                "chain the write would be.",
+            )
+        return Moment(at_ms, genesis, None)

@@ -1,0 +1,118 @@
+"""Until when a job may be carried out: every job has such a block, whoever works on it.
+
+Weights end with the epoch in which they were accepted, as the chain's schedule has it now: owners
+trigger epochs and change the tempo. Everything else ends some blocks after its acceptance.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pylon.chain.writes import ChainWrites, Epoch
+from pylon.jobs import windows
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import Job
+from pylon_client.contract.types import BlockNumber, JobKind
+
+TERM_BLOCKS: Final = 720
+"""Blocks from acceptance to deadline of what does not end with an epoch: two ordinary epochs, so
+that a write that has to wait for the next one has time left in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """When a job was accepted, and when it ends.
+
+    Attributes:
+        accepted_block: the newest block at its acceptance; where that is not known, the lowest that
+            it can have been. None where it cannot be told.
+        epoch_block: the first block of the epoch that weights are for; None for other kinds.
+        deadline_block: from this block on the job is not tried.
+        is_over: whether that block has come.
+    """
+
+    accepted_block: BlockNumber | None
+    epoch_block: BlockNumber | None
+    deadline_block: BlockNumber
+    is_over: bool
+
+    @property
+    def updates(self) -> dict[str, Any]:
+        """The fields of the job that follow from it."""
+        return {
+            "accepted_block": self.accepted_block,
+            "epoch_block": self.epoch_block,
+            "deadline_block": self.deadline_block,
+        }
+
+
+class Terms:
+    """The terms of jobs, by the chain's schedule.
+
+    Args:
+        chain: whose schedule it is.
+    """
+
+    def __init__(self, chain: ChainWrites) -> None:
+        self._chain = chain
+
+    async def of(self, job: Job, epoch: Epoch | None = None) -> Term:
+        """Return the term of a job that has not ended.
+
+        Args:
+            job: of any kind.
+            epoch: of its subnet at the newest block, where that is known already.
+
+        Raises:
+            FailureError: the chain did not answer.
+        """
+        if job.kind is JobKind.WEIGHTS:
+            return await self._of_weights(job, epoch or await self._chain.epoch(job.netuid))
+        best = (await self._chain.heads()).best
+        if job.accepted_block is not None:
+            return _counted(job.accepted_block, best)
+        return _counted(await self._lowest_accepted_block(job, best), best)
+
+    async def _of_weights(self, job: Job, epoch: Epoch) -> Term:
+        if job.accepted_block is not None:
+            return weights_term(job.accepted_block, epoch)
+        if await self._was_accepted_in(epoch, job):
+            return weights_term(epoch.last_block, epoch)
+        return Term(None, None, epoch.last_block, is_over=True)
+
+    async def _was_accepted_in(self, epoch: Epoch, job: Job) -> bool:
+        """Return whether it is proven that a job was accepted since an epoch began."""
+        try:
+            return job.created_at_ms >= await self._chain.made_at_ms(epoch.last_block)
+        except FailureError as error:
+            if error.code is not ErrorCode.ARCHIVE_REQUIRED:
+                raise
+            return False
+
+    async def _lowest_accepted_block(self, job: Job, best: BlockNumber) -> BlockNumber:
+        # The chain makes at most one block in each of its slots.
+        passed_s = max(time.time() - job.created_at_ms / 1000, 0.0)
+        passed_blocks = math.ceil(passed_s / await self._chain.block_time_s())
+        return BlockNumber(max(best - passed_blocks, 0))
+
+
+def weights_term(accepted_block: BlockNumber, epoch: Epoch) -> Term:
+    """Return the term of weights that were accepted at a block."""
+    if epoch.next_block is None:
+        return _counted(accepted_block, epoch.block)
+    if windows.is_over(epoch, accepted_block):
+        return Term(accepted_block, None, epoch.last_block, is_over=True)
+    return Term(accepted_block, epoch.last_block, epoch.next_block, is_over=False)
+
+
+def term_at_acceptance(kind: JobKind, epoch: Epoch) -> Term:
+    """Return the term of a job that is accepted at the block at which `epoch` was read."""
+    if kind is JobKind.WEIGHTS:
+        return weights_term(epoch.block, epoch)
+    return _counted(epoch.block, epoch.block)
+
+
+def _counted(accepted_block: BlockNumber, best: BlockNumber) -> Term:
+    deadline_block = BlockNumber(accepted_block + TERM_BLOCKS)
+    return Term(accepted_block, None, deadline_block, is_over=best >= deadline_block)

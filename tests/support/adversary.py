@@ -120,6 +120,8 @@ class World:
     unrevealed_commits: int = 0
     genesis: str = "0xa"
     triggered: list[int] = field(default_factory=list[int])
+    began_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    began_at: int = 100
     includes_after_blocks: int = 0
     random: Random = field(default_factory=lambda: Random(0))  # noqa: S311 -- guards nothing
     steps: int = 0
@@ -175,8 +177,8 @@ class World:
         )
 
     def made_at_ms(self, block: int) -> int:
-        """When a block was made, where the newest one is of now."""
-        return time.time_ns() // 1_000_000 - int((self.best - block) * BLOCK_TIME_S * 1000)
+        """When a block was made; the newest one when the world began is of that moment."""
+        return self.began_ms + int((block - self.began_at) * BLOCK_TIME_S * 1000)
 
     def in_the_air(self, own: Hotkey) -> list[Extrinsic]:
         """What was sent with a hotkey and can still be included."""

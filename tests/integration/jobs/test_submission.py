@@ -49,6 +49,11 @@ def signer_of(folder: Path, name: str) -> Signer:
     return open_hotkey(folder, name, "default")
 
 
+async def weights(chain: Submission, netuid: int, own: Hotkey) -> WeightsCall:
+    facts = await chain.weights_facts(NetUid(netuid), FIRST, own, [])
+    return WeightsCall(NetUid(netuid), FIRST, {NeuronUid(5): 65_535}, 0, facts.sealing)
+
+
 async def settled(chain: Submission, signed: Signed) -> Inclusion | None:
     last = signed.record.last_valid_block
     found: list[Inclusion] = []
@@ -68,11 +73,11 @@ async def settled(chain: Submission, signed: Signed) -> Inclusion | None:
 @pytest.mark.parametrize(
     ("identity", "netuid", "kind", "call"),
     [
-        ("sn2", 2, JobKind.WEIGHTS, WeightsCall(NetUid(2), FIRST, {NeuronUid(5): 1.0}, 0)),
+        ("sn2", 2, JobKind.WEIGHTS, None),
         ("sn2", 2, JobKind.COMMITMENT, CommitmentCall(NetUid(2), b"\xff\x00pylon")),
         ("sn2", 2, JobKind.REVEALED_COMMITMENT, SealedCommitmentCall(NetUid(2), "later", 100)),
         ("sn2", 2, JobKind.CERTIFICATE, CertificateCall(NetUid(2), 1, bytes(range(32)))),
-        ("sn12", 12, JobKind.WEIGHTS, WeightsCall(NetUid(12), FIRST, {NeuronUid(5): 1.0}, 0)),
+        ("sn12", 12, JobKind.WEIGHTS, None),
     ],
 )
 async def test_a_write_is_found_and_stands(
@@ -82,14 +87,14 @@ async def test_a_write_is_found_and_stands(
     identity: str,
     netuid: int,
     kind: JobKind,
-    call: WriteCall,
+    call: WriteCall | None,
 ) -> None:
     for item in ("MinAllowedWeights", "WeightsSetRateLimit"):
         devnet.set_hyperparameter(netuid, item, 0)
     signer = signer_of(tmp_path, identity)
     own = Hotkey(signer.ss58_address)
     await devnet.advance(1)
-    signed = await chain.sign(call, signer)
+    signed = await chain.sign(call or await weights(chain, netuid, own), signer)
     assert devnet.applied_counts().get(own) is None
     await chain.submit(signed)
     inclusion = await settled(chain, signed)
@@ -112,20 +117,23 @@ async def test_w9_facts_are_those_of_the_subnet(
     facts = await chain.weights_facts(NetUid(12), FIRST, own, [own, stranger])
     assert facts.own_uid == facts.uids[own]
     assert stranger not in facts.uids
-    assert facts.commit_reveal_version == 4
+    assert facts.sealing is not None
+    assert facts.sealing.version == 4
+    assert facts.has_permit
+    assert facts.unrevealed_commits == 0
     assert facts.epoch.tempo == 2000
     assert facts.epoch.next_block == facts.epoch.last_block + 2000
-    assert (await chain.weights_facts(NetUid(2), FIRST, own, [])).commit_reveal_version is None
+    assert (await chain.weights_facts(NetUid(2), FIRST, own, [])).sealing is None
 
 
-async def test_w4_a_rate_limit_is_told_by_the_sdk_and_by_the_pool(
+async def test_w4_a_rate_limit_is_told_by_the_pool(
     devnet: Devnet, chain: Submission, tmp_path: Path
 ) -> None:
     devnet.set_hyperparameter(2, "MinAllowedWeights", 0)
     devnet.set_hyperparameter(2, "WeightsSetRateLimit", 0)
     await devnet.advance(1)
     signer = signer_of(tmp_path, "sn2")
-    call = WeightsCall(NetUid(2), FIRST, {NeuronUid(5): 1.0}, 0)
+    call = await weights(chain, 2, Hotkey(signer.ss58_address))
     signed = await chain.sign(call, signer)
     devnet.refuse_extrinsics(times=1)
     with pytest.raises(RefusedError) as refused:
@@ -138,7 +146,7 @@ async def test_w4_a_rate_limit_is_told_by_the_sdk_and_by_the_pool(
     devnet.set_hyperparameter(2, "WeightsSetRateLimit", 1000)
     await devnet.advance(2)
     with pytest.raises(RefusedError) as refused:
-        await chain.sign(call, signer)
+        await chain.submit(await chain.sign(call, signer))
     assert refused.value.refusal.step is Step.WAIT
 
 

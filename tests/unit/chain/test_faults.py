@@ -186,7 +186,7 @@ def test_c6_the_sdk_is_at_least_the_version_that_was_read_and_not_of_another_maj
     (stated,) = [
         requirement
         for requirement in requirements["optional-dependencies"]["service"]
-        if requirement.startswith("bittensor")
+        if requirement.startswith("bittensor>")
     ]
     assert stated == "bittensor>=11.3,<12"
     major, minor = (int(part) for part in version("bittensor").split(".")[:2])

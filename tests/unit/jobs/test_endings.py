@@ -53,13 +53,14 @@ class Office:
         attempts: int = 3,
         process: Process | None = None,
         lag: int = 0,
+        chain: Process | None = None,
     ) -> None:
         self.world = world
         process = process or world.process()
         retries = Retries(attempts, 0.0)
         self.told: list[Job] = []
         self.ledger = Ledger(process, self._hear, ended_kept_days=7)
-        self.intake = Intake(self.ledger, process, Lagging(world, lag))
+        self.intake = Intake(self.ledger, process, chain or Lagging(world, lag))
         publishing = PublishingWork(process, retries)
         works = dict.fromkeys(JobKind, publishing) | {
             JobKind.WEIGHTS: WeightsWork(process, retries, unknown)

@@ -171,7 +171,8 @@ class World:
         """The epoch of a block: of the schedule, unless the owner has triggered one since."""
         if self.tempo == 0:
             return Epoch(BlockNumber(block), 0, BlockNumber(0), None)
-        last = max([block // self.tempo * self.tempo, *(b for b in self.triggered if b <= block)])
+        began = max([0, *(each for each in self.triggered if each <= block)])
+        last = block - (block - began) % self.tempo
         return Epoch(
             BlockNumber(block), self.tempo, BlockNumber(last), BlockNumber(last + self.tempo)
         )

@@ -11,11 +11,13 @@ from starlette.requests import ClientDisconnect
 
 from bridge.problems import PROBLEM_CONTENT, invalid_item, invalid_request
 from pylon_client.contract import wire
-from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem
+from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem, repeated_key
 from pylon_client.contract.operations import Params
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 
 BODY_WITHIN_S: Final = 30.0
+REPEATED_MAX: Final = 20
+"""How many repeated keys are named."""
 MALFORMED: Final = "JSON is malformed: "
 ParamsT = TypeVar("ParamsT", bound=Params)
 
@@ -56,6 +58,7 @@ async def read_params(
     body = await _read_bounded(request)
     try:
         given: Any = wire.decode(body) if body.strip() else {}
+        repeated = wire.repeated_keys(body)[:REPEATED_MAX] if body.strip() else []
     except (ValueError, RecursionError) as error:
         # The codec begins so by itself, but not where a body is nested too deeply for it.
         why = str(error).removeprefix(MALFORMED)
@@ -69,6 +72,8 @@ async def read_params(
         if twice:
             raise invalid_request(request, twice)
         body = wire.encode({**in_path, **given})
+    if repeated:
+        raise invalid_request(request, [repeated_key(key) for key in repeated])
     try:
         return params.model_validate_json(body)
     except ValidationError as error:

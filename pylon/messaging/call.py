@@ -9,7 +9,14 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem
+from pylon_client.contract import wire
+from pylon_client.contract.failures import (
+    KEY_MAX_CHARS,
+    ErrorCode,
+    FailureError,
+    InvalidItem,
+    repeated_key,
+)
 from pylon_client.contract.models import Block
 from pylon_client.contract.operations import OPERATIONS_BY_NAME, Operation, Params, Scope
 from pylon_client.contract.subjects import (
@@ -199,14 +206,22 @@ def _params(operation: Operation[Params, BaseModel], body: bytes) -> Params:
             ErrorCode.INVALID,
             f"The request has {len(body)} bytes; at most {most_bytes} are taken.",
         )
+    body = body or b"{}"
     try:
-        return operation.params.model_validate_json(body or b"{}")
+        params = operation.params.model_validate_json(body)
     except ValidationError as error:
-        raise FailureError(
-            ErrorCode.INVALID,
-            f"Validation failed for {operation.name}",
-            extra=[_item(problem) for problem in _problems(error)[:EXTRA_ITEMS_MAX]],
-        ) from None
+        raise _invalid(operation, [_item(problem) for problem in _problems(error)]) from None
+    if repeated := wire.repeated_keys(body):
+        raise _invalid(operation, [repeated_key(key) for key in repeated])
+    return params
+
+
+def _invalid(operation: Operation[Params, BaseModel], items: list[InvalidItem]) -> FailureError:
+    return FailureError(
+        ErrorCode.INVALID,
+        f"Validation failed for {operation.name}",
+        extra=items[:EXTRA_ITEMS_MAX],
+    )
 
 
 def _problems(error: ValidationError) -> list[dict[str, Any]]:
@@ -216,7 +231,7 @@ def _problems(error: ValidationError) -> list[dict[str, Any]]:
 
 
 def _item(problem: dict[str, Any]) -> InvalidItem:
-    key = ".".join(map(str, problem["loc"]))[:128]
+    key = ".".join(map(str, problem["loc"]))[:KEY_MAX_CHARS]
     return InvalidItem(message=problem["msg"], key=key or None, source="body")
 
 

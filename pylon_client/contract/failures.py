@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pylon_client.contract.types import BlockNumber
 
 NEWER_CODE_MAX_CHARS: Final = 100
+KEY_MAX_CHARS: Final = 128
+"""Longest key that an item names, in characters."""
 
 
 class ErrorCode(StrEnum):
@@ -94,6 +96,13 @@ class InvalidItem(BaseModel):
     message: str
     key: str | None = None
     source: str | None = None
+
+
+def repeated_key(key: str) -> InvalidItem:
+    """Return what is wrong where a body has a key twice."""
+    return InvalidItem(
+        message="The key appears more than once", key=key[:KEY_MAX_CHARS], source="body"
+    )
 
 
 class Failure(BaseModel):

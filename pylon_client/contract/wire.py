@@ -1,5 +1,6 @@
 """JSON bytes from values and back: the one codec of the wire."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -28,3 +29,24 @@ def decode(data: bytes) -> Any:
         ValueError: the bytes are not JSON.
     """
     return _DECODER.decode(data)
+
+
+def repeated_keys(data: bytes) -> list[str]:
+    """Return the keys that an object in JSON bytes has more than once, each of them once.
+
+    Parsers keep one of their values and say nothing: a weight would count that was overwritten.
+
+    Raises:
+        ValueError: the bytes are not JSON.
+    """
+    repeated: dict[str, None] = {}
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                repeated[key] = None
+            seen.add(key)
+
+    json.loads(data, object_pairs_hook=note)
+    return list(repeated)

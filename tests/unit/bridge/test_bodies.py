@@ -202,3 +202,12 @@ async def test_a_writes_key_goes_on_to_the_worker(
         assert response.status_code == 400
         assert response.json()["extra"][0]["key"] == "Idempotency-Key"
     assert len(nats.asked) == 2
+
+
+async def test_a_hotkey_that_is_weighed_twice_is_refused(
+    nats: ScriptedNats, sn1: httpx.AsyncClient
+) -> None:
+    body = f'{{"weights": {{"{HOTKEY}": 0.1, "{HOTKEY}": 0.9}}}}'
+    response = await sn1.put(f"{SN1}/weights", content=body)
+    assert response.status_code == 400
+    assert [item["key"] for item in response.json()["extra"]] == [HOTKEY]

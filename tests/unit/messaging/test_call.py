@@ -142,3 +142,12 @@ def test_a_request_id_that_could_spoil_a_log_is_replaced() -> None:
         call = read_call("pylon.v1.open.1.neurons.latest", headers, b"", identities={})
         assert call.request_id != given_id
         assert len(call.request_id) == 16
+
+
+def test_a_hotkey_that_is_weighed_twice_is_refused() -> None:
+    hotkey = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
+    body = b'{"weights": {"%s": 0.1, "%s": 0.9}}' % (hotkey.encode(), hotkey.encode())
+    with pytest.raises(FailureError) as refused:
+        read_call("pylon.v1.identity.alice.weights.put", {}, body, identities=IDENTITIES)
+    assert refused.value.code is ErrorCode.INVALID
+    assert [item.key for item in refused.value.failure.extra] == [hotkey]

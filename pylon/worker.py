@@ -22,6 +22,7 @@ from pylon.chain.submission import Submission
 from pylon.chain.subtensor import Subtensor
 from pylon.identities import open_hotkeys
 from pylon.jobs.office import JobOffice
+from pylon.jobs.weights_status import WeightsStatusHandler
 from pylon.messaging.bucket import Bucket
 from pylon.messaging.events import JetStreamEvents
 from pylon.messaging.job_events import JobEvents
@@ -42,6 +43,7 @@ from pylon.reads.recent import RecentNeurons
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
+from pylon_client.contract.reads import WEIGHTS_STATUS
 from pylon_client.contract.subjects import WORKER_USER, BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.contract.types import Hotkey
@@ -207,7 +209,10 @@ class Worker:
         replay = ReplayHandlers(KeptInStream(connection))
         return Service(
             connection,
-            reads.by_operation | replay.by_operation | office.desk.by_operation,
+            reads.by_operation
+            | replay.by_operation
+            | office.desk.by_operation
+            | {WEIGHTS_STATUS.name: WeightsStatusHandler(office.ledger, reads.read).answer},
             identities=netuid_by_identity,
             max_requests=settings.max_requests,
         )

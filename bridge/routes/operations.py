@@ -97,7 +97,7 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
                     *(_IDENTITY_CODES if of_identity else ()),
                     *(_WRITE_CODES if operation.method != "GET" else ()),
                 ),
-                **(CONDITIONAL_DOCS if "/block/" in operation.path else {}),
+                **(CONDITIONAL_DOCS if operation.of_block and "/block/" in operation.path else {}),
                 **(BODY_PROBLEMS if operation.method in _METHODS_WITH_BODY else {}),
             },
             dependencies=guards,

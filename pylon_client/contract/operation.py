@@ -50,6 +50,7 @@ class Operation(Generic[ParamsT_co, ReplyT_co]):
         identity_only: whether it needs an identity, and so has no open form.
         success_status: the HTTP status of a successful answer.
         request_max_bytes: how large a request's body may be over NATS.
+        of_block: whether the answer at one block never changes.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Operation(Generic[ParamsT_co, ReplyT_co]):
     identity_only: bool = False
     success_status: int = 200
     request_max_bytes: int = SMALL_REQUEST_MAX_BYTES
+    of_block: bool = True
 
     @property
     def scopes(self) -> tuple[Scope, ...]:

@@ -262,9 +262,10 @@ IDENTITIES: Final = Operation(
 )
 WEIGHTS_STATUS: Final = Operation(
     name="weights.status",
-    summary="Whether the identity's weights were submitted in the epoch of a block",
+    summary="Whether the identity's weights were accepted, or are set, in the epoch of a block",
     params=WeightsStatusAt,
     reply=WeightsStatus,
     path="/mechanism/{mechanism_id}/block/{block_number}/weights/status",
     identity_only=True,
+    of_block=False,
 )

@@ -205,7 +205,7 @@ REPLIES: Mapping[type[BaseModel], BaseModel] = {
         _SUBNET_PRICE,
         _PRICES,
         models.SubnetEvmAssociations(block=_BLOCK, evm_associations={HOTKEY: _EVM}),
-        models.WeightsStatus(weights_submitted=True),
+        models.WeightsStatus(weights_submitted=True, weights_on_chain=False),
         writes.WeightsScheduled(count=1, job_id=JOB_ID),
         writes.CommitmentSet(job_id=JOB_ID),
         writes.RevealedCommitmentSet(reveal_round=99, job_id=JOB_ID),

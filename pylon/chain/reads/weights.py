@@ -48,7 +48,8 @@ async def read_weights_status(sdk: Sdk, question: WeightsOf, block: Block) -> We
         )
     registered_at = await sdk.query(SUBTENSOR, "BlockAtRegistration", [netuid, uid], block.hash)
     updated_at = updates[uid] if uid < len(updates) else 0
-    return WeightsStatus(weights_submitted=updated_at >= epoch_start and updated_at > registered_at)
+    on_chain = updated_at >= epoch_start and updated_at > registered_at
+    return WeightsStatus(weights_submitted=on_chain, weights_on_chain=on_chain)
 
 
 async def _epoch_start(sdk: Sdk, question: WeightsOf, block: Block) -> int:

@@ -46,6 +46,13 @@ class SubnetEvmAssociations(Collection):
 
 
 class WeightsStatus(BittensorModel):
-    """Whether the weights of an identity had been submitted in the epoch of a block."""
+    """Whether an identity's weights are taken care of in the epoch of a block.
+
+    Attributes:
+        weights_submitted: whether weights were accepted for that epoch, and have not failed, or are
+            on the chain.
+        weights_on_chain: whether the chain shows them, set or sealed, at that block.
+    """
 
     weights_submitted: bool
+    weights_on_chain: bool

@@ -249,7 +249,7 @@ FOUND = [
     Case(
         reads.WEIGHTS_STATUS,
         as_identity("sn1", mechanism_id=0, block_number=4),
-        lambda body: body == {"weights_submitted": False},
+        lambda body: body == {"weights_submitted": False, "weights_on_chain": False},
     ),
 ]
 

@@ -1,0 +1,80 @@
+"""Whether an identity's weights of an epoch are taken care of: on the chain, or by a job."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from pylon.jobs.ledger import Ledger
+from pylon.messaging.call import Answer, Call
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import SUCCEEDED, Job, JobState
+from pylon_client.contract.models import WeightsStatus
+from pylon_client.contract.reads import WeightsStatusAt
+from pylon_client.contract.subjects import JobSubject
+from pylon_client.contract.types import BlockNumber, JobKind
+
+_IN_HAND: Final = frozenset(
+    {JobState.ACCEPTED, JobState.WAITING, JobState.SUBMITTING, JobState.UNKNOWN}
+)
+
+
+class WeightsStatusHandler:
+    """Answers the weights status of an identity.
+
+    Args:
+        ledger: of the jobs.
+        read: answers what the chain shows of it.
+    """
+
+    def __init__(self, ledger: Ledger, read: Callable[[Call], Awaitable[Answer]]) -> None:
+        self._ledger = ledger
+        self._read = read
+
+    async def answer(self, call: Call) -> Answer:
+        """Return whether weights were accepted in the epoch of a block, and what the chain shows.
+
+        They count from their acceptance on, for every block of the epoch, unless their job failed.
+        The answer is not bound to its block: a job may be accepted or fail while the block lasts.
+        """
+        is_accepted = await self._is_accepted(call)
+        try:
+            status = WeightsStatus.model_validate_json((await self._read(call)).body)
+        except FailureError as error:
+            # The hotkey may be registered after its weights were accepted.
+            if error.code is not ErrorCode.NOT_FOUND or not is_accepted:
+                raise
+            status = WeightsStatus(weights_submitted=False, weights_on_chain=False)
+        on_chain = status.weights_on_chain
+        return Answer(
+            wire.encode(
+                WeightsStatus(weights_submitted=is_accepted or on_chain, weights_on_chain=on_chain)
+            )
+        )
+
+    async def _is_accepted(self, call: Call) -> bool:
+        params = call.params
+        if call.identity is None or not isinstance(params, WeightsStatusAt):
+            raise TypeError(f"{call.operation} is about an identity's weights")
+        subject = JobSubject(call.identity, JobKind.WEIGHTS, params.mechanism_id)
+        newest_id = (await self._ledger.lane(subject)).newest.job_id
+        if newest_id is None:
+            return False
+        newest = await self._ledger.get(call.identity, newest_id)
+        if newest is not None:
+            if _covers(newest.job, params.block_number):
+                return True
+            if (newest.job.deadline_block or 0) <= params.block_number:
+                return False  # and all before it are of earlier epochs
+        return any(
+            held.record.lane == subject and _covers(held.job, params.block_number)
+            for held in await self._ledger.jobs(call.identity)
+        )
+
+
+def _covers(job: Job, block: BlockNumber) -> bool:
+    """Return whether a job has set, or may still set, the weights of a block's epoch."""
+    if job.state not in _IN_HAND | SUCCEEDED:
+        return False
+    if job.epoch_block is None or job.deadline_block is None:
+        return job.state in _IN_HAND  # accepted while the chain could not be reached
+    return job.epoch_block <= block < job.deadline_block

@@ -1,0 +1,99 @@
+"""The weights status of an identity: its jobs first, then what the chain shows."""
+
+import pytest
+
+from pylon.jobs.weights_status import WeightsStatusHandler
+from pylon.messaging.call import Answer, Call
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import WeightsStatus
+from pylon_client.contract.operations import Scope
+from pylon_client.contract.reads import WEIGHTS_STATUS, WeightsStatusAt
+from pylon_client.contract.types import BlockNumber, MechanismId, NetUid
+from tests.support.adversary import World
+from tests.unit.jobs.test_asked_again import pass_to
+from tests.unit.jobs.test_endings import ALICE, STRANGER, Office
+from tests.unit.jobs.test_waiting_for_rights import looked_at
+
+EPOCH = range(50, 150)
+"""The blocks of the epoch in which the world begins."""
+
+
+class Chain:
+    """What the chain shows, as a read of it."""
+
+    def __init__(self, *, on_chain: bool | None = False) -> None:
+        self.on_chain = on_chain
+
+    async def __call__(self, _: Call) -> Answer:
+        if self.on_chain is None:
+            raise FailureError(ErrorCode.NOT_FOUND, "not registered")
+        shown = WeightsStatus(weights_submitted=self.on_chain, weights_on_chain=self.on_chain)
+        return Answer(wire.encode(shown))
+
+
+async def status(office: Office, block: int, chain: Chain | None = None) -> tuple[bool, bool]:
+    call = Call(
+        operation=WEIGHTS_STATUS.name,
+        scope=Scope.IDENTITY,
+        netuid=NetUid(1),
+        identity=ALICE,
+        params=WeightsStatusAt(block_number=BlockNumber(block), mechanism_id=MechanismId(0)),
+        timeout_s=1.0,
+        request_id="",
+    )
+    answer = await WeightsStatusHandler(office.ledger, chain or Chain()).answer(call)
+    assert answer.block is None, "a cache would keep what a job may change"
+    shown = WeightsStatus.model_validate_json(answer.body)
+    return shown.weights_submitted, shown.weights_on_chain
+
+
+def office_at_100() -> Office:
+    world = World(tempo=100)
+    world.triggered.append(EPOCH.start)
+    return Office(world)
+
+
+async def test_weights_count_from_their_acceptance_for_every_block_of_their_epoch() -> None:
+    office = office_at_100()
+    assert await status(office, 100) == (False, False)
+    await office.accept()
+    for block in (EPOCH.start, 100, EPOCH[-1]):
+        assert await status(office, block) == (True, False)
+    for block in (EPOCH.start - 1, EPOCH.stop):
+        assert await status(office, block) == (False, False)
+
+
+async def test_weights_count_after_their_end_also_for_blocks_before_their_inclusion() -> None:
+    office = office_at_100()
+    await office.ended(await office.accept())
+    assert await status(office, EPOCH.start) == (True, False)
+    assert await status(office, EPOCH[-1], Chain(on_chain=True)) == (True, True)
+
+
+async def test_weights_of_an_epoch_count_when_newer_ones_were_accepted_in_the_next() -> None:
+    office = office_at_100()
+    await office.ended(await office.accept())
+    pass_to(office.world, EPOCH.stop + 20)
+    assert await status(office, EPOCH.stop + 20) == (False, False)
+    await office.accept({STRANGER: 1.0})
+    assert await status(office, EPOCH.stop + 20) == (True, False)
+    assert await status(office, EPOCH.start) == (True, False)
+
+
+async def test_weights_that_failed_do_not_count() -> None:
+    office = office_at_100()
+    job = await office.accept()
+    await office.intake.cancel(ALICE, job.job_id)
+    assert await status(office, 100) == (False, False)
+    assert await status(office, 100, Chain(on_chain=True)) == (True, True)
+
+
+async def test_weights_count_before_their_hotkey_is_registered() -> None:
+    office = office_at_100()
+    with pytest.raises(FailureError):
+        await status(office, 100, Chain(on_chain=None))
+    office.world.own_uid = None
+    job = await looked_at(office, await office.accept())
+    assert not job.has_ended
+    assert await status(office, 100, Chain(on_chain=None)) == (True, False)

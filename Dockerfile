@@ -27,6 +27,7 @@ ENV PATH=/opt/pylon/bin:$PATH \
     HOME=/tmp \
     BITTENSOR_RUNTIME_CACHE_DIR=/tmp/runtime-cache \
     PYLON_HOME=/data \
+    PYLON_BITTENSOR_WALLET_PATH=/root/.bittensor/wallets \
     PYLON_LOG_FORMAT=auto \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1

@@ -21,15 +21,27 @@ class AddressError(Exception):
 
 
 def known_addresses(
-    wallets: Path | None, identities: Mapping[IdentityName, IdentitySettings]
+    wallets: Path | None,
+    identities: Mapping[IdentityName, IdentitySettings],
+    *,
+    opened: Mapping[IdentityName, Hotkey],
 ) -> dict[IdentityName, Hotkey]:
-    """The address of each identity's hotkey; one that is not known is left out, with a warning."""
+    """Return the address of each identity's hotkey, without one that is not known; log why.
+
+    Args:
+        wallets: the folder of wallets.
+        identities: whose addresses.
+        opened: those of hotkeys that this worker has opened, such as encrypted ones.
+    """
     known: dict[IdentityName, Hotkey] = {}
     for name, identity in identities.items():
         try:
             known[name] = address_of(wallets, identity)
         except AddressError as error:
-            logger.warning("Identity %s: its own reads will fail: %s", name, error)
+            if name in opened:
+                known[name] = opened[name]
+            else:
+                logger.warning("Identity %s: its own reads will fail: %s", name, error)
     return known
 
 

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pylon.chain.hotkeys import HotkeyError, open_hotkey
+from pylon.chain.hotkeys import HotkeyError, HotkeyProblem, open_hotkey
 from pylon.chain.writes import Signer
 from pylon_client.contract.types import IdentityName
 from pylon_client.deployment import IdentitySettings
@@ -12,33 +13,78 @@ from pylon_client.deployment import IdentitySettings
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedHotkeys:
+    """The hotkeys of identities, as far as they could be opened.
+
+    Attributes:
+        signers: those that can sign.
+        problems: why the others cannot, and what to do.
+    """
+
+    signers: dict[IdentityName, Signer] = field(default_factory=dict[IdentityName, Signer])
+    problems: dict[IdentityName, HotkeyError] = field(
+        default_factory=dict[IdentityName, HotkeyError]
+    )
+
+
 def open_hotkeys(
     wallets: Path | None, identities: Mapping[IdentityName, IdentitySettings]
-) -> dict[IdentityName, Signer]:
-    """The hotkey of each identity; one that cannot be opened is left out, and the log says why.
+) -> OpenedHotkeys:
+    """Open the hotkey of each identity; log why one cannot be opened.
 
     Coldkeys are never looked at.
     """
-    opened: dict[IdentityName, Signer] = {}
+    opened = OpenedHotkeys()
     for name, identity in identities.items():
-        prefix = identity.env_prefix
-        if wallets is None:
-            logger.error("Identity %s cannot write: PYLON_BITTENSOR_WALLET_PATH is not set", name)
-        elif not identity.wallet_name or not identity.hotkey_name:
-            logger.error(
-                "Identity %s cannot write: set %sWALLET_NAME and %sHOTKEY_NAME",
-                name,
-                prefix,
-                prefix,
-            )
-        else:
-            try:
-                opened[name] = open_hotkey(
-                    wallets,
-                    identity.wallet_name,
-                    identity.hotkey_name,
-                    identity.hotkey_password.get_secret_value(),
-                )
-            except HotkeyError as error:
-                logger.error("Identity %s cannot write: %s", name, error)  # noqa: TRY400 -- its text says all
+        try:
+            opened.signers[name] = open_identity(wallets, identity)
+        except HotkeyError as error:
+            opened.problems[name] = error
+            logger.error("Identity %s cannot write: %s", name, error)  # noqa: TRY400 -- its text says all
     return opened
+
+
+def open_identity(wallets: Path | None, identity: IdentitySettings) -> Signer:
+    """Return the hotkey of an identity.
+
+    Raises:
+        HotkeyError: it cannot sign; the text says why, and which setting to change.
+    """
+    prefix = identity.env_prefix
+    if wallets is None:
+        raise HotkeyError(
+            HotkeyProblem.NOT_CONFIGURED,
+            "no folder of wallets is configured",
+            "set PYLON_BITTENSOR_WALLET_PATH",
+        )
+    if not identity.wallet_name or not identity.hotkey_name:
+        raise HotkeyError(
+            HotkeyProblem.NOT_CONFIGURED,
+            "no hotkey is configured",
+            f"set {prefix}WALLET_NAME and {prefix}HOTKEY_NAME",
+        )
+    try:
+        return open_hotkey(
+            wallets,
+            identity.wallet_name,
+            identity.hotkey_name,
+            identity.hotkey_password.get_secret_value(),
+        )
+    except HotkeyError as error:
+        raise HotkeyError(error.problem, error.cause, _remedy(error.problem, prefix)) from None
+
+
+def _remedy(problem: HotkeyProblem, prefix: str) -> str:
+    match problem:
+        case HotkeyProblem.ENCRYPTED:
+            return f"set {prefix}HOTKEY_PASSWORD"
+        case HotkeyProblem.WRONG_PASSWORD:
+            return f"correct {prefix}HOTKEY_PASSWORD"
+        case HotkeyProblem.UNREADABLE:
+            return (
+                f"make it readable, or correct {prefix}WALLET_NAME, {prefix}HOTKEY_NAME or "
+                "PYLON_BITTENSOR_WALLET_PATH"
+            )
+        case _:
+            return "put the hotkey's keyfile there"

@@ -24,7 +24,7 @@ class WorkerSettings(DeploymentSettings):
         bittensor_archive_network: the same, for blocks whose state the first one discarded;
             empty when there is none.
         bittensor_archive_blocks_cutoff: blocks older than this are read from the archive.
-        bittensor_wallet_path: the folder of wallets; only signers read it.
+        bittensor_wallet_path: the folder of wallets; only signers read keys in it. Empty for none.
         tracked_netuids: subnets to publish every block, beside those of the identities.
         recent_objects_hard_limit_blocks: recent neurons older than this are not given out.
         block_duration_seconds: the chain's pace, by which the age of recent neurons is told while
@@ -42,6 +42,8 @@ class WorkerSettings(DeploymentSettings):
         commitment_retry_attempts: how often the chain may refuse a commitment.
         commitment_retry_delay_seconds: the pause between two attempts.
         ended_jobs_kept_days: for how long jobs are kept that have ended.
+        signer_grace_seconds: for how long writes are accepted after their identity's last signer
+            was seen, or this worker was started, so that a restart of signers refuses none.
         nats_stream_replicas: how many NATS servers keep each stream that is made here.
         health_host: the address at which `/livez`, `/readyz` and `/metrics` are answered.
         health_port: their port; 0 lets the system choose, and without one nothing is.
@@ -50,7 +52,7 @@ class WorkerSettings(DeploymentSettings):
     bittensor_network: str = "finney"
     bittensor_archive_network: str = "archive"
     bittensor_archive_blocks_cutoff: int = Field(default=DEFAULT_CUTOFF_BLOCKS, ge=0)
-    bittensor_wallet_path: Path | None = None
+    bittensor_wallet_path: Path | None = Path("~/.bittensor/wallets")
     tracked_netuids: Annotated[list[NetUidField], NoDecode, from_json("[1, 12]")] = Field(
         default_factory=list[NetUid]
     )
@@ -68,6 +70,7 @@ class WorkerSettings(DeploymentSettings):
     commitment_retry_attempts: int = Field(default=10, ge=1)
     commitment_retry_delay_seconds: float = Field(default=1.0, ge=0)
     ended_jobs_kept_days: int = Field(default=ENDED_JOBS_KEPT_DAYS, ge=1)
+    signer_grace_seconds: float = Field(default=120.0, ge=0)
     nats_stream_replicas: int = Field(default=1, ge=1, le=5)
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65_535)

@@ -20,8 +20,9 @@ from pylon.chain.connection import Patience
 from pylon.chain.port import Chain
 from pylon.chain.submission import Submission
 from pylon.chain.subtensor import Subtensor
-from pylon.identities import open_hotkeys
+from pylon.identities import OpenedHotkeys, open_hotkeys
 from pylon.jobs.office import JobOffice
+from pylon.jobs.signers import CAUSE_MAX_CHARS, Announcement, SignerDirectory, announce_signers
 from pylon.jobs.weights_status import WeightsStatusHandler
 from pylon.messaging.bucket import Bucket
 from pylon.messaging.events import JetStreamEvents
@@ -30,6 +31,7 @@ from pylon.messaging.kept import KeptInStream
 from pylon.messaging.lease import Leases
 from pylon.messaging.provision import ProvisionError, provision
 from pylon.messaging.service import Service
+from pylon.messaging.signer_events import SignerEvents
 from pylon.observe.chain import MeasuredChain
 from pylon.observe.health import HealthServer, WorkerHealth
 from pylon.observe.jobs import JobCensus, JobMetrics
@@ -41,12 +43,13 @@ from pylon.reads.handlers import ReadHandlers
 from pylon.reads.reader import ChainReader
 from pylon.reads.recent import RecentNeurons
 from pylon.settings import WorkerSettings
+from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.reads import WEIGHTS_STATUS
 from pylon_client.contract.subjects import WORKER_USER, BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
-from pylon_client.contract.types import Hotkey
+from pylon_client.contract.types import Hotkey, IdentityName
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
 from pylon_client.transport.cancellation import heed_cancellation
@@ -120,6 +123,8 @@ class Worker:
         self._health = WorkerHealth(
             self.snapshots, head_max_age_s=READY_HEAD_BLOCKS * settings.block_duration_seconds
         )
+        self._signers = SignerDirectory(settings.identity_settings, settings.signer_grace_seconds)
+        self.metrics.watch_signers(self._signers.problems)
         cache = ReadCache()
         self.metrics.watch_cache(cache)
         self._reader = ChainReader(
@@ -173,25 +178,29 @@ class Worker:
             place = f"{settings.health_host} port {settings.health_port}"
             raise WorkerError(f"it cannot listen on {place}: {error.strerror}") from None
 
-    def _office(self, connection: Connection) -> JobOffice:
-        settings = self._settings
-        signers = (
-            open_hotkeys(settings.bittensor_wallet_path, settings.identity_settings)
-            if settings.worker_role.signs
-            else {}
-        )
-
-        hotkeys = {name: Hotkey(signer.ss58_address) for name, signer in signers.items()}
-        measured = JobMetrics(self.metrics, hotkeys)
+    def _office(
+        self, connection: Connection, hotkeys: OpenedHotkeys, leadership: Leadership
+    ) -> JobOffice:
+        measured = JobMetrics(self.metrics, _addresses(hotkeys))
         events = JobEvents(connection)
 
         async def announce(job: Job) -> None:
             measured.saw(job)
             await events.announce(job)
 
-        return JobOffice(connection, settings, self._submission, signers, announce)
+        return JobOffice(
+            connection,
+            self._settings,
+            self._submission,
+            hotkeys.signers,
+            self._signers,
+            announce,
+            lambda: leadership.is_leader,
+        )
 
-    def _service(self, connection: Connection, office: JobOffice) -> Service:
+    def _service(
+        self, connection: Connection, office: JobOffice, hotkeys: OpenedHotkeys
+    ) -> Service:
         settings = self._settings
         netuid_by_identity = {name: of.netuid for name, of in settings.identity_settings.items()}
         reads = ReadHandlers(
@@ -204,7 +213,11 @@ class Worker:
                 block_duration_s=settings.block_duration_seconds,
             ),
             identities=netuid_by_identity,
-            addresses=known_addresses(settings.bittensor_wallet_path, settings.identity_settings),
+            addresses=known_addresses(
+                settings.bittensor_wallet_path,
+                settings.identity_settings,
+                opened=_addresses(hotkeys),
+            ),
         )
         replay = ReplayHandlers(KeptInStream(connection))
         return Service(
@@ -234,14 +247,19 @@ class Worker:
         logger.info("Stopped")
 
     async def _run(self, connection: Connection, feed: EventFeed, stop: asyncio.Event) -> None:
-        office = self._office(connection)
-        service = self._health.service = self._service(connection, office)
-        self.metrics.watch_service(service)
+        hotkeys = self._open_hotkeys()
         leadership = Leadership(
             Leases(Bucket(connection, LEADERSHIP_BUCKET), LEADERSHIP_TTL_S),
             self._heads,
             lambda: self._publish(connection),
         )
+        office = self._office(connection, hotkeys, leadership)
+        service = self._health.service = self._service(connection, office, hotkeys)
+        self.metrics.watch_service(service)
+        signer_events = SignerEvents(connection)
+        await signer_events.subscribe(self._signers.observe)
+        for identity, announcement in _announcements(hotkeys).items():
+            self._signers.observe(identity, wire.encode(announcement))
         self.metrics.publishing.read = lambda: {(): float(leadership.is_leader)}
         jobs = asyncio.create_task(office.run(), name="jobs")
         census = JobCensus(
@@ -254,6 +272,9 @@ class Worker:
             asyncio.create_task(self._heads.run(), name="heads"),
             asyncio.create_task(leadership.run(), name="events"),
             asyncio.create_task(self._keep_provisioned(connection), name="streams"),
+            asyncio.create_task(
+                announce_signers(_announcements(hotkeys), signer_events.publish), name="signers"
+            ),
         }
         self._health.essential = background
         signs = {
@@ -283,6 +304,16 @@ class Worker:
             await asyncio.wait({jobs}, timeout=JOBS_STOP_S)
         finally:
             await _ended(background | signs)
+
+    def _open_hotkeys(self) -> OpenedHotkeys:
+        settings = self._settings
+        if not settings.worker_role.signs:
+            return OpenedHotkeys()
+        hotkeys = open_hotkeys(settings.bittensor_wallet_path, settings.identity_settings)
+        self._health.problems = [
+            f"identity {name} cannot write: {problem}" for name, problem in hotkeys.problems.items()
+        ]
+        return hotkeys
 
     async def _outgrown(self) -> None:
         limit_mib = self._settings.worker_memory_limit_mib
@@ -379,6 +410,19 @@ def _chain(settings: WorkerSettings, metrics: WorkerMetrics) -> Chain:
         settings.bittensor_archive_blocks_cutoff,
         on_fallback=lambda reason, operation: metrics.fallbacks.labels(reason, operation, "").inc(),
     )
+
+
+def _addresses(hotkeys: OpenedHotkeys) -> dict[IdentityName, Hotkey]:
+    return {name: Hotkey(signer.ss58_address) for name, signer in hotkeys.signers.items()}
+
+
+def _announcements(hotkeys: OpenedHotkeys) -> dict[IdentityName, Announcement]:
+    can = {name: Announcement(hotkey=hotkey) for name, hotkey in _addresses(hotkeys).items()}
+    cannot = {
+        name: Announcement(problem=problem.problem, cause=str(problem)[:CAUSE_MAX_CHARS])
+        for name, problem in hotkeys.problems.items()
+    }
+    return can | cannot
 
 
 async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:

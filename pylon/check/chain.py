@@ -7,11 +7,12 @@ from pathlib import Path
 
 from pylon.addresses import AddressError, address_of
 from pylon.chain.archive import genesis_hash
-from pylon.chain.hotkeys import HotkeyError, open_hotkey
+from pylon.chain.hotkeys import HotkeyError
 from pylon.chain.port import ChainReads
 from pylon.chain.questions import Hyperparameters, Neurons
 from pylon.chain.subtensor import Subtensor
 from pylon.check.findings import Finding, failure, ok, warning
+from pylon.identities import open_identity
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.models import Block, Neuron
@@ -115,21 +116,10 @@ async def _check_identity(
 
 def _check_wallet(subject: str, settings: WorkerSettings, identity: IdentitySettings) -> Finding:
     prefix = identity.env_prefix
-    if settings.bittensor_wallet_path is None:
-        return failure(subject, "it cannot write", "set PYLON_BITTENSOR_WALLET_PATH")
-    if not identity.wallet_name or not identity.hotkey_name:
-        return failure(
-            subject, "it cannot write", f"set {prefix}WALLET_NAME and {prefix}HOTKEY_NAME"
-        )
     try:
-        signer = open_hotkey(
-            settings.bittensor_wallet_path,
-            identity.wallet_name,
-            identity.hotkey_name,
-            identity.hotkey_password.get_secret_value(),
-        )
+        signer = open_identity(settings.bittensor_wallet_path, identity)
     except HotkeyError as error:
-        return failure(subject, str(error), "put it there, readable for this user")
+        return failure(subject, f"it cannot write: {error.cause}", error.remedy)
     stated = identity.hotkey_ss58
     if stated is not None and stated != Hotkey(signer.ss58_address):
         return failure(

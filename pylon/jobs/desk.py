@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pylon.chain.hotkeys import ed25519_public_key
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import Ledger
+from pylon.jobs.signers import SignerDirectory
 from pylon.messaging.call import Answer, Call
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -64,13 +65,15 @@ class JobDesk:
     Args:
         intake: accepts jobs.
         ledger: where they are written down.
+        signers: by whom they could be carried out.
 
     Attributes:
         by_operation: the handler of each operation, by its name.
     """
 
-    def __init__(self, intake: Intake, ledger: Ledger) -> None:
+    def __init__(self, intake: Intake, ledger: Ledger, signers: SignerDirectory) -> None:
         self._intake = intake
+        self._signers = signers
         self._ledger = ledger
         self.by_operation: Final[dict[str, Handler]] = {
             PUT_WEIGHTS.name: self.put_weights,
@@ -92,7 +95,9 @@ class JobDesk:
         count = len(params.weights)
         request = {"weights": dict(params.weights)}
         job = await self._accept(call, JobKind.WEIGHTS, request, MechanismId(chosen), count)
-        return _answer(WeightsScheduled(count=count, job_id=job.job_id))
+        missing = self._signers.missing(job.identity)
+        warning = f"It waits for a signer until its deadline: {missing}." if missing else None
+        return _answer(WeightsScheduled(count=count, job_id=job.job_id, warning=warning))
 
     async def set_commitment(self, call: Call) -> Answer:
         """A commitment that stands on the chain."""

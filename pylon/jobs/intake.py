@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from pylon.chain.writes import ChainWrites
 from pylon.jobs.ledger import Held, Ledger, Record, UnreadableEntryError
 from pylon.jobs.moments import Moment, Moments
+from pylon.jobs.signers import SignerDirectory
 from pylon.messaging.bucket import ConflictError
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -72,10 +73,14 @@ class Intake:
         ledger: where jobs are written down.
         queue: from where runners take them.
         chain: for which they are.
+        signers: by whom they could be carried out.
     """
 
-    def __init__(self, ledger: Ledger, queue: Queue, chain: ChainWrites) -> None:
+    def __init__(
+        self, ledger: Ledger, queue: Queue, chain: ChainWrites, signers: SignerDirectory
+    ) -> None:
         self._ledger = ledger
+        self._signers = signers
         self._queue = queue
         self._moments = Moments(chain, ledger)
 
@@ -91,8 +96,9 @@ class Intake:
         Raises:
             FailureError: CONFLICT when the key was used for something else; NATS_UNAVAILABLE when
                 it could not be made durable, and so may or may not have been accepted;
-                RUNTIME_UNSUPPORTED when the chain's runtime cannot take it; CHAIN_UNAVAILABLE when
-                it is not known which chain it would be for.
+                MISCONFIGURED when nothing can sign for the identity; RUNTIME_UNSUPPORTED when the
+                chain's runtime cannot take it; CHAIN_UNAVAILABLE when it is not known which chain
+                it would be for.
         """
         digest = _digest(wire.encode(_sorted(wanted.request)))
         moment = await self._moments.now(wanted.netuid)
@@ -158,6 +164,7 @@ class Intake:
                 job_id = _job_id(wanted, "place", digest, str(newest.number))
             held = await self._ledger.get(wanted.identity, job_id)
             if held is None:
+                self._signers.require(wanted.identity)
                 try:
                     new = _new(wanted, moment, job_id, digest, newest.number + 1)
                     return await self._ledger.create(new), True

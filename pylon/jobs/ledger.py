@@ -126,6 +126,19 @@ class Ledger:
         held = await self._under(f"job.{identity}")
         return sorted(held, key=lambda one: (one.job.created_at_ms, one.record.number))[::-1]
 
+    async def newest(self, identity: IdentityName) -> list[Held]:
+        """The newest job of each lane of an identity, as far as it can be read."""
+        found: list[Held] = []
+        for entry in await self._store.entries(f"lane.{identity}"):
+            try:
+                newest = Newest.model_validate_json(entry.value)
+                held = None if newest.job_id is None else await self.get(identity, newest.job_id)
+            except (ValidationError, UnreadableEntryError):
+                continue  # it is repaired, or passed over, by what accepts or runs the next job
+            if held is not None:
+                found.append(held)
+        return found
+
     async def _under(self, prefix: str) -> list[Held]:
         entries = await self._store.entries(prefix)
         return [found for entry in entries if (found := readable_in(entry)) is not None]

@@ -3,16 +3,18 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from pylon.chain.writes import ChainWrites, Signer
 from pylon.jobs.commitments import PublishingWork
+from pylon.jobs.deadlines import DeadlineKeeper
 from pylon.jobs.desk import JobDesk
 from pylon.jobs.intake import Intake
 from pylon.jobs.ledger import Announce, Ledger
 from pylon.jobs.retries import Retries
 from pylon.jobs.runner import Runner
+from pylon.jobs.signers import SignerDirectory
 from pylon.jobs.weights import WeightsWork
 from pylon.jobs.work import Work
 from pylon.messaging.bucket import Bucket
@@ -40,7 +42,9 @@ class JobOffice:
         settings: of the worker.
         chain: where jobs are written.
         signers: the hotkeys that are at hand, by identity; none for a reader.
+        directory: for which identities any worker can sign.
         announce: is told of every change of a job.
+        is_turn: whether this worker is the one that keeps all jobs to their deadlines.
 
     Attributes:
         desk: answers the operations that write.
@@ -54,18 +58,23 @@ class JobOffice:
         settings: WorkerSettings,
         chain: ChainWrites,
         signers: Mapping[IdentityName, Signer],
+        directory: SignerDirectory,
         announce: Announce,
+        is_turn: Callable[[], bool],
     ) -> None:
         ledger = Ledger(
             Bucket(connection, JOBS_BUCKET), announce, ended_kept_days=settings.ended_jobs_kept_days
         )
         self.identities: Final = tuple(signers)
         self.ledger: Final = ledger
-        self._intake = Intake(ledger, WorkQueue(connection), chain)
-        self.desk: Final = JobDesk(self._intake, ledger)
+        self._intake = Intake(ledger, WorkQueue(connection), chain, directory)
+        self.desk: Final = JobDesk(self._intake, ledger, directory)
         self._stopping = asyncio.Event()
         leases = Leases(Bucket(connection, LEASES_BUCKET), LEASE_TTL_S)
         self._runner = Runner(ledger, leases, chain, signers, _works(settings, chain))
+        self._deadlines = DeadlineKeeper(
+            ledger, chain, self._runner, directory, settings.identity_settings, is_turn
+        )
         self._lanes = [
             Lane(connection, self._runner, self._intake, identity, kind)
             for identity in signers
@@ -75,10 +84,12 @@ class JobOffice:
     async def run(self) -> None:
         """Work on jobs until `stop`; when it is cancelled, what is in hand is handed back."""
         async with asyncio.TaskGroup() as group:
+            deadlines = group.create_task(self._deadlines.run(), name="deadlines of jobs")
             for lane in self._lanes:
                 group.create_task(lane.consumer.run(), name=lane.name)
             # A reader, which has no lanes, runs on too.
-            group.create_task(self._stopping.wait(), name="stop of jobs")
+            await self._stopping.wait()
+            deadlines.cancel()
 
     def stop(self) -> None:
         """Take no further job; `run` ends when those in hand are dealt with."""

@@ -132,15 +132,35 @@ class Runner:
             return await self._of_another_chain(held)
         if job.state in IN_FLIGHT:
             async with self._leases.hold(own):
-                if job.state is JobState.SUBMITTING:
-                    why = FailureError(
-                        ErrorCode.OUTCOME_UNKNOWN, "The worker that sent it is gone."
-                    ).failure
-                    held = await self._ledger.change(held, JobState.UNKNOWN, last_error=why)
-                return await self._settlement.settle(held, own)
+                return await self._settle(held, own)
         if await self._settlement.give_way(held):
             return Done()
         return await self._carry_out(held, own, signer)
+
+    async def settle_abandoned(self, held: Held) -> None:
+        """Find out what became of what was sent for a job that no signer works on any more.
+
+        It is known once its era is over; until then, nothing is done.
+
+        Raises:
+            ConflictError: a signer works on it after all.
+            FailureError: the chain did not answer.
+        """
+        job = held.job
+        if job.extrinsic is None or job.hotkey is None:
+            return
+        if job.genesis not in {None, await self._chain.genesis()}:
+            await self._of_another_chain(held)
+        elif (await self._chain.heads()).final >= job.extrinsic.last_valid_block:
+            await self._settle(held, job.hotkey)
+
+    async def _settle(self, held: Held, own: Hotkey) -> Verdict:
+        if held.job.state is JobState.SUBMITTING:
+            why = FailureError(
+                ErrorCode.OUTCOME_UNKNOWN, "The worker that sent it is gone."
+            ).failure
+            held = await self._ledger.change(held, JobState.UNKNOWN, last_error=why)
+        return await self._settlement.settle(held, own)
 
     async def _of_another_chain(self, held: Held) -> Verdict:
         """End a job of a chain that this worker is not connected to."""
@@ -217,6 +237,7 @@ class Runner:
             attempts=held.job.attempts + 1,
             genesis=signed.genesis,
             extrinsic=signed.record,
+            hotkey=key.own,
             submitted_block=signed.block,
             reveal_round=signed.reveal_round,
             included_block=None,

@@ -33,6 +33,7 @@ class WorkerHealth:
         connection: to NATS, once there is one.
         service: what answers requests, once there is one.
         essential: what must not end before the worker does.
+        problems: what keeps it from its work for as long as it runs.
     """
 
     snapshots: Snapshots
@@ -40,6 +41,7 @@ class WorkerHealth:
     connection: Connection | None = None
     service: Service | None = None
     essential: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    problems: list[str] = field(default_factory=list[str])
 
     def not_live(self) -> list[str]:
         """Why the worker should be started anew."""
@@ -47,7 +49,7 @@ class WorkerHealth:
 
     def not_ready(self) -> list[str]:
         """Why the worker is not ready, or not any more."""
-        problems: list[str] = []
+        problems = list(self.problems)
         if self.connection is None or not self.connection.is_connected:
             problems.append("no connection to NATS")
         if self.service is None or not self.service.is_serving:

@@ -1,6 +1,6 @@
 """What a worker tells Prometheus; names, types and labels are part of what it promises."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from prometheus_client import Counter, Histogram
@@ -8,6 +8,7 @@ from prometheus_client import Counter, Histogram
 from pylon.blocks.snapshots import Snapshots
 from pylon.messaging.service import Service
 from pylon.reads.cache import ReadCache
+from pylon_client.contract.types import IdentityName
 from pylon_client.service.metrics import ProcessMetrics, Values
 
 _CHAIN_BUCKETS_S: Final = (
@@ -77,6 +78,12 @@ class WorkerMetrics(ProcessMetrics):
         self.publishing = self.reading(
             "pylon_publishing", "Whether this is the worker that publishes blocks", "gauge"
         )
+        self._cannot_sign = self.reading(
+            "pylon_identity_cannot_sign",
+            "1 for each identity that no running worker can sign for, by why",
+            "gauge",
+            ("identity", "problem"),
+        )
         self._cache_hits = self.reading(
             "pylon_read_cache_hits", "Reads answered from what was kept"
         )
@@ -114,6 +121,12 @@ class WorkerMetrics(ProcessMetrics):
         """Tell of the chain's head."""
         self._head.read = lambda: _unless_none(snapshots.head)
         self._head_age.read = lambda: _unless_none(snapshots.head_age_s)
+
+    def watch_signers(self, problems: Callable[[], Mapping[IdentityName, str]]) -> None:
+        """Show the identities that nothing can sign for, and why."""
+        self._cannot_sign.read = lambda: {
+            (str(name), problem): 1.0 for name, problem in problems().items()
+        }
 
     def watch_cache(self, cache: ReadCache) -> None:
         """Tell of the answers that are kept."""

@@ -125,6 +125,7 @@ class Job(BaseModel):
         retry_at_block: where it waits for a limit of the chain, the first block that may take it.
         left_out: weights that were not sent.
         extrinsic: the last that was signed for it.
+        hotkey: with which that was signed.
         superseded_by: the job that took its place.
         fence: the revision of the lease under which its extrinsic was signed.
     """
@@ -154,6 +155,7 @@ class Job(BaseModel):
     retry_at_block: BlockNumber | None = None
     left_out: list[LeftOut] = Field(default_factory=list[LeftOut])
     extrinsic: ExtrinsicRecord | None = None
+    hotkey: Hotkey | None = None
     superseded_by: JobId | None = None
     fence: Revision | None = None
 

@@ -34,6 +34,8 @@ ALL_NEURONS_EVENTS: Final = f"{ROOT}.event.neurons.*"
 ALL_NEURONS_PARTS: Final = f"{ROOT}.event.neurons.*.part.*"
 ALL_JOBS: Final = f"{ROOT}.job.>"
 ALL_JOB_EVENTS: Final = f"{ROOT}.event.job.>"
+ALL_SIGNER_EVENTS: Final = f"{ROOT}.event.signer.*"
+"""Between workers alone: which identities they can sign for."""
 
 CHAIN_PLACE: Final = "chain"
 
@@ -260,6 +262,11 @@ def identity_jobs(name: IdentityName, kind: JobKind) -> str:
     """The wildcard over all jobs of one identity and kind, whatever their mechanism."""
     lane = f"{ROOT}.job.{identity_name(name)}.{kind}"
     return f"{lane}.*" if kind is JobKind.WEIGHTS else lane
+
+
+def signer_event(name: IdentityName) -> str:
+    """Return the subject on which workers say whether they can sign for an identity."""
+    return f"{ROOT}.event.signer.{identity_name(name)}"
 
 
 def identity_job_events(name: IdentityName) -> str:

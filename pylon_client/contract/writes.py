@@ -128,11 +128,18 @@ class Reply(BaseModel):
 
 
 class WeightsScheduled(Reply):
-    """The weights are durable, and will be set or the job will say why not."""
+    """The weights are durable, and will be set or the job will say why not.
+
+    Attributes:
+        count: how many weights were accepted.
+        job_id: of the job that sets them.
+        warning: what keeps them from being set just now; None where nothing does.
+    """
 
     detail: str = "weights update scheduled"
     count: int
     job_id: JobId
+    warning: str | None = None
 
 
 class CommitmentSet(Reply):

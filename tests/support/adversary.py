@@ -30,14 +30,17 @@ from pylon.chain.writes import (
     WeightsFacts,
     WriteCall,
 )
+from pylon.jobs.signers import Announcement, SignerDirectory
 from pylon.messaging.bucket import ABSENT, ConflictError, Entry
 from pylon.messaging.lease import Lease, LeaseTakenError
+from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord
 from pylon_client.contract.subjects import JobSubject
 from pylon_client.contract.types import (
     BlockNumber,
     Hotkey,
+    IdentityName,
     JobId,
     JobKind,
     MechanismId,
@@ -452,6 +455,14 @@ class FakeSigner:
 
     def sign(self, data: bytes) -> bytes:
         return data
+
+
+def signers_of(*identities: IdentityName) -> SignerDirectory:
+    """Identities for all of which a signer is running."""
+    directory = SignerDirectory(identities, grace_s=0, clock=lambda: 0.0)
+    for identity in identities:
+        directory.observe(identity, wire.encode(Announcement(hotkey=address(1))))
+    return directory
 
 
 def address(number: int) -> Hotkey:

@@ -64,7 +64,7 @@ def test_an_identity_without_an_address_does_not_keep_the_others_from_theirs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     identities = {IdentityName("a"): identity(), IdentityName("b"): identity(SN2)}
-    assert known_addresses(tmp_path, identities) == {"b": SN2}
+    assert known_addresses(tmp_path, identities, opened={}) == {"b": SN2}
     assert str(tmp_path) in caplog.text
 
 

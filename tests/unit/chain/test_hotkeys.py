@@ -4,7 +4,9 @@ from typing import Any, cast
 import pytest
 from bittensor import keyfiles
 
-from pylon.chain.hotkeys import HotkeyError, ed25519_public_key, open_hotkey
+from pylon.chain.hotkeys import HotkeyError, HotkeyProblem, ed25519_public_key, open_hotkey
+from pylon.devnet.codec import public_keyfile
+from pylon.devnet.population import dev_hotkey_seed
 from pylon.devnet.wallets import write_wallet
 from pylon.identities import open_hotkeys
 from pylon_client.contract.types import HotkeyName, IdentityName, NetUid, WalletName
@@ -25,9 +27,13 @@ def encrypted_wallet(folder: Path) -> str:
 def test_an_encrypted_hotkey_is_opened_by_its_password_and_never_asked_for(tmp_path: Path) -> None:
     address = encrypted_wallet(tmp_path)
     assert open_hotkey(tmp_path, "sn1", "sealed", PASSWORD).ss58_address == address
-    for password in ("", "wrong horse"):
+    for password, problem in (
+        ("", HotkeyProblem.ENCRYPTED),
+        ("wrong horse", HotkeyProblem.WRONG_PASSWORD),
+    ):
         with pytest.raises(HotkeyError, match="sealed") as refused:
             open_hotkey(tmp_path, "sn1", "sealed", password)
+        assert refused.value.problem is problem
         assert PASSWORD not in str(refused.value)
 
 
@@ -38,6 +44,24 @@ def test_what_is_no_keyfile_is_named_and_not_quoted(tmp_path: Path) -> None:
     with pytest.raises(HotkeyError, match=str(path)) as refused:
         open_hotkey(tmp_path, "w", "h")
     assert "a secret" not in str(refused.value)
+
+
+def test_a_public_half_alone_is_recognised_when_it_is_opened(tmp_path: Path) -> None:
+    write_wallet(tmp_path, "sn1", "default")
+    hotkeys = tmp_path / "sn1" / "hotkeys"
+    (hotkeys / "public").write_bytes(public_keyfile(dev_hotkey_seed("sn1")))
+    with pytest.raises(HotkeyError, match="public half") as refused:
+        open_hotkey(tmp_path, "sn1", "public")
+    assert refused.value.problem is HotkeyProblem.PUBLIC_ONLY
+
+
+def test_a_truncated_hotkey_is_broken(tmp_path: Path) -> None:
+    write_wallet(tmp_path, "sn1", "default")
+    path = tmp_path / "sn1" / "hotkeys" / "default"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(HotkeyError, match="cannot be opened") as refused:
+        open_hotkey(tmp_path, "sn1", "default")
+    assert refused.value.problem is HotkeyProblem.BROKEN
 
 
 def test_one_hotkey_that_cannot_be_opened_stops_only_its_identity(
@@ -59,8 +83,14 @@ def test_one_hotkey_that_cannot_be_opened_stops_only_its_identity(
         IdentityName("bad"): identity("bad", "missing"),
         IdentityName("bare"): identity("bare", ""),
     }
-    assert set(open_hotkeys(tmp_path, identities)) == {"good"}
-    assert open_hotkeys(None, identities) == {}
+    opened = open_hotkeys(tmp_path, identities)
+    assert set(opened.signers) == {"good"}
+    assert {name: error.problem for name, error in opened.problems.items()} == {
+        "bad": HotkeyProblem.UNREADABLE,
+        "bare": HotkeyProblem.NOT_CONFIGURED,
+    }
+    assert "PYLON_ID_BARE_WALLET_NAME" in str(opened.problems[IdentityName("bare")])
+    assert set(open_hotkeys(None, identities).problems) == set(identities)
 
 
 def test_a_coldkey_is_not_needed_nor_looked_at(tmp_path: Path) -> None:

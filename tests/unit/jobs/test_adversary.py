@@ -28,7 +28,16 @@ from pylon_client.contract.types import (
     MechanismId,
     NetUid,
 )
-from tests.support.adversary import WAKING, Crash, FakeSigner, Fault, Process, World, address
+from tests.support.adversary import (
+    WAKING,
+    Crash,
+    FakeSigner,
+    Fault,
+    Process,
+    World,
+    address,
+    signers_of,
+)
 
 RETRIES = Retries(attempts=6, delay_s=1.0)
 ROUNDS = 1000
@@ -51,7 +60,7 @@ def ledger_of(process: Process) -> Ledger:
 
 
 def intake_of(process: Process) -> Intake:
-    return Intake(ledger_of(process), process, process)
+    return Intake(ledger_of(process), process, process, signers_of(*IDENTITIES))
 
 
 def runner_of(process: Process) -> Runner:

@@ -25,7 +25,7 @@ from pylon_client.contract.types import (
     NetUid,
     Revision,
 )
-from tests.support.adversary import FakeSigner, Fault, Process, World, address
+from tests.support.adversary import FakeSigner, Fault, Process, World, address, signers_of
 
 ALICE = IdentityName("alice")
 SIGNER = FakeSigner(1)
@@ -60,7 +60,7 @@ class Office:
         retries = Retries(attempts, 0.0)
         self.told: list[Job] = []
         self.ledger = Ledger(process, self._hear, ended_kept_days=7)
-        self.intake = Intake(self.ledger, process, chain or Lagging(world, lag))
+        self.intake = Intake(self.ledger, process, chain or Lagging(world, lag), signers_of(ALICE))
         publishing = PublishingWork(process, retries)
         works = dict.fromkeys(JobKind, publishing) | {
             JobKind.WEIGHTS: WeightsWork(process, retries, unknown)

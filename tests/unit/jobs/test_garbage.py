@@ -24,7 +24,7 @@ from pylon_client.contract.types import (
     NetUid,
     Revision,
 )
-from tests.support.adversary import FakeSigner, World, address
+from tests.support.adversary import FakeSigner, World, address, signers_of
 
 ALICE = IdentityName("alice")
 SIGNER: Signer = FakeSigner(1)
@@ -37,7 +37,7 @@ class Office:
         self.world = World()
         process = self.world.process()
         self.ledger = Ledger(process, self._hear, ended_kept_days=7)
-        self.intake = Intake(self.ledger, process, process)
+        self.intake = Intake(self.ledger, process, process, signers_of(ALICE))
         publishing = PublishingWork(process, Retries(3, 0.0))
         works = dict.fromkeys(JobKind, publishing) | {
             JobKind.WEIGHTS: WeightsWork(process, Retries(3, 0.0), UnknownHotkeys.DROP)

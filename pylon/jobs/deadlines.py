@@ -1,0 +1,104 @@
+"""Ending jobs whose time is over when no signer does, and noting where deadlines have moved."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from pylon.chain.writes import ChainWrites
+from pylon.jobs.ledger import Held, Ledger
+from pylon.jobs.moments import Moments
+from pylon.jobs.runner import Runner
+from pylon.jobs.signers import SignerDirectory
+from pylon.jobs.terms import Terms
+from pylon.jobs.work import expired, has_news
+from pylon.messaging.bucket import ConflictError
+from pylon_client.contract.failures import ErrorCode, Failure, FailureError
+from pylon_client.contract.jobs import IN_FLIGHT, JobState
+from pylon_client.contract.types import IdentityName
+
+logger = logging.getLogger(__name__)
+
+CHECK_EVERY_S: Final = 6.0
+"""Seconds between two checks: twice in a block of the real chain."""
+
+
+class DeadlineKeeper:
+    """Checks the jobs of all identities against the chain's schedule.
+
+    Args:
+        ledger: of the jobs.
+        chain: whose schedule it is.
+        runner: settles what was sent by a signer that is gone.
+        signers: which identities something can sign for.
+        identities: all that are configured.
+        is_turn: whether this worker is the one that checks.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        chain: ChainWrites,
+        runner: Runner,
+        signers: SignerDirectory,
+        identities: Iterable[IdentityName],
+        is_turn: Callable[[], bool],
+    ) -> None:
+        self._ledger = ledger
+        self._chain = chain
+        self._runner = runner
+        self._signers = signers
+        self._identities = tuple(identities)
+        self._is_turn = is_turn
+        self._terms = Terms(chain)
+        self._moments = Moments(chain, ledger)
+
+    async def run(self) -> None:
+        """Check again and again, until cancelled; what fails is checked again later."""
+        while True:
+            if self._is_turn():
+                try:
+                    await self.check()
+                except FailureError as error:
+                    logger.info("Could not check the deadlines of jobs: %s", error.failure.detail)
+            await asyncio.sleep(CHECK_EVERY_S)
+
+    async def check(self) -> None:
+        """Check every job that is the newest of its lane and has not ended.
+
+        Raises:
+            FailureError: the chain or NATS did not answer.
+        """
+        await self._moments.remember(await self._chain.genesis())
+        for identity in self._identities:
+            for held in await self._ledger.newest(identity):
+                try:
+                    await self._check(held)
+                except ConflictError:
+                    continue  # it has just changed
+
+    async def _check(self, held: Held) -> None:
+        job = held.job
+        if job.has_ended:
+            return
+        missing = self._signers.missing(job.identity)
+        if job.state in IN_FLIGHT:
+            if missing:
+                await self._runner.settle_abandoned(held)
+            return
+        term = await self._terms.of(job)
+        if term.is_over:
+            failure = _unsigned(term.deadline_block, missing) if missing else None
+            await self._ledger.change(
+                held,
+                JobState.EXPIRED,
+                **term.updates,
+                last_error=failure or expired(job, term.deadline_block),
+            )
+        elif has_news(job, term.updates):
+            await self._ledger.change(held, **term.updates)
+
+
+def _unsigned(deadline_block: int, missing: str) -> Failure:
+    detail = f"Its time was over at block {deadline_block}, and nothing could sign it: {missing}."
+    return FailureError(ErrorCode.EXPIRED, detail).failure

@@ -1,0 +1,132 @@
+"""Which identities can be signed for, by this worker or another.
+
+Every signer announces what it can sign, and what it cannot and why. A write is accepted when a
+signer that can carry it out is running, or was until a moment ago: that covers a restart.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.types import Hotkey, IdentityName
+
+ANNOUNCE_EVERY_S: Final = 5.0
+ALIVE_FOR_S: Final = 3 * ANNOUNCE_EVERY_S
+"""Seconds after its last announcement for which a signer counts as running."""
+NO_SIGNER: Final = "no_signer"
+CAUSE_MAX_CHARS: Final = 400
+NO_SIGNER_RUNS: Final = (
+    "no signer with its hotkey is running; start a worker with PYLON_WORKER_ROLE=signer or all"
+)
+
+
+class Announcement(BaseModel):
+    """Whether a worker can sign for an identity.
+
+    Attributes:
+        hotkey: with which it signs; None where it cannot.
+        problem: why it cannot, in a word.
+        cause: the same in words, and what to do.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    hotkey: Hotkey | None = None
+    problem: str = Field(default="", max_length=32)
+    cause: str = Field(default="", max_length=CAUSE_MAX_CHARS)
+
+
+@dataclass(slots=True)
+class _Seen:
+    can_sign_at_s: float = float("-inf")
+    cannot_at_s: float = float("-inf")
+    problem: str = NO_SIGNER
+    cause: str = ""
+
+
+class SignerDirectory:
+    """What was announced of each identity.
+
+    Args:
+        identities: those that are configured.
+        grace_s: seconds after the last announcement of a signer for which writes are still
+            accepted; also after the start of this worker, which has received none yet.
+        clock: the time in seconds.
+    """
+
+    def __init__(
+        self,
+        identities: Iterable[IdentityName],
+        grace_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._grace_s = grace_s
+        self._started_s = self._clock()
+        self._seen = {name: _Seen() for name in identities}
+
+    def observe(self, identity: IdentityName, body: bytes) -> None:
+        """Take note of an announcement, in JSON; ignore one that cannot be read."""
+        seen = self._seen.get(identity)
+        try:
+            announcement = Announcement.model_validate_json(body)
+        except ValidationError:
+            return
+        if seen is None:
+            return
+        if announcement.hotkey is not None:
+            seen.can_sign_at_s = self._clock()
+        else:
+            seen.cannot_at_s = self._clock()
+            seen.problem, seen.cause = announcement.problem, announcement.cause
+
+    def require(self, identity: IdentityName) -> None:
+        """Raise unless a write of the identity can be carried out.
+
+        Raises:
+            FailureError: MISCONFIGURED, when no signer with its hotkey is running, nor was lately.
+        """
+        now_s = self._clock()
+        seen = self._seen[identity]
+        missing = self.missing(identity)
+        was_there = now_s - seen.can_sign_at_s < ALIVE_FOR_S + self._grace_s
+        may_come = not self._is_alive(seen.cannot_at_s) and now_s - self._started_s < self._grace_s
+        if missing and not was_there and not may_come:
+            raise FailureError(
+                ErrorCode.MISCONFIGURED, f"Identity {identity!r} cannot write: {missing}."
+            )
+
+    def missing(self, identity: IdentityName) -> str:
+        """Return why nothing can sign for an identity just now; empty where something can."""
+        seen = self._seen[identity]
+        if self._is_alive(seen.can_sign_at_s):
+            return ""
+        return seen.cause if self._is_alive(seen.cannot_at_s) else NO_SIGNER_RUNS
+
+    def problems(self) -> Mapping[IdentityName, str]:
+        """Return the identities for which nothing can sign, and why, each in a word."""
+        return {
+            name: seen.problem if self._is_alive(seen.cannot_at_s) else NO_SIGNER
+            for name, seen in self._seen.items()
+            if not self._is_alive(seen.can_sign_at_s)
+        }
+
+    def _is_alive(self, at_s: float) -> bool:
+        return self._clock() - at_s < ALIVE_FOR_S
+
+
+async def announce_signers(
+    announcements: Mapping[IdentityName, Announcement],
+    publish: Callable[[IdentityName, bytes], Awaitable[None]],
+) -> None:
+    """Publish what this worker can sign, again and again, until cancelled."""
+    while True:
+        for identity, announcement in announcements.items():
+            await publish(identity, wire.encode(announcement))
+        await asyncio.sleep(ANNOUNCE_EVERY_S)

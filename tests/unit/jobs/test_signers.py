@@ -1,0 +1,83 @@
+"""Which writes are accepted, by which signers were seen."""
+
+import pytest
+
+from pylon.jobs.signers import ALIVE_FOR_S, NO_SIGNER, Announcement, SignerDirectory
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.types import IdentityName
+from tests.support.adversary import address
+
+ALICE, BOB = IdentityName("alice"), IdentityName("bob")
+GRACE_S = 60.0
+CAN = wire.encode(Announcement(hotkey=address(1)))
+CANNOT = wire.encode(
+    Announcement(problem="encrypted", cause="it is encrypted; set PYLON_ID_ALICE_HOTKEY_PASSWORD")
+)
+
+
+class Directory(SignerDirectory):
+    """A directory with a clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        super().__init__([ALICE, BOB], GRACE_S, clock=lambda: self.now_s)
+
+    def refusal(self, identity: IdentityName = ALICE) -> str:
+        try:
+            self.require(identity)
+        except FailureError as error:
+            return error.failure.detail if error.code is ErrorCode.MISCONFIGURED else "?"
+        return ""
+
+
+def test_a_signer_that_was_just_seen_is_enough() -> None:
+    directory = Directory()
+    directory.observe(ALICE, CAN)
+    directory.now_s += ALIVE_FOR_S - 1
+    assert (directory.refusal(), directory.missing(ALICE)) == ("", "")
+    assert set(directory.problems()) == {BOB}
+
+
+def test_the_restart_of_a_signer_refuses_nothing_and_says_so() -> None:
+    directory = Directory()
+    directory.observe(ALICE, CAN)
+    directory.now_s += ALIVE_FOR_S + GRACE_S - 1
+    assert directory.refusal() == ""
+    assert "no signer" in directory.missing(ALICE)
+    directory.now_s += 2
+    assert "PYLON_WORKER_ROLE=signer" in directory.refusal()
+    assert directory.problems()[ALICE] == NO_SIGNER
+
+
+def test_a_worker_that_has_just_started_waits_for_announcements() -> None:
+    directory = Directory()
+    assert directory.refusal() == ""
+    directory.now_s += GRACE_S
+    assert directory.refusal() != ""
+
+
+def test_a_hotkey_that_cannot_be_opened_refuses_at_once_and_says_what_to_do() -> None:
+    directory = Directory()
+    directory.observe(ALICE, CANNOT)
+    assert "PYLON_ID_ALICE_HOTKEY_PASSWORD" in directory.refusal()
+    assert directory.problems()[ALICE] == "encrypted"
+    directory.observe(ALICE, CAN)
+    assert directory.refusal() == ""
+
+
+def test_the_cause_is_forgotten_with_the_worker_that_announced_it() -> None:
+    directory = Directory()
+    directory.now_s += 2 * GRACE_S
+    directory.observe(ALICE, CANNOT)
+    directory.now_s += ALIVE_FOR_S
+    assert "PYLON_WORKER_ROLE=signer" in directory.refusal()
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"hotkey": 5}', b"\xff"])
+def test_what_cannot_be_read_is_ignored(body: bytes) -> None:
+    directory = Directory()
+    directory.now_s += 2 * GRACE_S
+    directory.observe(ALICE, body)
+    directory.observe(IdentityName("stranger"), CAN)
+    assert directory.refusal() != ""

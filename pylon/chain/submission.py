@@ -19,6 +19,7 @@ from pylon.chain.connection import ConnectionOwner
 from pylon.chain.faults import is_refused_submission
 from pylon.chain.refusals import refusal_of
 from pylon.chain.sdk import SUBTENSOR
+from pylon.chain.seals import read_seal
 from pylon.chain.substrate import Substrate
 from pylon.chain.weights_facts import (
     at_uid,
@@ -32,6 +33,7 @@ from pylon.chain.writes import (
     Heads,
     Inclusion,
     RefusedError,
+    Seal,
     Signed,
     Signer,
     WeightsFacts,
@@ -214,6 +216,15 @@ class Submission:
             if found is not None:
                 return found
         return None
+
+    async def seal(self, netuid: NetUid, own: Hotkey, made_in: BlockNumber) -> Seal:
+        """What became of a sealed commitment, by the newest final block."""
+
+        async def read(sdk: WritingSdk) -> Seal:
+            final = await cast("RawWritingSdk", sdk.raw).get_finalized_block_number()
+            return await read_seal(sdk, netuid, own, made_in, await _hash_of(sdk, final))
+
+        return await self._call(read)
 
     async def stands(
         self,

@@ -220,6 +220,17 @@ class Inclusion:
     refusal: Refusal | None = None
 
 
+class Seal(Enum):
+    """What became of a sealed commitment that is on the chain."""
+
+    CLOSED = "closed"
+    OPENED = "opened"
+    BROKEN = "broken"
+    """The chain could not open it, and keeps it as such or has deleted it."""
+    REPLACED = "replaced"
+    """A later commitment of the hotkey took its place before it was opened."""
+
+
 class Signer(Protocol):
     """A hotkey that can sign; a key pair of the SDK is one."""
 
@@ -302,6 +313,16 @@ class ChainWrites(Protocol):
         self, record: ExtrinsicRecord, first: BlockNumber, last: BlockNumber
     ) -> Inclusion | None:
         """Where an extrinsic is among the blocks from `first` to `last`, both included."""
+        ...
+
+    async def seal(self, netuid: NetUid, own: Hotkey, made_in: BlockNumber) -> Seal:
+        """What became of a sealed commitment, by the newest final block.
+
+        Args:
+            netuid: the subnet.
+            own: the hotkey that committed.
+            made_in: the block that holds the commitment.
+        """
         ...
 
     async def stands(

@@ -82,7 +82,7 @@ class DeadlineKeeper:
         if job.has_ended:
             return
         missing = self._signers.missing(job.identity)
-        if job.state in IN_FLIGHT:
+        if job.state in IN_FLIGHT or job.has_succeeded:
             if missing:
                 await self._runner.settle_abandoned(held)
             return

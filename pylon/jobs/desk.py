@@ -118,19 +118,24 @@ class JobDesk:
         return _answer(RevealedCommitmentSet(reveal_round=job.reveal_round or 0, job_id=job.job_id))
 
     async def generate_certificate(self, call: Call) -> Answer:
-        """A new key pair whose public half stands on the chain; the private half is only here."""
+        """Return a new key pair, whose public half a job then puts on the chain.
+
+        The private half is nowhere but in this answer. So it is sent before anything is submitted:
+        a caller that does not wait for the chain must not leave a key there that nobody has.
+        """
         params = call.params
         if not isinstance(params, GenerateCertificate):
             raise TypeError("no certificate is asked for")
         private_key = secrets.token_bytes(PRIVATE_KEY_BYTES)
         public_key = f"0x{ed25519_public_key(private_key).hex()}"
         request = {"algorithm": params.algorithm, "public_key": public_key}
-        await self._ended(call, await self._accept(call, JobKind.CERTIFICATE, request))
+        job = await self._accept(call, JobKind.CERTIFICATE, request)
         return _answer(
             NeuronCertificateKeypair(
                 algorithm=CertificateAlgorithm(params.algorithm),
                 public_key=PublicKey(public_key),
                 private_key=PrivateKey(f"0x{private_key.hex()}"),
+                job_id=job.job_id,
             )
         )
 
@@ -178,18 +183,17 @@ class JobDesk:
 
         Raises:
             FailureError: how else it ended; DEADLINE_EXCEEDED when it has not, in which case the
-                same request joins it, or makes another key pair.
+                same request joins it.
         """
         try:
             async with asyncio.timeout(max(call.timeout_s - ANSWER_BEFORE_S, 0)):
-                while not job.has_ended:
+                while not (job.has_ended or job.has_succeeded):
                     await asyncio.sleep(POLL_S)
                     job = await self._job(job.identity, job.job_id)
         except TimeoutError:
-            again = "makes another pair" if job.kind is JobKind.CERTIFICATE else "joins it"
             raise FailureError(
                 ErrorCode.DEADLINE_EXCEEDED,
-                f"Job {job.job_id} is still being worked on; the same request {again}.",
+                f"Job {job.job_id} is still being worked on; the same request joins it.",
             ) from None
         if job.has_succeeded:
             return job

@@ -174,14 +174,14 @@ class Ledger:
         """
         job = held.job
         target = job.state if state is None else state
-        legal = not job.has_ended if state is None else state in TRANSITIONS[job.state]
-        if not legal:
+        legal = state is None or state in TRANSITIONS[job.state]
+        if job.has_ended or not legal:
             raise IllegalTransitionError(f"{job.job_id}: {job.state} to {target}")
         changed = Job.model_validate(
             {**dict(job), **updates, "state": target, "updated_at_ms": _now_ms()}
         )
         record = held.record.model_copy(
-            update={"job": changed} | ({"request": {}} if changed.has_ended else {})
+            update={"job": changed} | ({"request": {}} if _is_done(changed) else {})
         )
         written = await self._write(record, held.revision)
         if state is not None:
@@ -308,6 +308,11 @@ def _lane_key(lane: JobSubject) -> str:
 
 def _slot_key(hotkey: Hotkey) -> str:
     return f"sent.{hotkey}"
+
+
+def _is_done(job: Job) -> bool:
+    """Return whether nothing is to be sent for a job any more."""
+    return job.has_ended or job.has_succeeded
 
 
 def _now_ms() -> int:

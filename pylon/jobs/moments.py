@@ -43,7 +43,8 @@ class Moment:
 
         Weights are asked for in an epoch: those of an earlier one do not serve.
         """
-        if job.has_ended or job.netuid != netuid:  # the identity may have moved
+        is_done = job.has_ended or job.has_succeeded
+        if is_done or job.netuid != netuid:  # the identity may have moved
             return False
         if job.genesis not in {None, self.genesis}:
             return False

@@ -29,8 +29,8 @@ class Record(BaseModel):
         job: what everybody may know.
         number: its place in its lane; a greater one is newer.
         digest: of what was asked, to tell whether the same is asked again.
-        request: what was asked, as the operation's parameters; nothing once the job has ended:
-            what is published sealed would otherwise lie here in the open for days.
+        request: what was asked, as the operation's parameters; empty once the job has ended or
+            succeeded: what is published sealed would otherwise be readable here for days.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -130,17 +130,18 @@ class Runner:
         own = Hotkey(signer.ss58_address)
         if job.genesis not in {None, await self._chain.genesis()}:
             return await self._of_another_chain(held)
-        if job.state in IN_FLIGHT:
-            async with self._leases.hold(own):
-                return await self._settle(held, own)
-        if await self._settlement.give_way(held):
-            return Done()
-        return await self._carry_out(held, own, signer)
+        if job.state is JobState.COMMITTED:
+            return await self._settlement.follow(held, own)
+        if job.state not in IN_FLIGHT:
+            return await self._carry_out(held, own, signer)
+        async with self._leases.hold(own):
+            return await self._settle(held, own)
 
     async def settle_abandoned(self, held: Held) -> None:
         """Find out what became of what was sent for a job that no signer works on any more.
 
-        It is known once its era is over; until then, nothing is done.
+        It is known once its era is over, and of a sealed commitment once it was opened; until then,
+        nothing is done.
 
         Raises:
             ConflictError: a signer works on it after all.
@@ -151,6 +152,8 @@ class Runner:
             return
         if job.genesis not in {None, await self._chain.genesis()}:
             await self._of_another_chain(held)
+        elif job.state is JobState.COMMITTED:
+            await self._settlement.follow(held, job.hotkey)
         elif (await self._chain.heads()).final >= job.extrinsic.last_valid_block:
             await self._settle(held, job.hotkey)
 
@@ -175,6 +178,8 @@ class Runner:
         return Done()
 
     async def _carry_out(self, held: Held, own: Hotkey, signer: Signer) -> Verdict:
+        if await self._settlement.give_way(held):
+            return Done()
         work = self._works[held.job.kind]
         try:
             plan = await work.plan(held.job, held.record.request, own)

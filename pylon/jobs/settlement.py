@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from pylon.chain.writes import ChainWrites, Inclusion, Refusal, Step
+from pylon.chain.seals import opens_at_s
+from pylon.chain.writes import ChainWrites, Inclusion, Refusal, Seal, Step
 from pylon.jobs.ledger import Held, Ledger
 from pylon.jobs.work import Wait, Work, has_news
 from pylon.messaging.consume import Done, Later, Verdict
@@ -17,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 POLLS_PER_BLOCK: Final = 6
 POLL_LEAST_S: Final = 0.02
+OPENED_WITHIN_S: Final = 7200.0
+"""Seconds after its drand round within which the chain must have opened a sealed commitment."""
+FOLLOW_MAX_S: Final = 60.0
+"""Longest delay, in seconds, after which a sealed commitment is looked at again."""
 PARK_MAX_S: Final = 10.0
 """Longest delay, in seconds, after which a parked job is looked at again: its epoch may have ended,
 or a newer job may have taken its place."""
@@ -106,6 +112,41 @@ class Settlement:
         best = (await self._chain.heads()).best
         return await self.wait(held, Wait(best, until_block, refusal.failure(until_block)))
 
+    async def follow(self, held: Held, own: Hotkey) -> Verdict:
+        """Look what became of a sealed commitment that is on the chain.
+
+        Raises:
+            FailureError: the chain did not answer.
+            ConflictError: the job was changed meanwhile.
+        """
+        job = held.job
+        if job.included_block is None or job.reveal_round is None:
+            return await self._lost_from_sight(held, "The ledger does not say what was sealed.")
+        overdue_s = time.time() - opens_at_s(job.reveal_round)
+        match await self._chain.seal(job.netuid, own, job.included_block):
+            case Seal.OPENED:
+                await self._ledger.change(held, JobState.REVEALED)
+            case Seal.REPLACED:
+                lane = await self._ledger.lane(held.record.lane)
+                newer = lane.newest.job_id if lane.has_newer_than(held.record) else None
+                await self._ledger.change(held, JobState.SUPERSEDED, superseded_by=newer)
+            case Seal.BROKEN:
+                await self._not_opened(held, "The chain could not open the sealed commitment.")
+            case Seal.CLOSED if overdue_s > OPENED_WITHIN_S:
+                await self._not_opened(
+                    held,
+                    f"The chain did not open the sealed commitment within {OPENED_WITHIN_S:.0f} s "
+                    f"of drand's round {job.reveal_round}.",
+                )
+            case Seal.CLOSED:
+                block_time_s = await self._chain.block_time_s()
+                return Later(min(max(-overdue_s, block_time_s), FOLLOW_MAX_S))
+        return Done()
+
+    async def _not_opened(self, held: Held, why: str) -> None:
+        failure = FailureError(ErrorCode.CHAIN_REJECTED, why).failure
+        await self._ledger.change(held, JobState.FAILED, last_error=failure)
+
     async def wait(self, held: Held, wait: Wait) -> Verdict:
         """Park the job until the chain may take it; write down what has changed about it."""
         wanted = {
@@ -147,8 +188,8 @@ class Settlement:
             )
             return Done()
         state = JobState.CONFIRMED if job.reveal_round is None else JobState.COMMITTED
-        await self._ledger.change(held, state, included_block=inclusion.block)
-        return Done()
+        held = await self._ledger.change(held, state, included_block=inclusion.block)
+        return Done() if held.job.has_ended else Later(await self._chain.block_time_s())
 
     async def _absent(self, held: Held) -> Verdict:
         failure = FailureError(

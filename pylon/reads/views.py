@@ -39,11 +39,13 @@ def hex_commitment(answer: Json, asked: Asked) -> Json:
     """One hotkey's commitment, which must be data."""
     commitment = _one_of(answer, "commitments", asked.hotkey, _COMMITMENT)
     if commitment["kind"] != CommitmentKind.HEX_DATA:
-        raise FailureError(
-            ErrorCode.NOT_FOUND,
-            "Commitment not found: what there is, is sealed until drand's round "
-            f"{commitment['reveal_round']}.",
+        reveal_round = commitment["reveal_round"]
+        why = (
+            f"the chain could not open its sealed data at drand's round {reveal_round}"
+            if commitment["reveal_failed"]
+            else f"what there is, is sealed until drand's round {reveal_round}"
         )
+        raise FailureError(ErrorCode.NOT_FOUND, f"Commitment not found: {why}.")
     return {
         "block": answer["block"],
         "hotkey": asked.hotkey,

@@ -28,13 +28,16 @@ class JobState(StrEnum):
     WAITING: to be tried again, at once or from `retry_at_block` on.
     SUBMITTING: an extrinsic is signed and recorded, and may have been sent.
     UNKNOWN: the reply to a submission was lost; left only by what the chain shows.
-    COMMITTED: the weights stand on the chain, sealed until `reveal_round`.
-    CONFIRMED: what was asked stands on the chain, in a final block.
-    SUPERSEDED: a newer job of its lane took its place before it was submitted.
+    COMMITTED: the weights or the text are on the chain, sealed until `reveal_round`; weights end so,
+        a sealed commitment is followed until the chain has opened it.
+    CONFIRMED: what was asked is on the chain, in a final block.
+    REVEALED: the chain has opened the sealed commitment, and shows its text.
+    SUPERSEDED: a newer job of its lane took its place before it was submitted, or a later commitment
+        replaced a sealed one before it was opened.
     EXPIRED: its time was over before the chain took it; `last_error` says what stood in the way.
     REJECTED: it can never succeed as it is.
     CANCELLED: its identity cancelled it before it was submitted.
-    FAILED: it was tried as often as the settings allow.
+    FAILED: it was tried as often as the settings allow, or the chain could not open it.
     """
 
     ACCEPTED = "ACCEPTED"
@@ -43,6 +46,7 @@ class JobState(StrEnum):
     UNKNOWN = "UNKNOWN"
     COMMITTED = "COMMITTED"
     CONFIRMED = "CONFIRMED"
+    REVEALED = "REVEALED"
     SUPERSEDED = "SUPERSEDED"
     EXPIRED = "EXPIRED"
     REJECTED = "REJECTED"
@@ -54,6 +58,8 @@ _GIVEN_UP: Final = frozenset(
     {JobState.SUPERSEDED, JobState.EXPIRED, JobState.REJECTED, JobState.FAILED}
 )
 _DONE: Final = frozenset({JobState.COMMITTED, JobState.CONFIRMED})
+_OPENED: Final = frozenset({JobState.REVEALED, JobState.FAILED, JobState.SUPERSEDED})
+_LAST: Final = _GIVEN_UP | {JobState.CONFIRMED, JobState.REVEALED, JobState.CANCELLED}
 
 TRANSITIONS: Final[Mapping[JobState, frozenset[JobState]]] = {
     JobState.ACCEPTED: _GIVEN_UP | {JobState.CANCELLED, JobState.WAITING, JobState.SUBMITTING},
@@ -61,13 +67,14 @@ TRANSITIONS: Final[Mapping[JobState, frozenset[JobState]]] = {
     # Back to WAITING only with proof that the extrinsic is not, and will never be, on the chain.
     JobState.SUBMITTING: _GIVEN_UP | _DONE | {JobState.UNKNOWN, JobState.WAITING},
     JobState.UNKNOWN: _GIVEN_UP | _DONE | {JobState.WAITING},
-    **{state: frozenset[JobState]() for state in _GIVEN_UP | _DONE | {JobState.CANCELLED}},
+    JobState.COMMITTED: _OPENED,  # of a sealed commitment alone
+    **{state: frozenset[JobState]() for state in _LAST},
 }
 """Every change of state that there is. A job may also be amended without leaving its state, until
 it has ended."""
 
 ENDED: Final = frozenset(state for state, following in TRANSITIONS.items() if not following)
-SUCCEEDED: Final = _DONE
+SUCCEEDED: Final = _DONE | {JobState.REVEALED}
 IN_FLIGHT: Final = frozenset({JobState.SUBMITTING, JobState.UNKNOWN})
 """An extrinsic of the job may be on its way: nothing else may be sent with its hotkey."""
 
@@ -162,11 +169,13 @@ class Job(BaseModel):
     @property
     def has_ended(self) -> bool:
         """Whether nothing more will happen to it."""
+        if self.state is JobState.COMMITTED:
+            return self.kind is not JobKind.REVEALED_COMMITMENT
         return self.state in ENDED
 
     @property
     def has_succeeded(self) -> bool:
-        """Whether what was asked stands on the chain."""
+        """Whether what was asked is on the chain; of a sealed commitment, whether it was put there."""
         return self.state in SUCCEEDED
 
 

@@ -198,7 +198,7 @@ SET_REVEALED_COMMITMENT: Final = Operation(
 )
 GENERATE_CERTIFICATE: Final = Operation(
     name="certificate.generate",
-    summary="Make a key pair and put its public part on the chain",
+    summary="Make a key pair; answered before a job puts its public part on the chain",
     params=GenerateCertificate,
     reply=NeuronCertificateKeypair,
     method="POST",

@@ -22,6 +22,8 @@ from pylon.chain.writes import (
     Inclusion,
     Refusal,
     RefusedError,
+    Seal,
+    SealedCommitmentCall,
     Sealing,
     Signed,
     Signer,
@@ -122,6 +124,8 @@ class World:
     least_weights: int = 0
     unrevealed_commits: int = 0
     genesis: str = "0xa"
+    reveal_round: int = 10**9
+    seals: dict[int, Seal] = field(default_factory=dict[int, Seal])
     triggered: list[int] = field(default_factory=list[int])
     began_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     began_at: int = 100
@@ -362,7 +366,9 @@ class Process:
                 era_birth=BlockNumber(world.final),
                 era_period=ERA_BLOCKS,
             )
-            reveal_round = 7 if world.commit_reveal and isinstance(call, WeightsCall) else None
+            is_sealed = world.commit_reveal and isinstance(call, WeightsCall)
+            is_sealed = is_sealed or isinstance(call, SealedCommitmentCall)
+            reveal_round = world.reveal_round if is_sealed else None
             data = f"{own}".encode()
             signed = Signed(record, data, BlockNumber(world.best), world.genesis, reveal_round)
             self._signed[record.hash] = (own, call)
@@ -429,6 +435,9 @@ class Process:
     ) -> bool:
         applied = self.world.applied
         return await self._strike(lambda: any(e.own == own and e.block == block for e in applied))
+
+    async def seal(self, netuid: NetUid, own: Hotkey, made_in: BlockNumber) -> Seal:
+        return await self._strike(lambda: self.world.seals.get(made_in, Seal.CLOSED))
 
     async def sleep(self, _seconds: float) -> None:
         if self.dead:

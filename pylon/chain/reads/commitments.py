@@ -1,7 +1,8 @@
 """Commitments: what hotkeys published, byte for byte, and what the chain opened of it.
 
 The layouts are those of `pallet_commitments::types` (`Registration`, `CommitmentInfo`, `Data`) in
-runtime 424. What follows another layout is skipped, not guessed at.
+runtime 424, and of its kind `TimelockRevealFailed` that of spec 446 and later. What follows another
+layout is skipped, not guessed at.
 """
 
 from dataclasses import dataclass
@@ -50,12 +51,14 @@ class _Kind(IntEnum):
     TIMELOCK_ENCRYPTED = 134
     RESET_BONDS_FLAG = 135
     BIG_RAW = 136
+    TIMELOCK_REVEAL_FAILED = 137
 
 
 @dataclass(frozen=True, slots=True)
 class _Sealed:
     data: bytes
     reveal_round: int
+    reveal_failed: bool
 
 
 async def read_commitments(sdk: Sdk, question: Commitments, block: Block) -> SubnetTypedCommitments:
@@ -87,6 +90,7 @@ def _commitment(hotkey: Hotkey, scale: Scale) -> TypedCommitment:
             hotkey=hotkey,
             commitment=CommitmentHex(hex_of(last.data)),
             reveal_round=RevealRound(last.reveal_round),
+            reveal_failed=last.reveal_failed,
         )
     data = b"".join(field for field in fields if isinstance(field, bytes))
     return HexDataCommitment(
@@ -103,8 +107,9 @@ def _field(scale: Scale) -> bytes | _Sealed:
     match kind:
         case _Kind.NONE | _Kind.RESET_BONDS_FLAG:
             return b""
-        case _Kind.TIMELOCK_ENCRYPTED:
-            return _Sealed(scale.octets(), scale.unsigned(_ROUND_BYTES))
+        case _Kind.TIMELOCK_ENCRYPTED | _Kind.TIMELOCK_REVEAL_FAILED:
+            data, reveal_round = scale.octets(), scale.unsigned(_ROUND_BYTES)
+            return _Sealed(data, reveal_round, kind == _Kind.TIMELOCK_REVEAL_FAILED)
         case _Kind.BIG_RAW:
             return scale.octets()
         case _:

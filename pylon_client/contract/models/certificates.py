@@ -3,7 +3,7 @@
 from pydantic import RootModel
 
 from pylon_client.contract.models.base import BittensorModel, OpenEnum
-from pylon_client.contract.types import Hotkey, PrivateKey, PublicKey
+from pylon_client.contract.types import Hotkey, JobId, PrivateKey, PublicKey
 
 
 class CertificateAlgorithm(OpenEnum):
@@ -20,9 +20,15 @@ class NeuronCertificate(BittensorModel):
 
 
 class NeuronCertificateKeypair(NeuronCertificate):
-    """A new key pair; the private half is told once and kept nowhere."""
+    """A new key pair; the private half is answered once and kept nowhere.
+
+    Attributes:
+        private_key: 0x and hexadecimal digits.
+        job_id: of the job that puts the public half on the chain.
+    """
 
     private_key: PrivateKey
+    job_id: JobId | None = None
 
 
 class SubnetCertificates(RootModel[dict[Hotkey, NeuronCertificate]]):

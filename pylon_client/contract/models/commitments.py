@@ -41,13 +41,18 @@ class HexDataCommitment(BittensorModel):
 
 
 class TimelockEncryptedCommitment(BittensorModel):
-    """A sealed commitment: ciphertext that drand's `reveal_round` opens."""
+    """A sealed commitment: ciphertext that drand's `reveal_round` opens.
+
+    Attributes:
+        reveal_failed: whether the chain could not open it when its round came.
+    """
 
     kind: Literal[CommitmentKind.TIMELOCK_ENCRYPTED] = CommitmentKind.TIMELOCK_ENCRYPTED
     commitment_block_number: BlockNumber
     hotkey: Hotkey
     commitment: CommitmentHex
     reveal_round: RevealRound
+    reveal_failed: bool = False
 
 
 TypedCommitment = Annotated[

@@ -230,6 +230,8 @@ async def test_the_blocking_client_writes_too(product: Product, transport: str) 
             wait_until_readable()
             assert client.identity.get_own_commitment().commitment == "0x02"
             made = client.identity.generate_certificate()
+            assert made.job_id is not None
+            assert client.identity.wait_for_job(made.job_id).has_succeeded
             wait_until_readable()
             assert client.identity.get_own_certificate().public_key == made.public_key
 
@@ -270,6 +272,7 @@ async def test_every_write_and_every_stream(product: Product, transport: str, fl
             committed = (await call("get_own_commitment")).commitment
             assert bytes.fromhex(committed.removeprefix("0x")) == own.encode()
             made = await call("generate_certificate")
+            assert (await call("wait_for_job", made.job_id)).has_succeeded
             await until_readable(product)
             assert (await call("get_own_certificate")).public_key == made.public_key
             sealed = await call("set_revealed_commitment", own, 100)

@@ -15,7 +15,6 @@ from pylon.devnet.population import populate
 from pylon.devnet.reveals import Reveals
 from pylon.devnet.runtime.metadata import (
     EXTRINSIC_VERSION,
-    SPEC_VERSION,
     TRANSACTION_VERSION,
     build,
 )
@@ -48,7 +47,7 @@ class Chain:
         finalized_number: height of the newest block that can not be retracted any more.
         genesis_hash: hash of block 0; depends on the metadata and the seed.
         codec: of the runtime.
-        legacy_metadata: V14, for clients that ask for it.
+        metadata: of the runtime.
         declaration: of the runtime.
         history: of the state.
         reveals: plaintexts of committed weights.
@@ -61,11 +60,12 @@ class Chain:
         self._options = options
         self._store = BlockStore(options.state, fresh=options.fresh)
         slot_ms = self._recall_slot_ms(round(options.block_time_s * 1000))
-        metadata = build(slot_ms)
-        self.legacy_metadata = metadata.legacy
-        self.declaration = metadata.declaration
+        self.metadata = build(slot_ms, options.runtime)
+        self.declaration = self.metadata.declaration
         self.codec = Codec(
-            metadata.encoded, spec_version=SPEC_VERSION, transaction_version=TRANSACTION_VERSION
+            self.metadata.encoded,
+            spec_version=self.declaration.spec_version,
+            transaction_version=TRANSACTION_VERSION,
         )
         self._slot_ms = slot_ms
         self.history = History()
@@ -225,8 +225,8 @@ class Chain:
         if self._store.hash(0) != self.genesis_hash:
             self._store.close()
             raise ValueError(
-                "the state folder holds another chain (seed, tempo, neurons or version differ): "
-                "start with its options, with another folder, or afresh"
+                "the state folder holds another chain (seed, tempo, neurons, runtime or version "
+                "differ): start with its options, with another folder, or afresh"
             )
         pruned = int(self._store.fact("oldest") or 0)
         oldest = max(pruned, best.number - self._options.keep_blocks + 1, 0)

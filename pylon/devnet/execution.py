@@ -181,7 +181,9 @@ class Executor:
             raise refusals.ancient()
         birth_hash = block_hash(birth)
         # An era that is over is seen as the one after it, whose first block has another hash.
-        if birth_hash is None or not extrinsic.is_signed_for(self._genesis_hash, birth_hash):
+        if birth_hash is None or not extrinsic.is_signed_for(
+            self._codec.spec_version, self._genesis_hash, birth_hash
+        ):
             raise refusals.bad_proof()
 
     def _check_call(self, call: Call, signer: str, state: State, number: int) -> None:

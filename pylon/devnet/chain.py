@@ -19,6 +19,7 @@ from pylon.devnet.runtime.metadata import (
     build,
 )
 from pylon.devnet.runtime.scale import octets
+from pylon.devnet.sealed_commitments import SealedCommitments
 from pylon.devnet.state import Draft, PastState, StateKeeper
 from pylon.devnet.store import BlockStore
 
@@ -51,6 +52,7 @@ class Chain:
         declaration: of the runtime.
         history: of the state.
         reveals: plaintexts of committed weights.
+        sealed_commitments: what the beacon would open.
 
     Raises:
         ValueError: the state folder holds the chain of another seed.
@@ -71,6 +73,7 @@ class Chain:
         self.history = History()
         self._keeper = StateKeeper(self.codec, self.history)
         self.reveals = Reveals()
+        self.sealed_commitments = SealedCommitments(self.declaration.spec_version)
         self._intended: list[Callable[[Draft], None]] = []
         self._forks = int(self._store.fact("forks") or 0)
         genesis, changes = self._genesis()
@@ -156,14 +159,12 @@ class Chain:
         for change in self._intended:
             change(draft)
         self._intended.clear()
-        revealed: list[tuple[str, str, Any]] = []
-        step_subnets(
-            draft, lambda draft, netuid: revealed.extend(self.reveals.reveal_due(draft, netuid))
-        )
+        happened = step_subnets(draft, self.reveals.reveal_due)
+        happened += self.sealed_commitments.reveal_due(draft)
         if self._options.active:
             live(draft, self._options.seed)
         inherent = self._timestamp_extrinsic(now_ms)
-        told = [events.record(None, *event) for event in revealed]
+        told = [events.record(None, *event) for event in happened]
         told.append(events.record(0, "System", "ExtrinsicSuccess", _INHERENT_INFO))
         extrinsics = [inherent]
         if apply is not None:

@@ -78,6 +78,14 @@ def up(
             help="Port of the simulated chain's controls, such as faults; none by default.",
         ),
     ] = None,
+    devnet_runtime: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DEVNET_RUNTIME",
+            help="Runtime of the simulated chain: newest or finney-424.",
+            show_default="newest",
+        ),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start the simulated chain over.")] = False,
     home: Annotated[
         Path | None,
@@ -101,6 +109,7 @@ def up(
             nats_port=nats_port,
             devnet_port=devnet_port if devnet else None,
             control_port=devnet_control_port,
+            devnet_runtime=devnet_runtime,
             block_time_s=block_time,
             fresh=fresh,
         )

@@ -15,11 +15,11 @@ from pylon.devnet.population import populate
 from pylon.devnet.reveals import Reveals
 from pylon.devnet.runtime.metadata import (
     EXTRINSIC_VERSION,
-    SPEC_VERSION,
     TRANSACTION_VERSION,
     build,
 )
 from pylon.devnet.runtime.scale import octets
+from pylon.devnet.sealed_commitments import SealedCommitments
 from pylon.devnet.state import Draft, PastState, StateKeeper
 from pylon.devnet.store import BlockStore
 
@@ -48,10 +48,11 @@ class Chain:
         finalized_number: height of the newest block that can not be retracted any more.
         genesis_hash: hash of block 0; depends on the metadata and the seed.
         codec: of the runtime.
-        legacy_metadata: V14, for clients that ask for it.
+        metadata: of the runtime.
         declaration: of the runtime.
         history: of the state.
         reveals: plaintexts of committed weights.
+        sealed_commitments: what the beacon would open.
 
     Raises:
         ValueError: the state folder holds the chain of another seed.
@@ -61,16 +62,18 @@ class Chain:
         self._options = options
         self._store = BlockStore(options.state, fresh=options.fresh)
         slot_ms = self._recall_slot_ms(round(options.block_time_s * 1000))
-        metadata = build(slot_ms)
-        self.legacy_metadata = metadata.legacy
-        self.declaration = metadata.declaration
+        self.metadata = build(slot_ms, options.runtime)
+        self.declaration = self.metadata.declaration
         self.codec = Codec(
-            metadata.encoded, spec_version=SPEC_VERSION, transaction_version=TRANSACTION_VERSION
+            self.metadata.encoded,
+            spec_version=self.declaration.spec_version,
+            transaction_version=TRANSACTION_VERSION,
         )
         self._slot_ms = slot_ms
         self.history = History()
         self._keeper = StateKeeper(self.codec, self.history)
         self.reveals = Reveals()
+        self.sealed_commitments = SealedCommitments(self.declaration.spec_version)
         self._intended: list[Callable[[Draft], None]] = []
         self._forks = int(self._store.fact("forks") or 0)
         genesis, changes = self._genesis()
@@ -156,14 +159,12 @@ class Chain:
         for change in self._intended:
             change(draft)
         self._intended.clear()
-        revealed: list[tuple[str, str, Any]] = []
-        step_subnets(
-            draft, lambda draft, netuid: revealed.extend(self.reveals.reveal_due(draft, netuid))
-        )
+        happened = step_subnets(draft, self.reveals.reveal_due)
+        happened += self.sealed_commitments.reveal_due(draft)
         if self._options.active:
             live(draft, self._options.seed)
         inherent = self._timestamp_extrinsic(now_ms)
-        told = [events.record(None, *event) for event in revealed]
+        told = [events.record(None, *event) for event in happened]
         told.append(events.record(0, "System", "ExtrinsicSuccess", _INHERENT_INFO))
         extrinsics = [inherent]
         if apply is not None:
@@ -225,8 +226,8 @@ class Chain:
         if self._store.hash(0) != self.genesis_hash:
             self._store.close()
             raise ValueError(
-                "the state folder holds another chain (seed, tempo, neurons or version differ): "
-                "start with its options, with another folder, or afresh"
+                "the state folder holds another chain (seed, tempo, neurons, runtime or version "
+                "differ): start with its options, with another folder, or afresh"
             )
         pruned = int(self._store.fact("oldest") or 0)
         oldest = max(pruned, best.number - self._options.keep_blocks + 1, 0)

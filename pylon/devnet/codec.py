@@ -11,9 +11,17 @@ from typing import Any
 
 import bittensor_core  # pyright: ignore[reportMissingTypeStubs] - this is the door
 
+from pylon.devnet.runtime.scale import octets
+
 _core: Any = bittensor_core
 
 SS58_FORMAT = 42
+_KNOWN_ROUND = 1000
+_KNOWN_SIGNATURE = (
+    "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125"
+    "e342b73a8dd2bacbe47e4b6b63ed5e39"
+)
+"""What the drand quicknet published for its round 1000."""
 SR25519: int = _core.CRYPTO_SR25519
 ED25519: int = _core.CRYPTO_ED25519
 
@@ -167,6 +175,40 @@ def verify(message: bytes, signature: bytes, address: str, crypto_type: int) -> 
 def era_birth(period: int, current: int) -> int:
     """The block at which a mortal era of `period` blocks that is alive at `current` began."""
     return int(_core.era_birth(period, current))
+
+
+def is_ciphertext(data: bytes) -> bool:
+    """Return whether bytes are a timelock ciphertext, without the SDK's portable envelope."""
+    try:
+        open_timelock(data, _KNOWN_ROUND, bytes.fromhex(_KNOWN_SIGNATURE))
+    except ValueError as error:
+        # The library tells apart what it cannot read from what this signature does not open.
+        return not str(error).startswith("Error deserializing")
+    return True
+
+
+def inner_ciphertext(envelope: bytes) -> bytes | None:
+    """Return the ciphertext in the SDK's portable envelope, or None if there is no envelope."""
+    try:
+        return bytes(_core.inner_ciphertext(envelope))
+    except ValueError:
+        return None
+
+
+def open_timelock(ciphertext: bytes, drand_round: int, signature: bytes) -> bytes:
+    """Return what a timelock ciphertext holds.
+
+    Raises:
+        ValueError: the bytes are not a ciphertext, or the signature does not open it.
+    """
+    envelope = octets(ciphertext) + drand_round.to_bytes(8, "little")
+    return bytes(_core.decrypt_with_signature(envelope, signature.hex()))
+
+
+def sealed_size(plaintext: bytes) -> int:
+    """Return the size of the ciphertext of a plaintext, in bytes."""
+    envelope, _ = _core.encrypt_at_round(plaintext, _KNOWN_ROUND)
+    return len(_core.inner_ciphertext(envelope))
 
 
 def keyfile(seed: bytes) -> bytes:

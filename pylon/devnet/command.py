@@ -9,6 +9,7 @@ import typer
 
 from pylon.devnet.node import Devnet
 from pylon.devnet.options import SHORTEST_BLOCK_TIME_S, DevnetOptions
+from pylon.devnet.runtime.declaration import NEWEST, RUNTIMES
 
 PORT_MAX = 65_535
 _EPILOG = (
@@ -42,6 +43,9 @@ def devnet(
             help="Port of the HTTP control API on loopback; 0 takes any free one.",
         ),
     ] = None,
+    runtime: Annotated[
+        str, typer.Option(help=f"Which runtime it has the shape of: {', '.join(RUNTIMES)}.")
+    ] = NEWEST,
     keep_blocks: Annotated[
         int, typer.Option(min=1, help="How many past states can be read; older ones are pruned.")
     ] = 4096,
@@ -74,6 +78,7 @@ def devnet(
             fresh=fresh,
             seed=seed,
             control_port=control_port,
+            runtime=runtime,
             keep_blocks=keep_blocks,
             past_blocks=past_blocks,
             neurons=neurons,

@@ -67,9 +67,12 @@ class ControlServer:
             ("POST", "/swallow-extrinsics"): node.swallow_extrinsics,
             ("POST", "/mute-watches"): node.mute_watches,
             ("POST", "/reveal"): node.reveal,
+            ("POST", "/reveal-commitment"): node.reveal_commitment,
+            ("POST", "/drand-signature"): node.drand_signature,
             ("POST", "/set-hyperparameter"): node.set_hyperparameter,
             ("POST", "/set-storage"): node.set_storage,
             ("POST", "/register-neuron"): node.register_neuron,
+            ("POST", "/deregister-neuron"): node.deregister_neuron,
             ("POST", "/trigger-epoch"): node.trigger_epoch,
         }
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from pylon.devnet.blocks import Block, Header
 from pylon.devnet.calls.admin import HYPERPARAMETERS
-from pylon.devnet.calls.registration import add_neuron
+from pylon.devnet.calls.registration import add_neuron, replace_neuron
 from pylon.devnet.chain import Chain
 from pylon.devnet.codec import blake2b_256, public_key
 from pylon.devnet.connections import Connections
+from pylon.devnet.epochs import begin_epoch_cycle
 from pylon.devnet.execution import AppliedExtrinsic, Executor
 from pylon.devnet.faults import Faults, PlannedError, PlannedRefusal
 from pylon.devnet.options import DevnetOptions
@@ -16,8 +17,9 @@ from pylon.devnet.pool import Pool, Tell
 from pylon.devnet.requests import RequestLog, RequestRecord
 from pylon.devnet.rpc import NodeRpc
 from pylon.devnet.rpc_error import RpcError
+from pylon.devnet.sealed_commitments import store_pulse
 from pylon.devnet.state import Draft
-from pylon.devnet.subnet import SUBTENSOR, exists, storage_index
+from pylon.devnet.subnet import SUBTENSOR, exists, storage_index, uid_of
 
 SERVER_ERROR = -32000
 RATE_LIMITED_STATUS = 429
@@ -148,6 +150,29 @@ class Controls:
         """Tells the plaintext of weights that a hotkey committed; they take effect when due."""
         self.chain.reveals.tell(storage_index(netuid, mechanism), hotkey, uids, weights)
 
+    def reveal_commitment(self, netuid: int, hotkey: str, text: str) -> None:
+        """Reveal the sealed commitment of a hotkey as this text, with the next block.
+
+        Raises:
+            ValueError: no sealed commitment is stored, or it is not as long as this text with its
+                length prefix.
+        """
+        state = self.chain.at(None)
+        self.chain.sealed_commitments.set_plaintext(state, netuid, hotkey, text)
+
+    def drand_signature(self, round: int, signature: str) -> None:  # noqa: A002 - the beacon's word
+        """Store the beacon's signature for a round with the next block: it opens what is sealed.
+
+        Args:
+            round: of the beacon.
+            signature: 0x-hex of 48 bytes; that of another round makes reveals fail.
+
+        Raises:
+            ValueError: it is not hex.
+        """
+        raw = bytes.fromhex(signature.removeprefix("0x"))
+        self.chain.intend(lambda draft: store_pulse(draft, round, raw))
+
     def set_hyperparameter(self, netuid: int, item: str, value: Any) -> None:
         """Sets a hyperparameter, named as its storage item, with the next block.
 
@@ -157,6 +182,8 @@ class Controls:
         if item not in HYPERPARAMETERS:
             raise ValueError(f"{item} is not one of {', '.join(sorted(HYPERPARAMETERS))}")
         self.set_storage(SUBTENSOR, item, [netuid], value)
+        if item == "Tempo":
+            self.chain.intend(lambda draft: begin_epoch_cycle(draft, netuid))
 
     def set_storage(self, pallet: str, item: str, params: list[Any], value: Any) -> None:
         """Sets any storage item with the next block.
@@ -188,9 +215,23 @@ class Controls:
 
         self.chain.intend(change)
 
-    def trigger_epoch(self, netuid: int) -> None:
-        """Has the subnet's epoch end with the next block."""
-        self.set_storage(SUBTENSOR, "PendingEpochAt", [netuid], self.best_number + 1)
+    def deregister_neuron(self, netuid: int, hotkey: str) -> None:
+        """Deregister a hotkey with the next block, as on the chain: a newcomer takes its uid.
+
+        Raises:
+            ValueError: the hotkey is not registered there.
+        """
+        if uid_of(self.chain.at(None), netuid, hotkey) is None:
+            raise ValueError(f"{hotkey} is not registered on subnet {netuid}")
+
+        def change(draft: Draft) -> None:
+            replace_neuron(draft, netuid, hotkey)
+
+        self.chain.intend(change)
+
+    def trigger_epoch(self, netuid: int, blocks: int = 1) -> None:
+        """Have the subnet's epoch end in this many blocks, as its owner can."""
+        self.set_storage(SUBTENSOR, "PendingEpochAt", [netuid], self.best_number + blocks)
 
     def drop_connections(self) -> int:
         """Cuts every connection; returns how many there were."""

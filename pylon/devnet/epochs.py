@@ -18,16 +18,18 @@ the numbers are not those that the chain would have come to.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pylon.devnet.state import Draft
 from pylon.devnet.subnet import (
+    ROOT_NETUID,
     SUBTENSOR,
     U16_MAX,
     alpha_stake,
     column,
     hotkeys,
+    is_epoch_due,
     netuids,
-    next_epoch_block,
     stake_weight,
     value,
 )
@@ -46,27 +48,54 @@ class Outcome:
     bonds: dict[int, list[tuple[int, float]]]
 
 
-def step_subnets(draft: Draft, before_epoch: Callable[[Draft, int], None]) -> None:
-    """Runs the epochs that are due at the block being built, and counts the block for the rest.
+def step_subnets(
+    draft: Draft, reveal: Callable[[Draft, int], list[tuple[str, str, Any]]]
+) -> list[tuple[str, str, Any]]:
+    """Run the epochs that are due at the block being built, and count the block for the rest.
+
+    As on the chain at most `MaxEpochsPerBlock` epochs run in a block; the others that are due are
+    deferred to the next one.
 
     Args:
         draft: of the block.
-        before_epoch: is called with a netuid whose epoch is about to end.
+        reveal: reveals the weights of a subnet whose epoch is not deferred; returns the events.
+
+    Returns:
+        The events, as (pallet, event, payload).
     """
-    for netuid in netuids(draft):
-        if netuid == 0:
+    subnets = [netuid for netuid in netuids(draft) if netuid != ROOT_NETUID]
+    due = [netuid for netuid in subnets if is_epoch_due(draft, netuid, draft.number)]
+    limit = value(draft, "MaxEpochsPerBlock")
+    running, deferred = due[:limit], due[limit:]
+    happened: list[tuple[str, str, Any]] = []
+    for netuid in subnets:
+        if netuid not in deferred:
+            happened += reveal(draft, netuid)
+    for netuid in subnets:
+        if netuid in running:
+            _end_epoch(draft, netuid)
             continue
-        due = next_epoch_block(draft, netuid)
-        if due is None or draft.number < due:
-            draft.change(SUBTENSOR, "BlocksSinceLastStep", netuid, by=lambda blocks: blocks + 1)
-            continue
-        before_epoch(draft, netuid)
-        run_epoch(draft, netuid)
-        draft.put(SUBTENSOR, "LastEpochBlock", netuid, draft.number)
-        draft.put(SUBTENSOR, "LastMechansimStepBlock", netuid, draft.number)
-        draft.put(SUBTENSOR, "BlocksSinceLastStep", netuid, 0)
-        draft.put(SUBTENSOR, "PendingEpochAt", netuid, 0)
-        draft.change(SUBTENSOR, "SubnetEpochIndex", netuid, by=lambda index: index + 1)
+        draft.change(SUBTENSOR, "BlocksSinceLastStep", netuid, by=lambda blocks: blocks + 1)
+        if netuid in deferred:
+            later = draft.number + 1
+            draft.put(SUBTENSOR, "PendingEpochAt", netuid, later)
+            where = {"netuid": netuid, "from_block": draft.number, "to_block": later}
+            happened.append((SUBTENSOR, "EpochDeferred", where))
+    return happened
+
+
+def _end_epoch(draft: Draft, netuid: int) -> None:
+    run_epoch(draft, netuid)
+    draft.put(SUBTENSOR, "LastEpochBlock", netuid, draft.number)
+    draft.put(SUBTENSOR, "LastMechansimStepBlock", netuid, draft.number)
+    draft.put(SUBTENSOR, "BlocksSinceLastStep", netuid, 0)
+    draft.put(SUBTENSOR, "PendingEpochAt", netuid, 0)
+    draft.change(SUBTENSOR, "SubnetEpochIndex", netuid, by=lambda index: index + 1)
+
+
+def begin_epoch_cycle(draft: Draft, netuid: int) -> None:
+    """Count a subnet's tempo from this block on, as after a change of the tempo."""
+    draft.put(SUBTENSOR, "LastEpochBlock", netuid, draft.number)
 
 
 def run_epoch(draft: Draft, netuid: int) -> None:

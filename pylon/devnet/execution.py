@@ -8,27 +8,18 @@ from typing import Any
 from pylon.devnet import events, refusals
 from pylon.devnet.calls import HANDLERS
 from pylon.devnet.calls.balances import free_balance, withdraw
-from pylon.devnet.calls.dispatch import Call, Dispatch, DispatchError
-from pylon.devnet.calls.serving import axon_refusal
-from pylon.devnet.calls.weights import has_stake_for_weights, may_set_now
+from pylon.devnet.calls.dispatch import Call, Dispatch, DispatchError, ensure
+from pylon.devnet.calls.guards import GUARDS
 from pylon.devnet.codec import Codec
 from pylon.devnet.extrinsics import SignedExtrinsic
 from pylon.devnet.runtime.declaration import Declaration
 from pylon.devnet.runtime.slicing import Slicer
 from pylon.devnet.state import Draft, State
-from pylon.devnet.subnet import storage_index, uid_of
 
 BASE_FEE_RAO = 100_000
 FEE_PER_BYTE_RAO = 100
 _BLOCK_HASHES_KEPT = 2400
-_PAYING_PALLETS = ("Balances", "Commitments", "System", "Utility")
-_WEIGHING = (
-    "SubtensorModule.set_weights",
-    "SubtensorModule.set_mechanism_weights",
-    "SubtensorModule.commit_timelocked_weights",
-    "SubtensorModule.commit_timelocked_mechanism_weights",
-)
-_SERVING = ("SubtensorModule.serve_axon", "SubtensorModule.serve_axon_tls")
+_PAYING_PALLETS = ("Balances", "System", "Utility")
 _log = logging.getLogger(__name__)
 
 
@@ -181,24 +172,18 @@ class Executor:
             raise refusals.ancient()
         birth_hash = block_hash(birth)
         # An era that is over is seen as the one after it, whose first block has another hash.
-        if birth_hash is None or not extrinsic.is_signed_for(self._genesis_hash, birth_hash):
+        if birth_hash is None or not extrinsic.is_signed_for(
+            self._codec.spec_version, self._genesis_hash, birth_hash
+        ):
             raise refusals.bad_proof()
 
     def _check_call(self, call: Call, signer: str, state: State, number: int) -> None:
-        """What the subtensor extension of the chain checks before inclusion."""
-        if call.name in _WEIGHING:
-            netuid = call.arguments["netuid"]
-            if not has_stake_for_weights(state, netuid, signer):
-                raise refusals.custom(refusals.CUSTOM_CODES["NotEnoughStakeToSetWeights"])
-            uid = uid_of(state, netuid, signer)
-            index = storage_index(netuid, call.arguments.get("mecid", 0))
-            if uid is not None and not may_set_now(state, index, netuid, uid, number):
-                raise refusals.custom(refusals.CUSTOM_CODES["RateLimitExceeded"])
-        elif call.name in _SERVING:
-            reason = axon_refusal(state, signer, call.arguments, number)
-            if reason is not None:
-                raise refusals.custom(refusals.CUSTOM_CODES[reason])
-        elif call.name == "Sudo.sudo" and signer != state.get("Sudo", "Key"):
+        """Check what the extensions of the chain check before inclusion."""
+        guard = GUARDS.get(call.name)
+        reason = guard(state, call, signer, number) if guard is not None else None
+        if reason is not None:
+            raise refusals.custom(refusals.CUSTOM_CODES[reason])
+        if call.name == "Sudo.sudo" and signer != state.get("Sudo", "Key"):
             raise refusals.bad_signer()
 
     def _perform(self, dispatch: Dispatch, encoded: bytes, signer: str | None) -> None:
@@ -210,6 +195,10 @@ class Executor:
         dispatch.signer = signer
         try:
             with dispatch.draft.transaction():
+                guard = GUARDS.get(call.name)
+                if guard is not None and signer is not None:
+                    reason = guard(dispatch.draft, call, signer, dispatch.draft.number)
+                    ensure(reason is None, reason or "")
                 handler(dispatch, call)
         except DispatchError:
             del dispatch.events[told:]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pylon.devnet.codec import ED25519, SR25519, blake2b_256, ss58, verify
-from pylon.devnet.runtime.metadata import EXTRINSIC_VERSION, SPEC_VERSION, TRANSACTION_VERSION
+from pylon.devnet.runtime.metadata import EXTRINSIC_VERSION, TRANSACTION_VERSION
 from pylon.devnet.runtime.scale import read_compact, u32
 
 _SIGNED = 0x80
@@ -74,11 +74,10 @@ class SignedExtrinsic:
     call: bytes
     extra: bytes
 
-    def is_signed_for(self, genesis_hash: bytes, birth_hash: bytes) -> bool:
-        """Whether the signature is good for this chain, runtime and era."""
-        additional = (
-            u32(SPEC_VERSION) + u32(TRANSACTION_VERSION) + genesis_hash + birth_hash + b"\x00"
-        )
+    def is_signed_for(self, spec_version: int, genesis_hash: bytes, birth_hash: bytes) -> bool:
+        """Return whether the signature is good for this runtime, chain and era."""
+        versions = u32(spec_version) + u32(TRANSACTION_VERSION)
+        additional = versions + genesis_hash + birth_hash + b"\x00"
         payload = self.call + self.extra + additional
         if len(payload) > _LONGEST_PAYLOAD_BYTES:
             payload = blake2b_256(payload)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pylon.devnet.runtime.declaration import NEWEST, RUNTIMES
+
 SHORTEST_BLOCK_TIME_S: Final = 0.05
 
 
@@ -19,6 +21,7 @@ class DevnetOptions:
         fresh: start at genesis even if the folder has a chain.
         seed: decides the population and how it behaves.
         control_port: HTTP port of the control API; None for none, 0 lets the system choose.
+        runtime: the shape and rules of which runtime it has; one of `RUNTIMES`.
         keep_blocks: so many past states can be read; older ones are pruned.
         past_blocks: a chain that begins has so many blocks behind it already, as if made in time.
         extra_subnets: so many small subnets beside the usual ones, from netuid 101 on.
@@ -37,6 +40,7 @@ class DevnetOptions:
     fresh: bool = False
     seed: int = 1
     control_port: int | None = None
+    runtime: str = NEWEST
     keep_blocks: int = 4096
     past_blocks: int = 0
     extra_subnets: int = 0
@@ -56,6 +60,8 @@ class DevnetOptions:
             raise ValueError(
                 f"the block time is {self.block_time_s} s; least is {SHORTEST_BLOCK_TIME_S} s"
             )
+        if self.runtime not in RUNTIMES:
+            raise ValueError(f"there is no runtime {self.runtime!r}, only {', '.join(RUNTIMES)}")
         if self.keep_blocks < 1:
             raise ValueError("at least one past state must be kept")
         fewest, most = 16, 256

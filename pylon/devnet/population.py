@@ -228,6 +228,7 @@ def _root(draft: Draft, random: Random) -> None:
     draft.put(SUBTENSOR, "SubnetworkN", ROOT_NETUID, ROOT.neurons)
     draft.put(SUBTENSOR, "MaxAllowedUids", ROOT_NETUID, 64)
     draft.put(SUBTENSOR, "Tempo", ROOT_NETUID, 100)
+    draft.put(SUBTENSOR, "CommitRevealWeightsEnabled", ROOT_NETUID, False)
     for uid in range(ROOT.neurons):
         plan = SUBNETS[uid % len(SUBNETS)]
         neuron = 1 + uid // len(SUBNETS)

@@ -17,13 +17,15 @@ def custom(code: int) -> RpcError:
 
 CUSTOM_CODES = {
     "NotEnoughStakeToSetWeights": 1,
-    "RateLimitExceeded": 6,
+    "SettingWeightsTooFast": 6,
     "HotKeyNotRegisteredInNetwork": 10,
     "InvalidIpAddress": 11,
     "ServingRateLimitExceeded": 12,
     "InvalidPort": 13,
+    "InvalidRevealRound": 15,
     "InvalidIpType": 255,
 }
+"""The custom code of each error of the pallet that `guards` find."""
 
 
 def payment() -> RpcError:

@@ -9,12 +9,7 @@ from pylon.devnet.chain import Chain, StateDiscardedError, UnknownBlockError
 from pylon.devnet.pool import Pool, Tell
 from pylon.devnet.requests import RequestLog
 from pylon.devnet.rpc_error import RpcError
-from pylon.devnet.runtime.metadata import (
-    SPEC_NAME,
-    SPEC_VERSION,
-    TRANSACTION_VERSION,
-    runtime_version,
-)
+from pylon.devnet.runtime.metadata import SPEC_NAME, TRANSACTION_VERSION
 from pylon.devnet.runtime.scale import octets, option, u32, vector
 from pylon.devnet.state import PastState
 
@@ -131,7 +126,7 @@ class NodeRpc:
             "specName": SPEC_NAME,
             "implName": SPEC_NAME,
             "authoringVersion": 1,
-            "specVersion": SPEC_VERSION,
+            "specVersion": self._chain.codec.spec_version,
             "implVersion": 1,
             "apis": [],
             "transactionVersion": TRANSACTION_VERSION,
@@ -172,7 +167,7 @@ class NodeRpc:
             case "Metadata_metadata_versions":
                 encoded = vector([u32(_METADATA_VERSION)])
             case "Core_version":
-                encoded = runtime_version()
+                encoded = self._chain.metadata.version
             case "TransactionPaymentApi_query_info":
                 encoded = codec.api_output(api, method, self._payment_info(*arguments))
             case "TransactionPaymentApi_query_fee_details":
@@ -199,7 +194,7 @@ class NodeRpc:
         return self._pool.next_nonce(account)
 
     def _legacy_metadata(self, _at: str | None = None) -> str:
-        return "0x" + self._chain.legacy_metadata.hex()
+        return "0x" + self._chain.metadata.legacy.hex()
 
     def _storage(self, key: str, at: str | None = None) -> str | None:
         return _hex(self._at(at).raw(_bytes(key)))

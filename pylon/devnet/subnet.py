@@ -8,6 +8,8 @@ SUBTENSOR = "SubtensorModule"
 ROOT_NETUID = 0
 U16_MAX = 0xFFFF
 U64_MAX = 0xFFFF_FFFF_FFFF_FFFF
+MAX_TEMPO = 50_400
+"""A subnet whose epoch did not run for more blocks than this runs it whatever its schedule says."""
 RAO_PER_TAO = 1_000_000_000
 MECHANISM_STRIDE = 4096
 """Items of mechanism m are stored under netuid + m x 4096 (GLOBAL_MAX_SUBNET_COUNT)."""
@@ -63,6 +65,28 @@ def column(state: State, item: str, index: int, length: int, default: Any = 0) -
     """A per-uid vector, padded to the number of neurons; the caller owns it."""
     values: list[Any] = list(value(state, item, index))
     return values[:length] + [default] * (length - len(values))
+
+
+def is_epoch_due(state: State, netuid: int, block: int) -> bool:
+    """Return whether a subnet's epoch is to run in a block (`should_run_epoch`)."""
+    tempo = int(value(state, "Tempo", netuid))
+    if tempo == 0:
+        return False
+    pending = int(value(state, "PendingEpochAt", netuid))
+    if 0 < pending <= block:
+        return True
+    if int(value(state, "BlocksSinceLastStep", netuid)) > MAX_TEMPO:
+        return True
+    return block - int(value(state, "LastEpochBlock", netuid)) >= tempo
+
+
+def epoch_index(state: State, netuid: int) -> int:
+    """Return the epoch to which a commit of this block belongs.
+
+    In a block whose due epoch did not run yet it is the next one (`current_epoch_with_lookahead`).
+    """
+    index = int(value(state, "SubnetEpochIndex", netuid))
+    return index + 1 if is_epoch_due(state, netuid, state.number) else index
 
 
 def next_epoch_block(state: State, netuid: int) -> int | None:

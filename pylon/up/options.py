@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic_settings import SettingsConfigDict
 
+from pylon.devnet.runtime.declaration import RUNTIMES
 from pylon_client.environment import EnvironmentSettings
 
 LOOPBACK = "127.0.0.1"
@@ -38,6 +39,7 @@ class UpOptions:
         nats_port: the port of the embedded nats-server.
         devnet_port: the port of the simulated chain; None to use the configured network.
         control_port: the port of the simulated chain's controls; None for no controls.
+        devnet_runtime: the runtime of the simulated chain; None for its default.
         block_time_s: the simulated chain's block time.
         fresh: whether the simulated chain starts over, and all that was published of it.
 
@@ -51,6 +53,7 @@ class UpOptions:
     nats_port: int
     devnet_port: int | None
     control_port: int | None
+    devnet_runtime: str | None
     block_time_s: float
     fresh: bool
 
@@ -64,6 +67,15 @@ class UpOptions:
                     "--devnet-control-port (DEVNET_CONTROL_PORT) is for the simulated chain: "
                     "add --devnet"
                 )
+            if self.devnet_runtime is not None:
+                raise UpError(
+                    "--devnet-runtime (DEVNET_RUNTIME) is for the simulated chain: add --devnet"
+                )
+        if self.devnet_runtime not in {None, *RUNTIMES}:
+            raise UpError(
+                f"--devnet-runtime (DEVNET_RUNTIME) is {self.devnet_runtime!r}; it must be one of "
+                f"{', '.join(RUNTIMES)}"
+            )
 
     @property
     def rest_url(self) -> str:

@@ -96,6 +96,8 @@ def _children(options: UpOptions, env: dict[str, str]) -> list[Child]:
         argv += ["--state", str(options.chain), "--past-blocks", str(PAST_BLOCKS)]
         if options.control_port is not None:
             argv += ["--control-port", str(options.control_port)]
+        if options.devnet_runtime is not None:
+            argv += ["--runtime", options.devnet_runtime]
         children.insert(0, Child("devnet", argv, env))
     return children
 

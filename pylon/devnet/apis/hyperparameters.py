@@ -5,6 +5,9 @@ from typing import Any
 from pylon.devnet.state import State
 from pylon.devnet.subnet import exists, value
 
+MAX_WEIGHTS_LIMIT = 65_535
+"""What the chain answers whatever `MaxWeightsLimit` holds (`get_max_weight_limit`)."""
+
 _U16, _U32, _U64, _BOOL, _TAO = "U16", "U32", "U64", "Bool", "TaoBalance"
 
 _ITEMS: dict[str, tuple[str, str]] = {
@@ -12,7 +15,6 @@ _ITEMS: dict[str, tuple[str, str]] = {
     "kappa": ("Kappa", _U16),
     "immunity_period": ("ImmunityPeriod", _U16),
     "min_allowed_weights": ("MinAllowedWeights", _U16),
-    "max_weights_limit": ("MaxWeightsLimit", _U16),
     "tempo": ("Tempo", _U16),
     "min_difficulty": ("MinDifficulty", _U64),
     "max_difficulty": ("MaxDifficulty", _U64),
@@ -54,6 +56,7 @@ def named_values(state: State, netuid: int) -> dict[str, Any]:
     alpha_low, alpha_high = value(state, "AlphaValues", netuid)
     return {
         **{name: value(state, item, netuid) for name, (item, _) in _ITEMS.items()},
+        "max_weights_limit": MAX_WEIGHTS_LIMIT,
         "alpha_low": alpha_low,
         "alpha_high": alpha_high,
         "num_uids": value(state, "SubnetworkN", netuid),
@@ -84,6 +87,7 @@ def hyperparameters(state: State, netuid: int) -> list[dict[str, Any]] | None:
     entries: dict[str, dict[str, Any]] = {
         name: {kind: value(state, item, netuid)} for name, (item, kind) in _ITEMS.items()
     }
+    entries["max_weights_limit"] = {_U16: MAX_WEIGHTS_LIMIT}
     entries["alpha_low"] = {_U16: alpha_low}
     entries["alpha_high"] = {_U16: alpha_high}
     entries["alpha_sigmoid_steepness"] = {"I32F32": _steepness(state, netuid)}

@@ -35,8 +35,6 @@ def _columns(state: State, netuid: int, index: int, keys: list[str]) -> dict[str
     def of(item: str, default: Any = 0) -> list[Any]:
         return column(state, item, index, count, default)
 
-    tao_weight, scale = int(value(state, "TaoWeight")), (1 << 64) - 1
-    on_root = [alpha_stake(state, ROOT_NETUID, key) for key in keys]
     return {
         "hotkeys": keys,
         "coldkeys": [value(state, "Owner", key) for key in keys],
@@ -54,7 +52,7 @@ def _columns(state: State, netuid: int, index: int, keys: list[str]) -> dict[str
             value(state, "BlockAtRegistration", netuid, uid) for uid in range(count)
         ],
         "alpha_stake": [alpha_stake(state, netuid, key) for key in keys],
-        "tao_stake": [tao * tao_weight // scale for tao in on_root],
+        "tao_stake": [alpha_stake(state, ROOT_NETUID, key) for key in keys],
         "total_stake": [stake_weight(state, netuid, key) for key in keys],
     }
 

@@ -1,6 +1,7 @@
 """Setting hyperparameters: by root, and those of one subnet also by its owner."""
 
 from pylon.devnet.calls.dispatch import Call, Dispatch, Handler, bad_origin, ensure
+from pylon.devnet.epochs import begin_epoch_cycle
 from pylon.devnet.subnet import SUBTENSOR, exists, value
 
 _PALLET = "AdminUtils"
@@ -59,6 +60,8 @@ def _set_of_subnet(dispatch: Dispatch, call: Call) -> None:
     if dispatch.signer not in {None, value(draft, "SubnetOwner", netuid)}:
         raise bad_origin()
     draft.put(SUBTENSOR, _OF_SUBNET[call.function], netuid, setting)
+    if call.function == "sudo_set_tempo":
+        begin_epoch_cycle(draft, netuid)
 
 
 def _set_of_chain(dispatch: Dispatch, call: Call) -> None:

@@ -3,27 +3,32 @@
 As on the chain there is no pause between commitments, but a budget of bytes per epoch.
 """
 
-from typing import Any
-
 from pylon.devnet.calls.dispatch import Call, Dispatch, Handler, ensure
+from pylon.devnet.commitment_fields import (
+    RESET_BONDS_FLAG,
+    TIMELOCK_ENCRYPTED,
+    TIMELOCK_REVEAL_FAILED,
+    read_fields,
+)
 from pylon.devnet.subnet import uid_of, value
 
 _PALLET = "Commitments"
-_FIELDS_LIMIT = 3
 _LEAST_SPACE_BYTES = 100
 
 
 def _set_commitment(dispatch: Dispatch, call: Call) -> None:
     draft, who = dispatch.draft, dispatch.ensure_signed()
     netuid = call.arguments["netuid"]
-    fields: list[Any] = call.arguments["info"]["fields"]
-    ensure(uid_of(draft, netuid, who) is not None, "AccountNotAllowedCommit", _PALLET)
-    ensure(len(fields) <= _FIELDS_LIMIT, "TooManyFieldsInCommitmentInfo", _PALLET)
     info = call.raw["info"]
+    fields = read_fields(info)
+    kinds = {field.kind for field in fields}
+    ensure(uid_of(draft, netuid, who) is not None, "AccountNotAllowedCommit", _PALLET)
+    allowed = TIMELOCK_REVEAL_FAILED not in kinds
+    ensure(allowed, "TimelockRevealFailedNotAllowed", _PALLET)
     epoch = value(draft, "SubnetEpochIndex", netuid)
     usage = draft.get(_PALLET, "UsedSpaceOf", netuid, who)
     used = usage["used_space"] if usage and usage["last_epoch"] == epoch else 0
-    used += max(_LEAST_SPACE_BYTES, len(info))
+    used += max(_LEAST_SPACE_BYTES, sum(len(field.data) for field in fields))
     ensure(used <= draft.get(_PALLET, "MaxSpace"), "SpaceLimitExceeded", _PALLET)
     usage = {"last_epoch": epoch, "used_space": used}
     draft.put(_PALLET, "UsedSpaceOf", netuid, who, usage)
@@ -31,9 +36,9 @@ def _set_commitment(dispatch: Dispatch, call: Call) -> None:
     deposit, block = bytes(8), draft.number.to_bytes(4, "little")
     draft.put_raw(_PALLET, "CommitmentOf", (netuid, who), deposit + block + info)
     draft.put(_PALLET, "LastCommitment", netuid, who, draft.number)
-    if "ResetBondsFlag" in fields:
+    if RESET_BONDS_FLAG in kinds:
         draft.put(_PALLET, "LastBondsReset", netuid, who, draft.number)
-    sealed = [one["TimelockEncrypted"] for one in fields if _is_sealed(one)]
+    sealed = [field for field in fields if field.kind == TIMELOCK_ENCRYPTED]
     indexed = [tuple(entry) for entry in draft.get(_PALLET, "TimelockedIndex")]
     mark = (netuid, who)
     if sealed and mark not in indexed:
@@ -42,14 +47,10 @@ def _set_commitment(dispatch: Dispatch, call: Call) -> None:
         draft.put(_PALLET, "TimelockedIndex", [one for one in indexed if one != mark])
     told = {"netuid": netuid, "who": who}
     if sealed:
-        rounds = {"reveal_round": sealed[0]["reveal_round"]}
+        rounds = {"reveal_round": sealed[0].reveal_round}
         dispatch.emit(_PALLET, "TimelockCommitment", {**told, **rounds})
     else:
         dispatch.emit(_PALLET, "Commitment", told)
-
-
-def _is_sealed(field: Any) -> bool:
-    return isinstance(field, dict) and "TimelockEncrypted" in field
 
 
 HANDLERS: dict[str, Handler] = {"Commitments.set_commitment": _set_commitment}

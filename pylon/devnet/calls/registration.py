@@ -6,7 +6,8 @@ immune nor the owner's (the chain weighs a few more things).
 
 from pylon.devnet.calls.balances import withdraw
 from pylon.devnet.calls.dispatch import Call, Dispatch, Handler, ensure
-from pylon.devnet.population import register, stake
+from pylon.devnet.codec import sr25519_address
+from pylon.devnet.population import dev_hotkey_seed, register, stake
 from pylon.devnet.state import Draft
 from pylon.devnet.subnet import (
     ROOT_NETUID,
@@ -34,6 +35,20 @@ def add_neuron(draft: Draft, netuid: int, hotkey: str, coldkey: str) -> int | No
             return None
         uid = replaced
         _leave(draft, netuid, uid)
+    _enter(draft, netuid, uid, hotkey, coldkey)
+    return uid
+
+
+def replace_neuron(draft: Draft, netuid: int, hotkey: str) -> None:
+    """Deregister a hotkey as the chain does: a newcomer takes its uid."""
+    uid = value(draft, "Uids", netuid, hotkey)
+    newcomer = dev_hotkey_seed(f"newcomer-{netuid}-{uid}-{draft.number}")
+    owner = value(draft, "SubnetOwner", netuid)
+    _leave(draft, netuid, uid)
+    _enter(draft, netuid, uid, sr25519_address(newcomer), owner)
+
+
+def _enter(draft: Draft, netuid: int, uid: int, hotkey: str, coldkey: str) -> None:
     register(draft, netuid, uid, hotkey, coldkey, draft.number)
     _own(draft, hotkey, coldkey)
     count = neuron_count(draft, netuid)
@@ -43,7 +58,6 @@ def add_neuron(draft: Draft, netuid: int, hotkey: str, coldkey: str) -> int | No
     _set_cell(draft, "Active", netuid, uid, count, cell=True)
     _set_cell(draft, "LastUpdate", netuid, uid, count, cell=draft.number)
     stake(draft, netuid, hotkey, value(draft, "TotalHotkeyAlpha", hotkey, netuid))
-    return uid
 
 
 def _set_cell(

@@ -1,11 +1,14 @@
-"""Publishing where a neuron listens: axons with and without a certificate, and prometheus."""
+"""Publishing where a neuron listens: axons with and without a certificate, and prometheus.
+
+The checks run before the call is dispatched, in `guards`.
+"""
 
 from typing import Any
 
-from pylon.devnet.calls.dispatch import Call, Dispatch, Handler, ensure
+from pylon.devnet.calls.dispatch import Call, Dispatch, Handler
 from pylon.devnet.runtime.scale import octets, read_compact
 from pylon.devnet.state import State
-from pylon.devnet.subnet import SUBTENSOR, value
+from pylon.devnet.subnet import SUBTENSOR, uid_of, value
 
 _IP_TYPES = {4: (0x7F00_0001, (1 << 32) - 1), 6: (1, (1 << 128) - 1)}
 _AXON_FIELDS = ("version", "ip", "port", "ip_type", "protocol", "placeholder1", "placeholder2")
@@ -14,32 +17,55 @@ _KEY_LIMIT_BYTES = 64
 
 
 def axon_refusal(state: State, who: str, arguments: dict[str, Any], block: int) -> str | None:
-    """Why the chain would not take this axon now, as the name of its error; or None."""
-    if not any(member for _, member in state.entries(SUBTENSOR, "IsNetworkMember", who)):
-        return "HotKeyNotRegisteredInNetwork"
-    return _refusal(state, "Axons", who, arguments, block, allow_zero=True)
+    """Return the error with which the chain refuses an axon in a block, or None."""
+    return (
+        _unregistered(state, who, arguments)
+        or _bad_address(arguments, allow_zero=True)
+        or _too_soon(state, "Axons", who, arguments, block)
+        or _bad_port(arguments)
+    )
 
 
-def _refusal(
-    state: State, item: str, who: str, arguments: dict[str, Any], block: int, *, allow_zero: bool
-) -> str | None:
-    netuid, ip, ip_type = arguments["netuid"], arguments["ip"], arguments["ip_type"]
+def prometheus_refusal(state: State, who: str, arguments: dict[str, Any], block: int) -> str | None:
+    """Return the error with which the chain refuses a prometheus endpoint in a block, or None."""
+    return (
+        _bad_address(arguments, allow_zero=False)
+        or _unregistered(state, who, arguments)
+        or _too_soon(state, "Prometheus", who, arguments, block)
+        or _bad_port(arguments)
+    )
+
+
+def _unregistered(state: State, who: str, arguments: dict[str, Any]) -> str | None:
+    registered = uid_of(state, arguments["netuid"], who) is not None
+    return None if registered else "HotKeyNotRegisteredInNetwork"
+
+
+def _bad_address(arguments: dict[str, Any], *, allow_zero: bool) -> str | None:
+    ip, ip_type = arguments["ip"], arguments["ip_type"]
     if ip_type not in _IP_TYPES:
         return "InvalidIpType"
     loopback, top = _IP_TYPES[ip_type]
-    if ip == loopback or ip >= top or (ip == 0 and not allow_zero):
-        return "InvalidIpAddress"
+    is_bad = ip == loopback or ip >= top or (ip == 0 and not allow_zero)
+    return "InvalidIpAddress" if is_bad else None
+
+
+def _too_soon(
+    state: State, item: str, who: str, arguments: dict[str, Any], block: int
+) -> str | None:
+    netuid = arguments["netuid"]
     before = value(state, item, netuid, who)
     served = before["block"] if before else 0
-    if served and block - served < value(state, "ServingRateLimit", netuid):
-        return "ServingRateLimitExceeded"
+    is_soon = served and block - served < value(state, "ServingRateLimit", netuid)
+    return "ServingRateLimitExceeded" if is_soon else None
+
+
+def _bad_port(arguments: dict[str, Any]) -> str | None:
     return "InvalidPort" if arguments["port"] == 0 else None
 
 
 def _serve_axon(dispatch: Dispatch, call: Call) -> None:
     draft, who, netuid = dispatch.draft, dispatch.ensure_signed(), call.arguments["netuid"]
-    refusal = axon_refusal(draft, who, call.arguments, draft.number)
-    ensure(refusal is None, refusal or "")
     axon = {name: call.arguments[name] for name in _AXON_FIELDS}
     draft.put(SUBTENSOR, "Axons", netuid, who, {"block": draft.number, **axon})
     certificate = _certificate(call.raw.get("certificate"))
@@ -64,10 +90,6 @@ def _certificate(encoded: bytes | None) -> bytes | None:
 
 def _serve_prometheus(dispatch: Dispatch, call: Call) -> None:
     draft, who, netuid = dispatch.draft, dispatch.ensure_signed(), call.arguments["netuid"]
-    registered = draft.entries(SUBTENSOR, "IsNetworkMember", who)
-    ensure(any(member for _, member in registered), "HotKeyNotRegisteredInNetwork")
-    refusal = _refusal(draft, "Prometheus", who, call.arguments, draft.number, allow_zero=False)
-    ensure(refusal is None, refusal or "")
     served = {name: call.arguments[name] for name in _PROMETHEUS_FIELDS}
     draft.put(SUBTENSOR, "Prometheus", netuid, who, {"block": draft.number, **served})
     dispatch.emit(SUBTENSOR, "PrometheusServed", (netuid, who))

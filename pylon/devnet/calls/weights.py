@@ -1,11 +1,12 @@
 """Setting weights in the open and committing to them under a time lock.
 
-The order of the checks is the chain's (pallet_subtensor, subnets/weights.rs).
+The order of the checks is that of runtime 425 (pallet_subtensor, subnets/weights.rs). The checks
+before a call is dispatched are in `guards`.
 """
 
 from collections.abc import Sequence
 
-from pylon.devnet.calls.dispatch import Call, Dispatch, Handler, ensure
+from pylon.devnet.calls.dispatch import Call, Dispatch, DispatchError, Handler, ensure
 from pylon.devnet.codec import blake2b_256, public_key
 from pylon.devnet.runtime.scale import compact, read_compact
 from pylon.devnet.state import Draft, State
@@ -14,6 +15,7 @@ from pylon.devnet.subnet import (
     SUBTENSOR,
     U16_MAX,
     column,
+    epoch_index,
     exists,
     neuron_count,
     stake_weight,
@@ -23,84 +25,132 @@ from pylon.devnet.subnet import (
 )
 
 UNREVEALED_COMMITS_LIMIT = 10
+"""Maximum timelocked commits of one hotkey in one epoch of a subnet."""
 COMMIT_LIMIT_BYTES = 5000
+"""Maximum size of a timelocked commit on a subnet of Yuma consensus."""
+
+_FRACTION_BITS = 32  # of the fixed-point numbers that the chain computes weights with
+_UPSCALE_THRESHOLD = 32768
+
+
+def is_owner(state: State, netuid: int, hotkey: str) -> bool:
+    """Return whether a hotkey is the registered hotkey of the subnet's owner."""
+    owner = value(state, "SubnetOwnerHotkey", netuid)
+    return owner == hotkey and uid_of(state, netuid, hotkey) is not None
 
 
 def has_stake_for_weights(state: State, netuid: int, hotkey: str) -> bool:
-    """Whether a hotkey has the stake weight that setting weights takes."""
+    """Return whether a hotkey may set weights by its stake; the subnet's owner needs none."""
+    if is_owner(state, netuid, hotkey):
+        return True
     return stake_weight(state, netuid, hotkey) >= value(state, "StakeThreshold")
 
 
 def may_set_now(state: State, index: int, netuid: int, uid: int, block: int) -> bool:
-    """Whether a neuron last set or committed weights long enough ago."""
+    """Return whether the rate limit lets a neuron set or commit weights in a block."""
     last = column(state, "LastUpdate", index, neuron_count(state, netuid))[uid]
     return last == 0 or block - last >= value(state, "WeightsSetRateLimit", netuid)
 
 
-def store_weights(
-    draft: Draft, index: int, uid: int, miners: Sequence[int], weights: Sequence[int]
+def set_row(
+    draft: Draft,
+    netuid: int,
+    mechanism: int,
+    who: str,
+    miners: Sequence[int],
+    weights: Sequence[int],
+    version_key: int | None = None,
 ) -> None:
-    """Stores a row of weights, scaled so that the largest is 65535."""
-    top = max(weights, default=0) or 1
-    row = [(miner, weight * U16_MAX // top) for miner, weight in zip(miners, weights, strict=True)]
+    """Check a row of weights as the chain does, and store it.
+
+    Where weights are sealed this is what happens to revealed ones: there the rate limit is that of
+    the commits.
+
+    Args:
+        draft: of the block.
+        netuid: the subnet.
+        mechanism: of the subnet.
+        who: the hotkey.
+        miners: the uids that get a weight.
+        weights: the weight of each of them.
+        version_key: that came with the weights; None passes.
+
+    Raises:
+        DispatchError: the chain refuses the weights.
+    """
+    sealed = value(draft, "CommitRevealWeightsEnabled", netuid)
+    index = storage_index(netuid, mechanism)
+    ensure(netuid != ROOT_NETUID, "CanNotSetRootNetworkWeights")
+    ensure(len(miners) == len(weights), "WeightVecNotEqualSize")
+    _ensure_mechanism(draft, netuid, mechanism)
+    count = neuron_count(draft, netuid)
+    ensure(len(miners) <= count, "UidsLengthExceedUidsInSubNet")
+    uid = _ensure_registered(draft, netuid, who)
+    ensure(has_stake_for_weights(draft, netuid, who), "NotEnoughStakeToSetWeights")
+    least_key = value(draft, "WeightsVersionKey", netuid)
+    is_current = version_key is None or least_key == 0 or version_key >= least_key
+    ensure(is_current, "IncorrectWeightVersionKey")
+    in_time = sealed or may_set_now(draft, index, netuid, uid, draft.number)
+    ensure(in_time, "SettingWeightsTooFast")
+    is_self = list(miners) == [uid]
+    permits = column(draft, "ValidatorPermit", netuid, count, default=False)
+    permitted = is_self or permits[uid] or is_owner(draft, netuid, who)
+    ensure(permitted, "NeuronNoValidatorPermit")
+    ensure(len(set(miners)) == len(miners), "DuplicateUids")
+    ensure(all(miner < count for miner in miners), "UidVecContainInvalidOne")
+    least = min(value(draft, "MinAllowedWeights", netuid), count)
+    ensure(is_self or len(miners) >= least, "WeightVecLengthIsLow")
+    row = list(zip(miners, upscale(weights), strict=True))
     draft.put(SUBTENSOR, "Weights", index, uid, row)
+    if not sealed:
+        _touch(draft, index, netuid, uid)
 
 
-def touch(draft: Draft, index: int, netuid: int, uid: int) -> None:
-    """Notes that a neuron set or committed weights in this block."""
+def upscale(weights: Sequence[int]) -> list[int]:
+    """Scale weights so that the largest is 65535, rounded as the chain rounds.
+
+    The chain (epoch/math.rs, `vec_max_upscale_to_u16`) computes with 32 fractional bits and rounds
+    halves up; where the largest is above 32768 it rounds the factor first.
+    """
+    top = max(weights, default=0)
+    if top == 0:
+        return list(weights)
+    if top > _UPSCALE_THRESHOLD:
+        factor = (U16_MAX << _FRACTION_BITS) // top
+        scaled = [weight * factor for weight in weights]
+    else:
+        scaled = [(weight * U16_MAX << _FRACTION_BITS) // top for weight in weights]
+    half = 1 << _FRACTION_BITS - 1
+    return [min(U16_MAX, fixed + half >> _FRACTION_BITS) for fixed in scaled]
+
+
+def _touch(draft: Draft, index: int, netuid: int, uid: int) -> None:
+    """Store that a neuron set or committed weights in this block."""
     updates = column(draft, "LastUpdate", index, neuron_count(draft, netuid))
     updates[uid] = draft.number
     draft.put(SUBTENSOR, "LastUpdate", index, updates)
 
 
+def _ensure_mechanism(state: State, netuid: int, mechanism: int) -> None:
+    known = exists(state, netuid) and mechanism < value(state, "MechanismCountCurrent", netuid)
+    ensure(known, "MechanismDoesNotExist")
+
+
+def _ensure_registered(state: State, netuid: int, who: str) -> int:
+    uid = uid_of(state, netuid, who)
+    if uid is None:
+        raise DispatchError("HotKeyNotRegisteredInSubNet")
+    return uid
+
+
 def _set_weights(dispatch: Dispatch, call: Call) -> None:
     draft, who = dispatch.draft, dispatch.ensure_signed()
-    netuid = call.arguments["netuid"]
-    mechanism = call.arguments.get("mecid", 0)
-    index = storage_index(netuid, mechanism)
-    miners, weights = list(call.arguments["dests"]), list(call.arguments["weights"])
+    netuid, mechanism = call.arguments["netuid"], call.arguments.get("mecid", 0)
     ensure(not value(draft, "CommitRevealWeightsEnabled", netuid), "CommitRevealEnabled")
-    ensure(len(miners) == len(weights), "WeightVecNotEqualSize")
-    ensure(netuid != ROOT_NETUID, "CanNotSetRootNetworkWeights")
-    uid = _ensure_weigher(draft, netuid, mechanism, who)
-    version = value(draft, "WeightsVersionKey", netuid)
-    ensure(version == 0 or call.arguments["version_key"] >= version, "IncorrectWeightVersionKey")
-    ensure(may_set_now(draft, index, netuid, uid, draft.number), "SettingWeightsTooFast")
-    check_row(draft, netuid, uid, miners, weights)
-    store_weights(draft, index, uid, miners, weights)
-    touch(draft, index, netuid, uid)
-    dispatch.emit(SUBTENSOR, "WeightsSet", (index, uid))
-
-
-def check_row(
-    state: State, netuid: int, uid: int, miners: Sequence[int], weights: Sequence[int]
-) -> None:
-    """Checks a row of weights as the chain does.
-
-    Raises:
-        DispatchError: the chain would not take it.
-    """
-    is_self = list(miners) == [uid]
-    permits = column(state, "ValidatorPermit", netuid, neuron_count(state, netuid), default=False)
-    ensure(is_self or permits[uid], "NeuronNoValidatorPermit")
-    ensure(len(set(miners)) == len(miners), "DuplicateUids")
-    count = neuron_count(state, netuid)
-    ensure(len(miners) <= count, "UidsLengthExceedUidsInSubNet")
-    ensure(all(miner < count for miner in miners), "UidVecContainInvalidOne")
-    least = min(value(state, "MinAllowedWeights", netuid), count)
-    ensure(is_self or len(miners) >= least, "WeightVecLengthIsLow")
-    limit = value(state, "MaxWeightsLimit", netuid)
-    heaviest, total = max(weights, default=0), sum(weights)
-    ensure(is_self or heaviest * U16_MAX <= limit * max(1, total), "MaxWeightExceeded")
-
-
-def _ensure_weigher(draft: Draft, netuid: int, mechanism: int, who: str) -> int:
-    ensure(exists(draft, netuid), "SubnetNotExists")
-    ensure(mechanism < value(draft, "MechanismCountCurrent", netuid), "MechanismDoesNotExist")
-    uid = uid_of(draft, netuid, who)
-    ensure(uid is not None, "HotKeyNotRegisteredInSubNet")
-    ensure(has_stake_for_weights(draft, netuid, who), "NotEnoughStakeToSetWeights")
-    return uid or 0
+    row = list(call.arguments["dests"]), list(call.arguments["weights"])
+    set_row(draft, netuid, mechanism, who, *row, call.arguments["version_key"])
+    index = storage_index(netuid, mechanism)
+    dispatch.emit(SUBTENSOR, "WeightsSet", (index, uid_of(draft, netuid, who)))
 
 
 def _commit_timelocked(dispatch: Dispatch, call: Call) -> None:
@@ -110,15 +160,16 @@ def _commit_timelocked(dispatch: Dispatch, call: Call) -> None:
     index = storage_index(netuid, mechanism)
     commit, reveal_round = call.raw["commit"], call.arguments["reveal_round"]
     size, offset = read_compact(commit, 0)
-    ensure(size <= COMMIT_LIMIT_BYTES, "CommitPayloadTooLarge")
+    _ensure_mechanism(draft, netuid, mechanism)
+    ensure(value(draft, "CommitRevealWeightsEnabled", netuid), "CommitRevealDisabled")
     version = value(draft, "CommitRevealWeightsVersion")
     ensure(call.arguments["commit_reveal_version"] == version, "IncorrectCommitRevealVersion")
-    ensure(exists(draft, netuid), "SubnetNotExists")
-    ensure(value(draft, "CommitRevealWeightsEnabled", netuid), "CommitRevealDisabled")
-    uid = _ensure_weigher(draft, netuid, mechanism, who)
+    ensure(size <= COMMIT_LIMIT_BYTES, "CommitPayloadTooLarge")
+    uid = _ensure_registered(draft, netuid, who)
     ensure(may_set_now(draft, index, netuid, uid, draft.number), "CommittingWeightsTooFast")
-    pending = draft.entries(SUBTENSOR, "TimelockedWeightCommits", index)
-    mine = sum(1 for _, commits in pending for one in commits if one[0] == who)
+    where = (index, epoch_index(draft, netuid))
+    pending = value(draft, "TimelockedWeightCommits", *where)
+    mine = sum(1 for one in pending if one[0] == who)
     ensure(mine < UNREVEALED_COMMITS_LIMIT, "TooManyUnrevealedCommits")
     entry = (
         public_key(who)
@@ -126,14 +177,13 @@ def _commit_timelocked(dispatch: Dispatch, call: Call) -> None:
         + commit
         + reveal_round.to_bytes(8, "little")
     )
-    where = (index, value(draft, "SubnetEpochIndex", netuid))
     before = draft.get_raw(SUBTENSOR, "TimelockedWeightCommits", *where) or b"\x00"
     count, behind = read_compact(before, 0)
     # The ciphertext is kept byte for byte: decoded bytes would not survive the way back.
     draft.put_raw(
         SUBTENSOR, "TimelockedWeightCommits", where, compact(count + 1) + before[behind:] + entry
     )
-    touch(draft, index, netuid, uid)
+    _touch(draft, index, netuid, uid)
     digest = "0x" + blake2b_256(commit[offset:]).hex()
     dispatch.emit(SUBTENSOR, "TimelockedWeightsCommitted", (who, index, digest, reveal_round))
 

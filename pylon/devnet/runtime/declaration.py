@@ -1,5 +1,6 @@
-"""Reads the tables of facts (`facts/*.facts`) that say what the chain declares.
+"""Read the tables of facts that say what a runtime declares.
 
+`facts/*.facts` hold what all runtimes have in common, `facts/<runtime>/*.facts` what one adds.
 The tables are written in a small language that looks like Rust, one statement a line; a statement
 goes on over line ends until its brackets are closed, and `#` starts a comment.
 
@@ -21,6 +22,13 @@ goes on over line ends until its brackets are closed, and `#` starts a comment.
     extensions
       Name: type in the extrinsic + type in the signed data
 
+    pallet Name                           adds to a pallet that another table declares
+    alias Name = type                     replaces the type in all tables of this runtime
+    spec_version 475
+
+The second argument of `BoundedVec<u8, 1024>` is the most items that are accepted; `_` means any
+number.
+
 A default or a constant is a number, `true`/`false`, `0x…` SCALE bytes, or a word that the writer
 of the metadata replaces (`version`, `slot_duration`).
 """
@@ -29,6 +37,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+
+NEWEST: Final = "newest"
+"""The runtime that the installed SDK was generated from."""
+RUNTIMES: Final = (NEWEST, "finney-424")
+"""The names of the runtimes; each is a folder of facts."""
 
 _FACTS = Path(__file__).parent / "facts"
 _OPEN, _CLOSE = "([{<", ")]}>"
@@ -119,6 +133,7 @@ class Extension:
 class Declaration:
     """Everything that the tables declare."""
 
+    spec_version: int = 0
     types: dict[str, TypeDeclaration] = field(default_factory=dict[str, TypeDeclaration])
     pallets: list[Pallet] = field(default_factory=list[Pallet])
     apis: dict[str, list[ApiMethod]] = field(default_factory=dict[str, list[ApiMethod]])
@@ -152,11 +167,12 @@ def split(text: str, separator: str = ",") -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def load() -> Declaration:
-    """Every table of facts of this package, in one declaration; pallets sorted by index."""
+def load(runtime: str = NEWEST) -> Declaration:
+    """Return what the tables of a runtime declare; pallets sorted by index."""
+    paths = (*sorted(_FACTS.glob("*.facts")), *sorted((_FACTS / runtime).glob("*.facts")))
+    source = "\n".join(path.read_text(encoding="utf-8") for path in paths)
     declaration = Declaration()
-    for path in sorted(_FACTS.glob("*.facts")):
-        parse(path.read_text(encoding="utf-8"), into=declaration)
+    parse(source, into=declaration)
     declaration.pallets.sort(key=lambda pallet: pallet.index)
     return declaration
 
@@ -167,46 +183,65 @@ def parse(source: str, into: Declaration) -> None:
     Raises:
         ValueError: a statement is not understood; it is quoted.
     """
-    section = ""
-    for statement in _statements(source):
+    section, pallet = "", None
+    for statement in _statements(_without_aliases(source)):
         word, _, rest = statement.partition(" ")
         match word:
             case "struct" | "enum":
                 declared = _type(rest, is_enum=word == "enum")
                 into.types[declared.name] = declared
             case "pallet":
-                name, _, place = rest.partition(" = ")
-                index, _, crate = place.partition(" of ")
-                into.pallets.append(Pallet(name, int(index), crate))
+                pallet = _pallet(rest, into)
+            case "spec_version":
+                into.spec_version = int(rest)
             case "api":
                 into.apis[rest] = []
                 section = "api"
             case "storage" | "calls" | "events" | "errors" | "constants" | "extensions" if not rest:
                 section = word
             case _:
-                _member(into, section, statement)
+                _member(into, pallet, section, statement)
 
 
-def _member(into: Declaration, section: str, statement: str) -> None:
-    match section:
-        case "storage":
-            into.pallets[-1].storage.append(_storage(statement))
-        case "calls":
-            into.pallets[-1].calls.append(_indexed(statement))
-        case "events":
-            into.pallets[-1].events.append(_indexed(statement))
-        case "errors":
-            into.pallets[-1].errors.append(_indexed(statement))
-        case "constants":
+def _without_aliases(source: str) -> str:
+    """Replace every alias by its type, and leave out the statements that declare them."""
+    declared = r"^alias (\w+) = (.+)$"
+    aliases = dict(re.findall(declared, source, re.MULTILINE))
+    source = re.sub(declared, "", source, flags=re.MULTILINE)
+    # A word before a bracket is the name of a variant or of a call, not a type.
+    return re.sub(r"\b\w+\b(?!\()", lambda word: aliases.get(word[0], word[0]), source)
+
+
+def _pallet(text: str, into: Declaration) -> Pallet:
+    """Return the pallet that a statement begins, or that it adds to."""
+    name, _, place = text.partition(" = ")
+    if not place:
+        return into.pallet(name)
+    index, _, crate = place.partition(" of ")
+    into.pallets.append(Pallet(name, int(index), crate))
+    return into.pallets[-1]
+
+
+def _member(into: Declaration, pallet: Pallet | None, section: str, statement: str) -> None:
+    match section, pallet:
+        case "storage", Pallet():
+            pallet.storage.append(_storage(statement))
+        case "calls", Pallet():
+            pallet.calls.append(_indexed(statement))
+        case "events", Pallet():
+            pallet.events.append(_indexed(statement))
+        case "errors", Pallet():
+            pallet.errors.append(_indexed(statement))
+        case "constants", Pallet():
             head, _, value = statement.partition(" = ")
             name, _, type_ = head.partition(": ")
-            into.pallets[-1].constants.append(Constant(name, type_, value.strip()))
-        case "api":
+            pallet.constants.append(Constant(name, type_, value.strip()))
+        case "api", _:
             call, _, output = statement.rpartition(" -> ")
             name, _, inputs = call.partition("(")
             methods = into.apis[next(reversed(into.apis))]
             methods.append(ApiMethod(name, _fields(inputs[:-1]), output))
-        case "extensions":
+        case "extensions", _:
             name, _, types = statement.partition(": ")
             type_, _, additional = types.partition(" + ")
             into.extensions.append(Extension(name, type_, additional))

@@ -1,9 +1,10 @@
-"""Writes the metadata of the devnet's runtime, V15 and V14, from the tables of facts."""
+"""Write the metadata of the devnet's runtime, V15 and V14, from the tables of facts."""
 
 from dataclasses import dataclass
 from functools import lru_cache
 
 from pylon.devnet.runtime.declaration import (
+    NEWEST,
     ApiMethod,
     Constant,
     Declaration,
@@ -19,11 +20,6 @@ from pylon.devnet.runtime.registry import TypeRegistry
 from pylon.devnet.runtime.scale import compact, octets, option, text, u32, vector
 
 SPEC_NAME = "node-subtensor"
-SPEC_VERSION = 430
-"""Between the last runtime whose facts are known (424) and the first that reports collateral (435).
-
-The errors, and the newtypes of storage values, are those that SDK 11.3 was generated from.
-"""
 TRANSACTION_VERSION = 1
 EXTRINSIC_VERSION = 4
 
@@ -49,36 +45,36 @@ class RuntimeMetadata:
     Attributes:
         encoded: the V15 `MetadataVersioned` bytes, `meta` magic included.
         legacy: the same as V14, without runtime APIs, for `state_getMetadata`.
+        version: the SCALE encoded `RuntimeVersion`.
         declaration: the tables of facts.
     """
 
     encoded: bytes
     legacy: bytes
+    version: bytes
     declaration: Declaration
 
 
 @lru_cache(maxsize=4)
-def build(slot_duration_ms: int) -> RuntimeMetadata:
-    """The metadata of a chain whose blocks are `slot_duration_ms` apart.
+def build(slot_duration_ms: int, runtime: str = NEWEST) -> RuntimeMetadata:
+    """Return the metadata of a chain whose blocks are `slot_duration_ms` apart.
 
     The slot duration is a constant of the Aura pallet: clients learn the block time from it.
     """
-    declaration = load()
-    words = {
-        "slot_duration": slot_duration_ms.to_bytes(8, "little"),
-        "version": runtime_version(),
-    }
+    declaration = load(runtime)
+    version = _runtime_version(declaration.spec_version)
+    words = {"slot_duration": slot_duration_ms.to_bytes(8, "little"), "version": version}
     writer = _Writer(declaration, words)
-    return RuntimeMetadata(writer.write(), writer.write_legacy(), declaration)
+    return RuntimeMetadata(writer.write(), writer.write_legacy(), version, declaration)
 
 
-def runtime_version() -> bytes:
-    """The SCALE encoded `RuntimeVersion`."""
+def _runtime_version(spec_version: int) -> bytes:
+    """Return the SCALE encoded `RuntimeVersion`."""
     return (
         text(SPEC_NAME)
         + text(SPEC_NAME)
         + u32(1)
-        + u32(SPEC_VERSION)
+        + u32(spec_version)
         + u32(1)
         + vector(())
         + u32(TRANSACTION_VERSION)

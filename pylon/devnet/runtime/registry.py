@@ -75,7 +75,8 @@ class TypeRegistry:
             raise ValueError(f"{type_} needs {len(declared.parameters)} type arguments")
         bound = dict(zip(declared.parameters, arguments, strict=True))
         parameters = vector(
-            text(parameter) + option(None if argument == "_" else compact(self.number(argument)))
+            text(parameter)
+            + option(None if _is_bound(argument) else compact(self.number(argument)))
             for parameter, argument in bound.items()
         )
         path = vector(text(part) for part in declared.path)
@@ -102,6 +103,11 @@ class TypeRegistry:
             + _NO_DOCS
             for field in fields
         )
+
+
+def _is_bound(argument: str) -> bool:
+    """Return whether a type argument limits a length, which metadata does not show."""
+    return argument == "_" or argument.isdigit()
 
 
 def _substitute(type_: str, bound: dict[str, str]) -> str:

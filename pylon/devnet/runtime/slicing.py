@@ -61,7 +61,8 @@ class Slicer:
         """The offset behind a value of a type.
 
         Raises:
-            ValueError: the data ends too early, or names a variant that does not exist.
+            ValueError: the data ends too early, names a variant that does not exist, or has more
+                items than a bounded vector holds.
         """
         end = self._skip(type_, data, offset)
         if end > len(data):
@@ -99,6 +100,8 @@ class Slicer:
         name, _, rest = type_.partition("<")
         declared = self._types[name]
         bound = dict(zip(declared.parameters, split(rest[:-1]), strict=True)) if rest else {}
+        if bound.get("S", "_").isdigit() and read_compact(data, offset)[0] > int(bound["S"]):
+            raise ValueError(f"the data has more items than {type_} holds")
         fields = declared.fields
         if declared.variants is not None:
             if offset >= len(data):

@@ -35,6 +35,8 @@ def ports() -> dict[str, str]:
         ({}, ["--host", "192.0.2.1"], "choose another with --host"),
         ({}, ["--host", "2001:db8::1"], "choose another with --host"),
         ({}, ["--fresh"], "--fresh is for the simulated chain: add --devnet"),
+        ({}, ["--devnet", "--devnet-runtime", "finney-1"], "it must be one of newest, finney-424"),
+        ({"DEVNET_RUNTIME": "newest"}, [], "--devnet-runtime (DEVNET_RUNTIME) is for"),
         ({"DEVNET_CONTROL_PORT": "4998"}, [], "--devnet-control-port (DEVNET_CONTROL_PORT) is for"),
         ({"PYLON_BRIDGE_MAX_REQUESTS": "0"}, ["--devnet"], "PYLON_BRIDGE_MAX_REQUESTS: should"),
         ({"PYLON_BITTENSOR_NETWORK": "http://x"}, [], "PYLON_BITTENSOR_NETWORK: must be the name"),

@@ -20,6 +20,7 @@ from pylon.devnet.population import dev_coldkey_seed, hotkey
 from tests.support.dev_wallet import dev_wallet
 from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.signing import signed
+from tests.support.timelock import ROUND_1000, store_sealed
 
 NOW = {"signer": "hotkey", "wait_for_finalization": False}
 REMARK = calls.System.remark(remark=b".")
@@ -343,7 +344,13 @@ async def test_every_control_over_http() -> None:
             assert (await control("GET /applied"))[0]["call"] == "System.remark"
             assert await control("GET /applied/counts") == {hotkey(1, 0): {"System.remark": 1}}
             assert await control("GET /pool/most-in-flight") == 1
+        store_sealed(devnet, 2, hotkey(2, 3), "a text")
+        await devnet.advance()
         for what, given in (
+            (
+                "POST /reveal-commitment",
+                {"netuid": 2, "hotkey": hotkey(2, 3), "text": "a text"},
+            ),
             ("POST /stall-finality", {}),
             ("POST /resume-finality", {}),
             ("POST /reorg", {"depth": 1}),
@@ -364,6 +371,8 @@ async def test_every_control_over_http() -> None:
                 "POST /reveal",
                 {"netuid": 12, "hotkey": hotkey(12, 0), "uids": [1], "weights": [2]},
             ),
+            ("POST /drand-signature", {"round": 1000, "signature": ROUND_1000}),
+            ("POST /deregister-neuron", {"netuid": 2, "hotkey": hotkey(2, 9)}),
             ("POST /prune", {"keep_blocks": 2}),
             ("POST /drop-connections", {}),
             ("POST /refuse-handshakes", {"times": 0}),

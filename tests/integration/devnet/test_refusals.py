@@ -31,7 +31,7 @@ def weights(netuid: int = 1, uids: Any = (70,), values: Any = (65535,), version:
 
 def commit(netuid: int = 12, size: int = 10, version: int = 4) -> Any:
     return calls.SubtensorModule.commit_timelocked_weights(
-        netuid=netuid, commit=b"\xee" * size, reveal_round=9, commit_reveal_version=version
+        netuid=netuid, commit=b"\xee" * size, reveal_round=1 << 40, commit_reveal_version=version
     )
 
 
@@ -40,6 +40,12 @@ def axon(netuid: int = 1, ip: int = 0xCB007107, port: int = 80, ip_type: int = 4
         netuid=netuid, version=1, ip=ip, port=port, ip_type=ip_type, protocol=4,
         placeholder1=0, placeholder2=0,
     )  # fmt: skip
+
+
+def prometheus(netuid: int = 1, ip: int = 0xCB007107) -> Any:
+    return calls.SubtensorModule.serve_prometheus(
+        netuid=netuid, version=1, ip=ip, port=1, ip_type=4
+    )
 
 
 def commitment(netuid: int = 1, fields: int = 1, size: int = 4) -> Any:
@@ -77,6 +83,15 @@ POOL = {
     "no stake for commits": (commit(), MINER, "StakeAmountTooLow", ErrorCode.INVALID_ARGUMENT),
     "nobody's axon": (
         axon(), "stranger", "HotKeyNotRegisteredInNetwork", ErrorCode.NOT_REGISTERED,
+    ),
+    "axon where it is not registered": (
+        axon(netuid=2), "sn1", "HotKeyNotRegisteredInNetwork", ErrorCode.NOT_REGISTERED,
+    ),
+    "prometheus where it is not registered": (
+        prometheus(netuid=2), "sn1", "HotKeyNotRegisteredInNetwork", ErrorCode.NOT_REGISTERED,
+    ),
+    "prometheus on nothing": (
+        prometheus(ip=0), "sn1", "InvalidIpAddress", ErrorCode.INVALID_ARGUMENT,
     ),
     "axon on loopback": (
         axon(ip=0x7F000001), "sn1", "InvalidIpAddress", ErrorCode.INVALID_ARGUMENT,
@@ -201,12 +216,12 @@ DISPATCH: dict[str, tuple[Any, str, str, ErrorCode, dict[str, Any]]] = {
         weights(uids=(1, 2)), "sn1", "WeightVecNotEqualSize", ErrorCode.INVALID_ARGUMENT, {},
     ),
     "no such subnet": (
-        weights(netuid=9), "sn1", "SubnetNotExists", ErrorCode.SUBNET_NOT_EXISTS,
+        weights(netuid=9), "sn1", "MechanismDoesNotExist", ErrorCode.SUBNET_NOT_EXISTS,
         {"StakeThreshold": ([], 0), "CommitRevealWeightsEnabled": ([9], False)},
     ),
     "root": (
         weights(netuid=0), "sn1", "CanNotSetRootNetworkWeights", ErrorCode.INVALID_ARGUMENT,
-        {"StakeThreshold": ([], 0), "CommitRevealWeightsEnabled": ([0], False)},
+        {"StakeThreshold": ([], 0)},
     ),
     "no such mechanism": (
         calls.SubtensorModule.set_mechanism_weights(
@@ -240,12 +255,11 @@ DISPATCH: dict[str, tuple[Any, str, str, ErrorCode, dict[str, Any]]] = {
         weights(), "sn1", "WeightVecLengthIsLow", ErrorCode.INVALID_ARGUMENT,
         {"MinAllowedWeights": ([1], 3)},
     ),
-    "too much on one": (
-        weights(uids=(70, 71), values=(9, 1)), "sn1", "MaxWeightExceeded",
-        ErrorCode.LIMIT_EXCEEDED, {"MaxWeightsLimit": ([1], 40000)},
-    ),
     "commit-reveal is off": (
         commit(netuid=1), "sn1", "CommitRevealDisabled", ErrorCode.DISABLED, {},
+    ),
+    "commit-reveal is off, and another version": (
+        commit(netuid=1, version=3), "sn1", "CommitRevealDisabled", ErrorCode.DISABLED, {},
     ),
     "another version of commits": (
         commit(version=3), "sn12", "IncorrectCommitRevealVersion", ErrorCode.INVALID_ARGUMENT, {},
@@ -256,12 +270,10 @@ DISPATCH: dict[str, tuple[Any, str, str, ErrorCode, dict[str, Any]]] = {
     "a commitment elsewhere": (
         commitment(netuid=2), "sn1", "AccountNotAllowedCommit", ErrorCode.NOT_AUTHORIZED, {},
     ),
-    "too many fields": (
-        commitment(fields=4), "sn1", "TooManyFieldsInCommitmentInfo", ErrorCode.LIMIT_EXCEEDED, {},
-    ),
-    "prometheus on nothing": (
-        calls.SubtensorModule.serve_prometheus(netuid=1, version=1, ip=0, port=1, ip_type=4),
-        "sn1", "InvalidIpAddress", ErrorCode.INVALID_ARGUMENT, {},
+    "a failed reveal that nobody but the chain may write": (
+        calls.Commitments.set_commitment(netuid=1, info={"fields": [
+            {"TimelockRevealFailed": {"encrypted": b"x", "reveal_round": 1}},
+        ]}), "sn1", "TimelockRevealFailedNotAllowed", ErrorCode.INVALID_ARGUMENT, {},
     ),
     "a call nobody wrote": (
         calls.SubtensorModule.root_register(hotkey=hotkey(1, 0)), "sn1", "CallFiltered",

@@ -62,10 +62,11 @@ async def test_weights_under_a_time_lock_are_stored_told_and_revealed() -> None:
 
         live.reveal(12, hotkey(12, 0), [20, 30], [21845, 65535])
         before = await writer.query(st.SubtensorModule.Weights, [12, 0])
-        for epochs_run in (1, 2):
-            live.trigger_epoch(12)
-            await live.advance()
-            assert await writer.query(st.SubtensorModule.SubnetEpochIndex, [12]) == epochs_run
+        await live.advance()
+        assert await writer.query(st.SubtensorModule.Weights, [12, 0]) == []
+        live.trigger_epoch(12)
+        await live.advance()
+        assert await writer.query(st.SubtensorModule.SubnetEpochIndex, [12]) == 1
         assert before == []
         row = await writer.query(st.SubtensorModule.Weights, [12, 0])
         assert [tuple(pair) for pair in row] == [(20, 21845), (30, 65535)]
@@ -209,6 +210,8 @@ async def test_hyperparameters_by_sudo_and_by_the_owner(
     inner = await writer.compose(calls.AdminUtils.sudo_set_tempo(netuid=1, tempo=99))
     await submit(writer, calls.Sudo.sudo(call=inner), root, **COLDKEY)
     assert await writer.query(st.SubtensorModule.Tempo, [1]) == 99
+    began = live.applied_extrinsics()[-1].block_number
+    assert await writer.query(st.SubtensorModule.LastEpochBlock, [1]) == began
     call = calls.AdminUtils.sudo_set_min_allowed_weights(netuid=1, min_allowed_weights=3)
     await submit(writer, call, owner, **COLDKEY)
     assert await writer.query(st.SubtensorModule.MinAllowedWeights, [1]) == 3

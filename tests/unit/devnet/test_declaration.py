@@ -41,6 +41,12 @@ api ThingApi
         Option<u8>
 extensions
     Check: Check + u32
+
+pallet Thing
+  errors
+    4 Later(Amount)
+alias Amount = u64
+spec_version 7
 """
 
 
@@ -79,7 +85,11 @@ def test_everything_that_can_be_said() -> None:
         Variant(3, "do_it", (Field("who", "AccountId32"), Field("amount", "Compact<u64>")))
     ]
     assert thing.events[1] == Variant(1, "Told", (Field("who", "u8"),))
-    assert thing.errors == [Variant(0, "Wrong")]
+    assert thing.errors == [
+        Variant(0, "Wrong"),
+        Variant(4, "Later", (Field(None, "u64"),)),
+    ]
+    assert said.spec_version == 7
     assert thing.constants == [Constant("Most", "u32", "5")]
     assert said.apis == {"ThingApi": [ApiMethod("get", (Field("netuid", "u16"),), "Option<u8>")]}
     assert said.extensions == [Extension("Check", "Check", "u32")]

@@ -10,7 +10,8 @@ import bittensor_core
 import pytest
 from bittensor._generated import calls, constants, errors, runtime_apis, storage
 
-from pylon.devnet.runtime.metadata import SPEC_VERSION, TRANSACTION_VERSION, build
+from pylon.devnet.runtime.declaration import RUNTIMES
+from pylon.devnet.runtime.metadata import TRANSACTION_VERSION, build
 from tests.support import metadata_v15
 
 SLOT_MS = 12_000
@@ -19,21 +20,15 @@ REAL_METADATA = Path(
     or Path(__file__).parents[3] / ".." / "shared" / "data" / "finney-spec424-metadata-v15.scale"
 )
 
-# Where the devnet follows the runtime that SDK 11.3 was generated from, not the older real one.
-NEWER_STORAGE = {
-    "SubtensorModule.CollateralDrainRatio",
-    "SubtensorModule.CollateralLockShare",
-    "SubtensorModule.SubnetEpochConsensus",
-}
-RENUMBERED_ERRORS = {"SubtensorModule"}
-RESIZED_ENUMS = {"AdminUtils", "Commitments"}
+REAL_RUNTIME = "finney-424"
+"""The runtime of the devnet that the real metadata is compared with."""
 
 
 @pytest.fixture(scope="module")
 def ours() -> dict[str, Any]:
-    runtime: Any = bittensor_core.Runtime(
-        build(SLOT_MS).encoded, SPEC_VERSION, TRANSACTION_VERSION, 42
-    )
+    newest = build(SLOT_MS)
+    spec_version = newest.declaration.spec_version
+    runtime: Any = bittensor_core.Runtime(newest.encoded, spec_version, TRANSACTION_VERSION, 42)
     ir = runtime.metadata_ir()
     return {
         "pallets": {pallet["name"]: pallet for pallet in ir["pallets"]},
@@ -43,7 +38,7 @@ def ours() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def read() -> metadata_v15.Metadata:
-    return metadata_v15.read(build(SLOT_MS).encoded)
+    return metadata_v15.read(build(SLOT_MS, REAL_RUNTIME).encoded)
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +120,8 @@ def test_every_constant_and_api_method_exists(ours: dict[str, Any]) -> None:
     }
 
 
-def test_the_reader_and_the_codec_agree_on_our_metadata(
-    read: metadata_v15.Metadata, ours: dict[str, Any]
-) -> None:
+def test_the_reader_and_the_codec_agree_on_our_metadata(ours: dict[str, Any]) -> None:
+    read = metadata_v15.read(build(SLOT_MS).encoded)
     assert set(read.pallets) == set(ours["pallets"])
     assert read.types[read.pallets["System"].calls or 0].path[-1] == "Call"
 
@@ -135,12 +129,8 @@ def test_the_reader_and_the_codec_agree_on_our_metadata(
 def test_real_storage_has_our_hashers_keys_values_and_defaults(
     read: metadata_v15.Metadata, real: metadata_v15.Metadata
 ) -> None:
-    missing: set[str] = set()
     for name, pallet in read.pallets.items():
         for item, declared in pallet.storage.items():
-            if item not in real.pallets[name].storage:
-                missing.add(f"{name}.{item}")
-                continue
             known = real.pallets[name].storage[item]
             where = f"{name}.{item}"
             assert declared.hashers == known.hashers, where
@@ -151,7 +141,8 @@ def test_real_storage_has_our_hashers_keys_values_and_defaults(
                 assert read.shape(declared.key) == real.shape(known.key), where
             if where != "System.Events":
                 assert read.shape(declared.value) == real.shape(known.value), where
-    assert missing == NEWER_STORAGE
+                types = (read.types[declared.value], real.types[known.value])
+                assert types[0].path == types[1].path, where
 
 
 def test_real_calls_have_our_indexes_and_arguments(
@@ -166,8 +157,9 @@ def test_real_calls_have_our_indexes_and_arguments(
             if name in {"Utility", "Sudo"}:
                 continue  # their arguments are calls
             for mine, theirs in zip(call.fields, known[call.name].fields, strict=True):
-                shapes = (read.shape(mine.type), real.shape(theirs.type))
-                assert shapes[0] == shapes[1], (name, call.name, mine.name)
+                where = (name, call.name, mine.name)
+                assert read.shape(mine.type) == real.shape(theirs.type), where
+                assert read.types[mine.type].path == real.types[theirs.type].path, where
 
 
 def test_real_events_have_our_indexes_and_fields(
@@ -197,16 +189,11 @@ def test_real_pallets_have_our_paths(
                 assert read.types[mine].path == real.types[theirs].path, name
 
 
-def test_real_errors_have_our_numbers_where_the_runtime_did_not_change(
-    read: metadata_v15.Metadata, real: metadata_v15.Metadata
-) -> None:
+def test_real_errors_are_ours(read: metadata_v15.Metadata, real: metadata_v15.Metadata) -> None:
     for name, pallet in read.pallets.items():
         mine = {one.name: one.index for one in read.variants(pallet.errors)}
         known = {one.name: one.index for one in real.variants(real.pallets[name].errors)}
-        if name in RESIZED_ENUMS:
-            mine = {error: mine[error] for error in known}
-        if name not in RENUMBERED_ERRORS:
-            assert mine == known, name
+        assert mine == known, name
 
 
 def test_real_apis_have_our_inputs_and_outputs(
@@ -232,6 +219,34 @@ def test_real_constants_have_our_types_and_values(
             assert read.shape(type_) == real.shape(known_type), (name, constant)
             if (name, constant) != ("System", "Version"):
                 assert value == known_value, (name, constant)
+
+
+def test_the_runtimes_differ_where_newer_chains_do() -> None:
+    newest = metadata_v15.read(build(SLOT_MS).encoded)
+    older = metadata_v15.read(build(SLOT_MS, REAL_RUNTIME).encoded)
+
+    def storage_items(read: metadata_v15.Metadata) -> set[str]:
+        return {f"{name}.{item}" for name, one in read.pallets.items() for item in one.storage}
+
+    def errors_of(read: metadata_v15.Metadata, pallet: str) -> dict[str, int]:
+        return {one.name: one.index for one in read.variants(read.pallets[pallet].errors)}
+
+    assert storage_items(older) < storage_items(newest)
+    assert storage_items(newest) - storage_items(older) == {
+        "SubtensorModule.CollateralDrainRatio",
+        "SubtensorModule.CollateralLockShare",
+        "SubtensorModule.SubnetEpochConsensus",
+    }
+    for error, (index, index_424) in {
+        "NeuronNoValidatorPermit": (15, 15),
+        "InvalidRevealRound": (112, 111),
+        "CommitPayloadTooLarge": (173, None),
+        "InsufficientBalance": (None, 97),
+    }.items():
+        assert errors_of(newest, "SubtensorModule").get(error) == index, error
+        assert errors_of(older, "SubtensorModule").get(error) == index_424, error
+    versions = [build(SLOT_MS, name).declaration.spec_version for name in RUNTIMES]
+    assert versions == [475, 424]
 
 
 def test_real_extensions_are_ours_in_order(

@@ -7,12 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pylon.devnet.codec import Codec
-from pylon.devnet.runtime.metadata import SPEC_VERSION, TRANSACTION_VERSION, build
+from pylon.devnet.runtime.metadata import TRANSACTION_VERSION, build
 from pylon.devnet.runtime.scale import compact, octets, read_compact, vector
 from pylon.devnet.runtime.slicing import Slicer
 
 RUNTIME = build(12_000)
-CODEC = Codec(RUNTIME.encoded, spec_version=SPEC_VERSION, transaction_version=TRANSACTION_VERSION)
+CODEC = Codec(
+    RUNTIME.encoded,
+    spec_version=RUNTIME.declaration.spec_version,
+    transaction_version=TRANSACTION_VERSION,
+)
 SLICER = Slicer(RUNTIME.declaration)
 U16, U64 = st.integers(0, 0xFFFF), st.integers(0, (1 << 64) - 1)
 RAW = st.binary(max_size=64).map(lambda data: {f"Raw{len(data)}": data})

@@ -20,7 +20,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pylon.chain.writes import ChainWrites, RefusedError, Signed, Signer, WriteCall
+from pylon.chain.writes import ChainWrites, RefusedError, Signed, Signer
 from pylon.jobs.ledger import Held, Ledger, Sent, Slot, UnreadableEntryError
 from pylon.jobs.settlement import Settlement
 from pylon.jobs.work import Over, Ready, Updates, Wait, Work, has_news
@@ -180,39 +180,40 @@ class Runner:
     async def _carry_out(self, held: Held, own: Hotkey, signer: Signer) -> Verdict:
         if await self._settlement.give_way(held):
             return Done()
-        work = self._works[held.job.kind]
         try:
-            plan = await work.plan(held.job, held.record.request, own)
+            plan = await self._works[held.job.kind].plan(held.job, held.record.request, own)
         except RefusedError as error:
-            return await self._settlement.refused(
-                held, error.refusal, own, attempts=held.job.attempts + 1
-            )
+            attempts = held.job.attempts + 1
+            return await self._settlement.refused(held, error.refusal, own, attempts=attempts)
         except FailureError as error:
             return await self._unsupported(held, error, {})
         match plan:
+            case Wait():
+                return await self._settlement.wait(held, plan)
             case Over(state, failure, updates):
                 await self._ledger.change(held, state, **updates, **_error(failure))
                 return Done()
-            case Wait():
-                return await self._settlement.wait(held, plan)
-            case Ready(call, updates):
-                if work.retries.are_used_up(held.job.attempts):
-                    await self._ledger.change(held, JobState.FAILED, **updates)
-                    return Done()
-                async with self._leases.hold(own) as lease:
-                    return await self._send(held, call, updates, _Held(own, signer, lease))
+            case Ready():
+                return await self._ready(held, plan, own, signer)
 
-    async def _send(self, held: Held, call: WriteCall, updates: Updates, key: _Held) -> Verdict:
+    async def _ready(self, held: Held, plan: Ready, own: Hotkey, signer: Signer) -> Verdict:
+        if self._works[held.job.kind].retries.are_used_up(held.job.attempts):
+            await self._ledger.change(held, JobState.FAILED, **plan.updates)
+            return Done()
+        async with self._leases.hold(own) as lease:
+            return await self._send(held, plan, _Held(own, signer, lease))
+
+    async def _send(self, held: Held, plan: Ready, key: _Held) -> Verdict:
         slot = await self._ledger.slot(key.own)
         if await self._is_occupied(slot):
             return Later(BUSY_WAIT_S)
         try:
-            signed = await self._chain.sign(call, key.signer)
+            signed = await self._chain.sign(plan.call, key.signer)
         except FailureError as error:
-            return await self._unsupported(held, error, updates)
+            return await self._unsupported(held, error, plan.updates)
         if held.job.genesis not in {None, signed.genesis}:
             return await self._of_another_chain(held)
-        held = await self._write_ahead(held, key, signed, updates, slot)
+        held = await self._write_ahead(held, key, signed, plan.updates, slot)
         return await self._submit(held, key.own, signed)
 
     async def _unsupported(self, held: Held, error: FailureError, updates: Updates) -> Verdict:

@@ -28,12 +28,12 @@ class JobState(StrEnum):
     WAITING: to be tried again, at once or from `retry_at_block` on.
     SUBMITTING: an extrinsic is signed and recorded, and may have been sent.
     UNKNOWN: the reply to a submission was lost; left only by what the chain shows.
-    COMMITTED: the weights or the text are on the chain, sealed until `reveal_round`; weights end so,
+    COMMITTED: weights or a text are on the chain, sealed until `reveal_round`. Weights end so;
         a sealed commitment is followed until the chain has opened it.
     CONFIRMED: what was asked is on the chain, in a final block.
     REVEALED: the chain has opened the sealed commitment, and shows its text.
-    SUPERSEDED: a newer job of its lane took its place before it was submitted, or a later commitment
-        replaced a sealed one before it was opened.
+    SUPERSEDED: a newer job of its lane took its place before it was submitted, or a later
+        commitment replaced a sealed one before it was opened.
     EXPIRED: its time was over before the chain took it; `last_error` says what stood in the way.
     REJECTED: it can never succeed as it is.
     CANCELLED: its identity cancelled it before it was submitted.
@@ -175,7 +175,7 @@ class Job(BaseModel):
 
     @property
     def has_succeeded(self) -> bool:
-        """Whether what was asked is on the chain; of a sealed commitment, whether it was put there."""
+        """Whether what was asked is on the chain, or was put there sealed."""
         return self.state in SUCCEEDED
 
 

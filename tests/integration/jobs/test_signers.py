@@ -16,7 +16,6 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.reads import OWN_COMMITMENT
 from pylon_client.contract.writes import PUT_WEIGHTS, SET_COMMITMENT
-from tests.integration.jobs.test_whole_worker import asker, deployment  # noqa: F401 -- fixtures
 from tests.support.eventually import comes_true
 from tests.support.job_deployment import Asker, Deployment, weights_of
 from tests.support.secret_texts import secret_of
@@ -64,8 +63,8 @@ def encrypt(path: Path) -> None:
     ids=["missing", "truncated", "public", "encrypted"],
 )
 async def test_an_identity_whose_hotkey_cannot_sign_is_refused_and_named(
-    deployment: Deployment,  # noqa: F811 -- the fixture
-    asker: Any,  # noqa: F811 -- the fixture
+    deployment: Deployment,
+    asker: Any,
     http: httpx.AsyncClient,
     spoil: Any,
     problem: str,
@@ -94,8 +93,8 @@ async def test_an_identity_whose_hotkey_cannot_sign_is_refused_and_named(
 
 
 async def test_an_encrypted_hotkey_with_its_password_writes_and_reads(
-    deployment: Deployment,  # noqa: F811 -- the fixture
-    asker: Any,  # noqa: F811 -- the fixture
+    deployment: Deployment,
+    asker: Any,
     http: httpx.AsyncClient,
 ) -> None:
     encrypt(deployment.folder / SN12)
@@ -111,8 +110,8 @@ async def test_an_encrypted_hotkey_with_its_password_writes_and_reads(
 
 
 async def test_without_any_signer_writes_are_refused_once_the_grace_period_is_over(
-    deployment: Deployment,  # noqa: F811 -- the fixture
-    asker: Any,  # noqa: F811 -- the fixture
+    deployment: Deployment,
+    asker: Any,
 ) -> None:
     sn2: Asker = await asker("sn2")
     weights = weights_of(deployment.devnet, 2, 3)
@@ -134,8 +133,8 @@ async def test_without_any_signer_writes_are_refused_once_the_grace_period_is_ov
 
 
 async def test_what_is_accepted_while_signers_restart_says_so_and_ends_by_its_deadline(
-    deployment: Deployment,  # noqa: F811 -- the fixture
-    asker: Any,  # noqa: F811 -- the fixture
+    deployment: Deployment,
+    asker: Any,
     devnet: Devnet,
 ) -> None:
     sn2: Asker = await asker("sn2")

@@ -1,15 +1,10 @@
 """Jobs through whole workers: asked over NATS, worked on by processes that are really killed."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pylon.devnet import Devnet
-from pylon.messaging.permissions import authorization
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobId
@@ -22,34 +17,8 @@ from pylon_client.contract.writes import (
     SET_COMMITMENT,
     SET_REVEALED_COMMITMENT,
 )
-from pylon_client.transport.connection import ConnectionOptions, connect
-from tests.support.deployment import deployment_settings, token_of
 from tests.support.eventually import comes_true
-from tests.support.job_deployment import SUBNETS, Asker, Deployment, make_wallets, weights_of
-from tests.support.nats_server import NatsServer
-
-
-@pytest.fixture
-async def deployment(tmp_path: Path, devnet: Devnet) -> AsyncGenerator[Deployment]:
-    make_wallets(tmp_path, devnet)
-    settings = deployment_settings(identities=SUBNETS)
-    async with NatsServer(tmp_path, authorization(settings)) as server:
-        yield Deployment(tmp_path, server, devnet)
-
-
-@pytest.fixture
-async def asker(deployment: Deployment) -> AsyncGenerator[Any]:
-    async with AsyncExitStack() as stack:
-
-        async def make(name: str) -> Asker:
-            options = ConnectionOptions(
-                urls=(deployment.server.url,), user=name, password=token_of(name)
-            )
-            connection = await connect(options)
-            stack.push_async_callback(connection.close)
-            return Asker(name, connection)
-
-        yield make
+from tests.support.job_deployment import Asker, Deployment, weights_of
 
 
 async def test_weights_and_commitments_are_set(deployment: Deployment, asker: Any) -> None:

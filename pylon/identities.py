@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pylon.chain.hotkeys import HotkeyError, HotkeyProblem, open_hotkey
 from pylon.chain.writes import Signer
-from pylon_client.contract.types import IdentityName
+from pylon.jobs.signers import CAUSE_MAX_CHARS, Announcement
+from pylon_client.contract.types import Hotkey, IdentityName
 from pylon_client.deployment import IdentitySettings
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,21 @@ class OpenedHotkeys:
     problems: dict[IdentityName, HotkeyError] = field(
         default_factory=dict[IdentityName, HotkeyError]
     )
+
+    @property
+    def addresses(self) -> dict[IdentityName, Hotkey]:
+        """The addresses of the hotkeys that can sign."""
+        return {name: Hotkey(signer.ss58_address) for name, signer in self.signers.items()}
+
+    @property
+    def announcements(self) -> dict[IdentityName, Announcement]:
+        """What a worker with these hotkeys announces of each identity."""
+        can = {name: Announcement(hotkey=hotkey) for name, hotkey in self.addresses.items()}
+        cannot = {
+            name: Announcement(problem=error.problem, cause=str(error)[:CAUSE_MAX_CHARS])
+            for name, error in self.problems.items()
+        }
+        return can | cannot
 
 
 def open_hotkeys(

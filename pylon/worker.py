@@ -22,7 +22,7 @@ from pylon.chain.submission import Submission
 from pylon.chain.subtensor import Subtensor
 from pylon.identities import OpenedHotkeys, open_hotkeys
 from pylon.jobs.office import JobOffice
-from pylon.jobs.signers import CAUSE_MAX_CHARS, Announcement, SignerDirectory, announce_signers
+from pylon.jobs.signers import SignerDirectory, announce_signers
 from pylon.jobs.weights_status import WeightsStatusHandler
 from pylon.messaging.bucket import Bucket
 from pylon.messaging.events import JetStreamEvents
@@ -49,7 +49,6 @@ from pylon_client.contract.jobs import Job
 from pylon_client.contract.reads import WEIGHTS_STATUS
 from pylon_client.contract.subjects import WORKER_USER, BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
-from pylon_client.contract.types import Hotkey, IdentityName
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
 from pylon_client.transport.cancellation import heed_cancellation
@@ -181,7 +180,7 @@ class Worker:
     def _office(
         self, connection: Connection, hotkeys: OpenedHotkeys, leadership: Leadership
     ) -> JobOffice:
-        measured = JobMetrics(self.metrics, _addresses(hotkeys))
+        measured = JobMetrics(self.metrics, hotkeys.addresses)
         events = JobEvents(connection)
 
         async def announce(job: Job) -> None:
@@ -216,7 +215,7 @@ class Worker:
             addresses=known_addresses(
                 settings.bittensor_wallet_path,
                 settings.identity_settings,
-                opened=_addresses(hotkeys),
+                opened=hotkeys.addresses,
             ),
         )
         replay = ReplayHandlers(KeptInStream(connection))
@@ -258,7 +257,7 @@ class Worker:
         self.metrics.watch_service(service)
         signer_events = SignerEvents(connection)
         await signer_events.subscribe(self._signers.observe)
-        for identity, announcement in _announcements(hotkeys).items():
+        for identity, announcement in hotkeys.announcements.items():
             self._signers.observe(identity, wire.encode(announcement))
         self.metrics.publishing.read = lambda: {(): float(leadership.is_leader)}
         jobs = asyncio.create_task(office.run(), name="jobs")
@@ -273,7 +272,7 @@ class Worker:
             asyncio.create_task(leadership.run(), name="events"),
             asyncio.create_task(self._keep_provisioned(connection), name="streams"),
             asyncio.create_task(
-                announce_signers(_announcements(hotkeys), signer_events.publish), name="signers"
+                announce_signers(hotkeys.announcements, signer_events.publish), name="signers"
             ),
         }
         self._health.essential = background
@@ -410,19 +409,6 @@ def _chain(settings: WorkerSettings, metrics: WorkerMetrics) -> Chain:
         settings.bittensor_archive_blocks_cutoff,
         on_fallback=lambda reason, operation: metrics.fallbacks.labels(reason, operation, "").inc(),
     )
-
-
-def _addresses(hotkeys: OpenedHotkeys) -> dict[IdentityName, Hotkey]:
-    return {name: Hotkey(signer.ss58_address) for name, signer in hotkeys.signers.items()}
-
-
-def _announcements(hotkeys: OpenedHotkeys) -> dict[IdentityName, Announcement]:
-    can = {name: Announcement(hotkey=hotkey) for name, hotkey in _addresses(hotkeys).items()}
-    cannot = {
-        name: Announcement(problem=problem.problem, cause=str(problem)[:CAUSE_MAX_CHARS])
-        for name, problem in hotkeys.problems.items()
-    }
-    return can | cannot
 
 
 async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:

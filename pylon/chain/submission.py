@@ -21,6 +21,7 @@ from pylon.chain.refusals import refusal_of
 from pylon.chain.sdk import SUBTENSOR
 from pylon.chain.seals import read_seal
 from pylon.chain.substrate import Substrate
+from pylon.chain.support import unsupported_writes
 from pylon.chain.weights_facts import (
     at_uid,
     index_of,
@@ -143,6 +144,26 @@ class Submission:
         return await self._call(
             lambda sdk: read_weights_facts(sdk, netuid, mechanism, own, weighed)
         )
+
+    async def certificate_allowed_from(self, netuid: NetUid, own: Hotkey) -> BlockNumber:
+        """The first block that takes another certificate of a hotkey.
+
+        `SubtensorModule`: an axon may be served again `ServingRateLimit` blocks after
+        `Axons[…].block`.
+        """
+
+        async def read(sdk: WritingSdk) -> BlockNumber:
+            axon, limit = await asyncio.gather(
+                sdk.query(SUBTENSOR, "Axons", [netuid, own]),
+                sdk.query(SUBTENSOR, "ServingRateLimit", [netuid]),
+            )
+            return BlockNumber(int(axon["block"]) + int(limit) if axon else 0)
+
+        return await self._call(read)
+
+    async def unsupported(self, netuid: NetUid) -> dict[str, str]:
+        """Return the kinds of writes that the chain's runtime cannot take, and why not each."""
+        return await self._call(lambda sdk: unsupported_writes(sdk, netuid))
 
     async def sign(self, call: WriteCall, signer: Signer) -> Signed:
         """The call as a signed extrinsic, with the account's next nonce; nothing is sent."""

@@ -89,7 +89,7 @@ async def read_weights_facts(
     last_update = at_uid(updates, own_uid)
     sealing, unrevealed = None, 0
     if is_sealed:
-        sealing = await _sealing(sdk, netuid, epoch, block_hash)
+        sealing = await read_sealing(sdk, netuid, epoch, block_hash)
         if last_update >= epoch.last_block:  # else nothing was committed in this epoch
             unrevealed = await _unrevealed(sdk, index, sealing.epoch_index, own, block_hash)
     return WeightsFacts(
@@ -110,7 +110,9 @@ async def read_weights_facts(
     )
 
 
-async def _sealing(sdk: WritingSdk, netuid: NetUid, epoch: Epoch, block_hash: str) -> Sealing:
+async def read_sealing(sdk: WritingSdk, netuid: NetUid, epoch: Epoch, block_hash: str) -> Sealing:
+    """Return how weights are sealed at one block."""
+
     async def item(name: str, *keys: Any) -> int:
         return int(await storage(sdk, SUBTENSOR, name, list(keys), block_hash) or 0)
 

@@ -292,6 +292,14 @@ class ChainWrites(Protocol):
         """Where a subnet is in its epochs, at the newest block."""
         ...
 
+    async def unsupported(self, netuid: NetUid) -> Mapping[str, str]:
+        """The kinds of writes that the chain's runtime cannot take, and why not each."""
+        ...
+
+    async def certificate_allowed_from(self, netuid: NetUid, own: Hotkey) -> BlockNumber:
+        """The first block that takes another certificate of a hotkey."""
+        ...
+
     async def sign(self, call: WriteCall, signer: Signer) -> Signed:
         """The call as a signed extrinsic, with the account's next nonce; nothing is sent.
 

@@ -10,6 +10,7 @@ from pylon.chain.archive import genesis_hash
 from pylon.chain.hotkeys import HotkeyError
 from pylon.chain.port import ChainReads
 from pylon.chain.questions import Hyperparameters, Neurons
+from pylon.chain.submission import Submission
 from pylon.chain.subtensor import Subtensor
 from pylon.check.findings import Finding, failure, ok, warning
 from pylon.identities import open_identity
@@ -54,6 +55,8 @@ async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
         for identity in settings.identity_settings.values():
             async for finding in _check_identity(settings, identity, chain, block):
                 yield finding
+        async for finding in _check_writes(settings):
+            yield finding
     except FailureError as error:
         text = f"{chain.place}: {error.failure.detail}"
         yield failure("chain", text, "correct PYLON_BITTENSOR_NETWORK, or wait")
@@ -61,6 +64,24 @@ async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
         await chain.close()
     if settings.bittensor_archive_network:
         yield await _check_archive(settings, genesis)
+
+
+async def _check_writes(settings: WorkerSettings) -> AsyncGenerator[Finding]:
+    """Check that the chain's runtime takes what identities write."""
+    netuids = [identity.netuid for identity in settings.identity_settings.values()]
+    if not netuids:
+        return
+    chain = Submission(settings.bittensor_network, timeout_s=settings.chain_timeout_s)
+    try:
+        missing = await chain.unsupported(netuids[0])
+    finally:
+        await chain.close()
+    for kind, why in missing.items():
+        yield failure(
+            "runtime", f"{kind}: {why}", "see docs/compatibility.md for what it must have"
+        )
+    if not missing:
+        yield ok("runtime", "it takes weights, commitments and certificates")
 
 
 async def _check_archive(settings: WorkerSettings, genesis: str | None) -> Finding:

@@ -61,13 +61,17 @@ class PublishingWork:
         return Wait(epoch.block, until_block, why, updates)
 
     async def wait_until(self, job: Job, own: Hotkey) -> BlockNumber:
-        """The subnet's next epoch: what limits commitments is a budget of bytes per epoch.
+        """Return the block from which the chain takes what it has just refused for a limit.
 
-        Certificates have a limit of some blocks.
+        What limits commitments is a budget of bytes per epoch, and certificates a number of blocks.
         """
-        _ = own
         epoch = await self._chain.epoch(job.netuid)
-        if epoch.next_block is None or job.kind is JobKind.CERTIFICATE:
+        if job.kind is JobKind.CERTIFICATE:
+            allowed_from = await self._chain.certificate_allowed_from(job.netuid, own)
+            if allowed_from > epoch.block + 1:
+                return allowed_from
+            return BlockNumber(epoch.block + LIMIT_WAIT_BLOCKS)
+        if epoch.next_block is None:
             return BlockNumber(epoch.block + LIMIT_WAIT_BLOCKS)
         return max(epoch.next_block, BlockNumber(epoch.block + 1))
 

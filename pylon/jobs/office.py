@@ -34,6 +34,10 @@ SWEEP_EVERY_S: Final = 30.0
 """How often an idle lane is checked for jobs that were written down and not queued."""
 
 
+SUPPORT_RETRY_S: Final = 5.0
+"""Seconds until the chain's runtime is looked at again when the chain could not be reached."""
+
+
 class JobOffice:
     """Accepts jobs, and works on those whose hotkeys are at hand.
 
@@ -66,6 +70,8 @@ class JobOffice:
             Bucket(connection, JOBS_BUCKET), announce, ended_kept_days=settings.ended_jobs_kept_days
         )
         self.identities: Final = tuple(signers)
+        self._chain = chain
+        self._netuids = [settings.identity_settings[name].netuid for name in signers]
         self.ledger: Final = ledger
         self._intake = Intake(ledger, WorkQueue(connection), chain, directory)
         self.desk: Final = JobDesk(self._intake, ledger, directory)
@@ -85,11 +91,25 @@ class JobOffice:
         """Work on jobs until `stop`; when it is cancelled, what is in hand is handed back."""
         async with asyncio.TaskGroup() as group:
             deadlines = group.create_task(self._deadlines.run(), name="deadlines of jobs")
+            support = group.create_task(self._log_unsupported(), name="support of the runtime")
             for lane in self._lanes:
                 group.create_task(lane.consumer.run(), name=lane.name)
             # A reader, which has no lanes, runs on too.
             await self._stopping.wait()
             deadlines.cancel()
+            support.cancel()
+
+    async def _log_unsupported(self) -> None:
+        """Log which writes the chain's runtime cannot take, once the chain is reached."""
+        while self._netuids:
+            try:
+                missing = await self._chain.unsupported(self._netuids[0])
+            except FailureError:
+                await asyncio.sleep(SUPPORT_RETRY_S)
+                continue
+            for kind, why in missing.items():
+                logger.error("This chain cannot take %s: %s", kind, why)
+            return
 
     def stop(self) -> None:
         """Take no further job; `run` ends when those in hand are dealt with."""

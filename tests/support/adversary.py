@@ -436,6 +436,12 @@ class Process:
         applied = self.world.applied
         return await self._strike(lambda: any(e.own == own and e.block == block for e in applied))
 
+    async def unsupported(self, netuid: NetUid) -> dict[str, str]:
+        return {}
+
+    async def certificate_allowed_from(self, netuid: NetUid, own: Hotkey) -> BlockNumber:
+        return await self._strike(lambda: BlockNumber(0))
+
     async def seal(self, netuid: NetUid, own: Hotkey, made_in: BlockNumber) -> Seal:
         return await self._strike(lambda: self.world.seals.get(made_in, Seal.CLOSED))
 

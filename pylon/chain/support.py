@@ -1,0 +1,92 @@
+"""Which writes the chain's runtime can take, before any is asked for."""
+
+import asyncio
+from typing import Any, Final
+
+from bittensor import calls
+
+from pylon.chain.composition import WritingSdk
+from pylon.chain.runtime_items import required
+from pylon.chain.weights_facts import newest_block, read_epoch, read_sealing, read_weights_facts
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.types import Hotkey, MechanismId, NetUid
+
+_ANYBODY: Final = Hotkey("5C4hrfjw9DjXZTzV3MwzrrAr9P1MJhSrvWGWqi1eSuyUpnhM")
+"""The account of 32 zero bytes, for reads that need one."""
+
+
+async def unsupported_writes(sdk: WritingSdk, netuid: NetUid) -> dict[str, str]:
+    """Return the kinds of writes that the runtime cannot take, and what it lacks for each.
+
+    Args:
+        sdk: connected to the chain.
+        netuid: a subnet, whose items are read.
+    """
+    checks = {
+        "weights": _weights(sdk, netuid),
+        "sealed weights": _sealed_weights(sdk, netuid),
+        "commitments": _commitments(sdk, netuid, {"Raw1": "0x00"}),
+        "sealed commitments": _commitments(sdk, netuid, _SEALED_FIELD),
+        "certificates": _certificates(sdk, netuid),
+    }
+    missing: dict[str, str] = {}
+    results = await asyncio.gather(*checks.values(), return_exceptions=True)
+    for kind, result in zip(checks, results, strict=True):
+        try:
+            if result is not None:
+                raise result
+        except FailureError as error:
+            if error.code is not ErrorCode.RUNTIME_UNSUPPORTED:
+                raise
+            missing[kind] = error.failure.detail
+    return missing
+
+
+_SEALED_FIELD: Final = {"TimelockEncrypted": {"encrypted": "0x00", "reveal_round": 1}}
+
+
+async def _weights(sdk: WritingSdk, netuid: NetUid) -> None:
+    await read_weights_facts(sdk, netuid, MechanismId(0), _ANYBODY, [])
+    await _compose(
+        sdk,
+        calls.SubtensorModule.set_weights(netuid=netuid, dests=[0], weights=[1], version_key=0),
+    )
+
+
+async def _sealed_weights(sdk: WritingSdk, netuid: NetUid) -> None:
+    number, block_hash = await newest_block(sdk)
+    epoch = await read_epoch(sdk, netuid, number, block_hash)
+    await read_sealing(sdk, netuid, epoch, block_hash)
+    await _compose(
+        sdk,
+        calls.SubtensorModule.commit_timelocked_weights(
+            netuid=netuid, commit=b"", reveal_round=1, commit_reveal_version=4
+        ),
+    )
+
+
+async def _commitments(sdk: WritingSdk, netuid: NetUid, field: dict[str, Any]) -> None:
+    info: Any = {"fields": [field]}
+    await _compose(sdk, calls.Commitments.set_commitment(netuid=netuid, info=info))
+
+
+async def _certificates(sdk: WritingSdk, netuid: NetUid) -> None:
+    await _compose(
+        sdk,
+        calls.SubtensorModule.serve_axon_tls(
+            netuid=netuid,
+            version=0,
+            ip=0,
+            port=1,
+            ip_type=4,
+            protocol=0,
+            placeholder1=0,
+            placeholder2=0,
+            certificate=b"",
+        ),
+    )
+
+
+async def _compose(sdk: WritingSdk, call: Any) -> None:
+    module, function, _ = call
+    await required(f"{module}.{function}", sdk.compose(call))

@@ -172,8 +172,8 @@ class Runner:
             f"The job is for the chain whose genesis is {held.job.genesis}, to which this worker "
             "is not connected.",
         ).failure
-        in_flight = held.job.state in IN_FLIGHT
-        state = JobState.FAILED if in_flight else JobState.REJECTED
+        was_sent = held.job.state in IN_FLIGHT or held.job.has_succeeded
+        state = JobState.FAILED if was_sent else JobState.REJECTED
         await self._ledger.change(held, state, last_error=failure)
         return Done()
 

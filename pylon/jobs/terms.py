@@ -77,6 +77,8 @@ class Terms:
     async def _of_weights(self, job: Job, epoch: Epoch) -> Term:
         if job.accepted_block is not None:
             return weights_term(job.accepted_block, epoch)
+        if epoch.next_block is None:
+            return weights_term(await self._lowest_accepted_block(job, epoch.block), epoch)
         if await self._was_accepted_in(epoch, job):
             return weights_term(epoch.last_block, epoch)
         return Term(None, None, epoch.last_block, is_over=True)

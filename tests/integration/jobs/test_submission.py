@@ -207,6 +207,16 @@ async def test_w4_a_limit_of_the_nodes_own_is_none_of_the_chains(
     assert (await chain.sign(call, signer)).record.nonce == 0
 
 
+async def test_the_number_of_a_refusal_without_a_name_is_kept(
+    devnet: Devnet, chain: Submission, tmp_path: Path
+) -> None:
+    signed = await chain.sign(CommitmentCall(NetUid(2), b"x"), signer_of(tmp_path, "sn2"))
+    devnet.refuse_extrinsics(times=1, data="Custom error: 200")
+    with pytest.raises(RefusedError) as refused:
+        await chain.submit(signed)
+    assert "Custom error: 200" in refused.value.refusal.detail
+
+
 async def test_a_swallowed_extrinsic_is_in_no_block_of_its_era(
     devnet: Devnet, chain: Submission, tmp_path: Path
 ) -> None:

@@ -3,7 +3,12 @@ from bittensor import error_map
 from bittensor._generated.errors import ERRORS
 from bittensor.result import ErrorCode as SdkCode
 
-from pylon.chain.refusals import REFUSALS_BY_CODE, REFUSALS_BY_NAME, refusal_of
+from pylon.chain.refusals import (
+    REASON_MAX_CHARS,
+    REFUSALS_BY_CODE,
+    REFUSALS_BY_NAME,
+    refusal_of,
+)
 from pylon.chain.writes import Step
 from pylon_client.contract.failures import ErrorCode
 
@@ -39,3 +44,16 @@ def test_w3_what_a_fresh_signature_mends_is_signed_again(name: str) -> None:
 def test_what_nobody_knows_is_tried_again() -> None:
     assert refusal_of("Invented", "unknown").step is Step.AGAIN
     assert refusal_of(None, "invented").step is Step.AGAIN
+
+
+def test_what_has_no_name_is_told_by_its_number() -> None:
+    refusal = refusal_of(None, "invalid_argument", "Invalid Transaction: Custom error: 200")
+    assert "Custom error: 200" in refusal.detail
+
+
+def test_a_reason_is_one_short_line_without_addresses() -> None:
+    reason = "refused by wss://user:key@node.example/secret\n" + "x" * 500
+    detail = refusal_of(None, "invalid_argument", reason).detail
+    assert "secret" not in detail
+    assert "\n" not in detail
+    assert len(detail) < REASON_MAX_CHARS + 100

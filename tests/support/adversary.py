@@ -75,6 +75,8 @@ class Fault(Enum):
     OUTDATED = "an extrinsic is refused as outdated"
     TOO_FAST = "an extrinsic is refused by a rate limit"
     FAILS_IN_BLOCK = "an extrinsic is included, and its call fails"
+    EPOCH = "the subnet's owner triggers an epoch"
+    DEREGISTERED = "the hotkey is not registered for some blocks"
 
 
 @dataclass
@@ -158,6 +160,7 @@ class World:
         self.best += 1
         if self.random.random() < WAKING:
             self.dozing.set()
+            self.own_uid = OWN_UID
         self.leases = {name: holder for name, holder in self.leases.items() if holder.renews}
         for extrinsic in self.sent:
             record = extrinsic.signed.record
@@ -230,6 +233,10 @@ class Process:
                 raise _unavailable()
             case Fault.REFUSED_CONNECTION:
                 raise _unavailable()
+            case Fault.EPOCH:
+                world.triggered.append(world.best + 1)
+            case Fault.DEREGISTERED:
+                world.own_uid = None
             case Fault.DOZE:
                 await self._doze()
             case Fault.DOZE_AFTER:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -12,15 +12,17 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from pylon.jobs.commitments import PublishingWork
+from pylon.jobs.deadlines import DeadlineKeeper
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import Ledger, Record
 from pylon.jobs.policy import UnknownHotkeys
 from pylon.jobs.retries import Retries
 from pylon.jobs.runner import Runner
+from pylon.jobs.signers import SignerDirectory
 from pylon.jobs.weights import WeightsWork
 from pylon.messaging.consume import Done, Later
 from pylon_client.contract.failures import FailureError
-from pylon_client.contract.jobs import ENDED, TRANSITIONS, Job, JobState
+from pylon_client.contract.jobs import TRANSITIONS, Job
 from pylon_client.contract.types import (
     IdentityName,
     JobId,
@@ -63,13 +65,25 @@ def intake_of(process: Process) -> Intake:
     return Intake(ledger_of(process), process, process, signers_of(*IDENTITIES))
 
 
-def runner_of(process: Process) -> Runner:
+def keeper_of(process: Process) -> DeadlineKeeper:
+    """What keeps jobs to their deadlines where nothing can sign them."""
+    return DeadlineKeeper(
+        ledger_of(process),
+        process,
+        runner_of(process, {}),
+        SignerDirectory(IDENTITIES, grace_s=0),
+        IDENTITIES,
+        lambda: True,
+    )
+
+
+def runner_of(process: Process, signers: Mapping[IdentityName, FakeSigner]) -> Runner:
     publishing = PublishingWork(process, RETRIES)
     return Runner(
         ledger_of(process),
         process,
         process,
-        IDENTITIES,
+        signers,
         {
             JobKind.WEIGHTS: WeightsWork(process, RETRIES, UnknownHotkeys.DROP),
             JobKind.COMMITMENT: publishing,
@@ -107,10 +121,12 @@ class Drive:
     """Runs a world until nothing more happens.
 
     Attributes:
+        absence: how likely a message is taken by a worker without hotkeys, or by none.
         accepted: what was answered with a job.
     """
 
     world: World
+    absence: float = 0.0
     accepted: dict[JobId, Wanted] = field(default_factory=dict[JobId, Wanted])
     _behind: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
     _withheld: dict[JobId, int] = field(default_factory=dict[JobId, int])
@@ -132,6 +148,8 @@ class Drive:
                 return
             self.world.random.shuffle(waiting)
             await asyncio.gather(*(self._deliver(*one) for one in waiting))
+            if self.world.random.random() < self.absence:
+                await self._watched(keeper_of(self.world.process()).check())
             self.world.tick()
             if self._behind and self.world.random.random() < WAKING:
                 await self._wake()
@@ -155,7 +173,9 @@ class Drive:
             for key, entry in self.world.store.items()
             if key.startswith("job.") and key.endswith(job_id)
         )
-        return await runner_of(process).work(held.job.identity, job_id)
+        is_absent = self.world.random.random() < self.absence
+        runner = runner_of(process, {} if is_absent else IDENTITIES)
+        return await runner.work(held.job.identity, job_id)
 
     async def _watched(self, work: Coroutine[Any, Any, Any]) -> Any:
         """What becomes of a process, an error of it included; None when it dozes off."""
@@ -207,21 +227,22 @@ def check(drive: Drive) -> list[Record]:
     }
     assert set(drive.accepted) <= set(records), "an accepted job is missing"
     for job_id, record in records.items():
-        assert record.job.state in ENDED, f"{job_id} is {record.job.state}"
+        assert record.job.has_ended, f"{job_id} is {record.job.state}"
         times = sum(
             1 for extrinsic in world.applied if record.job.extrinsic == extrinsic.signed.record
         )
         assert times == (1 if record.job.has_succeeded else 0), record.job
     assert len(world.applied) == sum(record.job.has_succeeded for record in records.values())
     assert all(times >= 1 for times in applied.values())
-    seen: dict[str, JobState] = {}
+    seen: dict[str, Job] = {}
     for key, value in world.writes:
         if key.startswith("job."):
-            state = Record.model_validate_json(value).job.state
+            job = Record.model_validate_json(value).job
             before = seen.get(key)
-            assert before not in ENDED, f"{key} was changed after it had ended"
-            assert before is None or state == before or state in TRANSITIONS[before]
-            seen[key] = state
+            if before is not None:
+                assert not before.has_ended, f"{key} was changed after it had ended"
+                assert job.state in {before.state, *TRANSITIONS[before.state]}
+            seen[key] = job
     return list(records.values())
 
 
@@ -249,6 +270,8 @@ strikes = st.dictionaries(st.integers(0, 160), st.sampled_from(Fault), max_size=
     rate_limit=st.sampled_from([0, 3]),
     random=st.randoms(use_true_random=False),
     includes_after_blocks=st.sampled_from([0, 2, 4]),
+    absence=st.sampled_from([0.0, 0.0, 0.4]),
+    tempo=st.sampled_from([40, 1000]),
 )
 def test_w6_no_job_is_lost_and_none_is_applied_twice(
     wanted: list[Wanted],
@@ -258,6 +281,8 @@ def test_w6_no_job_is_lost_and_none_is_applied_twice(
     commit_reveal: bool,
     rate_limit: int,
     includes_after_blocks: int,
+    absence: float,
+    tempo: int,
 ) -> None:
     keyed: dict[tuple[IdentityName, JobKind], Wanted] = {}
 
@@ -268,8 +293,9 @@ def test_w6_no_job_is_lost_and_none_is_applied_twice(
             commit_reveal=commit_reveal,
             rate_limit_blocks=rate_limit,
             includes_after_blocks=includes_after_blocks,
+            tempo=tempo,
         )
-        drive = Drive(world)
+        drive = Drive(world, absence)
         asking: list[Wanted] = []
         for one in wanted:
             if one.idempotency_key is not None:

@@ -164,6 +164,9 @@ class KeptInStream:
                     return await self._message(subject, sequence, direct=False, next_=next_)
                 if error.err_code == NO_MESSAGE:
                     return None
+                raise FailureError(
+                    ErrorCode.NATS_UNAVAILABLE, "The event stream does not exist."
+                ) from None
             raise FailureError(
                 ErrorCode.NATS_UNAVAILABLE,
                 f"The event stream does not answer: {type(error).__name__}.",

@@ -16,6 +16,7 @@ from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.contract.topology import STREAMS, StreamPlan
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.job_deployment import SUBNETS
 from tests.support.nats_cluster import NatsCluster
 from tests.support.nats_server import NatsServer
 
@@ -68,7 +69,7 @@ async def nats_servers(
 ) -> AsyncGenerator[Nats]:
     """The servers, started once for a module."""
     folder = tmp_path_factory.mktemp("nats")
-    users = authorization(deployment_settings(identities={"alice": 1}))
+    users = authorization(deployment_settings(identities={"alice": 1, **SUBNETS}))
     servers = NatsServer(folder, users) if request.param == 1 else NatsCluster(folder, users)
     async with servers:
         yield Nats(servers)

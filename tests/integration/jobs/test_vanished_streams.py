@@ -15,7 +15,7 @@ from pylon_client.contract.jobs import JobState
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import JOBS, STREAMS, StreamPlan
 from pylon_client.contract.types import NetUid
-from pylon_client.contract.writes import PUT_WEIGHTS, SET_COMMITMENT
+from pylon_client.contract.writes import PUT_MECHANISM_WEIGHTS, PUT_WEIGHTS, SET_COMMITMENT
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.transport.feed import EventFeed, last_by_request
 from tests.support.deployment import token_of
@@ -124,24 +124,31 @@ async def test_reads_writes_and_events_go_on_after_each_stream_was_deleted(
         assert len(errors_of(here.worker)) == sum(map(len, deleted)), errors_of(here.worker)
 
 
-async def test_a_job_whose_message_was_lost_with_the_queue_is_carried_out(
+async def test_a_job_whose_message_was_lost_with_the_queue_is_queued_beside_newer_ones(
     nats: Nats, tmp_path: Path
 ) -> None:
     async with running(tmp_path, nats) as here:
-        first = await here.identity.ask(PUT_WEIGHTS, weights_of(here.devnet, 2, 3))
-        await here.identity.ended(first["job_id"])
-        here.devnet.set_hyperparameter(2, "WeightsSetRateLimit", LIMIT_BLOCKS)
-        await here.devnet.advance(2)
-        here.devnet.pause()
-        parked = await here.identity.ask(PUT_WEIGHTS, weights_of(here.devnet, 2, 4))
+        devnet, identity = here.devnet, here.identity
+        devnet.set_storage("SubtensorModule", "MechanismCountCurrent", [2], 2)
+        first = await identity.ask(PUT_WEIGHTS, weights_of(devnet, 2, 3))
+        await identity.ended(first["job_id"])
+        devnet.set_hyperparameter(2, "WeightsSetRateLimit", LIMIT_BLOCKS)
+        await devnet.advance(2)
+        devnet.pause()
+        parked = await identity.ask(PUT_WEIGHTS, weights_of(devnet, 2, 4))
 
         async def is_parked() -> bool:
-            return (await here.identity.job(parked["job_id"])).retry_at_block is not None
+            return (await identity.job(parked["job_id"])).retry_at_block is not None
 
         await comes_true(is_parked)
         await here.delete(JOBS)
+        # In a chain that stands still, this one keeps the new queue from being idle.
+        other = weights_of(devnet, 2, 5) | {"mechanism_id": 1}
+        newer = await identity.ask(PUT_MECHANISM_WEIGHTS, other)
         await here.worker.logs(f"Job {parked['job_id']} of sn2 was not queued; it is now")
-        await here.devnet.advance(LIMIT_BLOCKS)
-        here.devnet.resume()
-        assert (await here.identity.ended(parked["job_id"])).state is JobState.CONFIRMED
+        await devnet.advance(LIMIT_BLOCKS)
+        devnet.resume()
+        for job in (parked, newer):
+            assert (await identity.ended(job["job_id"])).state is JobState.CONFIRMED
         assert len(errors_of(here.worker)) == 1
+    assert sum(sum(calls.values()) for calls in devnet.applied_counts().values()) == 3

@@ -3,11 +3,13 @@
 A module that uses the fixture `nats` runs in one loop: `pytest.mark.asyncio(loop_scope="module")`.
 """
 
+import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
+from nats.errors import Error as NatsError
 from nats.js.client import JetStreamContext
 
 from pylon.messaging.permissions import authorization
@@ -16,6 +18,7 @@ from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.contract.topology import STREAMS, StreamPlan
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.eventually import comes_true
 from tests.support.job_deployment import SUBNETS
 from tests.support.nats_cluster import NatsCluster
 from tests.support.nats_server import NatsServer
@@ -55,9 +58,16 @@ class Nats:
     async def reset(self) -> None:
         """Delete every stream, and close every connection."""
         streams = JetStreamContext((await self.connect()).nats, timeout=5)
-        for stream in await streams.streams_info():
-            assert stream.config.name is not None
-            await streams.delete_stream(stream.config.name)
+
+        async def is_empty() -> bool:
+            with contextlib.suppress(NatsError):  # no leader yet, after a kill
+                for stream in await streams.streams_info():
+                    assert stream.config.name is not None
+                    await streams.delete_stream(stream.config.name)
+                return True
+            return False
+
+        await comes_true(is_empty)
         await self._closing.aclose()
 
 

@@ -32,6 +32,7 @@ from pylon.messaging.lease import Leases
 from pylon.messaging.provision import ProvisionError, provision
 from pylon.messaging.service import Service
 from pylon.messaging.signer_events import SignerEvents
+from pylon.messaging.stream_keeper import StreamKeeper
 from pylon.observe.chain import MeasuredChain
 from pylon.observe.health import HealthServer, WorkerHealth
 from pylon.observe.jobs import JobCensus, JobMetrics
@@ -46,12 +47,12 @@ from pylon.settings import WorkerSettings
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
+from pylon_client.contract.models import Block
 from pylon_client.contract.reads import WEIGHTS_STATUS
 from pylon_client.contract.subjects import WORKER_USER, BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
-from pylon_client.transport.cancellation import heed_cancellation
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.transport.feed import EventFeed
 
@@ -62,7 +63,7 @@ T = TypeVar("T")
 NATS_WAIT_S: Final = 60.0
 """For so long a worker waits for NATS to appear: whoever starts both starts them at once."""
 READY_HEAD_BLOCKS: Final = 5
-"""A worker whose newest block is older than this many is not ready."""
+"""Blocks that a ready worker's view of the head, and what is published, may be behind the chain."""
 END_TIMEOUT_S: Final = 10.0
 MIB: Final = 2**20
 JOBS_STOP_S: Final = 4.0
@@ -120,7 +121,9 @@ class Worker:
             timeout_s=settings.chain_timeout_s,
         )
         self._health = WorkerHealth(
-            self.snapshots, head_max_age_s=READY_HEAD_BLOCKS * settings.block_duration_seconds
+            self.snapshots,
+            head_max_age_s=READY_HEAD_BLOCKS * settings.block_duration_seconds,
+            head_max_lag_blocks=READY_HEAD_BLOCKS,
         )
         self._signers = SignerDirectory(settings.identity_settings, settings.signer_grace_seconds)
         self.metrics.watch_signers(self._signers.problems)
@@ -247,6 +250,9 @@ class Worker:
 
     async def _run(self, connection: Connection, feed: EventFeed, stop: asyncio.Event) -> None:
         hotkeys = self._open_hotkeys()
+        streams = self._health.streams = StreamKeeper(
+            connection, replicas=self._settings.nats_stream_replicas
+        )
         leadership = Leadership(
             Leases(Bucket(connection, LEADERSHIP_BUCKET), LEADERSHIP_TTL_S),
             self._heads,
@@ -270,7 +276,7 @@ class Worker:
             asyncio.create_task(self._keep_snapshots(feed), name="snapshots"),
             asyncio.create_task(self._heads.run(), name="heads"),
             asyncio.create_task(leadership.run(), name="events"),
-            asyncio.create_task(self._keep_provisioned(connection), name="streams"),
+            asyncio.create_task(streams.run(), name="streams"),
             asyncio.create_task(
                 announce_signers(hotkeys.announcements, signer_events.publish), name="signers"
             ),
@@ -352,22 +358,6 @@ class Worker:
         await provision(connection, replicas=self._settings.nats_stream_replicas)
         return True
 
-    async def _keep_provisioned(self, connection: Connection) -> None:
-        """Make the streams again that a restarted NATS came back without."""
-        gap = asyncio.Event()
-        forget = connection.on_gap(gap.set)
-        try:
-            while True:
-                await gap.wait()
-                gap.clear()
-                try:
-                    await self._provision(connection)
-                except ProvisionError as error:
-                    logger.error("NATS came back unfit: %s", error)  # noqa: TRY400 - the text is all
-                heed_cancellation()
-        finally:
-            forget()
-
     async def _keep_snapshots(self, feed: EventFeed) -> None:
         async for event in feed:
             if (snapshot := snapshot_of(event)) is not None:
@@ -380,6 +370,7 @@ class Worker:
             JetStreamEvents(connection),
             self._settings.netuids,
             chain_timeout_s=self._settings.chain_timeout_s,
+            seen=self._seen_published,
         )
         watcher = Watcher(self._heads, publisher.publish)
         last = await publisher.resume()
@@ -387,6 +378,16 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             group.create_task(publisher.run())
             group.create_task(watcher.run(last))
+
+    def _seen_published(self, subject: str) -> Block | None:
+        """Return the block of the newest event of a subject that this worker has received.
+
+        An event of a block after the head is of another chain, and left aside.
+        """
+        seen, head = self.snapshots.last(subject), self._heads.newest
+        if seen is None or head is None or seen.block.number > head:
+            return None
+        return seen.block
 
 
 def _chain(settings: WorkerSettings, metrics: WorkerMetrics) -> Chain:

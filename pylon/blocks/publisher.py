@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from pylon.blocks.events import Event, EventStream, block_event
@@ -42,19 +42,32 @@ class BlockPublisher:
         netuids: Iterable[NetUid],
         *,
         chain_timeout_s: float,
+        seen: Callable[[str], Block | None] = lambda _: None,
     ) -> None:
+        """Publish nothing yet.
+
+        Args:
+            chain: where blocks are read.
+            reader: reads neurons.
+            stream: takes the events.
+            netuids: the tracked subnets.
+            chain_timeout_s: how long one read may take.
+            seen: the block of the newest event of a subject that was received here: where to
+                continue when the stream has none, since it was made again.
+        """
         self.published = 0
         self.skipped = 0
         self._chain = chain
         self._reader = reader
         self._stream = stream
         self._chain_timeout_s = chain_timeout_s
+        self._seen = seen
         self.lanes = [
             SubnetLane(netuid, fetch=self._neurons, send=self._send) for netuid in netuids
         ]
 
     async def resume(self) -> BlockNumber | None:
-        """The last block in the event stream, after which to go on; None when it is empty.
+        """Return the last published block, after which to go on; None when nothing was published.
 
         Snapshots that are missing up to that block are queued again, if the stream would still
         keep them. Waits for as long as NATS or the chain is down.
@@ -150,7 +163,7 @@ class BlockPublisher:
         pauses = Pauses(first_s=0.1, longest_s=2.0)
         while True:
             try:
-                return await self._stream.last_block(subject)
+                return await self._stream.last_block(subject) or self._seen(subject)
             except FailureError as error:
                 logger.log(pauses.log_level, "The event stream cannot be read yet: %s", error)
             await pauses.wait()

@@ -147,6 +147,7 @@ class Lane:
             subject=identity_jobs(identity, kind),
             handler=self._work,
             on_idle=self._sweep,
+            on_remade=self._queue_again,
         )
 
     async def _work(self, body: bytes) -> Verdict:
@@ -159,11 +160,19 @@ class Lane:
 
     async def _sweep(self) -> None:
         now_s = asyncio.get_running_loop().time()
-        if now_s < self._sweep_at_s or not await self.consumer.is_idle():
-            return
+        if now_s >= self._sweep_at_s and await self.consumer.is_idle():
+            await self._queue_again()
+
+    async def _queue_again(self) -> None:
+        """Queue the jobs that have not ended, since the queue lacks some or all of them.
+
+        A queue that was made again is not waited for to be idle: a new job may wait in it for its
+        block. One that the new queue has already is not queued twice within the duplicate window.
+        """
+        self._sweep_at_s = 0.0  # should this fail, the next idle fetch repeats it
         with contextlib.suppress(FailureError):
             await self._intake.sweep(self._identity, self._kind)
-            self._sweep_at_s = now_s + SWEEP_EVERY_S
+            self._sweep_at_s = asyncio.get_running_loop().time() + SWEEP_EVERY_S
 
 
 def _works(settings: WorkerSettings, chain: ChainWrites) -> dict[JobKind, Work]:

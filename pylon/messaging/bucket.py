@@ -1,28 +1,26 @@
 """A key-value bucket whose every write says what it read: compare and set, and nothing else."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-import nats.errors
 import nats.js.errors
 from nats.js import api
 from nats.js.client import JetStreamContext
 
-from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon.messaging.jetstream_errors import NO_MESSAGE, is_conflict
+from pylon.messaging.retry import TRY_FOR_S, until_answered
 from pylon_client.contract.types import Revision
 from pylon_client.transport.connection import Connection
 
 ABSENT: Final = Revision(0)
 """The revision of a key that has no value."""
-TRY_FOR_S: Final = 3.0
-WITHIN_S: Final = 15.0
-"""Longer than a cluster takes to choose another leader, which was seen to be 5 s."""
-RETRY_WAIT_S: Final = 0.2
 READS_AT_ONCE: Final = 16
 
-_WRONG_REVISION: Final = 10071
+_WRITE_ID: Final = "Pylon-Write"
+"""Header with an id of the write, by which a retry recognises what an earlier try has stored."""
 
 T = TypeVar("T")
 
@@ -43,8 +41,8 @@ class Entry:
 class Bucket:
     """A JetStream key-value bucket.
 
-    Every method raises `FailureError` NATS_UNAVAILABLE when JetStream does not answer within
-    `WITHIN_S` seconds, through which it asks again.
+    Every method retries for `retry.WITHIN_S` seconds, and raises `FailureError` NATS_UNAVAILABLE
+    after that. A stream that is missing counts as unavailable, never as an empty bucket.
 
     Args:
         connection: as the user `worker`.
@@ -57,36 +55,29 @@ class Bucket:
         self._stream = f"KV_{name}"
 
     async def get(self, key: str) -> Entry | None:
-        """The value of a key as the bucket's leader has it, or None."""
-
-        async def read() -> Entry | None:
-            try:
-                # Not a direct get: any replica would answer that, one that lags behind too.
-                found = await self._context.get_last_msg(self._stream, self._subject(key))
-            except nats.js.errors.NotFoundError:
-                return None
-            return Entry(key, found.data or b"", Revision(found.seq or 0))
-
-        return await self._until_answered(read)
+        """Return the value of a key as the bucket's leader has it, or None."""
+        found = await self._newest(key)
+        return None if found is None else Entry(key, found.data or b"", Revision(found.seq or 0))
 
     async def put(
         self, key: str, value: bytes, *, revision: Revision, ttl_s: int | None = None
     ) -> Revision:
-        """Set a key whose current revision is `revision`; the new revision.
-
-        A write whose reply was lost is told apart from somebody else's by its value, so that
-        values of different writers must differ.
+        """Set a key whose current revision is `revision`; return the new revision.
 
         Args:
             key: letters, digits, `_`, `-` and dots between them.
             value: the new value.
             revision: that was read, or `ABSENT`.
-            ttl_s: for how long the value is kept; for ever when None.
+            ttl_s: seconds after which the value expires; never when None.
 
         Raises:
             ConflictError: somebody else has set it since.
         """
-        headers = {api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(revision)}
+        write_id = secrets.token_hex(8)
+        headers = {
+            api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(revision),
+            _WRITE_ID: write_id,
+        }
         tries = 0
 
         async def write() -> Revision:
@@ -97,12 +88,12 @@ class Bucket:
                     self._subject(key), value, headers=dict(headers), msg_ttl=ttl_s
                 )
             except nats.js.errors.APIError as error:
-                if error.err_code != _WRONG_REVISION:
+                if not is_conflict(error):
                     raise
-                found = await self.get(key) if tries > 1 else None
-                if found is None or found.value != value or found.revision <= revision:
+                found = await self._newest(key) if tries > 1 else None
+                if found is None or (found.headers or {}).get(_WRITE_ID) != write_id:  # pyright: ignore[reportUnknownMemberType] -- the library's headers are of anything
                     raise ConflictError(key) from None
-                return found.revision  # an earlier try got through, but its reply did not
+                return Revision(found.seq or 0)  # an earlier try was stored, its reply lost
             return Revision(ack.seq)
 
         return await self._until_answered(write)
@@ -125,35 +116,20 @@ class Bucket:
 
         return [entry for entry in await asyncio.gather(*map(one, keys)) if entry is not None]
 
+    async def _newest(self, key: str) -> api.RawStreamMsg | None:
+        async def read() -> api.RawStreamMsg | None:
+            try:
+                # Not a direct get: any replica would answer that, one that lags behind too.
+                return await self._context.get_last_msg(self._stream, self._subject(key))
+            except nats.js.errors.NotFoundError as error:
+                if error.err_code == NO_MESSAGE:
+                    return None
+                raise
+
+        return await self._until_answered(read)
+
     def _subject(self, key: str) -> str:
         return f"$KV.{self.name}.{key}"
 
     async def _until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:
         return await until_answered(ask, f"The bucket {self.name}")
-
-
-async def until_answered(ask: Callable[[], Awaitable[T]], what: str) -> T:
-    """What `ask` answers, asked again while JetStream has no leader or no connection.
-
-    Raises:
-        FailureError: NATS_UNAVAILABLE after `WITHIN_S` seconds.
-    """
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            while True:
-                try:
-                    return await ask()
-                except nats.js.errors.APIError as error:
-                    if not isinstance(error, nats.js.errors.ServiceUnavailableError):
-                        raise
-                except (nats.errors.Error, OSError):
-                    pass  # no connection, no leader, or no answer: asked again
-                await asyncio.sleep(RETRY_WAIT_S)
-    except TimeoutError:
-        raise FailureError(
-            ErrorCode.NATS_UNAVAILABLE, f"{what} did not answer within {WITHIN_S:g} s."
-        ) from None
-    except nats.js.errors.APIError as error:
-        raise FailureError(
-            ErrorCode.NATS_UNAVAILABLE, f"{what} refused: error {error.err_code}."
-        ) from error

@@ -10,7 +10,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import nats.errors
 from nats.aio.msg import Msg
@@ -19,6 +19,9 @@ from nats.js.client import JetStreamContext
 
 from pylon_client.contract.topology import StreamPlan
 from pylon_client.transport.connection import Connection
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +76,8 @@ class Consumer:
         handler: deals with a message's body; it may be called again with the same one, by this
             worker or another, after a crash also at the same time.
         on_idle: called after a fetch that found nothing, by whoever has nothing in hand.
+        on_remade: called after the durable consumer was made again: the stream may be another one,
+            without the messages of the one before.
         ack_wait_s: how long a worker may be silent about the message that it has.
     """
 
@@ -85,6 +90,7 @@ class Consumer:
         subject: str,
         handler: Handler,
         on_idle: Callable[[], Awaitable[None]] | None = None,
+        on_remade: Callable[[], Awaitable[None]] | None = None,
         ack_wait_s: float = ACK_WAIT_S,
     ) -> None:
         self._connection = connection
@@ -94,6 +100,8 @@ class Consumer:
         self._subject = subject
         self._handler = handler
         self._on_idle = on_idle
+        self._on_remade = on_remade
+        self._made_at: datetime | None = None
         self._ack_wait_s = ack_wait_s
         self._pulling: _Pulling | None = None
         self._missed: _Pulling | None = None
@@ -162,6 +170,11 @@ class Consumer:
                 max_ack_pending=PUT_OFF_MAX,
             ),
         )
+        # After a restart of the server, its answer to the above has another time than the consumer.
+        info = await self._context.consumer_info(self._stream, self._name)
+        made_before, self._made_at = self._made_at, info.created
+        if self._on_remade is not None and made_before not in {None, info.created}:
+            await self._on_remade()
         return await self._context.pull_subscribe_bind(consumer=self._name, stream=self._stream)
 
     async def _leave(self) -> None:

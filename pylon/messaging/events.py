@@ -8,7 +8,9 @@ from nats.js import api
 from nats.js.client import JetStreamContext
 
 from pylon.blocks.events import Event
+from pylon.messaging.jetstream_errors import is_conflict
 from pylon.messaging.kept import KeptEvent, KeptInStream
+from pylon.messaging.retry import until_decided
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
@@ -24,8 +26,6 @@ from pylon_client.transport.connection import Connection
 from pylon_client.transport.parts import cut
 
 ACK_TIMEOUT_S: Final = 5.0
-
-_WRONG_SEQUENCE: Final = 10071
 
 
 class JetStreamEvents:
@@ -48,16 +48,32 @@ class JetStreamEvents:
     async def publish(self, event: Event) -> None:
         """Return when the stream has stored the event, had it already, or has a newer one.
 
+        An undecided outcome is retried: the message in flight is either this event, as an earlier
+        try or another worker published it, or another event of the subject.
+
         Raises:
             FailureError: NATS_UNAVAILABLE, when no acknowledgement came; the event may be stored
                 or not, and publishing it again is safe within the stream's duplicate window.
         """
+        try:
+            await until_decided(lambda: self._store(event), "The event stream")
+        except (nats.errors.Error, OSError) as error:
+            why = type(error).__name__
+            if isinstance(error, nats.js.errors.APIError) and error.err_code:
+                why = f"error {error.err_code}"
+            raise FailureError(
+                ErrorCode.NATS_UNAVAILABLE, f"The event stream did not take the event: {why}."
+            ) from None
+
+    async def _store(self, event: Event) -> None:
+        """Store an event behind the newest one of its subject, unless that is as new."""
         if event.subject not in self._newest_sequence:
             await self._newest(event.subject)
         body, kept_parts = event.body, ""
+        if len(body) > self._connection.max_payload_bytes:
+            kept_parts, body = await self._keep_parts(event), b""
+        expected = self._newest_sequence[event.subject]
         try:
-            if len(body) > self._connection.max_payload_bytes:
-                kept_parts, body = await self._keep_parts(event), b""
             ack = await self._stream.publish(
                 event.subject,
                 body,
@@ -67,21 +83,16 @@ class JetStreamEvents:
                     headers.BLOCK_NUMBER: str(event.block.number),
                     headers.BLOCK_HASH: event.block.hash,
                     headers.CONTRACT: CONTRACT_VERSION,
-                    api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(
-                        self._newest_sequence[event.subject]
-                    ),
+                    api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(expected),
                     **({headers.KEPT_PARTS: kept_parts} if kept_parts else {}),
                 },
             )
-        except (nats.errors.Error, OSError) as error:
-            if isinstance(error, nats.js.errors.APIError) and error.err_code == _WRONG_SEQUENCE:
+        except nats.js.errors.APIError as error:
+            if is_conflict(error):
                 newest = await self._newest(event.subject)
                 if newest is not None and newest.number >= event.block.number:
                     return
-            kind = type(error).__name__
-            raise FailureError(
-                ErrorCode.NATS_UNAVAILABLE, f"The event stream did not take the event: {kind}."
-            ) from None
+            raise  # published again, it goes behind what is newest now
         heed_cancellation()
         self._newest_sequence[event.subject] = ack.seq
 

@@ -8,6 +8,7 @@ import nats.js.errors
 from nats.js.api import RawStreamMsg
 from nats.js.client import JetStreamContext
 
+from pylon.messaging.jetstream_errors import NO_MESSAGE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
@@ -157,11 +158,15 @@ class KeptInStream:
             found = await self._context.get_msg(
                 EVENTS.name, sequence, subject, direct=direct, next=next_
             )
-        except nats.js.errors.NotFoundError:
-            if direct:
-                return await self._message(subject, sequence, direct=False, next_=next_)
-            return None
         except (nats.errors.Error, OSError) as error:
+            if isinstance(error, nats.js.errors.NotFoundError):
+                if direct:
+                    return await self._message(subject, sequence, direct=False, next_=next_)
+                if error.err_code == NO_MESSAGE:
+                    return None
+                raise FailureError(
+                    ErrorCode.NATS_UNAVAILABLE, "The event stream does not exist."
+                ) from None
             raise FailureError(
                 ErrorCode.NATS_UNAVAILABLE,
                 f"The event stream does not answer: {type(error).__name__}.",

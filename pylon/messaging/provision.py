@@ -26,8 +26,8 @@ class ProvisionError(Exception):
 
 async def provision(
     connection: Connection, plans: tuple[StreamPlan, ...] = STREAMS, *, replicas: int = 1
-) -> None:
-    """Make every planned stream that is missing, and check those that are there.
+) -> list[str]:
+    """Make every planned stream that is missing, and check those that exist.
 
     It may run at the same time in any number of workers. A stream that differs is never changed:
     it may hold what a change would throw away. How many replicas a stream has is its operator's
@@ -38,19 +38,26 @@ async def provision(
         plans: what is needed.
         replicas: how many servers keep a stream that is made here.
 
+    Returns:
+        The names of the streams that were missing and have been made.
+
     Raises:
         ProvisionError: a stream differs from its plan, or JetStream did not answer within
             `READY_WITHIN_S` seconds, which a server that just started may need.
     """
     context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
+    made: list[str] = []
     for plan in plans:
-        actual = await _make_or_find(context, _config(plan, replicas))
+        actual, is_new = await _make_or_find(context, _config(plan, replicas))
+        if is_new:
+            made.append(plan.name)
         if differences := _differences(plan, actual):
             raise ProvisionError(
                 f"the stream {plan.name} is not as Pylon needs it: {'; '.join(differences)}. "
                 "It is left as it is: change it with the nats tool, or delete it and lose what it "
                 "holds"
             )
+    return made
 
 
 async def inspect(connection: Connection, plan: StreamPlan) -> list[str] | None:
@@ -90,7 +97,9 @@ async def storage(connection: Connection) -> Storage:
     return Storage(account.storage, limit if limit > 0 else None)
 
 
-async def _make_or_find(context: JetStreamContext, config: StreamConfig) -> StreamConfig:
+async def _make_or_find(
+    context: JetStreamContext, config: StreamConfig
+) -> tuple[StreamConfig, bool]:
     last = "no answer"
     try:
         async with asyncio.timeout(READY_WITHIN_S):
@@ -112,14 +121,17 @@ async def _make_or_find(context: JetStreamContext, config: StreamConfig) -> Stre
         ) from None
 
 
-async def _try_to_make_or_find(context: JetStreamContext, config: StreamConfig) -> StreamConfig:
+async def _try_to_make_or_find(
+    context: JetStreamContext, config: StreamConfig
+) -> tuple[StreamConfig, bool]:
+    """Return a stream's configuration, and whether the stream was made here."""
     assert config.name is not None  # noqa: S101 -- every plan has one
     try:
-        return (await context.stream_info(config.name)).config
+        return (await context.stream_info(config.name)).config, False
     except nats.js.errors.NotFoundError:
         made = (await context.add_stream(config)).config  # pyright: ignore[reportUnknownMemberType] -- the library leaves its **params open
         logger.info("Made the stream %s", config.name)
-        return made
+        return made, True
 
 
 def _config(plan: StreamPlan, replicas: int) -> StreamConfig:

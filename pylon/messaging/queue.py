@@ -3,16 +3,14 @@
 import nats.js.errors
 from nats.js.client import JetStreamContext
 
-from pylon.messaging.bucket import TRY_FOR_S, until_answered
+from pylon.messaging.jetstream_errors import is_full
+from pylon.messaging.retry import TRY_FOR_S, until_answered
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject
 from pylon_client.contract.topology import JOBS
 from pylon_client.contract.types import JobId
 from pylon_client.transport.connection import Connection
-
-_FULL_CODES = frozenset({10077, 10104})
-"""More messages than the stream, or one subject of it, may hold."""
 
 
 class WorkQueue:
@@ -26,7 +24,7 @@ class WorkQueue:
         self._context = JetStreamContext(connection.nats, timeout=TRY_FOR_S)
 
     async def publish(self, lane: JobSubject, job_id: JobId) -> None:
-        """Queue a job; asked for again within the duplicate window, it is queued once.
+        """Queue a job; repeated within the duplicate window, it is queued once.
 
         Raises:
             FailureError: OVERLOADED when the lane is full, NATS_UNAVAILABLE when JetStream did
@@ -42,7 +40,7 @@ class WorkQueue:
                     headers={wire_headers.MESSAGE_ID: job_id},
                 )
             except nats.js.errors.APIError as error:
-                if error.err_code in _FULL_CODES:
+                if is_full(error):
                     raise FailureError(
                         ErrorCode.OVERLOADED, "Too many jobs of this kind are waiting."
                     ) from error

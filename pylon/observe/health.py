@@ -13,7 +13,9 @@ from websockets.http11 import Request, Response
 
 from pylon.blocks.snapshots import Snapshots
 from pylon.messaging.service import Service
+from pylon.messaging.stream_keeper import StreamKeeper
 from pylon.observe.metrics import WorkerMetrics
+from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.service.metrics import CONTENT_TYPE, metrics_refusal
 from pylon_client.transport.connection import Connection
 
@@ -30,16 +32,20 @@ class WorkerHealth:
     Attributes:
         snapshots: know how old the chain's head is.
         head_max_age_s: how old it may be for a worker that is ready.
+        head_max_lag_blocks: how many blocks the newest published block may be behind it.
         connection: to NATS, once there is one.
         service: what answers requests, once there is one.
+        streams: keeps the streams, once there is a connection.
         essential: what must not end before the worker does.
         problems: what keeps it from its work for as long as it runs.
     """
 
     snapshots: Snapshots
     head_max_age_s: float
+    head_max_lag_blocks: int
     connection: Connection | None = None
     service: Service | None = None
+    streams: StreamKeeper | None = None
     essential: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     problems: list[str] = field(default_factory=list[str])
 
@@ -59,7 +65,23 @@ class WorkerHealth:
             problems.append("the chain was not heard of yet")
         elif age_s > self.head_max_age_s:
             problems.append(f"the chain's head is {age_s:.0f} s old")
-        return problems
+        if self.streams is not None:
+            problems += self.streams.problems
+        return problems + self._not_published()
+
+    def _not_published(self) -> list[str]:
+        """Return how far the published blocks are behind the chain, if that is too far."""
+        head, newest = self.snapshots.head, self.snapshots.last(str(BlockEventSubject()))
+        if head is None:
+            return []
+        if newest is None:
+            return ["no block is published yet"]
+        lag_blocks = head - newest.block.number
+        if lag_blocks <= self.head_max_lag_blocks:
+            return []
+        return [
+            f"the newest published block is {lag_blocks} blocks behind the chain's head, {head}"
+        ]
 
 
 class HealthServer:

@@ -4,8 +4,8 @@
 
 Every process is killed (SIGKILL) again and again, signers also at every step of their work;
 connections to the node are cut and silenced, submissions refused, swallowed, and included without
-a word. Then all is left in peace, and each identity's next write must succeed. It ends when every
-job has, and prints its figures.
+a word; the streams of jobs and events are deleted. Then all is left in peace, and each identity's
+next write must succeed. It ends when every job has, and prints its figures.
 """
 
 import argparse

@@ -5,7 +5,10 @@ import contextlib
 import random
 from typing import TYPE_CHECKING
 
-from pylon_client.contract.topology import JOBS, LEDGER
+import nats.errors
+from nats.js.client import JetStreamContext
+
+from pylon_client.contract.topology import EVENTS, JOBS, LEDGER
 from pylon_client.transport.connection import Connection
 from tests.support.devnet_process import DevnetProcess
 from tests.support.fault_figures import Figures
@@ -53,6 +56,7 @@ class Strikes:
             "included without a word": self._keep_replies,
             "devnet killed": self._kill_devnet,
             "nats killed": self._kill_nats,
+            "stream deleted": self._delete_stream,
         }
         while not quiet.is_set():
             await asyncio.sleep(self._random.uniform(0.3, 2.0))
@@ -89,6 +93,14 @@ class Strikes:
         # Two of three go on; how long they take to choose a leader is theirs.
         await asyncio.sleep(self._random.uniform(1.0, 6.0))
         await struck.start()
+
+    async def _delete_stream(self) -> None:
+        """Delete the queue or the events; not the ledger, with which jobs are really lost."""
+        name = self._random.choice((JOBS, EVENTS)).name
+        # It may be missing already, or have no leader just now.
+        with contextlib.suppress(nats.errors.Error, OSError):
+            await JetStreamContext(self._worker.nats, timeout=5).delete_stream(name)
+            self._figures.faults[f"of these, {name}"] += 1
 
     async def calm_down(self) -> None:
         """End what goes on by itself."""

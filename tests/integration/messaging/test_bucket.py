@@ -1,21 +1,26 @@
 import asyncio
 
 import pytest
+import pytest_asyncio
+from nats.js.client import JetStreamContext
 
+from pylon.messaging import retry
 from pylon.messaging.bucket import ABSENT, Bucket, ConflictError
-from pylon.messaging.provision import provision
+from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import Revision
-from tests.support.deployment import ConnectAs
 from tests.support.eventually import comes_true
-from tests.support.nats_server import NatsServer
+from tests.support.nats_cluster import NatsCluster
+from tests.support.replicas import Nats, nats, nats_servers
+
+__all__ = ["nats", "nats_servers"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
-async def bucket(connect_as: ConnectAs) -> Bucket:
-    connection = await connect_as("worker")
-    await provision(connection, (LEDGER,))
-    return Bucket(connection, JOBS_BUCKET)
+@pytest_asyncio.fixture(loop_scope="module")
+async def bucket(nats: Nats) -> Bucket:
+    return Bucket(await nats.provision(LEDGER), JOBS_BUCKET)
 
 
 async def test_a_value_is_set_by_whoever_read_the_newest(bucket: Bucket) -> None:
@@ -31,15 +36,57 @@ async def test_a_value_is_set_by_whoever_read_the_newest(bucket: Bucket) -> None
     assert (entry.value, entry.revision) == (b"2", second)
 
 
-async def test_of_many_who_create_a_key_one_does(bucket: Bucket) -> None:
-    async def create(number: int) -> bool:
+@pytest.mark.parametrize("same_value", [False, True])
+async def test_of_many_who_create_a_key_one_does(
+    bucket: Bucket, nats: Nats, *, same_value: bool
+) -> None:
+    buckets = [Bucket(await nats.connect(first), JOBS_BUCKET) for first in range(4)]
+
+    async def create(key: str, number: int) -> bool:
+        value = b"same" if same_value else b"%d" % number
         try:
-            await bucket.put("one", b"%d" % number, revision=ABSENT)
+            await buckets[number % 4].put(key, value, revision=ABSENT)
         except ConflictError:
             return False
         return True
 
-    assert sum(await asyncio.gather(*map(create, range(20)))) == 1
+    for key in ("a", "b", "c"):
+        assert sum(await asyncio.gather(*(create(key, number) for number in range(20)))) == 1
+
+
+async def test_every_writer_gets_its_turn_when_all_read_again(bucket: Bucket, nats: Nats) -> None:
+    buckets = [Bucket(await nats.connect(first), JOBS_BUCKET) for first in range(4)]
+    revisions: list[Revision] = []
+
+    async def append(writer: int) -> None:
+        for _ in range(5):
+            while True:
+                entry = await buckets[writer].get("log")
+                before = (b"", ABSENT) if entry is None else (entry.value, entry.revision)
+                try:
+                    value = before[0] + b"%d" % writer
+                    revisions.append(await buckets[writer].put("log", value, revision=before[1]))
+                except ConflictError:
+                    continue
+                break
+
+    await asyncio.gather(*map(append, range(4)))
+    entry = await bucket.get("log")
+    assert entry is not None
+    assert sorted(entry.value) == sorted(b"0123" * 5)  # no write was lost, none was made twice
+    assert len(set(revisions)) == 20
+
+
+async def test_a_missing_stream_is_no_empty_bucket(
+    bucket: Bucket, nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bucket.put("a.b", b"1", revision=ABSENT)
+    await JetStreamContext((await nats.connect()).nats).delete_stream(LEDGER.name)
+    monkeypatch.setattr(retry, "WITHIN_S", 1.0)
+    for asking in (bucket.get("a.b"), bucket.entries("a"), bucket.put("a", b"", revision=ABSENT)):
+        with pytest.raises(FailureError) as caught:
+            await asking
+        assert caught.value.code is ErrorCode.NATS_UNAVAILABLE
 
 
 async def test_only_what_was_given_a_time_to_live_expires(bucket: Bucket) -> None:
@@ -57,10 +104,11 @@ async def test_only_what_was_given_a_time_to_live_expires(bucket: Bucket) -> Non
     await bucket.put("kept.b", b"3", revision=ABSENT)
 
 
-async def test_n10_a_write_waits_out_a_server_that_is_away(
-    bucket: Bucket, server: NatsServer
-) -> None:
+async def test_n10_a_write_waits_out_a_server_that_is_away(bucket: Bucket, nats: Nats) -> None:
     revision = await bucket.put("a", b"1", revision=ABSENT)
+    server = nats.servers
+    if isinstance(server, NatsCluster):
+        server = await server.leader(await nats.connect(), LEDGER.name)
     await server.kill()
     writing = asyncio.create_task(bucket.put("a", b"2", revision=revision))
     reading = asyncio.create_task(bucket.get("a"))

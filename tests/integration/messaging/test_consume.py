@@ -197,6 +197,46 @@ async def test_n1_a_consumer_that_was_deleted_is_made_again(connection: Connecti
         await comes_true(work.saw(b"1", b"2"))
 
 
+async def test_a_consumer_that_was_made_again_with_its_stream_says_so_once(
+    connection: Connection, server: NatsServer
+) -> None:
+    work = open_work()
+    work.verdicts[b"put off"] = [Later(3600.0)]
+    remade = asyncio.Semaphore(0)
+
+    async def on_remade() -> None:
+        remade.release()
+
+    consumer = Consumer(
+        connection, JOBS, name=NAME, subject=SUBJECT, handler=work, on_remade=on_remade
+    )
+    running = asyncio.create_task(consumer.run())
+    await publish(connection, b"1")
+    await comes_true(work.has(b"1"))
+    # A server that comes back with its streams has the same consumer.
+    await server.restart()
+    await comes_true(lambda: is_connected(connection))
+    await publish(connection, b"2")
+    await comes_true(work.has(b"2"))
+    assert remade.locked()
+
+    await JetStreamContext(connection.nats).delete_stream(JOBS.name)
+    await provision(connection, (JOBS,))
+    # A message that waits in the new stream holds nothing up.
+    await publish(connection, b"put off")
+    await remade.acquire()
+    await comes_true(work.has(b"put off"))
+    await publish(connection, b"3")
+    await comes_true(work.has(b"3"))
+    consumer.stop()
+    await running
+    assert remade.locked()
+
+
+async def is_connected(connection: Connection) -> bool:
+    return connection.is_connected
+
+
 async def test_n2_messages_are_not_swallowed_by_fetches_that_found_nothing(
     connection: Connection,
 ) -> None:

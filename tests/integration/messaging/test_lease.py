@@ -2,23 +2,26 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+import pytest_asyncio
 
 from pylon.messaging.bucket import ABSENT, Bucket, ConflictError
 from pylon.messaging.lease import Lease, LeaseLostError, Leases, LeaseTakenError
-from pylon.messaging.provision import provision
 from pylon_client.contract.topology import LEASES, LEASES_BUCKET
-from tests.support.deployment import ConnectAs
 from tests.support.eventually import comes_true
 from tests.support.nats_server import NatsServer
+from tests.support.replicas import Nats, nats, nats_servers
+
+__all__ = ["nats", "nats_servers"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TTL_S = 2.0
 
 
-@pytest.fixture
-async def bucket(connect_as: ConnectAs) -> Bucket:
-    connection = await connect_as("worker")
-    await provision(connection, (replace(LEASES, max_age_s=int(TTL_S), duplicate_window_s=1),))
-    return Bucket(connection, LEASES_BUCKET)
+@pytest_asyncio.fixture(loop_scope="module")
+async def bucket(nats: Nats) -> Bucket:
+    plan = replace(LEASES, max_age_s=int(TTL_S), duplicate_window_s=1)
+    return Bucket(await nats.provision(plan), LEASES_BUCKET)
 
 
 @pytest.fixture
@@ -35,6 +38,32 @@ async def test_one_holder_at_a_time_whose_fence_grows(leases: Leases) -> None:
             pass
     async with leases.hold("key") as second:
         assert second.fence > first.revision >= first.fence
+
+
+async def test_of_many_who_want_a_lease_at_once_one_gets_it(bucket: Bucket, nats: Nats) -> None:
+    now = most = 0
+
+    async def want(number: int) -> bool:
+        nonlocal now, most
+        try:
+            async with Leases(Bucket(await nats.connect(number), LEASES_BUCKET), TTL_S).hold("key"):
+                now += 1
+                most = max(most, now)
+                await decided.wait()
+                now -= 1
+        except LeaseTakenError:
+            return False
+        return True
+
+    decided = asyncio.Event()
+    wanting = [asyncio.create_task(want(number)) for number in range(8)]
+
+    async def all_but_one_are_refused() -> bool:
+        return sum(task.done() for task in wanting) == 7
+
+    await comes_true(all_but_one_are_refused)
+    decided.set()
+    assert sum(await asyncio.gather(*wanting)) == most == 1
 
 
 async def test_a_lease_outlives_its_time_to_live_while_it_is_held(leases: Leases) -> None:
@@ -89,15 +118,21 @@ async def test_a_lease_that_nobody_renews_is_free_again(leases: Leases, bucket: 
 
 
 async def test_a_body_is_cancelled_when_the_server_is_away_too_long(
-    leases: Leases, server: NatsServer
+    leases: Leases, nats: Nats
 ) -> None:
+    alone = isinstance(nats.servers, NatsServer)
+    servers = [nats.servers] if isinstance(nats.servers, NatsServer) else nats.servers.servers
+
     async def hold_for_ever() -> None:
         async with leases.hold("key"):
-            await server.kill()
+            for server in servers if alone else servers[:2]:  # without a majority there is no lease
+                await server.kill()
             await asyncio.Event().wait()
 
     with pytest.raises(LeaseLostError):
         await hold_for_ever()
+    for server in servers if alone else servers[:2]:
+        await server.start()
 
 
 async def test_an_error_of_the_body_passes_and_frees_the_lease(leases: Leases) -> None:

@@ -7,7 +7,7 @@ from nats.js.api import StorageType, StreamConfig
 
 from pylon.messaging import provision as provisioning
 from pylon.messaging.provision import ProvisionError, provision
-from pylon_client.contract.topology import EVENTS
+from pylon_client.contract.topology import EVENTS, STREAMS
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import ConnectAs
 from tests.support.nats_server import NatsServer
@@ -19,7 +19,8 @@ async def config(worker: Connection) -> StreamConfig:
 
 async def test_the_stream_is_made_as_planned(connect_as: ConnectAs) -> None:
     worker = await connect_as("worker")
-    await provision(worker)
+    assert await provision(worker) == [plan.name for plan in STREAMS]
+    assert await provision(worker) == []
     made = await config(worker)
     assert sorted(made.subjects or []) == sorted(EVENTS.subjects)
     assert made.storage == StorageType.FILE

@@ -1,5 +1,6 @@
 """What a worker tells machines over HTTP, as a real process."""
 
+import contextlib
 import re
 import signal
 from collections.abc import AsyncGenerator
@@ -8,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from nats.js.client import JetStreamContext
+from nats.js.errors import BadRequestError, NotFoundError
 from prometheus_client.parser import text_string_to_metric_families
 
 from pylon.devnet import Devnet, DevnetOptions
+from pylon_client.contract.topology import EVENTS
 from tests.support.eventually import comes_true
 from tests.support.nats_server import NatsServer
 from tests.support.running_worker import connected
@@ -139,3 +143,46 @@ async def test_its_metrics_tell_of_the_chain_the_reads_and_nats(tmp_path: Path) 
 
 async def _publishes(seen: Watched) -> bool:
     return await seen.total("pylon_publishing") == 1
+
+
+async def test_it_is_not_ready_while_blocks_cannot_be_published(tmp_path: Path) -> None:
+    async with (
+        NatsServer(tmp_path) as server,
+        Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
+        watched(tmp_path, server.url, devnet.url) as seen,
+        connected(server.url) as connection,
+    ):
+        streams = connection.nats.jetstream()
+        await seen.becomes("/readyz", 200)
+        await take_subjects(streams, "INTRUDER")
+
+        async def says_both() -> bool:
+            text = (await seen.http.get("/readyz")).text
+            return "blocks behind the chain's head" in text and "overlap" in text
+
+        await comes_true(says_both)
+        assert await seen.status("/readyz") == 503
+        assert await seen.status("/livez") == 200
+
+        # Several checks later it was still logged once.
+        head = devnet.best_number
+        await comes_true(lambda: _is_past(devnet, head + 10))
+        assert seen.worker.log.count("subjects overlap with an existing stream") == 1
+
+        await streams.delete_stream("INTRUDER")
+        await seen.becomes("/readyz", 200)
+        await seen.worker.logs(f"The stream {EVENTS.name} was missing and has been made again")
+
+
+async def take_subjects(streams: JetStreamContext, name: str) -> None:
+    """Put another stream in the place of the event stream, before a worker makes that again."""
+    while True:
+        with contextlib.suppress(NotFoundError):
+            await streams.delete_stream(EVENTS.name)
+        with contextlib.suppress(BadRequestError):
+            await streams.add_stream(name=name, subjects=list(EVENTS.subjects))  # pyright: ignore[reportUnknownMemberType] -- the library's **params
+            return
+
+
+async def _is_past(devnet: Devnet, number: int) -> bool:
+    return devnet.best_number > number

@@ -1,0 +1,80 @@
+"""JetStream's API error codes, each in one place, and what they mean for a request.
+
+Source of the codes: `server/errors.json` of nats-server 2.15. Each docstring has the name there and
+the function that answers with the code.
+"""
+
+from typing import Final
+
+import nats.js.errors
+
+WRONG_LAST_SEQUENCE: Final = 10071
+"""`JSStreamWrongLastSequenceErrF`: the subject's last sequence is not the expected one.
+
+A compare-and-set conflict, from `checkMsgHeadersPreClusteredProposal` and `processJetStreamMsg`.
+"""
+SUBJECT_IN_FLIGHT: Final = 10164
+"""`JSStreamWrongLastSequenceConstantErr`: a replicated stream has not yet stored another message of
+the subject, so that its last sequence is not known. This message was not proposed.
+
+From `checkMsgHeadersPreClusteredProposal`; a stream with one replica never answers it.
+"""
+MESSAGE_ID_IN_FLIGHT: Final = 10158
+"""`JSStreamDuplicateMessageConflict`: a replicated stream has not yet stored another message of the
+same `Nats-Msg-Id`. This message was not proposed.
+
+From `checkMsgHeadersPreClusteredProposal`; a stream with one replica never answers it.
+"""
+STORE_FAILED: Final = 10077
+"""`JSStreamStoreFailedErrF`: the store did not take the message; the description says why.
+
+From `checkMsgHeadersPreClusteredProposal` and `processJetStreamMsg`.
+"""
+NO_MESSAGE: Final = 10037
+"""`JSNoMessageFoundErr`: the stream exists and has no such message, from `jsMsgGetRequest`."""
+STREAM_NOT_FOUND: Final = 10059
+"""`JSStreamNotFoundErr`: no stream has that name, from every API request that names a stream.
+
+A publish has no responders then: `nats.js.errors.NoStreamResponseError`.
+"""
+
+_FULL: Final = frozenset(
+    {
+        "maximum messages per subject exceeded",
+        "maximum messages exceeded",
+        "maximum bytes exceeded",
+    }
+)
+"""`ErrMaxMsgsPerSubject`, `ErrMaxMsgs` and `ErrMaxBytes` of `server/store.go`: the descriptions of
+`STORE_FAILED` from a full stream. Others, such as "store is closed", are temporary."""
+
+
+def is_conflict(error: nats.js.errors.APIError) -> bool:
+    """Return whether the subject's last sequence is not the expected one."""
+    return error.err_code == WRONG_LAST_SEQUENCE
+
+
+def is_undecided(error: nats.js.errors.APIError) -> bool:
+    """Return whether the outcome depends on a message in flight: a retry gets the answer."""
+    return error.err_code in {SUBJECT_IN_FLIGHT, MESSAGE_ID_IN_FLIGHT}
+
+
+def is_full(error: nats.js.errors.APIError) -> bool:
+    """Return whether the stream, or the message's subject in it, holds all that it may."""
+    return error.err_code == STORE_FAILED and error.description in _FULL
+
+
+def is_stream_missing(error: nats.js.errors.APIError) -> bool:
+    """Return whether the stream does not exist."""
+    return error.err_code == STREAM_NOT_FOUND
+
+
+def is_temporary(error: nats.js.errors.APIError) -> bool:
+    """Return whether a retry may succeed: a message in flight, no leader, a missing stream.
+
+    A full stream is not temporary, although JetStream answers 503 for it.
+    """
+    if is_full(error):
+        return False
+    is_unavailable = isinstance(error, nats.js.errors.ServiceUnavailableError)
+    return is_unavailable or is_undecided(error) or is_stream_missing(error)

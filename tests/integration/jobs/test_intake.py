@@ -1,0 +1,85 @@
+"""Writes accepted by several workers at once, over real streams."""
+
+import asyncio
+
+import pytest
+from nats.js.client import JetStreamContext
+
+from pylon.jobs.intake import Intake, Wanted
+from pylon.jobs.ledger import Ledger
+from pylon.messaging.bucket import Bucket
+from pylon.messaging.queue import WorkQueue
+from pylon_client.contract.jobs import Job, JobState
+from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
+from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid
+from pylon_client.transport.connection import Connection
+from tests.support.replicas import Nats, nats, nats_servers
+
+__all__ = ["nats", "nats_servers"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ALICE = IdentityName("alice")
+WORKERS = 4
+ROUNDS = 15
+
+
+async def not_announced(_job: Job) -> None:
+    pass
+
+
+def ledger_of(connection: Connection) -> Ledger:
+    return Ledger(Bucket(connection, JOBS_BUCKET), not_announced, ended_kept_days=1)
+
+
+async def accept_at_once(nats: Nats, round_number: int, *, vary: bool, key: bool) -> list[Job]:
+    """The answers of all workers, each of which is asked for a write at the same time."""
+
+    def wanted(worker: int) -> Wanted:
+        request = {"weights": {"hotkey": float(round_number + 1), "other": float(vary and worker)}}
+        return Wanted(
+            ALICE,
+            NetUid(1),
+            JobKind.WEIGHTS,
+            request,
+            mechanism=MechanismId(0),
+            idempotency_key=f"round-{round_number}" if key else None,
+        )
+
+    connections = [await nats.connect(worker) for worker in range(WORKERS)]
+    intakes = [Intake(ledger_of(one), WorkQueue(one), lambda: None) for one in connections]
+    return await asyncio.gather(
+        *(intake.accept(wanted(worker)) for worker, intake in enumerate(intakes))
+    )
+
+
+@pytest.mark.parametrize("key", [False, True])
+async def test_the_same_write_accepted_by_all_at_once_is_one_job(nats: Nats, *, key: bool) -> None:
+    connection = await nats.provision(LEDGER, JOBS)
+    for number in range(ROUNDS):
+        jobs = await accept_at_once(nats, number, vary=False, key=key)
+        assert len({job.job_id for job in jobs}) == 1
+    await every_job_is_queued(connection, ROUNDS)
+
+
+async def test_different_writes_accepted_at_once_are_jobs_of_which_the_newest_is_left(
+    nats: Nats,
+) -> None:
+    connection = await nats.provision(LEDGER, JOBS)
+    for number in range(ROUNDS):
+        jobs = await accept_at_once(nats, number, vary=True, key=False)
+        assert len({job.job_id for job in jobs}) == WORKERS
+    await every_job_is_queued(connection, ROUNDS * WORKERS)
+
+
+async def every_job_is_queued(connection: Connection, count: int) -> None:
+    """Each is in the ledger and in the queue, and all but the newest are superseded."""
+    held = await ledger_of(connection).jobs(ALICE)
+    assert len(held) == count
+    numbers = sorted(one.record.number for one in held)
+    assert len(set(numbers)) == count
+    left = [one for one in held if one.job.state is not JobState.SUPERSEDED]
+    assert [one.record.number for one in left] == [max(numbers)]
+    # One that was superseded before it was queued need not be.
+    queued = (await JetStreamContext(connection.nats).stream_info(JOBS.name)).state.messages
+    assert 1 <= queued <= count

@@ -1,0 +1,154 @@
+"""Streams that are deleted while NATS and a worker run."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from nats.js.client import JetStreamContext
+
+from pylon.devnet import Devnet, DevnetOptions
+from pylon_client.contract.jobs import JobState
+from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
+from pylon_client.contract.topology import JOBS, STREAMS, StreamPlan
+from pylon_client.contract.types import NetUid
+from pylon_client.contract.writes import PUT_MECHANISM_WEIGHTS, PUT_WEIGHTS, SET_COMMITMENT
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.transport.feed import EventFeed, last_by_request
+from tests.support.deployment import token_of
+from tests.support.eventually import comes_true, eventually
+from tests.support.job_deployment import SUBNETS, Asker, make_wallets, signing_settings, weights_of
+from tests.support.product import free_ports
+from tests.support.replicas import Nats, nats, nats_servers
+from tests.support.worker_process import WorkerProcess, worker_process
+
+__all__ = ["nats", "nats_servers"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BLOCKS = str(BlockEventSubject())
+NEURONS = str(NeuronsEventSubject(NetUid(1)))
+LATEST_NEURONS = "pylon.v1.open.1.neurons.latest"
+LIMIT_BLOCKS = 30
+MADE_AGAIN = "The stream {} was missing and has been made again"
+
+
+@dataclass
+class Running:
+    """A worker on one or three servers, an identity that asks it, and a listener to its blocks."""
+
+    nats: Nats
+    devnet: Devnet
+    worker: WorkerProcess
+    identity: Asker
+    health: httpx.AsyncClient
+    numbers: dict[str, list[int]] = field(default_factory=lambda: {BLOCKS: [], NEURONS: []})
+
+    async def delete(self, *plans: StreamPlan) -> None:
+        """Delete streams, and wait until each has been made again, and was logged once."""
+        streams = JetStreamContext((await self.nats.connect()).nats, timeout=5)
+        logged = {plan: self.worker.log.count(MADE_AGAIN.format(plan.name)) for plan in plans}
+        await asyncio.gather(*(streams.delete_stream(plan.name) for plan in plans))
+        for plan in plans:
+            await self.worker.logs(MADE_AGAIN.format(plan.name), times=logged[plan] + 1)
+            info = await streams.stream_info(plan.name)
+            assert info.config.num_replicas == self.nats.replicas
+
+    async def is_ready(self) -> bool:
+        return (await self.health.get("/readyz")).status_code == 200
+
+    async def listen(self, connection: Connection) -> None:
+        async with EventFeed(connection, list(self.numbers), last_by_request(connection)) as feed:
+            async for event in feed:
+                self.numbers[event.subject].append(event.block.number)
+
+
+@asynccontextmanager
+async def running(folder: Path, nats: Nats) -> AsyncGenerator[Running]:
+    options = DevnetOptions(port=0, block_time_s=0.5, tempo_blocks=2000, active=False)
+    async with AsyncExitStack() as stack:
+        devnet = await stack.enter_async_context(Devnet(options))
+        make_wallets(folder, devnet)
+        (port,) = free_ports(1)
+        settings = signing_settings(folder / "wallets", SUBNETS, {name: name for name in SUBNETS})
+        settings |= {
+            "PYLON_NATS_STREAM_REPLICAS": str(nats.replicas),
+            "PYLON_TRACKED_NETUIDS": "[1]",
+            "PYLON_HEALTH_PORT": str(port),
+        }
+        worker = await stack.enter_async_context(
+            worker_process(folder, ",".join(nats.urls), devnet.url, **settings)
+        )
+        await worker.logs("The worker is ready")
+        user = ConnectionOptions(urls=nats.urls, user="sn2", password=token_of("sn2"))
+        connection = await connect(user)
+        stack.push_async_callback(connection.close)
+        health = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30)
+        )
+        running = Running(nats, devnet, worker, Asker("sn2", connection), health)
+        listening = asyncio.create_task(running.listen(connection))
+        await comes_true(running.is_ready)
+        await eventually(lambda: all(running.numbers.values()))
+        try:
+            yield running
+        finally:
+            listening.cancel()
+            await asyncio.wait({listening})
+
+
+def errors_of(worker: WorkerProcess) -> list[str]:
+    return [line for line in worker.log.splitlines() if " ERROR " in line]
+
+
+async def test_reads_writes_and_events_go_on_after_each_stream_was_deleted(
+    nats: Nats, tmp_path: Path
+) -> None:
+    async with running(tmp_path, nats) as here:
+        deleted: list[Sequence[StreamPlan]] = [*((plan,) for plan in STREAMS), STREAMS]
+        for number, plans in enumerate(deleted):
+            await here.delete(*plans)
+            answer = await here.identity.ask(SET_COMMITMENT, {"commitment": f"0x{number:02x}"})
+            assert answer["detail"] == "Commitment set successfully."
+            await here.identity.connection.request(LATEST_NEURONS)
+            newest = here.devnet.best_number
+            for numbers in here.numbers.values():
+                await eventually(lambda of=numbers, newest=newest: of[-1] > newest)
+            await comes_true(here.is_ready)
+        # Every block came, once and in order, also those made while there was no stream.
+        for numbers in here.numbers.values():
+            assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        assert len(errors_of(here.worker)) == sum(map(len, deleted)), errors_of(here.worker)
+
+
+async def test_a_job_whose_message_was_lost_with_the_queue_is_queued_beside_newer_ones(
+    nats: Nats, tmp_path: Path
+) -> None:
+    async with running(tmp_path, nats) as here:
+        devnet, identity = here.devnet, here.identity
+        devnet.set_storage("SubtensorModule", "MechanismCountCurrent", [2], 2)
+        first = await identity.ask(PUT_WEIGHTS, weights_of(devnet, 2, 3))
+        await identity.ended(first["job_id"])
+        devnet.set_hyperparameter(2, "WeightsSetRateLimit", LIMIT_BLOCKS)
+        await devnet.advance(2)
+        devnet.pause()
+        parked = await identity.ask(PUT_WEIGHTS, weights_of(devnet, 2, 4))
+
+        async def is_parked() -> bool:
+            return (await identity.job(parked["job_id"])).retry_at_block is not None
+
+        await comes_true(is_parked)
+        await here.delete(JOBS)
+        # In a chain that stands still, this one keeps the new queue from being idle.
+        other = weights_of(devnet, 2, 5) | {"mechanism_id": 1}
+        newer = await identity.ask(PUT_MECHANISM_WEIGHTS, other)
+        await here.worker.logs(f"Job {parked['job_id']} of sn2 was not queued; it is now")
+        await devnet.advance(LIMIT_BLOCKS)
+        devnet.resume()
+        for job in (parked, newer):
+            assert (await identity.ended(job["job_id"])).state is JobState.CONFIRMED
+        assert len(errors_of(here.worker)) == 1
+    assert sum(sum(calls.values()) for calls in devnet.applied_counts().values()) == 3

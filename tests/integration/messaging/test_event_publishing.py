@@ -1,0 +1,62 @@
+import asyncio
+
+import pytest
+import pytest_asyncio
+
+from pylon.blocks.events import Event, neurons_event
+from pylon.messaging.events import JetStreamEvents
+from pylon.messaging.kept import KeptInStream
+from pylon_client.contract.subjects import NeuronsEventSubject
+from pylon_client.contract.topology import EVENTS
+from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.transport.connection import Connection
+from tests.support.fake_chain import block_of
+from tests.support.replicas import Nats, nats, nats_servers
+
+__all__ = ["nats", "nats_servers"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NETUID = NetUid(1)
+BLOCKS = range(1, 21)
+LARGE = b"x" * 20_000_000
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def connection(nats: Nats) -> Connection:
+    return await nats.provision(EVENTS)
+
+
+def event_of(number: int, body: bytes = b"{}") -> Event:
+    return neurons_event(NETUID, block_of(number), body)
+
+
+async def kept_numbers(connection: Connection) -> list[int]:
+    """The block numbers of the events that the stream keeps, in its order."""
+    kept = KeptInStream(connection)
+    numbers: list[int] = []
+    after: BlockNumber | None = BlockNumber(0)
+    while event := await kept(str(NeuronsEventSubject(NETUID)), after):
+        numbers.append(event.block.number)
+        after = event.block.number
+    return numbers
+
+
+async def test_what_many_publish_at_once_is_stored_once_and_in_order(
+    connection: Connection, nats: Nats
+) -> None:
+    publishers = [JetStreamEvents(await nats.connect(first)) for first in range(4)]
+    for number in BLOCKS:
+        await asyncio.gather(*(one.publish(event_of(number)) for one in publishers))
+    assert await kept_numbers(connection) == list(BLOCKS)
+
+
+async def test_a_large_event_published_by_many_at_once_is_stored_once_and_whole(
+    connection: Connection, nats: Nats
+) -> None:
+    publishers = [JetStreamEvents(await nats.connect(first)) for first in range(3)]
+    await asyncio.gather(*(one.publish(event_of(1, LARGE)) for one in publishers))
+    assert await kept_numbers(connection) == [1]
+    event = await KeptInStream(connection)(str(NeuronsEventSubject(NETUID)))
+    assert event is not None
+    assert event.body == LARGE

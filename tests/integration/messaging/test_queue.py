@@ -1,0 +1,58 @@
+import asyncio
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+from nats.js.client import JetStreamContext
+
+from pylon.messaging.queue import WorkQueue
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.subjects import JobSubject
+from pylon_client.contract.topology import JOBS
+from pylon_client.contract.types import IdentityName, JobId, JobKind
+from pylon_client.transport.connection import Connection
+from tests.support.replicas import Nats, nats, nats_servers
+
+__all__ = ["nats", "nats_servers"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LANE = JobSubject(IdentityName("alice"), JobKind.COMMITMENT)
+CAPACITY = 3
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def connection(nats: Nats) -> Connection:
+    """The stream of jobs, with room for few."""
+    return await nats.provision(replace(JOBS, max_msgs_per_subject=CAPACITY))
+
+
+async def queued(connection: Connection) -> int:
+    return (await JetStreamContext(connection.nats).stream_info(JOBS.name)).state.messages
+
+
+async def test_one_job_queued_by_many_at_once_is_queued_once(
+    connection: Connection, nats: Nats
+) -> None:
+    queues = [WorkQueue(await nats.connect(first)) for first in range(4)]
+    for number in range(CAPACITY):
+        job = JobId(f"job-{number}")
+        await asyncio.gather(*(queue.publish(LANE, job) for queue in queues for _ in range(3)))
+        assert await queued(connection) == number + 1
+
+
+async def test_a_full_lane_is_overloaded_and_takes_jobs_again_when_it_has_room(
+    connection: Connection,
+) -> None:
+    queue = WorkQueue(connection)
+    for number in range(CAPACITY):
+        await queue.publish(LANE, JobId(f"job-{number}"))
+    for job in ("another", "another", "one more"):
+        with pytest.raises(FailureError) as caught:
+            await queue.publish(LANE, JobId(job))
+        assert caught.value.code is ErrorCode.OVERLOADED
+    await queue.publish(JobSubject(IdentityName("bob"), JobKind.COMMITMENT), JobId("of another"))
+
+    await JetStreamContext(connection.nats).delete_msg(JOBS.name, 1)
+    await queue.publish(LANE, JobId("another"))
+    assert await queued(connection) == CAPACITY + 1

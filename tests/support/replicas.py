@@ -1,0 +1,92 @@
+"""NATS with every stream on one server and on three, for tests that must pass on both.
+
+A module that uses the fixture `nats` runs in one loop: `pytest.mark.asyncio(loop_scope="module")`.
+"""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+
+import pytest
+import pytest_asyncio
+from nats.errors import Error as NatsError
+from nats.js.client import JetStreamContext
+
+from pylon.messaging.permissions import authorization
+from pylon.messaging.provision import provision
+from pylon_client.contract.subjects import WORKER_USER
+from pylon_client.contract.topology import STREAMS, StreamPlan
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from tests.support.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.eventually import comes_true
+from tests.support.job_deployment import SUBNETS
+from tests.support.nats_cluster import NatsCluster
+from tests.support.nats_server import NatsServer
+
+
+class Nats:
+    """One or three running servers, and connections of the user `worker`.
+
+    Args:
+        servers: one server, or a cluster of three.
+    """
+
+    def __init__(self, servers: NatsServer | NatsCluster) -> None:
+        self.servers = servers
+        self.replicas = 1 if isinstance(servers, NatsServer) else len(servers.servers)
+        self._closing = AsyncExitStack()
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return (self.servers.url,) if isinstance(self.servers, NatsServer) else self.servers.urls
+
+    async def connect(self, first: int = 0) -> Connection:
+        """Connect to one of the servers, the others in reserve; closed after the test."""
+        at = first % len(self.urls)
+        urls = self.urls[at:] + self.urls[:at]
+        options = ConnectionOptions(urls=urls, user=WORKER_USER, password=WORKER_PASSWORD)
+        connection = await connect(options)
+        self._closing.push_async_callback(connection.close)
+        return connection
+
+    async def provision(self, *plans: StreamPlan) -> Connection:
+        """Make streams, with a replica on each server, and return a connection."""
+        connection = await self.connect()
+        await provision(connection, plans or STREAMS, replicas=self.replicas)
+        return connection
+
+    async def reset(self) -> None:
+        """Delete every stream, and close every connection."""
+        streams = JetStreamContext((await self.connect()).nats, timeout=5)
+
+        async def is_empty() -> bool:
+            with contextlib.suppress(NatsError):  # no leader yet, after a kill
+                for stream in await streams.streams_info():
+                    assert stream.config.name is not None
+                    await streams.delete_stream(stream.config.name)
+                return True
+            return False
+
+        await comes_true(is_empty)
+        await self._closing.aclose()
+
+
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=[1, 3], ids=["one-server", "three-servers"]
+)
+async def nats_servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Nats]:
+    """The servers, started once for a module."""
+    folder = tmp_path_factory.mktemp("nats")
+    users = authorization(deployment_settings(identities={"alice": 1, **SUBNETS}))
+    servers = NatsServer(folder, users) if request.param == 1 else NatsCluster(folder, users)
+    async with servers:
+        yield Nats(servers)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def nats(nats_servers: Nats) -> AsyncGenerator[Nats]:
+    """The servers without any stream."""
+    yield nats_servers
+    await nats_servers.reset()

@@ -100,16 +100,18 @@ class Writing:
     def generate_certificate(
         self, *, idempotency_key: str | None = None
     ) -> responses.GenerateCertificateResponse:
-        """Make an Ed25519 key pair for TLS, and put its public half on the chain.
+        """Make an Ed25519 key pair for TLS, whose public half a job then puts on the chain.
 
-        The private half is told here, once, and kept nowhere by Pylon. So a request that is sent
-        again, as after a lost answer, makes another pair, and the newest one counts.
+        The private half is answered here, once, and kept nowhere by Pylon; that is why the answer
+        comes before the chain has the public half. `wait_for_job(pair.job_id)` waits for it. A
+        request that is sent again, as after a lost answer, makes another pair, and the newest one
+        counts.
 
         Args:
             idempotency_key: sent along as with every write; it does not bring back a pair.
 
         Raises:
-            PylonBadGateway: the chain has refused it, or was not reached in time.
+            PylonServiceUnavailable: nothing can sign for the identity.
         """
         params = writes.GenerateCertificate()
         key = idempotency_key_of(idempotency_key)

@@ -34,8 +34,8 @@ def test_every_state_can_still_end_well(state: JobState) -> None:
 
 def test_an_ended_job_is_left_by_nothing() -> None:
     assert {
-        JobState.COMMITTED,
         JobState.CONFIRMED,
+        JobState.REVEALED,
         JobState.SUPERSEDED,
         JobState.EXPIRED,
         JobState.REJECTED,
@@ -51,7 +51,23 @@ def test_only_a_job_that_was_not_submitted_can_be_cancelled() -> None:
 
 def test_success_is_reached_only_through_a_recorded_extrinsic() -> None:
     leading = {state for state, following in TRANSITIONS.items() if following & SUCCEEDED}
-    assert leading == IN_FLIGHT
+    assert leading == IN_FLIGHT | {JobState.COMMITTED}
+    assert TRANSITIONS[JobState.COMMITTED] & SUCCEEDED == {JobState.REVEALED}
+
+
+@pytest.mark.parametrize("kind", JobKind)
+def test_only_a_sealed_commitment_goes_on_after_it_is_on_the_chain(kind: JobKind) -> None:
+    job = Job(
+        job_id=JobId("a" * 26),
+        identity=IdentityName("alice"),
+        netuid=NetUid(1),
+        kind=kind,
+        state=JobState.COMMITTED,
+        created_at_ms=0,
+        updated_at_ms=0,
+    )
+    assert job.has_succeeded
+    assert job.has_ended == (kind is not JobKind.REVEALED_COMMITMENT)
 
 
 def test_unknown_never_leads_straight_to_another_submission() -> None:

@@ -122,6 +122,7 @@ class World:
     commit_reveal: bool = False
     registered: set[Hotkey] | None = None
     own_uid: NeuronUid | None = OWN_UID
+    is_deregistered: bool = False
     has_permit: bool = True
     least_weights: int = 0
     unrevealed_commits: int = 0
@@ -160,7 +161,7 @@ class World:
         self.best += 1
         if self.random.random() < WAKING:
             self.dozing.set()
-            self.own_uid = OWN_UID
+            self.is_deregistered = False
         self.leases = {name: holder for name, holder in self.leases.items() if holder.renews}
         for extrinsic in self.sent:
             record = extrinsic.signed.record
@@ -236,7 +237,7 @@ class Process:
             case Fault.EPOCH:
                 world.triggered.append(world.best + 1)
             case Fault.DEREGISTERED:
-                world.own_uid = None
+                world.is_deregistered = True
             case Fault.DOZE:
                 await self._doze()
             case Fault.DOZE_AFTER:
@@ -346,7 +347,7 @@ class Process:
             return WeightsFacts(
                 block=BlockNumber(world.best),
                 epoch=self._epoch(),
-                own_uid=world.own_uid,
+                own_uid=None if world.is_deregistered else world.own_uid,
                 has_permit=world.has_permit,
                 uids={key: NeuronUid(uid) for uid, key in enumerate(known, 1)},
                 sealing=self._sealing() if world.commit_reveal else None,

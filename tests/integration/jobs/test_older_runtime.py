@@ -6,6 +6,7 @@ from typing import Any
 
 import bittensor
 import pytest
+from bittensor._generated import storage as st
 
 from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.contract.jobs import JobState
@@ -25,7 +26,7 @@ async def devnet(sdk_home: Path) -> AsyncGenerator[Devnet]:
 async def test_the_sdk_itself_cannot_set_weights_there(devnet: Devnet) -> None:
     async with bittensor.Client(devnet.url) as client:
         with pytest.raises(ValueError, match="SubnetEpochConsensus"):
-            await client.query("SubtensorModule", "SubnetEpochConsensus", [1])
+            await client.query(st.SubtensorModule.SubnetEpochConsensus, [1])
 
 
 async def test_weights_in_the_open_and_sealed_are_set(

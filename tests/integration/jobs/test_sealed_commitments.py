@@ -4,6 +4,7 @@ from typing import Any
 
 import bittensor
 import pytest
+from bittensor._generated import storage as st
 
 from pylon.chain.seals import read_seal
 from pylon.chain.submission import Submission
@@ -60,7 +61,7 @@ async def test_what_the_chain_opens_is_read_by_everybody_as_it_was_sealed(
     (own,) = [one for one in by_btcli if one["hotkey"] == OWN]
     assert (own["commitment"], own["is_revealed"]) == (TEXT, True)
     async with bittensor.Client(devnet.url) as client:
-        raw = await client.query("Commitments", "RevealedCommitments", [2, OWN])
+        raw = await client.query(st.Commitments.RevealedCommitments, [2, OWN])
     assert TEXT in str(raw)
 
 

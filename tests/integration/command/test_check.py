@@ -90,7 +90,7 @@ async def test_streams_that_are_not_there_yet_are_no_failure(deployment: Deploym
         ("PYLON_BITTENSOR_NETWORK", "nowhere", "correct PYLON_BITTENSOR_NETWORK"),
         ("PYLON_ID_SN1_NETUID", "77", "correct PYLON_ID_SN1_NETUID"),
         ("PYLON_ID_SN1_NETUID", "2", "register it"),
-        ("PYLON_ID_SN1_HOTKEY_NAME", "lost", "put it there"),
+        ("PYLON_ID_SN1_HOTKEY_NAME", "lost", "make it readable"),
         ("PYLON_BITTENSOR_WALLET_PATH", "", "set PYLON_BITTENSOR_WALLET_PATH"),
     ],
 )

@@ -60,6 +60,8 @@ async def seen_by(product: Product, version: str, module: str, api: str) -> Mapp
     asked = {
         "module": module,
         "api": api,
+        "devnet_status": f"{product.devnet.control_url}/status",
+        "latest_block": f"{product.url}/api/v1/block/latest",
         "config": {
             "address": product.url,
             "open_access_token": "any",

@@ -10,6 +10,8 @@ import importlib
 import inspect
 import json
 import sys
+import time
+import urllib.request
 import warnings
 from typing import Any
 
@@ -39,6 +41,19 @@ def arguments(signature: inspect.Signature, values: dict[str, Any]) -> dict[str,
     }
 
 
+def answered(url: str) -> Any:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(url) as response:
+        return json.load(response)
+
+
+def wait_until_readable(asked: dict[str, Any]) -> None:
+    """Wait until reads show what was included so far: publishing may be behind the chain."""
+    best_number = answered(asked["devnet_status"])["best_number"]
+    while answered(asked["latest_block"])["number"] < best_number:
+        time.sleep(0.05)
+
+
 def returned(value: Any) -> dict[str, Any]:
     return {"returned": json.loads(value.model_dump_json())}
 
@@ -53,7 +68,11 @@ async def use_async(module: Any, config: dict[str, Any], asked: dict[str, Any]) 
         root = getattr(client, asked["api"]) if asked["api"] else client
         for accessor in ("open_access", "identity"):
             api = getattr(root, accessor)
-            for name, signature in methods_of(api).items():
+            methods = methods_of(api)
+            first_read = next(name for name in methods if name.startswith("get_"))
+            for name, signature in methods.items():
+                if name == first_read:
+                    wait_until_readable(asked)
                 key = f"async.{accessor}.{name}"
                 try:
                     values = arguments(signature, asked["values"])
@@ -69,7 +88,11 @@ def use_sync(module: Any, config: dict[str, Any], asked: dict[str, Any]) -> dict
         root = getattr(client, asked["api"]) if asked["api"] else client
         for accessor in ("open_access", "identity"):
             api = getattr(root, accessor)
-            for name, signature in methods_of(api).items():
+            methods = methods_of(api)
+            first_read = next(name for name in methods if name.startswith("get_"))
+            for name, signature in methods.items():
+                if name == first_read:
+                    wait_until_readable(asked)
                 key = f"sync.{accessor}.{name}"
                 try:
                     values = arguments(signature, asked["values"])

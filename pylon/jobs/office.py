@@ -32,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 SWEEP_EVERY_S: Final = 30.0
 """How often an idle lane is checked for jobs that were written down and not queued."""
-
-
 SUPPORT_RETRY_S: Final = 5.0
 """Seconds until the chain's runtime is looked at again when the chain could not be reached."""
 

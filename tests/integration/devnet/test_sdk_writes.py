@@ -17,6 +17,8 @@ from tests.support.dev_wallet import DevWallet, dev_wallet
 
 COLDKEY = {"signer": "coldkey"}
 HOTKEY = {"signer": "hotkey"}
+UNREACHED_ROUND = 10**9
+"""A drand round of the next century: what is sealed for it stays sealed."""
 
 
 async def submit(client: bittensor.Client, call: Any, wallet: DevWallet, **how: Any) -> Any:
@@ -134,7 +136,7 @@ async def test_every_kind_of_commitment(live: Devnet, writer: bittensor.Client) 
         {"BigRaw": b"\xf0" * 400},
         "ResetBondsFlag",
         "None",
-        {"TimelockEncrypted": {"encrypted": b"\xf5" * 300, "reveal_round": 77}},
+        {"TimelockEncrypted": {"encrypted": b"\xf5" * 300, "reveal_round": UNREACHED_ROUND}},
     ]
     for kind in kinds:
         call = calls.Commitments.set_commitment(netuid=1, info={"fields": [kind]})
@@ -145,7 +147,7 @@ async def test_every_kind_of_commitment(live: Devnet, writer: bittensor.Client) 
         assert read == name or name in read
     commitments = await writer.subnets.metagraph(1)
     mine = commitments.commitments[0]
-    assert (mine.encrypted, mine.reveal_round) == (True, 77)
+    assert (mine.encrypted, mine.reveal_round) == (True, UNREACHED_ROUND)
     assert await writer.query(st.Commitments.TimelockedIndex) == [(1, hotkey(1, 0))]
     reset = await writer.query(st.Commitments.LastBondsReset, [1, hotkey(1, 0)])
     assert reset is not None

@@ -5,6 +5,7 @@ seeds, the local cluster's passwords, those that `pylon up` makes up, and every 
 """
 
 import base64
+import contextlib
 import re
 from collections.abc import Generator, Iterable
 from fnmatch import fnmatch
@@ -74,8 +75,15 @@ def leaks_under(folder: Path, secrets: dict[bytes, str] | None = None) -> list[s
         f"{path} holds {what}"
         for path in files
         if not _is_configuration(path)
-        for what in leaks_in(path.read_bytes(), known)
+        for what in leaks_in(_content(path), known)
     ]
+
+
+def _content(path: Path) -> bytes:
+    """Return what a file holds; nothing where it has just been removed."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_bytes()
+    return b""
 
 
 def _is_configuration(path: Path) -> bool:
@@ -94,5 +102,5 @@ def _made_up(files: Iterable[Path]) -> dict[bytes, str]:
         password: "a password of `pylon up`"
         for path in files
         if path.name == "nats.conf"
-        for password in _MADE_UP.findall(path.read_bytes())
+        for password in _MADE_UP.findall(_content(path))
     }

@@ -32,7 +32,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 BLOCKS = str(BlockEventSubject())
 NEURONS = str(NeuronsEventSubject(NetUid(1)))
 LATEST_NEURONS = "pylon.v1.open.1.neurons.latest"
+BLOCK_TIME_S = 0.5
 LIMIT_BLOCKS = 30
+AHEAD_MAX_BLOCKS = 10
+"""Blocks that the chain may be ahead of the listener: fewer than the stream and a lane keep."""
 MADE_AGAIN = "The stream {} was missing and has been made again"
 
 
@@ -46,6 +49,7 @@ class Running:
     identity: Asker
     health: httpx.AsyncClient
     numbers: dict[str, list[int]] = field(default_factory=lambda: {BLOCKS: [], NEURONS: []})
+    makes_blocks: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def delete(self, *plans: StreamPlan) -> None:
         """Delete streams, and wait until each has been made again, and was logged once."""
@@ -60,6 +64,15 @@ class Running:
     async def is_ready(self) -> bool:
         return (await self.health.get("/readyz")).status_code == 200
 
+    async def make_blocks(self) -> None:
+        """Make blocks while `makes_blocks` is set, at the pace of the listener."""
+        while True:
+            await self.makes_blocks.wait()
+            oldest = min(numbers[-1] if numbers else 0 for numbers in self.numbers.values())
+            if self.devnet.best_number < max(oldest, 1) + AHEAD_MAX_BLOCKS:
+                await self.devnet.advance(1)
+            await asyncio.sleep(BLOCK_TIME_S)
+
     async def listen(self, connection: Connection) -> None:
         async with EventFeed(connection, list(self.numbers), last_by_request(connection)) as feed:
             async for event in feed:
@@ -68,9 +81,10 @@ class Running:
 
 @asynccontextmanager
 async def running(folder: Path, nats: Nats) -> AsyncGenerator[Running]:
-    options = DevnetOptions(port=0, block_time_s=0.5, tempo_blocks=2000, active=False)
+    options = DevnetOptions(port=0, block_time_s=BLOCK_TIME_S, tempo_blocks=2000, active=False)
     async with AsyncExitStack() as stack:
         devnet = await stack.enter_async_context(Devnet(options))
+        devnet.pause()
         make_wallets(folder, devnet)
         (port,) = free_ports(1)
         settings = signing_settings(folder / "wallets", SUBNETS, {name: name for name in SUBNETS})
@@ -90,14 +104,19 @@ async def running(folder: Path, nats: Nats) -> AsyncGenerator[Running]:
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30)
         )
         running = Running(nats, devnet, worker, Asker("sn2", connection), health)
-        listening = asyncio.create_task(running.listen(connection))
+        running.makes_blocks.set()
+        tasks = {
+            asyncio.create_task(running.listen(connection)),
+            asyncio.create_task(running.make_blocks()),
+        }
         await comes_true(running.is_ready)
         await eventually(lambda: all(running.numbers.values()))
         try:
             yield running
         finally:
-            listening.cancel()
-            await asyncio.wait({listening})
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
 
 def errors_of(worker: WorkerProcess) -> list[str]:
@@ -134,7 +153,7 @@ async def test_a_job_whose_message_was_lost_with_the_queue_is_queued_beside_newe
         await identity.ended(first["job_id"])
         devnet.set_hyperparameter(2, "WeightsSetRateLimit", LIMIT_BLOCKS)
         await devnet.advance(2)
-        devnet.pause()
+        here.makes_blocks.clear()
         parked = await identity.ask(PUT_WEIGHTS, weights_of(devnet, 2, 4))
 
         async def is_parked() -> bool:
@@ -147,7 +166,7 @@ async def test_a_job_whose_message_was_lost_with_the_queue_is_queued_beside_newe
         newer = await identity.ask(PUT_MECHANISM_WEIGHTS, other)
         await here.worker.logs(f"Job {parked['job_id']} of sn2 was not queued; it is now")
         await devnet.advance(LIMIT_BLOCKS)
-        devnet.resume()
+        here.makes_blocks.set()
         for job in (parked, newer):
             assert (await identity.ended(job["job_id"])).state is JobState.CONFIRMED
         assert len(errors_of(here.worker)) == 1

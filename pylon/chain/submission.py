@@ -145,6 +145,11 @@ class Submission:
             lambda sdk: read_weights_facts(sdk, netuid, mechanism, own, weighed)
         )
 
+    async def is_registered(self, netuid: NetUid, own: Hotkey) -> bool:
+        """Whether a hotkey is registered on a subnet, at the newest block."""
+        uid = await self._call(lambda sdk: sdk.query(SUBTENSOR, "Uids", [netuid, own]))
+        return uid is not None
+
     async def certificate_allowed_from(self, netuid: NetUid, own: Hotkey) -> BlockNumber:
         """The first block that takes another certificate of a hotkey.
 

@@ -296,6 +296,10 @@ class ChainWrites(Protocol):
         """The kinds of writes that the chain's runtime cannot take, and why not each."""
         ...
 
+    async def is_registered(self, netuid: NetUid, own: Hotkey) -> bool:
+        """Whether a hotkey is registered on a subnet, at the newest block."""
+        ...
+
     async def certificate_allowed_from(self, netuid: NetUid, own: Hotkey) -> BlockNumber:
         """The first block that takes another certificate of a hotkey."""
         ...

@@ -447,6 +447,9 @@ class Process:
     async def unsupported(self, netuid: NetUid) -> dict[str, str]:
         return {}
 
+    async def is_registered(self, netuid: NetUid, own: Hotkey) -> bool:
+        return True
+
     async def certificate_allowed_from(self, netuid: NetUid, own: Hotkey) -> BlockNumber:
         return await self._strike(lambda: BlockNumber(0))
 

@@ -116,14 +116,20 @@ class Submission:
         """How long a block takes on this chain, in seconds."""
         return await self._call(lambda sdk: sdk.block_time())
 
-    async def epoch(self, netuid: NetUid) -> Epoch:
-        """Where a subnet is in its epochs, at the newest block."""
+    async def epoch(self, netuid: NetUid, block: BlockNumber | None = None) -> Epoch:
+        """Where a subnet is in its epochs, at a block, or at the newest where that is older."""
 
         async def read(sdk: WritingSdk) -> Epoch:
             number, block_hash = await newest_block(sdk)
             return await read_epoch(sdk, netuid, number, block_hash)
 
-        return await self._call(read)
+        async def read_then(sdk: WritingSdk) -> Epoch:
+            return await read_epoch(sdk, netuid, then, await _hash_of(sdk, then))
+
+        if block is None or block >= (await self.heads()).best:
+            return await self._call(read)
+        then = block
+        return await self._look(then, read_then)
 
     async def genesis(self) -> str:
         """The hash of the chain's first block, by which it is told from every other chain."""

@@ -288,8 +288,8 @@ class ChainWrites(Protocol):
         """
         ...
 
-    async def epoch(self, netuid: NetUid) -> Epoch:
-        """Where a subnet is in its epochs, at the newest block."""
+    async def epoch(self, netuid: NetUid, block: BlockNumber | None = None) -> Epoch:
+        """Where a subnet is in its epochs, at a block, or at the newest where that is older."""
         ...
 
     async def unsupported(self, netuid: NetUid) -> Mapping[str, str]:

@@ -150,7 +150,7 @@ async def test_without_any_signer_writes_are_refused_once_the_grace_period_is_ov
             await comes_true(is_accepted)
 
 
-async def test_what_is_accepted_while_signers_restart_says_so_and_ends_by_its_deadline(
+async def test_what_is_accepted_while_signers_restart_says_so_and_is_cancelled_or_expires(
     deployment: Deployment,
     identity: IdentityOf,
     devnet: Devnet,
@@ -161,6 +161,12 @@ async def test_what_is_accepted_while_signers_restart_says_so_and_ends_by_its_de
         assert answer.detail == "weights update scheduled"
         assert answer.warning is not None
         assert "no signer" in answer.warning
+        sn1 = await identity("sn1")
+        unwanted = await sn1.put_weights(weights_of(devnet, 1, 3))
+        cancelled = await sn1.cancel_job(unwanted.job_id)
+        assert cancelled.state is JobState.CANCELLED
+        assert cancelled.last_error is not None
+        assert cancelled.last_error.code is ErrorCode.CANCELLED
         # An epoch that begins sooner counts as the one in which they were accepted.
         await devnet.advance(ACCEPTED_SLACK_BLOCKS + 1)
         devnet.trigger_epoch(2)

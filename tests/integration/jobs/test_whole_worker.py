@@ -22,7 +22,11 @@ from tests.support.job_deployment import (
     weights_of,
 )
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    # What depends on replication or REST is tested elsewhere on three servers.
+    pytest.mark.parametrize("nats_servers", [1], indirect=True, ids=["one-server"], scope="module"),
+]
 
 
 async def test_weights_and_commitments_are_set(

@@ -222,12 +222,13 @@ class Worker:
             ),
         )
         replay = ReplayHandlers(KeptInStream(connection))
+        weights_status = WeightsStatusHandler(office.ledger, self._submission, reads.read)
         return Service(
             connection,
             reads.by_operation
             | replay.by_operation
             | office.desk.by_operation
-            | {WEIGHTS_STATUS.name: WeightsStatusHandler(office.ledger, reads.read).answer},
+            | {WEIGHTS_STATUS.name: weights_status.answer},
             identities=netuid_by_identity,
             max_requests=settings.max_requests,
         )

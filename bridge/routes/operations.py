@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from string import Formatter
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
@@ -44,9 +44,22 @@ _WRITE_CODES: Final = (
     ErrorCode.CONFLICT,
     ErrorCode.SUPERSEDED,
     ErrorCode.CANCELLED,
+    ErrorCode.EXPIRED,
     ErrorCode.RATE_LIMITED,
     ErrorCode.CHAIN_REJECTED,
+    ErrorCode.NOT_REGISTERED,
+    ErrorCode.STAKE_TOO_LOW,
+    ErrorCode.RUNTIME_UNSUPPORTED,
+    ErrorCode.WRONG_CHAIN,
+    ErrorCode.OUTCOME_UNKNOWN,
+    ErrorCode.MISCONFIGURED,
 )
+_CODES_BY_METHOD: Final[Mapping[str, tuple[ErrorCode, ...]]] = {
+    "GET": (),
+    "PUT": _WRITE_CODES,
+    "POST": _WRITE_CODES,
+    "DELETE": (ErrorCode.CONFLICT,),  # of a job that is being submitted
+}
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT"})
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -95,7 +108,7 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
                 **problem_docs(
                     *_CODES,
                     *(_IDENTITY_CODES if of_identity else ()),
-                    *(_WRITE_CODES if operation.method != "GET" else ()),
+                    *_CODES_BY_METHOD[operation.method],
                 ),
                 **(CONDITIONAL_DOCS if operation.of_block and "/block/" in operation.path else {}),
                 **(BODY_PROBLEMS if operation.method in _METHODS_WITH_BODY else {}),

@@ -116,14 +116,20 @@ class Submission:
         """How long a block takes on this chain, in seconds."""
         return await self._call(lambda sdk: sdk.block_time())
 
-    async def epoch(self, netuid: NetUid) -> Epoch:
-        """Where a subnet is in its epochs, at the newest block."""
+    async def epoch(self, netuid: NetUid, block: BlockNumber | None = None) -> Epoch:
+        """Where a subnet is in its epochs, at a block, or at the newest where that is older."""
 
         async def read(sdk: WritingSdk) -> Epoch:
             number, block_hash = await newest_block(sdk)
             return await read_epoch(sdk, netuid, number, block_hash)
 
-        return await self._call(read)
+        async def read_then(sdk: WritingSdk) -> Epoch:
+            return await read_epoch(sdk, netuid, then, await _hash_of(sdk, then))
+
+        if block is None or block >= (await self.heads()).best:
+            return await self._call(read)
+        then = block
+        return await self._look(then, read_then)
 
     async def genesis(self) -> str:
         """The hash of the chain's first block, by which it is told from every other chain."""
@@ -144,6 +150,11 @@ class Submission:
         return await self._call(
             lambda sdk: read_weights_facts(sdk, netuid, mechanism, own, weighed)
         )
+
+    async def is_registered(self, netuid: NetUid, own: Hotkey) -> bool:
+        """Whether a hotkey is registered on a subnet, at the newest block."""
+        uid = await self._call(lambda sdk: sdk.query(SUBTENSOR, "Uids", [netuid, own]))
+        return uid is not None
 
     async def certificate_allowed_from(self, netuid: NetUid, own: Hotkey) -> BlockNumber:
         """The first block that takes another certificate of a hotkey.

@@ -288,12 +288,16 @@ class ChainWrites(Protocol):
         """
         ...
 
-    async def epoch(self, netuid: NetUid) -> Epoch:
-        """Where a subnet is in its epochs, at the newest block."""
+    async def epoch(self, netuid: NetUid, block: BlockNumber | None = None) -> Epoch:
+        """Where a subnet is in its epochs, at a block, or at the newest where that is older."""
         ...
 
     async def unsupported(self, netuid: NetUid) -> Mapping[str, str]:
         """The kinds of writes that the chain's runtime cannot take, and why not each."""
+        ...
+
+    async def is_registered(self, netuid: NetUid, own: Hotkey) -> bool:
+        """Whether a hotkey is registered on a subnet, at the newest block."""
         ...
 
     async def certificate_allowed_from(self, netuid: NetUid, own: Hotkey) -> BlockNumber:

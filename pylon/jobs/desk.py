@@ -1,14 +1,17 @@
 """Answering the operations that write: accepting jobs, waiting for them, and telling of them."""
 
 import asyncio
+import contextlib
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
 from pylon.chain.hotkeys import ed25519_public_key
+from pylon.chain.writes import ChainWrites
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import Ledger
+from pylon.jobs.moments import CHAIN_WITHIN_S
 from pylon.jobs.signers import SignerDirectory
 from pylon.messaging.call import Answer, Call
 from pylon_client.contract import wire
@@ -66,14 +69,18 @@ class JobDesk:
         intake: accepts jobs.
         ledger: where they are written down.
         signers: by whom they could be carried out.
+        chain: on which they are.
 
     Attributes:
         by_operation: the handler of each operation, by its name.
     """
 
-    def __init__(self, intake: Intake, ledger: Ledger, signers: SignerDirectory) -> None:
+    def __init__(
+        self, intake: Intake, ledger: Ledger, signers: SignerDirectory, chain: ChainWrites
+    ) -> None:
         self._intake = intake
         self._signers = signers
+        self._chain = chain
         self._ledger = ledger
         self.by_operation: Final[dict[str, Handler]] = {
             PUT_WEIGHTS.name: self.put_weights,
@@ -121,11 +128,16 @@ class JobDesk:
         """Return a new key pair, whose public half a job then puts on the chain.
 
         The private half is nowhere but in this answer. So it is sent before anything is submitted:
-        a caller that does not wait for the chain must not leave a key there that nobody has.
+        a caller that does not wait for the chain must not leave a key there that nobody has. What
+        the chain would refuse is refused before, since few callers look at the job.
+
+        Raises:
+            FailureError: NOT_REGISTERED, where the identity's hotkey is not registered.
         """
         params = call.params
         if not isinstance(params, GenerateCertificate):
             raise TypeError("no certificate is asked for")
+        await self._require_registered(*_asker(call))
         private_key = secrets.token_bytes(PRIVATE_KEY_BYTES)
         public_key = f"0x{ed25519_public_key(private_key).hex()}"
         request = {"algorithm": params.algorithm, "public_key": public_key}
@@ -138,6 +150,25 @@ class JobDesk:
                 job_id=job.job_id,
             )
         )
+
+    async def _require_registered(self, identity: IdentityName, netuid: NetUid) -> None:
+        """Raise where the chain shows that an identity's hotkey is not registered.
+
+        `SubtensorModule`: `serve_axon_tls` fails with HotKeyNotRegisteredInNetwork. As for every
+        other write, a chain that cannot be reached refuses nothing.
+        """
+        own = self._signers.hotkey(identity)
+        is_registered = True
+        if own is not None:
+            with contextlib.suppress(TimeoutError, FailureError):
+                async with asyncio.timeout(CHAIN_WITHIN_S):
+                    is_registered = await self._chain.is_registered(netuid, own)
+        if not is_registered:
+            raise FailureError(
+                ErrorCode.NOT_REGISTERED,
+                f"The hotkey of {identity!r} is not registered on subnet {netuid}: the chain would "
+                "not take its certificate.",
+            )
 
     async def list_jobs(self, call: Call) -> Answer:
         """The jobs of the identity that asks."""

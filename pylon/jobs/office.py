@@ -72,7 +72,7 @@ class JobOffice:
         self._netuids = [settings.identity_settings[name].netuid for name in signers]
         self.ledger: Final = ledger
         self._intake = Intake(ledger, WorkQueue(connection), chain, directory)
-        self.desk: Final = JobDesk(self._intake, ledger, directory)
+        self.desk: Final = JobDesk(self._intake, ledger, directory, chain)
         self._stopping = asyncio.Event()
         leases = Leases(Bucket(connection, LEASES_BUCKET), LEASE_TTL_S)
         self._runner = Runner(ledger, leases, chain, signers, _works(settings, chain))

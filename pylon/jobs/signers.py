@@ -44,6 +44,7 @@ class Announcement(BaseModel):
 
 @dataclass(slots=True)
 class _Seen:
+    hotkey: Hotkey | None = None
     can_sign_at_s: float = float("-inf")
     cannot_at_s: float = float("-inf")
     problem: str = NO_SIGNER
@@ -81,7 +82,7 @@ class SignerDirectory:
         if seen is None:
             return
         if announcement.hotkey is not None:
-            seen.can_sign_at_s = self._clock()
+            seen.hotkey, seen.can_sign_at_s = announcement.hotkey, self._clock()
         else:
             seen.cannot_at_s = self._clock()
             seen.problem, seen.cause = announcement.problem, announcement.cause
@@ -108,6 +109,10 @@ class SignerDirectory:
         if self._is_alive(seen.can_sign_at_s):
             return ""
         return seen.cause if self._is_alive(seen.cannot_at_s) else NO_SIGNER_RUNS
+
+    def hotkey(self, identity: IdentityName) -> Hotkey | None:
+        """Return the hotkey with which a signer announced last that it signs for an identity."""
+        return self._seen[identity].hotkey
 
     def problems(self) -> Mapping[IdentityName, str]:
         """Return the identities for which nothing can sign, and why, each in a word."""

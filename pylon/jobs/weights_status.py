@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from pylon.chain.writes import ChainWrites, Epoch
+from pylon.jobs import windows
 from pylon.jobs.ledger import Ledger
 from pylon.messaging.call import Answer, Call
 from pylon_client.contract import wire
@@ -23,11 +25,15 @@ class WeightsStatusHandler:
 
     Args:
         ledger: of the jobs.
+        chain: whose schedule says of which epoch a block is.
         read: answers what the chain shows of it.
     """
 
-    def __init__(self, ledger: Ledger, read: Callable[[Call], Awaitable[Answer]]) -> None:
+    def __init__(
+        self, ledger: Ledger, chain: ChainWrites, read: Callable[[Call], Awaitable[Answer]]
+    ) -> None:
         self._ledger = ledger
+        self._chain = chain
         self._read = read
 
     async def answer(self, call: Call) -> Answer:
@@ -53,28 +59,48 @@ class WeightsStatusHandler:
 
     async def _is_accepted(self, call: Call) -> bool:
         params = call.params
-        if call.identity is None or not isinstance(params, WeightsStatusAt):
+        if call.identity is None or call.netuid is None or not isinstance(params, WeightsStatusAt):
             raise TypeError(f"{call.operation} is about an identity's weights")
         subject = JobSubject(call.identity, JobKind.WEIGHTS, params.mechanism_id)
         newest_id = (await self._ledger.lane(subject)).newest.job_id
         if newest_id is None:
             return False
         newest = await self._ledger.get(call.identity, newest_id)
+        block = params.block_number
+        epoch = await self._chain.epoch(call.netuid, block)
         if newest is not None:
-            if _covers(newest.job, params.block_number):
+            if _covers(newest.job, epoch, block):
                 return True
-            if (newest.job.deadline_block or 0) <= params.block_number:
+            if (newest.job.epoch_block or epoch.last_block) < epoch.last_block:
                 return False  # and all before it are of earlier epochs
         return any(
-            held.record.lane == subject and _covers(held.job, params.block_number)
+            held.record.lane == subject and _covers(held.job, epoch, block)
             for held in await self._ledger.jobs(call.identity)
         )
 
 
-def _covers(job: Job, block: BlockNumber) -> bool:
-    """Return whether a job has set, or may still set, the weights of a block's epoch."""
+def _covers(job: Job, epoch: Epoch, block: BlockNumber) -> bool:
+    """Return whether a job has set, or may still set, the weights of a block's epoch.
+
+    The job's own deadline says nothing of that: the schedule may have moved since the job ended.
+
+    Args:
+        job: of weights.
+        epoch: that of the block, or the newest where the block is still to come.
+        block: which is asked about.
+    """
     if job.state not in _IN_HAND | SUCCEEDED:
         return False
-    if job.epoch_block is None or job.deadline_block is None:
+    if job.epoch_block is None:
         return job.state in _IN_HAND  # accepted while the chain could not be reached
-    return job.epoch_block <= block < job.deadline_block
+    if epoch.next_block is not None and epoch.block < block and epoch.next_block <= block:
+        return False
+    if job.epoch_block == epoch.last_block:
+        return True
+    # The epoch began since the job was looked at, and soon enough after its acceptance.
+    return (
+        job.state in _IN_HAND
+        and job.accepted_block is not None
+        and job.epoch_block < epoch.last_block
+        and not windows.is_over(epoch, job.accepted_block)
+    )

@@ -111,7 +111,8 @@ class Writing:
             idempotency_key: sent along as with every write; it does not bring back a pair.
 
         Raises:
-            PylonServiceUnavailable: nothing can sign for the identity.
+            PylonUnavailable: nothing can sign for the identity.
+            PylonBadGateway: its hotkey is not registered on the subnet.
         """
         params = writes.GenerateCertificate()
         key = idempotency_key_of(idempotency_key)

@@ -5,17 +5,22 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 
+from pylon.chain.hotkeys import ed25519_public_key
 from pylon.devnet.population import hotkey
+from pylon.jobs.windows import ACCEPTED_SLACK_BLOCKS
 from pylon.up.simulation import token
-from pylon_client.v1 import AsyncConfig, AsyncPylonClient
+from pylon_client.identity import AsyncIdentity
+from pylon_client.v1 import AsyncConfig, AsyncPylonClient, ErrorCode, JobState, PylonNotFound
 from tests.support.environments import ROOT, python_with
 from tests.support.eventually import HANGS_AFTER_S
+from tests.support.job_deployment import becomes, gives
 from tests.support.product import Product
 
-SCRIPT = ROOT / "tests" / "compat" / "scripts" / "published_client.py"
+SCRIPTS = ROOT / "tests" / "compat" / "scripts"
 IDENTITY, NETUID, NEURONS = "sn1", 1, 256
 MINER = hotkey(NETUID, 64)
 """It has a commitment and a certificate from the beginning."""
@@ -52,9 +57,30 @@ async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Pr
         yield product
 
 
+async def printed_by(version: str, script: str, asked: Mapping[str, Any]) -> Any:
+    """What a script printed, as JSON, in the environment of a published client."""
+    python = await asyncio.to_thread(python_with, f"published-{version}")
+    process = await asyncio.create_subprocess_exec(
+        *(str(python), "-I", str(SCRIPTS / script), json.dumps(asked)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(HANGS_AFTER_S):
+        printed, _ = await process.communicate()
+    assert process.returncode == 0
+    return json.loads(printed)
+
+
+def config_of(product: Product, identity: str) -> dict[str, str]:
+    return {
+        "address": product.url,
+        "open_access_token": "any",
+        "identity_name": identity,
+        "identity_token": token(identity),
+    }
+
+
 async def seen_by(product: Product, version: str, module: str, api: str) -> Mapping[str, Any]:
     """What each method of a published client returned or raised."""
-    python = await asyncio.to_thread(python_with, f"published-{version}")
     async with AsyncPylonClient(AsyncConfig(address=product.url)) as client:
         number = (await client.open_access.get_latest_block_info()).number
     asked = {
@@ -62,12 +88,7 @@ async def seen_by(product: Product, version: str, module: str, api: str) -> Mapp
         "api": api,
         "devnet_status": f"{product.devnet.control_url}/status",
         "latest_block": f"{product.url}/api/v1/block/latest",
-        "config": {
-            "address": product.url,
-            "open_access_token": "any",
-            "identity_name": IDENTITY,
-            "identity_token": token(IDENTITY),
-        },
+        "config": config_of(product, IDENTITY),
         "values": {
             "netuid": NETUID,
             "block_number": number,
@@ -81,14 +102,7 @@ async def seen_by(product: Product, version: str, module: str, api: str) -> Mapp
             "abi": [],
         },
     }
-    process = await asyncio.create_subprocess_exec(
-        *(str(python), "-I", str(SCRIPT), json.dumps(asked)),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(HANGS_AFTER_S):
-        printed, _ = await process.communicate()
-    assert process.returncode == 0
-    return json.loads(printed)
+    return await printed_by(version, "published_client.py", asked)
 
 
 def expected_failure(method: str, not_served: set[str]) -> str | None:
@@ -141,3 +155,115 @@ async def test_the_unstable_api_of_the_newest_client_as_far_as_there_are_operati
         commitment = seen[f"async.{key}.get_commitment"]["returned"]["commitment"]
         assert commitment["kind"] == "hex_data"
     check(seen, set(), 42)
+
+
+Call = tuple[str, str, Mapping[str, Any]]
+
+
+async def outcomes(product: Product, version: str, *calls: Call) -> list[Mapping[str, Any]]:
+    """What calls of a published client as sn2 returned or raised: accessor, method, arguments."""
+    oldest = version == "1.0.0"
+    asked = {
+        "module": "pylon_client.v1" if oldest else "pylon_client.artanis",
+        "models": "pylon_client.v1" if oldest else "pylon_client.artanis.v1",
+        "api": "" if oldest else "unstable",
+        "config": config_of(product, "sn2"),
+        "calls": calls,
+    }
+    return await printed_by(version, "published_calls.py", asked)
+
+
+def put_weights(uid: int) -> Call:
+    return "identity", "put_weights", {"weights": {hotkey(2, uid): 1.0}}
+
+
+def weights_status(block: int) -> Call:
+    return "identity", "get_weights_status", {"block_number": block}
+
+
+def submitted(outcome: Mapping[str, Any]) -> bool:
+    return outcome["returned"]["weights_submitted"]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def sn2(product: Product) -> AsyncGenerator[AsyncIdentity]:
+    """sn2 at the beginning of a long epoch, in a chain that stands still."""
+    await product.devnet.control("POST", "/pause")
+    for item, blocks in (("Tempo", 50_000), ("WeightsSetRateLimit", 0)):
+        await product.devnet.control(
+            "POST", "/set-hyperparameter", netuid=2, item=item, value=blocks
+        )
+    await product.devnet.advance(3)
+    config = AsyncConfig(address=product.url, identity_name="sn2", identity_token=token("sn2"))
+    async with AsyncPylonClient(config) as client:
+        yield client.identity
+    await product.devnet.control("POST", "/resume")
+
+
+async def test_weights_count_from_their_acceptance_for_every_block_of_their_epoch(
+    product: Product, sn2: AsyncIdentity
+) -> None:
+    (put,) = await outcomes(product, "2.3.1", put_weights(5))
+    assert "returned" in put
+    job = (await sn2.get_jobs()).jobs[0]
+    assert job.epoch_block is not None
+    before, first, newest = await outcomes(
+        product,
+        "2.3.1",
+        weights_status(job.epoch_block - 1),
+        weights_status(job.epoch_block),
+        weights_status(await product.devnet.best_number()),
+    )
+    assert (submitted(before), submitted(first), submitted(newest)) == (False, True, True)
+    # No block was made since: the chain shows nothing of them yet.
+    assert not (await sn2.get_weights_status(job.epoch_block)).weights_on_chain
+    assert not (await sn2.get_job(job.job_id)).has_ended
+    await product.devnet.control("POST", "/resume")
+    assert (await sn2.wait_for_job(job.job_id)).state is JobState.CONFIRMED
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.9.0", "2.3.1"])
+async def test_a_key_pair_is_answered_with_both_halves_before_the_chain_has_it(
+    product: Product, sn2: AsyncIdentity, version: str
+) -> None:
+    """The published clients have its model, and no method that asks for it."""
+    path = "/api/v1/identity/sn2/subnet/2/certificates/self"
+    async with httpx.AsyncClient(trust_env=False, timeout=HANGS_AFTER_S) as http:
+        answer = await http.post(
+            f"{product.url}{path}",
+            json={"algorithm": 1},
+            headers={"Authorization": f"Bearer {token('sn2')}"},
+        )
+    assert answer.status_code == 201
+    pair = answer.json()
+    (read,) = await outcomes(product, version, ("models", "NeuronCertificateKeypair", pair))
+    assert read["returned"] == {
+        name: pair[name] for name in ("algorithm", "public_key", "private_key")
+    }
+    private_key = bytes.fromhex(pair["private_key"].removeprefix("0x"))
+    assert pair["public_key"] == f"0x{ed25519_public_key(private_key).hex()}"
+    assert not (await sn2.get_job(pair["job_id"])).has_ended
+
+
+async def test_weights_before_the_hotkey_is_registered_wait_for_the_end_of_the_epoch(
+    product: Product, sn2: AsyncIdentity
+) -> None:
+    devnet = product.devnet
+    await devnet.control("POST", "/deregister-neuron", netuid=2, hotkey=hotkey(2, 0))
+    await devnet.advance()
+    for version in ("1.0.0", "1.9.0", "2.3.1"):
+        (put,) = await outcomes(product, version, put_weights(6))
+        assert "returned" in put
+        job = (await sn2.get_jobs()).jobs[0]
+        await becomes(sn2, job.job_id, gives(ErrorCode.NOT_REGISTERED))
+        assert job.accepted_block is not None
+        assert (await sn2.get_weights_status(job.accepted_block)).weights_submitted
+        await devnet.advance(ACCEPTED_SLACK_BLOCKS + 1)
+        await devnet.control("POST", "/trigger-epoch", netuid=2)
+        await devnet.advance(2)
+        ended = await sn2.wait_for_job(job.job_id)
+        assert ended.state is JobState.EXPIRED
+        assert ended.last_error is not None
+        assert "not registered" in ended.last_error.detail
+        with pytest.raises(PylonNotFound, match="not registered"):
+            await sn2.get_weights_status(job.accepted_block)

@@ -23,12 +23,11 @@ from pylon_client.contract.jobs import ENDED, JobState
 from pylon_client.contract.reads import LATEST_BLOCK, LATEST_NEURONS
 from pylon_client.contract.subjects import BLOCK_EVENTS, WORKER_USER
 from pylon_client.contract.topology import JOBS
-from pylon_client.contract.writes import LIST_JOBS, PUT_WEIGHTS, SET_COMMITMENT
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.transport.feed import EventFeed, last_by_request
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
+from tests.support.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.eventually import comes_true
-from tests.support.job_deployment import SUBNETS, Asker, Deployment, make_wallets, weights_of
+from tests.support.job_deployment import SUBNETS, Deployment, ended, make_wallets, weights_of
 from tests.support.nats_server import NatsServer
 from tests.support.sdk_home import sdk_home
 from tests.support.wire_corpus import Corpus
@@ -65,7 +64,7 @@ async def deployment(tmp_path: Path) -> AsyncGenerator[Deployment]:
 async def test_each_message_is_answered_or_left_by_a_rule(deployment: Deployment) -> None:
     corpus = Corpus(SEED)
     settings = deployment_settings(identities=SUBNETS)
-    async with deployment.worker() as worker, Flood(deployment.server.url, settings) as flood:
+    async with deployment.worker() as worker, Flood(deployment.nats.url, settings) as flood:
         requests, held_bytes = corpus.requests(MESSAGES), list[int]()
         async with paced(deployment.devnet, flood):
             for _ in range(WINDOWS):
@@ -119,7 +118,7 @@ async def paced(devnet: Devnet, flood: Flood) -> AsyncGenerator[None]:
 
 async def still_works(deployment: Deployment) -> None:
     """Events come, reads are answered, and every lane of every identity brings a job to its end."""
-    url = deployment.server.url
+    url = deployment.nats.url
     async with _connected(url, None, "") as reader:
         blocks = last_by_request(reader)
         async with EventFeed(reader, [BLOCK_EVENTS], blocks) as feed:
@@ -132,7 +131,7 @@ async def still_works(deployment: Deployment) -> None:
             await reader.request(f"pylon.v1.open.{netuid}.{LATEST_NEURONS.name}")
     await asyncio.gather(*(writes_still_work(deployment, name) for name in SUBNETS))
     # Of what is queued, garbage is gone: the rest are jobs of the flood that the chain makes wait.
-    await comes_true(lambda: _only_jobs_in_hand_are_queued(url))
+    await comes_true(lambda: _only_jobs_in_hand_are_queued(deployment))
 
 
 async def _is_published(reader: Connection) -> bool:
@@ -145,13 +144,13 @@ async def _is_published(reader: Connection) -> bool:
     return True
 
 
-async def _only_jobs_in_hand_are_queued(url: str) -> bool:
+async def _only_jobs_in_hand_are_queued(deployment: Deployment) -> bool:
     in_hand: set[str] = set()
     for name in SUBNETS:
-        async with _connected(url, name, token_of(name)) as connection:
-            listed = (await Asker(name, connection).ask(LIST_JOBS))["jobs"]
-            in_hand |= {job["job_id"] for job in listed if JobState(job["state"]) not in ENDED}
-    async with _connected(url, WORKER_USER, WORKER_PASSWORD) as connection:
+        async with deployment.identity(name) as identity:
+            listed = (await identity.get_jobs()).jobs
+            in_hand |= {job.job_id for job in listed if job.state not in ENDED}
+    async with _connected(deployment.nats.url, WORKER_USER, WORKER_PASSWORD) as connection:
         context = connection.nats.jetstream()
         state = (await context.stream_info(JOBS.name)).state
         queued: set[str] = set()
@@ -166,14 +165,13 @@ async def _only_jobs_in_hand_are_queued(url: str) -> bool:
 
 
 async def writes_still_work(deployment: Deployment, name: str) -> None:
-    async with _connected(deployment.server.url, name, token_of(name)) as connection:
-        asker = Asker(name, connection)
+    async with deployment.identity(name) as identity:
         weights = weights_of(deployment.devnet, SUBNETS[name], 5, 6)
-        put = await asker.ask(PUT_WEIGHTS, weights)
-        await asker.ask(SET_COMMITMENT, {"commitment": "0xfeed"}, timeout_s=120)
-        job = await asker.ended(put["job_id"])
+        put = await identity.put_weights(weights)
+        await identity.set_commitment("0xfeed")
+        job = await ended(identity, put.job_id)
         assert job.state in {JobState.CONFIRMED, JobState.COMMITTED}
-        assert job.job_id in {one["job_id"] for one in (await asker.ask(LIST_JOBS))["jobs"]}
+        assert job.job_id in {one.job_id for one in (await identity.get_jobs()).jobs}
 
 
 @asynccontextmanager

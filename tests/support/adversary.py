@@ -330,7 +330,9 @@ class Process:
     async def made_at_ms(self, block: BlockNumber) -> int:
         return await self._strike(lambda: self.world.made_at_ms(block))
 
-    async def epoch(self, netuid: NetUid) -> Epoch:
+    async def epoch(self, netuid: NetUid, block: BlockNumber | None = None) -> Epoch:
+        if block is not None and block < self.world.best:
+            return await self._strike(lambda: self.world.epoch(block))
         return await self._strike(self._epoch)
 
     def _epoch(self) -> Epoch:
@@ -446,6 +448,9 @@ class Process:
 
     async def unsupported(self, netuid: NetUid) -> dict[str, str]:
         return {}
+
+    async def is_registered(self, netuid: NetUid, own: Hotkey) -> bool:
+        return True
 
     async def certificate_allowed_from(self, netuid: NetUid, own: Hotkey) -> BlockNumber:
         return await self._strike(lambda: BlockNumber(0))

@@ -1,23 +1,37 @@
 """Whole workers between a nats-server and a devnet, and identities that ask them to write."""
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from pylon.devnet import Devnet
 from pylon.devnet.wallets import write_wallet
-from pylon_client.contract import headers, wire
-from pylon_client.contract.jobs import Job
-from pylon_client.contract.operation import Operation, Params
-from pylon_client.contract.subjects import IdentitySubject
-from pylon_client.contract.types import IdentityName
-from pylon_client.contract.writes import GET_JOB
-from pylon_client.transport.connection import Connection
+from pylon_client.contract import wire
+from pylon_client.contract.operation import Scope
+from pylon_client.contract.writes import PUT_WEIGHTS, PutWeights
+from pylon_client.identity import AsyncIdentity
+from pylon_client.transport.base import Call
+from pylon_client.v1 import (
+    AsyncConfig,
+    AsyncPylonClient,
+    ErrorCode,
+    Hotkey,
+    Job,
+    JobId,
+    PylonTimeout,
+    SetWeightsResponse,
+    Weight,
+)
 from tests.support.deployment import WORKER_PASSWORD, token_of
-from tests.support.eventually import comes_true
-from tests.support.nats_server import NatsServer
+from tests.support.eventually import HANGS_AFTER_S
 from tests.support.worker_process import WorkerProcess, worker_process
+
+POLL_S = 0.1
+"""Seconds between two looks at a job: about a block of the devnet's."""
+IdentityOf = Callable[[str], Awaitable[AsyncIdentity]]
+"""What an identity may ask for, by its name."""
 
 SUBNETS = {"sn1": 1, "sn2": 2, "sn12": 12}
 
@@ -49,64 +63,105 @@ def signing_settings(
     return wanted
 
 
-class Deployment:
-    """A nats-server and a devnet, workers between them, and whoever asks."""
+class Servers(Protocol):
+    """One or more servers of NATS.
 
-    def __init__(self, folder: Path, server: NatsServer, devnet: Devnet) -> None:
+    Attributes:
+        replicas: of each stream.
+    """
+
+    replicas: int
+
+    @property
+    def url(self) -> str:
+        """Where all of them are."""
+        ...
+
+
+class Deployment:
+    """NATS and a devnet, workers between them, and identities that ask.
+
+    Args:
+        folder: of the wallets, and the home of the workers.
+        nats: its servers.
+        devnet: the chain.
+        address: where identities ask, over NATS or REST; empty for NATS.
+    """
+
+    def __init__(self, folder: Path, nats: Servers, devnet: Devnet, address: str = "") -> None:
         self.folder = folder
-        self.server = server
+        self.nats = nats
         self.devnet = devnet
+        self.address = address or nats.url
 
     @asynccontextmanager
     async def worker(self, **settings: str) -> AsyncGenerator[WorkerProcess]:
         wallets = {name: name for name in SUBNETS}
         wanted = signing_settings(self.folder / "wallets", SUBNETS, wallets)
+        wanted["PYLON_NATS_STREAM_REPLICAS"] = str(self.nats.replicas)
         async with worker_process(
-            self.folder, self.server.url, self.devnet.url, **(wanted | settings)
+            self.folder, self.nats.url, self.devnet.url, **(wanted | settings)
         ) as worker:
             await worker.logs("The worker is ready")
             yield worker
+
+    @asynccontextmanager
+    async def identity(
+        self, name: str, timeout_s: float = HANGS_AFTER_S
+    ) -> AsyncGenerator[AsyncIdentity]:
+        """What an identity may ask for, through the client that its users have."""
+        async with client_of(self.address, name, timeout_s) as client:
+            yield client.identity
 
     def applied(self) -> int:
         return sum(sum(calls.values()) for calls in self.devnet.applied_counts().values())
 
 
-class Asker:
-    """An identity and its connection."""
-
-    def __init__(self, name: str, connection: Connection) -> None:
-        self.name = IdentityName(name)
-        self.connection = connection
-
-    async def ask(
-        self,
-        operation: Operation[Params, Any],
-        params: Mapping[str, Any] | None = None,
-        key: str | None = None,
-        timeout_s: float = 60.0,
-    ) -> dict[str, Any]:
-        subject = str(IdentitySubject(self.name, operation.name))
-        sent = {} if key is None else {headers.IDEMPOTENCY_KEY: key}
-        reply = await self.connection.request(
-            subject, wire.encode(dict(params or {})), sent, timeout_s=timeout_s
-        )
-        return wire.decode(reply.body)
-
-    async def job(self, job_id: str) -> Job:
-        return Job.model_validate(await self.ask(GET_JOB, {"job_id": job_id}))
-
-    async def ended(self, job_id: str) -> Job:
-        async def has_ended() -> bool:
-            return (await self.job(job_id)).has_ended
-
-        await comes_true(has_ended)
-        return await self.job(job_id)
+def client_of(address: str, name: str, timeout_s: float = HANGS_AFTER_S) -> AsyncPylonClient:
+    timeout = PylonTimeout(connect=HANGS_AFTER_S, read=timeout_s)
+    config = AsyncConfig(
+        address=address, identity_name=name, identity_token=token_of(name), timeout=timeout
+    )
+    return AsyncPylonClient(config)
 
 
-def weights_of(devnet: Devnet, netuid: int, *uids: int) -> dict[str, Any]:
+async def put_without_key(
+    identity: AsyncIdentity, weights: Mapping[Hotkey, Weight]
+) -> SetWeightsResponse:
+    """Put weights as clients do that send no idempotency key, such as the published ones."""
+    params = PutWeights(weights=dict(weights))
+    return await identity._send(Call(PUT_WEIGHTS, Scope.IDENTITY, params=params))
+
+
+async def becomes(
+    identity: AsyncIdentity, job_id: JobId, condition: Callable[[Job], object]
+) -> Job:
+    """Return a job once a condition holds for it."""
+    async with asyncio.timeout(HANGS_AFTER_S):
+        while not condition(job := await identity.get_job(job_id)):
+            await asyncio.sleep(POLL_S)
+    return job
+
+
+async def ended(identity: AsyncIdentity, job_id: JobId) -> Job:
+    """Return a job once it has ended."""
+    return await becomes(identity, job_id, lambda job: job.has_ended)
+
+
+def is_parked(job: Job) -> bool:
+    """Whether a job waits for a block."""
+    return job.retry_at_block is not None
+
+
+def gives(code: ErrorCode) -> Callable[[Job], bool]:
+    """Whether a job gives this reason for not being done."""
+    return lambda job: job.last_error is not None and job.last_error.code is code
+
+
+def weights_of(devnet: Devnet, netuid: int, *uids: int) -> dict[Hotkey, Weight]:
     state = devnet.chain.at(None)
     keys = [state.get("SubtensorModule", "Keys", netuid, uid) for uid in uids]
-    return {"weights": dict.fromkeys(keys, 1.0)}
+    return dict.fromkeys(keys, Weight(1.0))
 
 
 def make_wallets(folder: Path, devnet: Devnet) -> None:

@@ -37,7 +37,12 @@ class NatsServer:
         max_payload_bytes: the largest message that it takes.
         name: its own among the servers of a cluster.
         more: further configuration.
+
+    Attributes:
+        replicas: how many copies of a stream one server keeps.
     """
+
+    replicas = 1
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """NATS with every stream on one server and on three, for tests that must pass on both.
 
-A module that uses the fixture `nats` runs in one loop: `pytest.mark.asyncio(loop_scope="module")`.
+A module that uses these fixtures runs in one loop: `pytest.mark.asyncio(loop_scope="module")`.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ from pylon.messaging.provision import provision
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.contract.topology import STREAMS, StreamPlan
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.eventually import comes_true
 from tests.support.job_deployment import SUBNETS
@@ -39,6 +40,11 @@ class Nats:
     @property
     def urls(self) -> tuple[str, ...]:
         return (self.servers.url,) if isinstance(self.servers, NatsServer) else self.servers.urls
+
+    @property
+    def url(self) -> str:
+        """The servers as one setting."""
+        return ",".join(self.urls)
 
     async def connect(self, first: int = 0) -> Connection:
         """Connect to one of the servers, the others in reserve; closed after the test."""
@@ -90,3 +96,20 @@ async def nats(nats_servers: Nats) -> AsyncGenerator[Nats]:
     """The servers without any stream."""
     yield nats_servers
     await nats_servers.reset()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def address(
+    nats_servers: Nats, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[str]:
+    """Where identities ask: the one server over NATS, or a bridge to the three over REST.
+
+    These pairs cover both ways to ask and both numbers of servers in two runs instead of four.
+    """
+    if nats_servers.replicas == 1:
+        yield nats_servers.url
+        return
+    environment = bridge_environment(nats_servers.url, SUBNETS)
+    async with BridgeProcess(tmp_path_factory.mktemp("bridge"), environment) as bridge:
+        await bridge.until("/health/ready", 200)
+        yield bridge.url

@@ -1,24 +1,24 @@
-"""A devnet, a nats-server, and a runner between them that is stopped and started at will."""
+"""A devnet, NATS, workers between them that are started and stopped at will, and identities.
+
+A module that uses these fixtures runs in one loop: `pytest.mark.asyncio(loop_scope="module")`.
+"""
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
-import pytest
+import pytest_asyncio
 
 from pylon.devnet import Devnet, DevnetOptions
-from pylon.messaging.permissions import authorization
-from pylon_client.transport.connection import ConnectionOptions, connect
-from tests.support.deployment import deployment_settings, token_of
-from tests.support.job_deployment import SUBNETS, Asker, Deployment, make_wallets
-from tests.support.nats_server import NatsServer
+from pylon_client.identity import AsyncIdentity
+from tests.support.job_deployment import Deployment, IdentityOf, make_wallets
+from tests.support.replicas import Nats, address, nats, nats_servers
 from tests.support.sdk_home import sdk_home
 
-__all__ = ["sdk_home"]
+__all__ = ["address", "nats", "nats_servers", "sdk_home"]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def devnet() -> AsyncGenerator[Devnet]:
     """Blocks come fast and by themselves; the epochs are long enough for any test."""
     options = DevnetOptions(port=0, block_time_s=0.1, tempo_blocks=2000, active=False)
@@ -26,24 +26,18 @@ async def devnet() -> AsyncGenerator[Devnet]:
         yield node
 
 
-@pytest.fixture
-async def deployment(tmp_path: Path, devnet: Devnet) -> AsyncGenerator[Deployment]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def deployment(tmp_path: Path, devnet: Devnet, nats: Nats, address: str) -> Deployment:
     make_wallets(tmp_path, devnet)
-    settings = deployment_settings(identities=SUBNETS)
-    async with NatsServer(tmp_path, authorization(settings)) as server:
-        yield Deployment(tmp_path, server, devnet)
+    return Deployment(tmp_path, nats, devnet, address)
 
 
-@pytest.fixture
-async def asker(deployment: Deployment) -> AsyncGenerator[Any]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def identity(deployment: Deployment) -> AsyncGenerator[IdentityOf]:
+    """What an identity may ask for, by its name."""
     async with AsyncExitStack() as stack:
 
-        async def make(name: str) -> Asker:
-            options = ConnectionOptions(
-                urls=(deployment.server.url,), user=name, password=token_of(name)
-            )
-            connection = await connect(options)
-            stack.push_async_callback(connection.close)
-            return Asker(name, connection)
+        async def enter(name: str) -> AsyncIdentity:
+            return await stack.enter_async_context(deployment.identity(name))
 
-        yield make
+        yield enter

@@ -14,9 +14,7 @@ from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid
 from pylon_client.transport.connection import Connection
 from tests.support.adversary import World, signers_of
-from tests.support.replicas import Nats, nats, nats_servers
-
-__all__ = ["nats", "nats_servers"]
+from tests.support.replicas import Nats
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -1,21 +1,40 @@
 """Writes on the runtime of finney's spec 424, which lacks what the SDK's own intents read first."""
 
+import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
 
 import bittensor
 import pytest
+import pytest_asyncio
 from bittensor._generated import storage as st
 
-from pylon.devnet import Devnet, DevnetOptions
-from pylon_client.contract.jobs import JobState
-from pylon_client.contract.writes import PUT_WEIGHTS, SET_COMMITMENT
-from tests.support.job_deployment import Asker, Deployment, weights_of
+from pylon.devnet import Devnet, DevnetOptions, chain
+from pylon.devnet.runtime import metadata
+from pylon.devnet.runtime.declaration import Declaration, load
+from pylon_client.v1 import ErrorCode, JobState, PylonBadGateway
+from tests.support.job_deployment import Deployment, IdentityOf, ended, weights_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
-async def devnet(sdk_home: Path) -> AsyncGenerator[Devnet]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def devnet(
+    sdk_home: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[Devnet]:
+    """A chain in the shape of finney's, without the calls that a test names."""
+    missing = getattr(request, "param", ())
+
+    def without_calls(runtime: str) -> Declaration:
+        declared = load(runtime)
+        for pallet in declared.pallets:
+            pallet.calls = [
+                call for call in pallet.calls if f"{pallet.name}.{call.name}" not in missing
+            ]
+        return declared
+
+    monkeypatch.setattr(metadata, "load", without_calls)
+    monkeypatch.setattr(chain, "build", metadata.build.__wrapped__)  # which caches nothing
     options = DevnetOptions(
         port=0, block_time_s=0.25, active=False, tempo_blocks=2000, runtime="finney-424"
     )
@@ -31,14 +50,45 @@ async def test_the_sdk_itself_cannot_set_weights_there(devnet: Devnet) -> None:
 
 async def test_weights_in_the_open_and_sealed_are_set(
     deployment: Deployment,
-    asker: Any,
+    identity: IdentityOf,
 ) -> None:
     async with deployment.worker():
-        sn2: Asker = await asker("sn2")
-        sn12: Asker = await asker("sn12")
-        opened = await sn2.ask(PUT_WEIGHTS, weights_of(deployment.devnet, 2, 3, 5))
-        closed = await sn12.ask(PUT_WEIGHTS, weights_of(deployment.devnet, 12, 3))
-        await sn2.ask(SET_COMMITMENT, {"commitment": "ff"})
-        assert (await sn2.ended(opened["job_id"])).state is JobState.CONFIRMED
-        assert (await sn12.ended(closed["job_id"])).state is JobState.COMMITTED
+        sn2 = await identity("sn2")
+        sn12 = await identity("sn12")
+        opened = await sn2.put_weights(weights_of(deployment.devnet, 2, 3, 5))
+        closed = await sn12.put_weights(weights_of(deployment.devnet, 12, 3))
+        await sn2.set_commitment("ff")
+        assert (await ended(sn2, opened.job_id)).state is JobState.CONFIRMED
+        assert (await ended(sn12, closed.job_id)).state is JobState.COMMITTED
     assert deployment.applied() == 3
+
+
+@pytest.mark.parametrize(
+    "devnet",
+    [
+        (
+            "SubtensorModule.set_weights",
+            "SubtensorModule.set_mechanism_weights",
+            "Commitments.set_commitment",
+        )
+    ],
+    indirect=True,
+    ids=["without-calls"],
+)
+async def test_a_write_that_the_runtime_does_not_have_ends_and_names_the_call(
+    deployment: Deployment,
+    identity: IdentityOf,
+) -> None:
+    async with deployment.worker() as worker:
+        sn2 = await identity("sn2")
+        put = await sn2.put_weights(weights_of(deployment.devnet, 2, 3, 5))
+        job = await ended(sn2, put.job_id)
+        assert job.state is JobState.REJECTED
+        assert job.last_error is not None
+        assert job.last_error.code is ErrorCode.RUNTIME_UNSUPPORTED
+        assert re.search(r"SubtensorModule\.set_\w*weights", job.last_error.detail)
+        with pytest.raises(PylonBadGateway, match=r"Commitments\.set_commitment") as refused:
+            await sn2.set_commitment("ff")
+        assert refused.value.code == ErrorCode.RUNTIME_UNSUPPORTED
+        await worker.logs("This chain cannot take commitments")
+    assert deployment.applied() == 0

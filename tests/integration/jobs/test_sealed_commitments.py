@@ -1,98 +1,128 @@
 """A sealed commitment from its request to what every reader sees once the chain has opened it."""
 
+import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
 import bittensor
 import pytest
-from bittensor._generated import storage as st
 
+from pylon.chain.hotkeys import open_hotkey
 from pylon.chain.seals import read_seal
 from pylon.chain.submission import Submission
-from pylon.chain.writes import Seal
+from pylon.chain.writes import Seal, SealedCommitmentCall
 from pylon.devnet import Devnet
 from pylon.devnet.population import hotkey
-from pylon_client.contract.jobs import JobState
-from pylon_client.contract.reads import OWN_REVEALED_COMMITMENTS, OWN_TYPED_COMMITMENT
-from pylon_client.contract.types import BlockNumber, Hotkey, NetUid
-from pylon_client.contract.writes import SET_COMMITMENT, SET_REVEALED_COMMITMENT
+from pylon.devnet.wallets import write_wallet
+from pylon_client.identity import AsyncIdentity
+from pylon_client.v1 import (
+    BlockNumber,
+    Hotkey,
+    JobState,
+    NetUid,
+    SetRevealedCommitmentResponse,
+)
 from tests.integration.devnet.test_btcli import btcli
-from tests.support.eventually import comes_true
-from tests.support.job_deployment import Asker, Deployment
+from tests.support.environments import ROOT, python_with
+from tests.support.eventually import HANGS_AFTER_S, comes_true, eventually
+from tests.support.job_deployment import Deployment, IdentityOf, becomes
 from tests.support.timelock import ROUND_1000
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TEXT = 'plain hello {"é": 1}'
 OWN = hotkey(2, 0)
+BLOCKS = 30
+"""Until the text may be opened: few, since the job is followed closely only from then on."""
 
 
-async def sealed(sn2: Asker) -> dict[str, Any]:
-    request = {"commitment": TEXT, "blocks_until_reveal": 1000}
-    return await sn2.ask(SET_REVEALED_COMMITMENT, request)
+async def sealed(sn2: AsyncIdentity) -> SetRevealedCommitmentResponse:
+    return await sn2.set_revealed_commitment(TEXT, blocks_until_reveal=BLOCKS)
 
 
-async def becomes(sn2: Asker, job_id: str, state: JobState) -> None:
-    async def is_so() -> bool:
-        return (await sn2.job(job_id)).state is state
+async def by_turbobt(devnet: Devnet) -> Any:
+    python = await asyncio.to_thread(python_with, "turbobt")
+    script = ROOT / "tests" / "compat" / "scripts" / "turbobt_commitments.py"
+    process = await asyncio.create_subprocess_exec(
+        *(str(python), str(script), devnet.url, "2", OWN), stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(HANGS_AFTER_S):
+        printed, _ = await process.communicate()
+    assert process.returncode == 0
+    return json.loads(printed)
 
-    await comes_true(is_so)
 
-
-async def test_what_the_chain_opens_is_read_by_everybody_as_it_was_sealed(
+async def test_what_the_chain_opens_is_read_as_it_was_sealed(
     deployment: Deployment,
-    asker: Any,
+    identity: IdentityOf,
     devnet: Devnet,
 ) -> None:
     async with deployment.worker():
-        sn2: Asker = await asker("sn2")
+        sn2 = await identity("sn2")
         made = await sealed(sn2)
-        job = await sn2.job(made["job_id"])
+        job = await sn2.get_job(made.job_id)
         assert (job.state, job.has_ended) == (JobState.COMMITTED, False)
-        assert job.reveal_round == made["reveal_round"]
+        assert job.reveal_round == made.reveal_round
         # The devnet takes a text only if it is what was sealed, with its length before it.
         devnet.reveal_commitment(2, OWN, TEXT)
         await devnet.advance(3)
-        await becomes(sn2, made["job_id"], JobState.REVEALED)
+        await becomes(sn2, made.job_id, lambda job: job.state is JobState.REVEALED)
 
         async def is_read() -> bool:
-            read = (await sn2.ask(OWN_REVEALED_COMMITMENTS))["commitments"]
-            return [one["commitment"] for one in read] == [TEXT]
+            read = (await sn2.get_own_revealed_commitments()).commitments
+            return [one.commitment for one in read] == [TEXT]
 
         await comes_true(is_read)
-    by_btcli = await btcli(devnet, deployment.folder, "query", "commitments", "--netuid", "2")
+
+
+async def test_the_readers_of_others_read_what_was_sealed(devnet: Devnet, tmp_path: Path) -> None:
+    write_wallet(tmp_path / "wallets", "sn2", "default")
+    signer = open_hotkey(tmp_path / "wallets", "sn2", "default")
+    chain = Submission(devnet.url)
+    signed = await chain.sign(SealedCommitmentCall(NetUid(2), TEXT, BLOCKS), signer)
+    await chain.submit(signed)
+    await chain.close()
+    await eventually(devnet.applied_counts)
+    devnet.reveal_commitment(2, OWN, TEXT)
+    await devnet.advance(3)
+    assert await by_turbobt(devnet) == [TEXT]
+    by_btcli = await btcli(devnet, tmp_path, "query", "commitments", "--netuid", "2")
     (own,) = [one for one in by_btcli if one["hotkey"] == OWN]
     assert (own["commitment"], own["is_revealed"]) == (TEXT, True)
     async with bittensor.Client(devnet.url) as client:
-        raw = await client.query(st.Commitments.RevealedCommitments, [2, OWN])
-    assert TEXT in str(raw)
+        by_sdk = (await client.subnets.commitments(2))[OWN]
+    assert (by_sdk.value, by_sdk.is_revealed) == (TEXT, True)
 
 
 async def test_a_reveal_that_fails_is_reported_by_the_job_and_shown(
     deployment: Deployment,
-    asker: Any,
+    identity: IdentityOf,
     devnet: Devnet,
 ) -> None:
     async with deployment.worker():
-        sn2: Asker = await asker("sn2")
+        sn2 = await identity("sn2")
         made = await sealed(sn2)
-        devnet.drand_signature(made["reveal_round"], ROUND_1000)
+        devnet.drand_signature(made.reveal_round, ROUND_1000)
         await devnet.advance(3)
-        await becomes(sn2, made["job_id"], JobState.FAILED)
+        await becomes(sn2, made.job_id, lambda job: job.state is JobState.FAILED)
 
         async def is_shown() -> bool:
-            commitment = (await sn2.ask(OWN_TYPED_COMMITMENT))["commitment"]
-            return bool(commitment["reveal_failed"])
+            commitment = (await sn2.get_own_typed_commitment()).commitment
+            return commitment.reveal_failed
 
         await comes_true(is_shown)
 
 
 async def test_a_commitment_in_its_place_supersedes_it(
     deployment: Deployment,
-    asker: Any,
+    identity: IdentityOf,
 ) -> None:
     async with deployment.worker():
-        sn2: Asker = await asker("sn2")
+        sn2 = await identity("sn2")
         made = await sealed(sn2)
-        await sn2.ask(SET_COMMITMENT, {"commitment": "ff"})
-        await becomes(sn2, made["job_id"], JobState.SUPERSEDED)
+        await sn2.set_commitment("ff")
+        await becomes(sn2, made.job_id, lambda job: job.state is JobState.SUPERSEDED)
 
 
 class Stored:

@@ -1,35 +1,36 @@
 """Identities that nothing can sign for, through whole workers that are really killed."""
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from pylon.chain.hotkeys import open_hotkey
 from pylon.devnet import Devnet
 from pylon.devnet.codec import public_keyfile
 from pylon.devnet.population import dev_hotkey_seed
-from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.jobs import JobState
-from pylon_client.contract.reads import OWN_COMMITMENT
-from pylon_client.contract.writes import PUT_WEIGHTS, SET_COMMITMENT
-from tests.support.eventually import comes_true
-from tests.support.job_deployment import Asker, Deployment, weights_of
+from pylon.jobs.windows import ACCEPTED_SLACK_BLOCKS
+from pylon_client.v1 import ErrorCode, JobState, PylonUnavailable
+from tests.support.eventually import HANGS_AFTER_S, comes_true
+from tests.support.job_deployment import SUBNETS, Deployment, IdentityOf, ended, weights_of
 from tests.support.secret_texts import secret_of
 from tests.support.worker_process import WorkerProcess
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TOKEN = secret_of("metrics")
 WATCHED = {"PYLON_HEALTH_PORT": "0", "PYLON_METRICS_TOKEN": TOKEN}
 PASSWORD = "correct horse battery"
-SN12 = Path("wallets") / "sn12" / "hotkeys" / "default"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def http() -> AsyncGenerator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=HANGS_AFTER_S) as client:
         yield client
 
 
@@ -48,62 +49,79 @@ def encrypt(path: Path) -> None:
     keyfiles.Keyfile(path).set_keypair(signer, encrypt=True, password=PASSWORD)
 
 
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def leave_public_half(path: Path) -> None:
+    path.write_bytes(public_keyfile(dev_hotkey_seed(path.parents[1].name)))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What makes a hotkey useless, and how that is reported.
+
+    Attributes:
+        spoil: makes the file such.
+        name: in the metrics.
+        text: which everybody is told.
+    """
+
+    spoil: Callable[[Path], None]
+    name: str
+    text: str
+
+
+MISSING = Problem(Path.unlink, "unreadable", "make it readable")
+TRUNCATED = Problem(truncate, "broken", "cannot be opened")
+PUBLIC_ONLY = Problem(leave_public_half, "public_only", "public half")
+ENCRYPTED = Problem(encrypt, "encrypted", "set PYLON_ID_SN12_HOTKEY_PASSWORD")
+
+
 @pytest.mark.parametrize(
-    ("spoil", "problem", "text"),
-    [
-        (lambda path: path.unlink(), "unreadable", "make it readable"),
-        (lambda path: path.write_bytes(path.read_bytes()[:60]), "broken", "cannot be opened"),
-        (
-            lambda path: path.write_bytes(public_keyfile(dev_hotkey_seed("sn12"))),
-            "public_only",
-            "public half",
-        ),
-        (encrypt, "encrypted", "set PYLON_ID_SN12_HOTKEY_PASSWORD"),
-    ],
-    ids=["missing", "truncated", "public", "encrypted"],
+    "problems",
+    [{"sn1": MISSING, "sn12": TRUNCATED}, {"sn1": PUBLIC_ONLY, "sn12": ENCRYPTED}],
+    ids=["missing-and-truncated", "public-and-encrypted"],
 )
-async def test_an_identity_whose_hotkey_cannot_sign_is_refused_and_named(
+async def test_identities_whose_hotkeys_cannot_sign_are_refused_and_named(
     deployment: Deployment,
-    asker: Any,
+    identity: IdentityOf,
     http: httpx.AsyncClient,
-    spoil: Any,
-    problem: str,
-    text: str,
+    problems: dict[str, Problem],
 ) -> None:
-    spoil(deployment.folder / SN12)
-    async with deployment.worker(**WATCHED) as worker:
-        sn12: Asker = await asker("sn12")
-        for operation, params in (
-            (PUT_WEIGHTS, weights_of(deployment.devnet, 12, 3)),
-            (SET_COMMITMENT, {"commitment": "ff"}),
-        ):
-            with pytest.raises(FailureError, match=text) as refused:
-                await sn12.ask(operation, params)
-            assert refused.value.code is ErrorCode.MISCONFIGURED
+    hotkeys = deployment.folder / "wallets"
+    for name, problem in problems.items():
+        problem.spoil(hotkeys / name / "hotkeys" / "default")
+    encrypt(hotkeys / "sn2" / "hotkeys" / "default")
+    async with deployment.worker(PYLON_ID_SN2_HOTKEY_PASSWORD=PASSWORD, **WATCHED) as worker:
         ready = await http.get(f"{health_url(worker)}/readyz")
         assert ready.status_code == 503
-        assert re.search(f"identity sn12 cannot write: .*{text}", ready.text)
         metrics = await http.get(
             f"{health_url(worker)}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}
         )
-        line = f'pylon_identity_cannot_sign{{identity="sn12",problem="{problem}"}} 1.0'
-        assert line in metrics.text
-        sn2: Asker = await asker("sn2")
-        await sn2.ask(SET_COMMITMENT, {"commitment": "ff"})
-
-
-async def test_an_encrypted_hotkey_with_its_password_writes_and_reads(
-    deployment: Deployment,
-    asker: Any,
-    http: httpx.AsyncClient,
-) -> None:
-    encrypt(deployment.folder / SN12)
-    async with deployment.worker(PYLON_ID_SN12_HOTKEY_PASSWORD=PASSWORD, **WATCHED) as worker:
-        sn12: Asker = await asker("sn12")
-        await sn12.ask(SET_COMMITMENT, {"commitment": "0xff"})
+        for name, problem in problems.items():
+            asking = await identity(name)
+            for write in (
+                asking.put_weights(weights_of(deployment.devnet, SUBNETS[name], 3)),
+                asking.set_commitment("ff"),
+                asking.set_revealed_commitment("later"),
+                asking.generate_certificate(),
+            ):
+                with pytest.raises(PylonUnavailable, match=problem.text) as refused:
+                    await write
+                assert refused.value.code == ErrorCode.MISCONFIGURED
+                assert refused.value.status_code == 503
+                assert not refused.value.retryable
+            assert (await asking.get_jobs()).jobs == []
+            assert re.search(f"identity {name} cannot write: .*{problem.text}", ready.text)
+            labels = f'identity="{name}",problem="{problem.name}"'
+            assert f"pylon_identity_cannot_sign{{{labels}}} 1.0" in metrics.text
+        # One with the right password writes, and reads what is its own.
+        sn2 = await identity("sn2")
+        await sn2.set_commitment("0xff")
 
         async def is_read() -> bool:
-            return (await sn12.ask(OWN_COMMITMENT))["commitment"] == "0xff"
+            return (await sn2.get_own_commitment()).commitment == "0xff"
 
         await comes_true(is_read)
         assert PASSWORD not in worker.log
@@ -111,40 +129,49 @@ async def test_an_encrypted_hotkey_with_its_password_writes_and_reads(
 
 async def test_without_any_signer_writes_are_refused_once_the_grace_period_is_over(
     deployment: Deployment,
-    asker: Any,
+    identity: IdentityOf,
 ) -> None:
-    sn2: Asker = await asker("sn2")
+    sn2 = await identity("sn2")
     weights = weights_of(deployment.devnet, 2, 3)
     async with deployment.worker(PYLON_WORKER_ROLE="reader", PYLON_SIGNER_GRACE_SECONDS="0"):
-        with pytest.raises(FailureError, match="PYLON_WORKER_ROLE=signer") as refused:
-            await sn2.ask(PUT_WEIGHTS, weights)
-        assert refused.value.code is ErrorCode.MISCONFIGURED
+        with pytest.raises(PylonUnavailable, match="PYLON_WORKER_ROLE=signer") as refused:
+            await sn2.put_weights(weights)
+        assert refused.value.code == ErrorCode.MISCONFIGURED
         async with deployment.worker(PYLON_WORKER_ROLE="signer"):
 
             async def is_accepted() -> bool:
                 try:
-                    await sn2.ask(PUT_WEIGHTS, weights)
-                except FailureError as error:
-                    assert error.code is ErrorCode.MISCONFIGURED  # noqa: PT017 -- not to be raised
+                    await sn2.put_weights(weights)
+                except PylonUnavailable as error:
+                    assert error.code == ErrorCode.MISCONFIGURED  # noqa: PT017 -- not to be raised
                     return False
                 return True
 
             await comes_true(is_accepted)
 
 
-async def test_what_is_accepted_while_signers_restart_says_so_and_ends_by_its_deadline(
+async def test_what_is_accepted_while_signers_restart_says_so_and_is_cancelled_or_expires(
     deployment: Deployment,
-    asker: Any,
+    identity: IdentityOf,
     devnet: Devnet,
 ) -> None:
-    sn2: Asker = await asker("sn2")
+    sn2 = await identity("sn2")
     async with deployment.worker(PYLON_WORKER_ROLE="reader"):
-        answer = await sn2.ask(PUT_WEIGHTS, weights_of(devnet, 2, 3))
-        assert answer["detail"] == "weights update scheduled"
-        assert "no signer" in answer["warning"]
+        answer = await sn2.put_weights(weights_of(devnet, 2, 3))
+        assert answer.detail == "weights update scheduled"
+        assert answer.warning is not None
+        assert "no signer" in answer.warning
+        sn1 = await identity("sn1")
+        unwanted = await sn1.put_weights(weights_of(devnet, 1, 3))
+        cancelled = await sn1.cancel_job(unwanted.job_id)
+        assert cancelled.state is JobState.CANCELLED
+        assert cancelled.last_error is not None
+        assert cancelled.last_error.code is ErrorCode.CANCELLED
+        # An epoch that begins sooner counts as the one in which they were accepted.
+        await devnet.advance(ACCEPTED_SLACK_BLOCKS + 1)
         devnet.trigger_epoch(2)
         await devnet.advance(10)
-        job = await sn2.ended(answer["job_id"])
+        job = await ended(sn2, answer.job_id)
         assert job.state is JobState.EXPIRED
         assert job.last_error is not None
         assert "no signer" in job.last_error.detail

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from pylon.chain.hotkeys import open_hotkey
 from pylon.chain.submission import ERA_BLOCKS, Submission
@@ -34,10 +35,12 @@ from pylon_client.contract.types import (
 from tests.support.eventually import comes_true
 from tests.support.tcp_proxy import TcpProxy
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 FIRST = MechanismId(0)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def chain(devnet: Devnet) -> AsyncGenerator[Submission]:
     submission = Submission(devnet.url)
     yield submission

@@ -14,18 +14,25 @@ from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import JOBS, STREAMS, StreamPlan
-from pylon_client.contract.types import NetUid
-from pylon_client.contract.writes import PUT_MECHANISM_WEIGHTS, PUT_WEIGHTS, SET_COMMITMENT
+from pylon_client.contract.types import MechanismId, NetUid
+from pylon_client.identity import AsyncIdentity
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.transport.feed import EventFeed, last_by_request
 from tests.support.deployment import token_of
 from tests.support.eventually import comes_true, eventually
-from tests.support.job_deployment import SUBNETS, Asker, make_wallets, signing_settings, weights_of
+from tests.support.job_deployment import (
+    SUBNETS,
+    becomes,
+    client_of,
+    ended,
+    is_parked,
+    make_wallets,
+    signing_settings,
+    weights_of,
+)
 from tests.support.product import free_ports
-from tests.support.replicas import Nats, nats, nats_servers
+from tests.support.replicas import Nats
 from tests.support.worker_process import WorkerProcess, worker_process
-
-__all__ = ["nats", "nats_servers"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -41,12 +48,18 @@ MADE_AGAIN = "The stream {} was missing and has been made again"
 
 @dataclass
 class Running:
-    """A worker on one or three servers, an identity that asks it, and a listener to its blocks."""
+    """A worker on one or three servers, an identity that asks it, and a subscriber to blocks.
+
+    Attributes:
+        connection: of that identity to NATS, also where it asks over REST.
+        makes_blocks: while it is set, blocks are made at the pace of the subscriber.
+    """
 
     nats: Nats
     devnet: Devnet
     worker: WorkerProcess
-    identity: Asker
+    identity: AsyncIdentity
+    connection: Connection
     health: httpx.AsyncClient
     numbers: dict[str, list[int]] = field(default_factory=lambda: {BLOCKS: [], NEURONS: []})
     makes_blocks: asyncio.Event = field(default_factory=asyncio.Event)
@@ -65,7 +78,6 @@ class Running:
         return (await self.health.get("/readyz")).status_code == 200
 
     async def make_blocks(self) -> None:
-        """Make blocks while `makes_blocks` is set, at the pace of the listener."""
         while True:
             await self.makes_blocks.wait()
             oldest = min(numbers[-1] if numbers else 0 for numbers in self.numbers.values())
@@ -73,14 +85,15 @@ class Running:
                 await self.devnet.advance(1)
             await asyncio.sleep(BLOCK_TIME_S)
 
-    async def listen(self, connection: Connection) -> None:
-        async with EventFeed(connection, list(self.numbers), last_by_request(connection)) as feed:
+    async def listen(self) -> None:
+        kept = last_by_request(self.connection)
+        async with EventFeed(self.connection, list(self.numbers), kept) as feed:
             async for event in feed:
                 self.numbers[event.subject].append(event.block.number)
 
 
 @asynccontextmanager
-async def running(folder: Path, nats: Nats) -> AsyncGenerator[Running]:
+async def running(folder: Path, nats: Nats, address: str) -> AsyncGenerator[Running]:
     options = DevnetOptions(port=0, block_time_s=BLOCK_TIME_S, tempo_blocks=2000, active=False)
     async with AsyncExitStack() as stack:
         devnet = await stack.enter_async_context(Devnet(options))
@@ -103,10 +116,11 @@ async def running(folder: Path, nats: Nats) -> AsyncGenerator[Running]:
         health = await stack.enter_async_context(
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30)
         )
-        running = Running(nats, devnet, worker, Asker("sn2", connection), health)
+        client = await stack.enter_async_context(client_of(address, "sn2"))
+        running = Running(nats, devnet, worker, client.identity, connection, health)
         running.makes_blocks.set()
         tasks = {
-            asyncio.create_task(running.listen(connection)),
+            asyncio.create_task(running.listen()),
             asyncio.create_task(running.make_blocks()),
         }
         await comes_true(running.is_ready)
@@ -124,15 +138,15 @@ def errors_of(worker: WorkerProcess) -> list[str]:
 
 
 async def test_reads_writes_and_events_go_on_after_each_stream_was_deleted(
-    nats: Nats, tmp_path: Path
+    nats: Nats, address: str, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, nats) as here:
+    async with running(tmp_path, nats, address) as here:
         deleted: list[Sequence[StreamPlan]] = [*((plan,) for plan in STREAMS), STREAMS]
         for number, plans in enumerate(deleted):
             await here.delete(*plans)
-            answer = await here.identity.ask(SET_COMMITMENT, {"commitment": f"0x{number:02x}"})
-            assert answer["detail"] == "Commitment set successfully."
-            await here.identity.connection.request(LATEST_NEURONS)
+            answer = await here.identity.set_commitment(f"0x{number:02x}")
+            assert answer.detail == "Commitment set successfully."
+            await here.connection.request(LATEST_NEURONS)
             newest = here.devnet.best_number
             for numbers in here.numbers.values():
                 await eventually(lambda of=numbers, newest=newest: of[-1] > newest)
@@ -144,30 +158,25 @@ async def test_reads_writes_and_events_go_on_after_each_stream_was_deleted(
 
 
 async def test_a_job_whose_message_was_lost_with_the_queue_is_queued_beside_newer_ones(
-    nats: Nats, tmp_path: Path
+    nats: Nats, address: str, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, nats) as here:
+    async with running(tmp_path, nats, address) as here:
         devnet, identity = here.devnet, here.identity
         devnet.set_storage("SubtensorModule", "MechanismCountCurrent", [2], 2)
-        first = await identity.ask(PUT_WEIGHTS, weights_of(devnet, 2, 3))
-        await identity.ended(first["job_id"])
+        first = await identity.put_weights(weights_of(devnet, 2, 3))
+        await ended(identity, first.job_id)
         devnet.set_hyperparameter(2, "WeightsSetRateLimit", LIMIT_BLOCKS)
         await devnet.advance(2)
         here.makes_blocks.clear()
-        parked = await identity.ask(PUT_WEIGHTS, weights_of(devnet, 2, 4))
-
-        async def is_parked() -> bool:
-            return (await identity.job(parked["job_id"])).retry_at_block is not None
-
-        await comes_true(is_parked)
+        parked = await identity.put_weights(weights_of(devnet, 2, 4))
+        await becomes(identity, parked.job_id, is_parked)
         await here.delete(JOBS)
         # In a chain that stands still, this one keeps the new queue from being idle.
-        other = weights_of(devnet, 2, 5) | {"mechanism_id": 1}
-        newer = await identity.ask(PUT_MECHANISM_WEIGHTS, other)
-        await here.worker.logs(f"Job {parked['job_id']} of sn2 was not queued; it is now")
+        newer = await identity.put_weights(weights_of(devnet, 2, 5), MechanismId(1))
+        await here.worker.logs(f"Job {parked.job_id} of sn2 was not queued; it is now")
         await devnet.advance(LIMIT_BLOCKS)
         here.makes_blocks.set()
         for job in (parked, newer):
-            assert (await identity.ended(job["job_id"])).state is JobState.CONFIRMED
+            assert (await ended(identity, job.job_id)).state is JobState.CONFIRMED
         assert len(errors_of(here.worker)) == 1
     assert sum(sum(calls.values()) for calls in devnet.applied_counts().values()) == 3

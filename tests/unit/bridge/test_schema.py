@@ -87,6 +87,32 @@ async def test_the_document_tells_models_ranges_and_failures(client: httpx.Async
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
+async def test_the_document_tells_how_writes_fail_and_what_they_report(
+    client: httpx.AsyncClient,
+) -> None:
+    document = (await client.get("/schema/openapi.json")).json()
+    for name in ("weights_put", "commitment_set", "commitment_set_revealed"):
+        responses = operation_in(document, f"identity_{name}")["responses"]
+        assert "MISCONFIGURED" in responses["503"]["description"]
+        assert "RUNTIME_UNSUPPORTED" in responses["502"]["description"]
+        assert "NOT_REGISTERED" in responses["502"]["description"]
+        assert "CANCELLED" in responses["409"]["description"]
+    cancelling = operation_in(document, "identity_jobs_cancel")["responses"]
+    assert cancelling["409"]["description"] == "CONFLICT"
+    assert cancelling["503"]["description"] == "NATS_UNAVAILABLE"
+    schemas = document["components"]["schemas"]
+    for model, field in (
+        ("WeightsScheduled", "warning"),
+        ("WeightsStatus", "weights_on_chain"),
+        ("NeuronCertificateKeypair", "job_id"),
+        ("Job", "last_error"),
+    ):
+        assert field in schemas[model]["properties"]
+        assert f"{field}: " in schemas[model]["description"]
+    assert "CANCELLED" in schemas["JobState"]["enum"]
+    assert {"MISCONFIGURED", "RUNTIME_UNSUPPORTED"} <= set(schemas["ErrorCode"]["enum"])
+
+
 async def test_the_document_tells_which_token_a_route_wants(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

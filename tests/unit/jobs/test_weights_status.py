@@ -3,6 +3,7 @@
 import pytest
 
 from pylon.jobs.weights_status import WeightsStatusHandler
+from pylon.jobs.windows import ACCEPTED_SLACK_BLOCKS
 from pylon.messaging.call import Answer, Call
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -42,7 +43,9 @@ async def status(office: Office, block: int, chain: Chain | None = None) -> tupl
         timeout_s=1.0,
         request_id="",
     )
-    answer = await WeightsStatusHandler(office.ledger, chain or Chain()).answer(call)
+    answer = await WeightsStatusHandler(
+        office.ledger, office.world.process(), chain or Chain()
+    ).answer(call)
     assert answer.block is None, "a cache would keep what a job may change"
     shown = WeightsStatus.model_validate_json(answer.body)
     return shown.weights_submitted, shown.weights_on_chain
@@ -79,6 +82,26 @@ async def test_weights_of_an_epoch_count_when_newer_ones_were_accepted_in_the_ne
     await office.accept({STRANGER: 1.0})
     assert await status(office, EPOCH.stop + 20) == (True, False)
     assert await status(office, EPOCH.start) == (True, False)
+
+
+async def test_weights_do_not_count_in_an_epoch_that_came_early() -> None:
+    office = office_at_100()
+    job = await office.ended(await office.accept())
+    early = office.world.best + ACCEPTED_SLACK_BLOCKS + 1
+    office.world.triggered.append(early)
+    pass_to(office.world, early + 20)
+    assert job.deadline_block == EPOCH.stop, "as the schedule was when it ended"
+    assert await status(office, early - 1) == (True, False)
+    assert await status(office, early) == (False, False)
+    assert await status(office, early + 20) == (False, False)
+
+
+async def test_weights_count_in_an_epoch_that_began_while_they_were_accepted() -> None:
+    office = office_at_100()
+    await office.accept()
+    office.world.triggered.append(102)
+    pass_to(office.world, 103)
+    assert await status(office, 103) == (True, False)
 
 
 async def test_weights_that_failed_do_not_count() -> None:

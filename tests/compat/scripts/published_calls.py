@@ -1,0 +1,42 @@
+"""Makes calls of a published client, one by one; run in an environment that holds only that.
+
+Argument: a JSON object of where and who to ask, and of the calls: the accessor, the method and the
+arguments of each. The accessor `models` gives a body to the model of that name instead. Prints a
+JSON list: what each call returned, or the exception that it raised.
+"""
+
+import importlib
+import json
+import sys
+import warnings
+from typing import Any
+
+# The first of them is deprecated by its own successor.
+warnings.simplefilter("ignore")
+
+
+def called(use: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {"returned": json.loads(use(**arguments).model_dump_json())}
+    except Exception as error:  # noqa: BLE001 -- whatever it is, it is told
+        return {"raised": type(error).__name__, "text": str(error)}
+
+
+def main() -> None:
+    asked = json.loads(sys.argv[1])
+    module = importlib.import_module(asked["module"])
+    with module.PylonClient(module.Config(**asked["config"])) as client:
+        root = getattr(client, asked["api"]) if asked["api"] else client
+        places = {
+            "open_access": root.open_access,
+            "identity": root.identity,
+            "models": importlib.import_module(asked["models"]),
+        }
+        seen = [
+            called(getattr(places[accessor], name), arguments)
+            for accessor, name, arguments in asked["calls"]
+        ]
+    json.dump(seen, sys.stdout)
+
+
+main()

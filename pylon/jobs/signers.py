@@ -5,16 +5,20 @@ signer that can carry it out is running, or was until a moment ago: that covers 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.types import Hotkey, IdentityName
+from pylon_client.contract.ss58 import HotkeyField
+from pylon_client.contract.types import IdentityName
+
+logger = logging.getLogger(__name__)
 
 ANNOUNCE_EVERY_S: Final = 5.0
 ALIVE_FOR_S: Final = 3 * ANNOUNCE_EVERY_S
@@ -31,15 +35,21 @@ class Announcement(BaseModel):
 
     Attributes:
         hotkey: with which it signs; None where it cannot.
-        problem: why it cannot, in a word.
+        problem: why it cannot, in a word; empty where it can.
         cause: the same in words, and what to do.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    hotkey: Hotkey | None = None
+    hotkey: HotkeyField | None = None
     problem: str = Field(default="", max_length=32)
     cause: str = Field(default="", max_length=CAUSE_MAX_CHARS)
+
+    @model_validator(mode="after")
+    def _has_hotkey_or_cause(self) -> Self:
+        if self.hotkey is None and not (self.problem and self.cause):
+            raise ValueError("it has no hotkey, and no problem with a cause")
+        return self
 
 
 @dataclass(slots=True)
@@ -49,6 +59,7 @@ class _Seen:
     cannot_at_s: float = float("-inf")
     problem: str = NO_SIGNER
     cause: str = ""
+    unreadable_logged: bool = False
 
 
 class SignerDirectory:
@@ -73,13 +84,24 @@ class SignerDirectory:
         self._seen = {name: _Seen() for name in identities}
 
     def observe(self, identity: IdentityName, body: bytes) -> None:
-        """Take note of an announcement, in JSON; ignore one that cannot be read."""
+        """Record an announcement, in JSON.
+
+        One of an identity that is not configured is ignored; so is one that cannot be read, which
+        is logged once per identity.
+        """
         seen = self._seen.get(identity)
+        if seen is None:
+            return
         try:
             announcement = Announcement.model_validate_json(body)
-        except ValidationError:
-            return
-        if seen is None:
+        except ValidationError as error:
+            if not seen.unreadable_logged:
+                seen.unreadable_logged = True
+                logger.warning(
+                    "Ignored unreadable announcements of a signer for %s, such as: %s",
+                    identity,
+                    error.errors(include_input=False, include_url=False)[0]["msg"],
+                )
             return
         if announcement.hotkey is not None:
             seen.hotkey, seen.can_sign_at_s = announcement.hotkey, self._clock()

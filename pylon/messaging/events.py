@@ -67,8 +67,8 @@ class JetStreamEvents:
 
     async def _store(self, event: Event) -> None:
         """Store an event behind the newest one of its subject, unless that is as new."""
-        if event.subject not in self._newest_sequence:
-            await self._newest(event.subject)
+        if event.subject not in self._newest_sequence and await self._is_past(event):
+            return
         body, kept_parts = event.body, ""
         if len(body) > self._connection.max_payload_bytes:
             kept_parts, body = await self._keep_parts(event), b""
@@ -88,13 +88,23 @@ class JetStreamEvents:
                 },
             )
         except nats.js.errors.APIError as error:
-            if is_conflict(error):
-                newest = await self._newest(event.subject)
-                if newest is not None and newest.number >= event.block.number:
-                    return
+            if is_conflict(error) and await self._is_past(event):
+                return
             raise  # published again, it goes behind what is newest now
         heed_cancellation()
         self._newest_sequence[event.subject] = ack.seq
+
+    async def _is_past(self, event: Event) -> bool:
+        """Return whether the stream has this event or a newer one of its subject.
+
+        Then no sequence is remembered for the subject: the events after this one are compared with
+        the newest one as well, since a stream that was made again may lack them.
+        """
+        newest = await self._newest(event.subject)
+        if newest is None or newest.number < event.block.number:
+            return False
+        del self._newest_sequence[event.subject]
+        return True
 
     async def _keep_parts(self, event: Event) -> str:
         """Store the body of an event in parts, before the event itself says where they are."""

@@ -37,6 +37,8 @@ STREAM_NOT_FOUND: Final = 10059
 
 A publish has no responders then: `nats.js.errors.NoStreamResponseError`.
 """
+STREAM_NAME_IN_USE: Final = 10058
+"""`JSStreamNameExistErr`: a stream of that name has another configuration, from `addStream`."""
 
 _FULL: Final = frozenset(
     {
@@ -67,6 +69,11 @@ def is_full(error: nats.js.errors.APIError) -> bool:
 def is_stream_missing(error: nats.js.errors.APIError) -> bool:
     """Return whether the stream does not exist."""
     return error.err_code == STREAM_NOT_FOUND
+
+
+def is_name_in_use(error: nats.js.errors.APIError) -> bool:
+    """Return whether a stream that was to be made exists with another configuration."""
+    return error.err_code == STREAM_NAME_IN_USE
 
 
 def is_temporary(error: nats.js.errors.APIError) -> bool:

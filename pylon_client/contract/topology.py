@@ -29,6 +29,11 @@ class StreamPlan:
     is_work_queue: bool = False
     may_expire_singly: bool = False
 
+    @property
+    def is_bucket(self) -> bool:
+        """Whether this is a key-value bucket, whose keys are set by compare-and-set."""
+        return self.name.startswith("KV_")
+
 
 EVENTS: Final = StreamPlan(
     name="PYLON_EVENTS",

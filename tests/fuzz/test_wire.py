@@ -43,6 +43,7 @@ STREAM_MESSAGES = MESSAGES // 20
 WINDOWS = 10
 BLOCKS_AHEAD_MAX = 100
 MESSAGES_PER_BLOCK = 1_000
+UNREADABLE_ANNOUNCEMENT = "Ignored unreadable announcements of a signer"
 GROWTH_MAX_BYTES = 32 * 1024 * 1024
 """What a worker may come to hold between the first windows and the last: answers that it keeps,
 which are bounded, and no more. A leak of 400 bytes for each message would be more."""
@@ -91,6 +92,7 @@ async def test_each_message_is_answered_or_left_by_a_rule(deployment: Deployment
         assert worker.log.count("The worker is ready") == 1
         assert [line for line in worker.log.splitlines() if "ERROR" in line] == []
         assert "Traceback" not in worker.log
+        assert worker.log.count(UNREADABLE_ANNOUNCEMENT) == len(SUBNETS)
 
 
 @asynccontextmanager

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pylon.jobs.terms import TERM_BLOCKS
 from pylon_client.contract.jobs import Job, JobState
+from pylon_client.contract.types import JobKind
 from tests.support.written import Written
 
 
@@ -17,7 +19,10 @@ class Figures:
         missing: answered jobs that nobody knows any more.
         unended: jobs that did not end.
         ended_twice: jobs that were told to have ended in more than one way.
+        expired_early: jobs that expired although their epoch, or their term, had not ended.
         states: how the jobs ended.
+        reasons: of these, what those that did not succeed gave as the reason.
+        refused: the codes of writes that became no job.
         healed: identities whose write succeeded once all was left in peace.
         applied: extrinsics on the chain that succeeded.
         doubled: extrinsics on the chain of no successful job, of a job with another, or missing.
@@ -33,7 +38,10 @@ class Figures:
     missing: int = 0
     unended: int = 0
     ended_twice: int = 0
+    expired_early: int = 0
     states: Counter[str] = field(default_factory=Counter[str])
+    reasons: Counter[str] = field(default_factory=Counter[str])
+    refused: Counter[str] = field(default_factory=Counter[str])
     healed: int = 0
     applied: int = 0
     doubled: int = 0
@@ -45,7 +53,7 @@ class Figures:
 
     @property
     def is_good(self) -> bool:
-        wrong = self.missing or self.unended or self.ended_twice or self.doubled
+        wrong = self.missing + self.unended + self.ended_twice + self.expired_early + self.doubled
         return not wrong and self.most_in_flight <= 1
 
     def compare(
@@ -53,11 +61,26 @@ class Figures:
         jobs: Mapping[str, Job],
         endings: Mapping[str, set[str]],
         there: Sequence[Written],
+        epochs: Mapping[int, Mapping[int, int]],
     ) -> None:
-        """Hold the jobs, by id, against all that was told of their ends and is on the chain."""
+        """Compare the jobs with the ends that were published and with what the chain holds.
+
+        Args:
+            jobs: by id.
+            endings: the final states that were published, by job.
+            there: the extrinsics on the chain.
+            epochs: by subnet, the first blocks of its epochs and when they were made, in ms.
+        """
         self.unended = sum(not job.has_ended for job in jobs.values())
         self.ended_twice = sum(len(states) > 1 for states in endings.values())
         self.states = Counter(str(job.state) for job in jobs.values())
+        self.reasons = Counter(
+            f"{job.state}: {job.last_error.code}"
+            for job in jobs.values()
+            if job.last_error and not job.has_succeeded
+        )
+        early = [job for job in jobs.values() if _expired_early(job, epochs)]
+        self.expired_early = len(early)
         applied = Counter(one.hash for one in there if one.succeeded)
         self.applied = applied.total()
         wanted = Counter(
@@ -69,6 +92,7 @@ class Figures:
             for job in jobs.values()
             if job.state is JobState.FAILED
         ]
+        self.odd += [f"expired early: {job!r}" for job in early]
         for hash_ in {**(applied - wanted), **(wanted - applied)}:
             self.odd.append(f"{hash_} is in {[one for one in there if one.hash == hash_]}")
             self.odd += [
@@ -76,3 +100,18 @@ class Figures:
                 for job in jobs.values()
                 if job.extrinsic and job.extrinsic.hash == hash_
             ]
+
+
+def _expired_early(job: Job, epochs: Mapping[int, Mapping[int, int]]) -> bool:
+    if job.state is not JobState.EXPIRED:
+        return False
+    accepted, deadline = job.accepted_block, job.deadline_block
+    if deadline is None:
+        return True
+    if job.kind is not JobKind.WEIGHTS:
+        return accepted is None or deadline < accepted + TERM_BLOCKS
+    made_at_ms = epochs[job.netuid].get(deadline)
+    if made_at_ms is None:
+        return True
+    # Where the chain was away at its acceptance, only times can be compared.
+    return made_at_ms <= job.created_at_ms if accepted is None else deadline <= accepted

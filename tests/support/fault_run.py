@@ -4,8 +4,9 @@
 
 Every process is killed (SIGKILL) again and again, signers also at every step of their work;
 connections to the node are cut and silenced, submissions refused, swallowed, and included without
-a word; the streams of jobs and events are deleted. Then all is left in peace, and each identity's
-next write must succeed. It ends when every job has, and prints its figures.
+a word; the streams of jobs and events are deleted; epochs end early, tempos change, and at times no
+signer runs. Then all is left in peace, and each identity's next write must succeed. It ends when
+every job has, and prints its figures.
 """
 
 import argparse
@@ -17,7 +18,6 @@ import random
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -30,6 +30,7 @@ from pylon.chain.hotkeys import open_hotkey
 from pylon.devnet.wallets import write_wallet
 from pylon.messaging.permissions import authorization
 from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import ALL_JOB_EVENTS, WORKER_USER
 from pylon_client.contract.types import Hotkey, Weight
@@ -38,16 +39,15 @@ from pylon_client.v1 import AsyncConfig, AsyncPylonClient, BasePylonException, P
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
 from tests.support.devnet_process import DevnetProcess
-from tests.support.dying_worker import STEPS
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.fault_figures import Figures
 from tests.support.fault_strikes import Strikes
+from tests.support.fault_workers import Workers
 from tests.support.job_deployment import signing_settings
 from tests.support.nats_cluster import NatsCluster
 from tests.support.nats_server import NatsServer
 from tests.support.product import free_ports
-from tests.support.worker_process import READY, WorkerProcess, worker_process
-from tests.support.written import options_of, written
+from tests.support.written import epoch_starts, options_of, written
 
 T = TypeVar("T")
 
@@ -61,6 +61,9 @@ BLOCK_TIME_S: Final = 0.1
 KEPT_BLOCKS: Final = 1_000_000
 TEMPO_BLOCKS: Final = 200
 ASKED_WITHIN_S: Final = 10.0
+UNDER_FAULTS_S: Final = 60.0
+"""Seconds to wait for the end of a job before the next write, while faults come; all jobs must have
+ended only in peace."""
 STAKE_RAO: Final = 10**15
 
 
@@ -93,7 +96,6 @@ class FaultRun:
         self._endings: dict[str, set[str]] = {}
         self._peace = asyncio.Event()
         self._over = asyncio.Event()
-        self._steps = deque(self._random.sample(STEPS, len(STEPS)))
         users = authorization(deployment_settings(identities=SUBNETS))
         self._nats: NatsServer | NatsCluster = (
             NatsServer(folder, users) if servers == 1 else NatsCluster(folder, users)
@@ -114,13 +116,22 @@ class FaultRun:
             await stack.enter_async_context(self._devnet)
             await self._prepare_chain()
             await stack.enter_async_context(self._nats)
-            keeping = [self._keep_worker() for _ in range(WORKERS)] + [self._keep_bridge()]
+            workers = self._workers()
+            keeping = [workers.keep() for _ in range(WORKERS)] + [self._keep_bridge()]
             tasks = [asyncio.create_task(one) for one in keeping]
             try:
-                worker = await self._listen(stack)
+                listener = await self._listen(stack)
                 clients = {name: await self._client(stack, name) for name in SUBNETS}
                 hotkeys = {name: await self._hotkeys(client) for name, client in clients.items()}
-                strikes = Strikes(self._random, self.figures, self._devnet, self._nats, worker)
+                strikes = Strikes(
+                    self._random,
+                    self.figures,
+                    self._devnet,
+                    self._nats,
+                    listener,
+                    workers,
+                    netuids=sorted(SUBNETS.values()),
+                )
                 async with asyncio.TaskGroup() as group:
                     group.create_task(strikes.until(quiet := asyncio.Event()))
                     async with asyncio.TaskGroup() as asking:
@@ -137,10 +148,9 @@ class FaultRun:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
             await strikes.note_pool()
-        there = written(
-            options_of(self._devnet.folder, keep_blocks=KEPT_BLOCKS, tempo_blocks=TEMPO_BLOCKS)
-        )
-        self.figures.compare(jobs, self._endings, there)
+        chain = options_of(self._devnet.folder, keep_blocks=KEPT_BLOCKS, tempo_blocks=TEMPO_BLOCKS)
+        epochs = {netuid: epoch_starts(chain, netuid) for netuid in SUBNETS.values()}
+        self.figures.compare(jobs, self._endings, written(chain), epochs)
         self.figures.seconds = round(time.monotonic() - started_s)
         return self.figures
 
@@ -194,7 +204,8 @@ class FaultRun:
                 ask = partial(self._put, client, weights, key)
             job_id = await self._answer(name, ask)
             if job_id and number % 5:  # every fifth is superseded by the next, unless it was quick
-                await self._ended(client, job_id)
+                with contextlib.suppress(TimeoutError):
+                    await self._ended(client, job_id, UNDER_FAULTS_S)
 
     async def _commit(self, client: AsyncPylonClient, mark: bytes, key: str) -> str | None:
         return (await client.identity.set_commitment(mark, idempotency_key=key)).job_id
@@ -209,24 +220,33 @@ class FaultRun:
         mark = f"{name} has peace".encode()
         job_id = await self._answer(name, lambda: self._commit(client, mark, f"{name}-peace"))
         if job_id:
-            await self._ended(client, job_id)
+            await self._ended(client, job_id, HANGS_AFTER_S)
             job = await _persist(lambda: client.identity.get_job(job_id))
             self.figures.healed += bool(job and job.has_succeeded)
 
     async def _answer(self, name: str, ask: Callable[[], Awaitable[str | None]]) -> str | None:
         """The id of the job that a write became; None where all that is told is how it failed."""
-        job_id = await _persist(ask, or_gives_up=True)
+        job_id = None
+        while True:
+            try:
+                job_id = await _persist(ask, or_refused=True)
+            except BasePylonException as error:
+                self.figures.refused[error.code or type(error).__name__] += 1
+                if error.code == ErrorCode.MISCONFIGURED:
+                    await asyncio.sleep(0.5)
+                    continue  # until a signer runs again
+            break
         self.figures.asked += 1
         if job_id:
             self._answered[name].add(job_id)
         self._tell(f"{self.figures.asked} of {self._jobs} writes are answered")
         return job_id
 
-    async def _ended(self, client: AsyncPylonClient, job_id: str) -> None:
+    async def _ended(self, client: AsyncPylonClient, job_id: str, within_s: float) -> None:
         async def ended() -> bool:
             return (await client.identity.get_job(job_id)).has_ended  # pyright: ignore[reportArgumentType] -- an id
 
-        async with asyncio.timeout(HANGS_AFTER_S):
+        async with asyncio.timeout(within_s):
             while not await _persist(ended):
                 await asyncio.sleep(0.1)
 
@@ -246,40 +266,23 @@ class FaultRun:
 
     # What dies again and again.
 
-    async def _keep_worker(self) -> None:
-        """Run a worker; when it has died, or after some seconds of life, another one."""
-        while not self._over.is_set():
-            # Every other one is killed wherever it is.
-            dies = self._random.random() < 0.5 and self._steps and not self._peace.is_set()
-            step = self._steps.popleft() if dies else ""
-            argv = ("-m", "tests.support.dying_worker", step) if step else ("-m", "pylon", "worker")
-            settings = signing_settings(self._folder / "wallets", SUBNETS, WALLETS) | {
-                # Patience with a silent node is what a run would otherwise spend its time on.
-                "PYLON_CHAIN_TIMEOUT_S": "5",
-                "PYLON_NATS_URL": ",".join(self._urls),
-                "PYLON_NATS_STREAM_REPLICAS": str(self._replicas),
-                # Most of the refusals are the run's own.
-                "PYLON_COMMITMENT_RETRY_ATTEMPTS": "100",
-            }
-            with contextlib.suppress(AssertionError):
-                async with worker_process(
-                    self._folder, self._urls[0], self._devnet.url, argv, **settings
-                ) as worker:
-                    died = await self._live(worker)
-                    if died and step:
-                        self.figures.steps[step] += 1
-                    elif step:
-                        self._steps.append(step)  # it did not come to it
-                    if not died:
-                        self.figures.faults["signer killed"] += 1
-
-    async def _live(self, worker: WorkerProcess) -> bool:
-        """Whether it died by itself within the life that it was given."""
-        with contextlib.suppress(TimeoutError, AssertionError):
-            await worker.logs(READY)
-            async with asyncio.timeout(self._life(2, 12)):
-                await worker.process.wait()
-        return worker.process.returncode is not None
+    def _workers(self) -> Workers:
+        settings = signing_settings(self._folder / "wallets", SUBNETS, WALLETS) | {
+            # Patience with a silent node is what a run would otherwise spend its time on.
+            "PYLON_CHAIN_TIMEOUT_S": "5",
+            "PYLON_NATS_STREAM_REPLICAS": str(self._replicas),
+            # Most of the refusals are the run's own.
+            "PYLON_COMMITMENT_RETRY_ATTEMPTS": "100",
+        }
+        return Workers(
+            self._random,
+            self.figures,
+            self._folder,
+            urls=self._urls,
+            network=self._devnet.url,
+            settings=settings,
+            peace=self._peace,
+        )
 
     async def _keep_bridge(self) -> None:
         environment = bridge_environment(
@@ -323,20 +326,20 @@ class FaultRun:
         return f"http://127.0.0.1:{self._bridge_port}"
 
 
-async def _persist(ask: Callable[[], Awaitable[T]], *, or_gives_up: bool = False) -> T | None:
-    """Ask until it is answered, through whatever is down meanwhile.
+async def _persist(ask: Callable[[], Awaitable[T]], *, or_refused: bool = False) -> T:
+    """Return the response to `ask`, retried through every outage.
 
     Args:
-        ask: asks.
-        or_gives_up: an error that asking again does not mend is an answer, too.
+        ask: sends the request.
+        or_refused: raise an error that no retry can end.
     """
     async with asyncio.timeout(HANGS_AFTER_S):
         while True:
             try:
                 return await ask()
             except BasePylonException as error:
-                if or_gives_up and not error.retryable:
-                    return None
+                if or_refused and not error.retryable:
+                    raise
             await asyncio.sleep(0.1)
 
 

@@ -1,9 +1,11 @@
-"""What a run of jobs under faults does to the node and to NATS."""
+"""What a run of jobs under faults does to the node, its chain, NATS and all workers at once."""
 
 import asyncio
 import contextlib
 import random
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Final
 
 import nats.errors
 from nats.js.client import JetStreamContext
@@ -12,11 +14,16 @@ from pylon_client.contract.topology import EVENTS, JOBS, LEDGER
 from pylon_client.transport.connection import Connection
 from tests.support.devnet_process import DevnetProcess
 from tests.support.fault_figures import Figures
+from tests.support.fault_workers import Workers
 from tests.support.nats_cluster import NatsCluster
 from tests.support.nats_server import NatsServer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+NO_SIGNER: Final = "no signer"
+TEMPOS: Final = (100, 200, 300)
+"""Blocks of an epoch after the tempo was changed: shorter, as before, and longer."""
 
 
 class Strikes:
@@ -27,7 +34,9 @@ class Strikes:
         figures: where they are counted.
         devnet: the node.
         nats: one server, or three.
-        worker: a connection that may ask who leads.
+        listener: a connection of a worker, which may ask who leads.
+        workers: all of them.
+        netuids: of the subnets whose schedule moves.
     """
 
     def __init__(
@@ -36,13 +45,18 @@ class Strikes:
         figures: Figures,
         devnet: DevnetProcess,
         nats: NatsServer | NatsCluster,
-        worker: Connection,
+        listener: Connection,
+        workers: Workers,
+        *,
+        netuids: Sequence[int],
     ) -> None:
         self._random = chance
         self._figures = figures
         self._devnet = devnet
         self._nats = nats
-        self._worker = worker
+        self._listener = listener
+        self._workers = workers
+        self._netuids = netuids
 
     async def until(self, quiet: asyncio.Event) -> None:
         """Strike at random until then."""
@@ -57,12 +71,25 @@ class Strikes:
             "devnet killed": self._kill_devnet,
             "nats killed": self._kill_nats,
             "stream deleted": self._delete_stream,
+            "epoch triggered": self._trigger_epoch,
+            "tempo changed": self._change_tempo,
+            NO_SIGNER: self._workers.lose_signers,
         }
-        while not quiet.is_set():
+        for name in self._names(list(strikes)):
             await asyncio.sleep(self._random.uniform(0.3, 2.0))
-            name = self._random.choice(list(strikes))
+            if quiet.is_set():
+                return
             await strikes[name]()
             self._figures.faults[name] += 1
+
+    def _names(self, names: list[str]) -> Iterator[str]:
+        """Yield strikes without end, each once before any comes again, so that a short run has all.
+
+        The slowest, for which all workers start anew, comes in every third round.
+        """
+        for number in count():
+            drawn = self._random.sample(names, len(names))
+            yield from (name for name in drawn if name != NO_SIGNER or number % 3 == 0)
 
     async def _silence(self) -> None:
         await self._control("go-silent")
@@ -87,7 +114,9 @@ class Strikes:
             return
         struck = self._random.choice(self._nats.servers)
         with contextlib.suppress(Exception):  # it has no leader just now
-            struck = await self._nats.leader(self._worker, self._random.choice((JOBS, LEDGER)).name)
+            struck = await self._nats.leader(
+                self._listener, self._random.choice((JOBS, LEDGER)).name
+            )
             self._figures.faults["of these, leaders"] += 1
         await struck.kill()
         # Two of three go on; how long they take to choose a leader is theirs.
@@ -99,8 +128,16 @@ class Strikes:
         name = self._random.choice((JOBS, EVENTS)).name
         # It may be missing already, or have no leader just now.
         with contextlib.suppress(nats.errors.Error, OSError):
-            await JetStreamContext(self._worker.nats, timeout=5).delete_stream(name)
+            await JetStreamContext(self._listener.nats, timeout=5).delete_stream(name)
             self._figures.faults[f"of these, {name}"] += 1
+
+    async def _trigger_epoch(self) -> None:
+        netuid = self._random.choice(self._netuids)
+        await self._control("trigger-epoch", netuid=netuid, blocks=self._random.randint(1, 3))
+
+    async def _change_tempo(self) -> None:
+        netuid, tempo = self._random.choice(self._netuids), self._random.choice(TEMPOS)
+        await self._control("set-hyperparameter", netuid=netuid, item="Tempo", value=tempo)
 
     async def calm_down(self) -> None:
         """End what goes on by itself."""

@@ -103,8 +103,9 @@ class Published:
     async def _gather(self) -> None:
         while True:
             with contextlib.suppress(nats.errors.Error, OSError):
-                last = (await self._stream.stream_info(EVENTS.name)).state.last_seq
-                while self._next <= last:
+                state = (await self._stream.stream_info(EVENTS.name)).state
+                self._next = max(self._next, state.first_seq)
+                while self._next <= state.last_seq:
                     message = await self._stream.get_msg(EVENTS.name, self._next, direct=True)
                     number = int((message.headers or {})[headers.BLOCK_NUMBER])
                     self.by_sequence[self._next] = (message.subject or "", number)

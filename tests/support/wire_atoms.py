@@ -86,6 +86,14 @@ RAW_BODIES = st.one_of(
         ]
     ),
 )
+SIGNER = hotkey(1, 0)
+ANNOUNCEMENTS: list[dict[str, Any]] = [
+    {"hotkey": SIGNER},
+    {"hotkey": SIGNER, "problem": "", "cause": "", "version": 2, "hotkeys": [SIGNER]},
+    {"hotkey": None, "problem": "encrypted", "cause": "it is encrypted"},
+    {"problem": "x" * 32, "cause": "y" * 400},
+]
+"""Right ones, of this version and of a later one."""
 HUGE_BODIES = [
     b" " * (REQUEST_MAX_BYTES + 1),
     b'{"weights":{%b}}' % b",".join(b'"%d":1' % number for number in range(40_000)),

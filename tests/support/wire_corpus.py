@@ -122,6 +122,23 @@ class Corpus:
             body = body[:place] + random.randbytes(3) + body[place + random.randint(0, 3) :]
         return body
 
+    def announcement(self) -> bytes:
+        """An announcement of a signer, of which everything may be wrong."""
+        random = self.random
+        right = random.choice(atoms.ANNOUNCEMENTS)
+        match random.randint(0, 5):
+            case 0:
+                return random.choice(self.raw_bodies)
+            case 1:
+                return random.choice(atoms.HUGE_BODIES)
+            case 2:
+                body = json.dumps(right).encode()
+                return body[: random.randrange(len(body))]
+            case 3:
+                return json.dumps(random.choice([*self.json, {}, [right], {"hotkey": ""}])).encode()
+            case _:
+                return self.mutated(right)
+
     def _right(self, operation: AnyOperation) -> dict[str, Any]:
         return {
             name: self.random.choice(self._good[name]) for name in operation.params.model_fields

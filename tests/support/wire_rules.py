@@ -51,10 +51,10 @@ class Rules:
 
     def fate(self, sent: Sent) -> Fate:
         user = self._users[sent.user]
-        if not _may(sent.subject, user.publish) or _may(sent.subject, user.publish_never):
+        if not may(sent.subject, user.publish) or may(sent.subject, user.publish_never):
             return Fate.DENIED
         if sent.user == WORKER_USER:
-            return Fate.ANSWERED if _may(sent.subject, self._streams) else Fate.NOT_STORED
+            return Fate.ANSWERED if may(sent.subject, self._streams) else Fate.NOT_STORED
         is_discovery = sent.subject.startswith(b"$SRV.")
         if is_discovery and not _DISCOVERY.fullmatch(sent.subject):
             return Fate.NOT_ASKED
@@ -69,7 +69,8 @@ class Rules:
                 return Fate.ANSWERED if is_heard else Fate.ANSWERED_TO_NOBODY
 
 
-def _may(subject: bytes, patterns: tuple[str, ...]) -> bool:
+def may(subject: bytes, patterns: tuple[str, ...]) -> bool:
+    """Return whether a subject matches one of the patterns."""
     return any(_matches(subject.split(b"."), pattern.encode().split(b".")) for pattern in patterns)
 
 

@@ -80,6 +80,9 @@ class StreamCorpus:
                 events = [BLOCK_EVENTS, f"{ROOT}.event.neurons.{netuid}"]
                 events.append(f"{ROOT}.event.neurons.{netuid}.part.{random.choice([1, 2, 'x'])}")
                 subject = random.choice(events)
+            case share if share < 0.45:
+                subject = f"{ROOT}.event.signer.{random.choice([*SUBNETS, 'stranger', '%', 'é'])}"
+                body = self._corpus.announcement()
             case share if share < 0.5:
                 subject = f"{ROOT}.event.job.{name}.{random.choice([*JOB_IDS, 'x'])}"
             case share if share < 0.6:

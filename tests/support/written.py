@@ -49,6 +49,19 @@ def written(options: DevnetOptions) -> list[Written]:
     return found
 
 
+def epoch_starts(options: DevnetOptions, netuid: int) -> dict[int, int]:
+    """Return the first block of every epoch that a subnet has had, and when it was made, in ms."""
+    devnet = Devnet(options)
+    try:
+        states = map(devnet.chain.state, range(1, devnet.best_number + 1))
+        return {
+            state.get("SubtensorModule", "LastEpochBlock", netuid): state.get("Timestamp", "Now")
+            for state in reversed([*states])
+        }
+    finally:
+        devnet.chain.close()
+
+
 def options_of(folder: Path, **more: int) -> DevnetOptions:
     """Those of a chain in a folder that is read and not gone on with."""
     return DevnetOptions(port=0, state=folder, autostart=False, **more)

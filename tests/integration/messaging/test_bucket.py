@@ -6,6 +6,7 @@ from nats.js.client import JetStreamContext
 
 from pylon.messaging import retry
 from pylon.messaging.bucket import ABSENT, Bucket, ConflictError
+from pylon.messaging.provision import provision
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import Revision
@@ -87,6 +88,22 @@ async def test_a_missing_stream_is_no_empty_bucket(
         with pytest.raises(FailureError) as caught:
             await asking
         assert caught.value.code is ErrorCode.NATS_UNAVAILABLE
+
+
+async def test_a_revision_of_a_deleted_bucket_sets_nothing_in_the_one_made_again(
+    bucket: Bucket, nats: Nats
+) -> None:
+    read = [ABSENT]
+    for number in range(20):
+        read.append(await bucket.put("a", b"%d" % number, revision=read[-1]))
+    connection = await nats.connect()
+    await JetStreamContext(connection.nats).delete_stream(LEDGER.name)
+    await provision(connection, (LEDGER,), replicas=nats.replicas)
+    made_again = await bucket.put("a", b"another", revision=ABSENT)
+    assert made_again > read[-1]
+    for stale in read:
+        with pytest.raises(ConflictError):
+            await bucket.put("a", b"late", revision=stale)
 
 
 async def test_only_what_was_given_a_time_to_live_expires(bucket: Bucket) -> None:

@@ -19,6 +19,7 @@ from pylon.messaging.provision import provision
 from pylon.messaging.service import Service
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import OPERATIONS_BY_NAME
+from pylon_client.contract.subjects import ALL_SIGNER_EVENTS
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
@@ -29,6 +30,7 @@ from tests.support.nats_server import NatsServer, nats_server_binary
 BOBS_REQUEST = "pylon.v1.identity.Bob.neurons.latest"
 ALICES_REQUEST = "pylon.v1.identity.alice.neurons.latest"
 OPEN_REQUEST = "pylon.v1.open.chain.block.latest"
+FIRST_EVENT = b'{"number":1}'
 DIRECT_GET = f"$JS.API.DIRECT.GET.{EVENTS.name}"
 
 
@@ -39,6 +41,7 @@ class Pylon:
     connect_as: ConnectAs
     worker: Connection
     service: Service
+    first_sequence: int
     calls: list[Call] = field(default_factory=list)
 
     async def settle(self) -> None:
@@ -53,15 +56,17 @@ class Pylon:
     async def events(self) -> int:
         return (await self.worker.nats.jetstream().stream_info(EVENTS.name)).state.messages
 
-    async def first_sequence(self) -> int:
-        return (await self.worker.nats.jetstream().stream_info(EVENTS.name)).state.first_seq
+    async def keeps_the_first(self) -> bool:
+        """Return whether the stream still has the event that was published first."""
+        stored = await self.worker.nats.jetstream().get_msg(EVENTS.name, self.first_sequence)
+        return stored.data == FIRST_EVENT
 
 
 @pytest.fixture
 async def pylon(connect_as: ConnectAs) -> AsyncGenerator[Pylon]:
     worker = await connect_as("worker")
     await provision(worker)
-    await worker.nats.jetstream().publish("pylon.v1.event.block", b'{"number":1}')
+    first = await worker.nats.jetstream().publish("pylon.v1.event.block", FIRST_EVENT)
     calls: list[Call] = []
 
     async def handler(call: Call) -> bytes:
@@ -72,7 +77,7 @@ async def pylon(connect_as: ConnectAs) -> AsyncGenerator[Pylon]:
     handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
     service = Service(worker, handlers, identities=identities, max_requests=10)
     await service.start()
-    yield Pylon(connect_as, worker, service, calls)
+    yield Pylon(connect_as, worker, service, first.seq, calls)
     await service.drain(10)
 
 
@@ -130,6 +135,7 @@ async def test_everybody_receives_events(pylon: Pylon, user: str | None) -> None
         "pylon.v1.identity.bob.neurons.latest",
         "pylon.v1.event.block",
         "pylon.v1.event.neurons.1",
+        "pylon.v1.event.signer.alice",
         "pylon.v1.job.alice.weights",
         f"$JS.API.STREAM.DELETE.{EVENTS.name}",
         f"$JS.API.STREAM.PURGE.{EVENTS.name}",
@@ -171,6 +177,7 @@ async def test_what_is_not_granted_is_refused(pylon: Pylon, user: str | None, su
         "pylon.v1.open.>",
         "pylon.v1.event.>",
         "pylon.v1.event.job.Bob.*",
+        "pylon.v1.event.signer.*",
         "$JS.>",
         "$SRV.>",
     ],
@@ -201,6 +208,7 @@ async def test_nobody_listens_to_what_is_not_theirs(
     [
         BOBS_REQUEST,
         "pylon.v1.event.block",
+        "pylon.v1.event.signer.alice",
         f"$JS.API.STREAM.DELETE.{EVENTS.name}",
         f"$JS.API.STREAM.PURGE.{EVENTS.name}",
         "$SRV.PING",
@@ -215,8 +223,24 @@ async def test_a_worker_is_no_deputy_by_the_reply_of_a_request(
     await attack(attacker, subject, reply=reply)
     await pylon.settle()
     assert pylon.service.counts.refused == 1
-    assert (pylon.calls, await pylon.events(), await pylon.first_sequence()) == ([], 1, 1)
+    assert (pylon.calls, await pylon.events(), await pylon.keeps_the_first()) == ([], 1, True)
     assert pylon.worker.counts.permission_violations == 0
+
+
+@pytest.mark.parametrize("subject", [OPEN_REQUEST, ALICES_REQUEST, "$SRV.PING", None])
+async def test_the_bridge_announces_no_signer(pylon: Pylon, subject: str | None) -> None:
+    announced: list[Msg] = []
+
+    async def observe(message: Msg) -> None:
+        announced.append(message)
+
+    await pylon.worker.subscribe(ALL_SIGNER_EVENTS, observe)
+    await pylon.worker.nats.flush()
+    bridge, forged = await pylon.connect_as("bridge"), "pylon.v1.event.signer.alice"
+    await attack(bridge, subject or forged, reply=forged if subject else "")
+    await pylon.settle()
+    assert bridge.counts.permission_violations == (subject is None)
+    assert (announced, pylon.worker.counts.permission_violations) == ([], 0)
 
 
 @pytest.mark.parametrize("reply", ["", "_INBOX.Bob.x", "_INBOX.alicex.y", "_INBOX.alice"])
@@ -254,7 +278,7 @@ async def test_jetstream_is_no_deputy_by_the_reply_of_a_direct_get(
     await attack(attacker, f"{DIRECT_GET}.{kept}", reply=reply)
     await pylon.settle()
     assert attacker.counts.permission_violations == 1
-    assert (pylon.calls, await pylon.events(), await pylon.first_sequence()) == ([], 1, 1)
+    assert (pylon.calls, await pylon.events(), await pylon.keeps_the_first()) == ([], 1, True)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +290,7 @@ async def test_the_server_is_no_deputy_by_tracing_a_message(pylon: Pylon, target
     await attacker.nats.flush()
     await pylon.settle()
     assert attacker.counts.permission_violations == 1
-    assert (pylon.calls, await pylon.events(), await pylon.first_sequence()) == ([], 1, 1)
+    assert (pylon.calls, await pylon.events(), await pylon.keeps_the_first()) == ([], 1, True)
 
 
 async def test_the_answer_to_one_user_is_not_seen_by_another(pylon: Pylon) -> None:

@@ -7,9 +7,12 @@ from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName
 from tests.support.adversary import address
+from tests.support.wire_corpus import Corpus
 
 ALICE, BOB = IdentityName("alice"), IdentityName("bob")
 GRACE_S = 60.0
+GARBAGE = 1_000
+LINE_MAX_CHARS = 300
 CAN = wire.encode(Announcement(hotkey=address(1)))
 CANNOT = wire.encode(
     Announcement(problem="encrypted", cause="it is encrypted; set PYLON_ID_ALICE_HOTKEY_PASSWORD")
@@ -74,10 +77,44 @@ def test_the_cause_is_forgotten_with_the_worker_that_announced_it() -> None:
     assert "PYLON_WORKER_ROLE=signer" in directory.refusal()
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"hotkey": 5}', b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"hotkey": 5}', b'{"hotkey": ""}', b'{"problem": "x"}', b"\xff"]
+)
 def test_what_cannot_be_read_is_ignored(body: bytes) -> None:
     directory = Directory()
     directory.now_s += 2 * GRACE_S
     directory.observe(ALICE, body)
     directory.observe(IdentityName("stranger"), CAN)
     assert directory.refusal() != ""
+    assert directory.problems()[ALICE] == NO_SIGNER
+
+
+def test_an_announcement_of_a_later_version_is_read() -> None:
+    directory = Directory()
+    directory.now_s += 2 * GRACE_S
+    directory.observe(ALICE, b'{"version": 2, "since": [1], %b' % CAN[1:])
+    assert directory.refusal() == ""
+
+
+def test_garbage_makes_no_signer_and_is_logged_once_per_identity(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    corpus = Corpus(1, 200)
+    directory = Directory()
+    directory.now_s += 2 * GRACE_S
+    for number in range(GARBAGE):
+        name = corpus.random.choice([ALICE, BOB, IdentityName(f"stranger{number}")])
+        body = corpus.announcement()
+        try:
+            can_sign = Announcement.model_validate_json(body).hotkey is not None
+        except ValueError:
+            can_sign = False
+        directory.observe(name, body)
+        if name in {ALICE, BOB}:
+            assert (directory.missing(name) == "") is can_sign
+            assert (directory.refusal(name) == "") is can_sign
+        else:
+            assert set(directory.problems()) <= {ALICE, BOB}
+        directory.now_s += 2 * GRACE_S
+    assert len(caplog.records) == 2
+    assert all(len(record.getMessage()) < LINE_MAX_CHARS for record in caplog.records)

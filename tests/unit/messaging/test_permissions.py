@@ -2,8 +2,10 @@ import pytest
 from pydantic import SecretStr
 
 from pylon.messaging.permissions import NatsUser, PermissionsError, authorization, nats_users
-from pylon_client.contract.subjects import ALL_IDENTITIES
+from pylon_client.contract.subjects import ALL_IDENTITIES, signer_event
+from pylon_client.contract.types import IdentityName
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.wire_rules import may
 
 
 def users(**identities: int) -> dict[str, NatsUser]:
@@ -53,3 +55,13 @@ def test_no_user_may_publish_on_every_subject_of_every_identity_but_the_bridge()
 
 def test_the_representation_of_a_user_hides_its_password() -> None:
     assert WORKER_PASSWORD not in repr(users()["worker"])
+
+
+@pytest.mark.parametrize("identity", ["alice", "bob", "stranger"])
+def test_only_workers_announce_signers_and_receive_the_announcements(identity: str) -> None:
+    subject = signer_event(IdentityName(identity)).encode()
+    for user in users(alice=1, bob=2).values():
+        is_worker = user.name == "worker"
+        assert may(subject, user.publish) is is_worker
+        assert may(subject, user.subscribe) is is_worker
+        assert not may(subject, user.publish_never)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.ss58 import HotkeyField
-from pylon_client.contract.types import IdentityName
+from pylon_client.contract.types import Hotkey, IdentityName
 
 logger = logging.getLogger(__name__)
 

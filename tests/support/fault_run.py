@@ -90,6 +90,7 @@ class FaultRun:
         self.figures = Figures()
         self._folder = folder
         self._jobs = jobs
+        self._seed = seed
         self._random = random.Random(seed)  # noqa: S311 -- guards nothing
         self._tell = tell
         self._answered: dict[str, set[str]] = {name: set() for name in SUBNETS}
@@ -124,7 +125,7 @@ class FaultRun:
                 clients = {name: await self._client(stack, name) for name in SUBNETS}
                 hotkeys = {name: await self._hotkeys(client) for name, client in clients.items()}
                 strikes = Strikes(
-                    self._random,
+                    random.Random(self._seed),  # noqa: S311 -- guards nothing; an order of its own
                     self.figures,
                     self._devnet,
                     self._nats,

@@ -31,7 +31,8 @@ class WorkerHealth:
 
     Attributes:
         snapshots: know how old the chain's head is.
-        head_max_age_s: how old it may be for a worker that is ready.
+        head_max_age_s: how old it, or a published block that is too far behind it, may be for a
+            worker that is ready.
         head_max_lag_blocks: how many blocks the newest published block may be behind it.
         connection: to NATS, once there is one.
         service: what answers requests, once there is one.
@@ -76,12 +77,15 @@ class WorkerHealth:
             return []
         if newest is None:
             return ["no block is published yet"]
-        lag_blocks = head - newest.block.number
-        if lag_blocks <= self.head_max_lag_blocks:
+        lag_blocks, age_s = head - newest.block.number, self.snapshots.published_age_s or 0.0
+        # Where blocks still come, publishing catches up; every worker would be unready until then.
+        if lag_blocks <= self.head_max_lag_blocks or age_s <= self.head_max_age_s:
             return []
-        return [
-            f"the newest published block is {lag_blocks} blocks behind the chain's head, {head}"
-        ]
+        problem = (
+            f"no block was published for {age_s:.0f} s; the newest is {lag_blocks} blocks behind "
+            f"the chain's head, {head}"
+        )
+        return [problem]
 
 
 class HealthServer:

@@ -149,7 +149,7 @@ async def test_it_is_not_ready_while_blocks_cannot_be_published(tmp_path: Path) 
     async with (
         NatsServer(tmp_path) as server,
         Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
-        watched(tmp_path, server.url, devnet.url) as seen,
+        watched(tmp_path, server.url, devnet.url, PYLON_BLOCK_DURATION_SECONDS="2") as seen,
         connected(server.url) as connection,
     ):
         streams = connection.nats.jetstream()

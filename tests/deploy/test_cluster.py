@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -142,6 +143,9 @@ async def _answers(client: httpx.AsyncClient) -> None:
 READERS = 50
 PAUSE_S = 0.5
 WRITE_EVERY_S = 1.0
+IDLE_SHARE = 9
+"""A client pauses at least for this many times as long as its last request took, so that the load
+leaves a slow machine room for what is rolled."""
 
 
 @dataclass
@@ -173,16 +177,18 @@ class Load:
     async def read(self) -> None:
         async with self.client() as client:
             while not self.stopping.is_set():
+                started_s = time.monotonic()
                 try:
                     neurons = await client.open_access.get_latest_neurons(NetUid(2))
                     self.reads["answered" if len(neurons.neurons) == 16 else "wrong"] += 1
                 except BasePylonException as error:
                     self.reads[f"{type(error).__name__}: {error}"] += 1
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(max(PAUSE_S, IDLE_SHARE * (time.monotonic() - started_s)))
 
     async def write(self) -> None:
         async with self.client() as client:
             while not self.stopping.is_set():
+                started_s = time.monotonic()
                 weights = {hotkey: Weight(1.0 + len(self.accepted)) for hotkey in self.hotkeys[:1]}
                 weights |= {hotkey: Weight(1.0) for hotkey in self.hotkeys[1:3]}
                 try:
@@ -191,7 +197,8 @@ class Load:
                     self.writes["accepted"] += 1
                 except BasePylonException as error:
                     self.writes[f"{type(error).__name__}: {error}"] += 1
-                await asyncio.sleep(WRITE_EVERY_S)
+                pause_s = max(WRITE_EVERY_S, IDLE_SHARE * (time.monotonic() - started_s))
+                await asyncio.sleep(pause_s)
 
 
 @pytest.mark.slow

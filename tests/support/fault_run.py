@@ -42,6 +42,7 @@ from tests.support.devnet_process import DevnetProcess
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.fault_figures import Figures
 from tests.support.fault_strikes import Strikes
+from tests.support.fault_truce import Truce
 from tests.support.fault_workers import Workers
 from tests.support.job_deployment import signing_settings
 from tests.support.nats_cluster import NatsCluster
@@ -96,6 +97,7 @@ class FaultRun:
         self._answered: dict[str, set[str]] = {name: set() for name in SUBNETS}
         self._endings: dict[str, set[str]] = {}
         self._peace = asyncio.Event()
+        self._truce = Truce()
         self._over = asyncio.Event()
         users = authorization(deployment_settings(identities=SUBNETS))
         self._nats: NatsServer | NatsCluster = (
@@ -131,6 +133,7 @@ class FaultRun:
                     self._nats,
                     listener,
                     workers,
+                    self._truce,
                     netuids=sorted(SUBNETS.values()),
                 )
                 async with asyncio.TaskGroup() as group:
@@ -139,6 +142,7 @@ class FaultRun:
                         for name, client in clients.items():
                             asking.create_task(self._ask(name, client, hotkeys[name]))
                     quiet.set()
+                    self._truce.answered()  # the last strike sees that it is quiet
                 await strikes.calm_down()
                 self._peace.set()
                 await asyncio.gather(*(self._heals(*one) for one in clients.items()))
@@ -233,10 +237,12 @@ class FaultRun:
                 job_id = await _persist(ask, or_refused=True)
             except BasePylonException as error:
                 self.figures.refused[error.code or type(error).__name__] += 1
+                self._truce.answered()
                 if error.code == ErrorCode.MISCONFIGURED:
                     await asyncio.sleep(0.5)
                     continue  # until a signer runs again
             break
+        self._truce.answered()
         self.figures.asked += 1
         if job_id:
             self._answered[name].add(job_id)
@@ -283,6 +289,7 @@ class FaultRun:
             network=self._devnet.url,
             settings=settings,
             peace=self._peace,
+            truce=self._truce,
         )
 
     async def _keep_bridge(self) -> None:
@@ -293,6 +300,7 @@ class FaultRun:
             with contextlib.suppress(AssertionError):
                 async with BridgeProcess(self._folder, environment):
                     await asyncio.sleep(self._life(3, 12))
+                    await self._truce.turn()
                 self.figures.faults["bridge killed"] += 1
 
     def _life(self, least_s: float, most_s: float) -> float:

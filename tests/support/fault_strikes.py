@@ -14,6 +14,7 @@ from pylon_client.contract.topology import EVENTS, JOBS, LEDGER
 from pylon_client.transport.connection import Connection
 from tests.support.devnet_process import DevnetProcess
 from tests.support.fault_figures import Figures
+from tests.support.fault_truce import Truce
 from tests.support.fault_workers import Workers
 from tests.support.nats_cluster import NatsCluster
 from tests.support.nats_server import NatsServer
@@ -36,6 +37,7 @@ class Strikes:
         nats: one server, or three.
         listener: a connection of a worker, which may ask who leads.
         workers: all of them.
+        truce: none comes before its turn.
         netuids: of the subnets whose schedule moves.
     """
 
@@ -47,6 +49,7 @@ class Strikes:
         nats: NatsServer | NatsCluster,
         listener: Connection,
         workers: Workers,
+        truce: Truce,
         *,
         netuids: Sequence[int],
     ) -> None:
@@ -56,6 +59,7 @@ class Strikes:
         self._nats = nats
         self._listener = listener
         self._workers = workers
+        self._truce = truce
         self._netuids = netuids
 
     async def until(self, quiet: asyncio.Event) -> None:
@@ -77,6 +81,7 @@ class Strikes:
         }
         for name in self._names(list(strikes)):
             await asyncio.sleep(self._random.uniform(0.3, 2.0))
+            await self._truce.turn()
             if quiet.is_set():
                 return
             await strikes[name]()

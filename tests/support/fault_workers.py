@@ -11,6 +11,7 @@ from typing import Final
 from tests.support.dying_worker import STEPS
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.fault_figures import Figures
+from tests.support.fault_truce import Truce
 from tests.support.worker_process import READY, WorkerProcess, worker_process
 
 SIGNER: Final = {"PYLON_WORKER_ROLE": "all"}
@@ -29,6 +30,7 @@ class Workers:
         network: of the chain node.
         settings: variables of every worker.
         peace: from then on none is killed.
+        truce: none is killed before its turn.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Workers:
         network: str,
         settings: Mapping[str, str],
         peace: asyncio.Event,
+        truce: Truce,
     ) -> None:
         self._random = chance
         self._figures = figures
@@ -49,6 +52,7 @@ class Workers:
         self._network = network
         self._settings = settings
         self._peace = peace
+        self._truce = truce
         self._steps = deque(chance.sample(STEPS, len(STEPS)))
         self._role: Mapping[str, str] = SIGNER
         self._running = set[WorkerProcess]()
@@ -107,6 +111,14 @@ class Workers:
                 self._reader_is_ready.set()
             async with asyncio.timeout(self._life_s()):
                 await worker.process.wait()
+        if worker.process.returncode is None:
+            ends = {
+                asyncio.create_task(worker.process.wait()),
+                asyncio.create_task(self._truce.turn()),
+            }
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for end in ends:
+                end.cancel()
         return worker.process.returncode is not None and role is self._role
 
     def _life_s(self) -> float | None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, WithJsonSchema
 from bridge.auth import Gatekeeper, IdentityCaller
 from bridge.body import BODY_PROBLEMS, body_schema, read_params
 from bridge.conditional import CONDITIONAL_DOCS, ConditionalAnswers
+from bridge.disconnects import while_connected
 from bridge.link import NatsPort
 from bridge.problems import invalid_request, problem_docs
 from bridge.routes.plain import require_plain
@@ -178,11 +179,14 @@ def _endpoint(
     ) -> Response:
         body = wire.encode(params)
         with slots.one():
-            reply = await nats.request(
-                str(subject),
-                body,
-                headers=_headers_for_nats(request, subject),
-                timeout_s=settings.timeout_s(timeout_s),
+            reply = await while_connected(
+                request,
+                nats.request(
+                    str(subject),
+                    body,
+                    headers=_headers_for_nats(request, subject),
+                    timeout_s=settings.timeout_s(timeout_s),
+                ),
             )
         return answers.of(
             request,

@@ -15,7 +15,13 @@ from pylon.messaging.discovery import Discovery
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
-from pylon_client.contract.subjects import ALL_IDENTITIES, ALL_OPEN, CONTRACT_VERSION
+from pylon_client.contract.subjects import (
+    ALL_IDENTITIES,
+    ALL_OPEN,
+    CANCELLATIONS,
+    CONTRACT_VERSION,
+    cancellation,
+)
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, QUEUE_GROUP
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.service.logs import note, trace_id
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SERVICE_ERROR_MAX_CHARS: Final = 300
+NOBODY_WAITS: Final = "its sender does not wait for it any more"
 REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES)
 
 Handler = Callable[[Call], Awaitable[Answer | bytes]]
@@ -43,11 +50,13 @@ class ServiceCounts:
         refused: requests dropped unanswered, since the answer would not go to who may ask.
         overloaded: requests turned away since too many were in hand.
         unsent: answers that could not be sent.
+        cancelled: requests that were ended since their sender stopped waiting.
     """
 
     refused: int = 0
     overloaded: int = 0
     unsent: int = 0
+    cancelled: int = 0
 
 
 class Service:
@@ -87,6 +96,7 @@ class Service:
         self._subscriptions: list[Subscription] = []
         self._forget_denials: Callable[[], None] = connection.on_denial(self._on_denial)
         self._in_hand: set[asyncio.Task[None]] = set()
+        self._by_cancel_id: dict[str, asyncio.Task[None]] = {}
 
     @property
     def is_serving(self) -> bool:
@@ -107,6 +117,7 @@ class Service:
         subscribe = self._connection.subscribe
         self._subscriptions = [
             *[await subscribe(subject, self._take, queue=QUEUE_GROUP) for subject in REQUESTS],
+            *[await subscribe(subject, self._cancel) for subject in CANCELLATIONS],
             *[await subscribe(subject, self._discover) for subject in self.discovery.subjects],
         ]
         await self._connection.nats.flush()
@@ -146,6 +157,8 @@ class Service:
             self.refused.set()
 
     async def _take(self, message: Msg) -> None:
+        if message.subject == cancellation(message.subject):
+            return  # every worker receives it elsewhere
         if not may_be_answered(message.subject, message.reply):
             self._refuse(message)
             return
@@ -161,6 +174,17 @@ class Service:
         task = asyncio.create_task(self._serve(message))
         self._in_hand.add(task)
         task.add_done_callback(self._in_hand.discard)
+        cancel_id = (message.headers or {}).get(wire_headers.CANCEL_ID)
+        if cancel_id:
+            self._by_cancel_id[cancel_id] = task
+            task.add_done_callback(lambda _: self._by_cancel_id.pop(cancel_id, None))
+
+    async def _cancel(self, message: Msg) -> None:
+        """End a request whose sender does not wait for it any more."""
+        task = self._by_cancel_id.get(message.data.decode(errors="replace"))
+        if task is not None:
+            self.counts.cancelled += 1
+            task.cancel(NOBODY_WAITS)
 
     def _refuse(self, message: Msg) -> None:
         self.counts.refused += 1
@@ -195,7 +219,10 @@ class Service:
         except FailureError as failed:
             error = str(failed)
             await self._send_failure(message, failed.failure)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
+            if cancelled.args == (NOBODY_WAITS,):
+                error = ErrorCode.CANCELLED
+                raise
             error = ErrorCode.SHUTTING_DOWN
             await self._send_failure(
                 message,

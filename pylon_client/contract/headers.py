@@ -32,6 +32,9 @@ PART: Final = "Pylon-Part"
 """Of such a reply: which part of how many a message is, as `1/3`."""
 KEPT_PARTS: Final = "Pylon-Kept-Parts"
 """Of an event without a body, since it is too large: the stream's sequences that hold it."""
+CANCEL_ID: Final = "Pylon-Cancel-Id"
+"""Of a request: what its sender publishes on `subjects.cancellation` when it stops waiting. Random,
+so that nobody else can."""
 REQUEST_ID: Final = "Pylon-Request-Id"
 TRACE_PARENT: Final = "traceparent"
 

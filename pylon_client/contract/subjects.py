@@ -38,6 +38,9 @@ ALL_SIGNER_EVENTS: Final = f"{ROOT}.event.signer.*"
 """Between workers alone: which identities they can sign for."""
 
 CHAIN_PLACE: Final = "chain"
+CANCEL: Final = "cancel"
+CANCELLATIONS: Final = (f"{ROOT}.open.{CHAIN_PLACE}.{CANCEL}", f"{ROOT}.identity.*.{CANCEL}")
+"""Where every worker receives that the sender of a request does not wait for it any more."""
 
 _IDENTITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _OPERATION = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
@@ -246,6 +249,17 @@ def _job_lane(name: str, lane: str) -> JobSubject:
     parsed = JobSubject(identity_name(name), _kind(kind), _mechanism(mechanism) if dot else None)
     str(parsed)
     return parsed
+
+
+def cancellation(request: str) -> str | None:
+    """Return where to publish that the sender of a request stopped waiting; None for others."""
+    match request.split(".", 4):
+        case ["pylon", "v1", "open", _, _]:
+            return f"{ROOT}.open.{CHAIN_PLACE}.{CANCEL}"
+        case ["pylon", "v1", "identity", name, _]:
+            return f"{ROOT}.identity.{name}.{CANCEL}"
+        case _:
+            return None
 
 
 def inbox_prefix(user: str) -> str:

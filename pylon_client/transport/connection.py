@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
@@ -13,7 +14,7 @@ from nats.aio.subscription import Subscription
 
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.subjects import CONTRACT_VERSION, OPEN_USER, inbox_prefix
+from pylon_client.contract.subjects import CONTRACT_VERSION, OPEN_USER, cancellation, inbox_prefix
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S
 from pylon_client.transport.options import ConnectionOptions
 from pylon_client.transport.ordered import OrderedClient
@@ -123,7 +124,8 @@ class Connection:
     ) -> Reply:
         """The successful answer to a request, within `timeout_s` seconds.
 
-        The deadline and the contract's version travel in headers of the request.
+        The deadline and the contract's version travel in headers of the request. When this is
+        cancelled, the worker is told to stop.
 
         Raises:
             FailureError: what the answer says, if it is a failure. Otherwise FORBIDDEN where the
@@ -141,7 +143,16 @@ class Connection:
             wire_headers.CONTRACT: CONTRACT_VERSION,
             wire_headers.ACCEPT_PARTS: "1",
         }
-        return success(await self._ask(subject, body, sent_headers, timeout_s))
+        cancel_on = cancellation(subject)
+        if cancel_on is None:
+            return success(await self._ask(subject, body, sent_headers, timeout_s))
+        cancel_id = sent_headers[wire_headers.CANCEL_ID] = secrets.token_urlsafe(16)
+        try:
+            return success(await self._ask(subject, body, sent_headers, timeout_s))
+        except asyncio.CancelledError:
+            with contextlib.suppress(nats.errors.Error, OSError):
+                await self.nats.publish(cancel_on, cancel_id.encode())
+            raise
 
     async def subscribe(
         self,

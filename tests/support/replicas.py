@@ -18,7 +18,7 @@ from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.contract.topology import STREAMS, StreamPlan
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
 from tests.support.eventually import comes_true
 from tests.support.job_deployment import SUBNETS
 from tests.support.nats_cluster import NatsCluster
@@ -46,11 +46,18 @@ class Nats:
         """The servers as one setting."""
         return ",".join(self.urls)
 
-    async def connect(self, first: int = 0) -> Connection:
-        """Connect to one of the servers, the others in reserve; closed after the test."""
+    async def connect(self, first: int = 0, user: str | None = WORKER_USER) -> Connection:
+        """Connect to one of the servers, the others in reserve; closed after the test.
+
+        Args:
+            first: which of the servers.
+            user: the worker, an identity, or None for open access.
+        """
         at = first % len(self.urls)
         urls = self.urls[at:] + self.urls[:at]
-        options = ConnectionOptions(urls=urls, user=WORKER_USER, password=WORKER_PASSWORD)
+        passwords = {WORKER_USER: WORKER_PASSWORD, None: ""}
+        password = passwords[user] if user in passwords else token_of(str(user))
+        options = ConnectionOptions(urls=urls, user=user, password=password)
         connection = await connect(options)
         self._closing.push_async_callback(connection.close)
         return connection

@@ -1,0 +1,39 @@
+"""Requests whose client closes the connection before the response is there."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from fastapi import Request
+
+from pylon_client.contract.failures import ErrorCode, FailureError
+
+T = TypeVar("T")
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `work`, and cancel it when the client disconnects.
+
+    Args:
+        request: its body has been read.
+        work: what the client waits for.
+
+    Raises:
+        FailureError: CANCELLED, which nobody receives, when the client has disconnected.
+    """
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_until_disconnected(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise FailureError(ErrorCode.CANCELLED, "The client has disconnected.")
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _until_disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

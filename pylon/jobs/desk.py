@@ -142,7 +142,7 @@ class JobDesk:
         public_key = f"0x{ed25519_public_key(private_key).hex()}"
         request = {"algorithm": params.algorithm, "public_key": public_key}
         job = await self._accept(call, JobKind.CERTIFICATE, request)
-        return _answer(
+        answer = _answer(
             NeuronCertificateKeypair(
                 algorithm=CertificateAlgorithm(params.algorithm),
                 public_key=PublicKey(public_key),
@@ -150,6 +150,9 @@ class JobDesk:
                 job_id=job.job_id,
             )
         )
+        # The last thing before the answer is sent: a caller that has given up was cancelled before.
+        await self._intake.release(job)
+        return answer
 
     async def _require_registered(self, identity: IdentityName, netuid: NetUid) -> None:
         """Raise where the chain shows that an identity's hotkey is not registered.
@@ -206,6 +209,7 @@ class JobDesk:
                 # A key pair that is asked for again is another one: the first one's private half
                 # went out with an answer that was lost, and is kept nowhere.
                 idempotency_key=None if kind is JobKind.CERTIFICATE else call.idempotency_key,
+                answered_first=kind is JobKind.CERTIFICATE,
             )
         )
 

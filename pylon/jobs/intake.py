@@ -50,6 +50,7 @@ class Wanted:
         request: the operation's parameters.
         count: how many items it has.
         idempotency_key: the caller's name for it; the same name is the same job for ever.
+        answered_first: nothing of it is sent before `release`.
     """
 
     identity: IdentityName
@@ -59,6 +60,7 @@ class Wanted:
     mechanism: MechanismId | None = None
     count: int = 1
     idempotency_key: str | None = None
+    answered_first: bool = False
 
     @property
     def lane(self) -> JobSubject:
@@ -107,6 +109,24 @@ class Intake:
         if not held.job.has_ended:
             await self._queue.publish(held.record.lane, held.job.job_id)
         return held.job
+
+    async def release(self, job: Job) -> None:
+        """Let an accepted job be sent, since its caller is answered now.
+
+        Raises:
+            FailureError: CANCELLED when it was given up meanwhile; NATS_UNAVAILABLE when that
+                could not be written down.
+        """
+        for _ in range(TRIES):
+            held = await self._ledger.get(job.identity, job.job_id)
+            if held is None or held.job.has_ended:
+                break
+            try:
+                await self._ledger.release(held)
+            except ConflictError:
+                continue
+            return
+        raise FailureError(ErrorCode.CANCELLED, f"Job {job.job_id} was given up meanwhile.")
 
     async def sweep(self, identity: IdentityName, kind: JobKind) -> int:
         """Queue every job in hand of one identity and kind; how many there were.
@@ -245,7 +265,13 @@ def _new(wanted: Wanted, moment: Moment, job_id: JobId, digest: str, number: int
         genesis=moment.genesis,
         **moment.term(wanted.kind),
     )
-    return Record(job=job, number=number, digest=digest, request=dict(wanted.request))
+    return Record(
+        job=job,
+        number=number,
+        digest=digest,
+        request=dict(wanted.request),
+        unanswered=wanted.answered_first,
+    )
 
 
 def _job_id(wanted: Wanted, *parts: str) -> JobId:

@@ -160,6 +160,15 @@ class Ledger:
         record = held.record.model_copy(update={"number": number})
         return await self._write(record, held.revision)
 
+    async def release(self, held: Held) -> Held:
+        """Let a job be sent whose caller is answered now.
+
+        Raises:
+            ConflictError: the job was changed since it was read.
+        """
+        record = held.record.model_copy(update={"unanswered": False})
+        return await self._write(record, held.revision)
+
     async def change(self, held: Held, state: JobState | None = None, **updates: Any) -> Held:
         """Move a job to a state, or only amend it, and say so.
 

@@ -31,6 +31,7 @@ class Record(BaseModel):
         digest: of what was asked, to tell whether the same is asked again.
         request: what was asked, as the operation's parameters; empty once the job has ended or
             succeeded: what is published sealed would otherwise be readable here for days.
+        unanswered: nothing of it is sent, since its caller was not answered yet.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,6 +40,7 @@ class Record(BaseModel):
     number: int
     digest: str
     request: dict[str, Any]
+    unanswered: bool = False
 
     @property
     def lane(self) -> JobSubject:

@@ -15,6 +15,7 @@ Whoever finds a job in flight starts at 4.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -33,6 +34,10 @@ from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, JobId
 
 logger = logging.getLogger(__name__)
 
+UNANSWERED_WAIT_S: Final = 0.5
+"""Seconds until a job whose caller was not answered yet is looked at again."""
+UNANSWERED_MAX_S: Final = 330.0
+"""Seconds after which its caller is gone for sure: more than the longest deadline."""
 BUSY_WAIT_S: Final = 1.0
 """When to come again where another job is being sent with the same hotkey."""
 CONFLICT_WAIT_S: Final = 0.1
@@ -92,7 +97,8 @@ class Runner:
         if not isinstance(held, Held):
             return held
         try:
-            verdict = await self._step(held)
+            step = self._unanswered if held.record.unanswered else self._step
+            verdict = await step(held)
         except ConflictError:
             return Later(CONFLICT_WAIT_S)  # it was changed meanwhile: look at it anew
         except (LeaseTakenError, LeaseLostError):
@@ -136,6 +142,19 @@ class Runner:
             return await self._carry_out(held, own, signer)
         async with self._leases.hold(own):
             return await self._settle(held, own)
+
+    async def _unanswered(self, held: Held) -> Verdict:
+        """Wait for the caller of a job to be answered; give the job up when that does not come."""
+        if held.job.has_ended:
+            return Done()
+        age_s = time.time() - held.job.created_at_ms / 1000
+        if age_s < UNANSWERED_MAX_S:
+            return Later(UNANSWERED_WAIT_S)
+        why = FailureError(
+            ErrorCode.CANCELLED, "Its caller had stopped waiting before it was answered."
+        ).failure
+        await self._ledger.change(held, JobState.CANCELLED, last_error=why)
+        return Done()
 
     async def settle_abandoned(self, held: Held) -> None:
         """Find out what became of what was sent for a job that no signer works on any more.

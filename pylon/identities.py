@@ -81,7 +81,7 @@ def open_identity(wallets: Path | None, identity: IdentitySettings) -> Signer:
             f"set {prefix}WALLET_NAME and {prefix}HOTKEY_NAME",
         )
     try:
-        return open_hotkey(
+        signer = open_hotkey(
             wallets,
             identity.wallet_name,
             identity.hotkey_name,
@@ -89,6 +89,13 @@ def open_identity(wallets: Path | None, identity: IdentitySettings) -> Signer:
         )
     except HotkeyError as error:
         raise HotkeyError(error.problem, error.cause, _remedy(error.problem, prefix)) from None
+    if identity.hotkey_ss58 not in {None, signer.ss58_address}:
+        raise HotkeyError(
+            HotkeyProblem.OTHER_HOTKEY,
+            f"its wallet is that of {signer.ss58_address}, not of {identity.hotkey_ss58}",
+            f"correct {prefix}HOTKEY_SS58, {prefix}WALLET_NAME or {prefix}HOTKEY_NAME",
+        )
+    return signer
 
 
 def _remedy(problem: HotkeyProblem, prefix: str) -> str:

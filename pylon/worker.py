@@ -126,6 +126,7 @@ class Worker:
             head_max_lag_blocks=READY_HEAD_BLOCKS,
         )
         self._signers = SignerDirectory(settings.identity_settings, settings.signer_grace_seconds)
+        self._health.signers = self._signers
         self.metrics.watch_signers(self._signers.problems)
         cache = ReadCache()
         self.metrics.watch_cache(cache)

@@ -22,6 +22,7 @@ class HotkeyProblem(StrEnum):
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 -- names no password
     BROKEN = "broken"
     PUBLIC_ONLY = "public_only"
+    OTHER_HOTKEY = "other_hotkey"
 
 
 class HotkeyError(Exception):

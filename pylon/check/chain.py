@@ -107,10 +107,17 @@ async def _check_identity(
     settings: WorkerSettings, identity: IdentitySettings, chain: ChainReads, block: Block
 ) -> AsyncGenerator[Finding]:
     subject = f"identity {identity.name}"
+    hotkey: Hotkey | None = None
     if settings.worker_role.signs:
-        yield _check_wallet(subject, settings, identity)
+        try:
+            signer = open_identity(settings.bittensor_wallet_path, identity)
+        except HotkeyError as error:
+            yield failure(subject, f"it cannot write: {error.cause}", error.remedy)
+        else:
+            hotkey = Hotkey(signer.ss58_address)
+            yield ok(subject, "its hotkey can be opened")
     try:
-        hotkey = address_of(settings.bittensor_wallet_path, identity)
+        hotkey = hotkey or address_of(settings.bittensor_wallet_path, identity)
     except AddressError as error:
         yield failure(subject, "its hotkey's address is not known", str(error))
         return
@@ -135,20 +142,6 @@ async def _check_identity(
     yield _check_rate(subject, neuron, block, int(limits.hyperparameters[WEIGHTS_RATE_LIMIT]))
 
 
-def _check_wallet(subject: str, settings: WorkerSettings, identity: IdentitySettings) -> Finding:
-    prefix = identity.env_prefix
-    try:
-        signer = open_identity(settings.bittensor_wallet_path, identity)
-    except HotkeyError as error:
-        return failure(subject, f"it cannot write: {error.cause}", error.remedy)
-    stated = identity.hotkey_ss58
-    if stated is not None and stated != Hotkey(signer.ss58_address):
-        return failure(
-            subject, f"its wallet is that of {signer.ss58_address}", f"correct {prefix}HOTKEY_SS58"
-        )
-    return ok(subject, "its hotkey can be opened")
-
-
 def _check_permit(subject: str, neuron: Neuron) -> Finding:
     if neuron.validator_permit:
         return ok(subject, "it has a validator permit")
@@ -159,4 +152,5 @@ def _check_rate(subject: str, neuron: Neuron, block: Block, limit_blocks: int) -
     wait_blocks = neuron.last_update + limit_blocks - block.number
     if neuron.last_update and wait_blocks > 0:
         return ok(subject, f"weights are taken again in {wait_blocks} blocks")
-    return ok(subject, f"weights are taken now, and then every {limit_blocks} blocks")
+    how_often = f", and then every {limit_blocks} blocks" if limit_blocks else ""
+    return ok(subject, f"weights are taken now{how_often}")

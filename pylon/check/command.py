@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pylon.check.chain import check_chain, check_disk
 from pylon.check.findings import Finding, Level, ok
-from pylon.check.servers import check_nats
+from pylon.check.servers import check_nats, check_signers
 from pylon.settings import WorkerSettings
 
 
@@ -23,6 +23,8 @@ async def _findings(settings: WorkerSettings) -> AsyncGenerator[Finding]:
     yield ok("settings", f"they can be read: {names}")
     yield check_disk(Path())
     async for finding in check_nats(settings):
+        yield finding
+    async for finding in check_signers(settings):
         yield finding
     async for finding in check_chain(settings):
         yield finding

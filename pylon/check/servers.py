@@ -1,9 +1,12 @@
 """NATS as a worker would find it: reachable, with the right streams and room for more."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 from pylon.check.findings import Finding, failure, ok, warning
+from pylon.jobs.signers import ANNOUNCE_EVERY_S, SignerDirectory
 from pylon.messaging.provision import ProvisionError, Storage, inspect, storage
+from pylon.messaging.signer_events import SignerEvents
 from pylon.messaging.worker_user import worker_options
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -18,6 +21,28 @@ _REMEDIES = {
     ErrorCode.FORBIDDEN: "write the users again with `pylon nats-conf`, and reload the server",
     ErrorCode.UNAUTHENTICATED: "set PYLON_NATS_WORKER_PASSWORD",
 }
+
+
+async def check_signers(settings: WorkerSettings) -> AsyncGenerator[Finding]:
+    """Check that a signer runs for each identity, where this worker is none itself."""
+    if settings.worker_role.signs or not settings.identity_settings:
+        return
+    try:
+        connection = await connect(worker_options(settings, "pylon check"))
+    except FailureError:
+        return  # which was found before
+    directory = SignerDirectory(settings.identity_settings, grace_s=0)
+    try:
+        await SignerEvents(connection).subscribe(directory.observe)
+        await asyncio.sleep(ANNOUNCE_EVERY_S + 1)
+    finally:
+        await connection.close()
+    for name in settings.identity_settings:
+        missing = directory.missing(name)
+        if missing:
+            yield warning(f"identity {name}", f"it cannot write: {missing}", "until then it reads")
+        else:
+            yield ok(f"identity {name}", "a signer with its hotkey is running")
 
 
 async def check_nats(settings: WorkerSettings) -> AsyncGenerator[Finding]:

@@ -136,6 +136,11 @@ class SignerDirectory:
         """Return the hotkey with which a signer announced last that it signs for an identity."""
         return self._seen[identity].hotkey
 
+    @property
+    def causes(self) -> Mapping[IdentityName, str]:
+        """Return the identities for which nothing can sign, and why, each in a sentence."""
+        return {name: missing for name in self._seen if (missing := self.missing(name))}
+
     def problems(self) -> Mapping[IdentityName, str]:
         """Return the identities for which nothing can sign, and why, each in a word."""
         return {

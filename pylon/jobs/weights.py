@@ -173,7 +173,8 @@ class _Planning:
             )
             return self._rate_limited(allowed_from, detail)
         next_epoch = facts.epoch.next_block
-        if facts.unrevealed_commits >= UNREVEALED_COMMITS_MAX and next_epoch is not None:
+        is_full = facts.unrevealed_commits >= UNREVEALED_COMMITS_MAX
+        if is_full and next_epoch is not None and facts.block + 1 < next_epoch:
             detail = (
                 f"The chain keeps {facts.unrevealed_commits} sealed weights of this epoch, and "
                 "takes the next ones after it (TooManyUnrevealedCommits)."

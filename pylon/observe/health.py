@@ -12,6 +12,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from pylon.blocks.snapshots import Snapshots
+from pylon.jobs.signers import SignerDirectory
 from pylon.messaging.service import Service
 from pylon.messaging.stream_keeper import StreamKeeper
 from pylon.observe.metrics import WorkerMetrics
@@ -39,6 +40,7 @@ class WorkerHealth:
         streams: keeps the streams, once there is a connection.
         essential: what must not end before the worker does.
         problems: what keeps it from its work for as long as it runs.
+        signers: which identities something can sign for.
     """
 
     snapshots: Snapshots
@@ -49,6 +51,7 @@ class WorkerHealth:
     streams: StreamKeeper | None = None
     essential: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     problems: list[str] = field(default_factory=list[str])
+    signers: SignerDirectory | None = None
 
     def not_live(self) -> list[str]:
         """Why the worker should be started anew."""
@@ -70,6 +73,12 @@ class WorkerHealth:
             problems += self.streams.problems
         return problems + self._not_published()
 
+    def warnings(self) -> list[str]:
+        """Why a worker that is ready refuses writes of some identities."""
+        if self.signers is None:
+            return []
+        return [f"identity {name} cannot write: {why}" for name, why in self.signers.causes.items()]
+
     def _not_published(self) -> list[str]:
         """Return how far the published blocks are behind the chain, if that is too far."""
         head, newest = self.snapshots.head, self.snapshots.last(str(BlockEventSubject()))
@@ -77,13 +86,15 @@ class WorkerHealth:
             return []
         if newest is None:
             return ["no block is published yet"]
-        lag_blocks, age_s = head - newest.block.number, self.snapshots.published_age_s or 0.0
+        # Both ways: what another chain left in the stream may be far ahead of this one's head.
+        lag_blocks = abs(head - newest.block.number)
+        age_s = self.snapshots.published_age_s or 0.0
         # Where blocks still come, publishing catches up; every worker would be unready until then.
         if lag_blocks <= self.head_max_lag_blocks or age_s <= self.head_max_age_s:
             return []
         problem = (
-            f"no block was published for {age_s:.0f} s; the newest is {lag_blocks} blocks behind "
-            f"the chain's head, {head}"
+            f"no block was published for {age_s:.0f} s: the newest is {newest.block.number}, and "
+            f"the chain's head is {head}"
         )
         return [problem]
 
@@ -117,6 +128,7 @@ class HealthServer:
         self._host = host
         self._metrics = metrics
         self._token = metrics_token
+        self._warnings = health.warnings
         self._probes = {"/livez": health.not_live, "/readyz": health.not_ready}
         self._server: Server | None = None
 
@@ -159,7 +171,8 @@ class HealthServer:
         problems = probe()
         if problems:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "\n".join([*problems, ""]))
-        return connection.respond(HTTPStatus.OK, "ok\n")
+        warnings = self._warnings() if path == "/readyz" else []
+        return connection.respond(HTTPStatus.OK, "\n".join(["ok", *warnings, ""]))
 
     def _show_metrics(self, connection: ServerConnection, request: Request) -> Response:
         refusal = metrics_refusal(request.headers.get("Authorization"), self._token)

@@ -82,6 +82,12 @@ HexBytes = Annotated[
 ]
 
 
+def _fits_sealed(text: str) -> str:
+    if len(text.encode()) > REVEALED_COMMITMENT_MAX_BYTES:
+        raise ValueError(f"should have at most {REVEALED_COMMITMENT_MAX_BYTES} bytes in UTF-8")
+    return text
+
+
 class PutWeights(Params):
     """Weights by hotkey; relative, not absolute."""
 
@@ -103,7 +109,9 @@ class SetCommitment(Params):
 class SetRevealedCommitment(Params):
     """A text to put on the chain sealed, which the chain opens by itself."""
 
-    commitment: str = Field(min_length=1, max_length=REVEALED_COMMITMENT_MAX_BYTES)
+    commitment: Annotated[str, AfterValidator(_fits_sealed)] = Field(
+        min_length=1, max_length=REVEALED_COMMITMENT_MAX_BYTES
+    )
     blocks_until_reveal: Annotated[int, BeforeValidator(_as_integer)] = Field(
         ge=1, le=BLOCKS_UNTIL_REVEAL_MAX
     )

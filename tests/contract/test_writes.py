@@ -100,6 +100,7 @@ def test_other_commitments_are_refused(given: object, why: str) -> None:
     ("model", "body"),
     [
         (SetRevealedCommitment, {"commitment": "", "blocks_until_reveal": 1}),
+        (SetRevealedCommitment, {"commitment": "ö" * 385, "blocks_until_reveal": 1}),
         (SetRevealedCommitment, {"commitment": "x", "blocks_until_reveal": 0}),
         (GenerateCertificate, {"algorithm": 2}),
         (OfJob, {"job_id": "x"}),

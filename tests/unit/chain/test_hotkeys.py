@@ -3,13 +3,14 @@ from typing import Any, cast
 
 import pytest
 from bittensor import keyfiles
+from pydantic import SecretStr
 
 from pylon.chain.hotkeys import HotkeyError, HotkeyProblem, ed25519_public_key, open_hotkey
 from pylon.devnet.codec import public_keyfile
-from pylon.devnet.population import dev_hotkey_seed
+from pylon.devnet.population import dev_hotkey_seed, hotkey
 from pylon.devnet.wallets import write_wallet
-from pylon.identities import open_hotkeys
-from pylon_client.contract.types import HotkeyName, IdentityName, NetUid, WalletName
+from pylon.identities import OpenedHotkeys, open_hotkeys
+from pylon_client.contract.types import Hotkey, HotkeyName, IdentityName, NetUid, WalletName
 from pylon_client.deployment import IdentitySettings
 
 PASSWORD = "correct horse"
@@ -91,6 +92,28 @@ def test_one_hotkey_that_cannot_be_opened_stops_only_its_identity(
     }
     assert "PYLON_ID_BARE_WALLET_NAME" in str(opened.problems[IdentityName("bare")])
     assert set(open_hotkeys(None, identities).problems) == set(identities)
+
+
+def test_a_wallet_of_another_hotkey_than_the_settings_say_cannot_sign(tmp_path: Path) -> None:
+    write_wallet(tmp_path, "sn1", "default")
+    own = Hotkey(open_hotkey(tmp_path, "sn1", "default").ss58_address)
+
+    def opened(stated: Hotkey) -> OpenedHotkeys:
+        identity = IdentitySettings.model_construct(
+            name=IdentityName("one"),
+            netuid=NetUid(1),
+            token=SecretStr("t" * 20),
+            wallet_name=WalletName("sn1"),
+            hotkey_name=HotkeyName("default"),
+            hotkey_ss58=stated,
+        )
+        return open_hotkeys(tmp_path, {IdentityName("one"): identity})
+
+    assert opened(own).addresses == {"one": own}
+    (problem,) = opened(Hotkey(hotkey(2, 0))).problems.values()
+    assert problem.problem is HotkeyProblem.OTHER_HOTKEY
+    assert own in str(problem)
+    assert "PYLON_ID_ONE_HOTKEY_SS58" in str(problem)
 
 
 def test_a_coldkey_is_not_needed_nor_looked_at(tmp_path: Path) -> None:

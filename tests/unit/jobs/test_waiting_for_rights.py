@@ -117,7 +117,9 @@ async def test_no_sealed_weights_are_sent_beyond_what_the_chain_keeps() -> None:
     office = Office(world)
     job = await looked_at(office, await office.accept())
     assert (job.state, job.retry_at_block, world.sent) == (JobState.WAITING, 150, [])
+    assert job.last_error is not None
+    assert "TooManyUnrevealedCommits" in job.last_error.detail
     ended = await office.ended(job)
-    assert (ended.state, world.sent) == (JobState.EXPIRED, [])
-    assert ended.last_error is not None
-    assert "TooManyUnrevealedCommits" in ended.last_error.detail
+    # The block of the next epoch takes one more; it is also the job's last.
+    assert (ended.state, ended.included_block) == (JobState.COMMITTED, 150)
+    assert len(world.sent) == 1

@@ -24,7 +24,7 @@ _REMEDIES = {
 
 
 async def check_signers(settings: WorkerSettings) -> AsyncGenerator[Finding]:
-    """Check that a signer runs for each identity, where this worker is none itself."""
+    """Check that a signer runs for each identity, when this deployment's worker is a reader."""
     if settings.worker_role.signs or not settings.identity_settings:
         return
     try:
@@ -40,7 +40,7 @@ async def check_signers(settings: WorkerSettings) -> AsyncGenerator[Finding]:
     for name in settings.identity_settings:
         missing = directory.missing(name)
         if missing:
-            yield warning(f"identity {name}", f"it cannot write: {missing}", "until then it reads")
+            yield warning(f"identity {name}", "it cannot write", missing)
         else:
             yield ok(f"identity {name}", "a signer with its hotkey is running")
 

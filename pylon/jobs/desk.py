@@ -81,6 +81,7 @@ class JobDesk:
         self._intake = intake
         self._signers = signers
         self._chain = chain
+        self._cancelling: set[asyncio.Task[None]] = set()
         self._ledger = ledger
         self.by_operation: Final[dict[str, Handler]] = {
             PUT_WEIGHTS.name: self.put_weights,
@@ -150,9 +151,23 @@ class JobDesk:
                 job_id=job.job_id,
             )
         )
-        # The last thing before the answer is sent: a caller that has given up was cancelled before.
-        await self._intake.release(job)
+        try:
+            # Last before the answer: the request of a caller that stopped waiting has ended by now.
+            await self._intake.release(job)
+        except BaseException:
+            # It may be released all the same, and nobody receives the private half.
+            self._cancel_soon(job)
+            raise
         return answer
+
+    def _cancel_soon(self, job: Job) -> None:
+        async def cancel() -> None:
+            with contextlib.suppress(FailureError):
+                await self._intake.cancel(job.identity, job.job_id)
+
+        task = asyncio.create_task(cancel(), name=f"cancellation of job {job.job_id}")
+        self._cancelling.add(task)
+        task.add_done_callback(self._cancelling.discard)
 
     async def _require_registered(self, identity: IdentityName, netuid: NetUid) -> None:
         """Raise where the chain shows that an identity's hotkey is not registered.

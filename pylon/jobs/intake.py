@@ -114,8 +114,8 @@ class Intake:
         """Let an accepted job be sent, since its caller is answered now.
 
         Raises:
-            FailureError: CANCELLED when it was given up meanwhile; NATS_UNAVAILABLE when that
-                could not be written down.
+            FailureError: CANCELLED when it has ended meanwhile; NATS_UNAVAILABLE when it may have
+                been released or not.
         """
         for _ in range(TRIES):
             held = await self._ledger.get(job.identity, job.job_id)
@@ -126,7 +126,7 @@ class Intake:
             except ConflictError:
                 continue
             return
-        raise FailureError(ErrorCode.CANCELLED, f"Job {job.job_id} was given up meanwhile.")
+        raise FailureError(ErrorCode.CANCELLED, f"Job {job.job_id} has ended meanwhile.")
 
     async def sweep(self, identity: IdentityName, kind: JobKind) -> int:
         """Queue every job in hand of one identity and kind; how many there were.

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 UNANSWERED_WAIT_S: Final = 0.5
 """Seconds until a job whose caller was not answered yet is looked at again."""
 UNANSWERED_MAX_S: Final = 330.0
-"""Seconds after which its caller is gone for sure: more than the longest deadline."""
+"""Seconds after which its caller cannot be waiting any more: more than the longest deadline."""
 BUSY_WAIT_S: Final = 1.0
 """When to come again where another job is being sent with the same hotkey."""
 CONFLICT_WAIT_S: Final = 0.1
@@ -144,7 +144,7 @@ class Runner:
             return await self._settle(held, own)
 
     async def _unanswered(self, held: Held) -> Verdict:
-        """Wait for the caller of a job to be answered; give the job up when that does not come."""
+        """Put a job off until its caller is answered; cancel it when that takes too long."""
         if held.job.has_ended:
             return Done()
         age_s = time.time() - held.job.created_at_ms / 1000

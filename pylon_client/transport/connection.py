@@ -125,7 +125,7 @@ class Connection:
         """The successful answer to a request, within `timeout_s` seconds.
 
         The deadline and the contract's version travel in headers of the request. When this is
-        cancelled, the worker is told to stop.
+        cancelled, the worker ends its work.
 
         Raises:
             FailureError: what the answer says, if it is a failure. Otherwise FORBIDDEN where the

@@ -90,7 +90,7 @@ class Strikes:
     def _names(self, names: list[str]) -> Iterator[str]:
         """Yield strikes without end, each once before any comes again, so that a short run has all.
 
-        The slowest, for which all workers start anew, comes in every third round.
+        The slowest, for which all workers start again, comes in every third round.
         """
         for number in count():
             drawn = self._random.sample(names, len(names))

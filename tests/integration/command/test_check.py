@@ -16,6 +16,7 @@ from pylon_client.transport.connection import ConnectionOptions, connect
 from tests.support.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, deployment_settings
 from tests.support.nats_server import NatsServer
 from tests.support.pylon_command import pylon_command
+from tests.support.worker_process import READY, worker_process
 
 
 @dataclass
@@ -115,6 +116,27 @@ async def test_an_archive_of_another_chain_is_told(deployment: Deployment) -> No
         code, lines = await deployment.check(PYLON_BITTENSOR_ARCHIVE_NETWORK=another.url)
     assert code == 0
     assert lines_with(lines, "is of another chain -> correct PYLON_BITTENSOR_ARCHIVE_NETWORK")
+
+
+async def test_of_a_reader_it_says_for_which_identities_a_signer_runs(
+    deployment: Deployment,
+) -> None:
+    code, lines = await deployment.check(PYLON_WORKER_ROLE="reader")
+    assert code == 0
+    (found,) = lines_with(lines, "it cannot write")
+    assert "identity sn1" in found
+    assert "PYLON_WORKER_ROLE=signer" in found
+    variables = {
+        name: text for name, text in deployment.variables.items() if "NATS_URL" not in name
+    }
+    del variables["PYLON_BITTENSOR_NETWORK"]
+    async with worker_process(
+        deployment.folder, deployment.server.url, deployment.devnet.url, **variables
+    ) as signer:
+        await signer.logs(READY)
+        code, lines = await deployment.check(PYLON_WORKER_ROLE="reader")
+    assert code == 0
+    assert lines_with(lines, "a signer with its hotkey is running")
 
 
 @pytest.mark.parametrize("command", ["check", "worker", "nats-conf", "up"])

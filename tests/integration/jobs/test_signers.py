@@ -64,7 +64,7 @@ class Problem:
     Attributes:
         spoil: makes the file such.
         name: in the metrics.
-        text: which everybody is told.
+        text: which every surface shows.
     """
 
     spoil: Callable[[Path], None]
@@ -130,10 +130,20 @@ async def test_identities_whose_hotkeys_cannot_sign_are_refused_and_named(
 async def test_without_any_signer_writes_are_refused_once_the_grace_period_is_over(
     deployment: Deployment,
     identity: IdentityOf,
+    http: httpx.AsyncClient,
 ) -> None:
     sn2 = await identity("sn2")
     weights = weights_of(deployment.devnet, 2, 3)
-    async with deployment.worker(PYLON_WORKER_ROLE="reader", PYLON_SIGNER_GRACE_SECONDS="0"):
+    async with deployment.worker(
+        PYLON_WORKER_ROLE="reader", PYLON_SIGNER_GRACE_SECONDS="0", **WATCHED
+    ) as reader:
+        ready = f"{health_url(reader)}/readyz"
+
+        async def is_ready() -> bool:
+            return (await http.get(ready)).status_code == 200
+
+        await comes_true(is_ready)  # to read
+        assert "identity sn2 cannot write: no signer" in (await http.get(ready)).text
         with pytest.raises(PylonUnavailable, match="PYLON_WORKER_ROLE=signer") as refused:
             await sn2.put_weights(weights)
         assert refused.value.code == ErrorCode.MISCONFIGURED
@@ -148,6 +158,11 @@ async def test_without_any_signer_writes_are_refused_once_the_grace_period_is_ov
                 return True
 
             await comes_true(is_accepted)
+
+            async def is_fit() -> bool:
+                return (await http.get(ready)).text == "ok\n"
+
+            await comes_true(is_fit)
 
 
 async def test_what_is_accepted_while_signers_restart_says_so_and_is_cancelled_or_expires(

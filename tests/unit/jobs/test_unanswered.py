@@ -1,0 +1,59 @@
+"""Jobs of which nothing may be sent before their caller is answered."""
+
+from dataclasses import replace
+
+import pytest
+
+from pylon.jobs import runner
+from pylon.jobs.intake import Wanted
+from pylon.messaging.consume import Done, Later
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import JobState
+from pylon_client.contract.types import JobKind, NetUid
+from tests.support.adversary import World
+from tests.unit.jobs.test_endings import ALICE, Office
+
+CERTIFICATE = Wanted(
+    ALICE,
+    NetUid(1),
+    JobKind.CERTIFICATE,
+    {"algorithm": 1, "public_key": "0x" + "ab" * 32},
+    answered_first=True,
+)
+
+
+async def test_nothing_is_sent_before_the_release() -> None:
+    world = World()
+    office = Office(world)
+    job = await office.intake.accept(CERTIFICATE)
+    for _ in range(5):
+        assert isinstance(await office.runner.work(ALICE, job.job_id), Later)
+        world.tick()
+    assert world.sent == []
+    await office.intake.release(job)
+    assert (await office.ended(job)).state is JobState.CONFIRMED
+    assert len(world.sent) == 1
+
+
+async def test_a_job_that_is_never_released_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    office = Office(world)
+    job = await office.intake.accept(CERTIFICATE)
+    monkeypatch.setattr(runner, "UNANSWERED_MAX_S", 0.0)
+    assert isinstance(await office.runner.work(ALICE, job.job_id), Done)
+    held = await office.ledger.get(ALICE, job.job_id)
+    assert held is not None
+    assert held.job.state is JobState.CANCELLED
+    assert held.job.last_error is not None
+    assert held.job.last_error.code is ErrorCode.CANCELLED
+    with pytest.raises(FailureError) as late:
+        await office.intake.release(job)
+    assert late.value.code is ErrorCode.CANCELLED
+    assert world.sent == []
+
+
+async def test_other_jobs_need_no_release() -> None:
+    world = World()
+    office = Office(world)
+    job = await office.intake.accept(replace(CERTIFICATE, answered_first=False))
+    assert (await office.ended(job)).state is JobState.CONFIRMED

@@ -3,65 +3,52 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar
 
-from pylon.addresses import known_addresses
 from pylon.blocks.heads import Heads
 from pylon.blocks.leadership import Leadership
-from pylon.blocks.pauses import Pauses
 from pylon.blocks.publisher import BlockPublisher
-from pylon.blocks.replay import ReplayHandlers
 from pylon.blocks.snapshots import Snapshots, snapshot_of
 from pylon.blocks.watcher import Watcher
-from pylon.chain.archive import ArchiveRouting
-from pylon.chain.connection import Patience
-from pylon.chain.port import Chain
-from pylon.chain.submission import Submission
-from pylon.chain.subtensor import Subtensor
 from pylon.identities import OpenedHotkeys, open_hotkeys
 from pylon.jobs.office import JobOffice
 from pylon.jobs.signers import SignerDirectory, announce_signers
-from pylon.jobs.weights_status import WeightsStatusHandler
+from pylon.loop_thread import LoopThread
 from pylon.messaging.bucket import Bucket
 from pylon.messaging.events import JetStreamEvents
 from pylon.messaging.job_events import JobEvents
 from pylon.messaging.kept import KeptInStream
 from pylon.messaging.lease import Leases
 from pylon.messaging.provision import ProvisionError, provision
-from pylon.messaging.service import Service
 from pylon.messaging.signer_events import SignerEvents
 from pylon.messaging.stream_keeper import StreamKeeper
-from pylon.observe.chain import MeasuredChain
 from pylon.observe.health import HealthServer, WorkerHealth
 from pylon.observe.jobs import JobCensus, JobMetrics
 from pylon.observe.memory import exceeded
 from pylon.observe.metrics import WorkerMetrics
 from pylon.published_settings import warn_of_published_settings
-from pylon.reads.cache import ReadCache
-from pylon.reads.handlers import ReadHandlers
 from pylon.reads.reader import ChainReader
-from pylon.reads.recent import RecentNeurons
+from pylon.request_server import RequestServer
 from pylon.settings import WorkerSettings
+from pylon.worker_parts import WorkerError, chain_of, connect_worker, submission_of
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.models import Block
-from pylon_client.contract.reads import WEIGHTS_STATUS
-from pylon_client.contract.subjects import WORKER_USER, BlockEventSubject, NeuronsEventSubject
+from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
+from pylon_client.contract.types import BlockNumber
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.transport.connection import Connection
 from pylon_client.transport.feed import EventFeed
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-NATS_WAIT_S: Final = 60.0
-"""For so long a worker waits for NATS to appear: whoever starts both starts them at once."""
 READY_HEAD_BLOCKS: Final = 5
 """Blocks that a ready worker's view of the head, and what is published, may be behind the chain."""
 END_TIMEOUT_S: Final = 10.0
@@ -70,10 +57,6 @@ JOBS_STOP_S: Final = 4.0
 """How long a stop waits for the jobs in hand before they are handed back to the queue."""
 POLL_AFTER_S: Final = 12.0
 """A block's time on the real chain."""
-
-
-class WorkerError(Exception):
-    """Why a worker cannot run, in words for whoever runs it."""
 
 
 async def run_worker(settings: WorkerSettings) -> None:
@@ -110,16 +93,11 @@ class Worker:
         """
         self.ready = asyncio.Event()
         self.metrics: Final = WorkerMetrics()
-        self.chain: Final = _chain(settings, self.metrics)
+        self.chain: Final = chain_of(settings, self.metrics)
         self.snapshots: Final = Snapshots(max_silence_s=settings.head_silence_s)
         self.metrics.watch_head(self.snapshots)
         self._settings = settings
-        self._submission = Submission(
-            settings.bittensor_network,
-            settings.bittensor_archive_network,
-            archive_cutoff_blocks=settings.bittensor_archive_blocks_cutoff,
-            timeout_s=settings.chain_timeout_s,
-        )
+        self._submission = submission_of(settings)
         self._health = WorkerHealth(
             self.snapshots,
             head_max_age_s=READY_HEAD_BLOCKS * settings.block_duration_seconds,
@@ -128,14 +106,10 @@ class Worker:
         self._signers = SignerDirectory(settings.identity_settings, settings.signer_grace_seconds)
         self._health.signers = self._signers
         self.metrics.watch_signers(self._signers.problems)
-        cache = ReadCache()
-        self.metrics.watch_cache(cache)
-        self._reader = ChainReader(
-            self.chain, chain_timeout_s=settings.chain_timeout_s, cache=cache
-        )
+        self._forward_head: Callable[[BlockNumber], None] = lambda _: None
         self._heads = Heads(
             self.chain,
-            heard_of=self.snapshots.heard_of,
+            heard_of=self._observe_head,
             silence_s=settings.head_silence_s,
             poll_after_s=min(POLL_AFTER_S, settings.head_silence_s / 3),
             chain_timeout_s=settings.chain_timeout_s,
@@ -151,7 +125,7 @@ class Worker:
             stack.push_async_callback(self.chain.close)
             stack.push_async_callback(self._submission.close)
             await self._show_health(stack)
-            connection = await _until(stop, self._connect())
+            connection = await _until(stop, connect_worker(self._settings, "pylon worker"))
             if connection is None:
                 return
             stack.push_async_callback(connection.close)
@@ -182,9 +156,12 @@ class Worker:
             raise WorkerError(f"it cannot listen on {place}: {error.strerror}") from None
 
     def _office(
-        self, connection: Connection, hotkeys: OpenedHotkeys, leadership: Leadership
+        self,
+        connection: Connection,
+        hotkeys: OpenedHotkeys,
+        measured: JobMetrics,
+        leadership: Leadership,
     ) -> JobOffice:
-        measured = JobMetrics(self.metrics, hotkeys.addresses)
         events = JobEvents(connection)
 
         async def announce(job: Job) -> None:
@@ -199,39 +176,6 @@ class Worker:
             self._signers,
             announce,
             lambda: leadership.is_leader,
-        )
-
-    def _service(
-        self, connection: Connection, office: JobOffice, hotkeys: OpenedHotkeys
-    ) -> Service:
-        settings = self._settings
-        netuid_by_identity = {name: of.netuid for name, of in settings.identity_settings.items()}
-        reads = ReadHandlers(
-            self.snapshots,
-            self._reader,
-            RecentNeurons(
-                self.snapshots,
-                tracked=settings.netuids,
-                hard_limit_blocks=settings.recent_objects_hard_limit_blocks,
-                block_duration_s=settings.block_duration_seconds,
-            ),
-            identities=netuid_by_identity,
-            addresses=known_addresses(
-                settings.bittensor_wallet_path,
-                settings.identity_settings,
-                opened=hotkeys.addresses,
-            ),
-        )
-        replay = ReplayHandlers(KeptInStream(connection))
-        weights_status = WeightsStatusHandler(office.ledger, self._submission, reads.read)
-        return Service(
-            connection,
-            reads.by_operation
-            | replay.by_operation
-            | office.desk.by_operation
-            | {WEIGHTS_STATUS.name: weights_status.answer},
-            identities=netuid_by_identity,
-            max_requests=settings.max_requests,
         )
 
     async def _serve(self, connection: Connection, stop: asyncio.Event) -> None:
@@ -260,57 +204,72 @@ class Worker:
             self._heads,
             lambda: self._publish(connection),
         )
-        office = self._office(connection, hotkeys, leadership)
-        service = self._health.service = self._service(connection, office, hotkeys)
-        self.metrics.watch_service(service)
+        measured = JobMetrics(self.metrics, hotkeys.addresses)
+        office = self._office(connection, hotkeys, measured, leadership)
         signer_events = SignerEvents(connection)
         await signer_events.subscribe(self._signers.observe)
         for identity, announcement in hotkeys.announcements.items():
             self._signers.observe(identity, wire.encode(announcement))
         self.metrics.publishing.read = lambda: {(): float(leadership.is_leader)}
-        jobs = asyncio.create_task(office.run(), name="jobs")
-        census = JobCensus(
-            self.metrics, office.identities, office.ledger, head=lambda: self.snapshots.head
+        main = asyncio.get_running_loop()
+        server = self._health.requests = RequestServer(
+            self._settings,
+            self.snapshots,
+            self._signers,
+            hotkeys.addresses,
+            self.metrics,
+            on_job=lambda job: main.call_soon_threadsafe(measured.saw, job),
         )
-        background = {
-            jobs,
-            asyncio.create_task(census.run(), name="count of jobs"),
-            asyncio.create_task(self._keep_snapshots(feed), name="snapshots"),
-            asyncio.create_task(self._heads.run(), name="heads"),
-            asyncio.create_task(leadership.run(), name="events"),
-            asyncio.create_task(streams.run(), name="streams"),
-            asyncio.create_task(
-                announce_signers(hotkeys.announcements, signer_events.publish), name="signers"
-            ),
-        }
-        self._health.essential = background
-        signs = {
-            asyncio.create_task(stop.wait(), name="stop"),
-            asyncio.create_task(connection.closed.wait(), name="end of NATS"),
-            asyncio.create_task(service.refused.wait(), name="refusal"),
-            asyncio.create_task(self._outgrown(), name="too much memory"),
-        }
-        try:
-            await service.start()
-            self.ready.set()
-            netuids = ", ".join(map(str, self._settings.netuids)) or "none"
-            logger.info("The worker is ready; tracked subnets: %s", netuids)
-            await asyncio.wait(background | signs, return_when=asyncio.FIRST_COMPLETED)
-            if connection.closed.is_set() and not stop.is_set():
-                raise WorkerError("NATS has ended the connection for good; the log says why")
-            if service.refusal is not None:
-                raise service.refusal
-            for task in background:
-                if task.done():
-                    task.result()
-            logger.info("Stopping: answering %d requests in hand", service.in_hand)
-            # Answers in hand may still need the chain and the snapshots.
-            office.stop()
-            await service.drain(self._settings.drain_timeout_s)
-            # A job that takes longer than the chain's next blocks is handed back.
-            await asyncio.wait({jobs}, timeout=JOBS_STOP_S)
-        finally:
-            await _ended(background | signs)
+        async with LoopThread("requests") as thread:
+            self._forward_head = lambda head: thread.call(server.observe_head, head)
+            serving = thread.run(server.run(lambda: main.call_soon_threadsafe(self._is_ready)))
+            requests = asyncio.create_task(serving, name="requests")
+            jobs = asyncio.create_task(office.run(), name="jobs")
+            census = JobCensus(
+                self.metrics, office.identities, office.ledger, head=lambda: self.snapshots.head
+            )
+            background = {
+                requests,
+                jobs,
+                asyncio.create_task(census.run(), name="count of jobs"),
+                asyncio.create_task(self._keep_snapshots(feed), name="snapshots"),
+                asyncio.create_task(self._heads.run(), name="heads"),
+                asyncio.create_task(leadership.run(), name="events"),
+                asyncio.create_task(streams.run(), name="streams"),
+                asyncio.create_task(
+                    announce_signers(hotkeys.announcements, signer_events.publish), name="signers"
+                ),
+            }
+            self._health.essential = background
+            signs = {
+                asyncio.create_task(stop.wait(), name="stop"),
+                asyncio.create_task(connection.closed.wait(), name="end of NATS"),
+                asyncio.create_task(self._outgrown(), name="too much memory"),
+            }
+            try:
+                await asyncio.wait(background | signs, return_when=asyncio.FIRST_COMPLETED)
+                if connection.closed.is_set() and not stop.is_set():
+                    raise WorkerError("NATS has ended the connection for good; the log says why")
+                for task in background:
+                    if task.done():
+                        task.result()
+                # Requests in progress may still need the chain and the snapshots.
+                office.stop()
+                thread.call(server.stop)
+                await requests
+                # A job that takes longer than the chain's next blocks is handed back.
+                await asyncio.wait({jobs}, timeout=JOBS_STOP_S)
+            finally:
+                await _ended(background | signs)
+
+    def _observe_head(self, head: BlockNumber) -> None:
+        self.snapshots.heard_of(head)
+        self._forward_head(head)
+
+    def _is_ready(self) -> None:
+        self.ready.set()
+        netuids = ", ".join(map(str, self._settings.netuids)) or "none"
+        logger.info("The worker is ready; tracked subnets: %s", netuids)
 
     def _open_hotkeys(self) -> OpenedHotkeys:
         settings = self._settings
@@ -335,27 +294,6 @@ class Worker:
             limit_mib,
         )
 
-    async def _connect(self) -> Connection:
-        password = self._settings.nats_worker_password.get_secret_value()
-        options = ConnectionOptions(
-            urls=tuple(self._settings.nats_urls),
-            user=WORKER_USER if password else None,
-            password=password,
-            name="pylon worker",
-            tls=self._settings.nats_tls,
-        )
-        pauses = Pauses(first_s=0.1, longest_s=2.0)
-        give_up_at_s = asyncio.get_running_loop().time() + NATS_WAIT_S
-        while True:
-            try:
-                return await connect(options)
-            except FailureError as error:
-                late = asyncio.get_running_loop().time() > give_up_at_s
-                if late or error.code is not ErrorCode.NATS_UNAVAILABLE:
-                    raise WorkerError(error.failure.detail) from None
-                logger.warning("Waiting for NATS: %s", error.failure.detail)
-            await pauses.wait()
-
     async def _provision(self, connection: Connection) -> bool:
         await provision(connection, replicas=self._settings.nats_stream_replicas)
         return True
@@ -368,7 +306,7 @@ class Worker:
     async def _publish(self, connection: Connection) -> None:
         publisher = BlockPublisher(
             self.chain,
-            self._reader,
+            ChainReader(self.chain, chain_timeout_s=self._settings.chain_timeout_s),
             JetStreamEvents(connection),
             self._settings.netuids,
             chain_timeout_s=self._settings.chain_timeout_s,
@@ -390,28 +328,6 @@ class Worker:
         if seen is None or head is None or seen.block.number > head:
             return None
         return seen.block
-
-
-def _chain(settings: WorkerSettings, metrics: WorkerMetrics) -> Chain:
-    patience = Patience(operation_s=settings.chain_timeout_s)
-
-    def node(network: str, role: str) -> Chain:
-        subtensor = Subtensor(network, role=role, patience=patience)
-        return MeasuredChain(subtensor, subtensor.place, metrics)
-
-    try:
-        lite = node(settings.bittensor_network, "The chain node")
-        archive: Chain | None = None
-        if settings.bittensor_archive_network:
-            archive = node(settings.bittensor_archive_network, "The archive node")
-    except ValueError as error:
-        raise WorkerError(str(error)) from None
-    return ArchiveRouting(
-        lite,
-        archive,
-        settings.bittensor_archive_blocks_cutoff,
-        on_fallback=lambda reason, operation: metrics.fallbacks.labels(reason, operation, "").inc(),
-    )
 
 
 async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -6,8 +6,8 @@ seconds, and the snapshot may be at most `MAX_LAG_BLOCKS` away from that head. O
 is no snapshot, and the caller asks the chain itself, which answers truly or fails with its reason.
 """
 
-import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -49,15 +49,14 @@ def snapshot_of(event: FeedEvent) -> Snapshot | None:
     return Snapshot(event.block, event.body)
 
 
-def _loop_time_s() -> float:
-    return asyncio.get_running_loop().time()
-
-
 class Snapshots:
-    """The newest snapshot of each event subject."""
+    """The newest snapshot of each event subject.
+
+    One thread may write while others read: each field is replaced as a whole.
+    """
 
     def __init__(
-        self, *, max_silence_s: float, clock_s: Callable[[], float] = _loop_time_s
+        self, *, max_silence_s: float, clock_s: Callable[[], float] = time.monotonic
     ) -> None:
         """Start with none.
 

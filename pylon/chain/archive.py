@@ -150,6 +150,10 @@ class ArchiveRouting:
         self._lite = lite
         self._route = Route(lite, archive, cutoff_blocks, genesis_hash, on_fallback=on_fallback)
 
+    def observe_head(self, number: BlockNumber) -> None:
+        """Note the head of the chain, from which the age of blocks is counted."""
+        self._route.saw(number)
+
     async def latest_block(self, *, timeout_s: float) -> Block:
         """The newest block of the best chain."""
         block = await self._lite.latest_block(timeout_s=timeout_s)

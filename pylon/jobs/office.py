@@ -9,7 +9,6 @@ from typing import Final
 from pylon.chain.writes import ChainWrites, Signer
 from pylon.jobs.commitments import PublishingWork
 from pylon.jobs.deadlines import DeadlineKeeper
-from pylon.jobs.desk import JobDesk
 from pylon.jobs.intake import Intake
 from pylon.jobs.ledger import Announce, Ledger
 from pylon.jobs.retries import Retries
@@ -37,7 +36,7 @@ SUPPORT_RETRY_S: Final = 5.0
 
 
 class JobOffice:
-    """Accepts jobs, and works on those whose hotkeys are at hand.
+    """Works on the jobs whose hotkeys are at hand, and keeps all of them to their deadlines.
 
     Args:
         connection: as the user `worker`.
@@ -49,7 +48,6 @@ class JobOffice:
         is_turn: whether this worker is the one that keeps all jobs to their deadlines.
 
     Attributes:
-        desk: answers the operations that write.
         ledger: where jobs are written down.
         identities: those whose jobs are worked on here.
     """
@@ -71,8 +69,7 @@ class JobOffice:
         self._chain = chain
         self._netuids = [settings.identity_settings[name].netuid for name in signers]
         self.ledger: Final = ledger
-        self._intake = Intake(ledger, WorkQueue(connection), chain, directory)
-        self.desk: Final = JobDesk(self._intake, ledger, directory, chain)
+        intake = Intake(ledger, WorkQueue(connection), chain, directory)
         self._stopping = asyncio.Event()
         leases = Leases(Bucket(connection, LEASES_BUCKET), LEASE_TTL_S)
         self._runner = Runner(ledger, leases, chain, signers, _works(settings, chain))
@@ -80,7 +77,7 @@ class JobOffice:
             ledger, chain, self._runner, directory, settings.identity_settings, is_turn
         )
         self._lanes = [
-            Lane(connection, self._runner, self._intake, identity, kind)
+            Lane(connection, self._runner, intake, identity, kind)
             for identity in signers
             for kind in JobKind
         ]

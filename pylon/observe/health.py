@@ -5,7 +5,7 @@ import logging
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from pydantic import SecretStr
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -26,6 +26,13 @@ REQUEST_WITHIN_S: Final = 10.0
 CLOSE_WITHIN_S: Final = 1.0
 
 
+class RequestsPort(Protocol):
+    """The part of a worker that answers requests."""
+
+    connection: Connection | None
+    service: Service | None
+
+
 @dataclass
 class WorkerHealth:
     """What a worker's probes look at.
@@ -35,8 +42,8 @@ class WorkerHealth:
         head_max_age_s: how old it, or a published block that is too far behind it, may be for a
             worker that is ready.
         head_max_lag_blocks: how many blocks the newest published block may be behind it.
-        connection: to NATS, once there is one.
-        service: what answers requests, once there is one.
+        connection: to NATS, for all but requests, once it exists.
+        requests: answers requests, with a connection to NATS of its own; once it exists.
         streams: keeps the streams, once there is a connection.
         essential: what must not end before the worker does.
         problems: what keeps it from its work for as long as it runs.
@@ -47,7 +54,7 @@ class WorkerHealth:
     head_max_age_s: float
     head_max_lag_blocks: int
     connection: Connection | None = None
-    service: Service | None = None
+    requests: RequestsPort | None = None
     streams: StreamKeeper | None = None
     essential: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     problems: list[str] = field(default_factory=list[str])
@@ -60,9 +67,11 @@ class WorkerHealth:
     def not_ready(self) -> list[str]:
         """Why the worker is not ready, or not any more."""
         problems = list(self.problems)
-        if self.connection is None or not self.connection.is_connected:
+        requests = None if self.requests is None else self.requests.connection
+        if not all(each is not None and each.is_connected for each in (self.connection, requests)):
             problems.append("no connection to NATS")
-        if self.service is None or not self.service.is_serving:
+        service = None if self.requests is None else self.requests.service
+        if service is None or not service.is_serving:
             problems.append("not serving")
         age_s = self.snapshots.head_age_s
         if age_s is None:

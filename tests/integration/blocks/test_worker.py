@@ -59,7 +59,8 @@ async def test_two_hundred_clients_cause_one_fetch_per_block_and_subnet(
 ) -> None:
     """On a machine that is too slow for its lease, a turn to publish is lost and taken again.
 
-    What such a turn was fetching is fetched again in the next one, and nothing else is.
+    What such a turn was fetching is fetched again in the next one. Before the first snapshot of a
+    subnet is published, its readers fetch for themselves, once per block.
     """
     caplog.set_level("INFO")
     tracked = [1, 12]
@@ -81,7 +82,8 @@ async def test_two_hundred_clients_cause_one_fetch_per_block_and_subnet(
     assert {netuid for _, netuid, _ in fetches} == {1, 2, 12}
     lost_turns = caplog.text.count(ITS_TURN) - 1
     fetched_again = fetches.total() - len(fetches)
-    assert fetched_again <= lost_turns * len(tracked) * len(FETCHES)
+    before_first_snapshot = 1
+    assert fetched_again <= (lost_turns * len(tracked) + before_first_snapshot) * len(FETCHES)
     assert seen <= {block for _, netuid, block in fetches if netuid == 1}
 
 

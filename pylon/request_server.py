@@ -1,0 +1,168 @@
+"""Requests, answered on a thread, an event loop and connections that serve nothing else.
+
+A flood of requests then slows down requests alone: jobs, leases and publishing have the worker's
+main loop and a connection to NATS that requests do not reach.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from pylon.addresses import known_addresses
+from pylon.blocks.replay import ReplayHandlers
+from pylon.blocks.snapshots import Snapshots
+from pylon.jobs.desk import JobDesk
+from pylon.jobs.intake import Intake
+from pylon.jobs.ledger import Ledger
+from pylon.jobs.signers import SignerDirectory
+from pylon.jobs.weights_status import WeightsStatusHandler
+from pylon.messaging.bucket import Bucket
+from pylon.messaging.job_events import JobEvents
+from pylon.messaging.kept import KeptInStream
+from pylon.messaging.queue import WorkQueue
+from pylon.messaging.service import Handler, Service
+from pylon.observe.metrics import WorkerMetrics
+from pylon.reads.cache import ReadCache
+from pylon.reads.handlers import ReadHandlers
+from pylon.reads.reader import ChainReader
+from pylon.reads.recent import RecentNeurons
+from pylon.settings import WorkerSettings
+from pylon.worker_parts import WorkerError, chain_of, connect_worker, submission_of
+from pylon_client.contract.jobs import Job
+from pylon_client.contract.reads import WEIGHTS_STATUS
+from pylon_client.contract.topology import JOBS_BUCKET
+from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName
+from pylon_client.transport.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class RequestServer:
+    """Answers the requests of a worker; made on its main loop, and run on another.
+
+    What is shared between the two loops is read here and written there.
+
+    Attributes:
+        settings: of the worker.
+        snapshots: "latest" is answered from them.
+        signers: for which identities any worker can sign.
+        addresses: of the hotkeys that were opened here.
+        metrics: of the worker.
+        on_job: called, on this server's loop, with each job that was accepted or changed here.
+        connection: to NATS, once it exists.
+        service: the subscriptions, once they exist.
+    """
+
+    settings: WorkerSettings
+    snapshots: Snapshots
+    signers: SignerDirectory
+    addresses: Mapping[IdentityName, Hotkey]
+    metrics: WorkerMetrics
+    on_job: Callable[[Job], object]
+    connection: Connection | None = None
+    service: Service | None = None
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Choose the nodes.
+
+        Raises:
+            WorkerError: the SDK does not know a network's name.
+        """
+        self._chain = chain_of(self.settings, self.metrics)
+        self._submission = submission_of(self.settings)
+
+    def observe_head(self, head: BlockNumber) -> None:
+        """Note the head of the chain, from which the age of blocks is counted."""
+        self._chain.observe_head(head)
+
+    def stop(self) -> None:
+        """Take no further request; `run` returns when those in progress are answered."""
+        self._stopping.set()
+
+    async def run(self, ready: Callable[[], object]) -> None:
+        """Answer requests until `stop`, then those in progress.
+
+        Args:
+            ready: called when NATS delivers requests here.
+
+        Raises:
+            FailureError: FORBIDDEN where NATS refuses the subscriptions.
+            WorkerError: NATS cannot be reached, or has ended the connection for good.
+        """
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._chain.close)
+            stack.push_async_callback(self._submission.close)
+            connection = self.connection = await connect_worker(
+                self.settings, "pylon worker requests"
+            )
+            stack.push_async_callback(connection.close)
+            service = self.service = self._service(connection)
+            self.metrics.watch_service(service)
+            await service.start()
+            ready()
+            await _first(self._stopping, connection.closed, service.refused)
+            if service.refusal is not None:
+                raise service.refusal
+            if not self._stopping.is_set():
+                raise WorkerError("NATS has ended the connection for good; the log says why")
+            logger.info("Stopping: answering %d requests in progress", service.in_hand)
+            await service.drain(self.settings.drain_timeout_s)
+            await connection.drain()
+
+    def _service(self, connection: Connection) -> Service:
+        settings = self.settings
+        netuids = {name: of.netuid for name, of in settings.identity_settings.items()}
+        cache = ReadCache()
+        self.metrics.watch_cache(cache)
+        reads = ReadHandlers(
+            self.snapshots,
+            ChainReader(self._chain, chain_timeout_s=settings.chain_timeout_s, cache=cache),
+            RecentNeurons(
+                self.snapshots,
+                tracked=settings.netuids,
+                hard_limit_blocks=settings.recent_objects_hard_limit_blocks,
+                block_duration_s=settings.block_duration_seconds,
+            ),
+            identities=netuids,
+            addresses=known_addresses(
+                settings.bittensor_wallet_path, settings.identity_settings, opened=self.addresses
+            ),
+        )
+        replay = ReplayHandlers(KeptInStream(connection))
+        return Service(
+            connection,
+            reads.by_operation | replay.by_operation | self._jobs(connection, reads),
+            identities=netuids,
+            max_requests=settings.max_requests,
+        )
+
+    def _jobs(self, connection: Connection, reads: ReadHandlers) -> dict[str, Handler]:
+        events = JobEvents(connection)
+
+        async def announce(job: Job) -> None:
+            self.on_job(job)
+            await events.announce(job)
+
+        ledger = Ledger(
+            Bucket(connection, JOBS_BUCKET),
+            announce,
+            ended_kept_days=self.settings.ended_jobs_kept_days,
+        )
+        intake = Intake(ledger, WorkQueue(connection), self._submission, self.signers)
+        desk = JobDesk(intake, ledger, self.signers, self._submission)
+        status = WeightsStatusHandler(ledger, self._submission, reads.read)
+        return desk.by_operation | {WEIGHTS_STATUS.name: status.answer}
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Return when one of the events is set."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()

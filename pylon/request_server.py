@@ -51,7 +51,8 @@ class RequestServer:
         signers: for which identities any worker can sign.
         addresses: of the hotkeys that were opened here.
         metrics: of the worker.
-        on_job: called, on this server's loop, with each job that was accepted or changed here.
+        on_connect: called, on this server's loop, with the connection to NATS once it exists.
+        on_job: the same with each job that was accepted or changed here.
         connection: to NATS, once it exists.
         service: the subscriptions, once they exist.
     """
@@ -61,6 +62,7 @@ class RequestServer:
     signers: SignerDirectory
     addresses: Mapping[IdentityName, Hotkey]
     metrics: WorkerMetrics
+    on_connect: Callable[[Connection], object]
     on_job: Callable[[Job], object]
     connection: Connection | None = None
     service: Service | None = None
@@ -100,6 +102,7 @@ class RequestServer:
                 self.settings, "pylon worker requests"
             )
             stack.push_async_callback(connection.close)
+            self.on_connect(connection)
             service = self.service = self._service(connection)
             self.metrics.watch_service(service)
             await service.start()

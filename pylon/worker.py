@@ -29,6 +29,7 @@ from pylon.observe.jobs import JobCensus, JobMetrics
 from pylon.observe.memory import exceeded
 from pylon.observe.metrics import WorkerMetrics
 from pylon.published_settings import warn_of_published_settings
+from pylon.reads.cache import ReadCache
 from pylon.reads.reader import ChainReader
 from pylon.request_server import RequestServer
 from pylon.settings import WorkerSettings
@@ -53,6 +54,8 @@ READY_HEAD_BLOCKS: Final = 5
 """Blocks that a ready worker's view of the head, and what is published, may be behind the chain."""
 END_TIMEOUT_S: Final = 10.0
 MIB: Final = 2**20
+PUBLISHER_CACHE_BYTES: Final = 4 * MIB
+"""Size of the cache through which snapshots are read; each of them is read for publishing once."""
 JOBS_STOP_S: Final = 4.0
 """How long a stop waits for the jobs in hand before they are handed back to the queue."""
 POLL_AFTER_S: Final = 12.0
@@ -218,6 +221,7 @@ class Worker:
             self._signers,
             hotkeys.addresses,
             self.metrics,
+            on_connect=lambda own: self.metrics.watch_nats(connection, own),
             on_job=lambda job: main.call_soon_threadsafe(measured.saw, job),
         )
         async with LoopThread("requests") as thread:
@@ -306,7 +310,11 @@ class Worker:
     async def _publish(self, connection: Connection) -> None:
         publisher = BlockPublisher(
             self.chain,
-            ChainReader(self.chain, chain_timeout_s=self._settings.chain_timeout_s),
+            ChainReader(
+                self.chain,
+                chain_timeout_s=self._settings.chain_timeout_s,
+                cache=ReadCache(PUBLISHER_CACHE_BYTES),
+            ),
             JetStreamEvents(connection),
             self._settings.netuids,
             chain_timeout_s=self._settings.chain_timeout_s,

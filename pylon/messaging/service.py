@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SERVICE_ERROR_MAX_CHARS: Final = 300
+PENDING_MAX_REQUESTS: Final = 4096
+"""Delivered requests of a subscription that may wait for the loop; more are dropped.
+
+They only pile up in a flood. What waits then delays the requests that come after it."""
 NOBODY_WAITS: Final = "its sender does not wait for it any more"
 REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES)
 
@@ -116,7 +120,12 @@ class Service:
         """
         subscribe = self._connection.subscribe
         self._subscriptions = [
-            *[await subscribe(subject, self._take, queue=QUEUE_GROUP) for subject in REQUESTS],
+            *[
+                await subscribe(
+                    subject, self._take, queue=QUEUE_GROUP, pending_max_msgs=PENDING_MAX_REQUESTS
+                )
+                for subject in REQUESTS
+            ],
             *[await subscribe(subject, self._cancel) for subject in CANCELLATIONS],
             *[await subscribe(subject, self._discover) for subject in self.discovery.subjects],
         ]

@@ -114,12 +114,16 @@ class ProcessMetrics:
         self.registry.register(reading)
         return reading
 
-    def watch_nats(self, connection: NatsConnection) -> None:
-        """Tell of a connection to NATS; it takes the place of one that was told of before."""
-        self._connected.read = lambda: {(): float(connection.is_connected)}
-        self._reconnects.read = lambda: {(): connection.counts.reconnects}
-        self._drops.read = lambda: {(): connection.counts.slow_consumer_drops}
-        self._refusals.read = lambda: {(): connection.counts.permission_violations}
+    def watch_nats(self, *connections: NatsConnection) -> None:
+        """Show connections to NATS as one; they replace those shown before."""
+
+        def total(count: Callable[[NatsConnection], int]) -> Callable[[], Values]:
+            return lambda: {(): sum(map(count, connections))}
+
+        self._connected.read = lambda: {(): float(all(each.is_connected for each in connections))}
+        self._reconnects.read = total(lambda each: each.counts.reconnects)
+        self._drops.read = total(lambda each: each.counts.slow_consumer_drops)
+        self._refusals.read = total(lambda each: each.counts.permission_violations)
 
     def text(self) -> bytes:
         """All metrics, in the text format of Prometheus."""

@@ -1,5 +1,7 @@
-"""Every test here may use NATS with one server and with three."""
+"""Every test here may use NATS with one server and with three, and whole workers on a devnet."""
 
-from tests.support.replicas import nats, nats_servers
+from tests.integration.jobs.conftest import deployment, devnet, identity
+from tests.support.replicas import address, nats, nats_servers
+from tests.support.sdk_home import sdk_home
 
-__all__ = ["nats", "nats_servers"]
+__all__ = ["address", "deployment", "devnet", "identity", "nats", "nats_servers", "sdk_home"]

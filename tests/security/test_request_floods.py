@@ -1,0 +1,56 @@
+"""A flood of requests slows down requests, and nothing else."""
+
+import pytest
+
+from pylon.devnet import Devnet
+from pylon_client.contract.subjects import BLOCK_EVENTS
+from pylon_client.v1 import JobState, PylonUnavailable
+from tests.support.eventually import comes_true
+from tests.support.flood import flood
+from tests.support.job_deployment import Deployment, IdentityOf, becomes, is_parked, weights_of
+from tests.support.replicas import Nats
+from tests.support.worker_process import ITS_TURN
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BLOCKS = 100
+"""Blocks for which the flood lasts, at least."""
+
+
+async def test_publishing_leases_and_jobs_go_on_during_a_flood(
+    nats: Nats, deployment: Deployment, identity: IdentityOf, devnet: Devnet
+) -> None:
+    published: list[str] = []
+
+    async def take(message: object) -> None:
+        published.append(str(message))
+
+    async with deployment.worker() as worker:
+        await worker.logs(ITS_TURN)
+        listener = await nats.connect()
+        await listener.subscribe(BLOCK_EVENTS, take)
+        sn1 = await identity("sn1")
+        devnet.set_hyperparameter(1, "WeightsSetRateLimit", BLOCKS)
+        weights = weights_of(devnet, 1, 3)
+        first = await sn1.put_weights(weights)
+        await becomes(sn1, first.job_id, lambda job: job.state is JobState.CONFIRMED)
+        applied = deployment.applied()
+        second = await sn1.put_weights(weights_of(devnet, 1, 4))
+        await becomes(sn1, second.job_id, is_parked)
+        seen = len(published)
+        async with flood(nats.url):
+
+            async def is_done() -> bool:
+                return deployment.applied() > applied and len(published) > seen + BLOCKS
+
+            await comes_true(is_done)
+        assert worker.log.count(ITS_TURN) == 1  # the lease was kept all the time
+
+        async def is_answered() -> bool:
+            try:
+                done = await sn1.get_job(second.job_id)
+            except PylonUnavailable:
+                return False  # NATS may have cut off the connection for requests
+            return done.state is JobState.CONFIRMED and done.attempts == 1
+
+        await comes_true(is_answered)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pylon.addresses import known_addresses
 from pylon.blocks.replay import ReplayHandlers
 from pylon.blocks.snapshots import Snapshots
+from pylon.jobs.absence import AbsentSigners
 from pylon.jobs.desk import JobDesk
 from pylon.jobs.intake import Intake
 from pylon.jobs.ledger import Ledger
@@ -20,18 +21,30 @@ from pylon.jobs.signers import SignerDirectory
 from pylon.jobs.weights_status import WeightsStatusHandler
 from pylon.messaging.bucket import Bucket
 from pylon.messaging.job_events import JobEvents
-from pylon.messaging.kept import KeptInStream
 from pylon.messaging.queue import WorkQueue
-from pylon.messaging.service import Handler, Service
+from pylon.messaging.service import REQUESTS, Handler, Service
 from pylon.observe.metrics import WorkerMetrics
 from pylon.reads.cache import ReadCache
 from pylon.reads.handlers import ReadHandlers
 from pylon.reads.reader import ChainReader
 from pylon.reads.recent import RecentNeurons
+from pylon.roles import WorkerRole
 from pylon.settings import WorkerSettings
-from pylon.worker_parts import WorkerError, chain_of, connect_worker, submission_of
+from pylon.worker_parts import (
+    WorkerError,
+    chain_of,
+    connect_worker,
+    stored_events,
+    submission_of,
+)
 from pylon_client.contract.jobs import Job
+from pylon_client.contract.operations import JOB_OPERATIONS, NATS_OPERATIONS, Scope
 from pylon_client.contract.reads import WEIGHTS_STATUS
+from pylon_client.contract.subjects import (
+    ALL_OPEN,
+    ALL_REPLAYS,
+    requests_of_all_identities,
+)
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName
 from pylon_client.transport.connection import Connection
@@ -76,6 +89,7 @@ class RequestServer:
         """
         self._chain = chain_of(self.settings, self.metrics)
         self._submission = submission_of(self.settings)
+        self._absent = AbsentSigners(self.signers, self.settings.identity_settings)
 
     def observe_head(self, head: BlockNumber) -> None:
         """Note the head of the chain, from which the age of blocks is counted."""
@@ -106,6 +120,9 @@ class RequestServer:
             service = self.service = self._service(connection)
             self.metrics.watch_service(service)
             await service.start()
+            if not self.settings.worker_role.signs:
+                refusing = asyncio.create_task(self._absent.run(service), name="absent signers")
+                stack.callback(refusing.cancel)
             ready()
             await _first(self._stopping, connection.closed, service.refused)
             if service.refusal is not None:
@@ -119,6 +136,7 @@ class RequestServer:
     def _service(self, connection: Connection) -> Service:
         settings = self.settings
         netuids = {name: of.netuid for name, of in settings.identity_settings.items()}
+        role = settings.worker_role
         cache = ReadCache()
         self.metrics.watch_cache(cache)
         reads = ReadHandlers(
@@ -135,12 +153,14 @@ class RequestServer:
                 settings.bittensor_wallet_path, settings.identity_settings, opened=self.addresses
             ),
         )
-        replay = ReplayHandlers(KeptInStream(connection))
         return Service(
             connection,
-            reads.by_operation | replay.by_operation | self._jobs(connection, reads),
+            reads.by_operation
+            | ReplayHandlers(stored_events(settings, connection)).by_operation
+            | (self._jobs(connection, reads) if role.signs else self._absent.by_operation),
             identities=netuids,
             max_requests=settings.max_requests,
+            subjects=_subjects(settings),
         )
 
     def _jobs(self, connection: Connection, reads: ReadHandlers) -> dict[str, Handler]:
@@ -159,6 +179,19 @@ class RequestServer:
         desk = JobDesk(intake, ledger, self.signers, self._submission)
         status = WeightsStatusHandler(ledger, self._submission, reads.read)
         return desk.by_operation | {WEIGHTS_STATUS.name: status.answer}
+
+
+def _subjects(settings: WorkerSettings) -> tuple[str, ...]:
+    """Return the subjects of the requests that a worker of this role answers."""
+    role = settings.worker_role
+    if role is WorkerRole.ALL:
+        return REQUESTS
+    if role.signs:
+        return (*map(requests_of_all_identities, sorted(JOB_OPERATIONS)), ALL_REPLAYS)
+    of_identities = {each.name for each in NATS_OPERATIONS if Scope.IDENTITY in each.scopes}
+    of_readers = sorted(of_identities - JOB_OPERATIONS)
+    replays = () if settings.is_confined else (ALL_REPLAYS,)
+    return (ALL_OPEN, *map(requests_of_all_identities, of_readers), *replays)
 
 
 async def _first(*events: asyncio.Event) -> None:

@@ -12,5 +12,10 @@ class WorkerRole(StrEnum):
 
     @property
     def signs(self) -> bool:
-        """Whether it works on jobs."""
+        """Whether it accepts writes and works on jobs."""
         return self is not WorkerRole.READER
+
+    @property
+    def reads(self) -> bool:
+        """Whether it answers reads of the chain."""
+        return self is not WorkerRole.SIGNER

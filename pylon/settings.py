@@ -35,7 +35,8 @@ class WorkerSettings(DeploymentSettings):
         drain_timeout_s: how long a worker finishes what it has in hand when told to stop.
         worker_memory_limit_mib: a worker that holds more stops in good order, to be started
             afresh; without it, none does.
-        worker_role: whether it answers reads, works on jobs with the identities' hotkeys, or both.
+        worker_role: whether it answers reads, accepts and carries out writes with the identities'
+            hotkeys, or both.
         weights_retry_attempts: how often the chain may refuse a weights job.
         weights_retry_delay_seconds: the pause between two attempts.
         weights_unknown_hotkeys: what becomes of weights for hotkeys that are not registered.
@@ -81,6 +82,11 @@ class WorkerSettings(DeploymentSettings):
         if "://" in network and not is_node_url(network):
             raise ValueError("must be the name of a network or a ws:// or wss:// URL")
         return network
+
+    @property
+    def is_confined(self) -> bool:
+        """Whether this worker connects as the NATS user `reader`, which has no JetStream."""
+        return not self.worker_role.signs and bool(self.nats_reader_password.get_secret_value())
 
     @property
     def netuids(self) -> list[NetUid]:

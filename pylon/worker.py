@@ -19,7 +19,6 @@ from pylon.loop_thread import LoopThread
 from pylon.messaging.bucket import Bucket
 from pylon.messaging.events import JetStreamEvents
 from pylon.messaging.job_events import JobEvents
-from pylon.messaging.kept import KeptInStream
 from pylon.messaging.lease import Leases
 from pylon.messaging.provision import ProvisionError, provision
 from pylon.messaging.signer_events import SignerEvents
@@ -33,7 +32,7 @@ from pylon.reads.cache import ReadCache
 from pylon.reads.reader import ChainReader
 from pylon.request_server import RequestServer
 from pylon.settings import WorkerSettings
-from pylon.worker_parts import WorkerError, chain_of, connect_worker, submission_of
+from pylon.worker_parts import WorkerError, chain_of, connect_worker, stored_events, submission_of
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
@@ -49,10 +48,14 @@ from pylon_client.transport.feed import EventFeed
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Part = Callable[[], Coroutine[Any, Any, None]]
+"""Runs a part of the worker until it is cancelled."""
 
 READY_HEAD_BLOCKS: Final = 5
 """Blocks that a ready worker's view of the head, and what is published, may be behind the chain."""
 END_TIMEOUT_S: Final = 10.0
+JOBS: Final = "jobs"
+REQUESTS: Final = "requests"
 MIB: Final = 2**20
 PUBLISHER_CACHE_BYTES: Final = 4 * MIB
 """Size of the cache through which snapshots are read; each of them is read for publishing once."""
@@ -158,34 +161,54 @@ class Worker:
             place = f"{settings.health_host} port {settings.health_port}"
             raise WorkerError(f"it cannot listen on {place}: {error.strerror}") from None
 
-    def _office(
-        self,
-        connection: Connection,
-        hotkeys: OpenedHotkeys,
-        measured: JobMetrics,
-        leadership: Leadership,
-    ) -> JobOffice:
+    def _publishing(self, connection: Connection) -> dict[str, Part]:
+        """Return the parts that publish, for workers that have JetStream."""
+        streams = self._health.streams = StreamKeeper(
+            connection, replicas=self._settings.nats_stream_replicas
+        )
+        leadership = Leadership(
+            Leases(Bucket(connection, LEADERSHIP_BUCKET), LEADERSHIP_TTL_S),
+            self._heads,
+            lambda: self._publish(connection),
+        )
+        self.metrics.publishing.read = lambda: {(): float(leadership.is_leader)}
+        return {"events": leadership.run, "streams": streams.run}
+
+    def _jobs(
+        self, connection: Connection, hotkeys: OpenedHotkeys, measured: JobMetrics
+    ) -> tuple[JobOffice, dict[str, Part]]:
+        """Return what works on jobs, for signers, and its parts."""
         events = JobEvents(connection)
 
         async def announce(job: Job) -> None:
             measured.saw(job)
             await events.announce(job)
 
-        return JobOffice(
+        office = JobOffice(
             connection,
             self._settings,
             self._submission,
             hotkeys.signers,
             self._signers,
             announce,
-            lambda: leadership.is_leader,
         )
+        census = JobCensus(
+            self.metrics, office.identities, office.ledger, head=lambda: self.snapshots.head
+        )
+        publish = SignerEvents(connection).publish
+        return office, {
+            JOBS: office.run,
+            "count of jobs": census.run,
+            "signers": lambda: announce_signers(hotkeys.announcements, publish),
+        }
 
     async def _serve(self, connection: Connection, stop: asyncio.Event) -> None:
         subjects = [str(BlockEventSubject())]
         subjects += [str(NeuronsEventSubject(netuid)) for netuid in self._settings.netuids]
         try:
-            async with EventFeed(connection, subjects, KeptInStream(connection)) as feed:
+            async with EventFeed(
+                connection, subjects, stored_events(self._settings, connection)
+            ) as feed:
                 await self._run(connection, feed, stop)
         except FailureError as error:
             if error.code is not ErrorCode.FORBIDDEN:
@@ -199,21 +222,20 @@ class Worker:
 
     async def _run(self, connection: Connection, feed: EventFeed, stop: asyncio.Event) -> None:
         hotkeys = self._open_hotkeys()
-        streams = self._health.streams = StreamKeeper(
-            connection, replicas=self._settings.nats_stream_replicas
-        )
-        leadership = Leadership(
-            Leases(Bucket(connection, LEADERSHIP_BUCKET), LEADERSHIP_TTL_S),
-            self._heads,
-            lambda: self._publish(connection),
-        )
         measured = JobMetrics(self.metrics, hotkeys.addresses)
-        office = self._office(connection, hotkeys, measured, leadership)
-        signer_events = SignerEvents(connection)
-        await signer_events.subscribe(self._signers.observe)
+        await SignerEvents(connection).subscribe(self._signers.observe)
         for identity, announcement in hotkeys.announcements.items():
             self._signers.observe(identity, wire.encode(announcement))
-        self.metrics.publishing.read = lambda: {(): float(leadership.is_leader)}
+        parts: dict[str, Part] = {
+            "snapshots": lambda: self._keep_snapshots(feed),
+            "heads": self._heads.run,
+        }
+        if not self._settings.is_confined:
+            parts |= self._publishing(connection)
+        office: JobOffice | None = None
+        if self._settings.worker_role.signs:
+            office, of_jobs = self._jobs(connection, hotkeys, measured)
+            parts |= of_jobs
         main = asyncio.get_running_loop()
         server = self._health.requests = RequestServer(
             self._settings,
@@ -224,27 +246,16 @@ class Worker:
             on_connect=lambda own: self.metrics.watch_nats(connection, own),
             on_job=lambda job: main.call_soon_threadsafe(measured.saw, job),
         )
-        async with LoopThread("requests") as thread:
+        async with LoopThread(REQUESTS) as thread:
             self._forward_head = lambda head: thread.call(server.observe_head, head)
-            serving = thread.run(server.run(lambda: main.call_soon_threadsafe(self._is_ready)))
-            requests = asyncio.create_task(serving, name="requests")
-            jobs = asyncio.create_task(office.run(), name="jobs")
-            census = JobCensus(
-                self.metrics, office.identities, office.ledger, head=lambda: self.snapshots.head
+            parts[REQUESTS] = lambda: thread.run(
+                server.run(lambda: main.call_soon_threadsafe(self._is_ready))
             )
-            background = {
-                requests,
-                jobs,
-                asyncio.create_task(census.run(), name="count of jobs"),
-                asyncio.create_task(self._keep_snapshots(feed), name="snapshots"),
-                asyncio.create_task(self._heads.run(), name="heads"),
-                asyncio.create_task(leadership.run(), name="events"),
-                asyncio.create_task(streams.run(), name="streams"),
-                asyncio.create_task(
-                    announce_signers(hotkeys.announcements, signer_events.publish), name="signers"
-                ),
+            tasks = {
+                name: asyncio.create_task(run(), name=name)  # pyright: ignore[reportArgumentType]
+                for name, run in parts.items()
             }
-            self._health.essential = background
+            background = self._health.essential = set(tasks.values())
             signs = {
                 asyncio.create_task(stop.wait(), name="stop"),
                 asyncio.create_task(connection.closed.wait(), name="end of NATS"),
@@ -258,11 +269,13 @@ class Worker:
                     if task.done():
                         task.result()
                 # Requests in progress may still need the chain and the snapshots.
-                office.stop()
+                if office is not None:
+                    office.stop()
                 thread.call(server.stop)
-                await requests
-                # A job that takes longer than the chain's next blocks is handed back.
-                await asyncio.wait({jobs}, timeout=JOBS_STOP_S)
+                await tasks[REQUESTS]
+                if office is not None:
+                    # A job that takes longer than the chain's next blocks is handed back.
+                    await asyncio.wait({tasks[JOBS]}, timeout=JOBS_STOP_S)
             finally:
                 await _ended(background | signs)
 
@@ -299,6 +312,8 @@ class Worker:
         )
 
     async def _provision(self, connection: Connection) -> bool:
+        if self._settings.is_confined:
+            return True  # a signer makes the streams
         await provision(connection, replicas=self._settings.nats_stream_replicas)
         return True
 

@@ -10,12 +10,15 @@ from pylon.chain.connection import Patience
 from pylon.chain.port import Chain
 from pylon.chain.submission import Submission
 from pylon.chain.subtensor import Subtensor
+from pylon.messaging.kept import KeptInStream
 from pylon.messaging.worker_user import worker_options
 from pylon.observe.chain import MeasuredChain
 from pylon.observe.metrics import WorkerMetrics
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.subjects import ReplaySubject
 from pylon_client.transport.connection import Connection, connect
+from pylon_client.transport.published import KeptEvents, last_by_request
 
 logger = logging.getLogger(__name__)
 
@@ -86,3 +89,10 @@ async def connect_worker(settings: WorkerSettings, name: str) -> Connection:
                 raise WorkerError(error.failure.detail) from None
             logger.warning("Waiting for NATS: %s", error.failure.detail)
         await pauses.wait()
+
+
+def stored_events(settings: WorkerSettings, connection: Connection) -> KeptEvents:
+    """Return the stored events, from JetStream or, for a reader without it, from a signer."""
+    if settings.is_confined:
+        return last_by_request(connection, ReplaySubject)
+    return KeptInStream(connection)

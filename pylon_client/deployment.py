@@ -84,6 +84,8 @@ class DeploymentSettings(EnvironmentSettings):
         nats_client_key_file: the key of that certificate.
         nats_worker_password: password of the NATS user `worker`; empty when NATS asks for none.
         nats_bridge_password: password of the NATS user `bridge`; the same.
+        nats_reader_password: password of the NATS user `reader`, which workers of the role
+            `reader` connect as; if empty, they connect as `worker`.
         open_access_token: what open-access callers must present; empty means nothing.
         identities: the names of the configured identities.
         metrics_token: what those must present who read the metrics; empty shows them to nobody.
@@ -97,6 +99,7 @@ class DeploymentSettings(EnvironmentSettings):
     nats_client_key_file: Path | None = None
     nats_worker_password: SecretStr = SecretStr("")
     nats_bridge_password: SecretStr = SecretStr("")
+    nats_reader_password: SecretStr = SecretStr("")
     open_access_token: SecretStr = SecretStr("")
     metrics_token: SecretStr = SecretStr("")
     sentry_dsn: SecretStr = SecretStr("")

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from pylon.chain.writes import ChainWrites
@@ -26,13 +26,14 @@ CHECK_EVERY_S: Final = 6.0
 class DeadlineKeeper:
     """Checks the jobs of all identities against the chain's schedule.
 
+    Every signer does: of two that end a job at once, the ledger's compare-and-set lets one.
+
     Args:
         ledger: of the jobs.
         chain: whose schedule it is.
         runner: settles what was sent by a signer that is gone.
         signers: which identities something can sign for.
         identities: all that are configured.
-        is_turn: whether this worker is the one that checks.
     """
 
     def __init__(
@@ -42,25 +43,22 @@ class DeadlineKeeper:
         runner: Runner,
         signers: SignerDirectory,
         identities: Iterable[IdentityName],
-        is_turn: Callable[[], bool],
     ) -> None:
         self._ledger = ledger
         self._chain = chain
         self._runner = runner
         self._signers = signers
         self._identities = tuple(identities)
-        self._is_turn = is_turn
         self._terms = Terms(chain)
         self._moments = Moments(chain, ledger)
 
     async def run(self) -> None:
         """Check again and again, until cancelled; what fails is checked again later."""
         while True:
-            if self._is_turn():
-                try:
-                    await self.check()
-                except FailureError as error:
-                    logger.info("Could not check the deadlines of jobs: %s", error.failure.detail)
+            try:
+                await self.check()
+            except FailureError as error:
+                logger.info("Could not check the deadlines of jobs: %s", error.failure.detail)
             await asyncio.sleep(CHECK_EVERY_S)
 
     async def check(self) -> None:

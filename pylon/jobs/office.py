@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from pylon.chain.writes import ChainWrites, Signer
@@ -42,10 +42,9 @@ class JobOffice:
         connection: as the user `worker`.
         settings: of the worker.
         chain: where jobs are written.
-        signers: the hotkeys that are at hand, by identity; none for a reader.
+        signers: the hotkeys that are at hand, by identity.
         directory: for which identities any worker can sign.
         announce: is told of every change of a job.
-        is_turn: whether this worker is the one that keeps all jobs to their deadlines.
 
     Attributes:
         ledger: where jobs are written down.
@@ -60,7 +59,6 @@ class JobOffice:
         signers: Mapping[IdentityName, Signer],
         directory: SignerDirectory,
         announce: Announce,
-        is_turn: Callable[[], bool],
     ) -> None:
         ledger = Ledger(
             Bucket(connection, JOBS_BUCKET), announce, ended_kept_days=settings.ended_jobs_kept_days
@@ -74,7 +72,7 @@ class JobOffice:
         leases = Leases(Bucket(connection, LEASES_BUCKET), LEASE_TTL_S)
         self._runner = Runner(ledger, leases, chain, signers, _works(settings, chain))
         self._deadlines = DeadlineKeeper(
-            ledger, chain, self._runner, directory, settings.identity_settings, is_turn
+            ledger, chain, self._runner, directory, settings.identity_settings
         )
         self._lanes = [
             Lane(connection, self._runner, intake, identity, kind)
@@ -89,7 +87,7 @@ class JobOffice:
             support = group.create_task(self._log_unsupported(), name="support of the runtime")
             for lane in self._lanes:
                 group.create_task(lane.consumer.run(), name=lane.name)
-            # A reader, which has no lanes, runs on too.
+            # A signer whose hotkeys cannot be opened, and which has no lanes, runs on too.
             await self._stopping.wait()
             deadlines.cancel()
             support.cancel()

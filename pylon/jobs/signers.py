@@ -125,6 +125,12 @@ class SignerDirectory:
                 ErrorCode.MISCONFIGURED, f"Identity {identity!r} cannot write: {missing}."
             )
 
+    def is_absent(self, identity: IdentityName) -> bool:
+        """Return whether no signer has announced itself for longer than a restart takes."""
+        now_s, seen = self._clock(), self._seen[identity]
+        silent_s = now_s - max(seen.can_sign_at_s, seen.cannot_at_s, self._started_s - ALIVE_FOR_S)
+        return silent_s >= ALIVE_FOR_S + self._grace_s
+
     def missing(self, identity: IdentityName) -> str:
         """Return why nothing can sign for an identity just now; empty where something can."""
         seen = self._seen[identity]

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
+from pylon_client.contract.events import EVENT_OPERATIONS
 from pylon_client.contract.failures import (
     KEY_MAX_CHARS,
     ErrorCode,
@@ -22,9 +23,11 @@ from pylon_client.contract.operations import OPERATIONS_BY_NAME, Operation, Para
 from pylon_client.contract.subjects import (
     BRIDGE_USER,
     CONTRACT_VERSION,
+    READER_USER,
     IdentitySubject,
     InvalidSubjectError,
     OpenSubject,
+    ReplaySubject,
     inbox_prefix,
     parse,
 )
@@ -35,6 +38,7 @@ EXTRA_ITEMS_MAX: Final = 20
 
 SHOWN_MAX_CHARS: Final = 64
 
+_REPLAYED = frozenset(operation.name for operation in EVENT_OPERATIONS)
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _INBOX = re.compile(r"_INBOX(?:\.(?:(?![.*>])[!-~])+)+")
 
@@ -96,6 +100,8 @@ def may_be_answered(subject: str, reply: str) -> bool:
     if not _INBOX.fullmatch(reply):
         return False
     match subject.split(".", 4):
+        case ["pylon", "v1", "replay", *_]:
+            return reply.startswith(f"{inbox_prefix(READER_USER)}.")
         case ["pylon", "v1", "identity", name, _]:
             return reply.startswith((f"{inbox_prefix(name)}.", f"{inbox_prefix(BRIDGE_USER)}."))
         case _:
@@ -143,6 +149,9 @@ def _addressed(
         raise FailureError(ErrorCode.INVALID, str(error)) from None
     match parsed:
         case OpenSubject(netuid, name):
+            operation = _operation(name, Scope.OPEN, of_subnet=netuid is not None)
+            return operation, Scope.OPEN, netuid, None
+        case ReplaySubject(netuid, name) if name in _REPLAYED:
             operation = _operation(name, Scope.OPEN, of_subnet=netuid is not None)
             return operation, Scope.OPEN, netuid, None
         case IdentitySubject(identity, name):

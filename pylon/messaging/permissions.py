@@ -19,8 +19,11 @@ from pylon_client.contract.subjects import (
     ALL_IDENTITIES,
     ALL_JOB_EVENTS,
     ALL_OPEN,
+    ALL_REPLAYS,
+    ALL_SIGNER_EVENTS,
     BRIDGE_USER,
     OPEN_USER,
+    READER_USER,
     WORKER_USER,
     identity_job_events,
     identity_requests,
@@ -56,7 +59,9 @@ class NatsUser:
 
 
 def nats_users(settings: DeploymentSettings) -> list[NatsUser]:
-    """Every user that a deployment has: worker, bridge, open, and one per identity.
+    """Return every user of a deployment: worker, bridge, open, and one per identity.
+
+    Readers have a user of their own where it has a password.
 
     Raises:
         PermissionsError: the password of the worker or of the bridge is empty.
@@ -70,6 +75,7 @@ def nats_users(settings: DeploymentSettings) -> list[NatsUser]:
     return [
         _worker(settings.nats_worker_password),
         _bridge(settings.nats_bridge_password),
+        *_reader(settings.nats_reader_password),
         _open(settings.open_access_token),
         *(_identity(name, identity.token) for name, identity in settings.identity_settings.items()),
     ]
@@ -125,8 +131,37 @@ def _worker(password: SecretStr) -> NatsUser:
         # A caller chooses the reply subject of its own request, and must not make a worker speak
         # as another identity.
         publish_never=(ALL_IDENTITIES,),
-        subscribe=(_inbox(WORKER_USER), ALL_OPEN, ALL_IDENTITIES, ALL_EVENTS, SERVICE_DISCOVERY),
+        subscribe=(
+            _inbox(WORKER_USER),
+            ALL_OPEN,
+            ALL_IDENTITIES,
+            ALL_REPLAYS,
+            ALL_EVENTS,
+            SERVICE_DISCOVERY,
+        ),
     )
+
+
+def _reader(password: SecretStr) -> list[NatsUser]:
+    """Return the user of readers, without JetStream: it can neither store nor change anything."""
+    if not password.get_secret_value():
+        return []
+    return [
+        NatsUser(
+            READER_USER,
+            password,
+            publish=(ALL_INBOXES, ALL_REPLAYS),
+            publish_never=(_inbox(WORKER_USER),),
+            subscribe=(
+                _inbox(READER_USER),
+                ALL_OPEN,
+                ALL_IDENTITIES,
+                *EVENTS.subjects,
+                ALL_SIGNER_EVENTS,
+                SERVICE_DISCOVERY,
+            ),
+        )
+    ]
 
 
 def _bridge(password: SecretStr) -> NatsUser:

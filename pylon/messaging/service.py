@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +18,7 @@ from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.subjects import (
     ALL_IDENTITIES,
     ALL_OPEN,
+    ALL_REPLAYS,
     CANCELLATIONS,
     CONTRACT_VERSION,
     cancellation,
@@ -40,7 +41,7 @@ PENDING_MAX_REQUESTS: Final = 4096
 
 They only pile up in a flood. What waits then delays the requests that come after it."""
 NOBODY_WAITS: Final = "its sender does not wait for it any more"
-REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES)
+REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES, ALL_REPLAYS)
 
 Handler = Callable[[Call], Awaitable[Answer | bytes]]
 """Answers a call, with the bare body where it is of no block; raises failures as FailureError."""
@@ -71,6 +72,7 @@ class Service:
         handlers: what answers each operation, by the operation's name.
         identities: the configured identities and the subnet of each.
         max_requests: how many requests are in hand at once; beyond that the answer is OVERLOADED.
+        subjects: of the requests that it answers.
         default_timeout_s: for how long a caller waits that names no deadline.
 
     Attributes:
@@ -86,6 +88,7 @@ class Service:
         *,
         identities: Mapping[IdentityName, NetUid],
         max_requests: int,
+        subjects: Sequence[str] = REQUESTS,
         default_timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         self.counts: Final = ServiceCounts()
@@ -96,6 +99,7 @@ class Service:
         self._handlers = handlers
         self._identities = identities
         self._max_requests = max_requests
+        self._subjects = tuple(subjects)
         self._default_timeout_s = default_timeout_s
         self._subscriptions: list[Subscription] = []
         self._forget_denials: Callable[[], None] = connection.on_denial(self._on_denial)
@@ -120,18 +124,34 @@ class Service:
         """
         subscribe = self._connection.subscribe
         self._subscriptions = [
-            *[
-                await subscribe(
-                    subject, self._take, queue=QUEUE_GROUP, pending_max_msgs=PENDING_MAX_REQUESTS
-                )
-                for subject in REQUESTS
-            ],
+            *[await self._receive(subject) for subject in self._subjects],
             *[await subscribe(subject, self._cancel) for subject in CANCELLATIONS],
             *[await subscribe(subject, self._discover) for subject in self.discovery.subjects],
         ]
         await self._connection.nats.flush()
         if self.refusal is not None:
             raise self.refusal
+
+    async def add(self, subjects: Iterable[str]) -> Callable[[], Awaitable[None]]:
+        """Answer the requests on further subjects too, until the returned function is called.
+
+        Raises:
+            nats.errors.Error: NATS takes no subscriptions now.
+        """
+        added = [await self._receive(subject) for subject in subjects]
+        self._subscriptions += added
+
+        async def remove() -> None:
+            for held in added:
+                self._subscriptions.remove(held)
+                await held.unsubscribe()
+
+        return remove
+
+    async def _receive(self, subject: str) -> "Subscription":
+        return await self._connection.subscribe(
+            subject, self._take, queue=QUEUE_GROUP, pending_max_msgs=PENDING_MAX_REQUESTS
+        )
 
     async def drain(self, timeout_s: float) -> None:
         """Take no new request, answer those in hand, and return when the answers are sent.
@@ -161,7 +181,7 @@ class Service:
             await self._connection.nats.flush()
 
     def _on_denial(self, denied: Denied, failure: FailureError) -> None:
-        if any(denied.forbids_hearing(subject) for subject in REQUESTS):
+        if any(denied.forbids_hearing(subject) for subject in self._subjects):
             self.refusal = failure
             self.refused.set()
 

@@ -1,22 +1,25 @@
-"""How processes of the operator's own reach NATS: as the user `worker`."""
+"""As which NATS user workers and the operator's commands connect."""
 
-from pylon_client.contract.subjects import WORKER_USER
-from pylon_client.deployment import DeploymentSettings
+from pylon.settings import WorkerSettings
+from pylon_client.contract.subjects import READER_USER, WORKER_USER
 from pylon_client.transport.connection import ConnectionOptions
 
 
-def worker_options(settings: DeploymentSettings, name: str) -> ConnectionOptions:
-    """Where to connect to, and as whom: without credentials where there is no password.
+def worker_options(settings: WorkerSettings, name: str) -> ConnectionOptions:
+    """Return where to connect to, and as which user: without a password, without credentials.
 
     Args:
-        settings: of the deployment.
-        name: what the connection is called in the server's monitoring.
+        settings: of the worker.
+        name: of the connection in the server's monitoring.
     """
-    password = settings.nats_worker_password.get_secret_value()
+    confined = settings.is_confined
+    password = settings.nats_reader_password if confined else settings.nats_worker_password
+    secret = password.get_secret_value()
+    user = READER_USER if confined else WORKER_USER
     return ConnectionOptions(
         urls=tuple(settings.nats_urls),
-        user=WORKER_USER if password else None,
-        password=password,
+        user=user if secret else None,
+        password=secret,
         name=name,
         tls=settings.nats_tls,
     )

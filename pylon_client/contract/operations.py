@@ -23,6 +23,7 @@ from pylon_client.contract.writes import WRITE_OPERATIONS
 
 __all__ = [
     "API_PREFIX",
+    "JOB_OPERATIONS",
     "LATEST_BLOCK",
     "LATEST_NEURONS",
     "NATS_OPERATIONS",
@@ -74,4 +75,17 @@ NATS_OPERATIONS: Final[tuple[Operation[Params, BaseModel], ...]] = (
     *EVENT_OPERATIONS,
 )
 """Everything that can be asked over NATS."""
+JOB_OPERATIONS: Final = frozenset(
+    operation.name for operation in (*WRITE_OPERATIONS, reads.WEIGHTS_STATUS)
+)
+"""The names of the operations on an identity's jobs, which only signers answer."""
 OPERATIONS_BY_NAME: Final = {operation.name: operation for operation in NATS_OPERATIONS}
+
+
+def is_for_signers(subject: str) -> bool:
+    """Return whether only signers answer requests on a subject."""
+    match subject.split(".", 4):
+        case ["pylon", "v1", "identity", _, operation]:
+            return operation in JOB_OPERATIONS
+        case _:
+            return False

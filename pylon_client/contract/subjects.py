@@ -24,10 +24,13 @@ ROOT: Final = f"pylon.{CONTRACT_VERSION}"
 OPEN_USER: Final = "open"
 WORKER_USER: Final = "worker"
 BRIDGE_USER: Final = "bridge"
-RESERVED_USERS: Final = frozenset({OPEN_USER, WORKER_USER, BRIDGE_USER})
+READER_USER: Final = "reader"
+RESERVED_USERS: Final = frozenset({OPEN_USER, WORKER_USER, BRIDGE_USER, READER_USER})
 
 ALL_OPEN: Final = f"{ROOT}.open.>"
 ALL_IDENTITIES: Final = f"{ROOT}.identity.>"
+ALL_REPLAYS: Final = f"{ROOT}.replay.>"
+"""Requests of readers for stored events; they have no JetStream API."""
 ALL_EVENTS: Final = f"{ROOT}.event.>"
 BLOCK_EVENTS: Final = f"{ROOT}.event.block"
 ALL_NEURONS_EVENTS: Final = f"{ROOT}.event.neurons.*"
@@ -128,6 +131,18 @@ class IdentitySubject:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplaySubject:
+    """A reader's request for stored events, of one subnet or (netuid None) of the chain."""
+
+    netuid: NetUid | None
+    operation: str
+
+    def __str__(self) -> str:
+        place = CHAIN_PLACE if self.netuid is None else str(_netuid(str(self.netuid)))
+        return f"{ROOT}.replay.{place}.{_operation(self.operation)}"
+
+
+@dataclass(frozen=True, slots=True)
 class BlockEventSubject:
     """Where every new block is published."""
 
@@ -190,6 +205,7 @@ class JobEventSubject:
 Subject = (
     OpenSubject
     | IdentitySubject
+    | ReplaySubject
     | BlockEventSubject
     | NeuronsEventSubject
     | NeuronsPartSubject
@@ -205,10 +221,10 @@ def parse(subject: str) -> Subject:
         InvalidSubjectError: no subject of this contract.
     """
     match subject.split(".", 4):
-        case ["pylon", "v1", "open", "chain", operation]:
-            return OpenSubject(None, _operation(operation))
-        case ["pylon", "v1", "open", netuid, operation]:
-            return OpenSubject(_netuid(netuid), _operation(operation))
+        case ["pylon", "v1", "open" | "replay" as kind, place, operation]:
+            subject_of = OpenSubject if kind == "open" else ReplaySubject
+            netuid = None if place == CHAIN_PLACE else _netuid(place)
+            return subject_of(netuid, _operation(operation))
         case ["pylon", "v1", "identity", name, operation]:
             return IdentitySubject(identity_name(name), _operation(operation))
         case ["pylon", "v1", "event", *event]:
@@ -270,6 +286,11 @@ def inbox_prefix(user: str) -> str:
 def identity_requests(name: IdentityName) -> str:
     """The wildcard over all requests of one identity."""
     return f"{ROOT}.identity.{identity_name(name)}.>"
+
+
+def requests_of_all_identities(operation: str) -> str:
+    """Return the wildcard over the requests of all identities for one operation."""
+    return f"{ROOT}.identity.*.{_operation(operation)}"
 
 
 def identity_jobs(name: IdentityName, kind: JobKind) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
@@ -14,6 +15,7 @@ from nats.aio.subscription import Subscription
 
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.operations import is_for_signers
 from pylon_client.contract.subjects import CONTRACT_VERSION, OPEN_USER, cancellation, inbox_prefix
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S
 from pylon_client.transport.options import ConnectionOptions
@@ -31,6 +33,9 @@ __all__ = ["Connection", "ConnectionCounts", "ConnectionOptions", "Reply", "conn
 
 logger = logging.getLogger(__name__)
 
+SIGNER_WITHIN_S: Final = 15.0
+"""Seconds for which a request that only signers answer waits for one: about a restart."""
+SIGNER_RETRY_S: Final = 0.25
 RECONNECT_GRACE_S: Final = 0.5
 """For how long a request waits for a lost connection to come back before it fails."""
 PING_INTERVAL_S: Final = 15
@@ -248,7 +253,7 @@ class Connection:
             async with self._waiting.wait(subject, timeout_s):
                 await self._await_connected()
                 # The library's deadline is later than ours, which alone knows why it ended.
-                message = await self.nats.request(
+                message = await self._once_received(
                     subject, body, timeout=timeout_s + 1, headers=headers
                 )
         except nats.errors.NoRespondersError:
@@ -264,6 +269,17 @@ class Connection:
                 ErrorCode.NATS_UNAVAILABLE, f"NATS did not take the request: {kind_of(error)}."
             ) from None
         return Reply(message.data, message.headers or {})
+
+    async def _once_received(self, subject: str, body: bytes, **options: Any) -> Msg:
+        """Return the reply; a request that no signer receives is sent again until one runs."""
+        until_s = time.monotonic() + (SIGNER_WITHIN_S if is_for_signers(subject) else 0)
+        while True:
+            try:
+                return await self.nats.request(subject, body, **options)
+            except nats.errors.NoRespondersError:
+                if time.monotonic() > until_s:
+                    raise
+            await asyncio.sleep(SIGNER_RETRY_S)
 
     async def _await_connected(self) -> None:
         if self.closed.is_set():

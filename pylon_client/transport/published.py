@@ -14,6 +14,7 @@ from pylon_client.contract.subjects import (
     BlockEventSubject,
     NeuronsEventSubject,
     OpenSubject,
+    ReplaySubject,
     parse,
 )
 from pylon_client.contract.types import BLOCK_NUMBER_MAX, BlockHash, BlockNumber
@@ -59,15 +60,22 @@ class KeptEvents(Protocol):
         ...
 
 
-def last_by_request(connection: Connection) -> KeptEvents:
-    """The kept values as workers answer them, to anybody with open access."""
+def last_by_request(
+    connection: Connection, subject_of: type[OpenSubject] | type[ReplaySubject] = OpenSubject
+) -> KeptEvents:
+    """Return the kept values as workers answer them.
+
+    Args:
+        connection: on which they are asked for.
+        subject_of: `OpenSubject` for callers with open access, `ReplaySubject` for readers.
+    """
 
     async def kept(subject: str, after: BlockNumber | None = None) -> FeedEvent | None:
         match parse(subject):
             case BlockEventSubject():
-                asked = OpenSubject(None, PUBLISHED_BLOCK.name)
+                asked = subject_of(None, PUBLISHED_BLOCK.name)
             case NeuronsEventSubject(netuid):
-                asked = OpenSubject(netuid, PUBLISHED_NEURONS.name)
+                asked = subject_of(netuid, PUBLISHED_NEURONS.name)
             case _:
                 raise FailureError(ErrorCode.INVALID, f"{subject!r} has no events.")
         try:

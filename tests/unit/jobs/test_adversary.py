@@ -73,7 +73,6 @@ def keeper_of(process: Process) -> DeadlineKeeper:
         runner_of(process, {}),
         SignerDirectory(IDENTITIES, grace_s=0),
         IDENTITIES,
-        lambda: True,
     )
 
 

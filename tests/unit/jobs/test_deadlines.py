@@ -25,7 +25,6 @@ def keeper_of(office: Office, signers: SignerDirectory | None = None) -> Deadlin
         office.runner,
         signers or SignerDirectory([ALICE], grace_s=0),
         [ALICE],
-        lambda: True,
     )
 
 

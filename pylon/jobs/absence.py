@@ -1,0 +1,76 @@
+"""What a reader answers to writes while no signer runs: why, instead of nothing at all."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+import nats.errors
+
+from pylon.jobs.signers import SignerDirectory
+from pylon.messaging.call import Answer, Call
+from pylon.messaging.service import Service
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.operations import JOB_OPERATIONS
+from pylon_client.contract.subjects import IdentitySubject
+from pylon_client.contract.types import IdentityName
+
+if TYPE_CHECKING:
+    from pylon.messaging.service import Handler
+
+logger = logging.getLogger(__name__)
+
+CHECK_EVERY_S: Final = 0.5
+
+Remove = Callable[[], Awaitable[None]]
+
+
+class AbsentSigners:
+    """Refuses the requests for jobs of identities whose signers are absent.
+
+    Args:
+        signers: which of them run.
+        identities: all that are configured.
+
+    Attributes:
+        by_operation: the handler of each operation on jobs, by its name.
+    """
+
+    def __init__(self, signers: SignerDirectory, identities: Iterable[IdentityName]) -> None:
+        self._signers = signers
+        self._identities = tuple(identities)
+        self._refused: dict[IdentityName, Remove] = {}
+        self.by_operation: Final[dict[str, Handler]] = dict.fromkeys(JOB_OPERATIONS, self.refuse)
+
+    async def refuse(self, call: Call) -> Answer:
+        """Refuse a request for jobs.
+
+        Raises:
+            FailureError: MISCONFIGURED while no signer runs, NATS_UNAVAILABLE when one just came.
+        """
+        if call.identity is None:
+            raise TypeError(f"{call.operation} needs an identity")
+        self._signers.require(call.identity)
+        raise FailureError(
+            ErrorCode.NATS_UNAVAILABLE, "A signer has just started; send the request again."
+        )
+
+    async def run(self, service: Service) -> None:
+        """Receive these requests while their signers are absent, and only then, until cancelled."""
+        while True:
+            for identity in self._identities:
+                try:
+                    await self._check(service, identity)
+                except (nats.errors.Error, OSError) as error:
+                    logger.info("Subscriptions could not be changed: %s", type(error).__name__)
+            await asyncio.sleep(CHECK_EVERY_S)
+
+    async def _check(self, service: Service, identity: IdentityName) -> None:
+        is_absent = self._signers.is_absent(identity)
+        if is_absent and identity not in self._refused:
+            subjects = [str(IdentitySubject(identity, name)) for name in sorted(JOB_OPERATIONS)]
+            self._refused[identity] = await service.add(subjects)
+            logger.warning("Refusing writes of %s: %s", identity, self._signers.missing(identity))
+        elif not is_absent and identity in self._refused:
+            await self._refused.pop(identity)()
+            logger.info("A signer for %s is running", identity)

@@ -77,7 +77,7 @@ async def connect_worker(settings: WorkerSettings, name: str) -> Connection:
     Raises:
         WorkerError: NATS refuses, or does not answer within `NATS_WAIT_S` seconds.
     """
-    options = worker_options(settings, name)
+    options = worker_options(settings, name, is_confined=settings.is_confined)
     pauses = Pauses(first_s=0.1, longest_s=2.0)
     give_up_at_s = asyncio.get_running_loop().time() + NATS_WAIT_S
     while True:

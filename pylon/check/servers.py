@@ -11,7 +11,7 @@ from pylon.messaging.worker_user import worker_options
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import STREAMS
-from pylon_client.transport.connection import Connection, connect
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 
 FULL_FROM = 0.9
 """The part of JetStream's storage that may be in use before one should act."""
@@ -28,7 +28,7 @@ async def check_signers(settings: WorkerSettings) -> AsyncGenerator[Finding]:
     if settings.worker_role.signs or not settings.identity_settings:
         return
     try:
-        connection = await connect(worker_options(settings, "pylon check"))
+        connection = await connect(_options(settings))
     except FailureError:
         return  # which was found before
     directory = SignerDirectory(settings.identity_settings, grace_s=0)
@@ -47,7 +47,7 @@ async def check_signers(settings: WorkerSettings) -> AsyncGenerator[Finding]:
 
 async def check_nats(settings: WorkerSettings) -> AsyncGenerator[Finding]:
     """Whether a worker could work with NATS."""
-    options = worker_options(settings, "pylon check")
+    options = _options(settings)
     try:
         connection = await connect(options)
     except FailureError as error:
@@ -61,13 +61,18 @@ async def check_nats(settings: WorkerSettings) -> AsyncGenerator[Finding]:
                 "NATS", "it asks for no password: anybody could act as a worker",
                 "give it users with `pylon nats-conf`",
             )  # fmt: skip
-        for plan in STREAMS:
-            yield await _stream(connection, plan.name)
-        yield _room(await storage(connection))
+        if not settings.is_confined:  # as which it may not look at streams
+            for plan in STREAMS:
+                yield await _stream(connection, plan.name)
+            yield _room(await storage(connection))
     except ProvisionError as error:
         yield failure("JetStream", str(error), "enable JetStream on every NATS server")
     finally:
         await connection.close()
+
+
+def _options(settings: WorkerSettings) -> ConnectionOptions:
+    return worker_options(settings, "pylon check", is_confined=settings.is_confined)
 
 
 async def _stream(connection: Connection, name: str) -> Finding:

@@ -165,18 +165,33 @@ async def test_without_any_signer_writes_are_refused_once_the_grace_period_is_ov
             await comes_true(is_fit)
 
 
-async def test_what_is_accepted_while_signers_restart_says_so_and_is_cancelled_or_expires(
+async def test_what_is_accepted_while_its_signer_restarts_says_so_and_is_cancelled_or_expires(
     deployment: Deployment,
     identity: IdentityOf,
     devnet: Devnet,
 ) -> None:
-    sn2 = await identity("sn2")
-    async with deployment.worker(PYLON_WORKER_ROLE="reader"):
+    """Another signer, which has other hotkeys, accepts it until the grace period is over."""
+    sn2, sn1 = await identity("sn2"), await identity("sn1")
+    without = {"PYLON_BITTENSOR_WALLET_PATH": str(deployment.folder / "no-wallets")}
+    async with deployment.worker(PYLON_WORKER_ROLE="signer", **without) as other:
+        await other.logs("identity")
+        async with deployment.worker(PYLON_WORKER_ROLE="signer") as signer:
+
+            async def is_known() -> bool:
+                try:
+                    await sn2.set_commitment("ff")
+                except PylonUnavailable as error:
+                    assert error.code == ErrorCode.MISCONFIGURED  # noqa: PT017 -- not to be raised
+                    return False
+                return True
+
+            await comes_true(is_known)  # to both
+            await signer.kill()
+        applied = deployment.applied()
         answer = await sn2.put_weights(weights_of(devnet, 2, 3))
         assert answer.detail == "weights update scheduled"
         assert answer.warning is not None
-        assert "no signer" in answer.warning
-        sn1 = await identity("sn1")
+        assert "cannot be read" in answer.warning
         unwanted = await sn1.put_weights(weights_of(devnet, 1, 3))
         cancelled = await sn1.cancel_job(unwanted.job_id)
         assert cancelled.state is JobState.CANCELLED
@@ -189,5 +204,5 @@ async def test_what_is_accepted_while_signers_restart_says_so_and_is_cancelled_o
         job = await ended(sn2, answer.job_id)
         assert job.state is JobState.EXPIRED
         assert job.last_error is not None
-        assert "no signer" in job.last_error.detail
-    assert deployment.applied() == 0
+        assert "cannot be read" in job.last_error.detail
+    assert deployment.applied() == applied

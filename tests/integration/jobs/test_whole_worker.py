@@ -193,17 +193,19 @@ async def test_one_missing_wallet_stops_only_its_identity(
         await sn2.set_commitment("ff")
 
 
-async def test_a_reader_accepts_and_a_signer_works(
+async def test_a_write_waits_for_a_signer_that_restarts(
     deployment: Deployment, identity: IdentityOf
 ) -> None:
     sn2 = await identity("sn2")
     async with deployment.worker(PYLON_WORKER_ROLE="reader"):
-        answer = await sn2.put_weights(weights_of(deployment.devnet, 2, 3))
+        async with deployment.worker(PYLON_WORKER_ROLE="signer"):
+            await sn2.set_commitment("fe")
         async with deployment.identity("sn2", timeout_s=1.0) as hasty:
             with pytest.raises(PylonTimeoutException):
                 await hasty.set_commitment("ff", idempotency_key="hasty")
-        assert (await sn2.get_job(answer.job_id)).state is JobState.ACCEPTED
+        putting = asyncio.create_task(sn2.put_weights(weights_of(deployment.devnet, 2, 3)))
         async with deployment.worker(PYLON_WORKER_ROLE="signer"):
+            answer = await putting
             await sn2.set_commitment("ff", idempotency_key="hasty")
             assert (await ended(sn2, answer.job_id)).state is JobState.CONFIRMED
-    assert deployment.applied() == 2
+    assert deployment.applied() == 3

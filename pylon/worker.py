@@ -346,6 +346,7 @@ class Worker:
             user=WORKER_USER if password else None,
             password=password,
             name="pylon worker",
+            inbox_user=WORKER_USER,
             tls=self._settings.nats_tls,
         )
         pauses = Pauses(first_s=0.1, longest_s=2.0)

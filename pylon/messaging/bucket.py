@@ -12,7 +12,6 @@ from nats.js.client import JetStreamContext
 
 from pylon.messaging.jetstream_errors import (
     NO_MESSAGE,
-    UnreadableReplyError,
     is_conflict,
     place_of,
     readable_replies,
@@ -136,13 +135,11 @@ class Bucket:
                     # Not a direct get: any replica would answer that, one that lags behind too.
                     found = await self._context.get_last_msg(self._stream, self._subject(key))
                     place_of(found)
+                    return found
             except nats.js.errors.NotFoundError as error:
                 if error.err_code == NO_MESSAGE:
                     return None
                 raise
-            if found.subject != self._subject(key):
-                raise UnreadableReplyError("a message of another subject")
-            return found
 
         return await self._until_answered(read)
 

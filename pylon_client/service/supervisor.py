@@ -69,6 +69,7 @@ class Supervisor:
         Raises:
             Exception: an error for which `is_final` is true.
         """
+        self.restarts[name] += 0  # a counter that begins at 0 shows its first increase
         try:
             while True:
                 self._started_at_s[name] = self._clock()

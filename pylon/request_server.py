@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pylon.addresses import known_addresses
 from pylon.blocks.replay import ReplayHandlers
 from pylon.blocks.snapshots import Snapshots
+from pylon.chain.archive import ArchiveRouting
+from pylon.chain.submission import Submission
 from pylon.jobs.absence import AbsentSigners
 from pylon.jobs.desk import JobDesk
 from pylon.jobs.intake import Intake
@@ -81,26 +83,19 @@ class RequestServer:
     service: Service | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def __post_init__(self) -> None:
-        """Choose the nodes.
-
-        Raises:
-            WorkerError: the SDK does not know a network's name.
-        """
-        self._chain = chain_of(self.settings, self.metrics)
-        self._submission = submission_of(self.settings)
-        self._absent = AbsentSigners(self.signers, self.settings.identity_settings)
+    _chain: ArchiveRouting | None = None
 
     def observe_head(self, head: BlockNumber) -> None:
         """Note the head of the chain, from which the age of blocks is counted."""
-        self._chain.observe_head(head)
+        if self._chain is not None:
+            self._chain.observe_head(head)
 
     def stop(self) -> None:
         """Take no further request; `run` returns when those in progress are answered."""
         self._stopping.set()
 
     async def run(self, ready: Callable[[], object]) -> None:
-        """Answer requests until `stop`, then those in progress.
+        """Answer requests until `stop`; after a failure it may be run again.
 
         Args:
             ready: called when NATS delivers requests here.
@@ -110,18 +105,21 @@ class RequestServer:
             WorkerError: NATS cannot be reached, or has ended the connection for good.
         """
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._chain.close)
-            stack.push_async_callback(self._submission.close)
+            chain = self._chain = chain_of(self.settings, self.metrics)
+            stack.push_async_callback(chain.close)
+            submission = submission_of(self.settings)
+            stack.push_async_callback(submission.close)
             connection = self.connection = await connect_worker(
                 self.settings, "pylon worker requests"
             )
             stack.push_async_callback(connection.close)
             self.on_connect(connection)
-            service = self.service = self._service(connection)
+            absent = AbsentSigners(self.signers, self.settings.identity_settings)
+            service = self.service = self._service(connection, chain, submission, absent)
             self.metrics.watch_service(service)
             await service.start()
             if not self.settings.worker_role.signs:
-                refusing = asyncio.create_task(self._absent.run(service), name="absent signers")
+                refusing = asyncio.create_task(absent.run(service), name="absent signers")
                 stack.callback(refusing.cancel)
             ready()
             await _first(self._stopping, connection.closed, service.refused)
@@ -133,7 +131,13 @@ class RequestServer:
             await service.drain(self.settings.drain_timeout_s)
             await connection.drain()
 
-    def _service(self, connection: Connection) -> Service:
+    def _service(
+        self,
+        connection: Connection,
+        chain: ArchiveRouting,
+        submission: Submission,
+        absent: AbsentSigners,
+    ) -> Service:
         settings = self.settings
         netuids = {name: of.netuid for name, of in settings.identity_settings.items()}
         role = settings.worker_role
@@ -141,7 +145,7 @@ class RequestServer:
         self.metrics.watch_cache(cache)
         reads = ReadHandlers(
             self.snapshots,
-            ChainReader(self._chain, chain_timeout_s=settings.chain_timeout_s, cache=cache),
+            ChainReader(chain, chain_timeout_s=settings.chain_timeout_s, cache=cache),
             RecentNeurons(
                 self.snapshots,
                 tracked=settings.netuids,
@@ -157,13 +161,15 @@ class RequestServer:
             connection,
             reads.by_operation
             | ReplayHandlers(stored_events(settings, connection)).by_operation
-            | (self._jobs(connection, reads) if role.signs else self._absent.by_operation),
+            | (self._jobs(connection, submission, reads) if role.signs else absent.by_operation),
             identities=netuids,
             max_requests=settings.max_requests,
             subjects=_subjects(settings),
         )
 
-    def _jobs(self, connection: Connection, reads: ReadHandlers) -> dict[str, Handler]:
+    def _jobs(
+        self, connection: Connection, submission: Submission, reads: ReadHandlers
+    ) -> dict[str, Handler]:
         events = JobEvents(connection)
 
         async def announce(job: Job) -> None:
@@ -175,9 +181,9 @@ class RequestServer:
             announce,
             ended_kept_days=self.settings.ended_jobs_kept_days,
         )
-        intake = Intake(ledger, WorkQueue(connection), self._submission, self.signers)
-        desk = JobDesk(intake, ledger, self.signers, self._submission)
-        status = WeightsStatusHandler(ledger, self._submission, reads.read)
+        intake = Intake(ledger, WorkQueue(connection), submission, self.signers)
+        desk = JobDesk(intake, ledger, self.signers, submission)
+        status = WeightsStatusHandler(ledger, submission, reads.read)
         return desk.by_operation | {WEIGHTS_STATUS.name: status.answer}
 
 

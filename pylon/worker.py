@@ -42,6 +42,7 @@ from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.contract.types import BlockNumber
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
+from pylon_client.service.supervisor import Supervisor
 from pylon_client.transport.connection import Connection
 from pylon_client.transport.feed import EventFeed
 
@@ -109,6 +110,8 @@ class Worker:
             head_max_age_s=READY_HEAD_BLOCKS * settings.block_duration_seconds,
             head_max_lag_blocks=READY_HEAD_BLOCKS,
         )
+        self._supervisor = self._health.supervisor = Supervisor(_is_forbidden)
+        self.metrics.watch_parts(self._supervisor)
         self._signers = SignerDirectory(settings.identity_settings, settings.signer_grace_seconds)
         self._health.signers = self._signers
         self.metrics.watch_signers(self._signers.problems)
@@ -191,6 +194,7 @@ class Worker:
             hotkeys.signers,
             self._signers,
             announce,
+            self._supervisor,
         )
         census = JobCensus(
             self.metrics, office.identities, office.ledger, head=lambda: self.snapshots.head
@@ -203,13 +207,8 @@ class Worker:
         }
 
     async def _serve(self, connection: Connection, stop: asyncio.Event) -> None:
-        subjects = [str(BlockEventSubject())]
-        subjects += [str(NeuronsEventSubject(netuid)) for netuid in self._settings.netuids]
         try:
-            async with EventFeed(
-                connection, subjects, stored_events(self._settings, connection)
-            ) as feed:
-                await self._run(connection, feed, stop)
+            await self._run(connection, stop)
         except FailureError as error:
             if error.code is not ErrorCode.FORBIDDEN:
                 raise
@@ -220,14 +219,14 @@ class Worker:
         await connection.drain()
         logger.info("Stopped")
 
-    async def _run(self, connection: Connection, feed: EventFeed, stop: asyncio.Event) -> None:
+    async def _run(self, connection: Connection, stop: asyncio.Event) -> None:
         hotkeys = self._open_hotkeys()
         measured = JobMetrics(self.metrics, hotkeys.addresses)
         await SignerEvents(connection).subscribe(self._signers.observe)
         for identity, announcement in hotkeys.announcements.items():
             self._signers.observe(identity, wire.encode(announcement))
         parts: dict[str, Part] = {
-            "snapshots": lambda: self._keep_snapshots(feed),
+            "snapshots": lambda: self._keep_snapshots(connection),
             "heads": self._heads.run,
         }
         if not self._settings.is_confined:
@@ -251,15 +250,12 @@ class Worker:
             parts[REQUESTS] = lambda: thread.run(
                 server.run(lambda: main.call_soon_threadsafe(self._is_ready))
             )
-            tasks = {
-                name: asyncio.create_task(run(), name=name)  # pyright: ignore[reportArgumentType]
-                for name, run in parts.items()
-            }
+            tasks = {name: self._part(name, run) for name, run in parts.items()}
             background = self._health.essential = set(tasks.values())
             signs = {
                 asyncio.create_task(stop.wait(), name="stop"),
                 asyncio.create_task(connection.closed.wait(), name="end of NATS"),
-                asyncio.create_task(self._outgrown(), name="too much memory"),
+                self._part("memory limit", self._outgrown),
             }
             try:
                 await asyncio.wait(background | signs, return_when=asyncio.FIRST_COMPLETED)
@@ -272,7 +268,7 @@ class Worker:
                 if office is not None:
                     office.stop()
                 thread.call(server.stop)
-                await tasks[REQUESTS]
+                await asyncio.wait({tasks[REQUESTS]}, timeout=2 * self._settings.drain_timeout_s)
                 if office is not None:
                     # A job that takes longer than the chain's next blocks is handed back.
                     await asyncio.wait({tasks[JOBS]}, timeout=JOBS_STOP_S)
@@ -287,6 +283,9 @@ class Worker:
         self.ready.set()
         netuids = ", ".join(map(str, self._settings.netuids)) or "none"
         logger.info("The worker is ready; tracked subnets: %s", netuids)
+
+    def _part(self, name: str, run: Part) -> asyncio.Task[None]:
+        return asyncio.create_task(self._supervisor.keep(name, run), name=name)
 
     def _open_hotkeys(self) -> OpenedHotkeys:
         settings = self._settings
@@ -317,10 +316,14 @@ class Worker:
         await provision(connection, replicas=self._settings.nats_stream_replicas)
         return True
 
-    async def _keep_snapshots(self, feed: EventFeed) -> None:
-        async for event in feed:
-            if (snapshot := snapshot_of(event)) is not None:
-                self.snapshots.keep(event.subject, snapshot)
+    async def _keep_snapshots(self, connection: Connection) -> None:
+        subjects = [str(BlockEventSubject())]
+        subjects += [str(NeuronsEventSubject(netuid)) for netuid in self._settings.netuids]
+        stored = stored_events(self._settings, connection)
+        async with EventFeed(connection, subjects, stored) as feed:
+            async for event in feed:
+                if (snapshot := snapshot_of(event)) is not None:
+                    self.snapshots.keep(event.subject, snapshot)
 
     async def _publish(self, connection: Connection) -> None:
         publisher = BlockPublisher(
@@ -351,6 +354,11 @@ class Worker:
         if seen is None or head is None or seen.block.number > head:
             return None
         return seen.block
+
+
+def _is_forbidden(error: Exception) -> bool:
+    """Return whether NATS refuses what a worker needs: no restart changes that."""
+    return isinstance(error, FailureError) and error.code is ErrorCode.FORBIDDEN
 
 
 async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:

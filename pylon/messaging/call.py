@@ -24,6 +24,8 @@ from pylon_client.contract.subjects import (
     BRIDGE_USER,
     CONTRACT_VERSION,
     READER_USER,
+    REPLAYS,
+    SERVER_USERS,
     IdentitySubject,
     InvalidSubjectError,
     OpenSubject,
@@ -93,15 +95,22 @@ def may_be_answered(subject: str, reply: str) -> bool:
     inboxes are answered, and for an identity only its own. What no client would choose as its
     inbox, such as a wildcard or a subject with an empty token, is none: the server may refuse it.
 
-    An open request may name any inbox: its subject does not say who asks, and everybody may. All
-    that this can bring about is a public answer at an inbox where nobody waits for it: the names
-    of those that are waited at are random, and a client drops what it did not ask for.
+    Never in an inbox of a worker: there it waits for JetStream, and would take its own answer to a
+    caller for JetStream's. A reader has no JetStream, and waits for replays, which it alone may
+    request.
+
+    An open request may name any other inbox: its subject does not say who asks, and everybody may.
+    All that this can bring about is a public answer at an inbox where nobody waits for it, the
+    bridge's included: an inbox where a reply is awaited has two random parts of 128 bits, of the
+    connection and of the request, and a client drops what it did not ask for.
     """
     if not _INBOX.fullmatch(reply):
         return False
+    if subject.startswith(f"{REPLAYS}."):
+        return reply.startswith(f"{inbox_prefix(READER_USER)}.")
+    if reply.split(".", 2)[1] in SERVER_USERS:
+        return False
     match subject.split(".", 4):
-        case ["pylon", "v1", "replay", *_]:
-            return reply.startswith(f"{inbox_prefix(READER_USER)}.")
         case ["pylon", "v1", "identity", name, _]:
             return reply.startswith((f"{inbox_prefix(name)}.", f"{inbox_prefix(BRIDGE_USER)}."))
         case _:

@@ -23,5 +23,6 @@ def worker_options(
         user=user if secret else None,
         password=secret,
         name=name,
+        inbox_user=user,
         tls=settings.nats_tls,
     )

@@ -25,11 +25,17 @@ OPEN_USER: Final = "open"
 WORKER_USER: Final = "worker"
 BRIDGE_USER: Final = "bridge"
 READER_USER: Final = "reader"
+SERVER_USERS: Final = frozenset({WORKER_USER, READER_USER})
+"""Users of the processes that answer requests: no request may have its reply sent to one of them.
+
+They wait in their inboxes for JetStream, and readers for replays.
+"""
 RESERVED_USERS: Final = frozenset({OPEN_USER, WORKER_USER, BRIDGE_USER, READER_USER})
 
 ALL_OPEN: Final = f"{ROOT}.open.>"
 ALL_IDENTITIES: Final = f"{ROOT}.identity.>"
-ALL_REPLAYS: Final = f"{ROOT}.replay.>"
+REPLAYS: Final = f"{ROOT}.replay"
+ALL_REPLAYS: Final = f"{REPLAYS}.>"
 """Requests of readers for stored events; they have no JetStream API."""
 ALL_EVENTS: Final = f"{ROOT}.event.>"
 BLOCK_EVENTS: Final = f"{ROOT}.event.block"
@@ -139,7 +145,7 @@ class ReplaySubject:
 
     def __str__(self) -> str:
         place = CHAIN_PLACE if self.netuid is None else str(_netuid(str(self.netuid)))
-        return f"{ROOT}.replay.{place}.{_operation(self.operation)}"
+        return f"{REPLAYS}.{place}.{_operation(self.operation)}"
 
 
 @dataclass(frozen=True, slots=True)

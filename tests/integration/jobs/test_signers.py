@@ -173,8 +173,7 @@ async def test_what_is_accepted_while_its_signer_restarts_says_so_and_is_cancell
     """Another signer, which has other hotkeys, accepts it until the grace period is over."""
     sn2, sn1 = await identity("sn2"), await identity("sn1")
     without = {"PYLON_BITTENSOR_WALLET_PATH": str(deployment.folder / "no-wallets")}
-    async with deployment.worker(PYLON_WORKER_ROLE="signer", **without) as other:
-        await other.logs("identity")
+    async with deployment.worker(PYLON_WORKER_ROLE="signer", **without):
         async with deployment.worker(PYLON_WORKER_ROLE="signer") as signer:
 
             async def is_known() -> bool:

@@ -9,8 +9,9 @@ from typing import Any, Final, TypeVar
 
 from pylon.addresses import known_addresses
 from pylon.blocks.heads import Heads
-from pylon.blocks.leadership import Leadership
+from pylon.blocks.leadership import STALLED_AFTER_BLOCKS, Leadership
 from pylon.blocks.pauses import Pauses
+from pylon.blocks.progress import Progress
 from pylon.blocks.publisher import BlockPublisher
 from pylon.blocks.replay import ReplayHandlers
 from pylon.blocks.snapshots import Snapshots, snapshot_of
@@ -51,6 +52,7 @@ from pylon_client.contract.models import Block
 from pylon_client.contract.reads import WEIGHTS_STATUS
 from pylon_client.contract.subjects import WORKER_USER, BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
+from pylon_client.contract.types import BlockNumber
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
@@ -133,13 +135,19 @@ class Worker:
         self._reader = ChainReader(
             self.chain, chain_timeout_s=settings.chain_timeout_s, cache=cache
         )
+        self._progress = Progress()
         self._heads = Heads(
             self.chain,
-            heard_of=self.snapshots.heard_of,
+            heard_of=self._observe_head,
             silence_s=settings.head_silence_s,
             poll_after_s=min(POLL_AFTER_S, settings.head_silence_s / 3),
             chain_timeout_s=settings.chain_timeout_s,
+            block_duration_s=settings.block_duration_seconds,
         )
+
+    def _observe_head(self, head: BlockNumber) -> None:
+        self.chain.observe_head(head)
+        self.snapshots.heard_of(head)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, then answer what is in hand, and close everything.
@@ -259,7 +267,13 @@ class Worker:
             Leases(Bucket(connection, LEADERSHIP_BUCKET), LEADERSHIP_TTL_S),
             self._heads,
             lambda: self._publish(connection),
+            progress=self._progress,
+            stalled_after_s=max(
+                STALLED_AFTER_BLOCKS * self._settings.block_duration_seconds,
+                2 * self._settings.chain_timeout_s,
+            ),
         )
+        self._health.leadership = leadership
         office = self._office(connection, hotkeys, leadership)
         service = self._health.service = self._service(connection, office, hotkeys)
         self.metrics.watch_service(service)
@@ -268,6 +282,7 @@ class Worker:
         for identity, announcement in hotkeys.announcements.items():
             self._signers.observe(identity, wire.encode(announcement))
         self.metrics.publishing.read = lambda: {(): float(leadership.is_leader)}
+        self.metrics.publisher_stalls.read = lambda: {(): leadership.stalls}
         jobs = asyncio.create_task(office.run(), name="jobs")
         census = JobCensus(
             self.metrics, office.identities, office.ledger, head=lambda: self.snapshots.head
@@ -373,8 +388,19 @@ class Worker:
             self._settings.netuids,
             chain_timeout_s=self._settings.chain_timeout_s,
             seen=self._seen_published,
+            head=lambda: self._heads.newest,
+            progress=self._progress,
+            on_skipped=self.metrics.skipped_blocks.inc,
+            on_skipped_neurons=lambda netuid, blocks: self.metrics.skipped_neurons.labels(
+                str(netuid)
+            ).inc(blocks),
         )
-        watcher = Watcher(self._heads, publisher.publish)
+        watcher = Watcher(
+            self._heads,
+            publisher.publish,
+            progress=self._progress,
+            on_left_out=self.metrics.skipped_blocks.inc,
+        )
         last = await publisher.resume()
         logger.info("Publishing %s", "from now on" if last is None else f"after block {last}")
         async with asyncio.TaskGroup() as group:
@@ -392,7 +418,7 @@ class Worker:
         return seen.block
 
 
-def _chain(settings: WorkerSettings, metrics: WorkerMetrics) -> Chain:
+def _chain(settings: WorkerSettings, metrics: WorkerMetrics) -> ArchiveRouting:
     patience = Patience(operation_s=settings.chain_timeout_s)
 
     def node(network: str, role: str) -> Chain:

@@ -42,7 +42,7 @@ class Scale:
         return int.from_bytes(bytes([first]) + rest, "little") >> 2
 
     def octets(self) -> bytes:
-        """The next vector of bytes; no vector has more than 2^32 - 1."""
+        """The next vector of bytes."""
         return self.take(self.compact())
 
     def end(self) -> None:

@@ -32,7 +32,7 @@ class _Sdk(Protocol):
 
 
 async def hash_of(sdk: _Sdk, number: BlockNumber) -> BlockHash | None:
-    """Return the hash of the block of a number on the best chain; None where there is no such block.
+    """Return the hash of a number's block on the best chain; None where there is no such block.
 
     Raises:
         ImplausibleError: the node's answer is not a hash.

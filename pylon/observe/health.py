@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from pylon.blocks.leadership import Leadership
 from pylon.blocks.snapshots import Snapshots
 from pylon.jobs.signers import SignerDirectory
 from pylon.messaging.service import Service
@@ -38,6 +39,7 @@ class WorkerHealth:
         connection: to NATS, once there is one.
         service: what answers requests, once there is one.
         streams: keeps the streams, once there is a connection.
+        leadership: decides whether it publishes, once there is a connection.
         essential: what must not end before the worker does.
         problems: what keeps it from its work for as long as it runs.
         signers: which identities something can sign for.
@@ -49,13 +51,15 @@ class WorkerHealth:
     connection: Connection | None = None
     service: Service | None = None
     streams: StreamKeeper | None = None
+    leadership: Leadership | None = None
     essential: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     problems: list[str] = field(default_factory=list[str])
     signers: SignerDirectory | None = None
 
     def not_live(self) -> list[str]:
         """Why the worker should be started anew."""
-        return [f"{task.get_name()} has ended" for task in self.essential if task.done()]
+        ended = [f"{task.get_name()} has ended" for task in self.essential if task.done()]
+        return ended if self.leadership is None else ended + self.leadership.problems
 
     def not_ready(self) -> list[str]:
         """Why the worker is not ready, or not any more."""

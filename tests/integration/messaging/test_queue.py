@@ -37,7 +37,9 @@ async def test_one_job_queued_by_many_at_once_is_queued_once(
     queues = [WorkQueue(await nats.connect(first)) for first in range(4)]
     for number in range(CAPACITY):
         job = JobId(f"job-{number}")
-        new = await asyncio.gather(*(queue.publish(LANE, job) for queue in queues for _ in range(3)))
+        new = await asyncio.gather(
+            *(queue.publish(LANE, job) for queue in queues for _ in range(3))
+        )
         assert new.count(True) <= 1
         assert not await queues[0].publish(LANE, job), "JetStream reports a duplicate"
         assert await queued(connection) == number + 1

@@ -30,13 +30,14 @@ class Published:
         self.free.set()
         self._changed = asyncio.Condition()
 
-    async def __call__(self, number: BlockNumber, *, with_neurons: bool) -> None:
+    async def __call__(self, number: BlockNumber, *, with_neurons: bool) -> bool:
         await self.free.wait()
         self.numbers.append(number)
         if with_neurons:
             self.with_neurons.append(number)
         async with self._changed:
             self._changed.notify_all()
+        return True
 
     async def until(self, holds: Callable[[list[int]], bool]) -> None:
         async with asyncio.timeout(HANGS_AFTER_S), self._changed:

@@ -108,6 +108,11 @@ class Submission:
         )
         self._timeout_s = timeout_s
 
+    @property
+    def connections_opened(self) -> int:
+        """Return how many connections to the chain node were opened so far."""
+        return self._owner.opened
+
     async def close(self) -> None:
         """Close the connections for good."""
         await asyncio.gather(*(owner.close() for owner in self._route.nodes))

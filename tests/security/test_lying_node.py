@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from pylon_client.contract import wire
+from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.transport.connection import Connection
 from tests.support.devnet_process import DevnetProcess
@@ -30,6 +31,7 @@ __all__ = ["sdk_home"]
 
 BLOCKS = str(BlockEventSubject())
 LATEST_BLOCK = "pylon.v1.open.chain.block.latest"
+OLD_NEURONS = "pylon.v1.open.2.neurons.at"
 UNTRACKED_NEURONS = "pylon.v1.open.2.neurons.latest"
 BLOCK_TIME_S = 0.5
 PACE = {"PYLON_BLOCK_DURATION_SECONDS": str(BLOCK_TIME_S), "PYLON_HEALTH_PORT": "0"}
@@ -39,6 +41,17 @@ FALSE_NUMBERS: tuple[Any, ...] = (
     *(2**32 - 1, "0x" + "f" * 4_000, 2, 0, -1, 2**64),
     *("not a number", "", None, 7.5, True, [1], {"number": "0x1"}),
 )
+
+
+async def until_answered(connection: Connection, subject: str, body: bytes) -> None:
+    async def is_answered() -> bool:
+        try:
+            await connection.request(subject, body, timeout_s=60)
+        except FailureError:
+            return False
+        return True
+
+    await comes_true(is_answered)
 
 
 @asynccontextmanager
@@ -93,10 +106,18 @@ async def test_a_node_that_lies_about_its_head_stops_neither_reads_nor_events(
 
 
 async def test_a_node_that_is_down_for_a_while_leaves_no_exception_behind(tmp_path: Path) -> None:
+    """Its second connection is idle when the node ends, so that nothing waits on it."""
     async with (
         NatsServer(tmp_path) as server,
         DevnetProcess(tmp_path, block_time_s=BLOCK_TIME_S) as devnet,
-        worker_process(tmp_path, server.url, devnet.url, **PACE) as worker,
+        worker_process(
+            tmp_path,
+            server.url,
+            devnet.url,
+            PYLON_BITTENSOR_ARCHIVE_NETWORK=devnet.url,
+            PYLON_BITTENSOR_ARCHIVE_BLOCKS_CUTOFF="0",
+            **PACE,
+        ) as worker,
         connected(server.url) as connection,
         Published(connection) as published,
     ):
@@ -105,7 +126,9 @@ async def test_a_node_that_is_down_for_a_while_leaves_no_exception_behind(tmp_pa
             await eventually(lambda: published.numbers(BLOCKS))
             before = published.numbers(BLOCKS)[-1]
             await eventually(lambda before=before: published.numbers(BLOCKS)[-1] > before + 1)
+            await until_answered(connection, OLD_NEURONS, wire.encode({"block_number": down}))
             await devnet.kill()
+            await worker.logs("A connection to the chain has ended", times=2 * down - 1)
             await worker.logs("Cannot connect to", times=down)
             await devnet.start()
         before = published.numbers(BLOCKS)[-1]

@@ -27,6 +27,8 @@ STALLS_MAX: Final = 2
 _CHECKS: Final = 20
 """Checks for a stall within the time after which a turn ends."""
 _CHECK_MAX_S: Final = 5.0
+END_TIMEOUT_S: Final = 5.0
+"""How long the lease is held for a publisher that was cancelled and does not end, in seconds."""
 
 
 class Leadership:
@@ -42,6 +44,7 @@ class Leadership:
         progress: records whether `publish` publishes what is due.
         stalled_after_s: a worker that has published no due block for this long ends its turn, and
             takes none for as long again, so that another worker can publish.
+        end_timeout_s: how long the lease is held for a cancelled `publish` that does not end.
 
     Attributes:
         is_leader: whether this worker publishes now.
@@ -58,6 +61,7 @@ class Leadership:
         give_up_after_s: float = GIVE_UP_AFTER_S,
         progress: Progress | None = None,
         stalled_after_s: float = math.inf,
+        end_timeout_s: float = END_TIMEOUT_S,
     ) -> None:
         self.is_leader = False
         self.terms = 0
@@ -67,6 +71,8 @@ class Leadership:
         self._stalls_in_a_row = 0
         self._published_at_stall = 0
         self._is_stalled = False
+        self._does_not_end = False
+        self._end_timeout_s = end_timeout_s
         self._leases = leases
         self._heads = heads
         self._publish = publish
@@ -79,6 +85,8 @@ class Leadership:
         It holds the lease and publishes nothing, or has done so in its last turns. While NATS or
         the chain is down, no block is due that could be published.
         """
+        if self._does_not_end:
+            return ["its publisher does not end"]
         if self._is_stalled:
             return ["it holds the publisher lease and publishes no block"]
         if self._stalls_in_a_row >= STALLS_MAX and not self._has_published_since_stall:
@@ -127,10 +135,18 @@ class Leadership:
                 logger.warning("Nothing is heard of the chain: another worker may publish")
         finally:
             self.is_leader = False
-            for task in (publishing, chain_lost, stalled):
-                task.cancel()
-            await asyncio.gather(publishing, chain_lost, stalled, return_exceptions=True)
+            await self._end(publishing, chain_lost, stalled)
             self._progress.idle()
+
+    async def _end(self, *tasks: asyncio.Future[None]) -> None:
+        """Cancel tasks, and wait a while for them: the lease is held until this returns."""
+        for task in tasks:
+            task.cancel()
+        ended, left = await asyncio.wait(tasks, timeout=self._end_timeout_s)
+        await asyncio.gather(*ended, return_exceptions=True)
+        if left:
+            self._does_not_end = True
+            logger.error("The publisher did not end within %g s", self._end_timeout_s)
 
     @property
     def _has_published_since_stall(self) -> bool:
@@ -148,6 +164,6 @@ class Leadership:
         self._published_at_stall = self._progress.published_blocks
         self._is_stalled = True
         logger.error(
-            "Released the publisher lease: no block published for %.0f s while the chain moves",
+            "Releasing the publisher lease: no block published for %.0f s while the chain moves",
             self._progress.stalled_s,
         )

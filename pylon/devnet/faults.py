@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 
 @dataclass(slots=True)
@@ -92,11 +92,10 @@ class Faults:
 
     def falsify(self, method: str, result: Any) -> Any:
         """Return a method's result, with the false number if it is due."""
-        is_header = method == "chain_getHeader" and isinstance(result, dict)
-        if not is_header or self.headers_falsified <= 0:
+        if method != "chain_getHeader" or result is None or self.headers_falsified <= 0:
             return result
         self.headers_falsified -= 1
-        return {**result, "number": self.header_number}
+        return cast("dict[str, Any]", result) | {"number": self.header_number}
 
     def next_error(self, method: str) -> PlannedError | None:
         """The error to answer this request with, or None."""

@@ -154,7 +154,7 @@ async def test_a_publisher_that_stops_gives_its_lease_to_another_worker(tmp_path
         await stopping.logs(ITS_TURN)
         async with worker_process(second, server.url, devnet.url, **pace) as other:
             await other.logs(READY)
-            await stopping.logs("Released the publisher lease: no block published")
+            await stopping.logs("Releasing the publisher lease: no block published")
             await other.logs(ITS_TURN)
             before = published.numbers(BLOCKS)[-1]
             await eventually(lambda: published.numbers(BLOCKS)[-1] > before + 10)

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, cast
 
 from pylon.blocks.heads import Heads
 from pylon.blocks.leadership import STALLS_MAX, Leadership
 from pylon.blocks.progress import Progress
-from pylon.messaging.lease import LeaseTakenError
+from pylon.messaging.lease import Leases, LeaseTakenError
 from tests.support.eventually import eventually
 from tests.support.fake_chain import FakeChain
 
@@ -86,6 +86,31 @@ async def test_a_leader_that_stalls_again_and_again_is_broken_until_it_publishes
     await eventually(lambda: only.progress.published_blocks)
     assert not only.leadership.problems
     await only.leave()
+
+
+async def test_a_publisher_that_does_not_end_holds_the_lease_no_longer() -> None:
+    lease = OneLease()
+    is_over = asyncio.Event()
+
+    async def endless() -> None:
+        while not is_over.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await is_over.wait()
+
+    heads = Heads(FakeChain(10), silence_s=60, poll_after_s=60)
+    leadership = Leadership(
+        cast("Leases", lease), heads, endless, stalled_after_s=STALLED_AFTER_S, end_timeout_s=0.1
+    )
+    tasks = [asyncio.create_task(heads.run()), asyncio.create_task(leadership.run())]
+    await eventually(lambda: leadership.is_leader)
+    other = Candidate(lease, works=True)
+    await eventually(lambda: other.leadership.is_leader)
+    assert leadership.problems == ["its publisher does not end"]
+    is_over.set()
+    await other.leave()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_leader_that_only_waits_for_nats_keeps_its_turn() -> None:

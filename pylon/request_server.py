@@ -106,6 +106,8 @@ class RequestServer:
         """
         async with AsyncExitStack() as stack:
             chain = self._chain = chain_of(self.settings, self.metrics)
+            if self.snapshots.head is not None:
+                chain.observe_head(self.snapshots.head)
             stack.push_async_callback(chain.close)
             submission = submission_of(self.settings)
             stack.push_async_callback(submission.close)

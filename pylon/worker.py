@@ -8,37 +8,27 @@ from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar
 
 from pylon.blocks.heads import Heads
-from pylon.blocks.leadership import Leadership
-from pylon.blocks.publisher import BlockPublisher
 from pylon.blocks.snapshots import Snapshots, snapshot_of
-from pylon.blocks.watcher import Watcher
 from pylon.identities import OpenedHotkeys, open_hotkeys
 from pylon.jobs.office import JobOffice
 from pylon.jobs.signers import SignerDirectory, announce_signers
 from pylon.loop_thread import LoopThread
-from pylon.messaging.bucket import Bucket
-from pylon.messaging.events import JetStreamEvents
 from pylon.messaging.job_events import JobEvents
-from pylon.messaging.lease import Leases
 from pylon.messaging.provision import ProvisionError, provision
 from pylon.messaging.signer_events import SignerEvents
-from pylon.messaging.stream_keeper import StreamKeeper
 from pylon.observe.health import HealthServer, WorkerHealth
 from pylon.observe.jobs import JobCensus, JobMetrics
 from pylon.observe.memory import exceeded
 from pylon.observe.metrics import WorkerMetrics
 from pylon.published_settings import warn_of_published_settings
-from pylon.reads.cache import ReadCache
-from pylon.reads.reader import ChainReader
+from pylon.publishing import Publishing
 from pylon.request_server import RequestServer
 from pylon.settings import WorkerSettings
 from pylon.worker_parts import WorkerError, chain_of, connect_worker, stored_events, submission_of
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
-from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
-from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.contract.types import BlockNumber
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
@@ -122,7 +112,13 @@ class Worker:
             silence_s=settings.head_silence_s,
             poll_after_s=min(POLL_AFTER_S, settings.head_silence_s / 3),
             chain_timeout_s=settings.chain_timeout_s,
+            block_duration_s=settings.block_duration_seconds,
         )
+
+    def _observe_head(self, head: BlockNumber) -> None:
+        self.chain.observe_head(head)
+        self.snapshots.heard_of(head)
+        self._forward_head(head)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, then answer what is in hand, and close everything.
@@ -163,19 +159,6 @@ class Worker:
         except OSError as error:
             place = f"{settings.health_host} port {settings.health_port}"
             raise WorkerError(f"it cannot listen on {place}: {error.strerror}") from None
-
-    def _publishing(self, connection: Connection) -> dict[str, Part]:
-        """Return the parts that publish, for workers that have JetStream."""
-        streams = self._health.streams = StreamKeeper(
-            connection, replicas=self._settings.nats_stream_replicas
-        )
-        leadership = Leadership(
-            Leases(Bucket(connection, LEADERSHIP_BUCKET), LEADERSHIP_TTL_S),
-            self._heads,
-            lambda: self._publish(connection),
-        )
-        self.metrics.publishing.read = lambda: {(): float(leadership.is_leader)}
-        return {"events": leadership.run, "streams": streams.run}
 
     def _jobs(
         self, connection: Connection, hotkeys: OpenedHotkeys, measured: JobMetrics
@@ -230,7 +213,12 @@ class Worker:
             "heads": self._heads.run,
         }
         if not self._settings.is_confined:
-            parts |= self._publishing(connection)
+            publishing = Publishing(
+                self._settings, self.chain, self._heads, self.snapshots, self.metrics, connection
+            )
+            self._health.streams = publishing.streams
+            self._health.leadership = publishing.leadership
+            parts |= publishing.parts
         office: JobOffice | None = None
         if self._settings.worker_role.signs:
             office, of_jobs = self._jobs(connection, hotkeys, measured)
@@ -274,10 +262,6 @@ class Worker:
                     await asyncio.wait({tasks[JOBS]}, timeout=JOBS_STOP_S)
             finally:
                 await _ended(background | signs)
-
-    def _observe_head(self, head: BlockNumber) -> None:
-        self.snapshots.heard_of(head)
-        self._forward_head(head)
 
     def _is_ready(self) -> None:
         self.ready.set()
@@ -324,36 +308,6 @@ class Worker:
             async for event in feed:
                 if (snapshot := snapshot_of(event)) is not None:
                     self.snapshots.keep(event.subject, snapshot)
-
-    async def _publish(self, connection: Connection) -> None:
-        publisher = BlockPublisher(
-            self.chain,
-            ChainReader(
-                self.chain,
-                chain_timeout_s=self._settings.chain_timeout_s,
-                cache=ReadCache(PUBLISHER_CACHE_BYTES),
-            ),
-            JetStreamEvents(connection),
-            self._settings.netuids,
-            chain_timeout_s=self._settings.chain_timeout_s,
-            seen=self._seen_published,
-        )
-        watcher = Watcher(self._heads, publisher.publish)
-        last = await publisher.resume()
-        logger.info("Publishing %s", "from now on" if last is None else f"after block {last}")
-        async with asyncio.TaskGroup() as group:
-            group.create_task(publisher.run())
-            group.create_task(watcher.run(last))
-
-    def _seen_published(self, subject: str) -> Block | None:
-        """Return the block of the newest event of a subject that this worker has received.
-
-        An event of a block after the head is of another chain, and left aside.
-        """
-        seen, head = self.snapshots.last(subject), self._heads.newest
-        if seen is None or head is None or seen.block.number > head:
-            return None
-        return seen.block
 
 
 def _is_forbidden(error: Exception) -> bool:

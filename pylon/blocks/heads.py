@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
+from typing import Final
 
 from pylon.blocks.pauses import Pauses
 from pylon.chain.port import Chain
@@ -12,14 +13,24 @@ from pylon_client.contract.types import BlockNumber
 
 logger = logging.getLogger(__name__)
 
+STEP_MAX_BLOCKS: Final = 8
+"""A head this far above the last one follows it; one further above, or below, is verified."""
+UNVERIFIED_MAX_BLOCKS: Final = 32
+"""Blocks that announced heads may be above the last verified head, beside those that time makes."""
+PACE_MAX: Final = 2.0
+"""How many times faster than its block time a chain may seem to be."""
+
 
 class Heads:
     """Follows the head of the chain for as long as it runs, whatever happens to the chain.
 
-    A new head costs no read of the chain: the node announces it by itself.
+    A new head that follows the last one costs no read of the chain: the node announces it by
+    itself. Any other head counts only when its block can be read: a node may announce a false one,
+    or go back to an earlier block. The head that the chain then has counts, also a lower one.
 
     Attributes:
-        newest: the newest head that was heard of.
+        newest: the newest head that counts.
+        doubted: how many announced heads were verified, since they did not follow the last one.
         is_live: the head has moved since the chain last failed to tell of it.
         subscriptions: how often the new heads were subscribed to.
         polls: how often the head was asked for because the subscription was silent.
@@ -33,6 +44,7 @@ class Heads:
         silence_s: float,
         poll_after_s: float = 12.0,
         chain_timeout_s: float = 30.0,
+        block_duration_s: float = 12.0,
     ) -> None:
         """Follow nothing yet.
 
@@ -42,16 +54,22 @@ class Heads:
             silence_s: after this long without a head, the subscription is given up.
             poll_after_s: after this long without a head, it is asked for.
             chain_timeout_s: how long one question may take.
+            block_duration_s: the chain's pace, in seconds per block.
         """
         self.newest: BlockNumber | None = None
         self.is_live = False
         self.subscriptions = 0
         self.polls = 0
+        self.doubted = 0
         self._chain = chain
         self._heard_of = heard_of
         self._silence_s = silence_s
         self._poll_after_s = min(poll_after_s, silence_s)
         self._chain_timeout_s = chain_timeout_s
+        self._block_duration_s = block_duration_s
+        self._verified: BlockNumber | None = None
+        self._verified_at_s = 0.0
+        self._is_doubtful = False
         self._news = asyncio.Event()
 
     @property
@@ -92,7 +110,7 @@ class Heads:
                 async with aclosing(self._chain.heads(silence_s=self._silence_s)) as heads:
                     async for head in heads:
                         pauses.reset()
-                        self._hear(head)
+                        await self._consider(head)
             except FailureError as error:
                 logger.log(pauses.log_level, "New blocks are not announced any more: %s", error)
                 self._fail()
@@ -106,13 +124,40 @@ class Heads:
                 self.polls += 1
                 await self._ask()
 
+    async def _consider(self, head: BlockNumber) -> None:
+        """Let an announced head count if it follows the last one; else ask for the head."""
+        if self._follows(head):
+            self._is_doubtful = False
+            self._hear(head)
+            return
+        self.doubted += 1
+        await self._ask()
+        if self.newest is not None and not 0 <= self.newest - head <= STEP_MAX_BLOCKS:
+            # Announced again and again, it is logged once.
+            level = logging.DEBUG if self._is_doubtful else logging.WARNING
+            self._is_doubtful = True
+            logger.log(level, "False head: block %d announced, best block is %d", head, self.newest)
+
+    def _follows(self, head: BlockNumber) -> bool:
+        if self.newest is None or self._verified is None:
+            return False
+        passed_s = asyncio.get_running_loop().time() - self._verified_at_s
+        made_blocks = PACE_MAX * passed_s / self._block_duration_s
+        return (
+            0 <= head - self.newest <= STEP_MAX_BLOCKS
+            and head - self._verified <= UNVERIFIED_MAX_BLOCKS + made_blocks
+        )
+
     async def _ask(self) -> None:
+        """Let the head count that the chain has, as its node confirms it."""
         try:
             block = await self._chain.latest_block(timeout_s=self._chain_timeout_s)
         except FailureError as error:
             logger.info("The chain's head is not known: %s", error)
             self._fail()
         else:
+            self._verified = block.number
+            self._verified_at_s = asyncio.get_running_loop().time()
             self._hear(block.number)
 
     def _hear(self, head: BlockNumber) -> None:

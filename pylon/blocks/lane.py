@@ -41,6 +41,7 @@ class SubnetLane:
         fetch: Callable[[NetUid, Block], Awaitable[tuple[Block, bytes]]],
         send: Callable[[Event], Awaitable[None]],
         patience_s: float = PATIENCE_S,
+        on_skipped: Callable[[NetUid, int], None] = lambda _netuid, _blocks: None,
     ) -> None:
         """Make a lane.
 
@@ -50,6 +51,7 @@ class SubnetLane:
                 really of; raises FailureError.
             send: returns once the event is stored, however long that takes.
             patience_s: for how long a failing fetch may hold up the blocks behind it.
+            on_skipped: receives the subnet and how many blocks get no snapshot.
         """
         self.netuid = netuid
         self.published = 0
@@ -57,6 +59,7 @@ class SubnetLane:
         self._fetch = fetch
         self._send = send
         self._patience_s = patience_s
+        self._on_skipped = on_skipped
         self._waiting: deque[Block] = deque()
         self._offered = asyncio.Event()
         self._last: BlockNumber | None = None
@@ -67,9 +70,15 @@ class SubnetLane:
         self._last = last
 
     def offer(self, block: Block) -> None:
-        """Queue a block; past the bound, the oldest one that waits is skipped."""
-        if self._last is not None and block.number <= self._last:
-            return
+        """Queue a block; past the bound, the oldest one that waits is skipped.
+
+        The blocks between the last one and this one get no snapshot: the publisher was too far
+        behind the chain.
+        """
+        if self._last is not None:
+            if block.number <= self._last:
+                return
+            self._skip_between(self._last + 1, block.number - 1)
         self._last = block.number
         if len(self._waiting) == WAITING_MAX_BLOCKS:
             self._skip(self._waiting.popleft(), "the lane is full")
@@ -103,8 +112,23 @@ class SubnetLane:
                 return snapshot
             await pauses.wait()
 
+    def _skip_between(self, first: int, last: int) -> None:
+        count = last - first + 1
+        if count == 0:
+            return
+        self.skipped += count
+        self._on_skipped(self.netuid, count)
+        logger.warning(
+            "Subnet %d: no snapshots at blocks %d to %d (%d skipped so far): too far behind",
+            self.netuid,
+            first,
+            last,
+            self.skipped,
+        )
+
     def _skip(self, block: Block, why: str) -> None:
         self.skipped += 1
+        self._on_skipped(self.netuid, 1)
         # A subnet that keeps failing is told of once, not once per block.
         level = logging.DEBUG if self._failing else logging.WARNING
         self._failing = True

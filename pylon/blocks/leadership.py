@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from pylon.blocks.heads import Heads
+from pylon.blocks.progress import Progress
 from pylon.messaging.lease import LeaseLostError, Leases, LeaseTakenError
 from pylon_client.contract.failures import FailureError
 from pylon_client.transport.cancellation import heed_cancellation
@@ -18,6 +20,15 @@ PUBLISHER: Final = "publisher"
 ASK_AGAIN_S: Final = 0.5
 GIVE_UP_AFTER_S: Final = 3.0
 """A worker that has not heard of the chain for so long leaves publishing to another one."""
+STALLED_AFTER_BLOCKS: Final = 10
+"""Block times without a published block, while blocks are due, after which a turn ends."""
+STALLS_MAX: Final = 2
+"""Turns in a row that may end so before the worker counts as broken."""
+_CHECKS: Final = 20
+"""Checks for a stall within the time after which a turn ends."""
+_CHECK_MAX_S: Final = 5.0
+END_TIMEOUT_S: Final = 5.0
+"""How long the lease is held for a publisher that was cancelled and does not end, in seconds."""
 
 
 class Leadership:
@@ -30,10 +41,15 @@ class Leadership:
         leases: of the bucket for this purpose, which expire soon.
         heads: a worker that hears nothing of the chain neither takes the lease nor keeps it.
         publish: publishes from where the stream ends, until it is cancelled.
+        progress: records whether `publish` publishes what is due.
+        stalled_after_s: a worker that has published no due block for this long ends its turn, and
+            takes none for as long again, so that another worker can publish.
+        end_timeout_s: how long the lease is held for a cancelled `publish` that does not end.
 
     Attributes:
         is_leader: whether this worker publishes now.
         terms: how often it has begun to.
+        stalls: how often a turn ended because no due block was published.
     """
 
     def __init__(
@@ -43,13 +59,39 @@ class Leadership:
         publish: Callable[[], Awaitable[None]],
         *,
         give_up_after_s: float = GIVE_UP_AFTER_S,
+        progress: Progress | None = None,
+        stalled_after_s: float = math.inf,
+        end_timeout_s: float = END_TIMEOUT_S,
     ) -> None:
         self.is_leader = False
         self.terms = 0
+        self.stalls = 0
+        self._progress = progress or Progress()
+        self._stalled_after_s = stalled_after_s
+        self._stalls_in_a_row = 0
+        self._published_at_stall = 0
+        self._is_stalled = False
+        self._does_not_end = False
+        self._end_timeout_s = end_timeout_s
         self._leases = leases
         self._heads = heads
         self._publish = publish
         self._give_up_after_s = give_up_after_s
+
+    @property
+    def problems(self) -> list[str]:
+        """Return why the worker should be restarted, if it should.
+
+        It holds the lease and publishes nothing, or has done so in its last turns. While NATS or
+        the chain is down, no block is due that could be published.
+        """
+        if self._does_not_end:
+            return ["its publisher does not end"]
+        if self._is_stalled:
+            return ["it holds the publisher lease and publishes no block"]
+        if self._stalls_in_a_row >= STALLS_MAX and not self._has_published_since_stall:
+            return [f"it published no block in its last {self._stalls_in_a_row} turns"]
+        return []
 
     async def run(self) -> None:
         """Take the lease whenever it is free, and publish while it is held, until cancelled."""
@@ -64,22 +106,64 @@ class Leadership:
                 logger.warning("This worker has lost its turn to publish")
             except FailureError as error:
                 logger.info("Whether to publish cannot be told now: %s", error)
+            finally:
+                # Only now is the lease free: `publish` may take its time to end.
+                was_stalled, self._is_stalled = self._is_stalled, False
             heed_cancellation()
+            if was_stalled:
+                await asyncio.sleep(self._stalled_after_s)
             await asyncio.sleep(ASK_AGAIN_S * random.uniform(0.5, 1.0))  # noqa: S311 -- spreads load
 
     async def _lead(self) -> None:
         self.terms += 1
         self.is_leader = True
         logger.info("It is this worker's turn to publish")
+        self._progress.idle()
+        self._progress.due()  # what is left to publish is yet to be found out
         publishing = asyncio.ensure_future(self._publish())
         chain_lost = asyncio.create_task(self._heads.until_dead(self._give_up_after_s))
+        stalled = asyncio.create_task(self._until_stalled())
         try:
-            await asyncio.wait({publishing, chain_lost}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                {publishing, chain_lost, stalled}, return_when=asyncio.FIRST_COMPLETED
+            )
             if publishing.done():
                 publishing.result()
-            logger.warning("Nothing is heard of the chain: another worker may publish")
+            if stalled.done():
+                self._note_stall()
+            else:
+                logger.warning("Nothing is heard of the chain: another worker may publish")
         finally:
             self.is_leader = False
-            publishing.cancel()
-            chain_lost.cancel()
-            await asyncio.gather(publishing, chain_lost, return_exceptions=True)
+            await self._end(publishing, chain_lost, stalled)
+            self._progress.idle()
+
+    async def _end(self, *tasks: asyncio.Future[None]) -> None:
+        """Cancel tasks, and wait a while for them: the lease is held until this returns."""
+        for task in tasks:
+            task.cancel()
+        ended, left = await asyncio.wait(tasks, timeout=self._end_timeout_s)
+        await asyncio.gather(*ended, return_exceptions=True)
+        if left:
+            self._does_not_end = True
+            logger.error("The publisher did not end within %g s", self._end_timeout_s)
+
+    @property
+    def _has_published_since_stall(self) -> bool:
+        return self._progress.published_blocks != self._published_at_stall
+
+    async def _until_stalled(self) -> None:
+        while True:
+            await asyncio.sleep(min(self._stalled_after_s / _CHECKS, _CHECK_MAX_S))
+            if self._progress.stalled_s >= self._stalled_after_s:
+                return
+
+    def _note_stall(self) -> None:
+        self.stalls += 1
+        self._stalls_in_a_row = 1 if self._has_published_since_stall else self._stalls_in_a_row + 1
+        self._published_at_stall = self._progress.published_blocks
+        self._is_stalled = True
+        logger.error(
+            "Releasing the publisher lease: no block published for %.0f s while the chain moves",
+            self._progress.stalled_s,
+        )

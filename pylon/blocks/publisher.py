@@ -8,6 +8,7 @@ from typing import Final
 from pylon.blocks.events import Event, EventStream, block_event
 from pylon.blocks.lane import WAITING_MAX_BLOCKS, SubnetLane
 from pylon.blocks.pauses import Pauses
+from pylon.blocks.progress import Progress
 from pylon.chain.port import ChainReads, block_info
 from pylon.chain.questions import Neurons
 from pylon.reads.reader import ChainReader
@@ -43,6 +44,10 @@ class BlockPublisher:
         *,
         chain_timeout_s: float,
         seen: Callable[[str], Block | None] = lambda _: None,
+        head: Callable[[], BlockNumber | None] = lambda: None,
+        progress: Progress | None = None,
+        on_skipped: Callable[[int], None] = lambda _: None,
+        on_skipped_neurons: Callable[[NetUid, int], None] = lambda _netuid, _blocks: None,
     ) -> None:
         """Publish nothing yet.
 
@@ -54,6 +59,10 @@ class BlockPublisher:
             chain_timeout_s: how long one read may take.
             seen: the block of the newest event of a subject that was received here: where to
                 continue when the stream has none, since it was made again.
+            head: the chain's head; a block above it is not waited for.
+            progress: records that the publisher works, or waits for NATS.
+            on_skipped: receives how many blocks are not published.
+            on_skipped_neurons: receives a subnet and how many of its snapshots are not published.
         """
         self.published = 0
         self.skipped = 0
@@ -62,8 +71,12 @@ class BlockPublisher:
         self._stream = stream
         self._chain_timeout_s = chain_timeout_s
         self._seen = seen
+        self._head = head
+        self._progress = progress or Progress()
+        self._on_skipped = on_skipped
         self.lanes = [
-            SubnetLane(netuid, fetch=self._neurons, send=self._send) for netuid in netuids
+            SubnetLane(netuid, fetch=self._neurons, send=self._send, on_skipped=on_skipped_neurons)
+            for netuid in netuids
         ]
 
     async def resume(self) -> BlockNumber | None:
@@ -86,25 +99,34 @@ class BlockPublisher:
         oldest = max(oldest, last.number - WAITING_MAX_BLOCKS + 1)
         for number in range(oldest, last.number + 1):
             info = await self._read(BlockNumber(number))
+            self._progress.excused()
             if info is not None:
                 self._offer(info)
         return last.number
 
-    async def publish(self, number: BlockNumber, *, with_neurons: bool) -> None:
+    async def publish(self, number: BlockNumber, *, with_neurons: bool) -> bool:
         """Publish a block, and start on its neurons; returns when the block is in the stream.
 
         Args:
             number: the block after the one that was published last.
             with_neurons: whether to fetch the tracked subnets too.
+
+        Returns:
+            False where the chain has gone back behind the block, which is not published.
         """
         info = await self._read(number)
         if info is None:
+            if self._is_gone(number):
+                logger.warning("Block %d is not on the chain any more", number)
+                return False
             self.skipped += 1
-            return
+            self._on_skipped(1)
+            return True
         await self._send(block_event(info))
         self.published += 1
         if with_neurons:
             self._offer(info)
+        return True
 
     async def run(self) -> None:
         """Publish the neurons of what was published, until cancelled."""
@@ -139,7 +161,10 @@ class BlockPublisher:
             except FailureError as error:
                 # A block that was announced and is not there yet comes: a reorganisation, or a
                 # node that was restarted and lost its newest blocks.
-                if not error.failure.retryable and error.code is not ErrorCode.NOT_FOUND:
+                if error.code is ErrorCode.NOT_FOUND:
+                    if self._is_gone(number):
+                        return None
+                elif not error.failure.retryable:
                     refusals += 1
                 logger.log(pauses.log_level, "Block %d cannot be read: %s", number, error)
             if refusals == REFUSALS_MAX:
@@ -147,12 +172,18 @@ class BlockPublisher:
                 return None
             await pauses.wait()
 
+    def _is_gone(self, number: BlockNumber) -> bool:
+        """Return whether the chain has gone back behind a block since it was announced."""
+        head = self._head()
+        return head is not None and head < number
+
     async def _send(self, event: Event) -> None:
         pauses = Pauses(first_s=0.1, longest_s=2.0)
         while True:
             try:
                 await self._stream.publish(event)
             except FailureError as error:
+                self._progress.excused()
                 number = event.block.number
                 logger.log(pauses.log_level, "Block %d waits for NATS: %s", number, error)
             else:
@@ -165,5 +196,6 @@ class BlockPublisher:
             try:
                 return await self._stream.last_block(subject) or self._seen(subject)
             except FailureError as error:
+                self._progress.excused()
                 logger.log(pauses.log_level, "The event stream cannot be read yet: %s", error)
             await pauses.wait()

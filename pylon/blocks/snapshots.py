@@ -69,6 +69,7 @@ class Snapshots:
         self._by_subject: dict[str, Snapshot] = {}
         self._kept_at_s: dict[str, float] = {}
         self._head = BlockNumber(-1)
+        self._peak = BlockNumber(-1)
         self._head_at_s = float("-inf")
 
     def keep(self, subject: str, snapshot: Snapshot) -> None:
@@ -79,14 +80,19 @@ class Snapshots:
             self._kept_at_s[subject] = self._clock_s()
 
     def heard_of(self, head: BlockNumber) -> None:
-        """Note the chain's head, as the chain itself said it just now."""
-        if head > self._head:
-            self._head = head
+        """Note the chain's head, as the chain itself said it just now; it may be a lower one.
+
+        A head that is a few blocks lower is no sign of life: behind one address there may be
+        several nodes that have stopped at different blocks.
+        """
+        self._head = head
+        if head > self._peak or head < self._peak - MAX_LAG_BLOCKS:
+            self._peak = head
             self._head_at_s = self._clock_s()
 
     @property
     def head(self) -> BlockNumber | None:
-        """The newest block that the chain was heard of with; None when it never was."""
+        """The chain's head, as it was received last; None when it never was."""
         return self._head if self._head >= 0 else None
 
     @property

@@ -1,9 +1,11 @@
 """Hands on every block number once, in order, without a gap."""
 
 import logging
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from pylon.blocks.heads import Heads
+from pylon.blocks.progress import Progress
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
 
@@ -20,8 +22,12 @@ REORGANISATION_MAX_BLOCKS: Final = 100
 class Sink(Protocol):
     """Takes each block, in order; the next one comes when it has returned."""
 
-    async def __call__(self, number: BlockNumber, *, with_neurons: bool) -> None:
-        """Take a block; `with_neurons` says whether its snapshots are still worth having."""
+    async def __call__(self, number: BlockNumber, *, with_neurons: bool) -> bool:
+        """Take a block; `with_neurons` says whether its snapshots are still worth having.
+
+        Returns:
+            False where the chain has gone back behind the block.
+        """
         ...
 
 
@@ -43,14 +49,25 @@ class Watcher:
         left_out: missed blocks that were too many to publish.
     """
 
-    def __init__(self, heads: Heads, sink: Sink) -> None:
+    def __init__(
+        self,
+        heads: Heads,
+        sink: Sink,
+        *,
+        progress: Progress | None = None,
+        on_left_out: Callable[[int], None] = lambda _: None,
+    ) -> None:
         """Make a watcher.
 
         Args:
             heads: the chain's head; somebody else runs it.
             sink: takes each block.
+            progress: records whether blocks are due.
+            on_left_out: receives how many missed blocks are not published.
         """
         self.left_out = 0
+        self._progress = progress or Progress()
+        self._on_left_out = on_left_out
         self._heads = heads
         self._sink = sink
         self._last: BlockNumber | None = None
@@ -64,18 +81,31 @@ class Watcher:
             while (head := self._heads.newest) is not None and (
                 missed := missed_blocks(self._last, head)
             ):
+                self._progress.due()
                 number = BlockNumber(missed.start)
                 if self._last is not None and number > self._last + 1:
                     self._leave_out(range(self._last + 1, number))
                 with_neurons = head - number < NEURONS_BACKFILL_MAX_BLOCKS
-                await self._sink(number, with_neurons=with_neurons)
+                if not await self._sink(number, with_neurons=with_neurons):
+                    break
                 self._last = number
+                self._progress.published()
+            self._progress.idle()
             self._compare()
             await news.wait()
 
     def _leave_out(self, numbers: range) -> None:
         self.left_out += len(numbers)
-        logger.error("Blocks %d to %d were missed: too many", numbers[0], numbers[-1])
+        self._on_left_out(len(numbers))
+        logger.error(
+            "Blocks %d to %d (%d) are not published: more than %d behind the chain",
+            numbers[0],
+            numbers[-1],
+            len(numbers),
+            BACKFILL_MAX_BLOCKS,
+        )
+        # Counted once, also where the block after them is not published.
+        self._last = BlockNumber(numbers[-1])
 
     def _compare(self) -> None:
         head = self._heads.newest

@@ -27,7 +27,7 @@ class Route(Generic[NodeT]):
     than the cutoff assumes (a full node keeps 256 states by default).
 
     Attributes:
-        newest: the newest block that was heard of, from which ages are counted.
+        newest: the chain's head, from which ages are counted.
     """
 
     def __init__(
@@ -62,9 +62,8 @@ class Route(Generic[NodeT]):
         return [self._lite] if self._archive is None else [self._lite, self._archive]
 
     def saw(self, number: BlockNumber) -> None:
-        """Note how far the chain is."""
-        if self.newest is None or number > self.newest:
-            self.newest = number
+        """Note how far the chain is; it may be less far than it was."""
+        self.newest = number
 
     async def read(
         self,
@@ -88,7 +87,8 @@ class Route(Generic[NodeT]):
         clock_s = asyncio.get_running_loop().time
         until_s = clock_s() + timeout_s
         reason = "old_block"
-        if not self._is_old(number):
+        # Without an archive, the ordinary node itself says what it does not have.
+        if self._archive is None or not self._is_old(number):
             reason = "state_discarded"
             try:
                 return await read(self._lite, timeout_s)
@@ -129,7 +129,11 @@ async def genesis_hash(chain: Chain, timeout_s: float) -> str:
 
 
 class ArchiveRouting:
-    """Two nodes as one chain, by a `Route` between them."""
+    """Two nodes as one chain, by a `Route` between them.
+
+    An announced head is not believed: ages are counted from the heads that `observe_head` reports,
+    and until the first one from the newest block that was read.
+    """
 
     def __init__(
         self,
@@ -149,15 +153,18 @@ class ArchiveRouting:
         """
         self._lite = lite
         self._route = Route(lite, archive, cutoff_blocks, genesis_hash, on_fallback=on_fallback)
+        self._is_followed = False
 
     def observe_head(self, number: BlockNumber) -> None:
-        """Note the head of the chain, from which the age of blocks is counted."""
+        """Note the chain's head, which counts from now on, also where it is a lower one."""
+        self._is_followed = True
         self._route.saw(number)
 
     async def latest_block(self, *, timeout_s: float) -> Block:
         """The newest block of the best chain."""
         block = await self._lite.latest_block(timeout_s=timeout_s)
-        self._route.saw(block.number)
+        if not self._is_followed:
+            self._route.saw(block.number)
         return block
 
     async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
@@ -191,7 +198,6 @@ class ArchiveRouting:
         heads = self._lite.heads(silence_s=silence_s)
         try:
             async for number in heads:
-                self._route.saw(number)
                 yield number
         finally:
             await heads.aclose()

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import bittensor_core  # pyright: ignore[reportMissingTypeStubs] -- compiled, and without types
 from bittensor import calls
 
+from pylon.chain.bounds import block_time_s
 from pylon.chain.runtime_items import optional, required
 from pylon.chain.sdk import SUBTENSOR, Sdk
 from pylon.chain.writes import (
@@ -39,8 +40,20 @@ class RawWritingSdk(Protocol):
         """Send it, without watching what becomes of it."""
         ...
 
-    async def get_finalized_block_number(self) -> int:
-        """The newest final block."""
+    async def prepare_unsigned(
+        self,
+        call: Any,
+        *,
+        address: str,
+        crypto_type: int,
+        era: dict[str, int],
+        nonce: int,
+    ) -> Any:
+        """A call with all that its signature covers."""
+        ...
+
+    async def rpc_request(self, method: str, params: list[Any] | None = None) -> Any:
+        """The `result` of one JSON-RPC request."""
         ...
 
     async def genesis_hash(self) -> str:
@@ -50,10 +63,6 @@ class RawWritingSdk(Protocol):
 
 class WritingSdk(Sdk, Protocol):
     """What of the SDK is used for writing, with the types that it lacks."""
-
-    async def block_number(self) -> int:
-        """The newest block."""
-        ...
 
     async def block_time(self) -> float:
         """Seconds per block."""
@@ -65,10 +74,6 @@ class WritingSdk(Sdk, Protocol):
 
     async def find_extrinsic(self, extrinsic_hash: str, block_hash: str) -> Any:
         """What became of an extrinsic in a block, or None when it is not there."""
-        ...
-
-    async def prepare(self, call: Any, *, address: str, crypto_type: int, period: int) -> Any:
-        """A call with all that its signature covers."""
         ...
 
     async def query_batch(
@@ -98,7 +103,7 @@ async def composed(sdk: WritingSdk, call: WriteCall, signer: Signer) -> tuple[An
             # The pallet decrypts the bare ciphertext, whose plaintext every reader takes to be
             # SCALE text; the SDK's `timelock` makes a portable envelope without either.
             encrypted, reveal_round = _core.get_encrypted_commitment(
-                call.text, call.blocks_until_reveal, await sdk.block_time()
+                call.text, call.blocks_until_reveal, block_time_s(await sdk.block_time())
             )
             content = {"encrypted": "0x" + bytes(encrypted).hex(), "reveal_round": reveal_round}
             sealed_call = await _commitment(sdk, call.netuid, {"TimelockEncrypted": content})
@@ -159,7 +164,7 @@ async def _sealed_weights(
         current_block=sealing.block,
         subnet_reveal_period_epochs=sealing.reveal_period_epochs,
         # Rounds go by the clock, so that fast blocks need fewer of them.
-        block_time=await sdk.block_time(),
+        block_time=block_time_s(await sdk.block_time()),
         hotkey=signer.public_key,
     )
     sealed: dict[str, Any] = {

@@ -136,7 +136,9 @@ class ConnectionOwner(Generic[ClientT]):
         self.discarded = 0
 
     async def call(self, operation: Callable[[ClientT], Awaitable[T]], *, timeout_s: float) -> T:
-        """The result of a read; when the connection breaks, asked once more on a fresh one.
+        """The result of a read, asked once more after an answer that cannot be true.
+
+        When the connection breaks, it is asked once more on a fresh one.
 
         Raises:
             FailureError: CHAIN_TIMEOUT after `timeout_s`; otherwise what the table of faults says.
@@ -149,7 +151,7 @@ class ConnectionOwner(Generic[ClientT]):
                 try:
                     return await self._run(connection, operation)
                 except FaultError as first:
-                    if first.fault.remedy is not Remedy.REPLACE:
+                    if first.fault.remedy not in (Remedy.REPLACE, Remedy.ASK_AGAIN):
                         raise
                 started_s = _now_s()
                 connection = await self.connection()
@@ -294,7 +296,9 @@ class ConnectionOwner(Generic[ClientT]):
             logger.error("Unforeseen error of the chain SDK", exc_info=error)
         else:
             logger.warning("Reading %s failed: %s", self._place, describe(error))
-        if fault.remedy is Remedy.COOL_DOWN:
+        if fault.remedy is Remedy.ASK_AGAIN:
+            connection.answered(_now_s())
+        elif fault.remedy is Remedy.COOL_DOWN:
             self._back_off(fault)
         else:
             self.discard(connection)

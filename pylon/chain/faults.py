@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, cast
 
+from pylon.chain.bounds import ImplausibleError
 from pylon_client.contract.failures import ErrorCode
 
 _SYSTEM_ERROR: Final = re.compile(r"\[(?:Errno (-?[0-9]+)\]|SSL: )")
@@ -29,6 +30,8 @@ class Remedy(Enum):
     """The node answered; the connection is sound."""
     REPLACE = "replace"
     """The connection is broken or silent: throw it away, and ask again on a fresh one."""
+    ASK_AGAIN = "ask again"
+    """The node's answer cannot be true: ask once more, on the same connection."""
     COOL_DOWN = "cool down"
     """The node refuses our traffic: leave it in peace for a while."""
 
@@ -52,6 +55,9 @@ class Fault:
 
 _UNREACHABLE: Final = Fault(
     ErrorCode.CHAIN_UNAVAILABLE, Remedy.REPLACE, "The connection to the chain broke."
+)
+_IMPLAUSIBLE: Final = Fault(
+    ErrorCode.CHAIN_UNAVAILABLE, Remedy.ASK_AGAIN, "The chain node's answer cannot be true."
 )
 _REFUSED: Final = Fault(
     ErrorCode.CHAIN_UNAVAILABLE,
@@ -86,6 +92,9 @@ FAULTS_BY_CLASS: Final[Mapping[str, Fault]] = {
     "bittensor.result.ConnectionNotReady": _UNREACHABLE,
     "websockets.exceptions.WebSocketException": _UNREACHABLE,
     "builtins.OSError": _UNREACHABLE,
+    "pylon.chain.bounds.ImplausibleError": _IMPLAUSIBLE,
+    "pydantic_core._pydantic_core.ValidationError": _IMPLAUSIBLE,
+    "builtins.OverflowError": _IMPLAUSIBLE,
     # The SDK's word for an API or an argument that the runtime's metadata does not have.
     "builtins.ValueError": _UNSUPPORTED,
 }
@@ -143,7 +152,9 @@ def describe(error: BaseException) -> str:
 
 
 def _reason(error: BaseException) -> str | None:
-    """Why a node was not reached, in words."""
+    """Why a node was not reached, or what it said that cannot be true, in words."""
+    if isinstance(error, ImplausibleError):
+        return str(error)
     status: Any = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(status, int):
         return f"it answered with HTTP {status}"

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from bittensor import timelock
 
+from pylon.chain.bounds import block_number, u64
 from pylon.chain.composition import WritingSdk
 from pylon.chain.runtime_items import storage
 from pylon.chain.writes import Seal
@@ -35,12 +36,14 @@ async def read_seal(
     kept, revealed, last = await asyncio.gather(
         item("CommitmentOf"), item("RevealedCommitments"), item("LastCommitment")
     )
-    fields: list[Any] = kept["info"]["fields"] if kept and int(kept["block"]) == made_in else []
+    fields: list[Any] = (
+        kept["info"]["fields"] if kept and block_number(kept["block"]) == made_in else []
+    )
     if any(_SEALED in field for field in fields):
         return Seal.CLOSED
-    is_replaced = int(last or 0) > made_in
+    is_replaced = block_number(last or 0) > made_in
     # What is opened after a later commitment was made, is that one.
-    opened_in = [int(block) for _, block in revealed or () if int(block) > made_in]
-    if any(not is_replaced or block <= int(last) for block in opened_in):
+    opened_in = [u64(block, "A revelation") for _, block in revealed or () if block > made_in]
+    if any(not is_replaced or block <= last for block in opened_in):
         return Seal.OPENED
     return Seal.REPLACED if is_replaced else Seal.BROKEN

@@ -14,6 +14,15 @@ from bittensor.result import ChainError, chain_error_from_substrate_request
 from bittensor.settings import resolve_endpoint
 
 from pylon.chain.archive import DEFAULT_CUTOFF_BLOCKS, GENESIS, Route
+from pylon.chain.bounds import (
+    ImplausibleError,
+    block_number,
+    block_time_s,
+    nonce,
+    timestamp_ms,
+    u16,
+    u64,
+)
 from pylon.chain.composition import RawWritingSdk, WritingSdk, composed
 from pylon.chain.connection import ConnectionOwner
 from pylon.chain.faults import is_refused_submission
@@ -22,6 +31,7 @@ from pylon.chain.sdk import SUBTENSOR
 from pylon.chain.seals import read_seal
 from pylon.chain.substrate import Substrate
 from pylon.chain.support import unsupported_writes
+from pylon.chain.tips import BEST, FINAL, confirmed, hash_of
 from pylon.chain.weights_facts import (
     at_uid,
     index_of,
@@ -43,6 +53,7 @@ from pylon.chain.writes import (
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord
 from pylon_client.contract.types import (
+    BLOCK_NUMBER_MAX,
     BlockNumber,
     Hotkey,
     JobKind,
@@ -97,6 +108,11 @@ class Submission:
         )
         self._timeout_s = timeout_s
 
+    @property
+    def connections_opened(self) -> int:
+        """Return how many connections to the chain node were opened so far."""
+        return self._owner.opened
+
     async def close(self) -> None:
         """Close the connections for good."""
         await asyncio.gather(*(owner.close() for owner in self._route.nodes))
@@ -105,8 +121,12 @@ class Submission:
         """The newest block and the newest final block."""
 
         async def read(sdk: WritingSdk) -> Heads:
-            final = await cast("RawWritingSdk", sdk.raw).get_finalized_block_number()
-            return Heads(BlockNumber(await sdk.block_number()), BlockNumber(final))
+            # In this order: the final block is never newer than the best one.
+            final = await confirmed(sdk, FINAL)
+            best = await confirmed(sdk, BEST)
+            if final > best:
+                raise ImplausibleError("The number of the newest final block", final)
+            return Heads(best, final)
 
         heads = await self._call(read)
         self._route.saw(heads.best)
@@ -114,7 +134,11 @@ class Submission:
 
     async def block_time_s(self) -> float:
         """How long a block takes on this chain, in seconds."""
-        return await self._call(lambda sdk: sdk.block_time())
+
+        async def read(sdk: WritingSdk) -> float:
+            return block_time_s(await sdk.block_time())
+
+        return await self._call(read)
 
     async def epoch(self, netuid: NetUid, block: BlockNumber | None = None) -> Epoch:
         """Where a subnet is in its epochs, at a block, or at the newest where that is older."""
@@ -139,7 +163,7 @@ class Submission:
         """When a block was made, in milliseconds since the Unix epoch."""
 
         async def read(sdk: WritingSdk) -> int:
-            return int(await sdk.query("Timestamp", "Now", [], await _hash_of(sdk, block)))
+            return timestamp_ms(await sdk.query("Timestamp", "Now", [], await _hash_of(sdk, block)))
 
         return await self._look(block, read)
 
@@ -168,7 +192,10 @@ class Submission:
                 sdk.query(SUBTENSOR, "Axons", [netuid, own]),
                 sdk.query(SUBTENSOR, "ServingRateLimit", [netuid]),
             )
-            return BlockNumber(int(axon["block"]) + int(limit) if axon else 0)
+            if not axon:
+                return BlockNumber(0)
+            waits = u64(limit, "ServingRateLimit")
+            return BlockNumber(min(block_number(axon["block"]) + waits, BLOCK_NUMBER_MAX))
 
         return await self._call(read)
 
@@ -181,23 +208,26 @@ class Submission:
 
         async def sign(sdk: WritingSdk) -> Signed:
             call_bytes, reveal_round = await composed(sdk, call, signer)
-            unsigned = await sdk.prepare(
+            raw = cast("RawWritingSdk", sdk.raw)
+            # Asked for here: the SDK would sign any nonce and any height that a node reports.
+            number = nonce(await raw.rpc_request("account_nextIndex", [signer.ss58_address]))
+            unsigned = await raw.prepare_unsigned(
                 call_bytes,
                 address=signer.ss58_address,
                 crypto_type=signer.crypto_type,
-                period=ERA_BLOCKS,
+                era={"period": ERA_BLOCKS, "current": await confirmed(sdk, FINAL)},
+                nonce=number,
             )
-            raw = cast("RawWritingSdk", sdk.raw)
             extrinsic = await raw.attach_signature(unsigned, signer.sign(unsigned.payload))
             # From the era's own current block, as the chain reckons it.
             current = int(unsigned.era["current"])
             record = ExtrinsicRecord(
                 hash=extrinsic.extrinsic_hash,
-                nonce=int(unsigned.nonce),
+                nonce=number,
                 era_birth=BlockNumber(current),
                 era_period=ERA_BLOCKS,
             )
-            newest = BlockNumber(await sdk.block_number())
+            newest = await confirmed(sdk, BEST)
             if newest >= record.last_valid_block:
                 raise FailureError(
                     ErrorCode.CHAIN_UNAVAILABLE,
@@ -243,7 +273,8 @@ class Submission:
         """Where an extrinsic is among the blocks from `first` to `last`, both included."""
         for number in range(first, last + 1):
             found = await self._look(
-                BlockNumber(number), lambda sdk, number=number: _found(sdk, record, number)
+                BlockNumber(number),
+                lambda sdk, number=number: _found(sdk, record, BlockNumber(number)),
             )
             if found is not None:
                 return found
@@ -253,8 +284,8 @@ class Submission:
         """What became of a sealed commitment, by the newest final block."""
 
         async def read(sdk: WritingSdk) -> Seal:
-            final = await cast("RawWritingSdk", sdk.raw).get_finalized_block_number()
-            return await read_seal(sdk, netuid, own, made_in, await _hash_of(sdk, final))
+            final = await _hash_of(sdk, await confirmed(sdk, FINAL))
+            return await read_seal(sdk, netuid, own, made_in, final)
 
         return await self._call(read)
 
@@ -275,13 +306,13 @@ class Submission:
                     uid = await sdk.query(SUBTENSOR, "Uids", [netuid, own], block_hash)
                     index = index_of(netuid, mechanism or MechanismId(0))
                     updates = await sdk.query(SUBTENSOR, "LastUpdate", [index], block_hash)
-                    written = at_uid(updates, None if uid is None else NeuronUid(int(uid)))
+                    written = at_uid(updates, None if uid is None else NeuronUid(u16(uid, "A uid")))
                 case JobKind.COMMITMENT | JobKind.REVEALED_COMMITMENT:
                     kept = await sdk.query("Commitments", "CommitmentOf", [netuid, own], block_hash)
-                    written = int(kept["block"]) if kept else 0
+                    written = block_number(kept["block"]) if kept else 0
                 case JobKind.CERTIFICATE:
                     axon = await sdk.query(SUBTENSOR, "Axons", [netuid, own], block_hash)
-                    written = int(axon["block"]) if axon else 0
+                    written = block_number(axon["block"]) if axon else 0
             return written == block
 
         return await self._look(block, read)
@@ -314,8 +345,8 @@ class _Sent:
         self.extrinsic_hash = signed.record.hash
 
 
-async def _hash_of(sdk: WritingSdk, number: int) -> str:
-    block_hash = await sdk.block_hash(number)
+async def _hash_of(sdk: WritingSdk, number: BlockNumber) -> str:
+    block_hash = await hash_of(sdk, number)
     if block_hash is None:
         # Another node behind the same address had it: that this one has not proves nothing.
         raise FailureError(
@@ -328,7 +359,7 @@ async def _genesis_hash(owner: ConnectionOwner[WritingSdk], timeout_s: float) ->
     return await owner.call(lambda sdk: _hash_of(sdk, GENESIS), timeout_s=timeout_s)
 
 
-async def _found(sdk: WritingSdk, record: ExtrinsicRecord, number: int) -> Inclusion | None:
+async def _found(sdk: WritingSdk, record: ExtrinsicRecord, number: BlockNumber) -> Inclusion | None:
     result = await sdk.find_extrinsic(record.hash, await _hash_of(sdk, number))
     if result is None:
         return None

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar, cast
 
 from bittensor.settings import resolve_endpoint
 
+from pylon.chain.bounds import ImplausibleError, block_number, timestamp_ms
 from pylon.chain.connection import ConnectionOwner, FaultError, Patience
 from pylon.chain.faults import describe, fault_of
 from pylon.chain.place import place_of
@@ -15,16 +16,18 @@ from pylon.chain.questions import AnswerT_co, Question
 from pylon.chain.reads.answers import answer
 from pylon.chain.sdk import Sdk
 from pylon.chain.substrate import Substrate
+from pylon.chain.tips import hash_of, readable_best
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
-from pylon_client.contract.types import BlockHash, BlockNumber, Timestamp
+from pylon_client.contract.types import BlockNumber, Timestamp
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_HASH_DIGITS: Final = 64
 _UNSUBSCRIBE_TIMEOUT_S: Final = 5.0
+_RESUBSCRIBE_AFTER_S: Final = 1.0
+"""Pause before subscribing again after an announcement that the SDK could not read."""
 
 
 class Subtensor:
@@ -65,35 +68,29 @@ class Subtensor:
         return self._owner.opened
 
     async def latest_block(self, *, timeout_s: float) -> Block:
-        """The newest block of the best chain: its hash, and the number that its state names."""
+        """The newest block of the best chain: its hash, and the number that its state names.
 
-        async def read(sdk: Sdk) -> Block:
-            # The number is read at the hash, not beside it: a block may come in between.
-            head = _block_hash(await sdk.block_hash())
-            number = await sdk.query("System", "Number", [], head)
-            return Block(number=BlockNumber(int(number)), hash=head)
-
-        return await self._call(read, timeout_s=timeout_s)
+        The node gives that hash for the number too.
+        """
+        return await self._call(readable_best, timeout_s=timeout_s)
 
     async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
         """The block of that number on the best chain."""
 
         async def read(sdk: Sdk) -> Block:
-            return Block(number=number, hash=_block_hash(await sdk.block_hash(number)))
+            found = await hash_of(sdk, number)
+            if found is None:
+                raise FailureError(ErrorCode.NOT_FOUND, f"Block {number} not found.")
+            return Block(number=number, hash=found)
 
-        try:
-            return await self._call(read, timeout_s=timeout_s)
-        except FailureError as error:
-            if error.code is not ErrorCode.NOT_FOUND:
-                raise
-            raise FailureError(ErrorCode.NOT_FOUND, f"Block {number} not found.") from error
+        return await self._call(read, timeout_s=timeout_s)
 
     async def timestamp(self, block: Block, *, timeout_s: float) -> Timestamp:
         """When a block was made, in whole seconds since the Unix epoch."""
 
         async def read(sdk: Sdk) -> Timestamp:
             now_ms = await sdk.query("Timestamp", "Now", [], block.hash)
-            return Timestamp(int(now_ms) // 1000)
+            return Timestamp(timestamp_ms(now_ms) // 1000)
 
         return await self._call_at(block, read, timeout_s=timeout_s)
 
@@ -109,17 +106,32 @@ class Subtensor:
 
     async def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
         """The number of each new best block, as the node announces them: with gaps and repeats."""
+        clock_s = asyncio.get_running_loop().time
         async with _deadline(self._role, silence_s):
             connection = await self._owner.connection()
         stream = connection.client.blocks()
         step: asyncio.Future[dict[str, Any]] | None = None
+        silent_at_s = clock_s() + silence_s
+        level = logging.WARNING
         try:
             while True:
                 # A task of its own, since the SDK waits without a deadline when it is cancelled.
                 step = asyncio.ensure_future(anext(stream))
-                await asyncio.wait({step}, timeout=silence_s)
-                number = self._announced(step, silence_s)
-                connection.answered(asyncio.get_running_loop().time())
+                await asyncio.wait({step}, timeout=max(silent_at_s - clock_s(), 0.0))
+                try:
+                    number = self._announced(step, silence_s)
+                except ImplausibleError as error:
+                    logger.log(level, "%s announced a false head: %s", self.place, error)
+                    level = logging.DEBUG
+                    if clock_s() >= silent_at_s:
+                        raise self._silent(silence_s) from None
+                    if step.exception() is not None:  # the SDK could not read it either
+                        self._end_in_background(stream, None)
+                        stream = connection.client.blocks()
+                        await asyncio.sleep(_RESUBSCRIBE_AFTER_S)
+                    continue
+                connection.answered(clock_s())
+                silent_at_s = clock_s() + silence_s
                 yield number
         except FailureError:
             self._owner.discard(connection)
@@ -154,10 +166,13 @@ class Subtensor:
 
     def _announced(self, step: asyncio.Future[dict[str, Any]], silence_s: float) -> BlockNumber:
         if not step.done():
-            detail = f"{self._role} announced no block for {silence_s:g} s."
-            raise FailureError(ErrorCode.CHAIN_TIMEOUT, detail)
+            raise self._silent(silence_s)
         try:
-            return BlockNumber(int(step.result()["header"]["number"]))
+            return block_number(step.result()["header"]["number"], "The number of a new block")
+        except ImplausibleError:
+            raise
+        except (TypeError, ValueError, LookupError, AttributeError):
+            raise ImplausibleError("An announced block", None) from None
         except StopAsyncIteration:
             detail = f"{self._role} ended the subscription to new blocks."
             raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, detail) from None
@@ -165,6 +180,10 @@ class Subtensor:
             logger.info("The subscription to new blocks ended: %s", describe(error))
             fault = fault_of(error)
             raise FailureError(fault.code, fault.detail) from error
+
+    def _silent(self, silence_s: float) -> FailureError:
+        detail = f"{self._role} announced no block for {silence_s:g} s."
+        return FailureError(ErrorCode.CHAIN_TIMEOUT, detail)
 
     def _end_in_background(
         self, stream: AsyncIterator[dict[str, Any]], step: asyncio.Future[dict[str, Any]] | None
@@ -194,9 +213,3 @@ async def _deadline(role: str, timeout_s: float) -> AsyncGenerator[None]:
     except TimeoutError:
         detail = f"{role} did not answer within {timeout_s:g} s."
         raise FailureError(ErrorCode.CHAIN_TIMEOUT, detail) from None
-
-
-def _block_hash(text: str | None) -> BlockHash:
-    if text is None or len(text) != len("0x") + _HASH_DIGITS:
-        raise FailureError(ErrorCode.NOT_FOUND, "Block not found.")
-    return BlockHash(text)

@@ -4,16 +4,23 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
+from pylon.chain.bounds import U16_MAX, block_number, u16, u64
 from pylon.chain.composition import WritingSdk
 from pylon.chain.runtime_items import optional_storage, required, storage
 from pylon.chain.sdk import SUBTENSOR
+from pylon.chain.tips import readable_best
 from pylon.chain.writes import Epoch, Sealing, WeightsFacts
-from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.types import BlockNumber, Hotkey, MechanismId, NetUid, NeuronUid
+from pylon_client.contract.types import (
+    BLOCK_NUMBER_MAX,
+    BlockNumber,
+    Hotkey,
+    MechanismId,
+    NetUid,
+    NeuronUid,
+)
 
 MECHANISM_STRIDE: Final = 4096
 """Storage index of a mechanism: netuid + mechanism * 4096 (GLOBAL_MAX_SUBNET_COUNT)."""
-U16_MAX: Final = 65_535
 FIRST_SEALED_VERSION: Final = 4
 """The commit-reveal protocol of runtimes from before `CommitRevealWeightsVersion`."""
 
@@ -23,10 +30,8 @@ _NULL_MODES: Final = ("Null", {"Null": None}, 1)
 
 async def newest_block(sdk: WritingSdk) -> tuple[BlockNumber, str]:
     """Return the number and the hash of the newest block."""
-    block_hash = await sdk.block_hash()
-    if block_hash is None:
-        raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "The chain has no block.")
-    return BlockNumber(int(await sdk.query("System", "Number", [], block_hash))), block_hash
+    newest = await readable_best(sdk)
+    return newest.number, newest.hash
 
 
 async def read_epoch(
@@ -45,9 +50,9 @@ async def read_epoch(
     )
     return Epoch(
         block=number,
-        tempo=int(tempo or 0),
-        last_block=BlockNumber(int(last or 0)),
-        next_block=None if following is None else BlockNumber(int(following)),
+        tempo=u16(tempo or 0, "Tempo"),
+        last_block=block_number(last or 0, "LastEpochBlock"),
+        next_block=None if following is None else block_number(following, "The next epoch"),
     )
 
 
@@ -85,7 +90,7 @@ async def read_weights_facts(
         maybe("SubnetOwnerHotkey", netuid),
     )
     is_sealed, limit, updates, version_key, permits, least, largest, mode, owner = items
-    own_uid, *uids = [None if uid is None else NeuronUid(int(uid)) for uid in found]
+    own_uid, *uids = [None if uid is None else NeuronUid(u16(uid, "A uid")) for uid in found]
     last_update = at_uid(updates, own_uid)
     sealing, unrevealed = None, 0
     if is_sealed:
@@ -102,11 +107,12 @@ async def read_weights_facts(
         uids={hotkey: uid for hotkey, uid in zip(weighed, uids, strict=True) if uid is not None},
         sealing=sealing,
         unrevealed_commits=unrevealed,
-        rate_limit_blocks=int(limit or 0),
+        # Some subnets have the largest number there is, as a limit that never ends.
+        rate_limit_blocks=min(u64(limit or 0, "WeightsSetRateLimit"), BLOCK_NUMBER_MAX),
         last_update_block=last_update,
-        version_key=int(version_key or 0),
-        least_weights=int(least or 0),
-        max_weight_limit=U16_MAX if largest is None else int(largest),
+        version_key=u64(version_key or 0, "WeightsVersionKey"),
+        least_weights=u16(least or 0, "MinAllowedWeights"),
+        max_weight_limit=U16_MAX if largest is None else u16(largest, "MaxWeightsLimit"),
     )
 
 
@@ -114,7 +120,7 @@ async def read_sealing(sdk: WritingSdk, netuid: NetUid, epoch: Epoch, block_hash
     """Return how weights are sealed at one block."""
 
     async def item(name: str, *keys: Any) -> int:
-        return int(await storage(sdk, SUBTENSOR, name, list(keys), block_hash) or 0)
+        return u64(await storage(sdk, SUBTENSOR, name, list(keys), block_hash) or 0, name)
 
     version, period, pending, index, since = await asyncio.gather(
         optional_storage(sdk, SUBTENSOR, "CommitRevealWeightsVersion", [], block_hash),
@@ -124,7 +130,7 @@ async def read_sealing(sdk: WritingSdk, netuid: NetUid, epoch: Epoch, block_hash
         item("BlocksSinceLastStep", netuid),
     )
     return Sealing(
-        version=FIRST_SEALED_VERSION if version is None else int(version),
+        version=FIRST_SEALED_VERSION if version is None else u16(version, "The version"),
         block=epoch.block,
         tempo=epoch.tempo,
         reveal_period_epochs=period,
@@ -153,4 +159,4 @@ def index_of(netuid: NetUid, mechanism: MechanismId) -> int:
 def at_uid(updates: Sequence[Any] | None, uid: NeuronUid | None) -> BlockNumber:
     """Return a neuron's entry of `LastUpdate`; 0 where it has none."""
     known: Sequence[Any] = updates or ()
-    return BlockNumber(int(known[uid]) if uid is not None and uid < len(known) else 0)
+    return block_number(known[uid] if uid is not None and uid < len(known) else 0, "LastUpdate")

@@ -157,14 +157,18 @@ class Connections:
 
     def announce_head(self, header: Header) -> None:
         """Tells subscribers of a new block."""
-        self._announce(("chain_newHead", "chain_allHead"), header)
+        self._announce(("chain_newHead", "chain_allHead"), header.as_json())
+
+    def announce_false_head(self, number: Any) -> None:
+        """Announce the newest block with a false number."""
+        header = self._current()[0]
+        self._announce(("chain_newHead", "chain_allHead"), {**header.as_json(), "number": number})
 
     def announce_final(self, header: Header) -> None:
         """Tells subscribers that a block is final."""
-        self._announce(("chain_finalizedHead",), header)
+        self._announce(("chain_finalizedHead",), header.as_json())
 
-    def _announce(self, methods: tuple[str, ...], header: Header) -> None:
-        shown = header.as_json()
+    def _announce(self, methods: tuple[str, ...], shown: dict[str, Any]) -> None:
         for peer in self._peers:
             for subscription, method in peer.heads.items():
                 if method in methods:
@@ -243,6 +247,7 @@ class Connections:
         except Exception:  # noqa: BLE001 - one request's fault must not end the connection of others
             _log.exception("%s could not be answered", request.method)
             return _failure(request.id, _INTERNAL_ERROR, "Internal error")
+        result = self._faults.falsify(request.method, result)
         return msgspec.json.encode({"jsonrpc": "2.0", "id": request.id, "result": result})
 
     def _dispatch(self, peer: Peer, method: str, params: list[Any]) -> Any:

@@ -63,6 +63,8 @@ class ControlServer:
             ("POST", "/delay-method"): node.delay_method,
             ("POST", "/fail-method"): node.fail_method,
             ("POST", "/drop-extrinsics"): node.drop_extrinsics,
+            ("POST", "/announce-head"): node.announce_head,
+            ("POST", "/falsify-headers"): node.falsify_headers,
             ("POST", "/refuse-extrinsics"): node.refuse_extrinsics,
             ("POST", "/swallow-extrinsics"): node.swallow_extrinsics,
             ("POST", "/mute-watches"): node.mute_watches,

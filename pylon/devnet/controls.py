@@ -270,6 +270,22 @@ class Controls:
         """Answers an RPC method with an error so many times."""
         self.faults.errors[method] = PlannedError(code, message, times)
 
+    def announce_head(self, number: Any, times: int = 1) -> None:
+        """Announce the newest block with a false number, also one that is not a number.
+
+        Args:
+            number: an integer is shown as the node shows it, in hexadecimal digits; anything else
+                as it is.
+            times: how often to announce it.
+        """
+        for _ in range(times):
+            self._connections.announce_false_head(_shown_number(number))
+
+    def falsify_headers(self, number: Any, times: int = 1) -> None:
+        """Give the next answers of chain_getHeader a false number, as `announce_head` shows it."""
+        self.faults.header_number = _shown_number(number)
+        self.faults.headers_falsified = times
+
     def _make_block(self) -> Block:
         block = self.chain.make_block(self.pool.apply)
         self.pool.settle(block)
@@ -300,3 +316,7 @@ class Controls:
             return blake2b_256(raw)
         muted = tell is not None and self.faults.mutes_next()
         return self.pool.submit(raw, None if muted else tell)
+
+
+def _shown_number(number: Any) -> Any:
+    return hex(number) if isinstance(number, int) and not isinstance(number, bool) else number

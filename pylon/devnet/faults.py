@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 
 @dataclass(slots=True)
@@ -36,6 +37,8 @@ class Faults:
         extrinsics_refused: how many more extrinsics are refused.
         extrinsics_swallowed: how many more extrinsics are taken in and forgotten.
         watches_muted: how many more watched extrinsics are included without a word.
+        header_number: the number of the next `headers_falsified` answers of chain_getHeader.
+        headers_falsified: how many more of these answers have that number.
     """
 
     silent: bool = False
@@ -47,6 +50,8 @@ class Faults:
     extrinsics_refused: int = 0
     extrinsics_swallowed: int = 0
     watches_muted: int = 0
+    header_number: Any = None
+    headers_falsified: int = 0
     _refusing_until: float = 0.0
 
     def refuse_connections(self, seconds: float) -> None:
@@ -84,6 +89,13 @@ class Faults:
             return False
         self.watches_muted -= 1
         return True
+
+    def falsify(self, method: str, result: Any) -> Any:
+        """Return a method's result, with the false number if it is due."""
+        if method != "chain_getHeader" or result is None or self.headers_falsified <= 0:
+            return result
+        self.headers_falsified -= 1
+        return cast("dict[str, Any]", result) | {"number": self.header_number}
 
     def next_error(self, method: str) -> PlannedError | None:
         """The error to answer this request with, or None."""

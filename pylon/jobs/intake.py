@@ -37,8 +37,8 @@ _ID_BYTES: Final = 16
 class Queue(Protocol):
     """The work queue."""
 
-    async def publish(self, lane: JobSubject, job_id: JobId) -> None:
-        """Queue a job, once however often it is asked for; on return it is durable."""
+    async def publish(self, lane: JobSubject, job_id: JobId) -> bool:
+        """Queue a job once, also when repeated; return whether this request queued it."""
         ...
 
 
@@ -139,8 +139,8 @@ class Intake:
             if one.job.kind is kind and not one.job.has_ended
         ]
         for one in reversed(held):
-            logger.warning("Job %s of %s was not queued; it is now", one.job.job_id, identity)
-            await self._queue.publish(one.record.lane, one.job.job_id)
+            if await self._queue.publish(one.record.lane, one.job.job_id):
+                logger.warning("Job %s of %s was not queued; it is now", one.job.job_id, identity)
         return len(held)
 
     async def cancel(self, identity: IdentityName, job_id: JobId) -> Job:

@@ -23,15 +23,18 @@ class WorkQueue:
     def __init__(self, connection: Connection) -> None:
         self._context = JetStreamContext(connection.nats, timeout=TRY_FOR_S)
 
-    async def publish(self, lane: JobSubject, job_id: JobId) -> None:
+    async def publish(self, lane: JobSubject, job_id: JobId) -> bool:
         """Queue a job; repeated within the duplicate window, it is queued once.
+
+        Returns:
+            Whether this request queued it; False where JetStream reported a duplicate.
 
         Raises:
             FailureError: OVERLOADED when the lane is full, NATS_UNAVAILABLE when JetStream did
                 not acknowledge it.
         """
 
-        async def publish() -> None:
+        async def publish() -> bool:
             try:
                 with readable_replies():
                     ack = await self._context.publish(
@@ -47,5 +50,6 @@ class WorkQueue:
                         ErrorCode.OVERLOADED, "Too many jobs of this kind are waiting."
                     ) from error
                 raise
+            return not ack.duplicate
 
-        await until_answered(publish, "The queue of jobs")
+        return await until_answered(publish, "The queue of jobs")

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from pylon.blocks.leadership import Leadership
 from pylon.blocks.snapshots import Snapshots
 from pylon.jobs.signers import SignerDirectory
 from pylon.messaging.service import Service
@@ -46,6 +47,7 @@ class WorkerHealth:
         connection: to NATS, for all but requests, once it exists.
         requests: answers requests, with a connection to NATS of its own; once it exists.
         streams: keeps the streams, once there is a connection.
+        leadership: decides whether it publishes, once there is a connection.
         essential: what must not end before the worker does.
         supervisor: restarts the parts of the worker that fail.
         problems: what keeps it from its work for as long as it runs.
@@ -58,6 +60,7 @@ class WorkerHealth:
     connection: Connection | None = None
     requests: RequestsPort | None = None
     streams: StreamKeeper | None = None
+    leadership: Leadership | None = None
     essential: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     supervisor: Supervisor | None = None
     problems: list[str] = field(default_factory=list[str])
@@ -67,7 +70,8 @@ class WorkerHealth:
         """Why the worker should be started anew."""
         ended = [f"{task.get_name()} has ended" for task in self.essential if task.done()]
         failing = [] if self.supervisor is None else self.supervisor.failing
-        return ended + [f"{name} fails after every restart" for name in failing]
+        stalls = [] if self.leadership is None else self.leadership.problems
+        return [*ended, *(f"{name} fails after every restart" for name in failing), *stalls]
 
     def not_ready(self) -> list[str]:
         """Why the worker is not ready, or not any more."""

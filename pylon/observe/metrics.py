@@ -58,6 +58,17 @@ class WorkerMetrics(ProcessMetrics):
             ("kind", "state"),
             registry=registry,
         )
+        self.skipped_blocks = Counter(
+            "pylon_skipped_blocks_total",
+            "Blocks that were not published: too far behind the chain, or not readable",
+            registry=registry,
+        )
+        self.skipped_neurons = Counter(
+            "pylon_skipped_neurons_total",
+            "Blocks for which a subnet's neurons were not published",
+            ("netuid",),
+            registry=registry,
+        )
         self.jobs = self.reading(
             "pylon_jobs",
             "Jobs in the ledger that have not ended, and those that ended and are still kept",
@@ -78,6 +89,10 @@ class WorkerMetrics(ProcessMetrics):
         )
         self.publishing = self.reading(
             "pylon_publishing", "Whether this is the worker that publishes blocks", "gauge"
+        )
+        self.publisher_stalls = self.reading(
+            "pylon_publisher_stalls",
+            "Turns to publish that ended because no due block was published",
         )
         self._cannot_sign = self.reading(
             "pylon_identity_cannot_sign",

@@ -284,14 +284,16 @@ class Process:
 
     # The queue.
 
-    async def publish(self, lane: JobSubject, job_id: JobId) -> None:
-        def write() -> None:
-            if job_id not in self.world.queued:
+    async def publish(self, lane: JobSubject, job_id: JobId) -> bool:
+        def write() -> bool:
+            is_new = job_id not in self.world.queued
+            if is_new:
                 self.world.queued.add(job_id)
                 queue = f"{lane.identity}.{lane.kind}"
                 self.world.queues.setdefault(queue, deque()).append(job_id)
+            return is_new
 
-        await self._strike(write)
+        return await self._strike(write)
 
     # Leases.
 

@@ -1,5 +1,6 @@
 """The randomness beacon, as far as the chain has stored it."""
 
+from pylon.chain.bounds import u64
 from pylon.chain.questions import LastDrandRound
 from pylon.chain.sdk import Sdk
 from pylon_client.contract.models import Block, DrandRound
@@ -8,4 +9,4 @@ from pylon_client.contract.models import Block, DrandRound
 async def read_last_drand_round(sdk: Sdk, _question: LastDrandRound, block: Block) -> DrandRound:
     """The newest round that the chain has stored; 0 before the first."""
     stored = await sdk.query("Drand", "LastStoredRound", [], block.hash)
-    return DrandRound(last_stored_round=int(stored))
+    return DrandRound(last_stored_round=u64(stored, "The newest round of drand"))

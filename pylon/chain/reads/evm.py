@@ -2,11 +2,12 @@
 
 import asyncio
 
+from pylon.chain.bounds import block_number, u16
 from pylon.chain.questions import EvmAssociations
 from pylon.chain.reads.entries import require_subnet
 from pylon.chain.sdk import SUBTENSOR, Sdk
 from pylon_client.contract.models import Block, EvmAssociation, Skipped, SubnetEvmAssociations
-from pylon_client.contract.types import BlockNumber, EvmAddress, Hotkey
+from pylon_client.contract.types import EvmAddress, Hotkey
 
 
 async def read_evm_associations(
@@ -22,17 +23,17 @@ async def read_evm_associations(
         sdk.query_map(SUBTENSOR, "AssociatedEvmAddress", [netuid], block.hash),
         sdk.query_map(SUBTENSOR, "Keys", [netuid], block.hash),
     )
-    hotkey_by_uid = {int(uid): Hotkey(hotkey) for uid, hotkey in keys}
+    hotkey_by_uid = {u16(uid, "A uid"): Hotkey(hotkey) for uid, hotkey in keys}
     associations: dict[Hotkey, EvmAssociation] = {}
     skipped: list[Skipped] = []
     for uid, (address, proven_in) in sorted(entries):
-        hotkey = hotkey_by_uid.get(int(uid))
+        hotkey = hotkey_by_uid.get(u16(uid, "A uid"))
         if hotkey is None:
             skipped.append(Skipped(item=f"uid {uid}", reason="no neuron has this uid"))
             continue
         associations[hotkey] = EvmAssociation(
             hotkey=hotkey,
             evm_address=EvmAddress(address),
-            last_block_where_ownership_was_proven=BlockNumber(proven_in),
+            last_block_where_ownership_was_proven=block_number(proven_in),
         )
     return SubnetEvmAssociations(block=block, evm_associations=associations, skipped=skipped)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final, cast
 
+from pylon.chain.bounds import u16, u64
 from pylon.chain.questions import Prices
 from pylon.chain.sdk import Sdk
 from pylon_client.contract.models import AlphaPrice, Block, SubnetPrices
@@ -16,7 +17,9 @@ async def read_prices(sdk: Sdk, _question: Prices, block: Block) -> SubnetPrices
     """The price of every subnet's alpha, in rao; on the root network that is one TAO."""
     try:
         found = await sdk.runtime_call("SwapRuntimeApi", "current_alpha_price_all", [], block.hash)
-        prices = [(record["netuid"], record["price"]) for record in found]
+        prices = [
+            (u16(record["netuid"], "A netuid"), u64(record["price"], "A price")) for record in found
+        ]
     except ValueError:  # the SDK's word for what the runtime does not have
         found = await sdk.runtime_call(
             "SubnetInfoRuntimeApi", "get_all_dynamic_info", [], block.hash
@@ -37,7 +40,7 @@ def _of_pools(records: Iterable[Any]) -> list[tuple[int, int]]:
 
 
 def _of_pool(record: dict[str, int]) -> tuple[int, int]:
-    netuid, alpha = record["netuid"], record["alpha_in"]
+    netuid, alpha = u16(record["netuid"], "A netuid"), u64(record["alpha_in"], "A pool")
     if netuid == _ROOT:
         return netuid, RAO_PER_TAO
-    return netuid, record["tao_in"] * RAO_PER_TAO // alpha if alpha else 0
+    return netuid, u64(record["tao_in"], "A pool") * RAO_PER_TAO // alpha if alpha else 0

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+from pylon.chain.bounds import u16, u64
 from pylon.chain.questions import WeightsOf
 from pylon.chain.reads.entries import require_subnet
 from pylon.chain.sdk import SUBTENSOR, Sdk
@@ -36,7 +37,7 @@ async def read_weights_status(sdk: Sdk, question: WeightsOf, block: Block) -> We
         sdk.query(SUBTENSOR, "LastUpdate", [index], block.hash),
         _epoch_start(sdk, question, block),
     )
-    if question.mechanism >= mechanisms:
+    if question.mechanism >= u16(mechanisms, "MechanismCountCurrent"):
         raise FailureError(
             ErrorCode.NOT_FOUND, f"Mechanism {question.mechanism} of subnet {netuid} not found."
         )
@@ -47,14 +48,15 @@ async def read_weights_status(sdk: Sdk, question: WeightsOf, block: Block) -> We
             f"at block {block.number}.",
         )
     registered_at = await sdk.query(SUBTENSOR, "BlockAtRegistration", [netuid, uid], block.hash)
-    updated_at = updates[uid] if uid < len(updates) else 0
-    on_chain = updated_at >= epoch_start and updated_at > registered_at
+    updated_at = u64(updates[uid], "LastUpdate") if u16(uid, "A uid") < len(updates) else 0
+    on_chain = updated_at >= epoch_start and updated_at > u64(registered_at, "BlockAtRegistration")
     return WeightsStatus(weights_submitted=on_chain, weights_on_chain=on_chain)
 
 
 async def _epoch_start(sdk: Sdk, question: WeightsOf, block: Block) -> int:
     try:
-        return await sdk.query(SUBTENSOR, "LastEpochBlock", [question.netuid], block.hash)
+        last = await sdk.query(SUBTENSOR, "LastEpochBlock", [question.netuid], block.hash)
+        return u64(last, "LastEpochBlock")
     except ValueError:  # a runtime from before epochs had a schedule of their own
         since = await sdk.query(SUBTENSOR, "BlocksSinceLastStep", [question.netuid], block.hash)
-        return block.number - since
+        return block.number - u64(since, "BlocksSinceLastStep")

@@ -1,6 +1,7 @@
 """The chain through the real SDK over a real WebSocket, with faults of node and network."""
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing, asynccontextmanager
 from itertools import pairwise
@@ -8,10 +9,13 @@ from typing import Any
 
 import bittensor
 import pytest
+from bittensor._transport import errors as transport
 
 from pylon.chain.archive import ArchiveRouting
 from pylon.chain.connection import Patience
 from pylon.chain.questions import Neurons
+from pylon.chain.submission import Submission
+from pylon.chain.substrate import Substrate
 from pylon.chain.subtensor import Subtensor
 from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -201,6 +205,76 @@ async def test_c5_a_connection_whose_opening_is_cut_short_leaves_nothing_behind(
         devnet.speak()
         assert await eventually_reads(chain) == 10
     await eventually(lambda: not sdk_tasks())
+
+
+async def test_the_exception_of_an_idle_connection_whose_node_ended_is_retrieved(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with devnet_with() as devnet:
+        chain, writes = Subtensor(devnet.url), Submission(devnet.url)
+        await chain.latest_block(timeout_s=LONG_S)
+        await writes.heads()
+    await eventually(lambda: not sdk_tasks())  # the SDK has dialled once more, in vain
+    for asked in (chain.latest_block(timeout_s=LONG_S), writes.heads()):
+        assert (await failure_of(asked)).code is ErrorCode.CHAIN_UNAVAILABLE
+    await chain.close()
+    await writes.close()
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
+async def test_a_closed_connection_is_not_opened_again() -> None:
+    """The SDK opens one to end a subscription."""
+    async with devnet_with() as devnet, proxied(devnet) as (proxy, url):
+        sdk = Substrate(url)
+        await sdk.connect()
+        await sdk.close()
+        with pytest.raises(transport.MaxRetriesExceeded):
+            await sdk._made[0].rpc_request("chain_getHead")
+        assert proxy.accepted == 1
+        await eventually(lambda: not sdk_tasks())
+
+
+FALSE_HEADERS = [-1, 2**32, 2**64, "f" * 4_000, "0x" + "f" * 4_000, "not a number", None, 7.5, [1]]
+
+
+@pytest.mark.parametrize("number", FALSE_HEADERS)
+async def test_a_false_header_is_a_fault_of_the_node_and_asked_for_again(number: Any) -> None:
+    async with devnet_with() as devnet:
+        writes = Submission(devnet.url)
+        truth = await writes.heads()
+        devnet.falsify_headers(number, times=1)
+        assert await writes.heads() == truth
+        devnet.falsify_headers(number, times=1_000)
+        assert (await failure_of(writes.heads())).code is ErrorCode.CHAIN_UNAVAILABLE
+        devnet.falsify_headers(number, times=0)
+        assert await writes.heads() == truth
+        assert writes.connections_opened == 1
+        await writes.close()
+
+
+@pytest.mark.parametrize("number", [0, 3, 500, 2**32 - 1])
+async def test_a_false_final_block_ends_no_extrinsics_era(number: int) -> None:
+    async with devnet_with() as devnet:
+        writes = Submission(devnet.url)
+        devnet.falsify_headers(number, times=1_000)
+        assert (await failure_of(writes.heads())).code is ErrorCode.CHAIN_UNAVAILABLE
+        await writes.close()
+
+
+@pytest.mark.parametrize("number", [*FALSE_HEADERS, 2**32 - 1, 0])
+async def test_a_false_announcement_does_not_end_the_subscription(number: Any) -> None:
+    async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
+        async with aclosing(chain.heads(silence_s=LONG_S)) as heads:
+            assert await anext(heads) == 10
+            devnet.announce_head(number)
+            following = asyncio.ensure_future(anext(heads))
+            await devnet.advance(1)
+            seen = await following
+            while seen != 11:
+                assert seen in {number, 10}
+                seen = await anext(heads)
+        assert chain.connections_opened == 1
 
 
 def sdk_tasks() -> list[str]:

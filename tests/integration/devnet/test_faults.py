@@ -160,6 +160,27 @@ async def test_heads_pause_and_resume(live: Devnet, writer: bittensor.Client) ->
     assert (await writer.wait_for_block(paused_at + 2, timeout=30)).number >= paused_at + 2
 
 
+@pytest.mark.parametrize(
+    ("number", "shown"), [(2**32 - 1, "0xffffffff"), (-5, "-0x5"), ("f" * 4000,) * 2, (None,) * 2]
+)
+async def test_a_false_number_is_announced_and_answered(
+    devnet: Devnet, number: Any, shown: Any
+) -> None:
+    async with connect(devnet.url) as connection:
+        await connection.send('{"id": 1, "method": "chain_subscribeNewHeads"}')
+        truth = [json.loads(await connection.recv()) for _ in range(2)][-1]
+        devnet.announce_head(number, times=2)
+        for _ in range(2):
+            announced = json.loads(await connection.recv())["params"]["result"]
+            assert announced == truth["params"]["result"] | {"number": shown}
+        devnet.falsify_headers(number, times=1)
+        answered: list[Any] = []
+        for _ in range(2):
+            await connection.send('{"id": 2, "method": "chain_getHeader"}')
+            answered.append(json.loads(await connection.recv())["result"]["number"])
+        assert answered == [shown, hex(devnet.best_number)]
+
+
 async def test_finality_stalls_and_resumes(devnet: Devnet, client: bittensor.Client) -> None:
     devnet.stall_finality()
     await devnet.advance(3)
@@ -357,6 +378,8 @@ async def test_every_control_over_http() -> None:
             ("POST /drop-extrinsics", {}),
             ("POST /swallow-extrinsics", {"times": 0}),
             ("POST /mute-watches", {"times": 0}),
+            ("POST /announce-head", {"number": 2**32 - 1, "times": 1}),
+            ("POST /falsify-headers", {"number": "not a number", "times": 0}),
             ("POST /set-hyperparameter", {"netuid": 1, "item": "Tempo", "value": 5}),
             (
                 "POST /set-storage",

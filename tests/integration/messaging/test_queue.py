@@ -37,7 +37,11 @@ async def test_one_job_queued_by_many_at_once_is_queued_once(
     queues = [WorkQueue(await nats.connect(first)) for first in range(4)]
     for number in range(CAPACITY):
         job = JobId(f"job-{number}")
-        await asyncio.gather(*(queue.publish(LANE, job) for queue in queues for _ in range(3)))
+        new = await asyncio.gather(
+            *(queue.publish(LANE, job) for queue in queues for _ in range(3))
+        )
+        assert new.count(True) <= 1
+        assert not await queues[0].publish(LANE, job), "JetStream reports a duplicate"
         assert await queued(connection) == number + 1
 
 
@@ -51,7 +55,8 @@ async def test_a_full_lane_is_overloaded_and_takes_jobs_again_when_it_has_room(
         with pytest.raises(FailureError) as caught:
             await queue.publish(LANE, JobId(job))
         assert caught.value.code is ErrorCode.OVERLOADED
-    await queue.publish(JobSubject(IdentityName("bob"), JobKind.COMMITMENT), JobId("of another"))
+    bobs = JobSubject(IdentityName("bob"), JobKind.COMMITMENT)
+    assert await queue.publish(bobs, JobId("of another"))
 
     await JetStreamContext(connection.nats).delete_msg(JOBS.name, 1)
     await queue.publish(LANE, JobId("another"))

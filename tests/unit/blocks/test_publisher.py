@@ -227,3 +227,42 @@ async def test_a_restarted_worker_goes_on_after_the_last_block_and_fills_in_snap
 
 async def test_with_an_empty_stream_there_is_nothing_to_go_on_after() -> None:
     assert await publisher_of(FakeChain(5), FakeStream(), ONE).resume() is None
+
+
+async def test_blocks_between_those_that_are_offered_get_no_snapshot_and_are_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    counted: list[tuple[NetUid, int]] = []
+
+    async def unused(*_: object) -> None:
+        raise AssertionError
+
+    lane = SubnetLane(
+        ONE,
+        fetch=unused,  # type: ignore[arg-type]
+        send=unused,
+        on_skipped=lambda netuid, blocks: counted.append((netuid, blocks)),
+    )
+    for number in (5, 6, 40):
+        lane.offer(block_of(number))
+    assert counted == [(ONE, 33)]
+    assert lane.skipped == 33
+    assert "no snapshots at blocks 7 to 39 (33 skipped so far)" in caplog.text
+
+
+async def test_a_block_behind_which_the_chain_went_back_is_not_waited_for() -> None:
+    chain, stream = FakeChain(5), FakeStream()
+    reader = ChainReader(chain, chain_timeout_s=30)
+    skipped: list[int] = []
+    publisher = BlockPublisher(
+        chain,
+        reader,
+        stream,
+        [ONE],
+        chain_timeout_s=30,
+        head=lambda: BlockNumber(chain.head),
+        on_skipped=skipped.append,
+    )
+    assert not await publisher.publish(BlockNumber(9), with_neurons=True)
+    assert await publisher.publish(BlockNumber(5), with_neurons=True)
+    assert not skipped

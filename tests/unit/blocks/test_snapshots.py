@@ -64,6 +64,24 @@ def test_a_snapshot_too_far_behind_the_head_is_not_the_latest() -> None:
     assert snapshots.latest_neurons(NETUID) is None
 
 
+def test_a_lower_head_counts_and_makes_the_snapshots_of_a_false_one_useless() -> None:
+    snapshots = snapshots_at(10, Clock())
+    snapshots.heard_of(BlockNumber(2**32 - 1))
+    assert snapshots.latest_block() is None
+    snapshots.heard_of(BlockNumber(10))
+    assert (snapshots.head, snapshots.latest_block() is not None) == (10, True)
+
+
+def test_nodes_that_stopped_at_different_blocks_are_no_sign_of_life() -> None:
+    clock = Clock()
+    snapshots = snapshots_at(10, clock)
+    for _ in range(10):
+        for head in (10, 10 - MAX_LAG_BLOCKS):
+            snapshots.heard_of(BlockNumber(head))
+            clock.now_s += 5
+    assert snapshots.latest_block() is None
+
+
 def test_what_another_chain_left_in_the_stream_is_not_the_latest_of_this_one() -> None:
     snapshots = snapshots_at(5_000, Clock())
     snapshots.heard_of(BlockNumber(3))

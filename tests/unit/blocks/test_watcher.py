@@ -30,13 +30,14 @@ class Published:
         self.free.set()
         self._changed = asyncio.Condition()
 
-    async def __call__(self, number: BlockNumber, *, with_neurons: bool) -> None:
+    async def __call__(self, number: BlockNumber, *, with_neurons: bool) -> bool:
         await self.free.wait()
         self.numbers.append(number)
         if with_neurons:
             self.with_neurons.append(number)
         async with self._changed:
             self._changed.notify_all()
+        return True
 
     async def until(self, holds: Callable[[list[int]], bool]) -> None:
         async with asyncio.timeout(HANGS_AFTER_S), self._changed:
@@ -191,12 +192,15 @@ async def test_only_recent_missed_blocks_get_snapshots() -> None:
     assert published.with_neurons == list(range(201 - NEURONS_BACKFILL_MAX_BLOCKS, 201))
 
 
-async def test_blocks_that_are_too_many_are_left_out_and_counted() -> None:
+async def test_blocks_that_are_too_many_are_left_out_logged_and_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     chain, published = FakeChain(5_000), Published()
     async with watching(heads_of(chain), published, 1_000) as watcher:
         await published.until(lambda numbers: 5_000 in numbers)
     assert published.numbers == list(range(5_001 - BACKFILL_MAX_BLOCKS, 5_001))
     assert watcher.left_out == 4_000 - BACKFILL_MAX_BLOCKS
+    assert f"Blocks 1001 to {5_000 - BACKFILL_MAX_BLOCKS}" in caplog.text
 
 
 async def test_while_a_block_waits_to_be_published_the_next_ones_wait_behind_it() -> None:
@@ -211,6 +215,33 @@ async def test_while_a_block_waits_to_be_published_the_next_ones_wait_behind_it(
         published.free.set()
         await published.until(lambda numbers: 13 in numbers)
     assert published.numbers == [10, 11, 12, 13]
+
+
+async def test_a_block_behind_which_the_chain_went_back_is_published_when_it_comes_again() -> None:
+    chain = FakeChain(20)
+    published: list[int] = []
+    heads = heads_of(chain)
+    gone = asyncio.Event()
+
+    async def sink(number: BlockNumber, *, with_neurons: bool) -> bool:
+        if number == 21 and not gone.is_set():
+            chain.announcements.put_nowait(15)
+            await eventually(lambda: heads.newest == 15)
+            gone.set()
+            return False
+        published.append(number)
+        return True
+
+    watcher = Watcher(heads, sink)
+    tasks = [asyncio.create_task(heads.run()), asyncio.create_task(watcher.run(BlockNumber(19)))]
+    await eventually(lambda: published == [20])
+    chain.announcements.put_nowait(21)
+    await gone.wait()
+    chain.announcements.put_nowait(22)
+    await eventually(lambda: published == [20, 21, 22])
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_another_chain_is_warned_of_and_nothing_is_published(

@@ -62,16 +62,35 @@ async def test_c12_another_failure_of_the_lite_node_does_not_go_to_the_archive()
     assert not archive.reads
 
 
-async def test_c12_age_is_counted_from_the_newest_head_that_was_announced() -> None:
+async def test_c12_age_is_counted_from_the_head_that_was_observed_last() -> None:
+    lite, archive = nodes()
+    chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
+    chain.observe_head(BlockNumber(HEAD + 500))
+    await chain.block(BlockNumber(HEAD), timeout_s=5)
+    assert set(lite.reads) == {OF_WHICH_CHAIN}, "the age was known without asking"
+    assert archive.reads["block", HEAD] == 1
+    chain.observe_head(BlockNumber(HEAD))
+    await chain.block(BlockNumber(HEAD), timeout_s=5)
+    assert lite.reads["block", HEAD] == 1, "a lower head counts too"
+
+
+async def test_an_announced_head_sends_no_read_to_the_archive() -> None:
     lite, archive = nodes()
     chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
     heads = chain.heads(silence_s=5)
-    lite.announcements.put_nowait(HEAD + 500)
-    assert await anext(heads) == HEAD + 500
+    lite.announcements.put_nowait(2**32 - 1)
+    assert await anext(heads) == 2**32 - 1
     await heads.aclose()
+    lite.head = HEAD
     await chain.block(BlockNumber(HEAD), timeout_s=5)
-    assert set(lite.reads) == {"heads", OF_WHICH_CHAIN}, "the age was known without asking"
-    assert archive.reads["block", HEAD] == 1
+    assert not archive.reads
+
+
+async def test_without_an_archive_a_wrong_head_keeps_no_read_from_the_node() -> None:
+    lite, _ = nodes()
+    chain = ArchiveRouting(lite, None, cutoff_blocks=300)
+    chain.observe_head(BlockNumber(HEAD + 10_000))
+    assert (await chain.block(BlockNumber(HEAD), timeout_s=5)).number == HEAD
 
 
 async def test_c12_an_archive_of_another_chain_answers_nothing() -> None:

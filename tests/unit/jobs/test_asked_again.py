@@ -63,6 +63,18 @@ async def test_w1_what_was_done_without_its_place_in_the_lane_is_done_again_when
     assert len(world.applied) == 1 + len(seen)
 
 
+async def test_a_job_that_is_in_the_queue_already_is_not_reported_as_queued_late(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = Office(World(tempo=TEMPO))
+    await accept_commitment(office)
+    assert await office.intake.sweep(ALICE, JobKind.COMMITMENT) == 1
+    assert "was not queued" not in caplog.text
+    await accept_cut_off(office, monkeypatch)
+    assert await office.intake.sweep(ALICE, JobKind.WEIGHTS) == 1
+    assert caplog.text.count("was not queued; it is now") == 1
+
+
 async def test_w1_what_nobody_has_worked_on_without_its_place_is_done_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

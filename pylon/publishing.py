@@ -1,0 +1,115 @@
+"""The parts of a worker that publish: the streams, whose turn it is, and the blocks themselves."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pylon.blocks.heads import Heads
+from pylon.blocks.leadership import STALLED_AFTER_BLOCKS, Leadership
+from pylon.blocks.progress import Progress
+from pylon.blocks.publisher import BlockPublisher
+from pylon.blocks.snapshots import Snapshots
+from pylon.blocks.watcher import Watcher
+from pylon.chain.port import Chain
+from pylon.messaging.bucket import Bucket
+from pylon.messaging.events import JetStreamEvents
+from pylon.messaging.lease import Leases
+from pylon.messaging.stream_keeper import StreamKeeper
+from pylon.observe.metrics import WorkerMetrics
+from pylon.reads.cache import ReadCache
+from pylon.reads.reader import ChainReader
+from pylon.settings import WorkerSettings
+from pylon_client.contract.models import Block
+from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
+from pylon_client.transport.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+CACHE_BYTES: Final = 4 * 2**20
+"""Size of the cache through which snapshots are read; each of them is read for publishing once."""
+
+
+@dataclass
+class Publishing:
+    """Publishes every block when it is this worker's turn.
+
+    Attributes:
+        settings: of the worker.
+        chain: that is read.
+        heads: of that chain.
+        snapshots: what has been published.
+        metrics: of the worker.
+        connection: to NATS, as a user with JetStream.
+    """
+
+    settings: WorkerSettings
+    chain: Chain
+    heads: Heads
+    snapshots: Snapshots
+    metrics: WorkerMetrics
+    connection: Connection
+
+    def __post_init__(self) -> None:
+        """Begin with no turn."""
+        self._progress = Progress()
+        self.streams = StreamKeeper(self.connection, replicas=self.settings.nats_stream_replicas)
+        self.leadership = Leadership(
+            Leases(Bucket(self.connection, LEADERSHIP_BUCKET), LEADERSHIP_TTL_S),
+            self.heads,
+            self._publish,
+            progress=self._progress,
+            stalled_after_s=max(
+                STALLED_AFTER_BLOCKS * self.settings.block_duration_seconds,
+                2 * self.settings.chain_timeout_s,
+            ),
+        )
+        self.metrics.publishing.read = lambda: {(): float(self.leadership.is_leader)}
+        self.metrics.publisher_stalls.read = lambda: {(): self.leadership.stalls}
+
+    @property
+    def parts(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """Return what runs, by its name."""
+        return {"events": self.leadership.run, "streams": self.streams.run}
+
+    async def _publish(self) -> None:
+        publisher = BlockPublisher(
+            self.chain,
+            ChainReader(
+                self.chain,
+                chain_timeout_s=self.settings.chain_timeout_s,
+                cache=ReadCache(CACHE_BYTES),
+            ),
+            JetStreamEvents(self.connection),
+            self.settings.netuids,
+            chain_timeout_s=self.settings.chain_timeout_s,
+            seen=self._seen,
+            head=lambda: self.heads.newest,
+            progress=self._progress,
+            on_skipped=self.metrics.skipped_blocks.inc,
+            on_skipped_neurons=lambda netuid, blocks: self.metrics.skipped_neurons.labels(
+                str(netuid)
+            ).inc(blocks),
+        )
+        watcher = Watcher(
+            self.heads,
+            publisher.publish,
+            progress=self._progress,
+            on_left_out=self.metrics.skipped_blocks.inc,
+        )
+        last = await publisher.resume()
+        logger.info("Publishing %s", "from now on" if last is None else f"after block {last}")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(publisher.run())
+            group.create_task(watcher.run(last))
+
+    def _seen(self, subject: str) -> Block | None:
+        """Return the block of the newest event of a subject that this worker has received.
+
+        An event of a block after the head is of another chain, and left aside.
+        """
+        seen, head = self.snapshots.last(subject), self.heads.newest
+        if seen is None or head is None or seen.block.number > head:
+            return None
+        return seen.block

@@ -1,0 +1,97 @@
+"""Which heads count: those that follow the last one, and those whose block can be read."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from pylon.blocks.heads import STEP_MAX_BLOCKS, UNVERIFIED_MAX_BLOCKS, Heads
+from pylon_client.contract.types import BlockNumber
+from tests.support.eventually import eventually
+from tests.support.fake_chain import UNAVAILABLE, FakeChain
+
+
+class LyingChain(FakeChain):
+    """Announces what it is told to, whatever its head is."""
+
+    async def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
+        while True:
+            announced = await self.announcements.get()
+            if isinstance(announced, Exception):
+                raise announced
+            yield BlockNumber(announced)
+
+
+@asynccontextmanager
+async def followed(chain: FakeChain, seen: list[int]) -> AsyncGenerator[Heads]:
+    heads = Heads(chain, heard_of=seen.append, silence_s=60, poll_after_s=60)
+    running = asyncio.create_task(heads.run())
+    await eventually(lambda: heads.newest == chain.head)
+    try:
+        yield heads
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("false", [2**32 - 1, 10 + STEP_MAX_BLOCKS + 1, 9, 0])
+async def test_a_false_head_never_counts(false: int, caplog: pytest.LogCaptureFixture) -> None:
+    chain, seen = LyingChain(10), list[int]()
+    async with followed(chain, seen) as heads:
+        for _ in range(3):
+            chain.announcements.put_nowait(false)
+        await eventually(lambda: heads.doubted == 3)
+        chain.head = 11
+        chain.announcements.put_nowait(11)
+        await eventually(lambda: heads.newest == 11)
+        assert set(seen) == {10, 11}
+        assert heads.is_live
+    logged = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(logged) <= 1, "what is announced again and again is logged once"
+
+
+async def test_a_lower_head_counts_once_its_block_can_be_read() -> None:
+    chain, seen = LyingChain(5_000), list[int]()
+    async with followed(chain, seen) as heads:
+        chain.head = 3
+        chain.announcements.put_nowait(3)
+        await eventually(lambda: heads.newest == 3)
+        chain.head = 4
+        chain.announcements.put_nowait(4)
+        await eventually(lambda: heads.newest == 4)
+    assert seen == [5_000, 3, 4]
+
+
+async def test_a_jump_that_is_true_counts() -> None:
+    chain, seen = LyingChain(10), list[int]()
+    async with followed(chain, seen) as heads:
+        chain.head = 900
+        chain.announcements.put_nowait(899)
+        await eventually(lambda: heads.newest == 900)
+        assert not heads.news.is_set()
+
+
+async def test_a_chain_that_seems_to_run_ahead_in_small_steps_is_verified() -> None:
+    chain, seen = LyingChain(10), list[int]()
+    async with followed(chain, seen) as heads:
+        for head in range(11, 200):
+            chain.announcements.put_nowait(head)
+        await eventually(chain.announcements.empty)
+        await eventually(lambda: heads.newest == 10)
+    assert max(seen) <= 10 + UNVERIFIED_MAX_BLOCKS + 1
+    assert chain.reads["latest"] < 200
+
+
+async def test_where_a_doubtful_head_cannot_be_verified_the_last_one_stays() -> None:
+    chain, seen = LyingChain(10), list[int]()
+    async with followed(chain, seen) as heads:
+        chain.down = UNAVAILABLE
+        chain.announcements.put_nowait(2**32 - 1)
+        await eventually(lambda: not heads.is_live)
+        assert heads.newest == 10
+        chain.down = None
+        chain.head = 11
+        chain.announcements.put_nowait(11)
+        await eventually(lambda: heads.newest == 11)
+        assert heads.is_live

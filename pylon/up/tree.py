@@ -21,6 +21,7 @@ from pylon.up.options import LOOPBACK, UpError, UpOptions
 from pylon.up.ports import require_free
 from pylon.up.readiness import until_ready
 from pylon.up.running import told_in
+from pylon_client.service.redaction import REDACTOR, secrets_of
 
 DRAIN_TIMEOUT_S = 2
 STOP_WITHIN_S = 8.0
@@ -138,6 +139,7 @@ async def run(options: UpOptions) -> None:
     own = _own(options)
     env = _environment(own)
     settings = _settings(env)
+    REDACTOR.learn(secrets_of(settings))
     require_free(options)
     nats = EmbeddedNats(
         options.state, settings, host=LOOPBACK, port=options.nats_port, fresh=options.fresh

@@ -25,6 +25,7 @@ from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
 from tests.support.nats_server import NatsServer
 from tests.support.running_worker import running
+from tests.support.secret_texts import with_keys
 from tests.support.signing import signed
 
 NETUIDS = {"sn1": 1, "sn2": 2, "sn12": 12}
@@ -146,7 +147,7 @@ async def reads_deployment(
             "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
             "PYLON_TRACKED_NETUIDS": "[1]",
             "PYLON_BITTENSOR_WALLET_PATH": str(folder / "wallets"),
-            "PYLON_BITTENSOR_NETWORK": devnet.url,
+            "PYLON_BITTENSOR_NETWORK": with_keys(devnet.url),
             "PYLON_BITTENSOR_ARCHIVE_NETWORK": "",
         }
         for name, value in variables.items():

@@ -24,7 +24,7 @@ def test_a_node_is_named_by_its_host_and_port(network: str, shown: str) -> None:
 @pytest.mark.parametrize("network", ["node.example/secret-key", "http://node.example/secret-key"])
 @pytest.mark.parametrize("made", [node_url, Subtensor, Submission])
 def test_what_names_no_node_is_not_repeated(network: str, made: type) -> None:
-    with pytest.raises(ValueError, match="unknown network: choose one of .*finney") as refused:
+    with pytest.raises(ValueError, match=r"unknown network: choose one of .*finney") as refused:
         made(network)
     assert "secret-key" not in str(refused.value)
 

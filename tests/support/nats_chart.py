@@ -20,7 +20,12 @@ VALUES = frozenset(
         *("fullnameOverride", "config.cluster.enabled", "config.cluster.replicas"),
         *("config.jetstream.enabled", "config.jetstream.fileStore.pvc.size"),
         "config.jetstream.fileStore.maxSize",
-        *("config.monitor.enabled", "container.image.tag", "reloader.enabled"),
+        *(
+            "config.monitor.enabled",
+            "container.image.tag",
+            "container.env.GOMEMLIMIT",
+            "reloader.enabled",
+        ),
         *("podTemplate.topologySpreadConstraints", "promExporter.enabled"),
         *("promExporter.podMonitor.enabled", "natsBox.enabled"),
     }

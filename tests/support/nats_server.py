@@ -66,6 +66,11 @@ class NatsServer:
         return f"nats://127.0.0.1:{self.port}"
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None, "it is not running"
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         return (self.folder / "nats.log").read_text()
 

@@ -19,11 +19,10 @@ VALUES = frozenset(
     {
         *("fullnameOverride", "config.cluster.enabled", "config.cluster.replicas"),
         *("config.jetstream.enabled", "config.jetstream.fileStore.pvc.size"),
-        "config.jetstream.fileStore.maxSize",
+        *("config.jetstream.fileStore.maxSize", "container.env.GOMEMLIMIT"),
         *(
             "config.monitor.enabled",
             "container.image.tag",
-            "container.env.GOMEMLIMIT",
             "reloader.enabled",
         ),
         *("podTemplate.topologySpreadConstraints", "promExporter.enabled"),

@@ -144,7 +144,7 @@ async def test_half_a_million_subscriptions_take_no_more_than_the_limits_say(
         (b"SUB _INBOX.open.%b 1\r\n" % (b"x" * MAX_CONTROL_LINE_BYTES), b"maximum control line"),
         (
             b"SUB _INBOX.open%b 1\r\n" % (b".x" * MAX_SUBSCRIPTION_TOKENS),
-            b"number of tokens limit",
+            b"too many tokens",
         ),
     ],
 )

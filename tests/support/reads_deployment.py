@@ -14,6 +14,7 @@ from pylon.devnet import Devnet, DevnetOptions
 from pylon.devnet.population import dev_hotkey_seed, hotkey
 from pylon.devnet.wallets import write_wallet
 from pylon.messaging.permissions import authorization
+from pylon.messaging.server_limits import MAX_PAYLOAD_BYTES
 from pylon.settings import WorkerSettings
 from pylon_client.contract import wire
 from pylon_client.contract.failures import FailureError
@@ -122,7 +123,7 @@ class ReadsDeployment:
 
 @asynccontextmanager
 async def reads_deployment(
-    folder: Path, *, max_payload_bytes: int = 8_388_608
+    folder: Path, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES
 ) -> AsyncGenerator[ReadsDeployment]:
     """Everything started; the SDK and the settings see nothing of the machine's own."""
     async with AsyncExitStack() as stack:

@@ -15,6 +15,7 @@ OPERATOR = {
     "AWS_SECRET_ACCESS_KEY": secret_of("cloud"),
     "BITTENSOR_OF_A_TEST": "1",
     "HTTPS_PROXY": f"http://u:{secret_of('proxy')}@127.0.0.1:1",
+    "NO_PROXY": "127.0.0.1",
 }
 
 

@@ -83,9 +83,7 @@ def audit(session: nox.Session) -> None:
     try:
         urllib.request.urlopen(VULNERABILITIES, timeout=30).close()
     except OSError as error:
-        session.error(
-            f"{VULNERABILITIES} cannot be reached from here, so nothing is known: {error}"
-        )
+        session.error(f"{VULNERABILITIES} cannot be reached, so nothing was looked for: {error}")
     uv = ("uv", "pip", "install", "--quiet", "--python", session.virtualenv.location)
     session.run(*uv, "--require-hashes", "-r", "requirements/audit.txt", external=True)
     locked = [f"--requirement=requirements/{name}.txt" for name in AUDITED]

@@ -9,7 +9,6 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from bridge.settings import BridgeSettings
 from pylon.processes import base_environment
 from pylon.published_settings import PublishedSettings
 from pylon.settings import WorkerSettings
@@ -43,10 +42,18 @@ def worker_environment(env: Mapping[str, str], settings: WorkerSettings) -> dict
     return _reaching_out(env) | of_the_sdk | chosen
 
 
-def bridge_environment(env: Mapping[str, str], settings: WorkerSettings) -> dict[str, str]:
-    """Return the variables of a bridge."""
+def bridge_environment(
+    env: Mapping[str, str], settings: WorkerSettings, reads: type[EnvironmentSettings]
+) -> dict[str, str]:
+    """Return the variables of a bridge.
+
+    Args:
+        env: of the tree.
+        settings: which name the identities.
+        reads: the bridge's own settings.
+    """
     withheld = _NATS_PASSWORDS - {"nats_bridge_password"}
-    chosen = _chosen(env, _names(BridgeSettings, but=withheld)) | _withheld(withheld)
+    chosen = _chosen(env, _names(reads, but=withheld)) | _withheld(withheld)
     withheld = set(IdentitySettings.model_fields) - _OF_IDENTITIES_FOR_BRIDGES - {"name"}
     for identity in settings.identity_settings.values():
         prefix = identity.env_prefix

@@ -91,7 +91,11 @@ def _children(options: UpOptions, env: dict[str, str], settings: WorkerSettings)
     worker_env = worker_environment(env, settings)
     children = [
         Child("worker", [sys.executable, "-m", "pylon", "worker"], worker_env),
-        Child("bridge", [sys.executable, "-m", "bridge"], bridge_environment(env, settings)),
+        Child(
+            "bridge",
+            [sys.executable, "-m", "bridge"],
+            bridge_environment(env, settings, BridgeSettings),
+        ),
     ]
     if options.devnet_port is not None:
         argv = [sys.executable, "-m", "pylon.devnet", "--host", LOOPBACK]

@@ -19,7 +19,7 @@ nox.options.sessions = ["lint", "types", "imports", "test", "client_alone"]
 # The tools stand beside the nox that was called, whether or not their environment is active.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
-VULNERABILITIES = "https://pypi.org/pypi/pip/json"
+VULNERABILITIES = "https://pypi.org/pypi/{name}/{version}/json"
 AUDITED = ["bootstrap", "client", "service", "dev", "audit"]
 CODE = ["pylon", "pylon_client", "bridge", "bench", "tests", "scripts", "noxfile.py"]
 
@@ -80,10 +80,14 @@ def imports(session: nox.Session) -> None:
 @nox.session(venv_backend="virtualenv")
 def audit(session: nox.Session) -> None:
     """Look for known vulnerabilities of the locked requirements; needs PyPI's data about them."""
+    # A mirror may have the packages without this data, so ask about one that is locked.
+    first = Path("requirements/bootstrap.txt").read_text().split()[0]
+    name, _, version = first.partition("==")
+    url = VULNERABILITIES.format(name=name, version=version)
     try:
-        urllib.request.urlopen(VULNERABILITIES, timeout=30).close()
+        urllib.request.urlopen(url, timeout=30).close()
     except OSError as error:
-        session.error(f"{VULNERABILITIES} cannot be reached, so nothing was looked for: {error}")
+        session.error(f"{url} cannot be had from here, so nothing was looked for: {error}")
     uv = ("uv", "pip", "install", "--quiet", "--python", session.virtualenv.location)
     session.run(*uv, "--require-hashes", "-r", "requirements/audit.txt", external=True)
     locked = [f"--requirement=requirements/{name}.txt" for name in AUDITED]

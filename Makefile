@@ -12,7 +12,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: run test lint lock clean
+.PHONY: run test lint audit lock clean
 
 run: .venv/.service
 	@exec $(BIN)/pylon up --devnet --port $(PORT) --nats-port $(NATS_PORT) \
@@ -23,6 +23,9 @@ test: .venv/.dev
 
 lint: .venv/.dev
 	$(BIN)/nox -s lint types imports client_alone
+
+audit: .venv/.dev
+	$(BIN)/nox -s audit
 
 $(UV): requirements/bootstrap.txt
 	@echo "Setting up .venv …"
@@ -47,6 +50,7 @@ $(UV): requirements/bootstrap.txt
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 lock: $(UV)
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
+	$(COMPILE) requirements/audit.in -o requirements/audit.txt
 	$(COMPILE) pyproject.toml -o requirements/client.txt
 	$(COMPILE) pyproject.toml requirements/build.in --extra service -o requirements/service.txt
 	$(COMPILE) pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt

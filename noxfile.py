@@ -9,6 +9,7 @@ import resource
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 import nox
@@ -18,6 +19,8 @@ nox.options.sessions = ["lint", "types", "imports", "test", "client_alone"]
 # The tools stand beside the nox that was called, whether or not their environment is active.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
+VULNERABILITIES = "https://pypi.org/pypi/{name}/{version}/json"
+AUDITED = ["bootstrap", "client", "service", "dev", "audit"]
 CODE = ["pylon", "pylon_client", "bridge", "bench", "tests", "scripts", "noxfile.py"]
 
 
@@ -72,6 +75,30 @@ def types(session: nox.Session) -> None:
 def imports(session: nox.Session) -> None:
     """Check that the layers import each other only as the architecture says."""
     session.run("lint-imports", "--no-cache")
+
+
+@nox.session(venv_backend="virtualenv")
+def audit(session: nox.Session) -> None:
+    """Look for known vulnerabilities of the locked requirements; needs PyPI's data about them."""
+    # A mirror may have the packages without this data, so ask about one that is locked.
+    first = Path("requirements/bootstrap.txt").read_text().split()[0]
+    name, _, version = first.partition("==")
+    url = VULNERABILITIES.format(name=name, version=version)
+    try:
+        urllib.request.urlopen(url, timeout=30).close()
+    except OSError as error:
+        session.error(f"{url} cannot be had from here, so nothing was looked for: {error}")
+    uv = ("uv", "pip", "install", "--quiet", "--python", session.virtualenv.location)
+    session.run(*uv, "--require-hashes", "-r", "requirements/audit.txt", external=True)
+    locked = [f"--requirement=requirements/{name}.txt" for name in AUDITED]
+    # Everything is locked with hashes, so nothing has to be resolved or installed.
+    session.run("pip-audit", "--disable-pip", "--require-hashes", "--strict", *locked)
+
+
+@nox.session(venv_backend="none")
+def licences(session: nox.Session) -> None:
+    """Write docs/licences.md, from the metadata of what is installed."""
+    session.run("python", "scripts/licences.py")
 
 
 @nox.session(venv_backend="none")

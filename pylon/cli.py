@@ -100,6 +100,7 @@ def up(
     from pylon.up.child import ChildEndedError
     from pylon.up.options import UpError, UpOptions, UpSettings
     from pylon.up.tree import run
+    from pylon_client.service.redaction import REDACTOR
 
     try:
         options = UpOptions(
@@ -115,7 +116,7 @@ def up(
         )
         asyncio.run(run(options))
     except (UpError, ChildEndedError, EmbeddedNatsError, PermissionsError) as error:
-        typer.echo(f"pylon up: {error}", err=True)
+        typer.echo(REDACTOR.text(f"pylon up: {error}"), err=True)
         raise typer.Exit(1) from None
 
 
@@ -124,11 +125,12 @@ def worker() -> None:
     """Run one chain worker, with the settings of the environment and of `.env`."""
     from pylon.settings import WorkerSettings
     from pylon.worker import WorkerError, run_worker
+    from pylon_client.service.redaction import REDACTOR
 
     try:
         asyncio.run(run_worker(WorkerSettings()))
     except WorkerError as error:
-        typer.echo(f"pylon worker: {error}", err=True)
+        typer.echo(REDACTOR.text(f"pylon worker: {error}"), err=True)
         raise typer.Exit(1) from None
 
 

@@ -7,8 +7,25 @@ import os
 import signal
 import sys
 from asyncio.subprocess import Process
+from collections.abc import Mapping
 
 _PR_SET_PDEATHSIG = 1
+_BASE = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "TERM", "LANG", "LANGUAGE"),
+        *("VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "NO_COLOR", "FORCE_COLOR"),
+    }
+)
+_BASE_PREFIXES = ("LC_", "PYTHON")
+
+
+def base_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return those variables that any process on this machine needs: none of them is a secret."""
+    return {
+        name: text
+        for name, text in variables.items()
+        if name in _BASE or name.startswith(_BASE_PREFIXES)
+    }
 
 
 def die_with_parent() -> None:

@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource, SettingsError
 
 SECRET_FILE_MAX_BYTES: Final = 65_536
-_SUFFIX: Final = "_FILE"
+FILE_SUFFIX: Final = "_FILE"
 
 
 def read_secret_files(
@@ -34,9 +34,9 @@ def read_secret_files(
     assert isinstance(source, EnvSettingsSource)  # noqa: S101 -- the library's own sources are
     given = source.env_vars
     found = {
-        name: _read(f"{name}{_SUFFIX}".upper(), path, beside=given.get(name))
+        name: _read(f"{name}{FILE_SUFFIX}".upper(), path, beside=given.get(name))
         for name in _secrets(source.settings_cls.model_fields, source.env_prefix)
-        if name not in decided and (path := given.get(f"{name}{_SUFFIX}".lower()))
+        if name not in decided and (path := given.get(f"{name}{FILE_SUFFIX}".lower()))
     }
     source.env_vars = {**given, **found}
     return source.env_vars
@@ -50,7 +50,7 @@ def _secrets(fields: Mapping[str, FieldInfo], prefix: str) -> list[str]:
 
 def _read(variable: str, path: str, *, beside: str | None) -> str:
     if beside:
-        raise SettingsError(f"set {variable.removesuffix(_SUFFIX)} or {variable}, not both")
+        raise SettingsError(f"set {variable.removesuffix(FILE_SUFFIX)} or {variable}, not both")
     try:
         with Path(path).open("rb") as file:
             content = file.read(SECRET_FILE_MAX_BYTES + 1)

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
 from bittensor.result import ChainError, chain_error_from_substrate_request
-from bittensor.settings import resolve_endpoint
 
 from pylon.chain.archive import DEFAULT_CUTOFF_BLOCKS, GENESIS, Route
 from pylon.chain.bounds import (
@@ -26,10 +25,11 @@ from pylon.chain.bounds import (
 from pylon.chain.composition import RawWritingSdk, WritingSdk, composed
 from pylon.chain.connection import ConnectionOwner
 from pylon.chain.faults import is_refused_submission
+from pylon.chain.place import place_of
 from pylon.chain.refusals import refusal_of
 from pylon.chain.sdk import SUBTENSOR
 from pylon.chain.seals import read_seal
-from pylon.chain.substrate import Substrate
+from pylon.chain.substrate import Substrate, node_url
 from pylon.chain.support import unsupported_writes
 from pylon.chain.tips import BEST, FINAL, confirmed, hash_of
 from pylon.chain.weights_facts import (
@@ -330,9 +330,9 @@ class Submission:
 
 
 def _owner(network: str, role: str) -> ConnectionOwner[WritingSdk]:
-    name, endpoint = resolve_endpoint(network)
+    url = node_url(network)
     return ConnectionOwner[WritingSdk](
-        lambda: cast("WritingSdk", Substrate(endpoint)), role=role, place=name or "a node"
+        lambda: cast("WritingSdk", Substrate(url)), role=role, place=place_of(network)
     )
 
 

@@ -9,11 +9,32 @@ from bittensor._transport import SubstrateConnection
 from bittensor._transport.rpc import (
     _default_connect,  # pyright: ignore[reportPrivateUsage] -- a test holds it
 )
-from bittensor.settings import SS58_FORMAT
+from bittensor.settings import NETWORKS, SS58_FORMAT
 
 from pylon.chain.faults import describe
+from pylon.chain.place import is_node_url
 
 logger = logging.getLogger(__name__)
+
+
+def node_url(network: str) -> str:
+    """Return the URL of a network's node.
+
+    Args:
+        network: a network's name that the SDK knows, or a `ws://` or `wss://` URL.
+
+    Raises:
+        ValueError: it is neither; the text does not repeat it, since it may hold a key.
+    """
+    if is_node_url(network):
+        return network
+    try:
+        return NETWORKS[network]
+    except KeyError:
+        known = ", ".join(sorted(NETWORKS))
+        raise ValueError(
+            f"unknown network: choose one of {known}, or give a ws:// or wss:// URL"
+        ) from None
 
 
 class Substrate(RpcSubstrate):

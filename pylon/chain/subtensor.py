@@ -6,8 +6,6 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Final, TypeVar, cast
 
-from bittensor.settings import resolve_endpoint
-
 from pylon.chain.bounds import ImplausibleError, block_number, timestamp_ms
 from pylon.chain.connection import ConnectionOwner, FaultError, Patience
 from pylon.chain.faults import describe, fault_of
@@ -15,7 +13,7 @@ from pylon.chain.place import place_of
 from pylon.chain.questions import AnswerT_co, Question
 from pylon.chain.reads.answers import answer
 from pylon.chain.sdk import Sdk
-from pylon.chain.substrate import Substrate
+from pylon.chain.substrate import Substrate, node_url
 from pylon.chain.tips import hash_of, readable_best
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
@@ -51,11 +49,11 @@ class Subtensor:
         Raises:
             ValueError: neither a known name nor a WebSocket URL.
         """
-        _, endpoint = resolve_endpoint(network)
+        url = node_url(network)
         self.place: Final = place_of(network)
         self._role = role
         self._owner = ConnectionOwner[Sdk](
-            lambda: cast("Sdk", Substrate(endpoint)),
+            lambda: cast("Sdk", Substrate(url)),
             role=role,
             place=self.place,
             patience=patience,

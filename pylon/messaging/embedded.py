@@ -17,7 +17,8 @@ from typing import Final, Self
 from pylon.folder_lock import FolderLock
 from pylon.messaging.permissions import authorization, quoted
 from pylon.messaging.private_file import write_private
-from pylon.processes import die_with_parent, end_process
+from pylon.messaging.server_limits import GO_MEMORY_LIMIT, limits_text
+from pylon.processes import base_environment, die_with_parent, end_process
 from pylon_client.deployment import DeploymentSettings
 
 logger = logging.getLogger(__name__)
@@ -27,8 +28,6 @@ STOPS_WITHIN_S: Final = 5.0
 RELOADS_WITHIN_S: Final = 10.0
 RESTART_WAIT_S: Final = 0.5
 POLL_S: Final = 0.01
-MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
-"""The largest message: a snapshot of a subnet takes some 600 bytes per neuron."""
 LAST_LINES: Final = 20
 
 _LINE = re.compile(r"\[(INF|WRN|ERR|FTL|DBG|TRC)\] ?(.*)")
@@ -167,6 +166,7 @@ class EmbeddedNats:
             _binary(),
             "-c",
             str(self._config_path),
+            env=_environment(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -268,7 +268,7 @@ class EmbeddedNats:
                 "server_name: pylon",
                 "logtime: false",
                 f"ports_file_dir: {quoted(str(self._folder / 'ports'))}",
-                f"max_payload: {MAX_PAYLOAD_BYTES}",
+                limits_text(),
                 "jetstream {",
                 f"  store_dir: {quoted(str(self._streams))}",
                 # An acknowledged message is on disk, not in a cache that a power cut empties.
@@ -278,6 +278,11 @@ class EmbeddedNats:
             ]
         )
         write_private(self._config_path, text)
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of the server: it finds all of its settings in its configuration."""
+    return base_environment(os.environ) | {"GOMEMLIMIT": GO_MEMORY_LIMIT}
 
 
 def _binary() -> str:

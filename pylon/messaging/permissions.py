@@ -6,6 +6,7 @@ subject of a request, so whoever may ask JetStream for anything can have its ans
 anywhere, to `$JS.API.STREAM.PURGE.…` or onto an event's subject.
 """
 
+import json
 import re
 import string
 from collections.abc import Iterable
@@ -34,6 +35,8 @@ from pylon_client.contract.types import IdentityName
 from pylon_client.deployment import DeploymentSettings
 
 AUTHORIZATION_TIMEOUT_S: Final = 3
+TOKEN_MAX_CHARS: Final = 512
+"""Written as JSON. All that a client says when it connects fits into `MAX_CONTROL_LINE_BYTES`."""
 SERVICE_DISCOVERY: Final = "$SRV.>"
 JETSTREAM_API: Final = "$JS.API.>"
 JETSTREAM_ACKS: Final = "$JS.ACK.>"
@@ -226,6 +229,11 @@ def _password(user: NatsUser) -> str:
         raise PermissionsError(
             f"the token of {user.name!r} looks like a bcrypt hash, for which nats-server would "
             "take it: choose another"
+        )
+    if len(json.dumps(text)) > TOKEN_MAX_CHARS:
+        raise PermissionsError(
+            f"the token of {user.name!r} is too long for nats-server: it has at most "
+            f"{TOKEN_MAX_CHARS - 2} characters"
         )
     try:
         return quoted(text)

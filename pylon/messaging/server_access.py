@@ -11,6 +11,7 @@ from urllib.parse import quote
 from pydantic import SecretStr, model_validator
 
 from pylon.messaging.permissions import PermissionsError, authorization, quoted
+from pylon.messaging.server_limits import limits_text
 from pylon_client.deployment import DeploymentSettings
 
 CLUSTER_USER = "route"
@@ -60,14 +61,14 @@ class ServerAccessSettings(DeploymentSettings):
 
 
 def server_access(settings: ServerAccessSettings) -> str:
-    """The part of a nats-server's configuration that says who may reach it.
+    """The part of a nats-server's configuration that says who may reach it, and take how much.
 
     It holds every token and must be kept as secret as they are.
 
     Raises:
         PermissionsError: no safe users can be made from the settings.
     """
-    parts = [authorization(settings)]
+    parts = [limits_text(), authorization(settings)]
     if settings.nats_server_cert_file is not None and settings.nats_server_key_file is not None:
         parts += _tls(
             settings.nats_server_cert_file,

@@ -17,10 +17,12 @@ from pylon.settings import WorkerSettings
 from pylon.up import simulation
 from pylon.up.banner import banner
 from pylon.up.child import Child
+from pylon.up.environments import bridge_environment, devnet_environment, worker_environment
 from pylon.up.options import LOOPBACK, UpError, UpOptions
 from pylon.up.ports import require_free
 from pylon.up.readiness import until_ready
 from pylon.up.running import told_in
+from pylon_client.service.redaction import REDACTOR, secrets_of
 
 DRAIN_TIMEOUT_S = 2
 STOP_WITHIN_S = 8.0
@@ -56,7 +58,7 @@ def _own(options: UpOptions) -> dict[str, str]:
 
 
 def _environment(own: dict[str, str]) -> dict[str, str]:
-    """The environment of every process of the tree."""
+    """The environment of the tree, of which each process gets its part."""
     files = {f"{name}_FILE" for name in own}
     return {name: text for name, text in os.environ.items() if name not in files} | own
 
@@ -85,10 +87,15 @@ def _prepare(options: UpOptions) -> None:
         ) from None
 
 
-def _children(options: UpOptions, env: dict[str, str]) -> list[Child]:
+def _children(options: UpOptions, env: dict[str, str], settings: WorkerSettings) -> list[Child]:
+    worker_env = worker_environment(env, settings)
     children = [
-        Child("worker", [sys.executable, "-m", "pylon", "worker"], env),
-        Child("bridge", [sys.executable, "-m", "bridge"], env),
+        Child("worker", [sys.executable, "-m", "pylon", "worker"], worker_env),
+        Child(
+            "bridge",
+            [sys.executable, "-m", "bridge"],
+            bridge_environment(env, settings, BridgeSettings),
+        ),
     ]
     if options.devnet_port is not None:
         argv = [sys.executable, "-m", "pylon.devnet", "--host", LOOPBACK]
@@ -98,7 +105,7 @@ def _children(options: UpOptions, env: dict[str, str]) -> list[Child]:
             argv += ["--control-port", str(options.control_port)]
         if options.devnet_runtime is not None:
             argv += ["--runtime", options.devnet_runtime]
-        children.insert(0, Child("devnet", argv, env))
+        children.insert(0, Child("devnet", argv, devnet_environment(env)))
     return children
 
 
@@ -138,6 +145,7 @@ async def run(options: UpOptions) -> None:
     own = _own(options)
     env = _environment(own)
     settings = _settings(env)
+    REDACTOR.learn(secrets_of(settings))
     require_free(options)
     nats = EmbeddedNats(
         options.state, settings, host=LOOPBACK, port=options.nats_port, fresh=options.fresh
@@ -145,7 +153,7 @@ async def run(options: UpOptions) -> None:
     async with nats:
         _prepare(options)
         ready = asyncio.Event()
-        children = _children(options, env)
+        children = _children(options, env, settings)
         async with AsyncExitStack() as stack:
             stack.enter_context(told_in(options.home, own))
             watch = await stack.enter_async_context(_running(nats, children, ready))

@@ -117,13 +117,16 @@ def _watch(watching: Callable[[DeploymentSettings, "Console"], Coroutine[Any, An
     from rich.console import Console
 
     from pylon.up import running
+    from pylon_client.service.redaction import REDACTOR, secrets_of
 
     logging.getLogger().setLevel(logging.WARNING)
     running.adopt()
+    settings = DeploymentSettings()
+    REDACTOR.learn(secrets_of(settings))
     try:
-        asyncio.run(watching(DeploymentSettings(), Console()))
+        asyncio.run(watching(settings, Console()))
     except FailureError as error:
-        typer.echo(f"pylon: {error.failure.detail}", err=True)
+        typer.echo(REDACTOR.text(f"pylon: {error.failure.detail}"), err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(0) from None

@@ -96,6 +96,9 @@ REQUEST_MAX_BYTES: Final = 524_288
 """A request's body; more is refused as invalid. Weights of a full subnet have 300 kB."""
 SMALL_REQUEST_MAX_BYTES: Final = 16_384
 """The same for all that are no weights. To tell what is wrong with a body takes a worker time."""
+REPLIES_IN_FLIGHT_BYTES: Final = 4 * 1024 * 1024
+"""Replies that one connection waits for at once, together: half of a server's `max_pending`, over
+which the server ends the connection."""
 DEFAULT_TIMEOUT_S: Final = 60.0
 """For how long a caller waits that names no deadline."""
 MAX_TIMEOUT_S: Final = 300.0

@@ -19,6 +19,8 @@ from pylon_client.service.redaction import REDACTOR
 QUIET_LOGGERS: Final = ("bittensor", "httpx", "nats", "uvicorn", "websockets")
 """Chatty at INFO about matters that our own modules report in their own words."""
 
+_OWN: Final = frozenset({"ts", "level", "logger"})
+"""Fields that hold nothing of what is logged, so that a token `INFO` spoils none of them."""
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=MappingProxyType({}))
 
@@ -88,7 +90,10 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         shown = {name: _shown(value) for name, value in line.items()}
-        return wire.encode(REDACTOR.tree(shown)).decode()
+        hidden = {
+            name: value if name in _OWN else REDACTOR.tree(value) for name, value in shown.items()
+        }
+        return wire.encode(hidden).decode()
 
 
 class HumanFormatter(logging.Formatter):

@@ -1,39 +1,50 @@
 """Keeping what is secret out of everything that is written down."""
 
+import contextlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from pydantic import SecretStr
 
 from pylon_client.deployment import DeploymentSettings
 
 HIDDEN: Final = "[secret]"
-SECRET_MIN_CHARS: Final = 6
-"""What is shorter would be found in the middle of words."""
+SUBSTRING_MIN_CHARS: Final = 6
+"""Secrets shorter than this are hidden as whole words only: they occur within other words."""
 NESTED_MAX: Final = 32
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 _BEARER = re.compile(r"(?<=[Bb]earer )[^\s\"']+")
+_NOTHING = re.compile(r"(?!)")
+_BETWEEN_URLS = re.compile(r"\s*,\s*(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
+_PUBLIC_PARTS = re.compile(
+    r"\d{1,3}|v\d+|wss?|https?|rpc|jsonrpc|api|node|public|archive|mainnet|testnet|finney|test"
+    r"|keys?|api[-_]?keys?|tokens?|true|false|yes|no"
+)
+"""Parts of URLs that are in use everywhere and so no key; hiding them would spoil every log."""
 
 
 class Redactor:
     """Replaces every secret that it has been told of, and what looks like one by its place."""
 
     def __init__(self) -> None:
-        self._secrets: tuple[str, ...] = ()
+        self._secrets: frozenset[str] = frozenset()
+        self._pattern = _NOTHING
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Hide these too."""
-        known = {*self._secrets, *(one for one in secrets if len(one) >= SECRET_MIN_CHARS)}
+        """Hide these too, also as they are spelt within URLs and JSON."""
+        self._secrets |= {spelt for one in secrets if one for spelt in _spellings(one)}
         # The longest first: a secret may begin with another.
-        self._secrets = tuple(sorted(known, key=len, reverse=True))
+        ordered = sorted(self._secrets, key=lambda one: (-len(one), one))
+        self._pattern = re.compile("|".join(map(_sought, ordered))) if ordered else _NOTHING
 
     def text(self, text: str) -> str:
         """The same text without secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, HIDDEN)
-        return _BEARER.sub(HIDDEN, _CREDENTIALS.sub(HIDDEN, text))
+        shown = self._pattern.sub(HIDDEN, text)
+        return _BEARER.sub(HIDDEN, _CREDENTIALS.sub(HIDDEN, shown))
 
     def tree(self, value: Any, depth: int = 0) -> Any:
         """The same JSON-like value without secrets, in its keys and its values."""
@@ -56,14 +67,47 @@ class Redactor:
 
 
 def secrets_of(settings: DeploymentSettings) -> list[str]:
-    """Every secret that a deployment's settings hold."""
-    everywhere = [settings, *settings.identity_settings.values()]
-    return [
-        value.get_secret_value()
-        for one in everywhere
-        for value in vars(one).values()
-        if isinstance(value, SecretStr) and value.get_secret_value()
-    ]
+    """Return every secret of a deployment's settings, the parts of their URLs included."""
+    found: list[str] = []
+    for one in (settings, *settings.identity_settings.values()):
+        for value in vars(one).values():
+            if isinstance(value, SecretStr):
+                found += [value.get_secret_value()]
+            elif isinstance(value, str) and "://" in value:
+                for url in _BETWEEN_URLS.split(value):
+                    with contextlib.suppress(ValueError):  # it is no URL
+                        found += secret_parts(url)
+    return [secret for secret in found if secret]
+
+
+def secret_parts(url: str) -> list[str]:
+    """Return the parts of a URL that may be secret: everything but its scheme, host and port.
+
+    Raises:
+        ValueError: it is not a URL.
+    """
+    parts = urlsplit(url)
+    names_and_values = parse_qsl(parts.query, keep_blank_values=True)
+    written = {
+        *parts.netloc.rpartition("@")[0].split(":", 1),
+        parts.path.strip("/"),
+        *parts.path.split("/"),
+        parts.query,
+        *(item.partition("=")[2] for item in parts.query.split("&")),
+        parts.fragment,
+    }
+    found = {*written, *map(unquote, written), *(value or name for name, value in names_and_values)}
+    return sorted(part for part in found if part and not _PUBLIC_PARTS.fullmatch(part))
+
+
+def _spellings(secret: str) -> set[str]:
+    within_json = {json.dumps(secret, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
+    return {secret, quote(secret, safe=""), quote_plus(secret)} | within_json
+
+
+def _sought(secret: str) -> str:
+    sought = re.escape(secret)
+    return sought if len(secret) >= SUBSTRING_MIN_CHARS else rf"(?<!\w){sought}(?!\w)"
 
 
 REDACTOR: Final = Redactor()

@@ -22,6 +22,7 @@ from pylon_client.transport.options import ConnectionOptions
 from pylon_client.transport.ordered import OrderedClient
 from pylon_client.transport.refusals import Denied, connect_failure, denied_by, is_refusal, kind_of
 from pylon_client.transport.reply import Reply, success
+from pylon_client.transport.reply_budget import ReplyBudget
 from pylon_client.transport.servers import (
     RECONNECT_LONGEST_WAIT_S,
     checked_urls,
@@ -87,6 +88,7 @@ class Connection:
         self._refused: asyncio.Task[None] | None = None
         self._ended = FailureError(ErrorCode.NATS_UNAVAILABLE, "The connection to NATS is closed.")
         self._waiting = WaitingRequests()
+        self._replies = ReplyBudget()
         self._gap_listeners: set[Callable[[], None]] = set()
         self._denial_listeners: set[Callable[[Denied, FailureError], None]] = set()
 
@@ -251,12 +253,16 @@ class Connection:
         self, subject: str, body: bytes, headers: dict[str, str], timeout_s: float
     ) -> Reply:
         try:
-            async with self._waiting.wait(subject, timeout_s):
+            async with (
+                self._waiting.wait(subject, timeout_s),
+                self._replies.reserve(subject),
+            ):
                 await self._await_connected()
                 # The library's deadline is later than ours, which alone knows why it ended.
                 message = await self._once_received(
                     subject, body, timeout=timeout_s + 1, headers=headers
                 )
+                self._replies.learn(subject, len(message.data))
         except nats.errors.NoRespondersError:
             raise FailureError(
                 ErrorCode.NATS_UNAVAILABLE, "No worker is running that could answer."

@@ -16,6 +16,7 @@ import yaml
 
 from pylon.addresses import address_of
 from pylon.devnet.wallets import write_wallet
+from pylon.messaging.server_limits import LIMITS
 from pylon.settings import WorkerSettings
 from pylon.worker import JOBS_STOP_S
 from pylon_client.contract.ss58 import is_address
@@ -370,7 +371,7 @@ def test_the_cluster_runs_the_projects_nats_conf() -> None:
     assert (K8S / "components/nats/nats.conf").read_text() == (ROOT / "nats.conf").read_text()
     values = yaml.safe_load((K8S / "overlays/production/nats-values.yaml").read_text())
     ours = (ROOT / "nats.conf").read_text()
-    for name in ("max_payload", "sync_interval", "lame_duck_grace_period", "lame_duck_duration"):
+    for name in (*LIMITS, "sync_interval", "lame_duck_grace_period", "lame_duck_duration"):
         (wanted,) = re.findall(rf"^ *{name}: (.*)$", ours, re.MULTILINE)
         (got,) = re.findall(rf'^ *"{name}": (.*?),?$', Chart(values).conf, re.MULTILINE)
         assert got.strip('"') == wanted

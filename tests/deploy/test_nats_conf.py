@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pylon.messaging.server_limits import MAX_PAYLOAD_BYTES
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.certificates import Authority
@@ -58,7 +59,7 @@ async def test_identities_come_and_go_by_a_reload_and_the_others_stay(tmp_path: 
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(NatsProcess(tmp_path / "run", config))
         alice = await connected(stack, server.url(), "alice", token_of("alice"))
-        assert alice.nats.max_payload == 8_388_608
+        assert alice.nats.max_payload == MAX_PAYLOAD_BYTES
         with pytest.raises(FailureError) as refused:
             await connected(stack, server.url(), "bob", token_of("bob"))
         assert refused.value.code is ErrorCode.FORBIDDEN

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from pylon.devnet.wallets import write_wallet
+from pylon.messaging.server_limits import MAX_PAYLOAD_BYTES
 from pylon_client.transport.connection import ConnectionOptions, connect
 from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.nats_chart import Chart
@@ -207,7 +208,7 @@ async def test_the_charts_servers_know_the_users_and_let_only_each_other_in(
             options = ConnectionOptions(urls=(servers[0].url(),), user=user, password=tokens[key])
             connection = await connect(options)
             stack.push_async_callback(connection.close)
-            assert connection.nats.max_payload == 8_388_608
+            assert connection.nats.max_payload == MAX_PAYLOAD_BYTES
 
         # One at an address of its own that has the chart's idea of a cluster, and so no password.
         await started(3, deployed.chart.conf.replace("include ", "# include "))

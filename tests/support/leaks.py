@@ -1,7 +1,8 @@
 """Looks for secrets in what the product has written, and says in which file it found one.
 
-The tests' own tokens and passwords bear a mark. Others are known too: the devnet's tokens and
-seeds, the local cluster's passwords, those that `pylon up` makes up, and every private key.
+The tests' own tokens, passwords and keys in the URLs of nodes bear a mark, but for one that is
+short and looked for as a word. Others are known too: the devnet's tokens and seeds, the local
+cluster's passwords, those that `pylon up` makes up, and every private key.
 """
 
 import base64
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pylon.devnet.population import dev_coldkey_seed, dev_hotkey_seed
-from tests.support.secret_texts import MARK
+from tests.support.secret_texts import MARK, SHORT_SECRET
 
 CONFIGURATION: Final = {
     "*/nats.conf": "nats-server reads its users from it",
@@ -32,12 +33,15 @@ CONFIGURATION: Final = {
 _BANNER: Final = re.compile(rb"^  identity \S+ +netuid \d+ +token devnet-\w+-token$", re.MULTILINE)
 """`pylon up --devnet` shows the devnet's tokens, which are public: these lines and no others."""
 _MADE_UP: Final = re.compile(rb'password: "([\w-]{32})"')
+_SUBSTRING_MIN_BYTES: Final = 6
+"""What is shorter is looked for as a word: it may occur within others by chance."""
 _WALLETS: Final = ("sn1", "sn2", "sn12")
 
 
 def known_secrets() -> dict[bytes, str]:
     """What to look for, and what it is."""
     found = dict.fromkeys(_spellings(MARK.encode()), "a token or password of the tests")
+    found[SHORT_SECRET.encode()] = "the short token of the tests"
     found[b"PRIVATE KEY-----"] = "a private key"
     for name in _WALLETS:
         found[f"devnet-{name}-token".encode()] = f"the devnet's token of {name}"
@@ -64,7 +68,13 @@ def _spellings(mark: bytes) -> set[bytes]:
 def leaks_in(text: bytes, secrets: dict[bytes, str]) -> list[str]:
     """Which secrets occur in what was written."""
     shown = _BANNER.sub(b"", text) if b"  identity " in text else text
-    return sorted({what for secret, what in secrets.items() if secret in shown})
+    return sorted({what for secret, what in secrets.items() if _holds(shown, secret)})
+
+
+def _holds(text: bytes, secret: bytes) -> bool:
+    if secret not in text or len(secret) >= _SUBSTRING_MIN_BYTES:
+        return secret in text
+    return re.search(rb"(?<!\w)" + re.escape(secret) + rb"(?!\w)", text) is not None
 
 
 def leaks_under(folder: Path, secrets: dict[bytes, str] | None = None) -> list[str]:

@@ -19,8 +19,12 @@ VALUES = frozenset(
     {
         *("fullnameOverride", "config.cluster.enabled", "config.cluster.replicas"),
         *("config.jetstream.enabled", "config.jetstream.fileStore.pvc.size"),
-        "config.jetstream.fileStore.maxSize",
-        *("config.monitor.enabled", "container.image.tag", "reloader.enabled"),
+        *("config.jetstream.fileStore.maxSize", "container.env.GOMEMLIMIT"),
+        *(
+            "config.monitor.enabled",
+            "container.image.tag",
+            "reloader.enabled",
+        ),
         *("podTemplate.topologySpreadConstraints", "promExporter.enabled"),
         *("promExporter.podMonitor.enabled", "natsBox.enabled"),
     }

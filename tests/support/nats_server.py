@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pylon.messaging.server_limits import MAX_PAYLOAD_BYTES
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.kept_output import kept
 
@@ -49,7 +50,7 @@ class NatsServer:
         folder: Path,
         authorization: str = "",
         *,
-        max_payload_bytes: int = 8_388_608,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         name: str = "nats-server",
         more: str = "",
     ) -> None:
@@ -64,6 +65,11 @@ class NatsServer:
     @property
     def url(self) -> str:
         return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it is not running"
+        return self._process.pid
 
     @property
     def log(self) -> str:

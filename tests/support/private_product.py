@@ -17,7 +17,7 @@ from tests.support.devnet_process import DevnetProcess
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.product import free_ports
 from tests.support.pylon_command import command_environment, pylon_argv
-from tests.support.secret_texts import secret_of
+from tests.support.secret_texts import secret_of, with_keys
 from tests.support.service_process import service_process
 
 NETUIDS: Final = {"sn1": 1, "sn2": 2, "sn12": 12}
@@ -51,8 +51,8 @@ async def private_product(folder: Path) -> AsyncGenerator[PrivateProduct]:
     async with AsyncExitStack() as stack:
         devnet = await stack.enter_async_context(DevnetProcess(folder, block_time_s=BLOCK_TIME_S))
         variables = {
-            "PYLON_BITTENSOR_NETWORK": devnet.url,
-            "PYLON_BITTENSOR_ARCHIVE_NETWORK": devnet.url,
+            "PYLON_BITTENSOR_NETWORK": with_keys(devnet.url),
+            "PYLON_BITTENSOR_ARCHIVE_NETWORK": with_keys(devnet.url),
             "PYLON_BITTENSOR_WALLET_PATH": str(folder / "wallets"),
             "PYLON_BLOCK_DURATION_SECONDS": str(BLOCK_TIME_S),
             # On a slow machine publishing falls behind blocks of this pace.

@@ -14,6 +14,7 @@ from pylon.devnet import Devnet, DevnetOptions
 from pylon.devnet.population import dev_hotkey_seed, hotkey
 from pylon.devnet.wallets import write_wallet
 from pylon.messaging.permissions import authorization
+from pylon.messaging.server_limits import MAX_PAYLOAD_BYTES
 from pylon.settings import WorkerSettings
 from pylon_client.contract import wire
 from pylon_client.contract.failures import FailureError
@@ -25,6 +26,7 @@ from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
 from tests.support.nats_server import NatsServer
 from tests.support.running_worker import running
+from tests.support.secret_texts import with_keys
 from tests.support.signing import signed
 
 NETUIDS = {"sn1": 1, "sn2": 2, "sn12": 12}
@@ -121,7 +123,7 @@ class ReadsDeployment:
 
 @asynccontextmanager
 async def reads_deployment(
-    folder: Path, *, max_payload_bytes: int = 8_388_608
+    folder: Path, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES
 ) -> AsyncGenerator[ReadsDeployment]:
     """Everything started; the SDK and the settings see nothing of the machine's own."""
     async with AsyncExitStack() as stack:
@@ -146,7 +148,7 @@ async def reads_deployment(
             "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
             "PYLON_TRACKED_NETUIDS": "[1]",
             "PYLON_BITTENSOR_WALLET_PATH": str(folder / "wallets"),
-            "PYLON_BITTENSOR_NETWORK": devnet.url,
+            "PYLON_BITTENSOR_NETWORK": with_keys(devnet.url),
             "PYLON_BITTENSOR_ARCHIVE_NETWORK": "",
         }
         for name, value in variables.items():

@@ -17,6 +17,7 @@ from pylon_client.contract.types import NetUid
 from pylon_client.transport.cancellation import heed_cancellation
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.eventually import HANGS_AFTER_S
+from tests.support.secret_texts import with_keys
 
 
 @asynccontextmanager
@@ -36,7 +37,7 @@ def worker_settings(
 ) -> WorkerSettings:
     return WorkerSettings(
         nats_url=nats_url,
-        bittensor_network=chain_url,
+        bittensor_network=with_keys(chain_url),
         bittensor_archive_network="",
         tracked_netuids=[NetUid(netuid) for netuid in netuids],
         head_silence_s=head_silence_s,

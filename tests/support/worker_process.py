@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.kept_output import keep
+from tests.support.secret_texts import SHORT_SECRET, with_keys
 
 READY = "The worker is ready"
 ITS_TURN = "It is this worker's turn to publish"
@@ -72,16 +73,17 @@ async def worker_process(
     Args:
         folder: its working directory and home.
         nats_url: where NATS is.
-        network: of which chain node.
+        network: of which chain node; its URL is given keys in its path and query.
         argv: how it is run, by this interpreter.
         settings: other variables, by their whole names.
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYLON_")}
     env |= {
         "PYLON_NATS_URL": nats_url,
-        "PYLON_BITTENSOR_NETWORK": network,
+        "PYLON_BITTENSOR_NETWORK": with_keys(network),
         "PYLON_BITTENSOR_ARCHIVE_NETWORK": "",
         "PYLON_TRACKED_NETUIDS": "[1]",
+        "PYLON_OPEN_ACCESS_TOKEN": SHORT_SECRET,
         "PYTHONPATH": str(Path.cwd()),
         "HOME": str(folder),
     }

@@ -11,7 +11,7 @@ import pytest
 
 from pylon.devnet.population import dev_hotkey_seed
 from tests.support.leaks import known_secrets, leaks_in, leaks_under
-from tests.support.secret_texts import MARK, secret_of
+from tests.support.secret_texts import MARK, SHORT_SECRET, secret_of, with_keys
 
 ROOT = Path(__file__).parents[2]
 TOKEN = secret_of("somebody")
@@ -50,11 +50,24 @@ def elsewhere() -> Generator[Path]:
         b"seed 0x" + dev_hotkey_seed("sn1").hex().encode(),
         b"x" + dev_hotkey_seed("sn12") + b"x",
         b"token devnet-sn1-token",
+        b"Connected to " + with_keys("ws://node").encode(),
+        b"GET /v1/" + SHORT_SECRET.encode() + b" HTTP/1.1",
     ],
 )
 def test_a_secret_is_found_however_it_is_written(written: bytes) -> None:
     assert leaks_in(written, known_secrets())
     assert not leaks_in(written[:8], known_secrets())
+
+
+@pytest.mark.parametrize("key", [secret_of("node-path"), SHORT_SECRET, secret_of("node-query")])
+def test_nodes_have_keys_in_path_and_query(key: str) -> None:
+    assert key in with_keys("ws://127.0.0.1:9944/")
+
+
+def test_a_short_secret_within_another_word_is_none() -> None:
+    for around in ("a{}", "{}b", "_{}_"):
+        assert not leaks_in(around.format(SHORT_SECRET).encode(), known_secrets())
+    assert leaks_in(f"'{SHORT_SECRET}'".encode(), known_secrets())
 
 
 def test_the_banner_of_the_devnet_shows_its_tokens_and_nothing_else_does() -> None:

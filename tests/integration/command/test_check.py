@@ -16,6 +16,7 @@ from pylon_client.transport.connection import ConnectionOptions, connect
 from tests.support.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, deployment_settings
 from tests.support.nats_server import NatsServer
 from tests.support.pylon_command import pylon_command
+from tests.support.secret_texts import MARK, SHORT_SECRET, with_keys
 from tests.support.worker_process import READY, worker_process
 
 
@@ -42,7 +43,7 @@ async def deployment(tmp_path: Path) -> AsyncGenerator[Deployment]:
         Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
     ):
         wallets = simulation.write_wallets(tmp_path)
-        variables = simulation.settings(devnet.url, wallets, 0.5) | {
+        variables = simulation.settings(with_keys(devnet.url), wallets, 0.5) | {
             "PYLON_IDENTITIES": '["sn1"]',
             "PYLON_NATS_URL": server.url,
             "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
@@ -69,7 +70,8 @@ async def test_where_all_is_well_it_says_so_of_each_thing(deployment: Deployment
         *("is at block", "its hotkey can be opened", "is uid", "validator permit", "weights are"),
     ):
         assert lines_with(lines, text), text
-    assert not lines_with(lines, WORKER_PASSWORD)
+    assert lines_with(lines, f"{deployment.devnet.url.rstrip('/')} is at block")
+    assert not [line for line in lines if MARK in line or SHORT_SECRET in line]
 
 
 async def test_streams_that_are_not_there_yet_are_no_failure(deployment: Deployment) -> None:
@@ -89,6 +91,11 @@ async def test_streams_that_are_not_there_yet_are_no_failure(deployment: Deploym
             "ws://127.0.0.1:1: The chain node cannot be reached. -> correct PYLON_BITTENSOR",
         ),
         ("PYLON_BITTENSOR_NETWORK", "nowhere", "correct PYLON_BITTENSOR_NETWORK"),
+        (
+            "PYLON_BITTENSOR_NETWORK",
+            "node/secret",
+            "unknown network: choose one",
+        ),
         ("PYLON_ID_SN1_NETUID", "77", "correct PYLON_ID_SN1_NETUID"),
         ("PYLON_ID_SN1_NETUID", "2", "register it"),
         ("PYLON_ID_SN1_HOTKEY_NAME", "lost", "make it readable"),
@@ -102,6 +109,7 @@ async def test_what_stands_in_the_way_is_told_with_what_to_do(
     assert code == 1
     failures = [line for line in lines if line.startswith("FAIL")]
     assert lines_with(failures, remedy), lines
+    assert not lines_with(lines, "/secret")
 
 
 async def test_a_chain_that_stands_still_is_a_failure(deployment: Deployment) -> None:

@@ -1,6 +1,7 @@
 """Writing to a devnet through the unmodified SDK."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from pylon_client.contract.types import (
     NeuronUid,
 )
 from tests.support.eventually import comes_true
+from tests.support.secret_texts import MARK, SHORT_SECRET, with_keys
 from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -50,6 +52,20 @@ async def chain(devnet: Devnet) -> AsyncGenerator[Submission]:
 def signer_of(folder: Path, name: str) -> Signer:
     write_wallet(folder, name, "default")
     return open_hotkey(folder, name, "default")
+
+
+async def test_the_log_names_the_node_by_its_host_and_port(
+    devnet: Devnet, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    submission = Submission(with_keys(devnet.url))
+    try:
+        assert (await submission.heads()).best >= 0
+    finally:
+        await submission.close()
+    assert f"Connected to {devnet.url.rstrip('/')}\n" in caplog.text
+    assert MARK not in caplog.text
+    assert SHORT_SECRET not in caplog.text
 
 
 async def weights(chain: Submission, netuid: int, own: Hotkey) -> WeightsCall:

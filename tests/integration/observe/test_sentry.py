@@ -13,23 +13,24 @@ from typing import Any
 import pytest
 
 from tests.support.pylon_command import command_environment, pylon_command
-from tests.support.secret_texts import secret_of
+from tests.support.secret_texts import SHORT_SECRET, secret_of, with_keys
 from tests.support.subprocesses import output_of
 
 TOKEN = secret_of("alice")
 SCRIPT = """
 import logging
-from pylon_client.deployment import DeploymentSettings
+from pylon.settings import WorkerSettings
 from pylon_client.service.logs import set_up_logging
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
 
-settings = DeploymentSettings()
+settings = WorkerSettings()
 set_up_logging()
 REDACTOR.learn(secrets_of(settings))
 set_up_sentry(settings, "worker")
 token = settings.identity_settings["alice"].token.get_secret_value()
 logging.getLogger("pylon").info("a breadcrumb with %s", token)
+logging.getLogger("pylon").info("another with %s", settings.bittensor_network)
 try:
     raise ValueError(f"refused {token}")
 except ValueError:
@@ -67,6 +68,7 @@ def variables(dsn: str) -> dict[str, str]:
         "PYLON_ID_ALICE_NETUID": "1",
         "PYLON_ID_ALICE_TOKEN": TOKEN,
         "PYLON_SENTRY_DSN": dsn,
+        "PYLON_BITTENSOR_NETWORK": with_keys("wss://node.example:443"),
         "PYLON_SENTRY_ENVIRONMENT": "of-a-test",
         "PYTHONPATH": str(Path(__file__).parents[3]),
     }
@@ -88,7 +90,9 @@ async def test_an_error_is_reported_without_anything_secret(tmp_path: Path) -> N
         assert report["release"].startswith("pylon-client@")
         assert report["exception"]["values"][0]["value"] == "refused [secret]"
         everything = b"".join(bodies)
-        for secret in (TOKEN, "pw-1", "PYLON_ID_ALICE"):
+        assert b"node.example:443" in everything
+        keys = (secret_of("node-path"), secret_of("node-query"), SHORT_SECRET)
+        for secret in (TOKEN, "pw-1", "PYLON_ID_ALICE", *keys):
             assert secret.encode() not in everything
         assert "vars" not in json.dumps(report)
         for part in ("request", "user", "extra", "modules"):

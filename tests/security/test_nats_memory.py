@@ -1,0 +1,240 @@
+"""What strangers can make a nats-server store: as much as its limits say, and no more."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+
+from pylon.messaging.embedded import EmbeddedNats
+from pylon.messaging.permissions import PermissionsError, authorization
+from pylon.messaging.server_access import ServerAccessSettings, server_access
+from pylon.messaging.server_limits import (
+    CONNECTION_BYTES,
+    GO_MEMORY_LIMIT,
+    LIMITS,
+    MAX_CONNECTIONS,
+    MAX_CONTROL_LINE_BYTES,
+    MAX_PAYLOAD_BYTES,
+    MAX_PENDING_BYTES,
+    MAX_SUBSCRIPTION_TOKENS,
+    MAX_SUBSCRIPTIONS,
+    MIB,
+    SERVER_BYTES,
+    limits_text,
+)
+from pylon_client.contract.topology import REPLIES_IN_FLIGHT_BYTES, REQUEST_MAX_BYTES
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from tests.support.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.eventually import HANGS_AFTER_S
+from tests.support.nats_server import NatsServer
+from tests.support.raw_nats import RawNats
+
+ROOT: Final = Path(__file__).parents[2]
+ATTACKERS: Final = 30
+SUBSCRIPTIONS: Final = 500_000
+REPLY: Final = b"x" * 160_000
+LATEST: Final = "pylon.v1.open.chain.block.latest"
+
+
+class Victim:
+    """A server, its worker, and somebody who reads honestly all the time."""
+
+    def __init__(self, server: NatsServer, worker: Connection, reader: Connection) -> None:
+        self.server = server
+        self.worker = worker
+        self.reader = reader
+        self.reads = 0
+        self.peak_bytes = 0
+
+    def bound_bytes(self, connections: int) -> int:
+        return SERVER_BYTES + connections * CONNECTION_BYTES
+
+    def measure(self) -> None:
+        status = Path(f"/proc/{self.server.pid}/status").read_text()
+        (found,) = re.findall(r"VmRSS:\s+(\d+) kB", status)
+        self.peak_bytes = max(self.peak_bytes, int(found) * 1024)
+
+    async def read(self) -> None:
+        async with asyncio.timeout(HANGS_AFTER_S):
+            reply = await self.reader.request(LATEST, timeout_s=HANGS_AFTER_S)
+        assert reply.body == b"{}"
+        self.reads += 1
+        self.measure()
+
+
+@pytest.fixture
+async def victim(tmp_path: Path) -> AsyncGenerator[Victim]:
+    settings = deployment_settings(identities={"alice": 1})
+    server = NatsServer(tmp_path, authorization(settings), more=limits_text())
+    async with server:
+        urls = (server.url,)
+        worker = await connect(ConnectionOptions(urls, "worker", WORKER_PASSWORD))
+        reader = await connect(ConnectionOptions(urls))
+
+        async def answer(message: object) -> None:
+            await worker.nats.publish(message.reply, b"{}")  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] -- a message
+
+        await worker.subscribe(LATEST, answer)
+        await worker.nats.flush()
+        yield Victim(server, worker, reader)
+        await reader.close()
+        await worker.close()
+
+
+async def silent(url: str, *lines: bytes) -> asyncio.StreamWriter:
+    """Connect without credentials, say something, and read nothing from then on."""
+    host, _, port = url.removeprefix("nats://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1)
+    writer.write(b'CONNECT {"verbose":false}\r\n' + b"".join(lines))
+    await writer.drain()
+    reader._transport.pause_reading()  # pyright: ignore -- a reader that does not read
+    return writer
+
+
+async def test_slow_readers_take_no_more_than_the_limits_say(victim: Victim) -> None:
+    # The begun message is reserved whole, beside what waits to be read.
+    begun = b"PUB pylon.v1.open.1.x %d\r\nx" % MAX_PAYLOAD_BYTES
+    attackers = [
+        await silent(victim.server.url, b"SUB _INBOX.open.> 1\r\n", begun) for _ in range(ATTACKERS)
+    ]
+    try:
+        # More than all of them may leave unread, and their sockets' buffers.
+        for number in range(3 * MAX_PENDING_BYTES // len(REPLY)):
+            await victim.worker.nats.publish(f"_INBOX.open.a{number}.b", REPLY)
+            await victim.worker.nats.flush()
+            await victim.read()
+    finally:
+        for writer in attackers:
+            writer.transport.abort()
+    assert "Slow Consumer" in victim.server.log
+    assert victim.peak_bytes > ATTACKERS * MAX_PENDING_BYTES / 4, "the attack has no effect"
+    assert victim.peak_bytes < victim.bound_bytes(ATTACKERS + 2)
+    assert victim.worker.counts.disconnects == victim.reader.counts.disconnects == 0
+
+
+async def test_half_a_million_subscriptions_take_no_more_than_the_limits_say(
+    victim: Victim,
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        for attacker in range(ATTACKERS):
+            raw = await stack.enter_async_context(
+                RawNats(victim.server.url, None, "", lambda *_: None)
+            )
+            for number in range(SUBSCRIPTIONS // ATTACKERS):
+                # As many tokens as are allowed, none of them of another subscription.
+                tokens = (f"{attacker}-{number}-{token}".ljust(110, "x") for token in range(8))
+                raw.subscribe(f"_INBOX.open.{'.'.join(tokens)}")
+                if number % 1000 == 0:
+                    await raw.flush()
+            await raw.flush()
+            assert any("maximum subscriptions exceeded" in error for error in raw.errors)
+            await victim.read()
+        assert victim.peak_bytes < victim.bound_bytes(ATTACKERS + 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (b"PUB pylon.v1.open.1.x %d\r\nx" % (MAX_PAYLOAD_BYTES + 1), b"Maximum Payload"),
+        (b"SUB _INBOX.open.%b 1\r\n" % (b"x" * MAX_CONTROL_LINE_BYTES), b"maximum control line"),
+        (
+            b"SUB _INBOX.open%b 1\r\n" % (b".x" * MAX_SUBSCRIPTION_TOKENS),
+            b"too many tokens",
+        ),
+    ],
+)
+async def test_what_is_too_large_is_refused(victim: Victim, line: bytes, error: bytes) -> None:
+    host, _, port = victim.server.url.removeprefix("nats://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b'CONNECT {"verbose":false}\r\n' + line)
+    async with asyncio.timeout(HANGS_AFTER_S):
+        await reader.readuntil(error)
+    writer.close()
+    await victim.read()
+
+
+async def test_a_server_that_is_full_refuses_more_connections(tmp_path: Path) -> None:
+    few = limits_text().replace(f"max_connections: {MAX_CONNECTIONS}", "max_connections: 3")
+    async with NatsServer(tmp_path, more=few) as server:
+        held = [await connect(ConnectionOptions((server.url,))) for _ in range(3)]
+        host, _, port = server.url.removeprefix("nats://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        async with asyncio.timeout(HANGS_AFTER_S):
+            await reader.readuntil(b"maximum connections exceeded")
+        writer.close()
+        for connection in held:
+            assert connection.is_connected
+            await connection.close()
+
+
+def test_the_sum_fits_into_the_memory_of_every_manifest() -> None:
+    worst = SERVER_BYTES + MAX_CONNECTIONS * CONNECTION_BYTES
+    compose = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]["nats"]
+    kubernetes = (ROOT / "deploy/k8s/components/nats/nats.yaml").read_text()
+    (workload,) = [one for one in yaml.safe_load_all(kubernetes) if one["kind"] == "StatefulSet"]
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    values = yaml.safe_load((ROOT / "deploy/k8s/overlays/production/nats-values.yaml").read_text())
+    memory = {
+        compose["mem_limit"].upper() + "i",
+        container["resources"]["limits"]["memory"],
+        values["container"]["merge"]["resources"]["limits"]["memory"],
+    }
+    assert memory == {"4Gi"}
+    assert worst < 4096 * MIB
+    go_limits = {
+        compose["environment"]["GOMEMLIMIT"],
+        next(one["value"] for one in container["env"] if one["name"] == "GOMEMLIMIT"),
+        values["container"]["env"]["GOMEMLIMIT"],
+    }
+    assert go_limits == {GO_MEMORY_LIMIT}
+    assert int(GO_MEMORY_LIMIT.removesuffix("MiB")) < 4096
+    # What Pylon's own clients need of it.
+    assert REQUEST_MAX_BYTES < MAX_PAYLOAD_BYTES
+    assert 2 * REPLIES_IN_FLIGHT_BYTES <= MAX_PENDING_BYTES
+    assert MAX_SUBSCRIPTIONS > 1000
+
+
+async def test_every_configuration_has_the_limits(tmp_path: Path) -> None:
+    settings = deployment_settings()
+    access = server_access(ServerAccessSettings.model_construct(**vars(settings)))
+    values = yaml.safe_load((ROOT / "deploy/k8s/overlays/production/nats-values.yaml").read_text())
+    merged = values["config"]["merge"]
+    assert {name: merged.get(name) for name in LIMITS} == LIMITS
+    async with EmbeddedNats(tmp_path, settings, port=0) as embedded:
+        texts = [
+            access,
+            (tmp_path / "nats" / "nats.conf").read_text(),
+            (ROOT / "nats.conf").read_text(),
+            (ROOT / "deploy/k8s/components/nats/nats.conf").read_text(),
+        ]
+        environment = await asyncio.to_thread(Path(f"/proc/{embedded.pid}/environ").read_bytes)
+    assert f"GOMEMLIMIT={GO_MEMORY_LIMIT}".encode() in environment
+    for text in texts:
+        found = dict(re.findall(r"^(max_\w+): (\d+)$", text, re.MULTILINE))
+        assert {name: int(value) for name, value in found.items()} == LIMITS
+
+
+def test_a_token_that_does_not_fit_into_a_line_is_refused() -> None:
+    for token, is_fit in (("x" * 510, True), ("x" * 511, False), ("é" * 86, False)):
+        settings = deployment_settings(identities={"alice": 1}, tokens={"alice": token})
+        if is_fit:
+            assert authorization(settings)
+        else:
+            with pytest.raises(PermissionsError, match="too long"):
+                authorization(settings)
+
+
+async def test_the_longest_token_connects(tmp_path: Path) -> None:
+    token = "x" * 510
+    settings = deployment_settings(identities={"a" * 32: 1}, tokens={"a" * 32: token})
+    async with NatsServer(tmp_path, authorization(settings), more=limits_text()) as server:
+        connection = await connect(
+            ConnectionOptions((server.url,), "a" * 32, token, "a program with a long name " * 3)
+        )
+        assert connection.is_connected
+        await connection.close()

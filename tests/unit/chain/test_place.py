@@ -1,0 +1,34 @@
+"""How nodes are named where people read it, and that nothing of their URLs shows."""
+
+import pytest
+
+from pylon.chain.place import place_of
+from pylon.chain.submission import Submission
+from pylon.chain.substrate import node_url
+from pylon.chain.subtensor import Subtensor
+
+
+@pytest.mark.parametrize(
+    ("network", "shown"),
+    [
+        ("finney", "finney"),
+        ("wss://user:pass@node.example:443/key/1?apikey=2#3", "wss://node.example:443"),
+        ("ws://node.example?key", "ws://node.example"),
+        ("ws://[::1]:9944/key", "ws://[::1]:9944"),
+    ],
+)
+def test_a_node_is_named_by_its_host_and_port(network: str, shown: str) -> None:
+    assert place_of(network) == shown
+
+
+@pytest.mark.parametrize("network", ["node.example/secret-key", "http://node.example/secret-key"])
+@pytest.mark.parametrize("made", [node_url, Subtensor, Submission])
+def test_what_names_no_node_is_not_repeated(network: str, made: type) -> None:
+    with pytest.raises(ValueError, match=r"unknown network: choose one of .*finney") as refused:
+        made(network)
+    assert "secret-key" not in str(refused.value)
+
+
+def test_names_and_urls_are_resolved() -> None:
+    assert node_url("finney").startswith("wss://")
+    assert node_url("ws://u:p@node/key?x") == "ws://u:p@node/key?x"

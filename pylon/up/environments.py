@@ -33,7 +33,7 @@ _NATS_PASSWORDS: Final = frozenset(
 
 def worker_environment(env: Mapping[str, str], settings: WorkerSettings) -> dict[str, str]:
     """Return the variables of a worker."""
-    withheld = {"nats_bridge_password", "open_access_token"}
+    withheld = {"nats_bridge_password", "nats_reader_password", "open_access_token"}
     chosen = _chosen(env, _names(WorkerSettings, but=withheld) | _names(PublishedSettings))
     chosen |= _withheld(withheld)
     for identity in settings.identity_settings.values():

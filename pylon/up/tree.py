@@ -45,6 +45,7 @@ def _own(options: UpOptions) -> dict[str, str]:
         # For this run alone.
         "PYLON_NATS_WORKER_PASSWORD": secrets.token_urlsafe(24),
         "PYLON_NATS_BRIDGE_PASSWORD": secrets.token_urlsafe(24),
+        "PYLON_NATS_READER_PASSWORD": "",  # no reader runs
         "PYLON_BRIDGE_HOST": options.host,
         "PYLON_BRIDGE_PORT": str(options.port),
         "PYLON_BRIDGE_GRACEFUL_SHUTDOWN_SECONDS": str(DRAIN_TIMEOUT_S),

@@ -200,9 +200,12 @@ def test_nats_takes_new_users_and_goes_on() -> None:
 
 
 def test_each_process_has_only_its_own_password() -> None:
-    for name in ("reader", "signer"):
-        assert SERVICES[name]["environment"]["PYLON_NATS_BRIDGE_PASSWORD"] == ""
-    assert SERVICES["bridge"]["environment"]["PYLON_NATS_WORKER_PASSWORD"] == ""
+    own = {"signer": "WORKER", "reader": "READER", "bridge": "BRIDGE"}
+    for name, password in own.items():
+        environment = SERVICES[name]["environment"]
+        for other in set(own.values()) - {password}:
+            assert environment[f"PYLON_NATS_{other}_PASSWORD"] == ""
+        assert f"PYLON_NATS_{password}_PASSWORD" not in environment  # it is in the file
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -201,6 +201,7 @@ async def test_the_charts_servers_know_the_users_and_let_only_each_other_in(
         await comes_true(only_each_other)
         for user, key in (
             ("worker", "nats-worker-password"),
+            ("reader", "nats-reader-password"),
             ("bridge", "nats-bridge-password"),
             ("open", "open-access-token"),
             ("sn1", "id-sn1-token"),

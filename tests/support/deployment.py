@@ -15,6 +15,7 @@ ConnectAs = Callable[[str | None], Awaitable[Connection]]
 
 WORKER_PASSWORD = secret_of("worker")
 BRIDGE_PASSWORD = secret_of("bridge")
+READER_PASSWORD = secret_of("reader")
 
 
 class _FixedSettings(DeploymentSettings):
@@ -43,6 +44,7 @@ def deployment_settings(
         nats_url=nats_url,
         nats_worker_password=SecretStr(WORKER_PASSWORD),
         nats_bridge_password=SecretStr(BRIDGE_PASSWORD),
+        nats_reader_password=SecretStr(READER_PASSWORD),
         open_access_token=SecretStr(open_access_token),
         identities=[IdentityName(name) for name in netuids],
     )

@@ -1,0 +1,118 @@
+"""What each role of a worker answers, and that a reader cannot write whatever it sends."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+import pytest_asyncio
+from nats.errors import Error as NatsError
+
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.subjects import BLOCK_EVENTS, READER_USER
+from pylon_client.contract.topology import EVENTS, JOBS, LEDGER, STREAMS
+from pylon_client.transport.connection import Connection
+from pylon_client.v1 import JobState
+from tests.support.deployment import READER_PASSWORD
+from tests.support.job_deployment import Deployment, IdentityOf, ended, weights_of
+from tests.support.replicas import Nats
+from tests.support.worker_process import ITS_TURN
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+READ = "pylon.v1.open.1.neurons.latest"
+OWN_READ = "pylon.v1.identity.sn2.neurons.latest"
+JOBS_OF = "pylon.v1.identity.sn2.jobs.list"
+CONFINED = {"PYLON_WORKER_ROLE": "reader", "PYLON_NATS_READER_PASSWORD": READER_PASSWORD}
+SIGNER = {"PYLON_WORKER_ROLE": "signer"}
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def reader(nats: Nats) -> AsyncGenerator[Connection]:
+    """What holds the password of readers, and no more."""
+    yield await nats.connect(user=READER_USER)
+
+
+async def code_of(connection: Connection, subject: str) -> ErrorCode | None:
+    try:
+        await connection.request(subject, timeout_s=60)
+    except FailureError as error:
+        return error.code
+    return None
+
+
+async def test_a_signer_answers_no_reads_of_the_chain(nats: Nats, deployment: Deployment) -> None:
+    stranger, sn2 = await nats.connect(user=None), await nats.connect(user="sn2")
+    async with deployment.worker(**SIGNER) as signer:
+        await signer.logs(ITS_TURN)
+        assert await code_of(stranger, READ) is ErrorCode.NATS_UNAVAILABLE
+        assert await code_of(sn2, OWN_READ) is ErrorCode.NATS_UNAVAILABLE
+        assert await code_of(sn2, JOBS_OF) is None
+        async with deployment.worker(**CONFINED):
+            assert await code_of(stranger, READ) is None
+            assert await code_of(sn2, OWN_READ) is None
+            assert await code_of(sn2, JOBS_OF) is None
+            assert await code_of(stranger, "pylon.v1.open.chain.events.block") is None
+
+
+async def test_a_confined_reader_beside_a_signer_is_the_whole_product(
+    nats: Nats, deployment: Deployment, identity: IdentityOf
+) -> None:
+    """It answers from what the signer publishes, and catches up with what it has missed."""
+    async with deployment.worker(**SIGNER) as signer:
+        await signer.logs(ITS_TURN)
+        stranger = await nats.connect(user=None)
+        async with deployment.worker(**CONFINED) as reader:
+            reply = await stranger.request(READ, timeout_s=60)
+            assert wire.decode(reply.body)["block"]["number"] > 0
+            await reader.kill()
+        async with deployment.worker(**CONFINED):
+            assert await code_of(stranger, READ) is None
+            sn2 = await identity("sn2")
+            accepted = await sn2.put_weights(weights_of(deployment.devnet, 2, 3))
+            assert (await ended(sn2, accepted.job_id)).state is JobState.CONFIRMED
+
+
+async def test_the_reader_user_can_neither_store_nor_change_anything(
+    nats: Nats, deployment: Deployment, reader: Connection
+) -> None:
+    async with deployment.worker() as worker:
+        await worker.logs(ITS_TURN)
+        admin = (await nats.connect()).nats.jetstream()
+        before = {plan.name: (await admin.stream_info(plan.name)).state for plan in STREAMS}
+        forbidden = {
+            *(subject.replace("*", "1").replace(">", "x") for subject in JOBS.subjects),
+            *(subject.replace(">", "x") for subject in LEDGER.subjects),
+            BLOCK_EVENTS,
+            "pylon.v1.event.neurons.1",
+            "pylon.v1.event.signer.sn2",
+            "pylon.v1.identity.sn2.weights.put",
+            "_INBOX.worker.anything",
+            f"$JS.API.STREAM.PURGE.{LEDGER.name}",
+            f"$JS.API.STREAM.DELETE.{EVENTS.name}",
+            f"$JS.API.STREAM.MSG.GET.{LEDGER.name}",
+            f"$JS.API.DIRECT.GET.{EVENTS.name}",
+            "$JS.API.STREAM.NAMES",
+            "$JS.ACK.anything",
+        }
+        refused = reader.counts.permission_violations
+        for number, subject in enumerate(sorted(forbidden), 1):
+            # JetStream would send its reply wherever it is told.
+            await reader.nats.publish(subject, b"{}", reply="$KV.pylon_jobs.x")
+            await reader.nats.flush()
+            assert reader.counts.permission_violations == refused + number, subject
+        after = {plan.name: (await admin.stream_info(plan.name)).state for plan in STREAMS}
+        for name in (JOBS.name, LEDGER.name):
+            assert after[name].last_seq == before[name].last_seq
+
+
+async def test_only_readers_request_replays(nats: Nats, deployment: Deployment) -> None:
+    async with deployment.worker() as worker:
+        await worker.logs(ITS_TURN)
+        reader = await nats.connect(user=READER_USER)
+        assert await code_of(reader, "pylon.v1.replay.chain.events.block") is None
+        for user in (None, "sn2"):
+            other = await nats.connect(user=user)
+            with pytest.raises((FailureError, NatsError, asyncio.TimeoutError)):
+                await other.request("pylon.v1.replay.chain.events.block", timeout_s=5)
+        assert await code_of(reader, "pylon.v1.replay.1.neurons.latest") is ErrorCode.NOT_FOUND

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import nats.errors
 import nats.js.errors
-from nats.js.api import RawStreamMsg
 
 from pylon.messaging.bucket import Bucket, Entry
 from pylon.messaging.jetstream_errors import NO_MESSAGE
@@ -159,16 +158,16 @@ class OrderedBucket(Bucket):
                 message = await subscription.next_msg(TRY_FOR_S)
                 heed_cancellation()
                 headers = message.headers or {}
-                if (_SUBJECT in headers or headers.get(_STATUS) == _END_OF_BATCH) and (
-                    str(headers.get(_PREVIOUS)) != str(entries[-1].revision if entries else 0)
-                ):
+                previous = entries[-1].revision if entries else 0
+                if headers.get(_PREVIOUS, str(previous)) != str(previous):
                     raise IncompleteBatchError  # the connection was lost in between
-                if _SUBJECT in headers:
-                    after = entries[-1].revision if entries else first - 1
+                status = None if _SUBJECT in headers else headers.get(_STATUS)
+                if status is None:
+                    after = previous or first - 1
                     entries.append(await self._entry(wildcard, after, headers, message.data))
-                elif headers.get(_STATUS) == _END_OF_BATCH:
+                elif status == _END_OF_BATCH:
                     return _Batch(entries, int(headers.get(_PENDING, 0)))
-                elif headers.get(_STATUS) == _NOT_FOUND:
+                elif status == _NOT_FOUND:
                     return _Batch([], 0)
                 else:
                     raise IncompleteBatchError  # such as: no replica answers
@@ -195,12 +194,10 @@ class OrderedBucket(Bucket):
 
     async def _one(self, wildcard: str, *, after: int | None = None) -> Entry | None:
         """Return what the leader has as the newest entry, or as the first after a revision."""
-        found: RawStreamMsg
         try:
-            if after is None:
-                found = await self._context.get_last_msg(self._stream, wildcard)
-            else:
-                found = await self._context.get_msg(self._stream, after + 1, wildcard, next=True)
+            found = await self._context.get_msg(
+                self._stream, None if after is None else after + 1, wildcard, next=after is not None
+            )
         except nats.js.errors.NotFoundError as error:
             if error.err_code == NO_MESSAGE:
                 return None

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import blake2b
@@ -35,6 +35,7 @@ from pylon.chain.writes import (
 from pylon.jobs.signers import Announcement, SignerDirectory
 from pylon.messaging.bucket import ABSENT, ConflictError, Entry
 from pylon.messaging.lease import Lease, LeaseTakenError
+from pylon.messaging.ordered_bucket import Page
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord
@@ -276,6 +277,48 @@ class Process:
             return written
 
         return await self._strike(write)
+
+    async def remove(self, key: str, revision: Revision) -> None:
+        def remove() -> None:
+            held = self.world.store.get(key)
+            if held is not None and held.revision == revision:
+                del self.world.store[key]
+
+        await self._strike(remove)
+
+    async def keys(self, prefix: str) -> list[str]:
+        return await self._strike(
+            lambda: [key for key in self.world.store if key.startswith(f"{prefix}.")]
+        )
+
+    async def read(self, keys: Iterable[str]) -> list[Entry]:
+        return await self._strike(
+            lambda: [self.world.store[key] for key in keys if key in self.world.store]
+        )
+
+    async def newest_first(self, prefix: str, *, before: Revision | None, count: int) -> Page:
+        def read() -> Page:
+            found = [
+                entry
+                for key, entry in self.world.store.items()
+                if key.startswith(f"{prefix}.") and (before is None or entry.revision < before)
+            ]
+            found.sort(key=lambda entry: entry.revision, reverse=True)
+            return Page(found[:count], is_last=len(found) <= count)
+
+        return await self._strike(read)
+
+    async def oldest_first(self, prefix: str, *, after: Revision, count: int) -> Page:
+        def read() -> Page:
+            found = [
+                entry
+                for key, entry in self.world.store.items()
+                if key.startswith(f"{prefix}.") and entry.revision > after
+            ]
+            found.sort(key=lambda entry: entry.revision)
+            return Page(found[:count], is_last=len(found) <= count)
+
+        return await self._strike(read)
 
     async def entries(self, prefix: str) -> list[Entry]:
         return await self._strike(

@@ -11,9 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     WithJsonSchema,
-    model_serializer,
 )
 
 from pylon_client.contract.jobs import JOBS_PER_PAGE, JOBS_PER_PAGE_MAX, Job, JobList
@@ -159,11 +157,9 @@ class ListJobs(Params):
         WithJsonSchema({"type": "string", "enum": ["open", "ended"]}),
     ] = None
 
-    @model_serializer(mode="wrap")
-    def _given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is not given, which workers of older versions would refuse."""
-        defaults = {name: field.default for name, field in type(self).model_fields.items()}
-        return {name: value for name, value in dump(self).items() if value != defaults[name]}
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """Leave out what is not given: workers of older versions would refuse it."""
+        return super().model_dump(**{"exclude_defaults": True} | options)
 
 
 class OfJob(Params):

@@ -159,7 +159,8 @@ class ListJobs(Params):
 
     def model_dump(self, **options: Any) -> dict[str, Any]:
         """Leave out what is not given: workers of older versions would refuse it."""
-        return super().model_dump(**{"exclude_defaults": True} | options)
+        options.setdefault("exclude_defaults", True)
+        return super().model_dump(**options)
 
 
 class OfJob(Params):

@@ -16,6 +16,8 @@ from itertools import count
 from random import Random
 from typing import Any, NoReturn
 
+from pydantic import ValidationError
+
 from pylon.chain.writes import (
     Epoch,
     Heads,
@@ -32,6 +34,7 @@ from pylon.chain.writes import (
     WeightsFacts,
     WriteCall,
 )
+from pylon.jobs.record import Record
 from pylon.jobs.signers import Announcement, SignerDirectory
 from pylon.messaging.bucket import ABSENT, ConflictError, Entry
 from pylon.messaging.lease import Lease, LeaseTakenError
@@ -115,6 +118,7 @@ class World:
         steps: so many there were.
         applied: successful calls, in order.
         broken: promises that were seen broken.
+        has_markers: whether all jobs were written by this version, which marks open ones.
     """
 
     faults: dict[int, Fault] = field(default_factory=dict[int, Fault])
@@ -152,6 +156,7 @@ class World:
     asleep: set[asyncio.Task[Any] | None] = field(default_factory=set["asyncio.Task[Any] | None"])
     writes: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
     broken: list[str] = field(default_factory=list[str])
+    has_markers: bool = True
 
     @property
     def final(self) -> int:
@@ -202,6 +207,18 @@ class World:
             and extrinsic.block is None
             and self.best < extrinsic.signed.record.last_valid_block
         ]
+
+    def check_markers(self) -> None:
+        """See that every open job has its marker: a sweep would not find it otherwise."""
+        if not self.has_markers:
+            return
+        for key, entry in self.store.items():
+            if key.startswith("job."):
+                with contextlib.suppress(ValidationError):
+                    job = Record.model_validate_json(entry.value).job
+                    marker = f"open.{job.identity}.{job.kind}.{job.job_id}"
+                    if not job.has_ended and marker not in self.store:
+                        self.broken.append(f"{key} is open and has no marker")
 
     def process(self) -> "Process":
         """A process that was just started."""
@@ -274,6 +291,7 @@ class Process:
             written = Revision(next(world.revisions))
             world.store[key] = Entry(key, value, written)
             world.writes.append((key, value))
+            world.check_markers()
             return written
 
         return await self._strike(write)
@@ -283,6 +301,7 @@ class Process:
             held = self.world.store.get(key)
             if held is not None and held.revision == revision:
                 del self.world.store[key]
+                self.world.check_markers()
 
         await self._strike(remove)
 

@@ -140,7 +140,8 @@ class Bucket:
 
         async def remove() -> None:
             try:
-                await self._context.delete_msg(self._stream, revision)
+                with readable_replies():
+                    await self._context.delete_msg(self._stream, revision)
             except nats.js.errors.APIError:
                 found = await self._newest(key)
                 if found is not None and found.seq == revision:

@@ -13,7 +13,7 @@ import nats.errors
 import nats.js.errors
 
 from pylon.messaging.bucket import Bucket, Entry
-from pylon.messaging.jetstream_errors import NO_MESSAGE
+from pylon.messaging.jetstream_errors import NO_MESSAGE, place_of, readable_replies
 from pylon.messaging.retry import TRY_FOR_S
 from pylon_client.contract import wire
 from pylon_client.contract.types import Revision
@@ -166,7 +166,8 @@ class OrderedBucket(Bucket):
                     after = previous or first - 1
                     entries.append(await self._entry(wildcard, after, headers, message.data))
                 elif status == _END_OF_BATCH:
-                    return _Batch(entries, int(headers.get(_PENDING, 0)))
+                    with readable_replies():
+                        return _Batch(entries, int(headers.get(_PENDING, 0)))
                 elif status == _NOT_FOUND:
                     return _Batch([], 0)
                 else:
@@ -195,12 +196,17 @@ class OrderedBucket(Bucket):
     async def _one(self, wildcard: str, *, after: int | None = None) -> Entry | None:
         """Return what the leader has as the newest entry, or as the first after a revision."""
         try:
-            found = await self._context.get_msg(
-                self._stream, None if after is None else after + 1, wildcard, next=after is not None
-            )
+            with readable_replies():
+                found = await self._context.get_msg(
+                    self._stream,
+                    None if after is None else after + 1,
+                    wildcard,
+                    next=after is not None,
+                )
+                revision = Revision(place_of(found))
         except nats.js.errors.NotFoundError as error:
             if error.err_code == NO_MESSAGE:
                 return None
             raise
         key = (found.subject or "")[len(self._subject("")) :]
-        return Entry(key, found.data or b"", Revision(found.seq or 0))
+        return Entry(key, found.data or b"", revision)

@@ -38,6 +38,7 @@ from pylon_client.contract.writes import (
     SET_REVEALED_COMMITMENT,
     CommitmentSet,
     GenerateCertificate,
+    ListJobs,
     OfJob,
     PutMechanismWeights,
     PutWeights,
@@ -189,10 +190,12 @@ class JobDesk:
             )
 
     async def list_jobs(self, call: Call) -> Answer:
-        """The jobs of the identity that asks."""
+        """Some of the jobs of the identity that asks."""
         identity, _ = _asker(call)
-        held = await self._ledger.jobs(identity)
-        return _answer(JobList(jobs=[one.job for one in held]))
+        if not isinstance(call.params, ListJobs):
+            raise TypeError("no jobs are asked for")
+        page = await self._ledger.page(identity, call.params)
+        return _answer(JobList(jobs=[held.job for held in page.held], next=page.next))
 
     async def get_job(self, call: Call) -> Answer:
         """One job of the identity that asks."""

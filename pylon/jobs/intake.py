@@ -133,11 +133,7 @@ class Intake:
 
         For when the queue is known to hold none of them.
         """
-        held = [
-            one
-            for one in await self._ledger.jobs(identity)
-            if one.job.kind is kind and not one.job.has_ended
-        ]
+        held = await self._ledger.open_jobs(identity, kind)
         for one in reversed(held):
             if await self._queue.publish(one.record.lane, one.job.job_id):
                 logger.warning("Job %s of %s was not queued; it is now", one.job.job_id, identity)

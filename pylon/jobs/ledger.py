@@ -1,18 +1,20 @@
 """The ledger: what every job is and how far it has come, changed only by compare and set.
 
-It has one entry per job; one per lane, which says what is newest in it; and one per hotkey, which
-says what was last sent with it.
+It has one entry per job; one per lane, which says what is newest in it; one per hotkey, which says
+what was last sent with it; and a marker per job that has not ended (`pylon.jobs.open_jobs`).
 """
 
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pylon.jobs.open_jobs import OpenJobs
+from pylon.jobs.pages import JobPage, JobPages
 from pylon.jobs.record import (
     Held,
     Record,
@@ -21,35 +23,24 @@ from pylon.jobs.record import (
     job_key,
     readable_in,
 )
-from pylon.messaging.bucket import ABSENT, ConflictError, Entry
+from pylon.jobs.store import Store
+from pylon.messaging.bucket import ABSENT, ConflictError
+from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import IN_FLIGHT, TRANSITIONS, ExtrinsicRecord, Job, JobState
 from pylon_client.contract.subjects import JobSubject
-from pylon_client.contract.types import Hotkey, IdentityName, JobId, Revision
+from pylon_client.contract.types import Hotkey, IdentityName, JobId, JobKind, Revision
+from pylon_client.contract.writes import ListJobs
 
 logger = logging.getLogger(__name__)
 
 DAY_S: Final = 86_400
+CREATE_WITHIN_S: Final = 60.0
+"""Seconds after its marker within which a job is written; else the marker is written again."""
+HISTORY_PAGE: Final = 200
+"""Entries that are read at once where all jobs of an identity are gone through."""
 
 Announce = Callable[[Job], Awaitable[None]]
 """Tells whoever listens that a job has changed; what it does may be lost."""
-
-
-class Store(Protocol):
-    """A key-value store with compare and set; see `pylon.messaging.bucket`."""
-
-    async def get(self, key: str) -> Entry | None:
-        """The newest value of a key."""
-        ...
-
-    async def put(
-        self, key: str, value: bytes, *, revision: Revision, ttl_s: int | None = None
-    ) -> Revision:
-        """Set a key whose revision is `revision`, or raise ConflictError."""
-        ...
-
-    async def entries(self, prefix: str) -> list[Entry]:
-        """Every entry under a prefix."""
-        ...
 
 
 class IllegalTransitionError(Exception):
@@ -110,6 +101,8 @@ class Ledger:
     def __init__(self, store: Store, announce: Announce, *, ended_kept_days: int) -> None:
         self._store = store
         self._announce = announce
+        self._open = OpenJobs(store)
+        self._pages = JobPages(store, self._open)
         self._ended_ttl_s = ended_kept_days * DAY_S
 
     async def get(self, identity: IdentityName, job_id: JobId) -> Held | None:
@@ -121,10 +114,35 @@ class Ledger:
         entry = await self._store.get(job_key(identity, job_id))
         return None if entry is None else held_in(entry)
 
-    async def jobs(self, identity: IdentityName) -> list[Held]:
-        """Every job of an identity that is still kept, newest first."""
-        held = await self._under(f"job.{identity}")
-        return sorted(held, key=lambda one: (one.job.created_at_ms, one.record.number))[::-1]
+    async def page(self, identity: IdentityName, asked: ListJobs) -> JobPage:
+        """Return some of the jobs of an identity that are still kept; see `JobPages.page`."""
+        return await self._pages.page(identity, asked)
+
+    async def open_jobs(self, identity: IdentityName, kind: JobKind | None = None) -> list[Held]:
+        """Return the jobs of an identity that have not ended, the newest first.
+
+        Args:
+            identity: whose jobs.
+            kind: only jobs of this kind; None for all.
+        """
+        return await self._open.of(identity, kind)
+
+    async def history(self, identity: IdentityName) -> AsyncGenerator[Held]:
+        """Give every job of an identity that is still kept, the last changed first.
+
+        One that changes meanwhile may be left out.
+        """
+        before: Revision | None = None
+        while True:
+            page = await self._store.newest_first(
+                f"job.{identity}", before=before, count=HISTORY_PAGE
+            )
+            for entry in page.entries:
+                if (held := readable_in(entry)) is not None:
+                    yield held
+            if page.is_last:
+                return
+            before = page.entries[-1].revision
 
     async def newest(self, identity: IdentityName) -> list[Held]:
         """The newest job of each lane of an identity, as far as it can be read."""
@@ -139,17 +157,18 @@ class Ledger:
                 found.append(held)
         return found
 
-    async def _under(self, prefix: str) -> list[Held]:
-        entries = await self._store.entries(prefix)
-        return [found for entry in entries if (found := readable_in(entry)) is not None]
-
     async def create(self, record: Record) -> Held:
         """Enter a new job.
 
         Raises:
             ConflictError: one of that id is there.
         """
-        return await self._write(record, ABSENT)
+        began_s = time.monotonic()
+        await self._open.mark(record.job)
+        written = await self._write(record, ABSENT)
+        if time.monotonic() - began_s > CREATE_WITHIN_S:
+            await self._open.mark(record.job)  # a reader may have taken the marker for an orphan
+        return written
 
     async def renumber(self, held: Held, number: int) -> Held:
         """Give a job another place in its lane.
@@ -229,11 +248,23 @@ class Ledger:
 
     async def _found_newest(self, subject: JobSubject) -> Newest:
         """What is newest in a lane by what its jobs say."""
-        held = [one for one in await self.jobs(subject.identity) if one.record.lane == subject]
-        last = max(held, key=lambda one: one.record.number, default=None)
-        return (
-            Newest() if last is None else Newest(number=last.record.number, job_id=last.job.job_id)
-        )
+        newest = Newest()
+        async for held in self._all(f"job.{subject.identity}"):
+            if held.record.lane == subject and held.record.number > newest.number:
+                newest = Newest(number=held.record.number, job_id=held.job.job_id)
+        return newest
+
+    async def _all(self, prefix: str) -> AsyncGenerator[Held]:
+        """Give every job under a prefix, the last changed last, and miss none that changes."""
+        after = ABSENT
+        while True:
+            page = await self._store.oldest_first(prefix, after=after, count=HISTORY_PAGE)
+            for entry in page.entries:
+                if (held := readable_in(entry)) is not None:
+                    yield held
+            if page.is_last:
+                return
+            after = page.entries[-1].revision
 
     async def advance(self, lane: Lane, record: Record) -> Lane:
         """Make a record the newest of its lane.
@@ -267,7 +298,7 @@ class Ledger:
                 extrinsic=one.job.extrinsic,
                 genesis=one.job.genesis,
             )
-            for one in await self._under("job")
+            async for one in self._all("job")
             if one.job.state in IN_FLIGHT and one.job.extrinsic is not None
         ]
         return max(flying, key=lambda sent: sent.extrinsic.last_valid_block, default=None)
@@ -304,6 +335,9 @@ class Ledger:
             ttl_s=self._ended_ttl_s if record.job.has_ended else None,
         )
         await self._announce(record.job)
+        if record.job.has_ended:
+            with contextlib.suppress(FailureError):  # the next reader of the markers removes it
+                await self._open.unmark(record.job)
         return Held(record, written)
 
 

@@ -19,6 +19,7 @@ from pylon.jobs.work import Work
 from pylon.messaging.bucket import Bucket
 from pylon.messaging.consume import Consumer, Never, Verdict
 from pylon.messaging.lease import Leases
+from pylon.messaging.ordered_bucket import OrderedBucket
 from pylon.messaging.queue import WorkQueue
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
@@ -64,7 +65,9 @@ class JobOffice:
         supervisor: Supervisor,
     ) -> None:
         ledger = Ledger(
-            Bucket(connection, JOBS_BUCKET), announce, ended_kept_days=settings.ended_jobs_kept_days
+            OrderedBucket(connection, JOBS_BUCKET),
+            announce,
+            ended_kept_days=settings.ended_jobs_kept_days,
         )
         self.identities: Final = tuple(signers)
         self._chain = chain

@@ -1,6 +1,8 @@
 """Whether an identity's weights of an epoch are taken care of: on the chain, or by a job."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Final
 
 from pylon.chain.writes import ChainWrites, Epoch
@@ -18,6 +20,9 @@ from pylon_client.contract.types import BlockNumber, JobKind
 _IN_HAND: Final = frozenset(
     {JobState.ACCEPTED, JobState.WAITING, JobState.SUBMITTING, JobState.UNKNOWN}
 )
+
+CLOCKS_DIFFER_MS: Final = 600_000
+"""Milliseconds by which the clocks of workers and of the chain may differ."""
 
 
 class WeightsStatusHandler:
@@ -73,10 +78,25 @@ class WeightsStatusHandler:
                 return True
             if (newest.job.epoch_block or epoch.last_block) < epoch.last_block:
                 return False  # and all before it are of earlier epochs
-        return any(
-            held.record.lane == subject and _covers(held.job, epoch, block)
-            for held in await self._ledger.jobs(call.identity)
-        )
+        return await self._has_covering(subject, epoch, block)
+
+    async def _has_covering(self, subject: JobSubject, epoch: Epoch, block: BlockNumber) -> bool:
+        """Return whether any job of a lane covers a block.
+
+        Jobs are read in the order of their ends, back to the beginning of the block's epoch: none
+        that had ended before can be of that epoch.
+        """
+        began_ms: int | None = None
+        with contextlib.suppress(FailureError):  # then every job is read
+            began_ms = await self._chain.made_at_ms(epoch.last_block)
+        async with aclosing(self._ledger.history(subject.identity)) as history:
+            async for held in history:
+                if held.record.lane == subject and _covers(held.job, epoch, block):
+                    return True
+                ended_ms = held.job.updated_at_ms if held.job.has_ended else None
+                if ended_ms and began_ms and ended_ms < began_ms - CLOCKS_DIFFER_MS:
+                    return False
+        return False
 
 
 def _covers(job: Job, epoch: Epoch, block: BlockNumber) -> bool:

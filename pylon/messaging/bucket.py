@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -106,8 +106,8 @@ class Bucket:
 
         return await self._until_answered(write)
 
-    async def entries(self, prefix: str) -> list[Entry]:
-        """Every entry whose key starts with `prefix` and a dot, in no order."""
+    async def keys(self, prefix: str) -> list[str]:
+        """Return every key that starts with `prefix` and a dot, in no order."""
 
         async def read() -> list[str]:
             wildcard = self._subject(f"{prefix}.>")
@@ -119,7 +119,10 @@ class Bucket:
             return subjects
 
         skipped = len(self._subject(""))
-        keys = [subject[skipped:] for subject in await self._until_answered(read)]
+        return [subject[skipped:] for subject in await self._until_answered(read)]
+
+    async def read(self, keys: Iterable[str]) -> list[Entry]:
+        """Return the entries of those keys that have a value, in the order of the keys."""
         slots = asyncio.Semaphore(READS_AT_ONCE)
 
         async def one(key: str) -> Entry | None:
@@ -127,6 +130,24 @@ class Bucket:
                 return await self.get(key)
 
         return [entry for entry in await asyncio.gather(*map(one, keys)) if entry is not None]
+
+    async def entries(self, prefix: str) -> list[Entry]:
+        """Every entry whose key starts with `prefix` and a dot, in no order."""
+        return await self.read(await self.keys(prefix))
+
+    async def remove(self, key: str, revision: Revision) -> None:
+        """Remove one revision of a key for good; a newer one stays."""
+
+        async def remove() -> None:
+            try:
+                with readable_replies():
+                    await self._context.delete_msg(self._stream, revision)
+            except nats.js.errors.APIError:
+                found = await self._newest(key)
+                if found is not None and found.seq == revision:
+                    raise  # otherwise it is gone, which may be what the error says
+
+        await self._until_answered(remove)
 
     async def _newest(self, key: str) -> api.RawStreamMsg | None:
         async def read() -> api.RawStreamMsg | None:

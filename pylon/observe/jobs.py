@@ -31,8 +31,8 @@ class Counted(Protocol):
 class JobsPort(Protocol):
     """The ledger, as far as it is counted."""
 
-    async def jobs(self, identity: IdentityName) -> Sequence[Counted]:
-        """Every job of an identity that is still kept."""
+    async def open_jobs(self, identity: IdentityName) -> Sequence[Counted]:
+        """Return the jobs of an identity that have not ended."""
         ...
 
 
@@ -75,7 +75,7 @@ class JobMetrics:
 
 
 class JobCensus:
-    """Counts, now and then, the jobs in the ledger by their states.
+    """Counts, now and then, the jobs that have not ended by their states.
 
     Args:
         metrics: where the counts go.
@@ -115,10 +115,10 @@ class JobCensus:
         counts = Counter[tuple[str, str, str]]()
         deadlines: dict[tuple[str, str], BlockNumber] = {}
         for identity in self._identities:
-            for held in await self._ledger.jobs(identity):
+            for held in await self._ledger.open_jobs(identity):
                 job = held.job
                 counts[identity, str(job.kind), str(job.state)] += 1
-                if job.has_ended or job.kind is not JobKind.WEIGHTS or job.deadline_block is None:
+                if job.kind is not JobKind.WEIGHTS or job.deadline_block is None:
                     continue
                 place = (str(job.netuid), str(identity))
                 deadlines[place] = min(deadlines.get(place, job.deadline_block), job.deadline_block)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pylon_client.contract.failures import FailureError
+from pylon_client.contract.jobs import JOBS_PER_PAGE
 from pylon_client.contract.subjects import InvalidSubjectError, job_id
 from pylon_client.contract.types import IdentityName, JobId, NetUid
 from pylon_client.deployment import DeploymentSettings
@@ -73,14 +74,19 @@ _IdentityOption = Annotated[
 
 
 @jobs_app.command(name="ls")
-def list_jobs(identity: _IdentityOption = None) -> None:
+def list_jobs(
+    identity: _IdentityOption = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="How many jobs of each identity at most.")
+    ] = JOBS_PER_PAGE,
+) -> None:
     """List jobs, newest first: their states, and what stands in their way.
 
-    Those in hand, and those that ended in the last days.
+    Those that have not ended, and those that ended in the last days.
     """
     from pylon.watch import own_jobs
 
-    _watch(lambda settings, console: own_jobs.list_jobs(settings, console, _name(identity)))
+    _watch(lambda settings, console: own_jobs.list_jobs(settings, console, _name(identity), limit))
 
 
 @jobs_app.command(name="show")

@@ -8,13 +8,14 @@ from typing import Final
 from rich.console import Console
 
 from pylon.jobs.ledger import Ledger
-from pylon.messaging.bucket import Bucket
 from pylon.messaging.job_changes import on_job_changes
+from pylon.messaging.ordered_bucket import OrderedBucket
 from pylon.messaging.worker_user import worker_options
 from pylon.watch.screen import Screen
 from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS, Job
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId
+from pylon_client.contract.writes import ListJobs
 from pylon_client.deployment import DeploymentSettings
 from pylon_client.transport.connection import Connection, connect
 
@@ -88,9 +89,12 @@ async def _jobs_of(connection: Connection, identities: Iterable[IdentityName]) -
         pass
 
     ledger = Ledger(
-        Bucket(connection, JOBS_BUCKET), nobody_listens, ended_kept_days=ENDED_JOBS_KEPT_DAYS
+        OrderedBucket(connection, JOBS_BUCKET), nobody_listens, ended_kept_days=ENDED_JOBS_KEPT_DAYS
     )
-    return [held.job for identity in identities for held in await ledger.jobs(identity)]
+    newest = ListJobs(limit=JOBS_SHOWN)
+    return [
+        held.job for identity in identities for held in (await ledger.page(identity, newest)).held
+    ]
 
 
 def job_row(job: Job) -> tuple[str, ...]:

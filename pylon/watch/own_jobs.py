@@ -8,10 +8,11 @@ from pylon.watch.jobs import JOB_COLUMNS, job_row
 from pylon.watch.screen import table
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.operation import NoParams, Operation, Params
+from pylon_client.contract.jobs import JOBS_PER_PAGE_MAX
+from pylon_client.contract.operation import Operation, Params
 from pylon_client.contract.subjects import IdentitySubject
 from pylon_client.contract.types import IdentityName, JobId
-from pylon_client.contract.writes import CANCEL_JOB, GET_JOB, LIST_JOBS, OfJob
+from pylon_client.contract.writes import CANCEL_JOB, GET_JOB, LIST_JOBS, ListJobs, OfJob
 from pylon_client.deployment import DeploymentSettings
 from pylon_client.transport.base import ReplyT
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
@@ -25,29 +26,50 @@ WITHIN_S: Final = 15.0
 
 
 async def list_jobs(
-    settings: DeploymentSettings, console: "Console", only: IdentityName | None
+    settings: DeploymentSettings, console: "Console", only: IdentityName | None, limit: int
 ) -> None:
-    """Print the jobs of the identities, newest first.
+    """Print jobs of the identities, newest first, and on a terminal whether there are more.
 
     Args:
         settings: of the deployment.
         console: a table if it is a terminal, else a line for each.
         only: whose jobs; None for every identity's.
+        limit: how many jobs of each identity at most.
 
     Raises:
         FailureError: they cannot be had; it says why.
     """
     jobs: list[Job] = []
+    cut = False
     for identity in _asked(settings, only):
         async with _connection(settings, identity) as connection:
-            jobs.extend((await _ask(connection, identity, LIST_JOBS, NoParams())).jobs)
+            found, has_more = await _jobs(connection, identity, limit)
+            jobs.extend(found)
+            cut |= has_more
     newest_first = sorted(jobs, key=lambda job: -job.created_at_ms)
     rows = [job_row(job) for job in newest_first]
     if console.is_terminal:
         console.print(table("Jobs", JOB_COLUMNS, rows))
+        if cut:
+            _print(console, f"There are older jobs: --limit {10 * limit} shows more.")
     else:
         for row in rows:
             _print(console, " ".join(filter(None, row)))
+
+
+async def _jobs(
+    connection: Connection, identity: IdentityName, limit: int
+) -> tuple[list["Job"], bool]:
+    """Return up to `limit` jobs of an identity, and whether it has more."""
+    jobs: list[Job] = []
+    before: str | None = None
+    while True:
+        asked = ListJobs(limit=min(limit - len(jobs), JOBS_PER_PAGE_MAX), before=before)
+        page = await _ask(connection, identity, LIST_JOBS, asked)
+        jobs += page.jobs
+        before = page.next
+        if before is None or len(jobs) >= limit:
+            return jobs, before is not None
 
 
 async def show_job(

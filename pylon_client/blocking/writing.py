@@ -4,6 +4,7 @@ Made from `pylon_client.writing` by `scripts/blocking_client.py`: edit that one.
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pylon_client import responses
 from pylon_client.contract import writes
@@ -118,9 +119,28 @@ class Writing:
         key = idempotency_key_of(idempotency_key)
         return self._send(Call(writes.GENERATE_CERTIFICATE, Scope.IDENTITY, None, params, key))
 
-    def get_jobs(self) -> responses.GetJobsResponse:
-        """The identity's writes in hand, and those that ended in the last days, newest first."""
-        return self._send(Call(writes.LIST_JOBS, Scope.IDENTITY))
+    def get_jobs(
+        self,
+        *,
+        limit: int | None = None,
+        before: str | None = None,
+        state: Literal["open", "ended"] | None = None,
+    ) -> responses.GetJobsResponse:
+        """Return the identity's writes that are open or ended in the last days, page by page.
+
+        Open writes come first, those created last first; then the ended ones, the last ended first.
+        Each page is sorted by the time of creation, newest first.
+
+        Args:
+            limit: how many at most, 1 to 1000; 100 when left out.
+            before: `next` of the page before; the first page when left out.
+            state: `open` for those that have not ended, `ended` for the others.
+        """
+        given = {"limit": limit, "before": before, "state": state}
+        params = writes.ListJobs.model_validate(
+            {name: value for name, value in given.items() if value is not None}
+        )
+        return self._send(Call(writes.LIST_JOBS, Scope.IDENTITY, params=params))
 
     def get_job(self, job_id: JobId) -> responses.GetJobResponse:
         """How far one write of the identity has come.

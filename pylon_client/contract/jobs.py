@@ -19,6 +19,9 @@ from pylon_client.contract.types import (
 )
 
 ENDED_JOBS_KEPT_DAYS: Final = 7
+JOBS_PER_PAGE: Final = 100
+"""Jobs in a page of a list when the request does not say how many."""
+JOBS_PER_PAGE_MAX: Final = 1000
 
 
 class JobState(StrEnum):
@@ -180,8 +183,14 @@ class Job(BaseModel):
 
 
 class JobList(BaseModel):
-    """The jobs of one identity, newest first."""
+    """Some of the jobs of one identity, newest first.
+
+    Attributes:
+        jobs: those of this page.
+        next: what to ask for as `before` to get the page that follows; None on the last page.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     jobs: list[Job]
+    next: str | None = None

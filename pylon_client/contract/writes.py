@@ -3,13 +3,20 @@
 Nothing is coerced: a weight of `true` or `"0.5"` is refused, not read as a number.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 
-from pylon_client.contract.jobs import Job, JobList
+from pylon_client.contract.jobs import JOBS_PER_PAGE, JOBS_PER_PAGE_MAX, Job, JobList
 from pylon_client.contract.models import NeuronCertificateKeypair
-from pylon_client.contract.operation import NoParams, Operation, Params
+from pylon_client.contract.operation import Operation, Params
 from pylon_client.contract.ss58 import HotkeyField
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 from pylon_client.contract.types import Hotkey, JobId, MechanismField, MechanismId
@@ -123,6 +130,39 @@ class GenerateCertificate(Params):
     algorithm: Literal[1] = 1
 
 
+_CURSOR_PATTERN: Final = r"^(open\.[0-9]{1,15}\.[a-z2-7]{26}|ended\.[0-9]{1,18})$"
+
+
+class ListJobs(Params):
+    """Which jobs of an identity, page by page.
+
+    Jobs that have not ended come first, those created last first; then those that have ended, the
+    last ended first. Each page is sorted by the time of creation, newest first.
+
+    Attributes:
+        limit: how many jobs at most; a page of very large jobs has fewer.
+        before: `next` of the page before; None for the first page.
+        state: `open` for those that have not ended, `ended` for the others; None for both.
+    """
+
+    limit: int = Field(JOBS_PER_PAGE, ge=1, le=JOBS_PER_PAGE_MAX)
+    # Either may be left out; over REST there is no null that it could be.
+    before: Annotated[
+        str | None,
+        Field(pattern=_CURSOR_PATTERN),
+        WithJsonSchema({"type": "string", "pattern": _CURSOR_PATTERN}),
+    ] = None
+    state: Annotated[
+        Literal["open", "ended"] | None,
+        WithJsonSchema({"type": "string", "enum": ["open", "ended"]}),
+    ] = None
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """Leave out what is not given: workers of older versions would refuse it."""
+        options.setdefault("exclude_defaults", True)
+        return super().model_dump(**options)
+
+
 class OfJob(Params):
     """Which job."""
 
@@ -216,8 +256,8 @@ GENERATE_CERTIFICATE: Final = Operation(
 )
 LIST_JOBS: Final = Operation(
     name="jobs.list",
-    summary="The jobs of this identity, newest first",
-    params=NoParams,
+    summary="The jobs of this identity, newest first, page by page",
+    params=ListJobs,
     reply=JobList,
     method="GET",
     path="/jobs",

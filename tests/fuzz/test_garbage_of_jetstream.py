@@ -17,6 +17,7 @@ from pylon.messaging.consume import Consumer, Done, Verdict
 from pylon.messaging.events import JetStreamEvents
 from pylon.messaging.kept import KeptInStream
 from pylon.messaging.lease import Leases, LeaseTakenError
+from pylon.messaging.ordered_bucket import OrderedBucket
 from pylon.messaging.provision import ProvisionError, inspect, storage
 from pylon.messaging.queue import WorkQueue
 from pylon.messaging.stream_keeper import StreamKeeper
@@ -30,7 +31,7 @@ from pylon_client.contract.topology import (
     LEASES_BUCKET,
     STREAMS,
 )
-from pylon_client.contract.types import BlockNumber, IdentityName, JobId, JobKind, NetUid
+from pylon_client.contract.types import BlockNumber, IdentityName, JobId, JobKind, NetUid, Revision
 from pylon_client.transport.connection import Connection
 from tests.support.eventually import eventually
 from tests.support.fake_chain import block_of
@@ -85,7 +86,7 @@ async def unless_unavailable(
 async def test_a_write_or_read_is_sent_again_until_jetstream_answers(
     connection: Connection, garbled: Garbled
 ) -> None:
-    bucket, queue = Bucket(connection, JOBS_BUCKET), WorkQueue(connection)
+    bucket, queue = OrderedBucket(connection, JOBS_BUCKET), WorkQueue(connection)
     leases = Leases(Bucket(connection, LEASES_BUCKET), LEASE_TTL_S)
     for number, garbage in enumerate(GARBAGE):
 
@@ -109,6 +110,12 @@ async def test_a_write_or_read_is_sent_again_until_jetstream_answers(
         assert next(garbled.garbage, None) is None, "an operation took garbage for an answer"
     garbled.garbage = repeat(b"{}", GARBLED_EACH)
     assert len(await bucket.entries("job.alice")) == len(GARBAGE)
+    for reading in (
+        bucket.newest_first("job.alice", before=None, count=1000),
+        bucket.oldest_first("job.alice", after=ABSENT, count=1000),
+    ):
+        garbled.garbage = repeat(b"{}", GARBLED_EACH)
+        assert len((await reading).entries) == len(GARBAGE)
     state = (await connection.nats.jetstream().stream_info(JOBS.name)).state
     assert state.messages == len(GARBAGE)
 
@@ -136,13 +143,16 @@ async def test_garbage_without_an_end_is_a_nats_that_is_away(
 ) -> None:
     monkeypatch.setattr(retry, "WITHIN_S", 0.05)
     monkeypatch.setattr(provision, "READY_WITHIN_S", 0.05)
-    bucket = Bucket(connection, JOBS_BUCKET)
+    bucket = OrderedBucket(connection, JOBS_BUCKET)
     for garbage in GARBAGE:
         garbled.garbage = repeat(garbage)
         operations: list[Callable[[], Awaitable[object]]] = [
             lambda: bucket.get("job.x"),
             lambda: bucket.put("job.x", b"", revision=ABSENT),
             lambda: bucket.entries("job"),
+            lambda: bucket.newest_first("job", before=None, count=3),
+            lambda: bucket.oldest_first("job", after=ABSENT, count=3),
+            lambda: bucket.remove("job.x", Revision(1)),
             lambda: WorkQueue(connection).publish(LANE, job(0)),
             lambda: JetStreamEvents(connection).publish(event(1)),
             lambda: JetStreamEvents(connection).last_block(event(1).subject),
@@ -199,7 +209,7 @@ async def test_answers_with_any_part_replaced_raise_nothing_else(
     monkeypatch.setattr(provision, "READY_WITHIN_S", 0.2)
     corpus = Corpus(4, 200)
     events, kept = JetStreamEvents(connection), KeptInStream(connection)
-    bucket, queue = Bucket(connection, JOBS_BUCKET), WorkQueue(connection)
+    bucket, queue = OrderedBucket(connection, JOBS_BUCKET), WorkQueue(connection)
     leases = Leases(Bucket(connection, LEASES_BUCKET), LEASE_TTL_S)
     came: Counter[bool] = Counter()
 
@@ -225,6 +235,9 @@ async def test_answers_with_any_part_replaced_raise_nothing_else(
             put(number),
             bucket.get(f"job.{number % 5}"),
             bucket.entries("job"),
+            bucket.newest_first("job", before=None, count=3),
+            bucket.oldest_first("job", after=ABSENT, count=3),
+            bucket.remove(f"job.{number % 5}", Revision(number)),
             unless_unavailable(queue.publish(LANE, job(number)), ErrorCode.OVERLOADED),
             *([check(), lease()] if number % 20 == 0 else []),
         ):

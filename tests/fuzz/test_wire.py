@@ -169,7 +169,7 @@ async def _only_jobs_in_hand_are_queued(deployment: Deployment) -> bool:
     in_hand: set[str] = set()
     for name in SUBNETS:
         async with deployment.identity(name) as identity:
-            listed = (await identity.get_jobs()).jobs
+            listed = (await identity.get_jobs(limit=1000, state="open")).jobs
             in_hand |= {job.job_id for job in listed if job.state not in ENDED}
     async with _connected(deployment.nats.url, WORKER_USER, WORKER_PASSWORD) as connection:
         context = connection.nats.jetstream()

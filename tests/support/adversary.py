@@ -8,13 +8,15 @@ import asyncio
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import blake2b
 from itertools import count
 from random import Random
 from typing import Any, NoReturn
+
+from pydantic import ValidationError
 
 from pylon.chain.writes import (
     Epoch,
@@ -32,9 +34,11 @@ from pylon.chain.writes import (
     WeightsFacts,
     WriteCall,
 )
+from pylon.jobs.record import Record
 from pylon.jobs.signers import Announcement, SignerDirectory
 from pylon.messaging.bucket import ABSENT, ConflictError, Entry
 from pylon.messaging.lease import Lease, LeaseTakenError
+from pylon.messaging.ordered_bucket import Page
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord
@@ -114,6 +118,7 @@ class World:
         steps: so many there were.
         applied: successful calls, in order.
         broken: promises that were seen broken.
+        has_markers: whether all jobs were written by this version, which marks open ones.
     """
 
     faults: dict[int, Fault] = field(default_factory=dict[int, Fault])
@@ -151,6 +156,7 @@ class World:
     asleep: set[asyncio.Task[Any] | None] = field(default_factory=set["asyncio.Task[Any] | None"])
     writes: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
     broken: list[str] = field(default_factory=list[str])
+    has_markers: bool = True
 
     @property
     def final(self) -> int:
@@ -201,6 +207,18 @@ class World:
             and extrinsic.block is None
             and self.best < extrinsic.signed.record.last_valid_block
         ]
+
+    def check_markers(self) -> None:
+        """See that every open job has its marker: a sweep would not find it otherwise."""
+        if not self.has_markers:
+            return
+        for key, entry in self.store.items():
+            if key.startswith("job."):
+                with contextlib.suppress(ValidationError):
+                    job = Record.model_validate_json(entry.value).job
+                    marker = f"open.{job.identity}.{job.kind}.{job.job_id}"
+                    if not job.has_ended and marker not in self.store:
+                        self.broken.append(f"{key} is open and has no marker")
 
     def process(self) -> "Process":
         """A process that was just started."""
@@ -273,9 +291,53 @@ class Process:
             written = Revision(next(world.revisions))
             world.store[key] = Entry(key, value, written)
             world.writes.append((key, value))
+            world.check_markers()
             return written
 
         return await self._strike(write)
+
+    async def remove(self, key: str, revision: Revision) -> None:
+        def remove() -> None:
+            held = self.world.store.get(key)
+            if held is not None and held.revision == revision:
+                del self.world.store[key]
+                self.world.check_markers()
+
+        await self._strike(remove)
+
+    async def keys(self, prefix: str) -> list[str]:
+        return await self._strike(
+            lambda: [key for key in self.world.store if key.startswith(f"{prefix}.")]
+        )
+
+    async def read(self, keys: Iterable[str]) -> list[Entry]:
+        return await self._strike(
+            lambda: [self.world.store[key] for key in keys if key in self.world.store]
+        )
+
+    async def newest_first(self, prefix: str, *, before: Revision | None, count: int) -> Page:
+        def read() -> Page:
+            found = [
+                entry
+                for key, entry in self.world.store.items()
+                if key.startswith(f"{prefix}.") and (before is None or entry.revision < before)
+            ]
+            found.sort(key=lambda entry: entry.revision, reverse=True)
+            return Page(found[:count], is_last=len(found) <= count)
+
+        return await self._strike(read)
+
+    async def oldest_first(self, prefix: str, *, after: Revision, count: int) -> Page:
+        def read() -> Page:
+            found = [
+                entry
+                for key, entry in self.world.store.items()
+                if key.startswith(f"{prefix}.") and entry.revision > after
+            ]
+            found.sort(key=lambda entry: entry.revision)
+            return Page(found[:count], is_last=len(found) <= count)
+
+        return await self._strike(read)
 
     async def entries(self, prefix: str) -> list[Entry]:
         return await self._strike(

@@ -44,7 +44,7 @@ from tests.support.fault_figures import Figures
 from tests.support.fault_strikes import Strikes
 from tests.support.fault_truce import Truce
 from tests.support.fault_workers import Workers
-from tests.support.job_deployment import signing_settings
+from tests.support.job_deployment import all_jobs, signing_settings
 from tests.support.nats_cluster import NatsCluster
 from tests.support.nats_server import NatsServer
 from tests.support.product import free_ports
@@ -263,7 +263,7 @@ class FaultRun:
             async with asyncio.timeout(HANGS_AFTER_S):
                 while not jobs or not all(job.has_ended for job in jobs.values()):
                     for name, client in clients.items():
-                        listed = (await _persist(client.identity.get_jobs)).jobs
+                        listed = await _persist(partial(all_jobs, client.identity))
                         jobs |= {job.job_id: Job.model_validate(dict(job)) for job in listed}
                         self.figures.missing = 0
                         known = {job.job_id for job in listed}

@@ -148,6 +148,16 @@ async def ended(identity: AsyncIdentity, job_id: JobId) -> Job:
     return await becomes(identity, job_id, lambda job: job.has_ended)
 
 
+async def all_jobs(identity: AsyncIdentity) -> list[Job]:
+    """Return every job of an identity, from all pages."""
+    page = await identity.get_jobs(limit=1000)
+    jobs = page.jobs
+    while page.next is not None:
+        page = await identity.get_jobs(limit=1000, before=page.next)
+        jobs += page.jobs
+    return jobs
+
+
 def is_parked(job: Job) -> bool:
     """Whether a job waits for a block."""
     return job.retry_at_block is not None

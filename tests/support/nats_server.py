@@ -38,6 +38,7 @@ class NatsServer:
         max_payload_bytes: the largest message that it takes.
         name: its own among the servers of a cluster.
         more: further configuration.
+        sync_interval: how often it writes through to the disk; "always" is what Pylon asks for.
 
     Attributes:
         replicas: how many copies of a stream one server keeps.
@@ -53,12 +54,14 @@ class NatsServer:
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         name: str = "nats-server",
         more: str = "",
+        sync_interval: str = "always",
     ) -> None:
         self.folder = folder / name
         self.authorization = authorization
         self.max_payload_bytes = max_payload_bytes
         self.name = name
         self.more = more
+        self.sync_interval = sync_interval
         self.port = -1
         self._process: asyncio.subprocess.Process | None = None
 
@@ -146,7 +149,7 @@ class NatsServer:
             log_file: "{self.folder / "nats.log"}"
             max_payload: {self.max_payload_bytes}
             jetstream {{
-                sync_interval: always
+                sync_interval: {self.sync_interval}
                 store_dir: "{self.folder / "jetstream"}"
             }}
             {self.authorization}

@@ -57,13 +57,16 @@ ODD_JSON: st.SearchStrategy[Any] = st.recursive(
 GOOD: dict[str, st.SearchStrategy[Any]] = {
     "after": st.none() | st.integers(0, 50),
     "algorithm": st.just(1),
+    "before": st.none() | st.sampled_from(["ended.1", "ended.999999999999", f"open.1.{'a' * 26}"]),
     "block_number": st.integers(0, 30) | st.integers(0, 2**32 - 1),
     "blocks_until_reveal": st.integers(1, 1000),
     "commitment": st.sampled_from(["0x00", "ff"]),
     "extrinsic_index": st.integers(0, 3),
     "hotkey": st.builds(hotkey, st.sampled_from([1, 2, 12]), st.integers(0, 60)),
     "job_id": st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=26, max_size=26),
+    "limit": st.integers(1, 1000),
     "mechanism_id": st.integers(0, 2),
+    "state": st.none() | st.sampled_from(["open", "ended"]),
     "weights": st.dictionaries(
         st.builds(hotkey, st.just(1), st.integers(0, 3)),
         st.sampled_from([0.5, 1.0, 1]),

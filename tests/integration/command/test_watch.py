@@ -11,8 +11,8 @@ import pytest
 
 from pylon.devnet import Devnet, DevnetOptions
 from pylon.jobs.ledger import Ledger, Record
-from pylon.messaging.bucket import Bucket
 from pylon.messaging.job_events import JobEvents
+from pylon.messaging.ordered_bucket import OrderedBucket
 from pylon.messaging.provision import provision
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS_BUCKET
@@ -100,7 +100,7 @@ async def test_jobs_and_their_changes_are_shown(tmp_path: Path) -> None:
     ):
         await provision(connection)
         announce = JobEvents(connection).announce
-        ledger = Ledger(Bucket(connection, JOBS_BUCKET), announce, ended_kept_days=1)
+        ledger = Ledger(OrderedBucket(connection, JOBS_BUCKET), announce, ended_kept_days=1)
         job = Job(
             job_id=JobId("a" * 26),
             identity=IdentityName("alice"),

@@ -7,11 +7,12 @@ from nats.js.client import JetStreamContext
 
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import Ledger
-from pylon.messaging.bucket import Bucket
+from pylon.messaging.ordered_bucket import OrderedBucket
 from pylon.messaging.queue import WorkQueue
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid
+from pylon_client.contract.writes import ListJobs
 from pylon_client.transport.connection import Connection
 from tests.support.adversary import World, signers_of
 from tests.support.replicas import Nats
@@ -28,7 +29,7 @@ async def not_announced(_job: Job) -> None:
 
 
 def ledger_of(connection: Connection) -> Ledger:
-    return Ledger(Bucket(connection, JOBS_BUCKET), not_announced, ended_kept_days=1)
+    return Ledger(OrderedBucket(connection, JOBS_BUCKET), not_announced, ended_kept_days=1)
 
 
 async def accept_at_once(nats: Nats, round_number: int, *, vary: bool, key: bool) -> list[Job]:
@@ -76,7 +77,7 @@ async def test_different_writes_accepted_at_once_are_jobs_of_which_the_newest_is
 
 async def every_job_is_queued(connection: Connection, count: int) -> None:
     """Each is in the ledger and in the queue, and all but the newest are superseded."""
-    held = await ledger_of(connection).jobs(ALICE)
+    held = (await ledger_of(connection).page(ALICE, ListJobs())).held
     assert len(held) == count
     numbers = sorted(one.record.number for one in held)
     assert len(set(numbers)) == count

@@ -256,7 +256,7 @@ asks = st.lists(
     min_size=1,
     max_size=5,
 )
-strikes = st.dictionaries(st.integers(0, 160), st.sampled_from(Fault), max_size=8)
+strikes = st.dictionaries(st.integers(0, 220), st.sampled_from(Fault), max_size=8)
 
 
 @settings(

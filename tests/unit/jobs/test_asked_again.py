@@ -12,6 +12,7 @@ from pylon.messaging.consume import Later
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid
+from pylon_client.contract.writes import ListJobs
 from tests.support.adversary import Process, World, address
 from tests.unit.jobs.test_endings import ALICE, Office
 
@@ -145,7 +146,7 @@ async def test_w8_of_all_who_ask_for_the_same_at_once_one_job_remains(seed: int)
     world = World(random=Random(seed))  # noqa: S311 -- guards nothing
     offices = [Office(world, process=Dawdling(world)) for _ in range(3)]
     await asyncio.gather(*(office.accept() for office in offices))
-    jobs = [held.job for held in await offices[0].ledger.jobs(ALICE)]
+    jobs = [held.job for held in (await offices[0].ledger.page(ALICE, ListJobs())).held]
     states = sorted([(await offices[0].ended(job)).state for job in jobs])
     assert states == [JobState.CONFIRMED, *[JobState.SUPERSEDED] * (len(jobs) - 1)]
     assert len(world.applied) == 1

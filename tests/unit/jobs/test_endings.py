@@ -25,6 +25,7 @@ from pylon_client.contract.types import (
     NetUid,
     Revision,
 )
+from pylon_client.contract.writes import ListJobs
 from tests.support.adversary import FakeSigner, Fault, Process, World, address, signers_of
 
 ALICE = IdentityName("alice")
@@ -190,7 +191,7 @@ async def test_w7_w10_each_pending_job_is_told_of_on_its_own() -> None:
     office = Office(World())
     first = await office.accept()
     second = await office.accept({KNOWN: 2.0})
-    held = await office.ledger.jobs(ALICE)
+    held = (await office.ledger.page(ALICE, ListJobs())).held
     assert {one.job.job_id: one.job.state for one in held} == {
         first.job_id: JobState.SUPERSEDED,
         second.job_id: JobState.ACCEPTED,

@@ -24,6 +24,7 @@ from pylon_client.contract.types import (
     NetUid,
     Revision,
 )
+from pylon_client.contract.writes import ListJobs
 from tests.support.adversary import FakeSigner, World, address, signers_of
 
 ALICE = IdentityName("alice")
@@ -89,7 +90,8 @@ async def test_a_job_that_cannot_be_read_is_told_of_and_gives_way_to_the_next() 
     assert await office.runner.work(ALICE, broken.job_id) == Done()
     following = await office.accept(4)
     assert (await office.worked(following.job_id)).state is JobState.CONFIRMED
-    assert [held.job.job_id for held in await office.ledger.jobs(ALICE)] == [following.job_id]
+    page = await office.ledger.page(ALICE, ListJobs())
+    assert [held.job.job_id for held in page.held] == [following.job_id]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ async def test_an_entry_that_says_it_is_another_job_cannot_be_read(updates: Any)
     await office.rewrite(job, **updates)
     with pytest.raises(UnreadableEntryError):
         await office.ledger.get(ALICE, job.job_id)
-    assert await office.ledger.jobs(ALICE) == []
+    assert (await office.ledger.page(ALICE, ListJobs())).held == []
 
 
 async def test_a_lane_that_cannot_be_read_is_what_its_jobs_say() -> None:

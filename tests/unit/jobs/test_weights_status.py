@@ -2,16 +2,19 @@
 
 import pytest
 
+from pylon.jobs import ledger
 from pylon.jobs.weights_status import WeightsStatusHandler
 from pylon.jobs.windows import ACCEPTED_SLACK_BLOCKS
+from pylon.messaging.bucket import Entry
 from pylon.messaging.call import Answer, Call
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import WeightsStatus
 from pylon_client.contract.operations import Scope
 from pylon_client.contract.reads import WEIGHTS_STATUS, WeightsStatusAt
-from pylon_client.contract.types import BlockNumber, MechanismId, NetUid
+from pylon_client.contract.types import BlockNumber, MechanismId, NetUid, Revision
 from tests.support.adversary import World
+from tests.support.ended_jobs import record_of
 from tests.unit.jobs.test_asked_again import pass_to
 from tests.unit.jobs.test_endings import ALICE, STRANGER, Office
 from tests.unit.jobs.test_waiting_for_rights import looked_at
@@ -120,3 +123,23 @@ async def test_weights_count_before_their_hotkey_is_registered() -> None:
     job = await looked_at(office, await office.accept())
     assert not job.has_ended
     assert await status(office, 100, Chain(on_chain=None)) == (True, False)
+
+
+async def test_jobs_that_ended_before_the_epoch_are_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ledger, "HISTORY_PAGE", 1)
+    office = office_at_100()
+    job = await office.accept()
+    await office.intake.cancel(ALICE, job.job_id)
+    before = office.world.steps
+    assert await status(office, 100) == (False, False)
+    steps = office.world.steps - before
+    for number in range(50):
+        older = record_of(ALICE, number)  # of years ago
+        revision = Revision(-number)
+        key = f"job.{ALICE}.{older.job.job_id}"
+        office.world.store[key] = Entry(key, older.model_dump_json().encode(), revision)
+    before = office.world.steps
+    assert await status(office, 100) == (False, False)
+    assert office.world.steps - before <= steps + 1

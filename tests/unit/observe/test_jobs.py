@@ -37,7 +37,7 @@ class _Ledger:
     def __init__(self, jobs: list[Job]) -> None:
         self._held = [_Held(job) for job in jobs]
 
-    async def jobs(self, identity: IdentityName) -> list[_Held]:
+    async def open_jobs(self, identity: IdentityName) -> list[_Held]:
         return self._held if identity == ALICE else []
 
 
@@ -94,8 +94,7 @@ async def test_the_census_counts_by_state_and_tells_what_time_is_left(
         [
             job(JobState.WAITING, deadline_block=BlockNumber(120)),
             job(JobState.ACCEPTED, deadline_block=BlockNumber(130)),
-            job(JobState.EXPIRED, deadline_block=BlockNumber(1)),
-            job(JobState.EXPIRED, deadline_block=BlockNumber(2)),
+            job(JobState.ACCEPTED, deadline_block=BlockNumber(140)),
         ]
     )
 
@@ -104,7 +103,7 @@ async def test_the_census_counts_by_state_and_tells_what_time_is_left(
     census = JobCensus(metrics, [ALICE], ledger, head=lambda: head[0])
     await census.count()
     counted = {"identity": "alice", "kind": "weights"}
-    assert value(metrics, "pylon_jobs", state="EXPIRED", **counted) == 2
+    assert value(metrics, "pylon_jobs", state="ACCEPTED", **counted) == 2
     assert value(metrics, "pylon_jobs", state="WAITING", **counted) == 1
     left: list[float | None] = []
     for head[0] in heads:

@@ -1,0 +1,194 @@
+"""Which jobs are open, that is have not ended: an index beside the ledger's entries.
+
+Each open job has a marker, which is a separate entry. The marker is written before the job, and
+removed after the job's end was written. So a crash in between leaves a marker too many, never one
+too few. A reader of the markers finds every open job at a cost that does not depend on history. A
+marker too many is removed by a reader:
+
+- its job has ended: at once;
+- it has no job: after `ORPHAN_AFTER_S`, since the job may be about to be written.
+
+A marker is removed by its revision, and the writer of a job always writes its marker again. So a
+late removal never hits the marker of a job that was created meanwhile under the same id.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+
+from pylon.jobs.record import Held, job_key, readable_in
+from pylon.jobs.store import Store
+from pylon.messaging.bucket import ABSENT, ConflictError
+from pylon_client.contract.jobs import Job
+from pylon_client.contract.types import IdentityName, JobId, JobKind, Revision
+
+logger = logging.getLogger(__name__)
+
+ORPHAN_AFTER_S: Final = 600.0
+"""Seconds for which a reader sees a marker without a job before it removes the marker."""
+OVERLAP_S: Final = 3600
+"""Seconds for which workers of an older version, which write no markers, may still run."""
+INDEX_PAGE: Final = 200
+"""Entries that are read at once while jobs of an older version are indexed."""
+
+_TRIES: Final = 100
+_INDEXED: Final = "indexed"
+_KINDS: Final = {str(kind): kind for kind in JobKind}
+
+
+class OpenJobs:
+    """The index of open jobs.
+
+    Args:
+        store: where the ledger is.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._orphans: dict[str, tuple[Revision, float]] = {}
+        self._indexing: defaultdict[IdentityName, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def mark(self, job: Job) -> None:
+        """Write the marker of a job, before the job itself."""
+        key = _marker(job.identity, job.kind, job.job_id)
+        revision = ABSENT
+        for _ in range(_TRIES):
+            try:
+                await self._store.put(key, b"", revision=revision)
+            except ConflictError:
+                found = await self._store.get(key)
+                revision = ABSENT if found is None else found.revision
+            else:
+                return
+        raise ConflictError(key)
+
+    async def unmark(self, job: Job) -> None:
+        """Remove the marker of a job whose end is written."""
+        key = _marker(job.identity, job.kind, job.job_id)
+        marker = await self._store.get(key)
+        if marker is None:
+            return
+        # Read after the marker: it may be of a later job under the same id.
+        entry = await self._store.get(job_key(job.identity, job.job_id))
+        held = None if entry is None else readable_in(entry)
+        if held is not None and held.job.has_ended:
+            await self._store.remove(key, marker.revision)
+
+    async def of(self, identity: IdentityName, kind: JobKind | None = None) -> list[Held]:
+        """Return the open jobs of an identity, the newest first.
+
+        Args:
+            identity: whose jobs.
+            kind: only jobs of this kind; None for all.
+        """
+        markers = await self._markers(identity, kind)
+        entries = await self._store.read(job_key(identity, job_id) for job_id in markers.values())
+        held = [found for entry in entries if (found := readable_in(entry)) is not None]
+        for one in held:
+            if one.job.has_ended:
+                await self.unmark(one.job)
+        present = {entry.key for entry in entries}
+        await self._remove_orphans(
+            identity,
+            kind,
+            [key for key, job_id in markers.items() if job_key(identity, job_id) not in present],
+        )
+        return sorted(
+            (one for one in held if not one.job.has_ended),
+            key=lambda one: (one.job.created_at_ms, one.record.number),
+            reverse=True,
+        )
+
+    async def ids(self, identity: IdentityName) -> frozenset[JobId]:
+        """Return the ids of the open jobs of an identity; some of them may have just ended."""
+        return frozenset((await self._markers(identity, None)).values())
+
+    async def _markers(self, identity: IdentityName, kind: JobKind | None) -> dict[str, JobId]:
+        """Return the job of each marker, by the marker's key."""
+        # One request for the markers and for whether they are complete.
+        keys = await self._store.keys(_prefix(identity))
+        if _indexed(identity) not in keys:
+            async with self._indexing[identity]:
+                keys = await self._store.keys(_prefix(identity))
+                if _indexed(identity) not in keys:
+                    await self._index(identity)
+                    keys = await self._store.keys(_prefix(identity))
+        found: dict[str, JobId] = {}
+        for key in keys:
+            name, _, job_id = key.removeprefix(f"{_prefix(identity)}.").partition(".")
+            if job_id and name in _KINDS and kind in {None, name}:
+                found[key] = JobId(job_id)
+        return found
+
+    async def _remove_orphans(
+        self, identity: IdentityName, kind: JobKind | None, keys: Sequence[str]
+    ) -> None:
+        """Remove the markers that have had no job for `ORPHAN_AFTER_S`.
+
+        Only this worker's clock counts, from when it has first seen them.
+        """
+        now_s = time.monotonic()
+        seen: dict[str, tuple[Revision, float]] = {}
+        for marker in await self._store.read(keys) if keys else []:
+            revision, since_s = self._orphans.get(marker.key, (marker.revision, now_s))
+            if revision != marker.revision:
+                revision, since_s = marker.revision, now_s
+            if now_s - since_s >= ORPHAN_AFTER_S:
+                await self._store.remove(marker.key, revision)
+            else:
+                seen[marker.key] = (revision, since_s)
+        read = _prefix(identity) if kind is None else f"{_prefix(identity)}.{kind}"
+        for key in [key for key in self._orphans if key.startswith(f"{read}.")]:
+            del self._orphans[key]
+        self._orphans |= seen
+
+    async def _index(self, identity: IdentityName) -> None:
+        """Mark the open jobs that a worker of an older version has written.
+
+        It can be interrupted, repeated and done by several workers at once. While older workers may
+        run beside this one, they write further jobs; so it is repeated once after `OVERLAP_S`.
+        """
+        count = marked = 0
+        after = ABSENT
+        while True:
+            page = await self._store.oldest_first(f"job.{identity}", after=after, count=INDEX_PAGE)
+            for entry in page.entries:
+                held = readable_in(entry)
+                if held is not None and not held.job.has_ended:
+                    await self.mark(held.job)
+                    marked += 1
+            count += len(page.entries)
+            if page.is_last:
+                break
+            after = page.entries[-1].revision
+            logger.info("Indexing the jobs of %s: %d read", identity, count)
+        first = await self._store.get(f"{_INDEXED}.{identity}")
+        now_ms = time.time_ns() // 1_000_000
+        is_final = first is not None and now_ms - _number(first.value) >= OVERLAP_S * 1000
+        with contextlib.suppress(ConflictError):  # another worker has indexed them, too
+            if first is None:
+                await self._store.put(f"{_INDEXED}.{identity}", b"%d" % now_ms, revision=ABSENT)
+            await self._store.put(
+                _indexed(identity), b"", revision=ABSENT, ttl_s=None if is_final else OVERLAP_S
+            )
+        logger.info("Indexed the jobs of %s: %d read, %d open", identity, count, marked)
+
+
+def _prefix(identity: IdentityName) -> str:
+    return f"open.{identity}"
+
+
+def _indexed(identity: IdentityName) -> str:
+    return f"{_prefix(identity)}.{_INDEXED}"
+
+
+def _marker(identity: IdentityName, kind: JobKind, job_id: JobId) -> str:
+    return f"{_prefix(identity)}.{kind}.{job_id}"
+
+
+def _number(text: bytes) -> int:
+    return int(text) if text.isdigit() else 0

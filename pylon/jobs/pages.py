@@ -1,0 +1,110 @@
+"""The jobs of an identity, page by page: what a page costs does not depend on how many there are.
+
+Open jobs come first, by their markers. Ended jobs follow in the order of their ends: the entry of
+an ended job is never written again, so that the revision of its entry is its place for good.
+"""
+
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from pylon.jobs.open_jobs import OpenJobs
+from pylon.jobs.record import Held, readable_in
+from pylon.jobs.store import Store
+from pylon_client.contract.types import IdentityName, JobId, Revision
+from pylon_client.contract.writes import ListJobs
+
+PAGE_MAX_BYTES: Final = 4_194_304
+"""Bytes of jobs in JSON after which a page ends; a job with 4096 left-out weights has 0.4 MB."""
+
+_OPEN: Final = "open"
+_ENDED: Final = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some jobs of an identity.
+
+    Attributes:
+        held: the jobs, newest first.
+        next: the cursor of the page that follows; None for the last page.
+    """
+
+    held: list[Held]
+    next: str | None
+
+
+class JobPages:
+    """Reads pages of jobs.
+
+    Args:
+        store: where the ledger is.
+        open_jobs: the index of those that have not ended.
+    """
+
+    def __init__(self, store: Store, open_jobs: OpenJobs) -> None:
+        self._store = store
+        self._open = open_jobs
+
+    async def page(self, identity: IdentityName, asked: ListJobs) -> JobPage:
+        """Return the page of jobs that is asked for.
+
+        A job that ends between two pages is in one of them, or in both.
+        """
+        found: list[Held] = []
+        found_bytes = 0
+        following: str | None = None
+        async for held, cursor in self._from(identity, asked):
+            if len(found) == asked.limit or (found and found_bytes >= PAGE_MAX_BYTES):
+                break
+            found.append(held)
+            found_bytes += len(held.job.model_dump_json())
+            following = cursor
+        else:
+            following = None
+        found.sort(key=lambda one: (one.job.created_at_ms, one.record.number), reverse=True)
+        return JobPage(found, following)
+
+    async def _from(
+        self, identity: IdentityName, asked: ListJobs
+    ) -> AsyncGenerator[tuple[Held, str]]:
+        """Give the jobs behind the cursor, each with a cursor that stands behind it."""
+        phase, _, place = (asked.before or f"{_OPEN}.").partition(".")
+        listed: frozenset[JobId] = frozenset()
+        if phase == _OPEN and asked.state != _ENDED:
+            held = await self._open.of(identity)
+            listed = frozenset(one.job.job_id for one in held)
+            for one in _behind(held, place):
+                yield one, f"{_OPEN}.{one.job.created_at_ms}.{one.job.job_id}"
+        elif asked.state is None:
+            listed = await self._open.ids(identity)
+        if asked.state == _OPEN:
+            return
+        before = Revision(int(place)) if phase == _ENDED else None
+        while True:
+            page = await self._store.newest_first(
+                f"job.{identity}", before=before, count=asked.limit + 1
+            )
+            for entry in page.entries:
+                one = readable_in(entry)
+                # An open job without a marker was written by a worker of an older version.
+                is_listed = one is None or one.job.job_id in listed
+                if one is None or is_listed or (asked.state and not one.job.has_ended):
+                    continue
+                yield one, f"{_ENDED}.{entry.revision}"
+            if page.is_last:
+                return
+            before = page.entries[-1].revision
+
+
+def _behind(held: Iterable[Held], place: str) -> list[Held]:
+    """Return the open jobs behind a place, in the order of the list."""
+    created_at_ms, _, job_id = place.partition(".")
+    ordered = sorted(held, key=_place, reverse=True)
+    if not job_id:
+        return ordered
+    return [one for one in ordered if _place(one) < (int(created_at_ms), job_id)]
+
+
+def _place(held: Held) -> tuple[int, str]:
+    return held.job.created_at_ms, held.job.job_id

@@ -1,0 +1,46 @@
+"""What the ledger needs of the bucket that it is kept in."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from pylon.messaging.bucket import Entry
+from pylon.messaging.ordered_bucket import Page
+from pylon_client.contract.types import Revision
+
+
+class Store(Protocol):
+    """A key-value store with compare and set; see `pylon.messaging.ordered_bucket`."""
+
+    async def get(self, key: str) -> Entry | None:
+        """The newest value of a key."""
+        ...
+
+    async def put(
+        self, key: str, value: bytes, *, revision: Revision, ttl_s: int | None = None
+    ) -> Revision:
+        """Set a key whose revision is `revision`, or raise ConflictError."""
+        ...
+
+    async def remove(self, key: str, revision: Revision) -> None:
+        """Remove one revision of a key for good; a newer one stays."""
+        ...
+
+    async def keys(self, prefix: str) -> list[str]:
+        """Return every key under a prefix."""
+        ...
+
+    async def read(self, keys: Iterable[str]) -> list[Entry]:
+        """Return the entries of those keys that have a value."""
+        ...
+
+    async def entries(self, prefix: str) -> list[Entry]:
+        """Every entry under a prefix."""
+        ...
+
+    async def newest_first(self, prefix: str, *, before: Revision | None, count: int) -> Page:
+        """Return the entries under a prefix that were written last, the newest first."""
+        ...
+
+    async def oldest_first(self, prefix: str, *, after: Revision, count: int) -> Page:
+        """Return the entries under a prefix that were written after a revision, oldest first."""
+        ...

@@ -1,0 +1,212 @@
+"""A bucket whose entries can be read in the order in which they were written, page by page.
+
+JetStream answers a batch of messages from a sequence on ("direct get", nats-server 2.11). It has no
+such request that goes backwards, so `newest_first` reads windows of the sequence, the newest first.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import nats.errors
+import nats.js.errors
+
+from pylon.messaging.bucket import Bucket, Entry
+from pylon.messaging.jetstream_errors import NO_MESSAGE, place_of, readable_replies
+from pylon.messaging.retry import TRY_FOR_S
+from pylon_client.contract import wire
+from pylon_client.contract.types import Revision
+from pylon_client.transport.cancellation import heed_cancellation
+from pylon_client.transport.connection import Connection
+
+BATCH_MAX_BYTES: Final = 4_194_304
+"""Bytes of values after which a batch, and a page, ends."""
+BATCH_MIN: Final = 32
+"""Least number of entries that are requested at once."""
+WIDEN: Final = 4
+"""Factor by which the window grows after one with too few entries, and shrinks after one with too
+many."""
+
+_SUBJECT: Final = "Nats-Subject"
+_SEQUENCE: Final = "Nats-Sequence"
+_PREVIOUS: Final = "Nats-Last-Sequence"
+"""The sequence of the message before this one in the batch; 0 before the first."""
+_PENDING: Final = "Nats-Num-Pending"
+_STATUS: Final = "Status"
+_NOT_FOUND: Final = "404"
+_END_OF_BATCH: Final = "204"
+
+
+class IncompleteBatchError(nats.errors.Error):
+    """The reply lacks messages: of a replica that lags behind its leader, or lost on the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Entries that follow each other in the order of writes.
+
+    Attributes:
+        entries: they.
+        is_last: whether nothing follows them.
+    """
+
+    entries: list[Entry]
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    entries: list[Entry]
+    pending: int
+
+
+class OrderedBucket(Bucket):
+    """A bucket that is also read in the order of writes.
+
+    Args:
+        connection: as the user `worker`.
+        name: of the bucket, which must exist.
+    """
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        super().__init__(connection, name)
+        self._nats = connection.nats
+
+    async def newest_first(self, prefix: str, *, before: Revision | None, count: int) -> Page:
+        """Return the entries under a prefix that were written last, the newest first.
+
+        The number of requests grows with the logarithm of what the bucket holds.
+
+        Args:
+            prefix: of the keys, without the dot.
+            before: only entries of an older revision; None for all.
+            count: how many entries at most; fewer where they are large.
+        """
+        wildcard = self._subject(f"{prefix}.>")
+
+        async def read() -> Page:
+            newest = await self._one(wildcard)
+            oldest = await self._one(wildcard, after=0)
+            if newest is None or oldest is None:
+                return Page([], is_last=True)
+            high = newest.revision + 1 if before is None else min(before, newest.revision + 1)
+            return await self._backwards(wildcard, oldest.revision, high, count)
+
+        return await self._until_answered(read)
+
+    async def oldest_first(self, prefix: str, *, after: Revision, count: int) -> Page:
+        """Return the entries under a prefix that were written after a revision, the oldest first.
+
+        An entry that changes between two pages is in a later page, so that all pages together
+        miss none.
+
+        Args:
+            prefix: of the keys, without the dot.
+            after: the revision after which to begin.
+            count: how many entries at most; fewer where they are large.
+        """
+        wildcard = self._subject(f"{prefix}.>")
+
+        async def read() -> Page:
+            newest = await self._one(wildcard)
+            if newest is None or newest.revision <= after:
+                return Page([], is_last=True)
+            batch = await self._batch(wildcard, after + 1, count)
+            if not batch.entries:
+                raise IncompleteBatchError
+            return Page(batch.entries, is_last=batch.entries[-1].revision >= newest.revision)
+
+        return await self._until_answered(read)
+
+    async def _backwards(self, wildcard: str, oldest: int, high: int, count: int) -> Page:
+        found: list[Entry] = []
+        found_bytes = 0
+        width = WIDEN * count
+        while high > oldest and len(found) < count and found_bytes < BATCH_MAX_BYTES:
+            low = max(oldest, high - width)
+            batch = await self._batch(wildcard, low, max(count - len(found), BATCH_MIN))
+            last = batch.entries[-1].revision if batch.entries else 0
+            # The leader has an entry at `high - 1` or later: a batch that has none is not all.
+            if last < high - 1:
+                if not batch.pending or high - low == 1:
+                    raise IncompleteBatchError
+                width = max((high - low) // WIDEN, 1)
+                continue
+            within = [entry for entry in batch.entries if entry.revision < high]
+            found += reversed(within)
+            found_bytes += sum(len(entry.value) for entry in within)
+            high = low
+            width *= WIDEN
+        return Page(found[:count], is_last=high <= oldest and len(found) <= count)
+
+    async def _batch(self, wildcard: str, first: int, count: int) -> _Batch:
+        request = {
+            "seq": first,
+            "next_by_subj": wildcard,
+            "batch": count,
+            "max_bytes": BATCH_MAX_BYTES,
+        }
+        inbox = self._nats.new_inbox()
+        subscription = await self._nats.subscribe(inbox)  # pyright: ignore[reportUnknownMemberType] -- the library leaves the callback's type open
+        entries: list[Entry] = []
+        try:
+            await self._nats.publish(
+                f"$JS.API.DIRECT.GET.{self._stream}", wire.encode(request), reply=inbox
+            )
+            while True:
+                message = await subscription.next_msg(TRY_FOR_S)
+                heed_cancellation()
+                headers = message.headers or {}
+                previous = entries[-1].revision if entries else 0
+                if headers.get(_PREVIOUS, str(previous)) != str(previous):
+                    raise IncompleteBatchError  # the connection was lost in between
+                status = None if _SUBJECT in headers else headers.get(_STATUS)
+                if status is None:
+                    after = previous or first - 1
+                    entries.append(await self._entry(wildcard, after, headers, message.data))
+                elif status == _END_OF_BATCH:
+                    with readable_replies():
+                        return _Batch(entries, int(headers.get(_PENDING, 0)))
+                elif status == _NOT_FOUND:
+                    return _Batch([], 0)
+                else:
+                    raise IncompleteBatchError  # such as: no replica answers
+        finally:
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+
+    async def _entry(
+        self, wildcard: str, after: int, headers: Mapping[str, Any], value: bytes
+    ) -> Entry:
+        """Return the entry of a message.
+
+        A direct answer mixes the message's headers with JetStream's. Where they hide its place, the
+        leader is asked for it, whose answer has both apart.
+        """
+        try:
+            key = str(headers[_SUBJECT])[len(self._subject("")) :]
+            return Entry(key, value, Revision(int(headers[_SEQUENCE])))
+        except (LookupError, ValueError):
+            entry = await self._one(wildcard, after=after)
+            if entry is None:
+                raise IncompleteBatchError from None
+            return entry
+
+    async def _one(self, wildcard: str, *, after: int | None = None) -> Entry | None:
+        """Return what the leader has as the newest entry, or as the first after a revision."""
+        try:
+            with readable_replies():
+                found = await self._context.get_msg(
+                    self._stream,
+                    None if after is None else after + 1,
+                    wildcard,
+                    next=after is not None,
+                )
+                revision = Revision(place_of(found))
+        except nats.js.errors.NotFoundError as error:
+            if error.err_code == NO_MESSAGE:
+                return None
+            raise
+        key = (found.subject or "")[len(self._subject("")) :]
+        return Entry(key, found.data or b"", revision)

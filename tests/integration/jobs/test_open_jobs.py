@@ -1,0 +1,114 @@
+"""The index of open jobs over real streams: kept up, made for older ledgers, and made again."""
+
+import pytest
+from nats.js.client import JetStreamContext
+
+from pylon.jobs import open_jobs
+from pylon.jobs.intake import Intake, Wanted
+from pylon.jobs.ledger import Ledger
+from pylon.messaging.ordered_bucket import OrderedBucket
+from pylon.messaging.provision import provision
+from pylon.messaging.queue import WorkQueue
+from pylon_client.contract.jobs import Job, JobState
+from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
+from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
+from pylon_client.contract.writes import ListJobs
+from pylon_client.transport.connection import Connection
+from tests.support.adversary import World, signers_of
+from tests.support.ended_jobs import job_of, write_ended
+from tests.support.eventually import comes_true
+from tests.support.replicas import Nats
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ALICE = IdentityName("alice")
+OLDER = 300
+
+
+async def not_announced(_job: Job) -> None:
+    pass
+
+
+def ledger_of(connection: Connection) -> Ledger:
+    return Ledger(OrderedBucket(connection, JOBS_BUCKET), not_announced, ended_kept_days=1)
+
+
+async def accept(connection: Connection, number: int) -> Job:
+    intake = Intake(
+        ledger_of(connection), WorkQueue(connection), World().process(), signers_of(ALICE)
+    )
+    request = {"commitment": f"0x{number:04x}"}
+    return await intake.accept(Wanted(ALICE, NetUid(1), JobKind.COMMITMENT, request))
+
+
+async def open_ids(connection: Connection) -> list[JobId]:
+    return [held.job.job_id for held in await ledger_of(connection).open_jobs(ALICE)]
+
+
+async def markers(connection: Connection) -> list[str]:
+    return await OrderedBucket(connection, JOBS_BUCKET).keys(f"open.{ALICE}.{JobKind.COMMITMENT}")
+
+
+async def test_markers_come_with_jobs_and_go_with_their_ends(nats: Nats) -> None:
+    connection, another = await nats.provision(LEDGER, JOBS), await nats.connect(1)
+    jobs = [await accept(connection, number) for number in range(5)]
+    assert await open_ids(another) == [jobs[-1].job_id]  # each took the place of the one before
+    assert len(await markers(connection)) == 1
+    ledger = ledger_of(connection)
+    held = await ledger.get(ALICE, jobs[-1].job_id)
+    assert held is not None
+    await ledger.change(held, JobState.CANCELLED)
+    assert await open_ids(another) == []
+    assert await markers(connection) == []
+    page = await ledger_of(another).page(ALICE, ListJobs(state="ended"))
+    assert [one.job.job_id for one in page.held] == [job.job_id for job in reversed(jobs)]
+
+
+async def test_the_open_jobs_of_an_older_ledger_are_indexed_and_queued(
+    nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_jobs, "OVERLAP_S", 1)
+    connection = await nats.provision(LEDGER, JOBS)
+    await write_ended(connection, ALICE, range(OLDER))
+    job = await accept(connection, 1)
+    await write_ended(connection, ALICE, range(OLDER, 2 * OLDER))
+    stream = JetStreamContext(connection.nats, timeout=5)
+    await stream.purge_stream(LEDGER.name, subject=f"$KV.{JOBS_BUCKET}.open.>")
+    await stream.purge_stream(JOBS.name)
+    another = await nats.connect(1)
+    assert await open_ids(another) == [job.job_id]
+    # Until workers of the older version have gone, they may write jobs without a marker.
+    await stream.purge_stream(
+        LEDGER.name, subject=f"$KV.{JOBS_BUCKET}.{(await markers(another))[0]}"
+    )
+
+    async def is_found_again() -> bool:
+        return await open_ids(another) == [job.job_id]
+
+    await comes_true(is_found_again)
+
+    async def is_for_good() -> bool:
+        await open_ids(another)
+        flag = await OrderedBucket(another, JOBS_BUCKET).entries(f"open.{ALICE}")
+        return any(entry.key.endswith(".indexed") for entry in flag)
+
+    await comes_true(is_for_good)
+    page = await ledger_of(another).page(ALICE, ListJobs(limit=3))
+    assert [one.job.job_id for one in page.held][1:] == [
+        job_of(2 * OLDER - 1),
+        job_of(2 * OLDER - 2),
+    ]
+
+
+async def test_a_ledger_that_was_made_again_is_indexed_again(nats: Nats) -> None:
+    connection = await nats.provision(LEDGER, JOBS)
+    lost = await accept(connection, 1)
+    assert await open_ids(connection) == [lost.job_id]
+    await JetStreamContext(connection.nats).delete_stream(LEDGER.name)
+    await provision(connection, (LEDGER,), replicas=nats.replicas)
+    assert await open_ids(connection) == []
+    again = await accept(connection, 1)
+    assert again.job_id == lost.job_id
+    assert await open_ids(connection) == [again.job_id]
+    page = await ledger_of(connection).page(ALICE, ListJobs())
+    assert [one.job.job_id for one in page.held] == [again.job_id]

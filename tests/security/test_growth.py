@@ -1,0 +1,258 @@
+"""What piles up costs nothing: 100,000 ended jobs slow down no list, and no worker that is idle."""
+
+import asyncio
+import tracemalloc
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from pylon.jobs.deadlines import DeadlineKeeper
+from pylon.jobs.desk import JobDesk
+from pylon.jobs.intake import Intake
+from pylon.jobs.ledger import Ledger
+from pylon.jobs.runner import Runner
+from pylon.jobs.signers import SignerDirectory
+from pylon.messaging.ordered_bucket import OrderedBucket
+from pylon.messaging.permissions import authorization
+from pylon.messaging.provision import provision
+from pylon.messaging.queue import WorkQueue
+from pylon.messaging.service import Service
+from pylon.observe.jobs import JobCensus
+from pylon.observe.metrics import WorkerMetrics
+from pylon_client.contract.jobs import Job, JobList, JobState
+from pylon_client.contract.subjects import WORKER_USER
+from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
+from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
+from pylon_client.contract.writes import ListJobs
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.v1 import AsyncConfig, AsyncPylonClient
+from tests.support.adversary import World, signers_of
+from tests.support.bridge_process import BridgeProcess, bridge_environment
+from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
+from tests.support.ended_jobs import job_of, record_of, write_ended
+from tests.support.eventually import HANGS_AFTER_S
+from tests.support.nats_server import NatsServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FEW = IdentityName("few")
+MANY = IdentityName("many")
+SUBNETS = {str(FEW): 1, str(MANY): 2}
+MANY_JOBS = 100_000
+FEW_JOBS = 100
+STILL_OPEN = 3
+MIB = 2**20
+
+
+async def not_announced(_: Job) -> None:
+    pass
+
+
+@dataclass
+class Counted:
+    """Messages and bytes that a connection has sent and received."""
+
+    sent: int
+    received: int
+    received_bytes: int
+
+
+@dataclass
+class Office:
+    """What a worker does with jobs, over a real ledger, and what of it is sent and received."""
+
+    connection: Connection
+    ledger: Ledger = field(init=False)
+    intake: Intake = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.process = World().process()
+        self.ledger = Ledger(
+            OrderedBucket(self.connection, JOBS_BUCKET), not_announced, ended_kept_days=7
+        )
+        queue = WorkQueue(self.connection)
+        self.intake = Intake(self.ledger, queue, self.process, signers_of(FEW, MANY))
+
+    async def count(self, work: Callable[[], Awaitable[object]]) -> Counted:
+        stats = dict(self.connection.nats.stats)
+        await work()
+        now = self.connection.nats.stats
+        return Counted(
+            now["out_msgs"] - stats["out_msgs"],
+            now["in_msgs"] - stats["in_msgs"],
+            now["in_bytes"] - stats["in_bytes"],
+        )
+
+    async def idle(self, identity: IdentityName) -> None:
+        """Do once all that an idle worker repeats for an identity."""
+        for kind in JobKind:
+            await self.intake.sweep(identity, kind)
+        await JobCensus(WorkerMetrics(), [identity], self.ledger, head=lambda: None).count()
+        runner = Runner(self.ledger, self.process, self.process, {}, {})
+        directory = SignerDirectory([identity], grace_s=0)
+        keeper = DeadlineKeeper(
+            self.ledger, self.process, runner, directory, [identity], lambda: True
+        )
+        await keeper.check()
+
+    async def open_ids(self, identity: IdentityName) -> set[JobId]:
+        return {held.job.job_id for held in await self.ledger.open_jobs(identity)}
+
+
+@dataclass
+class Grown:
+    """A ledger of an older version that has grown, and what was measured meanwhile.
+
+    Attributes:
+        idle_before: what an idle worker sent and received when there were only few ended jobs.
+        indexing: the same for the first look at the open jobs of the identity with many.
+        indexing_peak_bytes: of memory meanwhile.
+    """
+
+    office: Office
+    nats: NatsServer
+    idle_before: Counted
+    indexing: Counted
+    indexing_peak_bytes: int
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def grown(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Grown]:
+    users = authorization(deployment_settings(identities=SUBNETS))
+    folder = tmp_path_factory.mktemp("nats")
+    # Nothing here is about power cuts, and writing through would take most of the time.
+    async with NatsServer(folder, users, sync_interval="2m") as nats:
+        options = ConnectionOptions(urls=(nats.url,), user=WORKER_USER, password=WORKER_PASSWORD)
+        connection = await connect(options)
+        await provision(connection, (LEDGER, JOBS))
+        office = Office(connection)
+        await write_ended(connection, FEW, range(FEW_JOBS))
+        await office.idle(FEW)
+        idle_before = await office.count(lambda: office.idle(FEW))
+        for number in range(STILL_OPEN):
+            record = record_of(MANY, MANY_JOBS + number, JobState.WAITING)
+            value = record.model_dump_json().encode()
+            key = f"$KV.{JOBS_BUCKET}.job.{MANY}.{record.job.job_id}"
+            await connection.nats.publish(key, value)
+        await write_ended(connection, MANY, range(MANY_JOBS))
+        tracemalloc.start()
+        indexing = await office.count(lambda: office.ledger.open_jobs(MANY))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        yield Grown(office, nats, idle_before, indexing, peak)
+        await connection.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bridge(
+    grown: Grown, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[BridgeProcess]:
+    """A bridge, and what answers it about jobs."""
+    office = grown.office
+    process = World().process()
+    desk = JobDesk(office.intake, office.ledger, signers_of(FEW, MANY), process)
+    netuids = {IdentityName(name): NetUid(netuid) for name, netuid in SUBNETS.items()}
+    service = Service(office.connection, desk.by_operation, identities=netuids, max_requests=100)
+    await service.start()
+    environment = bridge_environment(grown.nats.url, SUBNETS)
+    async with BridgeProcess(tmp_path_factory.mktemp("bridge"), environment) as running:
+        await running.until("/health/ready", 200)
+        yield running
+    await service.drain(0)
+
+
+async def listed(bridge: BridgeProcess, **query: str | int) -> httpx.Response:
+    return await bridge.get(
+        f"/api/v1/identity/{MANY}/subnet/{SUBNETS[str(MANY)]}/jobs",
+        params=query,
+        headers={"Authorization": f"Bearer {token_of(MANY)}"},
+    )
+
+
+async def test_a_ledger_of_an_older_version_is_indexed_once_in_little_memory(
+    grown: Grown,
+) -> None:
+    assert grown.indexing.received >= MANY_JOBS
+    assert grown.indexing_peak_bytes < 32 * MIB
+    again = await grown.office.count(lambda: grown.office.ledger.open_jobs(MANY))
+    assert again.received < 20
+    open_ids = {job_of(MANY_JOBS + number) for number in range(STILL_OPEN)}
+    assert await grown.office.open_ids(MANY) == open_ids
+    # Another worker that starts later does not read them either.
+    another = Office(grown.office.connection)
+    assert (await another.count(lambda: another.open_ids(MANY))).received < 20
+
+
+async def test_an_idle_worker_sends_and_receives_no_more_for_many_ended_jobs(
+    grown: Grown,
+) -> None:
+    few = await grown.office.count(lambda: grown.office.idle(FEW))
+    assert (few.sent, few.received) == (grown.idle_before.sent, grown.idle_before.received)
+    await grown.office.idle(MANY)
+    tracemalloc.start()
+    many = await grown.office.count(lambda: grown.office.idle(MANY))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # Each open job is read by the sweep of its kind and by the census, and queued.
+    assert many.sent <= few.sent + 3 * STILL_OPEN
+    assert many.received <= few.received + 3 * STILL_OPEN
+    assert many.received_bytes < few.received_bytes + 100_000
+    assert peak < 4 * MIB
+
+
+async def test_the_newest_of_100_000_jobs_are_listed_over_http(bridge: BridgeProcess) -> None:
+    async with asyncio.timeout(HANGS_AFTER_S):
+        response = await listed(bridge)
+    assert response.status_code == 200
+    page = JobList.model_validate_json(response.content)
+    newest = range(MANY_JOBS + STILL_OPEN - 1, MANY_JOBS + STILL_OPEN - 101, -1)
+    assert [job.job_id for job in page.jobs] == [job_of(number) for number in newest]
+    assert page.next is not None
+    second = JobList.model_validate_json((await listed(bridge, before=page.next, limit=3)).content)
+    following = range(newest[-1] - 1, newest[-1] - 4, -1)
+    assert [job.job_id for job in second.jobs] == [job_of(number) for number in following]
+    of_open = JobList.model_validate_json((await listed(bridge, state="open")).content)
+    assert len(of_open.jobs) == STILL_OPEN
+    assert of_open.next is None
+    assert (await listed(bridge, limit=1001)).status_code == 400
+    assert (await listed(bridge, before="nonsense")).status_code == 400
+
+
+async def test_all_pages_together_are_all_jobs(grown: Grown) -> None:
+    seen: list[JobId] = []
+    before: str | None = None
+    while True:
+        page = await grown.office.ledger.page(MANY, ListJobs(limit=1000, before=before))
+        seen += [held.job.job_id for held in page.held]
+        before = page.next
+        if before is None:
+            break
+    assert seen == [job_of(number) for number in range(MANY_JOBS + STILL_OPEN - 1, -1, -1)]
+
+
+async def test_the_client_asks_for_pages(bridge: BridgeProcess) -> None:
+    config = AsyncConfig(address=bridge.url, identity_name=MANY, identity_token=token_of(MANY))
+    async with AsyncPylonClient(config) as client:
+        first = await client.identity.get_jobs(limit=7)
+        second = await client.identity.get_jobs(limit=7, before=first.next)
+        ended = await client.identity.get_jobs(limit=1, state="ended")
+    newest = MANY_JOBS + STILL_OPEN - 1
+    listed = [job.job_id for job in first.jobs + second.jobs]
+    assert listed == [job_of(number) for number in range(newest, newest - 14, -1)]
+    assert [job.job_id for job in ended.jobs] == [job_of(MANY_JOBS - 1)]
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.01])
+async def test_a_page_costs_what_it_holds_wherever_it_is(grown: Grown, share: float) -> None:
+    ledger = grown.office.ledger
+    first = await ledger.page(MANY, ListJobs(limit=1, state="ended"))
+    assert first.next is not None
+    newest = int(first.next.partition(".")[2])
+    before = f"ended.{newest - int((1 - share) * MANY_JOBS)}"
+    asked = ListJobs(limit=100, before=before)
+    cost = await grown.office.count(lambda: ledger.page(MANY, asked))
+    assert cost.sent < 30
+    assert cost.received < 10 * 100

@@ -1,0 +1,206 @@
+"""The index of open jobs: it has every one of them, whatever happened before, and little else."""
+
+import contextlib
+from random import Random
+
+import pytest
+
+from pylon.jobs import open_jobs
+from pylon.jobs.intake import Intake, Wanted
+from pylon.jobs.ledger import Ledger
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.jobs import Job, JobState
+from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
+from tests.support.adversary import Crash, Fault, Process, World, signers_of
+
+ALICE = IdentityName("alice")
+BOB = IdentityName("bob")
+KINDS = (JobKind.COMMITMENT, JobKind.WEIGHTS)
+
+
+async def not_announced(_: Job) -> None:
+    pass
+
+
+def ledger_of(process: Process) -> Ledger:
+    return Ledger(process, not_announced, ended_kept_days=7)
+
+
+def intake_of(process: Process) -> Intake:
+    return Intake(ledger_of(process), process, process, signers_of(ALICE, BOB))
+
+
+def commitment(number: int, identity: IdentityName = ALICE) -> Wanted:
+    return Wanted(
+        identity=identity,
+        netuid=NetUid(1),
+        kind=JobKind.COMMITMENT,
+        request={"commitment": f"0x{number:04x}"},
+    )
+
+
+async def end(ledger: Ledger, job: Job) -> Job:
+    held = await ledger.get(job.identity, job.job_id)
+    assert held is not None
+    return (await ledger.change(held, JobState.CANCELLED)).job
+
+
+async def open_ids(world: World, identity: IdentityName = ALICE) -> list[JobId]:
+    held = await ledger_of(world.process()).open_jobs(identity)
+    return [one.job.job_id for one in held]
+
+
+def markers(world: World, identity: IdentityName = ALICE) -> set[str]:
+    prefixes = tuple(f"open.{identity}.{kind}." for kind in KINDS)
+    return {key for key in world.store if key.startswith(prefixes)}
+
+
+def forget_markers(world: World) -> None:
+    """Make the ledger one of an older version."""
+    world.has_markers = False
+    for key in list(world.store):
+        if key.startswith(("open.", "indexed.")):
+            del world.store[key]
+
+
+async def test_a_job_is_open_until_it_has_ended() -> None:
+    world = World()
+    ledger = ledger_of(world.process())
+    job = await intake_of(world.process()).accept(commitment(1))
+    assert await open_ids(world) == [job.job_id]
+    assert await open_ids(world, BOB) == []
+    assert await ledger.open_jobs(ALICE, JobKind.WEIGHTS) == []
+    await end(ledger, job)
+    assert await open_ids(world) == []
+    assert markers(world) == set()
+
+
+@pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.LOST_REPLY])
+async def test_a_crash_at_any_step_hides_no_open_job_from_a_sweep(fault: Fault) -> None:
+    step = 0
+    while True:
+        world = World({step: fault}, random=Random(step))  # noqa: S311 -- guards nothing
+        try:
+            await intake_of(world.process()).accept(commitment(1))
+        except (Crash, FailureError):
+            pass
+        else:
+            if world.steps <= step:
+                break
+        assert world.broken == []
+        written = {key.rpartition(".")[2] for key in world.store if key.startswith("job.")}
+        assert set(await open_ids(world)) == written
+        world.queued.clear()
+        intake = intake_of(world.process())
+        assert await intake.sweep(ALICE, JobKind.COMMITMENT) == len(written)
+        assert world.queued == written
+        step += 1
+    assert step > 5
+
+
+@pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.LOST_REPLY])
+async def test_the_marker_of_an_ended_job_is_removed_by_the_next_reader(fault: Fault) -> None:
+    step = 0
+    while True:
+        world = World()
+        job = await intake_of(world.process()).accept(commitment(1))
+        first = world.steps
+        world.faults[first + step] = fault
+        with contextlib.suppress(Crash, FailureError):
+            await end(ledger_of(world.process()), job)
+        if world.steps <= first + step:
+            break
+        world.faults.clear()
+        held = await ledger_of(world.process()).get(ALICE, job.job_id)
+        assert held is not None
+        assert await open_ids(world) == [] if held.job.has_ended else [job.job_id]
+        assert len(markers(world)) == (0 if held.job.has_ended else 1)
+        assert world.broken == []
+        step += 1
+    assert step > 2
+
+
+async def test_a_marker_without_a_job_is_removed_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    process = world.process()
+    index = open_jobs.OpenJobs(process)
+    job = await intake_of(process).accept(commitment(1))
+    del world.store[f"job.alice.{job.job_id}"]
+    assert await index.of(ALICE) == []
+    assert len(markers(world)) == 1, "the job may be about to be written"
+    assert await index.of(ALICE, JobKind.WEIGHTS) == []
+    await index.mark(job)
+    monkeypatch.setattr(open_jobs, "ORPHAN_AFTER_S", 0.0)
+    assert await index.of(ALICE) == []
+    assert markers(world) == set()
+
+
+async def test_a_late_removal_leaves_the_marker_of_a_new_job_with_the_same_id() -> None:
+    world = World()
+    intake = intake_of(world.process())
+    old = await intake.accept(commitment(1))
+    marker = world.store[f"open.alice.commitment.{old.job_id}"]
+    ended = await end(ledger_of(world.process()), old)
+    world.store.clear()  # the stream was deleted, and made again
+    new = await intake.accept(commitment(1))
+    assert new.job_id == old.job_id
+    slow = world.process()
+    await slow.remove(marker.key, marker.revision)
+    await open_jobs.OpenJobs(slow).unmark(ended)
+    assert await open_ids(world) == [new.job_id]
+    assert world.broken == []
+
+
+async def test_the_open_jobs_of_an_older_version_are_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(open_jobs, "INDEX_PAGE", 3)
+    world = World()
+    intake = intake_of(world.process())
+    jobs = [await intake.accept(commitment(number)) for number in range(10)]
+    of_bob = await intake.accept(commitment(1, BOB))
+    forget_markers(world)
+    world.queued.clear()
+    assert await intake_of(world.process()).sweep(ALICE, JobKind.COMMITMENT) == 1
+    assert world.queued == {jobs[-1].job_id}
+    assert markers(world) == {f"open.alice.commitment.{jobs[-1].job_id}"}
+    assert await open_ids(world, BOB) == [of_bob.job_id]
+
+
+async def test_an_interrupted_indexing_is_done_again() -> None:
+    step = 0
+    while True:
+        world = World()
+        intake = intake_of(world.process())
+        job = await intake.accept(commitment(1))
+        forget_markers(world)
+        first = world.steps
+        world.faults[first + step] = Fault.CRASH_BEFORE
+        try:
+            await open_ids(world)
+        except Crash:
+            pass
+        else:
+            break
+        assert await open_ids(world) == [job.job_id]
+        step += 1
+    assert step > 4
+
+
+async def test_jobs_of_an_older_version_are_indexed_once_more_when_it_no_longer_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    intake = intake_of(world.process())
+    await intake.accept(commitment(1))
+    forget_markers(world)
+    assert len(await open_ids(world)) == 1
+    late = await intake.accept(commitment(2))
+    del world.store[f"open.alice.commitment.{late.job_id}"]  # an older worker wrote the job
+    assert await open_ids(world) == []
+    del world.store["open.alice.indexed"]  # its time to live is over
+    monkeypatch.setattr(open_jobs, "OVERLAP_S", 0)
+    assert await open_ids(world) == [late.job_id]
+    assert "open.alice.indexed" in world.store

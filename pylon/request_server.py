@@ -21,8 +21,8 @@ from pylon.jobs.intake import Intake
 from pylon.jobs.ledger import Ledger
 from pylon.jobs.signers import SignerDirectory
 from pylon.jobs.weights_status import WeightsStatusHandler
-from pylon.messaging.bucket import Bucket
 from pylon.messaging.job_events import JobEvents
+from pylon.messaging.ordered_bucket import OrderedBucket
 from pylon.messaging.queue import WorkQueue
 from pylon.messaging.service import REQUESTS, Handler, Service
 from pylon.observe.metrics import WorkerMetrics
@@ -179,7 +179,7 @@ class RequestServer:
             await events.announce(job)
 
         ledger = Ledger(
-            Bucket(connection, JOBS_BUCKET),
+            OrderedBucket(connection, JOBS_BUCKET),
             announce,
             ended_kept_days=self.settings.ended_jobs_kept_days,
         )

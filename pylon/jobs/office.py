@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from pylon.chain.writes import ChainWrites, Signer
@@ -11,6 +12,7 @@ from pylon.jobs.commitments import PublishingWork
 from pylon.jobs.deadlines import DeadlineKeeper
 from pylon.jobs.desk import JobDesk
 from pylon.jobs.intake import Intake
+from pylon.jobs.job_waits import JobWaits
 from pylon.jobs.ledger import Announce, Ledger
 from pylon.jobs.retries import Retries
 from pylon.jobs.runner import Runner
@@ -19,6 +21,7 @@ from pylon.jobs.weights import WeightsWork
 from pylon.jobs.work import Work
 from pylon.messaging.bucket import Bucket
 from pylon.messaging.consume import Consumer, Never, Verdict
+from pylon.messaging.job_changes import on_changes_of_jobs
 from pylon.messaging.lease import Leases
 from pylon.messaging.queue import WorkQueue
 from pylon.settings import WorkerSettings
@@ -72,7 +75,8 @@ class JobOffice:
         self._netuids = [settings.identity_settings[name].netuid for name in signers]
         self.ledger: Final = ledger
         self._intake = Intake(ledger, WorkQueue(connection), chain, directory)
-        self.desk: Final = JobDesk(self._intake, ledger, directory, chain)
+        waits = JobWaits(ledger, partial(on_changes_of_jobs, connection))
+        self.desk: Final = JobDesk(self._intake, ledger, directory, chain, waits)
         self._stopping = asyncio.Event()
         leases = Leases(Bucket(connection, LEASES_BUCKET), LEASE_TTL_S)
         self._runner = Runner(ledger, leases, chain, signers, _works(settings, chain))

@@ -93,7 +93,8 @@ class Moments:
 
         Raises:
             FailureError: RUNTIME_UNSUPPORTED, where the chain's runtime has no such schedule;
-                CHAIN_UNAVAILABLE, where the chain cannot be reached and never was.
+                CHAIN_UNAVAILABLE, where the chain cannot be reached and never was;
+                NATS_UNAVAILABLE, where it cannot be noted which chain it is.
         """
         at_ms = time.time_ns() // 1_000_000
         flight = self._flights.get(netuid) or self._begin(netuid)
@@ -110,10 +111,9 @@ class Moments:
         except TimeoutError:
             return await self._without_chain(at_ms)
         except FailureError as error:
-            if error.code is ErrorCode.RUNTIME_UNSUPPORTED:
+            if error.code in {ErrorCode.RUNTIME_UNSUPPORTED, ErrorCode.NATS_UNAVAILABLE}:
                 raise
             return await self._without_chain(at_ms)
-        await self.remember(genesis)
         return Moment(at_ms, genesis, epoch)
 
     def _begin(self, netuid: NetUid) -> _Flight:
@@ -141,6 +141,7 @@ class Moments:
             self._is_slow = True
             raise
         self._is_slow = False
+        await self.remember(answer[0])
         return answer
 
     async def remember(self, genesis: str) -> None:

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from pylon.chain.hotkeys import ed25519_public_key
 from pylon.chain.writes import ChainWrites
 from pylon.jobs.intake import Intake, Wanted
-from pylon.jobs.ledger import Ledger
 from pylon.jobs.job_waits import JobWaits
+from pylon.jobs.ledger import Ledger
 from pylon.jobs.moments import CHAIN_WITHIN_S
 from pylon.jobs.signers import SignerDirectory
 from pylon.messaging.call import Answer, Call

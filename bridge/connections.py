@@ -89,14 +89,16 @@ class Connections:
         if is_full and not self._make_room():
             self.note(Reason.LIMIT)
             return False
-        self.move(connection, Stage.HEAD)
+        self._stages[connection] = Stage.HEAD
+        self._waiting[Stage.HEAD][connection] = None
         return True
 
     def move(self, connection: Closable, stage: Stage) -> None:
-        """Note which stage a connection is in from now on."""
-        self.leave(connection)
-        self._stages[connection] = stage
-        self._waiting[stage][connection] = None
+        """Note which stage a connection is in from now on, unless it is being closed."""
+        if connection in self._stages:
+            self.leave(connection)
+            self._stages[connection] = stage
+            self._waiting[stage][connection] = None
 
     def leave(self, connection: Closable) -> None:
         """Forget a connection, if it was counted."""

@@ -38,6 +38,7 @@ from pylon_client.service.admission import OPEN_CALLER, Admission
 from pylon_client.service.logs import set_up_logging
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
+from pylon_client.service.supervisor import Supervisor
 
 logger = logging.getLogger("bridge")
 
@@ -186,7 +187,9 @@ async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.bridge_graceful_shutdown_seconds,
     )
-    keeping = asyncio.create_task(link.keep_connected())
+    supervisor = Supervisor(lambda error: isinstance(error, FailureError))
+    metrics.watch_parts(supervisor)
+    keeping = asyncio.create_task(supervisor.keep("connection to NATS", link.keep_connected))
     server = _Server(config, close_streams=app.state.close_streams, give_up=keeping.cancel)
     keeping.add_done_callback(lambda _ended: server.stop())
     # The server sends itself the signal that stopped it once more after its own end. These

@@ -13,6 +13,7 @@ from bridge.sse import StreamCounts
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.deployment import DeploymentSettings
 from pylon_client.service.metrics import CONTENT_TYPE, ProcessMetrics, metrics_refusal
+from pylon_client.service.supervisor import Supervisor
 
 APP_NAME: Final = "pylon"
 UNMATCHED: Final = "unmatched"
@@ -63,6 +64,17 @@ class BridgeMetrics(ProcessMetrics):
         self._given_up = self.reading(
             "pylon_bridge_streams_given_up", "Listeners that were left since they took nothing"
         )
+        self._part_restarts = self.reading(
+            "pylon_bridge_part_restarts",
+            "Restarts of parts of this bridge that failed, by part",
+            labels=("part",),
+        )
+
+    def watch_parts(self, supervisor: Supervisor) -> None:
+        """Show the restarts of the bridge's parts."""
+        self._part_restarts.read = lambda: {
+            (part,): count for part, count in supervisor.restarts.items()
+        }
 
         self._connections = self.reading(
             "pylon_bridge_connections",

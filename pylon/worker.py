@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar
 
@@ -53,6 +53,7 @@ from pylon_client.contract.subjects import WORKER_USER, BlockEventSubject, Neuro
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
+from pylon_client.service.supervisor import Supervisor
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.transport.feed import EventFeed
 
@@ -125,6 +126,8 @@ class Worker:
             head_max_age_s=READY_HEAD_BLOCKS * settings.block_duration_seconds,
             head_max_lag_blocks=READY_HEAD_BLOCKS,
         )
+        self._supervisor = self._health.supervisor = Supervisor(_is_forbidden)
+        self.metrics.watch_parts(self._supervisor)
         self._signers = SignerDirectory(settings.identity_settings, settings.signer_grace_seconds)
         self._health.signers = self._signers
         self.metrics.watch_signers(self._signers.problems)
@@ -199,6 +202,7 @@ class Worker:
             self._signers,
             announce,
             lambda: leadership.is_leader,
+            self._supervisor,
         )
 
     def _service(
@@ -235,11 +239,8 @@ class Worker:
         )
 
     async def _serve(self, connection: Connection, stop: asyncio.Event) -> None:
-        subjects = [str(BlockEventSubject())]
-        subjects += [str(NeuronsEventSubject(netuid)) for netuid in self._settings.netuids]
         try:
-            async with EventFeed(connection, subjects, KeptInStream(connection)) as feed:
-                await self._run(connection, feed, stop)
+            await self._run(connection, stop)
         except FailureError as error:
             if error.code is not ErrorCode.FORBIDDEN:
                 raise
@@ -250,7 +251,7 @@ class Worker:
         await connection.drain()
         logger.info("Stopped")
 
-    async def _run(self, connection: Connection, feed: EventFeed, stop: asyncio.Event) -> None:
+    async def _run(self, connection: Connection, stop: asyncio.Event) -> None:
         hotkeys = self._open_hotkeys()
         streams = self._health.streams = StreamKeeper(
             connection, replicas=self._settings.nats_stream_replicas
@@ -268,19 +269,19 @@ class Worker:
         for identity, announcement in hotkeys.announcements.items():
             self._signers.observe(identity, wire.encode(announcement))
         self.metrics.publishing.read = lambda: {(): float(leadership.is_leader)}
-        jobs = asyncio.create_task(office.run(), name="jobs")
+        jobs = self._part("jobs", office.run)
         census = JobCensus(
             self.metrics, office.identities, office.ledger, head=lambda: self.snapshots.head
         )
         background = {
             jobs,
-            asyncio.create_task(census.run(), name="count of jobs"),
-            asyncio.create_task(self._keep_snapshots(feed), name="snapshots"),
-            asyncio.create_task(self._heads.run(), name="heads"),
-            asyncio.create_task(leadership.run(), name="events"),
-            asyncio.create_task(streams.run(), name="streams"),
-            asyncio.create_task(
-                announce_signers(hotkeys.announcements, signer_events.publish), name="signers"
+            self._part("count of jobs", census.run),
+            self._part("snapshots", lambda: self._keep_snapshots(connection)),
+            self._part("heads", self._heads.run),
+            self._part("events", leadership.run),
+            self._part("streams", streams.run),
+            self._part(
+                "signers", lambda: announce_signers(hotkeys.announcements, signer_events.publish)
             ),
         }
         self._health.essential = background
@@ -288,7 +289,7 @@ class Worker:
             asyncio.create_task(stop.wait(), name="stop"),
             asyncio.create_task(connection.closed.wait(), name="end of NATS"),
             asyncio.create_task(service.refused.wait(), name="refusal"),
-            asyncio.create_task(self._outgrown(), name="too much memory"),
+            self._part("memory limit", self._outgrown),
         }
         try:
             await service.start()
@@ -311,6 +312,9 @@ class Worker:
             await asyncio.wait({jobs}, timeout=JOBS_STOP_S)
         finally:
             await _ended(background | signs)
+
+    def _part(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        return asyncio.create_task(self._supervisor.keep(name, run), name=name)
 
     def _open_hotkeys(self) -> OpenedHotkeys:
         settings = self._settings
@@ -342,6 +346,7 @@ class Worker:
             user=WORKER_USER if password else None,
             password=password,
             name="pylon worker",
+            inbox_user=WORKER_USER,
             tls=self._settings.nats_tls,
         )
         pauses = Pauses(first_s=0.1, longest_s=2.0)
@@ -360,10 +365,13 @@ class Worker:
         await provision(connection, replicas=self._settings.nats_stream_replicas)
         return True
 
-    async def _keep_snapshots(self, feed: EventFeed) -> None:
-        async for event in feed:
-            if (snapshot := snapshot_of(event)) is not None:
-                self.snapshots.keep(event.subject, snapshot)
+    async def _keep_snapshots(self, connection: Connection) -> None:
+        subjects = [str(BlockEventSubject())]
+        subjects += [str(NeuronsEventSubject(netuid)) for netuid in self._settings.netuids]
+        async with EventFeed(connection, subjects, KeptInStream(connection)) as feed:
+            async for event in feed:
+                if (snapshot := snapshot_of(event)) is not None:
+                    self.snapshots.keep(event.subject, snapshot)
 
     async def _publish(self, connection: Connection) -> None:
         publisher = BlockPublisher(
@@ -412,6 +420,11 @@ def _chain(settings: WorkerSettings, metrics: WorkerMetrics) -> Chain:
         settings.bittensor_archive_blocks_cutoff,
         on_fallback=lambda reason, operation: metrics.fallbacks.labels(reason, operation, "").inc(),
     )
+
+
+def _is_forbidden(error: Exception) -> bool:
+    """Return whether NATS refuses what a worker needs: no restart changes that."""
+    return isinstance(error, FailureError) and error.code is ErrorCode.FORBIDDEN
 
 
 async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -29,6 +29,7 @@ from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import identity_jobs, job_id
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEASE_TTL_S, LEASES_BUCKET
 from pylon_client.contract.types import IdentityName, JobKind
+from pylon_client.service.supervisor import Supervisor
 from pylon_client.transport.connection import Connection
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class JobOffice:
         directory: for which identities any worker can sign.
         announce: is told of every change of a job.
         is_turn: whether this worker is the one that keeps all jobs to their deadlines.
+        supervisor: restarts whichever part fails, a lane or the check of deadlines.
 
     Attributes:
         desk: answers the operations that write.
@@ -66,12 +68,14 @@ class JobOffice:
         directory: SignerDirectory,
         announce: Announce,
         is_turn: Callable[[], bool],
+        supervisor: Supervisor,
     ) -> None:
         ledger = Ledger(
             Bucket(connection, JOBS_BUCKET), announce, ended_kept_days=settings.ended_jobs_kept_days
         )
         self.identities: Final = tuple(signers)
         self._chain = chain
+        self._supervisor = supervisor
         self._netuids = [settings.identity_settings[name].netuid for name in signers]
         self.ledger: Final = ledger
         self._intake = Intake(ledger, WorkQueue(connection), chain, directory)
@@ -92,14 +96,17 @@ class JobOffice:
     async def run(self) -> None:
         """Work on jobs until `stop`; when it is cancelled, what is in hand is handed back."""
         async with asyncio.TaskGroup() as group:
-            deadlines = group.create_task(self._deadlines.run(), name="deadlines of jobs")
-            support = group.create_task(self._log_unsupported(), name="support of the runtime")
+            keep = self._supervisor.keep
+            checks = [
+                group.create_task(keep("deadlines of jobs", self._deadlines.run)),
+                group.create_task(keep("support of the runtime", self._log_unsupported)),
+            ]
             for lane in self._lanes:
-                group.create_task(lane.consumer.run(), name=lane.name)
+                group.create_task(keep(lane.name, lane.consumer.run), name=lane.name)
             # A reader, which has no lanes, runs on too.
             await self._stopping.wait()
-            deadlines.cancel()
-            support.cancel()
+            for check in checks:
+                check.cancel()
 
     async def _log_unsupported(self) -> None:
         """Log which writes the chain's runtime cannot take, once the chain is reached."""

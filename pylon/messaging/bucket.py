@@ -10,7 +10,14 @@ import nats.js.errors
 from nats.js import api
 from nats.js.client import JetStreamContext
 
-from pylon.messaging.jetstream_errors import NO_MESSAGE, is_conflict
+from pylon.messaging.jetstream_errors import (
+    NO_MESSAGE,
+    is_conflict,
+    place_of,
+    readable_replies,
+    require,
+    sequence_of,
+)
 from pylon.messaging.retry import TRY_FOR_S, until_answered
 from pylon_client.contract.types import Revision
 from pylon_client.transport.connection import Connection
@@ -57,7 +64,7 @@ class Bucket:
     async def get(self, key: str) -> Entry | None:
         """Return the value of a key as the bucket's leader has it, or None."""
         found = await self._newest(key)
-        return None if found is None else Entry(key, found.data or b"", Revision(found.seq or 0))
+        return None if found is None else Entry(key, found.data or b"", Revision(place_of(found)))
 
     async def put(
         self, key: str, value: bytes, *, revision: Revision, ttl_s: int | None = None
@@ -84,17 +91,18 @@ class Bucket:
             nonlocal tries
             tries += 1
             try:
-                ack = await self._context.publish(
-                    self._subject(key), value, headers=dict(headers), msg_ttl=ttl_s
-                )
+                with readable_replies():
+                    ack = await self._context.publish(
+                        self._subject(key), value, headers=dict(headers), msg_ttl=ttl_s
+                    )
+                    return Revision(sequence_of(ack, self._stream))
             except nats.js.errors.APIError as error:
                 if not is_conflict(error):
                     raise
                 found = await self._newest(key) if tries > 1 else None
                 if found is None or (found.headers or {}).get(_WRITE_ID) != write_id:  # pyright: ignore[reportUnknownMemberType] -- the library's headers are of anything
                     raise ConflictError(key) from None
-                return Revision(found.seq or 0)  # an earlier try was stored, its reply lost
-            return Revision(ack.seq)
+                return Revision(place_of(found))  # an earlier try was stored, its reply lost
 
         return await self._until_answered(write)
 
@@ -103,8 +111,12 @@ class Bucket:
 
         async def read() -> list[str]:
             wildcard = self._subject(f"{prefix}.>")
-            info = await self._context.stream_info(self._stream, subjects_filter=wildcard)
-            return list(info.state.subjects or {})
+            with readable_replies():
+                info = await self._context.stream_info(self._stream, subjects_filter=wildcard)
+                subjects = list(info.state.subjects or {})
+            for subject in subjects:
+                require(subject, str, "subjects that are not texts")
+            return subjects
 
         skipped = len(self._subject(""))
         keys = [subject[skipped:] for subject in await self._until_answered(read)]
@@ -119,8 +131,11 @@ class Bucket:
     async def _newest(self, key: str) -> api.RawStreamMsg | None:
         async def read() -> api.RawStreamMsg | None:
             try:
-                # Not a direct get: any replica would answer that, one that lags behind too.
-                return await self._context.get_last_msg(self._stream, self._subject(key))
+                with readable_replies():
+                    # Not a direct get: any replica would answer that, one that lags behind too.
+                    found = await self._context.get_last_msg(self._stream, self._subject(key))
+                    place_of(found)
+                    return found
             except nats.js.errors.NotFoundError as error:
                 if error.err_code == NO_MESSAGE:
                     return None

@@ -23,6 +23,7 @@ from pylon_client.contract.operations import OPERATIONS_BY_NAME, Operation, Para
 from pylon_client.contract.subjects import (
     BRIDGE_USER,
     CONTRACT_VERSION,
+    SERVER_USERS,
     IdentitySubject,
     InvalidSubjectError,
     OpenSubject,
@@ -101,11 +102,15 @@ def may_be_answered(subject: str, reply: str) -> bool:
     inboxes are answered, and for an identity only its own. What no client would choose as its
     inbox, such as a wildcard or a subject with an empty token, is none: the server may refuse it.
 
-    An open request may name any inbox: its subject does not say who asks, and everybody may. All
-    that this can bring about is a public answer at an inbox where nobody waits for it: the names
-    of those that are waited at are random, and a client drops what it did not ask for.
+    Never in an inbox of a worker, whatever the request: there it waits for JetStream, and would
+    take its own answer to a caller for JetStream's.
+
+    An open request may name any other inbox: its subject does not say who asks, and everybody may.
+    All that this can bring about is a public answer at an inbox where nobody waits for it, the
+    bridge's included: an inbox where a reply is awaited has two random parts of 128 bits, of the
+    connection and of the request, and a client drops what it did not ask for.
     """
-    if not _INBOX.fullmatch(reply):
+    if not _INBOX.fullmatch(reply) or reply.split(".", 2)[1] in SERVER_USERS:
         return False
     match subject.split(".", 4):
         case ["pylon", "v1", "identity", name, _]:

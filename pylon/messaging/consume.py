@@ -10,18 +10,17 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from datetime import datetime
+from typing import Final, Protocol
 
 import nats.errors
 from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.client import JetStreamContext
 
+from pylon.messaging.jetstream_errors import UnreadableReplyError, readable_replies, require
 from pylon_client.contract.topology import StreamPlan
 from pylon_client.transport.connection import Connection
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +34,8 @@ RETRY_WAIT_S: Final = 0.5
 API_TIMEOUT_S: Final = 5.0
 PUT_OFF_MAX: Final = 64
 """So many messages may be in hand or put off before those behind them wait."""
+_ACK_PREFIX: Final = "$JS.ACK."
+"""Reply subjects of the messages that JetStream delivers."""
 FAILED_WAIT_S: Final = 5.0
 """After a handler failed in an unforeseen way, its message comes again after this long."""
 
@@ -137,8 +138,9 @@ class Consumer:
         Raises:
             nats.errors.Error: the server did not say.
         """
-        info = await self._context.consumer_info(self._stream, self._name)
-        return not info.num_pending and not info.num_ack_pending
+        with readable_replies():
+            info = await self._context.consumer_info(self._stream, self._name)
+            return not info.num_pending and not info.num_ack_pending
 
     def _miss(self) -> None:
         self._missed, self._pulling = self._pulling, None
@@ -149,29 +151,33 @@ class Consumer:
             await self._leave()
             pulling = self._pulling = await self._bind()
         try:
-            (message,) = await pulling.fetch(1, timeout=FETCH_S)
+            with readable_replies():
+                (message,) = await pulling.fetch(1, timeout=FETCH_S)
         except nats.errors.TimeoutError:
             if self._on_idle is not None and not self._stopping.is_set():
                 await self._on_idle()
             return
+        if not message.reply.startswith(_ACK_PREFIX):
+            raise UnreadableReplyError("a message without a place in the queue")
         await self._deal_with(message)
 
     async def _bind(self) -> _Pulling:
-        await self._context.add_consumer(  # pyright: ignore[reportUnknownMemberType] -- the library leaves its **params open
-            self._stream,
-            api.ConsumerConfig(
-                durable_name=self._name,
-                filter_subject=self._subject,
-                ack_policy=api.AckPolicy.EXPLICIT,
-                ack_wait=self._ack_wait_s,
-                # The ledger counts attempts. A limit here would leave a message in the queue that
-                # nobody ever gets.
-                max_deliver=-1,
-                max_ack_pending=PUT_OFF_MAX,
-            ),
+        config = api.ConsumerConfig(
+            durable_name=self._name,
+            filter_subject=self._subject,
+            ack_policy=api.AckPolicy.EXPLICIT,
+            ack_wait=self._ack_wait_s,
+            # The ledger counts attempts. A limit here would leave a message in the queue that
+            # nobody ever gets.
+            max_deliver=-1,
+            max_ack_pending=PUT_OFF_MAX,
         )
-        # After a restart of the server, its answer to the above has another time than the consumer.
-        info = await self._context.consumer_info(self._stream, self._name)
+        with readable_replies():
+            await self._context.add_consumer(self._stream, config)  # pyright: ignore[reportUnknownMemberType] -- the library leaves its **params open
+            # After a restart of the server, its answer to the above has another time than the
+            # consumer.
+            info = await self._context.consumer_info(self._stream, self._name)
+        require(info.created, datetime, "a consumer without a time")
         made_before, self._made_at = self._made_at, info.created
         if self._on_remade is not None and made_before not in {None, info.created}:
             await self._on_remade()

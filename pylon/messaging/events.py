@@ -8,7 +8,7 @@ from nats.js import api
 from nats.js.client import JetStreamContext
 
 from pylon.blocks.events import Event
-from pylon.messaging.jetstream_errors import is_conflict
+from pylon.messaging.jetstream_errors import is_conflict, readable_replies, sequence_of
 from pylon.messaging.kept import KeptEvent, KeptInStream
 from pylon.messaging.retry import until_decided
 from pylon_client.contract import headers
@@ -74,11 +74,10 @@ class JetStreamEvents:
             kept_parts, body = await self._keep_parts(event), b""
         expected = self._newest_sequence[event.subject]
         try:
-            ack = await self._stream.publish(
+            sequence = await self._acknowledged(
                 event.subject,
                 body,
-                stream=EVENTS.name,
-                headers={
+                {
                     headers.MESSAGE_ID: event.message_id,
                     headers.BLOCK_NUMBER: str(event.block.number),
                     headers.BLOCK_HASH: event.block.hash,
@@ -92,7 +91,13 @@ class JetStreamEvents:
                 return
             raise  # published again, it goes behind what is newest now
         heed_cancellation()
-        self._newest_sequence[event.subject] = ack.seq
+        self._newest_sequence[event.subject] = sequence
+
+    async def _acknowledged(self, subject: str, body: bytes, told: dict[str, str]) -> int:
+        """Publish a message; return its sequence once the stream has acknowledged it."""
+        with readable_replies():
+            ack = await self._stream.publish(subject, body, stream=EVENTS.name, headers=told)
+            return sequence_of(ack, EVENTS.name)
 
     async def _is_past(self, event: Event) -> bool:
         """Return whether the stream has this event or a newer one of its subject.
@@ -114,14 +119,13 @@ class JetStreamEvents:
         sequences: list[str] = []
         parts = cut(event.body, self._connection.max_payload_bytes)
         for number, part in enumerate(parts, 1):
-            ack = await self._stream.publish(
+            sequence = await self._acknowledged(
                 str(NeuronsPartSubject(subject.netuid, number)),
                 part,
-                stream=EVENTS.name,
-                headers={headers.MESSAGE_ID: f"{event.message_id}-{number}/{len(parts)}"},
+                {headers.MESSAGE_ID: f"{event.message_id}-{number}/{len(parts)}"},
             )
             heed_cancellation()
-            sequences.append(str(ack.seq))
+            sequences.append(str(sequence))
         return " ".join(sequences)
 
     async def last_block(self, subject: str) -> Block | None:

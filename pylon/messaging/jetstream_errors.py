@@ -1,12 +1,19 @@
 """JetStream's API error codes, each in one place, and what they mean for a request.
 
+An answer that is not one of JetStream's is an error too, and a temporary one.
+
 Source of the codes: `server/errors.json` of nats-server 2.15. Each docstring has the name there and
 the function that answers with the code.
 """
 
+import contextlib
+from collections.abc import Generator
+from types import UnionType
 from typing import Final
 
+import nats.errors
 import nats.js.errors
+from nats.js import api
 
 WRONG_LAST_SEQUENCE: Final = 10071
 """`JSStreamWrongLastSequenceErrF`: the subject's last sequence is not the expected one.
@@ -49,6 +56,94 @@ _FULL: Final = frozenset(
 )
 """`ErrMaxMsgsPerSubject`, `ErrMaxMsgs` and `ErrMaxBytes` of `server/store.go`: the descriptions of
 `STORE_FAILED` from a full stream. Others, such as "store is closed", are temporary."""
+
+_UNREADABLE: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What the NATS library raises when it reads an answer that is not one of JetStream's."""
+
+
+class UnreadableReplyError(nats.errors.Error):
+    """An answer that is not one of JetStream's: the request may have taken effect, or not.
+
+    It counts as no answer, so that a caller sends the request again, and in the end reports
+    NATS_UNAVAILABLE. The text names no part of the answer.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"nats: unreadable answer of JetStream: {what}")
+
+
+@contextlib.contextmanager
+def readable_replies() -> Generator[None]:
+    """Raise `UnreadableReplyError` where the block meets an answer that is not JetStream's.
+
+    The block must hold the call of the NATS library and the reading of what it returns, and nothing
+    else: every type error in it is taken for one of the answer.
+    """
+    try:
+        yield
+    except nats.js.errors.APIError as error:
+        require(error.code, int | None, "an error without a status")
+        require(error.err_code, int | None, "an error without a code")
+        require(error.description, str | None, "an error without a description")
+        raise
+    except (nats.errors.Error, OSError):
+        raise
+    except _UNREADABLE as error:
+        raise UnreadableReplyError(type(error).__name__) from error
+
+
+def require(found: object, kind: type | UnionType, otherwise: str) -> None:
+    """Check a value of an answer: the NATS library takes values of any type.
+
+    Args:
+        found: the value.
+        kind: its type.
+        otherwise: what the answer is if it has another type.
+
+    Raises:
+        UnreadableReplyError: it has another type.
+    """
+    if not isinstance(found, kind):
+        raise UnreadableReplyError(otherwise)
+
+
+def sequence_of(ack: api.PubAck, stream: str) -> int:
+    """Return where a stream has stored a message.
+
+    Args:
+        ack: the acknowledgement.
+        stream: the stream that the message was for.
+
+    Raises:
+        UnreadableReplyError: the acknowledgement is of another stream, or has no sequence.
+    """
+    if ack.stream != stream:
+        raise UnreadableReplyError("an acknowledgement of another stream")
+    return _sequence(ack.seq)
+
+
+def place_of(message: api.RawStreamMsg) -> int:
+    """Return the sequence of a message that a stream returned.
+
+    Raises:
+        UnreadableReplyError: it has no sequence, or a body that is not of bytes.
+    """
+    require(message.data, bytes | None, "a message without a body")
+    require(message.subject, str | None, "a message without a subject")
+    return _sequence(message.seq)
+
+
+def _sequence(found: object) -> int:
+    if type(found) is not int or found < 1:
+        raise UnreadableReplyError("a message without a sequence")
+    return found
 
 
 def is_conflict(error: nats.js.errors.APIError) -> bool:

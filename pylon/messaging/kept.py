@@ -8,7 +8,12 @@ import nats.js.errors
 from nats.js.api import RawStreamMsg
 from nats.js.client import JetStreamContext
 
-from pylon.messaging.jetstream_errors import NO_MESSAGE
+from pylon.messaging.jetstream_errors import (
+    NO_MESSAGE,
+    UnreadableReplyError,
+    place_of,
+    readable_replies,
+)
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
@@ -142,7 +147,7 @@ class KeptInStream:
         given = cast("dict[str, object]", found.headers or {})  # pyright: ignore[reportUnknownMemberType] -- the library says no more than dict
         headers = {name: str(value) for name, value in given.items()}
         event = event_of(found.subject or subject, headers, found.data or b"")
-        return KeptEvent(found.seq or 0, event)
+        return KeptEvent(place_of(found), event)
 
     async def _message(
         self,
@@ -155,10 +160,14 @@ class KeptInStream:
         # A direct answer mixes the message's headers with JetStream's own. So a message may look
         # like none, or hide its place; asked otherwise, the stream tells of it apart.
         try:
-            found = await self._context.get_msg(
-                EVENTS.name, sequence, subject, direct=direct, next=next_
-            )
+            with readable_replies():
+                found = await self._context.get_msg(
+                    EVENTS.name, sequence, subject, direct=direct, next=next_
+                )
+                place_of(found)
         except (nats.errors.Error, OSError) as error:
+            if direct and isinstance(error, UnreadableReplyError):
+                return await self._message(subject, sequence, direct=False, next_=next_)
             if isinstance(error, nats.js.errors.NotFoundError):
                 if direct:
                     return await self._message(subject, sequence, direct=False, next_=next_)
@@ -171,9 +180,5 @@ class KeptInStream:
                 ErrorCode.NATS_UNAVAILABLE,
                 f"The event stream does not answer: {type(error).__name__}.",
             ) from None
-        except (ValueError, LookupError, TypeError, AttributeError):
-            if not direct:
-                raise
-            return await self._message(subject, sequence, direct=False, next_=next_)
         heed_cancellation()
         return found

@@ -11,7 +11,7 @@ import nats.js.errors
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.client import JetStreamContext
 
-from pylon.messaging.jetstream_errors import is_name_in_use
+from pylon.messaging.jetstream_errors import is_name_in_use, readable_replies
 from pylon_client.contract.topology import STREAMS, StreamPlan
 from pylon_client.transport.connection import Connection
 
@@ -50,10 +50,10 @@ async def provision(
     context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
     made: list[str] = []
     for plan in plans:
-        actual, is_new = await _make_or_find(context, _config(plan, replicas))
+        differences, is_new = await _make_or_find(context, plan, replicas)
         if is_new:
             made.append(plan.name)
-        if differences := _differences(plan, actual):
+        if differences:
             raise ProvisionError(
                 f"the stream {plan.name} is not as Pylon needs it: {'; '.join(differences)}. "
                 "It is left as it is: change it with the nats tool, or delete it and lose what it "
@@ -70,7 +70,8 @@ async def inspect(connection: Connection, plan: StreamPlan) -> list[str] | None:
     """
     context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
     try:
-        return _differences(plan, (await context.stream_info(plan.name)).config)
+        with readable_replies():
+            return _differences(plan, (await context.stream_info(plan.name)).config)
     except nats.js.errors.NotFoundError:
         return None
     except (nats.errors.Error, OSError) as error:
@@ -92,29 +93,31 @@ async def storage(connection: Connection) -> Storage:
         ProvisionError: JetStream does not answer.
     """
     try:
-        account = await JetStreamContext(connection.nats, timeout=API_TIMEOUT_S).account_info()
+        with readable_replies():
+            account = await JetStreamContext(connection.nats, timeout=API_TIMEOUT_S).account_info()
+            limit = account.limits.max_storage
+            return Storage(account.storage, limit if limit > 0 else None)
     except (nats.errors.Error, OSError) as error:
         raise ProvisionError(f"JetStream does not answer: {error}") from None
-    limit = account.limits.max_storage
-    return Storage(account.storage, limit if limit > 0 else None)
 
 
 async def _make_or_find(
-    context: JetStreamContext, config: StreamConfig
-) -> tuple[StreamConfig, bool]:
+    context: JetStreamContext, plan: StreamPlan, replicas: int
+) -> tuple[list[str], bool]:
+    """Return how a stream differs from its plan, and whether the stream was made here."""
     last = "no answer"
     try:
         async with asyncio.timeout(READY_WITHIN_S):
             while True:
                 try:
-                    return await _try_to_make_or_find(context, config)
+                    return await _try_to_make_or_find(context, plan, replicas)
                 except nats.js.errors.ServiceUnavailableError as error:
                     last = error.description or "JetStream is not enabled, or has no leader"
                 except (nats.errors.Error, OSError) as error:
                     # Another worker may have just made it, with a first revision of its own.
                     if isinstance(error, nats.js.errors.APIError) and not is_name_in_use(error):
                         raise ProvisionError(
-                            f"NATS refuses the stream {config.name}: {error.description}"
+                            f"NATS refuses the stream {plan.name}: {error.description}"
                         ) from None
                     last = str(error)
                 await asyncio.sleep(RETRY_WAIT_S)
@@ -125,16 +128,18 @@ async def _make_or_find(
 
 
 async def _try_to_make_or_find(
-    context: JetStreamContext, config: StreamConfig
-) -> tuple[StreamConfig, bool]:
-    """Return a stream's configuration, and whether the stream was made here."""
-    assert config.name is not None  # noqa: S101 -- every plan has one
+    context: JetStreamContext, plan: StreamPlan, replicas: int
+) -> tuple[list[str], bool]:
     try:
-        return (await context.stream_info(config.name)).config, False
+        with readable_replies():
+            return _differences(plan, (await context.stream_info(plan.name)).config), False
     except nats.js.errors.NotFoundError:
-        made = (await context.add_stream(config)).config  # pyright: ignore[reportUnknownMemberType] -- the library leaves its **params open
-        logger.info("Made the stream %s", config.name)
-        return made, True
+        config = _config(plan, replicas)
+        with readable_replies():
+            made = (await context.add_stream(config)).config  # pyright: ignore[reportUnknownMemberType] -- the library leaves its **params open
+            differences = _differences(plan, made)
+        logger.info("Made the stream %s", plan.name)
+        return differences, True
 
 
 def _config(plan: StreamPlan, replicas: int) -> StreamConfig:

@@ -3,7 +3,7 @@
 import nats.js.errors
 from nats.js.client import JetStreamContext
 
-from pylon.messaging.jetstream_errors import is_full
+from pylon.messaging.jetstream_errors import is_full, readable_replies, sequence_of
 from pylon.messaging.retry import TRY_FOR_S, until_answered
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -33,12 +33,14 @@ class WorkQueue:
 
         async def publish() -> None:
             try:
-                await self._context.publish(
-                    str(lane),
-                    job_id.encode(),
-                    stream=JOBS.name,
-                    headers={wire_headers.MESSAGE_ID: job_id},
-                )
+                with readable_replies():
+                    ack = await self._context.publish(
+                        str(lane),
+                        job_id.encode(),
+                        stream=JOBS.name,
+                        headers={wire_headers.MESSAGE_ID: job_id},
+                    )
+                    sequence_of(ack, JOBS.name)
             except nats.js.errors.APIError as error:
                 if is_full(error):
                     raise FailureError(

@@ -18,5 +18,6 @@ def worker_options(settings: DeploymentSettings, name: str) -> ConnectionOptions
         user=WORKER_USER if password else None,
         password=password,
         name=name,
+        inbox_user=WORKER_USER,
         tls=settings.nats_tls,
     )

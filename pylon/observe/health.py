@@ -18,6 +18,7 @@ from pylon.messaging.stream_keeper import StreamKeeper
 from pylon.observe.metrics import WorkerMetrics
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.service.metrics import CONTENT_TYPE, metrics_refusal
+from pylon_client.service.supervisor import Supervisor
 from pylon_client.transport.connection import Connection
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class WorkerHealth:
         service: what answers requests, once there is one.
         streams: keeps the streams, once there is a connection.
         essential: what must not end before the worker does.
+        supervisor: restarts the parts of the worker that fail.
         problems: what keeps it from its work for as long as it runs.
         signers: which identities something can sign for.
     """
@@ -50,12 +52,15 @@ class WorkerHealth:
     service: Service | None = None
     streams: StreamKeeper | None = None
     essential: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    supervisor: Supervisor | None = None
     problems: list[str] = field(default_factory=list[str])
     signers: SignerDirectory | None = None
 
     def not_live(self) -> list[str]:
         """Why the worker should be started anew."""
-        return [f"{task.get_name()} has ended" for task in self.essential if task.done()]
+        ended = [f"{task.get_name()} has ended" for task in self.essential if task.done()]
+        failing = [] if self.supervisor is None else self.supervisor.failing
+        return ended + [f"{name} fails after every restart" for name in failing]
 
     def not_ready(self) -> list[str]:
         """Why the worker is not ready, or not any more."""

@@ -10,6 +10,7 @@ from pylon.messaging.service import Service
 from pylon.reads.cache import ReadCache
 from pylon_client.contract.types import IdentityName
 from pylon_client.service.metrics import ProcessMetrics, Values
+from pylon_client.service.supervisor import Supervisor
 
 _CHAIN_BUCKETS_S: Final = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -121,6 +122,17 @@ class WorkerMetrics(ProcessMetrics):
             "Requests over NATS that were not taken, by why",
             labels=("reason",),
         )
+        self._part_restarts = self.reading(
+            "pylon_worker_part_restarts",
+            "Restarts of parts of this worker that failed, by part",
+            labels=("part",),
+        )
+
+    def watch_parts(self, supervisor: Supervisor) -> None:
+        """Show the restarts of the worker's parts."""
+        self._part_restarts.read = lambda: {
+            (part,): count for part, count in supervisor.restarts.items()
+        }
 
     def watch_head(self, snapshots: Snapshots) -> None:
         """Tell of the chain's head."""

@@ -24,6 +24,11 @@ ROOT: Final = f"pylon.{CONTRACT_VERSION}"
 OPEN_USER: Final = "open"
 WORKER_USER: Final = "worker"
 BRIDGE_USER: Final = "bridge"
+SERVER_USERS: Final = frozenset({WORKER_USER})
+"""Users of the processes that answer requests: no request may have its reply sent to one of them.
+
+They request nothing of workers, but wait in their inboxes for JetStream.
+"""
 RESERVED_USERS: Final = frozenset({OPEN_USER, WORKER_USER, BRIDGE_USER})
 
 ALL_OPEN: Final = f"{ROOT}.open.>"

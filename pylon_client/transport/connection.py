@@ -75,6 +75,7 @@ class Connection:
         self.counts: Final = ConnectionCounts()
         self.closed: Final = asyncio.Event()
         self._options = options
+        self._inbox_user: Final = options.inbox_user or self.user
         self._connected = asyncio.Event()
         self._opened = False
         self._leaving = False
@@ -224,7 +225,7 @@ class Connection:
         await self.nats.connect(
             list(self._options.urls),
             name=self._options.name,
-            inbox_prefix=inbox_prefix(self.user),
+            inbox_prefix=inbox_prefix(self._inbox_user),
             allow_reconnect=False,
             max_reconnect_attempts=1,
             reconnect_time_wait=0,
@@ -299,7 +300,7 @@ class Connection:
         failure = FailureError(
             ErrorCode.FORBIDDEN, f"The user {self.user!r} may not use {denied.subject!r}."
         )
-        no_inbox = denied.is_inbox_of(self.user)
+        no_inbox = denied.is_inbox_of(self._inbox_user)
         self._waiting.fail(failure, where=lambda asked: no_inbox or denied.forbids_sending(asked))
         for listener in tuple(self._denial_listeners):
             listener(denied, failure)

@@ -10,6 +10,7 @@ from nats.aio.msg import Msg
 from nats.js.api import Header
 
 from pylon_client.transport.cancellation import no_lost_cancellation
+from pylon_client.transport.inboxes import InboxIds
 from pylon_client.transport.parser import MessageParser
 from pylon_client.transport.parts import Joiner
 
@@ -37,11 +38,15 @@ class OrderedClient(Client):
     cannot be read of it is replaced; a block of headers that cannot be read counts as none.
 
     An inbox that the server refuses can be given up for another.
+
+    Every inbox has a random name: that of the connection's requests, with another random part for
+    each request, and those of subscriptions. The library's own names can be predicted.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._ps = MessageParser(self)
+        self._nuid = InboxIds()
         self._joiner = Joiner(self._is_awaited)
 
     async def request(

@@ -28,6 +28,7 @@ NO_LEADER = 10008
 _Message = tuple[str, dict[str, str], bytes]
 EXPECTED = api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value
 MESSAGE_ID = api.Header.MSG_ID.value
+EXPECTED_STREAM = api.Header.EXPECTED_STREAM.value
 FAULT_SHARE = 0.6
 
 
@@ -181,7 +182,7 @@ class ScriptedJetStream:
         """Check a message in the order in which a leader does, then store or propose it."""
         message_id = headers.get(MESSAGE_ID)
         if (known := self._known(message_id)) is not None:
-            return _reply(stream="scripted", seq=known, duplicate=True)
+            return _reply(stream=_stream_of(subject, headers), seq=known, duplicate=True)
         if (err_code := self._objection(subject, message_id, headers.get(EXPECTED))) is not None:
             return _error(400, err_code)
         message = (subject, headers, body)
@@ -197,7 +198,7 @@ class ScriptedJetStream:
                 if fault is Fault.UNDECIDED_BUT_STORED:
                     return _error(400, MESSAGE_ID_IN_FLIGHT if message_id else SUBJECT_IN_FLIGHT)
                 if fault is None:
-                    return _reply(stream="scripted", seq=sequence)
+                    return _reply(stream=_stream_of(subject, headers), seq=sequence)
         raise nats.errors.TimeoutError
 
     def _objection(self, subject: str, message_id: str | None, expected: str | None) -> int | None:
@@ -231,6 +232,11 @@ class ScriptedJetStream:
         self._sequence += 1
         self.stored.append(Stored(self.life, self._sequence, subject, headers, body))
         return self._sequence
+
+
+def _stream_of(subject: str, headers: dict[str, str]) -> str:
+    """Return the name in an acknowledgement: of the expected stream, or of the key's bucket."""
+    return headers.get(EXPECTED_STREAM) or f"KV_{subject.split('.')[1]}"
 
 
 def _error(code: int, err_code: int) -> Any:

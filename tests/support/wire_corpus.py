@@ -13,7 +13,12 @@ from typing import Any
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.operation import Operation, Scope
 from pylon_client.contract.operations import NATS_OPERATIONS
-from pylon_client.contract.subjects import IdentitySubject, OpenSubject, inbox_prefix
+from pylon_client.contract.subjects import (
+    WORKER_USER,
+    IdentitySubject,
+    OpenSubject,
+    inbox_prefix,
+)
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.contract.writes import (
     GENERATE_CERTIFICATE,
@@ -189,7 +194,7 @@ class Corpus:
             case share if share < 0.09:
                 return b".".join([b"_INBOX", *self.tokens(3), b"%d" % number])
             case share:
-                owner = user if share < 0.95 else self.random.choice(USERS)
+                owner = user if share < 0.95 else self.random.choice((*USERS, WORKER_USER))
                 return b"%b.%d" % (inbox_prefix(owner).encode(), number)
 
 

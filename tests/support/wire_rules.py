@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pylon.messaging.permissions import NatsUser
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, Failure
-from pylon_client.contract.subjects import CONTRACT_VERSION, WORKER_USER
+from pylon_client.contract.subjects import CONTRACT_VERSION, SERVER_USERS, WORKER_USER
 from pylon_client.contract.topology import STREAMS
 from tests.support.wire_corpus import AnyOperation, Sent
 
@@ -25,6 +25,7 @@ class Fate(StrEnum):
     DENIED: the server refuses it, since its user may not publish there.
     NO_INBOX: its reply subject is none, or is no inbox; it is not answered.
     FOREIGN_INBOX: it asks as an identity, and its reply goes neither there nor to the bridge.
+    SERVER_INBOX: its reply goes to a worker, which waits there for JetStream.
     NOT_STORED: a worker has published it where no stream keeps it.
     NOT_ASKED: it is on a subject of service discovery on which nothing is asked of Pylon.
     """
@@ -34,6 +35,7 @@ class Fate(StrEnum):
     DENIED = "denied by the server"
     NO_INBOX = "no inbox to answer to"
     FOREIGN_INBOX = "the inbox of somebody else"
+    SERVER_INBOX = "the inbox of a worker"
     NOT_ASKED = "nothing is asked"
     NOT_STORED = "no stream's"
 
@@ -60,7 +62,12 @@ class Rules:
             return Fate.NOT_ASKED
         if not _INBOX.fullmatch(sent.reply):
             return Fate.NO_INBOX
+        return self._fate_of_reply(sent)
+
+    def _fate_of_reply(self, sent: Sent) -> Fate:
         inbox = sent.reply.split(b".")
+        if inbox[1].decode() in SERVER_USERS:
+            return Fate.SERVER_INBOX
         match sent.subject.split(b".", 4):
             case [b"pylon", b"v1", b"identity", name, _] if inbox[1] not in {name, b"bridge"}:
                 return Fate.FOREIGN_INBOX

@@ -8,6 +8,7 @@ import bridge.link
 from bridge.link import NatsLink, link_options
 from bridge.settings import BridgeSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.service.supervisor import Supervisor
 from pylon_client.transport.connection import Connection, ConnectionOptions
 from pylon_client.transport.reply import Reply
 from tests.support.eventually import HANGS_AFTER_S
@@ -159,3 +160,25 @@ def test_a_bridge_connects_as_the_bridge(monkeypatch: pytest.MonkeyPatch) -> Non
     assert options.urls == ("nats://a:1", "nats://b:2")
     assert (options.user, options.password) == ("bridge", "secret")
     assert "secret" not in repr(options)
+
+
+async def test_a_link_that_fails_is_made_again() -> None:
+    tries = 0
+    made = asyncio.Event()
+
+    async def connect(_: ConnectionOptions) -> Connection:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise TypeError("no failure of a connect")
+        made.set()
+        raise FailureError(ErrorCode.NATS_UNAVAILABLE, "down")
+
+    supervisor = Supervisor(first_pause_s=0.0)
+    link = NatsLink(OPTIONS, connect)
+    keeping = asyncio.create_task(supervisor.keep("connection to NATS", link.keep_connected))
+    await made.wait()
+    assert supervisor.restarts["connection to NATS"] == 2
+    keeping.cancel()
+    await asyncio.wait({keeping})
+    assert keeping.cancelled()

@@ -41,6 +41,24 @@ def test_nothing_is_answered_outside_an_inbox(subject: str, inbox: str, reply: s
     assert not may_be_answered(subject, reply) or reply.startswith("_INBOX.")
 
 
+@given(
+    subject=st.sampled_from(
+        [
+            "pylon.v1.open.chain.x",
+            "pylon.v1.open.1.neurons.latest",
+            "pylon.v1.identity.alice.neurons.latest",
+            "pylon.v1.identity.worker.neurons.latest",
+            "$SRV.PING",
+        ]
+    ),
+    inbox=INBOX,
+)
+def test_nothing_is_answered_in_the_inbox_of_a_worker(subject: str, inbox: str) -> None:
+    assert not may_be_answered(subject, "_INBOX.worker")
+    assert not may_be_answered(subject, f"_INBOX.worker.{inbox}")
+    assert may_be_answered(subject, f"_INBOX.bridge.{inbox}") or "worker" in subject
+
+
 @pytest.mark.parametrize(
     "reply",
     [

@@ -1,0 +1,232 @@
+"""What a worker does with answers that are not JetStream's: it asks again, or reports NATS away."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from itertools import repeat
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from pylon.blocks.events import Event, neurons_event
+from pylon.messaging import consume, provision, retry
+from pylon.messaging.bucket import ABSENT, Bucket, ConflictError
+from pylon.messaging.consume import Consumer, Done, Verdict
+from pylon.messaging.events import JetStreamEvents
+from pylon.messaging.kept import KeptInStream
+from pylon.messaging.lease import Leases, LeaseTakenError
+from pylon.messaging.provision import ProvisionError, inspect, storage
+from pylon.messaging.queue import WorkQueue
+from pylon.messaging.stream_keeper import StreamKeeper
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.subjects import JobSubject
+from pylon_client.contract.topology import (
+    EVENTS,
+    JOBS,
+    JOBS_BUCKET,
+    LEASE_TTL_S,
+    LEASES_BUCKET,
+    STREAMS,
+)
+from pylon_client.contract.types import BlockNumber, IdentityName, JobId, JobKind, NetUid
+from pylon_client.transport.connection import Connection
+from tests.support.eventually import eventually
+from tests.support.fake_chain import block_of
+from tests.support.garbled_jetstream import GARBAGE, Garbled
+from tests.support.nats_server import NatsServer
+from tests.support.running_worker import connected
+from tests.support.wire_corpus import Corpus
+
+GARBLED_EACH = 2
+"""Answers that are replaced before an operation gets a real one."""
+MUTATED = 400
+LANE = JobSubject(IdentityName("alice"), JobKind.COMMITMENT)
+ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+
+
+@pytest_asyncio.fixture
+async def connection(tmp_path: Path) -> AsyncGenerator[Connection]:
+    async with NatsServer(tmp_path) as server, connected(server.url) as connection:
+        await provision.provision(connection)
+        yield connection
+
+
+@pytest.fixture
+def garbled(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Garbled:
+    monkeypatch.setattr(retry, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr(consume, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr(provision, "RETRY_WAIT_S", 0.0)
+    return Garbled(connection, monkeypatch)
+
+
+def event(number: int) -> Event:
+    return neurons_event(NetUid(1), block_of(number), b"%d" % number)
+
+
+def job(number: int) -> JobId:
+    return JobId("".join(ALPHABET[number // 26**place % 26] for place in range(26)))
+
+
+async def unless_unavailable(
+    answer: Awaitable[object], code: ErrorCode = ErrorCode.NATS_UNAVAILABLE
+) -> bool:
+    """Return whether there was an answer, rather than the one failure that may come."""
+    try:
+        await answer
+    except FailureError as error:
+        if error.code is not code:
+            raise
+        return False
+    return True
+
+
+async def test_a_write_or_read_is_sent_again_until_jetstream_answers(
+    connection: Connection, garbled: Garbled
+) -> None:
+    bucket, queue = Bucket(connection, JOBS_BUCKET), WorkQueue(connection)
+    leases = Leases(Bucket(connection, LEASES_BUCKET), LEASE_TTL_S)
+    for number, garbage in enumerate(GARBAGE):
+
+        def garble(garbage: bytes = garbage) -> None:
+            garbled.garbage = repeat(garbage, GARBLED_EACH)
+
+        key = f"job.alice.x{number}"
+        garble()
+        revision = await bucket.put(key, garbage, revision=ABSENT)
+        garble()
+        found = await bucket.get(key)
+        assert found is not None
+        assert (found.value, found.revision) == (garbage, revision)
+        garble()
+        await queue.publish(LANE, job(number))
+        garble()
+        async with leases.hold("hotkey"):
+            pass
+        garble()
+        assert await provision.provision(connection) == []
+        assert next(garbled.garbage, None) is None, "an operation took garbage for an answer"
+    garbled.garbage = repeat(b"{}", GARBLED_EACH)
+    assert len(await bucket.entries("job.alice")) == len(GARBAGE)
+    state = (await connection.nats.jetstream().stream_info(JOBS.name)).state
+    assert state.messages == len(GARBAGE)
+
+
+async def test_an_event_whose_ack_is_garbage_is_published_again_and_stored_once(
+    connection: Connection, garbled: Garbled
+) -> None:
+    events, kept = JetStreamEvents(connection), KeptInStream(connection)
+    stored_before = (await connection.nats.jetstream().stream_info(EVENTS.name)).state.last_seq
+    for number, garbage in enumerate(GARBAGE, 1):
+        garbled.garbage = repeat(garbage, GARBLED_EACH)
+        while not await unless_unavailable(events.publish(event(number))):
+            pass
+        assert next(garbled.garbage, None) is None, f"{garbage!r} was taken for an answer"
+        garbled.garbage = repeat(garbage, GARBLED_EACH)
+        subject = event(number).subject
+        assert not await unless_unavailable(kept(subject, BlockNumber(0)))
+        assert await unless_unavailable(kept(subject, BlockNumber(0)))
+    stored = (await connection.nats.jetstream().stream_info(EVENTS.name)).state.last_seq
+    assert stored - stored_before == len(GARBAGE)
+
+
+async def test_garbage_without_an_end_is_a_nats_that_is_away(
+    connection: Connection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "WITHIN_S", 0.05)
+    monkeypatch.setattr(provision, "READY_WITHIN_S", 0.05)
+    bucket = Bucket(connection, JOBS_BUCKET)
+    for garbage in GARBAGE:
+        garbled.garbage = repeat(garbage)
+        operations: list[Callable[[], Awaitable[object]]] = [
+            lambda: bucket.get("job.x"),
+            lambda: bucket.put("job.x", b"", revision=ABSENT),
+            lambda: bucket.entries("job"),
+            lambda: WorkQueue(connection).publish(LANE, job(0)),
+            lambda: JetStreamEvents(connection).publish(event(1)),
+            lambda: JetStreamEvents(connection).last_block(event(1).subject),
+        ]
+        for operation in operations:
+            assert not await unless_unavailable(operation()), garbage
+        for reading in (
+            provision.provision(connection),
+            inspect(connection, STREAMS[0]),
+            storage(connection),
+        ):
+            with pytest.raises(ProvisionError):
+                await reading
+
+
+async def test_a_queue_is_worked_off_although_half_of_the_answers_are_garbage(
+    connection: Connection, garbled: Garbled
+) -> None:
+    corpus = Corpus(3, 200)
+    done: list[bytes] = []
+
+    async def work(body: bytes) -> Verdict:
+        done.append(body)
+        return Done()
+
+    async def idle() -> None:
+        await consumer.is_idle()
+
+    queue = WorkQueue(connection)
+    for number in range(20):
+        await queue.publish(LANE, job(number))
+    garbled.mutate = lambda _: (
+        corpus.random.choice(GARBAGE) if corpus.random.random() < 0.5 else None
+    )
+    consumer = Consumer(
+        connection, JOBS, name="lane", subject=str(LANE), handler=work, on_idle=idle
+    )
+    keeper = StreamKeeper(connection, replicas=1)
+    keeping = asyncio.create_task(keeper.run())
+    running = asyncio.create_task(consumer.run())
+    await eventually(lambda: len(set(done)) == 20 or running.done() or keeping.done())
+    assert not running.done()
+    assert not keeping.done()
+    consumer.stop()
+    await running
+    keeping.cancel()
+    await asyncio.wait({keeping})
+
+
+async def test_answers_with_any_part_replaced_raise_nothing_else(
+    connection: Connection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "WITHIN_S", 0.2)
+    monkeypatch.setattr(provision, "READY_WITHIN_S", 0.2)
+    corpus = Corpus(4, 200)
+    events, kept = JetStreamEvents(connection), KeptInStream(connection)
+    bucket, queue = Bucket(connection, JOBS_BUCKET), WorkQueue(connection)
+    leases = Leases(Bucket(connection, LEASES_BUCKET), LEASE_TTL_S)
+    came: Counter[bool] = Counter()
+
+    async def lease() -> None:
+        with contextlib.suppress(LeaseTakenError):
+            async with leases.hold("hotkey"):
+                pass
+
+    async def put(number: int) -> None:
+        with contextlib.suppress(ConflictError):
+            await bucket.put(f"job.{number % 5}", b"", revision=ABSENT)
+
+    async def check() -> None:
+        with contextlib.suppress(ProvisionError):
+            await provision.provision(connection)
+
+    garbled.mutate = lambda reply: corpus.mutated(reply) if corpus.random.random() < 0.7 else None
+    for number in range(1, MUTATED):
+        subject = event(number).subject
+        for answer in (
+            events.publish(event(number)),
+            kept(subject, BlockNumber(number // 2)),
+            put(number),
+            bucket.get(f"job.{number % 5}"),
+            bucket.entries("job"),
+            unless_unavailable(queue.publish(LANE, job(number)), ErrorCode.OVERLOADED),
+            *([check(), lease()] if number % 20 == 0 else []),
+        ):
+            came[await unless_unavailable(answer)] += 1
+    assert min(came[True], came[False]) > MUTATED // 10, came

@@ -1,0 +1,89 @@
+"""A part of a worker that fails is started again; the process and its other parts go on."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pylon.devnet import Devnet, DevnetOptions
+from pylon.jobs.deadlines import DeadlineKeeper
+from pylon.messaging.events import JetStreamEvents
+from pylon.observe.health import WorkerHealth
+from pylon.worker import Worker
+from pylon_client.contract.subjects import BLOCK_EVENTS
+from pylon_client.service.supervisor import FAILING_AFTER
+from tests.support.eventually import eventually
+from tests.support.nats_server import NatsServer
+from tests.support.running_worker import connected, worker_on
+
+LATEST_NEURONS = "pylon.v1.open.1.neurons.latest"
+
+
+def restarts(worker: Worker, part: str) -> float:
+    return (
+        worker.metrics.registry.get_sample_value("pylon_worker_part_restarts_total", {"part": part})
+        or 0.0
+    )
+
+
+async def test_a_failing_publisher_and_failing_jobs_are_restarted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish, check = JetStreamEvents.publish, DeadlineKeeper.run
+    failures = {"events": 3, "deadlines of jobs": 3}
+
+    def fail(part: str) -> None:
+        if failures[part]:
+            failures[part] -= 1
+            raise TypeError("PubAck.__init__() missing 2 required positional arguments")
+
+    async def unsteady_publish(events: JetStreamEvents, *args: Any) -> None:
+        fail("events")
+        await publish(events, *args)
+
+    async def unsteady_check(keeper: DeadlineKeeper) -> None:
+        fail("deadlines of jobs")
+        await check(keeper)
+
+    monkeypatch.setattr(JetStreamEvents, "publish", unsteady_publish)
+    monkeypatch.setattr(DeadlineKeeper, "run", unsteady_check)
+    async with (
+        NatsServer(tmp_path) as server,
+        Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
+        worker_on(server.url, devnet.url) as worker,
+        connected(server.url) as connection,
+    ):
+        while any(failures.values()):
+            await connection.request(LATEST_NEURONS, timeout_s=60)
+            await asyncio.sleep(0.05)
+        # With the failures over, blocks are published again.
+        await eventually(lambda: worker.snapshots.last(BLOCK_EVENTS) is not None)
+        await eventually(lambda: restarts(worker, "deadlines of jobs") == 3)
+        assert restarts(worker, "events") == 3
+        assert restarts(worker, "heads") == 0
+        assert restarts(worker, "jobs") == 0
+        assert not health_of(worker).not_live()
+
+
+async def test_a_part_that_no_restart_helps_shows_in_the_liveness_probe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def always_fails(_: DeadlineKeeper) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(DeadlineKeeper, "run", always_fails)
+    async with (
+        NatsServer(tmp_path) as server,
+        Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
+        worker_on(server.url, devnet.url) as worker,
+        connected(server.url) as connection,
+    ):
+        await eventually(lambda: health_of(worker).not_live())
+        assert health_of(worker).not_live() == ["deadlines of jobs fails after every restart"]
+        assert restarts(worker, "deadlines of jobs") >= FAILING_AFTER - 1
+        await connection.request(LATEST_NEURONS, timeout_s=60)
+
+
+def health_of(worker: Worker) -> WorkerHealth:
+    return worker._health

@@ -1,0 +1,292 @@
+"""Answers that an attacker sends, or has a worker send, in the place of the right ones."""
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+
+import httpx
+import pytest
+from nats.nuid import BASE, DIGITS, NUID, PREFIX_LENGTH, TOTAL_LENGTH
+
+from pylon.devnet import Devnet, DevnetOptions
+from pylon.messaging.call import Call
+from pylon.messaging.permissions import authorization
+from pylon.messaging.service import Service
+from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
+from pylon_client.contract.reads import LATEST_NEURONS
+from pylon_client.contract.subjects import BLOCK_EVENTS
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.transport.feed import EventFeed, last_by_request
+from pylon_client.v1 import JobState
+from tests.support.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.eventually import comes_true, eventually
+from tests.support.garbled_jetstream import GARBAGE
+from tests.support.job_deployment import SUBNETS, Deployment, ended, make_wallets, weights_of
+from tests.support.nats_server import NatsServer
+from tests.support.raw_nats import RawNats, header_block
+from tests.support.sdk_home import sdk_home
+from tests.support.secret_texts import secret_of
+from tests.support.worker_process import READY, WorkerProcess
+
+__all__ = ["sdk_home"]
+
+UNKNOWN_OPERATION = b"pylon.v1.open.chain.x"
+FORGED_EACH = 20
+"""Requests that the attacker sends for each reply subject that it learns."""
+EVENTS_ATTACKED = 30
+LATEST = f"pylon.v1.open.chain.{LATEST_BLOCK.name}"
+SLOW = f"pylon.v1.open.1.{LATEST_NEURONS.name}"
+METRICS_TOKEN = secret_of("metrics")
+SUFFIXES = 1 << 16
+"""What the NATS library itself appends to a request's name: 16 bits."""
+
+
+@dataclass
+class Attacked:
+    """A worker that signs and publishes, and what an attacker can reach it by."""
+
+    deployment: Deployment
+    server: NatsServer
+    worker: WorkerProcess
+    http: httpx.AsyncClient
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncGenerator[Connection]:
+        """Connect as an honest caller without credentials."""
+        connection = await connect(ConnectionOptions((self.server.url,)))
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def metric(self, name: str) -> float:
+        """Return the sum of a metric over its labels."""
+        headers = {"Authorization": f"Bearer {METRICS_TOKEN}"}
+        text = (await self.http.get("/metrics", headers=headers)).text
+        found = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
+        return sum(map(float, found))
+
+    async def inboxes(self) -> list[str]:
+        """Return the subscriptions of the worker to inboxes, as the server knows them."""
+        (ports,) = self.server.folder.glob("*.ports")
+        (url, *_) = json.loads(ports.read_text())["monitoring"]
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+            shown = (await http.get(f"{url}/connz?subs=1")).json()
+        return [
+            subject
+            for connection in shown["connections"]
+            if connection.get("name") == "pylon worker"
+            for subject in connection.get("subscriptions_list", [])
+            if subject.startswith("_INBOX.worker.")
+        ]
+
+    async def works(self) -> None:
+        """See that blocks are published, reads answered and jobs done, by the same process."""
+        async with self.reader() as reader:
+            async with EventFeed(reader, [BLOCK_EVENTS], last_by_request(reader)) as feed:
+                first = await anext(feed)
+                assert (await anext(feed)).block.number == first.block.number + 1
+            await reader.request(LATEST, timeout_s=60)
+        async with self.deployment.identity("sn2") as identity:
+            weights = weights_of(self.deployment.devnet, 2, 3)
+            job = await ended(identity, (await identity.put_weights(weights)).job_id)
+            assert job.state is JobState.CONFIRMED
+        assert self.worker.process.returncode is None
+        assert self.worker.log.count(READY) == 1
+        assert "Traceback" not in self.worker.log
+        assert await self.metric("pylon_worker_part_restarts_total") == 0
+
+
+@pytest.fixture
+async def attacked(tmp_path: Path) -> AsyncGenerator[Attacked]:
+    options = DevnetOptions(port=0, block_time_s=0.2, tempo_blocks=2000, active=False)
+    rules = authorization(deployment_settings(identities=SUBNETS))
+    shown = {
+        "PYLON_HEALTH_PORT": "0",
+        "PYLON_METRICS_TOKEN": METRICS_TOKEN,
+        "PYLON_TRACKED_NETUIDS": "[1]",
+    }
+    async with (
+        Devnet(options) as devnet,
+        NatsServer(tmp_path, rules, more='http: "127.0.0.1:-1"') as server,
+    ):
+        make_wallets(tmp_path, devnet)
+        deployment = Deployment(tmp_path, server, devnet)
+        async with deployment.worker(**shown) as worker:
+            found = re.search(r"Health and metrics on (http://\S+)", worker.log)
+            assert found is not None
+            async with httpx.AsyncClient(base_url=found[1], trust_env=False, timeout=60) as http:
+                yield Attacked(deployment, server, worker, http)
+
+
+@dataclass
+class Listener:
+    """A raw connection that is attacked with what it receives.
+
+    Attributes:
+        replies: the reply subjects of events, as they come.
+    """
+
+    replies: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue[bytes])
+
+    def take(self, _subject: bytes, reply: bytes, _headers: bytes, _body: bytes) -> None:
+        if reply:
+            self.replies.put_nowait(reply)
+
+
+async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_an_acknowledgement(
+    attacked: Attacked,
+) -> None:
+    listener = Listener()
+    refused = "pylon_service_turned_away_total"
+    before = await attacked.metric(refused)
+    async with (
+        attacked.reader() as reader,
+        RawNats(attacked.server.url, None, "", listener.take) as attacker,
+    ):
+        attacker.subscribe("pylon.v1.event.block")
+        attacker.subscribe("pylon.v1.event.neurons.*")
+        await attacker.flush()
+        for _ in range(EVENTS_ATTACKED):
+            reply = await listener.replies.get()
+            for _ in range(FORGED_EACH):
+                attacker.publish(UNKNOWN_OPERATION, reply=reply)
+            await attacker.flush()
+            await reader.request(LATEST, timeout_s=60)
+        assert attacker.errors == []
+
+    async def are_refused() -> bool:
+        return await attacked.metric(refused) - before >= EVENTS_ATTACKED * FORGED_EACH
+
+    await comes_true(are_refused)
+    await attacked.works()
+
+
+async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_jobs(
+    attacked: Attacked,
+) -> None:
+    async with RawNats(attacked.server.url, None, "", Listener().take) as attacker:
+        for _ in range(5):
+            for inbox in await attacked.inboxes():
+                # Of the inboxes of requests, any name below them.
+                for reply in (inbox, inbox.replace("*", "x")):
+                    for subject in (UNKNOWN_OPERATION, LATEST.encode()):
+                        attacker.publish(subject, reply=reply.encode())
+            await attacker.flush()
+    await attacked.works()
+
+
+async def test_garbage_of_a_broken_worker_ends_no_other(attacked: Attacked) -> None:
+    listener = Listener()
+    garbage = cycle(GARBAGE)
+    statuses = cycle((b"", b"404 x", b"100", b"409", b"x", b"503"))
+
+    def headers() -> bytes:
+        status = next(statuses)
+        return header_block((b"Status", status)) if status else b""
+
+    async with RawNats(attacked.server.url, "worker", WORKER_PASSWORD, listener.take) as broken:
+        broken.subscribe("pylon.v1.event.>")
+        await broken.flush()
+        for _ in range(EVENTS_ATTACKED):
+            # Before JetStream's own answer, as often as not.
+            inbox = await listener.replies.get()
+            for _ in range(FORGED_EACH):
+                broken.publish(inbox, next(garbage), headers=headers())
+            await broken.flush()
+        for inbox in await attacked.inboxes():
+            for body in GARBAGE:
+                subject = inbox.replace("*", "x").encode()
+                broken.publish(subject, body, headers=headers())
+                broken.publish(subject, b"a" * 26, reply=b"$JS.ACK.x.y")
+                broken.publish(subject, b"a" * 26, reply=b"pylon.v1.event.block")
+        await broken.flush()
+    await attacked.works()
+
+
+def predicted(names: list[str]) -> str:
+    """Return the name that follows two others, if they are of the NATS library's counter."""
+    first, second = (_number(name[PREFIX_LENGTH:TOTAL_LENGTH]) for name in names)
+    number, text = second + (second - first), bytearray()
+    for _ in range(TOTAL_LENGTH - PREFIX_LENGTH):
+        number, digit = divmod(number, BASE)
+        text.insert(0, DIGITS[digit])
+    return names[1][:PREFIX_LENGTH] + text.decode()
+
+
+def _number(text: str) -> int:
+    number = 0
+    for digit in text.encode():
+        number = number * BASE + max(DIGITS.find(digit), 0)
+    return number
+
+
+def test_the_attacker_can_count() -> None:
+    ids = NUID()
+    names = [ids.next().decode() for _ in range(3)]
+    assert predicted(names[:2]) == names[2]
+
+
+@asynccontextmanager
+async def slow_service(connection: Connection, gate: asyncio.Event) -> AsyncGenerator[Service]:
+    """Answer one operation at once, and another when the gate is set."""
+
+    async def at_once(_: Call) -> bytes:
+        return b"{}"
+
+    async def slow(_: Call) -> bytes:
+        await gate.wait()
+        return b"right"
+
+    handlers = dict.fromkeys(OPERATIONS_BY_NAME, at_once) | {LATEST_NEURONS.name: slow}
+    service = Service(connection, handlers, identities={}, max_requests=SUFFIXES)
+    await service.start()
+    try:
+        yield service
+    finally:
+        await service.drain(0)
+
+
+async def test_nobody_answers_the_slow_request_of_another_anonymous_caller(tmp_path: Path) -> None:
+    seen: list[str] = []
+    gate = asyncio.Event()
+    rules = authorization(deployment_settings())
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(NatsServer(tmp_path, rules))
+
+        async def connected(user: str | None, password: str = "") -> Connection:
+            connection = await connect(ConnectionOptions((server.url,), user, password))
+            stack.push_async_callback(connection.close)
+            return connection
+
+        worker = await connected("worker", WORKER_PASSWORD)
+        service = await stack.enter_async_context(slow_service(worker, gate))
+        victim, witness = await connected(None), await connected(None)
+        listening = RawNats(server.url, None, "", lambda subject, *_: seen.append(subject.decode()))
+        attacker = await stack.enter_async_context(listening)
+        # Users of the same name hear each other's replies: those that came tell nothing.
+        attacker.subscribe("_INBOX.open.>")
+        await attacker.flush()
+        for _ in range(2):
+            await victim.request(LATEST, timeout_s=60)
+        await eventually(lambda: len(seen) == 2)
+        prefix = seen[0].rpartition(".")[0]
+        name = predicted([one.rpartition(".")[2] for one in seen])
+        slow = asyncio.create_task(victim.request(SLOW, timeout_s=600))
+        await eventually(lambda: service.in_hand == 1)
+        for suffix in range(SUFFIXES):
+            attacker.publish(LATEST.encode(), reply=f"{prefix}.{name}{suffix:04x}".encode())
+            if suffix % 500 == 0:
+                await attacker.drain()
+                await witness.request(LATEST, timeout_s=60)
+        await attacker.flush()
+        await witness.request(LATEST, timeout_s=60)
+        assert not slow.done()
+        gate.set()
+        assert (await slow).body == b"right"

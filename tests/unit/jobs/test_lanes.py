@@ -1,0 +1,74 @@
+"""A lane of jobs that fails is restarted, and stops neither the other lanes nor the office."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from pylon.jobs.deadlines import DeadlineKeeper
+from pylon.jobs.office import JobOffice
+from pylon.jobs.signers import SignerDirectory
+from pylon.messaging.consume import Consumer
+from pylon.settings import WorkerSettings
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.types import IdentityName, JobKind
+from pylon_client.service.supervisor import Supervisor
+from pylon_client.transport.connection import Connection, ConnectionOptions
+from tests.support.eventually import eventually
+from tests.support.job_deployment import SUBNETS, signing_settings
+
+FAILS = "weights_sn1"
+
+
+class AbsentChain:
+    """A chain that cannot be reached."""
+
+    async def unsupported(self, _: int) -> dict[JobKind, str]:
+        raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "away")
+
+
+async def test_a_failing_lane_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in signing_settings(
+        tmp_path, SUBNETS, {name: name for name in SUBNETS}
+    ).items():
+        monkeypatch.setenv(name, value)
+    started = Counter[str]()
+
+    async def run(consumer: Consumer) -> None:
+        started[consumer._name] += 1
+        if consumer._name == FAILS and started[FAILS] <= 3:
+            raise TypeError
+        await consumer._stopping.wait()
+
+    async def check(_: DeadlineKeeper) -> None:
+        started["deadlines"] += 1
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Consumer, "run", run)
+    monkeypatch.setattr(DeadlineKeeper, "run", check)
+    settings = WorkerSettings()
+    supervisor = Supervisor(first_pause_s=0.0)
+    office = JobOffice(
+        Connection(ConnectionOptions(("nats://127.0.0.1:1",))),
+        settings,
+        cast("Any", AbsentChain()),
+        {IdentityName(name): cast("Any", object()) for name in SUBNETS},
+        SignerDirectory(settings.identity_settings, 0.0),
+        cast("Any", None),
+        lambda: True,
+        supervisor,
+    )
+    running = asyncio.create_task(office.run())
+    await eventually(lambda: started[FAILS] == 4)
+    assert not running.done()
+    assert supervisor.restarts[FAILS] == 3
+    others = {f"{kind}_{name}" for name in SUBNETS for kind in JobKind} - {FAILS}
+    assert {name: started[name] for name in others | {"deadlines"}} == dict.fromkeys(
+        others | {"deadlines"}, 1
+    )
+    office.stop()
+    await running

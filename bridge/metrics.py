@@ -70,12 +70,6 @@ class BridgeMetrics(ProcessMetrics):
             labels=("part",),
         )
 
-    def watch_parts(self, supervisor: Supervisor) -> None:
-        """Show the restarts of the bridge's parts."""
-        self._part_restarts.read = lambda: {
-            (part,): count for part, count in supervisor.restarts.items()
-        }
-
         self._connections = self.reading(
             "pylon_bridge_connections",
             "Connections of callers, by what they wait for",
@@ -87,6 +81,12 @@ class BridgeMetrics(ProcessMetrics):
             "Connections that were refused or closed to protect the others, by why",
             labels=("reason",),
         )
+
+    def watch_parts(self, supervisor: Supervisor) -> None:
+        """Show the restarts of the bridge's parts."""
+        self._part_restarts.read = lambda: {
+            (part,): count for part, count in supervisor.restarts.items()
+        }
 
     def watch_connections(self, connections: Connections) -> None:
         """Tell of the connections of callers."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated
 
-from fastapi import Security, params
+from fastapi import Request, Security, params
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
+from bridge.origin import require_json_of_own_page
 from bridge.sessions import COOKIE, Sessions
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName, NetUid
@@ -121,19 +122,25 @@ class Gatekeeper:
             raise FailureError(ErrorCode.FORBIDDEN, "This token does not give open access.")
 
     async def identity(
-        self, identity_name: IdentityName, credentials: _Presented, cookie: _Cookie
+        self,
+        request: Request,
+        identity_name: IdentityName,
+        credentials: _Presented,
+        cookie: _Cookie,
     ) -> IdentityCaller:
         """A caller that presents the token of the identity in the path, or a session of it.
 
         Raises:
             FailureError: as `identity_of_token`; UNAUTHENTICATED without credentials, or with a
-                cookie that is no session of this identity.
+                cookie that is no session of this identity; FORBIDDEN for a change that a page of
+                another origin could have a browser send with the cookie.
         """
         # Another kind of authorization than Bearer is none, and leaves it to the cookie.
         if credentials is None and cookie is not None:
             of_session = self.sessions.identity(cookie)
             if of_session is None or of_session.name != identity_name:
                 raise _log_in_again()
+            require_json_of_own_page(request)
             return IdentityCaller(of_session, by_token=False)
         identity = self._owned(identity_name, _presented_digest(credentials))
         return IdentityCaller(identity, by_token=True)

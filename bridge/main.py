@@ -13,9 +13,11 @@ import uvloop
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from pydantic_settings import SettingsError
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from bridge.auth import Gatekeeper
-from bridge.hardening import BoundedHead, BoundedProtocol, SecurityHeaders
+from bridge.connections import Connections, connection_limit
+from bridge.hardening import BoundedHead, SecurityHeaders, bounded_protocol
 from bridge.job_listeners import JobListeners
 from bridge.link import NatsLink, NatsPort, link_options
 from bridge.metrics import BridgeMetrics, RequestMetrics, metrics_routes
@@ -27,12 +29,12 @@ from bridge.routes.operations import operation_routes
 from bridge.routes.service import service_routes
 from bridge.routes.streams import stream_routes
 from bridge.settings import BridgeSettings
-from bridge.slots import RequestSlots
 from bridge.sse import StreamCounts
 from bridge.streams import Channels
 from bridge.tracing import RequestTracing
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import CONTRACT_VERSION
+from pylon_client.service.admission import OPEN_CALLER, Admission
 from pylon_client.service.logs import set_up_logging
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
@@ -43,6 +45,8 @@ logger = logging.getLogger("bridge")
 CANNOT_RUN: Final = 1
 LAST_ANSWERS_S: Final = 1
 """How long before the end of the grace period requests in hand are answered with a failure."""
+STREAMS_SHARE: Final = 4
+"""The streams of each kind take at most this fraction of all connections, one in so many."""
 KEEP_ALIVE_S: Final = 75
 """Longer than callers and balancers keep an idle connection: where both close at the same time, a
 request that was on its way gets no answer."""
@@ -53,9 +57,18 @@ class ListenError(Exception):
 
 
 def create_app(
-    settings: BridgeSettings, nats: NatsPort, metrics: BridgeMetrics | None = None
+    settings: BridgeSettings,
+    nats: NatsPort,
+    metrics: BridgeMetrics | None = None,
+    max_streams: int | None = None,
 ) -> FastAPI:
     """The REST API, whose requests go out over `nats`.
+
+    Args:
+        settings: of the bridge.
+        nats: the connection to NATS.
+        metrics: where requests are counted.
+        max_streams: maximum number of streams of each kind, where that is less than the setting.
 
     Raises:
         SettingsError: an identity's settings are missing or wrong.
@@ -81,6 +94,10 @@ def create_app(
     app.add_middleware(RequestTracing)
     app.add_middleware(RequestMetrics, metrics=metrics)
     app.add_middleware(SecurityHeaders)
+    if settings.bridge_trusted_proxies:
+        app.add_middleware(
+            ProxyHeadersMiddleware, trusted_hosts=list(map(str, settings.bridge_trusted_proxies))
+        )
     gatekeeper = Gatekeeper(settings)
     channels = Channels(nats.events)
     listeners = JobListeners()
@@ -92,11 +109,14 @@ def create_app(
     app.state.close_streams = close_streams
     counts = StreamCounts()
     metrics.watch_streams(counts)
-    slots = RequestSlots(settings.bridge_max_streams)
+    places = min(settings.bridge_max_streams, max_streams or settings.bridge_max_streams)
+    # Anonymous listeners take no place from an identity that follows its own job.
+    of_events = Admission(places, (OPEN_CALLER,), what="streams open")
+    of_jobs = Admission(places, settings.identity_settings, what="streams open")
     routers = [
         operation_routes(settings, gatekeeper, nats),
-        stream_routes(gatekeeper, nats, slots, channels, counts),
-        job_stream_routes(gatekeeper, nats, slots, listeners, counts),
+        stream_routes(gatekeeper, nats, of_events, channels, counts),
+        job_stream_routes(gatekeeper, nats, of_jobs, listeners, counts),
         metrics_routes(settings, metrics),
         login_routes(gatekeeper),
         service_routes(settings, nats),
@@ -152,10 +172,12 @@ async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
     link = NatsLink(link_options(settings))
     metrics = BridgeMetrics()
     metrics.watch_nats(link)
-    app = create_app(settings, link, metrics)
+    connections = Connections(connection_limit(settings.bridge_max_connections))
+    metrics.watch_connections(connections)
+    app = create_app(settings, link, metrics, max(1, connections.limit // STREAMS_SHARE))
     config = uvicorn.Config(
         app,
-        http=BoundedProtocol,
+        http=bounded_protocol(connections),
         ws="none",
         lifespan="off",
         log_config=None,

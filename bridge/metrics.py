@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bridge.connections import Connections
 from bridge.sse import StreamCounts
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.deployment import DeploymentSettings
@@ -69,10 +70,31 @@ class BridgeMetrics(ProcessMetrics):
             labels=("part",),
         )
 
+        self._connections = self.reading(
+            "pylon_bridge_connections",
+            "Connections of callers, by what they wait for",
+            "gauge",
+            labels=("stage",),
+        )
+        self._refused_connections = self.reading(
+            "pylon_bridge_refused_connections",
+            "Connections that were refused or closed to protect the others, by why",
+            labels=("reason",),
+        )
+
     def watch_parts(self, supervisor: Supervisor) -> None:
         """Show the restarts of the bridge's parts."""
         self._part_restarts.read = lambda: {
             (part,): count for part, count in supervisor.restarts.items()
+        }
+
+    def watch_connections(self, connections: Connections) -> None:
+        """Tell of the connections of callers."""
+        self._connections.read = lambda: {
+            (str(stage),): count for stage, count in connections.by_stage.items()
+        }
+        self._refused_connections.read = lambda: {
+            (str(reason),): count for reason, count in connections.refused.items()
         }
 
     def watch_streams(self, counts: StreamCounts) -> None:

@@ -2,10 +2,12 @@
 
 A session is bound to one identity and its subnet, and signed with a key that is made of that
 identity's token: every bridge of the deployment accepts it, nothing has to be stored, and a new
-token ends every session of the old one.
+token ends every session of the old one. A session that was ended by a logout is remembered by the
+bridge that took the logout, until that stops.
 """
 
 import hmac
+import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
@@ -21,6 +23,9 @@ COOKIE: Final = "pylon_session"
 LIFETIME_S: Final = 30 * 24 * 3600
 """The oldest clients log in once and never again: so this bounds how long one of them may run."""
 
+ENDED_MAX: Final = 100_000
+"""Maximum number of ended sessions that are remembered; the oldest are forgotten first."""
+
 _PURPOSE: Final = b"pylon session 1"
 
 
@@ -32,6 +37,8 @@ class Session(BaseModel):
     identity_name: IdentityName
     netuid: NetUid
     ends_at_s: int
+    session_id: str = ""
+    """What tells two sessions of one second apart; those of earlier versions have none."""
 
 
 class Sessions:
@@ -53,6 +60,7 @@ class Sessions:
             name: hmac.digest(identity.token.get_secret_value().encode(), _PURPOSE, sha256)
             for name, identity in identities.items()
         }
+        self._ended: dict[bytes, None] = {}
 
     def begin(self, identity: IdentitySettings) -> str:
         """The value of a cookie for an identity whose token was checked."""
@@ -60,6 +68,7 @@ class Sessions:
             identity_name=identity.name,
             netuid=identity.netuid,
             ends_at_s=int(self._now_s()) + LIFETIME_S,
+            session_id=secrets.token_urlsafe(9),
         )
         body = urlsafe_b64encode(session.model_dump_json().encode())
         return f"{body.decode()}.{self._signature(identity.name, body)}"
@@ -78,7 +87,17 @@ class Sessions:
         if not hmac.compare_digest(signature, genuine):
             return None
         is_current = session.netuid == identity.netuid and self._now_s() < session.ends_at_s
-        return identity if is_current else None
+        has_ended = sha256(body).digest() in self._ended
+        return identity if is_current and not has_ended else None
+
+    def end(self, cookie: str) -> None:
+        """End the session of a cookie; a cookie that is not valid is ignored."""
+        if self.identity(cookie) is None:
+            return
+        body, _, _ = cookie.encode("latin-1").rpartition(b".")
+        self._ended[sha256(body).digest()] = None
+        if len(self._ended) > ENDED_MAX:
+            del self._ended[next(iter(self._ended))]
 
     def _signature(self, name: IdentityName, body: bytes) -> str:
         return hmac.new(self._keys[name], body, sha256).hexdigest()

@@ -1,11 +1,14 @@
 """The settings of a bridge, read from `PYLON_…` variables and the `.env` file."""
 
-from typing import Self
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
+from pydantic_settings import NoDecode
 
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from pylon_client.deployment import DeploymentSettings
+from pylon_client.environment import from_json
 
 
 class BridgeSettings(DeploymentSettings):
@@ -14,8 +17,15 @@ class BridgeSettings(DeploymentSettings):
     Attributes:
         bridge_host: the address to listen on.
         bridge_port: the port to listen on; 0 lets the system choose.
-        bridge_max_requests: requests that may wait for NATS at once; more are told to come again.
-        bridge_max_streams: streams that may be open at once; they take no place from requests.
+        bridge_max_requests: requests that may wait for workers at once, of those that need the
+            chain; as many of those that do not. Half of the places are divided equally among the
+            identities and open access, the others are shared.
+        bridge_max_streams: streams of events that may be open at once, and as many streams of jobs,
+            but of each no more than a quarter of the connections.
+        bridge_max_connections: connections that may be open at once; without it, as many as the
+            process's limit of file descriptors allows, less 64, and at most 16384.
+        bridge_trusted_proxies: addresses and networks of the proxies in front of the bridge, as a
+            JSON list; their `X-Forwarded-Proto` and `X-Forwarded-For` are believed.
         bridge_graceful_shutdown_seconds: how long requests in hand may take to finish when the
             bridge is told to stop; keep it below the grace period of what stops it.
         default_request_timeout_seconds: how long a request may take that names no timeout.
@@ -26,6 +36,10 @@ class BridgeSettings(DeploymentSettings):
     bridge_port: int = Field(default=8000, ge=0, le=65_535)
     bridge_max_requests: int = Field(default=1000, ge=1)
     bridge_max_streams: int = Field(default=1000, ge=1)
+    bridge_max_connections: int | None = Field(default=None, ge=1)
+    bridge_trusted_proxies: Annotated[
+        list[IPv4Network | IPv6Network], NoDecode, from_json('["10.0.0.0/8"]')
+    ] = Field(default_factory=list[IPv4Network | IPv6Network])
     bridge_graceful_shutdown_seconds: int = Field(default=20, ge=2)
     default_request_timeout_seconds: float = Field(
         default=DEFAULT_TIMEOUT_S, gt=0, allow_inf_nan=False

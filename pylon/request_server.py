@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 from pylon.addresses import known_addresses
 from pylon.blocks.replay import ReplayHandlers
@@ -18,9 +19,11 @@ from pylon.chain.submission import Submission
 from pylon.jobs.absence import AbsentSigners
 from pylon.jobs.desk import JobDesk
 from pylon.jobs.intake import Intake
+from pylon.jobs.job_waits import JobWaits
 from pylon.jobs.ledger import Ledger
 from pylon.jobs.signers import SignerDirectory
 from pylon.jobs.weights_status import WeightsStatusHandler
+from pylon.messaging.job_changes import on_changes_of_jobs
 from pylon.messaging.job_events import JobEvents
 from pylon.messaging.ordered_bucket import OrderedBucket
 from pylon.messaging.queue import WorkQueue
@@ -184,7 +187,8 @@ class RequestServer:
             ended_kept_days=self.settings.ended_jobs_kept_days,
         )
         intake = Intake(ledger, WorkQueue(connection), submission, self.signers)
-        desk = JobDesk(intake, ledger, self.signers, submission)
+        waits = JobWaits(ledger, partial(on_changes_of_jobs, connection))
+        desk = JobDesk(intake, ledger, self.signers, submission, waits)
         status = WeightsStatusHandler(ledger, submission, reads.read)
         return desk.by_operation | {WEIGHTS_STATUS.name: status.answer}
 

@@ -31,7 +31,9 @@ class WorkerSettings(DeploymentSettings):
             the chain is not heard of.
         chain_timeout_s: how long one read of the chain may take when no caller says.
         head_silence_s: without a new head for this long, the subscription is given up.
-        max_requests: requests a worker has in hand at once.
+        max_requests: requests in progress at once, without those that wait for the chain or for a
+            job. Half of the places are divided equally among the identities and open access, the
+            others are shared.
         drain_timeout_s: how long a worker finishes what it has in hand when told to stop.
         worker_memory_limit_mib: a worker that holds more stops in good order, to be started
             afresh; without it, none does.

@@ -10,7 +10,6 @@ from bridge.job_listeners import JOB_EVENT, JobListener, JobListeners
 from bridge.link import NatsPort
 from bridge.routes.plain import require_plain
 from bridge.routes.streams import stream_docs
-from bridge.slots import RequestSlots
 from bridge.sse import StreamCounts, StreamResponse
 from bridge.tracing import request_id
 from pylon_client.contract import headers, wire
@@ -20,6 +19,7 @@ from pylon_client.contract.operation import Scope
 from pylon_client.contract.subjects import IdentitySubject, JobEventSubject
 from pylon_client.contract.types import JobId, NetUidField
 from pylon_client.contract.writes import GET_JOB, OfJob
+from pylon_client.service.admission import Admission
 
 JOB_STREAM_PATH: Final = f"{GET_JOB.rest_path(Scope.IDENTITY)}/stream"
 ASKED_WITHIN_S: Final = 10.0
@@ -34,11 +34,11 @@ _DESCRIPTION: Final = (
 def job_stream_routes(
     gatekeeper: Gatekeeper,
     nats: NatsPort,
-    slots: RequestSlots,
+    places: Admission,
     listeners: JobListeners,
     counts: StreamCounts,
 ) -> APIRouter:
-    """The stream of a job, which takes a slot among the streams."""
+    """The stream of a job; the streams of jobs have places of their own."""
     router = APIRouter(tags=["streams"])
 
     async def listening(
@@ -61,7 +61,7 @@ def job_stream_routes(
 
         # The framework comes back here when the whole stream is sent.
         with (
-            slots.one("Too many streams are open: come again, or ask another server."),
+            places.admit(caller.identity.name),
             listeners.one(ask) as listener,
         ):
             async with nats.hearing(

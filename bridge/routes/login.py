@@ -1,12 +1,13 @@
 """The login of older clients, which send their token once and the session's cookie ever after."""
 
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Cookie, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.auth import Gatekeeper
 from bridge.body import BODY_PROBLEMS, body_schema, read_params
+from bridge.origin import require_own_page
 from bridge.problems import problem_docs
 from bridge.routes.unstable import UNSTABLE_PREFIX
 from bridge.sessions import COOKIE, LIFETIME_S
@@ -15,6 +16,8 @@ from pylon_client.contract.operation import API_PREFIX, Params
 from pylon_client.contract.types import IdentityName, NetUid
 
 LOGIN_PATH: Final = "/login/identity/{identity_name}"
+LOGOUT_PATH: Final = "/logout"
+COOKIE_PATH: Final = "/api"
 
 
 class Login(Params):
@@ -33,23 +36,42 @@ class LoggedIn(BaseModel):
 
 
 def login_routes(gatekeeper: Gatekeeper) -> APIRouter:
-    """Where a token is changed for a cookie."""
+    """Where a token is changed for a cookie, and where the cookie's session ends."""
     router = APIRouter(tags=["service"])
 
     async def log_in(identity_name: IdentityName, request: Request, response: Response) -> LoggedIn:
+        # Otherwise a page could have a browser act as an identity of the page's choice.
+        require_own_page(request)
         login = await read_params(request, Login, {})
         identity = gatekeeper.identity_of_token(identity_name, login.token.encode())
         response.set_cookie(
             COOKIE,
             gatekeeper.sessions.begin(identity),
             max_age=LIFETIME_S,
-            path="/api",
-            secure=request.url.scheme == "https",
+            path=COOKIE_PATH,
+            secure=_is_secure(request),
             httponly=True,
             samesite="strict",
         )
         response.headers["Cache-Control"] = "no-store"
         return LoggedIn(netuid=identity.netuid, identity_name=identity.name)
+
+    async def log_out(
+        request: Request,
+        response: Response,
+        cookie: Annotated[str | None, Cookie(alias=COOKIE, include_in_schema=False)] = None,
+    ) -> None:
+        require_own_page(request)
+        if cookie is not None:
+            gatekeeper.sessions.end(cookie)
+        response.delete_cookie(
+            COOKIE,
+            path=COOKIE_PATH,
+            secure=_is_secure(request),
+            httponly=True,
+            samesite="strict",
+        )
+        response.headers["Cache-Control"] = "no-store"
 
     for prefix in (API_PREFIX, UNSTABLE_PREFIX):
         router.add_api_route(
@@ -65,4 +87,19 @@ def login_routes(gatekeeper: Gatekeeper) -> APIRouter:
             openapi_extra=body_schema(Login, frozenset()),
             include_in_schema=prefix == API_PREFIX,
         )
+        router.add_api_route(
+            f"{prefix}{LOGOUT_PATH}",
+            log_out,
+            methods=["POST"],
+            status_code=204,
+            operation_id="logout",
+            summary="End the session of the cookie, and have the cookie deleted",
+            responses=problem_docs(ErrorCode.FORBIDDEN),
+            include_in_schema=prefix == API_PREFIX,
+        )
     return router
+
+
+def _is_secure(request: Request) -> bool:
+    """Return whether the request came by TLS, to the bridge or to a proxy that it trusts."""
+    return request.url.scheme == "https"

@@ -18,14 +18,21 @@ from bridge.problems import invalid_request, problem_docs
 from bridge.routes.plain import require_plain
 from bridge.routes.unstable import is_public, unstable_paths
 from bridge.settings import BridgeSettings
-from bridge.slots import RequestSlots
 from bridge.tracing import request_id
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem
 from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
-from pylon_client.contract.reads import IDENTITIES
+from pylon_client.contract.reads import IDENTITIES, RECENT_NEURONS
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
 from pylon_client.contract.types import NetUidField
+from pylon_client.contract.writes import (
+    CANCEL_JOB,
+    GET_JOB,
+    LIST_JOBS,
+    PUT_MECHANISM_WEIGHTS,
+    PUT_WEIGHTS,
+)
+from pylon_client.service.admission import OPEN_CALLER, Admission
 
 if TYPE_CHECKING:
     from fastapi import params
@@ -62,6 +69,14 @@ _CODES_BY_METHOD: Final[Mapping[str, tuple[ErrorCode, ...]]] = {
     "DELETE": (ErrorCode.CONFLICT,),  # of a job that is being submitted
 }
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT"})
+_WITHOUT_CHAIN: Final = frozenset(
+    operation.name
+    for operation in (
+        *(PUT_WEIGHTS, PUT_MECHANISM_WEIGHTS, LIST_JOBS, GET_JOB, CANCEL_JOB),
+        RECENT_NEURONS,
+    )
+)
+"""The operations that are answered without waiting for the chain or for a job."""
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _AnyOperation = Operation[Params, BaseModel]
@@ -78,7 +93,11 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
     the reply's bytes on as they are.
     """
     router = APIRouter()
-    slots = RequestSlots(settings.bridge_max_requests)
+    callers = (OPEN_CALLER, *settings.identity_settings)
+    # Requests that may wait long take no place from those that do not.
+    quick, slow = (
+        Admission(settings.bridge_max_requests, callers, what="requests waiting") for _ in range(2)
+    )
     answers = ConditionalAnswers()
     routes = [
         (operation, scope)
@@ -94,7 +113,7 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
             _addressing(operation, scope, gatekeeper),
             settings,
             nats,
-            slots,
+            quick if operation.name in _WITHOUT_CHAIN else slow,
             answers,
             is_private=of_identity or gatekeeper.open_access_needs_token,
         )
@@ -152,7 +171,7 @@ def _endpoint(
     addressing: _Addressing,
     settings: BridgeSettings,
     nats: NatsPort,
-    slots: RequestSlots,
+    places: Admission,
     answers: ConditionalAnswers,
     *,
     is_private: bool,
@@ -178,7 +197,9 @@ def _endpoint(
         ] = None,
     ) -> Response:
         body = wire.encode(params)
-        with slots.one():
+        with places.admit(
+            subject.identity if isinstance(subject, IdentitySubject) else OPEN_CALLER
+        ):
             reply = await while_connected(
                 request,
                 nats.request(

@@ -10,7 +10,6 @@ from bridge.auth import Gatekeeper
 from bridge.link import NatsPort
 from bridge.problems import problem_docs
 from bridge.routes.plain import require_plain
-from bridge.slots import RequestSlots
 from bridge.sse import StreamCounts, StreamResponse, frames, value_frame
 from bridge.sse_docs import CLOSING_DOCS, MISSED_DOCS, event_docs
 from bridge.streams import Channel, Channels
@@ -28,6 +27,7 @@ from pylon_client.contract.types import (
     NetUid,
     NetUidField,
 )
+from pylon_client.service.admission import OPEN_CALLER, Admission
 
 BLOCK_STREAM_PATH: Final = f"{API_PREFIX}/block/stream"
 NEURONS_STREAM_PATH: Final = f"{API_PREFIX}/subnet/{{netuid}}/neurons/stream"
@@ -63,16 +63,16 @@ LastEventId = Annotated[
 def stream_routes(
     gatekeeper: Gatekeeper,
     nats: NatsPort,
-    slots: RequestSlots,
+    places: Admission,
     channels: Channels,
     counts: StreamCounts,
 ) -> APIRouter:
-    """The streams, each of which takes a slot among the streams: reads never wait for them."""
+    """The streams of events, which have places of their own."""
     router = APIRouter(tags=["streams"])
 
     async def slot() -> AsyncGenerator[None]:
         # The framework comes back here when the whole stream is sent.
-        with slots.one("Too many streams are open: come again, or ask another server."):
+        with places.admit(OPEN_CALLER):
             yield
 
     def answer(channel: Channel, last_id: BlockNumber | None) -> StreamResponse:

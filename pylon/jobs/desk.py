@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pylon.chain.hotkeys import ed25519_public_key
 from pylon.chain.writes import ChainWrites
 from pylon.jobs.intake import Intake, Wanted
+from pylon.jobs.job_waits import JobWaits
 from pylon.jobs.ledger import Ledger
 from pylon.jobs.moments import CHAIN_WITHIN_S
 from pylon.jobs.signers import SignerDirectory
@@ -51,7 +52,6 @@ from pylon_client.contract.writes import (
 if TYPE_CHECKING:
     from pylon.messaging.service import Handler
 
-POLL_S: Final = 0.5
 PRIVATE_KEY_BYTES: Final = 32
 ANSWER_BEFORE_S: Final = 0.2
 """So much of a caller's time is kept for the answer to reach it."""
@@ -71,15 +71,22 @@ class JobDesk:
         ledger: where they are written down.
         signers: by whom they could be carried out.
         chain: on which they are.
+        waits: wakes the requests that wait for a job.
 
     Attributes:
         by_operation: the handler of each operation, by its name.
     """
 
     def __init__(
-        self, intake: Intake, ledger: Ledger, signers: SignerDirectory, chain: ChainWrites
+        self,
+        intake: Intake,
+        ledger: Ledger,
+        signers: SignerDirectory,
+        chain: ChainWrites,
+        waits: JobWaits,
     ) -> None:
         self._intake = intake
+        self._waits = waits
         self._signers = signers
         self._chain = chain
         self._cancelling: set[asyncio.Task[None]] = set()
@@ -103,7 +110,9 @@ class JobDesk:
         chosen = params.mechanism_id if isinstance(params, PutMechanismWeights) else 0
         count = len(params.weights)
         request = {"weights": dict(params.weights)}
-        job = await self._accept(call, JobKind.WEIGHTS, request, MechanismId(chosen), count)
+        # Puts of one lane wait for each other; many of them take no place from other requests.
+        with call.parked(required=False):
+            job = await self._accept(call, JobKind.WEIGHTS, request, MechanismId(chosen), count)
         missing = self._signers.missing(job.identity)
         warning = f"It waits for a signer until its deadline: {missing}." if missing else None
         return _answer(WeightsScheduled(count=count, job_id=job.job_id, warning=warning))
@@ -113,8 +122,9 @@ class JobDesk:
         params = call.params
         if not isinstance(params, SetCommitment):
             raise TypeError("this is no commitment")
-        job = await self._accept(call, JobKind.COMMITMENT, params.model_dump())
-        job = await self._ended(call, job)
+        with call.parked():
+            job = await self._accept(call, JobKind.COMMITMENT, params.model_dump())
+            job = await self._ended(call, job)
         return _answer(CommitmentSet(job_id=job.job_id))
 
     async def set_revealed_commitment(self, call: Call) -> Answer:
@@ -122,8 +132,9 @@ class JobDesk:
         params = call.params
         if not isinstance(params, SetRevealedCommitment):
             raise TypeError("this is no sealed commitment")
-        job = await self._accept(call, JobKind.REVEALED_COMMITMENT, params.model_dump())
-        job = await self._ended(call, job)
+        with call.parked():
+            job = await self._accept(call, JobKind.REVEALED_COMMITMENT, params.model_dump())
+            job = await self._ended(call, job)
         return _answer(RevealedCommitmentSet(reveal_round=job.reveal_round or 0, job_id=job.job_id))
 
     async def generate_certificate(self, call: Call) -> Answer:
@@ -139,7 +150,8 @@ class JobDesk:
         params = call.params
         if not isinstance(params, GenerateCertificate):
             raise TypeError("no certificate is asked for")
-        await self._require_registered(*_asker(call))
+        with call.parked():
+            await self._require_registered(*_asker(call))
         private_key = secrets.token_bytes(PRIVATE_KEY_BYTES)
         public_key = f"0x{ed25519_public_key(private_key).hex()}"
         request = {"algorithm": params.algorithm, "public_key": public_key}
@@ -240,9 +252,7 @@ class JobDesk:
         """
         try:
             async with asyncio.timeout(max(call.timeout_s - ANSWER_BEFORE_S, 0)):
-                while not (job.has_ended or job.has_succeeded):
-                    await asyncio.sleep(POLL_S)
-                    job = await self._job(job.identity, job.job_id)
+                job = await self._waits.until_done(job)
         except TimeoutError:
             raise FailureError(
                 ErrorCode.DEADLINE_EXCEEDED,

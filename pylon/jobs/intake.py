@@ -1,5 +1,6 @@
 """From a request to a durable job: accepted means written down and queued, and nothing less."""
 
+import asyncio
 import base64
 import contextlib
 import hashlib
@@ -7,6 +8,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
+from weakref import WeakValueDictionary
 
 from pylon.chain.writes import ChainWrites
 from pylon.jobs.ledger import Held, Ledger, Record, UnreadableEntryError
@@ -29,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 NOT_YET_SUBMITTED: Final = frozenset({JobState.ACCEPTED, JobState.WAITING})
 TRIES: Final = 100
-"""How often a lane may move under an intake before it gives up: more than callers at once."""
+"""Maximum compare-and-set retries per request: more than workers that accept writes at once."""
 
 _ID_BYTES: Final = 16
 
@@ -85,6 +87,7 @@ class Intake:
         self._signers = signers
         self._queue = queue
         self._moments = Moments(chain, ledger)
+        self._locks: WeakValueDictionary[JobSubject, asyncio.Lock] = WeakValueDictionary()
 
     async def accept(self, wanted: Wanted) -> Job:
         """A durable job for what is wanted: a new one, or the one that was asked for before.
@@ -104,10 +107,14 @@ class Intake:
         """
         digest = _digest(wire.encode(_sorted(wanted.request)))
         moment = await self._moments.now(wanted.netuid)
-        held, is_new = await self._entered(wanted, digest, moment)
-        held = await self._made_newest(held, is_new=is_new)
-        if not held.job.has_ended:
-            await self._queue.publish(held.record.lane, held.job.job_id)
+        # Writes of one lane would make each other repeat their compare-and-set. Only those of
+        # other workers still do. The dictionary keeps a lock while a write holds or awaits it.
+        lock = self._locks.setdefault(wanted.lane, asyncio.Lock())
+        async with lock:
+            held, is_new = await self._entered(wanted, digest, moment)
+            held = await self._made_newest(held, is_new=is_new)
+            if not held.job.has_ended:
+                await self._queue.publish(held.record.lane, held.job.job_id)
         return held.job
 
     async def release(self, job: Job) -> None:

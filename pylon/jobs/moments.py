@@ -1,6 +1,7 @@
 """Where the chain is when a write is accepted: which chain it is, its epoch, the deadline."""
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,8 +14,13 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import JobKind, NetUid
 
+logger = logging.getLogger(__name__)
+
 CHAIN_WITHIN_S: Final = 3.0
 """Longest time, in seconds, for which accepting a write waits for the chain."""
+SLOW_CHAIN_WITHIN_S: Final = 0.25
+"""The same while the chain has not answered a question within `CHAIN_WITHIN_S` since the last one
+that it did not answer in time."""
 JOIN_WITHIN_MS: Final = 72_000
 """While the chain cannot be reached, the same weights join a job that is younger than this, in
 milliseconds: six blocks of the real chain."""
@@ -55,8 +61,20 @@ class Moment:
         return not windows.is_over(self.epoch, job.accepted_block)
 
 
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A question to the chain that has not been answered yet."""
+
+    task: asyncio.Task[tuple[str, Epoch]]
+    until_s: float
+
+
 class Moments:
     """Tells where the chain is.
+
+    Writes that are accepted at the same time ask the chain once. A chain that does not answer in
+    time delays one write by `CHAIN_WITHIN_S` and the following ones by `SLOW_CHAIN_WITHIN_S` until
+    it answers in time again.
 
     Args:
         chain: that is asked.
@@ -67,28 +85,64 @@ class Moments:
         self._chain = chain
         self._ledger = ledger
         self._remembered: str | None = None
+        self._flights: dict[NetUid, _Flight] = {}
+        self._is_slow = False
 
     async def now(self, netuid: NetUid) -> Moment:
         """Return where the chain is now, as far as it can be reached.
 
         Raises:
             FailureError: RUNTIME_UNSUPPORTED, where the chain's runtime has no such schedule;
-                CHAIN_UNAVAILABLE, where the chain cannot be reached and never was.
+                CHAIN_UNAVAILABLE, where the chain cannot be reached and never was;
+                NATS_UNAVAILABLE, where it cannot be noted which chain it is.
         """
         at_ms = time.time_ns() // 1_000_000
+        flight = self._flights.get(netuid) or self._begin(netuid)
+        left_s = max(flight.until_s - asyncio.get_running_loop().time(), 0.0)
+        if self._is_slow:
+            left_s = min(left_s, SLOW_CHAIN_WITHIN_S)
+        # It is not cancelled with this write: others wait for it too, or it shows that the chain
+        # is quick again.
+        await asyncio.wait({flight.task}, timeout=left_s)
+        if not flight.task.done():
+            return await self._without_chain(at_ms)
         try:
-            async with asyncio.timeout(CHAIN_WITHIN_S):
-                genesis, epoch = await asyncio.gather(
-                    self._chain.genesis(), self._chain.epoch(netuid)
-                )
+            genesis, epoch = flight.task.result()
         except TimeoutError:
             return await self._without_chain(at_ms)
         except FailureError as error:
-            if error.code is ErrorCode.RUNTIME_UNSUPPORTED:
+            if error.code in {ErrorCode.RUNTIME_UNSUPPORTED, ErrorCode.NATS_UNAVAILABLE}:
                 raise
             return await self._without_chain(at_ms)
-        await self.remember(genesis)
         return Moment(at_ms, genesis, epoch)
+
+    def _begin(self, netuid: NetUid) -> _Flight:
+        until_s = asyncio.get_running_loop().time() + CHAIN_WITHIN_S
+        task = asyncio.create_task(self._ask(netuid), name=f"epoch of subnet {netuid}")
+        flight = self._flights[netuid] = _Flight(task, until_s)
+        task.add_done_callback(lambda _: self._land(netuid, flight))
+        return flight
+
+    def _land(self, netuid: NetUid, flight: _Flight) -> None:
+        if self._flights.get(netuid) is flight:
+            del self._flights[netuid]
+        if not flight.task.cancelled():
+            flight.task.exception()  # the writes that waited for it have it
+
+    async def _ask(self, netuid: NetUid) -> tuple[str, Epoch]:
+        try:
+            async with asyncio.timeout(CHAIN_WITHIN_S):
+                answer = await asyncio.gather(self._chain.genesis(), self._chain.epoch(netuid))
+        except TimeoutError:
+            if not self._is_slow:
+                logger.warning(
+                    "Accepting writes without the chain: no answer within %g s", CHAIN_WITHIN_S
+                )
+            self._is_slow = True
+            raise
+        self._is_slow = False
+        await self.remember(answer[0])
+        return answer
 
     async def remember(self, genesis: str) -> None:
         """Note in the ledger which chain it is."""

@@ -47,7 +47,8 @@ class WeightsStatusHandler:
         They count from their acceptance on, for every block of the epoch, unless their job failed.
         The answer is not bound to its block: a job may be accepted or fail while the block lasts.
         """
-        is_accepted = await self._is_accepted(call)
+        with call.parked():
+            is_accepted = await self._is_accepted(call)
         try:
             status = WeightsStatus.model_validate_json((await self._read(call)).body)
         except FailureError as error:

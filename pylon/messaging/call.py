@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ from pylon_client.contract.subjects import (
 )
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from pylon_client.contract.types import IdentityName, NetUid
+from pylon_client.service.admission import OPEN_CALLER, Place
 
 EXTRA_ITEMS_MAX: Final = 20
 
@@ -59,6 +61,7 @@ class Call:
         timeout_s: for how many more seconds the caller waits.
         request_id: the caller's name for this request, or one made up here.
         idempotency_key: the caller's name for what is to be written; None where there is none.
+        place: that the request holds while it is answered; None where places are not limited.
     """
 
     operation: str
@@ -69,6 +72,15 @@ class Call:
     timeout_s: float
     request_id: str
     idempotency_key: str | None = None
+    place: Place | None = field(default=None, compare=False, repr=False)
+
+    def parked(self, *, required: bool = True) -> AbstractContextManager[None]:
+        """Hold no place within the block, which waits for something slow; see `Place.parked`.
+
+        Raises:
+            FailureError: OVERLOADED, when the caller has too many requests that wait.
+        """
+        return nullcontext() if self.place is None else self.place.parked(required=required)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +129,18 @@ def may_be_answered(subject: str, reply: str) -> bool:
             return True
 
 
+def caller_of(subject: str, identities: Mapping[IdentityName, NetUid]) -> str:
+    """Return the caller that a request counts for: its identity, or open access.
+
+    A request for an identity that is not configured, which is refused, counts as open access.
+    """
+    match subject.split(".", 4):
+        case ["pylon", "v1", "identity", name, _] if name in identities:
+            return name
+        case _:
+            return OPEN_CALLER
+
+
 def read_call(
     subject: str,
     headers: Mapping[str, str],
@@ -124,6 +148,7 @@ def read_call(
     *,
     identities: Mapping[IdentityName, NetUid],
     default_timeout_s: float = DEFAULT_TIMEOUT_S,
+    place: Place | None = None,
 ) -> Call:
     """The call that a message makes.
 
@@ -146,6 +171,7 @@ def read_call(
         params=_params(operation, body),
         request_id=_request_id(headers.get(wire_headers.REQUEST_ID, "")),
         idempotency_key=_idempotency_key(headers.get(wire_headers.IDEMPOTENCY_KEY)),
+        place=place,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import nats.errors
 from nats.aio.msg import Msg
 
-from pylon.messaging.call import Answer, Call, may_be_answered, read_call
+from pylon.messaging.call import Answer, Call, caller_of, may_be_answered, read_call
 from pylon.messaging.discovery import Discovery
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
@@ -25,6 +25,7 @@ from pylon_client.contract.subjects import (
 )
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, QUEUE_GROUP
 from pylon_client.contract.types import IdentityName, NetUid
+from pylon_client.service.admission import OPEN_CALLER, Admission, Place
 from pylon_client.service.logs import note, trace_id
 from pylon_client.transport.connection import Connection
 from pylon_client.transport.parts import cut, part_header
@@ -53,7 +54,7 @@ class ServiceCounts:
 
     Attributes:
         refused: requests dropped unanswered, since the answer would not go to who may ask.
-        overloaded: requests turned away since too many were in hand.
+        overloaded: requests turned away since their caller had too many in progress.
         unsent: answers that could not be sent.
         cancelled: requests that were ended since their sender stopped waiting.
     """
@@ -71,7 +72,8 @@ class Service:
         connection: over which requests come; its owner closes it, after `drain`.
         handlers: what answers each operation, by the operation's name.
         identities: the configured identities and the subnet of each.
-        max_requests: how many requests are in hand at once; beyond that the answer is OVERLOADED.
+        max_requests: maximum number of requests in progress, beside those that wait for the chain
+            or for a job; each identity and open access have a share of it.
         subjects: of the requests that it answers.
         default_timeout_s: for how long a caller waits that names no deadline.
 
@@ -98,7 +100,7 @@ class Service:
         self._connection = connection
         self._handlers = handlers
         self._identities = identities
-        self._max_requests = max_requests
+        self._admission = Admission(max_requests, (OPEN_CALLER, *identities))
         self._subjects = tuple(subjects)
         self._default_timeout_s = default_timeout_s
         self._subscriptions: list[Subscription] = []
@@ -115,6 +117,11 @@ class Service:
     def in_hand(self) -> int:
         """How many requests are being answered right now."""
         return len(self._in_hand)
+
+    @property
+    def parked(self) -> int:
+        """How many of them wait for the chain or for a job."""
+        return self._admission.parked
 
     async def start(self) -> None:
         """Begin to serve; on return, NATS delivers requests here.
@@ -191,22 +198,23 @@ class Service:
         if not may_be_answered(message.subject, message.reply):
             self._refuse(message)
             return
-        if len(self._in_hand) >= self._max_requests:
+        try:
+            place = self._admission.admit(caller_of(message.subject, self._identities))
+        except FailureError as error:
             self.counts.overloaded += 1
-            await self._send_failure(
-                message,
-                FailureError(
-                    ErrorCode.OVERLOADED, f"{self._max_requests} requests are in hand already."
-                ).failure,
-            )
+            await self._send_failure(message, error.failure)
             return
-        task = asyncio.create_task(self._serve(message))
+        task = asyncio.create_task(self._serve(message, place))
+        # Also of a task that is cancelled before it has run.
+        task.add_done_callback(lambda _: place.release())
         self._in_hand.add(task)
         task.add_done_callback(self._in_hand.discard)
         cancel_id = (message.headers or {}).get(wire_headers.CANCEL_ID)
         if cancel_id:
             self._by_cancel_id[cancel_id] = task
             task.add_done_callback(lambda _: self._by_cancel_id.pop(cancel_id, None))
+        # Let it begin before the next message is taken: of a burst, those that wait are parked.
+        await asyncio.sleep(0)
 
     async def _cancel(self, message: Msg) -> None:
         """End a request whose sender does not wait for it any more."""
@@ -225,7 +233,7 @@ class Service:
                 message.subject,
             )
 
-    async def _serve(self, message: Msg) -> None:
+    async def _serve(self, message: Msg, place: Place) -> None:
         begun_ns = time.monotonic_ns()
         call: Call | None = None
         error = ""
@@ -236,6 +244,7 @@ class Service:
                 message.data,
                 identities=self._identities,
                 default_timeout_s=self._default_timeout_s,
+                place=place,
             )
             note(
                 request_id=call.request_id,
@@ -247,6 +256,7 @@ class Service:
             await self._send_answer(message, answer)
         except FailureError as failed:
             error = str(failed)
+            self.counts.overloaded += failed.code is ErrorCode.OVERLOADED
             await self._send_failure(message, failed.failure)
         except asyncio.CancelledError as cancelled:
             if cancelled.args == (NOBODY_WAITS,):

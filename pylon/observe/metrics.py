@@ -127,6 +127,11 @@ class WorkerMetrics(ProcessMetrics):
         self._in_hand = self.reading(
             "pylon_service_requests_in_hand", "Requests over NATS being answered", "gauge"
         )
+        self._parked = self.reading(
+            "pylon_service_requests_waiting",
+            "Requests over NATS that wait for the chain or for a job, and take no place",
+            "gauge",
+        )
         self._turned_away = self.reading(
             "pylon_service_turned_away",
             "Requests over NATS that were not taken, by why",
@@ -175,6 +180,7 @@ class WorkerMetrics(ProcessMetrics):
         self._failed.read = by_endpoint(lambda _requests, errors, _ns: errors)
         self._served_s.read = by_endpoint(lambda _requests, _errors, ns: ns / 1e9)
         self._in_hand.read = lambda: {(): service.in_hand}
+        self._parked.read = lambda: {(): service.parked}
         self._turned_away.read = lambda: {
             ("overloaded",): service.counts.overloaded,
             ("refused",): service.counts.refused,

@@ -28,6 +28,8 @@ T = TypeVar("T")
 class ReadHandlers:
     """Answers from the newest snapshots where there are any, else from the chain.
 
+    A request that waits for the chain is parked: it takes no place from those that need no chain.
+
     Args:
         snapshots: what was published.
         reader: of the chain.
@@ -65,7 +67,8 @@ class ReadHandlers:
         snapshot = self._snapshots.latest_block()
         if snapshot is not None:
             return Answer(snapshot.body, snapshot.block)
-        return await self._asked(self._reader.latest_block_info(timeout_s=call.timeout_s))
+        with call.parked():
+            return await self._asked(self._reader.latest_block_info(timeout_s=call.timeout_s))
 
     async def recent_neurons(self, call: Call) -> Answer:
         """The neurons of a tracked subnet as they were published last."""
@@ -101,7 +104,8 @@ class ReadHandlers:
         asked = asked_by(call, self._addresses, of_self=family.of_self)
         question = family.ask(asked)
         if isinstance(call.params, AtBlock):
-            block = await self._reader.block(call.params.block_number, timeout_s=call.timeout_s)
+            with call.parked():
+                block = await self._reader.block(call.params.block_number, timeout_s=call.timeout_s)
             found = await self._at(question, block, call)
         else:
             block, found = await self._latest(question, call)
@@ -124,7 +128,8 @@ class ReadHandlers:
                 if error.code is not ErrorCode.NOT_FOUND:
                     raise
                 # Either it does not exist, or the block was reorganised away meanwhile.
-        block = await self._asked(self._reader.latest_block(timeout_s=call.timeout_s))
+        with call.parked():
+            block = await self._asked(self._reader.latest_block(timeout_s=call.timeout_s))
         return block, await self._at(question, block, call)
 
     def _newest(self, question: Question[BaseModel]) -> Snapshot | None:
@@ -139,7 +144,8 @@ class ReadHandlers:
             snapshot = self._snapshots.last(str(NeuronsEventSubject(question.netuid)))
             if snapshot is not None and snapshot.block.hash == block.hash:
                 return snapshot.body
-        return await self._reader.ask(question, block, timeout_s=call.timeout_s)
+        with call.parked():
+            return await self._reader.ask(question, block, timeout_s=call.timeout_s)
 
     async def _asked(self, answer: Coroutine[Any, Any, T]) -> T:
         """What the chain answers; when it does not, the failure tells what was last known of it."""

@@ -49,11 +49,15 @@ class BridgeProcess:
     Args:
         folder: its working directory and home.
         environment: `PYLON_…` variables; those of the test's own environment are not passed on.
+        max_descriptors: its limit of open files; the test's own when None.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str], *, max_descriptors: int | None = None
+    ) -> None:
         self.folder = folder
         self.environment = environment
+        self.max_descriptors = max_descriptors
         self.url = ""
         self._log: list[str] = []
         self._process: asyncio.subprocess.Process | None = None
@@ -71,8 +75,11 @@ class BridgeProcess:
     async def launch(self) -> None:
         """Start the process without waiting for anything."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYLON_")}
+        argv = [sys.executable, "-m", "bridge"]
+        if self.max_descriptors is not None:
+            argv = ["sh", "-c", f'ulimit -n {self.max_descriptors}; exec "$@"', "sh", *argv]
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge"),
+            *argv,
             cwd=self.folder,
             env={
                 **inherited,

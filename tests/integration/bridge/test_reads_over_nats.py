@@ -20,7 +20,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 IDENTITIES = {"sn1": 1, "sn2": 2}
 LONGEST_S = 4.0
+MAX_REQUESTS = 5
 SLOTS = 3
+"""The places of open access: of five, each of three callers has one, and two are shared."""
 LATEST_BLOCK = "/api/v1/block/latest"
 SN1 = "/api/v1/identity/sn1/subnet/1/block/latest/neurons"
 
@@ -45,7 +47,7 @@ async def bridge(
         IDENTITIES,
         max_request_timeout_seconds=str(LONGEST_S),
         default_request_timeout_seconds=str(LONGEST_S),
-        bridge_max_requests=str(SLOTS),
+        bridge_max_requests=str(MAX_REQUESTS),
     )
     async with BridgeProcess(tmp_path_factory.mktemp("bridge"), environment) as bridge:
         await bridge.until("/health/ready", 200)

@@ -1,17 +1,19 @@
 """Writes accepted by several workers at once, over real streams."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from nats.js.client import JetStreamContext
 
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import Ledger
+from pylon.messaging.bucket import Bucket, ConflictError
 from pylon.messaging.ordered_bucket import OrderedBucket
 from pylon.messaging.queue import WorkQueue
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
-from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid
+from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid, Revision
 from pylon_client.contract.writes import ListJobs
 from pylon_client.transport.connection import Connection
 from tests.support.adversary import World, signers_of
@@ -22,6 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 ALICE = IdentityName("alice")
 WORKERS = 4
 ROUNDS = 15
+PUTS = 240
 
 
 async def not_announced(_job: Job) -> None:
@@ -73,6 +76,38 @@ async def test_different_writes_accepted_at_once_are_jobs_of_which_the_newest_is
         jobs = await accept_at_once(nats, number, vary=True, key=False)
         assert len({job.job_id for job in jobs}) == WORKERS
     await every_job_is_queued(connection, ROUNDS * WORKERS)
+
+
+async def test_writes_of_one_lane_take_turns_in_a_worker(
+    nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await nats.provision(LEDGER, JOBS)
+    connection = await nats.connect()
+    conflicts = 0
+    real_put = Bucket.put
+
+    async def put(*args: Any, **options: Any) -> Revision:
+        nonlocal conflicts
+        try:
+            return await real_put(*args, **options)
+        except ConflictError:
+            conflicts += 1
+            raise
+
+    monkeypatch.setattr(Bucket, "put", put)
+    intake = Intake(
+        ledger_of(connection), WorkQueue(connection), World().process(), signers_of(ALICE)
+    )
+    jobs = await asyncio.gather(
+        *(
+            intake.accept(
+                Wanted(ALICE, NetUid(1), JobKind.WEIGHTS, {"weights": {"a": n}}, MechanismId(0))
+            )
+            for n in range(PUTS)
+        )
+    )
+    assert len({job.job_id for job in jobs}) == PUTS
+    assert conflicts == 0
 
 
 async def every_job_is_queued(connection: Connection, count: int) -> None:

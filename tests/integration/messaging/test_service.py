@@ -23,6 +23,7 @@ from tests.support.nats_server import NatsServer
 
 IDENTITIES = {IdentityName("alice"): NetUid(1), IdentityName("Bob"): NetUid(2)}
 LATEST = "pylon.v1.open.1.neurons.latest"
+ALICES = "pylon.v1.identity.alice.neurons.latest"
 AT = "pylon.v1.open.1.neurons.at"
 BLOCK = "pylon.v1.open.chain.block.latest"
 REQUESTERS = 20
@@ -32,11 +33,14 @@ Serve = Callable[[Handler], Awaitable[Service]]
 
 @pytest.fixture
 async def serve(connect_as: ConnectAs) -> AsyncGenerator[Serve]:
-    """Serve every operation with one handler, two requests at a time."""
+    """Serve every operation with one handler, two requests of a caller at a time.
+
+    Of four places each of three callers has one, and one is shared.
+    """
     services: list[Service] = []
 
     async def start(handler: Handler) -> Service:
-        services.append(await serving(await connect_as("worker"), handler, max_requests=2))
+        services.append(await serving(await connect_as("worker"), handler, max_requests=4))
         return services[-1]
 
     yield start
@@ -279,9 +283,32 @@ async def test_past_the_bound_a_request_is_turned_away_at_once(
     await eventually(lambda: service.in_hand == 2)
     assert (await failure(client, LATEST, timeout_s=600)).code is ErrorCode.OVERLOADED
     assert service.counts.overloaded == 1
+    alice = await connect_as("alice")
+    own = asyncio.create_task(alice.request(ALICES, timeout_s=600))
+    await eventually(lambda: service.in_hand == 3)
     go.set()
+    assert (await own).body == b"done"
     assert [reply.body for reply in await asyncio.gather(*first)] == [b"done"] * 2
     assert (await client.request(LATEST)).body == b"done"
+
+
+async def test_requests_that_wait_count_no_more(serve: Serve, connect_as: ConnectAs) -> None:
+    go = asyncio.Event()
+
+    async def handler(call: Call) -> bytes:
+        if call.operation != "block.latest":
+            with call.parked():
+                await go.wait()
+        return b"done"
+
+    service = await serve(handler)
+    client = await connect_as(None)
+    waiting = [asyncio.create_task(client.request(LATEST, timeout_s=600)) for _ in range(50)]
+    await eventually(lambda: service.parked == 50)
+    assert (await client.request(BLOCK)).body == b"done"
+    go.set()
+    assert {reply.body for reply in await asyncio.gather(*waiting)} == {b"done"}
+    assert (service.parked, service.counts.overloaded) == (0, 0)
 
 
 async def test_an_answer_too_large_for_one_message_comes_in_parts(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""Refusing what another site's page asks a browser to send with the cookie of a session."""
+
+from typing import Final
+
+from fastapi import Request
+
+from pylon_client.contract.failures import ErrorCode, FailureError
+
+JSON: Final = "application/json"
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+_OWN_PAGES: Final = frozenset({"same-origin", "none"})
+"""Values of `Sec-Fetch-Site` of this origin's own pages, and of what a person asked for."""
+
+
+def require_own_page(request: Request) -> None:
+    """Refuse a request that a page of another origin caused; one of no browser passes.
+
+    `SameSite` does not: it takes another port of the same host for the same site.
+
+    Raises:
+        FailureError: FORBIDDEN.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        # The browser compares what it sees itself, whatever a proxy makes of the host.
+        is_own = site in _OWN_PAGES
+    else:
+        origin = request.headers.get("Origin")
+        is_own = origin is None or origin == _origin_of(request)
+    if not is_own:
+        raise FailureError(
+            ErrorCode.FORBIDDEN, "A session's cookie is not taken from a page of another origin."
+        )
+
+
+def require_json_of_own_page(request: Request) -> None:
+    """Refuse a change that a page of another origin could cause, for callers with a cookie.
+
+    A page of any origin can send a form or plain text without asking, but no JSON.
+
+    Raises:
+        FailureError: FORBIDDEN.
+    """
+    if request.method in SAFE_METHODS:
+        return
+    require_own_page(request)
+    content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if request.method in _METHODS_WITH_BODY and content_type != JSON:
+        raise FailureError(
+            ErrorCode.FORBIDDEN, f"With a session's cookie, send 'Content-Type: {JSON}'."
+        )
+
+
+def _origin_of(request: Request) -> str:
+    # Browsers leave out the scheme's own port in both headers.
+    return f"{request.url.scheme}://{request.headers.get('Host', '').lower()}"

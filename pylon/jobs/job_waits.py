@@ -1,0 +1,84 @@
+"""Waiting until a job has succeeded or ended, by its events instead of polling the ledger."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Container, Generator
+from contextlib import contextmanager
+from typing import Final
+
+from pylon.jobs.ledger import Ledger
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import Job
+from pylon_client.contract.types import JobId
+
+POLL_S: Final = 5.0
+"""Seconds without an event after which the ledger is read: events may be lost."""
+
+Subscribe = Callable[[Container[str], Callable[[Job], None]], Awaitable[None]]
+"""Subscribes to the changes of the jobs that are in the container at the moment."""
+
+
+class JobWaits:
+    """The requests of this process that wait for a job.
+
+    Args:
+        ledger: of the jobs.
+        subscribe: used once, when a request first waits; see `on_changes_of_jobs`.
+    """
+
+    def __init__(self, ledger: Ledger, subscribe: Subscribe) -> None:
+        self._ledger = ledger
+        self._subscribe = subscribe
+        self._subscribed: asyncio.Task[None] | None = None
+        self._waiting: dict[str, set[asyncio.Future[Job]]] = {}
+
+    async def until_done(self, job: Job) -> Job:
+        """Return the job once it has succeeded or ended.
+
+        Raises:
+            FailureError: NOT_FOUND, when the job is no longer kept; NATS_UNAVAILABLE.
+        """
+        if _is_done(job):
+            return job
+        with self._registered(job.job_id) as done:
+            await self._subscribe_once()
+            while True:
+                # First of all, what changed before the request was registered.
+                held = await self._ledger.get(job.identity, job.job_id)
+                if held is None:
+                    raise FailureError(ErrorCode.NOT_FOUND, f"Job {job.job_id} not found.")
+                if _is_done(held.job):
+                    return held.job
+                await asyncio.wait({done}, timeout=POLL_S)
+                if done.done():
+                    return done.result()
+
+    def observe(self, job: Job) -> None:
+        """Wake the requests that wait for a job, if it has succeeded or ended."""
+        if _is_done(job):
+            for done in self._waiting.get(job.job_id, ()):
+                if not done.done():
+                    done.set_result(job)
+
+    @contextmanager
+    def _registered(self, job_id: JobId) -> Generator[asyncio.Future[Job]]:
+        done = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(job_id, set())
+        waiting.add(done)
+        try:
+            yield done
+        finally:
+            done.cancel()
+            waiting.discard(done)
+            if not waiting and self._waiting.get(job_id) is waiting:
+                del self._waiting[job_id]
+
+    async def _subscribe_once(self) -> None:
+        if self._subscribed is None:
+            subscribing = self._subscribe(self._waiting, self.observe)
+            self._subscribed = asyncio.ensure_future(subscribing)
+        # The request that subscribes may be cancelled while others rely on it.
+        await asyncio.shield(self._subscribed)
+
+
+def _is_done(job: Job) -> bool:
+    return job.has_ended or job.has_succeeded

@@ -1,0 +1,99 @@
+"""Waiting for a job: by its events, and by the ledger where one is lost."""
+
+import asyncio
+from collections.abc import Callable, Container
+from typing import Any
+
+import pytest
+
+from pylon.jobs import job_waits
+from pylon.jobs.job_waits import JobWaits
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import Job, JobState
+from tests.support.adversary import World
+from tests.unit.jobs.test_endings import Office
+
+LONG_S = 3600.0
+
+
+class Watched:
+    """A job that requests wait for, and its events."""
+
+    def __init__(self, office: Office, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(job_waits, "POLL_S", LONG_S)
+        self.office = office
+        self.job = job
+        self.subscriptions = 0
+        self.reads = 0
+        self.job_ids: Container[str] = ()
+        self.observe: Callable[[Job], None] = lambda _job: None
+        self.waits = JobWaits(office.ledger, self._subscribe)
+        real_get = office.ledger.get
+
+        async def get(*args: Any) -> Any:
+            self.reads += 1
+            return await real_get(*args)
+
+        monkeypatch.setattr(office.ledger, "get", get)
+
+    async def _subscribe(self, job_ids: Container[str], observe: Callable[[Job], None]) -> None:
+        self.subscriptions += 1
+        self.job_ids, self.observe = job_ids, observe
+
+    async def waiting(self, count: int) -> list[asyncio.Task[Job]]:
+        """Requests that wait, each of which has read the ledger."""
+        tasks = [asyncio.create_task(self.waits.until_done(self.job)) for _ in range(count)]
+        reads = self.reads + count
+        while self.reads < reads:
+            await asyncio.sleep(0)
+        return tasks
+
+    def changed(self, state: JobState) -> Job:
+        return self.job.model_copy(update={"state": state})
+
+
+@pytest.fixture
+async def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
+    office = Office(World())
+    return Watched(office, await office.accept(), monkeypatch)
+
+
+async def test_one_subscription_wakes_all_who_wait(watched: Watched) -> None:
+    tasks = await watched.waiting(50)
+    assert watched.job.job_id in watched.job_ids
+    watched.observe(watched.changed(JobState.SUBMITTING))
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in tasks)
+    watched.observe(watched.changed(JobState.CONFIRMED))
+    assert {job.state for job in await asyncio.gather(*tasks)} == {JobState.CONFIRMED}
+    assert (watched.subscriptions, watched.reads) == (1, 50)
+    assert watched.job.job_id not in watched.job_ids
+
+
+async def test_a_lost_event_is_made_up_for_by_the_ledger(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_waits, "POLL_S", 0.001)
+    waiting = asyncio.create_task(watched.waits.until_done(watched.job))
+    ended = await watched.office.ended(watched.job)
+    assert await waiting == ended
+
+
+async def test_what_has_changed_before_is_found_in_the_ledger(watched: Watched) -> None:
+    ended = await watched.office.ended(watched.job)
+    assert await watched.waits.until_done(watched.job) == ended
+
+
+async def test_a_request_that_stops_waiting_leaves_the_others_waiting(watched: Watched) -> None:
+    first, second = await watched.waiting(2)
+    first.cancel()
+    await asyncio.wait({first})
+    watched.observe(watched.changed(JobState.CANCELLED))
+    assert (await second).state is JobState.CANCELLED
+
+
+async def test_a_job_that_is_not_kept_any_more_is_not_found(watched: Watched) -> None:
+    watched.office.world.store.clear()
+    with pytest.raises(FailureError) as refused:
+        await watched.waits.until_done(watched.job)
+    assert refused.value.code is ErrorCode.NOT_FOUND

@@ -1,0 +1,93 @@
+"""What accepting a write asks of the chain: once for all at a time, and not for long."""
+
+import asyncio
+
+import pytest
+
+from pylon.chain.writes import Epoch
+from pylon.jobs import moments
+from pylon.jobs.ledger import Ledger
+from pylon.jobs.moments import Moments
+from pylon_client.contract.jobs import Job
+from pylon_client.contract.types import BlockNumber, NetUid
+from tests.support.adversary import Process, World
+
+NETUID = NetUid(1)
+WRITES = 50
+LONG_S = 3600.0
+
+
+class Slow(Process):
+    """A chain that answers when a test lets it.
+
+    Attributes:
+        asked: how often it was asked for an epoch.
+        may_answer: whether it answers.
+    """
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.asked = 0
+        self.may_answer = asyncio.Event()
+
+    async def epoch(self, netuid: NetUid, block: BlockNumber | None = None) -> Epoch:
+        self.asked += 1
+        await self.may_answer.wait()
+        return await super().epoch(netuid, block)
+
+
+async def not_announced(_job: Job) -> None:
+    pass
+
+
+@pytest.fixture
+async def chain() -> Slow:
+    return Slow(World())
+
+
+@pytest.fixture
+async def asked(chain: Slow) -> Moments:
+    ledger = Ledger(chain, not_announced, ended_kept_days=1)
+    await ledger.bind(chain.world.genesis)
+    return Moments(chain, ledger)
+
+
+async def test_writes_at_one_time_ask_the_chain_once(asked: Moments, chain: Slow) -> None:
+    waiting = [asyncio.create_task(asked.now(NETUID)) for _ in range(WRITES)]
+    await asyncio.sleep(0)
+    chain.may_answer.set()
+    found = await asyncio.gather(*waiting)
+    assert all(moment.epoch is not None for moment in found)
+    assert chain.asked == 1
+    await asked.now(NETUID)
+    assert chain.asked == 2
+
+
+async def test_a_slow_chain_delays_one_write_and_is_tried_again(
+    asked: Moments, chain: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moments, "CHAIN_WITHIN_S", 0.05)
+    assert (await asked.now(NETUID)).epoch is None
+    # Whatever is waited for now, it is not the first patience.
+    monkeypatch.setattr(moments, "CHAIN_WITHIN_S", LONG_S)
+    monkeypatch.setattr(moments, "SLOW_CHAIN_WITHIN_S", 0.01)
+    for _ in range(3):
+        assert (await asked.now(NETUID)).epoch is None
+    chain.may_answer.set()
+    monkeypatch.setattr(moments, "SLOW_CHAIN_WITHIN_S", 0.0)
+    while (await asked.now(NETUID)).epoch is None:
+        await asyncio.sleep(0)
+    # It answers in time again, and is waited for again.
+    assert (await asked.now(NETUID)).epoch is not None
+
+
+async def test_a_write_that_is_cancelled_leaves_the_others_their_answer(
+    asked: Moments, chain: Slow
+) -> None:
+    first, second = (asyncio.create_task(asked.now(NETUID)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait({first})
+    chain.may_answer.set()
+    assert (await second).epoch is not None
+    assert chain.asked == 1

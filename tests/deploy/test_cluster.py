@@ -215,7 +215,7 @@ async def test_every_workload_is_rolled_under_load_without_a_failed_request(
         for number in range(SERVERS):
             await running.pods[f"nats-{number}"].passes("readinessProbe")
         for number in range(2):
-            for workload in ("reader", "signer", "bridge"):
+            for workload in ("signer", "reader", "bridge"):  # readers are fed by signers
                 await _join(running, balancer, workload, f"{workload}-{number}")
 
         load = await _load(balancer)

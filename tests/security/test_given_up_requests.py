@@ -12,6 +12,7 @@ import pytest_asyncio
 from pylon.messaging.call import Call
 from pylon.messaging.service import Service
 from pylon_client.contract.failures import FailureError
+from pylon_client.contract.headers import CANCEL_ID
 from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
 from pylon_client.contract.reads import LATEST_NEURONS
 from pylon_client.contract.subjects import CANCELLATIONS
@@ -57,6 +58,20 @@ async def test_a_cancelled_request_ends_its_work(
         one.cancel()
     await eventually(lambda: service.in_hand == 0)
     assert service.counts.cancelled == 5
+
+
+async def test_a_cancellation_that_overtakes_its_request_ends_it(
+    nats: Nats, service: Service
+) -> None:
+    alice = await nats.connect(user="alice")
+    await alice.nats.publish(CANCELLATIONS[1].replace("*", "alice"), b"early")
+    # The service has taken the cancellation when it has taken what was sent behind it.
+    with contextlib.suppress(FailureError):
+        await alice.request(ALICES, timeout_s=0.1)
+    headers = {CANCEL_ID: "early"}
+    await alice.nats.publish(ALICES, reply=alice.nats.new_inbox(), headers=headers)
+    await eventually(lambda: service.counts.cancelled == 1)
+    assert service.in_hand == 0
 
 
 async def test_nobody_else_ends_it(nats: Nats, service: Service) -> None:

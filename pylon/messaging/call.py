@@ -130,13 +130,15 @@ def may_be_answered(subject: str, reply: str) -> bool:
 
 
 def caller_of(subject: str, identities: Mapping[IdentityName, NetUid]) -> str:
-    """Return the caller that a request counts for: its identity, or open access.
+    """Return the caller that a request counts for: its identity, the readers, or open access.
 
     A request for an identity that is not configured, which is refused, counts as open access.
     """
     match subject.split(".", 4):
         case ["pylon", "v1", "identity", name, _] if name in identities:
             return name
+        case ["pylon", "v1", "replay", *_]:
+            return READER_USER
         case _:
             return OPEN_CALLER
 

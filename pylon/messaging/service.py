@@ -21,6 +21,7 @@ from pylon_client.contract.subjects import (
     ALL_REPLAYS,
     CANCELLATIONS,
     CONTRACT_VERSION,
+    READER_USER,
     cancellation,
 )
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, QUEUE_GROUP
@@ -100,7 +101,7 @@ class Service:
         self._connection = connection
         self._handlers = handlers
         self._identities = identities
-        self._admission = Admission(max_requests, (OPEN_CALLER, *identities))
+        self._admission = Admission(max_requests, (OPEN_CALLER, READER_USER, *identities))
         self._subjects = tuple(subjects)
         self._default_timeout_s = default_timeout_s
         self._subscriptions: list[Subscription] = []

@@ -42,6 +42,9 @@ PENDING_MAX_REQUESTS: Final = 4096
 """Delivered requests of a subscription that may wait for the loop; more are dropped.
 
 They only pile up in a flood. What waits then delays the requests that come after it."""
+EARLY_CANCELLATIONS_MAX: Final = 4096
+"""Cancellations that are kept for requests which are still to be taken; the oldest go first."""
+CANCEL_ID_MAX_BYTES: Final = 64
 NOBODY_WAITS: Final = "its sender does not wait for it any more"
 REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES, ALL_REPLAYS)
 
@@ -108,6 +111,7 @@ class Service:
         self._forget_denials: Callable[[], None] = connection.on_denial(self._on_denial)
         self._in_hand: set[asyncio.Task[None]] = set()
         self._by_cancel_id: dict[str, asyncio.Task[None]] = {}
+        self._cancelled_early: dict[str, None] = {}
 
     @property
     def is_serving(self) -> bool:
@@ -199,6 +203,11 @@ class Service:
         if not may_be_answered(message.subject, message.reply):
             self._refuse(message)
             return
+        cancel_id = (message.headers or {}).get(wire_headers.CANCEL_ID)
+        if cancel_id in self._cancelled_early:
+            del self._cancelled_early[cancel_id]
+            self.counts.cancelled += 1
+            return
         try:
             place = self._admission.admit(caller_of(message.subject, self._identities))
         except FailureError as error:
@@ -210,7 +219,6 @@ class Service:
         task.add_done_callback(lambda _: place.release())
         self._in_hand.add(task)
         task.add_done_callback(self._in_hand.discard)
-        cancel_id = (message.headers or {}).get(wire_headers.CANCEL_ID)
         if cancel_id:
             self._by_cancel_id[cancel_id] = task
             task.add_done_callback(lambda _: self._by_cancel_id.pop(cancel_id, None))
@@ -219,10 +227,18 @@ class Service:
 
     async def _cancel(self, message: Msg) -> None:
         """End a request whose sender does not wait for it any more."""
-        task = self._by_cancel_id.get(message.data.decode(errors="replace"))
+        if len(message.data) > CANCEL_ID_MAX_BYTES:
+            return
+        cancel_id = message.data.decode(errors="replace")
+        task = self._by_cancel_id.get(cancel_id)
         if task is not None:
             self.counts.cancelled += 1
             task.cancel(NOBODY_WAITS)
+            return
+        # It comes on another subscription than the request, which may still wait behind others.
+        self._cancelled_early[cancel_id] = None
+        if len(self._cancelled_early) > EARLY_CANCELLATIONS_MAX:
+            del self._cancelled_early[next(iter(self._cancelled_early))]
 
     def _refuse(self, message: Msg) -> None:
         self.counts.refused += 1

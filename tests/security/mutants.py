@@ -236,6 +236,11 @@ MUTANTS: Final = (
         (f"{GIVEN_UP}::test_a_cancelled_request_ends_its_work",),
     ),
     Mutant(
+        "cancellations-before-their-requests",
+        (Edit(SERVICE, "if cancel_id in self._cancelled_early:", "if False:"),),
+        (f"{GIVEN_UP}::test_a_cancellation_that_is_faster_than_its_request_ends_it",),
+    ),
+    Mutant(
         "cancellation-in-clients",
         (
             Edit(
@@ -398,8 +403,8 @@ MUTANTS: Final = (
             Edit(
                 "pylon/jobs/ledger.py",
                 "return await self._open.of(identity, kind)",
-                "return [\n            held\n            async for held in self.history(identity)\n"
-                "            if not held.job.has_ended and kind in {None, held.job.kind}\n        ]",
+                "return [held async for held in self.history(identity) "
+                "if not held.job.has_ended and kind in {None, held.job.kind}]",
             ),
         ),
         (f"{GROWTH}::test_an_idle_worker_sends_and_receives_no_more_for_many_ended_jobs",),

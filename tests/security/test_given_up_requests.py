@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from pylon.messaging.call import Call
 from pylon.messaging.service import Service
+from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
 from pylon_client.contract.reads import LATEST_NEURONS
@@ -57,6 +58,21 @@ async def test_a_cancelled_request_ends_its_work(
         one.cancel()
     await eventually(lambda: service.in_hand == 0)
     assert service.counts.cancelled == 5
+
+
+async def test_a_cancellation_that_is_faster_than_its_request_ends_it(
+    nats: Nats, service: Service
+) -> None:
+    """They come on two subscriptions, and a request waits behind those of a burst."""
+    caller = await nats.connect(user=None)
+    headers = {wire_headers.CANCEL_ID: "x" * 22}
+    await caller.nats.publish(CANCELLATIONS[0], b"x" * 22)
+    with contextlib.suppress(FailureError):
+        await caller.request(OPEN, timeout_s=0.1)  # the service has received the cancellation
+    await eventually(lambda: service.in_hand == 0)
+    await caller.nats.publish(OPEN, reply="_INBOX.open.x.y", headers=headers)
+    await eventually(lambda: service.counts.cancelled == 1)
+    assert service.in_hand == 0
 
 
 async def test_nobody_else_ends_it(nats: Nats, service: Service) -> None:

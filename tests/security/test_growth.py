@@ -96,9 +96,7 @@ class Office:
         await JobCensus(WorkerMetrics(), [identity], self.ledger, head=lambda: None).count()
         runner = Runner(self.ledger, self.process, self.process, {}, {})
         directory = SignerDirectory([identity], grace_s=0)
-        keeper = DeadlineKeeper(
-            self.ledger, self.process, runner, directory, [identity], lambda: True
-        )
+        keeper = DeadlineKeeper(self.ledger, self.process, runner, directory, [identity])
         await keeper.check()
 
     async def open_ids(self, identity: IdentityName) -> set[JobId]:

@@ -84,7 +84,9 @@ class AttackFigures:
         """Everything that was restarted."""
         parts = [f"part {name}: {count:g}" for name, count in self.restarts_of_parts.items()]
         return self.restarted + [
-            text for text, count in zip(parts, self.restarts_of_parts.values(), strict=True) if count
+            text
+            for text, count in zip(parts, self.restarts_of_parts.values(), strict=True)
+            if count
         ]
 
     @property

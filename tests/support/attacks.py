@@ -166,7 +166,10 @@ class Attacker:
             while True:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(100):
-                        weights = {self.hotkeys[0]: 1.0, self.hotkeys[1]: float(next(self._numbers))}
+                        weights = {
+                            self.hotkeys[0]: 1.0,
+                            self.hotkeys[1]: float(next(self._numbers)),
+                        }
                         body = wire.encode({"weights": weights})
                         group.create_task(_ignoring(connection.request(subject, body, None, 250)))
 

@@ -40,9 +40,7 @@ class HonestCallers:
         newest: the block of the listener's last event.
     """
 
-    def __init__(
-        self, product: PrivateProduct, figures: AttackFigures, hotkeys: list[str]
-    ) -> None:
+    def __init__(self, product: PrivateProduct, figures: AttackFigures, hotkeys: list[str]) -> None:
         self.phase = "quiet"
         self.newest = 0
         self._product = product

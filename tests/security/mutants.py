@@ -20,6 +20,7 @@ FLOODS: Final = "tests/security/test_request_floods.py"
 BROWSERS: Final = "tests/security/test_browsers.py"
 PARTS: Final = "tests/integration/blocks/test_failing_parts.py"
 BUDGET: Final = "tests/security/test_large_replies.py"
+SECRETS: Final = "tests/security/test_secrets_of_nodes.py"
 
 CALL: Final = "pylon/messaging/call.py"
 SERVICE: Final = "pylon/messaging/service.py"
@@ -120,7 +121,7 @@ MUTANTS: Final = (
                 "    if network:",
             ),
         ),
-        (f"{LYING}::test_a_node_that_is_down_for_a_while_leaves_no_exception_behind",),
+        (f"{SECRETS}::test_a_worker_shows_its_nodes_by_host_and_port",),
     ),
     # Floods over NATS.
     Mutant("requests-on-their-own-loop", _ON_THE_MAIN_LOOP, (FLOODS,)),

@@ -109,6 +109,11 @@ async def _for(seconds: float, work: Coroutine[Any, Any, None]) -> None:
         raise AssertionError("the attack has ended by itself")
 
 
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n\n")
+    sys.stdout.flush()
+
+
 def main() -> int:
     """Run it, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -123,10 +128,10 @@ def main() -> int:
                 seconds=asked.minutes * 60,
                 attack_s=asked.attack_s,
                 quiet_s=asked.quiet_s,
-                tell=lambda text: print(text, end="\n\n", flush=True),
+                tell=_print,
             )
         )
-    print(figures.report())
+    _print(figures.report())
     return 1 if figures.misses() else 0
 
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 
 import httpx
@@ -55,19 +56,33 @@ class HonestCallers:
             http = await stack.enter_async_context(self._http())
             opened = await self._connected(stack, None)
             own = await self._connected(stack, HONEST)
+            latest = "block/latest/neurons"
+            rest = {
+                "block": "/api/v1/block/latest",
+                "neurons": f"/api/v1/subnet/1/{latest}",
+                "recent": "/api/v1/subnet/1/block/recent/neurons",
+                "identity": f"{OWN}/{latest}",
+            }
+            subjects = {"block": (opened, LATEST), "neurons": (opened, NEURONS)}
+            subjects["identity"] = (own, OWN_NEURONS)
             work = [
-                self._repeat("read REST block", READ_EVERY_S, lambda: self._get(http, "/api/v1/block/latest")),
-                self._repeat("read REST neurons", READ_EVERY_S, lambda: self._get(http, "/api/v1/subnet/1/block/latest/neurons")),
-                self._repeat("read REST recent", READ_EVERY_S, lambda: self._get(http, "/api/v1/subnet/1/block/recent/neurons")),
-                self._repeat("read REST identity", READ_EVERY_S, lambda: self._get(http, f"{OWN}/block/latest/neurons")),
+                *(
+                    self._repeat(f"read REST {name}", READ_EVERY_S, partial(self._get, http, path))
+                    for name, path in rest.items()
+                ),
+                *(
+                    self._repeat(
+                        f"read NATS {name}",
+                        READ_EVERY_S,
+                        partial(connection.request, subject, timeout_s=TIMEOUT_S),
+                    )
+                    for name, (connection, subject) in subjects.items()
+                ),
                 self._repeat("read REST new connection", 1.0, self._get_once),
-                self._repeat("read NATS block", READ_EVERY_S, lambda: opened.request(LATEST, timeout_s=TIMEOUT_S)),
-                self._repeat("read NATS neurons", READ_EVERY_S, lambda: opened.request(NEURONS, timeout_s=TIMEOUT_S)),
-                self._repeat("read NATS identity", READ_EVERY_S, lambda: own.request(OWN_NEURONS, timeout_s=TIMEOUT_S)),
                 self._repeat("write REST", WRITE_EVERY_S, lambda: self._write(http)),
                 self._listen(http),
                 self._measure_lag(),
-            ]  # fmt: skip
+            ]
             tasks = [asyncio.create_task(one) for one in work]
             try:
                 yield

@@ -198,19 +198,17 @@ async def _passes_unchanged(mutants: Sequence[Mutant], told: Path | None) -> boo
     if told is not None:
         (told / "unchanged.log").write_text(output)
     if code != 0:
-        print(output[-3000:])
+        _print(output[-3000:])
     return code == 0
 
 
-async def _run(mutants: Sequence[Mutant], jobs: int, unchecked: bool, told: Path | None) -> int:
+async def _run(mutants: Sequence[Mutant], jobs: int, told: Path | None, *, check: bool) -> int:
     problems = [problem for mutant in mutants for problem in mutant.problems()]
     if problems:
-        print(*problems, sep="\n")
+        _print("\n".join(problems))
         return 2
-    if told is not None:
-        told.mkdir(parents=True, exist_ok=True)
-    if not unchecked and not await _passes_unchanged(mutants, told):
-        print("The tests fail where nothing is switched off: no mutant was run.")
+    if check and not await _passes_unchanged(mutants, told):
+        _print("The tests fail where nothing is switched off: no mutant was run.")
         return 2
     free = asyncio.Semaphore(jobs)
     left: list[Mutant] = []
@@ -220,20 +218,23 @@ async def _run(mutants: Sequence[Mutant], jobs: int, unchecked: bool, told: Path
             result = await result_of(mutant)
         if told is not None:
             (told / f"{mutant.name}.log").write_text(result.output)
-        print(
-            f"{mutant.name:34} {result.outcome:8} {result.seconds:4.0f} s  "
-            + ", ".join(name.rpartition("/")[2] for name in result.by),
-            flush=True,
-        )
+        failed = ", ".join(name.rpartition("/")[2] for name in result.by)
+        _print(f"{mutant.name:36} {result.outcome:8} {result.seconds:4.0f} s  {failed}")
         if result.outcome is not Outcome.KILLED:
             left.append(mutant)
-            print(result.output[-2000:] if result.outcome is Outcome.BROKEN else "", end="")
+            if result.outcome is Outcome.BROKEN:
+                _print(result.output[-2000:])
 
     async with asyncio.TaskGroup() as group:
         for mutant in mutants:
             group.create_task(one(mutant))
-    print(f"{len(mutants) - len(left)} of {len(mutants)} mutants killed")
+    _print(f"{len(mutants) - len(left)} of {len(mutants)} mutants killed")
     return 1 if left else 0
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def main(mutants: Sequence[Mutant]) -> int:
@@ -248,4 +249,6 @@ def main(mutants: Sequence[Mutant]) -> int:
     if unknown:
         parser.error(f"there are no mutants {', '.join(sorted(unknown))}")
     chosen = [mutant for mutant in mutants if not asked.names or mutant.name in asked.names]
-    return asyncio.run(_run(chosen, asked.jobs, asked.unchecked, asked.logs))
+    if asked.logs is not None:
+        asked.logs.mkdir(parents=True, exist_ok=True)
+    return asyncio.run(_run(chosen, asked.jobs, asked.logs, check=not asked.unchecked))

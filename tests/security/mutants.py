@@ -201,7 +201,7 @@ MUTANTS: Final = (
                 "self._share = 0",
             ),
         ),
-        (SHARES,),
+        (f"{SHARES}::test_requests_that_hold_their_places_leave_every_caller_its_share",),
     ),
     Mutant(
         "requests-that-wait-hold-no-place",

@@ -1,7 +1,7 @@
 """What honest callers had of a product that was attacked, and what its processes held."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -73,9 +73,17 @@ class AttackFigures:
     @property
     def calm(self) -> Phase:
         """All but the floods."""
+        return self._without(FLOODS)
+
+    @property
+    def settled(self) -> Phase:
+        """All but the floods and the moments after each, in which what they left is read."""
+        return self._without(FLOODS | {after(name) for name in FLOODS})
+
+    def _without(self, names: Collection[str]) -> Phase:
         together = Phase()
         for name, phase in self.phases.items():
-            if name not in FLOODS:
+            if name not in names:
                 together.add(phase)
         return together
 
@@ -124,6 +132,7 @@ class AttackFigures:
         )
         lines += [_line(name, phase) for name, phase in self.phases.items()]
         lines.append(_line("all but floods", self.calm))
+        lines.append(_line("and the time after", self.settled))
         for name, phase in self.phases.items():
             lines += [
                 f"  {name}: {count} times {kind}: {why}"
@@ -153,6 +162,11 @@ def _line(name: str, phase: Phase) -> str:
         f"{percentile(writes, 99):>8.3f}{percentile(phase.lags, 50):>9.0f}"
         f"{percentile(phase.lags, 100):>9.0f}"
     )
+
+
+def after(name: str) -> str:
+    """Return the name of the phase after a flood."""
+    return f"after {name}"
 
 
 def share(succeeded: Sequence[float], failed: int) -> float:

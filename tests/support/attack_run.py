@@ -22,12 +22,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.processes import rss_mb
 from pylon.devnet.population import hotkey
-from tests.support.attack_figures import AttackFigures
+from tests.support.attack_figures import FLOODS, AttackFigures, after
 from tests.support.attacks import Attacker
 from tests.support.honest_callers import HonestCallers
 from tests.support.private_product import METRICS_TOKEN, PrivateProduct, private_product
 from tests.support.product import processes_under
 
+TIMEOUT_S: Final = 10.0
 RESTARTS: Final = "pylon_worker_part_restarts_total"
 _KINDS: Final = {"nats-server": "nats-server", "bridge": r"-m bridge", "worker": r"pylon worker"}
 
@@ -60,6 +61,7 @@ async def attack(
     seconds: float,
     attack_s: float,
     quiet_s: float,
+    timeout_s: float = TIMEOUT_S,
     tell: Callable[[str], object] = lambda _: None,
 ) -> AttackFigures:
     """Make all attacks in turn, for at least this long, and at least once.
@@ -69,6 +71,7 @@ async def attack(
         seconds: after which no other round is begun.
         attack_s: how long each attack lasts.
         quiet_s: how long nothing is attacked after each.
+        timeout_s: how long an honest caller waits for a response.
         tell: is given a line now and then.
     """
     figures = AttackFigures()
@@ -76,14 +79,15 @@ async def attack(
         began_s = time.monotonic()
         before = parts_of(product)
         attacker = Attacker(product, [hotkey(12, 1), hotkey(12, 2)])
-        honest = HonestCallers(product, figures, [hotkey(2, 1), hotkey(2, 2)])
+        neurons = [hotkey(2, 1), hotkey(2, 2)]
+        honest = HonestCallers(product, figures, neurons, timeout_s=timeout_s)
         async with honest.asking():
             await asyncio.sleep(quiet_s)
             while not figures.rounds or time.monotonic() - began_s < seconds:
                 for name, work in attacker.by_name.items():
                     honest.phase = name
                     await _for(attack_s, work())
-                    honest.phase = f"after {name}" if "flood" in name else "quiet"
+                    honest.phase = after(name) if name in FLOODS else "quiet"
                     await asyncio.sleep(quiet_s)
                 figures.rounds += 1
                 for name, pid in parts_of(product).items():
@@ -91,8 +95,8 @@ async def attack(
                 figures.memory_mb["devnet"].append(rss_mb(product.devnet.pid))
                 figures.seconds = time.monotonic() - began_s
                 tell(figures.report())
-        after = parts_of(product)
-        figures.restarted = [name for name, pid in before.items() if after.get(name) != pid]
+        at_end = parts_of(product)
+        figures.restarted = [name for name, pid in before.items() if at_end.get(name) != pid]
         figures.restarts_of_parts = await restarts_of_parts(product)
         figures.seconds = time.monotonic() - began_s
     return figures

@@ -59,8 +59,6 @@ class Attacker:
         return {
             "forged replies": self.forged_replies,
             "guessed inboxes": self.guessed_inboxes,
-            "flood over NATS": self.nats_flood,
-            "flood over HTTP": self.http_flood,
             "slow readers": self.slow_readers,
             "subscriptions": self.subscriptions,
             "half-sent heads": self.half_sent_heads,
@@ -70,6 +68,9 @@ class Attacker:
             "lists of jobs": self.lists_of_jobs,
             "lying heads": self.lying_heads,
             "slow chain": self.slow_chain,
+            # Last, since what was sent during a flood may be answered long after it, or never.
+            "flood over HTTP": self.http_flood,
+            "flood over NATS": self.nats_flood,
         }
 
     # Over NATS.

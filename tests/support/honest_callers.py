@@ -20,8 +20,6 @@ from tests.support.private_product import NETUIDS, PrivateProduct
 HONEST: Final = "sn2"
 READ_EVERY_S: Final = 0.2
 WRITE_EVERY_S: Final = 2.0
-TIMEOUT_S: Final = 10.0
-"""Seconds that a caller waits for a response, which then counts as a failure."""
 LATEST: Final = "pylon.v1.open.chain.block.latest"
 NEURONS: Final = "pylon.v1.open.1.neurons.latest"
 OWN_NEURONS: Final = str(IdentitySubject(IdentityName(HONEST), "neurons.latest"))
@@ -35,18 +33,27 @@ class HonestCallers:
         product: that is asked.
         figures: where it is noted how it went.
         hotkeys: of neurons of the identity's subnet.
+        timeout_s: how long a caller waits for a response, which then counts as a failure.
 
     Attributes:
         phase: the name under which it is noted.
         newest: the block of the listener's last event.
     """
 
-    def __init__(self, product: PrivateProduct, figures: AttackFigures, hotkeys: list[str]) -> None:
+    def __init__(
+        self,
+        product: PrivateProduct,
+        figures: AttackFigures,
+        hotkeys: list[str],
+        *,
+        timeout_s: float,
+    ) -> None:
         self.phase = "quiet"
         self.newest = 0
         self._product = product
         self._figures = figures
         self._hotkeys = hotkeys
+        self._timeout_s = timeout_s
         self._written = 0
 
     @asynccontextmanager
@@ -74,7 +81,7 @@ class HonestCallers:
                     self._repeat(
                         f"read NATS {name}",
                         READ_EVERY_S,
-                        partial(connection.request, subject, timeout_s=TIMEOUT_S),
+                        partial(connection.request, subject, timeout_s=self._timeout_s),
                     )
                     for name, (connection, subject) in subjects.items()
                 ),
@@ -98,7 +105,7 @@ class HonestCallers:
         return httpx.AsyncClient(
             base_url=self._product.url,
             headers={"Authorization": f"Bearer {token_of(HONEST)}"},
-            timeout=TIMEOUT_S,
+            timeout=self._timeout_s,
             trust_env=False,
         )
 

@@ -171,6 +171,11 @@ MUTANTS: Final = (
         (f"{MEMORY}::test_what_is_too_large_is_refused",),
     ),
     Mutant(
+        "limit-of-ended-connections",
+        (Edit(LIMITS, '    "max_closed_clients": MAX_CLOSED_CLIENTS,\n', ""),),
+        (f"{MEMORY}::test_connections_that_come_and_go_leave_nothing_behind",),
+    ),
+    Mutant(
         "limit-of-lines",
         (Edit(LIMITS, '    "max_control_line": MAX_CONTROL_LINE_BYTES,\n', ""),),
         (f"{MEMORY}::test_what_is_too_large_is_refused",),

@@ -10,6 +10,7 @@ import nats.js.errors
 
 from pylon.messaging.jetstream_errors import is_temporary, is_undecided
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.transport.cancellation import no_lost_cancellation
 
 TRY_FOR_S: Final = 3.0
 """Timeout of one request, in seconds."""
@@ -41,7 +42,8 @@ async def until_answered(ask: Callable[[], Awaitable[T]], what: str) -> T:
     async def persist() -> T:
         while True:
             try:
-                return await ask()
+                with no_lost_cancellation():
+                    return await ask()
             except nats.js.errors.APIError as error:
                 if is_undecided(error) or not is_temporary(error):
                     raise

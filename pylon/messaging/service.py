@@ -43,9 +43,8 @@ PENDING_MAX_REQUESTS: Final = 4096
 
 They only pile up in a flood. What waits then delays the requests that come after it."""
 EARLY_CANCELLATIONS_MAX: Final = 4096
-"""Cancellations that are kept for requests which are still to be taken; the oldest go first."""
+"""Maximum number of cancellations that are kept for requests that have not been taken yet."""
 CANCEL_ID_MAX_BYTES: Final = 64
-NOBODY_WAITS: Final = "its sender does not wait for it any more"
 REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES, ALL_REPLAYS)
 
 Handler = Callable[[Call], Awaitable[Answer | bytes]]
@@ -111,7 +110,9 @@ class Service:
         self._forget_denials: Callable[[], None] = connection.on_denial(self._on_denial)
         self._in_hand: set[asyncio.Task[None]] = set()
         self._by_cancel_id: dict[str, asyncio.Task[None]] = {}
+        # Requests and cancellations come by different subscriptions, in no order.
         self._cancelled_early: dict[str, None] = {}
+        self._cancelled: set[asyncio.Task[None]] = set()
 
     @property
     def is_serving(self) -> bool:
@@ -204,7 +205,7 @@ class Service:
             self._refuse(message)
             return
         cancel_id = (message.headers or {}).get(wire_headers.CANCEL_ID)
-        if cancel_id in self._cancelled_early:
+        if cancel_id and cancel_id in self._cancelled_early:
             del self._cancelled_early[cancel_id]
             self.counts.cancelled += 1
             return
@@ -227,18 +228,18 @@ class Service:
 
     async def _cancel(self, message: Msg) -> None:
         """End a request whose sender does not wait for it any more."""
-        if len(message.data) > CANCEL_ID_MAX_BYTES:
-            return
-        cancel_id = message.data.decode(errors="replace")
+        cancel_id = message.data[: CANCEL_ID_MAX_BYTES + 1].decode(errors="replace")
         task = self._by_cancel_id.get(cancel_id)
         if task is not None:
             self.counts.cancelled += 1
-            task.cancel(NOBODY_WAITS)
-            return
-        # It comes on another subscription than the request, which may still wait behind others.
-        self._cancelled_early[cancel_id] = None
-        if len(self._cancelled_early) > EARLY_CANCELLATIONS_MAX:
-            del self._cancelled_early[next(iter(self._cancelled_early))]
+            self._cancelled.add(task)
+            task.add_done_callback(self._cancelled.discard)
+            task.cancel()
+        elif len(message.data) <= CANCEL_ID_MAX_BYTES:
+            # It may also be the request of another worker, or one that has been answered.
+            self._cancelled_early[cancel_id] = None
+            if len(self._cancelled_early) > EARLY_CANCELLATIONS_MAX:
+                del self._cancelled_early[next(iter(self._cancelled_early))]
 
     def _refuse(self, message: Msg) -> None:
         self.counts.refused += 1
@@ -275,8 +276,8 @@ class Service:
             error = str(failed)
             self.counts.overloaded += failed.code is ErrorCode.OVERLOADED
             await self._send_failure(message, failed.failure)
-        except asyncio.CancelledError as cancelled:
-            if cancelled.args == (NOBODY_WAITS,):
+        except asyncio.CancelledError:
+            if asyncio.current_task() in self._cancelled:
                 error = ErrorCode.CANCELLED
                 raise
             error = ErrorCode.SHUTTING_DOWN

@@ -238,13 +238,17 @@ MUTANTS: Final = (
     ),
     Mutant(
         "cancellation-in-workers",
-        (Edit(SERVICE, "task.cancel(NOBODY_WAITS)", "pass"),),
+        (
+            Edit(
+                SERVICE, "            task.cancel()\n        elif", "            pass\n        elif"
+            ),
+        ),
         (f"{GIVEN_UP}::test_a_cancelled_request_ends_its_work",),
     ),
     Mutant(
         "cancellations-before-their-requests",
-        (Edit(SERVICE, "if cancel_id in self._cancelled_early:", "if False:"),),
-        (f"{GIVEN_UP}::test_a_cancellation_that_is_faster_than_its_request_ends_it",),
+        (Edit(SERVICE, "if cancel_id and cancel_id in self._cancelled_early:", "if False:"),),
+        (f"{GIVEN_UP}::test_a_cancellation_that_overtakes_its_request_ends_it",),
     ),
     Mutant(
         "cancellation-in-clients",

@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from pylon.messaging.call import Call
 from pylon.messaging.service import Service
-from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import FailureError
+from pylon_client.contract.headers import CANCEL_ID
 from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
 from pylon_client.contract.reads import LATEST_NEURONS
 from pylon_client.contract.subjects import CANCELLATIONS
@@ -60,17 +60,16 @@ async def test_a_cancelled_request_ends_its_work(
     assert service.counts.cancelled == 5
 
 
-async def test_a_cancellation_that_is_faster_than_its_request_ends_it(
+async def test_a_cancellation_that_overtakes_its_request_ends_it(
     nats: Nats, service: Service
 ) -> None:
-    """They come on two subscriptions, and a request waits behind those of a burst."""
-    caller = await nats.connect(user=None)
-    headers = {wire_headers.CANCEL_ID: "x" * 22}
-    await caller.nats.publish(CANCELLATIONS[0], b"x" * 22)
+    alice = await nats.connect(user="alice")
+    await alice.nats.publish(CANCELLATIONS[1].replace("*", "alice"), b"early")
+    # The service has taken the cancellation when it has taken what was sent behind it.
     with contextlib.suppress(FailureError):
-        await caller.request(OPEN, timeout_s=0.1)  # the service has received the cancellation
-    await eventually(lambda: service.in_hand == 0)
-    await caller.nats.publish(OPEN, reply="_INBOX.open.x.y", headers=headers)
+        await alice.request(ALICES, timeout_s=0.1)
+    headers = {CANCEL_ID: "early"}
+    await alice.nats.publish(ALICES, reply=alice.nats.new_inbox(), headers=headers)
     await eventually(lambda: service.counts.cancelled == 1)
     assert service.in_hand == 0
 

@@ -1,0 +1,25 @@
+"""A cancellation that the NATS library swallows ends a request to JetStream all the same."""
+
+import asyncio
+
+import pytest
+
+from pylon.messaging.retry import until_answered
+
+
+async def test_an_answer_that_comes_with_a_cancellation_is_not_returned() -> None:
+    asked = asyncio.Event()
+
+    async def ask() -> bytes:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return b"the answer came at the same moment"
+        raise AssertionError
+
+    task = asyncio.create_task(until_answered(ask, "JetStream"))
+    await asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -51,6 +51,18 @@ def bench(session: nox.Session) -> None:
     session.run(sys.executable, "-m", "bench", *session.posargs, external=True)
 
 
+@nox.session(venv_backend="none")
+def mutants(session: nox.Session) -> None:
+    """Switch off one defence after the other; each time, tests of `tests/security` must fail."""
+    session.run(sys.executable, "-m", "tests.security.mutants", *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none")
+def attacks(session: nox.Session) -> None:
+    """Attack the whole product for 25 minutes, beside honest callers, and print what they had."""
+    session.run(sys.executable, "-m", "tests.support.attack_run", *session.posargs, external=True)
+
+
 @nox.session(name="format", venv_backend="none")
 def format_code(session: nox.Session) -> None:
     """Format the code and mend what the linter can mend."""

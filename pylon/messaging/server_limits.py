@@ -30,10 +30,13 @@ MAX_SUBSCRIPTION_TOKENS: Final = 10
 """Tokens of a subject; Pylon's have up to 8. Each may take the server as much as a subscription."""
 MAX_CONTROL_LINE_BYTES: Final = 1024
 """A line of the protocol: a subject, or the credentials with which a client connects."""
+MAX_CLOSED_CLIENTS: Final = 16
+"""Ended connections that the server keeps for its monitoring, each with all its subscriptions. Its
+default of 10,000 lets one client that connects again and again take all memory."""
 SUBSCRIPTION_BYTES: Final = 6 * KIB + 512
 """Of a subscription with the longest subject of the most tokens; measured."""
 SERVER_BYTES: Final = 256 * MIB
-"""For the server itself and JetStream's caches."""
+"""For the server itself, JetStream's caches, and ended connections."""
 CONNECTION_BYTES: Final = (
     MAX_PENDING_BYTES + MAX_PAYLOAD_BYTES + MAX_SUBSCRIPTIONS * SUBSCRIPTION_BYTES
 )
@@ -49,6 +52,7 @@ LIMITS: Final = {
     "max_subscriptions": MAX_SUBSCRIPTIONS,
     "max_subscription_tokens": MAX_SUBSCRIPTION_TOKENS,
     "max_control_line": MAX_CONTROL_LINE_BYTES,
+    "max_closed_clients": MAX_CLOSED_CLIENTS,
 }
 """As nats-server's configuration names them."""
 

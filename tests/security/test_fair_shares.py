@@ -14,9 +14,12 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from pylon.devnet import Devnet, DevnetOptions
+from pylon.messaging.call import Call
+from pylon.messaging.service import Service
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import JobList, JobState
+from pylon_client.contract.operations import OPERATIONS_BY_NAME
 from pylon_client.contract.reads import NEURONS_AT, RECENT_NEURONS
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
 from pylon_client.contract.types import IdentityName, NetUid
@@ -27,7 +30,7 @@ from pylon_client.transport.reply import Reply
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import token_of
 from tests.support.devnet_control import ON_DEMAND_SETTINGS
-from tests.support.eventually import HANGS_AFTER_S, comes_true
+from tests.support.eventually import HANGS_AFTER_S, comes_true, eventually
 from tests.support.job_deployment import SUBNETS, Deployment, make_wallets, weights_of
 from tests.support.replicas import Nats
 from tests.support.sdk_home import sdk_home
@@ -212,6 +215,33 @@ async def test_a_slow_chain_delays_nothing_that_needs_no_chain(served: Served) -
         await everybody_is_answered(served, ["sn1", "sn2", "sn12"])
         assert loop.time() - began_s < SLOW_CHAIN_S / 2
     await ended(reads)
+
+
+async def test_requests_that_hold_their_places_leave_every_caller_its_share(nats: Nats) -> None:
+    gate = asyncio.Event()
+
+    async def handler(_: Call) -> bytes:
+        await gate.wait()
+        return b"{}"
+
+    identities = {IdentityName("sn1"): NetUid(1), IdentityName("sn2"): NetUid(2)}
+    handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
+    service = Service(await nats.connect(), handlers, identities=identities, max_requests=8)
+    await service.start()
+    stranger = await nats.connect(user=None)
+    subject = str(OpenSubject(NetUid(1), RECENT_NEURONS.name))
+    floods = [asyncio.create_task(stranger.request(subject, timeout_s=WAITS_S)) for _ in range(20)]
+    await eventually(lambda: service.counts.overloaded + service.in_hand == len(floods))
+    assert service.in_hand > 1  # its own share, and the shared half
+    for name in ("sn1", "sn2"):
+        held = service.in_hand + 1
+        caller = await nats.connect(user=name)
+        floods.append(asyncio.create_task(as_identity(caller, name, LIST_JOBS.name)))
+        await eventually(lambda held=held: service.in_hand == held)
+    gate.set()
+    assert [(await one).body for one in floods[-2:]] == [b"{}", b"{}"]
+    await ended(floods)
+    await service.drain(0)
 
 
 async def test_distinct_puts_of_one_identity_at_once_are_all_accepted(served: Served) -> None:

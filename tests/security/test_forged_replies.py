@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -28,8 +29,10 @@ from tests.support.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.eventually import comes_true, eventually
 from tests.support.garbled_jetstream import GARBAGE
 from tests.support.job_deployment import SUBNETS, Deployment, ended, make_wallets, weights_of
+from tests.support.nats_cluster import NatsCluster
 from tests.support.nats_server import NatsServer
 from tests.support.raw_nats import RawNats, header_block
+from tests.support.replicas import Nats
 from tests.support.sdk_home import sdk_home
 from tests.support.secret_texts import secret_of
 from tests.support.worker_process import READY, WorkerProcess
@@ -52,14 +55,19 @@ class Attacked:
     """A worker that signs and publishes, and what an attacker can reach it by."""
 
     deployment: Deployment
-    server: NatsServer
+    nats: Nats
     worker: WorkerProcess
     http: httpx.AsyncClient
+
+    @property
+    def attackers_url(self) -> str:
+        """The last server; the worker prefers the first one."""
+        return self.nats.urls[-1]
 
     @asynccontextmanager
     async def reader(self) -> AsyncGenerator[Connection]:
         """Connect as an honest caller without credentials."""
-        connection = await connect(ConnectionOptions((self.server.url,)))
+        connection = await connect(ConnectionOptions(self.nats.urls))
         try:
             yield connection
         finally:
@@ -73,14 +81,15 @@ class Attacked:
         return sum(map(float, found))
 
     async def inboxes(self) -> list[str]:
-        """Return the subscriptions of the worker to inboxes, as the server knows them."""
-        (ports,) = self.server.folder.glob("*.ports")
-        (url, *_) = json.loads(ports.read_text())["monitoring"]
+        """Return the subscriptions of the worker to inboxes, as the servers know them."""
+        connections: list[dict[str, Any]] = []
         async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
-            shown = (await http.get(f"{url}/connz?subs=1")).json()
+            for ports in self.deployment.folder.glob("nats*/*.ports"):
+                (url, *_) = json.loads(ports.read_text())["monitoring"]
+                connections += (await http.get(f"{url}/connz?subs=1")).json()["connections"]
         return [
             subject
-            for connection in shown["connections"]
+            for connection in connections
             if connection.get("name") == "pylon worker"
             for subject in connection.get("subscriptions_list", [])
             if subject.startswith("_INBOX.worker.")
@@ -103,8 +112,8 @@ class Attacked:
         assert await self.metric("pylon_worker_part_restarts_total") == 0
 
 
-@pytest.fixture
-async def attacked(tmp_path: Path) -> AsyncGenerator[Attacked]:
+@pytest.fixture(params=[1, 3], ids=["one-server", "three-servers"])
+async def attacked(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Attacked]:
     options = DevnetOptions(port=0, block_time_s=0.2, tempo_blocks=2000, active=False)
     rules = authorization(deployment_settings(identities=SUBNETS))
     shown = {
@@ -112,17 +121,19 @@ async def attacked(tmp_path: Path) -> AsyncGenerator[Attacked]:
         "PYLON_METRICS_TOKEN": METRICS_TOKEN,
         "PYLON_TRACKED_NETUIDS": "[1]",
     }
+    kind = NatsServer if request.param == 1 else NatsCluster
     async with (
         Devnet(options) as devnet,
-        NatsServer(tmp_path, rules, more='http: "127.0.0.1:-1"') as server,
+        kind(tmp_path, rules, more='http: "127.0.0.1:-1"') as servers,
     ):
         make_wallets(tmp_path, devnet)
-        deployment = Deployment(tmp_path, server, devnet)
+        nats = Nats(servers)
+        deployment = Deployment(tmp_path, nats, devnet)
         async with deployment.worker(**shown) as worker:
             found = re.search(r"Health and metrics on (http://\S+)", worker.log)
             assert found is not None
             async with httpx.AsyncClient(base_url=found[1], trust_env=False, timeout=60) as http:
-                yield Attacked(deployment, server, worker, http)
+                yield Attacked(deployment, nats, worker, http)
 
 
 @dataclass
@@ -148,7 +159,7 @@ async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_an_ackno
     before = await attacked.metric(refused)
     async with (
         attacked.reader() as reader,
-        RawNats(attacked.server.url, None, "", listener.take) as attacker,
+        RawNats(attacked.attackers_url, None, "", listener.take) as attacker,
     ):
         attacker.subscribe("pylon.v1.event.block")
         attacker.subscribe("pylon.v1.event.neurons.*")
@@ -171,7 +182,7 @@ async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_an_ackno
 async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_jobs(
     attacked: Attacked,
 ) -> None:
-    async with RawNats(attacked.server.url, None, "", Listener().take) as attacker:
+    async with RawNats(attacked.attackers_url, None, "", Listener().take) as attacker:
         for _ in range(5):
             for inbox in await attacked.inboxes():
                 # Of the inboxes of requests, any name below them.
@@ -191,7 +202,7 @@ async def test_garbage_of_a_broken_worker_ends_no_other(attacked: Attacked) -> N
         status = next(statuses)
         return header_block((b"Status", status)) if status else b""
 
-    async with RawNats(attacked.server.url, "worker", WORKER_PASSWORD, listener.take) as broken:
+    async with RawNats(attacked.attackers_url, "worker", WORKER_PASSWORD, listener.take) as broken:
         broken.subscribe("pylon.v1.event.>")
         await broken.flush()
         for _ in range(EVENTS_ATTACKED):

@@ -4,6 +4,7 @@ import asyncio
 import tracemalloc
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 import pytest
@@ -12,9 +13,11 @@ import pytest_asyncio
 from pylon.jobs.deadlines import DeadlineKeeper
 from pylon.jobs.desk import JobDesk
 from pylon.jobs.intake import Intake
+from pylon.jobs.job_waits import JobWaits
 from pylon.jobs.ledger import Ledger
 from pylon.jobs.runner import Runner
 from pylon.jobs.signers import SignerDirectory
+from pylon.messaging.job_changes import on_changes_of_jobs
 from pylon.messaging.ordered_bucket import OrderedBucket
 from pylon.messaging.permissions import authorization
 from pylon.messaging.provision import provision
@@ -93,9 +96,7 @@ class Office:
         await JobCensus(WorkerMetrics(), [identity], self.ledger, head=lambda: None).count()
         runner = Runner(self.ledger, self.process, self.process, {}, {})
         directory = SignerDirectory([identity], grace_s=0)
-        keeper = DeadlineKeeper(
-            self.ledger, self.process, runner, directory, [identity], lambda: True
-        )
+        keeper = DeadlineKeeper(self.ledger, self.process, runner, directory, [identity])
         await keeper.check()
 
     async def open_ids(self, identity: IdentityName) -> set[JobId]:
@@ -153,7 +154,8 @@ async def bridge(
     """A bridge, and what answers it about jobs."""
     office = grown.office
     process = World().process()
-    desk = JobDesk(office.intake, office.ledger, signers_of(FEW, MANY), process)
+    waits = JobWaits(office.ledger, partial(on_changes_of_jobs, office.connection))
+    desk = JobDesk(office.intake, office.ledger, signers_of(FEW, MANY), process, waits)
     netuids = {IdentityName(name): NetUid(netuid) for name, netuid in SUBNETS.items()}
     service = Service(office.connection, desk.by_operation, identities=netuids, max_requests=100)
     await service.start()

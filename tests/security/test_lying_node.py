@@ -16,7 +16,9 @@ from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.transport.connection import Connection
 from tests.support.devnet_process import DevnetProcess
 from tests.support.eventually import comes_true, eventually
+from tests.support.nats_cluster import NatsCluster
 from tests.support.nats_server import NatsServer
+from tests.support.replicas import Nats
 from tests.support.running_worker import Published, connected
 from tests.support.sdk_home import sdk_home
 from tests.support.worker_process import (
@@ -136,23 +138,26 @@ async def test_a_node_that_is_down_for_a_while_leaves_no_exception_behind(tmp_pa
         assert UNRETRIEVED not in worker.log
 
 
-async def test_a_publisher_that_stops_gives_its_lease_to_another_worker(tmp_path: Path) -> None:
+@pytest.mark.parametrize("servers", [1, 3])
+async def test_a_publisher_that_stops_gives_its_lease_to_another_worker(
+    tmp_path: Path, servers: int
+) -> None:
     # 10 block times, or twice the timeout of a read: 5 s here.
-    pace = PACE | {"PYLON_CHAIN_TIMEOUT_S": "2"}
+    pace = PACE | {"PYLON_CHAIN_TIMEOUT_S": "2", "PYLON_NATS_STREAM_REPLICAS": str(servers)}
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         folder.mkdir()
     stalling = ("-m", "tests.support.stalling_worker", "3")
     async with (
-        NatsServer(tmp_path) as server,
+        NatsServer(tmp_path) if servers == 1 else NatsCluster(tmp_path, "") as running,
         DevnetProcess(None, block_time_s=BLOCK_TIME_S) as devnet,
-        connected(server.url) as connection,
+        connected((nats := Nats(running)).urls[0]) as connection,
         Published(connection) as published,
-        worker_process(first, server.url, devnet.url, stalling, **pace) as stopping,
+        worker_process(first, nats.url, devnet.url, stalling, **pace) as stopping,
         health_of(stopping) as health,
     ):
         await stopping.logs(ITS_TURN)
-        async with worker_process(second, server.url, devnet.url, **pace) as other:
+        async with worker_process(second, nats.url, devnet.url, **pace) as other:
             await other.logs(READY)
             await stopping.logs("Releasing the publisher lease: no block published")
             await other.logs(ITS_TURN)

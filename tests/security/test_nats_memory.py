@@ -37,6 +37,7 @@ from tests.support.raw_nats import RawNats
 ROOT: Final = Path(__file__).parents[2]
 ATTACKERS: Final = 30
 SUBSCRIPTIONS: Final = 500_000
+CONNECTIONS_THAT_END: Final = 250
 REPLY: Final = b"x" * 160_000
 LATEST: Final = "pylon.v1.open.chain.block.latest"
 
@@ -135,6 +136,18 @@ async def test_half_a_million_subscriptions_take_no_more_than_the_limits_say(
             assert any("maximum subscriptions exceeded" in error for error in raw.errors)
             await victim.read()
         assert victim.peak_bytes < victim.bound_bytes(ATTACKERS + 2)
+
+
+async def test_connections_that_come_and_go_leave_nothing_behind(victim: Victim) -> None:
+    """nats-server keeps the subscriptions of ended connections, for its monitoring."""
+    for attacker in range(CONNECTIONS_THAT_END):
+        async with RawNats(victim.server.url, None, "", lambda *_: None) as raw:
+            for number in range(MAX_SUBSCRIPTIONS):
+                tokens = (f"{attacker}-{number}-{token}".ljust(110, "x") for token in range(8))
+                raw.subscribe(f"_INBOX.open.{'.'.join(tokens)}")
+            await raw.flush()
+        await victim.read()
+    assert victim.peak_bytes < victim.bound_bytes(3)
 
 
 @pytest.mark.parametrize(

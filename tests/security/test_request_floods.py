@@ -3,11 +3,16 @@
 import pytest
 
 from pylon.devnet import Devnet
+from pylon.messaging.call import Call
+from pylon.messaging.service import PENDING_MAX_REQUESTS, Service
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
 from pylon_client.contract.subjects import BLOCK_EVENTS
 from pylon_client.v1 import JobState, PylonUnavailable
 from tests.support.eventually import comes_true
 from tests.support.flood import flood
 from tests.support.job_deployment import Deployment, IdentityOf, becomes, is_parked, weights_of
+from tests.support.raw_nats import RawNats
 from tests.support.replicas import Nats
 from tests.support.worker_process import ITS_TURN
 
@@ -54,3 +59,31 @@ async def test_publishing_leases_and_jobs_go_on_during_a_flood(
             return done.state is JobState.CONFIRMED and done.attempts == 1
 
         await comes_true(is_answered)
+
+
+async def test_a_worker_keeps_a_bounded_number_of_requests_and_answers_what_follows(
+    nats: Nats,
+) -> None:
+    async def handler(_: Call) -> bytes:
+        return b"{}"
+
+    worker, caller = await nats.connect(), await nats.connect(user=None)
+    handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
+    service = Service(worker, handlers, identities={}, max_requests=100)
+    await service.start()
+    subject = f"pylon.v1.open.chain.{LATEST_BLOCK.name}"
+    async with RawNats(nats.urls[0], None, "", lambda *_: None) as attacker:
+        for number in range(10 * PENDING_MAX_REQUESTS):
+            attacker.publish(subject.encode(), reply=b"_INBOX.open.flood.%d" % number)
+        await attacker.flush()
+
+    async def is_answered() -> bool:
+        try:
+            await caller.request(subject, timeout_s=1)
+        except FailureError:
+            return False  # it was dropped, or waits behind the flood
+        return True
+
+    await comes_true(is_answered)
+    assert worker.counts.slow_consumer_drops > PENDING_MAX_REQUESTS
+    await service.drain(0)

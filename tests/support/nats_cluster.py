@@ -20,9 +20,10 @@ class NatsCluster:
     Args:
         folder: in which each has its own.
         authorization: as for `NatsServer`.
+        more: the same.
     """
 
-    def __init__(self, folder: Path, authorization: str) -> None:
+    def __init__(self, folder: Path, authorization: str, *, more: str = "") -> None:
         routes = free_ports(SERVERS)
         peers = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
         self.servers = [
@@ -36,6 +37,7 @@ class NatsCluster:
                     listen: "127.0.0.1:{port}"
                     routes: [{peers}]
                 }}
+                {more}
                 """,
             )
             for number, port in enumerate(routes)

@@ -32,10 +32,21 @@ METRICS_TOKEN: Final = secret_of("metrics")
 
 @dataclass(frozen=True)
 class PrivateProduct:
-    """Where the REST API is, and where the worker tells of itself."""
+    """Where the REST API is, and where the worker tells of itself.
+
+    Attributes:
+        url: of the REST API.
+        worker_url: of the worker's health and metrics.
+        nats_url: of the embedded nats-server.
+        pid: of `pylon up`.
+        devnet: the chain.
+    """
 
     url: str
     worker_url: str
+    nats_url: str
+    pid: int
+    devnet: DevnetProcess
 
 
 async def set_commitments(devnet: DevnetProcess, item: str, params: list[Any], value: Any) -> None:
@@ -45,8 +56,13 @@ async def set_commitments(devnet: DevnetProcess, item: str, params: list[Any], v
 
 
 @asynccontextmanager
-async def private_product(folder: Path) -> AsyncGenerator[PrivateProduct]:
-    """It runs within the block, all of its files in a folder."""
+async def private_product(folder: Path, **more: str) -> AsyncGenerator[PrivateProduct]:
+    """It runs within the block, all of its files in a folder.
+
+    Args:
+        folder: an empty one.
+        more: further variables, by their whole names.
+    """
     port, nats_port, worker_port = free_ports(3)
     async with AsyncExitStack() as stack:
         devnet = await stack.enter_async_context(DevnetProcess(folder, block_time_s=BLOCK_TIME_S))
@@ -81,10 +97,16 @@ async def private_product(folder: Path) -> AsyncGenerator[PrivateProduct]:
             await set_commitments(devnet, "RevealedCommitments", [1, who], [["0x186669727374", 20]])
         argv = pylon_argv("up", "--port", str(port), "--nats-port", str(nats_port))
         process = await stack.enter_async_context(
-            service_process(argv, folder, command_environment(folder, variables))
+            service_process(argv, folder, command_environment(folder, variables | more))
         )
         async with asyncio.timeout(HANGS_AFTER_S):
             while "Ctrl-C stops it." not in (folder / "output").read_text():
                 assert process.returncode is None
                 await asyncio.sleep(POLL_S)
-        yield PrivateProduct(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{worker_port}")
+        yield PrivateProduct(
+            f"http://127.0.0.1:{port}",
+            f"http://127.0.0.1:{worker_port}",
+            f"nats://127.0.0.1:{nats_port}",
+            process.pid,
+            devnet,
+        )

@@ -24,7 +24,7 @@ def pylon_argv(*arguments: str) -> list[str]:
 
 def command_environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process that has these variables and lives in a folder."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
     return {
         **kept,
         "HOME": str(folder),

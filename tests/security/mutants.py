@@ -1,0 +1,442 @@
+"""Defences that are switched off one by one, and the tests that must fail then.
+
+nox -s mutants -- [NAME …]
+"""
+
+import sys
+from typing import Final
+
+from tests.support.mutation import Edit, Mutant, main
+
+FORGED: Final = "tests/security/test_forged_replies.py"
+SHARES: Final = "tests/security/test_fair_shares.py"
+HTTP: Final = "tests/security/test_http_floods.py"
+LYING: Final = "tests/security/test_lying_node.py"
+MEMORY: Final = "tests/security/test_nats_memory.py"
+ROLES: Final = "tests/security/test_roles.py"
+GROWTH: Final = "tests/security/test_growth.py"
+GIVEN_UP: Final = "tests/security/test_given_up_requests.py"
+FLOODS: Final = "tests/security/test_request_floods.py"
+BROWSERS: Final = "tests/security/test_browsers.py"
+PARTS: Final = "tests/integration/blocks/test_failing_parts.py"
+BUDGET: Final = "tests/security/test_large_replies.py"
+SECRETS: Final = "tests/security/test_secrets_of_nodes.py"
+
+CALL: Final = "pylon/messaging/call.py"
+SERVICE: Final = "pylon/messaging/service.py"
+ADMISSION: Final = "pylon_client/service/admission.py"
+LIMITS: Final = "pylon/messaging/server_limits.py"
+HARDENING: Final = "bridge/hardening.py"
+LOOP_THREAD: Final = "pylon/loop_thread.py"
+
+_ON_THE_MAIN_LOOP: Final = (
+    Edit(
+        LOOP_THREAD,
+        "return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))",
+        "return await work",
+    ),
+    Edit(
+        LOOP_THREAD,
+        "self._loop.call_soon_threadsafe(function, *args)",
+        "asyncio.get_running_loop().call_soon(function, *args)",
+    ),
+)
+
+MUTANTS: Final = (
+    # Lies over NATS.
+    Mutant(
+        "replies-to-workers",
+        (
+            Edit(
+                CALL,
+                "[1] in SERVER_USERS:\n        return False",
+                "[1] in ():\n        return False",
+            ),
+        ),
+        (
+            f"{FORGED}::test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_an_acknowledgement",
+        ),
+    ),
+    Mutant(
+        "random-inbox-names",
+        (Edit("pylon_client/transport/ordered.py", "self._nuid = InboxIds()", "_ = InboxIds()"),),
+        (f"{FORGED}::test_nobody_answers_the_slow_request_of_another_anonymous_caller",),
+    ),
+    Mutant(
+        "unreadable-answers-of-jetstream",
+        (
+            Edit(
+                "pylon/messaging/jetstream_errors.py",
+                "except _UNREADABLE as error:",
+                "except () as error:",
+            ),
+        ),
+        (f"{FORGED}::test_garbage_of_a_broken_worker_ends_no_other",),
+    ),
+    Mutant(
+        "restarts-of-parts",
+        (Edit("pylon_client/service/supervisor.py", "if self._is_final(error):", "if True:"),),
+        (f"{PARTS}::test_a_failing_publisher_and_failing_jobs_are_restarted",),
+    ),
+    # Lies of a node.
+    Mutant(
+        "verification-of-heads",
+        (Edit("pylon/blocks/heads.py", "if self._follows(head):", "if True:"),),
+        (f"{LYING}::test_a_node_that_lies_about_its_head_stops_neither_reads_nor_events",),
+    ),
+    Mutant(
+        "bounds-of-numbers",
+        (
+            Edit(
+                "pylon/chain/bounds.py",
+                "if not isinstance(number, str) or _HEX.fullmatch(number) is None:",
+                "if False:",
+            ),
+            Edit(
+                "pylon/chain/bounds.py",
+                "if isinstance(value, bool) or not isinstance(value, int) "
+                "or not least <= value <= most:",
+                "if False:",
+            ),
+        ),
+        (f"{LYING}::test_a_node_that_lies_about_its_head_stops_neither_reads_nor_events",),
+    ),
+    Mutant(
+        "end-of-a-stalled-turn",
+        (
+            Edit(
+                "pylon/blocks/leadership.py",
+                "if self._progress.stalled_s >= self._stalled_after_s:",
+                "if False:",
+            ),
+        ),
+        (f"{LYING}::test_a_publisher_that_stops_gives_its_lease_to_another_worker",),
+    ),
+    Mutant(
+        "node-urls-without-keys",
+        (
+            Edit(
+                "pylon/chain/place.py",
+                '    if "://" not in network:',
+                "    if network:",
+            ),
+        ),
+        (f"{SECRETS}::test_a_worker_shows_its_nodes_by_host_and_port",),
+    ),
+    # Floods over NATS.
+    Mutant("requests-on-their-own-loop", _ON_THE_MAIN_LOOP, (FLOODS,)),
+    Mutant(
+        "requests-on-their-own-connection",
+        (
+            *_ON_THE_MAIN_LOOP,
+            Edit(
+                "pylon/worker_parts.py",
+                "    options = worker_options(",
+                "    if shared := globals().get('_shared'):\n        return shared\n"
+                "    options = worker_options(",
+            ),
+            Edit(
+                "pylon/worker_parts.py",
+                "return await connect(options)",
+                "globals()['_shared'] = await connect(options)\n"
+                "            return globals()['_shared']",
+            ),
+        ),
+        (FLOODS,),
+    ),
+    Mutant(
+        "limit-of-delivered-requests",
+        (
+            Edit(
+                SERVICE,
+                "queue=QUEUE_GROUP, pending_max_msgs=PENDING_MAX_REQUESTS",
+                "queue=QUEUE_GROUP",
+            ),
+        ),
+        (FLOODS,),
+    ),
+    Mutant(
+        "limit-of-unread-bytes",
+        (Edit(LIMITS, '    "max_pending": MAX_PENDING_BYTES,\n', ""),),
+        (f"{MEMORY}::test_slow_readers_take_no_more_than_the_limits_say",),
+    ),
+    Mutant(
+        "limit-of-subscriptions",
+        (Edit(LIMITS, '    "max_subscriptions": MAX_SUBSCRIPTIONS,\n', ""),),
+        (f"{MEMORY}::test_half_a_million_subscriptions_take_no_more_than_the_limits_say",),
+    ),
+    Mutant(
+        "limit-of-tokens",
+        (Edit(LIMITS, '    "max_subscription_tokens": MAX_SUBSCRIPTION_TOKENS,\n', ""),),
+        (f"{MEMORY}::test_what_is_too_large_is_refused",),
+    ),
+    Mutant(
+        "limit-of-ended-connections",
+        (Edit(LIMITS, '    "max_closed_clients": MAX_CLOSED_CLIENTS,\n', ""),),
+        (f"{MEMORY}::test_connections_that_come_and_go_leave_nothing_behind",),
+    ),
+    Mutant(
+        "limit-of-lines",
+        (Edit(LIMITS, '    "max_control_line": MAX_CONTROL_LINE_BYTES,\n', ""),),
+        (f"{MEMORY}::test_what_is_too_large_is_refused",),
+    ),
+    Mutant(
+        "limit-of-nats-connections",
+        (Edit(LIMITS, '    "max_connections": MAX_CONNECTIONS,\n', ""),),
+        (f"{MEMORY}::test_a_server_that_is_full_refuses_more_connections",),
+    ),
+    Mutant(
+        "limit-of-replies-in-flight",
+        (
+            Edit(
+                "pylon_client/transport/connection.py",
+                "self._replies.reserve(subject),",
+                "contextlib.nullcontext(),",
+            ),
+        ),
+        (BUDGET,),
+    ),
+    # One caller against others.
+    Mutant(
+        "shares-of-callers",
+        (
+            Edit(
+                ADMISSION,
+                "self._share = max(1, places // 2 // max(1, len(callers)))",
+                "self._share = 0",
+            ),
+        ),
+        (f"{SHARES}::test_requests_that_hold_their_places_leave_every_caller_its_share",),
+    ),
+    Mutant(
+        "requests-that-wait-hold-no-place",
+        (
+            Edit(
+                CALL,
+                "return nullcontext() if self.place is None else self.place.parked("
+                "required=required)",
+                "return nullcontext()",
+            ),
+        ),
+        (f"{SHARES}::test_commitments_that_wait_take_no_place_from_anybody",),
+    ),
+    Mutant(
+        "limit-of-requests-that-wait",
+        (Edit(ADMISSION, "if self.parked[caller] >= self._max_parked:", "if False:"),),
+        (f"{SHARES}::test_commitments_that_wait_take_no_place_from_anybody",),
+    ),
+    Mutant(
+        "turns-of-a-lane",
+        (
+            Edit(
+                "pylon/jobs/intake.py",
+                "        async with lock:",
+                "        async with asyncio.Lock():",
+            ),
+        ),
+        (f"{SHARES}::test_distinct_puts_of_one_identity_at_once_are_all_accepted",),
+    ),
+    Mutant(
+        "cancellation-in-workers",
+        (
+            Edit(
+                SERVICE, "            task.cancel()\n        elif", "            pass\n        elif"
+            ),
+        ),
+        (f"{GIVEN_UP}::test_a_cancelled_request_ends_its_work",),
+    ),
+    Mutant(
+        "cancellations-before-their-requests",
+        (Edit(SERVICE, "if cancel_id and cancel_id in self._cancelled_early:", "if False:"),),
+        (f"{GIVEN_UP}::test_a_cancellation_that_overtakes_its_request_ends_it",),
+    ),
+    Mutant(
+        "cancellation-in-clients",
+        (
+            Edit(
+                "pylon_client/transport/connection.py",
+                "await self.nats.publish(cancel_on, cancel_id.encode())",
+                "pass",
+            ),
+        ),
+        (f"{GIVEN_UP}::test_a_cancelled_request_ends_its_work",),
+    ),
+    Mutant(
+        "cancellation-in-the-bridge",
+        (
+            Edit(
+                "bridge/disconnects.py",
+                "await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)",
+                "await asyncio.wait({working})",
+            ),
+        ),
+        (f"{GIVEN_UP}::test_a_closed_http_connection_ends_the_work",),
+    ),
+    # Floods over HTTP.
+    Mutant(
+        "time-for-a-head",
+        (
+            Edit(
+                HARDENING,
+                "self._head_timer = self.loop.call_later(self.head_within_s, self._head_is_late)",
+                "pass",
+            ),
+        ),
+        (f"{HTTP}::test_half_sent_heads_keep_nobody_out_and_are_closed",),
+    ),
+    Mutant(
+        "limit-of-http-connections",
+        (
+            Edit(
+                "bridge/connections.py",
+                "is_full = len(self._stages) >= self.limit",
+                "is_full = False",
+            ),
+        ),
+        (f"{HTTP}::test_as_many_connections_as_allowed_are_served",),
+    ),
+    Mutant(
+        "room-for-new-connections",
+        (
+            Edit(
+                "bridge/connections.py",
+                "if is_full and not self._make_room():",
+                "if is_full:",
+            ),
+        ),
+        (f"{HTTP}::test_half_sent_heads_keep_nobody_out_and_are_closed",),
+    ),
+    Mutant(
+        "stream-places-of-callers",
+        (
+            Edit(
+                "bridge/main.py",
+                'of_jobs = Admission(places, settings.identity_settings, what="streams open")',
+                "of_jobs = of_events",
+            ),
+        ),
+        (f"{HTTP}::test_anonymous_listeners_leave_an_identity_the_stream_of_its_job",),
+    ),
+    Mutant(
+        "stream-shares-of-identities",
+        (
+            Edit(
+                "bridge/main.py",
+                'of_jobs = Admission(places, settings.identity_settings, what="streams open")',
+                'of_jobs = Admission(places, (), what="streams open")',
+            ),
+        ),
+        (f"{HTTP}::test_an_identitys_job_streams_leave_others_their_share",),
+    ),
+    # Browsers.
+    Mutant(
+        "secure-cookie",
+        (
+            Edit(
+                "bridge/routes/login.py",
+                'return request.url.scheme == "https"',
+                "return False",
+            ),
+        ),
+        (f"{BROWSERS}::test_a_cookie_is_secure_behind_a_trusted_proxy_with_tls",),
+    ),
+    Mutant(
+        "origin-of-changes",
+        (Edit("bridge/origin.py", "    if not is_own:", "    if False:"),),
+        (f"{BROWSERS}::test_a_page_of_another_origin_changes_nothing",),
+    ),
+    Mutant(
+        "changes-by-cookie-are-json",
+        (
+            Edit(
+                "bridge/origin.py",
+                "if request.method in _METHODS_WITH_BODY and content_type != JSON:",
+                "if False:",
+            ),
+        ),
+        (f"{BROWSERS}::test_a_change_by_cookie_is_json",),
+    ),
+    # Roles.
+    Mutant(
+        "signers-answer-no-reads",
+        (
+            Edit(
+                "pylon/request_server.py",
+                "if role is WorkerRole.ALL:",
+                "if role is not WorkerRole.READER:",
+            ),
+        ),
+        (f"{ROLES}::test_a_signer_answers_no_reads_of_the_chain",),
+    ),
+    Mutant(
+        "readers-without-jetstream",
+        (
+            Edit(
+                "pylon/messaging/permissions.py",
+                "publish=(ALL_INBOXES, ALL_REPLAYS),",
+                "publish=(ALL_INBOXES, ALL_REPLAYS, JETSTREAM_API),",
+            ),
+        ),
+        (f"{ROLES}::test_the_reader_user_can_neither_store_nor_change_anything",),
+    ),
+    Mutant(
+        "readers-without-the-ledger",
+        (
+            Edit(
+                "pylon/messaging/permissions.py",
+                "publish=(ALL_INBOXES, ALL_REPLAYS),",
+                "publish=(ALL_INBOXES, ALL_REPLAYS, *LEDGER.subjects),",
+            ),
+        ),
+        (f"{ROLES}::test_the_reader_user_can_neither_store_nor_change_anything",),
+    ),
+    Mutant(
+        "replays-for-readers-alone",
+        (
+            Edit(
+                "pylon/messaging/permissions.py",
+                "publish=(ALL_OPEN, identity_requests(name)),",
+                "publish=(ALL_OPEN, ALL_REPLAYS, identity_requests(name)),",
+            ),
+            Edit(
+                CALL,
+                'return reply.startswith(f"{inbox_prefix(READER_USER)}.")',
+                "return True",
+            ),
+        ),
+        (f"{ROLES}::test_only_readers_request_replays",),
+    ),
+    # Growth.
+    Mutant(
+        "index-of-open-jobs",
+        (
+            Edit(
+                "pylon/jobs/ledger.py",
+                "return await self._open.of(identity, kind)",
+                "return [held async for held in self.history(identity) "
+                "if not held.job.has_ended and kind in {None, held.job.kind}]",
+            ),
+        ),
+        (f"{GROWTH}::test_an_idle_worker_sends_and_receives_no_more_for_many_ended_jobs",),
+    ),
+    Mutant(
+        "pages-of-jobs",
+        (
+            Edit(
+                "pylon/jobs/pages.py",
+                "before = Revision(int(place)) if phase == _ENDED else None",
+                "before = None",
+            ),
+            Edit(
+                "pylon/jobs/pages.py",
+                "if one is None or is_listed or (asked.state and not one.job.has_ended):",
+                "if one is None or is_listed or (asked.state and not one.job.has_ended) or ("
+                "phase == _ENDED and entry.revision >= int(place)):",
+            ),
+        ),
+        (f"{GROWTH}::test_a_page_costs_what_it_holds_wherever_it_is",),
+    ),
+)
+
+if __name__ == "__main__":
+    sys.exit(main(MUTANTS))

@@ -1,0 +1,39 @@
+"""Many large replies at once end no connection, though nats-server bounds what waits for one."""
+
+import asyncio
+from pathlib import Path
+
+from pylon.messaging.permissions import authorization
+from pylon.messaging.server_limits import MAX_PENDING_BYTES, limits_text
+from pylon_client.transport.connection import ConnectionOptions, connect
+from tests.support.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.eventually import HANGS_AFTER_S
+from tests.support.nats_server import NatsServer
+from tests.support.raw_nats import RawNats
+
+LATEST = "pylon.v1.open.chain.block.latest"
+REPLY = b"x" * 900_000
+REQUESTS = 20 * MAX_PENDING_BYTES // len(REPLY)
+
+
+async def test_one_connection_receives_many_large_replies_at_once(tmp_path: Path) -> None:
+    rules = authorization(deployment_settings())
+    async with NatsServer(tmp_path, rules, more=limits_text()) as server:
+        asked: list[bytes] = []
+
+        def take(_subject: bytes, reply: bytes, _headers: bytes, _body: bytes) -> None:
+            worker.publish(reply, REPLY)
+            asked.append(reply)
+
+        async with RawNats(server.url, "worker", WORKER_PASSWORD, take) as worker:
+            worker.subscribe(LATEST)
+            await worker.flush()
+            caller = await connect(ConnectionOptions((server.url,)))
+            await caller.request(LATEST, timeout_s=HANGS_AFTER_S)  # the size is known from then on
+            replies = await asyncio.gather(
+                *(caller.request(LATEST, timeout_s=HANGS_AFTER_S) for _ in range(REQUESTS))
+            )
+            assert {reply.body for reply in replies} == {REPLY}
+            assert caller.counts.disconnects == 0
+            assert len(asked) == REQUESTS + 1
+            await caller.close()

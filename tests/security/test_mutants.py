@@ -1,0 +1,15 @@
+"""The mutants of `nox -s mutants` apply to the code as it is, so that the list does not rot."""
+
+import pytest
+
+from tests.security.mutants import MUTANTS
+from tests.support.mutation import Mutant
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_applies(mutant: Mutant) -> None:
+    assert mutant.problems() == []
+
+
+def test_each_has_a_name() -> None:
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)

@@ -133,7 +133,7 @@ async def test_its_metrics_tell_of_the_chain_the_reads_and_nats(tmp_path: Path) 
             await server.restart()
 
             async def reconnected() -> bool:
-                return await seen.total("pylon_nats_reconnects_total") == 1
+                return await seen.total("pylon_nats_reconnects_total") == 2  # both connections
 
             await comes_true(reconnected)
             for secret in ("an-api-key", "a-secret", TOKEN):

@@ -59,7 +59,6 @@ async def test_a_failing_lane_stops_no_other(
         {IdentityName(name): cast("Any", object()) for name in SUBNETS},
         SignerDirectory(settings.identity_settings, 0.0),
         cast("Any", None),
-        lambda: True,
         supervisor,
     )
     running = asyncio.create_task(office.run())

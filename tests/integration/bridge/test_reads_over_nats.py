@@ -64,7 +64,7 @@ async def worker(nats: NatsServer) -> AsyncGenerator[GatedWorker]:
 async def test_bytes_of_any_size_pass_through_untouched(
     bridge: BridgeProcess, worker: GatedWorker
 ) -> None:
-    for size in (0, 1, 150_000, 2_000_000):
+    for size in (0, 1, 150_000, 1_000_000):
         worker.answer = json.dumps({"spaced  ": "x" * size}, indent=1).encode()
         response = await bridge.get("/api/v1/subnet/7/block/12/neurons")
         assert response.status_code == 200

@@ -445,5 +445,5 @@ async def test_c12_without_an_archive_the_failure_says_which_setting_is_missing(
 
 
 def test_a_network_that_is_none_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="Unknown network"):
+    with pytest.raises(ValueError, match="unknown network"):
         Subtensor("fnney")

@@ -40,7 +40,7 @@ async def serve(connect_as: ConnectAs) -> AsyncGenerator[Serve]:
     services: list[Service] = []
 
     async def start(handler: Handler) -> Service:
-        services.append(await serving(await connect_as("worker"), handler, max_requests=4))
+        services.append(await serving(await connect_as("worker"), handler, max_requests=5))
         return services[-1]
 
     yield start

@@ -9,7 +9,13 @@ import pytest
 from pylon.settings import WorkerSettings
 from pylon_client.service import logs
 from pylon_client.service.redaction import Redactor, secret_parts, secrets_of
-from tests.support.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, deployment_settings, token_of
+from tests.support.deployment import (
+    BRIDGE_PASSWORD,
+    READER_PASSWORD,
+    WORKER_PASSWORD,
+    deployment_settings,
+    token_of,
+)
 
 NODE = "wss://us%65r:pa%2Fss@node.example:443/v1/path-key-1/k9?apikey=query-key-2&bare-key-3#mark-4"
 
@@ -71,7 +77,8 @@ def test_the_secrets_are_all_those_of_the_settings() -> None:
         open_access_token="open-token",
     )
     assert set(secrets_of(settings)) == {
-        *(WORKER_PASSWORD, BRIDGE_PASSWORD, "open-token", token_of("alice")),
+        *(WORKER_PASSWORD, BRIDGE_PASSWORD, READER_PASSWORD),
+        *("open-token", token_of("alice")),
         *("in-path", "query", "in=query"),
     }
 

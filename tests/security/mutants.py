@@ -417,7 +417,7 @@ MUTANTS: Final = (
                 "if not held.job.has_ended and kind in {None, held.job.kind}]",
             ),
         ),
-        (f"{GROWTH}::test_an_idle_worker_sends_and_receives_no_more_for_many_ended_jobs",),
+        (f"{GROWTH}::test_a_ledger_of_an_older_version_is_indexed_once_in_little_memory",),
     ),
     Mutant(
         "pages-of-jobs",

@@ -56,9 +56,11 @@ async def test_publishing_leases_and_jobs_go_on_during_a_flood(
                 done = await sn1.get_job(second.job_id)
             except PylonUnavailable:
                 return False  # NATS may have cut off the connection for requests
-            return done.state is JobState.CONFIRMED and done.attempts == 1
+            return done.state is JobState.CONFIRMED
 
         await comes_true(is_answered)
+        # However often the chain said that it was too early.
+        assert deployment.applied() == applied + 1
 
 
 async def test_a_worker_keeps_a_bounded_number_of_requests_and_answers_what_follows(

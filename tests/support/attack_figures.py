@@ -55,6 +55,7 @@ class AttackFigures:
     Attributes:
         phases: by the name of the attack; "quiet" between attacks.
         memory_mb: of each process at the end of each round.
+        cached_mb: what the worker's cache of reads holds, which has a bound, at these moments.
         restarted: processes that are others than at the beginning.
         restarts_of_parts: of the worker, by part.
         missed_blocks: blocks that the honest listener was not sent.
@@ -64,6 +65,7 @@ class AttackFigures:
 
     phases: defaultdict[str, Phase] = field(default_factory=lambda: defaultdict(Phase))
     memory_mb: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    cached_mb: list[float] = field(default_factory=list[float])
     restarted: list[str] = field(default_factory=list[str])
     restarts_of_parts: dict[str, float] = field(default_factory=dict[str, float])
     missed_blocks: int = 0
@@ -146,6 +148,9 @@ class AttackFigures:
             ]
         for name, held in self.memory_mb.items():
             lines.append(f"{name:14} MB by round: " + " ".join(f"{mb:.0f}" for mb in held))
+        lines.append(
+            "cache of reads MB by round: " + " ".join(f"{mb:.0f}" for mb in self.cached_mb)
+        )
         lines.append(f"restarts: {', '.join(self.restarts) or 'none'}")
         lines.append(f"blocks missed by the listener: {self.missed_blocks}")
         lines += [f"MISSED: {miss}" for miss in self.misses()] or ["all targets are reached"]

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from bench.processes import rss_mb
 from pylon.devnet.population import hotkey
@@ -30,6 +31,7 @@ from tests.support.product import processes_under
 
 TIMEOUT_S: Final = 10.0
 RESTARTS: Final = "pylon_worker_part_restarts_total"
+CACHE_BYTES: Final = "pylon_read_cache_bytes"
 _KINDS: Final = {"nats-server": "nats-server", "bridge": r"-m bridge", "worker": r"pylon worker"}
 
 
@@ -42,17 +44,28 @@ def parts_of(product: PrivateProduct) -> dict[str, int]:
     return found
 
 
-async def restarts_of_parts(product: PrivateProduct) -> dict[str, float]:
-    """Return how often each part of the worker was restarted."""
+async def _samples(product: PrivateProduct, name: str) -> list[Sample]:
+    """Return the values of a metric of the worker."""
     async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         headers = {"Authorization": f"Bearer {METRICS_TOKEN}"}
         text = (await http.get(f"{product.worker_url}/metrics", headers=headers)).text
-    return {
-        sample.labels["part"]: sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == RESTARTS
-    }
+    families = text_string_to_metric_families(text)
+    return [one for family in families for one in family.samples if one.name == name]
+
+
+async def restarts_of_parts(product: PrivateProduct) -> dict[str, float]:
+    """Return how often each part of the worker was restarted."""
+    return {one.labels["part"]: one.value for one in await _samples(product, RESTARTS)}
+
+
+async def _measure_memory(product: PrivateProduct, figures: AttackFigures) -> None:
+    """Note what each process holds; of the worker, what its bounded cache holds counts apart."""
+    cached_mb = sum(one.value for one in await _samples(product, CACHE_BYTES)) / 2**20
+    for name, pid in parts_of(product).items():
+        is_cached = name == "worker"
+        figures.memory_mb[name].append(rss_mb(pid) - (cached_mb if is_cached else 0.0))
+    figures.memory_mb["devnet"].append(rss_mb(product.devnet.pid))
+    figures.cached_mb.append(cached_mb)
 
 
 async def attack(
@@ -90,9 +103,7 @@ async def attack(
                     honest.phase = after(name) if name in FLOODS else "quiet"
                     await asyncio.sleep(quiet_s)
                 figures.rounds += 1
-                for name, pid in parts_of(product).items():
-                    figures.memory_mb[name].append(rss_mb(pid))
-                figures.memory_mb["devnet"].append(rss_mb(product.devnet.pid))
+                await _measure_memory(product, figures)
                 figures.seconds = time.monotonic() - began_s
                 tell(figures.report())
         at_end = parts_of(product)

@@ -21,7 +21,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 HANGS_AFTER_S: Final = 60.0
 """Limit of one wait of a test here, in seconds: many mutants show by a wait that never ends."""
-RUN_MAX_S: Final = 540.0
+RUN_MAX_S: Final = 900.0
 """Limit of one run of pytest, in seconds."""
 _LEAK: Final = "secrets were written"
 _NOT_COPIED: Final = shutil.ignore_patterns(

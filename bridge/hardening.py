@@ -1,4 +1,4 @@
-"""What every answer tells browsers, and how much of a connection one caller may use."""
+"""Security headers of responses, and limits on the use of one connection."""
 
 import asyncio
 from typing import Any, ClassVar, Final

@@ -46,7 +46,7 @@ CANNOT_RUN: Final = 1
 LAST_ANSWERS_S: Final = 1
 """How long before the end of the grace period requests in hand are answered with a failure."""
 STREAMS_SHARE: Final = 4
-"""The streams of each kind take at most this fraction of all connections, one in so many."""
+"""Divisor: streams of one kind use at most a quarter of all connections."""
 KEEP_ALIVE_S: Final = 75
 """Longer than callers and balancers keep an idle connection: where both close at the same time, a
 request that was on its way gets no answer."""

@@ -38,7 +38,7 @@ class Session(BaseModel):
     netuid: NetUid
     ends_at_s: int
     session_id: str = ""
-    """What tells two sessions of one second apart; those of earlier versions have none."""
+    """Distinguishes sessions that begin in the same second; empty in earlier versions."""
 
 
 class Sessions:

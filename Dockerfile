@@ -2,26 +2,35 @@
 
 FROM python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1 AS build
 WORKDIR /src
-COPY requirements/bootstrap.txt requirements/service.txt requirements/
-RUN python -m venv /opt/pylon \
-    && /opt/pylon/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
-        --require-hashes -r requirements/bootstrap.txt \
-    && /opt/pylon/bin/uv pip install --no-cache --python /opt/pylon/bin/python \
-        --require-hashes -r requirements/service.txt
+COPY requirements/bootstrap.txt requirements/build.txt requirements/service.txt requirements/
+# The tools that build and install are in an environment of their own, which stays behind.
+# Bytecode is compiled here: nothing can write it where the image runs.
+ENV PYC_INVALIDATION_MODE=UNCHECKED_HASH
+RUN python -m venv /opt/build \
+    && /opt/build/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
+        --require-hashes -r requirements/bootstrap.txt -r requirements/build.txt \
+    && python -m venv --without-pip /opt/pylon \
+    && /opt/build/bin/uv pip install --no-cache --python /opt/pylon/bin/python \
+        --require-hashes --compile-bytecode -r requirements/service.txt
 COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
 COPY pylon_client pylon_client
 COPY pylon pylon
 COPY bridge bridge
-RUN /opt/pylon/bin/uv pip install --no-cache --python /opt/pylon/bin/python \
-        --no-deps --no-build-isolation --compile-bytecode .
+RUN /opt/build/bin/python -m hatchling build --target wheel --directory /tmp/wheel \
+    && /opt/build/bin/uv pip install --no-cache --python /opt/pylon/bin/python \
+        --no-deps --compile-bytecode /tmp/wheel/*.whl
 
 FROM python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1
 # A volume takes its owner from the folder of the image that it is first mounted on. A wallet
 # folder may be mounted below /root, which must be passed through for that and not read.
+# The base has its standard library without bytecode, and a pip that nothing needs here.
 RUN groupadd --gid 1000 pylon \
     && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /tmp pylon \
     && install --directory --owner=1000 --group=1000 /data /nats-access /nats-data \
-    && chmod 711 /root
+    && chmod 711 /root \
+    && rm -rf /usr/local/bin/pip* /usr/local/lib/python3.11/site-packages/* \
+    && python -m compileall -q --invalidation-mode unchecked-hash -x '/(test|tests|lib2to3|idlelib)/' \
+        "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 COPY --from=build /opt/pylon /opt/pylon
 ENV PATH=/opt/pylon/bin:$PATH \
     HOME=/tmp \
@@ -36,5 +45,14 @@ USER 1000:1000
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ.get(\"PORT\", \"8000\")}/health', timeout=4)"]
+    CMD ["python", "-m", "pylon.container_health"]
 CMD ["pylon", "up", "--host", "0.0.0.0"]
+# Last, so that another revision builds nothing again.
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Pylon" \
+    org.opencontainers.image.description="A gateway between Bittensor validators, miners and the chain" \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.revision="${REVISION}" \
+    org.opencontainers.image.base.name="docker.io/library/python:3.11.13-slim-bookworm"

@@ -34,9 +34,9 @@ $(UV): requirements/bootstrap.txt
 		-r requirements/bootstrap.txt
 	@touch $(UV)
 
-.venv/.service: $(UV) requirements/service.txt pyproject.toml
+.venv/.service: $(UV) requirements/service.txt requirements/build.txt pyproject.toml
 	@echo "Installing the service …"
-	$(INSTALL) --compile-bytecode --require-hashes -r requirements/service.txt
+	$(INSTALL) --compile-bytecode --require-hashes -r requirements/service.txt -r requirements/build.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -52,7 +52,8 @@ lock: $(UV)
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(COMPILE) requirements/audit.in -o requirements/audit.txt
 	$(COMPILE) pyproject.toml -o requirements/client.txt
-	$(COMPILE) pyproject.toml requirements/build.in --extra service -o requirements/service.txt
+	$(COMPILE) pyproject.toml --extra service -o requirements/service.txt
+	$(COMPILE) requirements/build.in --constraint requirements/service.txt -o requirements/build.txt
 	$(COMPILE) pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
 
 clean:

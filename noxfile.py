@@ -20,7 +20,7 @@ nox.options.sessions = ["lint", "types", "imports", "test", "client_alone"]
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 VULNERABILITIES = "https://pypi.org/pypi/{name}/{version}/json"
-AUDITED = ["bootstrap", "client", "service", "dev", "audit"]
+AUDITED = ["bootstrap", "build", "client", "service", "dev", "audit"]
 CODE = ["pylon", "pylon_client", "bridge", "bench", "tests", "scripts", "noxfile.py"]
 
 

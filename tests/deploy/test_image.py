@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,26 @@ def test_bases_are_pinned_and_the_user_is_nobody_special() -> None:
     assert all(re.fullmatch(pinned, base) for base in bases)
     assert len(set(bases)) == 1
     assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == ["1000:1000"]
+
+
+def test_labels_say_what_it_is_and_of_which_version() -> None:
+    labels = dict(re.findall(r'org\.opencontainers\.image\.([\w.]+)="([^"]*)"', DOCKERFILE))
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", DOCKERFILE, re.MULTILINE))
+    assert {"title", "description", "licenses", "version", "revision", "base.name"} == set(labels)
+    assert labels["version"] == "${VERSION}"
+    assert arguments["VERSION"] == version("pylon-client")
+    (base,) = set(re.findall(r"^FROM (\S+)@", DOCKERFILE, re.MULTILINE))
+    assert labels["base.name"] == f"docker.io/library/{base}"
+
+
+def test_dependencies_are_compiled_and_the_tools_of_the_build_stay_behind() -> None:
+    (_, final) = DOCKERFILE.split("\nFROM ")[-2:]
+    installs = re.findall(r"uv pip install(?:[^&]|&(?!&))*", DOCKERFILE)
+    assert len(installs) == 2
+    for install in installs:
+        assert "--compile-bytecode" in install
+        assert "--python /opt/pylon/bin/python" in install
+    assert re.findall(r"^COPY --from=build (.*)$", final, re.MULTILINE) == ["/opt/pylon /opt/pylon"]
 
 
 def test_what_is_copied_is_there_and_reaches_the_build() -> None:

@@ -89,7 +89,7 @@ class Gatekeeper:
     """
 
     def __init__(self, settings: DeploymentSettings) -> None:
-        self._identities = settings.identity_settings
+        self._identities = settings.identities_with_tokens
         self._identity_digests = {
             name: _secret_digest(identity.token) for name, identity in self._identities.items()
         }

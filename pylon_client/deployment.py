@@ -1,6 +1,7 @@
 """The settings that every process of one deployment shares, whichever side of NATS it is on."""
 
 import ssl
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -24,7 +25,7 @@ class IdentitySettings(EnvironmentSettings):
     Attributes:
         name: the identity's name.
         netuid: its subnet.
-        token: what its callers present.
+        token: what its callers present; the bridge and `pylon nats-conf` need it, workers do not.
         wallet_name: the folder of its wallet.
         hotkey_name: the hotkey in that wallet.
         hotkey_ss58: the address of that hotkey; None where the wallet is to be asked.
@@ -33,7 +34,7 @@ class IdentitySettings(EnvironmentSettings):
 
     name: IdentityName
     netuid: NetUidField
-    token: SecretStr = Field(min_length=1)
+    token: SecretStr = SecretStr("")
     wallet_name: WalletName = WalletName("")
     hotkey_name: HotkeyName = HotkeyName("")
     hotkey_ss58: Hotkey | None = None
@@ -62,6 +63,12 @@ class IdentitySettings(EnvironmentSettings):
         # which type checkers do not see.
         options: dict[str, Any] = {"name": name, "_env_prefix": _env_prefix(name)}
         return cls(**options)
+
+
+class IdentityWithToken(IdentitySettings):
+    """An identity as processes read it that check or present its token, so that it needs one."""
+
+    token: SecretStr = Field(min_length=1)
 
 
 def _listed(urls: str) -> list[str]:
@@ -155,17 +162,29 @@ class DeploymentSettings(EnvironmentSettings):
         return context
 
     @cached_property
-    def identity_settings(self) -> dict[IdentityName, IdentitySettings]:
-        """The settings of every configured identity, by name.
+    def identity_settings(self) -> Mapping[IdentityName, IdentitySettings]:
+        """The settings of every configured identity, by name; its token may be empty.
 
         Raises:
             SettingsError: some of the identities' settings are missing or wrong; says which.
         """
+        return self._identities(IdentitySettings)
+
+    @cached_property
+    def identities_with_tokens(self) -> Mapping[IdentityName, IdentitySettings]:
+        """The same, for processes that check or present tokens.
+
+        Raises:
+            SettingsError: as above, or an identity has no token.
+        """
+        return self._identities(IdentityWithToken)
+
+    def _identities(self, kind: type[IdentitySettings]) -> dict[IdentityName, IdentitySettings]:
         found: dict[IdentityName, IdentitySettings] = {}
         mistakes: list[str] = []
         for name in self.identities:
             try:
-                found[name] = IdentitySettings.read(name)
+                found[name] = kind.read(name)
             except SettingsError as error:
                 mistakes.append(str(error))
         if mistakes:

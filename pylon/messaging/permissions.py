@@ -80,7 +80,7 @@ def nats_users(settings: DeploymentSettings) -> list[NatsUser]:
         _bridge(settings.nats_bridge_password),
         *_reader(settings.nats_reader_password),
         _open(settings.open_access_token),
-        *(_identity(name, identity.token) for name, identity in settings.identity_settings.items()),
+        *(_identity(name, of.token) for name, of in settings.identities_with_tokens.items()),
     ]
 
 

@@ -26,6 +26,8 @@ _TO_OTHER_MACHINES: Final = frozenset(
 _OF_THE_SDK: Final = ("BITTENSOR_", "BT_")
 _OF_IDENTITIES_FOR_BRIDGES: Final = frozenset({"netuid", "token"})
 """An identity's wallet, its hotkey and that one's password are for workers alone."""
+_OF_IDENTITIES_NOT_FOR_WORKERS: Final = frozenset({"token"})
+"""The bridge and NATS check tokens; workers see the identity in the subject."""
 _NATS_PASSWORDS: Final = frozenset(
     name for name in DeploymentSettings.model_fields if re.fullmatch(r"nats_\w+_password", name)
 )
@@ -37,7 +39,9 @@ def worker_environment(env: Mapping[str, str], settings: WorkerSettings) -> dict
     chosen = _chosen(env, _names(WorkerSettings, but=withheld) | _names(PublishedSettings))
     chosen |= _withheld(withheld)
     for identity in settings.identity_settings.values():
-        chosen |= _chosen(env, _names(IdentitySettings, prefix=identity.env_prefix))
+        prefix = identity.env_prefix
+        names = _names(IdentitySettings, prefix=prefix, but=_OF_IDENTITIES_NOT_FOR_WORKERS)
+        chosen |= _chosen(env, names) | _withheld(_OF_IDENTITIES_NOT_FOR_WORKERS, prefix)
     of_the_sdk = {name: text for name, text in env.items() if name.startswith(_OF_THE_SDK)}
     return _reaching_out(env) | of_the_sdk | chosen
 

@@ -70,7 +70,7 @@ def _settings(env: dict[str, str]) -> WorkerSettings:
     os.environ.update(env)  # so that this process reads the same settings as its children
     BridgeSettings()
     settings = WorkerSettings()
-    _ = settings.identity_settings
+    _ = settings.identities_with_tokens
     return settings
 
 

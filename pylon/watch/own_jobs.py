@@ -144,7 +144,7 @@ async def _connection(
         ConnectionOptions(
             urls=tuple(settings.nats_urls),
             user=identity,
-            password=settings.identity_settings[identity].token.get_secret_value(),
+            password=settings.identities_with_tokens[identity].token.get_secret_value(),
             name="pylon jobs",
             tls=settings.nats_tls,
         )

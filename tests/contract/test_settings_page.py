@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from pylon import cli
 from pylon_client.config import BaseConfig
-from pylon_client.deployment import IdentitySettings
+from pylon_client.deployment import IdentitySettings, IdentityWithToken
 from pylon_client.environment import EnvironmentSettings
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,8 @@ def variables(settings: type[BaseModel], prefix: str) -> Iterator[str]:
             yield f"{prefix}{name}".upper()
 
 
-EVERY_CLASS = [*classes(EnvironmentSettings)]
+# The latter has the same settings, of which one more is required.
+EVERY_CLASS = [one for one in classes(EnvironmentSettings) if one is not IdentityWithToken]
 PREFIXES = {IdentitySettings: "PYLON_ID_{NAME}_"}
 OF_CLASSES = {
     variable

@@ -57,8 +57,9 @@ async def test_each_process_has_what_it_reads(environments: dict[str, dict[str, 
 
     assert len(bridge["PYLON_NATS_BRIDGE_PASSWORD"]) == len(worker["PYLON_NATS_WORKER_PASSWORD"])
     assert bridge["PYLON_NATS_WORKER_PASSWORD"] == worker["PYLON_NATS_BRIDGE_PASSWORD"] == ""
+    assert bridge["PYLON_ID_SN1_TOKEN"] == "devnet-sn1-token"
+    assert worker["PYLON_ID_SN1_TOKEN"] == ""
     for each in (worker, bridge):
-        assert each["PYLON_ID_SN1_TOKEN"] == "devnet-sn1-token"
         assert each["PYLON_METRICS_TOKEN"] == OPERATOR["PYLON_METRICS_TOKEN"]
         assert each["HTTPS_PROXY"] == OPERATOR["HTTPS_PROXY"]
     assert worker["PYLON_ID_SN1_WALLET_NAME"] == "sn1"

@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from pydantic_settings import SettingsError
 
+from bridge.auth import Gatekeeper
 from bridge.settings import BridgeSettings
+from pylon.messaging.permissions import nats_users
 from pylon.messaging.server_access import ServerAccessSettings
 from pylon.settings import WorkerSettings
+from pylon_client.deployment import DeploymentSettings
 from pylon_client.environment import EnvironmentSettings
 from pylon_client.service.logs import LogSettings
 
@@ -80,13 +84,33 @@ def test_so_there_is_over_all_identities(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PYLON_ID_MY_SN2_NETUID", "2")
     monkeypatch.setenv("PYLON_ID_MY_SN2_HOTKEY_SS58", VALUE)
     with pytest.raises(SettingsError) as caught:
-        _ = WorkerSettings().identity_settings
+        _ = WorkerSettings().identities_with_tokens
     assert str(caught.value).splitlines() == [
         "PYLON_ID_SN1_NETUID: required",
         "PYLON_ID_SN1_TOKEN: must not be empty",
         "PYLON_ID_MY_SN2_TOKEN: required",
         "PYLON_ID_MY_SN2_HOTKEY_SS58: is no ss58 address",
     ]
+
+
+def test_only_processes_that_check_tokens_need_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYLON_IDENTITIES", '["sn1", "sn2"]')
+    monkeypatch.setenv("PYLON_ID_SN1_NETUID", "1")
+    monkeypatch.setenv("PYLON_ID_SN2_NETUID", "2")
+    monkeypatch.setenv("PYLON_ID_SN2_TOKEN", "")
+    assert WorkerSettings().netuids == [1, 2]
+    for read in (lambda: Gatekeeper(BridgeSettings()), lambda: nats_users(_passwords())):
+        with pytest.raises(SettingsError) as caught:
+            read()
+        assert str(caught.value).splitlines() == [
+            "PYLON_ID_SN1_TOKEN: required",
+            "PYLON_ID_SN2_TOKEN: must not be empty",
+        ]
+
+
+def _passwords() -> DeploymentSettings:
+    worker, bridge = SecretStr("w" * 32), SecretStr("b" * 32)
+    return DeploymentSettings(nats_worker_password=worker, nats_bridge_password=bridge)
 
 
 @pytest.mark.parametrize("name", ["NATS_CA_FILE", "BITTENSOR_WALLET_PATH", "HEALTH_PORT"])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import httpx
@@ -27,6 +28,8 @@ COMPOSE_PAGE = (ROOT / "docs" / "deployment" / "compose.md").read_text()
 DOCKER_PAGE = (ROOT / "docs" / "deployment" / "docker.md").read_text()
 COMPOSITION: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSITION["services"]
+TLS: dict[str, Any] = yaml.safe_load((ROOT / "compose.tls.yaml").read_text())
+TLS_SERVICES: dict[str, dict[str, Any]] = TLS["services"]
 
 
 def instruction(name: str) -> list[str]:
@@ -51,8 +54,9 @@ def test_the_dockerfile_is_clean() -> None:
     checked("hadolint", "Dockerfile")
 
 
-def test_the_composition_is_as_its_schema_says() -> None:
-    checked("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yaml")
+@pytest.mark.parametrize("file", ["docker-compose.yaml", "compose.tls.yaml"])
+def test_the_composition_is_as_its_schema_says(file: str) -> None:
+    checked("check-jsonschema", "--builtin-schema", "vendor.compose-spec", file)
 
 
 def test_bases_are_pinned_and_the_user_is_nobody_special() -> None:
@@ -177,34 +181,55 @@ def test_only_the_signer_sees_wallets() -> None:
     assert SERVICES["reader"]["environment"]["PYLON_WORKER_ROLE"] == "reader"
 
 
-def test_its_image_is_built_here_and_others_are_pinned() -> None:
+def test_one_service_builds_the_image_and_others_are_pinned() -> None:
+    assert [name for name, service in SERVICES.items() if "build" in service] == ["nats-conf"]
+    assert (SERVICES["nats-conf"]["build"], SERVICES["nats-conf"]["pull_policy"]) == (".", "build")
     for name, service in SERVICES.items():
         if name == "nats":
             assert re.fullmatch(r"nats:[\d.]+-alpine@sha256:\w{64}", service["image"])
         else:
-            assert (service["image"], service["pull_policy"]) == ("pylon:local", "build")
-            assert service["build"] == "."
+            assert service["image"] == "pylon:local"
+            assert service["pull_policy"] == ("build" if "build" in service else "never")
+
+
+def settings_of_the_page() -> tuple[dict[str, str], dict[str, str]]:
+    """What the page has for `.env` and for `tokens.env`."""
+    env, tokens = re.findall(r"```bash\n(PYLON_.*?)```", COMPOSE_PAGE, re.DOTALL)
+    return variables(env), variables(tokens)
 
 
 def test_readers_know_the_identities_whose_wallets_they_do_not_see() -> None:
-    (settings,) = re.findall(r"```bash\n(PYLON_.*?)```", COMPOSE_PAGE, re.DOTALL)
-    given = variables(settings)
+    given, _ = settings_of_the_page()
     names: list[str] = json.loads(given["PYLON_IDENTITIES"])
     assert names
     for name in names:
         assert given[f"PYLON_ID_{name.upper()}_NETUID"]
         assert is_address(given[f"PYLON_ID_{name.upper()}_HOTKEY_SS58"])
     assert SERVICES["reader"]["environment"]["PYLON_BITTENSOR_WALLET_PATH"] == ""
-    assert SERVICES["reader"]["env_file"] == [".env"]
+
+
+def test_tokens_are_where_they_are_checked_and_nowhere_else() -> None:
+    given, tokens = settings_of_the_page()
+    assert set(tokens) == {"PYLON_OPEN_ACCESS_TOKEN", "PYLON_ID_SN1_TOKEN"}
+    assert {name for name in given if name.endswith("_TOKEN")} == {"PYLON_METRICS_TOKEN"}
+    for name in ("nats-conf", "bridge"):
+        assert SERVICES[name]["env_file"] == [".env", "tokens.env"]
+    for name in ("reader", "signer"):
+        assert SERVICES[name]["env_file"] == [".env"]
+    assert "env_file" not in SERVICES["nats"]
 
 
 def test_nats_takes_new_users_and_goes_on() -> None:
-    *_, told = re.findall(r"```bash\n(docker compose .*?)```", COMPOSE_PAGE, re.DOTALL)
+    (section,) = re.findall(r"## Identities and tokens\n(.*?)\n## ", COMPOSE_PAGE, re.DOTALL)
+    (told,) = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
+    assert f"#\n{indent(told, '#   ')}\n" in (ROOT / "docker-compose.yaml").read_text()
     rewrite, reload, restart = told.splitlines()
-    assert f"#   {rewrite} && {reload} && {restart}\n" in (ROOT / "docker-compose.yaml").read_text()
 
     writer = rewrite.removeprefix("docker compose run --rm ")
-    server = reload.removeprefix("docker compose kill -s HUP ")
+    # A signal by the engine itself would switch off the restart policy; by the server it does not.
+    server, *command = reload.removeprefix("docker compose exec ").split()
+    assert command == ["nats-server", "--signal", "reload=1"]
+    assert SERVICES[server]["restart"] == "unless-stopped"
     written_to = SERVICES[writer]["command"][-1]
     (volume,) = [
         mount.split(":")[0]
@@ -212,12 +237,9 @@ def test_nats_takes_new_users_and_goes_on() -> None:
         if written_to.startswith(mount.split(":")[1])
     ]
     assert volume in {mount.split(":")[0] for mount in SERVICES[server]["volumes"]}
-    assert restart == "docker compose up -d"
-    # A change of the file of settings starts anew whoever has it; the server is not to be.
-    assert "env_file" not in SERVICES[server]
+    assert restart == "docker compose up -d --no-deps reader signer bridge"
+    # A change of the files of settings replaces the containers that read them, and not the server.
     assert not any("PYLON" in name for name in SERVICES[server]["environment"])
-    for name in ("reader", "signer", "bridge"):
-        assert SERVICES[name]["env_file"] == [".env"]
 
 
 def test_each_process_has_only_its_own_password() -> None:
@@ -235,9 +257,34 @@ def test_services_can_do_little(name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["read_only"] is True
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert "healthcheck" in service or name == "bridge"  # which has the image's own
+    # The image's own healthcheck knows what a container runs.
+    assert ("healthcheck" in service) == (name in {"nats", "nats-conf"})
     assert set(service.get("depends_on", {})) <= set(SERVICES)
 
 
-def test_only_the_rest_api_is_reached_from_outside() -> None:
+def test_only_the_rest_api_is_reached_and_from_this_host_unless_said_otherwise() -> None:
     assert {name for name, service in SERVICES.items() if "ports" in service} == {"bridge"}
+    assert SERVICES["bridge"]["ports"] == ["${PYLON_BIND:-127.0.0.1}:${PYLON_PORT:-8000}:8000"]
+    assert SERVICES["reader"]["deploy"]["replicas"] == "${PYLON_READERS:-1}"
+
+
+def test_services_are_bounded() -> None:
+    for service in (*SERVICES.values(), TLS_SERVICES["proxy"]):
+        assert service["mem_limit"]
+        assert service["pids_limit"]
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}
+    limits = {"1g": 1024}
+    for name in ("reader", "signer"):
+        allowed_mib = limits[SERVICES[name]["mem_limit"]]
+        stops_at_mib = int(SERVICES[name]["environment"]["PYLON_WORKER_MEMORY_LIMIT_MIB"])
+        assert 0.8 < stops_at_mib / allowed_mib < 0.95
+
+
+def test_variables_of_the_composition_are_documented() -> None:
+    used = {
+        name
+        for file in ("docker-compose.yaml", "compose.tls.yaml")
+        for name in re.findall(r"\$\{(\w+):[-?]", (ROOT / file).read_text())
+        if not name.startswith("PYLON_NATS_")
+    }
+    assert set(re.findall(r"^\| `(PYLON_\w+)` \|", COMPOSE_PAGE, re.MULTILINE)) == used

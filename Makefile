@@ -12,7 +12,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: run test lint audit lock clean
+.PHONY: run test lint audit sbom lock clean
 
 run: .venv/.service
 	@exec $(BIN)/pylon up --devnet --port $(PORT) --nats-port $(NATS_PORT) \
@@ -26,6 +26,9 @@ lint: .venv/.dev
 
 audit: .venv/.dev
 	$(BIN)/nox -s audit
+
+sbom: .venv/.dev
+	$(BIN)/nox -s sbom
 
 $(UV): requirements/bootstrap.txt
 	@echo "Setting up .venv …"

@@ -114,6 +114,12 @@ def licences(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def sbom(session: nox.Session) -> None:
+    """Write sbom.cdx.json: the locked requirements of the service, with hashes and licences."""
+    session.run("python", "scripts/sbom.py")
+
+
+@nox.session(venv_backend="none")
 def documents(session: nox.Session) -> None:
     """Write docs/openapi.json, docs/asyncapi.json and docs/settings.md anew, from the code."""
     session.run("python", "scripts/documents.py")

@@ -13,6 +13,7 @@ import yaml
 
 import noxfile
 from scripts.licences import LOCK, PAGE, page
+from scripts.sbom import bom
 from tests.support.nats_server import nats_server_binary
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +49,21 @@ def test_the_licences_are_current_and_all_are_stated() -> None:
     locked = re.findall(r"^([a-z0-9-]+)==", LOCK.read_text(), re.MULTILINE)
     assert re.findall(r"^\| `([a-z0-9-]+)` \|", text, re.MULTILINE) == locked
     assert "not stated" not in text
+
+
+def test_the_bill_of_materials_lists_everything_that_is_locked() -> None:
+    found = bom()
+    assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.6")
+    locked = re.findall(r"^([a-z0-9-]+)==([^ ;]+)", LOCK.read_text(), re.MULTILINE)
+    assert [(one["name"], one["version"]) for one in found["components"]] == locked
+    for one in found["components"]:
+        (files,) = one["externalReferences"]
+        assert files["hashes"]
+        assert one["licenses"][0]["license"]["name"]
+        assert one["purl"] == f"pkg:pypi/{one['name']}@{one['version']}"
+    hashes = LOCK.read_text().count("--hash=sha256:")
+    assert hashes == sum(len(one["externalReferences"][0]["hashes"]) for one in found["components"])
+    assert bom() == found
 
 
 def test_known_flaws_are_looked_for_in_everything_that_is_locked() -> None:

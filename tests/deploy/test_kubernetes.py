@@ -1,7 +1,6 @@
 """The manifests as an API server would see them, without one."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -23,7 +22,7 @@ from pylon_client.contract.ss58 import is_address
 from pylon_client.contract.types import HotkeyName, IdentityName, NetUid, WalletName
 from pylon_client.deployment import IdentitySettings
 from tests.support.custom_resources import SCHEMAS
-from tests.support.kustomize import Manifest, load, render, variables
+from tests.support.kustomize import Manifest, load, render, variables, without_hash
 from tests.support.nats_chart import Chart
 
 ROOT = Path(__file__).parents[2]
@@ -38,15 +37,22 @@ PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 
 def folder_of(overlay: str, tmp_path: Path) -> Path:
-    if overlay in OVERLAYS:
+    """A folder to render; that of production has the secrets that the page has operators make."""
+    if overlay == "overlays/local":
         return K8S / overlay
-    # kubectl takes no absolute paths.
-    rules = {
-        "resources": [os.path.relpath(K8S / "overlays/production", tmp_path)],
-        "components": [os.path.relpath(K8S / "components" / name, tmp_path) for name in OPTIONAL],
-    }
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(rules))
-    return tmp_path
+    copied = tmp_path / "deploy"
+    if not copied.exists():
+        # The local overlay has tokens, which are looked for in what tests leave behind.
+        shutil.copytree(ROOT / "deploy", copied, ignore=shutil.ignore_patterns("local"))
+    production = copied / "k8s" / "overlays" / "production"
+    rules = yaml.safe_load((production / "kustomization.yaml").read_text())
+    for file in (file for one in rules["secretGenerator"] for file in one["files"]):
+        (production / file).parent.mkdir(exist_ok=True)
+        (production / file).write_text(f"of {file}\n")
+    if overlay == WITH_ALL:
+        rules["components"] += [f"../../components/{name}" for name in OPTIONAL]
+        (production / "kustomization.yaml").write_text(yaml.safe_dump(rules))
+    return production
 
 
 def rendered(overlay: str, tmp_path: Path) -> list[Manifest]:
@@ -159,12 +165,14 @@ def test_containers_are_bounded_and_probed(manifests: list[Manifest]) -> None:
 
 
 def test_everything_that_is_named_is_there(manifests: list[Manifest]) -> None:
-    made_by_hand = {"pylon-tokens", "pylon-wallets"}
+    made_by_hand = {"pylon-wallets", "pylon-sentry"}
     for pod in pods(manifests).values():
         volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
         for volume in volumes.values():
             if "secret" in volume:
                 assert volume["secret"]["secretName"] in named(manifests, "Secret") | made_by_hand
+            for source in volume.get("projected", {}).get("sources", []):
+                assert source["secret"]["name"] in named(manifests, "Secret")
             if "configMap" in volume:
                 assert volume["configMap"]["name"] in named(manifests, "ConfigMap")
 
@@ -214,7 +222,103 @@ def test_no_secret_is_a_variable(manifests: list[Manifest]) -> None:
         if name.endswith(("_TOKEN", "_PASSWORD", "_DSN")):
             assert value == ""
         if name.endswith(("_TOKEN_FILE", "_PASSWORD_FILE", "_DSN_FILE")):
-            assert value.startswith("/run/secrets/pylon/")
+            assert value.startswith(("/run/secrets/pylon/", "/run/secrets/sentry/"))
+
+
+def secrets_of(pod: dict[str, Any]) -> dict[str, set[str] | None]:
+    """The Secrets that a pod mounts, and which of their keys; None for all."""
+    volumes = pod["spec"]["volumes"]
+    mounted = [volume["secret"] for volume in volumes if "secret" in volume]
+    for volume in volumes:
+        mounted += [one["secret"] for one in volume.get("projected", {}).get("sources", [])]
+    found: dict[str, set[str] | None] = {}
+    for one in mounted:
+        name = without_hash(one.get("secretName") or one["name"])
+        found[name] = {item["key"] for item in one["items"]} if "items" in one else None
+    return found
+
+
+def test_each_pod_has_only_the_secrets_that_it_needs(manifests: list[Manifest]) -> None:
+    found = {name: secrets_of(pod) for name, pod in pods(manifests).items()}
+    sentry: dict[str, set[str] | None] = (
+        {"pylon-sentry": None} if "PYLON_SENTRY_DSN_FILE" in settings_of(manifests) else {}
+    )
+    own = {"pylon-bridge": "bridge", "pylon-reader": "reader", "pylon-signer": "worker"}
+    for name, password in own.items():
+        expected = {"pylon-nats": {f"nats-{password}-password"}, "pylon-metrics": None} | sentry
+        if name == "pylon-bridge":
+            expected["pylon-tokens"] = None
+        # With the simulated chain they are made in the pod.
+        wallets = found[name].pop("pylon-wallets", None)
+        assert wallets is None or (name, wallets) == ("pylon-signer", {"sn1"})
+        assert {key: found[name].get(key) for key in expected} == expected
+        assert found[name].keys() == expected.keys()
+
+
+def test_every_file_of_the_settings_is_mounted_where_it_is_read(manifests: list[Manifest]) -> None:
+    data = {one["metadata"]["name"]: one.get("data", {}) for one in manifests}
+    for pod in pods(manifests).values():
+        keys = {
+            key
+            for name, chosen in secrets_of(pod).items()
+            for key in chosen or KEYS_MADE_BY_HAND.get(name) or _keys_of(manifests, name)
+        }
+        for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
+            read = {one["name"]: one.get("value", "") for one in container.get("env", [])}
+            for source in container.get("envFrom", []):
+                read |= data[source["configMapRef"]["name"]]
+            for name, path in read.items():
+                if name.endswith("_FILE"):
+                    assert Path(path).name in keys
+
+
+KEYS_MADE_BY_HAND = {"pylon-sentry": {"sentry-dsn"}, "pylon-wallets": {"sn1"}}
+
+
+def _keys_of(manifests: list[Manifest], name: str) -> set[str]:
+    (secret,) = [
+        one
+        for one in manifests
+        if (one["kind"], without_hash(one["metadata"]["name"])) == ("Secret", name)
+    ]
+    return set(secret["data"])
+
+
+def test_a_change_of_settings_or_secrets_rolls_what_reads_them(tmp_path: Path) -> None:
+    folder = folder_of("overlays/production", tmp_path)
+    before = pods(render(folder))
+    (folder / "secrets" / "id-sn1-token").write_text("another token")
+    tokens_changed = pods(render(folder))
+    assert [name for name in before if before[name] != tokens_changed[name]] == ["pylon-bridge"]
+    with (folder / "settings.env").open("a") as file:
+        file.write("PYLON_LOG_LEVEL=DEBUG\n")
+    assert not [name for name, pod in pods(render(folder)).items() if pod == tokens_changed[name]]
+
+
+def test_copies_are_on_nodes_of_their_own_where_there_are_enough(
+    manifests: list[Manifest],
+) -> None:
+    for name, pod in pods(manifests).items():
+        if name in {"pylon-signer", "nats"}:
+            (term,) = pod["spec"]["affinity"]["podAntiAffinity"][
+                "preferredDuringSchedulingIgnoredDuringExecution"
+            ]
+            labels = term["podAffinityTerm"]["labelSelector"]["matchLabels"]
+            assert labels.items() <= pod["metadata"]["labels"].items()
+        elif name != "devnet":
+            (spread,) = pod["spec"]["topologySpreadConstraints"]
+            assert (
+                spread["labelSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+            )
+
+
+def test_nodes_can_be_drained_and_rollouts_wait(manifests: list[Manifest]) -> None:
+    budgets = [one["spec"] for one in manifests if one["kind"] == "PodDisruptionBudget"]
+    assert len(budgets) >= 3
+    assert {one["unhealthyPodEvictionPolicy"] for one in budgets} == {"AlwaysAllow"}
+    for one in workloads(manifests):
+        if one["metadata"]["name"].startswith("pylon-"):
+            assert one["spec"]["minReadySeconds"] > 0
 
 
 def test_what_is_not_allowed_is_denied(manifests: list[Manifest]) -> None:
@@ -277,7 +381,7 @@ def settings_of(manifests: list[Manifest]) -> dict[str, str]:
     (settings,) = [
         one["data"]
         for one in manifests
-        if (one["kind"], one["metadata"]["name"]) == ("ConfigMap", "pylon")
+        if (one["kind"], without_hash(one["metadata"]["name"])) == ("ConfigMap", "pylon")
     ]
     return settings
 
@@ -367,7 +471,7 @@ def test_workers_end_before_they_would_be_killed_for_their_memory(
         assert 0.8 < int(environment["PYLON_WORKER_MEMORY_LIMIT_MIB"]) / allowed_mib < 0.95
 
 
-def test_the_cluster_runs_the_projects_nats_conf() -> None:
+def test_the_cluster_runs_the_projects_nats_conf(tmp_path: Path) -> None:
     assert (K8S / "components/nats/nats.conf").read_text() == (ROOT / "nats.conf").read_text()
     values = yaml.safe_load((K8S / "overlays/production/nats-values.yaml").read_text())
     ours = (ROOT / "nats.conf").read_text()
@@ -375,7 +479,7 @@ def test_the_cluster_runs_the_projects_nats_conf() -> None:
         (wanted,) = re.findall(rf"^ *{name}: (.*)$", ours, re.MULTILINE)
         (got,) = re.findall(rf'^ *"{name}": (.*?),?$', Chart(values).conf, re.MULTILINE)
         assert got.strip('"') == wanted
-    replicas = settings_of(render(K8S / "overlays/production"))["PYLON_NATS_STREAM_REPLICAS"]
+    replicas = settings_of(rendered("overlays/production", tmp_path))["PYLON_NATS_STREAM_REPLICAS"]
     assert int(replicas) == values["config"]["cluster"]["replicas"]
 
 

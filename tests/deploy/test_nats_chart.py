@@ -90,7 +90,7 @@ def test_its_servers_are_those_that_the_network_policies_mean(values: dict[str, 
     labels = Chart(values).pod["metadata"]["labels"]
     (policy,) = [
         one
-        for one in render(PRODUCTION)
+        for one in render(PRODUCTION.parents[1] / "base")
         if (one["kind"], one["metadata"]["name"]) == ("NetworkPolicy", "nats")
     ]
     assert policy["spec"]["podSelector"]["matchLabels"] == labels

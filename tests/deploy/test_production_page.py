@@ -111,31 +111,41 @@ def test_the_images_that_pods_want_were_pushed(deployed: Deployed) -> None:
     assert wanted == pushed
 
 
+def mounted_secrets(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    """The Secrets of a pod's volumes, each with its `name`, and `items` where not all of it."""
+    found: list[dict[str, Any]] = []
+    for volume in pod["spec"]["volumes"]:
+        if "secret" in volume:
+            found.append({**volume["secret"], "name": volume["secret"]["secretName"]})
+        found += [one["secret"] for one in volume.get("projected", {}).get("sources", [])]
+    return found
+
+
 def test_every_secret_that_pods_mount_is_there_with_its_keys(deployed: Deployed) -> None:
-    mounted = [
-        volume["secret"]
-        for pod in deployed.pods
-        for volume in pod["spec"]["volumes"]
-        if "secret" in volume
-    ]
-    assert {one["secretName"] for one in mounted} == deployed.secrets.keys()
+    made = {one["metadata"]["name"]: one["data"] for one in deployed.all("secret").values()}
+    mounted = [one for pod in deployed.pods for one in mounted_secrets(pod)]
+    assert {one["name"] for one in mounted} == made.keys()
     for one in mounted:
-        keys = {item["key"] for item in one.get("items", [])}
-        assert keys <= deployed.secrets[one["secretName"]].keys()
+        assert {item["key"] for item in one.get("items", [])} <= made[one["name"]].keys()
 
 
-def test_every_file_of_the_settings_is_a_key_of_the_tokens(deployed: Deployed) -> None:
-    named = {value for name, value in deployed.settings.items() if name.endswith("_FILE")}
+def test_every_file_of_the_settings_is_a_key_of_a_secret(deployed: Deployed) -> None:
+    named = {
+        value
+        for name in ("pylon", "pylon-callers")
+        for key, value in deployed.all("configmap")[name]["data"].items()
+        if key.endswith("_FILE")
+    }
     for pod in deployed.pods:
         for container in pod["spec"]["containers"]:
             variables = {one["name"]: one.get("value", "") for one in container.get("env", [])}
             named |= {value for name, value in variables.items() if name.endswith("_FILE")}
     folder = "/run/secrets/pylon/"
     assert len(named) > 4
-    assert {path.removeprefix(folder) for path in named} <= deployed.secrets["pylon-tokens"].keys()
-    assert len(set(deployed.secrets["pylon-tokens"].values())) == len(
-        deployed.secrets["pylon-tokens"]
-    )
+    secrets = deployed.secrets["pylon-tokens"] | deployed.secrets["pylon-metrics"]
+    secrets |= deployed.secrets["pylon-nats"]
+    assert {path.removeprefix(folder) for path in named} <= secrets.keys()
+    assert len(set(secrets.values())) == len(secrets)
 
 
 def test_the_hotkey_of_each_identity_is_where_its_settings_say(deployed: Deployed) -> None:
@@ -174,7 +184,8 @@ async def test_the_charts_servers_know_the_users_and_let_only_each_other_in(
 ) -> None:
     ports = free_ports(8)
     access = deployed.secrets["nats-access"]["access.conf"]
-    tokens = {name: text.strip() for name, text in deployed.secrets["pylon-tokens"].items()}
+    made = deployed.secrets["pylon-tokens"] | deployed.secrets["pylon-nats"]
+    tokens = {name: text.strip() for name, text in made.items()}
     async with AsyncExitStack() as stack:
 
         async def started(number: int, conf: str) -> NatsProcess:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from tests.support.kustomize import load, render, variables
+from tests.support.kustomize import load, render, variables, without_hash
 
 CLUSTER = Path(os.environ["CLUSTER"])
 
@@ -111,7 +111,7 @@ def from_files(sources: list[str]) -> dict[str, str]:
 def apply(manifest: dict[str, Any]) -> None:
     if manifest["kind"] != "Namespace":
         need("namespace", manifest["metadata"]["namespace"])
-    keep(manifest["kind"].lower(), manifest["metadata"]["name"], manifest)
+    keep(manifest["kind"].lower(), without_hash(manifest["metadata"]["name"]), manifest)
 
 
 def helm(argv: list[str]) -> None:

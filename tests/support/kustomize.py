@@ -5,7 +5,9 @@ two.
 """
 
 import base64
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +23,41 @@ MERGE_KEYS: Mapping[str, str] = {
 }
 _KNOWN = {
     *("apiVersion", "kind", "namespace", "resources", "components", "patches", "images"),
-    *("configMapGenerator", "secretGenerator", "generatorOptions"),
+    *("configMapGenerator", "secretGenerator", "generatorOptions", "configurations"),
 }
+_HASHED = "hashed"
+"""Key of a generated manifest whose name gets a hash of its content, until it has it."""
+_REFERENCES: Mapping[str, tuple[str, str]] = {
+    "configMapRef": ("ConfigMap", "name"),
+    "configMap": ("ConfigMap", "name"),
+    "secretRef": ("Secret", "name"),
+    "secretKeyRef": ("Secret", "name"),
+}
+"""Keys below which a generated object is named."""
 _WITHOUT_NAMESPACE = {"Namespace"}
 
 
-def render(folder: Path, given: list[Manifest] | None = None) -> list[Manifest]:
-    """The manifests of a kustomization; a component gets those that it changes."""
+def render(folder: Path) -> list[Manifest]:
+    """The manifests of a kustomization."""
+    return _with_hashes(_rendered(folder))
+
+
+def without_hash(name: str) -> str:
+    """A name as it is in the files, whether or not a hash was appended to it."""
+    base, _, end = name.rpartition("-")
+    return base if len(end) == len(_digest(b"")) and set(end) <= set(_HASH_LETTERS) else name
+
+
+def _rendered(folder: Path, given: list[Manifest] | None = None) -> list[Manifest]:
+    """The same, without hashes; a component gets the manifests that it changes."""
     rules: dict[str, Any] = yaml.safe_load((folder / "kustomization.yaml").read_text())
     assert set(rules) <= _KNOWN, set(rules) - _KNOWN
     manifests = list(given or [])
     for name in rules.get("resources", []):
         path = (folder / name).resolve()
-        manifests += render(path) if path.is_dir() else load(path)
+        manifests += _rendered(path) if path.is_dir() else load(path)
     for name in rules.get("components", []):
-        manifests = render((folder / name).resolve(), manifests)
+        manifests = _rendered((folder / name).resolve(), manifests)
     for behavior, manifest in _generated(folder, rules):
         manifests = _added(manifests, behavior, manifest)
     for patch in rules.get("patches", []):
@@ -64,8 +86,8 @@ def _generated(folder: Path, rules: Mapping[str, Any]) -> list[tuple[str, Manife
     made: list[tuple[str, Manifest]] = []
     for kind in ("ConfigMap", "Secret"):
         for generator in rules.get(f"{kind[0].lower()}{kind[1:]}Generator", []):
-            assert is_bare(generator), "a name with a hash in it would have to be replaced all over"
-            data = {name: (folder / name).read_text() for name in generator.get("files", [])}
+            files = [Path(name) for name in generator.get("files", [])]
+            data = {path.name: (folder / path).read_text() for path in files}
             for name in generator.get("envs", []):
                 data |= variables((folder / name).read_text())
             data |= dict(one.split("=", 1) for one in generator.get("literals", []))
@@ -79,6 +101,8 @@ def _generated(folder: Path, rules: Mapping[str, Any]) -> list[tuple[str, Manife
                     name: base64.b64encode(text.encode()).decode() for name, text in data.items()
                 }
             manifest["data"] = data
+            if not is_bare(generator):
+                manifest[_HASHED] = True
             made.append((generator.get("behavior", "create"), manifest))
     return made
 
@@ -141,3 +165,49 @@ def _set_image(value: Any, image: Mapping[str, str]) -> None:
             value["image"] = f"{image.get('newName', image['name'])}:{image['newTag']}"
         for inner in value.values():  # pyright: ignore[reportUnknownVariableType] -- the same
             _set_image(inner, image)
+
+
+_HASH_LETTERS = "0123456789bcdefghkmt"
+
+
+def _with_hashes(manifests: list[Manifest]) -> list[Manifest]:
+    """Append hashes to the names of generated manifests, there and where they are referred to."""
+    names: dict[tuple[str, str], str] = {}
+    for manifest in manifests:
+        if manifest.pop(_HASHED, False):
+            kind, name = _identity(manifest)
+            # The name is not found where it is looked for, and so always empty.
+            content = {"kind": kind, "name": "", "data": manifest["data"]}
+            if kind == "Secret":
+                content["type"] = manifest["type"]
+            # As Go writes JSON.
+            text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            for letter in "<>&":
+                text = text.replace(letter, f"\\u{ord(letter):04x}")
+            names[kind, name] = manifest["metadata"]["name"] = f"{name}-{_digest(text.encode())}"
+    for holder, key, kind in _references(manifests):
+        holder[key] = names.get((kind, holder[key]), holder[key])
+    return manifests
+
+
+def _digest(content: bytes) -> str:
+    """The hash as kustomize writes it, in letters that spell no words."""
+    letters = hashlib.sha256(content).hexdigest()[:10]
+    return letters.translate(str.maketrans("013ae", "ghkmt"))
+
+
+def _references(value: Any) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """Yield what names a ConfigMap or Secret: its holder, the key of the name, and the kind."""
+    if isinstance(value, list):
+        for inner in value:  # pyright: ignore[reportUnknownVariableType] -- YAML
+            yield from _references(inner)
+    elif isinstance(value, dict):
+        for name, inner in value.items():  # pyright: ignore[reportUnknownVariableType] -- the same
+            if name in _REFERENCES and isinstance(inner, dict) and "name" in inner:
+                kind, key = _REFERENCES[name]
+                yield inner, key, kind
+            elif name in {"secret", "credentials"} and isinstance(inner, dict):
+                key = "secretName" if "secretName" in inner else "name"
+                if key in inner:
+                    yield inner, key, "Secret"
+            yield from _references(inner)

@@ -217,9 +217,21 @@ class Pod:
                         link.symlink_to(self._source(mount))
 
     def _content(self, volume: Mapping[str, Any]) -> dict[str, bytes]:
+        if "projected" in volume:
+            content: dict[str, bytes] = {}
+            for source in volume["projected"]["sources"]:
+                content |= self._content(source)
+            return content
         if "secret" in volume:
-            data = self._cluster.one("Secret", volume["secret"]["secretName"])["data"]
-            return {name: base64.b64decode(text) for name, text in data.items()}
+            source = volume["secret"]
+            name = source.get("secretName") or source["name"]
+            data = self._cluster.one("Secret", name)["data"]
+            paths = {one["key"]: one["path"] for one in source.get("items", [])}
+            return {
+                paths.get(key, key): base64.b64decode(text)
+                for key, text in data.items()
+                if not paths or key in paths
+            }
         if "configMap" in volume:
             data = self._cluster.one("ConfigMap", volume["configMap"]["name"])["data"]
             return {name: self._placed(text).encode() for name, text in data.items()}

@@ -5,7 +5,9 @@ import contextlib
 import logging
 import signal
 import socket
+import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -17,6 +19,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from bridge.auth import Gatekeeper
 from bridge.connections import Connections, connection_limit
+from bridge.draining import ClosesWhileDraining, Draining
 from bridge.hardening import BoundedHead, SecurityHeaders, bounded_protocol
 from bridge.job_listeners import JobListeners
 from bridge.link import NatsLink, NatsPort, link_options
@@ -61,6 +64,7 @@ def create_app(
     nats: NatsPort,
     metrics: BridgeMetrics | None = None,
     max_streams: int | None = None,
+    draining: Draining | None = None,
 ) -> FastAPI:
     """The REST API, whose requests go out over `nats`.
 
@@ -69,6 +73,7 @@ def create_app(
         nats: the connection to NATS.
         metrics: where requests are counted.
         max_streams: maximum number of streams of each kind, where that is less than the setting.
+        draining: whether the process is about to stop.
 
     Raises:
         SettingsError: an identity's settings are missing or wrong.
@@ -94,6 +99,7 @@ def create_app(
     app.add_middleware(RequestTracing)
     app.add_middleware(RequestMetrics, metrics=metrics)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(ClosesWhileDraining, draining=draining or Draining())
     if settings.bridge_trusted_proxies:
         app.add_middleware(
             ProxyHeadersMiddleware, trusted_hosts=list(map(str, settings.bridge_trusted_proxies))
@@ -134,6 +140,8 @@ class _Server(uvicorn.Server):
 
     Args:
         config: how to serve.
+        draining: to be begun by the first signal to stop.
+        drain_s: seconds for which new requests are served after it; a second signal ends them.
         close_streams: tells every stream to end.
         give_up: makes every request that still waits for NATS fail.
     """
@@ -142,15 +150,33 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         *,
+        draining: Draining,
+        drain_s: float,
         close_streams: Callable[[], object],
         give_up: Callable[[], object],
     ) -> None:
         super().__init__(config)
+        self._draining = draining
+        self._drain_s = drain_s
+        self._drained_at_s = float("inf")
         self._close_streams = close_streams
         self._give_up = give_up
 
     def stop(self) -> None:
         self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._drain_s and not self._draining.has_begun:
+            logger.info("Draining: requests are served for %g s more", self._drain_s)
+            self._draining.has_begun = True
+            self._drained_at_s = time.monotonic() + self._drain_s
+        else:
+            super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        if time.monotonic() >= self._drained_at_s:
+            self.stop()
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -174,7 +200,9 @@ async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
     metrics.watch_nats(link)
     connections = Connections(connection_limit(settings.bridge_max_connections))
     metrics.watch_connections(connections)
-    app = create_app(settings, link, metrics, max(1, connections.limit // STREAMS_SHARE))
+    draining = Draining()
+    most_streams = max(1, connections.limit // STREAMS_SHARE)
+    app = create_app(settings, link, metrics, most_streams, draining)
     config = uvicorn.Config(
         app,
         http=bounded_protocol(connections),
@@ -190,7 +218,13 @@ async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
     supervisor = Supervisor(lambda error: isinstance(error, FailureError))
     metrics.watch_parts(supervisor)
     keeping = asyncio.create_task(supervisor.keep("connection to NATS", link.keep_connected))
-    server = _Server(config, close_streams=app.state.close_streams, give_up=keeping.cancel)
+    server = _Server(
+        config,
+        draining=draining,
+        drain_s=settings.bridge_drain_seconds,
+        close_streams=app.state.close_streams,
+        give_up=keeping.cancel,
+    )
     keeping.add_done_callback(lambda _ended: server.stop())
     # The server sends itself the signal that stopped it once more after its own end. These
     # handlers keep that from ending the process before the connection to NATS is closed.

@@ -26,6 +26,8 @@ class BridgeSettings(DeploymentSettings):
             process's limit of file descriptors allows, less 64, and at most 16384.
         bridge_trusted_proxies: addresses and networks of the proxies in front of the bridge, as a
             JSON list; their `X-Forwarded-Proto` and `X-Forwarded-For` are believed.
+        bridge_drain_seconds: for how long a bridge that is told to stop still serves new requests,
+            with `Connection: close`, so that callers move to another one and none is cut off.
         bridge_graceful_shutdown_seconds: how long requests in hand may take to finish when the
             bridge is told to stop; keep it below the grace period of what stops it.
         default_request_timeout_seconds: how long a request may take that names no timeout.
@@ -40,6 +42,7 @@ class BridgeSettings(DeploymentSettings):
     bridge_trusted_proxies: Annotated[
         list[IPv4Network | IPv6Network], NoDecode, from_json('["10.0.0.0/8"]')
     ] = Field(default_factory=list[IPv4Network | IPv6Network])
+    bridge_drain_seconds: float = Field(default=0, ge=0, allow_inf_nan=False)
     bridge_graceful_shutdown_seconds: int = Field(default=20, ge=2)
     default_request_timeout_seconds: float = Field(
         default=DEFAULT_TIMEOUT_S, gt=0, allow_inf_nan=False

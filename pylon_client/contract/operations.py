@@ -82,6 +82,16 @@ JOB_OPERATIONS: Final = frozenset(
 OPERATIONS_BY_NAME: Final = {operation.name: operation for operation in NATS_OPERATIONS}
 
 
+def is_read(subject: str) -> bool:
+    """Return whether a request on a subject changes nothing, so that it may be sent again."""
+    match subject.split(".", 4):
+        case ["pylon", "v1", "open" | "identity", _, name]:
+            operation = OPERATIONS_BY_NAME.get(name)
+            return operation is not None and operation.method == "GET"
+        case _:
+            return False
+
+
 def is_for_signers(subject: str) -> bool:
     """Return whether only signers answer requests on a subject."""
     match subject.split(".", 4):

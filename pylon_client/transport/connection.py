@@ -15,7 +15,7 @@ from nats.aio.subscription import Subscription
 
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.operations import is_for_signers
+from pylon_client.contract.operations import is_for_signers, is_read
 from pylon_client.contract.subjects import CONTRACT_VERSION, OPEN_USER, cancellation, inbox_prefix
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S
 from pylon_client.transport.options import ConnectionOptions
@@ -39,6 +39,10 @@ SIGNER_WITHIN_S: Final = 15.0
 SIGNER_RETRY_S: Final = 0.25
 RECONNECT_GRACE_S: Final = 0.5
 """For how long a request waits for a lost connection to come back before it fails."""
+READ_AGAIN_WITHIN_S: Final = 2.0
+"""Seconds after the loss of a server for which reads that fail for it are sent again: enough for
+this connection and those of workers to reach another server of the cluster."""
+READ_AGAIN_PAUSE_S: Final = 0.05
 PING_INTERVAL_S: Final = 15
 CLOSE_WITHIN_S: Final = 5.0
 PENDING_MAX_MSGS: Final = 65_536
@@ -85,6 +89,7 @@ class Connection:
         self._connected = asyncio.Event()
         self._opened = False
         self._leaving = False
+        self._lost_at_s = float("-inf")
         self._refused: asyncio.Task[None] | None = None
         self._ended = FailureError(ErrorCode.NATS_UNAVAILABLE, "The connection to NATS is closed.")
         self._waiting = WaitingRequests()
@@ -133,7 +138,8 @@ class Connection:
         """The successful answer to a request, within `timeout_s` seconds.
 
         The deadline and the contract's version travel in headers of the request. When this is
-        cancelled, the worker ends its work.
+        cancelled, the worker ends its work. A read whose server is lost is sent again, of another
+        server, while there is time.
 
         Raises:
             FailureError: what the answer says, if it is a failure. Otherwise FORBIDDEN where the
@@ -145,8 +151,26 @@ class Connection:
             raise FailureError(ErrorCode.DEADLINE_EXCEEDED, "The time given is over already.")
         if len(body) > self.max_payload_bytes:
             raise FailureError(ErrorCode.INVALID, f"A request of {len(body)} bytes is too large.")
+        until_s = time.monotonic() + timeout_s
+        while True:
+            left_s = until_s - time.monotonic()
+            try:
+                return await self._request_once(subject, body, headers or {}, left_s)
+            except FailureError as error:
+                if not (self._may_ask_again(error) and is_read(subject)):
+                    raise
+            await asyncio.sleep(READ_AGAIN_PAUSE_S)
+
+    def _may_ask_again(self, error: FailureError) -> bool:
+        is_lost = time.monotonic() - self._lost_at_s < READ_AGAIN_WITHIN_S
+        is_over = self._leaving or self.closed.is_set()
+        return error.code is ErrorCode.NATS_UNAVAILABLE and is_lost and not is_over
+
+    async def _request_once(
+        self, subject: str, body: bytes, headers: Mapping[str, str], timeout_s: float
+    ) -> Reply:
         sent_headers = {
-            **(headers or {}),
+            **headers,
             wire_headers.DEADLINE: wire_headers.deadline_in(timeout_s),
             wire_headers.CONTRACT: CONTRACT_VERSION,
             wire_headers.ACCEPT_PARTS: "1",
@@ -334,6 +358,7 @@ class Connection:
             return
         self._connected.clear()
         self.counts.disconnects += 1
+        self._lost_at_s = time.monotonic()
         logger.warning("NATS: the connection is lost")
         self._waiting.fail(_not_connected())
 

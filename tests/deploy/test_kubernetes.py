@@ -452,7 +452,9 @@ def test_pods_have_time_to_end_in_good_order(manifests: list[Manifest]) -> None:
     (bridge,) = specs["pylon-bridge"]["containers"]
     environment = {one["name"]: one["value"] for one in bridge["env"]}
     ending_s = int(environment["PYLON_BRIDGE_GRACEFUL_SHUTDOWN_SECONDS"])
-    ending_s += bridge["lifecycle"]["preStop"]["sleep"]["seconds"]
+    drains_s = int(environment["PYLON_BRIDGE_DRAIN_SECONDS"])
+    assert drains_s >= 10  # until no endpoint names it any more
+    ending_s += drains_s
     assert specs["pylon-bridge"]["terminationGracePeriodSeconds"] > ending_s
     drain_s = WorkerSettings.model_fields["drain_timeout_s"].default
     assert specs["pylon-reader"]["terminationGracePeriodSeconds"] > drain_s

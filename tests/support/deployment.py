@@ -1,7 +1,6 @@
 """The settings of a deployment as a test wants it, whatever the environment says."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cached_property
 
 from pydantic import Field, SecretStr
 
@@ -21,8 +20,7 @@ READER_PASSWORD = secret_of("reader")
 class _FixedSettings(DeploymentSettings):
     fixed: dict[IdentityName, IdentitySettings] = Field(default_factory=dict)
 
-    @cached_property
-    def identity_settings(self) -> dict[IdentityName, IdentitySettings]:
+    def _identities(self, kind: type[IdentitySettings]) -> dict[IdentityName, IdentitySettings]:
         return self.fixed
 
 

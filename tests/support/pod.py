@@ -24,6 +24,8 @@ from tests.support.nats_server import nats_server_binary
 from tests.support.pylon_command import command_environment
 
 POLL_S = 0.05
+# Endpoints forget a pod at once here.
+_NOT_AS_LONG = {"PYLON_BRIDGE_DRAIN_SECONDS": "1"}
 ROOT = Path(__file__).parents[2]
 
 
@@ -124,10 +126,7 @@ class Pod:
         return False
 
     async def stop(self) -> int:
-        """Stop it as the kubelet does: what is to be done before, SIGTERM, and the exit code.
-
-        A sleep before is there for endpoints to forget the pod, which here happens at once.
-        """
+        """Stop it as the kubelet does: what is to be done before, SIGTERM, and the exit code."""
         process = self._process
         assert process is not None
         before: dict[str, Any] = self.main.get("lifecycle", {}).get("preStop", {})
@@ -176,7 +175,7 @@ class Pod:
         for one in container.get("env", []):
             variables[one["name"]] = one.get("value", self.name)
         here = {name: self._here(container, value) for name, value in variables.items()}
-        return {**here, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        return {**here, **_NOT_AS_LONG, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def _here(self, container: Mapping[str, Any], text: str) -> str:
         """A text of the manifest in the words of this machine."""

@@ -10,6 +10,7 @@ import pytest
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import BRIDGE_PASSWORD
 from tests.support.gated_worker import GatedWorker
+from tests.support.nats_cluster import NatsCluster
 from tests.support.nats_server import NatsServer
 
 LATEST_BLOCK = "/api/v1/block/latest"
@@ -81,6 +82,31 @@ async def test_when_nats_dies_nobody_waits_and_when_it_is_back_all_is_well(
         await bridge.until("/health/ready", 200)
         await bridge.until(LATEST_BLOCK, 200)
         assert bridge.process.returncode is None
+
+
+async def test_reads_in_flight_are_answered_by_another_server_when_theirs_is_stopped(
+    tmp_path: Path,
+) -> None:
+    worker = GatedWorker()
+    async with NatsCluster(tmp_path, "") as cluster:
+        # The bridge is at the first server, the worker at another.
+        environment = bridge_environment(",".join(cluster.urls))
+        async with (
+            BridgeProcess(tmp_path, environment) as bridge,
+            worker.at(cluster.urls[1]),
+        ):
+            await bridge.until(LATEST_BLOCK, 200)
+            served = len(worker.asked)
+            worker.gate.clear()
+            async with asyncio.TaskGroup() as group:
+                waiting = [group.create_task(bridge.get(LATEST_BLOCK)) for _ in range(3)]
+                await worker.has_been_asked(served + 3)
+                await cluster.servers[0].stop()
+                # Each of them once more, and over another server.
+                await worker.has_been_asked(served + 6)
+                worker.gate.set()
+            assert [task.result().status_code for task in waiting] == [200] * 3
+            assert len(worker.asked) == served + 6
 
 
 async def test_a_wrong_password_is_complained_about_until_it_is_right(tmp_path: Path) -> None:

@@ -58,6 +58,34 @@ async def test_a_request_in_hand_is_finished_before_the_bridge_ends(
         assert "Traceback" not in bridge.log
 
 
+async def test_idle_callers_are_told_to_reconnect_while_a_bridge_drains(tmp_path: Path) -> None:
+    environment = bridge_environment(NOWHERE, bridge_drain_seconds="600")
+    async with (
+        BridgeProcess(tmp_path, environment) as bridge,
+        TcpProxy(int(bridge.url.rpartition(":")[2])) as proxy,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{proxy.port}", trust_env=False) as http,
+    ):
+        for _ in range(2):
+            assert "connection" not in (await http.get("/health")).headers
+        assert proxy.accepted == 1
+        bridge.process.send_signal(signal.SIGTERM)
+        await bridge.logged("Draining: requests are served for 600 s more")
+        for asked in (1, 2):
+            # The first is on the idle connection, the second on a new one.
+            response = await http.get("/health")
+            assert (response.status_code, response.headers["connection"]) == (200, "close")
+            assert proxy.accepted == asked
+        # A second signal ends it at once.
+        assert await bridge.stop(signal.SIGTERM) == 0
+
+
+async def test_a_bridge_ends_by_itself_when_it_has_drained(tmp_path: Path) -> None:
+    environment = bridge_environment(NOWHERE, bridge_drain_seconds="0.5")
+    async with BridgeProcess(tmp_path, environment) as bridge:
+        assert await bridge.stop(signal.SIGTERM) == 0
+        assert bridge.log.index("Draining") < bridge.log.index("Stopping")
+
+
 async def test_callers_are_the_first_to_close_an_idle_connection(tmp_path: Path) -> None:
     """The server's own default is httpx's too: a request may then meet the server's close."""
     longer_s = httpx.Limits().keepalive_expiry or 5.0

@@ -15,13 +15,18 @@ def require_access(paths: Iterable[Path]) -> None:
         OSError: one of them belongs to another user; its text names both users and the remedy.
     """
     for path in paths:
-        _require(path)
+        require_access_to(path)
         for folder, folders, files in os.walk(path):
             for name in (*folders, *files):
-                _require(Path(folder, name))
+                require_access_to(Path(folder, name))
 
 
-def _require(path: Path) -> None:
+def require_access_to(path: Path) -> None:
+    """Look at one file or folder; one that does not exist is fit.
+
+    Raises:
+        OSError: as `require_access`.
+    """
     try:
         owner = path.lstat().st_uid
     except FileNotFoundError:

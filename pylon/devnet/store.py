@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from pylon.devnet.blocks import Block, Header
-from pylon.folder_access import require_access
+from pylon.folder_access import require_access, require_access_to
 from pylon.folder_lock import LOCK_FILE, FolderLock
 
 _FILE = "chain.sqlite3"
@@ -55,7 +55,8 @@ class BlockStore:
         self._lock: FolderLock | None = None
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
-            require_access(directory / name for name in ("", *_FILES, LOCK_FILE))
+            require_access_to(directory)
+            require_access(directory / name for name in (*_FILES, LOCK_FILE))
             self._lock = FolderLock(directory, "another devnet")
             self._lock.take()
             if fresh:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.settings import BridgeSettings
-from pylon.folder_access import require_access
+from pylon.folder_access import require_access, require_access_to
 from pylon.folder_lock import LOCK_FILE, FolderLock
 from pylon.messaging.embedded import EmbeddedNats
 from pylon.settings import WorkerSettings
@@ -97,6 +97,7 @@ def _home(options: UpOptions) -> Generator[None]:
     lock = FolderLock(options.home, "another `pylon up`")
     try:
         options.home.mkdir(parents=True, exist_ok=True)
+        require_access_to(options.home)
         require_access(options.home / name for name in OWN_FOLDERS)
         lock.take()
     except OSError as error:

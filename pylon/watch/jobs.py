@@ -24,12 +24,12 @@ JOBS_SHOWN: Final = 30
 JOB_COLUMNS: Final = (
     Column("job", 0),
     Column("identity", 2),
-    Column("kind", 3),
+    Column("kind", 4),
     Column("state", 1),
     Column("since (UTC)", 5),
     Column("tries", 7),
     Column("waits for", 6),
-    Column("why", 4, wraps=True),
+    Column("why", 3, wraps=True),
 )
 
 

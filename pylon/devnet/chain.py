@@ -61,6 +61,14 @@ class Chain:
     def __init__(self, options: DevnetOptions) -> None:
         self._options = options
         self._store = BlockStore(options.state, fresh=options.fresh)
+        try:
+            self._load(options)
+        except BaseException:
+            self._store.close()
+            raise
+
+    def _load(self, options: DevnetOptions) -> None:
+        """Begin with genesis, or go on from the newest block of the store."""
         slot_ms = self._recall_slot_ms(round(options.block_time_s * 1000))
         self.metadata = build(slot_ms, options.runtime)
         self.declaration = self.metadata.declaration

@@ -1,13 +1,20 @@
 """The headers of the wire: NATS messages and, where they cross over, HTTP."""
 
+import math
 import re
 import time
 from typing import Final
 
 CONTRACT: Final = "Pylon-Contract"
 """The major version of the contract that the sender speaks."""
+TIMEOUT: Final = "Pylon-Timeout"
+"""Time for which the sender waits for the reply, in milliseconds from when the request was sent.
+
+It takes precedence over `DEADLINE`, since it is independent of the clocks of both sides."""
 DEADLINE: Final = "Pylon-Deadline"
-"""When the asker stops waiting: milliseconds since the Unix epoch."""
+"""When the sender stops waiting, in milliseconds since the Unix epoch, by its own clock.
+
+Workers of versions without `TIMEOUT` read it, and clients of such versions send nothing else."""
 ERROR: Final = "Pylon-Error"
 """The stable code of a failure; a reply without it is a success."""
 SERVICE_ERROR_CODE: Final = "Nats-Service-Error-Code"
@@ -43,10 +50,28 @@ HTTP_BLOCK_NUMBER: Final = "X-Pylon-Block-Number"
 HTTP_TIMEOUT: Final = "X-Pylon-Timeout"
 """Over HTTP: for how many seconds the caller waits; capped by the bridge's settings."""
 
+_MILLISECONDS: Final = re.compile(r"[0-9]{1,15}")
+
 
 def is_idempotency_key(text: str) -> bool:
     """Whether a write can have this key."""
     return re.fullmatch(IDEMPOTENCY_KEY_PATTERN, text) is not None
+
+
+def timeout_of(timeout_s: float) -> str:
+    """Return the value of the timeout header for a sender that waits `timeout_s` seconds."""
+    return str(max(math.ceil(timeout_s * 1000), 0))
+
+
+def timeout_in(timeout: str) -> float:
+    """Return the seconds that a timeout header gives.
+
+    Raises:
+        ValueError: not a number of milliseconds.
+    """
+    if _MILLISECONDS.fullmatch(timeout) is None:
+        raise ValueError(timeout)
+    return int(timeout) / 1000
 
 
 def deadline_in(timeout_s: float) -> str:

@@ -132,7 +132,7 @@ class Connection:
     ) -> Reply:
         """The successful answer to a request, within `timeout_s` seconds.
 
-        The deadline and the contract's version travel in headers of the request. When this is
+        The timeout and the contract's version travel in headers of the request. When this is
         cancelled, the worker ends its work.
 
         Raises:
@@ -147,6 +147,8 @@ class Connection:
             raise FailureError(ErrorCode.INVALID, f"A request of {len(body)} bytes is too large.")
         sent_headers = {
             **(headers or {}),
+            wire_headers.TIMEOUT: wire_headers.timeout_of(timeout_s),
+            # For workers of a version that does not read the timeout.
             wire_headers.DEADLINE: wire_headers.deadline_in(timeout_s),
             wire_headers.CONTRACT: CONTRACT_VERSION,
             wire_headers.ACCEPT_PARTS: "1",

@@ -102,8 +102,13 @@ class Route(Generic[NodeT]):
                 f"configured: set {ARCHIVE_SETTING}.",
             )
         self._on_fallback(reason, operation)
-        await self._check_chain(self._archive, max(until_s - clock_s(), 0.0))
-        return await read(self._archive, max(until_s - clock_s(), 0.0))
+        try:
+            await self._check_chain(self._archive, max(until_s - clock_s(), 0.0))
+            return await read(self._archive, max(until_s - clock_s(), 0.0))
+        except FailureError as error:
+            if error.code is ErrorCode.WRONG_CHAIN:  # it is so since it was checked
+                raise _other_archive() from error
+            raise
 
     async def _check_chain(self, archive: NodeT, timeout_s: float) -> None:
         """See, once, that the archive is of the same chain; its default is for one of many."""
@@ -113,14 +118,18 @@ class Route(Generic[NodeT]):
             self._genesis_hash(self._lite, timeout_s), self._genesis_hash(archive, timeout_s)
         )
         if here != there:
-            raise FailureError(
-                ErrorCode.ARCHIVE_REQUIRED,
-                f"The archive node is of another chain than the chain node: set {ARCHIVE_SETTING}.",
-            )
+            raise _other_archive()
         self._is_of_one_chain = True
 
     def _is_old(self, number: BlockNumber) -> bool:
         return self.newest is not None and self.newest - number > self._cutoff_blocks
+
+
+def _other_archive() -> FailureError:
+    return FailureError(
+        ErrorCode.ARCHIVE_REQUIRED,
+        f"The archive node is of another chain than the chain node: set {ARCHIVE_SETTING}.",
+    )
 
 
 async def genesis_hash(chain: Chain, timeout_s: float) -> str:

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any, Final, cast
 
 from pylon.chain.bounds import ImplausibleError
+from pylon.chain.guard import FOREIGN_CHAIN
 from pylon_client.contract.failures import ErrorCode
 
 _SYSTEM_ERROR: Final = re.compile(r"\[(?:Errno (-?[0-9]+)\]|SSL: )")
@@ -77,6 +78,7 @@ _NO_SUCH_BLOCK: Final = Fault(ErrorCode.NOT_FOUND, Remedy.KEEP, "Block not found
 _REJECTED: Final = Fault(
     ErrorCode.CHAIN_REJECTED, Remedy.KEEP, "The chain node refused the request."
 )
+_WRONG_CHAIN: Final = Fault(ErrorCode.WRONG_CHAIN, Remedy.REPLACE, FOREIGN_CHAIN)
 _UNKNOWN: Final = Fault(
     ErrorCode.INTERNAL, Remedy.REPLACE, "Reading the chain failed in an unforeseen way."
 )
@@ -93,6 +95,7 @@ FAULTS_BY_CLASS: Final[Mapping[str, Fault]] = {
     "websockets.exceptions.WebSocketException": _UNREACHABLE,
     "builtins.OSError": _UNREACHABLE,
     "pylon.chain.bounds.ImplausibleError": _IMPLAUSIBLE,
+    "pylon.chain.substrate.WrongChainError": _WRONG_CHAIN,
     "pydantic_core._pydantic_core.ValidationError": _IMPLAUSIBLE,
     "builtins.OverflowError": _IMPLAUSIBLE,
     # The SDK's word for an API or an argument that the runtime's metadata does not have.

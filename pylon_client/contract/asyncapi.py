@@ -162,6 +162,10 @@ _VALUE_HEADERS: Final = {
     headers.CONTRACT: {**_TEXT, "const": CONTRACT_VERSION},
     headers.BLOCK_NUMBER: {**_NUMBER, "description": "The block of which all of this is."},
     headers.BLOCK_HASH: {**_TEXT, "description": "That block's hash."},
+    headers.GENESIS: {
+        **_TEXT,
+        "description": "Of an event: the hash of the first block of the chain that it is of.",
+    },
     headers.LOST_BLOCKS: {
         **_NUMBER,
         "description": "Of a replayed event: how many blocks right before it are no longer kept.",

@@ -31,6 +31,8 @@ NETUID: Final = "Pylon-Netuid"
 """Of an identity's request: the subnet that the asker takes for the identity's."""
 BLOCK_NUMBER: Final = "Pylon-Block-Number"
 BLOCK_HASH: Final = "Pylon-Block-Hash"
+GENESIS: Final = "Pylon-Genesis"
+"""Of an event: the hash of the first block of the chain that it is of."""
 LOST_BLOCKS: Final = "Pylon-Lost-Blocks"
 """Of an event that is asked for again: how many numbers right before it are kept no longer."""
 ACCEPT_PARTS: Final = "Pylon-Accept-Parts"
@@ -50,8 +52,6 @@ HTTP_BLOCK_NUMBER: Final = "X-Pylon-Block-Number"
 HTTP_TIMEOUT: Final = "X-Pylon-Timeout"
 """Over HTTP: for how many seconds the caller waits; capped by the bridge's settings."""
 
-_MILLISECONDS: Final = re.compile(r"[0-9]{1,15}")
-
 
 def is_idempotency_key(text: str) -> bool:
     """Whether a write can have this key."""
@@ -69,7 +69,7 @@ def timeout_in(timeout: str) -> float:
     Raises:
         ValueError: not a number of milliseconds.
     """
-    if _MILLISECONDS.fullmatch(timeout) is None:
+    if re.fullmatch(r"[0-9]{1,15}", timeout) is None:
         raise ValueError(timeout)
     return int(timeout) / 1000
 

@@ -218,12 +218,12 @@ class Ledger:
 
     async def genesis(self) -> str | None:
         """The chain that jobs are for, as it was last known; None where it never was."""
-        entry = await self._store.get(_CHAIN_KEY)
+        entry = await self._store.get(CHAIN_KEY)
         return None if entry is None else entry.value.decode(errors="replace")
 
     async def bind(self, genesis: str) -> None:
         """Note which chain jobs are for."""
-        entry = await self._store.get(_CHAIN_KEY)
+        entry = await self._store.get(CHAIN_KEY)
         value = genesis.encode()
         if entry is not None and entry.value == value:
             return
@@ -231,7 +231,7 @@ class Ledger:
             logger.warning("The chain is another one: its genesis is %s", genesis)
         with contextlib.suppress(ConflictError):  # another worker notes it at the same time
             await self._store.put(
-                _CHAIN_KEY, value, revision=ABSENT if entry is None else entry.revision
+                CHAIN_KEY, value, revision=ABSENT if entry is None else entry.revision
             )
 
     async def lane(self, subject: JobSubject) -> Lane:
@@ -341,7 +341,10 @@ class Ledger:
         return Held(record, written)
 
 
-_CHAIN_KEY: Final = "chain"
+CHAIN_KEY: Final = "chain"
+"""The entry that holds the genesis of the chain that jobs are for."""
+KEPT_PREFIXES: Final = ("lane", "sent", "job")
+"""What the keys begin with that a backup needs; all others are an index of these."""
 
 
 def _lane_key(lane: JobSubject) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from pydantic_settings import SettingsError
 
+from pylon.backup.backup_commands import backup, restore
 from pylon.watch.commands import jobs_app, watch_app
 from pylon_client.service.logs import set_up_logging
 
@@ -163,6 +164,8 @@ def check() -> None:
 
 app.add_typer(watch_app, name="watch")
 app.add_typer(jobs_app, name="jobs")
+app.command()(backup)
+app.command()(restore)
 
 
 @app.command(name="nats-conf")

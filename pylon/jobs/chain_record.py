@@ -3,6 +3,7 @@
 It is an entry of the ledger, so that it is lost together with the jobs and kept together with them.
 """
 
+import contextlib
 from typing import Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -78,6 +79,19 @@ class ChainRecord:
             except ConflictError:
                 continue  # another worker binds it at the same time
         return bound
+
+    async def genesis(self) -> str | None:
+        """Return the genesis of the chain that jobs are for; None where it was never known."""
+        bound = await self.get()
+        return await self.earlier_genesis() if bound is None else bound.genesis
+
+    async def suggest(self, genesis: str) -> None:
+        """Note which chain jobs are for, for the worker that binds them; as earlier versions do.
+
+        A note that is there stays.
+        """
+        with contextlib.suppress(ConflictError):
+            await self._store.put(_EARLIER_KEY, genesis.encode(), revision=ABSENT)
 
     async def earlier_genesis(self) -> str | None:
         """Return the genesis that workers of earlier versions have seen last, if any has."""

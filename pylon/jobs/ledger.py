@@ -220,8 +220,7 @@ class Ledger:
 
     async def genesis(self) -> str | None:
         """Return the genesis of the chain that jobs are for; None where it was never known."""
-        bound = await self._chain.get()
-        return await self._chain.earlier_genesis() if bound is None else bound.genesis
+        return await self._chain.genesis()
 
     async def lane(self, subject: JobSubject) -> Lane:
         """What is newest in a lane."""
@@ -328,6 +327,10 @@ class Ledger:
             with contextlib.suppress(FailureError):  # the next reader of the markers removes it
                 await self._open.unmark(record.job)
         return Held(record, written)
+
+
+KEPT_PREFIXES: Final = ("lane", "sent", "job")
+"""What the keys begin with that a backup needs; all others are an index of these."""
 
 
 def _lane_key(lane: JobSubject) -> str:

@@ -10,6 +10,7 @@ import typer
 from pydantic_settings import SettingsError
 
 from pylon.backup.backup_commands import backup, restore
+from pylon.reset.command import reset
 from pylon.watch.commands import jobs_app, watch_app
 from pylon_client.service.logs import set_up_logging
 
@@ -166,6 +167,7 @@ app.add_typer(watch_app, name="watch")
 app.add_typer(jobs_app, name="jobs")
 app.command()(backup)
 app.command()(restore)
+app.command()(reset)
 
 
 @app.command(name="nats-conf")

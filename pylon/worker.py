@@ -113,7 +113,7 @@ class Worker:
             head_max_age_s=READY_HEAD_BLOCKS * settings.block_duration_seconds,
             head_max_lag_blocks=READY_HEAD_BLOCKS,
         )
-        self._supervisor = self._health.supervisor = Supervisor(_is_forbidden)
+        self._supervisor = self._health.supervisor = Supervisor(_is_final)
         self.metrics.watch_parts(self._supervisor)
         self._signers = SignerDirectory(settings.identity_settings, settings.signer_grace_seconds)
         self._health.signers = self._signers
@@ -334,16 +334,23 @@ class Worker:
         stored = stored_events(self._settings, connection)
         async with EventFeed(connection, subjects, stored) as feed:
             async for event in feed:
+                if event.genesis and self.guard.genesis not in {None, event.genesis}:
+                    if not self._settings.is_confined:
+                        continue  # left there by another chain
+                    raise ForeignStateError(
+                        "the signers publish another chain than before: this worker stops, to be "
+                        "started afresh"
+                    )
                 if self._settings.is_confined and event.genesis:
                     self.guard.bind(ChainIdentity("of the signers", event.genesis))
-                if event.genesis and self.guard.genesis not in {None, event.genesis}:
-                    continue  # of another chain
                 if (snapshot := snapshot_of(event)) is not None:
                     self.snapshots.keep(event.subject, snapshot)
 
 
-def _is_forbidden(error: Exception) -> bool:
-    """Return whether NATS refuses what a worker needs: no restart changes that."""
+def _is_final(error: Exception) -> bool:
+    """Return whether no restart of a part helps: NATS refuses it, or the chain is another one."""
+    if isinstance(error, ForeignStateError):
+        return True
     return isinstance(error, FailureError) and error.code is ErrorCode.FORBIDDEN
 
 

@@ -92,7 +92,11 @@ class ChainBinder:
             raise ForeignStateError(self._guard.problem)
 
     async def run(self) -> None:
-        """Check again and again, and after each reconnect to NATS, until cancelled."""
+        """Check again and again, and after each reconnect to NATS, until cancelled.
+
+        Raises:
+            ForeignStateError: the state was bound to another chain meanwhile.
+        """
         gap = asyncio.Event()
         forget = self._connection.on_gap(gap.set)
         try:
@@ -118,11 +122,17 @@ class ChainBinder:
     async def _check(self) -> None:
         bound = await self._record.get()
         if bound is None:
-            chain = self._guard.bound or await self._find()
+            chain = await self._find()
             if chain is None:
                 return
             bound = await self._record.create(chain)
             logger.info("The state of this deployment belongs to the chain %s from now on", bound)
+        if self._guard.genesis not in {None, bound.genesis}:
+            # What this worker holds in memory is of the other chain.
+            raise ForeignStateError(
+                f"the state was set aside while this worker ran, and belongs to {bound} now: it "
+                "stops, to be started afresh"
+            )
         self._guard.bind(bound)
 
     async def _find(self) -> ChainIdentity | None:
@@ -132,6 +142,6 @@ class ChainBinder:
         if found is None:
             self._guard.problem = ""
             return chain
-        text = refusal_text(found.chain, chain, f"{found.why}; {remedy(found.chain)}")
-        self._guard.refuse(text)
+        text = f"{refusal_text(found.chain, chain)} ({found.why})"
+        self._guard.refuse(f"{text}: {remedy(found.chain)}")
         return None

@@ -102,20 +102,16 @@ class Route(Generic[NodeT]):
                 f"configured: set {ARCHIVE_SETTING}.",
             )
         self._on_fallback(reason, operation)
-        try:
-            await self._check_chain(self._archive, max(until_s - clock_s(), 0.0))
-            return await read(self._archive, max(until_s - clock_s(), 0.0))
-        except FailureError as error:
-            if error.code is ErrorCode.WRONG_CHAIN:  # it is so since it was checked
-                raise _other_archive() from error
-            raise
+        await self._check_chain(self._archive, max(until_s - clock_s(), 0.0))
+        return await _of_archive(read(self._archive, max(until_s - clock_s(), 0.0)))
 
     async def _check_chain(self, archive: NodeT, timeout_s: float) -> None:
         """See, once, that the archive is of the same chain; its default is for one of many."""
         if self._is_of_one_chain:
             return
         here, there = await asyncio.gather(
-            self._genesis_hash(self._lite, timeout_s), self._genesis_hash(archive, timeout_s)
+            self._genesis_hash(self._lite, timeout_s),
+            _of_archive(self._genesis_hash(archive, timeout_s)),
         )
         if here != there:
             raise _other_archive()
@@ -123,6 +119,16 @@ class Route(Generic[NodeT]):
 
     def _is_old(self, number: BlockNumber) -> bool:
         return self.newest is not None and self.newest - number > self._cutoff_blocks
+
+
+async def _of_archive(reading: Awaitable[T]) -> T:
+    """Return what an archive node says; raise as for a missing one where it is refused."""
+    try:
+        return await reading
+    except FailureError as error:
+        if error.code is not ErrorCode.WRONG_CHAIN:
+            raise
+        raise _other_archive() from error
 
 
 def _other_archive() -> FailureError:

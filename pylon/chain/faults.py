@@ -95,13 +95,15 @@ FAULTS_BY_CLASS: Final[Mapping[str, Fault]] = {
     "websockets.exceptions.WebSocketException": _UNREACHABLE,
     "builtins.OSError": _UNREACHABLE,
     "pylon.chain.bounds.ImplausibleError": _IMPLAUSIBLE,
-    "pylon.chain.substrate.WrongChainError": _WRONG_CHAIN,
     "pydantic_core._pydantic_core.ValidationError": _IMPLAUSIBLE,
     "builtins.OverflowError": _IMPLAUSIBLE,
     # The SDK's word for an API or an argument that the runtime's metadata does not have.
     "builtins.ValueError": _UNSUPPORTED,
 }
 """By class; the most derived class that is listed counts."""
+
+WRONG_CHAIN_CLASS: Final = "pylon.chain.substrate.WrongChainError"
+"""A node is of another chain than the state; counts wherever it is among the causes."""
 
 REQUEST_ERROR_CLASS: Final = "bittensor._transport.errors.SubstrateRequestException"
 """Carries the node's JSON-RPC error, or, without one, says that the connection went away."""
@@ -123,14 +125,20 @@ def fault_of(error: BaseException) -> Fault:
 
     The SDK wraps what its transport raised, so the causes of an error are looked at too.
     """
+    if any(_name_of(type(cause)) == WRONG_CHAIN_CLASS for cause in _causes(error)):
+        return _WRONG_CHAIN  # which the SDK wraps as it does a node that is away
     for cause in _causes(error):
-        names = [f"{cls.__module__}.{cls.__qualname__}" for cls in type(cause).__mro__]
+        names = [_name_of(cls) for cls in type(cause).__mro__]
         for name in names:
             if (fault := FAULTS_BY_CLASS.get(name)) is not None:
                 return _with_retry_after(fault, cause)
         if REQUEST_ERROR_CLASS in names:
             return _request_fault(cause)
     return _UNKNOWN
+
+
+def _name_of(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def is_refused_submission(error: BaseException) -> bool:

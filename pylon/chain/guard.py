@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from pylon.chain.identity import ChainIdentity
+from pylon_client.contract.failures import ErrorCode, FailureError
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class ChainGuard:
         if self.bound is None or self.bound.genesis == genesis:
             return ""
         node = ChainIdentity(self._network, genesis)
-        return refusal_text(self.bound, node, self._remedy(self.bound))
+        return f"{refusal_text(self.bound, node)}: {self._remedy(self.bound)}"
 
     def admit(self, genesis: str) -> None:
         """Check the genesis of the chain node.
@@ -106,9 +107,14 @@ class ChainGuard:
             raise ForeignChainError
 
 
-def refusal_text(bound: ChainIdentity, node: ChainIdentity, remedy: str) -> str:
-    """Return why a node is refused, and what to do, with the names of both chains."""
+def may_pass(error: FailureError) -> bool:
+    """Return whether the same read may succeed later: also when the right node is back."""
+    return error.failure.retryable or error.code is ErrorCode.WRONG_CHAIN
+
+
+def refusal_text(bound: ChainIdentity, node: ChainIdentity) -> str:
+    """Return why a node is refused, with the names of both chains."""
     return (
         f"the state of this deployment belongs to the chain {bound}, but the chain node is of "
-        f"{node}: {remedy}"
+        f"{node}"
     )

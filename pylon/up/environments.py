@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from pylon.binding.remedy import HOME_VARIABLE
 from pylon.processes import base_environment
 from pylon.published_settings import PublishedSettings
 from pylon.settings import WorkerSettings
@@ -34,7 +35,8 @@ _NATS_PASSWORDS: Final = frozenset(
 def worker_environment(env: Mapping[str, str], settings: WorkerSettings) -> dict[str, str]:
     """Return the variables of a worker."""
     withheld = {"nats_bridge_password", "nats_reader_password", "open_access_token"}
-    chosen = _chosen(env, _names(WorkerSettings, but=withheld) | _names(PublishedSettings))
+    names = _names(WorkerSettings, but=withheld) | _names(PublishedSettings) | {HOME_VARIABLE}
+    chosen = _chosen(env, names)
     chosen |= _withheld(withheld)
     for identity in settings.identity_settings.values():
         chosen |= _chosen(env, _names(IdentitySettings, prefix=identity.env_prefix))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import shutil
@@ -12,6 +13,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from bridge.settings import BridgeSettings
+from pylon.binding.remedy import HOME_VARIABLE
 from pylon.messaging.embedded import EmbeddedNats
 from pylon.settings import WorkerSettings
 from pylon.up import simulation
@@ -23,6 +25,8 @@ from pylon.up.ports import require_free
 from pylon.up.readiness import until_ready
 from pylon.up.running import told_in
 from pylon_client.service.redaction import REDACTOR, secrets_of
+
+log = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT_S = 2
 STOP_WITHIN_S = 8.0
@@ -50,6 +54,7 @@ def _own(options: UpOptions) -> dict[str, str]:
         "PYLON_BRIDGE_PORT": str(options.port),
         "PYLON_BRIDGE_GRACEFUL_SHUTDOWN_SECONDS": str(DRAIN_TIMEOUT_S),
         "PYLON_DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
+        HOME_VARIABLE: str(options.home.absolute()),  # for what tells the operator to reset it
         "BITTENSOR_RUNTIME_CACHE_DIR": str((options.home / "runtime-cache").absolute()),
     }
     if options.devnet_url is not None:
@@ -72,6 +77,17 @@ def _settings(env: dict[str, str]) -> WorkerSettings:
     settings = WorkerSettings()
     _ = settings.identity_settings
     return settings
+
+
+def _is_without_chain(options: UpOptions) -> bool:
+    """Return whether the simulated chain is a new one, of which no state can be."""
+    if options.devnet_port is None or options.chain.exists():
+        return False
+    if (options.state / "nats").exists():
+        log.warning(
+            "%s is gone: what was published of it, and its jobs, are removed too", options.chain
+        )
+    return True
 
 
 def _prepare(options: UpOptions) -> None:
@@ -149,7 +165,11 @@ async def run(options: UpOptions) -> None:
     REDACTOR.learn(secrets_of(settings))
     require_free(options)
     nats = EmbeddedNats(
-        options.state, settings, host=LOOPBACK, port=options.nats_port, fresh=options.fresh
+        options.state,
+        settings,
+        host=LOOPBACK,
+        port=options.nats_port,
+        fresh=options.fresh or _is_without_chain(options),
     )
     async with nats:
         _prepare(options)

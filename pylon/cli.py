@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 from pydantic_settings import SettingsError
 
+from pylon.backup.backup_commands import backup, restore
 from pylon.command_error import CommandError
+from pylon.reset.command import reset
 from pylon.watch.commands import HomeOption, JsonOption, jobs_app, watch_app
 from pylon_client.service.logs import set_up_logging
 
@@ -199,6 +201,9 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 app.add_typer(watch_app, name="watch")
 app.add_typer(jobs_app, name="jobs")
+app.command()(backup)
+app.command()(restore)
+app.command()(reset)
 
 
 @app.command(name="nats-conf")

@@ -12,6 +12,7 @@ from pylon.blocks.progress import Progress
 from pylon.blocks.publisher import BlockPublisher
 from pylon.blocks.snapshots import Snapshots
 from pylon.blocks.watcher import Watcher
+from pylon.chain.guard import ChainGuard
 from pylon.chain.port import Chain
 from pylon.messaging.bucket import Bucket
 from pylon.messaging.events import JetStreamEvents
@@ -42,6 +43,7 @@ class Publishing:
         snapshots: what has been published.
         metrics: of the worker.
         connection: to NATS, as a user with JetStream.
+        guard: knows the chain that is published.
     """
 
     settings: WorkerSettings
@@ -50,6 +52,7 @@ class Publishing:
     snapshots: Snapshots
     metrics: WorkerMetrics
     connection: Connection
+    guard: ChainGuard
 
     def __post_init__(self) -> None:
         """Begin with no turn."""
@@ -81,7 +84,7 @@ class Publishing:
                 chain_timeout_s=self.settings.chain_timeout_s,
                 cache=ReadCache(CACHE_BYTES),
             ),
-            JetStreamEvents(self.connection),
+            JetStreamEvents(self.connection, lambda: self.guard.genesis),
             self.settings.netuids,
             chain_timeout_s=self.settings.chain_timeout_s,
             seen=self._seen,

@@ -15,6 +15,7 @@ from pylon.addresses import known_addresses
 from pylon.blocks.replay import ReplayHandlers
 from pylon.blocks.snapshots import Snapshots
 from pylon.chain.archive import ArchiveRouting
+from pylon.chain.guard import ChainGuard
 from pylon.chain.submission import Submission
 from pylon.jobs.absence import AbsentSigners
 from pylon.jobs.desk import JobDesk
@@ -69,6 +70,7 @@ class RequestServer:
         signers: for which identities any worker can sign.
         addresses: of the hotkeys that were opened here.
         metrics: of the worker.
+        guard: checks the chain of each node.
         on_connect: called, on this server's loop, with the connection to NATS once it exists.
         on_job: the same with each job that was accepted or changed here.
         connection: to NATS, once it exists.
@@ -80,6 +82,7 @@ class RequestServer:
     signers: SignerDirectory
     addresses: Mapping[IdentityName, Hotkey]
     metrics: WorkerMetrics
+    guard: ChainGuard
     on_connect: Callable[[Connection], object]
     on_job: Callable[[Job], object]
     connection: Connection | None = None
@@ -108,11 +111,11 @@ class RequestServer:
             WorkerError: NATS cannot be reached, or has ended the connection for good.
         """
         async with AsyncExitStack() as stack:
-            chain = self._chain = chain_of(self.settings, self.metrics)
+            chain = self._chain = chain_of(self.settings, self.metrics, self.guard)
             if self.snapshots.head is not None:
                 chain.observe_head(self.snapshots.head)
             stack.push_async_callback(chain.close)
-            submission = submission_of(self.settings)
+            submission = submission_of(self.settings, self.guard)
             stack.push_async_callback(submission.close)
             connection = self.connection = await connect_worker(
                 self.settings, "pylon worker requests"

@@ -7,8 +7,10 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar
 
+from pylon.binding.binder import ChainBinder, ForeignStateError
 from pylon.blocks.heads import Heads
 from pylon.blocks.snapshots import Snapshots, snapshot_of
+from pylon.chain.identity import ChainIdentity
 from pylon.identities import OpenedHotkeys, open_hotkeys
 from pylon.jobs.office import JobOffice
 from pylon.jobs.signers import SignerDirectory, announce_signers
@@ -23,7 +25,15 @@ from pylon.observe.metrics import WorkerMetrics
 from pylon.publishing import Publishing
 from pylon.request_server import RequestServer
 from pylon.settings import WorkerSettings
-from pylon.worker_parts import WorkerError, chain_of, connect_worker, stored_events, submission_of
+from pylon.worker_parts import (
+    WorkerError,
+    binder_of,
+    chain_of,
+    connect_worker,
+    guard_of,
+    stored_events,
+    submission_of,
+)
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
@@ -80,6 +90,7 @@ class Worker:
         chain: the chain it reads, old blocks from the archive.
         snapshots: what "latest" is answered from.
         metrics: what it tells of itself.
+        guard: refuses nodes of another chain than the state belongs to.
     """
 
     def __init__(self, settings: WorkerSettings) -> None:
@@ -90,17 +101,19 @@ class Worker:
         """
         self.ready = asyncio.Event()
         self.metrics: Final = WorkerMetrics()
-        self.chain: Final = chain_of(settings, self.metrics)
+        self.guard: Final = guard_of(settings)
+        self.chain: Final = chain_of(settings, self.metrics, self.guard)
         self.snapshots: Final = Snapshots(max_silence_s=settings.head_silence_s)
         self.metrics.watch_head(self.snapshots)
         self._settings = settings
-        self._submission = submission_of(settings)
+        self._submission = submission_of(settings, self.guard)
         self._health = WorkerHealth(
             self.snapshots,
+            guard=self.guard,
             head_max_age_s=READY_HEAD_BLOCKS * settings.block_duration_seconds,
             head_max_lag_blocks=READY_HEAD_BLOCKS,
         )
-        self._supervisor = self._health.supervisor = Supervisor(_is_forbidden)
+        self._supervisor = self._health.supervisor = Supervisor(_is_final)
         self.metrics.watch_parts(self._supervisor)
         self._signers = SignerDirectory(settings.identity_settings, settings.signer_grace_seconds)
         self._health.signers = self._signers
@@ -139,8 +152,11 @@ class Worker:
             try:
                 if await _until(stop, self._provision(connection)) is None:
                     return
-                await self._serve(connection, stop)
-            except ProvisionError as error:
+                binder = binder_of(self._settings, self.guard, connection)
+                if binder is not None and await _until(stop, _started(binder)) is None:
+                    return
+                await self._serve(connection, binder, stop)
+            except (ProvisionError, ForeignStateError) as error:
                 raise WorkerError(str(error)) from error
 
     async def _show_health(self, stack: AsyncExitStack) -> None:
@@ -189,9 +205,11 @@ class Worker:
             "signers": lambda: announce_signers(hotkeys.announcements, publish),
         }
 
-    async def _serve(self, connection: Connection, stop: asyncio.Event) -> None:
+    async def _serve(
+        self, connection: Connection, binder: ChainBinder | None, stop: asyncio.Event
+    ) -> None:
         try:
-            await self._run(connection, stop)
+            await self._run(connection, binder, stop)
         except FailureError as error:
             if error.code is not ErrorCode.FORBIDDEN:
                 raise
@@ -202,7 +220,9 @@ class Worker:
         await connection.drain()
         logger.info("Stopped")
 
-    async def _run(self, connection: Connection, stop: asyncio.Event) -> None:
+    async def _run(
+        self, connection: Connection, binder: ChainBinder | None, stop: asyncio.Event
+    ) -> None:
         hotkeys = self._open_hotkeys()
         measured = JobMetrics(self.metrics, hotkeys.addresses)
         await SignerEvents(connection).subscribe(self._signers.observe)
@@ -212,10 +232,17 @@ class Worker:
             "snapshots": lambda: self._keep_snapshots(connection),
             "heads": self._heads.run,
         }
-        if not self._settings.is_confined:
+        if binder is not None:
             publishing = Publishing(
-                self._settings, self.chain, self._heads, self.snapshots, self.metrics, connection
+                self._settings,
+                self.chain,
+                self._heads,
+                self.snapshots,
+                self.metrics,
+                connection,
+                self.guard,
             )
+            parts["binding to the chain"] = binder.run
             self._health.streams = publishing.streams
             self._health.leadership = publishing.leadership
             parts |= publishing.parts
@@ -230,6 +257,7 @@ class Worker:
             self._signers,
             hotkeys.addresses,
             self.metrics,
+            self.guard,
             on_connect=lambda own: self.metrics.watch_nats(connection, own),
             on_job=lambda job: main.call_soon_threadsafe(measured.saw, job),
         )
@@ -306,13 +334,29 @@ class Worker:
         stored = stored_events(self._settings, connection)
         async with EventFeed(connection, subjects, stored) as feed:
             async for event in feed:
+                if event.genesis and self.guard.genesis not in {None, event.genesis}:
+                    if not self._settings.is_confined:
+                        continue  # left there by another chain
+                    raise ForeignStateError(
+                        "the signers publish another chain than before: this worker stops, to be "
+                        "started afresh"
+                    )
+                if self._settings.is_confined and event.genesis:
+                    self.guard.bind(ChainIdentity("of the signers", event.genesis))
                 if (snapshot := snapshot_of(event)) is not None:
                     self.snapshots.keep(event.subject, snapshot)
 
 
-def _is_forbidden(error: Exception) -> bool:
-    """Return whether NATS refuses what a worker needs: no restart changes that."""
+def _is_final(error: Exception) -> bool:
+    """Return whether no restart of a part helps: NATS refuses it, or the chain is another one."""
+    if isinstance(error, ForeignStateError):
+        return True
     return isinstance(error, FailureError) and error.code is ErrorCode.FORBIDDEN
+
+
+async def _started(binder: ChainBinder) -> bool:
+    await binder.start()
+    return True
 
 
 async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:

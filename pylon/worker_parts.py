@@ -2,21 +2,29 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
+from pylon.binding.binder import ChainBinder
+from pylon.binding.remedy import remedy, remedy_of_readers
 from pylon.blocks.pauses import Pauses
 from pylon.chain.archive import ArchiveRouting
 from pylon.chain.connection import Patience
+from pylon.chain.guard import ChainGuard
+from pylon.chain.place import place_of
 from pylon.chain.port import Chain
+from pylon.chain.probe import NodeProbe
 from pylon.chain.submission import Submission
 from pylon.chain.subtensor import Subtensor
 from pylon.messaging.kept import KeptInStream
+from pylon.messaging.ordered_bucket import OrderedBucket
 from pylon.messaging.worker_user import worker_options
 from pylon.observe.chain import MeasuredChain
 from pylon.observe.metrics import WorkerMetrics
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import ReplaySubject
+from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.transport.connection import Connection, connect
 from pylon_client.transport.published import KeptEvents, last_by_request
 
@@ -30,23 +38,59 @@ class WorkerError(Exception):
     """Why a worker cannot run, in words for its operator."""
 
 
-def chain_of(settings: WorkerSettings, metrics: WorkerMetrics) -> ArchiveRouting:
+def guard_of(settings: WorkerSettings) -> ChainGuard:
+    """Return the guard of a worker's connections to nodes; nothing is bound yet.
+
+    A reader without JetStream learns from events which chain the signers publish.
+    """
+    return ChainGuard(
+        place_of(settings.bittensor_network),
+        remedy_of_readers if settings.is_confined else remedy,
+        needs_binding=not settings.is_confined,
+    )
+
+
+def binder_of(
+    settings: WorkerSettings, guard: ChainGuard, connection: Connection
+) -> ChainBinder | None:
+    """Return what binds the state to the chain; None for a reader without JetStream."""
+    if settings.is_confined:
+        return None
+    return ChainBinder(
+        guard,
+        place_of(settings.bittensor_network),
+        NodeProbe(settings.bittensor_network),
+        OrderedBucket(connection, JOBS_BUCKET),
+        stored_events(settings, connection),
+        connection,
+    )
+
+
+def chain_of(settings: WorkerSettings, metrics: WorkerMetrics, guard: ChainGuard) -> ArchiveRouting:
     """Return a chain to read, old blocks from the archive; its connections open on first use.
+
+    Args:
+        settings: of the worker.
+        metrics: of the worker.
+        guard: checks the chain of each node.
 
     Raises:
         WorkerError: the SDK does not know a network's name.
     """
     patience = Patience(operation_s=settings.chain_timeout_s)
 
-    def node(network: str, role: str) -> Chain:
-        subtensor = Subtensor(network, role=role, patience=patience)
+    def node(network: str, role: str, admit: Callable[[str], None]) -> Chain:
+        subtensor = Subtensor(network, role=role, patience=patience, admit=admit)
+        guard.on_bound(subtensor.check_again)
         return MeasuredChain(subtensor, subtensor.place, metrics)
 
     try:
-        lite = node(settings.bittensor_network, "The chain node")
+        lite = node(settings.bittensor_network, "The chain node", guard.admit)
         archive: Chain | None = None
         if settings.bittensor_archive_network:
-            archive = node(settings.bittensor_archive_network, "The archive node")
+            archive = node(
+                settings.bittensor_archive_network, "The archive node", guard.admit_archive
+            )
     except ValueError as error:
         raise WorkerError(str(error)) from None
     return ArchiveRouting(
@@ -57,13 +101,14 @@ def chain_of(settings: WorkerSettings, metrics: WorkerMetrics) -> ArchiveRouting
     )
 
 
-def submission_of(settings: WorkerSettings) -> Submission:
-    """Return a chain to write to; its connections open on first use."""
+def submission_of(settings: WorkerSettings, guard: ChainGuard) -> Submission:
+    """Return a chain to write to, of a guarded node; its connections open on first use."""
     return Submission(
         settings.bittensor_network,
         settings.bittensor_archive_network,
         archive_cutoff_blocks=settings.bittensor_archive_blocks_cutoff,
         timeout_s=settings.chain_timeout_s,
+        guard=guard,
     )
 
 

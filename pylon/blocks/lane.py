@@ -8,6 +8,7 @@ from typing import Final
 
 from pylon.blocks.events import Event, neurons_event
 from pylon.blocks.pauses import Pauses
+from pylon.chain.guard import may_pass
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.topology import EVENTS
@@ -104,7 +105,7 @@ class SubnetLane:
             try:
                 snapshot = await self._fetch(self.netuid, block)
             except FailureError as error:
-                if not error.failure.retryable or (self._waiting and clock_s() > give_up_at_s):
+                if not may_pass(error) or (self._waiting and clock_s() > give_up_at_s):
                     self._skip(block, str(error))
                     return None
             else:

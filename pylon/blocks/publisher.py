@@ -9,6 +9,7 @@ from pylon.blocks.events import Event, EventStream, block_event
 from pylon.blocks.lane import WAITING_MAX_BLOCKS, SubnetLane
 from pylon.blocks.pauses import Pauses
 from pylon.blocks.progress import Progress
+from pylon.chain.guard import may_pass
 from pylon.chain.port import ChainReads, block_info
 from pylon.chain.questions import Neurons
 from pylon.reads.reader import ChainReader
@@ -164,7 +165,7 @@ class BlockPublisher:
                 if error.code is ErrorCode.NOT_FOUND:
                     if self._is_gone(number):
                         return None
-                elif not error.failure.retryable:
+                elif not may_pass(error):
                     refusals += 1
                 logger.log(pauses.log_level, "Block %d cannot be read: %s", number, error)
             if refusals == REFUSALS_MAX:

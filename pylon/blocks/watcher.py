@@ -115,9 +115,9 @@ class Watcher:
         if is_behind and not self._is_behind:
             logger.error(
                 "The chain is at block %d, but block %d was published: nothing is published until "
-                "then. If this is another chain, purge the stream %s.",
+                "then. If the chain was started over, stop all workers and set its state aside "
+                "with `pylon reset`.",
                 head,
                 self._last,
-                EVENTS.name,
             )
         self._is_behind = is_behind

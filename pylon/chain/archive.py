@@ -103,24 +103,39 @@ class Route(Generic[NodeT]):
             )
         self._on_fallback(reason, operation)
         await self._check_chain(self._archive, max(until_s - clock_s(), 0.0))
-        return await read(self._archive, max(until_s - clock_s(), 0.0))
+        return await _of_archive(read(self._archive, max(until_s - clock_s(), 0.0)))
 
     async def _check_chain(self, archive: NodeT, timeout_s: float) -> None:
         """See, once, that the archive is of the same chain; its default is for one of many."""
         if self._is_of_one_chain:
             return
         here, there = await asyncio.gather(
-            self._genesis_hash(self._lite, timeout_s), self._genesis_hash(archive, timeout_s)
+            self._genesis_hash(self._lite, timeout_s),
+            _of_archive(self._genesis_hash(archive, timeout_s)),
         )
         if here != there:
-            raise FailureError(
-                ErrorCode.ARCHIVE_REQUIRED,
-                f"The archive node is of another chain than the chain node: set {ARCHIVE_SETTING}.",
-            )
+            raise _other_archive()
         self._is_of_one_chain = True
 
     def _is_old(self, number: BlockNumber) -> bool:
         return self.newest is not None and self.newest - number > self._cutoff_blocks
+
+
+async def _of_archive(reading: Awaitable[T]) -> T:
+    """Return what an archive node says; raise as for a missing one where it is refused."""
+    try:
+        return await reading
+    except FailureError as error:
+        if error.code is not ErrorCode.WRONG_CHAIN:
+            raise
+        raise _other_archive() from error
+
+
+def _other_archive() -> FailureError:
+    return FailureError(
+        ErrorCode.ARCHIVE_REQUIRED,
+        f"The archive node is of another chain than the chain node: set {ARCHIVE_SETTING}.",
+    )
 
 
 async def genesis_hash(chain: Chain, timeout_s: float) -> str:

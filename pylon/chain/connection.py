@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
 from pylon.chain.faults import RETRY_AFTER_MAX_S, Fault, Remedy, describe, fault_of
+from pylon.chain.guard import FOREIGN_CHAIN
 from pylon_client.contract.failures import ErrorCode, FailureError
 
 logger = logging.getLogger(__name__)
@@ -132,6 +133,8 @@ class ConnectionOwner(Generic[ClientT]):
         self._refusals = 0
         self._not_before_s = 0.0
         self._closed = False
+        self._is_foreign = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.opened = 0
         self.discarded = 0
 
@@ -169,13 +172,16 @@ class ConnectionOwner(Generic[ClientT]):
         """The current connection; opens one if there is none, once for all who ask.
 
         Raises:
-            FailureError: CHAIN_UNAVAILABLE when it cannot be opened, at once while the
-                pause after a failed attempt lasts.
+            FailureError: CHAIN_UNAVAILABLE when it cannot be opened, WRONG_CHAIN when the node is
+                of another chain, at once while the pause after a failed attempt lasts.
         """
+        self._loop = asyncio.get_running_loop()
         pause_s = self._not_before_s - _now_s()
         if self._closed:
             raise FailureError(ErrorCode.SHUTTING_DOWN, f"{self._role}: the connection is closed.")
         if pause_s > 0 and (self._refusals or self._current is None) and self._opening is None:
+            if self._is_foreign:
+                raise FailureError(ErrorCode.WRONG_CHAIN, FOREIGN_CHAIN)
             why = "refuses requests for now" if self._refusals else "cannot be reached"
             raise FailureError(
                 ErrorCode.CHAIN_UNAVAILABLE,
@@ -209,6 +215,11 @@ class ConnectionOwner(Generic[ClientT]):
         if self._current is not None:
             self.discard(self._current)
 
+    def replace_soon(self) -> None:
+        """Replace the current connection, as `replace` does, from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.replace)
+
     async def close(self, *, timeout_s: float = 3.0) -> None:
         """Close the connection for good; what still runs on it fails."""
         self._closed = True
@@ -232,10 +243,14 @@ class ConnectionOwner(Generic[ClientT]):
             self._close_in_background(client)
             fault = fault_of(error)
             self._back_off(fault)
+            self._is_foreign = fault.code is ErrorCode.WRONG_CHAIN
+            if self._is_foreign:
+                raise FailureError(fault.code, fault.detail) from error
             logger.warning("Cannot connect to %s: %s", self._place, describe(error))
             why = "refuses requests for now" if self._refusals else "cannot be reached"
             raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, f"{self._role} {why}.") from error
         self.opened += 1
+        self._is_foreign = False
         logger.info("Connected to %s", self._place)
         self._current = Connection(client)
         return self._current

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any, Final, cast
 
 from pylon.chain.bounds import ImplausibleError
+from pylon.chain.guard import FOREIGN_CHAIN
 from pylon_client.contract.failures import ErrorCode
 
 _SYSTEM_ERROR: Final = re.compile(r"\[(?:Errno (-?[0-9]+)\]|SSL: )")
@@ -77,6 +78,7 @@ _NO_SUCH_BLOCK: Final = Fault(ErrorCode.NOT_FOUND, Remedy.KEEP, "Block not found
 _REJECTED: Final = Fault(
     ErrorCode.CHAIN_REJECTED, Remedy.KEEP, "The chain node refused the request."
 )
+_WRONG_CHAIN: Final = Fault(ErrorCode.WRONG_CHAIN, Remedy.REPLACE, FOREIGN_CHAIN)
 _UNKNOWN: Final = Fault(
     ErrorCode.INTERNAL, Remedy.REPLACE, "Reading the chain failed in an unforeseen way."
 )
@@ -100,6 +102,9 @@ FAULTS_BY_CLASS: Final[Mapping[str, Fault]] = {
 }
 """By class; the most derived class that is listed counts."""
 
+WRONG_CHAIN_CLASS: Final = "pylon.chain.substrate.WrongChainError"
+"""A node is of another chain than the state; counts wherever it is among the causes."""
+
 REQUEST_ERROR_CLASS: Final = "bittensor._transport.errors.SubstrateRequestException"
 """Carries the node's JSON-RPC error, or, without one, says that the connection went away."""
 
@@ -120,14 +125,20 @@ def fault_of(error: BaseException) -> Fault:
 
     The SDK wraps what its transport raised, so the causes of an error are looked at too.
     """
+    if any(_name_of(type(cause)) == WRONG_CHAIN_CLASS for cause in _causes(error)):
+        return _WRONG_CHAIN  # which the SDK wraps as it does a node that is away
     for cause in _causes(error):
-        names = [f"{cls.__module__}.{cls.__qualname__}" for cls in type(cause).__mro__]
+        names = [_name_of(cls) for cls in type(cause).__mro__]
         for name in names:
             if (fault := FAULTS_BY_CLASS.get(name)) is not None:
                 return _with_retry_after(fault, cause)
         if REQUEST_ERROR_CLASS in names:
             return _request_fault(cause)
     return _UNKNOWN
+
+
+def _name_of(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def is_refused_submission(error: BaseException) -> bool:

@@ -25,6 +25,7 @@ from pylon.chain.bounds import (
 from pylon.chain.composition import RawWritingSdk, WritingSdk, composed
 from pylon.chain.connection import ConnectionOwner
 from pylon.chain.faults import is_refused_submission
+from pylon.chain.guard import ChainGuard
 from pylon.chain.place import place_of
 from pylon.chain.refusals import refusal_of
 from pylon.chain.sdk import SUBTENSOR
@@ -83,6 +84,7 @@ class Submission:
         *,
         archive_cutoff_blocks: int = DEFAULT_CUTOFF_BLOCKS,
         timeout_s: float = WRITE_TIMEOUT_S,
+        guard: ChainGuard | None = None,
     ) -> None:
         """Choose the nodes; a connection is opened by its first use.
 
@@ -92,12 +94,19 @@ class Submission:
                 there is none.
             archive_cutoff_blocks: blocks older than this are looked at in the archive.
             timeout_s: how long each use may take.
+            guard: checks the chain of each node; without one, any chain is written to.
 
         Raises:
             ValueError: neither a known name nor a WebSocket URL.
         """
-        self._owner = _owner(network, "The chain node")
-        archive = _owner(archive_network, "The archive node") if archive_network else None
+        admit, admit_archive = (None, None) if guard is None else (guard.admit, guard.admit_archive)
+        self._owner = _owner(network, "The chain node", admit)
+        archive = (
+            _owner(archive_network, "The archive node", admit_archive) if archive_network else None
+        )
+        if guard is not None:
+            for owner in filter(None, (self._owner, archive)):
+                guard.on_bound(owner.replace_soon)
         # Without an archive the node itself is asked about old blocks too: it may well have them,
         # and a write whose outcome nobody looks up has to be given up.
         self._route = Route(
@@ -329,10 +338,12 @@ class Submission:
         return await self._owner.call(operation, timeout_s=self._timeout_s)
 
 
-def _owner(network: str, role: str) -> ConnectionOwner[WritingSdk]:
+def _owner(
+    network: str, role: str, admit: Callable[[str], None] | None
+) -> ConnectionOwner[WritingSdk]:
     url = node_url(network)
     return ConnectionOwner[WritingSdk](
-        lambda: cast("WritingSdk", Substrate(url)), role=role, place=place_of(network)
+        lambda: cast("WritingSdk", Substrate(url, admit)), role=role, place=place_of(network)
     )
 
 

@@ -1,20 +1,39 @@
 """The SDK's access to one chain node, as reading and writing both use it."""
 
 import asyncio
+import contextlib
+import json
 import logging
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 from bittensor import RpcSubstrate
 from bittensor._transport import SubstrateConnection
+from bittensor._transport.errors import SubstrateRequestException
 from bittensor._transport.rpc import (
     _default_connect,  # pyright: ignore[reportPrivateUsage] -- a test holds it
+    classify_rpc_error,  # pyright: ignore[reportUnknownVariableType] -- the library says no more than dict
 )
 from bittensor.settings import NETWORKS, SS58_FORMAT
 
+from pylon.chain.bounds import block_hash
 from pylon.chain.faults import describe
+from pylon.chain.guard import ForeignChainError
 from pylon.chain.place import is_node_url
+from pylon_client.contract.types import BlockHash
 
 logger = logging.getLogger(__name__)
+
+GENESIS_NUMBER: Final = 0
+IDENTIFIED_WITHIN_S: Final = 10.0
+"""Timeout of the requests by which a new connection is checked, in seconds."""
+_REPLIES_MAX: Final = 100
+"""Messages of a node after which a request without a reply is given up."""
+
+
+class WrongChainError(SubstrateRequestException):
+    """A node is of another chain; the SDK raises it as it is when it has tried all endpoints."""
 
 
 def node_url(network: str) -> str:
@@ -48,10 +67,19 @@ class Substrate(RpcSubstrate):
     A connection is kept by a task of the SDK, which dials again when it breaks, and raises when
     that fails. The SDK forgets such a task with the next request, and with it its exception, which
     asyncio then logs. Here the exception is retrieved: requests fail with it all the same.
+
+    The SDK also opens a broken connection again by itself, and keeps what it knows of the chain. So
+    the genesis is checked where a WebSocket is opened, and not where the SDK is.
+
+    Args:
+        endpoint: URL of the node.
+        admit: receives the genesis of the node at each new WebSocket, and raises where it must not
+            be used.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, admit: Callable[[str], None] | None = None) -> None:
         super().__init__(endpoint, fallback_endpoints=[], archive_endpoints=[])
+        self._admit = admit
         self._made: list[Any] = []
         self._is_closed = False
         self._keeper: asyncio.Task[Any] | None = None
@@ -76,7 +104,18 @@ class Substrate(RpcSubstrate):
         if task is not None and task is not self._keeper:
             self._keeper = task
             task.add_done_callback(_retrieve)
-        return await _default_connect(endpoint)
+        opened = await _default_connect(endpoint)
+        if self._admit is not None:
+            try:
+                (genesis,) = await _hashes_at(opened, [GENESIS_NUMBER])
+                self._admit(str(genesis))
+            except BaseException as error:
+                with contextlib.suppress(Exception):
+                    await opened.close()
+                if isinstance(error, ForeignChainError):
+                    raise WrongChainError("of another chain") from error
+                raise
+        return opened
 
     async def close(self) -> None:
         """Close every connection that was made, open or not."""
@@ -89,3 +128,42 @@ class Substrate(RpcSubstrate):
 def _retrieve(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.info("A connection to the chain has ended: %s", describe(error))
+
+
+async def block_hashes(endpoint: str, numbers: Sequence[int]) -> list[BlockHash | None]:
+    """Return the hash of each block of the best chain, asked on a connection of its own.
+
+    Raises:
+        Exception: what the SDK raises; see `pylon.chain.faults`.
+    """
+    async with _opened(endpoint) as connection:
+        return await _hashes_at(connection, numbers)
+
+
+@asynccontextmanager
+async def _opened(endpoint: str) -> AsyncGenerator[Any]:
+    connection = await _default_connect(endpoint)
+    try:
+        yield connection
+    finally:
+        with contextlib.suppress(Exception):
+            await connection.close()
+
+
+async def _hashes_at(connection: Any, numbers: Sequence[int]) -> list[BlockHash | None]:
+    async with asyncio.timeout(IDENTIFIED_WITHIN_S):
+        return [await _hash_at(connection, number) for number in numbers]
+
+
+async def _hash_at(connection: Any, number: int) -> BlockHash | None:
+    request = {"jsonrpc": "2.0", "id": number, "method": "chain_getBlockHash", "params": [number]}
+    await connection.send(json.dumps(request))
+    for _ in range(_REPLIES_MAX):
+        reply: Any = json.loads(await connection.recv())
+        if not isinstance(reply, dict) or reply.get("id") != number:  # pyright: ignore[reportUnknownMemberType] -- of anything
+            continue
+        if (error := reply.get("error")) is not None:  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- the same
+            raise classify_rpc_error(error if isinstance(error, dict) else {})  # pyright: ignore[reportUnknownArgumentType] -- the same
+        found: object = reply.get("result")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- the same
+        return None if found is None else block_hash(found)  # pyright: ignore[reportUnknownArgumentType] -- the same
+    raise ConnectionError("no reply to a request")

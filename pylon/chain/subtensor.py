@@ -36,7 +36,12 @@ class Subtensor:
     """
 
     def __init__(
-        self, network: str, *, role: str = "The chain node", patience: Patience | None = None
+        self,
+        network: str,
+        *,
+        role: str = "The chain node",
+        patience: Patience | None = None,
+        admit: Callable[[str], None] | None = None,
     ) -> None:
         """Choose the node; the connection is opened by the first read.
 
@@ -45,6 +50,7 @@ class Subtensor:
                 `wss://` URL.
             role: what callers are told about when it fails; its address is for the log alone.
             patience: how long to wait for what.
+            admit: receives the genesis of the node at each connection; see `Substrate`.
 
         Raises:
             ValueError: neither a known name nor a WebSocket URL.
@@ -53,7 +59,7 @@ class Subtensor:
         self.place: Final = place_of(network)
         self._role = role
         self._owner = ConnectionOwner[Sdk](
-            lambda: cast("Sdk", Substrate(url)),
+            lambda: cast("Sdk", Substrate(url, admit)),
             role=role,
             place=self.place,
             patience=patience,
@@ -64,6 +70,10 @@ class Subtensor:
     def connections_opened(self) -> int:
         """How many connections were opened so far."""
         return self._owner.opened
+
+    def check_again(self) -> None:
+        """Replace the connection, so that the next one is checked; from any thread."""
+        self._owner.replace_soon()
 
     async def latest_block(self, *, timeout_s: float) -> Block:
         """The newest block of the best chain: its hash, and the number that its state names.

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
+from pylon.check.binding import check_binding
 from pylon.check.chain import check_chain, check_disk
 from pylon.check.findings import Finding, Level, failure, ok, warning
 from pylon.check.servers import check_nats, check_signers
@@ -29,6 +30,8 @@ async def _findings(settings: WorkerSettings) -> AsyncGenerator[Finding]:
         yield warning("settings", line, "remove it")
     yield check_disk(Path())
     async for finding in check_nats(settings):
+        yield finding
+    async for finding in check_binding(settings):
         yield finding
     async for finding in check_signers(settings):
         yield finding

@@ -7,7 +7,6 @@ from typing import Final
 
 from pylon.chain.writes import ChainWrites
 from pylon.jobs.ledger import Held, Ledger
-from pylon.jobs.moments import Moments
 from pylon.jobs.runner import Runner
 from pylon.jobs.signers import SignerDirectory
 from pylon.jobs.terms import Terms
@@ -45,12 +44,10 @@ class DeadlineKeeper:
         identities: Iterable[IdentityName],
     ) -> None:
         self._ledger = ledger
-        self._chain = chain
         self._runner = runner
         self._signers = signers
         self._identities = tuple(identities)
         self._terms = Terms(chain)
-        self._moments = Moments(chain, ledger)
 
     async def run(self) -> None:
         """Check again and again, until cancelled; what fails is checked again later."""
@@ -67,7 +64,6 @@ class DeadlineKeeper:
         Raises:
             FailureError: the chain or NATS did not answer.
         """
-        await self._moments.remember(await self._chain.genesis())
         for identity in self._identities:
             for held in await self._ledger.newest(identity):
                 try:

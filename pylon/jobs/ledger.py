@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.open_jobs import OpenJobs
 from pylon.jobs.pages import JobPage, JobPages
 from pylon.jobs.record import (
@@ -24,7 +25,7 @@ from pylon.jobs.record import (
     readable_in,
 )
 from pylon.jobs.store import Store
-from pylon.messaging.bucket import ABSENT, ConflictError
+from pylon.messaging.bucket import ABSENT
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import IN_FLIGHT, TRANSITIONS, ExtrinsicRecord, Job, JobState
 from pylon_client.contract.subjects import JobSubject
@@ -102,6 +103,7 @@ class Ledger:
         self._store = store
         self._announce = announce
         self._open = OpenJobs(store)
+        self._chain = ChainRecord(store)
         self._pages = JobPages(store, self._open)
         self._ended_ttl_s = ended_kept_days * DAY_S
 
@@ -217,22 +219,8 @@ class Ledger:
         return written
 
     async def genesis(self) -> str | None:
-        """The chain that jobs are for, as it was last known; None where it never was."""
-        entry = await self._store.get(_CHAIN_KEY)
-        return None if entry is None else entry.value.decode(errors="replace")
-
-    async def bind(self, genesis: str) -> None:
-        """Note which chain jobs are for."""
-        entry = await self._store.get(_CHAIN_KEY)
-        value = genesis.encode()
-        if entry is not None and entry.value == value:
-            return
-        if entry is not None:
-            logger.warning("The chain is another one: its genesis is %s", genesis)
-        with contextlib.suppress(ConflictError):  # another worker notes it at the same time
-            await self._store.put(
-                _CHAIN_KEY, value, revision=ABSENT if entry is None else entry.revision
-            )
+        """Return the genesis of the chain that jobs are for; None where it was never known."""
+        return await self._chain.genesis()
 
     async def lane(self, subject: JobSubject) -> Lane:
         """What is newest in a lane."""
@@ -341,7 +329,8 @@ class Ledger:
         return Held(record, written)
 
 
-_CHAIN_KEY: Final = "chain"
+KEPT_PREFIXES: Final = ("lane", "sent", "job")
+"""What the keys begin with that a backup needs; all others are an index of these."""
 
 
 def _lane_key(lane: JobSubject) -> str:

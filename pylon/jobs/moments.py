@@ -78,7 +78,7 @@ class Moments:
 
     Args:
         chain: that is asked.
-        ledger: which remembers which chain it is, for when that cannot be reached.
+        ledger: which has the chain that jobs are for, for when that cannot be reached.
     """
 
     def __init__(self, chain: ChainWrites, ledger: Ledger) -> None:
@@ -93,8 +93,9 @@ class Moments:
 
         Raises:
             FailureError: RUNTIME_UNSUPPORTED, where the chain's runtime has no such schedule;
+                WRONG_CHAIN, where the node is of another chain than the ledger;
                 CHAIN_UNAVAILABLE, where the chain cannot be reached and never was;
-                NATS_UNAVAILABLE, where it cannot be noted which chain it is.
+                NATS_UNAVAILABLE, where the ledger does not answer which chain it is.
         """
         at_ms = time.time_ns() // 1_000_000
         flight = self._flights.get(netuid) or self._begin(netuid)
@@ -111,7 +112,7 @@ class Moments:
         except TimeoutError:
             return await self._without_chain(at_ms)
         except FailureError as error:
-            if error.code in {ErrorCode.RUNTIME_UNSUPPORTED, ErrorCode.NATS_UNAVAILABLE}:
+            if error.code in {ErrorCode.RUNTIME_UNSUPPORTED, ErrorCode.WRONG_CHAIN}:
                 raise
             return await self._without_chain(at_ms)
         return Moment(at_ms, genesis, epoch)
@@ -141,14 +142,8 @@ class Moments:
             self._is_slow = True
             raise
         self._is_slow = False
-        await self.remember(answer[0])
+        self._remembered = answer[0]
         return answer
-
-    async def remember(self, genesis: str) -> None:
-        """Note in the ledger which chain it is."""
-        if genesis != self._remembered:
-            await self._ledger.bind(genesis)
-            self._remembered = genesis
 
     async def _without_chain(self, at_ms: int) -> Moment:
         genesis = self._remembered or await self._ledger.genesis()

@@ -36,6 +36,7 @@ INDEX_PAGE: Final = 200
 """Entries that are read at once while jobs of an older version are indexed."""
 
 _TRIES: Final = 100
+_OPEN: Final = "open"
 _INDEXED: Final = "indexed"
 _KINDS: Final = {str(kind): kind for kind in JobKind}
 
@@ -178,8 +179,16 @@ class OpenJobs:
         logger.info("Indexed the jobs of %s: %d read, %d open", identity, count, marked)
 
 
+async def all_open_jobs(store: Store) -> list[Held]:
+    """Return the open jobs of every identity in a ledger, configured or not."""
+    keys = [*await store.keys(_OPEN), *await store.keys("lane")]
+    identities = sorted({key.split(".")[1] for key in keys})
+    jobs = OpenJobs(store)
+    return [held for name in identities for held in await jobs.of(IdentityName(name))]
+
+
 def _prefix(identity: IdentityName) -> str:
-    return f"open.{identity}"
+    return f"{_OPEN}.{identity}"
 
 
 def _indexed(identity: IdentityName) -> str:

@@ -32,6 +32,8 @@ class Record(BaseModel):
         request: what was asked, as the operation's parameters; empty once the job has ended or
             succeeded: what is published sealed would otherwise be readable here for days.
         unanswered: nothing of it is sent, since its caller was not answered yet.
+        restored: it was in flight in the backup from which it was restored. It is looked for on the
+            chain and never sent again.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,6 +43,7 @@ class Record(BaseModel):
     digest: str
     request: dict[str, Any]
     unanswered: bool = False
+    restored: bool = False
 
     @property
     def lane(self) -> JobSubject:

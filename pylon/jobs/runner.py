@@ -23,6 +23,7 @@ from typing import Final, Protocol
 
 from pylon.chain.writes import ChainWrites, RefusedError, Signed, Signer
 from pylon.jobs.ledger import Held, Ledger, Sent, Slot, UnreadableEntryError
+from pylon.jobs.restored import not_sent_again
 from pylon.jobs.settlement import Settlement
 from pylon.jobs.work import Over, Ready, Updates, Wait, Work, has_news
 from pylon.messaging.bucket import ConflictError
@@ -139,7 +140,10 @@ class Runner:
         if job.state is JobState.COMMITTED:
             return await self._settlement.follow(held, own)
         if job.state not in IN_FLIGHT:
-            return await self._carry_out(held, own, signer)
+            is_restored = held.record.restored
+            return await (
+                self._of_backup(held) if is_restored else self._carry_out(held, own, signer)
+            )
         async with self._leases.hold(own):
             return await self._settle(held, own)
 
@@ -194,6 +198,11 @@ class Runner:
         was_sent = held.job.state in IN_FLIGHT or held.job.has_succeeded
         state = JobState.FAILED if was_sent else JobState.REJECTED
         await self._ledger.change(held, state, last_error=failure)
+        return Done()
+
+    async def _of_backup(self, held: Held) -> Verdict:
+        """End a restored job whose extrinsic is not on the chain; another may have been sent."""
+        await self._ledger.change(held, JobState.FAILED, last_error=not_sent_again(held.job))
         return Done()
 
     async def _carry_out(self, held: Held, own: Hotkey, signer: Signer) -> Verdict:

@@ -150,9 +150,19 @@ def read_call(
     *,
     identities: Mapping[IdentityName, NetUid],
     default_timeout_s: float = DEFAULT_TIMEOUT_S,
+    waited_s: float = 0.0,
     place: Place | None = None,
 ) -> Call:
-    """The call that a message makes.
+    """Return the call that a message makes.
+
+    Args:
+        subject: of the message.
+        headers: of the message.
+        body: of the message.
+        identities: the configured identities and the subnet of each.
+        default_timeout_s: the timeout of a request that gives none.
+        waited_s: seconds since the message was received here.
+        place: that the request holds while it is answered.
 
     Raises:
         FailureError: NOT_FOUND for an operation or an identity that is not there,
@@ -169,7 +179,7 @@ def read_call(
         scope=scope,
         netuid=netuid,
         identity=identity,
-        timeout_s=_timeout_s(headers.get(wire_headers.DEADLINE), default_timeout_s),
+        timeout_s=_timeout_s(headers, default_timeout_s, waited_s),
         params=_params(operation, body),
         request_id=_request_id(headers.get(wire_headers.REQUEST_ID, "")),
         idempotency_key=_idempotency_key(headers.get(wire_headers.IDEMPOTENCY_KEY)),
@@ -229,19 +239,35 @@ def _check_contract(version: str) -> None:
         )
 
 
-def _timeout_s(deadline: str | None, default_timeout_s: float) -> float:
-    if deadline is None:
-        return default_timeout_s
+def _timeout_s(headers: Mapping[str, str], default_timeout_s: float, waited_s: float) -> float:
+    """Return for how many more seconds the sender waits.
+
+    Raises:
+        FailureError: INVALID where a header is not a number of milliseconds, DEADLINE_EXCEEDED
+            where the sender does not wait any more.
+    """
+    timeout, deadline = headers.get(wire_headers.TIMEOUT), headers.get(wire_headers.DEADLINE)
     try:
-        left_s = wire_headers.seconds_left(deadline)
+        if timeout is not None:
+            left_s = wire_headers.timeout_in(timeout) - waited_s
+        elif deadline is not None:
+            left_s = wire_headers.seconds_left(deadline)
+        else:
+            return default_timeout_s
     except (ValueError, OverflowError):
+        name = wire_headers.DEADLINE if timeout is None else wire_headers.TIMEOUT
         raise FailureError(
-            ErrorCode.INVALID, f"The header {wire_headers.DEADLINE} is no number of milliseconds."
+            ErrorCode.INVALID, f"The header {name} is no number of milliseconds."
         ) from None
     if left_s <= 0:
-        raise FailureError(
-            ErrorCode.DEADLINE_EXCEEDED, "The deadline had passed before the request was begun."
-        )
+        detail = "The deadline had passed before the request was begun."
+        if timeout is None:
+            detail = (
+                f"The deadline had passed {-left_s:.1f} s before the request was begun, by this "
+                f"worker's clock. If the client waited for less than that, its clock is behind: "
+                f"set it, or update the client, which then sends {wire_headers.TIMEOUT}."
+            )
+        raise FailureError(ErrorCode.DEADLINE_EXCEEDED, detail)
     return min(left_s, MAX_TIMEOUT_S)
 
 

@@ -1,5 +1,6 @@
 """The event stream in JetStream: stored before it counts as published, once, and in order."""
 
+from collections.abc import Callable
 from typing import Final
 
 import nats.errors
@@ -37,10 +38,17 @@ class JetStreamEvents:
 
     A body that is too large for one message is stored in parts, each under a subject of its own
     beside the event's; the event then has no body, and tells where in the stream the parts are.
+
+    Args:
+        connection: as the user `worker`.
+        genesis: returns the genesis of the chain that the events are of, if it is known.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(
+        self, connection: Connection, genesis: Callable[[], str | None] = lambda: None
+    ) -> None:
         self._connection = connection
+        self._genesis = genesis
         self._stream = JetStreamContext(connection.nats, timeout=ACK_TIMEOUT_S)
         self._kept = KeptInStream(connection)
         self._newest_sequence: dict[str, int] = {}
@@ -73,6 +81,7 @@ class JetStreamEvents:
         if len(body) > self._connection.max_payload_bytes:
             kept_parts, body = await self._keep_parts(event), b""
         expected = self._newest_sequence[event.subject]
+        genesis = self._genesis()
         try:
             sequence = await self._acknowledged(
                 event.subject,
@@ -84,6 +93,7 @@ class JetStreamEvents:
                     headers.CONTRACT: CONTRACT_VERSION,
                     api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(expected),
                     **({headers.KEPT_PARTS: kept_parts} if kept_parts else {}),
+                    **({headers.GENESIS: genesis} if genesis else {}),
                 },
             )
         except nats.js.errors.APIError as error:

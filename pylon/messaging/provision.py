@@ -78,6 +78,23 @@ async def inspect(connection: Connection, plan: StreamPlan) -> list[str] | None:
         raise ProvisionError(f"JetStream does not answer: {error}") from None
 
 
+async def remake(connection: Connection, plan: StreamPlan) -> None:
+    """Replace a stream by an empty one of the same configuration, whose sequences begin later.
+
+    Raises:
+        ProvisionError: JetStream refuses or does not answer.
+    """
+    context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
+    try:
+        with readable_replies():
+            config = (await context.stream_info(plan.name)).config
+            await context.delete_stream(plan.name)
+            config.first_seq = None if plan.is_work_queue else _first_sequence(plan)
+            await context.add_stream(config)  # pyright: ignore[reportUnknownMemberType] -- the library leaves its **params open
+    except (nats.errors.Error, OSError) as error:
+        raise ProvisionError(f"the stream {plan.name} was not emptied: {error}") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Storage:
     """What JetStream keeps on disk, and how much it may; None for as much as there is."""

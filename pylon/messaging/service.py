@@ -29,6 +29,7 @@ from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.service.admission import OPEN_CALLER, Admission, Place
 from pylon_client.service.logs import note, trace_id
 from pylon_client.transport.connection import Connection
+from pylon_client.transport.ordered import ReceivedMsg
 from pylon_client.transport.parts import cut, part_header
 from pylon_client.transport.refusals import Denied
 
@@ -262,6 +263,7 @@ class Service:
                 message.data,
                 identities=self._identities,
                 default_timeout_s=self._default_timeout_s,
+                waited_s=message.waited_s if isinstance(message, ReceivedMsg) else 0.0,
                 place=place,
             )
             note(

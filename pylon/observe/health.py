@@ -13,6 +13,7 @@ from websockets.http11 import Request, Response
 
 from pylon.blocks.leadership import Leadership
 from pylon.blocks.snapshots import Snapshots
+from pylon.chain.guard import ChainGuard
 from pylon.jobs.signers import SignerDirectory
 from pylon.messaging.service import Service
 from pylon.messaging.stream_keeper import StreamKeeper
@@ -50,6 +51,7 @@ class WorkerHealth:
         leadership: decides whether it publishes, once there is a connection.
         essential: what must not end before the worker does.
         supervisor: restarts the parts of the worker that fail.
+        guard: refuses nodes of another chain.
         problems: what keeps it from its work for as long as it runs.
         signers: which identities something can sign for.
     """
@@ -63,6 +65,7 @@ class WorkerHealth:
     leadership: Leadership | None = None
     essential: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     supervisor: Supervisor | None = None
+    guard: ChainGuard | None = None
     problems: list[str] = field(default_factory=list[str])
     signers: SignerDirectory | None = None
 
@@ -76,6 +79,8 @@ class WorkerHealth:
     def not_ready(self) -> list[str]:
         """Why the worker is not ready, or not any more."""
         problems = list(self.problems)
+        if self.guard is not None:
+            problems += self.guard.problems
         requests = None if self.requests is None else self.requests.connection
         if not all(each is not None and each.is_connected for each in (self.connection, requests)):
             problems.append("no connection to NATS")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from pylon.binding.remedy import HOME_VARIABLE
 from pylon.processes import base_environment
 from pylon.settings import WorkerSettings
 from pylon_client.deployment import DeploymentSettings, IdentitySettings
@@ -70,7 +71,7 @@ def _spellings(name: str) -> set[str]:
 def worker_environment(env: Mapping[str, str], settings: WorkerSettings) -> dict[str, str]:
     """Return the variables of a worker."""
     withheld = {"nats_bridge_password", "nats_reader_password", "open_access_token"}
-    chosen = _chosen(env, _names(WorkerSettings, but=withheld))
+    chosen = _chosen(env, _names(WorkerSettings, but=withheld) | {HOME_VARIABLE})
     for identity in settings.identity_settings.values():
         prefix = identity.env_prefix
         names = _names(IdentitySettings, prefix=prefix, but=_OF_IDENTITIES_NOT_FOR_WORKERS)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.settings import BridgeSettings
+from pylon.binding.remedy import HOME_VARIABLE
 from pylon.folder_access import require_access, require_access_to
 from pylon.folder_lock import LOCK_FILE, FolderLock
 from pylon.messaging.embedded import EmbeddedNats
@@ -68,6 +69,7 @@ def _own(options: UpOptions) -> dict[str, str]:
         "PYLON_BRIDGE_PORT": str(options.port),
         "PYLON_BRIDGE_GRACEFUL_SHUTDOWN_SECONDS": str(DRAIN_TIMEOUT_S),
         "PYLON_DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
+        HOME_VARIABLE: str(options.home.absolute()),  # for what tells the operator to reset it
         "BITTENSOR_RUNTIME_CACHE_DIR": str((options.home / RUNTIME_CACHE).absolute()),
     }
     if options.devnet_url is not None:
@@ -108,6 +110,17 @@ def _home(options: UpOptions) -> Generator[None]:
         yield
     finally:
         lock.let_go()
+
+
+def _is_without_chain(options: UpOptions) -> bool:
+    """Return whether the simulated chain is a new one, of which no state can be."""
+    if options.devnet_port is None or options.chain.exists():
+        return False
+    if (options.state / "nats").exists():
+        log.warning(
+            "%s is gone: what was published of it, and its jobs, are removed too", options.chain
+        )
+    return True
 
 
 def _prepare(options: UpOptions) -> None:
@@ -237,7 +250,7 @@ async def _run(
         settings,
         host=options.nats_host,
         port=options.nats_port,
-        fresh=options.fresh,
+        fresh=options.fresh or _is_without_chain(options),
     )
     async with nats:
         _prepare(options)

@@ -128,9 +128,16 @@ _TEXT: Final = {"type": "string"}
 _NUMBER: Final = {"type": "string", "pattern": "^[0-9]+$"}
 _REQUEST_HEADERS: Final = {
     headers.CONTRACT: {**_TEXT, "description": "The contract's major version, if it is checked."},
+    headers.TIMEOUT: {
+        **_NUMBER,
+        "description": "For how many milliseconds, from when it is sent, the sender waits.",
+    },
     headers.DEADLINE: {
         **_NUMBER,
-        "description": "When the asker stops waiting, in milliseconds since the Unix epoch.",
+        "description": (
+            "When the sender stops waiting, in milliseconds since the Unix epoch. Workers read it "
+            f"from requests without {headers.TIMEOUT}; it depends on both clocks."
+        ),
     },
     headers.REQUEST_ID: {**_TEXT, "description": "The asker's name for this request, for logs."},
     headers.TRACE_PARENT: {**_TEXT, "description": "The W3C trace that this request belongs to."},
@@ -155,6 +162,10 @@ _VALUE_HEADERS: Final = {
     headers.CONTRACT: {**_TEXT, "const": CONTRACT_VERSION},
     headers.BLOCK_NUMBER: {**_NUMBER, "description": "The block of which all of this is."},
     headers.BLOCK_HASH: {**_TEXT, "description": "That block's hash."},
+    headers.GENESIS: {
+        **_TEXT,
+        "description": "Of an event: the hash of the first block of the chain that it is of.",
+    },
     headers.LOST_BLOCKS: {
         **_NUMBER,
         "description": "Of a replayed event: how many blocks right before it are no longer kept.",

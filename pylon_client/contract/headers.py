@@ -1,13 +1,20 @@
 """The headers of the wire: NATS messages and, where they cross over, HTTP."""
 
+import math
 import re
 import time
 from typing import Final
 
 CONTRACT: Final = "Pylon-Contract"
 """The major version of the contract that the sender speaks."""
+TIMEOUT: Final = "Pylon-Timeout"
+"""Time for which the sender waits for the reply, in milliseconds from when the request was sent.
+
+It takes precedence over `DEADLINE`, since it is independent of the clocks of both sides."""
 DEADLINE: Final = "Pylon-Deadline"
-"""When the asker stops waiting: milliseconds since the Unix epoch."""
+"""When the sender stops waiting, in milliseconds since the Unix epoch, by its own clock.
+
+Workers of versions without `TIMEOUT` read it, and clients of such versions send nothing else."""
 ERROR: Final = "Pylon-Error"
 """The stable code of a failure; a reply without it is a success."""
 SERVICE_ERROR_CODE: Final = "Nats-Service-Error-Code"
@@ -24,6 +31,8 @@ NETUID: Final = "Pylon-Netuid"
 """Of an identity's request: the subnet that the asker takes for the identity's."""
 BLOCK_NUMBER: Final = "Pylon-Block-Number"
 BLOCK_HASH: Final = "Pylon-Block-Hash"
+GENESIS: Final = "Pylon-Genesis"
+"""Of an event: the hash of the first block of the chain that it is of."""
 LOST_BLOCKS: Final = "Pylon-Lost-Blocks"
 """Of an event that is asked for again: how many numbers right before it are kept no longer."""
 ACCEPT_PARTS: Final = "Pylon-Accept-Parts"
@@ -47,6 +56,22 @@ HTTP_TIMEOUT: Final = "X-Pylon-Timeout"
 def is_idempotency_key(text: str) -> bool:
     """Whether a write can have this key."""
     return re.fullmatch(IDEMPOTENCY_KEY_PATTERN, text) is not None
+
+
+def timeout_of(timeout_s: float) -> str:
+    """Return the value of the timeout header for a sender that waits `timeout_s` seconds."""
+    return str(max(math.ceil(timeout_s * 1000), 0))
+
+
+def timeout_in(timeout: str) -> float:
+    """Return the seconds that a timeout header gives.
+
+    Raises:
+        ValueError: not a number of milliseconds.
+    """
+    if re.fullmatch(r"[0-9]{1,15}", timeout) is None:
+        raise ValueError(timeout)
+    return int(timeout) / 1000
 
 
 def deadline_in(timeout_s: float) -> str:

@@ -137,7 +137,7 @@ class Connection:
     ) -> Reply:
         """The successful answer to a request, within `timeout_s` seconds.
 
-        The deadline and the contract's version travel in headers of the request. When this is
+        The timeout and the contract's version travel in headers of the request. When this is
         cancelled, the worker ends its work. A read whose server is lost is sent again, of another
         server, while there is time.
 
@@ -147,13 +147,13 @@ class Connection:
                 broke while waiting, or no worker is running, DEADLINE_EXCEEDED where no answer
                 came in time, and INVALID where the body is too large to send.
         """
-        if timeout_s <= 0:
-            raise FailureError(ErrorCode.DEADLINE_EXCEEDED, "The time given is over already.")
         if len(body) > self.max_payload_bytes:
             raise FailureError(ErrorCode.INVALID, f"A request of {len(body)} bytes is too large.")
         until_s = time.monotonic() + timeout_s
         while True:
             left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                raise FailureError(ErrorCode.DEADLINE_EXCEEDED, "The time given is over already.")
             try:
                 return await self._request_once(subject, body, headers or {}, left_s)
             except FailureError as error:
@@ -171,6 +171,8 @@ class Connection:
     ) -> Reply:
         sent_headers = {
             **headers,
+            wire_headers.TIMEOUT: wire_headers.timeout_of(timeout_s),
+            # For workers of a version that does not read the timeout.
             wire_headers.DEADLINE: wire_headers.deadline_in(timeout_s),
             wire_headers.CONTRACT: CONTRACT_VERSION,
             wire_headers.ACCEPT_PARTS: "1",

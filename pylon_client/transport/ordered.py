@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import nats.errors
@@ -13,6 +15,22 @@ from pylon_client.transport.cancellation import no_lost_cancellation
 from pylon_client.transport.inboxes import InboxIds
 from pylon_client.transport.parser import MessageParser
 from pylon_client.transport.parts import Joiner
+
+
+@dataclass
+class ReceivedMsg(Msg):
+    """A message and when this process received it.
+
+    Attributes:
+        received_at_s: by `time.monotonic`.
+    """
+
+    received_at_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def waited_s(self) -> float:
+        """Return the seconds since it was received."""
+        return time.monotonic() - self.received_at_s
 
 
 class NoTlsError(nats.errors.Error):
@@ -42,6 +60,8 @@ class OrderedClient(Client):
     Every inbox has a random name: that of the connection's requests, with another random part for
     each request, and those of subscriptions. The library's own names can be predicted.
     """
+
+    msg_class = ReceivedMsg
 
     def __init__(self) -> None:
         super().__init__()

@@ -39,6 +39,8 @@ class FeedEvent:
             had any more; empty as a rule. Numbers that were never published may be among them.
         kept_parts: where the stream keeps the body, which was too large for one message, so that
             `body` is empty; readers of a feed never see such an event.
+        genesis: hash of the first block of the chain that it is of; empty from workers of versions
+            that do not say.
     """
 
     subject: str
@@ -46,6 +48,7 @@ class FeedEvent:
     body: bytes
     lost: range = NONE_LOST
     kept_parts: tuple[int, ...] = ()
+    genesis: str = ""
 
 
 class KeptEvents(Protocol):
@@ -105,10 +108,11 @@ def event_of(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEvent
         number = BlockNumber(_number(headers[wire_headers.BLOCK_NUMBER]))
         block_hash = BlockHash(headers[wire_headers.BLOCK_HASH])
         lost_blocks = _number(headers.get(wire_headers.LOST_BLOCKS, "0"))
+        genesis = headers.get(wire_headers.GENESIS, "")
         kept_parts = tuple(map(_number, headers.get(wire_headers.KEPT_PARTS, "").split()))
     except (LookupError, ValueError):
         return None
-    if lost_blocks > number or not _HASH.fullmatch(block_hash):
+    if lost_blocks > number or not all(map(_HASH.fullmatch, (block_hash, genesis or block_hash))):
         return None
     return FeedEvent(
         subject,
@@ -116,6 +120,7 @@ def event_of(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEvent
         body,
         range(number - lost_blocks, number),
         kept_parts,
+        genesis,
     )
 
 

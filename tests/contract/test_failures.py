@@ -26,3 +26,9 @@ def test_a_deadline_header_tells_the_seconds_that_are_left() -> None:
     assert headers.seconds_left(headers.deadline_in(-5)) < 0
     with pytest.raises(ValueError, match="invalid literal"):
         headers.seconds_left("soon")
+
+
+def test_a_timeout_header_survives_the_wire_and_is_never_rounded_down() -> None:
+    assert headers.timeout_in(headers.timeout_of(2.5)) == 2.5
+    assert headers.timeout_of(0.0001) == "1"
+    assert headers.timeout_of(-1) == "0"

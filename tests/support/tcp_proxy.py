@@ -12,6 +12,7 @@ class TcpProxy:
     Attributes:
         accepted: connections so far.
         open: connections that neither side has closed.
+        server_port: where new connections go.
         mute: while set, what the server sends is swallowed, and the connection stays open.
     """
 
@@ -20,7 +21,7 @@ class TcpProxy:
         self.open = 0
         self.mute = False
         self.port = 0
-        self._server_port = server_port
+        self.server_port = server_port
         self._listener: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -63,7 +64,7 @@ class TcpProxy:
         self._writers.add(writer)
         try:
             with contextlib.suppress(OSError):
-                there = await asyncio.open_connection("127.0.0.1", self._server_port)
+                there = await asyncio.open_connection("127.0.0.1", self.server_port)
                 self._writers.add(there[1])
                 await asyncio.gather(
                     self._pump(reader, there[1], from_server=False),

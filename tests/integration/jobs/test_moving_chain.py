@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -28,7 +27,6 @@ from tests.support.job_deployment import (
     becomes,
     ended,
     gives,
-    make_wallets,
     put_without_key,
     weights_of,
 )
@@ -175,31 +173,3 @@ async def test_a_key_pair_whose_caller_has_gone_is_not_put_on_the_chain(
         entered = [job.job_id for job in jobs if job.kind is JobKind.CERTIFICATE]
         assert entered == [kept.job_id]
         assert (await sn2.get_own_certificate()).public_key == kept.public_key
-
-
-async def test_a_job_of_one_chain_is_not_signed_on_another(
-    deployment: Deployment, identity: IdentityOf, devnet: Devnet, tmp_path: Path
-) -> None:
-    sn2 = await identity("sn2")
-    async with deployment.worker():
-        first = await sn2.put_weights(weights_of(devnet, 2, 4))
-        await until_ended(devnet, sn2, first.job_id)
-        devnet.set_hyperparameter(2, "WeightsSetRateLimit", 1000)
-        await devnet.advance(1)
-        parked = await sn2.put_weights(weights_of(devnet, 2, 3))
-        await becomes(sn2, parked.job_id, gives(ErrorCode.RATE_LIMITED))
-    options = DevnetOptions(
-        port=0, block_time_s=BLOCK_TIME_S, seed=2, tempo_blocks=TEMPO, active=False
-    )
-    async with Devnet(options) as other:
-        make_wallets(tmp_path / "other", other)
-        assert other.chain.genesis_hash != devnet.chain.genesis_hash
-        moved = Deployment(deployment.folder, deployment.nats, other, deployment.address)
-        async with moved.worker():
-            job = await ended(sn2, parked.job_id)
-            assert job.state is JobState.REJECTED
-            assert job.last_error is not None
-            assert job.last_error.code is ErrorCode.WRONG_CHAIN
-            again = await sn2.put_weights(weights_of(other, 2, 3))
-            assert (await ended(sn2, again.job_id)).state is JobState.CONFIRMED
-        assert moved.applied() == 1

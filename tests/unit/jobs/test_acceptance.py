@@ -5,6 +5,8 @@ from typing import Any, NoReturn
 
 import pytest
 
+from pylon.chain.identity import ChainIdentity
+from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.intake import Wanted
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
@@ -28,7 +30,7 @@ class Unreachable(Process):
 async def accepted_without_chain(world: World) -> tuple[Office, Job]:
     """A job that was accepted by a worker which once knew the chain, and does not reach it."""
     office = Office(world)
-    await office.ledger.bind(world.genesis)
+    await ChainRecord(world.process()).create(ChainIdentity("devnet", world.genesis))
     cut_off = Office(world, chain=Unreachable(world))
     return office, await cut_off.accept()
 
@@ -55,7 +57,7 @@ async def test_a_commitment_is_bounded_by_the_time_of_its_acceptance(
 ) -> None:
     world = World(tempo=100)
     office = Office(world)
-    await office.ledger.bind(world.genesis)
+    await ChainRecord(world.process()).create(ChainIdentity("devnet", world.genesis))
     cut_off = Office(world, chain=Unreachable(world))
     job = await cut_off.intake.accept(
         Wanted(ALICE, NetUid(1), JobKind.COMMITMENT, {"commitment": "0x00"})

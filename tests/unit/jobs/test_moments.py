@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from pylon.chain.identity import ChainIdentity
 from pylon.chain.writes import Epoch
 from pylon.jobs import moments
+from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.ledger import Ledger
 from pylon.jobs.moments import Moments
 from pylon_client.contract.jobs import Job
@@ -48,7 +50,7 @@ async def chain() -> Slow:
 @pytest.fixture
 async def asked(chain: Slow) -> Moments:
     ledger = Ledger(chain, not_announced, ended_kept_days=1)
-    await ledger.bind(chain.world.genesis)
+    await ChainRecord(chain).create(ChainIdentity("devnet", chain.world.genesis))
     return Moments(chain, ledger)
 
 

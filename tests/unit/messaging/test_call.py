@@ -113,10 +113,41 @@ def test_only_weights_may_be_large(operation: Operation[Params, Any], most_bytes
     assert f"at most {most_bytes} are taken" in details(b"{}".ljust(most_bytes + 1))
 
 
+def timeout_s(headers: dict[str, str], waited_s: float = 0.0) -> float:
+    subject = f"pylon.v1.open.1.{LATEST_NEURONS.name}"
+    return read_call(subject, headers, b"", identities={}, waited_s=waited_s).timeout_s
+
+
+def test_the_timeout_counts_and_not_the_deadline_of_another_clock() -> None:
+    for deadline in ("1", str(10**15)):
+        assert timeout_s({"Pylon-Timeout": "2500", "Pylon-Deadline": deadline}) == 2.5
+    assert timeout_s({"Pylon-Timeout": "999999999"}) == 300
+    with pytest.raises(FailureError) as refused:
+        timeout_s({"Pylon-Deadline": "1"})
+    assert refused.value.code is ErrorCode.DEADLINE_EXCEEDED
+    assert "its clock is behind" in refused.value.failure.detail
+
+
+def test_time_in_which_a_request_waited_here_is_taken_off_its_timeout() -> None:
+    assert timeout_s({"Pylon-Timeout": "2500"}, waited_s=2) == 0.5
+    with pytest.raises(FailureError) as refused:
+        timeout_s({"Pylon-Timeout": "2500"}, waited_s=2.5)
+    assert refused.value.code is ErrorCode.DEADLINE_EXCEEDED
+    assert "clock" not in refused.value.failure.detail
+
+
+@pytest.mark.parametrize("timeout", ["", "-1", "1.5", "soon", "9" * 16, "\u0663"])
+def test_a_timeout_that_is_no_number_of_milliseconds_is_refused(timeout: str) -> None:
+    with pytest.raises(FailureError) as refused:
+        timeout_s({"Pylon-Timeout": timeout})
+    assert refused.value.code is ErrorCode.INVALID
+    assert "Pylon-Timeout" in refused.value.failure.detail
+
+
 @given(
     subject=st.one_of(TEXT, st.builds("pylon.v1.{}.{}".format, TEXT, TEXT)),
     headers=st.dictionaries(
-        st.sampled_from(["Pylon-Deadline", "Pylon-Contract", "Pylon-Netuid"]), TEXT
+        st.sampled_from(["Pylon-Timeout", "Pylon-Deadline", "Pylon-Contract", "Pylon-Netuid"]), TEXT
     ),
     body=st.binary(max_size=100),
 )

@@ -1,0 +1,122 @@
+"""The commands `pylon backup` and `pylon restore`."""
+
+import asyncio
+import io
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from pylon.settings import WorkerSettings
+
+STANDARD: Final = "-"
+"""Instead of a file's name: standard output, or standard input."""
+
+_DevnetOption = Annotated[
+    bool,
+    typer.Option("--devnet", help="The state of `pylon up --devnet`, where none runs."),
+]
+
+
+def backup(
+    file: Annotated[str, typer.Argument(help="File to write; - for standard output.")],
+    devnet: _DevnetOption = False,
+) -> None:
+    """Write all jobs into one file, from which `pylon restore` brings them back.
+
+    Workers may run. Of the Pylon that runs from PYLON_HOME, else of the NATS that PYLON_NATS_URL
+    names, else of the stopped Pylon in PYLON_HOME. The file may hold what was put sealed and is
+    not revealed yet: its mode is 0600. It holds no password and no key.
+    """
+    from pylon.backup.backup_file import BackupError, private_file
+    from pylon.backup.backup_run import make_backup
+
+    try:
+        settings, home, _ = _deployment(devnet=devnet)
+        if file == STANDARD:
+            buffer = io.BytesIO()
+            what = asyncio.run(make_backup(settings, home, buffer, _tell))
+            sys.stdout.buffer.write(buffer.getvalue())
+        else:
+            with private_file(Path(file)) as opened:
+                what = asyncio.run(make_backup(settings, home, opened, _tell))
+    except BackupError as error:
+        raise _ended("backup", error) from None
+    _tell(f"Wrote {file}: {what}")
+
+
+def restore(
+    file: Annotated[str, typer.Argument(help="A backup; - for standard input.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Remove the jobs that are there first.")
+    ] = False,
+    no_chain_check: Annotated[
+        bool,
+        typer.Option(
+            "--no-chain-check",
+            help="Do not compare the backup's genesis with the chain's, such as while the node is "
+            "away. Workers carry out no job of another chain.",
+        ),
+    ] = False,
+    devnet: _DevnetOption = False,
+) -> None:
+    """Bring the jobs of a backup back, while no worker runs.
+
+    Into the NATS that PYLON_NATS_URL names, else into PYLON_HOME. No job is sent again: one that
+    had not ended in the backup ends by what the chain shows, or as FAILED with OUTCOME_UNKNOWN.
+    """
+    from pylon.backup import backup_run
+    from pylon.backup.backup_file import BackupError, BackupFile
+
+    try:
+        source = io.BytesIO(sys.stdin.buffer.read()) if file == STANDARD else Path(file)
+        found = BackupFile(source, file)
+        settings, home, running = _deployment(devnet=devnet)
+        if running is not None:
+            raise BackupError(f"Pylon runs from {running}: stop it, then restore")  # noqa: TRY301 -- as all others end
+        what = asyncio.run(
+            backup_run.restore(
+                *(settings, home, found, _tell),
+                replace=replace,
+                check_chain=not (no_chain_check or devnet),
+            )
+        )
+    except BackupError as error:
+        raise _ended("restore", error) from None
+    _tell(f"Restored {what}")
+
+
+def _deployment(*, devnet: bool) -> tuple["WorkerSettings", Path | None, Path | None]:
+    """Return the settings, the home of a stopped Pylon or None, and that of a running one or None.
+
+    Raises:
+        SettingsError: a setting is wrong.
+    """
+    from pylon.settings import WorkerSettings
+    from pylon.up import running
+    from pylon.up.options import UpSettings
+    from pylon_client.service.redaction import REDACTOR, secrets_of
+
+    logging.getLogger().setLevel(logging.WARNING)
+    running_home = running.adopt()
+    settings = WorkerSettings()
+    REDACTOR.learn(secrets_of(settings))
+    if "nats_url" in settings.model_fields_set:  # also by the one that runs
+        return settings, None, running_home
+    home = UpSettings().home
+    return settings, home / "devnet" if devnet else home, None
+
+
+def _tell(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _ended(command: str, error: Exception) -> typer.Exit:
+    """Show why a command failed, and return what ends it."""
+    from pylon_client.service.redaction import REDACTOR
+
+    typer.echo(REDACTOR.text(f"pylon {command}: {error}"), err=True)
+    return typer.Exit(1)

@@ -1,0 +1,1 @@
+"""Binding the state of a deployment to one chain."""

@@ -1,0 +1,90 @@
+"""Whether state without a record of its chain, of an earlier version, is of the node's chain."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from pylon.chain.identity import ChainIdentity, short_genesis
+from pylon.jobs.chain_record import ChainRecord
+from pylon.jobs.open_jobs import all_open_jobs
+from pylon.jobs.store import Store
+from pylon_client.contract.models import Block
+from pylon_client.contract.subjects import BlockEventSubject
+from pylon_client.contract.types import BlockHash, BlockNumber
+from pylon_client.transport.published import KeptEvents
+
+UNKNOWN_NETWORK: Final = "unknown"
+"""The name of the network in state that no worker has bound; `pylon reset` takes it too."""
+_BEFORE_ALL: Final = BlockNumber(-1)
+
+
+class Node(Protocol):
+    """The part of a probe that is needed."""
+
+    async def hashes(self, numbers: Sequence[int]) -> list[BlockHash | None]:
+        """Return the hash of each block, None where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Why state is not the node's chain's.
+
+    Attributes:
+        chain: what is known of the chain that the state is of.
+        why: what shows it.
+    """
+
+    chain: ChainIdentity
+    why: str
+
+
+async def contradiction(
+    genesis: str, node: Node, store: Store, events: KeptEvents
+) -> Contradiction | None:
+    """Return why state without a record is not of the chain with this genesis; None where it is.
+
+    State that holds nothing of a chain is of any.
+
+    Raises:
+        FailureError: the node or NATS did not answer.
+    """
+    earlier = await ChainRecord(store).earlier_genesis()
+    if earlier not in {None, genesis}:
+        return _other(earlier, f"its writes were accepted for the genesis {_short(earlier)}")
+    held = await all_open_jobs(store)
+    foreign = [one.job for one in held if one.job.genesis not in {None, genesis}]
+    if foreign:
+        why = f"{len(foreign)} of its jobs that have not ended are for another genesis"
+        return _other(foreign[0].genesis, why)
+    published = await _published(events)
+    if not published:
+        return None
+    hashes = await node.hashes([block.number for block in published])
+    if any(block.hash == found for block, found in zip(published, hashes, strict=True)):
+        return None
+    newest = published[0]
+    what = "another hash" if any(hashes) else "no block of that number"
+    why = f"block {newest.number} of it was published, for which the node has {what}"
+    return _other(None, why)
+
+
+async def _published(events: KeptEvents) -> list[Block]:
+    """Return the newest and the oldest published block that are kept, or none.
+
+    Two, since a reorganisation may have replaced the newest one.
+    """
+    subject = str(BlockEventSubject())
+    newest = await events(subject)
+    if newest is None:
+        return []
+    oldest = await events(subject, _BEFORE_ALL)
+    return [each.block for each in (newest, oldest) if each is not None]
+
+
+def _other(genesis: str | None, why: str) -> Contradiction:
+    return Contradiction(ChainIdentity(UNKNOWN_NETWORK, genesis or UNKNOWN_NETWORK), why)
+
+
+def _short(genesis: str | None) -> str:
+    return short_genesis(genesis or "")

@@ -1,0 +1,147 @@
+"""The part of a worker that binds the state to its chain, and sees that it stays bound."""
+
+import asyncio
+import logging
+from typing import Final, Protocol
+
+from pylon.binding.adoption import UNKNOWN_NETWORK, Node, contradiction
+from pylon.binding.remedy import remedy, reset_command
+from pylon.chain.guard import ChainGuard, refusal_text
+from pylon.chain.identity import ChainIdentity
+from pylon.jobs.chain_record import ChainRecord
+from pylon.jobs.record import UnreadableEntryError
+from pylon.jobs.store import Store
+from pylon_client.contract.failures import FailureError
+from pylon_client.transport.cancellation import heed_cancellation
+from pylon_client.transport.connection import Connection
+from pylon_client.transport.published import KeptEvents
+
+logger = logging.getLogger(__name__)
+
+CHECK_EVERY_S: Final = 5.0
+"""Seconds between two reads of the record while the state is bound."""
+RETRY_S: Final = 1.0
+"""Seconds between two tries while it is not: the chain or NATS is away, or of another chain."""
+START_WITHIN_S: Final = 6.0
+"""Seconds for which the start of a worker waits for the node's genesis and the record."""
+
+
+UNREADABLE_REMEDY: Final = (
+    "It names the chain that the state belongs to, and was written by another version: run that "
+    f"version, or set the state aside with `{reset_command(UNKNOWN_NETWORK)}`."
+)
+
+
+class ForeignStateError(Exception):
+    """The state belongs to another chain than the node; the text says what to do."""
+
+
+class _Probe(Node, Protocol):
+    async def genesis(self) -> str:
+        """Return the genesis of the node."""
+        ...
+
+
+class ChainBinder:
+    """Writes the record of the chain where there is none, and gives it to the guard.
+
+    Args:
+        guard: refuses nodes of any other chain.
+        network: the name of the worker's network, without anything secret.
+        node: the worker's chain node.
+        store: of the ledger.
+        events: as the stream keeps them.
+        connection: to NATS, whose reconnects are followed by a check.
+    """
+
+    def __init__(
+        self,
+        guard: ChainGuard,
+        network: str,
+        node: _Probe,
+        store: Store,
+        events: KeptEvents,
+        connection: Connection,
+    ) -> None:
+        self._guard = guard
+        self._network = network
+        self._node = node
+        self._store = store
+        self._record = ChainRecord(store)
+        self._events = events
+        self._connection = connection
+
+    async def start(self) -> None:
+        """Bind the state, or check what it is bound to, as far as NATS and the node answer now.
+
+        Raises:
+            ForeignStateError: it belongs to another chain than the node.
+        """
+        try:
+            async with asyncio.timeout(START_WITHIN_S):
+                await self._check()
+                if self._guard.bound is not None:
+                    self._guard.problem = self._guard.refusal(await self._node.genesis())
+        except TimeoutError:
+            logger.warning("The chain node's genesis is not known within %g s", START_WITHIN_S)
+        except UnreadableEntryError as error:
+            raise ForeignStateError(f"{error.failure.detail} {UNREADABLE_REMEDY}") from error
+        except FailureError as error:
+            logger.warning("The chain node's genesis is not known yet: %s", error)
+        if self._guard.problem:
+            raise ForeignStateError(self._guard.problem)
+
+    async def run(self) -> None:
+        """Check again and again, and after each reconnect to NATS, until cancelled.
+
+        Raises:
+            ForeignStateError: the state was bound to another chain meanwhile.
+        """
+        gap = asyncio.Event()
+        forget = self._connection.on_gap(gap.set)
+        try:
+            while True:
+                try:
+                    await self._check()
+                except UnreadableEntryError as error:
+                    self._guard.refuse(f"{error.failure.detail} {UNREADABLE_REMEDY}")
+                except FailureError as error:
+                    logger.debug("The record of the chain cannot be checked: %s", error)
+                heed_cancellation()
+                try:
+                    async with asyncio.timeout(
+                        RETRY_S if self._guard.bound is None else CHECK_EVERY_S
+                    ):
+                        await gap.wait()
+                except TimeoutError:
+                    continue
+                gap.clear()
+        finally:
+            forget()
+
+    async def _check(self) -> None:
+        bound = await self._record.get()
+        if bound is None:
+            chain = await self._find()
+            if chain is None:
+                return
+            bound = await self._record.create(chain)
+            logger.info("The state of this deployment belongs to the chain %s from now on", bound)
+        if self._guard.genesis not in {None, bound.genesis}:
+            # What this worker holds in memory is of the other chain.
+            raise ForeignStateError(
+                f"the state was set aside while this worker ran, and belongs to {bound} now: it "
+                "stops, to be started afresh"
+            )
+        self._guard.bind(bound)
+
+    async def _find(self) -> ChainIdentity | None:
+        """Return the node's chain, if the state is of no other."""
+        chain = ChainIdentity(self._network, await self._node.genesis())
+        found = await contradiction(chain.genesis, self._node, self._store, self._events)
+        if found is None:
+            self._guard.problem = ""
+            return chain
+        text = f"{refusal_text(found.chain, chain)} ({found.why})"
+        self._guard.refuse(f"{text}: {remedy(found.chain)}")
+        return None

@@ -1,0 +1,48 @@
+"""Asking a node for hashes of blocks, on a connection of its own that no chain is required of."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from pylon.chain.faults import fault_of
+from pylon.chain.substrate import GENESIS_NUMBER, block_hashes, node_url
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.types import BlockHash
+
+PROBE_TIMEOUT_S: Final = 5.0
+"""Default limit of a probe, in seconds, with the connection that it opens."""
+
+
+class NodeProbe:
+    """Reads which chain a node is of.
+
+    Args:
+        network: a network's name that the SDK knows, or a `ws://` or `wss://` URL.
+        timeout_s: limit of each method, in seconds.
+    """
+
+    def __init__(self, network: str, *, timeout_s: float = PROBE_TIMEOUT_S) -> None:
+        self._url = node_url(network)
+        self._timeout_s = timeout_s
+
+    async def genesis(self) -> str:
+        """Return the hash of the first block.
+
+        Raises:
+            FailureError: the node does not answer.
+        """
+        (found,) = await self.hashes([GENESIS_NUMBER])
+        return str(found)
+
+    async def hashes(self, numbers: Sequence[int]) -> list[BlockHash | None]:
+        """Return the hash of each block of the best chain, None where the chain is not that long.
+
+        Raises:
+            FailureError: the node does not answer.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await block_hashes(self._url, numbers)
+        except Exception as error:
+            fault = fault_of(error)
+            raise FailureError(fault.code, fault.detail) from error

@@ -1,0 +1,74 @@
+"""What the state of a deployment holds, for the operator who sets it aside."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from pylon.binding.adoption import UNKNOWN_NETWORK
+from pylon.blocks.leadership import PUBLISHER
+from pylon.chain.identity import ChainIdentity
+from pylon.jobs.chain_record import ChainRecord
+from pylon.jobs.open_jobs import all_open_jobs
+from pylon.jobs.record import UnreadableEntryError
+from pylon.messaging.bucket import Bucket
+from pylon.messaging.lease import FREE
+from pylon.messaging.ordered_bucket import OrderedBucket
+from pylon_client.contract.topology import JOBS_BUCKET, LEADERSHIP_BUCKET
+from pylon_client.contract.types import IdentityName
+from pylon_client.transport.connection import Connection
+
+_SHOWN_CHARS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is set aside.
+
+    Attributes:
+        chain: that it belongs to.
+        open_jobs: jobs that have not ended, by identity.
+    """
+
+    chain: ChainIdentity
+    open_jobs: Counter[IdentityName]
+
+    @property
+    def jobs_text(self) -> str:
+        """Return how many jobs have not ended, in words."""
+        if not self.open_jobs:
+            return "no jobs that have not ended"
+        each = ", ".join(f"{name}: {count}" for name, count in sorted(self.open_jobs.items()))
+        count = self.open_jobs.total()
+        what = "1 job that has" if count == 1 else f"{count} jobs that have"
+        return f"{what} not ended ({each})"
+
+    @property
+    def label(self) -> str:
+        """Return what names of files and folders begin with."""
+        return self.chain.genesis.removeprefix("0x")[:_SHOWN_CHARS]
+
+
+async def state_of(connection: Connection) -> State:
+    """Return what the NATS of a deployment holds.
+
+    Raises:
+        FailureError: NATS_UNAVAILABLE.
+    """
+    store = OrderedBucket(connection, JOBS_BUCKET)
+    record = ChainRecord(store)
+    try:
+        chain = await record.get()
+    except UnreadableEntryError:
+        chain = None
+    if chain is None:
+        chain = ChainIdentity(UNKNOWN_NETWORK, await record.earlier_genesis() or UNKNOWN_NETWORK)
+    return State(chain, Counter(held.job.identity for held in await all_open_jobs(store)))
+
+
+async def is_published_to(connection: Connection) -> bool:
+    """Return whether a worker publishes at this moment.
+
+    Raises:
+        FailureError: NATS_UNAVAILABLE.
+    """
+    lease = await Bucket(connection, LEADERSHIP_BUCKET).get(PUBLISHER)
+    return lease is not None and lease.value != FREE

@@ -1,0 +1,12 @@
+"""Processes whose clock is wrong."""
+
+import os
+from pathlib import Path
+
+_HOOK = Path(__file__).parent / "skewed_clock"
+
+
+def skewed_clock(skew_s: float) -> dict[str, str]:
+    """Return the variables that move the clock of a Python process, ahead where `skew_s` > 0."""
+    path = os.pathsep.join(filter(None, (str(_HOOK), os.environ.get("PYTHONPATH"))))
+    return {"PYTHONPATH": path, "CLOCK_SKEW_S": str(skew_s)}

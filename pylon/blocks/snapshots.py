@@ -14,6 +14,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from pylon.unreadable import UNREADABLE
 from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid
@@ -44,7 +45,13 @@ def snapshot_of(event: FeedEvent) -> Snapshot | None:
             Block(number=told.number, hash=told.hash) if isinstance(told, BlockInfo) else told.block
         )
     if block != event.block:
-        logger.warning("What %s has of block %d cannot be read", event.subject, event.block.number)
+        UNREADABLE.note(
+            logger,
+            "event",
+            event.subject,  # a publisher that writes one writes another at the next block
+            "The event of %s at block %d cannot be read",
+            *(event.subject, event.block.number),
+        )
         return None
     return Snapshot(event.block, event.body)
 

@@ -8,6 +8,7 @@ from prometheus_client import Counter, Histogram
 from pylon.blocks.snapshots import Snapshots
 from pylon.messaging.service import Service
 from pylon.reads.cache import ReadCache
+from pylon.unreadable import UNREADABLE
 from pylon_client.contract.types import IdentityName
 from pylon_client.service.metrics import ProcessMetrics, Values
 from pylon_client.service.supervisor import Supervisor
@@ -137,6 +138,11 @@ class WorkerMetrics(ProcessMetrics):
             "Requests over NATS that were not taken, by why",
             labels=("reason",),
         )
+        self.reading(
+            "pylon_unreadable_records",
+            "Readings of records that cannot be decoded, of the chain, the events or the ledger",
+            labels=("kind",),
+        ).read = lambda: {(kind,): count for kind, count in UNREADABLE.counts.items()}
         self._part_restarts = self.reading(
             "pylon_worker_part_restarts",
             "Restarts of parts of this worker that failed, by part",

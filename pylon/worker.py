@@ -234,6 +234,7 @@ class Worker:
             on_job=lambda job: main.call_soon_threadsafe(measured.saw, job),
         )
         async with LoopThread(REQUESTS) as thread:
+            self._health.request_loop = thread
             self._forward_head = lambda head: thread.call(server.observe_head, head)
             parts[REQUESTS] = lambda: thread.run(
                 server.run(lambda: main.call_soon_threadsafe(self._is_ready))

@@ -14,6 +14,7 @@ from websockets.http11 import Request, Response
 from pylon.blocks.leadership import Leadership
 from pylon.blocks.snapshots import Snapshots
 from pylon.jobs.signers import SignerDirectory
+from pylon.loop_thread import LoopThread
 from pylon.messaging.service import Service
 from pylon.messaging.stream_keeper import StreamKeeper
 from pylon.observe.metrics import WorkerMetrics
@@ -46,6 +47,7 @@ class WorkerHealth:
         head_max_lag_blocks: how many blocks the newest published block may be behind it.
         connection: to NATS, for all but requests, once it exists.
         requests: answers requests, with a connection to NATS of its own; once it exists.
+        request_loop: the thread that it runs on.
         streams: keeps the streams, once there is a connection.
         leadership: decides whether it publishes, once there is a connection.
         essential: what must not end before the worker does.
@@ -59,6 +61,7 @@ class WorkerHealth:
     head_max_lag_blocks: int
     connection: Connection | None = None
     requests: RequestsPort | None = None
+    request_loop: LoopThread | None = None
     streams: StreamKeeper | None = None
     leadership: Leadership | None = None
     essential: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
@@ -71,7 +74,9 @@ class WorkerHealth:
         ended = [f"{task.get_name()} has ended" for task in self.essential if task.done()]
         failing = [] if self.supervisor is None else self.supervisor.failing
         stalls = [] if self.leadership is None else self.leadership.problems
-        return [*ended, *(f"{name} fails after every restart" for name in failing), *stalls]
+        blocked = [] if self.request_loop is None else self.request_loop.problems
+        failing = [f"{name} fails after every restart" for name in failing]
+        return [*ended, *failing, *stalls, *blocked]
 
     def not_ready(self) -> list[str]:
         """Why the worker is not ready, or not any more."""
@@ -120,7 +125,8 @@ class WorkerHealth:
 class HealthServer:
     """`async with HealthServer(…):` answers `/livez`, `/readyz` and `/metrics`.
 
-    It answers from the loop that does the work, so that a loop that is stuck is seen as one.
+    It answers from the worker's main loop: while that is blocked, a probe gets no answer, and fails
+    by its timeout.
 
     Args:
         host: the address to listen on.

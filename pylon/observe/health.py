@@ -11,14 +11,16 @@ from pydantic import SecretStr
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from pylon.blocks.last_published import LastPublished
 from pylon.blocks.leadership import Leadership
 from pylon.blocks.snapshots import Snapshots
 from pylon.jobs.signers import SignerDirectory
 from pylon.loop_thread import LoopThread
 from pylon.messaging.service import Service
 from pylon.messaging.stream_keeper import StreamKeeper
+from pylon.messaging.write_health import WriteHealth
 from pylon.observe.metrics import WorkerMetrics
-from pylon_client.contract.subjects import BlockEventSubject
+from pylon_client.contract.topology import EVENTS, JOBS, LEDGER
 from pylon_client.service.metrics import CONTENT_TYPE, metrics_refusal
 from pylon_client.service.supervisor import Supervisor
 from pylon_client.transport.connection import Connection
@@ -27,6 +29,10 @@ logger = logging.getLogger(__name__)
 
 REQUEST_WITHIN_S: Final = 10.0
 CLOSE_WITHIN_S: Final = 1.0
+STORAGE_REMEDY: Final = (
+    "make room on the disks of the NATS servers, then restart those that still store nothing "
+    "(`pylon up` restarts its own)"
+)
 
 
 class RequestsPort(Protocol):
@@ -42,6 +48,8 @@ class WorkerHealth:
 
     Attributes:
         snapshots: know how old the chain's head is.
+        published: the newest published block.
+        writes: records whether JetStream stores what is written.
         head_max_age_s: how old it, or a published block that is too far behind it, may be for a
             worker that is ready.
         head_max_lag_blocks: how many blocks the newest published block may be behind it.
@@ -57,6 +65,8 @@ class WorkerHealth:
     """
 
     snapshots: Snapshots
+    published: LastPublished
+    writes: WriteHealth
     head_max_age_s: float
     head_max_lag_blocks: int
     connection: Connection | None = None
@@ -94,6 +104,8 @@ class WorkerHealth:
             problems.append(f"the chain's head is {age_s:.0f} s old")
         if self.streams is not None:
             problems += self.streams.problems
+        if (not_stored := self.writes.problem(EVENTS.name, LEDGER.name, JOBS.name)) is not None:
+            problems.append(f"{not_stored}; {STORAGE_REMEDY}")
         return problems + self._not_published()
 
     def warnings(self) -> list[str]:
@@ -104,20 +116,20 @@ class WorkerHealth:
 
     def _not_published(self) -> list[str]:
         """Return how far the published blocks are behind the chain, if that is too far."""
-        head, newest = self.snapshots.head, self.snapshots.last(str(BlockEventSubject()))
+        head, newest = self.snapshots.head, self.published.number
         if head is None:
             return []
         if newest is None:
             return ["no block is published yet"]
         # Both ways: what another chain left in the stream may be far ahead of this one's head.
-        lag_blocks = abs(head - newest.block.number)
-        age_s = self.snapshots.published_age_s or 0.0
+        lag_blocks = abs(head - newest)
+        age_s = self.published.age_s or 0.0
         # Where blocks still come, publishing catches up; every worker would be unready until then.
         if lag_blocks <= self.head_max_lag_blocks or age_s <= self.head_max_age_s:
             return []
         problem = (
-            f"no block was published for {age_s:.0f} s: the newest is {newest.block.number}, and "
-            f"the chain's head is {head}"
+            f"no block was published for {age_s:.0f} s, since {self.published.since}: the newest "
+            f"is {newest}, and the chain's head is {head}; `pylon check` looks for the cause"
         )
         return [problem]
 

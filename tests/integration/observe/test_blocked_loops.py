@@ -10,9 +10,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots
 from pylon.devnet import Devnet, DevnetOptions
 from pylon.loop_thread import LoopThread
+from pylon.messaging.write_health import WriteHealth
 from pylon.observe.health import HealthServer, WorkerHealth
 from pylon.observe.metrics import WorkerMetrics
 from tests.support.eventually import HANGS_AFTER_S, comes_true
@@ -23,7 +25,13 @@ BLOCKED = "the loop of requests has been blocked for"
 
 
 def health_of(thread: LoopThread | None = None) -> WorkerHealth:
-    health = WorkerHealth(Snapshots(max_silence_s=60), head_max_age_s=60, head_max_lag_blocks=5)
+    health = WorkerHealth(
+        Snapshots(max_silence_s=60),
+        LastPublished(),
+        WriteHealth(),
+        head_max_age_s=60,
+        head_max_lag_blocks=5,
+    )
     health.request_loop = thread
     return health
 

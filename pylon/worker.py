@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from pylon.binding.binder import ChainBinder, ForeignStateError
 from pylon.blocks.heads import Heads
+from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots, snapshot_of
 from pylon.chain.identity import ChainIdentity
 from pylon.identities import OpenedHotkeys, open_hotkeys
@@ -18,6 +19,7 @@ from pylon.loop_thread import LoopThread
 from pylon.messaging.job_events import JobEvents
 from pylon.messaging.provision import ProvisionError, provision
 from pylon.messaging.signer_events import SignerEvents
+from pylon.messaging.write_health import WriteHealth
 from pylon.observe.health import HealthServer, WorkerHealth
 from pylon.observe.jobs import JobCensus, JobMetrics
 from pylon.observe.memory import exceeded
@@ -105,10 +107,15 @@ class Worker:
         self.chain: Final = chain_of(settings, self.metrics, self.guard)
         self.snapshots: Final = Snapshots(max_silence_s=settings.head_silence_s)
         self.metrics.watch_head(self.snapshots)
+        self._published = LastPublished()
+        self._writes = WriteHealth()
+        self.metrics.watch_writes(self._writes)
         self._settings = settings
         self._submission = submission_of(settings, self.guard)
         self._health = WorkerHealth(
             self.snapshots,
+            self._published,
+            self._writes,
             guard=self.guard,
             head_max_age_s=READY_HEAD_BLOCKS * settings.block_duration_seconds,
             head_max_lag_blocks=READY_HEAD_BLOCKS,
@@ -194,6 +201,7 @@ class Worker:
             self._signers,
             announce,
             self._supervisor,
+            self._writes,
         )
         census = JobCensus(
             self.metrics, office.identities, office.ledger, head=lambda: self.snapshots.head
@@ -241,7 +249,10 @@ class Worker:
                 self.metrics,
                 connection,
                 self.guard,
+                self._published,
+                self._writes,
             )
+            self.metrics.watch_published(self._published)
             parts["binding to the chain"] = binder.run
             self._health.streams = publishing.streams
             self._health.leadership = publishing.leadership
@@ -258,10 +269,12 @@ class Worker:
             hotkeys.addresses,
             self.metrics,
             self.guard,
+            self._writes,
             on_connect=lambda own: self.metrics.watch_nats(connection, own),
             on_job=lambda job: main.call_soon_threadsafe(measured.saw, job),
         )
         async with LoopThread(REQUESTS) as thread:
+            self._health.request_loop = thread
             self._forward_head = lambda head: thread.call(server.observe_head, head)
             parts[REQUESTS] = lambda: thread.run(
                 server.run(lambda: main.call_soon_threadsafe(self._is_ready))
@@ -345,6 +358,8 @@ class Worker:
                     self.guard.bind(ChainIdentity("of the signers", event.genesis))
                 if (snapshot := snapshot_of(event)) is not None:
                     self.snapshots.keep(event.subject, snapshot)
+                    if self._settings.is_confined and event.subject == str(BlockEventSubject()):
+                        self._published.observe(event.block.number)  # it may not ask the stream
 
 
 def _is_final(error: Exception) -> bool:

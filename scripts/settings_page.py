@@ -27,6 +27,7 @@ from pylon_client.config import BaseConfig
 from pylon_client.deployment import DeploymentSettings, IdentitySettings
 from pylon_client.environment import PREFIX
 from pylon_client.service.logs import LogSettings
+from pylon_client.service.metrics import PrometheusSettings
 
 UNITS: Final = {
     "_s": "seconds",
@@ -67,6 +68,12 @@ PAGES: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
         IdentitySettings,
     ),
     ("Logs", "Read by every process.", PREFIX, LogSettings),
+    (
+        "Metrics",
+        "Read by the worker, the bridge and `pylon up`.",
+        "PROMETHEUS_",
+        PrometheusSettings,
+    ),
     ("The worker", "Read by `pylon worker`, `pylon check` and `pylon up`.", PREFIX, WorkerSettings),
     (
         "Of the published service",

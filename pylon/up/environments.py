@@ -16,6 +16,7 @@ from pylon_client.deployment import DeploymentSettings, IdentitySettings
 from pylon_client.environment import PREFIX, EnvironmentSettings
 from pylon_client.secret_files import FILE_SUFFIX
 from pylon_client.service.logs import LogSettings
+from pylon_client.service.metrics import PrometheusSettings
 
 _TO_OTHER_MACHINES: Final = frozenset(
     {
@@ -26,6 +27,7 @@ _TO_OTHER_MACHINES: Final = frozenset(
 _OF_THE_SDK: Final = ("BITTENSOR_", "BT_")
 _OF_IDENTITIES_FOR_BRIDGES: Final = frozenset({"netuid", "token"})
 """An identity's wallet, its hotkey and that one's password are for workers alone."""
+_PROMETHEUS_PREFIX: Final = PrometheusSettings.model_config.get("env_prefix", "")
 _NATS_PASSWORDS: Final = frozenset(
     name for name in DeploymentSettings.model_fields if re.fullmatch(r"nats_\w+_password", name)
 )
@@ -35,6 +37,7 @@ def worker_environment(env: Mapping[str, str], settings: WorkerSettings) -> dict
     """Return the variables of a worker."""
     withheld = {"nats_bridge_password", "nats_reader_password", "open_access_token"}
     chosen = _chosen(env, _names(WorkerSettings, but=withheld) | _names(PublishedSettings))
+    chosen |= _chosen(env, _names(PrometheusSettings, prefix=_PROMETHEUS_PREFIX))
     chosen |= _withheld(withheld)
     for identity in settings.identity_settings.values():
         chosen |= _chosen(env, _names(IdentitySettings, prefix=identity.env_prefix))
@@ -54,6 +57,7 @@ def bridge_environment(
     """
     withheld = _NATS_PASSWORDS - {"nats_bridge_password"}
     chosen = _chosen(env, _names(reads, but=withheld)) | _withheld(withheld)
+    chosen |= _chosen(env, _names(PrometheusSettings, prefix=_PROMETHEUS_PREFIX))
     withheld = set(IdentitySettings.model_fields) - _OF_IDENTITIES_FOR_BRIDGES - {"name"}
     for identity in settings.identity_settings.values():
         prefix = identity.env_prefix

@@ -23,11 +23,12 @@ from bridge.draining import ClosesWhileDraining, Draining
 from bridge.hardening import BoundedHead, SecurityHeaders, bounded_protocol
 from bridge.job_listeners import JobListeners
 from bridge.link import NatsLink, NatsPort, link_options
-from bridge.metrics import BridgeMetrics, RequestMetrics, metrics_routes
+from bridge.metrics import BridgeMetrics, RequestMetrics
 from bridge.problems import answer_failures_with_problems
 from bridge.routes import schema
 from bridge.routes.job_stream import job_stream_routes
 from bridge.routes.login import login_routes
+from bridge.routes.metrics import metrics_routes
 from bridge.routes.operations import operation_routes
 from bridge.routes.service import service_routes
 from bridge.routes.streams import stream_routes

@@ -1,21 +1,20 @@
 """What the bridge tells Prometheus: its requests, its streams and its connection."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.connections import Connections
 from bridge.sse import StreamCounts
-from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.deployment import DeploymentSettings
-from pylon_client.service.metrics import CONTENT_TYPE, ProcessMetrics, metrics_refusal
+from pylon_client.service.metrics import ProcessMetrics
 from pylon_client.service.supervisor import Supervisor
 
-APP_NAME: Final = "pylon"
+APP_NAME: Final = "bittensor-pylon"
+"""Label `app_name` of the published service."""
 UNMATCHED: Final = "unmatched"
 """The path of requests that no route takes: what callers make up is no label."""
 FIRST_ERROR_STATUS: Final = 500
@@ -69,7 +68,11 @@ class BridgeMetrics(ProcessMetrics):
             "Restarts of parts of this bridge that failed, by part",
             labels=("part",),
         )
-
+        self._worker_up = self.reading(
+            "pylon_bridge_worker_up",
+            "Whether the worker on this machine returned its metrics for this page",
+            "gauge",
+        )
         self._connections = self.reading(
             "pylon_bridge_connections",
             "Connections of callers, by what they wait for",
@@ -81,6 +84,10 @@ class BridgeMetrics(ProcessMetrics):
             "Connections that were refused or closed to protect the others, by why",
             labels=("reason",),
         )
+
+    def watch_worker(self, is_up: Callable[[], bool]) -> None:
+        """Show whether the worker on this machine returned its metrics."""
+        self._worker_up.read = lambda: {(): float(is_up())}
 
     def watch_parts(self, supervisor: Supervisor) -> None:
         """Show the restarts of the bridge's parts."""
@@ -150,20 +157,6 @@ class RequestMetrics:
             self._metrics.duration_s.labels(*labels).observe(time.perf_counter() - begun_s)
             if not status or status >= FIRST_ERROR_STATUS:
                 self._metrics.errors.labels(*labels).inc()
-
-
-def metrics_routes(settings: DeploymentSettings, metrics: BridgeMetrics) -> APIRouter:
-    """The route at which Prometheus reads, for those who hold the token of the metrics."""
-    router = APIRouter()
-
-    async def read(request: Request) -> Response:
-        refusal = metrics_refusal(request.headers.get("Authorization"), settings.metrics_token)
-        if refusal is not None:
-            raise FailureError(ErrorCode.FORBIDDEN, refusal)
-        return Response(metrics.text(), media_type=CONTENT_TYPE)
-
-    router.add_api_route("/metrics", read, include_in_schema=False)
-    return router
 
 
 def _method(scope: Scope) -> str:

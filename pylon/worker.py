@@ -5,6 +5,7 @@ import logging
 import signal
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pylon.binding.binder import ChainBinder, ForeignStateError
@@ -102,7 +103,7 @@ class Worker:
             WorkerError: a network's name is none that the SDK knows.
         """
         self.ready = asyncio.Event()
-        self.metrics: Final = WorkerMetrics()
+        self.metrics: Final = WorkerMetrics(settings.worker_role)
         self.guard: Final = guard_of(settings)
         self.chain: Final = chain_of(settings, self.metrics, self.guard)
         self.snapshots: Final = Snapshots(max_silence_s=settings.head_silence_s)
@@ -168,20 +169,25 @@ class Worker:
 
     async def _show_health(self, stack: AsyncExitStack) -> None:
         settings = self._settings
-        if settings.health_port is None:
-            return
+        if settings.health_port is not None:
+            await self._listen(stack, settings.health_host, settings.health_port)
+        if settings.worker_health_socket is not None:
+            await self._listen(stack, settings.worker_health_socket)
+
+    async def _listen(self, stack: AsyncExitStack, host: str | Path, port: int = 0) -> None:
+        """Answer probes and show metrics at an address or a Unix socket."""
         server = HealthServer(
-            settings.health_host,
-            settings.health_port,
+            host,
+            port,
             health=self._health,
             metrics=self.metrics,
-            metrics_token=settings.metrics_token,
+            metrics_token=self._settings.metrics_token,
         )
         try:
             await stack.enter_async_context(server)
         except OSError as error:
-            place = f"{settings.health_host} port {settings.health_port}"
-            raise WorkerError(f"it cannot listen on {place}: {error.strerror}") from None
+            place = str(host) if isinstance(host, Path) else f"{host} port {port}"
+            raise WorkerError(f"it cannot listen on {place}: {error.strerror or error}") from None
 
     def _jobs(
         self, connection: Connection, hotkeys: OpenedHotkeys, measured: JobMetrics

@@ -101,6 +101,9 @@ class DeploymentSettings(EnvironmentSettings):
             `reader` connect as; if empty, they connect as `worker`.
         open_access_token: what open-access callers must present; empty means nothing.
         identities: the names of the configured identities.
+        worker_health_socket: Unix socket of one worker on this machine: the worker answers at it
+            what it answers at its health port, and the bridge adds the worker's metrics to its
+            own. `pylon up` sets it.
         metrics_token: what those must present who read the metrics; empty shows them to nobody.
         sentry_dsn: where errors are reported; empty reports them nowhere.
         sentry_environment: under which name.
@@ -116,6 +119,7 @@ class DeploymentSettings(EnvironmentSettings):
     nats_bridge_password: SecretStr = SecretStr("")
     nats_reader_password: SecretStr = SecretStr("")
     open_access_token: SecretStr = SecretStr("")
+    worker_health_socket: Path | None = None
     metrics_token: SecretStr = SecretStr("")
     sentry_dsn: SecretStr = SecretStr("")
     sentry_environment: str = "development"

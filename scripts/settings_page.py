@@ -27,6 +27,7 @@ from pylon_client.deployment import DeploymentSettings, IdentitySettings
 from pylon_client.environment import PREFIX, EnvironmentSettings
 from pylon_client.secret_files import FILE_SUFFIX
 from pylon_client.service.logs import LogSettings
+from pylon_client.service.metrics import PrometheusSettings
 from pylon_client.service.variables import CHANGE_NOTHING
 
 UNITS: Final = {
@@ -79,6 +80,12 @@ PAGES: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
         IdentitySettings,
     ),
     ("Logs", "Read by every process.", PREFIX, LogSettings),
+    (
+        "Metrics",
+        "Read by the worker, the bridge and `pylon up`.",
+        "PROMETHEUS_",
+        PrometheusSettings,
+    ),
     ("The worker", "Read by `pylon worker`, `pylon check` and `pylon up`.", PREFIX, WorkerSettings),
     ("The bridge", "Read by `python -m bridge` and `pylon up`.", PREFIX, BridgeSettings),
     (

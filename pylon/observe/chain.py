@@ -1,17 +1,26 @@
 """A chain whose operations are timed, each under its name and the node that it asked."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
+from typing import Final
 
 from pylon.chain.port import Chain
 from pylon.chain.questions import AnswerT_co, Question
 from pylon.observe.metrics import WorkerMetrics
+from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber, Timestamp
 
 logger = logging.getLogger(__name__)
+
+SUCCESS: Final = "success"
+ERROR: Final = "error"
+CANCELLED: Final = "cancelled"
+UNKNOWN_BLOCK: Final = "unknown_block"
+"""Status of an operation on a block that the node does not have, or whose state it discarded."""
 
 
 class MeasuredChain:
@@ -62,10 +71,16 @@ class MeasuredChain:
     @contextmanager
     def _timed(self, operation: str, netuid: str = "") -> Generator[None]:
         begun_s = time.perf_counter()
-        status = "error"
+        status = ERROR
         try:
             yield
-            status = "success"
+            status = SUCCESS
+        except asyncio.CancelledError:
+            status = CANCELLED
+            raise
+        except FailureError as error:
+            status = _status_of(error)
+            raise
         finally:
             took_s = time.perf_counter() - begun_s
             logger.debug("%s of %s took %.3f s: %s", operation, self._uri, took_s, status)
@@ -73,3 +88,13 @@ class MeasuredChain:
             self._metrics.operation_s.labels(operation, status, self._uri, netuid, "").observe(
                 took_s
             )
+
+
+def _status_of(error: FailureError) -> str:
+    """Return the status of an operation that ended with a failure."""
+    if error.code is ErrorCode.ARCHIVE_REQUIRED:
+        return UNKNOWN_BLOCK
+    if error.code is ErrorCode.NOT_FOUND:
+        # The node did reply; only for a missing block is that not what was asked for.
+        return UNKNOWN_BLOCK if error.failure.detail.startswith("Block ") else SUCCESS
+    return ERROR

@@ -4,11 +4,12 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from pydantic import SecretStr
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection, serve, unix_serve
 from websockets.http11 import Request, Response
 
 from pylon.blocks.last_published import LastPublished
@@ -146,8 +147,8 @@ class HealthServer:
     by its timeout.
 
     Args:
-        host: the address to listen on.
-        port: the port; 0 lets the system choose.
+        host: the address to listen on, or the path of a Unix socket to listen on instead.
+        port: the port; 0 lets the system choose. Of no effect with a Unix socket.
         health: what the probes ask. That NATS or the chain is away ends no life.
         metrics: what `/metrics` shows.
         metrics_token: to whom it shows them.
@@ -158,8 +159,8 @@ class HealthServer:
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        host: str | Path,
+        port: int = 0,
         *,
         health: WorkerHealth,
         metrics: WorkerMetrics,
@@ -177,17 +178,18 @@ class HealthServer:
         """Listen.
 
         Raises:
-            OSError: the port is taken.
+            OSError: the port is taken, or the socket cannot be made.
         """
-        self._server = await serve(
-            _no_websocket,
-            self._host,
-            self.port,
-            process_request=self._answer,
-            open_timeout=REQUEST_WITHIN_S,
-            close_timeout=CLOSE_WITHIN_S,
-            server_header=None,
-        )
+        options: dict[str, Any] = {
+            "process_request": self._answer,
+            "open_timeout": REQUEST_WITHIN_S,
+            "close_timeout": CLOSE_WITHIN_S,
+            "server_header": None,
+        }
+        if isinstance(self._host, Path):
+            self._server = await unix_serve(_no_websocket, str(self._host), **options)
+            return self
+        self._server = await serve(_no_websocket, self._host, self.port, **options)
         self.port = next(iter(self._server.sockets)).getsockname()[1]
         logger.info("Health and metrics on http://%s:%d", self._host, self.port)
         return self

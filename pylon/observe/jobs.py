@@ -1,21 +1,33 @@
-"""The jobs as Prometheus sees them: what changes, what there is, and how much time is left."""
+"""Metrics of jobs: state changes, durations, counts by state, blocks until deadlines."""
 
 import asyncio
 import logging
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from pylon.jobs.weights import LIMIT_WAIT_BLOCKS
 from pylon.observe.metrics import WorkerMetrics
+from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import IN_FLIGHT, Job, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, JobId, JobKind
 
+if TYPE_CHECKING:
+    from prometheus_client import Histogram
+
 logger = logging.getLogger(__name__)
 
-OPERATION: Final = "apply_weights"
+JOB_OPERATION: Final = "run_job"
+"""Label `operation` of a whole job, as the published service names it."""
+ATTEMPT_OPERATION: Final = "_apply_weights"
+"""Label `operation` of one attempt, as the published service names it."""
+SUCCESS: Final = "success"
+ERROR: Final = "error"
+CANCELLED: Final = "cancelled"
+FAILED_STATES: Final = (JobState.EXPIRED, JobState.REJECTED, JobState.FAILED)
 FOLLOWED_MAX: Final = 10_000
-"""So many jobs' states are remembered; one that is forgotten counts as new."""
+"""Maximum number of jobs whose state is remembered; a forgotten job counts as new."""
 CENSUS_EVERY_S: Final = 15.0
 
 
@@ -48,6 +60,15 @@ class JobMetrics:
         self._metrics = metrics
         self._hotkeys = hotkeys
         self._followed: OrderedDict[JobId, tuple[JobState, float]] = OrderedDict()
+        self._job_s: Mapping[JobKind, Histogram] = {
+            JobKind.WEIGHTS: metrics.weights_job_s,
+            JobKind.COMMITMENT: metrics.commitment_job_s,
+            JobKind.REVEALED_COMMITMENT: metrics.revealed_commitment_job_s,
+        }
+        for identity in hotkeys:
+            for kind in JobKind:
+                for state in FAILED_STATES:  # a counter that begins at 0 shows its first increase
+                    metrics.job_failures.labels(identity, kind, state)
 
     def saw(self, job: Job) -> None:
         """Take note of a job that was just written to the ledger."""
@@ -55,8 +76,9 @@ class JobMetrics:
         now_s = time.monotonic()
         if job.state is not before:
             self._metrics.job_transitions.labels(job.kind, job.state).inc()
-            if job.kind is JobKind.WEIGHTS:
-                self._time(job, before, now_s - begun_s)
+            if job.state in FAILED_STATES and not _only_rate_limited(job):
+                self._metrics.job_failures.labels(job.identity, job.kind, job.state).inc()
+            self._time(job, before, now_s - begun_s)
         if job.has_ended:
             return
         is_same_attempt = before in IN_FLIGHT and job.state in IN_FLIGHT
@@ -65,17 +87,21 @@ class JobMetrics:
             self._followed.popitem(last=False)
 
     def _time(self, job: Job, before: JobState | None, attempt_s: float) -> None:
-        hotkey = self._hotkeys.get(job.identity, "")
-        labels = (OPERATION, job.state.lower(), str(job.netuid), hotkey)
-        if before in IN_FLIGHT and job.state not in IN_FLIGHT:
-            self._metrics.weights_attempt_s.labels(*labels).observe(attempt_s)
-        if job.has_ended:
+        labels = (_status_of(job), str(job.netuid), self._hotkeys.get(job.identity, ""))
+        is_over = before in IN_FLIGHT and job.state not in IN_FLIGHT
+        if is_over and job.kind is JobKind.WEIGHTS:
+            self._metrics.weights_attempt_s.labels(ATTEMPT_OPERATION, *labels).observe(attempt_s)
+        # What follows COMMITTED is the chain's doing: the job was timed when it got there.
+        is_timed = job.has_ended or job.state is JobState.COMMITTED
+        was_timed = before is JobState.COMMITTED or job.state is JobState.REVEALED
+        duration = self._job_s.get(job.kind)
+        if duration is not None and is_timed and not was_timed:
             took_s = (job.updated_at_ms - job.created_at_ms) / 1000
-            self._metrics.weights_job_s.labels(*labels).observe(took_s)
+            duration.labels(JOB_OPERATION, *labels).observe(took_s)
 
 
 class JobCensus:
-    """Counts, now and then, the jobs that have not ended by their states.
+    """Counts the jobs that have not ended by state, every `CENSUS_EVERY_S` seconds.
 
     Args:
         metrics: where the counts go.
@@ -97,8 +123,11 @@ class JobCensus:
         self._head = head
         self._counts: dict[tuple[str, str, str], int] = {}
         self._deadlines: dict[tuple[str, str], BlockNumber] = {}
+        self._due: dict[JobId, BlockNumber] = {}
+        self._due_first: dict[tuple[str, str], BlockNumber] = {}
         metrics.jobs.read = lambda: self._counts
         metrics.window_blocks_left.read = self._blocks_left
+        metrics.weights_overdue_blocks.read = self._blocks_overdue
 
     async def run(self) -> None:
         """Count again and again, until cancelled; what cannot be counted stays as it was."""
@@ -114,6 +143,8 @@ class JobCensus:
         """Count once."""
         counts = Counter[tuple[str, str, str]]()
         deadlines: dict[tuple[str, str], BlockNumber] = {}
+        due: dict[JobId, BlockNumber] = {}
+        due_first: dict[tuple[str, str], BlockNumber] = {}
         for identity in self._identities:
             for held in await self._ledger.open_jobs(identity):
                 job = held.job
@@ -122,11 +153,65 @@ class JobCensus:
                     continue
                 place = (str(job.netuid), str(identity))
                 deadlines[place] = min(deadlines.get(place, job.deadline_block), job.deadline_block)
+                if (block := self._due_block(job)) is not None:
+                    due[job.job_id] = block
+                    due_first[place] = min(due_first.get(place, block), block)
         self._counts = dict(counts)
         self._deadlines = deadlines
+        self._due = due
+        self._due_first = due_first
+
+    def _due_block(self, job: Job) -> BlockNumber | None:
+        """Return the block since which a job could be on the chain, as far as is known.
+
+        A rate limit that the chain's state shows moves it. A refusal, after which the job is put
+        off by `LIMIT_WAIT_BLOCKS`, does not.
+        """
+        head = self._head()
+        block = self._due.get(job.job_id, job.submitted_block or job.accepted_block or head)
+        until = _rate_limited_until(job)
+        if block is None or until is None or head is None:
+            return block
+        is_known_limit = job.attempts == 0 or until > head + LIMIT_WAIT_BLOCKS
+        return max(block, until) if is_known_limit else block
 
     def _blocks_left(self) -> dict[tuple[str, ...], float]:
+        return self._from_head(self._deadlines, lambda deadline, head: deadline - head)
+
+    def _blocks_overdue(self) -> dict[tuple[str, ...], float]:
+        return self._from_head(self._due_first, lambda due, head: head - due)
+
+    def _from_head(
+        self,
+        blocks: Mapping[tuple[str, str], BlockNumber],
+        distance: Callable[[BlockNumber, BlockNumber], int],
+    ) -> dict[tuple[str, ...], float]:
         head = self._head()
         if head is None:
             return {}
-        return {place: max(block - head, 0) for place, block in self._deadlines.items()}
+        return {place: max(distance(block, head), 0) for place, block in blocks.items()}
+
+
+def _status_of(job: Job) -> str:
+    """Return the label `status` of what a job has come to, as the published service names it."""
+    if job.has_succeeded:
+        return SUCCESS
+    is_cancelled = job.state in {JobState.CANCELLED, JobState.SUPERSEDED}
+    return CANCELLED if is_cancelled else ERROR
+
+
+def _rate_limited_until(job: Job) -> BlockNumber | None:
+    """Return the block until which a rate limit of the chain holds a job back, or None."""
+    if job.last_error is None or job.last_error.code is not ErrorCode.RATE_LIMITED:
+        return None
+    return job.retry_at_block
+
+
+def _only_rate_limited(job: Job) -> bool:
+    """Return whether a rate limit held a job back from its acceptance to its end.
+
+    Weights of an earlier job are then on the chain: the client puts them more often than the
+    subnet takes them.
+    """
+    is_limited = _rate_limited_until(job) is not None
+    return job.state is JobState.EXPIRED and is_limited and job.attempts == 0

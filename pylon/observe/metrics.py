@@ -10,6 +10,7 @@ from pylon.blocks.snapshots import Snapshots
 from pylon.messaging.service import Service
 from pylon.messaging.write_health import WriteHealth
 from pylon.reads.cache import ReadCache
+from pylon.roles import WorkerRole
 from pylon.unreadable import UNREADABLE
 from pylon_client.contract.types import IdentityName
 from pylon_client.service.metrics import ProcessMetrics, Values
@@ -23,10 +24,14 @@ _JOB_BUCKETS_S: Final = (1.0, 5.0, 12.0, 24.0, 60.0, 120.0, 300.0, 900.0, 1800.0
 
 
 class WorkerMetrics(ProcessMetrics):
-    """The metrics of one worker."""
+    """The metrics of one worker.
 
-    def __init__(self) -> None:
-        super().__init__("worker")
+    Args:
+        role: of the worker.
+    """
+
+    def __init__(self, role: WorkerRole = WorkerRole.ALL) -> None:
+        super().__init__("worker", role=role)
         registry = self.registry
         self.operation_s = Histogram(
             "pylon_bittensor_operation_duration_seconds",
@@ -48,6 +53,20 @@ class WorkerMetrics(ProcessMetrics):
             buckets=_JOB_BUCKETS_S,
             registry=registry,
         )
+        self.commitment_job_s = Histogram(
+            "pylon_set_commitment_job_duration_seconds",
+            "Time from acceptance to the end of a commitment job",
+            ("operation", "status", "netuid", "hotkey"),
+            buckets=_JOB_BUCKETS_S,
+            registry=registry,
+        )
+        self.revealed_commitment_job_s = Histogram(
+            "pylon_set_revealed_commitment_job_duration_seconds",
+            "Time from acceptance until a sealed commitment is on the chain, or its job has ended",
+            ("operation", "status", "netuid", "hotkey"),
+            buckets=_JOB_BUCKETS_S,
+            registry=registry,
+        )
         self.weights_attempt_s = Histogram(
             "pylon_apply_weights_attempt_duration_seconds",
             "How long one signed extrinsic took until it was known what became of it",
@@ -59,6 +78,13 @@ class WorkerMetrics(ProcessMetrics):
             "pylon_job_transitions_total",
             "Changes of the state of jobs that this worker made",
             ("kind", "state"),
+            registry=registry,
+        )
+        self.job_failures = Counter(
+            "pylon_job_failures_total",
+            "Jobs that ended as EXPIRED, REJECTED or FAILED, except weights that only a rate limit "
+            "of the chain held back",
+            ("identity", "kind", "state"),
             registry=registry,
         )
         self.skipped_blocks = Counter(
@@ -81,6 +107,12 @@ class WorkerMetrics(ProcessMetrics):
         self.window_blocks_left = self.reading(
             "pylon_window_blocks_left",
             "Blocks until the time of the weights in hand is over",
+            "gauge",
+            ("netuid", "identity"),
+        )
+        self.weights_overdue_blocks = self.reading(
+            "pylon_weights_overdue_blocks",
+            "Blocks since the oldest open weights could have been on the chain, rate limits aside",
             "gauge",
             ("netuid", "identity"),
         )

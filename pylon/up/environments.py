@@ -19,6 +19,7 @@ from pylon_client.env_file import read_env_file
 from pylon_client.environment import PREFIX, EnvironmentSettings
 from pylon_client.secret_files import FILE_SUFFIX
 from pylon_client.service.logs import LogSettings
+from pylon_client.service.metrics import PrometheusSettings
 
 _TO_OTHER_MACHINES: Final = frozenset(
     {
@@ -31,6 +32,7 @@ _OF_IDENTITIES_FOR_BRIDGES: Final = frozenset({"netuid", "token"})
 """An identity's wallet, its hotkey and that one's password are for workers alone."""
 _OF_IDENTITIES_NOT_FOR_WORKERS: Final = frozenset({"token"})
 """The bridge and NATS check tokens; workers see the identity in the subject."""
+_PROMETHEUS_PREFIX: Final = PrometheusSettings.model_config.get("env_prefix", "")
 _NATS_PASSWORDS: Final = frozenset(
     name for name in DeploymentSettings.model_fields if re.fullmatch(r"nats_\w+_password", name)
 )
@@ -72,6 +74,7 @@ def worker_environment(env: Mapping[str, str], settings: WorkerSettings) -> dict
     """Return the variables of a worker."""
     withheld = {"nats_bridge_password", "nats_reader_password", "open_access_token"}
     chosen = _chosen(env, _names(WorkerSettings, but=withheld) | {HOME_VARIABLE})
+    chosen |= _chosen(env, _names(PrometheusSettings, prefix=_PROMETHEUS_PREFIX))
     for identity in settings.identity_settings.values():
         prefix = identity.env_prefix
         names = _names(IdentitySettings, prefix=prefix, but=_OF_IDENTITIES_NOT_FOR_WORKERS)
@@ -92,6 +95,7 @@ def bridge_environment(
     """
     withheld = _NATS_PASSWORDS - {"nats_bridge_password"}
     chosen = _chosen(env, _names(reads, but=withheld))
+    chosen |= _chosen(env, _names(PrometheusSettings, prefix=_PROMETHEUS_PREFIX))
     withheld = set(IdentitySettings.model_fields) - _OF_IDENTITIES_FOR_BRIDGES - {"name"}
     for identity in settings.identity_settings.values():
         prefix = identity.env_prefix

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -32,6 +33,7 @@ from pylon.up.options import LOOPBACK, UpError, UpOptions
 from pylon.up.ports import require_free
 from pylon.up.readiness import until_ready
 from pylon.up.running import HEADER_FILE, SETTINGS_FILE, is_running, told_in
+from pylon_client.service.metrics import PrometheusSettings
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.variables import report_variables
 
@@ -52,8 +54,13 @@ PAST_BLOCKS = 20
 """So many blocks a new devnet has behind it, so that there is a past to read from the start."""
 
 
-def _own(options: UpOptions) -> dict[str, str]:
-    """The settings that this tree gives its processes, whatever the environment says."""
+def _own(options: UpOptions, sockets: Path) -> dict[str, str]:
+    """Return the settings that this tree gives its processes, whatever the environment says.
+
+    Args:
+        options: of the command line.
+        sockets: folder for Unix sockets.
+    """
     own = {
         "PYLON_NATS_URL": options.nats_url,
         # What is about other NATS servers than the embedded one.
@@ -70,6 +77,8 @@ def _own(options: UpOptions) -> dict[str, str]:
         "PYLON_BRIDGE_GRACEFUL_SHUTDOWN_SECONDS": str(DRAIN_TIMEOUT_S),
         "PYLON_DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
         HOME_VARIABLE: str(options.home.absolute()),  # for what tells the operator to reset it
+        # Through it the bridge shows the worker's metrics beside its own.
+        "PYLON_WORKER_HEALTH_SOCKET": str(sockets / "worker.sock"),
         "BITTENSOR_RUNTIME_CACHE_DIR": str((options.home / RUNTIME_CACHE).absolute()),
     }
     if options.devnet_url is not None:
@@ -83,6 +92,7 @@ def _settings(env: dict[str, str]) -> WorkerSettings:
     os.environ.clear()
     os.environ.update(env)  # so that this process reads the same settings as its children
     BridgeSettings()
+    PrometheusSettings()
     settings = WorkerSettings()
     _ = settings.identities_with_tokens
     report_variables(settings)
@@ -206,6 +216,13 @@ async def run(options: UpOptions) -> None:
         SettingsError: a setting of one of the processes is wrong.
         ChildEndedError: a process of it ended before all was ready.
     """
+    # Not in the home: a Unix socket's path is at most 107 bytes long, and not every volume of
+    # containers can hold one.
+    with tempfile.TemporaryDirectory(prefix="pylon-") as sockets:
+        await _run(options, Path(sockets))
+
+
+async def _run(options: UpOptions, sockets: Path) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -216,7 +233,7 @@ async def run(options: UpOptions) -> None:
             f"another `pylon up` runs from {options.home}: stop it, or choose another --home "
             "(PYLON_HOME)"
         )
-    env = tree_environment(_own(options))
+    env = tree_environment(_own(options, sockets))
     settings = _settings(env)
     REDACTOR.learn(secrets_of(settings))
     require_free(options)

@@ -13,21 +13,38 @@ from prometheus_client import (
     Info,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
 
+from pylon_client.environment import EnvironmentSettings
 from pylon_client.transport.connection import ConnectionCounts
 
 DISTRIBUTION: Final = "pylon-client"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+COMPONENT: Final = "component"
+"""Label of what every process exposes: with it, one page may hold the metrics of two processes."""
 _BEARER: Final = "Bearer "
 
 Labels = tuple[str, ...]
 Values = Mapping[Labels, float]
 """Values by the values of their labels."""
+
+
+class PrometheusSettings(EnvironmentSettings):
+    """Settings that the Prometheus library defines; here they may be in `.env` as well.
+
+    Attributes:
+        disable_created_series: whether to leave out the `…_created` series.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PROMETHEUS_")
+
+    disable_created_series: bool = False
 
 
 class NatsConnection(Protocol):
@@ -71,36 +88,77 @@ class Reading(Collector):
         yield family
 
 
+@dataclass(eq=False)
+class ComponentLabel(Collector):
+    """Metrics of a registry with the label `component` on each of their samples.
+
+    Attributes:
+        inner: the metrics.
+        component: the label's value.
+    """
+
+    inner: CollectorRegistry
+    component: str
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the current values."""
+        for family in self.inner.collect():
+            family.samples = [
+                sample._replace(labels={**sample.labels, COMPONENT: self.component})
+                for sample in family.samples
+            ]
+            yield family
+
+
 class ProcessMetrics:
-    """A registry of its own with what is told of every process: Python's, the build's, NATS's.
+    """Metrics that every process exposes: of Python, of the build and of NATS.
+
+    All of them have the label `component`.
 
     Args:
         component: which process this is, `worker` or `bridge`.
+        build: further labels of `pylon_build_info`.
 
     Attributes:
         registry: for all metrics of this process.
+
+    Raises:
+        SettingsError: a setting of the Prometheus library is wrong.
     """
 
-    def __init__(self, component: str) -> None:
+    def __init__(self, component: str, **build: str) -> None:
+        if PrometheusSettings().disable_created_series:
+            disable_created_metrics()
         self.registry: Final = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
-        Info("pylon_build", "What runs here", registry=self.registry).info(
-            {"version": version(DISTRIBUTION), "component": component}
+        self._component = component
+        shared = CollectorRegistry()
+        ProcessCollector(registry=shared)
+        PlatformCollector(registry=shared)
+        GCCollector(registry=shared)
+        Info("pylon_build", "What runs here", registry=shared).info(
+            {"version": version(DISTRIBUTION), **build}
         )
+        self.registry.register(ComponentLabel(shared, component))
+        of_nats = (COMPONENT,)
         self._connected = self.reading(
-            "pylon_nats_connected", "Whether NATS is reachable right now", "gauge"
+            "pylon_nats_connected", "Whether NATS is reachable right now", "gauge", of_nats
         )
         self._reconnects = self.reading(
-            "pylon_nats_reconnects", "Times that a lost NATS server was found again"
+            "pylon_nats_reconnects", "Reconnects to NATS after a lost connection", labels=of_nats
         )
         self._drops = self.reading(
-            "pylon_nats_slow_consumer_drops", "Messages dropped since nobody took them in time"
+            "pylon_nats_slow_consumer_drops",
+            "Messages dropped because they were not read in time",
+            labels=of_nats,
         )
         self._refusals = self.reading(
-            "pylon_nats_permission_violations", "Publishes and subscriptions that NATS refused"
+            "pylon_nats_permission_violations",
+            "Publishes and subscriptions that NATS refused",
+            labels=of_nats,
         )
+        for reading in (self._connected, self._reconnects, self._drops, self._refusals):
+            # Known before the first connection, so that a process that never gets one is seen.
+            reading.read = lambda: {(component,): 0.0}
 
     def reading(
         self,
@@ -118,9 +176,11 @@ class ProcessMetrics:
         """Show connections to NATS as one; they replace those shown before."""
 
         def total(count: Callable[[NatsConnection], int]) -> Callable[[], Values]:
-            return lambda: {(): sum(map(count, connections))}
+            return lambda: {(self._component,): sum(map(count, connections))}
 
-        self._connected.read = lambda: {(): float(all(each.is_connected for each in connections))}
+        self._connected.read = lambda: {
+            (self._component,): float(all(each.is_connected for each in connections))
+        }
         self._reconnects.read = total(lambda each: each.counts.reconnects)
         self._drops.read = total(lambda each: each.counts.slow_consumer_drops)
         self._refusals.read = total(lambda each: each.counts.permission_violations)

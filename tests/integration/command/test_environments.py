@@ -11,6 +11,7 @@ from tests.support.secret_texts import MARK, secret_of
 OPERATOR = {
     "PYLON_METRICS_TOKEN": secret_of("metrics"),
     "PYLON_LOG_LEVEL": "WARNING",
+    "PROMETHEUS_DISABLE_CREATED_SERIES": "True",
     "PYLON_ID_OTHER_TOKEN": secret_of("other"),
     "AWS_SECRET_ACCESS_KEY": secret_of("cloud"),
     "BITTENSOR_OF_A_TEST": "1",
@@ -68,6 +69,8 @@ async def test_each_process_has_what_it_reads(environments: dict[str, dict[str, 
     for each in (worker, bridge):
         assert each["PYLON_SENTRY_ENVIRONMENT"] == "of-a-test"
         assert each["PYLON_METRICS_TOKEN"] == OPERATOR["PYLON_METRICS_TOKEN"]
+        assert each["PROMETHEUS_DISABLE_CREATED_SERIES"] == "True"
+        assert each["PYLON_WORKER_HEALTH_SOCKET"]
         assert each["HTTPS_PROXY"] == OPERATOR["HTTPS_PROXY"]
     assert worker["PYLON_ID_SN1_WALLET_NAME"] == "sn1"
     assert worker["BITTENSOR_OF_A_TEST"]

@@ -71,8 +71,8 @@ async def test_requests_are_counted_by_their_route_and_status(client: httpx.Asyn
     await client.get(NEURONS.format(netuid="no-netuid"))
     found = await samples(client)
     assert [labels for labels, _ in found["pylon_requests_total"]] == [
-        {"method": "GET", "path": NEURONS, "status_code": "200", "app_name": "pylon"},
-        {"method": "GET", "path": NEURONS, "status_code": "400", "app_name": "pylon"},
+        {"method": "GET", "path": NEURONS, "status_code": "200", "app_name": "bittensor-pylon"},
+        {"method": "GET", "path": NEURONS, "status_code": "400", "app_name": "bittensor-pylon"},
     ]
     assert [value for _, value in found["pylon_requests_total"]] == [3, 1]
     durations = dict.fromkeys(

@@ -1,0 +1,24 @@
+"""The route at which Prometheus reads."""
+
+from fastapi import APIRouter, Request, Response
+
+from bridge.metrics import BridgeMetrics
+from bridge.worker_metrics import MetricsPage
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.deployment import DeploymentSettings
+from pylon_client.service.metrics import CONTENT_TYPE, metrics_refusal
+
+
+def metrics_routes(settings: DeploymentSettings, metrics: BridgeMetrics) -> APIRouter:
+    """Return the route of the metrics, for callers with their token."""
+    router = APIRouter()
+    page = MetricsPage(metrics, settings.worker_health_socket, settings.metrics_token)
+
+    async def read(request: Request) -> Response:
+        refusal = metrics_refusal(request.headers.get("Authorization"), settings.metrics_token)
+        if refusal is not None:
+            raise FailureError(ErrorCode.FORBIDDEN, refusal)
+        return Response(await page.text(), media_type=CONTENT_TYPE)
+
+    router.add_api_route("/metrics", read, include_in_schema=False)
+    return router

@@ -1,0 +1,163 @@
+"""The previous release beside this one: clients, bridges, workers, permissions and state."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pytest
+import pytest_asyncio
+
+from pylon.devnet import Devnet, DevnetOptions
+from pylon_client.v1 import JobId, JobState
+from tests.support.bridge_process import BridgeProcess, bridge_environment
+from tests.support.deployment import BRIDGE_PASSWORD, READER_PASSWORD, token_of
+from tests.support.environments import ROOT
+from tests.support.job_deployment import (
+    SUBNETS,
+    Deployment,
+    becomes,
+    ended,
+    is_parked,
+    make_wallets,
+    signing_settings,
+    weights_of,
+)
+from tests.support.nats_server import NatsServer
+from tests.support.previous_release import previous_release
+from tests.support.pylon_command import command_environment, pylon_argv
+from tests.support.replicas import Nats
+from tests.support.sdk_home import sdk_home
+from tests.support.subprocesses import output_of
+
+__all__ = ["sdk_home"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+Release = Literal["previous", "this"]
+CLIENT: Final = ROOT / "tests" / "compat" / "scripts" / "release_client.py"
+BLOCK_TIME_S: Final = 0.2
+
+
+class Releases:
+    """Both releases, and a chain.
+
+    Args:
+        previous: folder of the packages of the previous release.
+        folder: of everything else.
+        devnet: the chain.
+    """
+
+    def __init__(self, previous: Path, folder: Path, devnet: Devnet) -> None:
+        self.folder = folder
+        self.devnet = devnet
+        self._previous = previous
+
+    def path(self, release: Release) -> dict[str, str]:
+        """The variable by which a process imports the packages of a release."""
+        return {"PYTHONPATH": str(self._previous if release == "previous" else ROOT)}
+
+    async def nats(self, release: Release, name: str) -> NatsServer:
+        """Return a server with the users and permissions that a release makes of the settings."""
+        variables = signing_settings(self.folder, SUBNETS, {name: name for name in SUBNETS}) | {
+            "PYLON_NATS_BRIDGE_PASSWORD": BRIDGE_PASSWORD,
+            "PYLON_NATS_READER_PASSWORD": READER_PASSWORD,
+            **self.path(release),
+        }
+        users = await output_of(
+            *pylon_argv("nats-conf", "--out", f"{name}/access.conf"),
+            cwd=self.folder,
+            env=command_environment(self.folder, variables),
+        )
+        assert users == ""
+        return NatsServer(self.folder, (self.folder / name / "access.conf").read_text(), name=name)
+
+    def bridge(self, release: Release, nats_url: str) -> BridgeProcess:
+        variables = bridge_environment(nats_url, SUBNETS) | self.path(release)
+        return BridgeProcess(self.folder, variables)
+
+    async def client(self, release: Release, identity: str, *addresses: str) -> Any:
+        """Read and write at some addresses with the client of a release; return what came back."""
+        asked = {"addresses": addresses, "identity": identity, "token": token_of(identity)}
+        printed = await output_of(
+            *(sys.executable, str(CLIENT), json.dumps(asked)),
+            cwd=self.folder,
+            env=command_environment(self.folder, self.path(release)),
+        )
+        answer = json.loads(printed)
+        assert answer["file"].startswith(self.path(release)["PYTHONPATH"])
+        return answer["found"]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def releases(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Releases]:
+    previous = previous_release(tmp_path_factory.mktemp("previous"))
+    folder = tmp_path_factory.mktemp("releases")
+    options = DevnetOptions(port=0, block_time_s=BLOCK_TIME_S, tempo_blocks=2000, active=False)
+    async with Devnet(options) as devnet:
+        make_wallets(folder, devnet)
+        yield Releases(previous, folder, devnet)
+
+
+@pytest.mark.parametrize(("worker", "permissions"), [("previous", "this"), ("this", "previous")])
+async def test_clients_and_bridges_of_both_releases_work_with_workers_of_each(
+    releases: Releases, worker: Release, permissions: Release
+) -> None:
+    async with (
+        await releases.nats(permissions, f"beside-{worker}") as server,
+        Deployment(releases.folder, Nats(server), releases.devnet).worker(**releases.path(worker)),
+        releases.bridge("previous", server.url) as previous_bridge,
+        releases.bridge("this", server.url) as this_bridge,
+    ):
+        addresses = (server.url, previous_bridge.url, this_bridge.url)
+        right = {"neurons": 256, "state": JobState.CONFIRMED, "is_listed": True}
+        clients: tuple[Release, Release] = ("previous", "this")
+        for found in await asyncio.gather(
+            *(releases.client(client, "sn1", *addresses) for client in clients)
+        ):
+            assert found == dict.fromkeys(addresses, right)
+
+
+async def test_workers_of_both_releases_share_jobs_and_state_and_each_follows_the_other(
+    releases: Releases,
+) -> None:
+    devnet = releases.devnet
+    async with await releases.nats("previous", "shared") as server:
+        deployment = Deployment(releases.folder, Nats(server), devnet)
+        applied = deployment.applied()
+        async with deployment.identity("sn1") as sn1, deployment.identity("sn2") as sn2:
+
+            async def parked(uid: int) -> str:
+                """Put weights that wait for a limit of the chain."""
+                devnet.set_hyperparameter(1, "WeightsSetRateLimit", 1500)
+                await devnet.advance(2)
+                scheduled = await sn1.put_weights(weights_of(devnet, 1, uid))
+                await becomes(sn1, scheduled.job_id, is_parked)
+                return scheduled.job_id
+
+            async def taken(job_id: str) -> JobState:
+                """Lift the limit, and return the state in which the job ends."""
+                devnet.set_hyperparameter(1, "WeightsSetRateLimit", 0)
+                return (await ended(sn1, JobId(job_id))).state
+
+            async with deployment.worker(**releases.path("previous")) as old:
+                first = await sn1.put_weights(weights_of(devnet, 1, 3), idempotency_key="first")
+                assert (await ended(sn1, first.job_id)).state is JobState.CONFIRMED
+                of_old = await parked(4)
+                # An upgrade: both run, then this release alone has what the previous one wrote.
+                async with deployment.worker(**releases.path("this")):
+                    both = await sn2.put_weights(weights_of(devnet, 2, 3))
+                    assert (await ended(sn2, both.job_id)).state is JobState.CONFIRMED
+                    old.process.terminate()
+                    assert await old.ends() == 0
+                    assert await taken(of_old) is JobState.CONFIRMED
+                    of_new = await parked(5)
+            # A rollback: the previous release alone has what this one wrote.
+            async with deployment.worker(**releases.path("previous")):
+                assert await taken(of_new) is JobState.CONFIRMED
+                again = await sn1.put_weights(weights_of(devnet, 1, 3), idempotency_key="first")
+                assert again.job_id == first.job_id
+                assert len((await sn1.get_jobs()).jobs) == 3
+        assert deployment.applied() - applied == 4

@@ -1,0 +1,223 @@
+"""A backup of jobs that are in progress, restored into an empty NATS: nothing is done twice."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pylon.backup import state_access
+from pylon.backup.backup_file import BackupError, BackupFile, KeptEntry, archive_in, private_file
+from pylon.backup.backup_run import restore
+from pylon.devnet import Devnet, DevnetOptions
+from pylon.jobs.signers import Announcement
+from pylon.messaging.permissions import authorization
+from pylon.messaging.signer_events import SignerEvents
+from pylon.settings import WorkerSettings
+from pylon_client.contract import wire
+from pylon_client.contract.jobs import IN_FLIGHT
+from pylon_client.v1 import ErrorCode, IdentityName, JobId, JobState, PylonNotFound
+from tests.support.deployment import deployment_settings
+from tests.support.eventually import HANGS_AFTER_S
+from tests.support.job_deployment import (
+    SUBNETS,
+    Deployment,
+    becomes,
+    ended,
+    is_parked,
+    make_wallets,
+    signing_settings,
+    weights_of,
+)
+from tests.support.nats_server import NatsServer
+from tests.support.pylon_command import pylon_command
+from tests.support.replicas import Nats
+from tests.support.sdk_home import sdk_home
+from tests.support.secret_texts import with_keys
+
+__all__ = ["sdk_home"]
+
+
+def new_nats(folder: Path, name: str) -> NatsServer:
+    return NatsServer(folder, authorization(deployment_settings(identities=SUBNETS)), name=name)
+
+
+def variables(folder: Path, devnet: Devnet, nats_url: str) -> dict[str, str]:
+    wallets = {name: name for name in SUBNETS}
+    return signing_settings(folder / "wallets", SUBNETS, wallets) | {
+        "PYLON_BITTENSOR_NETWORK": with_keys(devnet.url),
+        "PYLON_BITTENSOR_ARCHIVE_NETWORK": "",
+        "PYLON_NATS_URL": nats_url,
+    }
+
+
+@dataclass(frozen=True)
+class Put:
+    """Jobs at the moment of a backup.
+
+    Attributes:
+        done: carried out, with the idempotency key "done".
+        parked: waits for a rate limit, and is carried out after the backup.
+        in_flight: in a block that is not final, and is after the backup.
+        later: accepted and carried out after the backup.
+    """
+
+    done: JobId
+    parked: JobId
+    in_flight: JobId
+    later: JobId
+
+
+async def back_up_midway(folder: Path, devnet: Devnet) -> Put:
+    """Put jobs, make a backup, let the jobs be carried out, and kill everything but the chain."""
+    async with new_nats(folder, "first") as server:
+        deployment = Deployment(folder, Nats(server), devnet)
+        async with (
+            deployment.worker() as worker,
+            deployment.identity("sn1") as sn1,
+            deployment.identity("sn2") as sn2,
+            deployment.identity("sn12") as sn12,
+        ):
+            done = await sn2.put_weights(weights_of(devnet, 2, 3), idempotency_key="done")
+            await ended(sn2, done.job_id)
+            await ended(sn1, (await sn1.put_weights(weights_of(devnet, 1, 3))).job_id)
+            devnet.set_hyperparameter(1, "WeightsSetRateLimit", 1500)
+            await devnet.advance(2)
+            parked = await sn1.put_weights(weights_of(devnet, 1, 4))
+            await becomes(sn1, parked.job_id, is_parked)
+            devnet.stall_finality()
+            sealed = await sn12.put_weights(weights_of(devnet, 12, 3))
+            await becomes(sn12, sealed.job_id, lambda job: job.state in IN_FLIGHT)
+            backup = await pylon_command(
+                folder, variables(folder, devnet, server.url), "backup", "jobs.zip"
+            )
+            assert backup.code == 0, backup.err
+            assert devnet.chain.genesis_hash.hex() in backup.err
+            devnet.resume_finality()
+            devnet.set_hyperparameter(1, "WeightsSetRateLimit", 0)
+            assert (await ended(sn12, sealed.job_id)).state is JobState.COMMITTED
+            assert (await ended(sn1, parked.job_id)).state is JobState.CONFIRMED
+            later = await sn2.put_weights(weights_of(devnet, 2, 5))
+            assert (await ended(sn2, later.job_id)).state is JobState.CONFIRMED
+            await worker.kill()
+            await server.kill()
+    return Put(done.job_id, parked.job_id, sealed.job_id, later.job_id)
+
+
+async def test_jobs_of_a_backup_end_rightly_after_a_restore_and_none_is_carried_out_twice(
+    tmp_path: Path,
+) -> None:
+    options = DevnetOptions(port=0, block_time_s=0.1, tempo_blocks=2000, active=False)
+    async with Devnet(options) as devnet, new_nats(tmp_path, "second") as server:
+        make_wallets(tmp_path, devnet)
+        put = await back_up_midway(tmp_path, devnet)
+        deployment = Deployment(tmp_path, Nats(server), devnet)
+        applied = deployment.applied()
+        path = tmp_path / "jobs.zip"
+        assert path.stat().st_mode & 0o777 == 0o600
+        await refuse_another_chain(tmp_path, devnet, server.url)
+        settings = variables(tmp_path, devnet, server.url)
+        restored = await pylon_command(tmp_path, settings, "restore", "jobs.zip")
+        assert restored.code == 0, restored.err
+        async with (
+            deployment.worker(),
+            deployment.identity("sn1") as sn1,
+            deployment.identity("sn2") as sn2,
+            deployment.identity("sn12") as sn12,
+        ):
+            assert (await ended(sn12, put.in_flight)).state is JobState.COMMITTED
+            unsent = await ended(sn1, put.parked)
+            assert unsent.state is JobState.FAILED
+            assert unsent.last_error is not None
+            assert unsent.last_error.code is ErrorCode.OUTCOME_UNKNOWN
+            assert "Restored from a backup" in unsent.last_error.detail
+            same = await sn2.put_weights(weights_of(devnet, 2, 3), idempotency_key="done")
+            assert same.job_id == put.done
+            assert (await ended(sn2, put.done)).state is JobState.CONFIRMED
+            with pytest.raises(PylonNotFound):
+                await sn2.get_job(put.later)
+            assert deployment.applied() == applied
+            new = await sn1.put_weights(weights_of(devnet, 1, 4))
+            assert (await ended(sn1, new.job_id)).state is JobState.CONFIRMED
+            assert deployment.applied() == applied + 1
+
+
+async def refuse_another_chain(folder: Path, devnet: Devnet, nats_url: str) -> None:
+    """See that a backup is not restored for a chain of another genesis."""
+    options = DevnetOptions(port=0, block_time_s=60, seed=2, autostart=False)
+    async with Devnet(options) as other:
+        settings = variables(folder, other, nats_url)
+        ended = await pylon_command(folder, settings, "restore", "jobs.zip")
+        assert ended.code == 1
+        assert devnet.chain.genesis_hash.hex() in ended.err
+        assert other.chain.genesis_hash.hex() in ended.err
+        assert "Traceback" not in ended.err
+
+
+async def test_a_restore_refuses_while_a_worker_runs_and_replaces_only_when_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_access, "LISTEN_S", 1.0)
+    settings = WorkerSettings.model_construct(
+        nats_url="", nats_worker_password=deployment_settings().nats_worker_password
+    )
+    progress: list[str] = []
+    path = await _small_backup(tmp_path)
+    async with new_nats(tmp_path, "nats") as server:
+        nats = Nats(server)
+        settings.nats_url = server.url
+        connection = await nats.connect()
+
+        async def announce() -> None:
+            body = wire.encode(Announcement(hotkey=None, cause="none", problem="none"))
+            while True:
+                await SignerEvents(connection).publish(IdentityName("sn2"), body)
+                await asyncio.sleep(0.05)
+
+        async def attempt(*, replace: bool = False) -> str:
+            backup = BackupFile(path, "jobs.zip")
+            async with asyncio.timeout(HANGS_AFTER_S):
+                return await restore(
+                    settings, None, backup, progress.append, replace=replace, check_chain=False
+                )
+
+        announcing = asyncio.create_task(announce())
+        with pytest.raises(BackupError, match="workers run, for sn2: stop every worker"):
+            await attempt(replace=True)
+        announcing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await announcing
+        assert "1 entries of the backup" in await attempt()
+        with pytest.raises(BackupError, match="there are jobs already: add --replace"):
+            await attempt()
+        assert "1 entries of the backup" in await attempt(replace=True)
+        assert progress == ["1 of 1 entries written"] * 2
+        await connection.close()
+
+
+async def test_the_state_of_a_stopped_pylon_is_backed_up_and_restored_without_one(
+    tmp_path: Path,
+) -> None:
+    path = await _small_backup(tmp_path)
+    here = {"PYLON_HOME": "new-home"}
+    into = await pylon_command(tmp_path, here, "restore", path.name, "--no-chain-check")
+    assert into.code == 0, into.err
+    out = await pylon_command(tmp_path, here, "backup", "copy.zip")
+    assert out.code == 0, out.err
+    copy = BackupFile(tmp_path / "copy.zip", "copy.zip")
+    assert list(copy.entries()) == list(BackupFile(path, path.name).entries())
+    assert copy.manifest.genesis == "0x01"
+    devnet = await pylon_command(tmp_path, here, "backup", "devnet.zip", "--devnet")
+    assert devnet.code == 0
+    assert BackupFile(tmp_path / "devnet.zip", "devnet.zip").manifest.entries == 0
+
+
+async def _small_backup(folder: Path) -> Path:
+    path = folder / "small.zip"
+    with (
+        private_file(path) as file,
+        archive_in(file, genesis="0x01", stream="KV_pylon_jobs", made_at="2026-01-01") as writer,
+    ):
+        writer.add(KeptEntry("lane.sn1.weights", b'{"number": 3}'))
+    return path

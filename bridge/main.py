@@ -110,8 +110,9 @@ def create_app(
     counts = StreamCounts()
     metrics.watch_streams(counts)
     places = min(settings.bridge_max_streams, max_streams or settings.bridge_max_streams)
-    # Anonymous listeners take no place from an identity that follows its own job.
-    of_events = Admission(places, (OPEN_CALLER,), what="streams open")
+    # Subscribers to events take no place from an identity that follows its own job.
+    callers = (OPEN_CALLER, *settings.identity_settings)
+    of_events = Admission(places, callers, what="streams open")
     of_jobs = Admission(places, settings.identity_settings, what="streams open")
     routers = [
         operation_routes(settings, gatekeeper, nats),

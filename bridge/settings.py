@@ -21,7 +21,8 @@ class BridgeSettings(DeploymentSettings):
             chain; as many of those that do not. Half of the places are divided equally among the
             identities and open access, the others are shared.
         bridge_max_streams: streams of events that may be open at once, and as many streams of jobs,
-            but of each no more than a quarter of the connections.
+            but of each no more than a quarter of the connections. Half of the places are divided
+            equally among the identities and, for events, open access; the others are shared.
         bridge_max_connections: connections that may be open at once; without it, as many as the
             process's limit of file descriptors allows, less 64, and at most 16384.
         bridge_trusted_proxies: addresses and networks of the proxies in front of the bridge, as a

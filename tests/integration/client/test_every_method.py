@@ -339,6 +339,12 @@ async def test_missing_credentials_are_unauthorized_and_wrong_ones_forbidden(
     async with asking(flavour, url) as ask:
         with pytest.raises(PylonUnauthorized):
             await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+    identity_alone = {name: TOKENS[name] for name in ("identity_name", "identity_token")}
+    async with asking(flavour, url, **identity_alone) as ask:
+        await ask(lambda c: c.open_access.get_latest_neurons(NETUID))
+        await ask(lambda c: c.identity.get_latest_block_info())
+        await ask(lambda c: c.identity.get_drand_last_stored_round())
+    service.asked.clear()
     wrong = {"open_access_token": "wr0ng", "identity_name": IDENTITY, "identity_token": "wr0ng"}
     async with asking(flavour, url, **wrong) as ask:
         for call in (

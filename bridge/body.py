@@ -18,6 +18,9 @@ from pylon_client.contract.topology import REQUEST_MAX_BYTES
 BODY_WITHIN_S: Final = 30.0
 REPEATED_MAX: Final = 20
 """How many repeated keys are named."""
+CODING_MAX_CHARS: Final = 40
+"""How much of an unknown content coding is repeated in the error."""
+_PLAIN_CODINGS: Final = frozenset({"", "identity"})
 MALFORMED: Final = "JSON is malformed: "
 ParamsT = TypeVar("ParamsT", bound=Params)
 
@@ -42,6 +45,7 @@ def body_schema(params: type[Params], in_path: frozenset[str]) -> dict[str, Any]
 BODY_PROBLEMS: Final[Mapping[int | str, dict[str, Any]]] = {
     408: {"description": "The body does not arrive in time", "content": PROBLEM_CONTENT},
     413: {"description": "The body is too large", "content": PROBLEM_CONTENT},
+    415: {"description": "The body is compressed", "content": PROBLEM_CONTENT},
 }
 """What the documentation says of bodies that are not read to their end."""
 
@@ -53,8 +57,17 @@ async def read_params(
 
     Raises:
         FailureError: INVALID, for a body that is no JSON or not what `params` takes.
-        HTTPException: for a body of more than `REQUEST_MAX_BYTES`, or one that does not come.
+        HTTPException: for a body that is compressed, has more than `REQUEST_MAX_BYTES`, or does
+            not arrive in time.
     """
+    coding = request.headers.get("Content-Encoding", "").strip().lower()
+    if coding not in _PLAIN_CODINGS:
+        raise HTTPException(
+            415,
+            f"A body with 'Content-Encoding: {coding[:CODING_MAX_CHARS]}' is not accepted: send it "
+            "uncompressed, without that header.",
+            {"Accept-Encoding": "identity"},
+        )
     body = await _read_bounded(request)
     try:
         given: Any = wire.decode(body) if body.strip() else {}

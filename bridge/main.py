@@ -18,10 +18,12 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from bridge.auth import Gatekeeper
 from bridge.connections import Connections, connection_limit
 from bridge.hardening import BoundedHead, SecurityHeaders, bounded_protocol
+from bridge.head_requests import HeadRequests
 from bridge.job_listeners import JobListeners
 from bridge.link import NatsLink, NatsPort, link_options
 from bridge.metrics import BridgeMetrics, RequestMetrics, metrics_routes
 from bridge.problems import answer_failures_with_problems
+from bridge.root_path import RootPath
 from bridge.routes import schema
 from bridge.routes.job_stream import job_stream_routes
 from bridge.routes.login import login_routes
@@ -90,6 +92,7 @@ def create_app(
         redirect_slashes=False,
     )
     # The last of them is the first to see a request.
+    app.add_middleware(HeadRequests)
     app.add_middleware(BoundedHead)
     app.add_middleware(RequestTracing)
     app.add_middleware(RequestMetrics, metrics=metrics)
@@ -98,6 +101,8 @@ def create_app(
         app.add_middleware(
             ProxyHeadersMiddleware, trusted_hosts=list(map(str, settings.bridge_trusted_proxies))
         )
+    if settings.bridge_root_path:
+        app.add_middleware(RootPath, root_path=settings.bridge_root_path)
     gatekeeper = Gatekeeper(settings)
     channels = Channels(nats.events)
     listeners = JobListeners()

@@ -103,7 +103,8 @@ def _methods_at(request: Request, routes: Sequence[BaseRoute]) -> list[str]:
         for route in routes
         if isinstance(route, Route | Mount) and route.matches(scope)[0] is not Match.NONE
     ]
-    return sorted(set[str]().union(*at_path))
+    methods = set[str]().union(*at_path)
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
 def invalid_request(request: Request, items: list[InvalidItem]) -> FailureError:

@@ -18,6 +18,7 @@ from pylon_client.contract.types import IdentityName, NetUid
 LOGIN_PATH: Final = "/login/identity/{identity_name}"
 LOGOUT_PATH: Final = "/logout"
 COOKIE_PATH: Final = "/api"
+"""Path of the cookie, behind the prefix of the bridge."""
 
 
 class Login(Params):
@@ -48,7 +49,7 @@ def login_routes(gatekeeper: Gatekeeper) -> APIRouter:
             COOKIE,
             gatekeeper.sessions.begin(identity),
             max_age=LIFETIME_S,
-            path=COOKIE_PATH,
+            path=_cookie_path(request),
             secure=_is_secure(request),
             httponly=True,
             samesite="strict",
@@ -66,7 +67,7 @@ def login_routes(gatekeeper: Gatekeeper) -> APIRouter:
             gatekeeper.sessions.end(cookie)
         response.delete_cookie(
             COOKIE,
-            path=COOKIE_PATH,
+            path=_cookie_path(request),
             secure=_is_secure(request),
             httponly=True,
             samesite="strict",
@@ -98,6 +99,10 @@ def login_routes(gatekeeper: Gatekeeper) -> APIRouter:
             include_in_schema=prefix == API_PREFIX,
         )
     return router
+
+
+def _cookie_path(request: Request) -> str:
+    return f"{request.scope.get('root_path', '')}{COOKIE_PATH}"
 
 
 def _is_secure(request: Request) -> bool:

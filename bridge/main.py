@@ -132,6 +132,7 @@ def create_app(
         app.include_router(router)
     of_routers = [route for router in routers for route in router.routes]
     answer_failures_with_problems(app, [*app.routes, *of_routers])
+    schema.document_with_examples(app, settings.identity_settings)
     return app
 
 

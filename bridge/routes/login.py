@@ -26,7 +26,7 @@ class Login(Params):
 
     model_config = ConfigDict(extra="ignore")
 
-    token: str = Field(min_length=1)
+    token: str = Field(min_length=1, repr=False)
 
 
 class LoggedIn(BaseModel):
@@ -85,7 +85,7 @@ def login_routes(gatekeeper: Gatekeeper) -> APIRouter:
                 **problem_docs(ErrorCode.INVALID, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND),
                 **BODY_PROBLEMS,
             },
-            openapi_extra=body_schema(Login, frozenset()),
+            openapi_extra=body_schema(Login, frozenset(), {"token": "devnet-sn1-token"}),
             include_in_schema=prefix == API_PREFIX,
         )
         router.add_api_route(

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from fastapi import Request, Security, params
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 from pydantic import SecretStr
 
 from bridge.origin import require_json_of_own_page
@@ -17,6 +18,7 @@ from bridge.sessions import COOKIE, Sessions
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.deployment import DeploymentSettings, IdentitySettings
+from pylon_client.service.admission import OPEN_CALLER
 
 _OPEN_SCHEME = HTTPBearer(
     scheme_name="OpenAccessToken",
@@ -25,15 +27,16 @@ _OPEN_SCHEME = HTTPBearer(
 )
 _IDENTITY_SCHEME = HTTPBearer(
     scheme_name="IdentityToken",
-    description="The token of the identity in the path.",
+    description="The token of the identity in the path; on paths of open access, of any identity.",
     auto_error=False,
 )
 _SESSION_SCHEME = APIKeyCookie(
     name=COOKIE,
     scheme_name="IdentitySession",
-    description="A session of the identity in the path, from its login.",
+    description="A session of the identity in the path; on paths of open access, of any identity.",
     auto_error=False,
 )
+_OpenToken = Annotated[HTTPAuthorizationCredentials | None, Security(_OPEN_SCHEME)]
 _Presented = Annotated[HTTPAuthorizationCredentials | None, Security(_IDENTITY_SCHEME)]
 _Cookie = Annotated[str | None, Security(_SESSION_SCHEME)]
 
@@ -108,18 +111,35 @@ class Gatekeeper:
         return [Security(self.open_access)] if self.open_access_needs_token else []
 
     async def open_access(
-        self, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_OPEN_SCHEME)]
+        self, request: Request, credentials: _OpenToken, _identity: _Presented, _cookie: _Cookie
     ) -> None:
-        """Let an open-access caller in.
+        """Admit a caller with the open-access token, or with a token or session of an identity.
+
+        The unused parameters document in which ways a caller can authenticate.
 
         Raises:
             FailureError: UNAUTHENTICATED without credentials, FORBIDDEN with wrong ones.
         """
-        if self._open_digest is None:
+        is_identity = self.open_caller(request) != OPEN_CALLER
+        if self._open_digest is None or (credentials is None and is_identity):
             return
-        presented = _presented_digest(credentials)
-        if not hmac.compare_digest(presented, self._open_digest):
+        opens = hmac.compare_digest(_presented_digest(credentials), self._open_digest)
+        if not (opens or is_identity):
             raise FailureError(ErrorCode.FORBIDDEN, "This token does not give open access.")
+
+    def open_caller(self, request: Request) -> str:
+        """Return the identity whose limits apply to an open-access request.
+
+        A request that presents no token or session of an identity counts as `OPEN_CALLER`. A
+        session counts only where no Bearer token is sent.
+        """
+        scheme, token = get_authorization_scheme_param(request.headers.get("Authorization"))
+        if scheme.lower() == "bearer" and token:
+            owners = self._owners(sha256(token.encode("latin-1")).digest())
+            return next((name for name in self._identities if name in owners), OPEN_CALLER)
+        cookie = request.cookies.get(COOKIE)
+        of_session = None if cookie is None else self.sessions.identity(cookie)
+        return OPEN_CALLER if of_session is None else of_session.name
 
     async def identity(
         self,
@@ -156,17 +176,21 @@ class Gatekeeper:
         return self._owned(identity_name, sha256(token).digest())
 
     def _owned(self, identity_name: IdentityName, presented: bytes) -> IdentitySettings:
-        owners = {
-            name
-            for name, digest in self._identity_digests.items()
-            if hmac.compare_digest(presented, digest)
-        }
+        owners = self._owners(presented)
         opens = self._open_digest is not None and hmac.compare_digest(presented, self._open_digest)
         if identity_name in owners:
             return self._identities[identity_name]
         if identity_name not in self._identities and (owners or opens):
             raise FailureError(ErrorCode.NOT_FOUND, f"Identity '{identity_name}' not found.")
         raise FailureError(ErrorCode.FORBIDDEN, "This token is not the identity's.")
+
+    def _owners(self, presented: bytes) -> set[IdentityName]:
+        """Return the identities whose token has this digest, after a comparison with each."""
+        return {
+            name
+            for name, digest in self._identity_digests.items()
+            if hmac.compare_digest(presented, digest)
+        }
 
 
 def _log_in_again() -> FailureError:

@@ -9,7 +9,8 @@ from pydantic import ConfigDict, ValidationError, create_model
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from bridge.problems import PROBLEM_CONTENT, invalid_item, invalid_request
+from bridge.examples import BODY_EXAMPLES
+from bridge.problems import invalid_item, invalid_request, refusal_docs
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem, repeated_key
 from pylon_client.contract.operations import Params
@@ -18,12 +19,32 @@ from pylon_client.contract.topology import REQUEST_MAX_BYTES
 BODY_WITHIN_S: Final = 30.0
 REPEATED_MAX: Final = 20
 """How many repeated keys are named."""
+CODING_MAX_CHARS: Final = 40
+"""How much of an unknown content coding is repeated in the error."""
+_PLAIN_CODINGS: Final = frozenset({"", "identity"})
 MALFORMED: Final = "JSON is malformed: "
 ParamsT = TypeVar("ParamsT", bound=Params)
 
 
-def body_schema(params: type[Params], in_path: frozenset[str]) -> dict[str, Any]:
-    """The documentation of the body that carries what of `params` is not in the path."""
+def _compressed(coding: str) -> str:
+    return (
+        f"A body with 'Content-Encoding: {coding}' is not accepted: send it uncompressed, without "
+        "that header."
+    )
+
+
+def body_schema(
+    params: type[Params],
+    in_path: frozenset[str],
+    example: Mapping[str, object] | None = None,
+) -> dict[str, Any]:
+    """Return the documentation of a request's body.
+
+    Args:
+        params: the model of the parameters.
+        in_path: names of the parameters that the path holds.
+        example: a body; None for that of the operation.
+    """
     fields: dict[str, Any] = {
         name: (field.annotation, field)
         for name, field in params.model_fields.items()
@@ -31,17 +52,21 @@ def body_schema(params: type[Params], in_path: frozenset[str]) -> dict[str, Any]
     }
     config = ConfigDict(extra="forbid", title=params.__name__)
     model = create_model(params.__name__, __config__=config, __doc__=params.__doc__, **fields)
+    content = {"schema": model.model_json_schema(), "example": example or BODY_EXAMPLES[params]}
     return {
         "requestBody": {
             "required": any(field.is_required() for field in model.model_fields.values()),
-            "content": {"application/json": {"schema": model.model_json_schema()}},
+            "content": {"application/json": content},
         }
     }
 
 
+_LATE: Final = f"The body did not arrive within {BODY_WITHIN_S:g} s."
+_TOO_LARGE: Final = f"A body has at most {REQUEST_MAX_BYTES} bytes."
 BODY_PROBLEMS: Final[Mapping[int | str, dict[str, Any]]] = {
-    408: {"description": "The body does not arrive in time", "content": PROBLEM_CONTENT},
-    413: {"description": "The body is too large", "content": PROBLEM_CONTENT},
+    **refusal_docs(408, "The body does not arrive in time", _LATE),
+    **refusal_docs(413, "The body is too large", _TOO_LARGE),
+    **refusal_docs(415, "The body is compressed", _compressed("gzip")),
 }
 """What the documentation says of bodies that are not read to their end."""
 
@@ -53,8 +78,16 @@ async def read_params(
 
     Raises:
         FailureError: INVALID, for a body that is no JSON or not what `params` takes.
-        HTTPException: for a body of more than `REQUEST_MAX_BYTES`, or one that does not come.
+        HTTPException: for a body that is compressed, has more than `REQUEST_MAX_BYTES`, or does
+            not arrive in time.
     """
+    coding = request.headers.get("Content-Encoding", "").strip().lower()
+    if coding not in _PLAIN_CODINGS:
+        raise HTTPException(
+            415,
+            _compressed(coding[:CODING_MAX_CHARS]),
+            {"Accept-Encoding": "identity"},
+        )
     body = await _read_bounded(request)
     try:
         given: Any = wire.decode(body) if body.strip() else {}
@@ -89,9 +122,9 @@ async def _read_bounded(request: Request) -> bytes:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > REQUEST_MAX_BYTES:
-                    raise HTTPException(413, f"A body has at most {REQUEST_MAX_BYTES} bytes.")
+                    raise HTTPException(413, _TOO_LARGE)
     except TimeoutError:
-        raise HTTPException(408, f"The body did not arrive within {BODY_WITHIN_S:g} s.") from None
+        raise HTTPException(408, _LATE) from None
     except ClientDisconnect:
         raise HTTPException(400, "The body ended early.") from None
     return bytes(body)

@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bridge.connections import Connections, Reason, Stage
 from bridge.problems import problem_response
+from bridge.root_path import route_path
 from bridge.routes.schema import SCHEMA_PATH
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
@@ -49,7 +50,7 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        policy = _PAGE if scope["path"].startswith(f"{SCHEMA_PATH}/") else _CLOSED
+        policy = _PAGE if route_path(scope).startswith(f"{SCHEMA_PATH}/") else _CLOSED
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

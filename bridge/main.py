@@ -21,10 +21,12 @@ from bridge.auth import Gatekeeper
 from bridge.connections import Connections, connection_limit
 from bridge.draining import ClosesWhileDraining, Draining
 from bridge.hardening import BoundedHead, SecurityHeaders, bounded_protocol
+from bridge.head_requests import HeadRequests
 from bridge.job_listeners import JobListeners
 from bridge.link import NatsLink, NatsPort, link_options
 from bridge.metrics import BridgeMetrics, RequestMetrics
 from bridge.problems import answer_failures_with_problems
+from bridge.root_path import RootPath
 from bridge.routes import schema
 from bridge.routes.job_stream import job_stream_routes
 from bridge.routes.login import login_routes
@@ -97,6 +99,7 @@ def create_app(
         redirect_slashes=False,
     )
     # The last of them is the first to see a request.
+    app.add_middleware(HeadRequests)
     app.add_middleware(BoundedHead)
     app.add_middleware(RequestTracing)
     app.add_middleware(RequestMetrics, metrics=metrics)
@@ -106,6 +109,8 @@ def create_app(
         app.add_middleware(
             ProxyHeadersMiddleware, trusted_hosts=list(map(str, settings.bridge_trusted_proxies))
         )
+    if settings.bridge_root_path:
+        app.add_middleware(RootPath, root_path=settings.bridge_root_path)
     gatekeeper = Gatekeeper(settings)
     channels = Channels(nats.events)
     listeners = JobListeners()
@@ -118,8 +123,9 @@ def create_app(
     counts = StreamCounts()
     metrics.watch_streams(counts)
     places = min(settings.bridge_max_streams, max_streams or settings.bridge_max_streams)
-    # Anonymous listeners take no place from an identity that follows its own job.
-    of_events = Admission(places, (OPEN_CALLER,), what="streams open")
+    # Subscribers to events take no place from an identity that follows its own job.
+    callers = (OPEN_CALLER, *settings.identity_settings)
+    of_events = Admission(places, callers, what="streams open")
     of_jobs = Admission(places, settings.identity_settings, what="streams open")
     routers = [
         operation_routes(settings, gatekeeper, nats),
@@ -134,6 +140,7 @@ def create_app(
         app.include_router(router)
     of_routers = [route for router in routers for route in router.routes]
     answer_failures_with_problems(app, [*app.routes, *of_routers])
+    schema.document_with_examples(app, settings.identity_settings)
     return app
 
 

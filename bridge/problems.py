@@ -8,8 +8,15 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Mount, Route
 
+from bridge.examples import failure_body, failure_examples
 from pylon_client.contract import wire
-from pylon_client.contract.failures import ErrorCode, Failure, FailureError, InvalidItem
+from pylon_client.contract.failures import (
+    FAILURE_KINDS,
+    ErrorCode,
+    Failure,
+    FailureError,
+    InvalidItem,
+)
 
 RETRY_AFTER_S: Final = 1
 """When to come again after a failure of the bridge's own surroundings."""
@@ -27,7 +34,7 @@ _CODES_OF_THE_FRAMEWORK: Final = {
 }
 _METHODS_OF_FILES: Final = frozenset({"GET", "HEAD"})
 
-PROBLEM_CONTENT: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_PROBLEM_SCHEMA: Final = {"$ref": "#/components/schemas/Problem"}
 
 
 class Problem(Failure):
@@ -56,14 +63,32 @@ def problem_docs(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     there are five hundred.
     """
     docs: dict[int | str, dict[str, Any]] = {
-        "default": {"model": Problem, "description": "Any other failure"}
+        "default": {
+            "model": Problem,
+            "description": "Any other failure",
+            "content": _problem_content(ErrorCode.INTERNAL),
+        }
     }
+    by_status: dict[int, list[ErrorCode]] = {}
     for code in codes:
-        status = FailureError(code, "").failure.http_status
-        known = docs.get(status)
-        text = code.value if known is None else f"{known['description']} or {code.value}"
-        docs[status] = {"description": text, "content": PROBLEM_CONTENT}
+        by_status.setdefault(FAILURE_KINDS[code].http_status, []).append(code)
+    for status, of_status in by_status.items():
+        docs[status] = {
+            "description": " or ".join(code.value for code in of_status),
+            "content": _problem_content(*of_status),
+        }
     return docs
+
+
+def refusal_docs(status: int, description: str, detail: str) -> dict[int | str, dict[str, Any]]:
+    """Return the documentation of a response with the code INVALID and a status of its own."""
+    example = failure_body(ErrorCode.INVALID, detail=detail, status=status)
+    content = {"application/json": {"schema": _PROBLEM_SCHEMA, "example": example}}
+    return {status: {"description": description, "content": content}}
+
+
+def _problem_content(*codes: ErrorCode) -> dict[str, Any]:
+    return {"application/json": {"schema": _PROBLEM_SCHEMA, "examples": failure_examples(codes)}}
 
 
 def answer_failures_with_problems(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
@@ -103,7 +128,8 @@ def _methods_at(request: Request, routes: Sequence[BaseRoute]) -> list[str]:
         for route in routes
         if isinstance(route, Route | Mount) and route.matches(scope)[0] is not Match.NONE
     ]
-    return sorted(set[str]().union(*at_path))
+    methods = set[str]().union(*at_path)
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
 def invalid_request(request: Request, items: list[InvalidItem]) -> FailureError:

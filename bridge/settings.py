@@ -1,14 +1,19 @@
 """The settings of a bridge, read from `PYLON_…` variables and the `.env` file."""
 
+import re
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from pylon_client.deployment import DeploymentSettings
 from pylon_client.environment import from_json
+
+_ROOT_PATH: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+_OWN_SEGMENTS: Final = frozenset({"api", "health", "metrics", "schema"})
+"""First parts of the bridge's own paths."""
 
 
 class BridgeSettings(DeploymentSettings):
@@ -21,9 +26,12 @@ class BridgeSettings(DeploymentSettings):
             chain; as many of those that do not. Half of the places are divided equally among the
             identities and open access, the others are shared.
         bridge_max_streams: streams of events that may be open at once, and as many streams of jobs,
-            but of each no more than a quarter of the connections.
+            but of each no more than a quarter of the connections. Half of the places are divided
+            equally among the identities and, for events, open access; the others are shared.
         bridge_max_connections: connections that may be open at once; without it, as many as the
             process's limit of file descriptors allows, less 64, and at most 16384.
+        bridge_root_path: path prefix under which a proxy publishes the bridge, such as `/pylon`;
+            the proxy may remove it or pass it on.
         bridge_trusted_proxies: addresses and networks of the proxies in front of the bridge, as a
             JSON list; their `X-Forwarded-Proto` and `X-Forwarded-For` are believed.
         bridge_drain_seconds: for how long a bridge that is told to stop still serves new requests,
@@ -39,6 +47,7 @@ class BridgeSettings(DeploymentSettings):
     bridge_max_requests: int = Field(default=1000, ge=1)
     bridge_max_streams: int = Field(default=1000, ge=1)
     bridge_max_connections: int | None = Field(default=None, ge=1)
+    bridge_root_path: str = ""
     bridge_trusted_proxies: Annotated[
         list[IPv4Network | IPv6Network], NoDecode, from_json('["10.0.0.0/8"]')
     ] = Field(default_factory=list[IPv4Network | IPv6Network])
@@ -48,6 +57,23 @@ class BridgeSettings(DeploymentSettings):
         default=DEFAULT_TIMEOUT_S, gt=0, allow_inf_nan=False
     )
     max_request_timeout_seconds: float = Field(default=MAX_TIMEOUT_S, gt=0, allow_inf_nan=False)
+
+    @field_validator("bridge_root_path")
+    @classmethod
+    def _is_a_prefix(cls, root_path: str) -> str:
+        prefix = root_path.rstrip("/")
+        if not prefix:
+            return ""
+        if not _ROOT_PATH.fullmatch(prefix):
+            raise ValueError(
+                f"{root_path!r} is not a path prefix: write it as in /pylon or /gateways/pylon"
+            )
+        if prefix.split("/")[1] in _OWN_SEGMENTS:
+            raise ValueError(
+                f"{root_path!r} cannot be distinguished from the bridge's own paths: the first "
+                f"part must be none of {', '.join(sorted(_OWN_SEGMENTS))}"
+            )
+        return prefix
 
     @model_validator(mode="after")
     def _default_is_allowed(self) -> Self:

@@ -14,8 +14,9 @@ from typing import Final
 
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
-from starlette.types import Message, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from bridge.head_requests import is_head
 from bridge.streams import KEPT_VALUES, Channel
 from pylon_client.contract import wire
 from pylon_client.contract.types import BlockNumber
@@ -101,6 +102,20 @@ class StreamResponse(StreamingResponse):
         # Proxies of one widespread kind would hold events back until there are many.
         super().__init__(content, headers={"Cache-Control": cache, "X-Accel-Buffering": "no"})
         self._counts = counts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the headers alone to a caller that sent HEAD, else the stream as well."""
+        if not is_head(scope):
+            await super().__call__(scope, receive, send)
+            return
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def stream_response(self, send: Send) -> None:
         """Send all there is; a listener that takes nothing any more is left."""

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.problems import problem_response
+from bridge.root_path import route_path
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.headers import TRACE_PARENT
 from pylon_client.service.logs import forget, note, trace_id
@@ -73,7 +74,7 @@ class RequestTracing:
             await problem_response(failure)(scope, receive, send_with_id)
         finally:
             _ACCESS_LOG.log(
-                logging.DEBUG if scope["path"] in _PROBED else logging.INFO,
+                logging.DEBUG if route_path(scope) in _PROBED else logging.INFO,
                 "method=%s path=%s status=%s duration_ms=%.1f",
                 scope["method"],
                 quote(scope["path"]),

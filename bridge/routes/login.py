@@ -18,6 +18,7 @@ from pylon_client.contract.types import IdentityName, NetUid
 LOGIN_PATH: Final = "/login/identity/{identity_name}"
 LOGOUT_PATH: Final = "/logout"
 COOKIE_PATH: Final = "/api"
+"""Path of the cookie, behind the prefix of the bridge."""
 
 
 class Login(Params):
@@ -25,7 +26,7 @@ class Login(Params):
 
     model_config = ConfigDict(extra="ignore")
 
-    token: str = Field(min_length=1)
+    token: str = Field(min_length=1, repr=False)
 
 
 class LoggedIn(BaseModel):
@@ -48,7 +49,7 @@ def login_routes(gatekeeper: Gatekeeper) -> APIRouter:
             COOKIE,
             gatekeeper.sessions.begin(identity),
             max_age=LIFETIME_S,
-            path=COOKIE_PATH,
+            path=_cookie_path(request),
             secure=_is_secure(request),
             httponly=True,
             samesite="strict",
@@ -66,7 +67,7 @@ def login_routes(gatekeeper: Gatekeeper) -> APIRouter:
             gatekeeper.sessions.end(cookie)
         response.delete_cookie(
             COOKIE,
-            path=COOKIE_PATH,
+            path=_cookie_path(request),
             secure=_is_secure(request),
             httponly=True,
             samesite="strict",
@@ -84,7 +85,7 @@ def login_routes(gatekeeper: Gatekeeper) -> APIRouter:
                 **problem_docs(ErrorCode.INVALID, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND),
                 **BODY_PROBLEMS,
             },
-            openapi_extra=body_schema(Login, frozenset()),
+            openapi_extra=body_schema(Login, frozenset(), {"token": "devnet-sn1-token"}),
             include_in_schema=prefix == API_PREFIX,
         )
         router.add_api_route(
@@ -98,6 +99,10 @@ def login_routes(gatekeeper: Gatekeeper) -> APIRouter:
             include_in_schema=prefix == API_PREFIX,
         )
     return router
+
+
+def _cookie_path(request: Request) -> str:
+    return f"{request.scope.get('root_path', '')}{COOKIE_PATH}"
 
 
 def _is_secure(request: Request) -> bool:

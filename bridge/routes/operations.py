@@ -111,6 +111,7 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
         endpoint = _endpoint(
             operation,
             _addressing(operation, scope, gatekeeper),
+            gatekeeper,
             settings,
             nats,
             quick if operation.name in _WITHOUT_CHAIN else slow,
@@ -169,6 +170,7 @@ def _order(path: str) -> tuple[list[bool], str]:
 def _endpoint(
     operation: _AnyOperation,
     addressing: _Addressing,
+    gatekeeper: Gatekeeper,
     settings: BridgeSettings,
     nats: NatsPort,
     places: Admission,
@@ -198,7 +200,9 @@ def _endpoint(
     ) -> Response:
         body = wire.encode(params)
         with places.admit(
-            subject.identity if isinstance(subject, IdentitySubject) else OPEN_CALLER
+            subject.identity
+            if isinstance(subject, IdentitySubject)
+            else gatekeeper.open_caller(request)
         ):
             reply = await while_connected(
                 request,

@@ -1,9 +1,14 @@
 """The API's documentation, complete on this server: nothing of it is fetched from elsewhere."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import RedirectResponse
+
+from bridge.examples import add_examples
+from pylon_client.contract.types import IdentityName
+from pylon_client.deployment import IdentitySettings
 
 SCHEMA_PATH: Final = "/schema"
 SWAGGER_PATH: Final = f"{SCHEMA_PATH}/swagger"
@@ -21,3 +26,20 @@ def schema_routes() -> APIRouter:
 
     router.add_api_route(SCHEMA_PATH, to_swagger, response_model=None)
     return router
+
+
+def document_with_examples(
+    app: FastAPI, identities: Mapping[IdentityName, IdentitySettings]
+) -> None:
+    """Make the OpenAPI document of an app include examples, of its first identity if it has any."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        is_made = app.openapi_schema is not None
+        document = make()
+        if not is_made:
+            add_examples(document, identities)
+        return document
+
+    # The framework documents this way of changing its document.
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -27,7 +27,7 @@ from pylon_client.contract.types import (
     NetUid,
     NetUidField,
 )
-from pylon_client.service.admission import OPEN_CALLER, Admission
+from pylon_client.service.admission import Admission
 
 BLOCK_STREAM_PATH: Final = f"{API_PREFIX}/block/stream"
 NEURONS_STREAM_PATH: Final = f"{API_PREFIX}/subnet/{{netuid}}/neurons/stream"
@@ -70,9 +70,9 @@ def stream_routes(
     """The streams of events, which have places of their own."""
     router = APIRouter(tags=["streams"])
 
-    async def slot() -> AsyncGenerator[None]:
+    async def slot(request: Request) -> AsyncGenerator[None]:
         # The framework comes back here when the whole stream is sent.
-        with places.admit(OPEN_CALLER):
+        with places.admit(gatekeeper.open_caller(request)):
             yield
 
     def answer(channel: Channel, last_id: BlockNumber | None) -> StreamResponse:

@@ -188,7 +188,8 @@ class HttpTransport:
 
     def _authorization(self, scope: Scope) -> dict[str, str]:
         config = self._config
-        token = config.open_access_token if scope is Scope.OPEN else config.identity_token
+        # An identity's token opens open access as well.
+        token = (scope is Scope.OPEN and config.open_access_token) or config.identity_token
         return {"Authorization": f"Bearer {token}"} if token else {}
 
     async def _exchange(self, method: str, path: str, **content: Any) -> bytes:

@@ -307,15 +307,15 @@ MUTANTS: Final = (
         (f"{HTTP}::test_half_sent_heads_keep_nobody_out_and_are_closed",),
     ),
     Mutant(
-        "stream-places-of-callers",
+        "event-stream-shares-of-identities",
         (
             Edit(
                 "bridge/main.py",
-                'of_jobs = Admission(places, settings.identity_settings, what="streams open")',
-                "of_jobs = of_events",
+                'of_events = Admission(places, callers, what="streams open")',
+                'of_events = Admission(places, (OPEN_CALLER,), what="streams open")',
             ),
         ),
-        (f"{HTTP}::test_anonymous_listeners_leave_an_identity_the_stream_of_its_job",),
+        (f"{HTTP}::test_anonymous_listeners_leave_an_identity_its_streams",),
     ),
     Mutant(
         "stream-shares-of-identities",

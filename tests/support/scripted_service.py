@@ -199,11 +199,11 @@ class ScriptedService:
     ) -> Asked:
         values = dict(request.path_params)
         netuid, identity = values.pop("netuid", None), values.pop("identity_name", None)
-        token = OPEN_TOKEN if scope is Scope.OPEN else IDENTITY_TOKEN
+        tokens = {IDENTITY_TOKEN, OPEN_TOKEN} if scope is Scope.OPEN else {IDENTITY_TOKEN}
         authorization = request.headers.get("authorization")
         if authorization is None:
             raise FailureError(ErrorCode.UNAUTHENTICATED, "No credentials.")
-        if authorization != f"Bearer {token}":
+        if authorization.removeprefix("Bearer ") not in tokens:
             raise FailureError(ErrorCode.FORBIDDEN, "Wrong credentials.")
         if identity is not None and netuid != self.netuid:
             raise FailureError(ErrorCode.NETUID_MISMATCH, "Another netuid.")

@@ -1,6 +1,7 @@
 """Writes: what of an operation's parameters is not in the path is in the body."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -211,3 +212,19 @@ async def test_a_hotkey_that_is_weighed_twice_is_refused(
     response = await sn1.put(f"{SN1}/weights", content=body)
     assert response.status_code == 400
     assert [item["key"] for item in response.json()["extra"]] == [HOTKEY]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "GZIP, br"])
+async def test_a_compressed_body_is_refused_by_its_name(
+    sn1: httpx.AsyncClient, nats: ScriptedNats, coding: str
+) -> None:
+    body = json.dumps({"weights": {HOTKEY: 0.5}}).encode()
+    headers = {"Content-Encoding": coding, "Content-Type": "application/json"}
+    response = await sn1.put(f"{SN1}/weights", content=gzip.compress(body), headers=headers)
+    assert response.status_code == 415
+    assert response.headers["Accept-Encoding"] == "identity"
+    assert (response.json()["code"], response.json()["status_code"]) == ("INVALID", 415)
+    assert coding.lower() in response.json()["detail"]
+    assert not nats.asked
+    plain = {"Content-Encoding": "identity"}
+    assert (await sn1.put(f"{SN1}/weights", content=body, headers=plain)).status_code == 200

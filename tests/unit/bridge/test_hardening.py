@@ -66,9 +66,15 @@ async def test_a_head_past_the_bound_is_refused(
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        *((LATEST, "GET"), (JOB, "DELETE, GET"), ("/metrics", "GET"), (f"{JOB}/stream", "GET")),
-        *(("/schema", "GET"), ("/schema/openapi.json", "GET, HEAD"), ("/schema/swagger", "GET")),
+        (LATEST, "GET, HEAD"),
+        (JOB, "DELETE, GET, HEAD"),
+        ("/metrics", "GET, HEAD"),
+        (f"{JOB}/stream", "GET, HEAD"),
+        ("/schema", "GET, HEAD"),
+        ("/schema/openapi.json", "GET, HEAD"),
+        ("/schema/swagger", "GET, HEAD"),
         ("/schema/assets/swagger-ui.css", "GET, HEAD"),
+        ("/api/v1/identity/sn1/subnet/1/weights", "PUT"),
     ],
 )
 async def test_a_wrong_method_is_told_all_that_the_path_takes(

@@ -119,7 +119,8 @@ async def test_the_document_tells_which_token_a_route_wants(
     document = (await client.get("/schema/openapi.json")).json()
     schemes = {"OpenAccessToken", "IdentityToken", "IdentitySession"}
     assert set(document["components"]["securitySchemes"]) == schemes
-    assert operation_in(document, "open_block_latest")["security"] == [{"OpenAccessToken": []}]
+    open_schemes = [{"OpenAccessToken": []}, {"IdentityToken": []}, {"IdentitySession": []}]
+    assert operation_in(document, "open_block_latest")["security"] == open_schemes
     assert operation_in(document, "identity_neurons_at")["security"] == [
         {"IdentityToken": []},
         {"IdentitySession": []},

@@ -1,0 +1,39 @@
+"""HEAD requests: the status and the headers of GET, without its body."""
+
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+STATE_KEY: Final = "is_head"
+"""Key of the request's state that is true for HEAD; the endpoint itself sees GET."""
+
+
+class HeadRequests:
+    """Answers HEAD as GET, and drops the body.
+
+    A body that takes long or never ends, such as a stream of events, is for its response to leave
+    out: see `is_head`.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; ASGI's entry point."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        scope.setdefault("state", {})[STATE_KEY] = True
+        # The server reads the method of its own scope, to send no body either.
+        await self._app({**scope, "method": "GET"}, receive, send_without_body)
+
+
+def is_head(scope: Scope) -> bool:
+    """Return whether the caller sent HEAD."""
+    return bool(scope.get("state", {}).get(STATE_KEY))

@@ -138,8 +138,8 @@ def known_variables() -> str:
     """Return the module `pylon_client/service/known_variables.py`."""
     variables = {f"{PREFIX}ID_": set[str](), PREFIX: set[str]()}
     for _, _, prefix, settings in PAGES:
-        if not issubclass(settings, EnvironmentSettings):
-            continue  # the client's, which are read elsewhere
+        if not (issubclass(settings, EnvironmentSettings) and prefix.startswith(PREFIX)):
+            continue  # the client's and those of Prometheus, which other readers check
         family = PREFIX if prefix == PREFIX else f"{PREFIX}ID_"
         for name, field in settings.model_fields.items():
             variable = f"{PREFIX if family == PREFIX else ''}{name}".upper()

@@ -240,7 +240,7 @@ async def _run(options: UpOptions, sockets: Path) -> None:
     if options.offers_nats:
         _warn_of_offered_nats(options, settings)
     with _home(options):
-        await _run(options, env, settings, stop)
+        await _run_processes(options, env, settings, stop)
 
 
 def _warn_of_offered_nats(options: UpOptions, settings: WorkerSettings) -> None:
@@ -259,7 +259,7 @@ def _warn_of_offered_nats(options: UpOptions, settings: WorkerSettings) -> None:
         )
 
 
-async def _run(
+async def _run_processes(
     options: UpOptions, env: dict[str, str], settings: WorkerSettings, stop: asyncio.Event
 ) -> None:
     nats = EmbeddedNats(

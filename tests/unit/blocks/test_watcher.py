@@ -249,5 +249,5 @@ async def test_another_chain_is_warned_of_and_nothing_is_published(
 ) -> None:
     chain, published = FakeChain(3), Published()
     async with watching(heads_of(chain), published, 5_000):
-        await eventually(lambda: "another chain" in caplog.text)
+        await eventually(lambda: "set its state aside" in caplog.text)
     assert not published.numbers

@@ -139,8 +139,8 @@ def check() -> None:
     """Look whether a worker could do its work here: one line each, and what to do about it.
 
     Looks at the settings, the disk, NATS and its streams, the chain and the archive, and at each
-    identity's wallet, registration, validator permit and rate limit. Nothing is changed. Ends with
-    code 1 when something stands in the way.
+    identity's wallet, registration, validator permit and rate limit. Nothing is changed: JetStream
+    is asked to store one key, which expires. Ends with code 1 when something stands in the way.
 
     Beside a `pylon up` that runs from the same home, it looks at that one.
     """

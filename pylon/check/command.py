@@ -1,12 +1,13 @@
 """`pylon check`."""
 
 from collections.abc import AsyncGenerator, Callable
-from pathlib import Path
 
-from pylon.check.chain import check_chain, check_disk
+from pylon.check.chain import check_chain
+from pylon.check.disk import check_disk
 from pylon.check.findings import Finding, Level, ok
 from pylon.check.servers import check_nats, check_signers
 from pylon.settings import WorkerSettings
+from pylon.up.options import UpSettings
 
 
 async def check(settings: WorkerSettings, tell: Callable[[Finding], None]) -> bool:
@@ -21,7 +22,7 @@ async def check(settings: WorkerSettings, tell: Callable[[Finding], None]) -> bo
 async def _findings(settings: WorkerSettings) -> AsyncGenerator[Finding]:
     names = ", ".join(settings.identity_settings) or "no identities"
     yield ok("settings", f"they can be read: {names}")
-    yield check_disk(Path())
+    yield check_disk(settings.nats_urls, UpSettings().home)
     async for finding in check_nats(settings):
         yield finding
     async for finding in check_signers(settings):

@@ -178,8 +178,8 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Look whether a worker could do its work here: one line each, and what to do about it.
 
     Looks at the settings, the disk, NATS and its streams, the chain and the archive, and at each
-    identity's wallet, registration, validator permit and rate limit. Nothing is changed. Ends with
-    code 1 when something stands in the way.
+    identity's wallet, registration, validator permit and rate limit. Nothing is changed: JetStream
+    is asked to store one key, which expires. Ends with code 1 when something stands in the way.
 
     Looks at the `pylon up` that runs from the home, or else at the deployment that the environment
     and `.env` describe.

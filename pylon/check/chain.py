@@ -1,9 +1,7 @@
 """The chain as a worker would find it, and each identity on it."""
 
-import shutil
 import time
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 from pylon.addresses import AddressError, address_of
 from pylon.chain.archive import genesis_hash
@@ -20,17 +18,7 @@ from pylon_client.contract.models import Block, Neuron
 from pylon_client.contract.types import Hotkey
 from pylon_client.deployment import IdentitySettings
 
-FREE_MIN_BYTES = 2**30
 WEIGHTS_RATE_LIMIT = "weights_rate_limit"
-
-
-def check_disk(folder: Path) -> Finding:
-    """Whether there is room for what is kept on this machine."""
-    free = shutil.disk_usage(folder).free
-    text = f"{free / 2**30:.1f} GiB free"
-    if free < FREE_MIN_BYTES:
-        return failure("disk", text, f"make room on the disk of {folder.absolute()}")
-    return ok("disk", text)
 
 
 async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:

@@ -1,13 +1,14 @@
 """`pylon check`."""
 
 from collections.abc import AsyncGenerator, Callable
-from pathlib import Path
 
 from pylon.check.binding import check_binding
-from pylon.check.chain import check_chain, check_disk
+from pylon.check.chain import check_chain
+from pylon.check.disk import check_disk
 from pylon.check.findings import Finding, Level, failure, ok, warning
 from pylon.check.servers import check_nats, check_signers
 from pylon.settings import WorkerSettings
+from pylon.up.options import UpSettings
 from pylon_client.service.variables import ineffective_variables, unknown_variables
 
 
@@ -28,7 +29,7 @@ async def _findings(settings: WorkerSettings) -> AsyncGenerator[Finding]:
         yield found("settings", line, "correct or remove it")
     for line in ineffective_variables():
         yield warning("settings", line, "remove it")
-    yield check_disk(Path())
+    yield check_disk(settings.nats_urls, UpSettings().home)
     async for finding in check_nats(settings):
         yield finding
     async for finding in check_binding(settings):

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from pylon.check.findings import Finding, failure, ok, warning
+from pylon.check.findings import Finding, Level, failure, ok, warning
+from pylon.check.streams import check_storage
 from pylon.jobs.signers import ANNOUNCE_EVERY_S, SignerDirectory
 from pylon.messaging.provision import ProvisionError, Storage, inspect, storage
 from pylon.messaging.signer_events import SignerEvents
@@ -11,7 +12,7 @@ from pylon.messaging.stream_rules import remedy
 from pylon.messaging.worker_user import worker_options
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.topology import STREAMS
+from pylon_client.contract.topology import STREAMS, StreamPlan
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 
 FULL_FROM = 0.9
@@ -63,9 +64,15 @@ async def check_nats(settings: WorkerSettings) -> AsyncGenerator[Finding]:
                 "give it users with `pylon nats-conf`",
             )  # fmt: skip
         if not settings.is_confined:  # as which it may not look at streams
+            are_made = True
             for plan in STREAMS:
-                yield await _stream(connection, plan.name)
+                finding = await _stream(connection, plan)
+                are_made = are_made and finding.level is Level.OK
+                yield finding
             yield _room(await storage(connection))
+            if are_made:
+                async for finding in check_storage(connection, settings.block_duration_seconds):
+                    yield finding
     except ProvisionError as error:
         yield failure("JetStream", str(error), "enable JetStream on every NATS server")
     finally:
@@ -76,8 +83,8 @@ def _options(settings: WorkerSettings) -> ConnectionOptions:
     return worker_options(settings, "pylon check", is_confined=settings.is_confined)
 
 
-async def _stream(connection: Connection, name: str) -> Finding:
-    (plan,) = [plan for plan in STREAMS if plan.name == name]
+async def _stream(connection: Connection, plan: StreamPlan) -> Finding:
+    name = plan.name
     found = await inspect(connection, plan)
     if found is None:
         return warning(f"stream {name}", "is not there yet", "the first worker makes it")

@@ -1,25 +1,31 @@
 """A nats-server that Pylon runs itself, so that one command is enough on a laptop."""
 
 import asyncio
-import contextlib
-import json
 import logging
 import os
 import re
 import shutil
 import signal
-import sys
 from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from pylon.folder_lock import FolderLock
+from pylon.messaging.embedded_process import (
+    EmbeddedNatsError,
+    nats_server_binary,
+    port_in_use,
+    server_environment,
+)
+from pylon.messaging.embedded_storage import EmbeddedStorage
 from pylon.messaging.permissions import authorization, quoted
 from pylon.messaging.private_file import write_private
-from pylon.messaging.server_limits import GO_MEMORY_LIMIT, limits_text
-from pylon.processes import base_environment, die_with_parent, end_process
+from pylon.messaging.server_limits import limits_text
+from pylon.processes import die_with_parent, end_process
 from pylon_client.deployment import DeploymentSettings
+
+__all__ = ["EmbeddedNats", "EmbeddedNatsError"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,16 +43,13 @@ _RELOADED = "Reloaded server configuration"
 _NOT_RELOADED = "Failed to reload server configuration"
 
 
-class EmbeddedNatsError(Exception):
-    """Why the nats-server does not run, in words for the person who started it."""
-
-
 class EmbeddedNats:
     """`async with EmbeddedNats(home, settings) as server:` runs a nats-server with JetStream.
 
-    It is ready on entry, is started again on the same port whenever it ends, and is stopped on
-    exit. Its streams live in the home folder and survive it; a message is on disk before it is
-    acknowledged. Its users and permissions are those of the settings.
+    It is ready on entry, and is stopped on exit. It is started again on the same port whenever it
+    ends, and when it cannot store messages although its disk takes writes again. Its streams live
+    in the home folder and survive it; a message is on disk before it is acknowledged. Its users and
+    permissions are those of the settings.
 
     Args:
         home: the folder of all state; the server gets `nats` in it, for this user alone.
@@ -79,6 +82,7 @@ class EmbeddedNats:
         self._settings = settings
         self._folder = home.absolute() / "nats"
         self._streams = self._folder / "jetstream"
+        self._storage = EmbeddedStorage(self._streams)
         self._lock = FolderLock(self._folder, "another embedded NATS")
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -108,6 +112,9 @@ class EmbeddedNats:
             if self._fresh:
                 shutil.rmtree(self._streams, ignore_errors=True)
             await self._start()
+        except OSError as error:
+            await self.stop()
+            raise self._unusable(error) from None
         except BaseException:
             await self.stop()
             raise
@@ -162,11 +169,12 @@ class EmbeddedNats:
         shutil.rmtree(ports_folder, ignore_errors=True)
         ports_folder.mkdir()
         self._write_config()
+        self._storage.begin()
         self._process = process = await asyncio.create_subprocess_exec(
-            _binary(),
+            nats_server_binary(),
             "-c",
             str(self._config_path),
-            env=_environment(),
+            env=server_environment(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -179,7 +187,7 @@ class EmbeddedNats:
         self._reading = asyncio.create_task(self._read_log(process))
         try:
             async with asyncio.timeout(STARTS_WITHIN_S):
-                while (port := _port_in_use(ports_folder)) is None:
+                while (port := port_in_use(ports_folder)) is None:
                     if process.returncode is not None:
                         await self._reading
                         raise EmbeddedNatsError(self._why_it_ended())
@@ -191,15 +199,37 @@ class EmbeddedNats:
         self.port = port
 
     async def _keep_running(self) -> None:
+        why_not = ""
         while True:
-            code = await self.wait()
-            logger.error("The embedded NATS ended with code %s; starting it again", code)
+            await self._until_restart()
             try:
                 await self._start()
             except (EmbeddedNatsError, OSError) as error:
-                logger.error("It cannot be started yet: %s", error)  # noqa: TRY400 -- its text says all
+                if why_not != str(error):
+                    why_not = str(error)
+                    logger.error("The embedded NATS cannot be started yet: %s", error)  # noqa: TRY400 -- its text says all
                 await self._end_process()
+            else:
+                why_not = ""
             await asyncio.sleep(RESTART_WAIT_S)
+
+    async def _until_restart(self) -> None:
+        """Return once no server runs: it has ended, or it is ended to store messages again."""
+        ended = asyncio.create_task(self.wait())
+        writable = asyncio.create_task(self._storage.until_restart_helps())
+        try:
+            await asyncio.wait({ended, writable}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                logger.error(
+                    "The embedded NATS ended with code %s; starting it again", ended.result()
+                )
+                return
+            logger.warning("The disk takes writes again: restarting the embedded NATS")
+            await self._end_process()
+        finally:
+            ended.cancel()
+            writable.cancel()
+            await asyncio.wait({ended, writable})
 
     async def stop(self, within_s: float = STOPS_WITHIN_S) -> None:
         """Stop it: SIGTERM, and SIGKILL when that takes longer than `within_s`."""
@@ -227,6 +257,9 @@ class EmbeddedNats:
             self._last_lines.append(text)
             if "Plaintext passwords detected" in text:
                 level = "DBG"  # tokens are long and random, and the file is this user's alone
+            if self._storage.has_failed and self._storage.reports_failure(text):
+                level = "DBG"  # it says so again at every write
+            self._storage.reports_failure(text)
             logger.log(_LEVELS.get(level, logging.DEBUG), "nats-server: %s", text)
             result = self._reload_result
             if (
@@ -251,10 +284,12 @@ class EmbeddedNats:
             self._folder.chmod(0o700)
             self._lock.take()
         except OSError as error:
-            raise EmbeddedNatsError(
-                f"{self._folder} cannot be used ({error.strerror}); "
-                "choose another --home (PYLON_HOME)"
-            ) from None
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: OSError) -> EmbeddedNatsError:
+        return EmbeddedNatsError(
+            f"{self._folder} cannot be used ({error.strerror}); choose another --home (PYLON_HOME)"
+        )
 
     @property
     def _config_path(self) -> Path:
@@ -284,28 +319,3 @@ def nats_url(host: str, port: int) -> str:
     """Return the URL under which this machine reaches a server that listens on an address."""
     host = _REACHABLE.get(host, host)
     return f"nats://[{host}]:{port}" if ":" in host else f"nats://{host}:{port}"
-
-
-def _environment() -> dict[str, str]:
-    """Return the variables of the server: it finds all of its settings in its configuration."""
-    return base_environment(os.environ) | {"GOMEMLIMIT": GO_MEMORY_LIMIT}
-
-
-def _binary() -> str:
-    """The nats-server that was installed with Pylon, or else the one on PATH."""
-    beside = Path(sys.executable).parent / "nats-server"
-    found = str(beside) if beside.exists() else shutil.which("nats-server")
-    if found is None:
-        raise EmbeddedNatsError(
-            "no nats-server is installed: install the extra 'service', or put one on PATH"
-        )
-    return found
-
-
-def _port_in_use(ports_folder: Path) -> int | None:
-    """The port in the file that nats-server writes when it listens; None until it is whole."""
-    for path in ports_folder.glob("*.ports"):
-        with contextlib.suppress(ValueError, LookupError):
-            url: str = json.loads(path.read_text())["nats"][0]
-            return int(url.rpartition(":")[2])
-    return None

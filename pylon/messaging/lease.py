@@ -90,6 +90,15 @@ class Leases:
         finally:
             await self._release(lease)
 
+    async def is_held(self, name: str) -> bool:
+        """Return whether somebody holds a lease now.
+
+        Raises:
+            FailureError: NATS_UNAVAILABLE.
+        """
+        held = await self._bucket.get(name)
+        return held is not None and held.value != _FREE
+
     async def _take(self, name: str, mark: bytes) -> Lease:
         held = await self._bucket.get(name)
         if held is not None and held.value != FREE:

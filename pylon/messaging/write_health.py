@@ -24,6 +24,10 @@ FAILING_AFTER_S: Final = 8.0
 election of a leader takes up to 6 s."""
 FORGOTTEN_AFTER_S: Final = 30.0
 """Seconds after the last failed write for which it counts; after that a write is tried again."""
+STORAGE_REMEDY: Final = (
+    "make room on the disks of the NATS servers, then restart those that still store nothing "
+    "(`pylon up` restarts its own)"
+)
 NOT_ACKNOWLEDGED: Final = "it acknowledges no write, as when the disk of its server is full"
 
 

@@ -20,7 +20,7 @@ from pylon.jobs.signers import SignerDirectory
 from pylon.loop_thread import LoopThread
 from pylon.messaging.service import Service
 from pylon.messaging.stream_keeper import StreamKeeper
-from pylon.messaging.write_health import WriteHealth
+from pylon.messaging.write_health import STORAGE_REMEDY, WriteHealth
 from pylon.observe.metrics import WorkerMetrics
 from pylon_client.contract.topology import EVENTS, JOBS, LEDGER
 from pylon_client.service.metrics import CONTENT_TYPE, metrics_refusal
@@ -31,10 +31,6 @@ logger = logging.getLogger(__name__)
 
 REQUEST_WITHIN_S: Final = 10.0
 CLOSE_WITHIN_S: Final = 1.0
-STORAGE_REMEDY: Final = (
-    "make room on the disks of the NATS servers, then restart those that still store nothing "
-    "(`pylon up` restarts its own)"
-)
 
 
 class RequestsPort(Protocol):

@@ -5,11 +5,11 @@ import os
 import shutil
 import signal
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
-from pylon.messaging import embedded
 from pylon.messaging.embedded import EmbeddedNats, EmbeddedNatsError
 from pylon.messaging.provision import provision
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -155,7 +155,7 @@ async def test_two_never_share_their_streams(tmp_path: Path) -> None:
 async def test_without_a_nats_server_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EmbeddedNatsError, match="install"):
         async with EmbeddedNats(tmp_path, settings(), port=0):

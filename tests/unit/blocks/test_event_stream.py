@@ -36,7 +36,9 @@ async def test_a_cancellation_that_comes_with_the_acknowledgement_is_not_lost(
 ) -> None:
     library = AnsweringNats()
     events = JetStreamEvents(
-        cast("Connection", SimpleNamespace(nats=library, max_payload_bytes=1_000))
+        cast(
+            "Connection", SimpleNamespace(is_connected=True, nats=library, max_payload_bytes=1_000)
+        )
     )
     event = neurons_event(NetUid(1), block_of(1), b"{}")
     publishing = asyncio.create_task(events.publish(event))

@@ -64,7 +64,7 @@ class ScriptedStream:
 
 def bucket_over(stream: ScriptedStream, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     monkeypatch.setattr(retry, "RETRY_WAIT_S", 0.0)
-    return Bucket(cast("Connection", SimpleNamespace(nats=stream)), "bucket")
+    return Bucket(cast("Connection", SimpleNamespace(is_connected=True, nats=stream)), "bucket")
 
 
 @pytest.mark.parametrize("first", [None, UNDECIDED])

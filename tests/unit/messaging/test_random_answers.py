@@ -61,7 +61,9 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def connection_to(stream: ScriptedJetStream) -> "Connection":
-    return cast("Connection", SimpleNamespace(nats=stream, max_payload_bytes=1_000))
+    return cast(
+        "Connection", SimpleNamespace(is_connected=True, nats=stream, max_payload_bytes=1_000)
+    )
 
 
 async def write(stream: ScriptedJetStream, name: str, number: int) -> list[Put]:

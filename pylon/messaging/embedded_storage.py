@@ -1,0 +1,112 @@
+"""The disk of the embedded nats-server: when it stops taking writes, and when it takes them again.
+
+A nats-server 2.14 stops to store messages of a stream at its first write that fails, as on a full
+disk, and stores none until it is restarted, even when there is space again.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Final
+
+from pylon.blocks.pauses import Pauses
+
+logger = logging.getLogger(__name__)
+
+PROBE_BYTES: Final = 4 * 2**20
+"""Bytes that the disk must take before the server is restarted."""
+REMIND_EVERY_S: Final = 60.0
+"""Seconds between two log lines while the disk takes no writes."""
+PROBE_FIRST_S: Final = 1.0
+PROBE_LONGEST_S: Final = 30.0
+"""Longest pause, in seconds, before the disk is probed again after restarts that did not help."""
+
+_CANNOT_STORE: Final = re.compile(
+    r"no space left on device|disk quota exceeded|input/output error|read-only file system"
+    r"|critical write error|failed to store a msg|out of (?:space|resources)",
+    re.IGNORECASE,
+)
+
+
+class EmbeddedStorage:
+    """The folder in which the embedded nats-server keeps its streams.
+
+    Args:
+        folder: of the streams.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._failed = asyncio.Event()
+        self._pauses = Pauses(PROBE_FIRST_S, PROBE_LONGEST_S)
+
+    def reports_failure(self, line: str) -> bool:
+        """Return whether a line of the server's log says that it cannot store; remember that."""
+        if not _CANNOT_STORE.search(line):
+            return False
+        self._failed.set()
+        return True
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the server that runs has said that it cannot store."""
+        return self._failed.is_set()
+
+    def begin(self) -> None:
+        """Forget the failures of a server that has ended: another one is started."""
+        self._failed.clear()
+
+    async def until_restart_helps(self) -> None:
+        """Return once the server has failed to store and the disk takes writes again."""
+        await self._failed.wait()
+        logger.error(
+            "The embedded NATS cannot store messages: %s. Nothing is published and no write is "
+            "accepted until there is space on the disk of %s",
+            self._free(),
+            self._folder,
+        )
+        clock_s = asyncio.get_running_loop().time
+        remind_at_s = clock_s() + REMIND_EVERY_S
+        while True:
+            await self._pauses.wait()
+            try:
+                await asyncio.to_thread(self._probe)
+            except OSError as error:
+                # Quickly noticed when it ends; the pauses are for restarts that do not help.
+                self._pauses.reset()
+                if clock_s() >= remind_at_s:
+                    remind_at_s = clock_s() + REMIND_EVERY_S
+                    logger.error(  # noqa: TRY400 -- its text says all
+                        "The disk of %s still takes no writes: %s; %s",
+                        self._folder,
+                        error.strerror,
+                        self._free(),
+                    )
+            else:
+                return
+
+    def _probe(self) -> None:
+        """Write and sync a file.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        path = self._folder / ".pylon-probe"
+        try:
+            with path.open("wb") as file:
+                file.write(bytes(PROBE_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def _free(self) -> str:
+        try:
+            return f"{shutil.disk_usage(self._folder).free / 2**20:.0f} MiB are free"
+        except OSError as error:
+            return f"its free space is not known ({error.strerror})"

@@ -1,15 +1,29 @@
 """A thread with an event loop, so that load on one loop does not hold up another."""
 
 import asyncio
+import logging
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 ENDS_WITHIN_S: Final = 5.0
 """Seconds for which leaving waits for the thread."""
+BEAT_EVERY_S: Final = 0.5
+"""Seconds between two heartbeats of the loop."""
+CHECK_EVERY_S: Final = 1.0
+"""Seconds between two checks for a heartbeat."""
+BLOCKED_AFTER_S: Final = 60.0
+"""Seconds without a heartbeat after which the loop counts as blocked.
+
+A busy loop has heartbeats: what it does in one turn takes a few seconds at most.
+"""
 
 
 class LoopThread:
@@ -17,15 +31,36 @@ class LoopThread:
 
     Args:
         name: of the thread.
+        blocked_after_s: seconds without a heartbeat after which the loop counts as blocked.
+        check_every_s: seconds between two checks for a heartbeat.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        blocked_after_s: float = BLOCKED_AFTER_S,
+        check_every_s: float = CHECK_EVERY_S,
+    ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._watching: asyncio.Task[None] | None = None
+        self._blocked_after_s = blocked_after_s
+        self._check_every_s = check_every_s
+        self._beats = 0
+        self._silent_s = 0.0
+
+    @property
+    def problems(self) -> list[str]:
+        """Return why the process should be restarted: the loop is blocked."""
+        if self._silent_s < self._blocked_after_s:
+            return []
+        return [f"the loop of {self._thread.name} has been blocked for {self._silent_s:.0f} s"]
 
     async def __aenter__(self) -> Self:
         """Start the thread."""
         self._thread.start()
+        self._watching = asyncio.create_task(self._watch(), name=f"watch of {self._thread.name}")
         return self
 
     async def __aexit__(
@@ -35,6 +70,8 @@ class LoopThread:
         trace: TracebackType | None,
     ) -> None:
         """Cancel what still runs there, and end the thread."""
+        if self._watching is not None:
+            self._watching.cancel()
         self._loop.call_soon_threadsafe(self._loop.stop)
         await asyncio.to_thread(self._thread.join, ENDS_WITHIN_S)
 
@@ -49,4 +86,30 @@ class LoopThread:
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.get_loop().call_soon(self._beat)
             runner.get_loop().run_forever()
+
+    def _beat(self) -> None:
+        self._beats += 1
+        self._loop.call_later(BEAT_EVERY_S, self._beat)
+
+    async def _watch(self) -> None:
+        """Add up the checks without a heartbeat, on the loop that is not the thread's.
+
+        Time in which this loop does not run either, as in a suspended process, does not count.
+        """
+        while True:
+            beats = self._beats
+            await asyncio.sleep(self._check_every_s)
+            if self._beats != beats:
+                self._silent_s = 0.0
+                continue
+            was_blocked = bool(self.problems)
+            self._silent_s += self._check_every_s
+            if self.problems and not was_blocked:
+                logger.error("%s:\n%s", self.problems[0].capitalize(), self._stack())
+
+    def _stack(self) -> str:
+        """Return where the thread is."""
+        frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- documented, for debuggers
+        return "the thread has ended" if frame is None else "".join(traceback.format_stack(frame))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pylon.blocks.heads import Heads
+from pylon.blocks.last_published import LastPublished, Stored
 from pylon.blocks.leadership import STALLED_AFTER_BLOCKS, Leadership
 from pylon.blocks.progress import Progress
 from pylon.blocks.publisher import BlockPublisher
@@ -15,13 +16,16 @@ from pylon.blocks.watcher import Watcher
 from pylon.chain.port import Chain
 from pylon.messaging.bucket import Bucket
 from pylon.messaging.events import JetStreamEvents
+from pylon.messaging.kept import KeptInStream
 from pylon.messaging.lease import Leases
 from pylon.messaging.stream_keeper import StreamKeeper
+from pylon.messaging.write_health import WriteHealth
 from pylon.observe.metrics import WorkerMetrics
 from pylon.reads.cache import ReadCache
 from pylon.reads.reader import ChainReader
 from pylon.settings import WorkerSettings
 from pylon_client.contract.models import Block
+from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.transport.connection import Connection
 
@@ -42,6 +46,8 @@ class Publishing:
         snapshots: what has been published.
         metrics: of the worker.
         connection: to NATS, as a user with JetStream.
+        published: the newest block that JetStream stores.
+        writes: records which writes JetStream stores.
     """
 
     settings: WorkerSettings
@@ -50,13 +56,16 @@ class Publishing:
     snapshots: Snapshots
     metrics: WorkerMetrics
     connection: Connection
+    published: LastPublished
+    writes: WriteHealth
 
     def __post_init__(self) -> None:
         """Begin with no turn."""
         self._progress = Progress()
+        self._kept = KeptInStream(self.connection)
         self.streams = StreamKeeper(self.connection, replicas=self.settings.nats_stream_replicas)
         self.leadership = Leadership(
-            Leases(Bucket(self.connection, LEADERSHIP_BUCKET), LEADERSHIP_TTL_S),
+            Leases(Bucket(self.connection, LEADERSHIP_BUCKET, self.writes), LEADERSHIP_TTL_S),
             self.heads,
             self._publish,
             progress=self._progress,
@@ -73,7 +82,11 @@ class Publishing:
     @property
     def parts(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """Return what runs, by its name."""
-        return {"events": self.leadership.run, "streams": self.streams.run}
+        return {
+            "events": self.leadership.run,
+            "streams": self.streams.run,
+            "last published block": lambda: self.published.follow(self._newest_stored),
+        }
 
     async def _publish(self) -> None:
         publisher = BlockPublisher(
@@ -83,12 +96,13 @@ class Publishing:
                 chain_timeout_s=self.settings.chain_timeout_s,
                 cache=ReadCache(CACHE_BYTES),
             ),
-            JetStreamEvents(self.connection),
+            JetStreamEvents(self.connection, self.writes),
             self.settings.netuids,
             chain_timeout_s=self.settings.chain_timeout_s,
             seen=self._seen,
             head=lambda: self.heads.newest,
             progress=self._progress,
+            on_published=self.published.observe,
             on_skipped=self.metrics.skipped_blocks.inc,
             on_skipped_neurons=lambda netuid, blocks: self.metrics.skipped_neurons.labels(
                 str(netuid)
@@ -105,6 +119,12 @@ class Publishing:
         async with asyncio.TaskGroup() as group:
             group.create_task(publisher.run())
             group.create_task(watcher.run(last))
+
+    async def _newest_stored(self) -> Stored | None:
+        newest = await self._kept.newest(str(BlockEventSubject()))
+        if newest is None or newest.event is None:
+            return None
+        return newest.number, newest.stored_at
 
     def _seen(self, subject: str) -> Block | None:
         """Return the block of the newest event of a subject that this worker has received.

@@ -28,6 +28,7 @@ from pylon.messaging.job_events import JobEvents
 from pylon.messaging.ordered_bucket import OrderedBucket
 from pylon.messaging.queue import WorkQueue
 from pylon.messaging.service import REQUESTS, Handler, Service
+from pylon.messaging.write_health import WriteHealth
 from pylon.observe.metrics import WorkerMetrics
 from pylon.reads.cache import ReadCache
 from pylon.reads.handlers import ReadHandlers
@@ -50,7 +51,7 @@ from pylon_client.contract.subjects import (
     ALL_REPLAYS,
     requests_of_all_identities,
 )
-from pylon_client.contract.topology import JOBS_BUCKET
+from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName
 from pylon_client.transport.connection import Connection
 
@@ -69,6 +70,7 @@ class RequestServer:
         signers: for which identities any worker can sign.
         addresses: of the hotkeys that were opened here.
         metrics: of the worker.
+        writes: records which writes JetStream stores.
         on_connect: called, on this server's loop, with the connection to NATS once it exists.
         on_job: the same with each job that was accepted or changed here.
         connection: to NATS, once it exists.
@@ -80,6 +82,7 @@ class RequestServer:
     signers: SignerDirectory
     addresses: Mapping[IdentityName, Hotkey]
     metrics: WorkerMetrics
+    writes: WriteHealth
     on_connect: Callable[[Connection], object]
     on_job: Callable[[Job], object]
     connection: Connection | None = None
@@ -182,11 +185,17 @@ class RequestServer:
             await events.announce(job)
 
         ledger = Ledger(
-            OrderedBucket(connection, JOBS_BUCKET),
+            OrderedBucket(connection, JOBS_BUCKET, self.writes),
             announce,
             ended_kept_days=self.settings.ended_jobs_kept_days,
         )
-        intake = Intake(ledger, WorkQueue(connection), submission, self.signers)
+        intake = Intake(
+            ledger,
+            WorkQueue(connection, self.writes),
+            submission,
+            self.signers,
+            require_storage=lambda: self.writes.require(LEDGER.name, JOBS.name),
+        )
         waits = JobWaits(ledger, partial(on_changes_of_jobs, connection))
         desk = JobDesk(intake, ledger, self.signers, submission, waits)
         status = WeightsStatusHandler(ledger, submission, reads.read)

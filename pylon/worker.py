@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pylon.blocks.heads import Heads
+from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots, snapshot_of
 from pylon.identities import OpenedHotkeys, open_hotkeys
 from pylon.jobs.office import JobOffice
@@ -17,6 +18,7 @@ from pylon.loop_thread import LoopThread
 from pylon.messaging.job_events import JobEvents
 from pylon.messaging.provision import ProvisionError, provision
 from pylon.messaging.signer_events import SignerEvents
+from pylon.messaging.write_health import WriteHealth
 from pylon.observe.health import HealthServer, WorkerHealth
 from pylon.observe.jobs import JobCensus, JobMetrics
 from pylon.observe.memory import exceeded
@@ -94,10 +96,15 @@ class Worker:
         self.chain: Final = chain_of(settings, self.metrics)
         self.snapshots: Final = Snapshots(max_silence_s=settings.head_silence_s)
         self.metrics.watch_head(self.snapshots)
+        self._published = LastPublished()
+        self._writes = WriteHealth()
+        self.metrics.watch_writes(self._writes)
         self._settings = settings
         self._submission = submission_of(settings)
         self._health = WorkerHealth(
             self.snapshots,
+            self._published,
+            self._writes,
             head_max_age_s=READY_HEAD_BLOCKS * settings.block_duration_seconds,
             head_max_lag_blocks=READY_HEAD_BLOCKS,
         )
@@ -184,6 +191,7 @@ class Worker:
             self._signers,
             announce,
             self._supervisor,
+            self._writes,
         )
         census = JobCensus(
             self.metrics, office.identities, office.ledger, head=lambda: self.snapshots.head
@@ -220,8 +228,16 @@ class Worker:
         }
         if not self._settings.is_confined:
             publishing = Publishing(
-                self._settings, self.chain, self._heads, self.snapshots, self.metrics, connection
+                self._settings,
+                self.chain,
+                self._heads,
+                self.snapshots,
+                self.metrics,
+                connection,
+                self._published,
+                self._writes,
             )
+            self.metrics.watch_published(self._published)
             self._health.streams = publishing.streams
             self._health.leadership = publishing.leadership
             parts |= publishing.parts
@@ -236,10 +252,12 @@ class Worker:
             self._signers,
             hotkeys.addresses,
             self.metrics,
+            self._writes,
             on_connect=lambda own: self.metrics.watch_nats(connection, own),
             on_job=lambda job: main.call_soon_threadsafe(measured.saw, job),
         )
         async with LoopThread(REQUESTS) as thread:
+            self._health.request_loop = thread
             self._forward_head = lambda head: thread.call(server.observe_head, head)
             parts[REQUESTS] = lambda: thread.run(
                 server.run(lambda: main.call_soon_threadsafe(self._is_ready))
@@ -314,6 +332,8 @@ class Worker:
             async for event in feed:
                 if (snapshot := snapshot_of(event)) is not None:
                     self.snapshots.keep(event.subject, snapshot)
+                    if self._settings.is_confined and event.subject == str(BlockEventSubject()):
+                        self._published.observe(event.block.number)  # it may not ask the stream
 
 
 def _is_forbidden(error: Exception) -> bool:

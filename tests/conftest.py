@@ -6,6 +6,7 @@ what pytest has captured.
 
 import pytest
 
+from pylon.unreadable import UNREADABLE
 from tests.support.leaks import known_secrets, leaks_in, leaks_under
 
 
@@ -19,6 +20,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Begun last, a slow file would keep one process busy while the others have nothing left.
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(autouse=True)
+def unreadable_records() -> None:
+    """Let each test meet the unreadable records of its process for the first time."""
+    UNREADABLE.clear()
 
 
 class LeakCheck:

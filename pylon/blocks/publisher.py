@@ -46,6 +46,7 @@ class BlockPublisher:
         seen: Callable[[str], Block | None] = lambda _: None,
         head: Callable[[], BlockNumber | None] = lambda: None,
         progress: Progress | None = None,
+        on_published: Callable[[BlockNumber], None] = lambda _: None,
         on_skipped: Callable[[int], None] = lambda _: None,
         on_skipped_neurons: Callable[[NetUid, int], None] = lambda _netuid, _blocks: None,
     ) -> None:
@@ -61,6 +62,7 @@ class BlockPublisher:
                 continue when the stream has none, since it was made again.
             head: the chain's head; a block above it is not waited for.
             progress: records that the publisher works, or waits for NATS.
+            on_published: receives each block that the stream has stored.
             on_skipped: receives how many blocks are not published.
             on_skipped_neurons: receives a subnet and how many of its snapshots are not published.
         """
@@ -73,6 +75,7 @@ class BlockPublisher:
         self._seen = seen
         self._head = head
         self._progress = progress or Progress()
+        self._on_published = on_published
         self._on_skipped = on_skipped
         self.lanes = [
             SubnetLane(netuid, fetch=self._neurons, send=self._send, on_skipped=on_skipped_neurons)
@@ -123,6 +126,7 @@ class BlockPublisher:
             self._on_skipped(1)
             return True
         await self._send(block_event(info))
+        self._on_published(number)
         self.published += 1
         if with_neurons:
             self._offer(info)

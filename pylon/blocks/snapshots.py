@@ -14,6 +14,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from pylon.unreadable import UNREADABLE
 from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid
@@ -44,7 +45,13 @@ def snapshot_of(event: FeedEvent) -> Snapshot | None:
             Block(number=told.number, hash=told.hash) if isinstance(told, BlockInfo) else told.block
         )
     if block != event.block:
-        logger.warning("What %s has of block %d cannot be read", event.subject, event.block.number)
+        UNREADABLE.note(
+            logger,
+            "event",
+            event.subject,  # a publisher that writes one writes another at the next block
+            "The event of %s at block %d cannot be read",
+            *(event.subject, event.block.number),
+        )
         return None
     return Snapshot(event.block, event.body)
 
@@ -67,7 +74,6 @@ class Snapshots:
         self._max_silence_s = max_silence_s
         self._clock_s = clock_s
         self._by_subject: dict[str, Snapshot] = {}
-        self._kept_at_s: dict[str, float] = {}
         self._head = BlockNumber(-1)
         self._peak = BlockNumber(-1)
         self._head_at_s = float("-inf")
@@ -77,7 +83,6 @@ class Snapshots:
         kept = self._by_subject.get(subject)
         if kept is None or kept.block.number < snapshot.block.number:
             self._by_subject[subject] = snapshot
-            self._kept_at_s[subject] = self._clock_s()
 
     def heard_of(self, head: BlockNumber) -> None:
         """Note the chain's head, as the chain itself said it just now; it may be a lower one.
@@ -99,12 +104,6 @@ class Snapshots:
     def head_age_s(self) -> float | None:
         """How long ago the head moved last; None when it was never heard of."""
         return None if self._head < 0 else self._clock_s() - self._head_at_s
-
-    @property
-    def published_age_s(self) -> float | None:
-        """Return how long ago the newest published block came; None when none ever did."""
-        kept_at_s = self._kept_at_s.get(str(BlockEventSubject()))
-        return None if kept_at_s is None else self._clock_s() - kept_at_s
 
     def last_heard(self) -> str:
         """A sentence on when the chain was last heard of; empty when it never was."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
+from pylon.unreadable import UNREADABLE
 from pylon_client.contract.models import (
     AxonInfo,
     AxonProtocol,
@@ -45,11 +46,13 @@ def subnet_neurons(
         try:
             neuron = _neuron(record, stakes)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            logger.warning(
+            UNREADABLE.note(
+                logger,
+                "neuron",
+                # Without the values that change at each block.
+                [record.get(name) for name in ("netuid", "uid", "hotkey")] + [repr(error)],
                 "Block %d: a neuron's record (uid %s) cannot be read and is skipped: %r",
-                block.number,
-                record.get("uid"),
-                error,
+                *(block.number, record.get("uid"), error),
             )
             item = str(record.get("hotkey", f"uid {record.get('uid')}"))
             skipped.append(Skipped(item=item, reason="The chain's record cannot be read."))

@@ -7,6 +7,7 @@ from pylon.check.findings import Finding, failure, ok, warning
 from pylon.jobs.signers import ANNOUNCE_EVERY_S, SignerDirectory
 from pylon.messaging.provision import ProvisionError, Storage, inspect, storage
 from pylon.messaging.signer_events import SignerEvents
+from pylon.messaging.stream_rules import remedy
 from pylon.messaging.worker_user import worker_options
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -77,13 +78,12 @@ def _options(settings: WorkerSettings) -> ConnectionOptions:
 
 async def _stream(connection: Connection, name: str) -> Finding:
     (plan,) = [plan for plan in STREAMS if plan.name == name]
-    differences = await inspect(connection, plan)
-    if differences is None:
+    found = await inspect(connection, plan)
+    if found is None:
         return warning(f"stream {name}", "is not there yet", "the first worker makes it")
-    if differences:
-        return failure(
-            f"stream {name}", "; ".join(differences), "change it with the nats tool, or delete it"
-        )
+    if found:
+        text = "; ".join(difference.text for difference in found)
+        return failure(f"stream {name}", text, remedy(plan, found))
     return ok(f"stream {name}", "is as it should be")
 
 

@@ -5,7 +5,7 @@ import base64
 import contextlib
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
@@ -78,11 +78,20 @@ class Intake:
         queue: from where runners take them.
         chain: for which they are.
         signers: by whom they could be carried out.
+        require_storage: raises when it is known that nothing can be stored, so that a request is
+            refused with the reason instead of after its time.
     """
 
     def __init__(
-        self, ledger: Ledger, queue: Queue, chain: ChainWrites, signers: SignerDirectory
+        self,
+        ledger: Ledger,
+        queue: Queue,
+        chain: ChainWrites,
+        signers: SignerDirectory,
+        *,
+        require_storage: Callable[[], None] = lambda: None,
     ) -> None:
+        self._require_storage = require_storage
         self._ledger = ledger
         self._signers = signers
         self._queue = queue
@@ -105,6 +114,7 @@ class Intake:
                 chain's runtime cannot take it; CHAIN_UNAVAILABLE when it is not known which chain
                 it would be for.
         """
+        self._require_storage()
         digest = _digest(wire.encode(_sorted(wanted.request)))
         moment = await self._moments.now(wanted.netuid)
         # Writes of one lane would make each other repeat their compare-and-set. Only those of
@@ -161,6 +171,7 @@ class Intake:
                 return held.job
             if held.job.state not in NOT_YET_SUBMITTED:
                 break
+            self._require_storage()
             try:
                 return (await self._ledger.change(held, JobState.CANCELLED, last_error=why)).job
             except ConflictError:

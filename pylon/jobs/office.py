@@ -21,6 +21,7 @@ from pylon.messaging.consume import Consumer, Never, Verdict
 from pylon.messaging.lease import Leases
 from pylon.messaging.ordered_bucket import OrderedBucket
 from pylon.messaging.queue import WorkQueue
+from pylon.messaging.write_health import WriteHealth
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import identity_jobs, job_id
@@ -48,6 +49,7 @@ class JobOffice:
         directory: for which identities any worker can sign.
         announce: is told of every change of a job.
         supervisor: restarts whichever part fails, a lane or the check of deadlines.
+        writes: records which writes JetStream stores.
 
     Attributes:
         ledger: where jobs are written down.
@@ -63,9 +65,10 @@ class JobOffice:
         directory: SignerDirectory,
         announce: Announce,
         supervisor: Supervisor,
+        writes: WriteHealth,
     ) -> None:
         ledger = Ledger(
-            OrderedBucket(connection, JOBS_BUCKET),
+            OrderedBucket(connection, JOBS_BUCKET, writes),
             announce,
             ended_kept_days=settings.ended_jobs_kept_days,
         )
@@ -74,9 +77,9 @@ class JobOffice:
         self._supervisor = supervisor
         self._netuids = [settings.identity_settings[name].netuid for name in signers]
         self.ledger: Final = ledger
-        intake = Intake(ledger, WorkQueue(connection), chain, directory)
+        intake = Intake(ledger, WorkQueue(connection, writes), chain, directory)
         self._stopping = asyncio.Event()
-        leases = Leases(Bucket(connection, LEASES_BUCKET), LEASE_TTL_S)
+        leases = Leases(Bucket(connection, LEASES_BUCKET, writes), LEASE_TTL_S)
         self._runner = Runner(ledger, leases, chain, signers, _works(settings, chain))
         self._deadlines = DeadlineKeeper(
             ledger, chain, self._runner, directory, settings.identity_settings

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pylon.messaging.bucket import Entry
+from pylon.unreadable import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import InvalidSubjectError, JobSubject
@@ -84,7 +85,13 @@ def readable_in(entry: Entry) -> Held | None:
         return held_in(entry)
     except UnreadableEntryError:
         # One entry that a newer version wrote does not hide the others.
-        logger.warning("The ledger's entry %s cannot be read", entry.key)
+        UNREADABLE.note(
+            logger,
+            "job",
+            (entry.key, entry.revision),
+            "The ledger's entry %s cannot be read",
+            entry.key,
+        )
         return None
 
 

@@ -19,6 +19,7 @@ from pylon.messaging.jetstream_errors import (
     sequence_of,
 )
 from pylon.messaging.retry import TRY_FOR_S, until_answered
+from pylon.messaging.write_health import WriteHealth
 from pylon_client.contract.types import Revision
 from pylon_client.transport.connection import Connection
 
@@ -54,10 +55,15 @@ class Bucket:
     Args:
         connection: as the user `worker`.
         name: of the bucket, which must exist.
+        health: records which writes are stored.
     """
 
-    def __init__(self, connection: Connection, name: str) -> None:
+    def __init__(
+        self, connection: Connection, name: str, health: WriteHealth | None = None
+    ) -> None:
         self.name: Final = name
+        self._connection = connection
+        self._health = health or WriteHealth()
         self._context = JetStreamContext(connection.nats, timeout=TRY_FOR_S)
         self._stream = f"KV_{name}"
 
@@ -91,7 +97,7 @@ class Bucket:
             nonlocal tries
             tries += 1
             try:
-                with readable_replies():
+                with self._health.write(self._stream, self._connection), readable_replies():
                     ack = await self._context.publish(
                         self._subject(key), value, headers=dict(headers), msg_ttl=ttl_s
                     )

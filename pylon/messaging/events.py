@@ -11,6 +11,7 @@ from pylon.blocks.events import Event
 from pylon.messaging.jetstream_errors import is_conflict, readable_replies, sequence_of
 from pylon.messaging.kept import KeptEvent, KeptInStream
 from pylon.messaging.retry import until_decided
+from pylon.messaging.write_health import NotAcknowledgedError, WriteHealth
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
@@ -39,8 +40,9 @@ class JetStreamEvents:
     beside the event's; the event then has no body, and tells where in the stream the parts are.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, health: WriteHealth | None = None) -> None:
         self._connection = connection
+        self._health = health or WriteHealth()
         self._stream = JetStreamContext(connection.nats, timeout=ACK_TIMEOUT_S)
         self._kept = KeptInStream(connection)
         self._newest_sequence: dict[str, int] = {}
@@ -59,8 +61,10 @@ class JetStreamEvents:
             await until_decided(lambda: self._store(event), "The event stream")
         except (nats.errors.Error, OSError) as error:
             why = type(error).__name__
-            if isinstance(error, nats.js.errors.APIError) and error.err_code:
-                why = f"error {error.err_code}"
+            if isinstance(error, NotAcknowledgedError):
+                why = str(error)
+            elif isinstance(error, nats.js.errors.APIError) and error.err_code:
+                why = f"{error.description} (error {error.err_code})"
             raise FailureError(
                 ErrorCode.NATS_UNAVAILABLE, f"The event stream did not take the event: {why}."
             ) from None
@@ -95,7 +99,7 @@ class JetStreamEvents:
 
     async def _acknowledged(self, subject: str, body: bytes, told: dict[str, str]) -> int:
         """Publish a message; return its sequence once the stream has acknowledged it."""
-        with readable_replies():
+        with self._health.write(EVENTS.name, self._connection), readable_replies():
             ack = await self._stream.publish(subject, body, stream=EVENTS.name, headers=told)
             return sequence_of(ack, EVENTS.name)
 

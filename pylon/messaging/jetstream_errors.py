@@ -46,6 +46,15 @@ A publish has no responders then: `nats.js.errors.NoStreamResponseError`.
 """
 STREAM_NAME_IN_USE: Final = 10058
 """`JSStreamNameExistErr`: a stream of that name has another configuration, from `addStream`."""
+INSUFFICIENT_RESOURCES: Final = 10023
+"""`JSInsufficientResourcesErr`: the server has stored its `max_file_store`.
+
+From `processJetStreamMsg`.
+"""
+STORAGE_EXCEEDED: Final = 10047
+"""`JSStorageResourcesExceededErr`: the server has no storage left for a stream or a message."""
+ACCOUNT_EXCEEDED: Final = 10002
+"""`JSAccountResourcesExceededErr`: the account has stored all that it may."""
 
 _FULL: Final = frozenset(
     {
@@ -159,6 +168,16 @@ def is_undecided(error: nats.js.errors.APIError) -> bool:
 def is_full(error: nats.js.errors.APIError) -> bool:
     """Return whether the stream, or the message's subject in it, holds all that it may."""
     return error.err_code == STORE_FAILED and error.description in _FULL
+
+
+def is_out_of_storage(error: nats.js.errors.APIError) -> bool:
+    """Return whether JetStream says that it has no room for anything, whatever the stream."""
+    return error.err_code in {INSUFFICIENT_RESOURCES, STORAGE_EXCEEDED, ACCOUNT_EXCEEDED}
+
+
+def is_store_broken(error: nats.js.errors.APIError) -> bool:
+    """Return whether a stream did not store a message, for no limit of its own."""
+    return error.err_code == STORE_FAILED and not is_full(error)
 
 
 def is_stream_missing(error: nats.js.errors.APIError) -> bool:

@@ -1,6 +1,7 @@
 """The events that the stream keeps: the newest of a subject, and the one that follows a block."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final, cast
 
 import nats.errors
@@ -31,10 +32,12 @@ class KeptEvent:
     Attributes:
         sequence: its place.
         event: what it tells; None when it is no event of this contract.
+        stored_at: when the server stored it, by the server's clock.
     """
 
     sequence: int
     event: FeedEvent | None
+    stored_at: datetime | None = None
 
     @property
     def number(self) -> BlockNumber:
@@ -147,7 +150,8 @@ class KeptInStream:
         given = cast("dict[str, object]", found.headers or {})  # pyright: ignore[reportUnknownMemberType] -- the library says no more than dict
         headers = {name: str(value) for name, value in given.items()}
         event = event_of(found.subject or subject, headers, found.data or b"")
-        return KeptEvent(place_of(found), event)
+        stored_at = found.time if isinstance(found.time, datetime) else None
+        return KeptEvent(place_of(found), event, stored_at)
 
     async def _message(
         self,

@@ -15,6 +15,7 @@ import nats.js.errors
 from pylon.messaging.bucket import Bucket, Entry
 from pylon.messaging.jetstream_errors import NO_MESSAGE, place_of, readable_replies
 from pylon.messaging.retry import TRY_FOR_S
+from pylon.messaging.write_health import WriteHealth
 from pylon_client.contract import wire
 from pylon_client.contract.types import Revision
 from pylon_client.transport.cancellation import heed_cancellation
@@ -67,10 +68,13 @@ class OrderedBucket(Bucket):
     Args:
         connection: as the user `worker`.
         name: of the bucket, which must exist.
+        health: records which writes are stored.
     """
 
-    def __init__(self, connection: Connection, name: str) -> None:
-        super().__init__(connection, name)
+    def __init__(
+        self, connection: Connection, name: str, health: WriteHealth | None = None
+    ) -> None:
+        super().__init__(connection, name, health)
         self._nats = connection.nats
 
     async def newest_first(self, prefix: str, *, before: Revision | None, count: int) -> Page:

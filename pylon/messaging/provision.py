@@ -12,6 +12,7 @@ from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfi
 from nats.js.client import JetStreamContext
 
 from pylon.messaging.jetstream_errors import is_name_in_use, readable_replies
+from pylon.messaging.stream_rules import Difference, differences, explained
 from pylon_client.contract.topology import STREAMS, StreamPlan
 from pylon_client.transport.connection import Connection
 
@@ -31,9 +32,9 @@ async def provision(
 ) -> list[str]:
     """Make every planned stream that is missing, and check those that exist.
 
-    It may run at the same time in any number of workers. A stream that differs is never changed:
-    it may hold what a change would throw away. How many replicas a stream has is its operator's
-    choice and is not checked.
+    It may run at the same time in any number of workers. A stream that exists is never changed: a
+    change could delete what it holds. Its operator may give it more than its plan has, as
+    `stream_rules` says.
 
     Args:
         connection: as the user `worker`.
@@ -44,26 +45,22 @@ async def provision(
         The names of the streams that were missing and have been made.
 
     Raises:
-        ProvisionError: a stream differs from its plan, or JetStream did not answer within
-            `READY_WITHIN_S` seconds, which a server that just started may need.
+        ProvisionError: Pylon cannot work with a stream as it is, or JetStream did not answer
+            within `READY_WITHIN_S` seconds, which a server that just started may need.
     """
     context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
     made: list[str] = []
     for plan in plans:
-        differences, is_new = await _make_or_find(context, plan, replicas)
+        found, is_new = await _make_or_find(context, plan, replicas)
         if is_new:
             made.append(plan.name)
-        if differences:
-            raise ProvisionError(
-                f"the stream {plan.name} is not as Pylon needs it: {'; '.join(differences)}. "
-                "It is left as it is: change it with the nats tool, or delete it and lose what it "
-                "holds"
-            )
+        if found:
+            raise ProvisionError(explained(plan, found))
     return made
 
 
-async def inspect(connection: Connection, plan: StreamPlan) -> list[str] | None:
-    """How a stream differs from its plan, in words; None where there is none. Nothing is changed.
+async def inspect(connection: Connection, plan: StreamPlan) -> list[Difference] | None:
+    """Return what is wrong with a stream; None where it does not exist. Nothing is changed.
 
     Raises:
         ProvisionError: JetStream does not answer.
@@ -71,7 +68,7 @@ async def inspect(connection: Connection, plan: StreamPlan) -> list[str] | None:
     context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
     try:
         with readable_replies():
-            return _differences(plan, (await context.stream_info(plan.name)).config)
+            return differences(plan, (await context.stream_info(plan.name)).config)
     except nats.js.errors.NotFoundError:
         return None
     except (nats.errors.Error, OSError) as error:
@@ -103,8 +100,8 @@ async def storage(connection: Connection) -> Storage:
 
 async def _make_or_find(
     context: JetStreamContext, plan: StreamPlan, replicas: int
-) -> tuple[list[str], bool]:
-    """Return how a stream differs from its plan, and whether the stream was made here."""
+) -> tuple[list[Difference], bool]:
+    """Return what is wrong with a stream, and whether the stream was made here."""
     last = "no answer"
     try:
         async with asyncio.timeout(READY_WITHIN_S):
@@ -129,25 +126,26 @@ async def _make_or_find(
 
 async def _try_to_make_or_find(
     context: JetStreamContext, plan: StreamPlan, replicas: int
-) -> tuple[list[str], bool]:
+) -> tuple[list[Difference], bool]:
     try:
         with readable_replies():
-            return _differences(plan, (await context.stream_info(plan.name)).config), False
+            return differences(plan, (await context.stream_info(plan.name)).config), False
     except nats.js.errors.NotFoundError:
-        config = _config(plan, replicas)
+        config = config_of(plan, replicas=replicas)
         with readable_replies():
             made = (await context.add_stream(config)).config  # pyright: ignore[reportUnknownMemberType] -- the library leaves its **params open
-            differences = _differences(plan, made)
+            found = differences(plan, made)
         logger.info("Made the stream %s", plan.name)
-        return differences, True
+        return found, True
 
 
-def _config(plan: StreamPlan, replicas: int) -> StreamConfig:
+def config_of(plan: StreamPlan, *, replicas: int) -> StreamConfig:
+    """Return the configuration with which a stream is made."""
     return StreamConfig(
         name=plan.name,
         num_replicas=replicas,
         first_seq=None if plan.is_work_queue else _first_sequence(plan),
-        **_needed(plan),
+        **_planned(plan),
     )
 
 
@@ -161,7 +159,7 @@ def _first_sequence(plan: StreamPlan) -> int:
     return time.time_ns() // (10**6 if plan.is_bucket else 10**9)
 
 
-def _needed(plan: StreamPlan) -> dict[str, Any]:
+def _planned(plan: StreamPlan) -> dict[str, Any]:
     return {
         "subjects": sorted(plan.subjects),
         "storage": StorageType.FILE,
@@ -174,34 +172,3 @@ def _needed(plan: StreamPlan) -> dict[str, Any]:
         "allow_direct": True,
         "allow_msg_ttl": plan.may_expire_singly,
     }
-
-
-def _differences(plan: StreamPlan, actual: StreamConfig) -> list[str]:
-    return [
-        f"{name} is {_shown(found)}, not {_shown(wanted)}"
-        for name, wanted in _needed(plan).items()
-        if (found := _found(actual, name)) != wanted
-    ]
-
-
-def _found(actual: StreamConfig, name: str) -> Any:
-    value = getattr(actual, name)
-    match name:
-        case "subjects":
-            return sorted(value or [])
-        case "allow_direct" | "allow_msg_ttl" | "discard_new_per_subject":
-            return bool(value)
-        case "duplicate_window" | "max_age":
-            return float(value or 0)
-        case _:
-            return value
-
-
-def _shown(value: Any) -> str:
-    match value:
-        case StorageType() | RetentionPolicy() | DiscardPolicy():
-            return str(value.value)
-        case list():
-            return " ".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] -- a list of anything
-        case _:
-            return str(value)

@@ -5,6 +5,7 @@ from nats.js.client import JetStreamContext
 
 from pylon.messaging.jetstream_errors import is_full, readable_replies, sequence_of
 from pylon.messaging.retry import TRY_FOR_S, until_answered
+from pylon.messaging.write_health import WriteHealth
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject
@@ -18,9 +19,12 @@ class WorkQueue:
 
     Args:
         connection: as the user `worker`.
+        health: records which writes are stored.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, health: WriteHealth | None = None) -> None:
+        self._connection = connection
+        self._health = health or WriteHealth()
         self._context = JetStreamContext(connection.nats, timeout=TRY_FOR_S)
 
     async def publish(self, lane: JobSubject, job_id: JobId) -> bool:
@@ -36,7 +40,7 @@ class WorkQueue:
 
         async def publish() -> bool:
             try:
-                with readable_replies():
+                with self._health.write(JOBS.name, self._connection), readable_replies():
                     ack = await self._context.publish(
                         str(lane),
                         job_id.encode(),

@@ -9,6 +9,7 @@ import nats.errors
 import nats.js.errors
 
 from pylon.messaging.jetstream_errors import is_temporary, is_undecided
+from pylon.messaging.write_health import NotAcknowledgedError
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.transport.cancellation import no_lost_cancellation
 
@@ -36,10 +37,13 @@ async def until_answered(ask: Callable[[], Awaitable[T]], what: str) -> T:
         what: the subject of the failure's text.
 
     Raises:
-        FailureError: NATS_UNAVAILABLE after `WITHIN_S` seconds, or when JetStream refuses.
+        FailureError: NATS_UNAVAILABLE after `WITHIN_S` seconds, or when JetStream refuses; with the
+            reason, where it is known.
     """
+    last: Exception | None = None
 
     async def persist() -> T:
+        nonlocal last
         while True:
             try:
                 with no_lost_cancellation():
@@ -47,24 +51,28 @@ async def until_answered(ask: Callable[[], Awaitable[T]], what: str) -> T:
             except nats.js.errors.APIError as error:
                 if is_undecided(error) or not is_temporary(error):
                     raise
-            except (nats.errors.Error, OSError):
-                pass  # no connection, no stream, or no answer
+                last = error
+            except (nats.errors.Error, OSError) as error:
+                last = error  # no connection, no stream, or no answer
             await asyncio.sleep(RETRY_WAIT_S)
 
     try:
-        return await until_decided(persist, what)
+        return await until_decided(persist, what, lambda: _reason(last))
     except nats.js.errors.APIError as error:
         raise FailureError(
             ErrorCode.NATS_UNAVAILABLE, f"{what} refused: error {error.err_code}."
         ) from error
 
 
-async def until_decided(ask: Callable[[], Awaitable[T]], what: str) -> T:
+async def until_decided(
+    ask: Callable[[], Awaitable[T]], what: str, reason: Callable[[], str] = str
+) -> T:
     """Return the answer of `ask`, retried while it depends on a message in flight.
 
     Args:
         ask: sends the request; any other error passes.
         what: the subject of the failure's text.
+        reason: returns the end of that text: why the last try failed.
 
     Raises:
         FailureError: NATS_UNAVAILABLE after `WITHIN_S` seconds.
@@ -83,5 +91,13 @@ async def until_decided(ask: Callable[[], Awaitable[T]], what: str) -> T:
         if not deadline.expired():
             raise  # one of `ask`'s own
         raise FailureError(
-            ErrorCode.NATS_UNAVAILABLE, f"{what} did not answer within {WITHIN_S:g} s."
+            ErrorCode.NATS_UNAVAILABLE, f"{what} did not answer within {WITHIN_S:g} s{reason()}."
         ) from None
+
+
+def _reason(last: Exception | None) -> str:
+    if isinstance(last, nats.js.errors.APIError) and last.description:
+        return f": {last.description} (error {last.err_code})"
+    if isinstance(last, NotAcknowledgedError):
+        return f": {last}"
+    return ""

@@ -12,13 +12,16 @@ from pydantic import SecretStr
 from websockets.asyncio.server import Server, ServerConnection, serve, unix_serve
 from websockets.http11 import Request, Response
 
+from pylon.blocks.last_published import LastPublished
 from pylon.blocks.leadership import Leadership
 from pylon.blocks.snapshots import Snapshots
 from pylon.jobs.signers import SignerDirectory
+from pylon.loop_thread import LoopThread
 from pylon.messaging.service import Service
 from pylon.messaging.stream_keeper import StreamKeeper
+from pylon.messaging.write_health import WriteHealth
 from pylon.observe.metrics import WorkerMetrics
-from pylon_client.contract.subjects import BlockEventSubject
+from pylon_client.contract.topology import EVENTS, JOBS, LEDGER
 from pylon_client.service.metrics import CONTENT_TYPE, metrics_refusal
 from pylon_client.service.supervisor import Supervisor
 from pylon_client.transport.connection import Connection
@@ -27,6 +30,10 @@ logger = logging.getLogger(__name__)
 
 REQUEST_WITHIN_S: Final = 10.0
 CLOSE_WITHIN_S: Final = 1.0
+STORAGE_REMEDY: Final = (
+    "make room on the disks of the NATS servers, then restart those that still store nothing "
+    "(`pylon up` restarts its own)"
+)
 
 
 class RequestsPort(Protocol):
@@ -42,11 +49,14 @@ class WorkerHealth:
 
     Attributes:
         snapshots: know how old the chain's head is.
+        published: the newest published block.
+        writes: records whether JetStream stores what is written.
         head_max_age_s: how old it, or a published block that is too far behind it, may be for a
             worker that is ready.
         head_max_lag_blocks: how many blocks the newest published block may be behind it.
         connection: to NATS, for all but requests, once it exists.
         requests: answers requests, with a connection to NATS of its own; once it exists.
+        request_loop: the thread that it runs on.
         streams: keeps the streams, once there is a connection.
         leadership: decides whether it publishes, once there is a connection.
         essential: what must not end before the worker does.
@@ -56,10 +66,13 @@ class WorkerHealth:
     """
 
     snapshots: Snapshots
+    published: LastPublished
+    writes: WriteHealth
     head_max_age_s: float
     head_max_lag_blocks: int
     connection: Connection | None = None
     requests: RequestsPort | None = None
+    request_loop: LoopThread | None = None
     streams: StreamKeeper | None = None
     leadership: Leadership | None = None
     essential: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
@@ -72,7 +85,9 @@ class WorkerHealth:
         ended = [f"{task.get_name()} has ended" for task in self.essential if task.done()]
         failing = [] if self.supervisor is None else self.supervisor.failing
         stalls = [] if self.leadership is None else self.leadership.problems
-        return [*ended, *(f"{name} fails after every restart" for name in failing), *stalls]
+        blocked = [] if self.request_loop is None else self.request_loop.problems
+        failing = [f"{name} fails after every restart" for name in failing]
+        return [*ended, *failing, *stalls, *blocked]
 
     def not_ready(self) -> list[str]:
         """Why the worker is not ready, or not any more."""
@@ -90,6 +105,8 @@ class WorkerHealth:
             problems.append(f"the chain's head is {age_s:.0f} s old")
         if self.streams is not None:
             problems += self.streams.problems
+        if (not_stored := self.writes.problem(EVENTS.name, LEDGER.name, JOBS.name)) is not None:
+            problems.append(f"{not_stored}; {STORAGE_REMEDY}")
         return problems + self._not_published()
 
     def warnings(self) -> list[str]:
@@ -100,20 +117,20 @@ class WorkerHealth:
 
     def _not_published(self) -> list[str]:
         """Return how far the published blocks are behind the chain, if that is too far."""
-        head, newest = self.snapshots.head, self.snapshots.last(str(BlockEventSubject()))
+        head, newest = self.snapshots.head, self.published.number
         if head is None:
             return []
         if newest is None:
             return ["no block is published yet"]
         # Both ways: what another chain left in the stream may be far ahead of this one's head.
-        lag_blocks = abs(head - newest.block.number)
-        age_s = self.snapshots.published_age_s or 0.0
+        lag_blocks = abs(head - newest)
+        age_s = self.published.age_s or 0.0
         # Where blocks still come, publishing catches up; every worker would be unready until then.
         if lag_blocks <= self.head_max_lag_blocks or age_s <= self.head_max_age_s:
             return []
         problem = (
-            f"no block was published for {age_s:.0f} s: the newest is {newest.block.number}, and "
-            f"the chain's head is {head}"
+            f"no block was published for {age_s:.0f} s, since {self.published.since}: the newest "
+            f"is {newest}, and the chain's head is {head}; `pylon check` looks for the cause"
         )
         return [problem]
 
@@ -121,7 +138,8 @@ class WorkerHealth:
 class HealthServer:
     """`async with HealthServer(…):` answers `/livez`, `/readyz` and `/metrics`.
 
-    It answers from the loop that does the work, so that a loop that is stuck is seen as one.
+    It answers from the worker's main loop: while that is blocked, a probe gets no answer, and fails
+    by its timeout.
 
     Args:
         host: the address to listen on, or the path of a Unix socket to listen on instead.

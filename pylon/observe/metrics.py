@@ -5,10 +5,13 @@ from typing import Final
 
 from prometheus_client import Counter, Histogram
 
+from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots
 from pylon.messaging.service import Service
+from pylon.messaging.write_health import WriteHealth
 from pylon.reads.cache import ReadCache
 from pylon.roles import WorkerRole
+from pylon.unreadable import UNREADABLE
 from pylon_client.contract.types import IdentityName
 from pylon_client.service.metrics import ProcessMetrics, Values
 from pylon_client.service.supervisor import Supervisor
@@ -119,6 +122,23 @@ class WorkerMetrics(ProcessMetrics):
         self._head_age = self.reading(
             "pylon_chain_head_age_seconds", "Time since the chain's head moved last", "gauge"
         )
+        self._published = self.reading(
+            "pylon_last_published_block",
+            "The newest block event that JetStream stores; no worker of role reader with a user of "
+            "its own shows it",
+            "gauge",
+        )
+        self._published_age = self.reading(
+            "pylon_last_published_age_seconds",
+            "Seconds since JetStream stored that event, whichever worker published it: about the "
+            "same at all workers, so alert on the minimum",
+            "gauge",
+        )
+        self._write_failures = self.reading(
+            "pylon_jetstream_write_failures",
+            "Writes that JetStream did not store: not acknowledged, or no storage left",
+            labels=("stream",),
+        )
         self.publishing = self.reading(
             "pylon_publishing", "Whether this is the worker that publishes blocks", "gauge"
         )
@@ -169,6 +189,11 @@ class WorkerMetrics(ProcessMetrics):
             "Requests over NATS that were not taken, by why",
             labels=("reason",),
         )
+        self.reading(
+            "pylon_unreadable_records",
+            "Readings of records that cannot be decoded, of the chain, the events or the ledger",
+            labels=("kind",),
+        ).read = lambda: {(kind,): count for kind, count in UNREADABLE.counts.items()}
         self._part_restarts = self.reading(
             "pylon_worker_part_restarts",
             "Restarts of parts of this worker that failed, by part",
@@ -185,6 +210,17 @@ class WorkerMetrics(ProcessMetrics):
         """Tell of the chain's head."""
         self._head.read = lambda: _unless_none(snapshots.head)
         self._head_age.read = lambda: _unless_none(snapshots.head_age_s)
+
+    def watch_published(self, published: LastPublished) -> None:
+        """Show the newest block that is published, and its age."""
+        self._published.read = lambda: _unless_none(published.number)
+        self._published_age.read = lambda: _unless_none(published.age_s)
+
+    def watch_writes(self, writes: WriteHealth) -> None:
+        """Show the writes that JetStream did not store."""
+        self._write_failures.read = lambda: {
+            (stream,): count for stream, count in writes.failures.items()
+        }
 
     def watch_signers(self, problems: Callable[[], Mapping[IdentityName, str]]) -> None:
         """Show the identities that nothing can sign for, and why."""

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar, cast
 
 from pylon.chain.scale import Scale
 from pylon.chain.sdk import SUBTENSOR, Sdk
+from pylon.unreadable import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, Skipped
 from pylon_client.contract.ss58 import ss58_address
@@ -65,7 +66,10 @@ async def hotkey_entries(
         except ValueError as error:
             values.pop(hotkey, None)
             skipped.append(Skipped(item=hotkey, reason=f"it cannot be decoded: {error}"))
-            logger.warning(
+            UNREADABLE.note(
+                logger,
+                storage_map.name,
+                (netuid, hotkey, value),
                 "Block %d, subnet %d: %s of %s is left out: %s",
                 *(block.number, netuid, storage_map.name, hotkey, error),
             )

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from pylon.chain.questions import BlockExtrinsics, Extrinsics
 from pylon.chain.sdk import Sdk
+from pylon.unreadable import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, Extrinsic, Skipped
 
@@ -30,7 +31,13 @@ async def read_extrinsics(sdk: Sdk, _question: Extrinsics, block: Block) -> Bloc
         if extrinsic is None:
             reason = "it does not decode with the runtime of its block"
             skipped.append(Skipped(item=str(index), reason=reason))
-            logger.warning("Block %d: extrinsic %d is left out: %s", block.number, index, reason)
+            UNREADABLE.note(
+                logger,
+                "extrinsic",
+                index,  # there is one more in each block
+                "Block %d: extrinsic %d is left out: %s",
+                *(block.number, index, reason),
+            )
     return BlockExtrinsics(block=block, extrinsics=extrinsics, skipped=skipped)
 
 

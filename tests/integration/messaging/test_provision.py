@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from nats.js.api import StorageType, StreamConfig
+from nats.js.api import StorageType, StoreCompression, StreamConfig
 
 from pylon.messaging import provision as provisioning
 from pylon.messaging.provision import ProvisionError, provision
@@ -44,9 +44,30 @@ async def test_a_stream_that_differs_is_told_and_left_as_it_is(connect_as: Conne
     before = await config(worker)
     with pytest.raises(ProvisionError) as caught:
         await provision(worker)
-    assert "max_msgs_per_subject is 3, not 32" in str(caught.value)
-    assert "duplicate_window is 60.0, not 3600.0" in str(caught.value)
+    assert "max_msgs_per_subject is 3, not 32 or more" in str(caught.value)
+    assert "duplicate_window is 60 s, not 3600 s or more" in str(caught.value)
     assert "storage" not in str(caught.value)
+    assert "`nats stream edit PYLON_EVENTS --max-msgs-per-subject=32 --dupe-" in str(caught.value)
+    assert await config(worker) == before
+
+
+async def test_what_an_operator_has_raised_is_accepted_and_left_as_it_is(
+    connect_as: ConnectAs,
+) -> None:
+    worker = await connect_as("worker")
+    await provision(worker)
+    stream = worker.nats.jetstream()
+    for plan in STREAMS:
+        raised = replace(
+            (await stream.stream_info(plan.name)).config,
+            compression=StoreCompression.S2,
+            description="with more than Pylon needs",
+            **({} if plan.is_bucket else {"max_msgs_per_subject": 5000}),
+        )
+        await stream.update_stream(raised)  # pyright: ignore[reportUnknownMemberType] -- the library's **params
+    before = await config(worker)
+    assert await provision(worker) == []
+    assert before.max_msgs_per_subject == 5000
     assert await config(worker) == before
 
 

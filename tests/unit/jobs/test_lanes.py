@@ -11,6 +11,7 @@ from pylon.jobs.deadlines import DeadlineKeeper
 from pylon.jobs.office import JobOffice
 from pylon.jobs.signers import SignerDirectory
 from pylon.messaging.consume import Consumer
+from pylon.messaging.write_health import WriteHealth
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName, JobKind
@@ -60,6 +61,7 @@ async def test_a_failing_lane_stops_no_other(
         SignerDirectory(settings.identity_settings, 0.0),
         cast("Any", None),
         supervisor,
+        WriteHealth(),
     )
     running = asyncio.create_task(office.run())
     await eventually(lambda: started[FAILS] == 4)

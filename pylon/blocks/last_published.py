@@ -1,0 +1,96 @@
+"""The newest block that JetStream stores, and since when it has been the newest.
+
+Subscribers receive a block also when JetStream cannot store it, so that their view of it is no
+evidence.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.types import BlockNumber
+from pylon_client.transport.cancellation import heed_cancellation
+
+logger = logging.getLogger(__name__)
+
+READ_EVERY_S: Final = 5.0
+"""Seconds between two reads of the event stream: what a worker knows of another's publishing."""
+
+Stored = tuple[BlockNumber, datetime | None]
+"""The newest stored block, and when the server stored it."""
+
+
+class LastPublished:
+    """The newest block event of the stream, as this worker knows it.
+
+    Args:
+        clock_s: monotonic time in seconds.
+
+    Attributes:
+        number: of the block; None before one is known.
+    """
+
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self.number: BlockNumber | None = None
+        self._clock_s = clock_s
+        self._at_s = 0.0
+        self._changes = 0
+
+    @property
+    def age_s(self) -> float | None:
+        """Return the seconds since the block was stored; None before one is known.
+
+        Of a block that was stored before this worker first read the stream it is the difference of
+        the two machines' clocks, and never negative.
+        """
+        return None if self.number is None else self._clock_s() - self._at_s
+
+    @property
+    def since(self) -> str:
+        """Return when the block was stored, in UTC; empty before one is known."""
+        if self.age_s is None:
+            return ""
+        return datetime.fromtimestamp(time.time() - self.age_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def observe(self, number: BlockNumber, *, age_s: float = 0.0) -> None:
+        """Note that a block is the newest one in the stream.
+
+        Args:
+            number: of the block; it may be lower than before, in a stream that was made again.
+            age_s: seconds since it was stored; only the first block counts with it.
+        """
+        if number == self.number:
+            return
+        self._at_s = self._clock_s() - (age_s if self.number is None else 0.0)
+        self.number = number
+        self._changes += 1
+
+    async def follow(
+        self, newest: Callable[[], Awaitable[Stored | None]], *, every_s: float = READ_EVERY_S
+    ) -> None:
+        """Read the stream now and then, until cancelled.
+
+        Args:
+            newest: reads the newest stored block; None where the stream has none.
+            every_s: seconds between two reads.
+        """
+        while True:
+            changes = self._changes
+            try:
+                stored = await newest()
+            except FailureError as error:
+                logger.debug("The last published block is not known: %s", error)
+            else:
+                # A block that this worker has published meanwhile is newer than the answer.
+                if stored is not None and changes == self._changes:
+                    self.observe(stored[0], age_s=_age_s(stored[1]))
+            heed_cancellation()
+            await asyncio.sleep(every_s)
+
+
+def _age_s(stored_at: datetime | None) -> float:
+    return 0.0 if stored_at is None else max(0.0, time.time() - stored_at.timestamp())

@@ -1,0 +1,259 @@
+"""Which configurations of a stream Pylon can work with, and how to correct the others.
+
+An operator may give a stream more than Pylon needs: more history, replicas, compression, a
+placement. A rule exists for each setting that can break Pylon, and its text says how.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nats.js.api import (
+    DiscardPolicy,
+    PersistMode,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+
+from pylon_client.contract.topology import EVENTS, JOBS, LEDGER, StreamPlan
+
+UNLIMITED: Final = -1
+MESSAGE_MIN_BYTES: Final = 2**20
+"""Smallest acceptable `max_msg_size` of a stream: NATS's default `max_payload`."""
+
+_LIMITS: Final = ("max_msgs", "max_bytes", "max_msgs_per_subject", "max_msg_size")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A setting of a stream with which Pylon cannot work.
+
+    Attributes:
+        text: the setting, its value, what it must be, and why.
+        option: of `nats stream edit`, which corrects it; None where NATS cannot change it.
+    """
+
+    text: str
+    option: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What a setting must be.
+
+    Attributes:
+        setting: its name in the stream's configuration.
+        wanted: what it must be, for people.
+        accepts: whether a value will do.
+        why: what another value would break.
+        option: of `nats stream edit`; None where NATS cannot change the setting.
+    """
+
+    setting: str
+    wanted: str
+    accepts: Callable[[Any], bool]
+    why: str
+    option: str | None = None
+
+
+def differences(plan: StreamPlan, actual: StreamConfig) -> list[Difference]:
+    """Return the settings of a stream that break Pylon.
+
+    Args:
+        plan: the stream as Pylon makes it.
+        actual: the stream as it is.
+    """
+    return [
+        Difference(
+            f"{rule.setting} is {_shown(value)}, not {rule.wanted} ({rule.why})", rule.option
+        )
+        for rule in _rules(plan)
+        if not rule.accepts(value := _value(actual, rule.setting))
+    ]
+
+
+def explained(plan: StreamPlan, found: list[Difference]) -> str:
+    """Return what is wrong with a stream, and the command that corrects it."""
+    wrong = "; ".join(difference.text for difference in found)
+    return f"the stream {plan.name} is not as Pylon needs it: {wrong}. {remedy(plan, found)}"
+
+
+def remedy(plan: StreamPlan, found: list[Difference]) -> str:
+    """Return what to do about the differences of a stream."""
+    options = [difference.option for difference in found if difference.option]
+    if len(options) == len(found):
+        return f"Correct it with `nats stream edit {plan.name} {' '.join(options)}`"
+    return (
+        f"NATS cannot change all of that: delete it with `nats stream rm {plan.name}`, which loses "
+        "what it holds, and a worker makes it again"
+    )
+
+
+def _rules(plan: StreamPlan) -> Iterator[_Rule]:
+    yield from _rules_of_all(plan)
+    yield _history(plan)
+    yield from _rules_of_age(plan)
+    if plan.is_bucket:
+        for setting in ("max_msgs", "max_bytes"):
+            yield _Rule(
+                setting,
+                str(UNLIMITED),
+                lambda value: value == UNLIMITED,
+                "with a limit NATS drops the oldest keys",
+                f"--{setting.replace('_', '-')}={UNLIMITED}",
+            )
+    if plan.name == LEDGER.name:
+        yield _Rule(
+            "deny_delete",
+            "false",
+            lambda value: not value,
+            "markers of jobs that have ended are deleted",
+        )
+
+
+def _rules_of_all(plan: StreamPlan) -> Iterator[_Rule]:
+    subjects = set(plan.subjects)
+    named = " ".join(sorted(subjects))
+    yield _Rule(
+        "subjects",
+        named,
+        lambda value: subjects <= set(value) and (not plan.is_bucket or subjects == set(value)),
+        "Pylon publishes on them",
+        f"--subjects={','.join(sorted(subjects))}",
+    )
+    yield _Rule(
+        "storage", "file", lambda value: value == StorageType.FILE, "memory is lost on a restart"
+    )
+    retention = RetentionPolicy.WORK_QUEUE if plan.is_work_queue else RetentionPolicy.LIMITS
+    kept = "once worked on" if plan.is_work_queue else "for as long as they are needed"
+    yield _Rule(
+        "retention",
+        retention.value,
+        lambda value: value == retention,
+        f"messages are {'deleted ' if plan.is_work_queue else 'kept '}{kept}",
+    )
+    discard = DiscardPolicy.NEW if plan.is_work_queue else DiscardPolicy.OLD
+    yield _Rule(
+        "discard",
+        discard.value,
+        lambda value: value == discard,
+        "a full queue must refuse jobs"
+        if plan.is_work_queue
+        else "a full stream must take new messages",
+        f"--discard={discard.value}",
+    )
+    yield _Rule(
+        "discard_new_per_subject",
+        _shown(plan.is_work_queue),
+        lambda value: bool(value) == plan.is_work_queue,
+        "the limit per subject is the bound of a lane"
+        if plan.is_work_queue
+        else "a full stream must take new messages",
+        "--discard-per-subject" if plan.is_work_queue else "--no-discard-per-subject",
+    )
+    yield _Rule("allow_direct", "true", bool, "workers read by direct gets", "--allow-direct")
+    if plan.may_expire_singly:
+        yield _Rule("allow_msg_ttl", "true", bool, "jobs that have ended expire", "--allow-msg-ttl")
+    yield _Rule(
+        "max_msg_size",
+        f"{UNLIMITED}, or {MESSAGE_MIN_BYTES} or more",
+        lambda value: value == UNLIMITED or value >= MESSAGE_MIN_BYTES,
+        "larger messages are refused",
+        f"--max-msg-size={UNLIMITED}",
+    )
+    yield _Rule(
+        "no_ack", "false", lambda value: not value, "Pylon waits for acknowledgements", "--ack"
+    )
+    yield _Rule(
+        "persist_mode",
+        "default",
+        lambda value: value in {None, PersistMode.DEFAULT},
+        "what is acknowledged must be on disk",
+    )
+    for setting, why in (
+        ("sealed", "nothing can be written"),
+        ("mirror", "nothing can be written to a mirror"),
+        ("subject_transform", "messages would have other subjects"),
+        ("allow_msg_counter", "messages must be numbers"),
+    ):
+        yield _Rule(setting, "unset", lambda value: not value, why)
+
+
+def _history(plan: StreamPlan) -> _Rule:
+    least = plan.max_msgs_per_subject
+    option = f"--max-msgs-per-subject={least}"
+    if plan.is_bucket:
+        return _Rule(
+            "max_msgs_per_subject",
+            str(least),
+            lambda value: value == least,
+            "older values of a key would be read as current ones",
+            option,
+        )
+    return _Rule(
+        "max_msgs_per_subject",
+        f"{least} or more",
+        lambda value: value == UNLIMITED or value >= least,
+        "as many jobs of a lane may wait"
+        if plan.is_work_queue
+        else "as many values are given to subscribers that were away",
+        option,
+    )
+
+
+def _rules_of_age(plan: StreamPlan) -> Iterator[_Rule]:
+    yield _Rule(
+        "max_age",
+        _seconds(plan.max_age_s),
+        lambda value: float(value or 0) == plan.max_age_s,
+        "it is the time to live of a lease" if plan.max_age_s else "messages would expire",
+        f"--max-age={plan.max_age_s}s" if plan.max_age_s else "--max-age=0",
+    )
+    window_s = plan.duplicate_window_s
+    option = f"--dupe-window={window_s}s"
+    if plan.name == EVENTS.name:
+        yield _Rule(
+            "duplicate_window",
+            f"{_seconds(window_s)} or more",
+            lambda value: float(value or 0) >= window_s,
+            "a block that is published again must count as a duplicate",
+            option,
+        )
+    elif plan.name == JOBS.name:
+        yield _Rule(
+            "duplicate_window",
+            _seconds(window_s),
+            lambda value: float(value or 0) == window_s,
+            "it is how soon a job that was lost is queued again",
+            option,
+        )
+
+
+def _value(actual: StreamConfig, setting: str) -> Any:
+    value = getattr(actual, setting)
+    if setting in _LIMITS:
+        return UNLIMITED if value in {None, 0} else value
+    if setting == "subjects":
+        return sorted(value or [])
+    return value
+
+
+def _seconds(value_s: float) -> str:
+    return f"{value_s:g} s" if value_s else "0"
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case bool() | None:
+            return str(bool(value)).lower()
+        case StorageType() | RetentionPolicy() | DiscardPolicy() | PersistMode():
+            return str(value.value)
+        case list():
+            return " ".join(map(str, value)) or "empty"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] -- a list of anything
+        case float():
+            return _seconds(value)
+        case int() | str():
+            return str(value)
+        case _:
+            return "set"

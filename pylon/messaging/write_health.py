@@ -1,0 +1,150 @@
+"""Whether JetStream stores what this process writes.
+
+A nats-server 2.14 whose disk is full does not answer a publish at all. It goes on so after there is
+space again, until it is restarted; reads and the API are answered meanwhile. One that has reached a
+limit of its configuration answers with an error.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import nats.errors
+import nats.js.errors
+
+from pylon.messaging.jetstream_errors import is_out_of_storage, is_store_broken
+from pylon_client.contract.failures import ErrorCode, FailureError
+
+FAILING_AFTER_S: Final = 8.0
+"""Seconds of writes without an acknowledgement after which JetStream counts as unable to write; the
+election of a leader takes up to 6 s."""
+FORGOTTEN_AFTER_S: Final = 30.0
+"""Seconds after the last failed write for which it counts; after that a write is tried again."""
+NOT_ACKNOWLEDGED: Final = "it acknowledges no write, as when the disk of its server is full"
+
+
+class NotAcknowledgedError(nats.errors.TimeoutError):
+    """A write was not acknowledged in time, although NATS is connected."""
+
+    def __str__(self) -> str:
+        return NOT_ACKNOWLEDGED
+
+
+class IsConnected(Protocol):
+    """A connection to NATS."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a server is reachable right now."""
+        ...
+
+
+@dataclass(slots=True)
+class _Failing:
+    """Writes to a stream, of which none was stored since.
+
+    Attributes:
+        since_s: when the first of them was sent.
+        last_s: when the last of them failed.
+        is_certain: whether JetStream said that it cannot store them.
+        why: what it said, or that it did not answer.
+    """
+
+    since_s: float
+    last_s: float
+    is_certain: bool
+    why: str
+
+    def lasts(self, now_s: float) -> bool:
+        """Return whether it is more than an election, and recent."""
+        took_s = self.last_s - self.since_s
+        is_recent = now_s - self.last_s <= FORGOTTEN_AFTER_S
+        return is_recent and (self.is_certain or took_s >= FAILING_AFTER_S)
+
+
+class WriteHealth:
+    """Records which writes JetStream stored; any thread may use it.
+
+    Args:
+        clock_s: monotonic time in seconds.
+    """
+
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._clock_s = clock_s
+        self._failing: dict[str, _Failing] = {}
+        self._stored_at_s = float("-inf")
+        self._failures = Counter[str]()
+        self._lock = threading.Lock()
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Return how many writes were not stored, by stream."""
+        with self._lock:
+            return dict(self._failures)
+
+    @contextmanager
+    def write(self, stream: str, connection: IsConnected) -> Generator[None]:
+        """Record the outcome of the one write to a stream that happens in the block.
+
+        Raises:
+            NotAcknowledgedError: in place of the library's timeout, while NATS is connected.
+        """
+        sent_s = self._clock_s()
+        try:
+            yield
+        except nats.errors.TimeoutError:
+            if not connection.is_connected:
+                raise
+            self._note(stream, sent_s, NOT_ACKNOWLEDGED, is_certain=False)
+            raise NotAcknowledgedError from None
+        except nats.js.errors.APIError as error:
+            is_certain = is_out_of_storage(error)
+            if is_certain or is_store_broken(error):
+                why = f"{error.description} (error {error.err_code})"
+                self._note(stream, sent_s, why, is_certain=is_certain)
+            raise
+        with self._lock:
+            self._failing.pop(stream, None)
+            self._stored_at_s = self._clock_s()
+
+    def problem(self, *streams: str) -> str | None:
+        """Return why JetStream cannot store writes, or None where it can or that is not known.
+
+        Args:
+            streams: to which one wants to write; besides, any streams count as long as no stream
+                has stored anything since.
+        """
+        now_s = self._clock_s()
+        with self._lock:
+            stored_at_s = self._stored_at_s
+            failing = [
+                each
+                for stream, each in self._failing.items()
+                if (stream in streams or each.since_s > stored_at_s) and each.lasts(now_s)
+            ]
+        if not failing:
+            return None
+        first = min(failing, key=lambda each: each.since_s)
+        since = time.strftime("%H:%M:%S", time.gmtime(time.time() - (now_s - first.since_s)))
+        return f"JetStream has stored nothing since {since} UTC: {first.why}"
+
+    def require(self, *streams: str) -> None:
+        """Return if JetStream may store writes.
+
+        Raises:
+            FailureError: NATS_UNAVAILABLE, with the reason.
+        """
+        problem = self.problem(*streams)
+        if problem is not None:
+            raise FailureError(ErrorCode.NATS_UNAVAILABLE, f"{problem}. Nothing was written.")
+
+    def _note(self, stream: str, sent_s: float, why: str, *, is_certain: bool) -> None:
+        with self._lock:
+            self._failures[stream] += 1
+            before = self._failing.get(stream)
+            since_s = sent_s if before is None else before.since_s
+            self._failing[stream] = _Failing(since_s, self._clock_s(), is_certain, why)

@@ -1,0 +1,78 @@
+"""A record that cannot be read is logged once, however often it is read, and counted each time."""
+
+import logging
+
+import pytest
+
+from pylon.blocks.snapshots import snapshot_of
+from pylon.chain.neurons import subnet_neurons
+from pylon.jobs.record import readable_in
+from pylon.messaging.bucket import Entry
+from pylon.observe.metrics import WorkerMetrics
+from pylon.unreadable import UNREADABLE, UnreadableRecords
+from pylon_client.contract.models import Block
+from pylon_client.contract.subjects import BlockEventSubject
+from pylon_client.contract.types import BlockHash, BlockNumber, Revision
+from pylon_client.transport.published import FeedEvent
+
+logger = logging.getLogger(__name__)
+
+BLOCKS = [Block(number=BlockNumber(n), hash=BlockHash(f"0x{n:064x}")) for n in range(1, 51)]
+EMPTY_STATE = {"hotkeys": [], "alpha_stake": [], "tao_stake": [], "total_stake": []}
+
+
+def counted(kind: str) -> float | None:
+    metrics = WorkerMetrics()
+    return metrics.registry.get_sample_value("pylon_unreadable_records_total", {"kind": kind})
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_a_neuron_is_logged_at_its_first_block_alone(caplog: pytest.LogCaptureFixture) -> None:
+    for block in BLOCKS:
+        # Its other values change from block to block.
+        broken = {"netuid": 1, "uid": 7, "hotkey": "5Broken", "last_update": block.number}
+        assert len(subnet_neurons(block, [broken], EMPTY_STATE).skipped) == 1
+    (warning,) = warnings(caplog)
+    assert "Block 1: a neuron's record (uid 7) cannot be read" in warning
+    assert "from now on it is only counted" in warning
+    assert counted("neuron") == len(BLOCKS)
+
+
+def test_other_records_are_logged_too(caplog: pytest.LogCaptureFixture) -> None:
+    for block in BLOCKS:
+        broken = [{"netuid": 1, "uid": uid, "hotkey": f"5Broken{uid}"} for uid in range(3)]
+        subnet_neurons(block, broken, EMPTY_STATE)
+    assert len(warnings(caplog)) == 3
+    assert counted("neuron") == 3 * len(BLOCKS)
+
+
+def test_an_event_and_an_entry_of_the_ledger_are_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for block in BLOCKS:
+        assert snapshot_of(FeedEvent(str(BlockEventSubject()), block, b"broken")) is None
+        assert readable_in(Entry("job.alice.x", b"broken", Revision(5))) is None
+    assert len(warnings(caplog)) == 2
+    assert counted("event") == counted("job") == len(BLOCKS)
+    # Written again, it is another one.
+    readable_in(Entry("job.alice.x", b"broken", Revision(6)))
+    assert len(warnings(caplog)) == 3
+
+
+def test_what_was_logged_takes_bounded_memory(caplog: pytest.LogCaptureFixture) -> None:
+    records = UnreadableRecords(logged_max=10)
+    for number in (*range(10), *range(10)):
+        records.note(logger, "neuron", number, "record %d", number)
+    assert len(warnings(caplog)) == 10
+    records.note(logger, "neuron", 10, "record %d", 10)
+    records.note(logger, "neuron", 0, "record %d", 0)  # the oldest was forgotten for it
+    assert len(warnings(caplog)) == 12
+    assert records.counts == {"neuron": 22}
+
+
+def test_none_is_counted_before_the_first() -> None:
+    assert UNREADABLE.counts == {}
+    assert counted("neuron") is None

@@ -28,6 +28,7 @@ KNOWN = (
     'pylon_nats_connected{component="worker"} == 1',
     "pylon_chain_head_age_seconds",
     "pylon_publishing == 1",
+    "pylon_last_published_age_seconds",
 )
 # A second worker would have to be there for these.
 _ENDED = {"PylonWorkersDown", "PylonTargetDown"}

@@ -219,6 +219,9 @@ def _of_nats() -> Iterator[dict[str, str]]:
         reason="old_block",
         operation="neurons",
     )
+    # One write is not acknowledged while a server of NATS is rolled.
+    failures = [float(step > 2 * 3600 // STEP_S) for step in range(STEPS)]
+    yield series("pylon_jetstream_write_failures_total", failures, stream="PYLON_EVENTS")
     nats = {"server_name": "nats-0", "job": "pylon/nats"}
     yield series("nats_server_max_storage", [8e9] * STEPS, **nats)
     yield series("nats_server_total_message_bytes", [4e9] * STEPS, **nats)

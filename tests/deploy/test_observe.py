@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from bridge.metrics import BridgeMetrics
+from bridge.worker_metrics import merged
 from pylon.observe.metrics import WorkerMetrics
 from scripts.prometheus_rule import prometheus_rule
 from tests.support.prometheus import prometheus_binary
@@ -177,6 +178,18 @@ def test_prometheus_takes_the_files(path: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_finds_no_fault_in_a_page_of_both_processes() -> None:
+    page = merged(BridgeMetrics().text().decode(), WorkerMetrics().text().decode())
+    done = subprocess.run(
+        [prometheus_binary("promtool"), "check", "metrics"],
+        input=page,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_jobs_are_named_as_the_alerts_expect() -> None:

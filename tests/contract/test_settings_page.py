@@ -15,6 +15,7 @@ from pylon import cli
 from pylon_client.config import BaseConfig
 from pylon_client.deployment import IdentitySettings
 from pylon_client.environment import EnvironmentSettings
+from pylon_client.service.metrics import PrometheusSettings
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [*ROOT.glob("pylon*/**/*.py"), *ROOT.glob("bridge/**/*.py")]
@@ -46,7 +47,7 @@ def variables(settings: type[BaseModel], prefix: str) -> Iterator[str]:
 
 
 EVERY_CLASS = [*classes(EnvironmentSettings)]
-PREFIXES = {IdentitySettings: "PYLON_ID_{NAME}_"}
+PREFIXES = {IdentitySettings: "PYLON_ID_{NAME}_", PrometheusSettings: "PROMETHEUS_"}
 OF_CLASSES = {
     variable
     for settings in EVERY_CLASS
@@ -86,7 +87,7 @@ def test_the_listed_defaults_change_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     without = settings()
-    for variable in variables(settings, "PYLON_"):
+    for variable in variables(settings, PREFIXES.get(settings, "PYLON_")):
         monkeypatch.setenv(variable, listed_text(variable))
     assert settings() == without
 

@@ -121,8 +121,9 @@ def sbom(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def documents(session: nox.Session) -> None:
-    """Write docs/openapi.json, docs/asyncapi.json and docs/settings.md anew, from the code."""
+    """Write what is made from other files: documents of the code, rules of the alerts."""
     session.run("python", "scripts/documents.py")
+    session.run("python", "scripts/prometheus_rule.py")
 
 
 @nox.session(venv_backend="virtualenv")

@@ -8,7 +8,7 @@ from fastapi import Request
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.connections import Connections
+from bridge.connections import Connections, Reason
 from bridge.sse import StreamCounts
 from pylon_client.service.metrics import ProcessMetrics
 from pylon_client.service.supervisor import Supervisor
@@ -101,7 +101,7 @@ class BridgeMetrics(ProcessMetrics):
             (str(stage),): count for stage, count in connections.by_stage.items()
         }
         self._refused_connections.read = lambda: {
-            (str(reason),): count for reason, count in connections.refused.items()
+            (str(reason),): connections.refused[reason] for reason in Reason
         }
 
     def watch_streams(self, counts: StreamCounts) -> None:

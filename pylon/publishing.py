@@ -79,6 +79,8 @@ class Publishing:
         )
         self.metrics.publishing.read = lambda: {(): float(self.leadership.is_leader)}
         self.metrics.publisher_stalls.read = lambda: {(): self.leadership.stalls}
+        for netuid in self.settings.netuids:  # a counter that begins at 0 shows its first increase
+            self.metrics.skipped_neurons.labels(str(netuid))
 
     @property
     def parts(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:

@@ -216,10 +216,25 @@ async def run(options: UpOptions) -> None:
         SettingsError: a setting of one of the processes is wrong.
         ChildEndedError: a process of it ended before all was ready.
     """
-    # Not in the home: a Unix socket's path is at most 107 bytes long, and not every volume of
-    # containers can hold one.
-    with tempfile.TemporaryDirectory(prefix="pylon-") as sockets:
+    with _temporary_folder() as sockets:
         await _run(options, Path(sockets))
+
+
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder for Unix sockets, which is removed at the end of its block.
+
+    Not in the home: the path of a Unix socket has at most 107 bytes, and not every volume of
+    containers can hold one.
+
+    Raises:
+        UpError: no folder for temporary files is writable.
+    """
+    try:
+        return tempfile.TemporaryDirectory(prefix="pylon-")
+    except OSError as error:
+        raise UpError(
+            f"no folder for temporary files can be written ({error.strerror}); name one with TMPDIR"
+        ) from None
 
 
 async def _run(options: UpOptions, sockets: Path) -> None:

@@ -15,6 +15,7 @@ from pylon import cli
 from pylon_client.config import BaseConfig
 from pylon_client.deployment import IdentitySettings, IdentityWithToken
 from pylon_client.environment import EnvironmentSettings
+from pylon_client.service.metrics import PrometheusSettings
 from pylon_client.service.variables import CHANGE_NOTHING, unknown_variables
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ def variables(settings: type[BaseModel], prefix: str) -> Iterator[str]:
 
 # The latter has the same settings, of which one more is required.
 EVERY_CLASS = [one for one in classes(EnvironmentSettings) if one is not IdentityWithToken]
-PREFIXES = {IdentitySettings: "PYLON_ID_{NAME}_"}
+PREFIXES = {IdentitySettings: "PYLON_ID_{NAME}_", PrometheusSettings: "PROMETHEUS_"}
 OF_CLASSES = {
     variable
     for settings in EVERY_CLASS
@@ -115,7 +116,7 @@ def test_the_listed_defaults_change_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     without = settings()
-    for variable in variables(settings, "PYLON_"):
+    for variable in variables(settings, PREFIXES.get(settings, "PYLON_")):
         monkeypatch.setenv(variable, listed_text(variable))
     assert settings() == without
 

@@ -152,7 +152,7 @@ async def test_its_command_serves_what_the_readme_asks_with_the_readmes_settings
             ]
             for metric in ("pylon_bittensor_operation_duration_seconds", "pylon_apply_weights_job"):
                 assert metric in of_worker
-                assert metric not in of_bridge
+                assert metric in of_bridge
 
             probe, *options = health_command()
             assert probe == "python"

@@ -1,6 +1,10 @@
 """The dashboard and the alerts ask for metrics that the code has, in PromQL that parses."""
 
 import json
+import re
+import shutil
+import subprocess
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +14,13 @@ import pytest
 import yaml
 
 from bridge.metrics import BridgeMetrics
+from bridge.worker_metrics import merged
 from pylon.observe.metrics import WorkerMetrics
+from scripts.prometheus_rule import prometheus_rule
+from tests.support.prometheus import prometheus_binary
 
-OBSERVE = Path(__file__).parents[2] / "deploy" / "observe"
+ROOT = Path(__file__).parents[2]
+OBSERVE = ROOT / "deploy" / "observe"
 DASHBOARD = json.loads((OBSERVE / "dashboard.json").read_text())
 RULES = [
     rule
@@ -20,6 +28,12 @@ RULES = [
     for rule in group["rules"]
 ]
 _GRAFANA = {"$__rate_interval": "5m"}
+# Of Prometheus itself, and of the exporter that the NATS chart runs beside each server.
+_FOREIGN = {
+    "up": {"job", "instance"},
+    "nats_server_total_message_bytes": {"server_name"},
+    "nats_server_max_storage": {"server_name"},
+}
 
 
 def expressions() -> list[str]:
@@ -47,7 +61,7 @@ def selectors(node: Any) -> Iterator[Any]:
         case promql_parser.Call():
             for argument in node.args:
                 yield from selectors(argument)
-        case promql_parser.NumberLiteral() | promql_parser.StringLiteral():
+        case promql_parser.NumberLiteral() | promql_parser.StringLiteral() | None:
             return
         case _:
             yield from selectors(node.expr)
@@ -73,6 +87,7 @@ def in_code() -> dict[str, set[str]]:
     return {
         **samples_of(WorkerMetrics().registry.collect()),
         **samples_of(BridgeMetrics().registry.collect()),
+        **_FOREIGN,
     }
 
 
@@ -113,6 +128,86 @@ def test_panels_differ_and_fit() -> None:
     panels = DASHBOARD["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in panels)
+    cells = Counter(cell for panel in panels for cell in cells_of(panel["gridPos"]))
+    assert max(cells.values()) == 1
+
+
+def cells_of(place: dict[str, int]) -> Iterator[tuple[int, int]]:
+    for x in range(place["x"], place["x"] + place["w"]):
+        for y in range(place["y"], place["y"] + place["h"]):
+            yield x, y
+
+
+def test_each_alert_names_its_section_of_the_runbook() -> None:
+    """A section for each alert, an alert for each section, and the link between them."""
+    runbook = ROOT / "docs" / "runbook.md"
+    alerts = re.findall(r"^### (\w+)$", runbook.read_text(), re.MULTILINE)
+    assert sorted(alerts) == sorted(rule["alert"] for rule in RULES)
+    for rule in RULES:
+        link = f"{runbook.relative_to(ROOT)}#{rule['alert'].lower()}"
+        assert rule["annotations"]["runbook_url"] == link
+
+
+@pytest.mark.parametrize("label", ["Meaning", "Check", "Do", "Meanwhile"])
+def test_each_section_of_the_runbook_answers_the_same_questions(label: str) -> None:
+    text = (ROOT / "docs" / "runbook.md").read_text()
+    sections = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
+    without = [one.split("\n")[0] for one in sections if f"**{label}.** " not in one]
+    assert without == []
+
+
+def test_the_operators_rules_are_those_of_the_file() -> None:
+    assert (OBSERVE / "prometheus-rule.yaml").read_text() == prometheus_rule()
+
+
+@pytest.mark.parametrize(
+    "path", sorted(OBSERVE.glob("prometheus*.yaml")), ids=lambda path: path.name
+)
+def test_prometheus_takes_the_files(path: Path, tmp_path: Path) -> None:
+    if path.name == "prometheus-rule.yaml":
+        path, command = OBSERVE / "alerts.yaml", ["check", "rules"]
+    else:
+        command = ["check", "config"]
+    shutil.copytree(OBSERVE, tmp_path / "observe")
+    (tmp_path / "observe" / "metrics-token").write_text("token")
+    done = subprocess.run(
+        [prometheus_binary("promtool"), *command, path.name],
+        cwd=tmp_path / "observe",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_finds_no_fault_in_a_page_of_both_processes() -> None:
+    page = merged(BridgeMetrics().text().decode(), WorkerMetrics().text().decode())
+    done = subprocess.run(
+        [prometheus_binary("promtool"), "check", "metrics"],
+        input=page,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_jobs_are_named_as_the_alerts_expect() -> None:
+    named = {
+        job["job_name"]
+        for name in ("prometheus.yaml", "prometheus-compose.yaml")
+        for job in yaml.safe_load((OBSERVE / name).read_text())["scrape_configs"]
+    }
+    assert named == {"pylon-bridge", "pylon-reader", "pylon-signer"}
+    services = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
+    assert {name.removeprefix("pylon-") for name in named} <= set(services)
+    monitors = yaml.safe_load_all(
+        (ROOT / "deploy/k8s/components/monitoring/monitors.yaml").read_text()
+    )
+    (relabeling,) = next(one for one in monitors if one["kind"] == "PodMonitor")["spec"][
+        "podMetricsEndpoints"
+    ][0]["relabelings"]
+    assert (relabeling["targetLabel"], relabeling["replacement"]) == ("job", "pylon-$1")
 
 
 def _family(name: str) -> str:

@@ -39,6 +39,14 @@ _ENDPOINT: Schema = _object(
     port=_TEXT,
     path=_TEXT,
     interval=_DURATION,
+    relabelings=_list(
+        _object(
+            *("sourceLabels", "targetLabel", "replacement"),
+            sourceLabels=_list(_TEXT),
+            targetLabel=_TEXT,
+            replacement=_TEXT,
+        )
+    ),
     authorization=_object(
         "credentials", type=_TEXT, credentials=_object("name", "key", name=_TEXT, key=_TEXT)
     ),

@@ -141,6 +141,34 @@ async def test_its_metrics_tell_of_the_chain_the_reads_and_nats(tmp_path: Path) 
                 assert secret not in seen.worker.log
 
 
+async def test_it_answers_at_a_unix_socket_too(tmp_path: Path) -> None:
+    socket = tmp_path / "worker.sock"
+    async with (
+        NatsServer(tmp_path) as server,
+        Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
+        watched(tmp_path, server.url, devnet.url, PYLON_WORKER_HEALTH_SOCKET=str(socket)) as seen,
+    ):
+        await seen.worker.logs(READY)
+        transport = httpx.AsyncHTTPTransport(uds=str(socket))
+        async with httpx.AsyncClient(transport=transport, base_url="http://worker") as http:
+            assert (await http.get("/livez")).status_code == 200
+            assert (await http.get("/metrics")).status_code == 403
+            page = await http.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+            assert 'pylon_build_info{component="worker",role="all"' in page.text
+
+
+async def test_a_socket_that_cannot_be_made_ends_it_with_the_path(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere" / "worker.sock"
+    async with worker_process(
+        tmp_path,
+        "nats://127.0.0.1:1",
+        "ws://127.0.0.1:1",
+        PYLON_WORKER_HEALTH_SOCKET=str(nowhere),
+    ) as worker:
+        assert await worker.ends() == 1
+        assert f"pylon worker: it cannot listen on {nowhere}: " in worker.log
+
+
 async def _publishes(seen: Watched) -> bool:
     return await seen.total("pylon_publishing") == 1
 

@@ -14,16 +14,15 @@ from pylon.chain.identity import short_genesis
 from pylon.devnet import Devnet, DevnetOptions
 from pylon.messaging.permissions import authorization
 from pylon_client.contract import wire
-from pylon_client.v1 import ErrorCode, JobId, JobState, PylonBadGateway, PylonNotFound
+from pylon_client.v1 import ErrorCode, JobState, PylonBadGateway, PylonNotFound
 from tests.support.deployment import deployment_settings
 from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.job_deployment import (
     SUBNETS,
     Deployment,
-    becomes,
     ended,
-    gives,
     make_wallets,
+    park_a_job,
     signing_settings,
     weights_of,
 )
@@ -40,7 +39,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BLOCK_TIME_S = 0.1
 HIGHER_BY_BLOCKS = 150
-RATE_LIMIT_BLOCKS = 2000
 LATEST = "pylon.v1.open.chain.block.latest"
 NATS_ADDRESS = "PYLON_NATS_URL"
 
@@ -95,17 +93,6 @@ def genesis_of(devnet: Devnet) -> str:
 
 def has_both_names(text: str, *devnets: Devnet) -> bool:
     return all(short_genesis(genesis_of(devnet)) in text for devnet in devnets)
-
-
-async def park_a_job(deployment: Deployment, devnet: Devnet) -> JobId:
-    """Have one job confirmed, so that the chain does not take the next one, and put that."""
-    devnet.set_hyperparameter(2, "WeightsSetRateLimit", RATE_LIMIT_BLOCKS)
-    async with deployment.identity("sn2") as sn2:
-        first = await sn2.put_weights(weights_of(devnet, 2, 4))
-        assert (await ended(sn2, first.job_id)).state is JobState.CONFIRMED
-        parked = await sn2.put_weights(weights_of(devnet, 2, 3))
-        await becomes(sn2, parked.job_id, gives(ErrorCode.RATE_LIMITED))
-    return parked.job_id
 
 
 async def command(deployment: Deployment, devnet: Devnet, *arguments: str) -> Ended:

@@ -77,6 +77,7 @@ class Snapshots:
         self._head = BlockNumber(-1)
         self._peak = BlockNumber(-1)
         self._head_at_s = float("-inf")
+        self._has_moved = False
 
     def keep(self, subject: str, snapshot: Snapshot) -> None:
         """Keep a snapshot, unless a newer one of the same subject is kept already."""
@@ -92,6 +93,7 @@ class Snapshots:
         """
         self._head = head
         if head > self._peak or head < self._peak - MAX_LAG_BLOCKS:
+            self._has_moved = self._peak >= 0
             self._peak = head
             self._head_at_s = self._clock_s()
 
@@ -104,6 +106,11 @@ class Snapshots:
     def head_age_s(self) -> float | None:
         """How long ago the head moved last; None when it was never heard of."""
         return None if self._head < 0 else self._clock_s() - self._head_at_s
+
+    @property
+    def silent_s(self) -> float | None:
+        """Return how long ago a head followed another; None where none has since the start."""
+        return self._clock_s() - self._head_at_s if self._has_moved else None
 
     def last_heard(self) -> str:
         """A sentence on when the chain was last heard of; empty when it never was."""

@@ -1,11 +1,12 @@
 """Composing calls from what the chain's runtime offers."""
 
-from typing import Any, Protocol
+import time
+from typing import Any, Final, Protocol
 
 import bittensor_core  # pyright: ignore[reportMissingTypeStubs] -- compiled, and without types
 from bittensor import calls
 
-from pylon.chain.bounds import block_time_s
+from pylon.chain.bounds import block_time_s, timestamp_ms
 from pylon.chain.runtime_items import optional, required
 from pylon.chain.sdk import SUBTENSOR, Sdk
 from pylon.chain.writes import (
@@ -17,6 +18,7 @@ from pylon.chain.writes import (
     WeightsCall,
     WriteCall,
 )
+from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import MechanismId, NetUid
 
 _core: Any = bittensor_core
@@ -87,11 +89,35 @@ class WritingSdk(Sdk, Protocol):
         ...
 
 
+CLOCK_BEHIND_MAX_S: Final = 30.0
+"""Seconds by which this machine's clock may be behind the newest block where content is sealed."""
+
+
+async def _require_clock(sdk: WritingSdk) -> None:
+    """Raise where this machine's clock is behind, by which the drand round of a seal is chosen.
+
+    The content would be opened too early. A clock that is ahead cannot be told from a chain that
+    stands still; the content would be opened too late.
+
+    Raises:
+        FailureError: MISCONFIGURED.
+    """
+    newest_ms = timestamp_ms(await sdk.query("Timestamp", "Now", []))
+    behind_s = newest_ms / 1000 - time.time()
+    if behind_s > CLOCK_BEHIND_MAX_S:
+        raise FailureError(
+            ErrorCode.MISCONFIGURED,
+            f"The signer's clock is {behind_s:.0f} s behind the chain's: what is sealed now would "
+            "be opened too early. Synchronise the clock (NTP).",
+        )
+
+
 async def composed(sdk: WritingSdk, call: WriteCall, signer: Signer) -> tuple[Any, int | None]:
     """Return a call as the chain takes it, and the drand round that opens what is sealed in it.
 
     Raises:
-        FailureError: RUNTIME_UNSUPPORTED, naming the call that the runtime lacks.
+        FailureError: RUNTIME_UNSUPPORTED, naming the call that the runtime lacks; MISCONFIGURED
+            where content cannot be sealed by this machine's clock.
     """
     match call:
         case WeightsCall():
@@ -100,6 +126,7 @@ async def composed(sdk: WritingSdk, call: WriteCall, signer: Signer) -> tuple[An
             field: dict[str, Any] = {f"Raw{len(call.data)}": "0x" + call.data.hex()}
             return await _commitment(sdk, call.netuid, field), None
         case SealedCommitmentCall():
+            await _require_clock(sdk)
             # The pallet decrypts the bare ciphertext, whose plaintext every reader takes to be
             # SCALE text; the SDK's `timelock` makes a portable envelope without either.
             encrypted, reveal_round = _core.get_encrypted_commitment(
@@ -152,6 +179,7 @@ async def _weights(sdk: WritingSdk, call: WeightsCall, signer: Signer) -> tuple[
 async def _sealed_weights(
     sdk: WritingSdk, call: WeightsCall, sealing: Sealing, signer: Signer
 ) -> tuple[Any, int]:
+    await _require_clock(sdk)
     commit, reveal_round = _core.get_encrypted_commit_v2(
         uids=list(call.weights),
         weights=list(call.weights.values()),

@@ -10,6 +10,7 @@ from pylon.chain.port import ChainReads
 from pylon.chain.questions import Hyperparameters, Neurons
 from pylon.chain.submission import Submission
 from pylon.chain.subtensor import Subtensor
+from pylon.check.clocks import check_head, nats_ahead_s
 from pylon.check.findings import Finding, failure, ok, warning
 from pylon.identities import open_identity
 from pylon.settings import WorkerSettings
@@ -34,11 +35,14 @@ async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
         # Before the next call: the first storage read of a connection decodes the metadata.
         seen_at_s = time.time()
         age_s = seen_at_s - await chain.timestamp(block, timeout_s=settings.chain_timeout_s)
-        text = f"{chain.place} is at block {block.number}, {age_s:.0f} s old"
-        if age_s > settings.head_silence_s:
-            yield failure("chain", text, "the node lags behind: choose another")
-        else:
-            yield ok("chain", text)
+        for finding in check_head(
+            chain.place,
+            block.number,
+            age_s,
+            silence_s=settings.head_silence_s,
+            nats_ahead_s=await nats_ahead_s(settings),
+        ):
+            yield finding
         genesis = await genesis_hash(chain, settings.chain_timeout_s)
         for identity in settings.identity_settings.values():
             async for finding in _check_identity(settings, identity, chain, block):

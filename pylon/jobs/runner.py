@@ -38,7 +38,9 @@ logger = logging.getLogger(__name__)
 UNANSWERED_WAIT_S: Final = 0.5
 """Seconds until a job whose caller was not answered yet is looked at again."""
 UNANSWERED_MAX_S: Final = 330.0
-"""Seconds after which its caller cannot be waiting any more: more than the longest deadline."""
+"""Seconds after which its caller cannot be waiting any more: more than the longest deadline.
+
+They are counted from when this worker has first seen the job, by its own clock alone."""
 BUSY_WAIT_S: Final = 1.0
 """When to come again where another job is being sent with the same hotkey."""
 CONFLICT_WAIT_S: Final = 0.1
@@ -91,6 +93,7 @@ class Runner:
         self._works = works
         self._settlement = Settlement(ledger, chain, works, sleep=sleep)
         self._failures = 0  # of the chain or of NATS, on end
+        self._unanswered: dict[JobId, float] = {}
 
     async def work(self, identity: IdentityName, job_id: JobId) -> Verdict:
         """Bring a job as far as it will go now; whether it comes again, and when."""
@@ -98,8 +101,11 @@ class Runner:
         if not isinstance(held, Held):
             return held
         try:
-            step = self._unanswered if held.record.unanswered else self._step
-            verdict = await step(held)
+            if held.record.unanswered:
+                verdict = await self._await_answer(held)
+            else:
+                self._unanswered.pop(job_id, None)
+                verdict = await self._step(held)
         except ConflictError:
             return Later(CONFLICT_WAIT_S)  # it was changed meanwhile: look at it anew
         except (LeaseTakenError, LeaseLostError):
@@ -147,17 +153,18 @@ class Runner:
         async with self._leases.hold(own):
             return await self._settle(held, own)
 
-    async def _unanswered(self, held: Held) -> Verdict:
+    async def _await_answer(self, held: Held) -> Verdict:
         """Put a job off until its caller is answered; cancel it when that takes too long."""
         if held.job.has_ended:
             return Done()
-        age_s = time.time() - held.job.created_at_ms / 1000
-        if age_s < UNANSWERED_MAX_S:
+        seen_at_s = self._unanswered.setdefault(held.job.job_id, time.monotonic())
+        if time.monotonic() - seen_at_s < UNANSWERED_MAX_S:
             return Later(UNANSWERED_WAIT_S)
         why = FailureError(
             ErrorCode.CANCELLED, "Its caller had stopped waiting before it was answered."
         ).failure
         await self._ledger.change(held, JobState.CANCELLED, last_error=why)
+        self._unanswered.pop(held.job.job_id, None)
         return Done()
 
     async def settle_abandoned(self, held: Held) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -122,7 +121,6 @@ class Settlement:
         job = held.job
         if job.included_block is None or job.reveal_round is None:
             return await self._lost_from_sight(held, "The ledger does not say what was sealed.")
-        overdue_s = time.time() - opens_at_s(job.reveal_round)
         match await self._chain.seal(job.netuid, own, job.included_block):
             case Seal.OPENED:
                 await self._ledger.change(held, JobState.REVEALED)
@@ -132,15 +130,22 @@ class Settlement:
                 await self._ledger.change(held, JobState.SUPERSEDED, superseded_by=newer)
             case Seal.BROKEN:
                 await self._not_opened(held, "The chain could not open the sealed commitment.")
-            case Seal.CLOSED if overdue_s > OPENED_WITHIN_S:
-                await self._not_opened(
-                    held,
-                    f"The chain did not open the sealed commitment within {OPENED_WITHIN_S:.0f} s "
-                    f"of drand's round {job.reveal_round}.",
-                )
             case Seal.CLOSED:
-                block_time_s = await self._chain.block_time_s()
-                return Later(min(max(-overdue_s, block_time_s), FOLLOW_MAX_S))
+                return await self._closed(held, job.reveal_round)
+        return Done()
+
+    async def _closed(self, held: Held, reveal_round: int) -> Verdict:
+        # By the chain's time, which decides when it opens: this machine's clock may be wrong.
+        made_at_ms = await self._chain.made_at_ms((await self._chain.heads()).best)
+        overdue_s = made_at_ms / 1000 - opens_at_s(reveal_round)
+        if overdue_s <= OPENED_WITHIN_S:
+            block_time_s = await self._chain.block_time_s()
+            return Later(min(max(-overdue_s, block_time_s), FOLLOW_MAX_S))
+        await self._not_opened(
+            held,
+            f"The chain did not open the sealed commitment within {OPENED_WITHIN_S:.0f} s "
+            f"of drand's round {reveal_round}.",
+        )
         return Done()
 
     async def _not_opened(self, held: Held, why: str) -> None:

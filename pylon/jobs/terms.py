@@ -5,7 +5,6 @@ trigger epochs and change the tempo. Everything else ends some blocks after its 
 """
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -94,7 +93,8 @@ class Terms:
 
     async def _lowest_accepted_block(self, job: Job, best: BlockNumber) -> BlockNumber:
         # The chain makes at most one block in each of its slots.
-        passed_s = max(time.time() - job.created_at_ms / 1000, 0.0)
+        # Until the newest block, by the chain's time: this machine's clock may be wrong.
+        passed_s = max(await self._chain.made_at_ms(best) - job.created_at_ms, 0) / 1000
         passed_blocks = math.ceil(passed_s / await self._chain.block_time_s())
         return BlockNumber(max(best - passed_blocks, 0))
 

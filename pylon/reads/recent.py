@@ -19,16 +19,17 @@ TRACKED_SETTING: Final = "PYLON_TRACKED_NETUIDS"
 class RecentNeurons:
     """The last published neurons of the tracked subnets.
 
-    Their age is counted in blocks. While the chain is not heard of, its blocks are taken to go on
-    at their usual pace from the timestamp of the last one, so that an outage does not stop the
-    clock.
+    Their age is counted in blocks. While the chain is silent, its blocks are taken to go on at
+    their usual pace from when its head moved last, so that an outage does not stop the clock. Where
+    the head has not moved since this worker's start, the timestamp of the last published block
+    counts. Only then do the clocks of this machine and of the chain have to agree.
 
     Attributes:
         snapshots: what was published.
         tracked: the subnets whose neurons are.
         hard_limit_blocks: nothing older is given out.
         block_duration_s: the chain's usual pace.
-        now_s: the time, in seconds since the Unix epoch.
+        now_s: the time, in seconds since the Unix epoch, by this machine's clock.
     """
 
     snapshots: Snapshots
@@ -66,6 +67,9 @@ class RecentNeurons:
         return Answer(snapshot.body, snapshot.block)
 
     def _age_blocks(self, snapshot: Snapshot, newest: Snapshot) -> int:
-        silent_s = max(self.now_s() - wire.decode(newest.body)["timestamp"], 0.0)
-        published = max(newest.block.number - snapshot.block.number, 0)
-        return published + int(silent_s / self.block_duration_s)
+        silent_s, last = self.snapshots.silent_s, newest.block.number
+        if silent_s is None:
+            silent_s = max(self.now_s() - wire.decode(newest.body)["timestamp"], 0.0)
+        else:
+            last = max(last, self.snapshots.head or 0)
+        return max(last - snapshot.block.number, 0) + int(silent_s / self.block_duration_s)

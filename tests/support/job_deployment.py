@@ -20,6 +20,7 @@ from pylon_client.v1 import (
     Hotkey,
     Job,
     JobId,
+    JobState,
     PylonTimeout,
     SetWeightsResponse,
     Weight,
@@ -180,3 +181,19 @@ def make_wallets(folder: Path, devnet: Devnet) -> None:
         write_wallet(folder / "wallets", name, "default")
         for item in ("MinAllowedWeights", "WeightsSetRateLimit"):
             devnet.set_hyperparameter(netuid, item, 0)
+
+
+async def park_a_job(deployment: Deployment, devnet: Devnet) -> JobId:
+    """Have one job of sn2 confirmed, and put another, which the chain does not take yet."""
+    async with deployment.identity("sn2") as sn2:
+        return await park_job_of(sn2, devnet)
+
+
+async def park_job_of(sn2: AsyncIdentity, devnet: Devnet) -> JobId:
+    """Do the same as an identity that is connected."""
+    devnet.set_hyperparameter(2, "WeightsSetRateLimit", 2000)
+    first = await sn2.put_weights(weights_of(devnet, 2, 4))
+    assert (await ended(sn2, first.job_id)).state is JobState.CONFIRMED
+    parked = await sn2.put_weights(weights_of(devnet, 2, 3))
+    await becomes(sn2, parked.job_id, gives(ErrorCode.RATE_LIMITED))
+    return parked.job_id

@@ -13,6 +13,7 @@ from pylon.messaging.provision import provision
 from pylon.up import simulation
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.transport.connection import ConnectionOptions, connect
+from tests.support.clocks import skewed_clock
 from tests.support.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, deployment_settings
 from tests.support.nats_server import NatsServer
 from tests.support.pylon_command import pylon_command
@@ -117,6 +118,24 @@ async def test_a_chain_that_stands_still_is_a_failure(deployment: Deployment) ->
     code, lines = await deployment.check(PYLON_HEAD_SILENCE_S="0.001")
     assert code == 1
     assert lines_with(lines, "the node lags behind")
+
+
+@pytest.mark.parametrize(("skew_s", "direction"), [(-600, "behind"), (600, "ahead")])
+async def test_the_clock_of_this_machine_is_named_where_it_is_wrong(
+    deployment: Deployment, skew_s: int, direction: str
+) -> None:
+    options = ConnectionOptions(
+        urls=(deployment.server.url,), user=WORKER_USER, password=WORKER_PASSWORD
+    )
+    connection = await connect(options)
+    await provision(connection)
+    await connection.close()
+    code, lines = await deployment.check(**skewed_clock(skew_s))
+    assert code == 0, lines
+    (found,) = lines_with(lines, "the clock of this machine is")
+    assert f"s {direction}, by the NATS server and the chain" in found
+    assert not lines_with(lines, "lags behind")
+    assert not lines_with(lines, "s old")
 
 
 async def test_an_archive_of_another_chain_is_told(deployment: Deployment) -> None:

@@ -10,20 +10,25 @@ import pytest
 import pytest_asyncio
 
 from pylon.backup.backup_file import BackupFile
-from pylon.chain.identity import short_genesis
+from pylon.chain.guard import ChainGuard
+from pylon.chain.hotkeys import open_hotkey
+from pylon.chain.identity import ChainIdentity, short_genesis
+from pylon.chain.submission import Submission
+from pylon.chain.writes import CommitmentCall, RefusedError
 from pylon.devnet import Devnet, DevnetOptions
 from pylon.messaging.permissions import authorization
 from pylon_client.contract import wire
-from pylon_client.v1 import ErrorCode, JobId, JobState, PylonBadGateway, PylonNotFound
-from tests.support.deployment import deployment_settings
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.types import NetUid
+from pylon_client.v1 import ErrorCode, JobState, PylonBadGateway, PylonNotFound
+from tests.support.deployment import READER_PASSWORD, deployment_settings
 from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.job_deployment import (
     SUBNETS,
     Deployment,
-    becomes,
     ended,
-    gives,
     make_wallets,
+    park_a_job,
     signing_settings,
     weights_of,
 )
@@ -40,7 +45,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BLOCK_TIME_S = 0.1
 HIGHER_BY_BLOCKS = 150
-RATE_LIMIT_BLOCKS = 2000
 LATEST = "pylon.v1.open.chain.block.latest"
 NATS_ADDRESS = "PYLON_NATS_URL"
 
@@ -95,17 +99,6 @@ def genesis_of(devnet: Devnet) -> str:
 
 def has_both_names(text: str, *devnets: Devnet) -> bool:
     return all(short_genesis(genesis_of(devnet)) in text for devnet in devnets)
-
-
-async def park_a_job(deployment: Deployment, devnet: Devnet) -> JobId:
-    """Have one job confirmed, so that the chain does not take the next one, and put that."""
-    devnet.set_hyperparameter(2, "WeightsSetRateLimit", RATE_LIMIT_BLOCKS)
-    async with deployment.identity("sn2") as sn2:
-        first = await sn2.put_weights(weights_of(devnet, 2, 4))
-        assert (await ended(sn2, first.job_id)).state is JobState.CONFIRMED
-        parked = await sn2.put_weights(weights_of(devnet, 2, 3))
-        await becomes(sn2, parked.job_id, gives(ErrorCode.RATE_LIMITED))
-    return parked.job_id
 
 
 async def command(deployment: Deployment, devnet: Devnet, *arguments: str) -> Ended:
@@ -224,3 +217,54 @@ async def test_a_node_that_comes_back_as_another_chain_is_refused_and_gets_nothi
         await comes_true(is_ready)
         assert (await ended(sn2, parked)).state is JobState.CONFIRMED
         assert "is not published" not in worker.log
+
+
+async def test_a_reader_whose_node_is_of_another_chain_than_the_signers_answers_nothing(
+    deployment: Deployment, old: Devnet, new: Devnet
+) -> None:
+    misled = Deployment(deployment.folder, deployment.nats, new)
+    confined = {
+        "PYLON_WORKER_ROLE": "reader",
+        "PYLON_NATS_READER_PASSWORD": READER_PASSWORD,
+        "PYLON_HEALTH_PORT": "0",
+    }
+    async with (
+        deployment.worker(PYLON_WORKER_ROLE="signer"),
+        misled.worker(**confined) as reader,
+        connected(deployment.nats.url) as connection,
+    ):
+
+        async def is_refused() -> bool:
+            response = await readiness(reader)
+            return response.status_code == 503 and has_both_names(response.text, old, new)
+
+        await comes_true(is_refused)
+        assert "set PYLON_BITTENSOR_NETWORK to the network of the signers" in reader.log
+        reply = await connection.nats.request(
+            "pylon.v1.open.1.neurons.at", b'{"block_number":1}', timeout=HANGS_AFTER_S
+        )
+        assert (reply.headers or {})["Pylon-Error"] == "WRONG_CHAIN"
+
+
+async def test_what_is_signed_for_one_chain_is_in_no_pool_of_another(
+    deployment: Deployment, old: Devnet, new: Devnet, proxy: TcpProxy
+) -> None:
+    """The node changes after the signature, with and without a guard that would notice."""
+    signer = open_hotkey(deployment.folder / "wallets", "sn2", "default")
+    network = f"ws://127.0.0.1:{proxy.port}"
+    guard = ChainGuard(network, lambda _: "", needs_binding=True)
+    guard.bind(ChainIdentity(network, genesis_of(old)))
+    for chain in (Submission(network, guard=guard), Submission(network)):
+        proxy.server_port = port_of(old)
+        proxy.drop()
+        signed = await chain.sign(CommitmentCall(NetUid(2), b"x"), signer)
+        proxy.server_port = port_of(new)
+        proxy.drop()
+        with pytest.raises((FailureError, RefusedError)):
+            await chain.submit(signed)
+        await chain.close()
+    height = new.best_number
+    while new.best_number < height + 2:
+        await asyncio.sleep(BLOCK_TIME_S)
+    assert not new.applied_counts()
+    assert not old.applied_counts()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -192,6 +193,22 @@ async def test_w3_what_a_fresh_signature_mends_is_signed_again(
         assert await settled(chain, signed) is not None
         assert proxy.accepted == connections
         await chain.close()
+
+
+async def test_nothing_is_sealed_by_a_clock_that_is_behind(
+    devnet: Devnet, chain: Submission, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signer = signer_of(tmp_path, "sn2")
+    call = SealedCommitmentCall(NetUid(2), "x", 3)
+    await devnet.advance(1)
+    now_s = time.time()
+    monkeypatch.setattr(time, "time", lambda: now_s - 600)
+    with pytest.raises(FailureError, match=r"clock is 6\d\d s behind") as refused:
+        await chain.sign(call, signer)
+    assert refused.value.code is ErrorCode.MISCONFIGURED
+    await chain.sign(CommitmentCall(NetUid(2), b"open"), signer)
+    monkeypatch.undo()
+    await chain.sign(call, signer)
 
 
 async def test_what_would_be_over_when_it_is_signed_is_not_sent(

@@ -244,10 +244,10 @@ async def test_a_block_behind_which_the_chain_went_back_is_published_when_it_com
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_another_chain_is_warned_of_and_nothing_is_published(
+async def test_a_chain_that_was_started_over_is_warned_of_and_nothing_is_published(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     chain, published = FakeChain(3), Published()
     async with watching(heads_of(chain), published, 5_000):
-        await eventually(lambda: "set its state aside" in caplog.text)
+        await eventually(lambda: "was started over" in caplog.text)
     assert not published.numbers

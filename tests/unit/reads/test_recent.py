@@ -8,7 +8,7 @@ from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
-from pylon_client.contract.types import NetUid, Timestamp
+from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
 from tests.support.fake_chain import block_of
 
 ONE = NetUid(1)
@@ -54,6 +54,18 @@ def test_what_is_older_is_not_whether_blocks_came_or_the_chain_is_silent(
         ErrorCode.NO_RECENT_SNAPSHOT,
         503,
     )
+
+
+@pytest.mark.parametrize("skew_s", [-86_400, 86_400])
+def test_a_wrong_clock_does_not_count_while_the_head_moves(skew_s: int) -> None:
+    """Neither does a gap between what is published and the head."""
+    kept = recent(neurons_at=45, newest=50, silent_s=skew_s)
+    kept.snapshots.heard_of(BlockNumber(54))
+    kept.snapshots.heard_of(BlockNumber(55))
+    assert kept.of(ONE).block == block_of(45)
+    kept.snapshots.heard_of(BlockNumber(56))
+    with pytest.raises(FailureError, match="about 11 blocks ago"):
+        kept.of(ONE)
 
 
 def test_before_anything_was_published_there_is_nothing_recent() -> None:

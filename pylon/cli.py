@@ -221,9 +221,12 @@ def nats_conf(
     from pylon.messaging.permissions import PermissionsError
     from pylon.messaging.private_file import write_private
     from pylon.messaging.server_access import ServerAccessSettings, server_access
+    from pylon_client.service.variables import report_variables
 
     try:
-        text = server_access(ServerAccessSettings())
+        settings = ServerAccessSettings()
+        report_variables(settings)
+        text = server_access(settings)
         if out is None:
             typer.echo(text, nl=False)
         else:
@@ -247,7 +250,7 @@ def main() -> None:
     try:
         if COMPLETION_VARIABLE not in os.environ:
             set_up_logging()
-        app()
+        app(prog_name="pylon")
     except SettingsError as error:
         for mistake in str(error).splitlines():
             typer.echo(f"wrong setting: {mistake}", err=True)

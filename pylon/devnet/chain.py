@@ -232,10 +232,9 @@ class Chain:
 
     def _resume(self, best: Block) -> None:
         if self._store.hash(0) != self.genesis_hash:
-            self._store.close()
             raise ValueError(
                 "the state folder holds another chain (seed, tempo, neurons, runtime or version "
-                "differ): start with its options, with another folder, or afresh"
+                "differ): start with its options, in another folder, or with --fresh"
             )
         pruned = int(self._store.fact("oldest") or 0)
         oldest = max(pruned, best.number - self._options.keep_blocks + 1, 0)

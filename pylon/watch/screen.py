@@ -1,6 +1,7 @@
 """A table that changes in place on a terminal, and lines where the output goes elsewhere."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -85,8 +86,11 @@ def table(
         column: max(cell_len(column.title), *(cell_len(row[place]) for row in lines), 1)
         for place, column in enumerate(columns)
     }
-    shown = _fitting(columns, needed, width)
-    left_out = ", ".join(column.title for column in columns if column not in shown)
+    empty = {column for place, column in enumerate(columns) if not any(row[place] for row in lines)}
+    shown = _fitting(columns, needed, empty, width)
+    left_out = ", ".join(
+        column.title for column in columns if column not in shown and column not in empty
+    )
     made = Table(
         title=title,
         title_justify="left",
@@ -108,12 +112,15 @@ def table(
 
 
 def _fitting(
-    columns: Iterable[Column], needed: Mapping[Column, int], width: int
+    columns: Iterable[Column], needed: Mapping[Column, int], empty: AbstractSet[Column], width: int
 ) -> frozenset[Column]:
-    """Return the columns that fit beside each other, the most important one in any case."""
+    """Return the columns that fit beside each other, the most important one in any case.
+
+    Columns without any text come last.
+    """
     left = width - BORDER_CHARS
     shown: set[Column] = set()
-    for column in sorted(columns, key=lambda one: one.rank):
+    for column in sorted(columns, key=lambda one: (one in empty, one.rank)):
         chars = min(needed[column], WRAPPED_MIN_CHARS) if column.wraps else needed[column]
         left -= chars + PADDING_AND_BORDER_CHARS
         if left < 0 and shown:

@@ -53,6 +53,13 @@ def test_what_does_not_fit_is_left_out_and_named() -> None:
     assert "RATE_LIMITED" in text
 
 
+def test_a_column_without_text_gives_way_to_one_with_text() -> None:
+    columns = (Column("id", 0), Column("why", 1, wraps=True), Column("since", 2))
+    text = printed(columns, [("abcdef", "", "today")], 20)
+    assert "today" in text
+    assert "why" not in text
+
+
 def test_the_first_column_is_shown_however_narrow_the_terminal_is() -> None:
     assert "abc" in printed((Column("id", 0), Column("other", 1)), [("abc", "x" * 50)], 10)
 

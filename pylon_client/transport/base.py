@@ -13,7 +13,7 @@ from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.operation import API_PREFIX, NoParams, Operation, Params, Scope
 from pylon_client.contract.reads import LATEST_BLOCK
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
-from pylon_client.contract.types import BlockNumber, NetUid, NetUidField
+from pylon_client.contract.types import BlockNumber, JobId, NetUid, NetUidField
 from pylon_client.errors import BasePylonException, PylonResponseException
 
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
@@ -191,5 +191,15 @@ class Transport(Protocol):
         Raises:
             BasePylonException: at the beginning, or when no more come: asked again after the last
                 value, another one goes on from there, if the exception is retryable.
+        """
+        ...
+
+    def listen_to_job(self, job_id: JobId) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Within the block, the bodies of a job of the identity: as it is, then after each change.
+
+        A change may get lost, and the same body may come twice.
+
+        Raises:
+            BasePylonException: at the beginning, or when no more come.
         """
         ...

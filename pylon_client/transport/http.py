@@ -1,8 +1,8 @@
 """Calls over HTTP: method and URL come from the operation, the token from the scope."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from string import Formatter
 from typing import Any, Final
 from urllib.parse import quote
@@ -14,7 +14,8 @@ from pylon_client.config import BaseConfig
 from pylon_client.contract import headers
 from pylon_client.contract.failures import InvalidItem
 from pylon_client.contract.operation import API_PREFIX, Scope
-from pylon_client.contract.types import BlockNumber, IdentityName, NetUid
+from pylon_client.contract.types import BlockNumber, IdentityName, JobId, NetUid
+from pylon_client.contract.writes import GET_JOB, OfJob
 from pylon_client.errors import (
     BasePylonException,
     PylonClosed,
@@ -118,13 +119,41 @@ class HttpTransport:
         Raises:
             BasePylonException: Pylon does not agree to send them.
         """
-        http = self._in_use()
-        sent_headers = {"Accept": "text/event-stream", **self._authorization(Scope.OPEN)}
+        sent_headers = self._authorization(Scope.OPEN)
         if after is not None:
             sent_headers["Last-Event-ID"] = str(after)
+        async with self._stream(stream.path, sent_headers) as response:
+            yield self._published(response)
+
+    @asynccontextmanager
+    async def listen_to_job(self, job_id: JobId) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """The bodies of a job; see `Transport.listen_to_job`.
+
+        Raises:
+            BasePylonException: Pylon does not agree to send them.
+        """
+        netuid = await self._netuid.get()
+        path, _ = self._path(Call(GET_JOB, Scope.IDENTITY, params=OfJob(job_id=job_id)), netuid)
+        try:
+            async with self._stream(
+                f"{path}/stream", self._authorization(Scope.IDENTITY)
+            ) as response:
+                yield self._job_bodies(response)
+        except PylonNetuidMismatch:
+            self._netuid.forget(netuid)
+            raise
+
+    @asynccontextmanager
+    async def _stream(
+        self, path: str, sent_headers: dict[str, str]
+    ) -> AsyncGenerator[httpx.Response]:
+        http = self._in_use()
         steps = {**self._config.timeout.model_dump(), "read": SILENCE_S}
         request = http.build_request(
-            "GET", stream.path, headers=sent_headers, timeout=httpx.Timeout(**steps)
+            "GET",
+            path,
+            headers={"Accept": "text/event-stream", **sent_headers},
+            timeout=httpx.Timeout(**steps),
         )
         async with self._failures_named():
             response = await http.send(request, stream=True)
@@ -133,14 +162,20 @@ class HttpTransport:
                 async with self._failures_named():
                     await response.aread()
                 raise _failure(response)
-            yield self._published(response)
+            yield response
         finally:
             await response.aclose()
+
+    async def _job_bodies(self, response: httpx.Response) -> AsyncGenerator[bytes]:
+        with self._breaks_named():
+            async for event in sent_events(response.aiter_bytes()):
+                if event.kind == "job":
+                    yield event.data
 
     async def _published(self, response: httpx.Response) -> AsyncGenerator[Published]:
         is_after_gap = False
         come_back_s = 0.0
-        try:
+        with self._breaks_named():
             async for event in sent_events(response.aiter_bytes()):
                 if event.retry_s is not None:
                     come_back_s = min(event.retry_s, COME_BACK_MAX_S)
@@ -150,14 +185,19 @@ class HttpTransport:
                     number = BlockNumber(int(event.id))
                     yield Published(number, event.data, is_after_gap=is_after_gap)
                     is_after_gap = False
-        except (httpx.HTTPError, httpx.StreamError) as error:
-            if self._http is None:
-                raise PylonClosed("the client was closed during the stream") from error
-            raise PylonRequestException(f"The stream broke off: {error!r}") from error
         # Each listener of a bridge that stops is given another time, so that the next one is not
         # asked by all of them at once.
         await asyncio.sleep(come_back_s)
         raise PylonRequestException("Pylon has ended the stream, to be asked for again")
+
+    @contextmanager
+    def _breaks_named(self) -> Generator[None]:
+        try:
+            yield
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            if self._http is None:
+                raise PylonClosed("the client was closed during the stream") from error
+            raise PylonRequestException(f"The stream broke off: {error!r}") from error
 
     async def _ask_identity_netuid(self) -> NetUid:
         body = await self._exchange("GET", IDENTITIES_PATH)
@@ -172,12 +212,7 @@ class HttpTransport:
 
     async def _send(self, call: Call[BaseModel], netuid: NetUid | None) -> bytes:
         operation = call.operation
-        values: dict[str, Any] = call.params.model_dump(mode="json")
-        template = operation.rest_path(call.scope)
-        in_path = {field for _, field, _, _ in Formatter().parse(template) if field}
-        places = {**values, "netuid": netuid, "identity_name": self._config.identity_name}
-        path = template.format(**{key: quote(str(places[key]), safe="") for key in in_path})
-        rest = {key: value for key, value in values.items() if key not in in_path}
+        path, rest = self._path(call, netuid)
         content = (
             {"params": rest or None} if operation.method in _BODILESS_METHODS else {"json": rest}
         )
@@ -185,6 +220,15 @@ class HttpTransport:
         if call.idempotency_key is not None:
             sent_headers[headers.IDEMPOTENCY_KEY] = call.idempotency_key
         return await self._exchange(operation.method, path, headers=sent_headers, **content)
+
+    def _path(self, call: Call[BaseModel], netuid: NetUid | None) -> tuple[str, dict[str, Any]]:
+        """Return the path of a call, and those of its parameters that are not in the path."""
+        values: dict[str, Any] = call.params.model_dump(mode="json")
+        template = call.operation.rest_path(call.scope)
+        in_path = {field for _, field, _, _ in Formatter().parse(template) if field}
+        places = {**values, "netuid": netuid, "identity_name": self._config.identity_name}
+        path = template.format(**{key: quote(str(places[key]), safe="") for key in in_path})
+        return path, {key: value for key, value in values.items() if key not in in_path}
 
     def _authorization(self, scope: Scope) -> dict[str, str]:
         config = self._config

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode
@@ -18,7 +18,16 @@ from pylon_client.errors import BasePylonException, PylonResponseException
 
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
 ReplyT_co = TypeVar("ReplyT_co", bound=BaseModel, covariant=True)
-_NETUID: TypeAdapter[NetUid] = TypeAdapter(NetUidField, config=ConfigDict(strict=True))
+
+
+class SubnetParams(BaseModel):
+    """Checks a netuid, and names it where it cannot be one."""
+
+    model_config = ConfigDict(strict=True)
+
+    netuid: NetUidField
+
+
 _NO_PARAMS: Final = NoParams()
 _NO_WORKERS_WORDS: Final = frozenset(
     {
@@ -55,7 +64,7 @@ class Call(Generic[ReplyT_co]):
 
     def __post_init__(self) -> None:
         if self.scope is Scope.OPEN and self.operation.of_subnet:
-            _NETUID.validate_python(self.netuid)
+            SubnetParams.model_validate({"netuid": self.netuid})
         key = self.idempotency_key
         if key is not None and not headers.is_idempotency_key(key):
             raise ValueError(f"an idempotency key should be {headers.IDEMPOTENCY_KEY_RULE}")
@@ -86,7 +95,7 @@ class Stream(Generic[ReplyT_co]):
 
     def __post_init__(self) -> None:
         if self.operation.of_subnet:
-            _NETUID.validate_python(self.netuid)
+            SubnetParams.model_validate({"netuid": self.netuid})
 
     @property
     def path(self) -> str:

@@ -1,6 +1,7 @@
 """Calls over HTTP: method and URL come from the operation, the token from the scope."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from string import Formatter
@@ -8,28 +9,28 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pylon_client.config import BaseConfig
 from pylon_client.contract import headers
-from pylon_client.contract.failures import InvalidItem
 from pylon_client.contract.operation import API_PREFIX, Scope
 from pylon_client.contract.types import BlockNumber, IdentityName, JobId, NetUid
 from pylon_client.contract.writes import GET_JOB, OfJob
 from pylon_client.errors import (
-    BasePylonException,
     PylonClosed,
     PylonMisconfigured,
     PylonNetuidMismatch,
     PylonRequestException,
     PylonResponseException,
-    PylonTimeoutException,
-    TimeoutReason,
-    failure_exception,
 )
 from pylon_client.transport.base import Call, Published, Stream, confirm_by
+from pylon_client.transport.http_failures import failure_of, failures_named
+from pylon_client.transport.http_log import as_ours, install_filter
 from pylon_client.transport.shared import Shared
 from pylon_client.transport.sse import sent_events
+from pylon_client.transport.unreachable import network_reason
+
+logger = logging.getLogger(__name__)
 
 IDENTITIES_PATH: Final = f"{API_PREFIX}/identities"
 SILENCE_S: Final = 60.0
@@ -41,16 +42,6 @@ _BODILESS_METHODS: Final = frozenset({"GET", "DELETE"})
 
 class _Identities(BaseModel):
     identities: dict[IdentityName, NetUid]
-
-
-class _Problem(BaseModel):
-    """The body of an unsuccessful answer, as far as one is there: a proxy may have written it."""
-
-    detail: str | None = None
-    code: str | None = None
-    retryable: bool | None = None
-    retry_at_block: BlockNumber | None = None
-    extra: list[InvalidItem] = Field(default_factory=list[InvalidItem])
 
 
 class HttpTransport:
@@ -75,6 +66,7 @@ class HttpTransport:
 
     async def open(self) -> None:
         """Make ready; connections are made when they are first needed."""
+        install_filter()
         timeout_s = self._config.timeout.read
         self._http = httpx.AsyncClient(
             base_url=self._config.urls[0],
@@ -155,13 +147,15 @@ class HttpTransport:
             headers={"Accept": "text/event-stream", **sent_headers},
             timeout=httpx.Timeout(**steps),
         )
-        async with self._failures_named():
-            response = await http.send(request, stream=True)
+        async with failures_named(self._config.timeout, self._address):
+            with as_ours():
+                response = await http.send(request, stream=True)
+        logger.debug("GET %s: %d", path, response.status_code)
         try:
             if not response.is_success:
-                async with self._failures_named():
+                async with failures_named(self._config.timeout, self._address):
                     await response.aread()
-                raise _failure(response)
+                raise failure_of(response)
             yield response
         finally:
             await response.aclose()
@@ -197,7 +191,10 @@ class HttpTransport:
         except (httpx.HTTPError, httpx.StreamError) as error:
             if self._http is None:
                 raise PylonClosed("the client was closed during the stream") from error
-            raise PylonRequestException(f"The stream broke off: {error!r}") from error
+            reason = network_reason(error) or str(error) or type(error).__name__
+            raise PylonRequestException(
+                f"The stream from {self._address} broke off: {reason}"
+            ) from error
 
     async def _ask_identity_netuid(self) -> NetUid:
         body = await self._exchange("GET", IDENTITIES_PATH)
@@ -238,46 +235,19 @@ class HttpTransport:
 
     async def _exchange(self, method: str, path: str, **content: Any) -> bytes:
         http = self._in_use()
-        async with self._failures_named():
-            response = await http.request(method, path, **content)
+        async with failures_named(self._config.timeout, self._address):
+            with as_ours():
+                response = await http.request(method, path, **content)
+        logger.debug("%s %s: %d", method, path, response.status_code)
         if response.is_success:
             return response.content
-        raise _failure(response)
+        raise failure_of(response)
 
     def _in_use(self) -> httpx.AsyncClient:
         if self._http is None:
             raise PylonClosed("the client is closed")
         return self._http
 
-    @asynccontextmanager
-    async def _failures_named(self) -> AsyncGenerator[None]:
-        timeout = self._config.timeout
-        try:
-            # httpx limits the wait for each piece of an answer; this limits the whole of it.
-            async with asyncio.timeout(timeout.total_s):
-                yield
-        except httpx.ConnectTimeout as error:
-            raise PylonTimeoutException(TimeoutReason.CONNECT, timeout.connect) from error
-        except httpx.WriteTimeout as error:
-            raise PylonTimeoutException(TimeoutReason.WRITE, timeout.write) from error
-        except httpx.PoolTimeout as error:
-            raise PylonTimeoutException(TimeoutReason.POOL, timeout.pool) from error
-        except (httpx.ReadTimeout, TimeoutError) as error:
-            raise PylonTimeoutException(TimeoutReason.READ, timeout.read) from error
-        except httpx.HTTPError as error:
-            raise PylonRequestException(f"Pylon cannot be reached: {error}") from error
-
-
-def _failure(response: httpx.Response) -> BasePylonException:
-    try:
-        problem = _Problem.model_validate_json(response.content)
-    except ValidationError:
-        problem = _Problem()
-    return failure_exception(
-        response.status_code,
-        code=problem.code,
-        detail=problem.detail,
-        retryable=problem.retryable,
-        retry_at_block=problem.retry_at_block,
-        invalid=problem.extra,
-    )
+    @property
+    def _address(self) -> str:
+        return self._config.urls[0]

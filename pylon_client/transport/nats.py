@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -48,7 +48,7 @@ class _Credential:
     """As which NATS user to connect; None for without credentials."""
 
     user: str | None = None
-    token: str = ""
+    token: str = field(default="", repr=False)
 
 
 class NatsTransport:
@@ -216,7 +216,8 @@ class NatsTransport:
             async with asyncio.timeout(timeout_s):
                 return await self._connect_as_allowed(credential)
         except TimeoutError as error:
-            raise PylonTimeoutException(TimeoutReason.CONNECT, timeout_s) from error
+            where = ", ".join(self._config.urls)
+            raise PylonTimeoutException(TimeoutReason.CONNECT, timeout_s, address=where) from error
         except FailureError as error:
             if error.code is ErrorCode.NATS_UNAVAILABLE:
                 raise PylonRequestException(error.failure.detail) from error

@@ -54,7 +54,7 @@ class AsyncPylonClient:
         self.config = config
         self._channel = Channel(config, transport)
         self.open_access = AsyncOpenAccess(self._send, self._follow)
-        self.identity = AsyncIdentity(self._send, self._pause)
+        self.identity = AsyncIdentity(self._send, self._channel.job_changes)
 
     @property
     def is_open(self) -> bool:
@@ -130,9 +130,6 @@ class AsyncPylonClient:
         # A tenacity object keeps the state of one call per thread, and calls share this one.
         reply: ReplyT = await self.config.retry.copy()(self._channel.attempt, call)
         return reply
-
-    async def _pause(self, pause_s: float) -> None:
-        await asyncio.sleep(pause_s)
 
     async def _follow(
         self, stream: Stream[ReplyT], *, after: BlockNumber | None, patience_s: float

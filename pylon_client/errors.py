@@ -86,9 +86,11 @@ class PylonTimeoutException(PylonRequestException):
         code: str | None = None,
         status_code: int | None = None,
         retryable: bool = True,
+        address: str | None = None,
     ) -> None:
+        at = "" if address is None else f" at {address}"
         within = "" if timeout_seconds is None else f" after {timeout_seconds:g} s"
-        super().__init__(f"Pylon did not answer in time ({reason}){within}{_because(detail)}")
+        super().__init__(f"Pylon{at} did not answer in time ({reason}){within}{_because(detail)}")
         self.reason = reason
         self.timeout_seconds = timeout_seconds
         self.detail = detail

@@ -8,8 +8,9 @@ from pydantic import BaseModel
 
 from pylon_client.config import BaseConfig
 from pylon_client.contract.operation import Scope
-from pylon_client.contract.types import BlockNumber
+from pylon_client.contract.types import BlockNumber, JobId
 from pylon_client.errors import PylonClosed, PylonMisconfigured
+from pylon_client.job_changes import AsyncJobUpdates, JobChanges, JobUpdates
 from pylon_client.transport.base import Call, Published, ReplyT, Stream, Transport
 
 PATIENCE_S: Final = 600.0
@@ -32,19 +33,19 @@ class Send(Protocol):
         ...
 
 
-class AsyncPause(Protocol):
-    """Lets time pass, for as long as the client is open."""
+class AsyncListenToJob(Protocol):
+    """Makes what receives the changes of a job."""
 
-    async def __call__(self, pause_s: float) -> None:
-        """Come back after so many seconds."""
+    def __call__(self, job_id: JobId) -> AsyncJobUpdates:
+        """Return the changes of a job; nothing is sent yet."""
         ...
 
 
-class Pause(Protocol):
-    """The same, and waits for it."""
+class ListenToJob(Protocol):
+    """The same, and waits for each change."""
 
-    def __call__(self, pause_s: float) -> None:
-        """Come back after so many seconds."""
+    def __call__(self, job_id: JobId) -> JobUpdates:
+        """Return the changes of a job; nothing is sent yet."""
         ...
 
 
@@ -123,6 +124,10 @@ class Channel:
             PylonClosed: the client is not open.
         """
         return self._in_use().listen(stream, after)
+
+    def job_changes(self, job_id: JobId) -> JobChanges:
+        """Return what receives the changes of a job; nothing is sent yet."""
+        return JobChanges(lambda: self._in_use().listen_to_job(job_id))
 
     async def confirm(self) -> None:
         """Return when a worker of Pylon answers; see `Transport.confirm`.

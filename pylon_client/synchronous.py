@@ -1,6 +1,5 @@
 """The client for programs without an event loop."""
 
-import asyncio
 import atexit
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import CancelledError
@@ -8,15 +7,17 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar, TypeVarTuple
 
 from pylon_client.blocking.identity import Identity
 from pylon_client.blocking.open_access import OpenAccess
 from pylon_client.config import Config
+from pylon_client.contract.jobs import Job
 from pylon_client.contract.models import Neuron, NeuronCertificate
-from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.contract.types import BlockNumber, JobId, NetUid
 from pylon_client.errors import PylonClosed, PylonNotFound
 from pylon_client.following import Following
+from pylon_client.job_changes import JobChanges
 from pylon_client.neuron_client import (
     TIMEOUT_S,
     certificate_call,
@@ -68,7 +69,7 @@ class PylonClient:
         self._portal_thread = ExitStack()
         self._is_exiting = False
         self.open_access = OpenAccess(self._send, self._follow)
-        self.identity = Identity(self._send, self._pause)
+        self.identity = Identity(self._send, self._listen_to_job)
 
     @property
     def is_open(self) -> bool:
@@ -166,9 +167,8 @@ class PylonClient:
 
         return self.config.retry(attempt)
 
-    def _pause(self, pause_s: float) -> None:
-        # In the client's own event loop, so that closing the client ends it.
-        self._run(asyncio.sleep, pause_s)
+    def _listen_to_job(self, job_id: JobId) -> "_BlockingJobUpdates":
+        return _BlockingJobUpdates(self._channel.job_changes(job_id), self._run)
 
     def _follow(
         self, stream: Stream[ReplyT], *, after: BlockNumber | None, patience_s: float
@@ -205,3 +205,29 @@ class PylonClient:
     def _closed(self, why: str) -> BaseException:
         # At exit only daemon threads are left. They end then, and Python says nothing of it.
         return SystemExit() if self._is_exiting else PylonClosed(why)
+
+
+class _Run(Protocol):
+    """Runs something in the client's event loop, and waits for it."""
+
+    def __call__(self, act: Callable[[*ArgsT], Awaitable[T]], *args: *ArgsT) -> T: ...
+
+
+class _BlockingJobUpdates:
+    """The changes of a job, received in the client's event loop."""
+
+    def __init__(self, changes: JobChanges, run: _Run) -> None:
+        self._changes = changes
+        self._run = run
+
+    @property
+    def is_live(self) -> bool:
+        return self._changes.is_live
+
+    def next(self, within_s: float) -> Job | None:
+        return self._run(self._changes.next, within_s)
+
+    def close(self) -> None:
+        # A client that is closed has let go of everything already.
+        with suppress(PylonClosed):
+            self._run(self._changes.close)

@@ -15,7 +15,7 @@ HTTP and NATS; only its retries do not wait.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,9 +27,10 @@ from pylon_client.asynchronous import AsyncPylonClient
 from pylon_client.config import AsyncConfig, Config
 from pylon_client.contract import operations, reads, wire, writes
 from pylon_client.contract.failures import ErrorCode
+from pylon_client.contract.jobs import Job
 from pylon_client.contract.models import BlockInfo, SubnetNeurons
 from pylon_client.contract.operation import Operation, Params
-from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.contract.types import BlockNumber, JobId, NetUid
 from pylon_client.errors import BasePylonException, PylonRequestException, failure_exception
 from pylon_client.retry import ASYNC_DEFAULT_RETRIES, DEFAULT_RETRIES
 from pylon_client.samples import sample_block, sample_block_info, sample_neuron, sample_neurons
@@ -80,7 +81,7 @@ class FakePylon:
         self.calls: list[Call[BaseModel]] = []
         self._answers: dict[str, Callable[[Call[Any]], BaseModel]] = {}
         self._failures: dict[str, list[_Failing]] = {}
-        self._published: dict[NetUid | None, list[Published]] = {}
+        self._published: dict[NetUid | JobId | None, list[Published]] = {}
         self._listeners: set[_Listener] = set()
 
     def answer(
@@ -135,6 +136,17 @@ class FakePylon:
         """
         block = value if isinstance(value, BlockInfo) else value.block
         self._published.setdefault(netuid, []).append(Published(block.number, wire.encode(value)))
+        self._wake_listeners()
+
+    def publish_job(self, job: Job) -> None:
+        """Announce a change of a job: to those who wait for it now, and to those who will.
+
+        A test that announces nothing has `wait_for_job` ask for the job again and again, and so
+        answers `writes.GET_JOB`.
+        """
+        self._published.setdefault(job.job_id, []).append(
+            Published(BlockNumber(len(self._published.get(job.job_id, ()))), wire.encode(job))
+        )
         self._wake_listeners()
 
     def break_streams(self) -> None:
@@ -197,14 +209,31 @@ class FakePylon:
         listener = _Listener(asyncio.get_running_loop())
         self._listeners.add(listener)
         try:
-            yield self._values(stream, after, listener)
+            published = self._published.setdefault(stream.netuid, [])
+            yield self._values(published, after, listener)
+        finally:
+            self._listeners.discard(listener)
+
+    @asynccontextmanager
+    async def listen_to_job(self, job_id: JobId) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """Called by the client.
+
+        Raises:
+            PylonRequestException: no change of the job was announced.
+        """
+        if job_id not in self._published:
+            raise PylonRequestException("this FakePylon announces no changes of the job")
+        listener = _Listener(asyncio.get_running_loop())
+        self._listeners.add(listener)
+        try:
+            values = self._values(self._published[job_id], None, listener)
+            yield (value.body async for value in values)
         finally:
             self._listeners.discard(listener)
 
     async def _values(
-        self, stream: Stream[BaseModel], after: BlockNumber | None, listener: _Listener
+        self, published: Sequence[Published], after: BlockNumber | None, listener: _Listener
     ) -> AsyncGenerator[Published]:
-        published = self._published.setdefault(stream.netuid, [])
         if after is None and published:
             after = BlockNumber(published[-1].number - 1)
         while True:

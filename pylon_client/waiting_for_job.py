@@ -1,44 +1,63 @@
-"""How long to wait for a job's end, and how often to ask: for both clients."""
+"""How long to wait for a job's end, and when to ask for it: for both clients.
 
+Changes are announced. The job is asked for at first, rarely while announcements are received, since
+one may get lost, and otherwise as often as jobs change.
+"""
+
+import logging
 import random
 import time
+from collections.abc import Callable
 from typing import Final
 
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import JobId
 from pylon_client.errors import BasePylonException, PylonJobTimeoutException
 
+logger = logging.getLogger(__name__)
+
 WAIT_FOR_JOB_S: Final = 600.0
 """For how long a job is waited for where nothing else is said."""
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 2.0
 """Jobs change with blocks, which are seconds apart: asking more often would tell nothing new."""
+LIVE_PAUSE_S: Final = 15.0
+"""Pause between two polls while changes are announced, in seconds."""
+
+OnChange = Callable[[Job], object]
 
 
 class WaitingForJob:
-    """One wait: is told what each asking came to, and says how long to pause before the next.
+    """One wait: observes the job, reports its changes, and says how long to pause.
 
     Args:
         job_id: of the job.
-        timeout_s: for how long to ask.
+        timeout_s: how long to wait, in seconds.
+        on_change: called with the job when it is first seen, and after each change.
     """
 
-    def __init__(self, job_id: JobId, timeout_s: float) -> None:
+    def __init__(self, job_id: JobId, timeout_s: float, on_change: OnChange | None = None) -> None:
         self._job_id = job_id
         self._timeout_s = timeout_s
         self._until_s = time.monotonic() + timeout_s
         self._longest_pause_s = FIRST_PAUSE_S
+        self._on_change = on_change
         self._job: Job | None = None
         self._error: BasePylonException | None = None
 
     def found(self, job: Job) -> bool:
-        """Take a job as it is now; whether it has ended."""
-        self._job = job
+        """Observe the job as it is now; return whether it has ended."""
+        last = self._job
+        if last is not None and not job.has_ended and job.updated_at_ms < last.updated_at_ms:
+            return False  # an announcement that an answer has overtaken
         self._error = None
+        if job != last:
+            self._job = job
+            self._report(job, last)
         return job.has_ended
 
     def failed(self, error: BasePylonException) -> None:
-        """Take that a question was not answered, as while a part of Pylon restarts.
+        """Observe that a request was not answered, as while a part of Pylon restarts.
 
         Raises:
             BasePylonException: that very one, where asking again would not help.
@@ -47,8 +66,11 @@ class WaitingForJob:
             raise error
         self._error = error
 
-    def pause_s(self) -> float:
-        """For how many seconds to pause now.
+    def pause_s(self, *, is_live: bool) -> float:
+        """Return the pause before the job is asked for again, in seconds.
+
+        Args:
+            is_live: whether changes are announced meanwhile.
 
         Raises:
             PylonJobTimeoutException: the time is over.
@@ -58,7 +80,17 @@ class WaitingForJob:
             raise PylonJobTimeoutException(
                 self._job_id, self._timeout_s, self._job
             ) from self._error
+        if is_live:
+            return min(LIVE_PAUSE_S, left_s)
         longest_s = self._longest_pause_s
         self._longest_pause_s = min(longest_s * 2, LONGEST_PAUSE_S)
         pause_s = random.uniform(longest_s / 2, longest_s)  # noqa: S311 -- jitter, no secret
         return min(pause_s, left_s)
+
+    def _report(self, job: Job, last: Job | None) -> None:
+        if last is None or (last.state, last.last_error) != (job.state, job.last_error):
+            error = "" if job.last_error is None else f": {job.last_error.detail}"
+            reason = "" if job.has_succeeded else error
+            logger.info("Job %s is %s%s", job.job_id, job.state, reason)
+        if self._on_change is not None:
+            self._on_change(job)

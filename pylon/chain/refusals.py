@@ -43,6 +43,12 @@ REFUSALS_BY_NAME: Final[Mapping[str, Refusal]] = {
     "NeuronNoValidatorPermit": _NO_PERMIT,
     "NotEnoughStakeToSetWeights": _STAKE_TOO_LOW,
     "StakeAmountTooLow": _STAKE_TOO_LOW,
+    # The chain's one name for both.
+    "MechanismDoesNotExist": Refusal(
+        ErrorCode.NOT_FOUND,
+        Step.NEVER,
+        "The subnet has no such mechanism, or there is no such subnet.",
+    ),
     "SpaceLimitExceeded": _RATE_LIMITED,
     "CommitQueueFull": _RATE_LIMITED,
     "TooManyUnrevealedCommits": _RATE_LIMITED,

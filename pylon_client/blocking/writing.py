@@ -11,9 +11,9 @@ from pylon_client.contract import writes
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import Hotkey, JobId, MechanismId, Weight
 from pylon_client.errors import BasePylonException
-from pylon_client.sending import Pause, Send
+from pylon_client.sending import ListenToJob, Send
 from pylon_client.transport.base import Call, idempotency_key_of
-from pylon_client.waiting_for_job import WAIT_FOR_JOB_S, WaitingForJob
+from pylon_client.waiting_for_job import WAIT_FOR_JOB_S, OnChange, WaitingForJob
 
 _ONLY_MECHANISM = MechanismId(0)
 
@@ -25,9 +25,9 @@ class Writing:
     client sends it, it is done once.
     """
 
-    def __init__(self, send: Send, pause: Pause) -> None:
+    def __init__(self, send: Send, listen_to_job: ListenToJob) -> None:
         self._send = send
-        self._pause = pause
+        self._listen_to_job = listen_to_job
 
     def put_weights(
         self,
@@ -152,30 +152,44 @@ class Writing:
         return self._send(Call(writes.GET_JOB, Scope.IDENTITY, params=params))
 
     def wait_for_job(
-        self, job_id: JobId, timeout_s: float = WAIT_FOR_JOB_S
+        self,
+        job_id: JobId,
+        timeout_s: float = WAIT_FOR_JOB_S,
+        *,
+        on_change: OnChange | None = None,
     ) -> responses.GetJobResponse:
-        """One write of the identity when it has ended; its `state` says how.
+        """Return one write of the identity when it has ended; its `state` says how.
 
-        It asks again and again, ever more slowly up to once in two seconds. That some answers
-        fail to come, as while a part of Pylon restarts, does not end it.
+        Changes are received as Pylon announces them. While that does not work, the job is asked
+        for, ever more slowly up to once in two seconds. Requests that fail, as while a part of
+        Pylon restarts, do not end the wait. Each state is logged at INFO.
 
         Args:
-            job_id: as the answer to the write told it.
-            timeout_s: for how long to ask; the last question may take its own time beyond that.
+            job_id: from the response to the write.
+            timeout_s: how long to wait; the last request may take longer.
+            on_change: called with the job when it is first seen, and after each change.
 
         Raises:
-            PylonJobTimeoutException: it goes on after that time, too; wait again if you like.
+            PylonJobTimeoutException: the job has not ended in that time, and may still end; the
+                wait may be repeated.
             PylonNotFound: the identity has no such job, or it ended long ago.
         """
-        waiting = WaitingForJob(job_id, timeout_s)
-        while True:
-            try:
-                job = self.get_job(job_id)
-                if waiting.found(job):
-                    return job
-            except BasePylonException as error:
-                waiting.failed(error)
-            self._pause(waiting.pause_s())
+        waiting = WaitingForJob(job_id, timeout_s, on_change)
+        changes = self._listen_to_job(job_id)
+        try:
+            while True:
+                try:
+                    job = self.get_job(job_id)
+                except BasePylonException as error:
+                    waiting.failed(error)
+                else:
+                    if waiting.found(job):
+                        return job
+                while change := changes.next(waiting.pause_s(is_live=changes.is_live)):
+                    if waiting.found(change):
+                        return change
+        finally:
+            changes.close()
 
     def cancel_job(self, job_id: JobId) -> responses.GetJobResponse:
         """Give up a write that was not submitted yet; one that has ended stays as it is.

@@ -6,19 +6,28 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.operation import API_PREFIX, NoParams, Operation, Params, Scope
 from pylon_client.contract.reads import LATEST_BLOCK
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
-from pylon_client.contract.types import BlockNumber, NetUid, NetUidField
+from pylon_client.contract.types import BlockNumber, JobId, NetUid, NetUidField
 from pylon_client.errors import BasePylonException, PylonResponseException
 
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
 ReplyT_co = TypeVar("ReplyT_co", bound=BaseModel, covariant=True)
-_NETUID: TypeAdapter[NetUid] = TypeAdapter(NetUidField, config=ConfigDict(strict=True))
+
+
+class SubnetParams(BaseModel):
+    """Checks a netuid, and names it where it cannot be one."""
+
+    model_config = ConfigDict(strict=True)
+
+    netuid: NetUidField
+
+
 _NO_PARAMS: Final = NoParams()
 _NO_WORKERS_WORDS: Final = frozenset(
     {
@@ -55,7 +64,7 @@ class Call(Generic[ReplyT_co]):
 
     def __post_init__(self) -> None:
         if self.scope is Scope.OPEN and self.operation.of_subnet:
-            _NETUID.validate_python(self.netuid)
+            SubnetParams.model_validate({"netuid": self.netuid})
         key = self.idempotency_key
         if key is not None and not headers.is_idempotency_key(key):
             raise ValueError(f"an idempotency key should be {headers.IDEMPOTENCY_KEY_RULE}")
@@ -86,7 +95,7 @@ class Stream(Generic[ReplyT_co]):
 
     def __post_init__(self) -> None:
         if self.operation.of_subnet:
-            _NETUID.validate_python(self.netuid)
+            SubnetParams.model_validate({"netuid": self.netuid})
 
     @property
     def path(self) -> str:
@@ -191,5 +200,15 @@ class Transport(Protocol):
         Raises:
             BasePylonException: at the beginning, or when no more come: asked again after the last
                 value, another one goes on from there, if the exception is retryable.
+        """
+        ...
+
+    def listen_to_job(self, job_id: JobId) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Within the block, the bodies of a job of the identity: as it is, then after each change.
+
+        A change may get lost, and the same body may come twice.
+
+        Raises:
+            BasePylonException: at the beginning, or when no more come.
         """
         ...

@@ -92,6 +92,7 @@ class Connection:
         self._lost_at_s = float("-inf")
         self._refused: asyncio.Task[None] | None = None
         self._ended = FailureError(ErrorCode.NATS_UNAVAILABLE, "The connection to NATS is closed.")
+        self._attempts: list[Exception] = []
         self._waiting = WaitingRequests()
         self._replies = ReplyBudget()
         self._gap_listeners: set[Callable[[], None]] = set()
@@ -237,7 +238,7 @@ class Connection:
                 await self._first_connect()
         except (nats.errors.Error, OSError) as error:
             await self.close()
-            raise connect_failure(self._options, error) from None
+            raise connect_failure(self._options, error, self._attempts) from None
         except BaseException:
             await self.close()
             raise
@@ -325,6 +326,8 @@ class Connection:
                 raise _not_connected() from None
 
     async def _on_error(self, error: Exception) -> None:
+        if not self._opened:
+            self._attempts.append(error)
         if isinstance(error, nats.errors.SlowConsumerError):
             self.counts.slow_consumer_drops += 1
             self._tell_of_gap()

@@ -1,34 +1,36 @@
 """Calls over HTTP: method and URL come from the operation, the token from the scope."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from string import Formatter
 from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pylon_client.config import BaseConfig
 from pylon_client.contract import headers
-from pylon_client.contract.failures import InvalidItem
 from pylon_client.contract.operation import API_PREFIX, Scope
-from pylon_client.contract.types import BlockNumber, IdentityName, NetUid
+from pylon_client.contract.types import BlockNumber, IdentityName, JobId, NetUid
+from pylon_client.contract.writes import GET_JOB, OfJob
 from pylon_client.errors import (
-    BasePylonException,
     PylonClosed,
     PylonMisconfigured,
     PylonNetuidMismatch,
     PylonRequestException,
     PylonResponseException,
-    PylonTimeoutException,
-    TimeoutReason,
-    failure_exception,
 )
 from pylon_client.transport.base import Call, Published, Stream, confirm_by
+from pylon_client.transport.http_failures import failure_of, failures_named
+from pylon_client.transport.http_log import as_ours, install_filter
 from pylon_client.transport.shared import Shared
 from pylon_client.transport.sse import sent_events
+from pylon_client.transport.unreachable import network_reason
+
+logger = logging.getLogger(__name__)
 
 IDENTITIES_PATH: Final = f"{API_PREFIX}/identities"
 SILENCE_S: Final = 60.0
@@ -40,16 +42,6 @@ _BODILESS_METHODS: Final = frozenset({"GET", "DELETE"})
 
 class _Identities(BaseModel):
     identities: dict[IdentityName, NetUid]
-
-
-class _Problem(BaseModel):
-    """The body of an unsuccessful answer, as far as one is there: a proxy may have written it."""
-
-    detail: str | None = None
-    code: str | None = None
-    retryable: bool | None = None
-    retry_at_block: BlockNumber | None = None
-    extra: list[InvalidItem] = Field(default_factory=list[InvalidItem])
 
 
 class HttpTransport:
@@ -74,6 +66,7 @@ class HttpTransport:
 
     async def open(self) -> None:
         """Make ready; connections are made when they are first needed."""
+        install_filter()
         timeout_s = self._config.timeout.read
         self._http = httpx.AsyncClient(
             base_url=self._config.urls[0],
@@ -118,29 +111,65 @@ class HttpTransport:
         Raises:
             BasePylonException: Pylon does not agree to send them.
         """
-        http = self._in_use()
-        sent_headers = {"Accept": "text/event-stream", **self._authorization(Scope.OPEN)}
+        sent_headers = self._authorization(Scope.OPEN)
         if after is not None:
             sent_headers["Last-Event-ID"] = str(after)
+        async with self._stream(stream.path, sent_headers) as response:
+            yield self._published(response)
+
+    @asynccontextmanager
+    async def listen_to_job(self, job_id: JobId) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """The bodies of a job; see `Transport.listen_to_job`.
+
+        Raises:
+            BasePylonException: Pylon does not agree to send them.
+        """
+        netuid = await self._netuid.get()
+        path, _ = self._path(Call(GET_JOB, Scope.IDENTITY, params=OfJob(job_id=job_id)), netuid)
+        try:
+            async with self._stream(
+                f"{path}/stream", self._authorization(Scope.IDENTITY)
+            ) as response:
+                yield self._job_bodies(response)
+        except PylonNetuidMismatch:
+            self._netuid.forget(netuid)
+            raise
+
+    @asynccontextmanager
+    async def _stream(
+        self, path: str, sent_headers: dict[str, str]
+    ) -> AsyncGenerator[httpx.Response]:
+        http = self._in_use()
         steps = {**self._config.timeout.model_dump(), "read": SILENCE_S}
         request = http.build_request(
-            "GET", stream.path, headers=sent_headers, timeout=httpx.Timeout(**steps)
+            "GET",
+            path,
+            headers={"Accept": "text/event-stream", **sent_headers},
+            timeout=httpx.Timeout(**steps),
         )
-        async with self._failures_named():
-            response = await http.send(request, stream=True)
+        async with failures_named(self._config.timeout, self._address):
+            with as_ours():
+                response = await http.send(request, stream=True)
+        logger.debug("GET %s: %d", path, response.status_code)
         try:
             if not response.is_success:
-                async with self._failures_named():
+                async with failures_named(self._config.timeout, self._address):
                     await response.aread()
-                raise _failure(response)
-            yield self._published(response)
+                raise failure_of(response)
+            yield response
         finally:
             await response.aclose()
+
+    async def _job_bodies(self, response: httpx.Response) -> AsyncGenerator[bytes]:
+        with self._breaks_named():
+            async for event in sent_events(response.aiter_bytes()):
+                if event.kind == "job":
+                    yield event.data
 
     async def _published(self, response: httpx.Response) -> AsyncGenerator[Published]:
         is_after_gap = False
         come_back_s = 0.0
-        try:
+        with self._breaks_named():
             async for event in sent_events(response.aiter_bytes()):
                 if event.retry_s is not None:
                     come_back_s = min(event.retry_s, COME_BACK_MAX_S)
@@ -150,14 +179,22 @@ class HttpTransport:
                     number = BlockNumber(int(event.id))
                     yield Published(number, event.data, is_after_gap=is_after_gap)
                     is_after_gap = False
-        except (httpx.HTTPError, httpx.StreamError) as error:
-            if self._http is None:
-                raise PylonClosed("the client was closed during the stream") from error
-            raise PylonRequestException(f"The stream broke off: {error!r}") from error
         # Each listener of a bridge that stops is given another time, so that the next one is not
         # asked by all of them at once.
         await asyncio.sleep(come_back_s)
         raise PylonRequestException("Pylon has ended the stream, to be asked for again")
+
+    @contextmanager
+    def _breaks_named(self) -> Generator[None]:
+        try:
+            yield
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            if self._http is None:
+                raise PylonClosed("the client was closed during the stream") from error
+            reason = network_reason(error) or str(error) or type(error).__name__
+            raise PylonRequestException(
+                f"The stream from {self._address} broke off: {reason}"
+            ) from error
 
     async def _ask_identity_netuid(self) -> NetUid:
         body = await self._exchange("GET", IDENTITIES_PATH)
@@ -172,12 +209,7 @@ class HttpTransport:
 
     async def _send(self, call: Call[BaseModel], netuid: NetUid | None) -> bytes:
         operation = call.operation
-        values: dict[str, Any] = call.params.model_dump(mode="json")
-        template = operation.rest_path(call.scope)
-        in_path = {field for _, field, _, _ in Formatter().parse(template) if field}
-        places = {**values, "netuid": netuid, "identity_name": self._config.identity_name}
-        path = template.format(**{key: quote(str(places[key]), safe="") for key in in_path})
-        rest = {key: value for key, value in values.items() if key not in in_path}
+        path, rest = self._path(call, netuid)
         content = (
             {"params": rest or None} if operation.method in _BODILESS_METHODS else {"json": rest}
         )
@@ -185,6 +217,15 @@ class HttpTransport:
         if call.idempotency_key is not None:
             sent_headers[headers.IDEMPOTENCY_KEY] = call.idempotency_key
         return await self._exchange(operation.method, path, headers=sent_headers, **content)
+
+    def _path(self, call: Call[BaseModel], netuid: NetUid | None) -> tuple[str, dict[str, Any]]:
+        """Return the path of a call, and those of its parameters that are not in the path."""
+        values: dict[str, Any] = call.params.model_dump(mode="json")
+        template = call.operation.rest_path(call.scope)
+        in_path = {field for _, field, _, _ in Formatter().parse(template) if field}
+        places = {**values, "netuid": netuid, "identity_name": self._config.identity_name}
+        path = template.format(**{key: quote(str(places[key]), safe="") for key in in_path})
+        return path, {key: value for key, value in values.items() if key not in in_path}
 
     def _authorization(self, scope: Scope) -> dict[str, str]:
         config = self._config
@@ -194,46 +235,19 @@ class HttpTransport:
 
     async def _exchange(self, method: str, path: str, **content: Any) -> bytes:
         http = self._in_use()
-        async with self._failures_named():
-            response = await http.request(method, path, **content)
+        async with failures_named(self._config.timeout, self._address):
+            with as_ours():
+                response = await http.request(method, path, **content)
+        logger.debug("%s %s: %d", method, path, response.status_code)
         if response.is_success:
             return response.content
-        raise _failure(response)
+        raise failure_of(response)
 
     def _in_use(self) -> httpx.AsyncClient:
         if self._http is None:
             raise PylonClosed("the client is closed")
         return self._http
 
-    @asynccontextmanager
-    async def _failures_named(self) -> AsyncGenerator[None]:
-        timeout = self._config.timeout
-        try:
-            # httpx limits the wait for each piece of an answer; this limits the whole of it.
-            async with asyncio.timeout(timeout.total_s):
-                yield
-        except httpx.ConnectTimeout as error:
-            raise PylonTimeoutException(TimeoutReason.CONNECT, timeout.connect) from error
-        except httpx.WriteTimeout as error:
-            raise PylonTimeoutException(TimeoutReason.WRITE, timeout.write) from error
-        except httpx.PoolTimeout as error:
-            raise PylonTimeoutException(TimeoutReason.POOL, timeout.pool) from error
-        except (httpx.ReadTimeout, TimeoutError) as error:
-            raise PylonTimeoutException(TimeoutReason.READ, timeout.read) from error
-        except httpx.HTTPError as error:
-            raise PylonRequestException(f"Pylon cannot be reached: {error}") from error
-
-
-def _failure(response: httpx.Response) -> BasePylonException:
-    try:
-        problem = _Problem.model_validate_json(response.content)
-    except ValidationError:
-        problem = _Problem()
-    return failure_exception(
-        response.status_code,
-        code=problem.code,
-        detail=problem.detail,
-        retryable=problem.retryable,
-        retry_at_block=problem.retry_at_block,
-        invalid=problem.extra,
-    )
+    @property
+    def _address(self) -> str:
+        return self._config.urls[0]

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -16,8 +16,14 @@ from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.reads import RECENT_NEURONS
-from pylon_client.contract.subjects import OPEN_USER, IdentitySubject, OpenSubject
-from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.contract.subjects import (
+    OPEN_USER,
+    IdentitySubject,
+    JobEventSubject,
+    OpenSubject,
+)
+from pylon_client.contract.types import BlockNumber, IdentityName, JobId, NetUid
+from pylon_client.contract.writes import GET_JOB, OfJob
 from pylon_client.errors import (
     BasePylonException,
     PylonClosed,
@@ -30,6 +36,7 @@ from pylon_client.errors import (
 from pylon_client.transport.base import Call, Published, Stream, confirm_by
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.transport.feed import EventFeed, last_by_request
+from pylon_client.transport.job_events import JobEventQueue
 from pylon_client.transport.shared import Shared
 
 _LATER_THAN_OURS_S: Final = 1.0
@@ -41,7 +48,7 @@ class _Credential:
     """As which NATS user to connect; None for without credentials."""
 
     user: str | None = None
-    token: str = ""
+    token: str = field(default="", repr=False)
 
 
 class NatsTransport:
@@ -121,6 +128,33 @@ class NatsTransport:
                 await listening.enter_async_context(feed)
             yield self._published(feed)
 
+    @asynccontextmanager
+    async def listen_to_job(self, job_id: JobId) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """The bodies of a job; see `Transport.listen_to_job`.
+
+        Raises:
+            BasePylonException: Pylon does not agree to send them.
+        """
+        name = self._identity()
+        connection = await self._connection(self._credential(Scope.IDENTITY))
+        changes = JobEventQueue(connection, str(JobEventSubject(name, job_id)))
+        async with contextlib.AsyncExitStack() as listening:
+            with self._breaks_named():
+                await listening.enter_async_context(changes)
+            yield self._job_bodies(
+                changes, Call(GET_JOB, Scope.IDENTITY, None, OfJob(job_id=job_id))
+            )
+
+    async def _job_bodies(
+        self, changes: JobEventQueue, as_it_is: Call[BaseModel]
+    ) -> AsyncGenerator[bytes]:
+        yield await self.ask(as_it_is)
+        while True:
+            with self._breaks_named():
+                body = await changes.get()
+            # After a gap, what was announced meanwhile is in the job itself.
+            yield await self.ask(as_it_is) if body is None else body
+
     async def _published(self, feed: EventFeed) -> AsyncGenerator[Published]:
         with self._breaks_named():
             async for event in feed:
@@ -149,10 +183,13 @@ class NatsTransport:
     def _subject(self, call: Call[BaseModel]) -> OpenSubject | IdentitySubject:
         if call.scope is Scope.OPEN:
             return OpenSubject(call.netuid, call.operation.name)
+        return IdentitySubject(self._identity(), call.operation.name)
+
+    def _identity(self) -> IdentityName:
         name = self._config.identity
         if name is None:
             raise PylonMisconfigured("no identity is configured")
-        return IdentitySubject(name, call.operation.name)
+        return name
 
     def _credential(self, scope: Scope) -> _Credential:
         config = self._config
@@ -179,7 +216,8 @@ class NatsTransport:
             async with asyncio.timeout(timeout_s):
                 return await self._connect_as_allowed(credential)
         except TimeoutError as error:
-            raise PylonTimeoutException(TimeoutReason.CONNECT, timeout_s) from error
+            where = ", ".join(self._config.urls)
+            raise PylonTimeoutException(TimeoutReason.CONNECT, timeout_s, address=where) from error
         except FailureError as error:
             if error.code is ErrorCode.NATS_UNAVAILABLE:
                 raise PylonRequestException(error.failure.detail) from error

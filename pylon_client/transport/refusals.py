@@ -1,6 +1,7 @@
 """What the errors of the NATS library mean, in texts that hold nothing secret."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import nats.errors
@@ -10,6 +11,7 @@ from pylon_client.contract.subjects import inbox_prefix
 from pylon_client.transport.options import ConnectionOptions
 from pylon_client.transport.ordered import NoTlsError
 from pylon_client.transport.servers import place
+from pylon_client.transport.unreachable import network_reason
 
 _DENIED = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"')
 
@@ -49,12 +51,23 @@ def denied_by(error: Exception) -> Denied | None:
     return None if found is None else Denied(found[2], found[1] == "subscription")
 
 
-def connect_failure(options: ConnectionOptions, error: Exception) -> FailureError:
-    """What to raise where a connect failed, or will from now on."""
+def connect_failure(
+    options: ConnectionOptions, error: Exception, attempts: Sequence[Exception] = ()
+) -> FailureError:
+    """Return what to raise where a connect failed, or will from now on.
+
+    Args:
+        options: where to, and as whom.
+        error: what ended the connect.
+        attempts: what the attempts to reach single servers failed with.
+    """
     where = ", ".join(place(url) for url in options.urls)
     if not is_refusal(error):
+        # Of many servers the library says no more than that there is none.
+        has_more = isinstance(error, nats.errors.NoServersError) and attempts
+        kinds = dict.fromkeys(map(kind_of, attempts if has_more else [error]))
         return FailureError(
-            ErrorCode.NATS_UNAVAILABLE, f"NATS cannot be reached at {where}: {kind_of(error)}."
+            ErrorCode.NATS_UNAVAILABLE, f"NATS cannot be reached at {where}: {'; '.join(kinds)}."
         )
     if options.user is None:
         return FailureError(
@@ -80,9 +93,9 @@ def kind_of(error: Exception) -> str:
             return "no answer in time"
         case NoTlsError():
             return "it offers no TLS"
-        case ConnectionRefusedError() | nats.errors.NoServersError():
+        case nats.errors.NoServersError():
             return "nobody listens there"
         case OSError():
-            return error.strerror or type(error).__name__
+            return network_reason(error) or error.strerror or type(error).__name__
         case _:
             return str(error).removeprefix("nats: ")

@@ -1,6 +1,6 @@
 """Certificates that neurons announce, for mutual TLS between validators and miners."""
 
-from pydantic import RootModel
+from pydantic import ConfigDict, Field, RootModel
 
 from pylon_client.contract.models.base import BittensorModel, OpenEnum
 from pylon_client.contract.types import Hotkey, JobId, PrivateKey, PublicKey
@@ -23,11 +23,13 @@ class NeuronCertificateKeypair(NeuronCertificate):
     """A new key pair; the private half is answered once and kept nowhere.
 
     Attributes:
-        private_key: 0x and hexadecimal digits.
+        private_key: 0x and hexadecimal digits; `repr` leaves it out.
         job_id: of the job that puts the public half on the chain.
     """
 
-    private_key: PrivateKey
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    private_key: PrivateKey = Field(repr=False)
     job_id: JobId | None = None
 
 

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from pylon.devnet.population import hotkey
 from pylon.up.simulation import token
+from pylon_client import waiting_for_job
 from pylon_client.v1 import (
     AsyncConfig,
     AsyncPylonClient,
@@ -20,6 +21,7 @@ from pylon_client.v1 import (
     GetNeuronsResponse,
     Hotkey,
     IdentityName,
+    Job,
     JobState,
     NetUid,
     PylonClient,
@@ -105,6 +107,45 @@ async def test_a_wrong_token_is_forbidden_over_both(product: Product) -> None:
         async with AsyncPylonClient(config) as client:
             with pytest.raises(PylonForbidden):
                 await client.identity.get_latest_neurons()
+
+
+@pytest.mark.parametrize("flavour", ["async", "sync"])
+@pytest.mark.parametrize("over", ["http", "nats"])
+async def test_waiting_for_a_job_receives_its_changes_without_polling(
+    product: Product, over: str, flavour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A poll that came in time could not be told from an announcement.
+    monkeypatch.setattr(waiting_for_job, "LIVE_PAUSE_S", HANGS_AFTER_S)
+    monkeypatch.setattr(waiting_for_job, "FIRST_PAUSE_S", HANGS_AFTER_S)
+    # The jobs of sn2 are counted elsewhere.
+    fields = {
+        "address": product.url if over == "http" else product.nats_url,
+        "identity_name": "sn12",
+        "identity_token": token("sn12"),
+    }
+    await product.devnet.control(
+        "POST", "/set-hyperparameter", netuid=12, item="WeightsSetRateLimit", value=0
+    )
+    seen: list[JobState] = []
+
+    def on_change(job: Job) -> None:
+        seen.append(job.state)
+
+    async with AsyncPylonClient(AsyncConfig(**fields)) as client:
+        weights = {Hotkey(hotkey(12, 5)): Weight(1.0)}
+        job_id = (await client.identity.put_weights(weights)).job_id
+        if flavour == "async":
+            ended = await client.identity.wait_for_job(job_id, on_change=on_change)
+        else:
+
+            def blocking() -> Job:
+                with PylonClient(Config(**fields)) as client:
+                    return client.identity.wait_for_job(job_id, on_change=on_change)
+
+            ended = await asyncio.to_thread(blocking)
+    assert ended.has_succeeded, ended
+    assert seen[-1] is ended.state
+    assert JobState.SUBMITTING in seen
 
 
 async def test_an_unknown_identity_is_told_as_far_as_each_way_can_tell_it(

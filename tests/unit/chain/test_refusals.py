@@ -57,3 +57,12 @@ def test_a_reason_is_one_short_line_without_addresses() -> None:
     assert "secret" not in detail
     assert "\n" not in detail
     assert len(detail) < REASON_MAX_CHARS + 100
+
+
+def test_a_mechanism_that_does_not_exist_is_not_told_as_a_missing_subnet() -> None:
+    """The chain has one name for both, and the SDK one code."""
+    refusal = refusal_of("MechanismDoesNotExist", KNOWN["MechanismDoesNotExist"])
+    assert (refusal.code, refusal.step) == (ErrorCode.NOT_FOUND, Step.NEVER)
+    assert refusal.detail.startswith("The subnet has no such mechanism, or")
+    missing = refusal_of("SubnetNotExists", KNOWN["SubnetNotExists"])
+    assert missing.detail.startswith("There is no such subnet.")

@@ -1,10 +1,13 @@
 """Waiting for the end of a job, by both clients."""
 
 import asyncio
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from pylon_client import waiting_for_job
 from pylon_client.testing import FakePylon, writes
 from pylon_client.v1 import (
     ErrorCode,
@@ -26,7 +29,7 @@ JOB_ID = JobId("a" * 26)
 LONG_S = 60.0
 
 
-def job_in(state: JobState) -> Job:
+def job_in(state: JobState, updated_at_ms: int = 2) -> Job:
     return Job(
         job_id=JOB_ID,
         identity=IdentityName("sn1"),
@@ -34,7 +37,7 @@ def job_in(state: JobState) -> Job:
         kind=JobKind.WEIGHTS,
         state=state,
         created_at_ms=1,
-        updated_at_ms=2,
+        updated_at_ms=updated_at_ms,
     )
 
 
@@ -50,14 +53,19 @@ def pylon_with(*states: JobState) -> FakePylon:
     return pylon
 
 
-async def wait(pylon: FakePylon, flavour: str, timeout_s: float) -> Job:
+async def wait(
+    pylon: FakePylon,
+    flavour: str,
+    timeout_s: float,
+    on_change: Callable[[Job], object] | None = None,
+) -> Job:
     if flavour == "async":
         async with pylon.async_client() as client:
-            return await client.identity.wait_for_job(JOB_ID, timeout_s)
+            return await client.identity.wait_for_job(JOB_ID, timeout_s, on_change=on_change)
 
     def blocking() -> Job:
         with pylon.client() as client:
-            return client.identity.wait_for_job(JOB_ID, timeout_s=timeout_s)
+            return client.identity.wait_for_job(JOB_ID, timeout_s=timeout_s, on_change=on_change)
 
     return await asyncio.to_thread(blocking)
 
@@ -130,3 +138,73 @@ async def test_closing_the_client_ends_the_wait_of_another_thread() -> None:
         await asyncio.to_thread(client.close)
         with pytest.raises(PylonClosed):
             await waiting
+
+
+async def test_announced_changes_are_received_without_asking_again(
+    flavour: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # No second poll can come before a hang is noticed.
+    monkeypatch.setattr(waiting_for_job, "LIVE_PAUSE_S", LONG_S)
+    monkeypatch.setattr(waiting_for_job, "FIRST_PAUSE_S", LONG_S)
+    pylon = pylon_with(JobState.ACCEPTED)
+    pylon.publish_job(job_in(JobState.ACCEPTED))
+    seen: list[JobState] = []
+    following = {
+        JobState.ACCEPTED: JobState.SUBMITTING,
+        JobState.SUBMITTING: JobState.CONFIRMED,
+    }
+
+    def on_change(job: Job) -> None:
+        seen.append(job.state)
+        if job.state in following:
+            pylon.publish_job(job_in(following[job.state], job.updated_at_ms + 1))
+
+    with caplog.at_level(logging.INFO, "pylon_client"):
+        ended = await wait(pylon, flavour, 2 * LONG_S, on_change)
+    assert ended.state is JobState.CONFIRMED
+    assert seen == [JobState.ACCEPTED, JobState.SUBMITTING, JobState.CONFIRMED]
+    assert len(pylon.calls) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Job {JOB_ID} is {state}" for state in seen
+    ]
+    assert not pylon._listeners
+
+
+async def test_after_a_break_of_the_announcements_the_job_is_asked_for(
+    flavour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_job, "LIVE_PAUSE_S", LONG_S)
+    pylon = pylon_with(JobState.ACCEPTED, JobState.CONFIRMED)
+    pylon.publish_job(job_in(JobState.WAITING, 3))
+    seen: list[JobState] = []
+
+    def on_change(job: Job) -> None:
+        seen.append(job.state)
+        if job.state is JobState.WAITING:
+            pylon.break_streams()
+
+    ended = await wait(pylon, flavour, 2 * LONG_S, on_change)
+    assert ended.state is seen[-1] is JobState.CONFIRMED
+    assert JobState.WAITING in seen
+
+
+async def test_an_announcement_that_is_older_than_an_answer_is_left_out(flavour: str) -> None:
+    pylon = FakePylon()
+    pylon.answer(writes.GET_JOB, job_in(JobState.SUBMITTING, 5))
+    pylon.publish_job(job_in(JobState.WAITING, 4))
+    pylon.publish_job(job_in(JobState.CONFIRMED, 6))
+    seen: list[JobState] = []
+    await wait(pylon, flavour, LONG_S, lambda job: seen.append(job.state))
+    assert seen == [JobState.SUBMITTING, JobState.CONFIRMED]
+
+
+async def test_a_callback_that_fails_ends_the_wait(flavour: str) -> None:
+    pylon = pylon_with(JobState.ACCEPTED)
+    pylon.publish_job(job_in(JobState.ACCEPTED))
+
+    def on_change(_job: Job) -> None:
+        raise LookupError("the caller's own")
+
+    with pytest.raises(LookupError, match="the caller's own"):
+        await wait(pylon, flavour, LONG_S, on_change)
+    assert not pylon._listeners

@@ -83,7 +83,11 @@ def _python(cache: Path) -> Path:
     )
     argv = [debootstrap, "--variant=minbase", f"--include={_PACKAGES}"]
     argv += [release["VERSION_CODENAME"], str(root), *_mirror()]
-    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+    shutil.rmtree(root, ignore_errors=True)
+    made = subprocess.run(argv, check=False, stdout=subprocess.PIPE, text=True)
+    if made.returncode:
+        last = " ".join(made.stdout.splitlines()[-2:])
+        raise NoEngineError(f"the base images cannot be pulled, and debootstrap failed: {last}")
     for name in ("python", "python3"):
         (root / "usr/local/bin" / name).symlink_to("/usr/bin/python3")
     # Within a build, packages are fetched with the certificates that this machine trusts.
@@ -130,4 +134,5 @@ def _mirror() -> list[str]:
     """The mirror of this system's own packages, if it names one."""
     sources = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
     text = "\n".join(path.read_text() for path in sources if path.is_file())
-    return re.findall(r"^(?:deb(?: \[[^\]]*\])?|URIs:) (https?:\S+)", text, re.MULTILINE)[:1]
+    found = re.findall(r"^(?:deb(?: \[[^\]]*\])?|URIs:) (https?:\S+)", text, re.MULTILINE)
+    return [url for url in found if url.rstrip("/").endswith("/debian")][:1]

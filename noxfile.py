@@ -108,6 +108,18 @@ def audit(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def image(session: nox.Session) -> None:
+    """Build the image on a container engine and test it there; skipped where none comes up."""
+    session.run("pytest", "-rs", "tests/engine/check_image.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def compose(session: nox.Session) -> None:
+    """Run the composition on a container engine; skipped where none comes up."""
+    session.run("pytest", "-rs", "tests/engine/check_compose.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def licences(session: nox.Session) -> None:
     """Write docs/licences.md, from the metadata of what is installed."""
     session.run("python", "scripts/licences.py")

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy" / "k8s"
 KUBERNETES = "1.32"
 OVERLAYS = ["overlays/local", "overlays/production"]
-OPTIONAL = ["keda", "sentry"]
+OPTIONAL = ["keda", "sentry", "ingress", "gateway"]
 WITH_ALL = "production with all components"
 WORKLOADS = {"Deployment", "StatefulSet"}
 SCALERS = {"HorizontalPodAutoscaler", "ScaledObject"}
@@ -106,6 +106,7 @@ def test_every_manifest_is_valid(manifests: list[Manifest]) -> None:
         ("PodMonitor", {"podMetricsEndpoint": []}),
         ("PrometheusRule", {"group": []}),
         ("ScaledObject", {"trigger": []}),
+        ("HTTPRoute", {"rule": []}),
     ],
 )
 def test_a_misspelt_key_would_be_seen(kind: str, wrong: dict[str, Any], tmp_path: Path) -> None:
@@ -293,6 +294,44 @@ def test_a_change_of_settings_or_secrets_rolls_what_reads_them(tmp_path: Path) -
     with (folder / "settings.env").open("a") as file:
         file.write("PYLON_LOG_LEVEL=DEBUG\n")
     assert not [name for name, pod in pods(render(folder)).items() if pod == tokens_changed[name]]
+
+
+def test_the_public_name_leads_to_the_bridge(tmp_path: Path) -> None:
+    manifests = rendered(WITH_ALL, tmp_path)
+    (service,) = [one for one in manifests if one["metadata"]["name"] == "pylon-bridge"][:1]
+    assert service["kind"] == "Service"
+    (port,) = service["spec"]["ports"]
+    (ingress,) = [one["spec"] for one in manifests if one["kind"] == "Ingress"]
+    ((path,),) = [rule["http"]["paths"] for rule in ingress["rules"]]
+    assert path["backend"] == {"service": {"name": "pylon-bridge", "port": {"name": port["name"]}}}
+    assert [one["hosts"] for one in ingress["tls"]] == [[one["host"]] for one in ingress["rules"]]
+    (route,) = [one["spec"] for one in manifests if one["kind"] == "HTTPRoute"]
+    ((backend,),) = [rule["backendRefs"] for rule in route["rules"]]
+    assert backend == {"name": "pylon-bridge", "port": port["port"]}
+
+
+def test_external_secrets_take_the_place_of_the_generated_ones(tmp_path: Path) -> None:
+    folder = folder_of("overlays/production", tmp_path)
+    made = {
+        without_hash(one["metadata"]["name"]): set(one["data"])
+        for one in render(folder)
+        if one["kind"] == "Secret"
+    }
+    rules = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    del rules["secretGenerator"]
+    rules["components"].append("../../components/external-secrets")
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(rules))
+    manifests = render(folder)
+    external = [one for one in manifests if one["kind"] == "ExternalSecret"]
+    for one in external:
+        check(one)
+        assert one["spec"]["target"]["name"] == one["metadata"]["name"]
+    found = {
+        one["metadata"]["name"]: {data["secretKey"] for data in one["spec"]["data"]}
+        for one in external
+    }
+    assert found == made
+    assert not named(manifests, "Secret")
 
 
 def test_copies_are_on_nodes_of_their_own_where_there_are_enough(

@@ -1,7 +1,8 @@
 """Schemas of the custom resources that the manifests use; what they do not name is refused.
 
-From the definitions of the Prometheus operator (monitoring.coreos.com/v1) and of KEDA
-(keda.sh/v1alpha1), as far as the manifests go.
+From the definitions of the Prometheus operator (monitoring.coreos.com/v1), of KEDA
+(keda.sh/v1alpha1), of the Gateway API (gateway.networking.k8s.io/v1) and of the External Secrets
+operator (external-secrets.io/v1), as far as the manifests go.
 """
 
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ def _list(items: Schema) -> Schema:
 
 
 _DURATION: Schema = {"type": "string", "pattern": r"^([0-9]+(ms|s|m|h|d))+$"}
+_PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65_535}
 _EXPRESSION: Schema = _object(
     *("key", "operator"),
     key=_TEXT,
@@ -88,6 +90,39 @@ SCHEMAS: Mapping[tuple[str, str], Schema] = {
     ),
     ("monitoring.coreos.com/v1", "PrometheusRule"): _resource(
         _object("groups", groups=_list(_object("name", "rules", name=_TEXT, rules=_list(_RULE))))
+    ),
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"): _resource(
+        _object(
+            *("parentRefs", "hostnames", "rules"),
+            parentRefs=_list(
+                _object("name", name=_TEXT, namespace=_TEXT, sectionName=_TEXT, port=_PORT)
+            ),
+            hostnames=_list(_TEXT),
+            rules=_list(
+                _object(
+                    "backendRefs",
+                    backendRefs=_list(_object("name", "port", name=_TEXT, port=_PORT)),
+                    timeouts=_object(request=_DURATION, backendRequest=_DURATION),
+                )
+            ),
+        )
+    ),
+    ("external-secrets.io/v1", "ExternalSecret"): _resource(
+        _object(
+            *("secretStoreRef", "target", "data"),
+            refreshInterval=_DURATION,
+            secretStoreRef=_object(
+                *("name", "kind"), name=_TEXT, kind={"enum": ["SecretStore", "ClusterSecretStore"]}
+            ),
+            target=_object("name", name=_TEXT),
+            data=_list(
+                _object(
+                    *("secretKey", "remoteRef"),
+                    secretKey=_TEXT,
+                    remoteRef=_object("key", key=_TEXT, property=_TEXT),
+                )
+            ),
+        )
     ),
     ("keda.sh/v1alpha1", "ScaledObject"): _resource(
         _object(

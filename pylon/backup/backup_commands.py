@@ -36,6 +36,11 @@ def backup(
 
     try:
         settings, home, _ = _deployment(devnet=devnet)
+        if home is not None and not (home / "nats").is_dir():
+            raise BackupError(  # noqa: TRY301 -- as all others end
+                f"there is no state in {home.absolute()}: run it where `pylon up` ran, or set "
+                "PYLON_HOME or PYLON_NATS_URL"
+            )
         if file == STANDARD:
             buffer = io.BytesIO()
             what = asyncio.run(make_backup(settings, home, buffer, _tell))

@@ -143,7 +143,8 @@ async def test_a_block_of_code_works(block: Block, product: Product, tmp_path: P
     else:
         assert block.language == "bash", f"{block}: nobody knows how to run {block.language!r}"
         shell = ("bash", "-euo", "pipefail", "-c")
-        assert (await run(tmp_path, *shell, code, **OPERATORS)).strip()
+        home = {"PYLON_HOME": str(product.folder / "home")}
+        assert (await run(tmp_path, *shell, code, **OPERATORS, **home)).strip()
 
 
 def test_there_are_blocks_and_most_of_them_run() -> None:

@@ -208,9 +208,11 @@ async def test_the_state_of_a_stopped_pylon_is_backed_up_and_restored_without_on
     copy = BackupFile(tmp_path / "copy.zip", "copy.zip")
     assert list(copy.entries()) == list(BackupFile(path, path.name).entries())
     assert copy.manifest.genesis == "0x01"
-    devnet = await pylon_command(tmp_path, here, "backup", "devnet.zip", "--devnet")
-    assert devnet.code == 0
-    assert BackupFile(tmp_path / "devnet.zip", "devnet.zip").manifest.entries == 0
+    # Nothing is taken for an empty state, such as in another folder.
+    elsewhere = await pylon_command(tmp_path, here, "backup", "devnet.zip", "--devnet")
+    assert elsewhere.code == 1
+    assert f"there is no state in {tmp_path / 'new-home' / 'devnet'}" in elsewhere.err
+    assert not (tmp_path / "devnet.zip").exists()
 
 
 async def _small_backup(folder: Path) -> Path:

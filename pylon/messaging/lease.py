@@ -20,7 +20,7 @@ SURE_FOR: Final = 0.8
 RENEWALS: Final = 4
 """How often a lease is renewed within its time to live."""
 
-FREE: Final = b""
+_FREE: Final = b""
 """Value of a lease that nobody holds."""
 
 
@@ -101,7 +101,7 @@ class Leases:
 
     async def _take(self, name: str, mark: bytes) -> Lease:
         held = await self._bucket.get(name)
-        if held is not None and held.value != FREE:
+        if held is not None and held.value != _FREE:
             raise LeaseTakenError(name)
         revision = ABSENT if held is None else held.revision
         try:
@@ -133,4 +133,4 @@ class Leases:
         # Where this fails, the lease has expired, or will by itself.
         with contextlib.suppress(ConflictError, FailureError, TimeoutError):
             async with asyncio.timeout(self._ttl_s):
-                await self._bucket.put(lease.name, FREE, revision=lease.revision)
+                await self._bucket.put(lease.name, _FREE, revision=lease.revision)

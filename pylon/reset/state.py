@@ -10,9 +10,9 @@ from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.open_jobs import all_open_jobs
 from pylon.jobs.record import UnreadableEntryError
 from pylon.messaging.bucket import Bucket
-from pylon.messaging.lease import FREE
+from pylon.messaging.lease import Leases
 from pylon.messaging.ordered_bucket import OrderedBucket
-from pylon_client.contract.topology import JOBS_BUCKET, LEADERSHIP_BUCKET
+from pylon_client.contract.topology import JOBS_BUCKET, LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.contract.types import IdentityName
 from pylon_client.transport.connection import Connection
 
@@ -70,5 +70,5 @@ async def is_published_to(connection: Connection) -> bool:
     Raises:
         FailureError: NATS_UNAVAILABLE.
     """
-    lease = await Bucket(connection, LEADERSHIP_BUCKET).get(PUBLISHER)
-    return lease is not None and lease.value != FREE
+    leases = Leases(Bucket(connection, LEADERSHIP_BUCKET), LEADERSHIP_TTL_S)
+    return await leases.is_held(PUBLISHER)

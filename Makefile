@@ -12,7 +12,14 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
+# A .venv that was left half-made, or that an older Python made, is made again from the start.
+IS_FIT := import sys; sys.exit(sys.version_info < (3, 11))
+VENV_IS_FIT := $(shell $(BIN)/python -c '$(IS_FIT)' 2>/dev/null && $(UV) --version >/dev/null 2>&1 && echo yes)
+
 .PHONY: run test lint audit lock clean
+ifneq ($(VENV_IS_FIT),yes)
+.PHONY: $(UV)
+endif
 
 run: .venv/.service
 	@exec $(BIN)/pylon up --devnet --port $(PORT) --nats-port $(NATS_PORT) \
@@ -28,8 +35,12 @@ audit: .venv/.dev
 	$(BIN)/nox -s audit
 
 $(UV): requirements/bootstrap.txt
+ifneq ($(VENV_IS_FIT),yes)
+	@$(PYTHON) -c '$(IS_FIT)' || { echo "Pylon needs Python 3.11 or later, and $(PYTHON) is not:" \
+		"name another one, as in 'make run PYTHON=python3.11'." >&2; exit 1; }
 	@echo "Setting up .venv …"
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
+endif
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements/bootstrap.txt
 	@touch $(UV)

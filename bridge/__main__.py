@@ -3,6 +3,7 @@
 import argparse
 import sys
 from importlib.metadata import version
+from importlib.util import find_spec
 
 
 def main() -> int:
@@ -15,6 +16,12 @@ def main() -> int:
     parser.add_argument("--version", action="version", version=f"pylon {version('pylon-client')}")
     parser.parse_args()
 
+    if find_spec("fastapi") is None:
+        sys.stderr.write(
+            "bridge: this is the client alone, without fastapi: the service needs "
+            "`pip install 'pylon-client[service]'`\n"
+        )
+        return 1
     from bridge.main import run  # noqa: PLC0415 -- so that --help is quick
 
     return run()

@@ -40,6 +40,7 @@ from pylon_client.service.logs import set_up_logging
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
 from pylon_client.service.supervisor import Supervisor
+from pylon_client.service.variables import report_variables
 
 logger = logging.getLogger("bridge")
 
@@ -210,6 +211,7 @@ def run() -> int:
         settings = BridgeSettings()
         REDACTOR.learn(secrets_of(settings))
         set_up_sentry(settings, "bridge")
+        report_variables(settings)
         with (
             _listen(settings) as listening,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

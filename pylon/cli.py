@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -9,13 +10,14 @@ from typing import Annotated
 import typer
 from pydantic_settings import SettingsError
 
-from pylon.watch.commands import jobs_app, watch_app
+from pylon.command_error import CommandError
+from pylon.watch.commands import HomeOption, JsonOption, jobs_app, watch_app
 from pylon_client.service.logs import set_up_logging
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help=(
         "Pylon, a gateway between Bittensor validators and miners and the chain.\n\n"
         "`pylon up --devnet` runs everything on this machine, with a simulated chain; "
@@ -25,6 +27,9 @@ app = typer.Typer(
 
 DEFAULT_DEVNET_BLOCK_TIME_S = 12.0
 PORT_MAX = 65_535
+TEMPO_MAX_BLOCKS = 65_535
+COMPLETION_VARIABLE = "_PYLON_COMPLETE"
+"""Set by a shell that asks for completions, and reads nothing else."""
 
 
 def _tell_version(asked: bool) -> None:
@@ -59,6 +64,14 @@ def up(
             envvar="NATS_PORT", min=1, max=PORT_MAX, help="Port of the embedded nats-server."
         ),
     ] = 4222,
+    nats_host: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PYLON_NATS_HOST",
+            help="Address of the embedded nats-server; others than 127.0.0.1 admit other machines.",
+            show_default="127.0.0.1, or as .env says",
+        ),
+    ] = None,
     devnet_port: Annotated[
         int,
         typer.Option(
@@ -86,6 +99,24 @@ def up(
             show_default="newest",
         ),
     ] = None,
+    tempo: Annotated[
+        int | None,
+        typer.Option(
+            envvar="DEVNET_TEMPO",
+            min=1,
+            max=TEMPO_MAX_BLOCKS,
+            help="Blocks per epoch of the simulated chain; another needs --fresh.",
+            show_default="360",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            envvar="DEVNET_SEED",
+            help="Decides who lives on the simulated chain; another needs --fresh.",
+            show_default="1",
+        ),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start the simulated chain over.")] = False,
     home: Annotated[
         Path | None,
@@ -98,24 +129,30 @@ def up(
     from pylon.messaging.embedded import EmbeddedNatsError
     from pylon.messaging.permissions import PermissionsError
     from pylon.up.child import ChildEndedError
-    from pylon.up.options import UpError, UpOptions, UpSettings
+    from pylon.up.options import UpOptions, UpSettings
     from pylon.up.tree import run
     from pylon_client.service.redaction import REDACTOR
 
     try:
+        if nats_host is not None:
+            os.environ["PYLON_NATS_HOST"] = nats_host
+        settings = UpSettings()
         options = UpOptions(
-            home=home or UpSettings().home,
+            home=home or settings.home,
             host=host,
             port=port,
+            nats_host=settings.nats_host,
             nats_port=nats_port,
             devnet_port=devnet_port if devnet else None,
             control_port=devnet_control_port,
             devnet_runtime=devnet_runtime,
+            devnet_tempo=tempo,
+            devnet_seed=seed,
             block_time_s=block_time,
             fresh=fresh,
         )
         asyncio.run(run(options))
-    except (UpError, ChildEndedError, EmbeddedNatsError, PermissionsError) as error:
+    except (CommandError, ChildEndedError, EmbeddedNatsError, PermissionsError) as error:
         typer.echo(REDACTOR.text(f"pylon up: {error}"), err=True)
         raise typer.Exit(1) from None
 
@@ -135,29 +172,28 @@ def worker() -> None:
 
 
 @app.command()
-def check() -> None:
+def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Look whether a worker could do its work here: one line each, and what to do about it.
 
     Looks at the settings, the disk, NATS and its streams, the chain and the archive, and at each
     identity's wallet, registration, validator permit and rate limit. Nothing is changed. Ends with
     code 1 when something stands in the way.
 
-    Beside a `pylon up` that runs from the same home, it looks at that one.
+    Looks at the `pylon up` that runs from the home, or else at the deployment that the environment
+    and `.env` describe.
     """
     from pylon.check.command import check as check_all
+    from pylon.check.report import report_as_json, report_as_lines
     from pylon.settings import WorkerSettings
     from pylon.up import running
     from pylon_client.service.redaction import REDACTOR, secrets_of
 
     logging.getLogger().setLevel(logging.ERROR)  # the findings tell it better
-    if (home := running.adopt()) is not None:
-        typer.echo(f"This is about the Pylon that runs from {home}.")
+    adopted = running.adopt(home)
     settings = WorkerSettings()
     REDACTOR.learn(secrets_of(settings))
-    is_fit = asyncio.run(
-        check_all(settings, lambda finding: typer.echo(REDACTOR.text(str(finding))))
-    )
-    if not is_fit:
+    report = report_as_json if as_json else report_as_lines
+    if not report(lambda tell: asyncio.run(check_all(settings, tell)), adopted):
         raise typer.Exit(1)
 
 
@@ -180,9 +216,12 @@ def nats_conf(
     from pylon.messaging.permissions import PermissionsError
     from pylon.messaging.private_file import write_private
     from pylon.messaging.server_access import ServerAccessSettings, server_access
+    from pylon_client.service.variables import report_variables
 
     try:
-        text = server_access(ServerAccessSettings())
+        settings = ServerAccessSettings()
+        report_variables(settings)
+        text = server_access(settings)
         if out is None:
             typer.echo(text, nl=False)
         else:
@@ -204,9 +243,13 @@ def main() -> None:
     """Run the command line; wrong settings end it with a line for each mistake."""
     _devnet_command()
     try:
-        set_up_logging()
-        app()
+        if COMPLETION_VARIABLE not in os.environ:
+            set_up_logging()
+        app(prog_name="pylon")
     except SettingsError as error:
         for mistake in str(error).splitlines():
             typer.echo(f"wrong setting: {mistake}", err=True)
         raise SystemExit(2) from None
+    except CommandError as error:
+        typer.echo(f"pylon: {error}", err=True)
+        raise SystemExit(1) from None

@@ -1,9 +1,12 @@
-"""A folder that one embedded NATS at a time may use."""
+"""A folder that one process at a time may use."""
 
 import errno
 import fcntl
 import os
 from pathlib import Path
+from typing import Final
+
+LOCK_FILE: Final = "lock"
 
 
 class FolderLock:
@@ -11,10 +14,12 @@ class FolderLock:
 
     Args:
         folder: where the lock's file is; whoever empties the folder must leave it there.
+        holder: what holds it, in the error of the second one.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "lock"
+    def __init__(self, folder: Path, holder: str) -> None:
+        self._path = folder / LOCK_FILE
+        self._holder = holder
         self._fd: int | None = None
 
     @property
@@ -34,7 +39,7 @@ class FolderLock:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
-            raise OSError(errno.EBUSY, "another embedded NATS runs there") from None
+            raise OSError(errno.EBUSY, f"{self._holder} runs there") from None
         self._fd = fd
 
     def let_go(self) -> None:

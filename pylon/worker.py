@@ -23,7 +23,6 @@ from pylon.observe.health import HealthServer, WorkerHealth
 from pylon.observe.jobs import JobCensus, JobMetrics
 from pylon.observe.memory import exceeded
 from pylon.observe.metrics import WorkerMetrics
-from pylon.published_settings import warn_of_published_settings
 from pylon.publishing import Publishing
 from pylon.request_server import RequestServer
 from pylon.settings import WorkerSettings
@@ -36,6 +35,7 @@ from pylon_client.contract.types import BlockNumber
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
 from pylon_client.service.supervisor import Supervisor
+from pylon_client.service.variables import report_variables
 from pylon_client.transport.connection import Connection
 from pylon_client.transport.feed import EventFeed
 
@@ -67,7 +67,7 @@ async def run_worker(settings: WorkerSettings) -> None:
     """
     REDACTOR.learn(secrets_of(settings))
     set_up_sentry(settings, "worker")
-    warn_of_published_settings()
+    report_variables(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

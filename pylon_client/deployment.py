@@ -1,6 +1,7 @@
 """The settings that every process of one deployment shares, whichever side of NATS it is on."""
 
 import ssl
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -12,6 +13,7 @@ from pylon_client.contract import subjects
 from pylon_client.contract.ss58 import is_address
 from pylon_client.contract.types import Hotkey, HotkeyName, IdentityName, NetUidField, WalletName
 from pylon_client.environment import PREFIX, EnvironmentSettings, from_json
+from pylon_client.tokens import equal_secrets, require_header_text
 from pylon_client.urls import check_nats_urls
 
 
@@ -43,6 +45,11 @@ class IdentitySettings(EnvironmentSettings):
     def env_prefix(self) -> str:
         """What the names of its variables begin with."""
         return _env_prefix(self.name)
+
+    @field_validator("token")
+    @classmethod
+    def _fits_a_header(cls, token: SecretStr) -> SecretStr:
+        return require_header_text(token)
 
     @field_validator("hotkey_ss58")
     @classmethod
@@ -94,6 +101,8 @@ class DeploymentSettings(EnvironmentSettings):
         metrics_token: what those must present who read the metrics; empty shows them to nobody.
         sentry_dsn: where errors are reported; empty reports them nowhere.
         sentry_environment: under which name.
+        strict_settings: refuse to start with a `PYLON_…` variable that no part of Pylon knows,
+            instead of logging a warning.
     """
 
     nats_url: str = "nats://127.0.0.1:4222"
@@ -108,6 +117,7 @@ class DeploymentSettings(EnvironmentSettings):
     metrics_token: SecretStr = SecretStr("")
     sentry_dsn: SecretStr = SecretStr("")
     sentry_environment: str = "development"
+    strict_settings: bool = False
     identities: Annotated[list[IdentityName], NoDecode, from_json('["sn1"]')] = Field(
         default_factory=list[IdentityName]
     )
@@ -117,6 +127,11 @@ class DeploymentSettings(EnvironmentSettings):
     def _is_of_nats_servers(cls, nats_url: str) -> str:
         check_nats_urls(_listed(nats_url))
         return nats_url
+
+    @field_validator("open_access_token", "metrics_token")
+    @classmethod
+    def _fits_a_header(cls, token: SecretStr) -> SecretStr:
+        return require_header_text(token)
 
     @field_validator("identities")
     @classmethod
@@ -163,7 +178,8 @@ class DeploymentSettings(EnvironmentSettings):
         """The settings of every configured identity, by name.
 
         Raises:
-            SettingsError: some of the identities' settings are missing or wrong; says which.
+            SettingsError: some of the identities' settings are missing or wrong, or a secret is
+                used twice; says which.
         """
         found: dict[IdentityName, IdentitySettings] = {}
         mistakes: list[str] = []
@@ -172,6 +188,16 @@ class DeploymentSettings(EnvironmentSettings):
                 found[name] = IdentitySettings.read(name)
             except SettingsError as error:
                 mistakes.append(str(error))
+        mistakes += equal_secrets(
+            {f"{PREFIX}{name}".upper(): secret for name, secret in _secrets(self)}
+            | {f"{identity.env_prefix}TOKEN": identity.token for identity in found.values()}
+        )
         if mistakes:
             raise SettingsError("\n".join(mistakes))
         return found
+
+
+def _secrets(settings: DeploymentSettings) -> Iterator[tuple[str, SecretStr]]:
+    for name, value in settings:
+        if isinstance(value, SecretStr) and name != "sentry_dsn":
+            yield name, value

@@ -8,17 +8,18 @@ from pydantic import BeforeValidator, ValidationError, ValidationInfo, field_val
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
 )
 
+from pylon_client.env_file import read_env_file
 from pylon_client.secret_files import read_secret_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ENV_FILE: Final = ".env"
 PREFIX: Final = "PYLON_"
 
 
@@ -32,9 +33,7 @@ class EnvironmentSettings(BaseSettings):
             does not show its value.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="ignore", env_file=ENV_FILE, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", hide_input_in_errors=True)
 
     if not TYPE_CHECKING:  # type checkers know the constructor by the fields
 
@@ -62,6 +61,12 @@ class EnvironmentSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Where settings come from, the first that knows one wins."""
         del settings_cls, file_secret_settings
+        assert isinstance(dotenv_settings, EnvSettingsSource)  # noqa: S101 -- the library's own is
+        dotenv_settings.env_vars = {
+            name.lower(): text
+            for name, text in read_env_file().items()
+            if text or not dotenv_settings.env_ignore_empty
+        }
         decided: Mapping[str, str | None] = {}
         for source in (env_settings, dotenv_settings):
             decided = read_secret_files(source, decided)

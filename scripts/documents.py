@@ -1,4 +1,6 @@
-"""Writes what in `docs/` is made from the code: `openapi.json`, `asyncapi.json`, `settings.md`.
+"""Writes what is made from the code: three documents in `docs/`, and the names of all settings.
+
+Each process knows all names, and imports only the classes of its own settings.
 
 python scripts/documents.py            writes them
 python scripts/documents.py --check    says which are out of date, if any
@@ -22,7 +24,7 @@ from bridge.settings import BridgeSettings  # noqa: E402 -- the same
 from pylon_client.contract.asyncapi import asyncapi_document  # noqa: E402 -- the same
 from pylon_client.transport.feed import FeedEvent  # noqa: E402 -- the same
 from pylon_client.transport.reply import Reply  # noqa: E402 -- the same
-from scripts.settings_page import settings_page  # noqa: E402 -- the same
+from scripts.settings_page import known_variables, settings_page  # noqa: E402 -- the same
 
 
 class _NoNats:
@@ -55,14 +57,15 @@ def _json(document: dict[str, Any]) -> str:
 
 
 DOCUMENTS: Final[Mapping[str, Callable[[], str]]] = {
-    "openapi.json": lambda: _json(openapi_document()),
-    "asyncapi.json": lambda: _json(asyncapi_document()),
-    "settings.md": settings_page,
+    "docs/openapi.json": lambda: _json(openapi_document()),
+    "docs/asyncapi.json": lambda: _json(asyncapi_document()),
+    "docs/settings.md": settings_page,
+    "pylon_client/service/known_variables.py": known_variables,
 }
 
 
 def text_of(name: str) -> str:
-    """A document as it stands in `docs/`."""
+    """Return the text of a document, by its path."""
     return DOCUMENTS[name]()
 
 
@@ -71,15 +74,15 @@ def main() -> int:
     stale = [name for name in DOCUMENTS if _committed(name) != text_of(name)]
     if "--check" in sys.argv:
         for name in stale:
-            sys.stderr.write(f"docs/{name} is out of date: run python scripts/documents.py\n")
+            sys.stderr.write(f"{name} is out of date: run python scripts/documents.py\n")
         return 1 if stale else 0
     for name in stale:
-        (ROOT / "docs" / name).write_text(text_of(name))
+        (ROOT / name).write_text(text_of(name))
     return 0
 
 
 def _committed(name: str) -> str:
-    path = ROOT / "docs" / name
+    path = ROOT / name
     return path.read_text() if path.exists() else ""
 
 

@@ -6,7 +6,7 @@
 import inspect
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
@@ -20,14 +20,15 @@ from typer.core import TyperGroup
 from bridge.settings import BridgeSettings
 from pylon import cli
 from pylon.messaging.server_access import ServerAccessSettings
-from pylon.published_settings import PublishedSettings
 from pylon.settings import WorkerSettings
 from pylon.up.options import UpSettings
 from pylon_client.config import BaseConfig
 from pylon_client.deployment import DeploymentSettings, IdentitySettings
-from pylon_client.environment import PREFIX
+from pylon_client.environment import PREFIX, EnvironmentSettings
+from pylon_client.secret_files import FILE_SUFFIX
 from pylon_client.service.logs import LogSettings
 from pylon_client.service.metrics import PrometheusSettings
+from pylon_client.service.variables import CHANGE_NOTHING
 
 UNITS: Final = {
     "_s": "seconds",
@@ -49,6 +50,17 @@ environment wins. `nox -s documents` writes this page from the code.
 - An empty variable stands for none where there is no default.
 - A wrong setting stops the process that reads it, with a line for each mistake. `pylon check` looks
   at the worker's without starting one.
+- A `PYLON_…` variable that is not listed here is logged as a warning, with the nearest name that
+  is; with `PYLON_STRICT_SETTINGS=true` it stops the process.
+- `.env` is UTF-8. `PYLON_ENV_FILE`, in the environment, names another file; if empty, none is read.
+- Tokens have no control characters and no spaces at their ends. No two identities share a token,
+  nor does an identity with open access, the metrics or NATS.
+"""
+OF_PUBLISHED_SERVICE: Final = """\
+## Of the published service
+
+These variables have no effect. Each process logs a warning for those that are set.
+
 """
 
 PAGES: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
@@ -75,12 +87,6 @@ PAGES: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
         PrometheusSettings,
     ),
     ("The worker", "Read by `pylon worker`, `pylon check` and `pylon up`.", PREFIX, WorkerSettings),
-    (
-        "Of the published service",
-        "Read by `pylon worker` and `pylon up`, to say in the log that they change nothing.",
-        PREFIX,
-        PublishedSettings,
-    ),
     ("The bridge", "Read by `python -m bridge` and `pylon up`.", PREFIX, BridgeSettings),
     (
         "`pylon up`",
@@ -123,7 +129,35 @@ def settings_page() -> str:
                 "These are options of `pylon up` as well, and are not read from `.env`:\n\n"
                 + _table(_of_the_command())
             )
-    return "\n".join(parts)
+    names = [f"| `{name}` | {what_to_do} |\n" for name, what_to_do in CHANGE_NOTHING.items()]
+    head = "| name | what to do |\n| --- | --- |\n"
+    return "\n".join([*parts, OF_PUBLISHED_SERVICE + head + "".join(names)])
+
+
+def known_variables() -> str:
+    """Return the module `pylon_client/service/known_variables.py`."""
+    variables = {f"{PREFIX}ID_": set[str](), PREFIX: set[str]()}
+    for _, _, prefix, settings in PAGES:
+        if not issubclass(settings, EnvironmentSettings) or not prefix.startswith(PREFIX):
+            continue  # the client's, which are read elsewhere, and those of Prometheus
+        family = PREFIX if prefix == PREFIX else f"{PREFIX}ID_"
+        for name, field in settings.model_fields.items():
+            variable = f"{PREFIX if family == PREFIX else ''}{name}".upper()
+            variables[family].add(variable)
+            if field.annotation is SecretStr:
+                variables[family].add(variable + FILE_SUFFIX)
+    variables[f"{PREFIX}ID_"].remove("NAME")
+    return (
+        '"""Variables that processes of Pylon read; `nox -s documents` writes this module."""\n\n'
+        "from typing import Final\n\n"
+        + _frozenset("VARIABLES", variables[PREFIX])
+        + _frozenset("OF_IDENTITIES", variables[f"{PREFIX}ID_"])
+    )
+
+
+def _frozenset(name: str, texts: Collection[str]) -> str:
+    lines = "".join(f'        "{text}",\n' for text in sorted(texts))
+    return f"{name}: Final = frozenset(\n    {{\n{lines}    }}\n)\n"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

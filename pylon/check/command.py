@@ -4,9 +4,10 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 from pylon.check.chain import check_chain, check_disk
-from pylon.check.findings import Finding, Level, ok
+from pylon.check.findings import Finding, Level, failure, ok, warning
 from pylon.check.servers import check_nats, check_signers
 from pylon.settings import WorkerSettings
+from pylon_client.service.variables import ineffective_variables, unknown_variables
 
 
 async def check(settings: WorkerSettings, tell: Callable[[Finding], None]) -> bool:
@@ -21,6 +22,11 @@ async def check(settings: WorkerSettings, tell: Callable[[Finding], None]) -> bo
 async def _findings(settings: WorkerSettings) -> AsyncGenerator[Finding]:
     names = ", ".join(settings.identity_settings) or "no identities"
     yield ok("settings", f"they can be read: {names}")
+    for line in unknown_variables(settings.identities):
+        found = failure if settings.strict_settings else warning
+        yield found("settings", line, "correct or remove it")
+    for line in ineffective_variables():
+        yield warning("settings", line, "remove it")
     yield check_disk(Path())
     async for finding in check_nats(settings):
         yield finding

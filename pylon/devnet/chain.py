@@ -61,6 +61,14 @@ class Chain:
     def __init__(self, options: DevnetOptions) -> None:
         self._options = options
         self._store = BlockStore(options.state, fresh=options.fresh)
+        try:
+            self._load(options)
+        except BaseException:
+            self._store.close()
+            raise
+
+    def _load(self, options: DevnetOptions) -> None:
+        """Begin with genesis, or go on from the newest block of the store."""
         slot_ms = self._recall_slot_ms(round(options.block_time_s * 1000))
         self.metadata = build(slot_ms, options.runtime)
         self.declaration = self.metadata.declaration
@@ -224,10 +232,9 @@ class Chain:
 
     def _resume(self, best: Block) -> None:
         if self._store.hash(0) != self.genesis_hash:
-            self._store.close()
             raise ValueError(
                 "the state folder holds another chain (seed, tempo, neurons, runtime or version "
-                "differ): start with its options, with another folder, or afresh"
+                "differ): start with its options, in another folder, or with --fresh"
             )
         pruned = int(self._store.fact("oldest") or 0)
         oldest = max(pruned, best.number - self._options.keep_blocks + 1, 0)

@@ -1,7 +1,9 @@
 """The command `pylon devnet`, also `python -m pylon.devnet`."""
 
 import asyncio
+import errno
 import signal
+import sqlite3
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,7 @@ from pylon.devnet.options import SHORTEST_BLOCK_TIME_S, DevnetOptions
 from pylon.devnet.runtime.declaration import NEWEST, RUNTIMES
 
 PORT_MAX = 65_535
+_OF_THE_FOLDER = (errno.EBUSY, errno.EACCES, errno.EROFS, errno.ENOTDIR)
 _EPILOG = (
     "Try: btcli -n ws://127.0.0.1:9944 query metagraph --netuid 1. Its keys are public and worth "
     "nothing: never use them anywhere else."
@@ -86,7 +89,12 @@ def devnet(
             active=not still,
         )
         asyncio.run(_run(options))
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        where = "" if state is None else f"{state} cannot be used: "
+        text = f"{where}{error.strerror}" if error.errno in _OF_THE_FOLDER else str(error)
+        typer.echo(f"devnet: {text}", err=True)
+        raise typer.Exit(1) from None
+    except (ValueError, sqlite3.Error) as error:
         typer.echo(f"devnet: {error}", err=True)
         raise typer.Exit(1) from None
 
@@ -108,4 +116,10 @@ async def _run(options: DevnetOptions) -> None:
 
 def main() -> None:
     """Runs the command alone."""
-    typer.run(devnet)
+    app = typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.command()(devnet)
+    app()

@@ -24,6 +24,10 @@ _HOST = "127.0.0.1"
 _DEADLINE_S = 60.0
 _BODY_BYTES = 4 << 20
 _HEAD_BYTES = 64 << 10
+ADVANCE_MAX_BLOCKS = 10_000
+"""Blocks that one request may make."""
+ADVANCE_WITHIN_S = 50.0
+"""Seconds that one request may make blocks."""
 
 Control = Callable[..., Any | Awaitable[Any]]
 
@@ -38,6 +42,7 @@ class ControlServer:
     def __init__(self, devnet: "Devnet") -> None:
         self._devnet = devnet
         self._server: asyncio.Server | None = None
+        self._in_progress: set[asyncio.Task[None]] = set()
         node = devnet
         self._controls: dict[tuple[str, str], Control] = {
             ("GET", "/"): self._index,
@@ -48,7 +53,7 @@ class ControlServer:
             ("GET", "/applied"): self._applied,
             ("GET", "/applied/counts"): node.applied_counts,
             ("GET", "/pool/most-in-flight"): node.most_in_flight,
-            ("POST", "/advance"): node.advance,
+            ("POST", "/advance"): self._advance,
             ("POST", "/pause"): node.pause,
             ("POST", "/resume"): node.resume,
             ("POST", "/prune"): node.prune,
@@ -80,13 +85,16 @@ class ControlServer:
 
     async def start(self, port: int) -> int:
         """Listens on loopback; returns the port."""
-        self._server = await asyncio.start_server(self._serve, _HOST, port, limit=_HEAD_BYTES)
+        self._server = await asyncio.start_server(self._accept, _HOST, port, limit=_HEAD_BYTES)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Stops listening."""
+        """Stops listening, and cancels the requests in progress."""
         if self._server is not None:
             self._server.close()
+            for task in self._in_progress:
+                task.cancel()
+            await asyncio.gather(*self._in_progress, return_exceptions=True)
             await self._server.wait_closed()
 
     def _index(self) -> list[str]:
@@ -107,31 +115,55 @@ class ControlServer:
     def _applied(self) -> list[dict[str, Any]]:
         return [asdict(applied) for applied in self._devnet.applied_extrinsics()]
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
-            async with asyncio.timeout(_DEADLINE_S):
-                status, body = await self._answer(reader)
-                head = (
-                    f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
-                    f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-                )
-                writer.write(head.encode() + body)
-                await writer.drain()
-        writer.close()
+    async def _advance(self, blocks: int = 1) -> int:
+        """Makes so many blocks now; returns the new height.
 
-    async def _answer(self, reader: asyncio.StreamReader) -> tuple[HTTPStatus, bytes]:
+        Raises:
+            ValueError: there are fewer than one or more than a request may make; or they were not
+                all made in time, and the text says how many were.
+        """
+        if not 1 <= blocks <= ADVANCE_MAX_BLOCKS:
+            raise ValueError(
+                f"blocks is {blocks}; a request makes 1 to {ADVANCE_MAX_BLOCKS} blocks"
+            )
+        now_s = asyncio.get_running_loop().time
+        end_s = now_s() + ADVANCE_WITHIN_S
+        for made in range(blocks):
+            if now_s() > end_s:
+                raise ValueError(f"made {made} of {blocks} blocks in {ADVANCE_WITHIN_S:.0f} s")
+            await self._devnet.advance()
+        return self._devnet.best_number
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._in_progress.add(task)
+        task.add_done_callback(self._in_progress.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            head = await reader.readuntil(b"\r\n\r\n")
-        except asyncio.LimitOverrunError:
-            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, b"{}"
-        request, *lines = head.decode("latin-1").split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
-        length = int(headers.get("content-length", "0"))
-        if length > _BODY_BYTES:
-            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"{}"
-        body = await reader.readexactly(length)
-        method, _, target = request.partition(" ")
-        return await self._control(method, target.split(" ")[0], body)
+            with suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
+                async with asyncio.timeout(_DEADLINE_S):
+                    await self._answer(reader, writer)
+        finally:
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answers one request, unless its client closes the connection before that."""
+        refused, request = await _request(reader)
+        if request is None:
+            await _reply(writer, refused, b"{}")
+            return
+        answering = asyncio.create_task(self._control(*request))
+        leaving = asyncio.create_task(reader.read(1))
+        try:
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if leaving.done() and not answering.done() and not leaving.result():
+                return
+            await _reply(writer, *await answering)
+        finally:
+            for task in (answering, leaving):
+                task.cancel()
+            await asyncio.gather(answering, leaving, return_exceptions=True)
 
     async def _control(self, method: str, target: str, body: bytes) -> tuple[HTTPStatus, bytes]:
         parts = urlsplit(target)
@@ -149,6 +181,33 @@ class ControlServer:
         except (TypeError, ValueError, StateDiscardedError) as error:
             return HTTPStatus.BAD_REQUEST, _detail(str(error))
         return HTTPStatus.OK, msgspec.json.encode(result, enc_hook=_as_hex)
+
+
+async def _request(
+    reader: asyncio.StreamReader,
+) -> tuple[HTTPStatus, tuple[str, str, bytes] | None]:
+    """The method, target and body of a request; or None, and the status that refuses it."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError:
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, None
+    request, *lines = head.decode("latin-1").split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
+    length = int(headers.get("content-length", "0"))
+    if length > _BODY_BYTES:
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, None
+    body = await reader.readexactly(length)
+    method, _, target = request.partition(" ")
+    return HTTPStatus.OK, (method, target.split(" ")[0], body)
+
+
+async def _reply(writer: asyncio.StreamWriter, status: HTTPStatus, body: bytes) -> None:
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    writer.write(head.encode() + body)
+    await writer.drain()
 
 
 def _typed(control: Control, query: dict[str, str]) -> dict[str, Any]:

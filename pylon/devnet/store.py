@@ -12,8 +12,11 @@ from typing import Any
 import msgspec
 
 from pylon.devnet.blocks import Block, Header
+from pylon.folder_access import require_access, require_access_to
+from pylon.folder_lock import LOCK_FILE, FolderLock
 
 _FILE = "chain.sqlite3"
+_FILES = (_FILE, f"{_FILE}-wal", f"{_FILE}-shm")
 _SCHEMA = """
 create table if not exists facts (name text primary key, value blob not null) without rowid;
 create table if not exists blocks (
@@ -43,15 +46,21 @@ class BlockStore:
         fresh: throw away what an earlier run left.
 
     Raises:
-        OSError: there is no directory, not even for a file without a name.
+        OSError: there is no directory, not even for a file without a name; another devnet keeps its
+            chain in it, or it belongs to another user.
     """
 
     def __init__(self, directory: Path | None, *, fresh: bool = False) -> None:
         self._on_disk = directory is not None
+        self._lock: FolderLock | None = None
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
+            require_access_to(directory)
+            require_access(directory / name for name in (*_FILES, LOCK_FILE))
+            self._lock = FolderLock(directory, "another devnet")
+            self._lock.take()
             if fresh:
-                for name in (_FILE, f"{_FILE}-wal", f"{_FILE}-shm"):
+                for name in _FILES:
                     (directory / name).unlink(missing_ok=True)
         else:
             # SQLite would miss it after thousands of blocks, in the middle of one.
@@ -59,13 +68,19 @@ class BlockStore:
         # Without a name a database may leave memory, which grows with the chain; ":memory:" not.
         name = "" if directory is None else str(directory / _FILE)
         self._db = sqlite3.connect(name, isolation_level=None)
-        self._db.execute("pragma journal_mode = wal")
-        self._db.execute("pragma synchronous = normal")
-        self._db.executescript(_SCHEMA)
+        try:
+            self._db.execute("pragma journal_mode = wal")
+            self._db.execute("pragma synchronous = normal")
+            self._db.executescript(_SCHEMA)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Closes the file."""
         self._db.close()
+        if self._lock is not None:
+            self._lock.let_go()
 
     def fact(self, name: str) -> bytes | None:
         """A fact about the chain as a whole that was kept by `keep_fact`."""

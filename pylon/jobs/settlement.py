@@ -188,7 +188,9 @@ class Settlement:
             )
             return Done()
         state = JobState.CONFIRMED if job.reveal_round is None else JobState.COMMITTED
-        held = await self._ledger.change(held, state, included_block=inclusion.block)
+        held = await self._ledger.change(
+            held, state, included_block=inclusion.block, last_error=None
+        )
         return Done() if held.job.has_ended else Later(await self._chain.block_time_s())
 
     async def _absent(self, held: Held) -> Verdict:

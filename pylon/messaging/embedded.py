@@ -32,6 +32,7 @@ LAST_LINES: Final = 20
 
 _LINE = re.compile(r"\[(INF|WRN|ERR|FTL|DBG|TRC)\] ?(.*)")
 _LEVELS = {"WRN": logging.WARNING, "ERR": logging.ERROR, "FTL": logging.ERROR}
+_REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _RELOADED = "Reloaded server configuration"
 _NOT_RELOADED = "Failed to reload server configuration"
 
@@ -78,7 +79,7 @@ class EmbeddedNats:
         self._settings = settings
         self._folder = home.absolute() / "nats"
         self._streams = self._folder / "jetstream"
-        self._lock = FolderLock(self._folder)
+        self._lock = FolderLock(self._folder, "another embedded NATS")
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -88,8 +89,7 @@ class EmbeddedNats:
     @property
     def url(self) -> str:
         """Where clients on this machine find it."""
-        host = "127.0.0.1" if self._host in {"0.0.0.0", "::"} else self._host
-        return f"nats://{host}:{self.port}"
+        return nats_url(self._host, self.port)
 
     @property
     def pid(self) -> int:
@@ -278,6 +278,12 @@ class EmbeddedNats:
             ]
         )
         write_private(self._config_path, text)
+
+
+def nats_url(host: str, port: int) -> str:
+    """Return the URL under which this machine reaches a server that listens on an address."""
+    host = _REACHABLE.get(host, host)
+    return f"nats://[{host}]:{port}" if ":" in host else f"nats://{host}:{port}"
 
 
 def _environment() -> dict[str, str]:

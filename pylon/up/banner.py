@@ -1,18 +1,35 @@
 """What `pylon up` prints once everything runs."""
 
+import os
+import shlex
+from typing import Final
+
 from pylon.up.options import LOOPBACK, UpOptions
+from pylon.up.running import HEADER_FILE
 from pylon_client.contract.operations import LATEST_BLOCK, LATEST_NEURONS, Scope
 from pylon_client.deployment import DeploymentSettings
 
+_FIRST_PROCESS: Final = 1
+"""Process id of the command of a container."""
+_OF_ENV_FILE: Final = (
+    """ -H "Authorization: Bearer $(sed -n 's/^PYLON_OPEN_ACCESS_TOKEN=//p' .env)\""""
+)
+
 
 def banner(options: UpOptions, settings: DeploymentSettings) -> str:
-    """The addresses, a curl line to try and, on the devnet, the tokens of its identities."""
+    """The addresses, a curl line to try and, on the devnet, the tokens of its identities.
+
+    The line works as printed, in any terminal of the same user: a token of open access is read from
+    a file in the home, so that it is neither printed nor in the arguments of a process. The home of
+    a container is not there for its user, who has the token in `.env`.
+    """
     url = options.rest_url.replace(LOOPBACK, "localhost")
     identities = settings.identity_settings.values()
     netuid = min((identity.netuid for identity in identities), default=1)
     header = ""
     if settings.open_access_token.get_secret_value():
-        header = ' -H "Authorization: Bearer $PYLON_OPEN_ACCESS_TOKEN"'
+        file = (options.home / HEADER_FILE).absolute()
+        header = _OF_ENV_FILE if os.getpid() == _FIRST_PROCESS else f" -H {shlex.quote(f'@{file}')}"
     path = LATEST_NEURONS.rest_path(Scope.OPEN).format(netuid=netuid)
     lines = [
         "",

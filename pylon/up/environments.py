@@ -5,14 +5,16 @@ talk to, gets no passwords of hotkeys and no user that may write jobs, and the d
 all.
 """
 
+import os
 import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
 from pylon.processes import base_environment
-from pylon.published_settings import PublishedSettings
 from pylon.settings import WorkerSettings
 from pylon_client.deployment import DeploymentSettings, IdentitySettings
+from pylon_client.env_file import VARIABLE as ENV_FILE_VARIABLE
+from pylon_client.env_file import read_env_file
 from pylon_client.environment import PREFIX, EnvironmentSettings
 from pylon_client.secret_files import FILE_SUFFIX
 from pylon_client.service.logs import LogSettings
@@ -31,14 +33,45 @@ _PROMETHEUS_PREFIX: Final = PrometheusSettings.model_config.get("env_prefix", ""
 _NATS_PASSWORDS: Final = frozenset(
     name for name in DeploymentSettings.model_fields if re.fullmatch(r"nats_\w+_password", name)
 )
+NO_ENV_FILE: Final = {ENV_FILE_VARIABLE: ""}
+"""Keeps a process from reading `.env`, whose variables it has as far as they are for it."""
+
+
+def tree_environment(own: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the tree, the variables of `.env` included.
+
+    Args:
+        own: settings that the tree decides, whatever the environment and `.env` say.
+
+    Raises:
+        SettingsError: `.env` cannot be read.
+    """
+    decided = {name.upper() for name in (*own, *(f"{name}{FILE_SUFFIX}" for name in own))}
+    given = {name.upper() for name in os.environ}
+    of_file = {
+        name: text
+        for name, text in read_env_file().items()
+        if text is not None and not _spellings(name) & given
+    }
+    kept = {
+        name: text
+        for name, text in {**of_file, **os.environ}.items()
+        if name.upper() not in decided
+    }
+    return kept | dict(own) | NO_ENV_FILE
+
+
+def _spellings(name: str) -> set[str]:
+    """Return both variables that may give one secret: a file's name wins over `.env` as well."""
+    variable = name.upper().removesuffix(FILE_SUFFIX)
+    return {variable, variable + FILE_SUFFIX}
 
 
 def worker_environment(env: Mapping[str, str], settings: WorkerSettings) -> dict[str, str]:
     """Return the variables of a worker."""
     withheld = {"nats_bridge_password", "nats_reader_password", "open_access_token"}
-    chosen = _chosen(env, _names(WorkerSettings, but=withheld) | _names(PublishedSettings))
+    chosen = _chosen(env, _names(WorkerSettings, but=withheld))
     chosen |= _chosen(env, _names(PrometheusSettings, prefix=_PROMETHEUS_PREFIX))
-    chosen |= _withheld(withheld)
     for identity in settings.identity_settings.values():
         chosen |= _chosen(env, _names(IdentitySettings, prefix=identity.env_prefix))
     of_the_sdk = {name: text for name, text in env.items() if name.startswith(_OF_THE_SDK)}
@@ -56,13 +89,12 @@ def bridge_environment(
         reads: the bridge's own settings.
     """
     withheld = _NATS_PASSWORDS - {"nats_bridge_password"}
-    chosen = _chosen(env, _names(reads, but=withheld)) | _withheld(withheld)
+    chosen = _chosen(env, _names(reads, but=withheld))
     chosen |= _chosen(env, _names(PrometheusSettings, prefix=_PROMETHEUS_PREFIX))
     withheld = set(IdentitySettings.model_fields) - _OF_IDENTITIES_FOR_BRIDGES - {"name"}
     for identity in settings.identity_settings.values():
         prefix = identity.env_prefix
         chosen |= _chosen(env, _names(IdentitySettings, prefix=prefix, but=withheld))
-        chosen |= _withheld(withheld, prefix)
     return _reaching_out(env) | chosen
 
 
@@ -79,14 +111,9 @@ def _names(
     return names | {f"{name}{FILE_SUFFIX}" for name in names}
 
 
-def _withheld(fields: Collection[str], prefix: str = PREFIX) -> dict[str, str]:
-    """Return settings as empty, so that the process does not read them from `.env` either."""
-    return {f"{prefix}{field}".upper(): "" for field in fields}
-
-
 def _chosen(env: Mapping[str, str], names: set[str]) -> dict[str, str]:
     wanted = names | _names(LogSettings)
-    return {name: text for name, text in env.items() if name.upper() in wanted}
+    return {name: text for name, text in env.items() if name.upper() in wanted} | NO_ENV_FILE
 
 
 def _reaching_out(env: Mapping[str, str]) -> dict[str, str]:

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import urllib.request
+from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 
 from pylon.chain.place import place_of
 from pylon.settings import WorkerSettings
-from pylon.up.options import UpError, UpOptions
+from pylon.up.options import UpOptions
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import LATEST_BLOCK
 from pylon_client.contract.subjects import OPEN_USER, OpenSubject
@@ -15,51 +17,102 @@ from pylon_client.transport.connection import Connection, ConnectionOptions, con
 
 log = logging.getLogger(__name__)
 
-READY_WITHIN_S = 120.0
-TOLD_EVERY_S = 5.0
-POLL_S = 0.1
-ANSWERS_WITHIN_S = 5.0
-LATEST = str(OpenSubject(None, LATEST_BLOCK.name))
+FIRST_REPORT_S: Final = 2.0
+"""Delay before the first report of what is missing; it doubles with each report."""
+REPORT_MAX_S: Final = 60.0
+"""Longest delay between two reports."""
+POLL_S: Final = 0.1
+ANSWERS_WITHIN_S: Final = 5.0
+LATEST: Final = str(OpenSubject(None, LATEST_BLOCK.name))
 
-_OF_THE_CHAIN = (ErrorCode.CHAIN_UNAVAILABLE, ErrorCode.CHAIN_TIMEOUT, ErrorCode.CHAIN_REJECTED)
+_OF_THE_CHAIN: Final = (
+    ErrorCode.CHAIN_UNAVAILABLE,
+    ErrorCode.CHAIN_TIMEOUT,
+    ErrorCode.CHAIN_REJECTED,
+)
 
 
-async def until_ready(options: UpOptions, settings: WorkerSettings) -> None:
-    """Return once the chain, the worker, NATS and the bridge work together.
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What is not there yet.
+
+    Attributes:
+        name: in a sentence.
+        is_chain: whether it is the chain alone, while all processes work.
+    """
+
+    name: str
+    is_chain: bool = False
+
+
+async def until_ready(
+    options: UpOptions, settings: WorkerSettings, processes_work: asyncio.Event
+) -> None:
+    """Return once the chain, the worker, NATS and the bridge work together, however late.
 
     The worker is asked over NATS, since the bridge would log each question.
 
-    Raises:
-        UpError: they still do not after `READY_WITHIN_S`; says what is missing.
+    Args:
+        options: of the tree.
+        settings: of its worker.
+        processes_work: set once worker and bridge work, be the chain there or not.
     """
     token = settings.open_access_token.get_secret_value()
     user = OPEN_USER if token else None
     connection = await connect(ConnectionOptions((options.nats_url,), user, token, "pylon up"))
-    loop = asyncio.get_running_loop()
-    started_s = told_s = loop.time()
+    reports = Reports(asyncio.get_running_loop().time())
     try:
         while missing := await _missing(options, settings, connection):
-            if loop.time() - started_s > READY_WITHIN_S:
-                raise UpError(f"after {READY_WITHIN_S:.0f} s still waiting for {missing}")
-            if loop.time() - told_s > TOLD_EVERY_S:
-                told_s = loop.time()
-                log.info("Waiting for %s", missing)
+            if missing.is_chain and not processes_work.is_set():
+                processes_work.set()
+                log.warning(
+                    "No answer from %s: until there is, %s serves what needs no chain",
+                    missing.name,
+                    options.rest_url,
+                )
+            if reports.is_due(asyncio.get_running_loop().time()):
+                log.info("Waiting for %s", missing.name)
             await asyncio.sleep(POLL_S)
     finally:
         await connection.close()
+    processes_work.set()
+
+
+class Reports:
+    """When the next report is due: often at first, then every minute.
+
+    Args:
+        now_s: the time from which on something is missing.
+    """
+
+    def __init__(self, now_s: float) -> None:
+        self._pause_s = FIRST_REPORT_S
+        self._due_s = now_s + self._pause_s
+
+    def is_due(self, now_s: float) -> bool:
+        """Return whether to report now; if so, the next report is due later."""
+        if now_s < self._due_s:
+            return False
+        self._pause_s = min(2 * self._pause_s, REPORT_MAX_S)
+        self._due_s = now_s + self._pause_s
+        return True
 
 
 async def _missing(
     options: UpOptions, settings: WorkerSettings, connection: Connection
-) -> str | None:
+) -> Missing | None:
+    chain_is_away = False
     try:
         await connection.request(LATEST, timeout_s=ANSWERS_WITHIN_S)
     except FailureError as error:
-        if error.code in _OF_THE_CHAIN:
-            return f"the chain at {place_of(settings.bittensor_network)}"
-        return "the worker"
-    is_ready = await asyncio.to_thread(_answers, f"{options.rest_url}/health/ready")
-    return None if is_ready else "the bridge"
+        if error.code not in _OF_THE_CHAIN:
+            return Missing("the worker")
+        chain_is_away = True
+    if not await asyncio.to_thread(_answers, f"{options.rest_url}/health/ready"):
+        return Missing("the bridge")
+    if chain_is_away:
+        return Missing(f"the chain at {place_of(settings.bittensor_network)}", is_chain=True)
+    return None
 
 
 def _answers(url: str) -> bool:

@@ -2,36 +2,53 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import shutil
 import signal
 import sys
-import tempfile
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 from bridge.settings import BridgeSettings
+from pylon.folder_access import require_access, require_access_to
+from pylon.folder_lock import LOCK_FILE, FolderLock
 from pylon.messaging.embedded import EmbeddedNats
 from pylon.settings import WorkerSettings
 from pylon.up import simulation
 from pylon.up.banner import banner
 from pylon.up.child import Child
-from pylon.up.environments import bridge_environment, devnet_environment, worker_environment
+from pylon.up.environments import (
+    bridge_environment,
+    devnet_environment,
+    tree_environment,
+    worker_environment,
+)
 from pylon.up.options import LOOPBACK, UpError, UpOptions
 from pylon.up.ports import require_free
 from pylon.up.readiness import until_ready
-from pylon.up.running import told_in
+from pylon.up.running import HEADER_FILE, SETTINGS_FILE, is_running, told_in
+from pylon.up.sockets import socket_folder
 from pylon_client.service.metrics import PrometheusSettings
 from pylon_client.service.redaction import REDACTOR, secrets_of
+from pylon_client.service.variables import report_variables
+
+log = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT_S = 2
 STOP_WITHIN_S = 8.0
 """For the whole tree; what is left then is killed, so that whoever stops it need not."""
 CHILD_STOPS_WITHIN_S = 3.0
 """For each child, so that one that hangs leaves time for the others."""
+RUNTIME_CACHE = "runtime-cache"
+OWN_FOLDERS = (
+    *("nats", "devnet", simulation.WALLETS_FOLDER, RUNTIME_CACHE),
+    *(LOCK_FILE, SETTINGS_FILE, HEADER_FILE),
+)
+"""What a home holds; files of the user beside these are left alone."""
 PAST_BLOCKS = 20
 """So many blocks a new devnet has behind it, so that there is a past to read from the start."""
 
@@ -60,18 +77,12 @@ def _own(options: UpOptions, sockets: Path) -> dict[str, str]:
         "PYLON_DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
         # Through it the bridge shows the worker's metrics beside its own.
         "PYLON_WORKER_HEALTH_SOCKET": str(sockets / "worker.sock"),
-        "BITTENSOR_RUNTIME_CACHE_DIR": str((options.home / "runtime-cache").absolute()),
+        "BITTENSOR_RUNTIME_CACHE_DIR": str((options.home / RUNTIME_CACHE).absolute()),
     }
     if options.devnet_url is not None:
         wallets = simulation.wallets_of(options.home)
         own |= simulation.settings(options.devnet_url, wallets, options.block_time_s)
     return own
-
-
-def _environment(own: dict[str, str]) -> dict[str, str]:
-    """The environment of the tree, of which each process gets its part."""
-    files = {f"{name}_FILE" for name in own}
-    return {name: text for name, text in os.environ.items() if name not in files} | own
 
 
 def _settings(env: dict[str, str]) -> WorkerSettings:
@@ -82,7 +93,31 @@ def _settings(env: dict[str, str]) -> WorkerSettings:
     PrometheusSettings()
     settings = WorkerSettings()
     _ = settings.identity_settings
+    report_variables(settings)
     return settings
+
+
+@contextlib.contextmanager
+def _home(options: UpOptions) -> Generator[None]:
+    """Hold the home within the block.
+
+    Raises:
+        UpError: it cannot be used, or another `pylon up` uses it.
+    """
+    lock = FolderLock(options.home, "another `pylon up`")
+    try:
+        options.home.mkdir(parents=True, exist_ok=True)
+        require_access_to(options.home)
+        require_access(options.home / name for name in OWN_FOLDERS)
+        lock.take()
+    except OSError as error:
+        raise UpError(
+            f"{options.home} cannot be used ({error.strerror}); choose another --home (PYLON_HOME)"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.let_go()
 
 
 def _prepare(options: UpOptions) -> None:
@@ -91,12 +126,26 @@ def _prepare(options: UpOptions) -> None:
         return
     try:
         if options.fresh and options.chain.exists():
-            shutil.rmtree(options.chain)
+            _empty(options.chain)
         simulation.write_wallets(options.home)
     except OSError as error:
         raise UpError(
             f"{options.home} cannot be used ({error.strerror}); choose another --home (PYLON_HOME)"
         ) from None
+
+
+def _empty(folder: Path) -> None:
+    """Delete what is in the folder of a devnet that nothing runs in, but for its lock."""
+    lock = FolderLock(folder, "another devnet")
+    lock.take()
+    try:
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != LOCK_FILE:
+                path.unlink()
+    finally:
+        lock.let_go()
 
 
 def _children(options: UpOptions, env: dict[str, str], settings: WorkerSettings) -> list[Child]:
@@ -115,8 +164,13 @@ def _children(options: UpOptions, env: dict[str, str], settings: WorkerSettings)
         argv += ["--state", str(options.chain), "--past-blocks", str(PAST_BLOCKS)]
         if options.control_port is not None:
             argv += ["--control-port", str(options.control_port)]
-        if options.devnet_runtime is not None:
-            argv += ["--runtime", options.devnet_runtime]
+        for option, value in (
+            ("--runtime", options.devnet_runtime),
+            ("--tempo", options.devnet_tempo),
+            ("--seed", options.devnet_seed),
+        ):
+            if value is not None:
+                argv += [option, str(value)]
         children.insert(0, Child("devnet", argv, devnet_environment(env)))
     return children
 
@@ -149,54 +203,66 @@ async def run(options: UpOptions) -> None:
         SettingsError: a setting of one of the processes is wrong.
         ChildEndedError: a process of it ended before all was ready.
     """
-    with _temporary_folder() as sockets:
-        await _run(options, Path(sockets))
-
-
-def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder for Unix sockets, which is removed at the end of its block.
-
-    Not in the home: the path of a Unix socket has at most 107 bytes, and not every volume of
-    containers can hold one.
-
-    Raises:
-        UpError: no folder for temporary files is writable.
-    """
-    try:
-        return tempfile.TemporaryDirectory(prefix="pylon-")
-    except OSError as error:
-        raise UpError(
-            f"no folder for temporary files can be written ({error.strerror}); name one with TMPDIR"
-        ) from None
-
-
-async def _run(options: UpOptions, sockets: Path) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
 
-    own = _own(options, sockets)
-    env = _environment(own)
-    settings = _settings(env)
-    REDACTOR.learn(secrets_of(settings))
-    require_free(options)
+    if is_running(options.home):
+        raise UpError(
+            f"another `pylon up` runs from {options.home}: stop it, or choose another --home "
+            "(PYLON_HOME)"
+        )
+    with socket_folder() as sockets:
+        env = tree_environment(_own(options, sockets))
+        settings = _settings(env)
+        REDACTOR.learn(secrets_of(settings))
+        require_free(options)
+        if options.offers_nats:
+            _warn_of_offered_nats(options, settings)
+        with _home(options):
+            await _run(options, env, settings, stop)
+
+
+def _warn_of_offered_nats(options: UpOptions, settings: WorkerSettings) -> None:
+    log.warning(
+        "NATS listens on %s for other machines, without TLS: use it within a trusted network only",
+        options.nats_host,
+    )
+    if options.devnet_url is not None:
+        log.warning(
+            "Every machine that reaches NATS can act as any identity: their tokens are public"
+        )
+    elif not settings.open_access_token.get_secret_value():
+        log.warning(
+            "Every machine that reaches NATS can read the chain without a password: set "
+            "PYLON_OPEN_ACCESS_TOKEN unless that is intended"
+        )
+
+
+async def _run(
+    options: UpOptions, env: dict[str, str], settings: WorkerSettings, stop: asyncio.Event
+) -> None:
     nats = EmbeddedNats(
-        options.state, settings, host=LOOPBACK, port=options.nats_port, fresh=options.fresh
+        options.state,
+        settings,
+        host=options.nats_host,
+        port=options.nats_port,
+        fresh=options.fresh,
     )
     async with nats:
         _prepare(options)
-        ready = asyncio.Event()
+        processes_work = asyncio.Event()
         children = _children(options, env, settings)
+        token = settings.open_access_token.get_secret_value()
         async with AsyncExitStack() as stack:
-            stack.enter_context(told_in(options.home, own))
-            watch = await stack.enter_async_context(_running(nats, children, ready))
-            starting = asyncio.create_task(until_ready(options, settings))
+            stack.enter_context(told_in(options.home, env, token))
+            watch = await stack.enter_async_context(_running(nats, children, processes_work))
+            starting = asyncio.create_task(until_ready(options, settings, processes_work))
             stopping = asyncio.create_task(stop.wait())
             try:
                 await _first_of(starting, stopping, watch)
                 if starting.done():
-                    ready.set()
                     sys.stdout.write(banner(options, settings))
                     sys.stdout.flush()
                     await _first_of(stopping, watch)

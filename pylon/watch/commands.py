@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,33 +17,45 @@ from pylon_client.deployment import DeploymentSettings
 if TYPE_CHECKING:
     from rich.console import Console
 
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        help="Home of the `pylon up` to look at.",
+        show_default="PYLON_HOME, or .pylon in this folder",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+
 watch_app = typer.Typer(
     no_args_is_help=True, help="Show what happens, as it happens, until Ctrl-C."
 )
 
 
 @watch_app.command()
-def blocks() -> None:
+def blocks(home: HomeOption = None) -> None:
     """Each block, as the workers publish it."""
     from pylon.watch.events import watch_blocks
 
-    _watch(watch_blocks)
+    _watch(watch_blocks, home)
 
 
 @watch_app.command()
-def neurons(netuid: Annotated[int, typer.Argument(min=0, help="A tracked subnet.")]) -> None:
+def neurons(
+    netuid: Annotated[int, typer.Argument(min=0, help="A tracked subnet.")], home: HomeOption = None
+) -> None:
     """The neurons of a tracked subnet, those with the most stake first, at every block."""
     from pylon.watch.events import watch_neurons
 
-    _watch(lambda settings, console: watch_neurons(settings, NetUid(netuid), console))
+    _watch(lambda settings, console: watch_neurons(settings, NetUid(netuid), console), home)
 
 
 @watch_app.command(name="jobs")
-def watched_jobs() -> None:
+def watched_jobs(home: HomeOption = None) -> None:
     """The jobs of every identity, and each change of their states."""
     from pylon.watch.jobs import watch_jobs
 
-    _watch(watch_jobs)
+    _watch(watch_jobs, home)
 
 
 jobs_app = typer.Typer(
@@ -79,6 +92,8 @@ def list_jobs(
     limit: Annotated[
         int, typer.Option("--limit", min=1, help="How many jobs of each identity at most.")
     ] = JOBS_PER_PAGE,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
 ) -> None:
     """List jobs, newest first: their states, and what stands in their way.
 
@@ -86,21 +101,29 @@ def list_jobs(
     """
     from pylon.watch import own_jobs
 
-    _watch(lambda settings, console: own_jobs.list_jobs(settings, console, _name(identity), limit))
+    _watch(
+        lambda settings, console: own_jobs.list_jobs(
+            settings, console, _name(identity), limit, as_json=as_json
+        ),
+        home,
+    )
 
 
 @jobs_app.command(name="show")
-def show_job(job: _JobArgument, identity: _IdentityOption = None) -> None:
+def show_job(job: _JobArgument, identity: _IdentityOption = None, home: HomeOption = None) -> None:
     """Show all that is known of a job, as JSON: blocks, attempts, last error, left-out hotkeys."""
     from pylon.watch import own_jobs
 
     _watch(
-        lambda settings, console: own_jobs.show_job(settings, console, JobId(job), _name(identity))
+        lambda settings, console: own_jobs.show_job(settings, console, JobId(job), _name(identity)),
+        home,
     )
 
 
 @jobs_app.command(name="cancel")
-def cancel_job(job: _JobArgument, identity: _IdentityOption = None) -> None:
+def cancel_job(
+    job: _JobArgument, identity: _IdentityOption = None, home: HomeOption = None
+) -> None:
     """Give up a job that was not submitted yet; it ends as CANCELLED.
 
     A job that is on its way to the chain cannot be cancelled, and one that has ended stays as it
@@ -111,7 +134,8 @@ def cancel_job(job: _JobArgument, identity: _IdentityOption = None) -> None:
     _watch(
         lambda settings, console: own_jobs.cancel_job(
             settings, console, JobId(job), _name(identity)
-        )
+        ),
+        home,
     )
 
 
@@ -119,14 +143,17 @@ def _name(identity: str | None) -> IdentityName | None:
     return None if identity is None else IdentityName(identity)
 
 
-def _watch(watching: Callable[[DeploymentSettings, "Console"], Coroutine[Any, Any, None]]) -> None:
+def _watch(
+    watching: Callable[[DeploymentSettings, "Console"], Coroutine[Any, Any, None]],
+    home: Path | None,
+) -> None:
     from rich.console import Console
 
     from pylon.up import running
     from pylon_client.service.redaction import REDACTOR, secrets_of
 
     logging.getLogger().setLevel(logging.WARNING)
-    running.adopt()
+    running.adopt(home)
     settings = DeploymentSettings()
     REDACTOR.learn(secrets_of(settings))
     try:

@@ -1,14 +1,17 @@
 """Blocks and neurons as they are published."""
 
+import sys
 from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from rich.console import Console
 
 from pylon.messaging.kept import KeptInStream
+from pylon.messaging.published_subnets import published_subnets
 from pylon.messaging.worker_user import worker_options
-from pylon.watch.screen import Screen
+from pylon.watch.screen import Column, Screen
 from pylon_client.contract.models import BlockInfo, Neuron, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import NetUid
@@ -19,9 +22,21 @@ from pylon_client.transport.feed import EventFeed
 BLOCKS_SHOWN: Final = 20
 NEURONS_SHOWN: Final = 30
 
-_BLOCK_COLUMNS: Final = ("block", "time (UTC)", "hash", "not published")
+_BLOCK_COLUMNS: Final = (
+    Column("block", 0),
+    Column("time (UTC)", 3),
+    Column("hash", 1),
+    Column("not published", 2),
+)
 _NEURON_COLUMNS: Final = (
-    *("uid", "hotkey", "stake", "trust", "incentive", "dividends", "permit", "updated"),
+    Column("uid", 0),
+    Column("hotkey", 1),
+    Column("stake", 2),
+    Column("trust", 5),
+    Column("incentive", 3),
+    Column("dividends", 6),
+    Column("permit", 4),
+    Column("updated", 7),
 )
 
 
@@ -49,12 +64,17 @@ async def watch_blocks(settings: DeploymentSettings, console: Console) -> None:
 async def watch_neurons(settings: DeploymentSettings, netuid: NetUid, console: Console) -> None:
     """Show the neurons of a subnet as they are published, those with the most stake first.
 
+    A subnet of which nothing is published is reported; its first neurons are shown all the same.
+
     Raises:
         FailureError: NATS cannot be reached.
     """
     connection = await connect(worker_options(settings, "pylon watch"))
     try:
         subject = str(NeuronsEventSubject(netuid))
+        published = await published_subnets(connection)
+        if netuid not in published:
+            _report_untracked(netuid, published)
         feed = EventFeed(connection, [subject], KeptInStream(connection))
         with Screen(console, _NEURON_COLUMNS, f"Neurons of subnet {netuid}") as screen:
             async with feed:
@@ -63,6 +83,14 @@ async def watch_neurons(settings: DeploymentSettings, netuid: NetUid, console: C
                     screen.show(lambda of=snapshot: _neuron_rows(of), _summary(netuid, snapshot))
     finally:
         await connection.close()
+
+
+def _report_untracked(netuid: NetUid, published: Sequence[NetUid]) -> None:
+    tracked = ", ".join(map(str, published)) or "none yet"
+    sys.stderr.write(
+        f"Nothing is published of subnet {netuid}; published subnets: {tracked}. Workers publish "
+        "those of PYLON_TRACKED_NETUIDS and of the identities. Waiting for the first neurons.\n"
+    )
 
 
 def _time(info: BlockInfo) -> str:

@@ -11,7 +11,7 @@ from pylon.jobs.ledger import Ledger
 from pylon.messaging.job_changes import on_job_changes
 from pylon.messaging.ordered_bucket import OrderedBucket
 from pylon.messaging.worker_user import worker_options
-from pylon.watch.screen import Screen
+from pylon.watch.screen import Column, Screen
 from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS, Job
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId
@@ -22,14 +22,14 @@ from pylon_client.transport.connection import Connection, connect
 JOBS_SHOWN: Final = 30
 
 JOB_COLUMNS: Final = (
-    "job",
-    "identity",
-    "kind",
-    "state",
-    "since (UTC)",
-    "tries",
-    "waits for",
-    "why",
+    Column("job", 0),
+    Column("identity", 2),
+    Column("kind", 4),
+    Column("state", 1),
+    Column("since (UTC)", 5),
+    Column("tries", 7),
+    Column("waits for", 6),
+    Column("why", 3, wraps=True),
 )
 
 
@@ -101,7 +101,9 @@ def job_row(job: Job) -> tuple[str, ...]:
     """A job as the cells of a row."""
     since = datetime.fromtimestamp(job.updated_at_ms / 1000, UTC).strftime("%m-%d %H:%M:%S")
     waits_for = "" if job.retry_at_block is None or job.has_ended else f"block {job.retry_at_block}"
-    why = "" if job.last_error is None else f"{job.last_error.code}: {job.last_error.detail}"
+    # Records of earlier versions hold what went wrong before a job succeeded.
+    error = None if job.has_succeeded else job.last_error
+    why = "" if error is None else f"{error.code}: {error.detail}"
     kind = str(job.kind) if not job.mechanism else f"{job.kind} {job.mechanism}"
     return (
         *(job.job_id, f"{job.identity} on {job.netuid}", kind, str(job.state)),

@@ -1,5 +1,6 @@
 """`pylon jobs`: what the configured identities ask about their jobs, over NATS, each as itself."""
 
+import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -26,7 +27,12 @@ WITHIN_S: Final = 15.0
 
 
 async def list_jobs(
-    settings: DeploymentSettings, console: "Console", only: IdentityName | None, limit: int
+    settings: DeploymentSettings,
+    console: "Console",
+    only: IdentityName | None,
+    limit: int,
+    *,
+    as_json: bool,
 ) -> None:
     """Print jobs of the identities, newest first, and on a terminal whether there are more.
 
@@ -35,6 +41,7 @@ async def list_jobs(
         console: a table if it is a terminal, else a line for each.
         only: whose jobs; None for every identity's.
         limit: how many jobs of each identity at most.
+        as_json: print one JSON object, with the jobs as the REST API has them.
 
     Raises:
         FailureError: they cannot be had; it says why.
@@ -48,8 +55,11 @@ async def list_jobs(
             cut |= has_more
     newest_first = sorted(jobs, key=lambda job: -job.created_at_ms)
     rows = [job_row(job) for job in newest_first]
-    if console.is_terminal:
-        console.print(table("Jobs", JOB_COLUMNS, rows))
+    if as_json:
+        listed = [job.model_dump(mode="json") for job in newest_first]
+        _print(console, json.dumps({"jobs": listed, "has_more": cut}, indent=2))
+    elif console.is_terminal:
+        console.print(table("Jobs", JOB_COLUMNS, rows, console.width))
         if cut:
             _print(console, f"There are older jobs: --limit {10 * limit} shows more.")
     else:

@@ -1,14 +1,37 @@
 """A table that changes in place on a terminal, and lines where the output goes elsewhere."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 REFRESHES_PER_S: Final = 4
+WRAPPED_MIN_CHARS: Final = 16
+"""Width that a column of text needs at least, in which lines are wrapped."""
+BORDER_CHARS: Final = 1
+PADDING_AND_BORDER_CHARS: Final = 3
+"""Of each column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        title: over it.
+        rank: which columns are left out first where the terminal is narrow: those of a high rank.
+        wraps: whether its text may be broken into lines; other cells, such as ids, stay whole.
+    """
+
+    title: str
+    rank: int
+    wraps: bool = False
 
 
 class Screen:
@@ -16,11 +39,11 @@ class Screen:
 
     Args:
         console: where to write.
-        columns: the table's columns.
+        columns: the table's columns, from left to right.
         title: what stands over it.
     """
 
-    def __init__(self, console: Console, columns: Sequence[str], title: str) -> None:
+    def __init__(self, console: Console, columns: Sequence[Column], title: str) -> None:
         self._console = console
         self._columns = columns
         self._title = title
@@ -42,16 +65,65 @@ class Screen:
     def show(self, rows: Callable[[], Iterable[Sequence[str]]], line: str) -> None:
         """Show the rows of this moment; where there is no terminal, one line on what is new."""
         if self._console.is_terminal:
-            self._live.update(table(self._title, self._columns, rows()))
+            self._live.update(table(self._title, self._columns, rows(), self._console.width))
         else:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A table of text, in which nothing is markup."""
-    made = Table(title=title, title_justify="left")
+def table(
+    title: str, columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int
+) -> Table:
+    """Return a table of text, in which nothing is markup, that fits a terminal.
+
+    Args:
+        title: what stands over it.
+        columns: from left to right.
+        rows: a cell for each column.
+        width: of the terminal, in characters. Columns that do not fit are left out and named.
+    """
+    lines = list(rows)
+    needed = {
+        column: max(cell_len(column.title), *(cell_len(row[place]) for row in lines), 1)
+        for place, column in enumerate(columns)
+    }
+    empty = {column for place, column in enumerate(columns) if not any(row[place] for row in lines)}
+    shown = _fitting(columns, needed, empty, width)
+    left_out = ", ".join(
+        column.title for column in columns if column not in shown and column not in empty
+    )
+    made = Table(
+        title=title,
+        title_justify="left",
+        caption=f"A wider terminal also shows: {left_out}" if left_out else None,
+        caption_justify="left",
+    )
     for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(cell.replace("[", r"\[") for cell in row))
+        if column in shown:
+            made.add_column(
+                column.title,
+                overflow="fold",
+                no_wrap=not column.wraps,
+                min_width=None if column.wraps else needed[column],
+            )
+    for row in lines:
+        cells = zip(columns, row, strict=True)
+        made.add_row(*(cell.replace("[", r"\[") for column, cell in cells if column in shown))
     return made
+
+
+def _fitting(
+    columns: Iterable[Column], needed: Mapping[Column, int], empty: AbstractSet[Column], width: int
+) -> frozenset[Column]:
+    """Return the columns that fit beside each other, the most important one in any case.
+
+    Columns without any text come last.
+    """
+    left = width - BORDER_CHARS
+    shown: set[Column] = set()
+    for column in sorted(columns, key=lambda one: (one in empty, one.rank)):
+        chars = min(needed[column], WRAPPED_MIN_CHARS) if column.wraps else needed[column]
+        left -= chars + PADDING_AND_BORDER_CHARS
+        if left < 0 and shown:
+            break
+        shown.add(column)
+    return frozenset(shown)

@@ -122,7 +122,7 @@ class Job(BaseModel):
         created_at_ms: since the Unix epoch; `updated_at_ms` likewise.
         count: how many items were asked for: weights, or one.
         attempts: how often it was tried; each signed extrinsic and each refusal is one.
-        last_error: what went wrong last, also where a later attempt succeeded.
+        last_error: what went wrong last; None once it is on the chain.
         accepted_block: the newest block when it was accepted, as far as was known then.
         submitted_block: the newest block when its extrinsic was last signed.
         included_block: the final block that holds its extrinsic.

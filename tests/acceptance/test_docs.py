@@ -105,8 +105,10 @@ def at_the_product(code: str, product: Product) -> str:
 
 async def run(folder: Path, *command: str, **environment: str) -> str:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYLON_")}
-    # Whoever reads the page has installed the command that it names.
+    # Whoever reads the page has installed the command that it names, in `.venv` of the folder.
     inherited["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), inherited["PATH"]])
+    if not (folder / ".venv").exists():
+        (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=folder,

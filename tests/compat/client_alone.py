@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import subprocess
 import sys
 
 FORBIDDEN = ("bittensor", "bittensor_core", "fastapi", "starlette", "uvicorn", "typer", "rich")
@@ -11,4 +12,10 @@ for name in FORBIDDEN:
         sys.exit(f"the client's base install pulls in {name}")
 
 importlib.import_module("pylon_client.v1")
+for command in ("pylon", "bridge"):
+    ended = subprocess.run(
+        [sys.executable, "-m", command], capture_output=True, text=True, check=False
+    )
+    if ended.returncode != 1 or "pylon-client[service]" not in ended.stderr:
+        sys.exit(f"python -m {command} does not say what it lacks: {ended.stderr}")
 print("the client works without the service")

@@ -37,8 +37,8 @@ def asyncapi_validator() -> Draft7Validator:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_the_committed_document_is_that_of_the_code(name: str) -> None:
-    is_current = (DOCS / name).read_text() == text_of(name)
-    assert is_current, f"docs/{name} is out of date: run `nox -s documents` and commit it"
+    is_current = (DOCS.parent / name).read_text() == text_of(name)
+    assert is_current, f"{name} is out of date: run `nox -s documents` and commit it"
 
 
 def test_what_is_set_here_does_not_change_the_documents(

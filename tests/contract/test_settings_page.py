@@ -16,13 +16,16 @@ from pylon_client.config import BaseConfig
 from pylon_client.deployment import IdentitySettings
 from pylon_client.environment import EnvironmentSettings
 from pylon_client.service.metrics import PrometheusSettings
+from pylon_client.service.variables import CHANGE_NOTHING, unknown_variables
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [*ROOT.glob("pylon*/**/*.py"), *ROOT.glob("bridge/**/*.py")]
 for source in SOURCES:
     if re.search(r"^class \w+\(\w+Settings\):", source.read_text(), re.MULTILINE):
         importlib.import_module(".".join(source.relative_to(ROOT).with_suffix("").parts))
-PAGE = (ROOT / "docs" / "settings.md").read_text()
+PAGE, WITHOUT_EFFECT = (
+    (ROOT / "docs" / "settings.md").read_text().split("## Of the published service\n")
+)
 ROW = re.compile(r"^\| `([A-Z_{}0-9]+)`(?:, `_FILE`)? \| (.+?) \|( [a-zA-Z]+)? ?\|(?: (.+))? \|$")
 LISTED = {
     found[1]: found[4] or "" for line in PAGE.splitlines() if (found := ROW.match(line)) is not None
@@ -72,6 +75,31 @@ def test_every_setting_is_listed_and_nothing_else() -> None:
     assert set(LISTED) == OF_CLASSES | OF_CLIENT | of_commands()
     rows = [line for line in PAGE.splitlines() if line.startswith("| `")]
     assert len(rows) == len(LISTED), "each is listed once, and every row was understood"
+
+
+def test_the_variables_without_an_effect_are_listed_on_both_pages() -> None:
+    assert re.findall(r"^\| `(\S+)` \|", WITHOUT_EFFECT, re.MULTILINE) == list(CHANGE_NOTHING)
+    compatibility = (ROOT / "docs" / "compatibility.md").read_text()
+    assert not [name for name in CHANGE_NOTHING if f"`{name}`" not in compatibility]
+
+
+def test_no_variable_of_the_deployment_files_is_taken_for_a_mistake(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = [ROOT / "docker-compose.yaml", ROOT / "Dockerfile", ROOT / "Makefile"]
+    files += [path for path in (ROOT / "deploy").rglob("*") if path.is_file()]
+    named = {
+        name
+        for path in files
+        for name in re.findall(
+            r"\bPYLON_[A-Z0-9_]*[A-Z0-9]\b(?=\s*[:=}\"')]|:-|:\?)", path.read_text()
+        )
+    }
+    assert {"PYLON_WALLETS", "PYLON_HEALTH_PORT"} <= named
+    for name in named:
+        monkeypatch.setenv(name, "1")
+    assert unknown_variables() == []
 
 
 def listed_text(variable: str) -> str:

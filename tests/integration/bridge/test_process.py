@@ -131,6 +131,14 @@ async def test_wrong_settings_are_named_but_not_repeated(tmp_path: Path) -> None
     assert token_of("sn1") not in log
 
 
+async def test_a_mistyped_setting_is_refused_if_they_are_strict(tmp_path: Path) -> None:
+    environment = bridge_environment(NOWHERE, strict_settings="true")
+    log = await refusal(tmp_path, environment | {"PYLON_METRICS_TOKN": "secret-token"})
+    assert "A setting is wrong: PYLON_METRICS_TOKN is not a setting of Pylon" in log
+    assert "did you mean PYLON_METRICS_TOKEN?" in log
+    assert "secret-token" not in log
+
+
 async def test_a_list_that_is_no_json_is_named(tmp_path: Path) -> None:
     environment = bridge_environment(NOWHERE) | {"PYLON_IDENTITIES": "sn1"}
     log = await refusal(tmp_path, environment)

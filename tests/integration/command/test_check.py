@@ -170,6 +170,42 @@ async def test_wrong_settings_are_told_a_line_each(tmp_path: Path, command: str)
     ]
 
 
+MISTYPED = {
+    "PYLON_OPEN_ACESS_TOKEN": "a-token",
+    "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
+    "PYLON_NATS_BRIDGE_PASSWORD": BRIDGE_PASSWORD,
+}
+MEANT = (
+    "PYLON_OPEN_ACESS_TOKEN is not a setting of Pylon and has no effect: "
+    "did you mean PYLON_OPEN_ACCESS_TOKEN?"
+)
+
+
+@pytest.mark.parametrize("command", ["worker", "nats-conf"])
+async def test_a_mistyped_setting_is_refused_if_they_are_strict(
+    tmp_path: Path, command: str
+) -> None:
+    ended = await pylon_command(tmp_path, MISTYPED | {"PYLON_STRICT_SETTINGS": "true"}, command)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == f"wrong setting: {MEANT}\n"
+
+
+async def test_a_check_finds_a_mistyped_setting(deployment: Deployment) -> None:
+    for strict, level in (("false", "warn"), ("true", "FAIL")):
+        variables = {"PYLON_OPEN_ACESS_TOKEN": "a-token", "PYLON_STRICT_SETTINGS": strict}
+        code, lines = await deployment.check(**variables)
+        assert code == (1 if level == "FAIL" else 0)
+        (found,) = lines_with(lines, MEANT)
+        assert found.startswith(level)
+
+
+async def test_a_shell_is_given_completions(tmp_path: Path) -> None:
+    asked = {"_PYLON_COMPLETE": "complete_bash", "COMP_WORDS": "pylon jobs ", "COMP_CWORD": "2"}
+    ended = await pylon_command(tmp_path, asked)
+    assert ended.out.split() == ["ls", "show", "cancel"]
+    assert ended.err == ""
+
+
 async def test_the_version_is_told(tmp_path: Path) -> None:
     ended = await pylon_command(tmp_path, {}, "--version")
     assert (ended.code, ended.out) == (0, f"pylon {version('pylon-client')}\n")

@@ -28,7 +28,7 @@ def environment_of(pid: int) -> dict[str, str]:
 @pytest.fixture
 async def environments(tmp_path: Path) -> dict[str, dict[str, str]]:
     """The environments by process."""
-    # Read from the file as well, where the environment does not say otherwise.
+    # What the file says counts where the environment does not say otherwise.
     (tmp_path / ".env").write_text(
         f"PYLON_ID_SN1_HOTKEY_PASSWORD={secret_of('hotkey')}\nPYLON_SENTRY_ENVIRONMENT=of-a-test\n"
     )
@@ -53,12 +53,19 @@ async def test_each_process_has_what_it_reads(environments: dict[str, dict[str, 
     # No secret at all, and no setting of Pylon's but how to log.
     for each in (devnet, nats):
         assert not [name for name, value in each.items() if MARK in value or "token" in value]
-    assert {name for name in devnet if name.startswith("PYLON_")} == {"PYLON_LOG_LEVEL"}
+    assert {name for name in devnet if name.startswith("PYLON_")} == {
+        "PYLON_ENV_FILE",
+        "PYLON_LOG_LEVEL",
+    }
     assert not [name for name in nats if name.startswith("PYLON_")]
 
     assert len(bridge["PYLON_NATS_BRIDGE_PASSWORD"]) == len(worker["PYLON_NATS_WORKER_PASSWORD"])
-    assert bridge["PYLON_NATS_WORKER_PASSWORD"] == worker["PYLON_NATS_BRIDGE_PASSWORD"] == ""
+    assert not {"PYLON_NATS_WORKER_PASSWORD", "PYLON_NATS_READER_PASSWORD"} & set(bridge)
+    assert not {"PYLON_NATS_BRIDGE_PASSWORD", "PYLON_OPEN_ACCESS_TOKEN"} & set(worker)
+    for each in (worker, bridge, devnet):
+        assert each["PYLON_ENV_FILE"] == "", "it would read from .env what it is not to have"
     for each in (worker, bridge):
+        assert each["PYLON_SENTRY_ENVIRONMENT"] == "of-a-test"
         assert each["PYLON_ID_SN1_TOKEN"] == "devnet-sn1-token"
         assert each["PYLON_METRICS_TOKEN"] == OPERATOR["PYLON_METRICS_TOKEN"]
         assert each["PROMETHEUS_DISABLE_CREATED_SERIES"] == "True"
@@ -68,8 +75,6 @@ async def test_each_process_has_what_it_reads(environments: dict[str, dict[str, 
     assert worker["BITTENSOR_OF_A_TEST"]
     assert worker["BITTENSOR_RUNTIME_CACHE_DIR"]
 
-    # Nothing of wallets, of the chain's nodes or of the worker; what `.env` says is withheld too.
+    # Nothing of wallets, of the chain's nodes or of the worker, `.env` included.
     assert not [name for name in bridge if name.startswith(("BITTENSOR_", "PYLON_BITTENSOR_"))]
-    of_wallets = {name: text for name, text in bridge.items() if re.search("WALLET|HOTKEY", name)}
-    assert of_wallets["PYLON_ID_SN1_HOTKEY_PASSWORD"] == ""
-    assert set(of_wallets.values()) == {""}
+    assert not [name for name in bridge if re.search("WALLET|HOTKEY", name)]

@@ -33,6 +33,16 @@ def ports() -> dict[str, str]:
         ({"PYLON_HOME": "/proc/x"}, ["--devnet"], "choose another --home (PYLON_HOME)"),
         ({"PYLON_HOME": "a-file"}, [], "choose another --home (PYLON_HOME)"),
         ({}, ["--host", "192.0.2.1"], "choose another with --host"),
+        ({}, ["--nats-host", "192.0.2.1"], "choose another with --nats-host (PYLON_NATS_HOST)"),
+        ({"PYLON_NATS_HOST": "a-name"}, [], "PYLON_NATS_HOST: must be an IP address"),
+        ({}, ["--tempo", "5"], "--tempo (DEVNET_TEMPO) is for the simulated chain: add --devnet"),
+        ({"DEVNET_SEED": "5"}, [], "--seed (DEVNET_SEED) is for the simulated chain"),
+        ({}, ["--devnet", "--tempo", "0"], "'--tempo'"),
+        (
+            {"PYLON_STRICT_SETTINGS": "true", "PYLON_HOST": "x"},
+            [],
+            "PYLON_HOST is not a setting of Pylon and has no effect",
+        ),
         ({}, ["--host", "2001:db8::1"], "choose another with --host"),
         ({}, ["--fresh"], "--fresh is for the simulated chain: add --devnet"),
         ({}, ["--devnet", "--devnet-runtime", "finney-1"], "it must be one of newest, finney-424"),
@@ -100,7 +110,7 @@ async def test_while_the_chain_is_away_it_says_so_and_nothing_of_its_own_questio
     output = tmp_path / "output"
     environment = command_environment(tmp_path, variables)
     async with service_process(pylon_argv("up"), tmp_path, environment) as process:
-        waiting = "Waiting for the chain at ws://127.0.0.1:1\n"
+        waiting = "Waiting for the chain at ws://127.0.0.1:1\n"  # and more rarely, the longer it is
         await eventually(lambda: output.read_text().count(waiting) >= 2)
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0

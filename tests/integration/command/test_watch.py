@@ -85,12 +85,17 @@ async def test_blocks_and_neurons_are_shown_as_they_come(tmp_path: Path) -> None
         worker_on(server.url, devnet.url, netuids=[2]),
         watching(tmp_path, server.url, "blocks") as blocks,
         watching(tmp_path, server.url, "neurons", "2") as neurons,
+        watching(tmp_path, server.url, "neurons", "5") as untracked,
     ):
         await eventually(lambda: blocks.text.count("\n") >= 3)
         numbers = [int(line.split()[0]) for line in blocks.text.splitlines()]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         await eventually(lambda: neurons.text.count("\n") >= 2)
-        assert re.search(r"^\d+ subnet 2: 16 neurons, \d+ with a permit", neurons.text)
+        assert re.search(
+            r"^\d+ subnet 2: 16 neurons, \d+ with a permit", neurons.text, re.MULTILINE
+        )
+        await eventually(lambda: "Nothing is published of subnet 5" in untracked.text)
+        assert re.search("published subnets: (2|none yet)", untracked.text)
 
 
 async def test_jobs_and_their_changes_are_shown(tmp_path: Path) -> None:

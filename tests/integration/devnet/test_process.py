@@ -116,20 +116,67 @@ async def test_fresh_starts_over(tmp_path: Path) -> None:
         assert (await node.status())["best_number"] == 0
 
 
-async def test_a_folder_with_the_chain_of_another_seed_is_refused(tmp_path: Path) -> None:
-    async with started("--state", str(tmp_path)) as node:
-        await node.status()
+async def refused(*arguments: str) -> str:
+    """What it says that cannot start."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pylon.devnet", "--port", "0"),
-        *("--state", str(tmp_path), "--seed", "2"),
+        *(sys.executable, "-m", "pylon.devnet", "--port", "0", *arguments),
         stdout=PIPE,
         stderr=PIPE,
     )
     async with asyncio.timeout(HANGS_AFTER_S):
         output, errors = await process.communicate()
-    assert process.returncode == 1
-    assert output == b""
-    assert b"the state folder holds another chain" in errors
+    assert (process.returncode, output) == (1, b"")
+    return errors.decode()
+
+
+async def test_a_folder_with_the_chain_of_another_seed_is_refused(tmp_path: Path) -> None:
+    async with started("--state", str(tmp_path)) as node:
+        await node.status()
+    assert "the state folder holds another chain" in await refused(
+        *("--state", str(tmp_path), "--seed", "2")
+    )
+
+
+async def test_a_folder_in_which_another_runs_is_refused_and_left_alone(tmp_path: Path) -> None:
+    arguments = ("--state", str(tmp_path), "--block-time", "0.05")
+    async with started(*arguments) as node:
+        for more in ((), ("--fresh",)):
+            said = await refused(*arguments, *more)
+            assert said == f"devnet: {tmp_path} cannot be used: another devnet runs there\n"
+        await node.until((await node.status())["best_number"] + 3)
+
+
+async def test_advance_is_bounded_and_ends_with_its_client_and_with_the_devnet() -> None:
+    async with started("--block-time", "60") as node, httpx.AsyncClient() as http:
+
+        async def advance(blocks: object) -> httpx.Response:
+            return await http.post(
+                f"{node.control}/advance", json={"blocks": blocks}, timeout=HANGS_AFTER_S
+            )
+
+        assert (await advance(3)).json() == 3
+        for blocks in (0, -1, 10_001):
+            refusal = await advance(blocks)
+            assert refusal.status_code == 400
+            assert refusal.json() == {
+                "detail": f"blocks is {blocks}; a request makes 1 to 10000 blocks"
+            }
+        leaving = asyncio.create_task(advance(10_000))
+        await node.until(8)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        async with asyncio.timeout(HANGS_AFTER_S):
+            before = -1
+            while (now := (await node.status())["best_number"]) != before:
+                before = now
+                await asyncio.sleep(0.1)
+        assert now < 10_000, "it went on for nobody"
+        waiting = asyncio.create_task(advance(10_000))
+        await node.until(now + 3)
+        node.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(HANGS_AFTER_S):
+            assert await node.process.wait() == 0
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def test_help_teaches() -> None:

@@ -104,3 +104,109 @@ def test_of_a_file_that_another_setting_overrules_nothing_is_said(
     assert "PYLON_OPEN_ACCESS_TOKEN_FILE" in mistakes(WorkerSettings)[0]
     monkeypatch.setenv("PYLON_OPEN_ACCESS_TOKEN", "")
     assert WorkerSettings().open_access_token.get_secret_value() == ""
+
+
+IDENTITIES = {
+    "PYLON_IDENTITIES": '["sn1", "sn2"]',
+    "PYLON_ID_SN1_NETUID": "1",
+    "PYLON_ID_SN1_TOKEN": "token-of-sn1",
+    "PYLON_ID_SN2_NETUID": "2",
+    "PYLON_ID_SN2_TOKEN": "token-of-sn2",
+}
+
+
+@pytest.mark.parametrize(
+    ("token", "why"),
+    [
+        ("line\nbreak", "printable ASCII"),
+        ("tab\there", "printable ASCII"),
+        ("delete\x7f", "printable ASCII"),
+        ("zażółć", "printable ASCII"),
+        (" leading", "spaces at its ends"),
+        ("trailing ", "spaces at its ends"),
+    ],
+)
+@pytest.mark.parametrize(
+    "variable", ["PYLON_OPEN_ACCESS_TOKEN", "PYLON_METRICS_TOKEN", "PYLON_ID_SN1_TOKEN"]
+)
+def test_a_token_that_no_header_can_carry_is_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch, variable: str, token: str, why: str
+) -> None:
+    for name, text in (IDENTITIES | {variable: token}).items():
+        monkeypatch.setenv(name, text)
+    with pytest.raises(SettingsError) as caught:
+        _ = BridgeSettings().identity_settings
+    assert str(caught.value).startswith(f"{variable}: a request's header cannot carry it")
+    assert why in str(caught.value)
+    assert token.strip() not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variables", "pair"),
+    [
+        ({"PYLON_ID_SN2_TOKEN": "token-of-sn1"}, "PYLON_ID_SN1_TOKEN and PYLON_ID_SN2_TOKEN"),
+        (
+            {"PYLON_OPEN_ACCESS_TOKEN": "token-of-sn1"},
+            "PYLON_OPEN_ACCESS_TOKEN and PYLON_ID_SN1_TOKEN",
+        ),
+        ({"PYLON_METRICS_TOKEN": "token-of-sn2"}, "PYLON_METRICS_TOKEN and PYLON_ID_SN2_TOKEN"),
+        (
+            {"PYLON_NATS_WORKER_PASSWORD": "token-of-sn1"},
+            "PYLON_NATS_WORKER_PASSWORD and PYLON_ID_SN1_TOKEN",
+        ),
+        (
+            {"PYLON_NATS_WORKER_PASSWORD": "open", "PYLON_OPEN_ACCESS_TOKEN": "open"},
+            "PYLON_NATS_WORKER_PASSWORD and PYLON_OPEN_ACCESS_TOKEN",
+        ),
+    ],
+)
+def test_a_secret_that_opens_two_doors_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], pair: str
+) -> None:
+    for name, text in (IDENTITIES | variables).items():
+        monkeypatch.setenv(name, text)
+    with pytest.raises(SettingsError) as caught:
+        _ = WorkerSettings().identity_settings
+    assert str(caught.value) == f"{pair} are equal: give each a secret of its own"
+
+
+def test_metrics_and_open_access_may_share_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = {"PYLON_METRICS_TOKEN": "shared", "PYLON_OPEN_ACCESS_TOKEN": "shared"}
+    for name, text in (IDENTITIES | shared).items():
+        monkeypatch.setenv(name, text)
+    assert len(WorkerSettings().identity_settings) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("PYLON_LOG_LEVEL=DEBUG\n".encode("utf-16"), "is UTF-16 or binary: save it as UTF-8"),
+        ("PYLON_LOG_LEVEL=DEBUG\n".encode("utf-16-le"), "is UTF-16 or binary: save it as UTF-8"),
+        (
+            "PYLON_LOG_LEVEL=DEBUG\n# für uns\n".encode("latin-1"),
+            "line 2 is not UTF-8 (perhaps Latin-1): save it as UTF-8",
+        ),
+    ],
+)
+def test_an_env_file_of_another_encoding_is_told(content: bytes, why: str) -> None:
+    Path(".env").write_bytes(content)
+    (line,) = mistakes(LogSettings)
+    assert line == f"{Path('.env').absolute()} {why}"
+
+
+def test_a_byte_order_mark_of_utf_8_is_passed_over() -> None:
+    Path(".env").write_bytes("PYLON_LOG_LEVEL=DEBUG\n".encode("utf-8-sig"))
+    assert LogSettings().log_level == "DEBUG"
+
+
+def test_another_env_file_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("PYLON_LOG_LEVEL=DEBUG\n")
+    Path("other.env").write_text("PYLON_LOG_LEVEL=ERROR\n")
+    monkeypatch.setenv("PYLON_ENV_FILE", "other.env")
+    assert LogSettings().log_level == "ERROR"
+    monkeypatch.setenv("PYLON_ENV_FILE", "")
+    assert LogSettings().log_level == "INFO"
+    monkeypatch.setenv("PYLON_ENV_FILE", "nowhere.env")
+    assert mistakes(LogSettings) == [
+        "PYLON_ENV_FILE: nowhere.env cannot be read: No such file or directory"
+    ]

@@ -108,8 +108,11 @@ async def test_a_lowered_rate_limit_ends_the_wait() -> None:
     office = Office(world)
     job = await looked_at(office, await office.accept())
     assert job.retry_at_block == 595
+    assert job.last_error is not None
     world.rate_limit_blocks = 10
-    assert (await office.ended(job)).state is JobState.CONFIRMED
+    ended = await office.ended(job)
+    assert ended.state is JobState.CONFIRMED
+    assert ended.last_error is None, "it has succeeded"
 
 
 async def test_no_sealed_weights_are_sent_beyond_what_the_chain_keeps() -> None:

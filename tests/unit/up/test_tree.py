@@ -1,10 +1,13 @@
 """How the tree of `pylon up` ends."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
+from pylon.settings import WorkerSettings
 from pylon.up import tree
+from pylon.up.options import UpOptions
 
 CONTAINER_GRACE_S = 10.0
 """Default time between SIGTERM and SIGKILL of `docker stop`, in seconds."""
@@ -34,3 +37,25 @@ async def test_processes_that_hang_share_the_time_of_a_container_that_is_stopped
     async with tree._running(Hanging(clock_s), children, asyncio.Event()):
         pass
     assert clock_s[0] == tree.STOP_WITHIN_S < CONTAINER_GRACE_S
+
+
+def test_the_devnet_gets_the_options_that_were_given(tmp_path: Path) -> None:
+    def argv(**chosen: int | str) -> list[str]:
+        options = UpOptions(
+            home=tmp_path,
+            host="127.0.0.1",
+            port=8000,
+            nats_host="127.0.0.1",
+            nats_port=4222,
+            devnet_port=9944,
+            control_port=None,
+            block_time_s=2.0,
+            fresh=False,
+            **{"devnet_runtime": None, "devnet_tempo": None, "devnet_seed": None, **chosen},
+        )
+        devnet, *_ = tree._children(options, {}, WorkerSettings())
+        return list(devnet.argv)
+
+    assert not {"--tempo", "--seed", "--runtime"} & set(argv())
+    chosen = argv(devnet_tempo=20, devnet_seed=7, devnet_runtime="finney-424")
+    assert chosen[-6:] == ["--runtime", "finney-424", "--tempo", "20", "--seed", "7"]

@@ -1,0 +1,44 @@
+"""Whether this user may use a folder of state, and whose it is where it may not."""
+
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def require_access(paths: Iterable[Path]) -> None:
+    """Look at files, and all that is in folders, that a process will read and write.
+
+    Those that do not exist are fit.
+
+    Raises:
+        OSError: one of them belongs to another user; its text names both users and the remedy.
+    """
+    for path in paths:
+        require_access_to(path)
+        for folder, folders, files in os.walk(path):
+            for name in (*folders, *files):
+                require_access_to(Path(folder, name))
+
+
+def require_access_to(path: Path) -> None:
+    """Look at one file or folder; one that does not exist is fit.
+
+    Raises:
+        OSError: as `require_access`.
+    """
+    try:
+        owner = path.lstat().st_uid
+    except FileNotFoundError:
+        return
+    needed = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
+    if path.is_symlink() or os.access(path, needed):
+        return
+    user = os.geteuid()
+    if owner == user:
+        raise OSError(errno.EACCES, f"{path} is not readable and writable")
+    raise OSError(
+        errno.EACCES,
+        f"{path} belongs to user {owner} and this process is user {user}: run it as user {owner}, "
+        f"or change the owner of all files",
+    )

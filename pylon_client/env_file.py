@@ -1,0 +1,58 @@
+"""The file `.env`: which one is read, and what is said of one that cannot be."""
+
+import os
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dotenv import dotenv_values
+from pydantic_settings import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENV_FILE: Final = ".env"
+VARIABLE: Final = "PYLON_ENV_FILE"
+"""Names another file than `.env`; empty to read none."""
+
+_BYTE_ORDER_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+
+
+def env_file() -> Path | None:
+    """Return the file to read, whether or not it exists; None where none is to be read."""
+    named = os.environ.get(VARIABLE)
+    if named is None:
+        return Path(ENV_FILE)
+    return Path(named).expanduser() if named else None
+
+
+def read_env_file() -> "Mapping[str, str | None]":
+    """Return the variables of the file as it spells them; none where there is no file.
+
+    Raises:
+        SettingsError: the file cannot be read, is not UTF-8 text, or was named and does not exist.
+    """
+    path = env_file()
+    if path is None:
+        return {}
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        if VARIABLE in os.environ:
+            raise SettingsError(f"{VARIABLE}: {path} cannot be read: {error.strerror}") from None
+        return {}
+    except OSError as error:
+        raise SettingsError(f"{path.absolute()} cannot be read: {error.strerror}") from None
+    return dotenv_values(stream=StringIO(_text(path, content)))
+
+
+def _text(path: Path, content: bytes) -> str:
+    if content.startswith(_BYTE_ORDER_MARKS) or b"\0" in content:
+        raise SettingsError(f"{path.absolute()} is UTF-16 or binary: save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise SettingsError(
+            f"{path.absolute()} line {line} is not UTF-8 (perhaps Latin-1): save it as UTF-8"
+        ) from None

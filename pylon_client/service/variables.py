@@ -1,0 +1,117 @@
+"""Names of `PYLON_…` variables: one that nothing reads is reported, with the nearest known name."""
+
+import difflib
+import logging
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from pydantic_settings import SettingsError
+
+from pylon_client.deployment import DeploymentSettings
+from pylon_client.env_file import VARIABLE as ENV_FILE_VARIABLE
+from pylon_client.env_file import read_env_file
+from pylon_client.environment import PREFIX
+from pylon_client.service.known_variables import OF_IDENTITIES, VARIABLES
+
+logger = logging.getLogger(__name__)
+
+CHANGE_NOTHING: Final[Mapping[str, str]] = {
+    "PYLON_RECENT_OBJECTS_NETUIDS": "set PYLON_TRACKED_NETUIDS instead",
+    "PYLON_RECENT_OBJECTS_SOFT_LIMIT_BLOCKS": "tracked subnets are read with every block",
+    "PYLON_RECENT_OBJECTS_REFRESH_LEAD_BLOCKS": "tracked subnets are read with every block",
+    "PYLON_EVM_RPC_URL": "Pylon asks no EVM node",
+    "PYLON_EVM_ARCHIVE_RPC_URL": "Pylon asks no EVM node",
+    "PYLON_EVM_ARCHIVE_BLOCKS_CUTOFF": "Pylon asks no EVM node",
+    "PYLON_OTEL_*": "Pylon exports no traces; its logs have the trace id of each request",
+    "PYLON_ENVIRONMENT": "set PYLON_SENTRY_ENVIRONMENT instead",
+    "PYLON_DATABASE_PATH": "jobs are stored in NATS; PYLON_HOME is the folder of all state",
+    "PYLON_DEBUG": "set PYLON_LOG_LEVEL=DEBUG instead",
+    "PYLON_COMMIT_CYCLE_LENGTH": "weights follow the epochs of the chain",
+    "PYLON_COMMIT_WINDOW_*": "weights follow the epochs of the chain",
+    "PYLON_DOCKER_IMAGE_NAME": "the client starts no containers",
+}
+"""Variables of the published service without an effect here; `*` at the end is for any rest."""
+
+NEAREST_CUTOFF: Final = 0.8
+"""Similarity, from 0 to 1, from which on a known name is suggested."""
+OF_OTHERS: Final = frozenset({ENV_FILE_VARIABLE, "PYLON_BIND", "PYLON_WALLETS"})
+"""Read when `.env` is searched, and by `docker-compose.yaml`."""
+_OF_OTHERS_PREFIXES: Final = ("PYLON_CLIENT_", "PYLON_TEST_", "PYLON_FUZZ_")
+_OF_IDENTITIES_PREFIX: Final = f"{PREFIX}ID_"
+_OF_KUBERNETES: Final = re.compile(
+    r".+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=.*"
+    r"|.+_PORT=(tcp|udp|sctp)://.*"
+)
+"""Kubernetes describes each service `pylon-…` of a namespace in such variables."""
+
+
+def report_variables(settings: DeploymentSettings) -> None:
+    """Log a warning for each variable that has no effect.
+
+    Raises:
+        SettingsError: with `PYLON_STRICT_SETTINGS`, a line for each name that Pylon does not know.
+    """
+    unknown = unknown_variables(settings.identities)
+    if unknown and settings.strict_settings:
+        raise SettingsError("\n".join(unknown))
+    for line in (*unknown, *ineffective_variables()):
+        logger.warning("%s", line)
+
+
+def unknown_variables(identities: Iterable[str] = ()) -> list[str]:
+    """Return a line for each variable, of the environment and of `.env`, that Pylon does not know.
+
+    Args:
+        identities: the configured ones, whose variables are suggested too.
+    """
+    own = {
+        f"{_OF_IDENTITIES_PREFIX}{name.upper().replace('-', '_')}_{field}"
+        for name in identities
+        for field in OF_IDENTITIES
+    }
+    given = sorted(_given().items())
+    return [_unknown(name, own) for name, text in given if not _is_known(name, text or "")]
+
+
+def ineffective_variables() -> list[str]:
+    """Return a line for each variable of the published service that is set and has no effect."""
+    return [
+        f"{name} changes nothing: {what_to_do}"
+        for name, text in sorted(_given().items())
+        if text and (what_to_do := _of_published_service(name)) is not None
+    ]
+
+
+def _given() -> dict[str, str | None]:
+    variables = {name.upper(): text for name, text in read_env_file().items()}
+    variables |= {name.upper(): text for name, text in os.environ.items()}
+    return {name: text for name, text in variables.items() if name.startswith(PREFIX)}
+
+
+def _of_published_service(name: str) -> str | None:
+    for pattern, what_to_do in CHANGE_NOTHING.items():
+        if name == pattern or (pattern.endswith("*") and name.startswith(pattern[:-1])):
+            return what_to_do
+    return None
+
+
+def _is_known(name: str, text: str) -> bool:
+    if name.startswith(_OF_IDENTITIES_PREFIX):
+        rest = name.removeprefix(_OF_IDENTITIES_PREFIX)
+        return any(rest.endswith(f"_{field}") for field in OF_IDENTITIES)
+    return (
+        name in VARIABLES
+        or name in OF_OTHERS
+        or name.startswith(_OF_OTHERS_PREFIXES)
+        or _of_published_service(name) is not None
+        or _OF_KUBERNETES.fullmatch(f"{name}={text}") is not None
+    )
+
+
+def _unknown(name: str, of_identities: Iterable[str]) -> str:
+    known = (*VARIABLES, *of_identities)
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=NEAREST_CUTOFF)
+    hint = f"did you mean {nearest[0]}?" if nearest else "docs/settings.md lists all variables"
+    return f"{name} is not a setting of Pylon and has no effect: {hint}"

@@ -1,0 +1,47 @@
+"""Rules for secrets that callers present: what a header can carry, and which may not be equal."""
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Final
+
+from pydantic import SecretStr
+
+NATS_PASSWORDS: Final = "PYLON_NATS_"
+LATIN_1_MAX: Final = 0xFF
+METRICS_AND_OPEN: Final = {"PYLON_METRICS_TOKEN", "PYLON_OPEN_ACCESS_TOKEN"}
+
+
+def require_header_text(token: SecretStr) -> SecretStr:
+    """Return a token if the header `Authorization` can carry it; empty is allowed.
+
+    Raises:
+        ValueError: it cannot; the text does not show the token.
+    """
+    text = token.get_secret_value()
+    if not text.isprintable() or any(ord(char) > LATIN_1_MAX for char in text):
+        raise ValueError(
+            "a request's header cannot carry it: use printable ASCII characters, without line "
+            "breaks or other control characters"
+        )
+    if text != text.strip():
+        raise ValueError("a request's header cannot carry it: remove the spaces at its ends")
+    return token
+
+
+def equal_secrets(secrets: Mapping[str, SecretStr]) -> list[str]:
+    """Return a line for each pair of secrets that must differ and do not.
+
+    Whoever has one of them could act as the holder of the other. Passwords of NATS may be equal to
+    each other, and so may the tokens of the metrics and of open access.
+
+    Args:
+        secrets: by the variable that sets each; those that are empty are passed over.
+    """
+    given = [(name, secret) for name, secret in secrets.items() if secret.get_secret_value()]
+    return [
+        f"{one} and {other} are equal: give each a secret of its own"
+        for (one, secret), (other, another) in combinations(given, 2)
+        if secret.get_secret_value() == another.get_secret_value()
+        and not (one.startswith(NATS_PASSWORDS) and other.startswith(NATS_PASSWORDS))
+        and {one, other} != METRICS_AND_OPEN
+    ]

@@ -1,0 +1,100 @@
+"""Variables without an effect are reported, with the nearest one that has."""
+
+import logging
+from pathlib import Path
+
+import pytest
+from pydantic_settings import SettingsError
+
+from pylon_client.deployment import DeploymentSettings
+from pylon_client.service.known_variables import OF_IDENTITIES, VARIABLES
+from pylon_client.service.variables import (
+    CHANGE_NOTHING,
+    OF_OTHERS,
+    ineffective_variables,
+    report_variables,
+    unknown_variables,
+)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("PYLON_OPEN_ACESS_TOKEN", "did you mean PYLON_OPEN_ACCESS_TOKEN?"),
+        ("pylon_open_acess_token", "did you mean PYLON_OPEN_ACCESS_TOKEN?"),
+        ("PYLON_OPEN_ACCESS_TOKEN_FIEL", "did you mean PYLON_OPEN_ACCESS_TOKEN_FILE?"),
+        ("PYLON_IDENTITES", "did you mean PYLON_IDENTITIES?"),
+        ("PYLON_BRIGDE_PORT", "did you mean PYLON_BRIDGE_PORT?"),
+        ("PYLON_ID_SN1_TOKN", "did you mean PYLON_ID_SN1_TOKEN?"),
+        ("PYLON_ID_SN1_WALET_NAME", "did you mean PYLON_ID_SN1_WALLET_NAME?"),
+        ("PYLON_SOMETHING_ELSE_ENTIRELY", "docs/settings.md lists all variables"),
+    ],
+)
+@pytest.mark.parametrize("in_file", [True, False])
+def test_a_mistyped_name_is_told_with_the_nearest_one(
+    monkeypatch: pytest.MonkeyPatch, given: str, meant: str, *, in_file: bool
+) -> None:
+    if in_file:
+        Path(".env").write_text(f"{given}=a-secret\n")
+    else:
+        monkeypatch.setenv(given, "a-secret")
+    assert unknown_variables(["sn1"]) == [
+        f"{given.upper()} is not a setting of Pylon and has no effect: {meant}"
+    ]
+
+
+def test_what_some_process_reads_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_identities = {f"PYLON_ID_MY_SN2_{field}" for field in OF_IDENTITIES}
+    others = {
+        "PYLON_CLIENT_ADDRESS": "http://x",
+        "PYLON_TEST_FINNEY_METADATA": "x",
+        "PYLON_BRIDGE_SERVICE_HOST": "10.0.0.1",
+        "PYLON_BRIDGE_SERVICE_PORT_HTTP": "80",
+        "PYLON_READER_PORT": "tcp://10.0.0.1:80",
+        "PYLON_READER_PORT_80_TCP_ADDR": "10.0.0.1",
+        "NOT_PYLONS": "x",
+    }
+    Path("other.env").touch()
+    known = dict.fromkeys(VARIABLES | OF_OTHERS | of_identities, "x") | others
+    for name, text in (known | {"PYLON_ENV_FILE": "other.env"}).items():
+        monkeypatch.setenv(name, text)
+    assert unknown_variables() == []
+
+
+def test_a_deployment_starts_with_a_warning_or_if_it_is_strict_not_at_all(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PYLON_OPEN_ACESS_TOKEN", "a-secret")
+    line = (
+        "PYLON_OPEN_ACESS_TOKEN is not a setting of Pylon and has no effect: "
+        "did you mean PYLON_OPEN_ACCESS_TOKEN?"
+    )
+    report_variables(DeploymentSettings())
+    assert caplog.record_tuples == [("pylon_client.service.variables", logging.WARNING, line)]
+    monkeypatch.setenv("PYLON_STRICT_SETTINGS", "true")
+    with pytest.raises(SettingsError) as caught:
+        report_variables(DeploymentSettings())
+    assert str(caught.value) == line
+
+
+def test_a_setting_of_the_published_service_is_told_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path(".env").write_text("PYLON_RECENT_OBJECTS_NETUIDS=[1, 12]\n")
+    monkeypatch.setenv("PYLON_EVM_RPC_URL", "https://evm.example/v2/a-key")
+    monkeypatch.setenv("PYLON_EVM_ARCHIVE_RPC_URL", "")
+    monkeypatch.setenv("PYLON_OTEL_EXPORTER_ENDPOINT", "http://otel")
+    monkeypatch.setenv("PYLON_STRICT_SETTINGS", "true")
+    report_variables(DeploymentSettings())
+    assert unknown_variables() == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "PYLON_EVM_RPC_URL changes nothing: Pylon asks no EVM node",
+        f"PYLON_OTEL_EXPORTER_ENDPOINT changes nothing: {CHANGE_NOTHING['PYLON_OTEL_*']}",
+        "PYLON_RECENT_OBJECTS_NETUIDS changes nothing: set PYLON_TRACKED_NETUIDS instead",
+    ]
+    assert len(ineffective_variables()) == 3

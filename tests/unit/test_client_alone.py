@@ -1,0 +1,27 @@
+"""Where the client alone is installed, the commands of the service name what is missing."""
+
+import subprocess
+import sys
+
+import pytest
+
+WITHOUT = """
+import runpy, sys
+for name in ("typer", "rich", "bittensor", "fastapi"):
+    sys.modules[name] = None
+runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("module", ["pylon", "bridge"])
+def test_a_command_of_the_service_says_how_to_install_it(module: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(module=module)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.count("\n") == 1
+    assert "pip install 'pylon-client[service]'" in ended.stderr

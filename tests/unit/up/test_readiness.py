@@ -1,0 +1,16 @@
+"""What `pylon up` reports while something is missing."""
+
+import itertools
+
+from pylon.up.readiness import FIRST_REPORT_S, REPORT_MAX_S, Reports
+
+
+def test_reports_become_rarer_and_never_end() -> None:
+    reports = Reports(now_s=0.0)
+    day_s = 24 * 3600
+    at_s = [now_s for now_s in range(day_s) if reports.is_due(float(now_s))]
+    pauses_s = [later - earlier for earlier, later in itertools.pairwise(at_s)]
+    assert at_s[0] == FIRST_REPORT_S
+    assert pauses_s[:5] == [4, 8, 16, 32, 60]
+    assert set(pauses_s[5:]) == {REPORT_MAX_S}
+    assert at_s[-1] > day_s - 2 * REPORT_MAX_S

@@ -1,0 +1,74 @@
+"""Tables fit the terminal, and ids in them stay whole."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from pylon.watch.jobs import JOB_COLUMNS, job_row
+from pylon.watch.screen import Column, table
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import Job, JobState
+from pylon_client.contract.types import BlockNumber, IdentityName, JobId, JobKind, NetUid
+
+FAILURE = FailureError(ErrorCode.RATE_LIMITED, "Perhaps it is too soon to set [weights].").failure
+
+
+def job(state: JobState = JobState.FAILED) -> Job:
+    return Job(
+        job_id=JobId("01JE3QX5ZK8V9R2W7M4N6P0T1B"),
+        identity=IdentityName("my-identity"),
+        netuid=NetUid(12),
+        kind=JobKind.WEIGHTS,
+        state=state,
+        created_at_ms=1,
+        updated_at_ms=1,
+        attempts=3,
+        retry_at_block=BlockNumber(7_000_000),
+        last_error=FAILURE,
+    )
+
+
+def printed(columns: tuple[Column, ...], rows: list[tuple[str, ...]], width: int) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    console.print(table("Jobs", columns, rows, width))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [200, 80])
+def test_the_ids_of_jobs_stay_whole(width: int) -> None:
+    text = printed(JOB_COLUMNS, [job_row(job())], width)
+    assert job().job_id in text
+    assert "FAILED" in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_what_does_not_fit_is_left_out_and_named() -> None:
+    rows = [job_row(job())]
+    assert "A wider terminal also shows" not in printed(JOB_COLUMNS, rows, 200)
+    text = printed(JOB_COLUMNS, rows, 80)
+    assert "A wider terminal also shows: " in text
+    assert "tries" in text.partition("also shows: ")[2]
+    assert "RATE_LIMITED" in text
+
+
+def test_a_column_without_text_gives_way_to_one_with_text() -> None:
+    columns = (Column("id", 0), Column("why", 1, wraps=True), Column("since", 2))
+    text = printed(columns, [("abcdef", "", "today")], 20)
+    assert "today" in text
+    assert "why" not in text
+
+
+def test_the_first_column_is_shown_however_narrow_the_terminal_is() -> None:
+    assert "abc" in printed((Column("id", 0), Column("other", 1)), [("abc", "x" * 50)], 10)
+
+
+def test_a_table_without_rows_has_its_titles() -> None:
+    assert "since (UTC)" in printed(JOB_COLUMNS, [], 120)
+
+
+@pytest.mark.parametrize("state", [JobState.CONFIRMED, JobState.COMMITTED])
+def test_a_job_that_succeeded_shows_no_error(state: JobState) -> None:
+    assert job_row(job(state))[-1] == ""
+    assert job_row(job(JobState.WAITING))[-1].startswith("RATE_LIMITED: Perhaps")

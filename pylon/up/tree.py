@@ -8,7 +8,6 @@ import secrets
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -33,6 +32,7 @@ from pylon.up.options import LOOPBACK, UpError, UpOptions
 from pylon.up.ports import require_free
 from pylon.up.readiness import until_ready
 from pylon.up.running import HEADER_FILE, SETTINGS_FILE, is_running, told_in
+from pylon.up.sockets import socket_folder
 from pylon_client.service.metrics import PrometheusSettings
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.variables import report_variables
@@ -216,28 +216,6 @@ async def run(options: UpOptions) -> None:
         SettingsError: a setting of one of the processes is wrong.
         ChildEndedError: a process of it ended before all was ready.
     """
-    with _temporary_folder() as sockets:
-        await _run(options, Path(sockets))
-
-
-def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder for Unix sockets, which is removed at the end of its block.
-
-    Not in the home: the path of a Unix socket has at most 107 bytes, and not every volume of
-    containers can hold one.
-
-    Raises:
-        UpError: no folder for temporary files is writable.
-    """
-    try:
-        return tempfile.TemporaryDirectory(prefix="pylon-")
-    except OSError as error:
-        raise UpError(
-            f"no folder for temporary files can be written ({error.strerror}); name one with TMPDIR"
-        ) from None
-
-
-async def _run(options: UpOptions, sockets: Path) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -248,14 +226,15 @@ async def _run(options: UpOptions, sockets: Path) -> None:
             f"another `pylon up` runs from {options.home}: stop it, or choose another --home "
             "(PYLON_HOME)"
         )
-    env = tree_environment(_own(options, sockets))
-    settings = _settings(env)
-    REDACTOR.learn(secrets_of(settings))
-    require_free(options)
-    if options.offers_nats:
-        _warn_of_offered_nats(options, settings)
-    with _home(options):
-        await _run_processes(options, env, settings, stop)
+    with socket_folder() as sockets:
+        env = tree_environment(_own(options, sockets))
+        settings = _settings(env)
+        REDACTOR.learn(secrets_of(settings))
+        require_free(options)
+        if options.offers_nats:
+            _warn_of_offered_nats(options, settings)
+        with _home(options):
+            await _run_processes(options, env, settings, stop)
 
 
 def _warn_of_offered_nats(options: UpOptions, settings: WorkerSettings) -> None:

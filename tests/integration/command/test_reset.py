@@ -1,6 +1,7 @@
 """`pylon reset` of a home: another chain is served, and the state of the old one is kept."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from pylon.chain.identity import short_genesis
 from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.v1 import JobState, PylonNotFound
-from tests.support.eventually import HANGS_AFTER_S
+from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.job_deployment import (
     SUBNETS,
     client_of,
@@ -20,7 +21,7 @@ from tests.support.job_deployment import (
     park_job_of,
     signing_settings,
 )
-from tests.support.product import free_ports
+from tests.support.product import Product, free_ports
 from tests.support.pylon_command import command_environment, pylon_argv, pylon_command
 from tests.support.service_process import service_process
 
@@ -97,3 +98,22 @@ async def test_a_home_serves_another_chain_once_its_state_is_set_aside(tmp_path:
         old.set_hyperparameter(2, "WeightsSetRateLimit", 0)
         async with running(tmp_path, str(aside), old) as url, client_of(url, "sn2") as client:
             assert (await ended(client.identity, parked)).state is JobState.CONFIRMED
+
+
+async def test_a_devnet_whose_chain_was_removed_begins_anew_without_a_dead_end(
+    tmp_path: Path,
+) -> None:
+    product = Product(tmp_path)
+    async with product:
+        await product.devnet.control("POST", "/advance", blocks=HIGHER_BY_BLOCKS)
+        old = await latest_number(product.url)
+    assert old > HIGHER_BY_BLOCKS
+    shutil.rmtree(tmp_path / "home" / "devnet" / "chain")
+    async with product:
+        assert "is gone: what was published of it" in product.output
+
+        async def is_published() -> bool:
+            recent = await product.get("/api/v1/subnet/1/block/recent/neurons")
+            return recent.status_code == 200 and recent.json()["block"]["number"] < old
+
+        await comes_true(is_published)

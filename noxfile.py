@@ -133,8 +133,9 @@ def sbom(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def documents(session: nox.Session) -> None:
-    """Write docs/openapi.json, docs/asyncapi.json and docs/settings.md anew, from the code."""
+    """Write docs/openapi.json, docs/asyncapi.json, docs/settings.md and the Helm chart."""
     session.run("python", "scripts/documents.py")
+    session.run("python", "scripts/helm_chart.py")
 
 
 @nox.session(venv_backend="virtualenv")

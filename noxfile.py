@@ -133,9 +133,10 @@ def sbom(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def documents(session: nox.Session) -> None:
-    """Write what is made from other files: documents of the code, rules of the alerts."""
+    """Write what is made from other files: documents of the code, alert rules, the Helm chart."""
     session.run("python", "scripts/documents.py")
     session.run("python", "scripts/prometheus_rule.py")
+    session.run("python", "scripts/helm_chart.py")
 
 
 @nox.session(venv_backend="virtualenv")

@@ -1,0 +1,39 @@
+"""A walk over the product as a new user, an operator, a subnet developer and an SRE take it.
+
+Every step is one test. They run in their order on one product, and later steps need earlier ones.
+"""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+import pytest_asyncio
+
+from tests.support.product import Product, free_ports
+from tests.support.walk import METRICS_TOKEN, Step, Walk
+from tests.support.walk_developer import DEVELOPER
+from tests.support.walk_new_user import NEW_USER
+from tests.support.walk_operator import OPERATOR
+from tests.support.walk_sre import SRE
+
+STEPS = [step for steps in (NEW_USER, OPERATOR, DEVELOPER, SRE) for step in steps]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def walk(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Walk]:
+    (worker_port,) = free_ports(1)
+    settings = {"PYLON_METRICS_TOKEN": METRICS_TOKEN, "PYLON_HEALTH_PORT": str(worker_port)}
+    async with Product(tmp_path_factory.mktemp("walk"), settings=settings) as product:
+        yield Walk(product, worker_port)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    "step", STEPS, ids=[f"{number} {step.who}: {step.says}" for number, step in enumerate(STEPS, 1)]
+)
+async def test_a_step(step: Step, walk: Walk) -> None:
+    await step.take(walk)
+
+
+def test_the_walk_has_at_least_ninety_steps() -> None:
+    assert len(STEPS) >= 90
+    assert len({step.says for step in STEPS}) == len(STEPS)

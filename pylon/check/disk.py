@@ -25,7 +25,7 @@ def check_disk(nats_urls: list[str], home: Path) -> Finding:
     local = [parts for url in nats_urls if _is_loopback((parts := urlsplit(url)).hostname)]
     if not local:
         places = ", ".join(str(urlsplit(url).hostname) for url in nats_urls)
-        return ok("disk", f"not measured: NATS at {places} keeps the streams on disks of its own")
+        return ok("disk", f"not measured: NATS at {places} keeps the streams on its own disks")
     ports = {parts.port for parts in local}
     for state in _STATES:
         folder = home / state / "nats"

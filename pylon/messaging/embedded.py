@@ -1,6 +1,7 @@
 """A nats-server that Pylon runs itself, so that one command is enough on a laptop."""
 
 import asyncio
+import errno
 import logging
 import os
 import re
@@ -287,8 +288,10 @@ class EmbeddedNats:
             raise self._unusable(error) from None
 
     def _unusable(self, error: OSError) -> EmbeddedNatsError:
+        room = "make room on its disk, or " if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
         return EmbeddedNatsError(
-            f"{self._folder} cannot be used ({error.strerror}); choose another --home (PYLON_HOME)"
+            f"{self._folder} cannot be used ({error.strerror}); {room}choose another --home "
+            "(PYLON_HOME)"
         )
 
     @property

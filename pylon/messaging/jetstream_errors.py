@@ -176,7 +176,7 @@ def is_out_of_storage(error: nats.js.errors.APIError) -> bool:
 
 
 def is_store_broken(error: nats.js.errors.APIError) -> bool:
-    """Return whether a stream did not store a message, for no limit of its own."""
+    """Return whether a stream failed to store a message although it is not full."""
     return error.err_code == STORE_FAILED and not is_full(error)
 
 

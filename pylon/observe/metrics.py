@@ -124,14 +124,14 @@ class WorkerMetrics(ProcessMetrics):
         )
         self._published = self.reading(
             "pylon_last_published_block",
-            "The newest block event that JetStream stores; no worker of role reader with a user of "
-            "its own shows it",
+            "Number of the newest block event that JetStream stores, whichever worker published "
+            "it; not shown by readers that connect as the NATS user reader",
             "gauge",
         )
         self._published_age = self.reading(
             "pylon_last_published_age_seconds",
-            "Seconds since JetStream stored that event, whichever worker published it: about the "
-            "same at all workers, so alert on the minimum",
+            "Seconds since JetStream stored the newest block event, as this worker has read it; "
+            "about the same at all workers, so alert on the minimum",
             "gauge",
         )
         self._write_failures = self.reading(

@@ -1,4 +1,4 @@
-"""`pylon up` whose disk is full: what its probes, metrics, callers and `pylon check` are told."""
+"""`pylon up` on a full disk: its probes, metrics, answers to writes, and `pylon check`."""
 
 from dataclasses import dataclass
 from pathlib import Path

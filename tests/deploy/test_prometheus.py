@@ -106,7 +106,11 @@ async def test_no_alert_while_all_is_well_and_some_when_the_worker_is_gone(
     for expression in KNOWN:
         await prometheus.has(expression)
     await watched.evaluated()
-    assert await prometheus.alerts() == {}
+
+    async def is_quiet() -> bool:
+        return await prometheus.alerts() == {}
+
+    await comes_true(is_quiet)
     scraped = await prometheus.query("up")
     assert {(one["metric"]["job"], one["value"][1]) for one in scraped} == {
         ("pylon-bridge", "1"),

@@ -43,7 +43,7 @@ class _Running(msgspec.Struct):
 
 @contextlib.contextmanager
 def told_in(home: Path, env: Mapping[str, str], open_access_token: str) -> Generator[None]:
-    """Within the block, commands find these settings in the home; its owner alone may read them."""
+    """Publish the settings in the home within the block, readable by its owner alone."""
     settings = {
         name: _from_any_folder(name, text)
         for name, text in env.items()
@@ -99,10 +99,10 @@ def adopt(home: Path | None = None) -> Path | None:
 
 
 def is_running(home: Path) -> bool:
-    """Return whether a `pylon up` runs from a home, without a change of it.
+    """Return whether a `pylon up` runs from a home; write nothing.
 
     Raises:
-        UpError: one does or did that belongs to another user.
+        UpError: the home belongs to another user.
     """
     return _read(home.absolute()) is not None
 

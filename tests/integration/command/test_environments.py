@@ -30,6 +30,7 @@ async def environments(tmp_path: Path) -> dict[str, dict[str, str]]:
     # What the file says counts where the environment does not say otherwise.
     (tmp_path / ".env").write_text(
         f"PYLON_ID_SN1_HOTKEY_PASSWORD={secret_of('hotkey')}\nPYLON_SENTRY_ENVIRONMENT=of-a-test\n"
+        "PROMETHEUS_DISABLE_CREATED_SERIES=True\n"
     )
     async with Product(tmp_path, settings=OPERATOR) as product:
         found = {
@@ -65,6 +66,7 @@ async def test_each_process_has_what_it_reads(environments: dict[str, dict[str, 
         assert each["PYLON_ENV_FILE"] == "", "it would read from .env what it is not to have"
     for each in (worker, bridge):
         assert each["PYLON_SENTRY_ENVIRONMENT"] == "of-a-test"
+        assert each["PROMETHEUS_DISABLE_CREATED_SERIES"] == "True"
         assert each["PYLON_ID_SN1_TOKEN"] == "devnet-sn1-token"
         assert each["PYLON_METRICS_TOKEN"] == OPERATOR["PYLON_METRICS_TOKEN"]
         assert each["HTTPS_PROXY"] == OPERATOR["HTTPS_PROXY"]

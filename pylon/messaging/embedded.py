@@ -79,7 +79,7 @@ class EmbeddedNats:
         self._settings = settings
         self._folder = home.absolute() / "nats"
         self._streams = self._folder / "jetstream"
-        self._lock = FolderLock(self._folder, "another embedded NATS")
+        self._lock = FolderLock(self._folder)
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None

@@ -191,7 +191,7 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from pylon_client.service.redaction import REDACTOR, secrets_of
 
     logging.getLogger().setLevel(logging.ERROR)  # the findings tell it better
-    adopted = running.adopt(home)
+    adopted = running.find_deployment(home)
     settings = WorkerSettings()
     REDACTOR.learn(secrets_of(settings))
     report = report_as_json if as_json else report_as_lines

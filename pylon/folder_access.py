@@ -9,7 +9,7 @@ from pathlib import Path
 def require_access(paths: Iterable[Path]) -> None:
     """Look at files, and all that is in folders, that a process will read and write.
 
-    Those that do not exist are fit.
+    Missing ones are fit.
 
     Raises:
         OSError: one of them belongs to another user; its text names both users and the remedy.
@@ -29,8 +29,11 @@ def require_access_to(path: Path) -> None:
     """
     try:
         owner = path.lstat().st_uid
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
+    except PermissionError:
+        require_access_to(path.parent)
+        raise
     needed = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
     if path.is_symlink() or os.access(path, needed):
         return

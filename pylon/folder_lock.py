@@ -17,7 +17,7 @@ class FolderLock:
         holder: what holds it, in the error of the second one.
     """
 
-    def __init__(self, folder: Path, holder: str) -> None:
+    def __init__(self, folder: Path, holder: str = "another embedded NATS") -> None:
         self._path = folder / LOCK_FILE
         self._holder = holder
         self._fd: int | None = None

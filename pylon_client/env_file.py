@@ -1,4 +1,4 @@
-"""The file `.env`: which one is read, and what is said of one that cannot be."""
+"""The file `.env`: which file is read, and the errors of an unreadable one."""
 
 import os
 from io import StringIO
@@ -27,7 +27,7 @@ def env_file() -> Path | None:
 
 
 def read_env_file() -> "Mapping[str, str | None]":
-    """Return the variables of the file as it spells them; none where there is no file.
+    """Return the variables of the file as it spells them; empty without a file.
 
     Raises:
         SettingsError: the file cannot be read, is not UTF-8 text, or was named and does not exist.

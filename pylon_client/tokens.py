@@ -31,15 +31,15 @@ def require_header_text(token: SecretStr) -> SecretStr:
 def equal_secrets(secrets: Mapping[str, SecretStr]) -> list[str]:
     """Return a line for each pair of secrets that must differ and do not.
 
-    Whoever has one of them could act as the holder of the other. Passwords of NATS may be equal to
-    each other, and so may the tokens of the metrics and of open access.
+    The holder of one could act as the holder of the other. NATS passwords may be equal to each
+    other, and so may the tokens of the metrics and of open access.
 
     Args:
-        secrets: by the variable that sets each; those that are empty are passed over.
+        secrets: by the variable that sets each; empty ones are skipped.
     """
     given = [(name, secret) for name, secret in secrets.items() if secret.get_secret_value()]
     return [
-        f"{one} and {other} are equal: give each a secret of its own"
+        f"{one} and {other} are equal: choose different secrets"
         for (one, secret), (other, another) in combinations(given, 2)
         if secret.get_secret_value() == another.get_secret_value()
         and not (one.startswith(NATS_PASSWORDS) and other.startswith(NATS_PASSWORDS))

@@ -59,7 +59,7 @@ environment wins. `nox -s documents` writes this page from the code.
 OF_PUBLISHED_SERVICE: Final = """\
 ## Of the published service
 
-These variables have no effect. Each process logs a warning for those that are set.
+These variables have no effect. Each process logs a warning for each one that is set.
 
 """
 

@@ -116,11 +116,11 @@ class ControlServer:
         return [asdict(applied) for applied in self._devnet.applied_extrinsics()]
 
     async def _advance(self, blocks: int = 1) -> int:
-        """Makes so many blocks now; returns the new height.
+        """Make blocks now; return the new height.
 
         Raises:
-            ValueError: there are fewer than one or more than a request may make; or they were not
-                all made in time, and the text says how many were.
+            ValueError: `blocks` is out of range; or the time limit passed, and the text says how
+                many blocks were made.
         """
         if not 1 <= blocks <= ADVANCE_MAX_BLOCKS:
             raise ValueError(
@@ -148,7 +148,7 @@ class ControlServer:
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answers one request, unless its client closes the connection before that."""
+        """Answer one request, unless its client closes the connection before that."""
         refused, request = await _request(reader)
         if request is None:
             await _reply(writer, refused, b"{}")
@@ -186,7 +186,7 @@ class ControlServer:
 async def _request(
     reader: asyncio.StreamReader,
 ) -> tuple[HTTPStatus, tuple[str, str, bytes] | None]:
-    """The method, target and body of a request; or None, and the status that refuses it."""
+    """Read a request: its method, target and body; or None, and the status that refuses it."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:

@@ -54,8 +54,8 @@ class BlockStore:
         self._on_disk = directory is not None
         self._lock: FolderLock | None = None
         if directory is not None:
-            directory.mkdir(parents=True, exist_ok=True)
             require_access_to(directory)
+            directory.mkdir(parents=True, exist_ok=True)
             require_access(directory / name for name in (*_FILES, LOCK_FILE))
             self._lock = FolderLock(directory, "another devnet")
             self._lock.take()

@@ -84,7 +84,7 @@ class EmbeddedNats:
         self._folder = home.absolute() / "nats"
         self._streams = self._folder / "jetstream"
         self._storage = EmbeddedStorage(self._streams)
-        self._lock = FolderLock(self._folder, "another embedded NATS")
+        self._lock = FolderLock(self._folder)
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None

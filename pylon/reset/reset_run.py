@@ -137,7 +137,7 @@ class _Locked:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = FolderLock(folder / _NATS, "another embedded NATS")
+        self._lock = FolderLock(folder / _NATS)
 
     def __enter__(self) -> None:
         try:

@@ -27,6 +27,7 @@ _TO_OTHER_MACHINES: Final = frozenset(
         *("HTTP_PROXY", "HTTPS_PROXY", "WS_PROXY", "WSS_PROXY", "ALL_PROXY", "NO_PROXY"),
     }
 )
+_OF_METRICS: Final = frozenset({"PROMETHEUS_DISABLE_CREATED_SERIES"})
 _OF_THE_SDK: Final = ("BITTENSOR_", "BT_")
 _OF_IDENTITIES_FOR_BRIDGES: Final = frozenset({"netuid", "token"})
 """An identity's wallet, its hotkey and that one's password are for workers alone."""
@@ -122,6 +123,7 @@ def _chosen(env: Mapping[str, str], names: set[str]) -> dict[str, str]:
 
 
 def _reaching_out(env: Mapping[str, str]) -> dict[str, str]:
-    """Return what any process needs, and what one needs that connects to other machines."""
-    more = {name: text for name, text in env.items() if name.upper() in _TO_OTHER_MACHINES}
+    """Return what any process needs, and what one needs with metrics and other machines."""
+    wanted = _TO_OTHER_MACHINES | _OF_METRICS
+    more = {name: text for name, text in env.items() if name.upper() in wanted}
     return base_environment(env) | more

@@ -43,7 +43,7 @@ class _Running(msgspec.Struct):
 
 @contextlib.contextmanager
 def told_in(home: Path, env: Mapping[str, str], open_access_token: str) -> Generator[None]:
-    """Within the block, commands find these settings in the home; its owner alone may read them."""
+    """Publish the settings in the home within the block, readable by its owner alone."""
     settings = {
         name: _from_any_folder(name, text)
         for name, text in env.items()
@@ -66,11 +66,8 @@ def told_in(home: Path, env: Mapping[str, str], open_access_token: str) -> Gener
         header.unlink(missing_ok=True)
 
 
-def adopt(home: Path | None = None) -> Path | None:
-    """Take the settings of the Pylon that runs from a home into the environment.
-
-    Without a home of the command line it is that of the settings, and an environment that names
-    another NATS is left as it is.
+def find_deployment(home: Path | None = None) -> Path | None:
+    """Take over the settings of a running home, or leave those of the environment and `.env`.
 
     Args:
         home: of the command line.
@@ -81,6 +78,33 @@ def adopt(home: Path | None = None) -> Path | None:
     Raises:
         UpError: none runs from the home of the command line, or nothing says which is meant.
     """
+    found = adopt(home)
+    if found is None and not _names_a_deployment():
+        file = env_file()
+        asked = "the environment" if file is None else f"the environment and {file.absolute()}"
+        raise UpError(
+            f"no Pylon runs from {UpSettings().home.absolute()}, and {asked} have no settings of "
+            "one: add --home with the home of `pylon up`, or go to the folder in which it was "
+            "started"
+        )
+    return found
+
+
+def adopt(home: Path | None = None) -> Path | None:
+    """Take the settings of the Pylon that runs from a home into the environment.
+
+    Without a home of the command line it is that of the settings, and an environment that names
+    another NATS is left as it is.
+
+    Args:
+        home: of the command line.
+
+    Returns:
+        The home, as an absolute path, or None where nothing was taken.
+
+    Raises:
+        UpError: none runs from the home of the command line, or it belongs to another user.
+    """
     where = (home or UpSettings().home).absolute()
     running = _read(where)
     if running is not None and (home is not None or _is_of(running.settings)):
@@ -88,21 +112,14 @@ def adopt(home: Path | None = None) -> Path | None:
         return where
     if home is not None:
         raise UpError(f"no Pylon runs from {where}: start it with `pylon up --home {home}`")
-    if not _names_a_deployment():
-        file = env_file()
-        asked = "the environment" if file is None else f"the environment and {file.absolute()}"
-        raise UpError(
-            f"no Pylon runs from {where}, and {asked} have no settings of one: add --home with the "
-            "home of `pylon up`, or go to the folder in which it was started"
-        )
     return None
 
 
 def is_running(home: Path) -> bool:
-    """Return whether a `pylon up` runs from a home, without a change of it.
+    """Return whether a `pylon up` runs from a home; write nothing.
 
     Raises:
-        UpError: one does or did that belongs to another user.
+        UpError: the home belongs to another user.
     """
     return _read(home.absolute()) is not None
 

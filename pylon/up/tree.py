@@ -100,6 +100,24 @@ def _settings(env: dict[str, str]) -> WorkerSettings:
 
 
 @contextlib.contextmanager
+def _usable(options: UpOptions) -> Generator[None]:
+    """Raise an error of the operating system as UpError, with what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise UpError(
+            f"{options.home} cannot be used ({error.strerror}); choose another --home (PYLON_HOME)"
+        ) from None
+
+
+def _require_access(options: UpOptions) -> None:
+    """Look whose the home is, and all that a tree has written into it before."""
+    with _usable(options):
+        require_access_to(options.home)
+        require_access(options.home / name for name in OWN_FOLDERS)
+
+
+@contextlib.contextmanager
 def _home(options: UpOptions) -> Generator[None]:
     """Hold the home within the block.
 
@@ -107,15 +125,9 @@ def _home(options: UpOptions) -> Generator[None]:
         UpError: it cannot be used, or another `pylon up` uses it.
     """
     lock = FolderLock(options.home, "another `pylon up`")
-    try:
+    with _usable(options):
         options.home.mkdir(parents=True, exist_ok=True)
-        require_access_to(options.home)
-        require_access(options.home / name for name in OWN_FOLDERS)
         lock.take()
-    except OSError as error:
-        raise UpError(
-            f"{options.home} cannot be used ({error.strerror}); choose another --home (PYLON_HOME)"
-        ) from None
     try:
         yield
     finally:
@@ -137,14 +149,10 @@ def _prepare(options: UpOptions) -> None:
     """Write what the processes find in the home; for whoever holds the lock of the state."""
     if options.devnet_port is None:
         return
-    try:
+    with _usable(options):
         if options.fresh and options.chain.exists():
             _empty(options.chain)
         simulation.write_wallets(options.home)
-    except OSError as error:
-        raise UpError(
-            f"{options.home} cannot be used ({error.strerror}); choose another --home (PYLON_HOME)"
-        ) from None
 
 
 def _empty(folder: Path) -> None:
@@ -221,6 +229,7 @@ async def run(options: UpOptions) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
 
+    _require_access(options)
     if is_running(options.home):
         raise UpError(
             f"another `pylon up` runs from {options.home}: stop it, or choose another --home "

@@ -153,7 +153,7 @@ def _watch(
     from pylon_client.service.redaction import REDACTOR, secrets_of
 
     logging.getLogger().setLevel(logging.WARNING)
-    running.adopt(home)
+    running.find_deployment(home)
     settings = DeploymentSettings()
     REDACTOR.learn(secrets_of(settings))
     try:

@@ -40,7 +40,7 @@ class Screen:
     Args:
         console: where to write.
         columns: the table's columns, from left to right.
-        title: what stands over it.
+        title: above the table.
     """
 
     def __init__(self, console: Console, columns: Sequence[Column], title: str) -> None:
@@ -76,7 +76,7 @@ def table(
     """Return a table of text, in which nothing is markup, that fits a terminal.
 
     Args:
-        title: what stands over it.
+        title: above the table.
         columns: from left to right.
         rows: a cell for each column.
         width: of the terminal, in characters. Columns that do not fit are left out and named.

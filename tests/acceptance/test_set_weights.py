@@ -52,7 +52,8 @@ async def weights_on_chain(product: Product) -> dict[str, float]:
     command, *arguments = shlex.split(
         line.replace("localhost:9944", f"127.0.0.1:{product.devnet_port}")
     )
-    shown = json.loads(await run(product, BIN / command, "--json", *arguments))
+    assert Path(command) == Path(".venv/bin/btcli")
+    shown = json.loads(await run(product, BIN / "btcli", "--json", *arguments))
     return shown["0"]
 
 

@@ -20,6 +20,7 @@ CONFIGURATION: Final = {
     "*/nats.conf": "nats-server reads its users from it",
     "*/access.conf": "the same, of `pylon nats-conf`",
     "*/running.json": "what `pylon up` tells the commands beside it, for its owner alone",
+    "*/open-access.header": "the same, as curl reads it",
     "*/.env": "settings of an operator",
     "*/hotkeys/*": "the wallets of identities",
     "*/.bittensor/wallets/*": "the same, where btcli looks for them",

@@ -7,7 +7,7 @@ import pytest
 
 WITHOUT = """
 import runpy, sys
-for name in ("typer", "rich", "bittensor", "fastapi"):
+for name in ("typer", "rich", "bittensor", "bittensor_core", "fastapi"):
     sys.modules[name] = None
 runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 """
@@ -25,3 +25,13 @@ def test_a_command_of_the_service_says_how_to_install_it(module: str) -> None:
     assert ended.stdout == ""
     assert ended.stderr.count("\n") == 1
     assert "pip install 'pylon-client[service]'" in ended.stderr
+
+
+def test_the_import_of_the_devnet_says_how_to_install_it() -> None:
+    code = "import sys; sys.modules['bittensor_core'] = None; import pylon.devnet"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.stderr.splitlines()[-1] == (
+        "ImportError: the devnet needs bittensor_core, of `pip install 'pylon-client[service]'`"
+    )

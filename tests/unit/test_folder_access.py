@@ -1,4 +1,4 @@
-"""State of another user is told with both users and the file, before anything is written."""
+"""State of another user is refused with both users and the file, before a write."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ AS_ANOTHER_USER = """
 import os, sys
 from pathlib import Path
 from pylon.devnet.store import BlockStore
-from pylon.up.tree import _home
+from pylon.up.tree import _require_access
 from pylon.up.options import UpError, UpOptions
 home = Path(sys.argv[1])
 options = UpOptions(
@@ -28,7 +28,7 @@ options = UpOptions(
 os.setgroups([])
 os.setgid({user})
 os.setuid({user})
-for use in (lambda: _home(options).__enter__(), lambda: BlockStore(options.chain)):
+for use in (lambda: _require_access(options), lambda: BlockStore(options.chain)):
     try:
         use()
     except (OSError, UpError) as error:
@@ -74,4 +74,3 @@ def test_a_home_that_another_user_ran_from_is_refused_with_what_to_do(home: Path
         f"{home} cannot be used ({of_another}); choose another --home (PYLON_HOME)",
         of_another,
     ]
-    assert not (home / "lock").exists()

@@ -31,6 +31,7 @@ async def environments(tmp_path: Path) -> dict[str, dict[str, str]]:
     # What the file says counts where the environment does not say otherwise.
     (tmp_path / ".env").write_text(
         f"PYLON_ID_SN1_HOTKEY_PASSWORD={secret_of('hotkey')}\nPYLON_SENTRY_ENVIRONMENT=of-a-test\n"
+        "PROMETHEUS_DISABLE_CREATED_SERIES=True\n"
     )
     async with Product(tmp_path, settings=OPERATOR) as product:
         found = {

@@ -170,7 +170,7 @@ async def test_advance_is_bounded_and_ends_with_its_client_and_with_the_devnet()
             while (now := (await node.status())["best_number"]) != before:
                 before = now
                 await asyncio.sleep(0.1)
-        assert now < 10_000, "it went on for nobody"
+        assert now < 10_000, "it went on without a client"
         waiting = asyncio.create_task(advance(10_000))
         await node.until(now + 3)
         node.process.send_signal(signal.SIGTERM)

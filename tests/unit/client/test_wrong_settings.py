@@ -191,7 +191,7 @@ def test_a_secret_that_opens_two_doors_is_refused(
         monkeypatch.setenv(name, text)
     with pytest.raises(SettingsError) as caught:
         _ = WorkerSettings().identity_settings
-    assert str(caught.value) == f"{pair} are equal: give each a secret of its own"
+    assert str(caught.value) == f"{pair} are equal: choose different secrets"
 
 
 def test_metrics_and_open_access_may_share_a_token(monkeypatch: pytest.MonkeyPatch) -> None:

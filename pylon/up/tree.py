@@ -21,6 +21,7 @@ from pylon.messaging.embedded import EmbeddedNats
 from pylon.settings import WorkerSettings
 from pylon.up import simulation
 from pylon.up.banner import banner
+from pylon.up.bridge_password import bridge_password
 from pylon.up.child import Child
 from pylon.up.environments import (
     bridge_environment,
@@ -70,7 +71,7 @@ def _own(options: UpOptions, sockets: Path) -> dict[str, str]:
         "PYLON_NATS_STREAM_REPLICAS": "1",
         # For this run alone.
         "PYLON_NATS_WORKER_PASSWORD": secrets.token_urlsafe(24),
-        "PYLON_NATS_BRIDGE_PASSWORD": secrets.token_urlsafe(24),
+        "PYLON_NATS_BRIDGE_PASSWORD": bridge_password(),
         "PYLON_NATS_READER_PASSWORD": "",  # no reader runs
         "PYLON_BRIDGE_HOST": options.host,
         "PYLON_BRIDGE_PORT": str(options.port),

@@ -12,14 +12,17 @@ from tests.support.eventually import HANGS_AFTER_S
 
 @asynccontextmanager
 async def service_process(
-    argv: Sequence[str], folder: Path, environment: Mapping[str, str]
+    argv: Sequence[str], folder: Path, environment: Mapping[str, str], *, cwd: Path | None = None
 ) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """Run it within the block, its output in the folder; show that when the block fails."""
+    """Run it within the block, its output in the folder; show that when the block fails.
+
+    It runs in the folder unless `cwd` is another.
+    """
     path = folder / "output"
     with path.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *argv,
-            cwd=folder,
+            cwd=cwd or folder,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,

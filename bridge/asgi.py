@@ -1,0 +1,61 @@
+"""The bridge as an ASGI app that connects to NATS by itself, for development servers.
+
+`python -m bridge` also limits what one connection may use, finishes requests before it stops, and
+counts its connections; use that where strangers reach the bridge.
+"""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncGenerator
+
+from fastapi import FastAPI
+from pydantic_settings import SettingsError
+
+from bridge.link import NatsLink, link_options
+from bridge.main import create_app
+from bridge.metrics import BridgeMetrics
+from bridge.settings import BridgeSettings
+from pylon_client.contract.failures import FailureError
+from pylon_client.service.logs import set_up_logging
+from pylon_client.service.redaction import REDACTOR, secrets_of
+from pylon_client.service.sentry import set_up_sentry
+from pylon_client.service.supervisor import Supervisor
+
+
+def development_app() -> FastAPI:
+    """Return the REST API of the settings; it is connected to NATS while a server runs it.
+
+    Raises:
+        SystemExit: a setting is wrong; the text names each.
+    """
+    try:
+        set_up_logging()
+        settings = BridgeSettings()
+        REDACTOR.learn(secrets_of(settings))
+        set_up_sentry(settings, "bridge")
+        link = NatsLink(link_options(settings))
+        metrics = BridgeMetrics()
+        metrics.watch_nats(link)
+        made = create_app(settings, link, metrics)
+    except SettingsError as error:
+        sys.exit("\n".join(f"A setting is wrong: {mistake}" for mistake in str(error).splitlines()))
+    supervisor = Supervisor(lambda error: isinstance(error, FailureError))
+    metrics.watch_parts(supervisor)
+
+    @contextlib.asynccontextmanager
+    async def connected(app: FastAPI) -> AsyncGenerator[None]:
+        keeping = asyncio.create_task(supervisor.keep("connection to NATS", link.keep_connected))
+        try:
+            yield
+        finally:
+            app.state.close_streams()
+            keeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError, FailureError):
+                await keeping
+
+    made.router.lifespan_context = connected
+    return made
+
+
+app = development_app()

@@ -1,0 +1,22 @@
+"""The password of the bridge's NATS user, as far as the settings choose one."""
+
+import secrets
+
+from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from pylon_client.environment import EnvironmentSettings
+
+
+class _BridgePassword(EnvironmentSettings):
+    """The setting alone; a file that `PYLON_NATS_BRIDGE_PASSWORD_FILE` names is not read."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True)
+
+    nats_bridge_password: SecretStr | None = None
+
+
+def bridge_password() -> str:
+    """Return the configured password, for bridges beside `pylon up`; else one for this run."""
+    chosen = _BridgePassword().nats_bridge_password
+    return secrets.token_urlsafe(24) if chosen is None else chosen.get_secret_value()

@@ -11,6 +11,7 @@ from pylon_client.contract.operations import (
     Operation,
     Params,
     Scope,
+    is_read,
 )
 from pylon_client.contract.subjects import OpenSubject, parse
 from pylon_client.contract.types import NetUid
@@ -59,3 +60,12 @@ def test_a_block_number_is_a_u32_and_nothing_coerced(number: object) -> None:
 def test_unknown_params_are_refused() -> None:
     with pytest.raises(ValidationError):
         AtBlock.model_validate({"block_number": 1, "hash": "0x00"})
+
+
+def test_only_requests_that_change_nothing_are_reads() -> None:
+    for operation in NATS_OPERATIONS:
+        subject = str(OpenSubject(NetUid(1), operation.name))
+        assert is_read(subject) == (operation.method == "GET")
+    assert is_read("pylon.v1.identity.sn1.jobs.get")
+    for other in ("pylon.v1.identity.sn1.weights.put", "pylon.v1.event.block", "pylon.v1.open", ""):
+        assert not is_read(other)

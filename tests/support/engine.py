@@ -18,6 +18,8 @@ from tests.support.eventually import HANGS_AFTER_S
 
 ROOT = Path(__file__).parents[2]
 CACHE = Path("~/.cache/pylon-test-engine").expanduser()
+BRIDGE = Path("/sys/class/net/docker0")
+"""The network interface that dockerd makes and leaves behind."""
 BUILD_WITHIN_S = 1200
 POLL_S = 0.2
 
@@ -116,14 +118,19 @@ def _private(program: str) -> Generator[Engine]:
     if shutil.which("dockerd") is None or os.geteuid() != 0:
         raise NoEngineError("no engine runs, and a private one needs dockerd and root")
     CACHE.mkdir(parents=True, exist_ok=True)
+    had_bridge = BRIDGE.exists()
     with tempfile.TemporaryDirectory(prefix="pylon-engine-") as folder:
         private = Engine(f"unix://{folder}/docker.sock", program)
         with _daemon(private, Path(folder)):
             name_by_digests = prepare(private, CACHE)
         # What digests name is read at the start of the daemon.
         name_by_digests(CACHE / "data")
-        with _daemon(private, Path(folder)):
-            yield private
+        try:
+            with _daemon(private, Path(folder)):
+                yield private
+        finally:
+            if not had_bridge and (ip := shutil.which("ip")):
+                subprocess.run([ip, "link", "delete", BRIDGE.name], check=False)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import pytest
 from pylon.backup import state_access
 from pylon.backup.backup_file import BackupError, BackupFile, KeptEntry, archive_in, private_file
 from pylon.backup.backup_run import restore
+from pylon.backup.ledger_copy import LedgerCopy
 from pylon.devnet import Devnet, DevnetOptions
 from pylon.jobs.signers import Announcement
 from pylon.messaging.permissions import authorization
@@ -108,7 +109,7 @@ async def back_up_midway(folder: Path, devnet: Devnet) -> Put:
 async def test_jobs_of_a_backup_end_rightly_after_a_restore_and_none_is_carried_out_twice(
     tmp_path: Path,
 ) -> None:
-    options = DevnetOptions(port=0, block_time_s=0.1, tempo_blocks=2000, active=False)
+    options = DevnetOptions(port=0, block_time_s=0.2, tempo_blocks=2000, active=False)
     async with Devnet(options) as devnet, new_nats(tmp_path, "second") as server:
         make_wallets(tmp_path, devnet)
         put = await back_up_midway(tmp_path, devnet)
@@ -193,6 +194,10 @@ async def test_a_restore_refuses_while_a_worker_runs_and_replaces_only_when_told
             await attempt()
         assert "1 entries of the backup" in await attempt(replace=True)
         assert progress == ["1 of 1 entries written"] * 2
+        # A worker that starts meanwhile has written first.
+        entries = BackupFile(path, "jobs.zip").entries()
+        with pytest.raises(BackupError, match=r"lane\.sn1\.weights was written meanwhile"):
+            await LedgerCopy(connection).fill(entries, ended_kept_days=7, progress=lambda _: None)
         await connection.close()
 
 

@@ -105,7 +105,7 @@ def _deployment(*, devnet: bool) -> tuple["WorkerSettings", Path | None, Path | 
     from pylon.up.options import UpSettings
     from pylon_client.service.redaction import REDACTOR, secrets_of
 
-    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger().setLevel(logging.ERROR)  # the errors tell it better
     running_home = running.adopt()
     settings = WorkerSettings()
     REDACTOR.learn(secrets_of(settings))

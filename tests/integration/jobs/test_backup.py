@@ -201,6 +201,27 @@ async def test_a_restore_refuses_while_a_worker_runs_and_replaces_only_when_told
         await connection.close()
 
 
+@pytest.mark.parametrize(
+    ("password", "says"),
+    [
+        ({}, "Set PYLON_NATS_WORKER_PASSWORD"),
+        (
+            {"PYLON_NATS_WORKER_PASSWORD": "zq7xk"},
+            "does not accept this token for the user 'worker'",
+        ),
+    ],
+)
+async def test_without_the_password_of_workers_there_is_no_backup(
+    tmp_path: Path, password: dict[str, str], says: str
+) -> None:
+    async with new_nats(tmp_path, "nats") as server:
+        settings = {"PYLON_NATS_URL": server.url} | password
+        ended = await pylon_command(tmp_path, settings, "backup", "jobs.zip")
+    assert (ended.code, ended.err.count("\n")) == (1, 1), ended
+    assert says in ended.err
+    assert not (tmp_path / "jobs.zip").exists()
+
+
 async def test_the_state_of_a_stopped_pylon_is_backed_up_and_restored_without_one(
     tmp_path: Path,
 ) -> None:

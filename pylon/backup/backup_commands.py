@@ -98,15 +98,20 @@ def _deployment(*, devnet: bool) -> tuple["WorkerSettings", Path | None, Path | 
     """Return the settings, the home of a stopped Pylon or None, and that of a running one or None.
 
     Raises:
+        BackupError: the home is one that cannot be used.
         SettingsError: a setting is wrong.
     """
+    from pylon.backup.backup_file import BackupError
     from pylon.settings import WorkerSettings
     from pylon.up import running
-    from pylon.up.options import UpSettings
+    from pylon.up.options import UpError, UpSettings
     from pylon_client.service.redaction import REDACTOR, secrets_of
 
-    logging.getLogger().setLevel(logging.WARNING)
-    running_home = running.adopt()
+    logging.getLogger().setLevel(logging.ERROR)  # the errors tell it better
+    try:
+        running_home = running.adopt()
+    except UpError as error:
+        raise BackupError(str(error)) from None
     settings = WorkerSettings()
     REDACTOR.learn(secrets_of(settings))
     if "nats_url" in settings.model_fields_set:  # also by the one that runs

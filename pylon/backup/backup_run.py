@@ -88,10 +88,13 @@ async def restore(
             await ledger.clear()
         await _require_empty(ledger, genesis)
         await ledger.bind(genesis)
+
+        def progress(count: int) -> None:
+            if count % TELL_EVERY == 0 or count == len(backup):
+                tell(f"{count} of {len(backup)} entries written")
+
         left_out = await ledger.fill(
-            backup.entries(),
-            ended_kept_days=settings.ended_jobs_kept_days,
-            progress=lambda count: tell(f"{count} of {len(backup)} entries written"),
+            backup.entries(), ended_kept_days=settings.ended_jobs_kept_days, progress=progress
         )
     what = f"{len(backup) - left_out} entries of the backup of {backup.manifest.made_at}"
     return f"{what}; {left_out} cannot be read and were left out" if left_out else what

@@ -26,7 +26,7 @@ from pylon_client.transport.connection import Connection
 logger = logging.getLogger(__name__)
 
 PAGE: Final = 200
-AT_ONCE: Final = 32
+AT_ONCE: Final = 50
 """Entries that are written at once."""
 DAY_S: Final = 86_400
 API_TIMEOUT_S: Final = 5.0

@@ -21,6 +21,7 @@ from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import JOBS, LEDGER
 from pylon_client.contract.types import IdentityName
 from pylon_client.transport.connection import Connection, connect
+from pylon_client.transport.refusals import Denied
 
 LISTEN_S: Final = ANNOUNCE_EVERY_S + 1
 """Seconds within which every running signer announces itself."""
@@ -49,12 +50,40 @@ async def connected(
                 settings = settings.model_copy(update={"nats_url": nats.url})
             connection = await connect(worker_options(settings, name))
             stack.push_async_callback(connection.close)
-            await provision(connection, (LEDGER, JOBS), replicas=settings.nats_stream_replicas)
+            await _provide(connection, settings.nats_stream_replicas)
             yield connection
     except (EmbeddedNatsError, PermissionsError, ProvisionError) as error:
         raise BackupError(str(error)) from None
     except FailureError as error:
         raise BackupError(error.failure.detail) from None
+
+
+async def _provide(connection: Connection, replicas: int) -> None:
+    """Make the ledger and the queue if they are missing.
+
+    Raises:
+        BackupError: NATS does not allow it; it would otherwise be found by a timeout alone.
+    """
+    denied: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def on_denial(_: Denied, failure: FailureError) -> None:
+        if not denied.done():
+            denied.set_result(failure.failure.detail)
+
+    forget = connection.on_denial(on_denial)
+    making = asyncio.create_task(provision(connection, (LEDGER, JOBS), replicas=replicas))
+    try:
+        await asyncio.wait({making, denied}, return_when=asyncio.FIRST_COMPLETED)
+        if denied.done():
+            raise BackupError(
+                f"NATS refuses it: {denied.result()} Set PYLON_NATS_WORKER_PASSWORD, and give NATS "
+                "the users that `pylon nats-conf` makes"
+            )
+        await making
+    finally:
+        forget()
+        making.cancel()
+        await asyncio.gather(making, return_exceptions=True)
 
 
 def _of_embedded() -> dict[str, object]:

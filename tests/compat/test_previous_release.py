@@ -11,14 +11,16 @@ import pytest
 import pytest_asyncio
 
 from pylon.devnet import Devnet, DevnetOptions
-from pylon_client.v1 import JobId, JobState
+from pylon_client.v1 import AsyncPylonClient, JobId, JobState
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import BRIDGE_PASSWORD, READER_PASSWORD, token_of
 from tests.support.environments import ROOT
+from tests.support.eventually import eventually
 from tests.support.job_deployment import (
     SUBNETS,
     Deployment,
     becomes,
+    client_of,
     ended,
     is_parked,
     make_wallets,
@@ -127,7 +129,18 @@ async def test_workers_of_both_releases_share_jobs_and_state_and_each_follows_th
     async with await releases.nats("previous", "shared") as server:
         deployment = Deployment(releases.folder, Nats(server), devnet)
         applied = deployment.applied()
-        async with deployment.identity("sn1") as sn1, deployment.identity("sn2") as sn2:
+        numbers: list[int] = []
+
+        async def listen(client: AsyncPylonClient) -> None:
+            blocks = client.open_access.blocks()
+            while True:
+                numbers.append((await anext(blocks)).number)
+
+        async with (
+            client_of(server.url, "sn12") as listener,
+            deployment.identity("sn1") as sn1,
+            deployment.identity("sn2") as sn2,
+        ):
 
             async def parked(uid: int) -> str:
                 """Put weights that wait for a limit of the chain."""
@@ -143,6 +156,7 @@ async def test_workers_of_both_releases_share_jobs_and_state_and_each_follows_th
                 return (await ended(sn1, JobId(job_id))).state
 
             async with deployment.worker(**releases.path("previous")) as old:
+                listening = asyncio.create_task(listen(listener))
                 first = await sn1.put_weights(weights_of(devnet, 1, 3), idempotency_key="first")
                 assert (await ended(sn1, first.job_id)).state is JobState.CONFIRMED
                 of_old = await parked(4)
@@ -160,4 +174,9 @@ async def test_workers_of_both_releases_share_jobs_and_state_and_each_follows_th
                 again = await sn1.put_weights(weights_of(devnet, 1, 3), idempotency_key="first")
                 assert again.job_id == first.job_id
                 assert len((await sn1.get_jobs()).jobs) == 3
+                newest = devnet.best_number
+                await eventually(lambda: numbers[-1] >= newest)
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
         assert deployment.applied() - applied == 4
+        assert numbers == list(range(numbers[0], numbers[-1] + 1))

@@ -200,7 +200,7 @@ async def _(walk: Walk) -> None:
 async def _(walk: Walk) -> None:
     ended = await walk.command("check")
     assert ended.code == 0, ended
-    assert "This is about the Pylon that runs from home" in ended.out
+    assert "This is about the Pylon that runs from" in ended.out
 
 
 @step("`pylon nats-conf` writes users, and keeps the file private")

@@ -10,6 +10,7 @@ import pytest
 from pylon.backup import state_access
 from pylon.backup.backup_file import BackupError, BackupFile, KeptEntry, archive_in, private_file
 from pylon.backup.backup_run import restore
+from pylon.backup.ledger_copy import LedgerCopy
 from pylon.devnet import Devnet, DevnetOptions
 from pylon.jobs.signers import Announcement
 from pylon.messaging.permissions import authorization
@@ -108,7 +109,7 @@ async def back_up_midway(folder: Path, devnet: Devnet) -> Put:
 async def test_jobs_of_a_backup_end_rightly_after_a_restore_and_none_is_carried_out_twice(
     tmp_path: Path,
 ) -> None:
-    options = DevnetOptions(port=0, block_time_s=0.1, tempo_blocks=2000, active=False)
+    options = DevnetOptions(port=0, block_time_s=0.2, tempo_blocks=2000, active=False)
     async with Devnet(options) as devnet, new_nats(tmp_path, "second") as server:
         make_wallets(tmp_path, devnet)
         put = await back_up_midway(tmp_path, devnet)
@@ -193,7 +194,32 @@ async def test_a_restore_refuses_while_a_worker_runs_and_replaces_only_when_told
             await attempt()
         assert "1 entries of the backup" in await attempt(replace=True)
         assert progress == ["1 of 1 entries written"] * 2
+        # A worker that starts meanwhile has written first.
+        entries = BackupFile(path, "jobs.zip").entries()
+        with pytest.raises(BackupError, match=r"lane\.sn1\.weights was written meanwhile"):
+            await LedgerCopy(connection).fill(entries, ended_kept_days=7, progress=lambda _: None)
         await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("password", "says"),
+    [
+        ({}, "Set PYLON_NATS_WORKER_PASSWORD"),
+        (
+            {"PYLON_NATS_WORKER_PASSWORD": "zq7xk"},
+            "does not accept this token for the user 'worker'",
+        ),
+    ],
+)
+async def test_without_the_password_of_workers_there_is_no_backup(
+    tmp_path: Path, password: dict[str, str], says: str
+) -> None:
+    async with new_nats(tmp_path, "nats") as server:
+        settings = {"PYLON_NATS_URL": server.url} | password
+        ended = await pylon_command(tmp_path, settings, "backup", "jobs.zip")
+    assert (ended.code, ended.err.count("\n")) == (1, 1), ended
+    assert says in ended.err
+    assert not (tmp_path / "jobs.zip").exists()
 
 
 async def test_the_state_of_a_stopped_pylon_is_backed_up_and_restored_without_one(

@@ -37,10 +37,7 @@ def backup(
     try:
         settings, home, _ = _deployment(devnet=devnet)
         if home is not None and not (home / "nats").is_dir():
-            raise BackupError(  # noqa: TRY301 -- as all others end
-                f"there is no state in {home.absolute()}: run it where `pylon up` ran, or set "
-                "PYLON_HOME or PYLON_NATS_URL"
-            )
+            raise BackupError(_without_state(home))  # noqa: TRY301 -- as all others end
         if file == STANDARD:
             buffer = io.BytesIO()
             what = asyncio.run(make_backup(settings, home, buffer, _tell))
@@ -92,6 +89,16 @@ def restore(
     except BackupError as error:
         raise _ended("restore", error) from None
     _tell(f"Restored {what}")
+
+
+def _without_state(home: Path) -> str:
+    """Return that a home holds no state, and what to do about it."""
+    if (home / "devnet" / "nats").is_dir():
+        return f"{home.absolute()} holds the state of `pylon up --devnet` alone: add --devnet"
+    return (
+        f"there is no state in {home.absolute()}: run it where `pylon up` ran, or set PYLON_HOME "
+        "or PYLON_NATS_URL"
+    )
 
 
 def _deployment(*, devnet: bool) -> tuple["WorkerSettings", Path | None, Path | None]:

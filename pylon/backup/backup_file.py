@@ -224,7 +224,7 @@ class BackupFile:
         except KeyError:
             raise self._damaged("it is not a backup of Pylon") from None
         except _NOT_WHOLE:
-            raise self._damaged("it is not whole") from None
+            raise self._damaged("it is not whole, or not a backup of Pylon") from None
 
     def _damaged(self, why: str) -> BackupError:
         return BackupError(f"{self._name} is damaged, {why}: restore another backup")

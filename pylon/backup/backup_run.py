@@ -122,7 +122,7 @@ async def _require_chain(settings: WorkerSettings, genesis: str) -> None:
         found = await genesis_hash(chain, settings.chain_timeout_s)
     except FailureError as error:
         raise BackupError(
-            f"{chain.place} does not give its genesis: {error.failure.detail} {remedy}"
+            f"{chain.place} does not give its genesis: {error.failure.detail.rstrip('.')}: {remedy}"
         ) from None
     finally:
         await chain.close()

@@ -19,6 +19,8 @@ from pylon_client.contract.topology import STREAMS
 
 SET_ASIDE: Final = "set-aside"
 """The folder in a home that holds the state which was set aside; each of its folders is a home."""
+DEVNET_CHAIN: Final = "chain"
+"""The folder in the state of `pylon up --devnet` that holds the simulated chain."""
 _NATS: Final = "nats"
 _STREAMS: Final = "jetstream"
 _NAME: Final = "pylon reset"
@@ -48,6 +50,8 @@ class Reset:
 
     async def of_home(self, home: Path) -> str:
         """Move the streams of the network out of a home; return where they are, in a sentence.
+
+        A simulated chain is moved with the streams of its blocks.
 
         Raises:
             ResetError: there are none, they are in use, or they cannot be moved.
@@ -111,15 +115,21 @@ class Reset:
 
     def _move(self, home: Path, folder: Path, state: State) -> str:
         other_home = home / SET_ASIDE / f"{state.label}-{_now()}"
-        target = other_home / folder.relative_to(home) / _NATS / _STREAMS
+        other_folder = other_home / folder.relative_to(home)
+        target = other_folder / _NATS / _STREAMS
+        # State without the simulated chain that it is of would be removed by the next start.
+        chain = [folder / DEVNET_CHAIN] if (folder / DEVNET_CHAIN).is_dir() else []
+        what = "It and the simulated chain are" if chain else "It is"
         self.confirm(
-            f"{folder} holds the state of {state.chain}, with {state.jobs_text}. It is "
+            f"{folder} holds the state of {state.chain}, with {state.jobs_text}. {what} "
             f"moved to {other_home}; none of its jobs is carried out from there."
         )
         try:
             with _Locked(folder):
                 target.parent.mkdir(parents=True, mode=0o700)
                 (folder / _NATS / _STREAMS).rename(target)
+                for each in chain:
+                    each.rename(other_folder / DEVNET_CHAIN)
         except OSError as error:
             raise ResetError(f"{target} cannot be written: {error.strerror}") from None
         devnet = "" if folder == home else "--devnet "

@@ -100,6 +100,29 @@ async def test_a_home_serves_another_chain_once_its_state_is_set_aside(tmp_path:
             assert (await ended(client.identity, parked)).state is JobState.CONFIRMED
 
 
+async def test_the_state_of_a_devnet_is_set_aside_with_its_chain(tmp_path: Path) -> None:
+    product = Product(tmp_path)
+    async with product:
+        await product.devnet.control("POST", "/advance", blocks=HIGHER_BY_BLOCKS)
+        old = await latest_number(product.url)
+    hint = await pylon_command(tmp_path, {"PYLON_HOME": "home"}, "backup", "file")
+    assert (hint.code, "add --devnet" in hint.err) == (1, True)
+    home, network = tmp_path / "home", f"ws://127.0.0.1:{product.devnet_port}"
+    done = await pylon_command(
+        tmp_path, {}, "reset", "--network", network, "--home", str(home), "--yes"
+    )
+    assert done.code == 0, done.err
+    (aside,) = (home / "set-aside").iterdir()
+    assert f"pylon up --devnet --home {aside}" in done.out
+    assert not (home / "devnet" / "chain").exists()
+    aside.rename(tmp_path / "aside")
+    home.rename(tmp_path / "emptied")
+    (tmp_path / "aside").rename(home)
+    async with product:
+        assert "is gone" not in product.output
+        assert await latest_number(product.url) >= old
+
+
 async def test_a_devnet_whose_chain_was_removed_begins_anew_without_a_dead_end(
     tmp_path: Path,
 ) -> None:

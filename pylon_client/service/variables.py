@@ -40,6 +40,9 @@ OF_OTHERS: Final = frozenset({ENV_FILE_VARIABLE, "PYLON_BIND", "PYLON_WALLETS"})
 """Read when `.env` is searched, and by `docker-compose.yaml`."""
 _OF_OTHERS_PREFIXES: Final = ("PYLON_CLIENT_", "PYLON_TEST_", "PYLON_FUZZ_")
 _OF_IDENTITIES_PREFIX: Final = f"{PREFIX}ID_"
+_OF_A_FIELD: Final = re.compile(
+    f"_({'|'.join(sorted(OF_IDENTITIES, key=lambda field: (-len(field), field)))})$"
+)
 _OF_KUBERNETES: Final = re.compile(
     r".+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=.*"
     r"|.+_PORT=(tcp|udp|sctp)://.*"
@@ -79,16 +82,25 @@ def ineffective_variables(identities: Iterable[str]) -> list[str]:
     Args:
         identities: the configured ones.
     """
-    own = _of_identities(identities)
-    lines: list[str] = []
-    for name, text in sorted(_given().items()):
-        if not text or not _is_known(name, text):
-            continue
-        if (what_to_do := _of_published_service(name)) is not None:
-            lines.append(f"{name} changes nothing: {what_to_do}")
-        elif name.startswith(_OF_IDENTITIES_PREFIX) and name not in own:
-            lines.append(f"{name} changes nothing: PYLON_IDENTITIES does not list its identity")
-    return lines
+    given = sorted(_given().items())
+    lines = [
+        f"{name} changes nothing: {what_to_do}"
+        for name, text in given
+        if text and (what_to_do := _of_published_service(name)) is not None
+    ]
+    configured = list(identities)
+    own = _of_identities(configured)
+    others = {
+        _OF_A_FIELD.sub("_…", name): None
+        for name, text in given
+        if text and name.startswith(_OF_IDENTITIES_PREFIX) and _is_known(name, text)
+        if name not in own
+    }
+    names = ", ".join(configured) or "none"
+    return lines + [
+        f"{prefix} changes nothing: no identity has that name; configured identities: {names}"
+        for prefix in others
+    ]
 
 
 def _of_identities(identities: Iterable[str]) -> set[str]:

@@ -11,4 +11,11 @@ for name in FORBIDDEN:
         sys.exit(f"the client's base install pulls in {name}")
 
 importlib.import_module("pylon_client.v1")
+try:
+    importlib.import_module("pylon_client.service.main")
+except ImportError as error:
+    if "pylon-client[service]" not in str(error):
+        sys.exit(f"the missing service does not name its extra: {error}")
+else:
+    sys.exit("the service runs without what it needs")
 print("the client works without the service")

@@ -96,7 +96,8 @@ class DeploymentSettings(EnvironmentSettings):
         nats_client_cert_file: what this process shows to NATS servers that ask for a certificate.
         nats_client_key_file: the key of that certificate.
         nats_worker_password: password of the NATS user `worker`; empty when NATS asks for none.
-        nats_bridge_password: password of the NATS user `bridge`; the same.
+        nats_bridge_password: password of the NATS user `bridge`; the same. If empty, `pylon up`
+            makes one for each run.
         nats_reader_password: password of the NATS user `reader`, which workers of the role
             `reader` connect as; if empty, they connect as `worker`.
         open_access_token: what open-access callers must present; empty means nothing.

@@ -93,7 +93,7 @@ def ended_well(argv: list[str], environment: Mapping[str, str]) -> bool:
 
 @contextlib.contextmanager
 def engine() -> Generator[Engine]:
-    """The engine that runs, or a private one within the block.
+    """Yield the engine that runs, or a private one that ends with the block.
 
     Raises:
         NoEngineError: there is none; says why.

@@ -149,8 +149,8 @@ class _Server(uvicorn.Server):
 
     Args:
         config: how to serve.
-        draining: to be begun by the first signal to stop.
-        drain_s: seconds for which new requests are served after it; a second signal ends them.
+        draining: set by the first signal to stop.
+        drain_s: seconds after it for which new requests are served; a second signal ends them.
         close_streams: tells every stream to end.
         give_up: makes every request that still waits for NATS fail.
     """

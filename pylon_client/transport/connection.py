@@ -138,9 +138,9 @@ class Connection:
     ) -> Reply:
         """The successful answer to a request, within `timeout_s` seconds.
 
-        The timeout and the contract's version travel in headers of the request. When this is
-        cancelled, the worker ends its work. A read whose server is lost is sent again, of another
-        server, while there is time.
+                The timeout and the contract's version travel in headers of the request. When this is
+        cancelled, the worker ends its work. A read is sent again when its server is lost, as long
+        as the timeout allows.
 
         Raises:
             FailureError: what the answer says, if it is a failure. Otherwise FORBIDDEN where the

@@ -17,7 +17,17 @@ logger = logging.getLogger(__name__)
 
 
 class AddressError(Exception):
-    """Why an identity's address is not known, in words for whoever runs the worker."""
+    """The address of an identity's hotkey is not known.
+
+    Attributes:
+        cause: why.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, cause: str, remedy: str) -> None:
+        super().__init__(f"{cause}; {remedy}")
+        self.cause = cause
+        self.remedy = remedy
 
 
 def known_addresses(
@@ -55,7 +65,8 @@ def address_of(wallets: Path | None, identity: IdentitySettings) -> Hotkey:
         return identity.hotkey_ss58
     variable = f"{identity.env_prefix}HOTKEY_SS58"
     if wallets is None or not identity.wallet_name or not identity.hotkey_name:
-        raise AddressError(f"set {variable}, or the wallet's path, name and hotkey")
+        remedy = f"set {variable}, or the wallet's path, name and hotkey"
+        raise AddressError("no wallet is configured", remedy)
     folder = wallets.expanduser() / identity.wallet_name / "hotkeys"
     public, whole = folder / f"{identity.hotkey_name}pub.txt", folder / identity.hotkey_name
     problems: list[str] = []
@@ -64,7 +75,7 @@ def address_of(wallets: Path | None, identity: IdentitySettings) -> Hotkey:
             return _address_in(path)
         except (OSError, ValueError) as error:
             problems.append(f"{path}: {_reason(error)}")
-    raise AddressError(f"{_joined(problems)}; or set {variable}")
+    raise AddressError(_joined(problems), f"make one of them readable, or set {variable}")
 
 
 def _address_in(keyfile: Path) -> Hotkey:

@@ -12,6 +12,7 @@ from pydantic_settings import SettingsError
 
 from pylon.backup.backup_commands import backup, restore
 from pylon.command_error import CommandError
+from pylon.help_texts import unwrap_help
 from pylon.reset.command import reset
 from pylon.watch.commands import HomeOption, JsonOption, jobs_app, watch_app
 from pylon_client.service.logs import set_up_logging
@@ -247,6 +248,7 @@ def _devnet_command() -> None:
 def main() -> None:
     """Run the command line; wrong settings end it with a line for each mistake."""
     _devnet_command()
+    unwrap_help(app)
     try:
         if COMPLETION_VARIABLE not in os.environ:
             set_up_logging()

@@ -84,15 +84,17 @@ def chain_of(settings: WorkerSettings, metrics: WorkerMetrics, guard: ChainGuard
         guard.on_bound(subtensor.check_again)
         return MeasuredChain(subtensor, subtensor.place, metrics)
 
+    variable = "PYLON_BITTENSOR_NETWORK"
     try:
         lite = node(settings.bittensor_network, "The chain node", guard.admit)
+        variable = "PYLON_BITTENSOR_ARCHIVE_NETWORK"
         archive: Chain | None = None
         if settings.bittensor_archive_network:
             archive = node(
                 settings.bittensor_archive_network, "The archive node", guard.admit_archive
             )
     except ValueError as error:
-        raise WorkerError(str(error)) from None
+        raise WorkerError(f"{variable}: {error}") from None
     return ArchiveRouting(
         lite,
         archive,

@@ -16,6 +16,7 @@ from tenacity import AsyncRetrying, BaseRetrying, Retrying
 from pylon_client.contract import subjects
 from pylon_client.contract.types import IdentityName
 from pylon_client.retry import ASYNC_DEFAULT_RETRIES, DEFAULT_RETRIES
+from pylon_client.tokens import require_header_characters
 from pylon_client.urls import NATS_SCHEMES, parts_of
 
 HTTP_SCHEMES: Final = frozenset({"http", "https"})
@@ -33,9 +34,7 @@ class _Token(str):
 def _guarded(token: str | None) -> str | None:
     if not token:
         return None
-    if not (token.isascii() and token.isprintable()) or " " in token:
-        raise ValueError("a token is made of printable ASCII characters without spaces")
-    return _Token(token)
+    return _Token(require_header_characters(token))
 
 
 Token = Annotated[str | None, AfterValidator(_guarded)]

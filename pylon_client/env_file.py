@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic_settings import SettingsError
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def read_env_file() -> "Mapping[str, str | None]":
     """Return the variables of the file as it spells them; empty without a file.
 
     Raises:
-        SettingsError: the file cannot be read, is not UTF-8 text, or was named and does not exist.
+        SettingsError: the file cannot be read, is not UTF-8 text, has lines that set nothing, or
+            was named and does not exist.
     """
     path = env_file()
     if path is None:
@@ -43,7 +45,25 @@ def read_env_file() -> "Mapping[str, str | None]":
         return {}
     except OSError as error:
         raise SettingsError(f"{path.absolute()} cannot be read: {error.strerror}") from None
-    return dotenv_values(stream=StringIO(_text(path, content)))
+    text = _text(path, content)
+    _require_assignments(path, text)
+    return dotenv_values(stream=StringIO(text))
+
+
+def _require_assignments(path: Path, text: str) -> None:
+    """Refuse lines that are skipped by the parser: a lost token would open what it protects."""
+    wrong: list[int] = []
+    for part in parse_stream(StringIO(text)):
+        if part.error:  # the text of a statement begins with the blank lines before it
+            statement = part.original.string
+            blank = statement[: len(statement) - len(statement.lstrip())]
+            wrong.append(part.original.line + blank.count("\n"))
+    if wrong:
+        lines = ", ".join(str(line) for line in wrong)
+        raise SettingsError(
+            f"{path.absolute()} line {lines} cannot be parsed: write NAME=value, with a closing "
+            "quote for each opening one, and nothing but a # comment after it"
+        )
 
 
 def _text(path: Path, content: bytes) -> str:

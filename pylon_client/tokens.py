@@ -7,7 +7,6 @@ from typing import Final
 from pydantic import SecretStr
 
 NATS_PASSWORDS: Final = "PYLON_NATS_"
-LATIN_1_MAX: Final = 0xFF
 METRICS_AND_OPEN: Final = {"PYLON_METRICS_TOKEN", "PYLON_OPEN_ACCESS_TOKEN"}
 
 
@@ -17,15 +16,26 @@ def require_header_text(token: SecretStr) -> SecretStr:
     Raises:
         ValueError: it cannot; the text does not show the token.
     """
-    text = token.get_secret_value()
-    if not text.isprintable() or any(ord(char) > LATIN_1_MAX for char in text):
+    require_header_characters(token.get_secret_value())
+    return token
+
+
+def require_header_characters(text: str) -> str:
+    """Return the text of a token if the header `Authorization` can carry it; it may be empty.
+
+    The service and the client have this one rule: a token that the service accepts can be sent.
+
+    Raises:
+        ValueError: it cannot; the message does not show the token.
+    """
+    if not (text.isascii() and text.isprintable()):
         raise ValueError(
             "a request's header cannot carry it: use printable ASCII characters, without line "
             "breaks or other control characters"
         )
     if text != text.strip():
         raise ValueError("a request's header cannot carry it: remove the spaces at its ends")
-    return token
+    return text
 
 
 def equal_secrets(secrets: Mapping[str, SecretStr]) -> list[str]:

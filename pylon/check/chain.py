@@ -111,7 +111,8 @@ async def _check_identity(
     try:
         hotkey = hotkey or address_of(settings.bittensor_wallet_path, identity)
     except AddressError as error:
-        yield failure(subject, "its hotkey's address is not known", str(error))
+        text = f"its hotkey's address is not known: {error.cause}"
+        yield failure(subject, text, error.remedy)
         return
     try:
         timeout_s = settings.chain_timeout_s

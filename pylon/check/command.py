@@ -27,7 +27,7 @@ async def _findings(settings: WorkerSettings) -> AsyncGenerator[Finding]:
     for line in unknown_variables(settings.identities):
         found = failure if settings.strict_settings else warning
         yield found("settings", line, "correct or remove it")
-    for line in ineffective_variables():
+    for line in ineffective_variables(settings.identities):
         yield warning("settings", line, "remove it")
     yield check_disk(settings.nats_urls, UpSettings().home)
     async for finding in check_nats(settings):

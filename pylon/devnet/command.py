@@ -91,7 +91,10 @@ def devnet(
         asyncio.run(_run(options))
     except OSError as error:
         where = "" if state is None else f"{state} cannot be used: "
-        text = f"{where}{error.strerror}" if error.errno in _OF_THE_FOLDER else str(error)
+        if error.errno == errno.EADDRINUSE:
+            text = f"{error.strerror}; choose another with --port or --control-port"
+        else:
+            text = f"{where}{error.strerror}" if error.errno in _OF_THE_FOLDER else str(error)
         typer.echo(f"devnet: {text}", err=True)
         raise typer.Exit(1) from None
     except (ValueError, sqlite3.Error) as error:

@@ -56,7 +56,7 @@ def report_variables(settings: DeploymentSettings) -> None:
     unknown = unknown_variables(settings.identities)
     if unknown and settings.strict_settings:
         raise SettingsError("\n".join(unknown))
-    for line in (*unknown, *ineffective_variables()):
+    for line in (*unknown, *ineffective_variables(settings.identities)):
         logger.warning("%s", line)
 
 
@@ -66,22 +66,37 @@ def unknown_variables(identities: Iterable[str] = ()) -> list[str]:
     Args:
         identities: the configured ones, whose variables are suggested too.
     """
-    own = {
-        f"{_OF_IDENTITIES_PREFIX}{name.upper().replace('-', '_')}_{field}"
-        for name in identities
-        for field in OF_IDENTITIES
-    }
+    own = _of_identities(identities)
     given = sorted(_given().items())
     return [_unknown(name, own) for name, text in given if not _is_known(name, text or "")]
 
 
-def ineffective_variables() -> list[str]:
-    """Return a line for each variable of the published service that is set and has no effect."""
-    return [
-        f"{name} changes nothing: {what_to_do}"
-        for name, text in sorted(_given().items())
-        if text and (what_to_do := _of_published_service(name)) is not None
-    ]
+def ineffective_variables(identities: Iterable[str]) -> list[str]:
+    """Return a line for each known variable that is set and has no effect.
+
+    These are variables of the published service, and of identities that are not configured.
+
+    Args:
+        identities: the configured ones.
+    """
+    own = _of_identities(identities)
+    lines: list[str] = []
+    for name, text in sorted(_given().items()):
+        if not text or not _is_known(name, text):
+            continue
+        if (what_to_do := _of_published_service(name)) is not None:
+            lines.append(f"{name} changes nothing: {what_to_do}")
+        elif name.startswith(_OF_IDENTITIES_PREFIX) and name not in own:
+            lines.append(f"{name} changes nothing: PYLON_IDENTITIES does not list its identity")
+    return lines
+
+
+def _of_identities(identities: Iterable[str]) -> set[str]:
+    return {
+        f"{_OF_IDENTITIES_PREFIX}{name.upper().replace('-', '_')}_{field}"
+        for name in identities
+        for field in OF_IDENTITIES
+    }
 
 
 def _given() -> dict[str, str | None]:

@@ -18,7 +18,7 @@ from tests.support.secret_texts import secret_of
 
 OPEN_TOKEN = secret_of("open")
 SN1_TOKEN = secret_of("sn1")
-SN2_TOKEN = secret_of("sn2-in-töken")
+SN2_TOKEN = secret_of("sn2-in-token")
 ENVIRONMENT = {
     "PYLON_IDENTITIES": json.dumps(["sn1", "sn2"]),
     "PYLON_ID_SN1_NETUID": "1",

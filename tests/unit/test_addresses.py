@@ -51,7 +51,7 @@ def test_a_file_without_an_address_is_named_and_not_quoted(tmp_path: Path, conte
     text = str(caught.value)
     assert f"{keyfile}: it " in text
     assert f"{keyfile}pub.txt: No such file or directory" in text
-    assert "PYLON_ID_MY_SN1_HOTKEY_SS58" in text
+    assert caught.value.remedy == ("make one of them readable, or set PYLON_ID_MY_SN1_HOTKEY_SS58")
     assert content not in text
 
 

@@ -78,5 +78,5 @@ async def test_a_password_that_nats_refuses_ends_it_with_words(tmp_path: Path) -
 async def test_a_network_that_is_none_ends_it_with_words(tmp_path: Path) -> None:
     async with worker_process(tmp_path, "nats://127.0.0.1:9", "fnney") as worker:
         assert await worker.ends() == 1
-        assert "unknown network: choose one of" in worker.log
+        assert "PYLON_BITTENSOR_NETWORK: unknown network: choose one of" in worker.log
         assert "Traceback" not in worker.log

@@ -31,6 +31,7 @@ def bearer(token: str) -> dict[bytes, bytes]:
         (OPEN, OPEN_TOKEN, 200, None),
         (CHAIN, OPEN_TOKEN, 200, None),
         (OPEN, "wrong", 403, "FORBIDDEN"),
+        (OPEN, "töken", 403, "FORBIDDEN"),
         (OPEN, SN1_TOKEN, 200, None),
         (CHAIN, SN1_TOKEN, 200, None),
         (SN1, SN1_TOKEN, 200, None),

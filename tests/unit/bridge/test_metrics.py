@@ -11,7 +11,7 @@ from bridge.settings import BridgeSettings
 from tests.support.eventually import comes_true
 from tests.support.scripted_nats import OPEN_TOKEN, SN1_TOKEN, Asked, ScriptedNats, bridge_client
 
-METRICS_TOKEN = "métrics-token"
+METRICS_TOKEN = "metrics-token"
 NEURONS = "/api/v1/subnet/{netuid}/block/latest/neurons"
 LABELS = {"method", "path", "status_code", "app_name"}
 

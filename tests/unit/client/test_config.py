@@ -26,6 +26,10 @@ def test_tokens_are_never_shown_and_still_are_strings(kind: Any) -> None:
     assert config.open_access_token == config.identity_token == SECRET
 
 
+def test_a_token_may_have_a_space_within_as_in_the_service(kind: Any) -> None:
+    assert kind(address=HTTP, open_access_token="two words").open_access_token == "two words"
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
@@ -53,6 +57,7 @@ def test_tokens_are_never_shown_and_still_are_strings(kind: Any) -> None:
         ),
         ({"address": HTTP, "open_access_token": f"{SECRET}\n"}, "printable"),
         ({"address": HTTP, "open_access_token": f"{SECRET}é"}, "printable"),
+        ({"address": HTTP, "open_access_token": f"{SECRET} "}, "spaces at its ends"),
         ({"address": HTTP, "timeout": {"read": 0}}, "greater than 0"),
         ({"address": HTTP, "timeout": {"read": float("inf")}}, "finite"),
         ({"address": HTTP, "timeout": {"reed": 1}}, "Extra inputs"),

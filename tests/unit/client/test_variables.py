@@ -97,4 +97,19 @@ def test_a_setting_of_the_published_service_is_told_without_its_value(
         f"PYLON_OTEL_EXPORTER_ENDPOINT changes nothing: {CHANGE_NOTHING['PYLON_OTEL_*']}",
         "PYLON_RECENT_OBJECTS_NETUIDS changes nothing: set PYLON_TRACKED_NETUIDS instead",
     ]
-    assert len(ineffective_variables()) == 3
+    assert len(ineffective_variables([])) == 3
+
+
+def test_a_variable_of_an_identity_that_is_not_configured_is_reported(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PYLON_IDENTITIES", '["my-sn1"]')
+    for name in ("MY_SN1_NETUID", "SN12_NETUID"):
+        monkeypatch.setenv(f"PYLON_ID_{name}", "1")
+    for name in ("MY_SN1_TOKEN_FILE", "SN12_TOKEN_FILE"):
+        monkeypatch.setenv(f"PYLON_ID_{name}", "a-file")
+    report_variables(DeploymentSettings())
+    assert [record.getMessage() for record in caplog.records] == [
+        f"PYLON_ID_{name} changes nothing: PYLON_IDENTITIES does not list its identity"
+        for name in ("SN12_NETUID", "SN12_TOKEN_FILE")
+    ]

@@ -146,6 +146,7 @@ IDENTITIES = {
         ("tab\there", "printable ASCII"),
         ("delete\x7f", "printable ASCII"),
         ("zażółć", "printable ASCII"),
+        ("für", "printable ASCII"),
         (" leading", "spaces at its ends"),
         ("trailing ", "spaces at its ends"),
     ],
@@ -216,6 +217,25 @@ def test_an_env_file_of_another_encoding_is_told(content: bytes, why: str) -> No
     Path(".env").write_bytes(content)
     (line,) = mistakes(LogSettings)
     assert line == f"{Path('.env').absolute()} {why}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['PYLON_OPEN_ACCESS_TOKEN="a-secret', "PYLON_OPEN_ACCESS_TOKEN 'a-secret'", "=a-secret"],
+)
+def test_a_line_that_cannot_be_parsed_is_named_instead_of_skipped(line: str) -> None:
+    Path(".env").write_text(f"# first\n\n{line}\nPYLON_LOG_LEVEL=DEBUG\n")
+    (text,) = mistakes(LogSettings)
+    assert text.startswith(f"{Path('.env').absolute()} line 3 cannot be parsed: write NAME=value")
+    assert "a-secret" not in text
+
+
+@pytest.mark.parametrize(
+    "line", ["", "# comment", "export A=1", "A = 1 ", "A", "A='1' # one", 'A="1\n2"', "A-B=1\r"]
+)
+def test_other_spellings_of_a_line_are_accepted(line: str) -> None:
+    Path(".env").write_text(f"{line}\nPYLON_LOG_LEVEL=DEBUG\n")
+    assert LogSettings().log_level == "DEBUG"
 
 
 def test_a_byte_order_mark_of_utf_8_is_passed_over() -> None:

@@ -138,7 +138,7 @@ class Connection:
     ) -> Reply:
         """The successful answer to a request, within `timeout_s` seconds.
 
-                The timeout and the contract's version travel in headers of the request. When this is
+        The timeout and the contract's version travel in headers of the request. When this is
         cancelled, the worker ends its work. A read is sent again when its server is lost, as long
         as the timeout allows.
 

@@ -1,11 +1,11 @@
-"""The time between the signal to stop and the end of a bridge, in which callers are moved away."""
+"""Draining: between the signal to stop and the end of a bridge, callers move to another one."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Draining:
-    """Whether a bridge is about to stop.
+    """State of the drain of one bridge.
 
     Attributes:
         has_begun: set by the server when it is told to stop.
@@ -16,10 +16,10 @@ class Draining:
 
 
 class ClosesWhileDraining:
-    """Adds `Connection: close` to responses while draining.
+    """Middleware that adds `Connection: close` to responses while draining.
 
-    A caller with an idle connection has no other way to learn that it will be closed; its next
-    request could cross the end of the connection and get no response.
+    Without it, the next request on an idle connection may cross the end of the connection and get
+    no response.
 
     Args:
         app: to serve requests with.

@@ -121,7 +121,7 @@ def create_app(
 
     app.state.close_streams = close_streams
     counts = StreamCounts()
-    metrics.watch_streams(counts)
+    metrics.watch_streams(counts, channels)
     places = min(settings.bridge_max_streams, max_streams or settings.bridge_max_streams)
     # Subscribers to events take no place from an identity that follows its own job.
     callers = (OPEN_CALLER, *settings.identity_settings)
@@ -149,8 +149,8 @@ class _Server(uvicorn.Server):
 
     Args:
         config: how to serve.
-        draining: to be begun by the first signal to stop.
-        drain_s: seconds for which new requests are served after it; a second signal ends them.
+        draining: set by the first signal to stop.
+        drain_s: seconds after it for which new requests are served; a second signal ends them.
         close_streams: tells every stream to end.
         give_up: makes every request that still waits for NATS fail.
     """

@@ -34,8 +34,8 @@ class BridgeSettings(DeploymentSettings):
             the proxy may remove it or pass it on.
         bridge_trusted_proxies: addresses and networks of the proxies in front of the bridge, as a
             JSON list; their `X-Forwarded-Proto` and `X-Forwarded-For` are believed.
-        bridge_drain_seconds: for how long a bridge that is told to stop still serves new requests,
-            with `Connection: close`, so that callers move to another one and none is cut off.
+        bridge_drain_seconds: new requests are still served until this time after the signal to
+            stop, with `Connection: close`, so that callers reconnect to another bridge.
         bridge_graceful_shutdown_seconds: how long requests in hand may take to finish when the
             bridge is told to stop; keep it below the grace period of what stops it.
         default_request_timeout_seconds: how long a request may take that names no timeout.

@@ -72,7 +72,7 @@ class IdentitySettings(EnvironmentSettings):
 
 
 class IdentityWithToken(IdentitySettings):
-    """An identity as processes read it that check or present its token, so that it needs one."""
+    """The settings of an identity for processes that check or present its token: required here."""
 
     token: SecretStr = Field(min_length=1)
 
@@ -96,7 +96,8 @@ class DeploymentSettings(EnvironmentSettings):
         nats_client_cert_file: what this process shows to NATS servers that ask for a certificate.
         nats_client_key_file: the key of that certificate.
         nats_worker_password: password of the NATS user `worker`; empty when NATS asks for none.
-        nats_bridge_password: password of the NATS user `bridge`; the same.
+        nats_bridge_password: password of the NATS user `bridge`; the same. If empty, `pylon up`
+            makes one for each run.
         nats_reader_password: password of the NATS user `reader`, which workers of the role
             `reader` connect as; if empty, they connect as `worker`.
         open_access_token: what open-access callers must present; empty means nothing.
@@ -181,7 +182,7 @@ class DeploymentSettings(EnvironmentSettings):
 
     @cached_property
     def identity_settings(self) -> Mapping[IdentityName, IdentitySettings]:
-        """The settings of every configured identity, by name; its token may be empty.
+        """Return the settings of every configured identity by name; tokens may be empty.
 
         Raises:
             SettingsError: some of the identities' settings are missing or wrong, or a secret is
@@ -191,7 +192,7 @@ class DeploymentSettings(EnvironmentSettings):
 
     @cached_property
     def identities_with_tokens(self) -> Mapping[IdentityName, IdentitySettings]:
-        """The same, for processes that check or present tokens.
+        """Return the same for a process that checks or presents tokens.
 
         Raises:
             SettingsError: as above, or an identity has no token.

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -12,6 +13,8 @@ import typer
 if TYPE_CHECKING:
     from pylon.settings import WorkerSettings
 
+    Deployment = tuple[WorkerSettings, Path | None, Path | None]
+
 STANDARD: Final = "-"
 """Instead of a file's name: standard output, or standard input."""
 
@@ -20,9 +23,15 @@ _DevnetOption = Annotated[
     typer.Option("--devnet", help="The state of `pylon up --devnet`, where none runs."),
 ]
 
+_HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="Folder of all state of `pylon up`.", show_default="PYLON_HOME"),
+]
+
 
 def backup(
     file: Annotated[str, typer.Argument(help="File to write; - for standard output.")],
+    home: _HomeOption = None,
     devnet: _DevnetOption = False,
 ) -> None:
     """Write all jobs into one file, from which `pylon restore` brings them back.
@@ -35,16 +44,16 @@ def backup(
     from pylon.backup.backup_run import make_backup
 
     try:
-        settings, home, _ = _deployment(devnet=devnet)
-        if home is not None and not (home / "nats").is_dir():
-            raise BackupError(_without_state(home))  # noqa: TRY301 -- as all others end
+        settings, state, _ = _deployment(home, devnet=devnet)
+        if state is not None and not (state / "nats").is_dir():
+            raise BackupError(_without_state(state))  # noqa: TRY301 -- as all others end
         if file == STANDARD:
             buffer = io.BytesIO()
-            what = asyncio.run(make_backup(settings, home, buffer, _tell))
+            what = asyncio.run(make_backup(settings, state, buffer, _tell))
             sys.stdout.buffer.write(buffer.getvalue())
         else:
             with private_file(Path(file)) as opened:
-                what = asyncio.run(make_backup(settings, home, opened, _tell))
+                what = asyncio.run(make_backup(settings, state, opened, _tell))
     except BackupError as error:
         raise _ended("backup", error) from None
     _tell(f"Wrote {file}: {what}")
@@ -63,6 +72,7 @@ def restore(
             "away. Workers carry out no job of another chain.",
         ),
     ] = False,
+    home: _HomeOption = None,
     devnet: _DevnetOption = False,
 ) -> None:
     """Bring the jobs of a backup back, while no worker runs.
@@ -76,12 +86,12 @@ def restore(
     try:
         source = io.BytesIO(sys.stdin.buffer.read()) if file == STANDARD else Path(file)
         found = BackupFile(source, file)
-        settings, home, running = _deployment(devnet=devnet)
+        settings, state, running = _deployment(home, devnet=devnet)
         if running is not None:
             raise BackupError(f"Pylon runs from {running}: stop it, then restore")  # noqa: TRY301 -- as all others end
         what = asyncio.run(
             backup_run.restore(
-                *(settings, home, found, _tell),
+                *(settings, state, found, _tell),
                 replace=replace,
                 check_chain=not (no_chain_check or devnet),
             )
@@ -91,17 +101,19 @@ def restore(
     _tell(f"Restored {what}")
 
 
-def _without_state(home: Path) -> str:
-    """Return that a home holds no state, and what to do about it."""
-    if (home / "devnet" / "nats").is_dir():
-        return f"{home.absolute()} holds the state of `pylon up --devnet` alone: add --devnet"
+def _without_state(folder: Path) -> str:
+    """Return that a folder holds no state, and what to do about it."""
+    if (folder / "devnet" / "nats").is_dir():
+        return f"{folder.absolute()} holds the state of `pylon up --devnet` alone: add --devnet"
     return (
-        f"there is no state in {home.absolute()}: run it where `pylon up` ran, or set PYLON_HOME "
-        "or PYLON_NATS_URL"
+        f"there is no state in {folder.absolute()}: run it where `pylon up` ran, add --home or set "
+        "PYLON_NATS_URL"
     )
 
 
-def _deployment(*, devnet: bool) -> tuple["WorkerSettings", Path | None, Path | None]:
+def _deployment(
+    home: Path | None, *, devnet: bool
+) -> tuple["WorkerSettings", Path | None, Path | None]:
     """Return the settings, the home of a stopped Pylon or None, and that of a running one or None.
 
     Raises:
@@ -115,16 +127,18 @@ def _deployment(*, devnet: bool) -> tuple["WorkerSettings", Path | None, Path | 
     from pylon_client.service.redaction import REDACTOR, secrets_of
 
     logging.getLogger().setLevel(logging.ERROR)  # the errors tell it better
+    if home is not None:
+        os.environ["PYLON_HOME"] = str(home.absolute())
     try:
         running_home = running.adopt()
     except UpError as error:
         raise BackupError(str(error)) from None
     settings = WorkerSettings()
     REDACTOR.learn(secrets_of(settings))
-    if "nats_url" in settings.model_fields_set:  # also by the one that runs
+    if running_home is not None or (home is None and "nats_url" in settings.model_fields_set):
         return settings, None, running_home
-    home = UpSettings().home
-    return settings, home / "devnet" if devnet else home, None
+    state = UpSettings().home
+    return settings, state / "devnet" if devnet else state, None
 
 
 def _tell(text: str) -> None:

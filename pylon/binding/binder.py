@@ -138,6 +138,8 @@ class ChainBinder:
     async def _find(self) -> ChainIdentity | None:
         """Return the node's chain, if the state is of no other."""
         chain = ChainIdentity(self._network, await self._node.genesis())
+        if self._guard.genesis == chain.genesis:
+            return chain  # the ledger was lost while this worker ran
         found = await contradiction(chain.genesis, self._node, self._store, self._events)
         if found is None:
             self._guard.problem = ""

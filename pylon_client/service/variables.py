@@ -36,8 +36,14 @@ CHANGE_NOTHING: Final[Mapping[str, str]] = {
 
 NEAREST_CUTOFF: Final = 0.8
 """Similarity, from 0 to 1, from which on a known name is suggested."""
-OF_OTHERS: Final = frozenset({ENV_FILE_VARIABLE, "PYLON_BIND", "PYLON_WALLETS"})
-"""Read when `.env` is searched, and by `docker-compose.yaml`."""
+OF_OTHERS: Final = frozenset(
+    {
+        ENV_FILE_VARIABLE,
+        *("PYLON_BIND", "PYLON_PORT", "PYLON_READERS", "PYLON_WALLETS"),
+        *("PYLON_DOMAIN", "PYLON_PROXY_SUBNET"),
+    }
+)
+"""Read when `.env` is searched, and by `docker-compose.yaml` and `compose.tls.yaml`."""
 _OF_OTHERS_PREFIXES: Final = ("PYLON_CLIENT_", "PYLON_TEST_", "PYLON_FUZZ_")
 _OF_IDENTITIES_PREFIX: Final = f"{PREFIX}ID_"
 _OF_A_FIELD: Final = re.compile(

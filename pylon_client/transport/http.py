@@ -37,6 +37,9 @@ SILENCE_S: Final = 60.0
 """After so long without a byte a stream counts as broken: Pylon sends a comment every 15 s."""
 COME_BACK_MAX_S: Final = 10.0
 """For so long a stream that has ended lets itself be put off at most."""
+JOB_STREAMS_MAX: Final = 16
+"""Maximum number of jobs that are streamed at once; more are polled. Each takes a connection of the
+pool, which has 100."""
 _BODILESS_METHODS: Final = frozenset({"GET", "DELETE"})
 
 
@@ -63,6 +66,7 @@ class HttpTransport:
         self._http: httpx.AsyncClient | None = None
         self._timeout = httpx.Timeout(**config.timeout.model_dump())
         self._netuid = Shared(self._ask_identity_netuid)
+        self._job_streams = 0
 
     async def open(self) -> None:
         """Make ready; connections are made when they are first needed."""
@@ -124,13 +128,24 @@ class HttpTransport:
         Raises:
             BasePylonException: Pylon does not agree to send them.
         """
+        if self._job_streams >= JOB_STREAMS_MAX:
+            raise PylonRequestException(f"{JOB_STREAMS_MAX} jobs are streamed already")
+        self._job_streams += 1
+        try:
+            async with self._job_stream(job_id) as response:
+                yield self._job_bodies(response)
+        finally:
+            self._job_streams -= 1
+
+    @asynccontextmanager
+    async def _job_stream(self, job_id: JobId) -> AsyncGenerator[httpx.Response]:
         netuid = await self._netuid.get()
         path, _ = self._path(Call(GET_JOB, Scope.IDENTITY, params=OfJob(job_id=job_id)), netuid)
         try:
             async with self._stream(
                 f"{path}/stream", self._authorization(Scope.IDENTITY)
             ) as response:
-                yield self._job_bodies(response)
+                yield response
         except PylonNetuidMismatch:
             self._netuid.forget(netuid)
             raise

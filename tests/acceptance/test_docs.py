@@ -148,6 +148,8 @@ async def test_a_block_of_code_works(block: Block, product: Product, tmp_path: P
 
 
 def test_there_are_blocks_and_most_of_them_run() -> None:
-    ran = [block for block in BLOCKS if block.reason is None]
+    # An engine or a cluster runs the rest of the pages about deployment; tests/deploy has them.
+    of_a_laptop = [block for block in BLOCKS if not block.page.startswith("docs/deployment/")]
+    ran = [block for block in of_a_laptop if block.reason is None]
     assert len(ran) >= 10
-    assert len(ran) > len(BLOCKS) / 2
+    assert len(ran) > len(of_a_laptop) / 2

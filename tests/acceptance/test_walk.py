@@ -11,11 +11,12 @@ import pytest_asyncio
 from tests.support.product import Product, free_ports
 from tests.support.walk import METRICS_TOKEN, Step, Walk
 from tests.support.walk_developer import DEVELOPER
+from tests.support.walk_first_contact import FIRST_CONTACT
 from tests.support.walk_new_user import NEW_USER
 from tests.support.walk_operator import OPERATOR
 from tests.support.walk_sre import SRE
 
-STEPS = [step for steps in (NEW_USER, OPERATOR, DEVELOPER, SRE) for step in steps]
+STEPS = [step for steps in (NEW_USER, OPERATOR, DEVELOPER, FIRST_CONTACT, SRE) for step in steps]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -18,4 +18,11 @@ for command in ("pylon", "bridge"):
     )
     if ended.returncode != 1 or "pylon-client[service]" not in ended.stderr:
         sys.exit(f"python -m {command} does not say what it lacks: {ended.stderr}")
+try:
+    importlib.import_module("pylon_client.service.main")
+except ImportError as error:
+    if "pylon-client[service]" not in str(error):
+        sys.exit(f"the missing service does not name its extra: {error}")
+else:
+    sys.exit("the service runs without what it needs")
 print("the client works without the service")

@@ -88,7 +88,7 @@ def test_no_variable_of_the_deployment_files_is_taken_for_a_mistake(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    files = [ROOT / "docker-compose.yaml", ROOT / "Dockerfile", ROOT / "Makefile"]
+    files = [*ROOT.glob("*compose*.yaml"), ROOT / "Dockerfile", ROOT / "Makefile"]
     files += [path for path in (ROOT / "deploy").rglob("*") if path.is_file()]
     named = {
         name

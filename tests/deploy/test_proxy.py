@@ -54,7 +54,7 @@ async def caddy(folder: Path, upstream: int) -> AsyncGenerator[str]:
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "PYLON_DOMAIN": "localhost",
-            "PYLON_UPSTREAM": f"127.0.0.1:{upstream}",
+            "BRIDGE_ADDRESS": f"127.0.0.1:{upstream}",
         },
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,

@@ -19,7 +19,6 @@ from tests.support.eventually import HANGS_AFTER_S
 ROOT = Path(__file__).parents[2]
 CACHE = Path("~/.cache/pylon-test-engine").expanduser()
 BRIDGE = Path("/sys/class/net/docker0")
-"""The network interface that dockerd makes and leaves behind."""
 BUILD_WITHIN_S = 1200
 POLL_S = 0.2
 
@@ -93,7 +92,7 @@ def ended_well(argv: list[str], environment: Mapping[str, str]) -> bool:
 
 @contextlib.contextmanager
 def engine() -> Generator[Engine]:
-    """The engine that runs, or a private one within the block.
+    """Yield the engine that runs, or a private one that ends with the block.
 
     Raises:
         NoEngineError: there is none; says why.
@@ -118,19 +117,32 @@ def _private(program: str) -> Generator[Engine]:
     if shutil.which("dockerd") is None or os.geteuid() != 0:
         raise NoEngineError("no engine runs, and a private one needs dockerd and root")
     CACHE.mkdir(parents=True, exist_ok=True)
-    had_bridge = BRIDGE.exists()
-    with tempfile.TemporaryDirectory(prefix="pylon-engine-") as folder:
+    with _networks_as_before(), tempfile.TemporaryDirectory(prefix="pylon-engine-") as folder:
         private = Engine(f"unix://{folder}/docker.sock", program)
         with _daemon(private, Path(folder)):
             name_by_digests = prepare(private, CACHE)
         # What digests name is read at the start of the daemon.
         name_by_digests(CACHE / "data")
-        try:
-            with _daemon(private, Path(folder)):
-                yield private
-        finally:
-            if not had_bridge and (ip := shutil.which("ip")):
-                subprocess.run([ip, "link", "delete", BRIDGE.name], check=False)
+        with _daemon(private, Path(folder)):
+            yield private
+
+
+@contextlib.contextmanager
+def _networks_as_before() -> Generator[None]:
+    """Take away the interface and the rules that dockerd makes and leaves behind."""
+    tools = {name: shutil.which(name) for name in ("ip", "iptables-save", "iptables-restore")}
+    had_bridge = BRIDGE.exists()
+    rules = subprocess.run([tools["iptables-save"] or "true"], capture_output=True, check=False)
+    try:
+        yield
+    finally:
+        if not had_bridge and tools["ip"]:
+            subprocess.run([tools["ip"], "link", "delete", BRIDGE.name], check=False)
+        if rules.returncode == 0 and tools["iptables-restore"]:
+            # Tables that were empty are not in the rules, and so would stay as they are.
+            empty = b"*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT\n*nat\nCOMMIT\n"
+            for text in (empty, rules.stdout):
+                subprocess.run([tools["iptables-restore"]], input=text, check=False)
 
 
 @contextlib.contextmanager

@@ -187,10 +187,7 @@ PROGRAMS: Final = {
     "set weights": SET_WEIGHTS,
     "blocking": BLOCKING,
     "asynchronous": ASYNCHRONOUS,
-    "configurations": CONFIGURATIONS,
-    "retries of one's own": OWN_RETRIES,
-    "no retries": NO_RETRIES,
-    "data types": DATA_TYPES,
+    "what asks nothing": f"{CONFIGURATIONS}\n{OWN_RETRIES}\n{NO_RETRIES}\n{DATA_TYPES}",
 }
 
 EXCEPTIONS: Final = {

@@ -218,8 +218,9 @@ async def _(walk: Walk) -> None:
 
 @step("a wrong setting ends the start with its name")
 async def _(walk: Walk) -> None:
-    ended = await walk.command("up", "--devnet", PYLON_BRIDGE_MAX_REQUESTS="0")
-    assert (ended.code, "PYLON_BRIDGE_MAX_REQUESTS" in ended.err) == (2, True)
+    wrong = {"PYLON_BRIDGE_MAX_REQUESTS": "0", "PYLON_HOME": "second"}
+    ended = await walk.command("up", "--devnet", **wrong)
+    assert (ended.code, "PYLON_BRIDGE_MAX_REQUESTS" in ended.err) == (2, True), ended
 
 
 @step("a second one on the same ports says which port is taken")

@@ -25,6 +25,7 @@ from pylon_client.v1 import (
     JobState,
     NetUid,
     PylonClient,
+    PylonClosed,
     PylonForbidden,
     PylonMisconfigured,
     PylonNotFound,
@@ -146,6 +147,36 @@ async def test_waiting_for_a_job_receives_its_changes_without_polling(
     assert ended.has_succeeded, ended
     assert seen[-1] is ended.state
     assert JobState.SUBMITTING in seen
+
+
+@pytest.mark.parametrize("over", ["http", "nats"])
+async def test_closing_the_client_ends_the_wait_for_a_job(
+    product: Product, over: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_job, "LIVE_PAUSE_S", HANGS_AFTER_S)
+    config = AsyncConfig(
+        address=product.url if over == "http" else product.nats_url,
+        identity_name="sn12",
+        identity_token=token("sn12"),
+    )
+    client = AsyncPylonClient(config)
+    await client.open()
+    await product.devnet.control("POST", "/pause")
+    try:
+        weights = {Hotkey(hotkey(12, 6)): Weight(1.0)}
+        job_id = (await client.identity.put_weights(weights)).job_id
+        seen = asyncio.Event()
+        wait = asyncio.create_task(
+            client.identity.wait_for_job(job_id, on_change=lambda _job: seen.set())
+        )
+        async with asyncio.timeout(HANGS_AFTER_S):
+            await seen.wait()
+        await client.close()
+        async with asyncio.timeout(HANGS_AFTER_S):
+            with pytest.raises(PylonClosed):
+                await wait
+    finally:
+        await product.devnet.control("POST", "/resume")
 
 
 async def test_an_unknown_identity_is_told_as_far_as_each_way_can_tell_it(

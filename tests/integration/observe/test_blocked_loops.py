@@ -116,7 +116,7 @@ async def test_a_worker_whose_request_loop_is_blocked_does_not_live(
 
 
 async def test_a_busy_request_loop_lives() -> None:
-    async with LoopThread("requests", blocked_after_s=3.0, check_every_s=1.0) as thread:
+    async with LoopThread("requests", blocked_after_s=1.5, check_every_s=0.5) as thread:
         stop = threading.Event()
 
         async def work() -> int:
@@ -128,7 +128,7 @@ async def test_a_busy_request_loop_lives() -> None:
 
         working = asyncio.create_task(thread.run(work()))
         for _ in range(4):
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(0.5)
             assert thread.problems == []
         stop.set()
         assert await working > 0

@@ -142,6 +142,20 @@ async def test_a_worker_whose_state_was_set_aside_meanwhile_stops() -> None:
         await binder.run()
 
 
+async def test_a_ledger_that_was_lost_is_bound_again_while_its_worker_runs() -> None:
+    world, guard, node = World(), guard_of("finney"), Node(OLD, 600)
+    binder = binder_of(world, guard, node, 500)
+    await binder.start()
+    world.store.clear()
+    node.forked = {500}
+    running = asyncio.create_task(binder.run())
+    while await ChainRecord(world.process()).get() is None:
+        await asyncio.sleep(0)
+    running.cancel()
+    assert guard.bound == FINNEY
+    assert not guard.problems
+
+
 def test_a_guard_tells_which_node_it_refuses_and_when_it_is_right_again() -> None:
     guard, asked_again = guard_of(), list[bool]()
     guard.on_bound(lambda: asked_again.append(True))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 import httpx
@@ -19,6 +19,7 @@ from pylon_client.v1 import (
     AsyncConfig,
     AsyncPylonClient,
     BasePylonException,
+    JobId,
     NetUid,
     PylonBadGateway,
     PylonMisconfigured,
@@ -41,6 +42,7 @@ CONFIG = AsyncConfig(
     timeout=PylonTimeout(read=12.5),
 )
 OPEN_CALL = Call(LATEST_NEURONS, Scope.OPEN, NetUid(3))
+JOB_ID = JobId("a" * 26)
 IDENTITY_CALL = Call(LATEST_NEURONS, Scope.IDENTITY)
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -284,3 +286,30 @@ async def test_a_reply_that_breaks_the_contract_says_where_and_shows_no_value() 
     assert f"neurons.{hotkey}.uid" in str(caught.value)
     assert "not-a-uid" not in str(caught.value)
     assert not worth_retrying(caught.value)
+
+
+async def test_the_streams_of_jobs_leave_connections_for_requests() -> None:
+    """Those beyond the limit raise, and their jobs are polled."""
+    streams = 0
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        nonlocal streams
+        if request.url.path.endswith("/identities"):
+            return httpx.Response(200, json={"identities": {"sn1": 9}})
+        assert request.url.path.endswith(f"/identity/sn1/subnet/9/jobs/{JOB_ID}/stream")
+        assert request.headers["authorization"] == "Bearer token-of-sn1"
+        streams += 1
+        return httpx.Response(200, content=b'event: job\ndata: {"a": 1}\n\n')
+
+    transport = HttpTransport(CONFIG, carrier=httpx.MockTransport(handler))
+    await transport.open()
+    async with AsyncExitStack() as stack:
+        for _ in range(http.JOB_STREAMS_MAX):
+            bodies = await stack.enter_async_context(transport.listen_to_job(JOB_ID))
+            assert await anext(bodies) == b'{"a": 1}'
+        with pytest.raises(PylonRequestException, match="streamed already"):
+            await stack.enter_async_context(transport.listen_to_job(JOB_ID))
+    async with transport.listen_to_job(JOB_ID):
+        pass
+    await transport.close()
+    assert streams == http.JOB_STREAMS_MAX + 1

@@ -30,6 +30,7 @@ from pylon.up.environments import (
     worker_environment,
 )
 from pylon.up.options import LOOPBACK, UpError, UpOptions
+from pylon.up.overridden import warn_of_overridden
 from pylon.up.ports import require_free
 from pylon.up.readiness import until_ready
 from pylon.up.running import HEADER_FILE, SETTINGS_FILE, is_running, told_in
@@ -237,7 +238,10 @@ async def run(options: UpOptions) -> None:
             "(PYLON_HOME)"
         )
     with socket_folder() as sockets:
-        env = tree_environment(_own(options, sockets))
+        own = _own(options, sockets)
+        command = "pylon up" if options.devnet_url is None else "pylon up --devnet"
+        warn_of_overridden(own, command)
+        env = tree_environment(own)
         settings = _settings(env)
         REDACTOR.learn(secrets_of(settings))
         require_free(options)

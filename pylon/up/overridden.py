@@ -1,0 +1,48 @@
+"""Settings that `pylon up` decides: values that the operator gave for them have no effect."""
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from pylon.binding.remedy import HOME_VARIABLE
+from pylon_client.env_file import read_env_file
+from pylon_client.secret_files import FILE_SUFFIX
+
+log = logging.getLogger(__name__)
+
+_SAYS_NOTHING: Final = frozenset({HOME_VARIABLE, "PYLON_BITTENSOR_WALLET_PATH"})
+"""The home is the given one, as an absolute path; the image sets the path of the wallets."""
+_OPTIONS: Final = {
+    "PYLON_BRIDGE_HOST": "--host",
+    "PYLON_BRIDGE_PORT": "--port",
+    "PYLON_NATS_URL": "--nats-port",
+}
+
+
+def warn_of_overridden(own: Mapping[str, str], command: str) -> None:
+    """Log a warning with the given variables whose values are replaced; values are not shown.
+
+    Args:
+        own: the variables that the tree decides, with its values.
+        command: what decides them.
+
+    Raises:
+        SettingsError: `.env` cannot be read.
+    """
+    given = {name.upper(): text for name, text in {**read_env_file(), **os.environ}.items()}
+    names = [
+        name
+        for name, text in sorted(given.items())
+        if (variable := name.removesuffix(FILE_SUFFIX)) in own
+        and text
+        and text != own[variable]
+        and variable not in _SAYS_NOTHING
+    ]
+    if names:
+        shown = ", ".join(
+            f"{name} (option {_OPTIONS[name]})" if name in _OPTIONS else name for name in names
+        )
+        log.warning(
+            "`%s` decides these itself, and their given values have no effect: %s", command, shown
+        )

@@ -121,7 +121,7 @@ def create_app(
 
     app.state.close_streams = close_streams
     counts = StreamCounts()
-    metrics.watch_streams(counts)
+    metrics.watch_streams(counts, channels)
     places = min(settings.bridge_max_streams, max_streams or settings.bridge_max_streams)
     # Subscribers to events take no place from an identity that follows its own job.
     callers = (OPEN_CALLER, *settings.identity_settings)

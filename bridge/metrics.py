@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.connections import Connections, Reason
 from bridge.sse import StreamCounts
+from bridge.streams import Channels
 from pylon_client.service.metrics import ProcessMetrics
 from pylon_client.service.supervisor import Supervisor
 
@@ -63,6 +64,10 @@ class BridgeMetrics(ProcessMetrics):
         self._given_up = self.reading(
             "pylon_bridge_streams_given_up", "Listeners that were left since they took nothing"
         )
+        self._unreadable = self.reading(
+            "pylon_bridge_unreadable_events",
+            "Events that could not be read, and were left out of streams",
+        )
         self._part_restarts = self.reading(
             "pylon_bridge_part_restarts",
             "Restarts of parts of this bridge that failed, by part",
@@ -104,8 +109,9 @@ class BridgeMetrics(ProcessMetrics):
             (str(reason),): connections.refused[reason] for reason in Reason
         }
 
-    def watch_streams(self, counts: StreamCounts) -> None:
+    def watch_streams(self, counts: StreamCounts, channels: Channels) -> None:
         """Tell of the streams of events."""
+        self._unreadable.read = lambda: {(): channels.unreadable}
         self._listening.read = lambda: {(): counts.listening}
         self._fell_behind.read = lambda: {(): counts.fell_behind}
         self._given_up.read = lambda: {(): counts.given_up}

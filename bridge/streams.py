@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
+from pylon_client.log_limit import LogLimit
 from pylon_client.transport.connection import Connection
 from pylon_client.transport.feed import EventFeed, FeedEvent, last_by_request
 from pylon_client.transport.published import KeptEvents
@@ -36,6 +37,7 @@ async def follow(
 ) -> AsyncGenerator[Sequence[FeedEvent]]:
     """The values of a subject, over one connection after the other, each once and in order."""
     given: BlockNumber | None = None
+    log_limit = LogLimit()
     while True:
         connection = await connected()
         kept = last_by_request(connection)
@@ -53,7 +55,8 @@ async def follow(
                         behind = []
         except (FailureError, nats.errors.Error, OSError) as error:
             if isinstance(error, FailureError) and error.code is ErrorCode.FORBIDDEN:
-                logger.error("No events of %s for listeners: %s", subject, error)  # noqa: TRY400 - the text is all
+                level = logging.ERROR if log_limit.is_due(str(error)) else logging.DEBUG
+                logger.log(level, "No events of %s for listeners: %s", subject, error)
                 await asyncio.sleep(REFUSED_WAIT_S)
             else:
                 logger.info("The events of %s break off: %s", subject, error)
@@ -112,15 +115,22 @@ class Channel:
     kept.
 
     Args:
-        frame: makes of an event what goes out.
+        frame: makes of an event what goes out; raises ValueError where it cannot be read.
+        on_unreadable: called for each event that cannot be read.
 
     Attributes:
         ended: set when there will be no more values, since the bridge stops or they failed.
     """
 
-    def __init__(self, frame: Callable[[FeedEvent], bytes]) -> None:
+    def __init__(
+        self,
+        frame: Callable[[FeedEvent], bytes],
+        on_unreadable: Callable[[], None] = lambda: None,
+    ) -> None:
         self.ended = False
         self._frame = frame
+        self._on_unreadable = on_unreadable
+        self._log_limit = LogLimit()
         self._kept: deque[Value] = deque(maxlen=KEPT_VALUES)
         self._changed = asyncio.Event()
 
@@ -135,7 +145,11 @@ class Channel:
             try:
                 self._kept.append(Value(event.block.number, self._frame(event)))
             except ValueError:
-                logger.warning("Block %d of %s cannot be read", event.block.number, event.subject)
+                self._on_unreadable()
+                if self._log_limit.is_due("unreadable"):
+                    logger.warning(
+                        *("Block %d of %s cannot be read", event.block.number, event.subject)
+                    )
         self._wake()
 
     def end(self) -> None:
@@ -172,9 +186,13 @@ class Channels:
 
     Args:
         events: where the values of a subject come from.
+
+    Attributes:
+        unreadable: events that could not be read, and were left out.
     """
 
     def __init__(self, events: Events) -> None:
+        self.unreadable = 0
         self._events = events
         self._channels: dict[str, Channel] = {}
         self._filling: set[asyncio.Task[None]] = set()
@@ -188,7 +206,7 @@ class Channels:
         """The channel of a subject, begun now if it was not."""
         channel = self._channels.get(subject)
         if channel is None:
-            channel = self._channels[subject] = Channel(frame)
+            channel = self._channels[subject] = Channel(frame, self._count_unreadable)
             if self._closed:
                 channel.end()
             else:
@@ -204,6 +222,9 @@ class Channels:
             task.cancel()
         for channel in tuple(self._channels.values()):
             channel.end()
+
+    def _count_unreadable(self) -> None:
+        self.unreadable += 1
 
     async def _fill(self, channel: Channel, subject: str) -> None:
         try:

@@ -34,7 +34,13 @@ class UnreadableRecords:
             return dict(self._counts)
 
     def note(
-        self, logger: logging.Logger, kind: str, record: object, text: str, *args: object
+        self,
+        logger: logging.Logger,
+        kind: str,
+        record: object,
+        text: str,
+        *args: object,
+        error: BaseException | None = None,
     ) -> None:
         """Count a reading that failed, and log it if it is the first of this record.
 
@@ -45,6 +51,7 @@ class UnreadableRecords:
                 it was read.
             text: of the warning, with a placeholder for each of `args`.
             args: values of the text.
+            error: logged with its traceback, as an error; None logs a warning.
         """
         key = hashlib.blake2b(f"{kind} {record!r}".encode(), digest_size=_DIGEST_BYTES).digest()
         with self._lock:
@@ -55,7 +62,9 @@ class UnreadableRecords:
             if len(self._logged) > self._logged_max:
                 self._logged.popitem(last=False)
         if is_new:
-            logger.warning(f"{text}; from now on it is only counted", *args)  # noqa: G004 -- a suffix
+            level = logging.WARNING if error is None else logging.ERROR
+            text = f"{text}; from now on it is only counted"
+            logger.log(level, text, *args, exc_info=error)
 
     def clear(self) -> None:
         """Forget all that was logged and counted."""

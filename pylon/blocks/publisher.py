@@ -17,6 +17,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.log_limit import LogLimit
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class BlockPublisher:
         self._progress = progress or Progress()
         self._on_published = on_published
         self._on_skipped = on_skipped
+        self._log_limit = LogLimit()
         self.lanes = [
             SubnetLane(netuid, fetch=self._neurons, send=self._send, on_skipped=on_skipped_neurons)
             for netuid in netuids
@@ -171,9 +173,15 @@ class BlockPublisher:
                         return None
                 elif not may_pass(error):
                     refusals += 1
-                logger.log(pauses.log_level, "Block %d cannot be read: %s", number, error)
+                # The blocks after it mostly fail of the same cause.
+                is_due = self._log_limit.is_due("unreadable", error.code)
+                level = logging.WARNING if is_due else logging.DEBUG
+                logger.log(level, "Block %d cannot be read: %s", number, error)
             if refusals == REFUSALS_MAX:
-                logger.error("Block %d is not published", number)
+                if self._log_limit.is_due("skipped"):
+                    logger.error(
+                        "Block %d is not published (%d skipped so far)", number, self.skipped + 1
+                    )
                 return None
             await pauses.wait()
 

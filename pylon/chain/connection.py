@@ -15,7 +15,9 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from pylon.chain.faults import RETRY_AFTER_MAX_S, Fault, Remedy, describe, fault_of
 from pylon.chain.guard import FOREIGN_CHAIN
+from pylon.unreadable import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.log_limit import LogLimit, origin_of
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,10 @@ CLOSE_ATTEMPTS_S: Final = (2.0, 12.0)
 """How long each attempt to close may take. A first one can wait in vain: on Python 3.11, a task
 that is cancelled just when it gets what it waits for may go on. The last one is longer than the
 WebSocket library's own patience with a silent peer (10 s)."""
+
+
+FAILURES_MAX: Final = 10
+"""Maximum number of failed attempts that are counted: the pauses have their full length then."""
 
 
 class ChainClient(Protocol):
@@ -131,6 +137,7 @@ class ConnectionOwner(Generic[ClientT]):
         self._background: set[asyncio.Task[None]] = set()
         self._failures = 0
         self._refusals = 0
+        self._log_limit = LogLimit()
         self._not_before_s = 0.0
         self._closed = False
         self._is_foreign = False
@@ -246,7 +253,9 @@ class ConnectionOwner(Generic[ClientT]):
             self._is_foreign = fault.code is ErrorCode.WRONG_CHAIN
             if self._is_foreign:
                 raise FailureError(fault.code, fault.detail) from error
-            logger.warning("Cannot connect to %s: %s", self._place, describe(error))
+            # While the pauses grow, each attempt is logged.
+            if self._failures < FAILURES_MAX or self._log_limit.is_due("connect"):
+                logger.warning("Cannot connect to %s: %s", self._place, describe(error))
             why = "refuses requests for now" if self._refusals else "cannot be reached"
             raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, f"{self._role} {why}.") from error
         self.opened += 1
@@ -308,8 +317,13 @@ class ConnectionOwner(Generic[ClientT]):
             connection.answered(_now_s())
             return
         if fault.code is ErrorCode.INTERNAL:
-            logger.error("Unforeseen error of the chain SDK", exc_info=error)
-        else:
+            text = "Unforeseen error of the chain SDK"
+            UNREADABLE.note(logger, "answer", (self._place, origin_of(error)), text, error=error)
+        elif fault.remedy is Remedy.ASK_AGAIN:
+            record = (self._place, origin_of(error))
+            text = "Reading %s failed: %s"
+            UNREADABLE.note(logger, "answer", record, text, self._place, describe(error))
+        elif self._log_limit.is_due("read", fault.code, describe(error)):
             logger.warning("Reading %s failed: %s", self._place, describe(error))
         if fault.remedy is Remedy.ASK_AGAIN:
             connection.answered(_now_s())
@@ -321,20 +335,21 @@ class ConnectionOwner(Generic[ClientT]):
     def _blame(self, connection: Connection[ClientT], *, waiting_since_s: float) -> None:
         silent = connection.answered_at_s < waiting_since_s
         if silent and _now_s() - waiting_since_s >= self._patience.silence_s:
-            logger.warning("The node %s is silent; its connection is replaced", self._place)
+            if self._log_limit.is_due("silent"):
+                logger.warning("The node %s is silent; its connection is replaced", self._place)
             self.discard(connection)
 
     def _back_off(self, fault: Fault | None = None) -> None:
         if fault is not None and fault.remedy is Remedy.COOL_DOWN:
             pause_s = min(self._patience.refused_s * 2**self._refusals, RETRY_AFTER_MAX_S)
             pause_s = max(pause_s, fault.retry_after_s or 0.0)
-            self._refusals = min(self._refusals + 1, 10)
+            self._refusals = min(self._refusals + 1, FAILURES_MAX)
         else:
             pause_s = min(
                 self._patience.backoff_s * 2**self._failures, self._patience.backoff_max_s
             )
             pause_s *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-            self._failures = min(self._failures + 1, 10)
+            self._failures = min(self._failures + 1, FAILURES_MAX)
         self._not_before_s = _now_s() + pause_s
 
     def _close_in_background(self, client: ClientT) -> None:

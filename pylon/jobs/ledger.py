@@ -25,7 +25,8 @@ from pylon.jobs.record import (
     readable_in,
 )
 from pylon.jobs.store import Store
-from pylon.messaging.bucket import ABSENT
+from pylon.messaging.bucket import ABSENT, Entry
+from pylon.unreadable import UNREADABLE
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import IN_FLIGHT, TRANSITIONS, ExtrinsicRecord, Job, JobState
 from pylon_client.contract.subjects import JobSubject
@@ -230,7 +231,7 @@ class Ledger:
         try:
             newest = Newest.model_validate_json(entry.value)
         except ValidationError:
-            logger.warning("The ledger's entry %s cannot be read, and is made anew", entry.key)
+            _note_unreadable(entry)
             newest = await self._found_newest(subject)
         return Lane(newest, entry.revision)
 
@@ -273,7 +274,7 @@ class Ledger:
         try:
             sent = Sent.model_validate_json(entry.value)
         except ValidationError:
-            logger.warning("The ledger's entry %s cannot be read, and is made anew", entry.key)
+            _note_unreadable(entry)
             sent = await self._found_sent()
         return Slot(sent, entry.revision)
 
@@ -340,6 +341,11 @@ def _lane_key(lane: JobSubject) -> str:
 
 def _slot_key(hotkey: Hotkey) -> str:
     return f"sent.{hotkey}"
+
+
+def _note_unreadable(entry: Entry) -> None:
+    text = "The ledger's entry %s cannot be read, and is made anew"
+    UNREADABLE.note(logger, "job", (entry.key, entry.revision), text, entry.key)
 
 
 def _is_done(job: Job) -> bool:

@@ -32,6 +32,7 @@ from pylon.messaging.lease import Lease, LeaseLostError, LeaseTakenError
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import IN_FLIGHT, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, JobId, JobKind
+from pylon_client.log_limit import LogLimit
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ class Runner:
         self._settlement = Settlement(ledger, chain, works, sleep=sleep)
         self._failures = 0  # of the chain or of NATS, on end
         self._unanswered: dict[JobId, float] = {}
+        self._log_limit = LogLimit()
 
     async def work(self, identity: IdentityName, job_id: JobId) -> Verdict:
         """Bring a job as far as it will go now; whether it comes again, and when."""
@@ -111,11 +113,15 @@ class Runner:
         except (LeaseTakenError, LeaseLostError):
             return Later(BUSY_WAIT_S)
         except FailureError as error:
-            logger.warning("Job %s of %s waits: %s", job_id, identity, error.failure.detail)
+            self._log_wait(identity, job_id, error)
             self._failures += 1
             return Later(self._works[held.job.kind].retries.outage_pause_s(self._failures))
         self._failures = 0
         return verdict
+
+    def _log_wait(self, identity: IdentityName, job_id: JobId, error: FailureError) -> None:
+        if self._log_limit.is_due(job_id, error.code):
+            logger.warning("Job %s of %s waits: %s", job_id, identity, error.failure.detail)
 
     async def _named(self, identity: IdentityName, job_id: JobId) -> Held | Verdict:
         """The job that a message names, or what becomes of the message where there is none."""
@@ -126,7 +132,7 @@ class Runner:
             logger.warning("Job %s of %s is left alone: %s", job_id, identity, error.failure.detail)
             return Done()
         except FailureError as error:
-            logger.warning("Job %s of %s waits: %s", job_id, identity, error.failure.detail)
+            self._log_wait(identity, job_id, error)
             return Later(BUSY_WAIT_S)
         if held is None:
             logger.warning("Job %s of %s is queued but not in the ledger", job_id, identity)

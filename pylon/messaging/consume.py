@@ -20,6 +20,7 @@ from nats.js.client import JetStreamContext
 
 from pylon.messaging.jetstream_errors import UnreadableReplyError, readable_replies, require
 from pylon_client.contract.topology import StreamPlan
+from pylon_client.log_limit import LogLimit, origin_of
 from pylon_client.transport.connection import Connection
 
 logger = logging.getLogger(__name__)
@@ -103,6 +104,7 @@ class Consumer:
         self._on_idle = on_idle
         self._on_remade = on_remade
         self._made_at: datetime | None = None
+        self._log_limit = LogLimit()
         self._ack_wait_s = ack_wait_s
         self._pulling: _Pulling | None = None
         self._missed: _Pulling | None = None
@@ -197,8 +199,9 @@ class Consumer:
         except asyncio.CancelledError:
             await _say(message.nak())
             raise
-        except Exception:
-            logger.exception("%s: a message could not be dealt with", self._name)
+        except Exception as error:
+            if self._log_limit.is_due(origin_of(error)):  # it comes again, and fails again
+                logger.exception("%s: a message could not be dealt with", self._name)
             verdict = Later(FAILED_WAIT_S)
         finally:
             beating.cancel()

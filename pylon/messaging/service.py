@@ -26,6 +26,7 @@ from pylon_client.contract.subjects import (
 )
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, QUEUE_GROUP
 from pylon_client.contract.types import IdentityName, NetUid
+from pylon_client.log_limit import LogLimit, origin_of
 from pylon_client.service.admission import OPEN_CALLER, Admission, Place
 from pylon_client.service.logs import note, trace_id
 from pylon_client.transport.connection import Connection
@@ -114,6 +115,7 @@ class Service:
         # Requests and cancellations come by different subscriptions, in no order.
         self._cancelled_early: dict[str, None] = {}
         self._cancelled: set[asyncio.Task[None]] = set()
+        self._log_limit = LogLimit()
 
     @property
     def is_serving(self) -> bool:
@@ -311,7 +313,13 @@ class Service:
                     ErrorCode.DEADLINE_EXCEEDED, "The answer was not ready in the time given."
                 ) from None
             # What went wrong inside is for the log; a caller learns only where to look.
-            logger.exception("%s failed; request %s", call.operation, call.request_id)
+            # Each request has its line; the traceback, which they share, is logged once.
+            is_due = self._log_limit.is_due(call.operation, origin_of(error))
+            logger.error(  # noqa: TRY400 -- with the traceback where that is due
+                *("%s failed; request %s: %s", call.operation, call.request_id),
+                type(error).__name__,
+                exc_info=error if is_due else None,
+            )
             raise FailureError(
                 ErrorCode.INTERNAL,
                 f"The worker failed; its log says why at request {call.request_id}.",
@@ -351,7 +359,8 @@ class Service:
             await self._connection.nats.publish(message.reply, body, headers=headers)
         except (nats.errors.Error, OSError) as error:
             self.counts.unsent += 1
-            logger.warning("An answer could not be sent: %s", type(error).__name__)
+            if self._log_limit.is_due("unsent", type(error)):
+                logger.warning("An answer could not be sent: %s", type(error).__name__)
 
     async def _discover(self, message: Msg) -> None:
         answer = self.discovery.answer(message.subject)

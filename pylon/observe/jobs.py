@@ -12,6 +12,7 @@ from pylon.observe.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import IN_FLIGHT, Job, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, JobId, JobKind
+from pylon_client.log_limit import LogLimit
 
 if TYPE_CHECKING:
     from prometheus_client import Histogram
@@ -124,6 +125,7 @@ class JobCensus:
         self._counts: dict[tuple[str, str, str], int] = {}
         self._deadlines: dict[tuple[str, str], BlockNumber] = {}
         self._due: dict[JobId, BlockNumber] = {}
+        self._log_limit = LogLimit()
         self._due_first: dict[tuple[str, str], BlockNumber] = {}
         metrics.jobs.read = lambda: self._counts
         metrics.window_blocks_left.read = self._blocks_left
@@ -136,7 +138,8 @@ class JobCensus:
                 await self.count()
             except Exception as error:  # noqa: BLE001 -- the next lines say why
                 # Numbers for a dashboard: whatever is wrong, the jobs themselves go on.
-                logger.warning("The jobs could not be counted: %s", type(error).__name__)
+                if self._log_limit.is_due(type(error)):
+                    logger.warning("The jobs could not be counted: %s", type(error).__name__)
             await asyncio.sleep(CENSUS_EVERY_S)
 
     async def count(self) -> None:

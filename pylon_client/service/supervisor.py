@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from pylon_client.log_limit import LogLimit, origin_of
+
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_S: Final = 0.2
@@ -52,6 +54,7 @@ class Supervisor:
         self._steady_after_s = steady_after_s
         self._clock = clock
         self._failures: dict[str, int] = {}
+        self._log_limit = LogLimit()
         self._started_at_s: dict[str, float] = {}
 
     @property
@@ -79,11 +82,11 @@ class Supervisor:
                     if self._is_final(error):
                         raise
                     pause_s = self._count_failure(name)
-                    logger.exception(
-                        "%s failed; restart %d follows in %.1f s",
-                        name,
-                        self.restarts[name] + 1,
-                        pause_s,
+                    is_due = self._log_limit.is_due(name, origin_of(error))
+                    logger.error(  # noqa: TRY400 -- with the traceback where that is due
+                        "%s failed; restart %d follows in %.1f s: %s",
+                        *(name, self.restarts[name] + 1, pause_s, type(error).__name__),
+                        exc_info=error if is_due else None,
                     )
                 else:
                     return

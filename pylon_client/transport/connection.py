@@ -18,6 +18,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import is_for_signers, is_read
 from pylon_client.contract.subjects import CONTRACT_VERSION, OPEN_USER, cancellation, inbox_prefix
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S
+from pylon_client.log_limit import LogLimit, origin_of
 from pylon_client.transport.options import ConnectionOptions
 from pylon_client.transport.ordered import OrderedClient
 from pylon_client.transport.refusals import Denied, connect_failure, denied_by, is_refusal, kind_of
@@ -93,6 +94,7 @@ class Connection:
         self._refused: asyncio.Task[None] | None = None
         self._ended = FailureError(ErrorCode.NATS_UNAVAILABLE, "The connection to NATS is closed.")
         self._attempts: list[Exception] = []
+        self._log_limit = LogLimit()
         self._waiting = WaitingRequests()
         self._replies = ReplyBudget()
         self._gap_listeners: set[Callable[[], None]] = set()
@@ -340,14 +342,16 @@ class Connection:
             logger.error("%s", self._ended.failure.detail)
             self._refused = asyncio.create_task(self.close())
         elif not isinstance(error, OSError | nats.errors.Error):
-            logger.error("NATS: taking a message failed", exc_info=error)
+            if self._log_limit.is_due(origin_of(error)):
+                logger.error("NATS: taking a message failed", exc_info=error)
         elif not isinstance(error, OSError | nats.errors.UnexpectedEOF):
             # Before the first connect, the failure that is raised says it better.
             level = logging.WARNING if self._opened else logging.DEBUG
             logger.log(level, "NATS: %s", kind_of(error))
 
     async def _on_denied(self, denied: Denied) -> None:
-        logger.warning("NATS refuses the user %s: %s", self.user, denied)
+        if self._log_limit.is_due(denied):
+            logger.warning("NATS refuses the user %s: %s", self.user, denied)
         failure = FailureError(
             ErrorCode.FORBIDDEN, f"The user {self.user!r} may not use {denied.subject!r}."
         )

@@ -11,6 +11,8 @@ from typing import Any, Final
 from nats.errors import ProtocolError
 from nats.protocol.parser import Parser
 
+from pylon_client.log_limit import LogLimit, origin_of
+
 logger = logging.getLogger(__name__)
 
 _LINE_END: Final = b"\r\n"
@@ -27,6 +29,7 @@ class MessageParser(Parser):
     def __init__(self, client: Any) -> None:
         super().__init__(client)  # pyright: ignore[reportUnknownMemberType] -- the library's client is of anything
         self._client = client
+        self._log_limit = LogLimit()
 
     def reset(self) -> None:
         """Forget what was begun: another connection begins."""
@@ -58,7 +61,8 @@ class MessageParser(Parser):
             try:
                 await self._client._process_msg(number, subject, reply, body, headers)  # noqa: SLF001 -- what the library's parser calls
             except Exception as error:  # noqa: BLE001 -- whatever it is, the next message is another
-                logger.warning("NATS: a message could not be read: %s", type(error).__name__)
+                if self._log_limit.is_due(origin_of(error)):
+                    logger.warning("NATS: a message could not be read: %s", type(error).__name__)
 
 
 def _arguments(verb: bytes, rest: bytes) -> tuple[bytes, int, bytes, int, int]:

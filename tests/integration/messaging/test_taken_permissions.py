@@ -203,12 +203,18 @@ async def test_a_bridge_says_that_it_may_not_hear_and_goes_on_when_it_may(
     def said() -> int:
         return caplog.text.count("No events of pylon.v1.event.block for listeners")
 
+    def errors() -> int:
+        return [
+            record.levelno for record in caplog.records if "No events of" in record.message
+        ].count(logging.ERROR)
+
     async with aclosing(follow(connected, BLOCK_EVENTS)) as events, asyncio.timeout(HANGS_AFTER_S):
         assert [event.block.number for event in await anext(events)] == [1]
         following = asyncio.create_task(anext(events))
-        with caplog.at_level(logging.ERROR):
+        with caplog.at_level(logging.DEBUG, logger="bridge.streams"):
             await reload(server, authorization_without("bridge", *EVENTS_SUBJECTS))
             await eventually(lambda: said() >= 2)
+        assert errors() == 1
         await publish_block(worker, 2)
         assert not following.done()
         await reload(server, authorization(SETTINGS))

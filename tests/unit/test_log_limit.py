@@ -1,0 +1,153 @@
+"""A line that one unchanged cause repeats is written once, then as a reminder."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from bridge.sse import value_frame
+from bridge.streams import Channel
+from pylon.chain.connection import FAILURES_MAX, ConnectionOwner, Patience
+from pylon.unreadable import UNREADABLE
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import Block
+from pylon_client.contract.subjects import BlockEventSubject
+from pylon_client.contract.types import BlockHash, BlockNumber
+from pylon_client.log_limit import REMIND_EVERY_S, LogLimit, origin_of
+from pylon_client.service.supervisor import Supervisor
+from pylon_client.transport.published import FeedEvent
+
+READS = 50
+
+
+class Node:
+    """A chain client whose connection always works, or never."""
+
+    def __init__(self, on_connect: Exception | None = None) -> None:
+        self.on_connect = on_connect
+
+    async def connect(self) -> None:
+        if self.on_connect is not None:
+            raise self.on_connect
+
+    async def close(self) -> None:
+        pass
+
+
+def owner_of(make: Callable[[], Node] = Node) -> ConnectionOwner[Node]:
+    patience = Patience(backoff_s=0.0, backoff_max_s=0.0)
+    return ConnectionOwner(make, role="The chain node", place="ws://node", patience=patience)
+
+
+def fail_with(make: Callable[[], Exception]) -> Callable[[Node], Awaitable[str]]:
+    async def fail(_: Node) -> str:
+        raise make()
+
+    return fail
+
+
+async def failing_reads(owner: ConnectionOwner[Node], make: Callable[[], Exception]) -> None:
+    for _ in range(READS):
+        with pytest.raises(FailureError):
+            await owner.call(fail_with(make), timeout_s=5)
+
+
+def lines(caplog: pytest.LogCaptureFixture, text: str) -> list[logging.LogRecord]:
+    return [
+        record
+        for record in caplog.records
+        if text in record.getMessage() and record.levelno >= logging.WARNING
+    ]
+
+
+def test_each_cause_is_due_once_until_the_reminder() -> None:
+    now_s = 0.0
+    limit = LogLimit(causes_max=2, clock=lambda: now_s)
+    assert [limit.is_due("a"), limit.is_due("a"), limit.is_due("b")] == [True, False, True]
+    now_s = REMIND_EVERY_S
+    assert [limit.is_due("a"), limit.is_due("a")] == [True, False]
+    assert limit.is_due("c")  # the oldest, b, is forgotten for it
+    assert [limit.is_due("a"), limit.is_due("b")] == [False, True]
+
+
+def test_errors_are_told_apart_by_class_and_line() -> None:
+    def caught(divisor: float) -> Exception:
+        with pytest.raises(ArithmeticError) as raised:
+            _ = 1e300**2 if divisor else 1 / divisor
+        return raised.value
+
+    assert origin_of(caught(1)) == origin_of(caught(2)) != origin_of(caught(0))
+    assert origin_of(ValueError("never raised"))[0] == "builtins.ValueError"
+
+
+async def test_an_answer_that_cannot_be_decoded_has_one_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    owner = owner_of()
+    await failing_reads(owner, lambda: KeyError("a field that is missing"))
+    (record,) = lines(caplog, "Unforeseen error of the chain SDK")
+    assert record.exc_info is not None
+    assert record.exc_info[0] is KeyError
+    await failing_reads(owner, lambda: AttributeError("another one"))
+    assert len(lines(caplog, "Unforeseen error of the chain SDK")) == 2
+    assert UNREADABLE.counts == {"answer": 4 * READS}  # each read is repeated once
+    await owner.close()
+
+
+async def test_an_answer_that_cannot_be_true_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    owner = owner_of()
+    await failing_reads(owner, lambda: OverflowError("a number that grows"))
+    assert len(lines(caplog, "Reading ws://node failed")) == 1
+    assert UNREADABLE.counts == {"answer": 2 * READS}
+    await owner.close()
+
+
+async def test_a_node_that_stays_away_is_logged_while_the_pauses_grow(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    owner = owner_of(lambda: Node(OSError(111, "refused")))
+    for _ in range(READS):
+        with pytest.raises(FailureError) as raised:
+            await owner.connection()
+        assert raised.value.code is ErrorCode.CHAIN_UNAVAILABLE
+    # The first with the longest pause is the first of the reminders.
+    assert len(lines(caplog, "Cannot connect to ws://node")) == FAILURES_MAX
+    await owner.close()
+
+
+def test_an_event_that_the_bridge_cannot_read_is_logged_once_and_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    unreadable = 0
+
+    def count() -> None:
+        nonlocal unreadable
+        unreadable += 1
+
+    channel = Channel(value_frame("block"), count)
+    for number in range(READS):
+        block = Block(number=BlockNumber(number), hash=BlockHash(f"0x{number:064x}"))
+        event = FeedEvent(str(BlockEventSubject()), block, b"{}")
+        channel.add(replace(event, body=b"\xff"), event)
+    assert len(lines(caplog, "cannot be read")) == 1
+    assert unreadable == READS
+
+
+async def test_a_part_that_keeps_failing_has_one_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fails = READS
+
+    async def run() -> None:
+        nonlocal fails
+        fails -= 1
+        if fails >= 0:
+            raise RuntimeError(f"at {fails}")
+
+    await Supervisor(first_pause_s=0.0).keep("part", run)
+    records = lines(caplog, "part failed; restart")
+    assert len(records) == READS
+    assert [record.exc_info is not None for record in records] == [True] + [False] * (READS - 1)

@@ -66,7 +66,7 @@ def devnet(
         bool, typer.Option("--still", help="Only what you do changes the subnets between epochs.")
     ] = False,
 ) -> None:
-    """Runs a simulated subtensor node: the SDK, btcli and turbobt work with it unchanged.
+    """Run a simulated subtensor node: the SDK, btcli and turbobt work with it unchanged.
 
     It has subnets 1 (256 neurons), 2 (16 neurons) and 12 (64 neurons, commit-reveal), a new block
     every few seconds, and all of its past as far as --keep-blocks reaches. When it is ready it

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -245,11 +246,25 @@ def _devnet_command() -> None:
     app.command()(devnet)
 
 
+def _require_folder() -> None:
+    """Raise unless the working directory exists, from which `.env` and the home are named."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise CommandError(
+            f"the working directory cannot be used ({error.strerror}): go to another one"
+        ) from None
+
+
 def main() -> None:
     """Run the command line; wrong settings end it with a line for each mistake."""
     _devnet_command()
     unwrap_help(app)
+    reconfigure = getattr(sys.stdout, "reconfigure", None)  # stdout may be closed
+    if callable(reconfigure):
+        reconfigure(errors="replace")  # the terminal may not know all characters
     try:
+        _require_folder()
         if COMPLETION_VARIABLE not in os.environ:
             set_up_logging()
         app(prog_name="pylon")

@@ -123,9 +123,9 @@ class ControlServer:
             ValueError: `blocks` is out of range; or the time limit passed, and the text says how
                 many blocks were made.
         """
-        if not 1 <= blocks <= ADVANCE_MAX_BLOCKS:
+        if type(blocks) is not int or not 1 <= blocks <= ADVANCE_MAX_BLOCKS:
             raise ValueError(
-                f"blocks is {blocks}; a request makes 1 to {ADVANCE_MAX_BLOCKS} blocks"
+                f"blocks is {blocks!r}; a request makes 1 to {ADVANCE_MAX_BLOCKS} blocks"
             )
         now_s = asyncio.get_running_loop().time
         end_s = now_s() + ADVANCE_WITHIN_S

@@ -2,11 +2,12 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from pylon.binding.remedy import HOME_VARIABLE
 from pylon_client.env_file import read_env_file
+from pylon_client.environment import PREFIX
 from pylon_client.secret_files import FILE_SUFFIX
 
 log = logging.getLogger(__name__)
@@ -22,29 +23,38 @@ _OPTIONS: Final = {
 }
 
 
-def warn_of_overridden(own: Mapping[str, str], command: str) -> None:
-    """Log a warning with the given variables whose values are replaced; values are not shown.
+def overridden(own: Mapping[str, str]) -> list[str]:
+    """Return the given variables of Pylon whose values are replaced by other ones.
 
     Args:
         own: the variables that the tree decides, with its values.
-        command: what decides them.
 
     Raises:
         SettingsError: `.env` cannot be read.
     """
     given = {name.upper(): text for name, text in {**read_env_file(), **os.environ}.items()}
-    names = [
+    return [
         name
         for name, text in sorted(given.items())
         if (variable := name.removesuffix(FILE_SUFFIX)) in own
+        and variable.startswith(PREFIX)
+        and variable not in _SAYS_NOTHING
         and text
         and text != own[variable]
-        and variable not in _SAYS_NOTHING
     ]
-    if names:
-        shown = ", ".join(
-            f"{name} (option {_OPTIONS[name]})" if name in _OPTIONS else name for name in names
-        )
+
+
+def warn_of_overridden(names: Iterable[str], command: str) -> None:
+    """Log one warning with all overridden variables; values are not shown.
+
+    Args:
+        names: of the variables.
+        command: what decides them.
+    """
+    shown = ", ".join(
+        f"{name} (option {_OPTIONS[name]})" if name in _OPTIONS else name for name in names
+    )
+    if shown:
         log.warning(
             "`%s` decides these itself, and their given values have no effect: %s", command, shown
         )

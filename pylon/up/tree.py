@@ -34,7 +34,7 @@ from pylon.up.home import (
     require_home_access,
 )
 from pylon.up.options import LOOPBACK, UpError, UpOptions
-from pylon.up.overridden import warn_of_overridden
+from pylon.up.overridden import overridden, warn_of_overridden
 from pylon.up.ports import require_free
 from pylon.up.readiness import until_ready
 from pylon.up.running import is_running, told_in
@@ -167,8 +167,7 @@ async def run(options: UpOptions) -> None:
         )
     with socket_folder() as sockets:
         own = _own(options, sockets)
-        command = "pylon up" if options.devnet_url is None else "pylon up --devnet"
-        warn_of_overridden(own, command)
+        replaced = overridden(own)
         env = tree_environment(own)
         settings = _settings(env)
         REDACTOR.learn(secrets_of(settings))
@@ -176,6 +175,8 @@ async def run(options: UpOptions) -> None:
         if options.offers_nats:
             _warn_of_offered_nats(options, settings)
         with hold_home(options):
+            command = "pylon up" if options.devnet_url is None else "pylon up --devnet"
+            warn_of_overridden(replaced, command)
             await _run_processes(options, env, settings, stop)
 
 

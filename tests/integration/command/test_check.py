@@ -44,7 +44,12 @@ async def deployment(tmp_path: Path) -> AsyncGenerator[Deployment]:
         Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
     ):
         wallets = simulation.write_wallets(tmp_path)
-        variables = simulation.settings(with_keys(devnet.url), wallets, 0.5) | {
+        of_the_simulation = simulation.settings(with_keys(devnet.url), wallets, 0.5)
+        variables = {
+            name: text
+            for name, text in of_the_simulation.items()
+            if not name.startswith(("PYLON_ID_SN2_", "PYLON_ID_SN12_"))
+        } | {
             "PYLON_IDENTITIES": '["sn1"]',
             "PYLON_NATS_URL": server.url,
             "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,

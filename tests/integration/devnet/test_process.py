@@ -155,11 +155,11 @@ async def test_advance_is_bounded_and_ends_with_its_client_and_with_the_devnet()
             )
 
         assert (await advance(3)).json() == 3
-        for blocks in (0, -1, 10_001):
+        for blocks in (0, -1, 10_001, "5", 1.5, True):
             refusal = await advance(blocks)
             assert refusal.status_code == 400
             assert refusal.json() == {
-                "detail": f"blocks is {blocks}; a request makes 1 to 10000 blocks"
+                "detail": f"blocks is {blocks!r}; a request makes 1 to 10000 blocks"
             }
         leaving = asyncio.create_task(advance(10_000))
         await node.until(8)

@@ -314,7 +314,7 @@ async def test_what_is_taken_too_slowly_is_counted_and_told(connect_as: ConnectA
     held.set()
 
 
-async def test_a_callback_that_fails_is_logged_and_called_again(
+async def test_a_callback_that_fails_is_logged_once_and_called_again(
     connect_as: ConnectAs, caplog: pytest.LogCaptureFixture
 ) -> None:
     worker, alice = await connect_as("worker"), await connect_as("alice")
@@ -327,10 +327,11 @@ async def test_a_callback_that_fails_is_logged_and_called_again(
     await alice.subscribe("pylon.v1.event.block", broken)
     await alice.nats.flush()
     with caplog.at_level(logging.ERROR):
-        for _ in range(2):
+        for _ in range(3):
             await worker.nats.publish("pylon.v1.event.block", b"")
-        await eventually(lambda: len(calls) == 2)
-        await eventually(lambda: caplog.text.count("raise ZeroDivisionError") == 2)
+        # At the third call, all that is logged of the second has been logged.
+        await eventually(lambda: len(calls) == 3)
+    assert caplog.text.count("raise ZeroDivisionError") == 1
 
 
 async def test_after_a_flush_the_server_has_every_subscription(connect_as: ConnectAs) -> None:

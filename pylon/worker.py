@@ -3,66 +3,56 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from pylon.binding.binder import ChainBinder, ForeignStateError
 from pylon.blocks.heads import Heads
 from pylon.blocks.last_published import LastPublished
-from pylon.blocks.snapshots import Snapshots, snapshot_of
-from pylon.chain.identity import ChainIdentity
+from pylon.blocks.snapshots import Snapshots
 from pylon.identities import OpenedHotkeys, open_hotkeys
-from pylon.jobs.office import JobOffice
-from pylon.jobs.signers import SignerDirectory, announce_signers
+from pylon.jobs.signers import SignerDirectory
 from pylon.loop_thread import LoopThread
-from pylon.messaging.job_events import JobEvents
 from pylon.messaging.provision import ProvisionError, provision
 from pylon.messaging.signer_events import SignerEvents
 from pylon.messaging.write_health import WriteHealth
-from pylon.observe.health import HealthServer, WorkerHealth
-from pylon.observe.jobs import JobCensus, JobMetrics
-from pylon.observe.memory import exceeded
+from pylon.observe.health import WorkerHealth
+from pylon.observe.jobs import JobMetrics
+from pylon.observe.memory import outgrown
 from pylon.observe.metrics import WorkerMetrics
 from pylon.publishing import Publishing
 from pylon.request_server import RequestServer
 from pylon.settings import WorkerSettings
+from pylon.signing import JOBS, Signing
+from pylon.snapshot_keeper import SnapshotKeeper
+from pylon.tasks import end_tasks, run_until
+from pylon.worker_health import show_health
 from pylon.worker_parts import (
     WorkerError,
     binder_of,
     chain_of,
     connect_worker,
     guard_of,
-    stored_events,
     submission_of,
 )
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.jobs import Job
-from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber
 from pylon_client.service.redaction import REDACTOR, secrets_of
 from pylon_client.service.sentry import set_up_sentry
 from pylon_client.service.supervisor import Supervisor
 from pylon_client.service.variables import report_variables
 from pylon_client.transport.connection import Connection
-from pylon_client.transport.feed import EventFeed
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
 Part = Callable[[], Coroutine[Any, Any, None]]
 """Runs a part of the worker until it is cancelled."""
 
 READY_HEAD_BLOCKS: Final = 5
 """Blocks that a ready worker's view of the head, and what is published, may be behind the chain."""
-END_TIMEOUT_S: Final = 10.0
-JOBS: Final = "jobs"
 REQUESTS: Final = "requests"
-MIB: Final = 2**20
-PUBLISHER_CACHE_BYTES: Final = 4 * MIB
-"""Size of the cache through which snapshots are read; each of them is read for publishing once."""
 JOBS_STOP_S: Final = 4.0
 """How long a stop waits for the jobs in hand before they are handed back to the queue."""
 POLL_AFTER_S: Final = 12.0
@@ -150,74 +140,22 @@ class Worker:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.chain.close)
             stack.push_async_callback(self._submission.close)
-            await self._show_health(stack)
-            connection = await _until(stop, connect_worker(self._settings, "pylon worker"))
+            await show_health(stack, self._settings, self._health, self.metrics)
+            connection = await run_until(stop, connect_worker(self._settings, "pylon worker"))
             if connection is None:
                 return
             stack.push_async_callback(connection.close)
             self._health.connection = connection
             self.metrics.watch_nats(connection)
             try:
-                if await _until(stop, self._provision(connection)) is None:
+                if await run_until(stop, self._provision(connection)) is None:
                     return
                 binder = binder_of(self._settings, self.guard, connection)
-                if binder is not None and await _until(stop, _started(binder)) is None:
+                if binder is not None and await run_until(stop, _started(binder)) is None:
                     return
                 await self._serve(connection, binder, stop)
             except (ProvisionError, ForeignStateError) as error:
                 raise WorkerError(str(error)) from error
-
-    async def _show_health(self, stack: AsyncExitStack) -> None:
-        settings = self._settings
-        if settings.health_port is not None:
-            await self._listen(stack, settings.health_host, settings.health_port)
-        if settings.worker_health_socket is not None:
-            await self._listen(stack, settings.worker_health_socket)
-
-    async def _listen(self, stack: AsyncExitStack, host: str | Path, port: int = 0) -> None:
-        """Answer probes and show metrics at an address or a Unix socket."""
-        server = HealthServer(
-            host,
-            port,
-            health=self._health,
-            metrics=self.metrics,
-            metrics_token=self._settings.metrics_token,
-        )
-        try:
-            await stack.enter_async_context(server)
-        except OSError as error:
-            place = str(host) if isinstance(host, Path) else f"{host} port {port}"
-            raise WorkerError(f"it cannot listen on {place}: {error.strerror or error}") from None
-
-    def _jobs(
-        self, connection: Connection, hotkeys: OpenedHotkeys, measured: JobMetrics
-    ) -> tuple[JobOffice, dict[str, Part]]:
-        """Return what works on jobs, for signers, and its parts."""
-        events = JobEvents(connection)
-
-        async def announce(job: Job) -> None:
-            measured.saw(job)
-            await events.announce(job)
-
-        office = JobOffice(
-            connection,
-            self._settings,
-            self._submission,
-            hotkeys.signers,
-            self._signers,
-            announce,
-            self._supervisor,
-            self._writes,
-        )
-        census = JobCensus(
-            self.metrics, office.identities, office.ledger, head=lambda: self.snapshots.head
-        )
-        publish = SignerEvents(connection).publish
-        return office, {
-            JOBS: office.run,
-            "count of jobs": census.run,
-            "signers": lambda: announce_signers(hotkeys.announcements, publish),
-        }
 
     async def _serve(
         self, connection: Connection, binder: ChainBinder | None, stop: asyncio.Event
@@ -242,8 +180,9 @@ class Worker:
         await SignerEvents(connection).subscribe(self._signers.observe)
         for identity, announcement in hotkeys.announcements.items():
             self._signers.observe(identity, wire.encode(announcement))
+        keeper = SnapshotKeeper(self._settings, self.snapshots, self.guard, self._published)
         parts: dict[str, Part] = {
-            "snapshots": lambda: self._keep_snapshots(connection),
+            "snapshots": lambda: keeper.run(connection),
             "heads": self._heads.run,
         }
         if binder is not None:
@@ -263,11 +202,23 @@ class Worker:
             self._health.streams = publishing.streams
             self._health.leadership = publishing.leadership
             parts |= publishing.parts
-        office: JobOffice | None = None
+        signing: Signing | None = None
         if self._settings.worker_role.signs:
-            office, of_jobs = self._jobs(connection, hotkeys, measured)
-            parts |= of_jobs
+            signing = Signing(
+                self._settings,
+                self._submission,
+                connection,
+                hotkeys,
+                self._signers,
+                self._supervisor,
+                self.snapshots,
+                self.metrics,
+                measured,
+                self._writes,
+            )
+            parts |= signing.parts
         main = asyncio.get_running_loop()
+        memory_limit_mib = self._settings.worker_memory_limit_mib
         server = self._health.requests = RequestServer(
             self._settings,
             self.snapshots,
@@ -290,7 +241,7 @@ class Worker:
             signs = {
                 asyncio.create_task(stop.wait(), name="stop"),
                 asyncio.create_task(connection.closed.wait(), name="end of NATS"),
-                self._part("memory limit", self._outgrown),
+                self._part("memory limit", lambda: outgrown(memory_limit_mib)),
             }
             try:
                 await asyncio.wait(background | signs, return_when=asyncio.FIRST_COMPLETED)
@@ -300,15 +251,15 @@ class Worker:
                     if task.done():
                         task.result()
                 # Requests in progress may still need the chain and the snapshots.
-                if office is not None:
-                    office.stop()
+                if signing is not None:
+                    signing.office.stop()
                 thread.call(server.stop)
                 await asyncio.wait({tasks[REQUESTS]}, timeout=2 * self._settings.drain_timeout_s)
-                if office is not None:
+                if signing is not None:
                     # A job that takes longer than the chain's next blocks is handed back.
                     await asyncio.wait({tasks[JOBS]}, timeout=JOBS_STOP_S)
             finally:
-                await _ended(background | signs)
+                await end_tasks(background | signs)
 
     def _is_ready(self) -> None:
         self.ready.set()
@@ -328,44 +279,11 @@ class Worker:
         ]
         return hotkeys
 
-    async def _outgrown(self) -> None:
-        limit_mib = self._settings.worker_memory_limit_mib
-        if limit_mib is None:
-            await asyncio.Event().wait()
-            return
-        held_bytes = await exceeded(limit_mib * MIB)
-        logger.warning(
-            "This worker holds %d MiB of memory, more than the %d of "
-            "PYLON_WORKER_MEMORY_LIMIT_MIB: it stops, to be started afresh",
-            held_bytes // MIB,
-            limit_mib,
-        )
-
     async def _provision(self, connection: Connection) -> bool:
         if self._settings.is_confined:
             return True  # a signer makes the streams
         await provision(connection, replicas=self._settings.nats_stream_replicas)
         return True
-
-    async def _keep_snapshots(self, connection: Connection) -> None:
-        subjects = [str(BlockEventSubject())]
-        subjects += [str(NeuronsEventSubject(netuid)) for netuid in self._settings.netuids]
-        stored = stored_events(self._settings, connection)
-        async with EventFeed(connection, subjects, stored) as feed:
-            async for event in feed:
-                if event.genesis and self.guard.genesis not in {None, event.genesis}:
-                    if not self._settings.is_confined:
-                        continue  # left there by another chain
-                    raise ForeignStateError(
-                        "the signers publish another chain than before: this worker stops, to be "
-                        "started afresh"
-                    )
-                if self._settings.is_confined and event.genesis:
-                    self.guard.bind(ChainIdentity("of the signers", event.genesis))
-                if (snapshot := snapshot_of(event)) is not None:
-                    self.snapshots.keep(event.subject, snapshot)
-                    if self._settings.is_confined and event.subject == str(BlockEventSubject()):
-                        self._published.observe(event.block.number)  # it may not ask the stream
 
 
 def _is_final(error: Exception) -> bool:
@@ -378,22 +296,3 @@ def _is_final(error: Exception) -> bool:
 async def _started(binder: ChainBinder) -> bool:
     await binder.start()
     return True
-
-
-async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks, and wait until all of them have ended."""
-    for task in tasks:
-        task.cancel()
-    ended, _ = await asyncio.wait(tasks, timeout=END_TIMEOUT_S)
-    await asyncio.gather(*ended, return_exceptions=True)  # what they failed of is known
-
-
-async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """The result of `work`; None, and no more of it, once `stop` is set."""
-    working = asyncio.create_task(work)
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
-    finally:
-        await _ended([working, stopping])

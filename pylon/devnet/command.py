@@ -66,7 +66,7 @@ def devnet(
         bool, typer.Option("--still", help="Only what you do changes the subnets between epochs.")
     ] = False,
 ) -> None:
-    """Runs a simulated subtensor node: the SDK, btcli and turbobt work with it unchanged.
+    """Run a simulated subtensor node: the SDK, btcli and turbobt work with it unchanged.
 
     It has subnets 1 (256 neurons), 2 (16 neurons) and 12 (64 neurons, commit-reveal), a new block
     every few seconds, and all of its past as far as --keep-blocks reaches. When it is ready it
@@ -97,7 +97,15 @@ def devnet(
             text = f"{where}{error.strerror}" if error.errno in _OF_THE_FOLDER else str(error)
         typer.echo(f"devnet: {text}", err=True)
         raise typer.Exit(1) from None
-    except (ValueError, sqlite3.Error) as error:
+    except sqlite3.Error as error:
+        where = "The chain" if state is None else str(state)
+        typer.echo(
+            f"devnet: {where} cannot be written or read: {error}; see whether its disk is full "
+            "(`df`), and start again",
+            err=True,
+        )
+        raise typer.Exit(1) from None
+    except ValueError as error:
         typer.echo(f"devnet: {error}", err=True)
         raise typer.Exit(1) from None
 
@@ -111,10 +119,12 @@ async def _run(options: DevnetOptions) -> None:
         if node.control_url is not None:
             typer.echo(f"devnet control {node.control_url}")
         typer.echo(f"devnet ready {node.url}")
-        waits = [asyncio.ensure_future(ended.wait()), asyncio.ensure_future(node.broken())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
+        ending, breaking = asyncio.ensure_future(ended.wait()), asyncio.ensure_future(node.broken())
+        await asyncio.wait({ending, breaking}, return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if breaking.done():
+            breaking.result()
+        breaking.cancel()
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ query. `GET /` lists them.
 
 import asyncio
 import inspect
+import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict
@@ -180,6 +181,10 @@ class ControlServer:
                 result = await result
         except (TypeError, ValueError, StateDiscardedError) as error:
             return HTTPStatus.BAD_REQUEST, _detail(str(error))
+        except sqlite3.Error as error:
+            self._devnet.fail(error)
+            text = f"the chain cannot be written or read: {error}; the devnet ends"
+            return HTTPStatus.INSUFFICIENT_STORAGE, _detail(text)
         return HTTPStatus.OK, msgspec.json.encode(result, enc_hook=_as_hex)
 
 

@@ -27,6 +27,8 @@ class Devnet(Controls):
         self._control = ControlServer(self)
         self._ticking: asyncio.Task[None] | None = None
         self._running = asyncio.Event()
+        self._failed = asyncio.Event()
+        self._failure: Exception | None = None
         self._port = 0
         self._control_port: int | None = None
 
@@ -78,8 +80,22 @@ class Devnet(Controls):
 
     async def broken(self) -> None:
         """Waits until blocks can not be made any more, and raises why."""
+        failed = asyncio.create_task(self._failed.wait())
+        waits = {failed} if self._ticking is None else {failed, self._ticking}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            failed.cancel()
+        if self._failure is not None:
+            raise self._failure
         if self._ticking is not None:
-            await asyncio.shield(self._ticking)
+            self._ticking.result()
+
+    def fail(self, error: Exception) -> None:
+        """Make no more blocks: what is in memory is no longer what is on disk."""
+        self.pause()
+        self._failure = self._failure or error
+        self._failed.set()
 
     async def advance(self, blocks: int = 1) -> int:
         """Makes so many blocks now; returns the new height."""

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from pylon.folder_lock import FolderLock
+from pylon.messaging.embedded_config import config_text, nats_url, streams_folder
 from pylon.messaging.embedded_process import (
     EmbeddedNatsError,
     nats_server_binary,
@@ -20,9 +21,7 @@ from pylon.messaging.embedded_process import (
     server_environment,
 )
 from pylon.messaging.embedded_storage import EmbeddedStorage
-from pylon.messaging.permissions import authorization, quoted
 from pylon.messaging.private_file import write_private
-from pylon.messaging.server_limits import limits_text
 from pylon.processes import die_with_parent, end_process
 from pylon_client.deployment import DeploymentSettings
 
@@ -39,7 +38,6 @@ LAST_LINES: Final = 20
 
 _LINE = re.compile(r"\[(INF|WRN|ERR|FTL|DBG|TRC)\] ?(.*)")
 _LEVELS = {"WRN": logging.WARNING, "ERR": logging.ERROR, "FTL": logging.ERROR}
-_REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _RELOADED = "Reloaded server configuration"
 _NOT_RELOADED = "Failed to reload server configuration"
 
@@ -82,7 +80,8 @@ class EmbeddedNats:
         self._host = host
         self._settings = settings
         self._folder = home.absolute() / "nats"
-        self._streams = self._folder / "jetstream"
+        self._streams = streams_folder(self._folder)
+        self._config_path = self._folder / "nats.conf"
         self._storage = EmbeddedStorage(self._streams)
         self._lock = FolderLock(self._folder)
         self._process: asyncio.subprocess.Process | None = None
@@ -294,31 +293,6 @@ class EmbeddedNats:
             "(PYLON_HOME)"
         )
 
-    @property
-    def _config_path(self) -> Path:
-        return self._folder / "nats.conf"
-
     def _write_config(self) -> None:
-        text = "\n".join(
-            [
-                f"host: {quoted(self._host)}",
-                f"port: {self.port or -1}",
-                "server_name: pylon",
-                "logtime: false",
-                f"ports_file_dir: {quoted(str(self._folder / 'ports'))}",
-                limits_text(),
-                "jetstream {",
-                f"  store_dir: {quoted(str(self._streams))}",
-                # An acknowledged message is on disk, not in a cache that a power cut empties.
-                "  sync_interval: always",
-                "}",
-                authorization(self._settings),
-            ]
-        )
+        text = config_text(self._folder, self._host, self.port, self._settings)
         write_private(self._config_path, text)
-
-
-def nats_url(host: str, port: int) -> str:
-    """Return the URL under which this machine reaches a server that listens on an address."""
-    host = _REACHABLE.get(host, host)
-    return f"nats://[{host}]:{port}" if ":" in host else f"nats://{host}:{port}"

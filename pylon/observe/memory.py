@@ -5,11 +5,15 @@ whoever keeps it running starts a fresh one; its peers and the queues bridge the
 """
 
 import asyncio
+import logging
 import os
 from pathlib import Path
 from typing import Final
 
+logger = logging.getLogger(__name__)
+
 CHECK_EVERY_S: Final = 5.0
+MIB: Final = 2**20
 
 _STATM: Final = Path("/proc/self/statm")
 
@@ -30,3 +34,17 @@ async def exceeded(limit_bytes: int, *, every_s: float = CHECK_EVERY_S) -> int:
         held = resident_bytes()
         if held is not None and held > limit_bytes:
             return held
+
+
+async def outgrown(limit_mib: int | None) -> None:
+    """Return, and log why, once this process has more memory than the limit; None is no limit."""
+    if limit_mib is None:
+        await asyncio.Event().wait()
+        return
+    held_bytes = await exceeded(limit_mib * MIB)
+    logger.warning(
+        "This worker holds %d MiB of memory, more than the %d of "
+        "PYLON_WORKER_MEMORY_LIMIT_MIB: it stops, to be started afresh",
+        held_bytes // MIB,
+        limit_mib,
+    )

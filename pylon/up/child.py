@@ -1,7 +1,9 @@
 """A process of the tree: started, started again when it dies, stopped with it."""
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,7 +11,14 @@ from pylon.processes import die_with_parent, end_process
 
 log = logging.getLogger(__name__)
 
-RESTART_WAIT_S = 1.0
+FIRST_PAUSE_S = 1.0
+"""Pause before the first restart, in seconds.
+
+It doubles each time: a cause that stays, such as a full disk, does not fill the log.
+"""
+LONGEST_PAUSE_S = 30.0
+STEADY_AFTER_S = 60.0
+"""Run time, in seconds, after which earlier ends no longer count."""
 
 
 class ChildEndedError(Exception):
@@ -33,7 +42,7 @@ class Child:
     argv: Sequence[str]
     env: Mapping[str, str]
     _process: asyncio.subprocess.Process | None = field(default=None, init=False)
-    _stopping: bool = field(default=False, init=False)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def keep_running(self, ready: asyncio.Event) -> None:
         """Run the command, and once the tree is `ready` again whenever it ends, until `stop`.
@@ -41,7 +50,9 @@ class Child:
         Raises:
             ChildEndedError: it ended before.
         """
-        while not self._stopping:
+        pause_s = FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            started_at_s = time.monotonic()
             self._process = await asyncio.create_subprocess_exec(
                 *self.argv,
                 env=self.env,
@@ -49,19 +60,26 @@ class Child:
                 process_group=0,
                 preexec_fn=die_with_parent,
             )
-            if self._stopping:  # while it was being started; it has nothing in hand yet
+            if self._stopping.is_set():  # while it was being started; it has nothing in hand yet
                 self._process.kill()
             code = await self._process.wait()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             if not ready.is_set():
                 raise ChildEndedError(f"{self.name} ended with code {code}; its log says why")
-            log.warning("%s ended with code %s; starting it again", self.name, code)
-            await asyncio.sleep(RESTART_WAIT_S)
+            if time.monotonic() - started_at_s >= STEADY_AFTER_S:
+                pause_s = FIRST_PAUSE_S
+            log.warning(
+                "%s ended with code %s; starting it again in %g s", self.name, code, pause_s
+            )
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._stopping.wait()
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def stop(self, within_s: float) -> None:
         """End the process: SIGTERM, and SIGKILL when that takes longer than `within_s`."""
-        self._stopping = True
+        self._stopping.set()
         process = self._process
         if process is None or process.returncode is not None:
             return

@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from pylon.command_error import CommandError
 from pylon.devnet.runtime.declaration import RUNTIMES
-from pylon.messaging.embedded import nats_url
+from pylon.messaging.embedded_config import nats_url
 from pylon_client.environment import EnvironmentSettings
 
 LOOPBACK = "127.0.0.1"

@@ -12,8 +12,10 @@ from pylon_client.secret_files import FILE_SUFFIX
 
 log = logging.getLogger(__name__)
 
-_SAYS_NOTHING: Final = frozenset({HOME_VARIABLE, "PYLON_BITTENSOR_WALLET_PATH"})
-"""The home is the given one, as an absolute path; the image sets the path of the wallets."""
+_SAYS_NOTHING: Final = frozenset(
+    {HOME_VARIABLE, "PYLON_BITTENSOR_WALLET_PATH", "BITTENSOR_RUNTIME_CACHE_DIR"}
+)
+"""The home is the given one, as an absolute path; the image sets both of the other paths."""
 _OPTIONS: Final = {
     "PYLON_BRIDGE_HOST": "--host",
     "PYLON_BRIDGE_PORT": "--port",

@@ -5,18 +5,15 @@ import contextlib
 import logging
 import os
 import secrets
-import shutil
 import signal
 import sys
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 from bridge.settings import BridgeSettings
 from pylon.binding.remedy import HOME_VARIABLE
-from pylon.folder_access import require_access, require_access_to
-from pylon.folder_lock import LOCK_FILE, FolderLock
 from pylon.messaging.embedded import EmbeddedNats
 from pylon.settings import WorkerSettings
 from pylon.up import simulation
@@ -29,11 +26,18 @@ from pylon.up.environments import (
     tree_environment,
     worker_environment,
 )
+from pylon.up.home import (
+    RUNTIME_CACHE,
+    hold_home,
+    is_without_chain,
+    prepare_home,
+    require_home_access,
+)
 from pylon.up.options import LOOPBACK, UpError, UpOptions
 from pylon.up.overridden import overridden, warn_of_overridden
 from pylon.up.ports import require_free
 from pylon.up.readiness import until_ready
-from pylon.up.running import HEADER_FILE, SETTINGS_FILE, is_running, told_in
+from pylon.up.running import is_running, told_in
 from pylon.up.sockets import socket_folder
 from pylon_client.service.metrics import PrometheusSettings
 from pylon_client.service.redaction import REDACTOR, secrets_of
@@ -46,12 +50,6 @@ STOP_WITHIN_S = 8.0
 """For the whole tree; what is left then is killed, so that whoever stops it need not."""
 CHILD_STOPS_WITHIN_S = 3.0
 """For each child, so that one that hangs leaves time for the others."""
-RUNTIME_CACHE = "runtime-cache"
-OWN_FOLDERS = (
-    *("nats", "devnet", simulation.WALLETS_FOLDER, RUNTIME_CACHE),
-    *(LOCK_FILE, SETTINGS_FILE, HEADER_FILE),
-)
-"""What a home holds; files of the user beside these are left alone."""
 PAST_BLOCKS = 20
 """So many blocks a new devnet has behind it, so that there is a past to read from the start."""
 
@@ -99,76 +97,6 @@ def _settings(env: dict[str, str]) -> WorkerSettings:
     _ = settings.identities_with_tokens
     report_variables(settings)
     return settings
-
-
-@contextlib.contextmanager
-def _usable(options: UpOptions) -> Generator[None]:
-    """Raise an error of the operating system as UpError, with what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise UpError(
-            f"{options.home} cannot be used ({error.strerror}); choose another --home (PYLON_HOME)"
-        ) from None
-
-
-def _require_access(options: UpOptions) -> None:
-    """Look whose the home is, and all that a tree has written into it before."""
-    with _usable(options):
-        require_access_to(options.home)
-        require_access(options.home / name for name in OWN_FOLDERS)
-
-
-@contextlib.contextmanager
-def _home(options: UpOptions) -> Generator[None]:
-    """Hold the home within the block.
-
-    Raises:
-        UpError: it cannot be used, or another `pylon up` uses it.
-    """
-    lock = FolderLock(options.home, "another `pylon up`")
-    with _usable(options):
-        options.home.mkdir(parents=True, exist_ok=True)
-        lock.take()
-    try:
-        yield
-    finally:
-        lock.let_go()
-
-
-def _is_without_chain(options: UpOptions) -> bool:
-    """Return whether the simulated chain is a new one, of which no state can be."""
-    if options.devnet_port is None or options.chain.exists():
-        return False
-    if (options.state / "nats").exists():
-        log.warning(
-            "%s is gone: what was published of it, and its jobs, are removed too", options.chain
-        )
-    return True
-
-
-def _prepare(options: UpOptions) -> None:
-    """Write what the processes find in the home; for whoever holds the lock of the state."""
-    if options.devnet_port is None:
-        return
-    with _usable(options):
-        if options.fresh and options.chain.exists():
-            _empty(options.chain)
-        simulation.write_wallets(options.home)
-
-
-def _empty(folder: Path) -> None:
-    """Delete what is in the folder of a devnet that nothing runs in, but for its lock."""
-    lock = FolderLock(folder, "another devnet")
-    lock.take()
-    try:
-        for path in folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path.name != LOCK_FILE:
-                path.unlink()
-    finally:
-        lock.let_go()
 
 
 def _children(options: UpOptions, env: dict[str, str], settings: WorkerSettings) -> list[Child]:
@@ -231,7 +159,7 @@ async def run(options: UpOptions) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
 
-    _require_access(options)
+    require_home_access(options)
     if is_running(options.home):
         raise UpError(
             f"another `pylon up` runs from {options.home}: stop it, or choose another --home "
@@ -246,7 +174,7 @@ async def run(options: UpOptions) -> None:
         require_free(options)
         if options.offers_nats:
             _warn_of_offered_nats(options, settings)
-        with _home(options):
+        with hold_home(options):
             command = "pylon up" if options.devnet_url is None else "pylon up --devnet"
             warn_of_overridden(replaced, command)
             await _run_processes(options, env, settings, stop)
@@ -276,10 +204,10 @@ async def _run_processes(
         settings,
         host=options.nats_host,
         port=options.nats_port,
-        fresh=options.fresh or _is_without_chain(options),
+        fresh=options.fresh or is_without_chain(options),
     )
     async with nats:
-        _prepare(options)
+        prepare_home(options)
         processes_work = asyncio.Event()
         children = _children(options, env, settings)
         token = settings.open_access_token.get_secret_value()

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,17 +12,15 @@ import nats.errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.operations import is_for_signers, is_read
-from pylon_client.contract.subjects import CONTRACT_VERSION, OPEN_USER, cancellation, inbox_prefix
+from pylon_client.contract.subjects import OPEN_USER, inbox_prefix
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S
 from pylon_client.log_limit import LogLimit, origin_of
 from pylon_client.transport.options import ConnectionOptions
 from pylon_client.transport.ordered import OrderedClient
 from pylon_client.transport.refusals import Denied, connect_failure, denied_by, is_refusal, kind_of
-from pylon_client.transport.reply import Reply, success
-from pylon_client.transport.reply_budget import ReplyBudget
+from pylon_client.transport.reply import Reply
+from pylon_client.transport.request_sender import RequestSender
 from pylon_client.transport.servers import (
     RECONNECT_LONGEST_WAIT_S,
     checked_urls,
@@ -35,15 +32,11 @@ __all__ = ["Connection", "ConnectionCounts", "ConnectionOptions", "Reply", "conn
 
 logger = logging.getLogger(__name__)
 
-SIGNER_WITHIN_S: Final = 15.0
-"""Seconds for which a request that only signers answer waits for one: about a restart."""
-SIGNER_RETRY_S: Final = 0.25
 RECONNECT_GRACE_S: Final = 0.5
 """For how long a request waits for a lost connection to come back before it fails."""
 READ_AGAIN_WITHIN_S: Final = 2.0
 """Seconds after the loss of a server for which reads that fail for it are sent again: enough for
 this connection and those of workers to reach another server of the cluster."""
-READ_AGAIN_PAUSE_S: Final = 0.05
 PING_INTERVAL_S: Final = 15
 CLOSE_WITHIN_S: Final = 5.0
 PENDING_MAX_MSGS: Final = 65_536
@@ -96,7 +89,9 @@ class Connection:
         self._attempts: list[Exception] = []
         self._log_limit = LogLimit()
         self._waiting = WaitingRequests()
-        self._replies = ReplyBudget()
+        self._sender = RequestSender(
+            self.nats, self._waiting, self._await_connected, self._may_ask_again
+        )
         self._gap_listeners: set[Callable[[], None]] = set()
         self._denial_listeners: set[Callable[[Denied, FailureError], None]] = set()
 
@@ -152,44 +147,12 @@ class Connection:
         """
         if len(body) > self.max_payload_bytes:
             raise FailureError(ErrorCode.INVALID, f"A request of {len(body)} bytes is too large.")
-        until_s = time.monotonic() + timeout_s
-        while True:
-            left_s = until_s - time.monotonic()
-            if left_s <= 0:
-                raise FailureError(ErrorCode.DEADLINE_EXCEEDED, "The time given is over already.")
-            try:
-                return await self._request_once(subject, body, headers or {}, left_s)
-            except FailureError as error:
-                if not (self._may_ask_again(error) and is_read(subject)):
-                    raise
-            await asyncio.sleep(READ_AGAIN_PAUSE_S)
+        return await self._sender.request(subject, body, headers or {}, timeout_s)
 
     def _may_ask_again(self, error: FailureError) -> bool:
         is_lost = time.monotonic() - self._lost_at_s < READ_AGAIN_WITHIN_S
         is_over = self._leaving or self.closed.is_set()
         return error.code is ErrorCode.NATS_UNAVAILABLE and is_lost and not is_over
-
-    async def _request_once(
-        self, subject: str, body: bytes, headers: Mapping[str, str], timeout_s: float
-    ) -> Reply:
-        sent_headers = {
-            **headers,
-            wire_headers.TIMEOUT: wire_headers.timeout_of(timeout_s),
-            # For workers of a version that does not read the timeout.
-            wire_headers.DEADLINE: wire_headers.deadline_in(timeout_s),
-            wire_headers.CONTRACT: CONTRACT_VERSION,
-            wire_headers.ACCEPT_PARTS: "1",
-        }
-        cancel_on = cancellation(subject)
-        if cancel_on is None:
-            return success(await self._ask(subject, body, sent_headers, timeout_s))
-        cancel_id = sent_headers[wire_headers.CANCEL_ID] = secrets.token_urlsafe(16)
-        try:
-            return success(await self._ask(subject, body, sent_headers, timeout_s))
-        except asyncio.CancelledError:
-            with contextlib.suppress(nats.errors.Error, OSError):
-                await self.nats.publish(cancel_on, cancel_id.encode())
-            raise
 
     async def subscribe(
         self,
@@ -277,45 +240,6 @@ class Connection:
             closed_cb=self._on_closed,
             **credentials,
         )
-
-    async def _ask(
-        self, subject: str, body: bytes, headers: dict[str, str], timeout_s: float
-    ) -> Reply:
-        try:
-            async with (
-                self._waiting.wait(subject, timeout_s),
-                self._replies.reserve(subject),
-            ):
-                await self._await_connected()
-                # The library's deadline is later than ours, which alone knows why it ended.
-                message = await self._once_received(
-                    subject, body, timeout=timeout_s + 1, headers=headers
-                )
-                self._replies.learn(subject, len(message.data))
-        except nats.errors.NoRespondersError:
-            raise FailureError(
-                ErrorCode.NATS_UNAVAILABLE, "No worker is running that could answer."
-            ) from None
-        except TimeoutError:
-            raise FailureError(
-                ErrorCode.DEADLINE_EXCEEDED, "No answer came within the time given."
-            ) from None
-        except nats.errors.Error as error:
-            raise FailureError(
-                ErrorCode.NATS_UNAVAILABLE, f"NATS did not take the request: {kind_of(error)}."
-            ) from None
-        return Reply(message.data, message.headers or {})
-
-    async def _once_received(self, subject: str, body: bytes, **options: Any) -> Msg:
-        """Return the reply; a request that no signer receives is sent again until one runs."""
-        until_s = time.monotonic() + (SIGNER_WITHIN_S if is_for_signers(subject) else 0)
-        while True:
-            try:
-                return await self.nats.request(subject, body, **options)
-            except nats.errors.NoRespondersError:
-                if time.monotonic() > until_s:
-                    raise
-            await asyncio.sleep(SIGNER_RETRY_S)
 
     async def _await_connected(self) -> None:
         if self.closed.is_set():

@@ -189,7 +189,7 @@ MUTANTS: Final = (
         "limit-of-replies-in-flight",
         (
             Edit(
-                "pylon_client/transport/connection.py",
+                "pylon_client/transport/request_sender.py",
                 "self._replies.reserve(subject),",
                 "contextlib.nullcontext(),",
             ),
@@ -254,8 +254,8 @@ MUTANTS: Final = (
         "cancellation-in-clients",
         (
             Edit(
-                "pylon_client/transport/connection.py",
-                "await self.nats.publish(cancel_on, cancel_id.encode())",
+                "pylon_client/transport/request_sender.py",
+                "await self._nats.publish(cancel_on, cancel_id.encode())",
                 "pass",
             ),
         ),

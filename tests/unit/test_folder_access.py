@@ -17,7 +17,7 @@ AS_ANOTHER_USER = """
 import os, sys
 from pathlib import Path
 from pylon.devnet.store import BlockStore
-from pylon.up.tree import _require_access
+from pylon.up.home import require_home_access
 from pylon.up.options import UpError, UpOptions
 home = Path(sys.argv[1])
 options = UpOptions(
@@ -28,7 +28,7 @@ options = UpOptions(
 os.setgroups([])
 os.setgid({user})
 os.setuid({user})
-for use in (lambda: _require_access(options), lambda: BlockStore(options.chain)):
+for use in (lambda: require_home_access(options), lambda: BlockStore(options.chain)):
     try:
         use()
     except (OSError, UpError) as error:

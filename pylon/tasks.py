@@ -1,0 +1,30 @@
+"""Tasks of a process: waiting for one until a stop, and ending several."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+END_TIMEOUT_S: Final = 10.0
+"""Seconds that cancelled tasks have to end."""
+
+
+async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks, and wait until all of them have ended."""
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    ended, _ = await asyncio.wait(tasks, timeout=END_TIMEOUT_S)
+    await asyncio.gather(*ended, return_exceptions=True)  # what they failed of is known
+
+
+async def run_until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Return the result of `work`, or None, with `work` cancelled, once `stop` is set."""
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        await end_tasks([working, stopping])

@@ -1,0 +1,131 @@
+"""Requests over one connection to NATS: sent, cancelled, sent again where that is safe."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import nats.errors
+from nats.aio.msg import Msg
+
+from pylon_client.contract import headers as wire_headers
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.operations import is_for_signers, is_read
+from pylon_client.contract.subjects import CONTRACT_VERSION, cancellation
+from pylon_client.transport.ordered import OrderedClient
+from pylon_client.transport.refusals import kind_of
+from pylon_client.transport.reply import Reply, success
+from pylon_client.transport.reply_budget import ReplyBudget
+from pylon_client.transport.waiting import WaitingRequests
+
+SIGNER_WITHIN_S: Final = 15.0
+"""Seconds for which a request that only signers answer waits for one: about a restart."""
+SIGNER_RETRY_S: Final = 0.25
+READ_AGAIN_PAUSE_S: Final = 0.05
+
+
+class RequestSender:
+    """Sends the requests of one connection, and waits for their replies.
+
+    Args:
+        nats: the client of the NATS library.
+        waiting: the requests of this connection that have no reply yet.
+        await_connected: waits a while for a lost connection; raises FailureError without one.
+        may_ask_again: return whether a read that failed so may be sent again.
+    """
+
+    def __init__(
+        self,
+        nats: OrderedClient,
+        waiting: WaitingRequests,
+        await_connected: Callable[[], Awaitable[None]],
+        may_ask_again: Callable[[FailureError], bool],
+    ) -> None:
+        self._nats = nats
+        self._await_connected = await_connected
+        self._may_ask_again = may_ask_again
+        self._waiting = waiting
+        self._replies = ReplyBudget()
+
+    async def request(
+        self, subject: str, body: bytes, headers: Mapping[str, str], timeout_s: float
+    ) -> Reply:
+        """Return the successful reply to a request, as `Connection.request` describes.
+
+        Raises:
+            FailureError: what the reply says, or why there is none.
+        """
+        until_s = time.monotonic() + timeout_s
+        while True:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                raise FailureError(ErrorCode.DEADLINE_EXCEEDED, "The time given is over already.")
+            try:
+                return await self._request_once(subject, body, headers, left_s)
+            except FailureError as error:
+                if not (is_read(subject) and self._may_ask_again(error)):
+                    raise
+            await asyncio.sleep(READ_AGAIN_PAUSE_S)
+
+    async def _request_once(
+        self, subject: str, body: bytes, headers: Mapping[str, str], timeout_s: float
+    ) -> Reply:
+        sent_headers = {
+            **headers,
+            wire_headers.TIMEOUT: wire_headers.timeout_of(timeout_s),
+            # For workers of a version that does not read the timeout.
+            wire_headers.DEADLINE: wire_headers.deadline_in(timeout_s),
+            wire_headers.CONTRACT: CONTRACT_VERSION,
+            wire_headers.ACCEPT_PARTS: "1",
+        }
+        cancel_on = cancellation(subject)
+        if cancel_on is None:
+            return success(await self._ask(subject, body, sent_headers, timeout_s))
+        cancel_id = sent_headers[wire_headers.CANCEL_ID] = secrets.token_urlsafe(16)
+        try:
+            return success(await self._ask(subject, body, sent_headers, timeout_s))
+        except asyncio.CancelledError:
+            with contextlib.suppress(nats.errors.Error, OSError):
+                await self._nats.publish(cancel_on, cancel_id.encode())
+            raise
+
+    async def _ask(
+        self, subject: str, body: bytes, headers: dict[str, str], timeout_s: float
+    ) -> Reply:
+        try:
+            async with (
+                self._waiting.wait(subject, timeout_s),
+                self._replies.reserve(subject),
+            ):
+                await self._await_connected()
+                # The library's deadline is later than ours, which alone knows why it ended.
+                message = await self._once_received(
+                    subject, body, timeout=timeout_s + 1, headers=headers
+                )
+                self._replies.learn(subject, len(message.data))
+        except nats.errors.NoRespondersError:
+            raise FailureError(
+                ErrorCode.NATS_UNAVAILABLE, "No worker is running that could answer."
+            ) from None
+        except TimeoutError:
+            raise FailureError(
+                ErrorCode.DEADLINE_EXCEEDED, "No answer came within the time given."
+            ) from None
+        except nats.errors.Error as error:
+            raise FailureError(
+                ErrorCode.NATS_UNAVAILABLE, f"NATS did not take the request: {kind_of(error)}."
+            ) from None
+        return Reply(message.data, message.headers or {})
+
+    async def _once_received(self, subject: str, body: bytes, **options: Any) -> Msg:
+        """Return the reply; a request that no signer receives is sent again until one runs."""
+        until_s = time.monotonic() + (SIGNER_WITHIN_S if is_for_signers(subject) else 0)
+        while True:
+            try:
+                return await self._nats.request(subject, body, **options)
+            except nats.errors.NoRespondersError:
+                if time.monotonic() > until_s:
+                    raise
+            await asyncio.sleep(SIGNER_RETRY_S)

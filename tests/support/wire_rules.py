@@ -9,7 +9,12 @@ from pydantic import BaseModel, ValidationError
 from pylon.messaging.permissions import NatsUser
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, Failure
-from pylon_client.contract.subjects import CONTRACT_VERSION, SERVER_USERS, WORKER_USER
+from pylon_client.contract.subjects import (
+    CANCELLATIONS,
+    CONTRACT_VERSION,
+    SERVER_USERS,
+    WORKER_USER,
+)
 from pylon_client.contract.topology import STREAMS
 from tests.support.wire_corpus import AnyOperation, Sent
 
@@ -27,7 +32,8 @@ class Fate(StrEnum):
     FOREIGN_INBOX: it asks as an identity, and its reply goes neither there nor to the bridge.
     SERVER_INBOX: its reply goes to a worker, which waits there for JetStream.
     NOT_STORED: a worker has published it where no stream keeps it.
-    NOT_ASKED: it is on a subject of service discovery on which nothing is asked of Pylon.
+    NOT_ASKED: it is on a subject of service discovery on which nothing is asked of Pylon, or of
+        cancellations.
     """
 
     ANSWERED = "answered"
@@ -59,6 +65,8 @@ class Rules:
             return Fate.ANSWERED if may(sent.subject, self._streams) else Fate.NOT_STORED
         is_discovery = sent.subject.startswith(b"$SRV.")
         if is_discovery and not _DISCOVERY.fullmatch(sent.subject):
+            return Fate.NOT_ASKED
+        if may(sent.subject, CANCELLATIONS):
             return Fate.NOT_ASKED
         if not _INBOX.fullmatch(sent.reply):
             return Fate.NO_INBOX

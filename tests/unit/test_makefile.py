@@ -34,8 +34,9 @@ def executable(path: Path, text: str) -> Path:
 def clone(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "requirements").mkdir()
-    for name in ("requirements/bootstrap.txt", "requirements/service.txt", "pyproject.toml"):
-        (tmp_path / name).touch()
+    for locked in (ROOT / "requirements").glob("*.txt"):
+        (tmp_path / "requirements" / locked.name).touch()
+    (tmp_path / "pyproject.toml").touch()
     executable(tmp_path / "python3.11", FIT_PYTHON)
     executable(tmp_path / "python3.10", OLD_PYTHON)
     return tmp_path

@@ -8,7 +8,7 @@ class Draining:
     """State of the drain of one bridge.
 
     Attributes:
-        has_begun: set by the server when it is told to stop.
+        has_begun: set by the server when it is asked to stop.
     """
 
     def __init__(self) -> None:

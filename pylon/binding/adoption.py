@@ -22,7 +22,7 @@ class Node(Protocol):
     """The part of a probe that is needed."""
 
     async def hashes(self, numbers: Sequence[int]) -> list[BlockHash | None]:
-        """Return the hash of each block, None where there is none."""
+        """Return the hash of each block, None for a number without a block."""
         ...
 
 

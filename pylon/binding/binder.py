@@ -43,7 +43,7 @@ class _Probe(Node, Protocol):
 
 
 class ChainBinder:
-    """Writes the record of the chain where there is none, and gives it to the guard.
+    """Writes the record of the chain if it is missing, and gives it to the guard.
 
     Args:
         guard: refuses nodes of any other chain.

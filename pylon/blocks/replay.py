@@ -51,10 +51,10 @@ class ReplayHandlers:
         if event is None:
             what = "Nothing" if after is None else f"Nothing newer than block {after}"
             raise FailureError(ErrorCode.NOT_FOUND, f"{what} is published on {subject}.")
-        told = {headers.LOST_BLOCKS: str(len(event.lost))} if event.lost else {}
+        sent_headers = {headers.LOST_BLOCKS: str(len(event.lost))} if event.lost else {}
         if event.genesis:
-            told[headers.GENESIS] = event.genesis
-        return Answer(event.body, event.block, told)
+            sent_headers[headers.GENESIS] = event.genesis
+        return Answer(event.body, event.block, sent_headers)
 
     async def _find(self, subject: str, after: BlockNumber | None) -> FeedEvent | None:
         return await self._kept(subject, after)

@@ -16,6 +16,7 @@ COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
 COPY pylon_client pylon_client
 COPY pylon pylon
 COPY bridge bridge
+COPY pylon_devnet pylon_devnet
 RUN /opt/build/bin/python -m hatchling build --target wheel --directory /tmp/wheel \
     && /opt/build/bin/uv pip install --no-cache --python /opt/pylon/bin/python \
         --no-deps --compile-bytecode /tmp/wheel/*.whl

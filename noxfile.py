@@ -21,7 +21,8 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 
 VULNERABILITIES = "https://pypi.org/pypi/{name}/{version}/json"
 AUDITED = ["bootstrap", "build", "client", "service", "dev", "audit"]
-CODE = ["pylon", "pylon_client", "bridge", "bench", "tests", "scripts", "noxfile.py"]
+CODE = ["pylon", "pylon_client", "bridge", "pylon_devnet"]
+CODE += ["bench", "tests", "scripts", "noxfile.py"]
 
 
 @nox.session(venv_backend="none")

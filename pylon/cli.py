@@ -241,7 +241,7 @@ def nats_conf(
 
 def _devnet_command() -> None:
     """Register `pylon devnet`; its options are its own, and so is what it must import."""
-    from pylon.devnet.command import devnet
+    from pylon_devnet.devnet_command import devnet
 
     app.command()(devnet)
 

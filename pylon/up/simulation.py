@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from pylon.devnet.population import SUBNETS
-from pylon.devnet.wallets import write_wallet
+from pylon_devnet.dev_wallets import write_wallet
+from pylon_devnet.population import SUBNETS
 
 WALLETS_FOLDER = "wallets"
 HOTKEY_NAME = "default"

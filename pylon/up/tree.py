@@ -110,7 +110,7 @@ def _children(options: UpOptions, env: dict[str, str], settings: WorkerSettings)
         ),
     ]
     if options.devnet_port is not None:
-        argv = [sys.executable, "-m", "pylon.devnet", "--host", LOOPBACK]
+        argv = [sys.executable, "-m", "pylon_devnet", "--host", LOOPBACK]
         argv += ["--port", str(options.devnet_port), "--block-time", str(options.block_time_s)]
         argv += ["--state", str(options.chain), "--past-blocks", str(PAST_BLOCKS)]
         if options.control_port is not None:

@@ -17,7 +17,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from pylon.devnet.population import hotkey
+from pylon_devnet.population import hotkey
 from tests.support import product_readme as readme
 from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.product import Product, free_ports
@@ -72,7 +72,7 @@ def checkout() -> Generator[Path]:
 
 
 def _copied_to(copy: Path) -> Path:
-    for name in ("pylon", "pylon_client", "bridge"):
+    for name in ("pylon", "pylon_client", "bridge", "pylon_devnet"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "noxfile.py", "README.md", "CHANGELOG.md", "LICENSE"):
         shutil.copy(ROOT / name, copy / name)

@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon.messaging.permissions import authorization
 from pylon_client.contract.subjects import WORKER_USER, NeuronsEventSubject
 from pylon_client.transport.connection import ConnectionOptions, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, BasePylonException, NetUid
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.eventually import HANGS_AFTER_S, eventually

@@ -10,8 +10,8 @@ from typing import Any, Final, Literal
 import pytest
 import pytest_asyncio
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.v1 import AsyncPylonClient, JobId, JobState
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import BRIDGE_PASSWORD, READER_PASSWORD, token_of
 from tests.support.environments import ROOT

@@ -10,11 +10,11 @@ import pytest
 import pytest_asyncio
 
 from pylon.chain.hotkeys import ed25519_public_key
-from pylon.devnet.population import hotkey
 from pylon.jobs.windows import ACCEPTED_SLACK_BLOCKS
 from pylon.up.simulation import token
 from pylon_client.identity import AsyncIdentity
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, ErrorCode, JobState, PylonNotFound
+from pylon_devnet.population import hotkey
 from tests.support.environments import ROOT, python_with
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.job_deployment import becomes, gives

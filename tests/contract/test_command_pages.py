@@ -11,8 +11,8 @@ import typer.main
 from typer.core import TyperGroup
 
 from pylon import cli
-from pylon.devnet import Devnet, DevnetOptions
-from pylon.devnet.command import devnet
+from pylon_devnet import Devnet, DevnetOptions
+from pylon_devnet.devnet_command import devnet
 
 ROOT = Path(__file__).parents[2]
 DEVNET_PAGE = (ROOT / "docs" / "devnet.md").read_text()

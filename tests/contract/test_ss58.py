@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from pylon.devnet.codec import public_key, ss58
 from pylon_client.contract.ss58 import HotkeyField, checked_hotkey, is_address, ss58_address
 from pylon_client.contract.types import Hotkey
+from pylon_devnet.codec import public_key, ss58
 
 
 @given(st.binary(min_size=32, max_size=32))

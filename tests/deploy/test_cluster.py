@@ -12,7 +12,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.contract.jobs import SUCCEEDED, Job, JobState
 from pylon_client.v1 import (
     AsyncConfig,
@@ -22,6 +21,7 @@ from pylon_client.v1 import (
     NetUid,
     Weight,
 )
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.balancer import Balancer
 from tests.support.eventually import comes_true
 from tests.support.kustomize import render

@@ -13,8 +13,8 @@ import httpx
 import pytest
 import yaml
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.contract.ss58 import is_address
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.eventually import comes_true
 from tests.support.kustomize import variables
 from tests.support.product import free_ports

@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
-from pylon.devnet.wallets import write_wallet
 from pylon.messaging.server_limits import MAX_PAYLOAD_BYTES
 from pylon_client.transport.connection import ConnectionOptions, connect
+from pylon_devnet.dev_wallets import write_wallet
 from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.nats_chart import Chart
 from tests.support.nats_process import NatsProcess

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pylon.devnet import Devnet, DevnetOptions
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.alert_rules import RULES
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.eventually import comes_true

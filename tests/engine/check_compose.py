@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pylon.devnet.wallets import write_wallet
+from pylon_devnet.dev_wallets import write_wallet
 from tests.support.engine import Engine, output, until
 from tests.support.product import free_ports
 

@@ -17,7 +17,6 @@ import httpx
 import pytest
 from nats.js.errors import NotFoundError
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon.messaging.permissions import authorization
 from pylon_client.contract.events import PUBLISHED_BLOCK
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -27,6 +26,7 @@ from pylon_client.contract.subjects import BLOCK_EVENTS, WORKER_USER
 from pylon_client.contract.topology import JOBS
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.transport.feed import EventFeed, last_by_request
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.eventually import comes_true
 from tests.support.job_deployment import SUBNETS, Deployment, ended, make_wallets, weights_of

@@ -9,13 +9,13 @@ import pytest
 import pytest_asyncio
 
 from bridge.sessions import COOKIE
-from pylon.devnet.population import hotkey
 from pylon.messaging.call import Call
 from pylon.messaging.service import Service
 from pylon_client.contract import wire
 from pylon_client.contract.operations import OPERATIONS_BY_NAME
 from pylon_client.contract.types import IdentityName, JobId, NetUid
 from pylon_client.contract.writes import PUT_WEIGHTS, WeightsScheduled
+from pylon_devnet.population import hotkey
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import token_of
 from tests.support.eventually import HANGS_AFTER_S

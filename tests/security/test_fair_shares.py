@@ -13,7 +13,6 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon.messaging.call import Call
 from pylon.messaging.service import Service
 from pylon_client.contract import wire
@@ -27,6 +26,7 @@ from pylon_client.contract.writes import LIST_JOBS, PUT_WEIGHTS, SET_COMMITMENT
 from pylon_client.service.admission import MAX_PARKED
 from pylon_client.transport.connection import Connection
 from pylon_client.transport.reply import Reply
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import token_of
 from tests.support.devnet_control import ON_DEMAND_SETTINGS

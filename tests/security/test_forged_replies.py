@@ -15,7 +15,6 @@ import httpx
 import pytest
 from nats.nuid import BASE, DIGITS, NUID, PREFIX_LENGTH, TOTAL_LENGTH
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon.messaging.call import Call
 from pylon.messaging.permissions import authorization
 from pylon.messaging.service import Service
@@ -25,6 +24,7 @@ from pylon_client.contract.subjects import BLOCK_EVENTS
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.transport.feed import EventFeed, last_by_request
 from pylon_client.v1 import JobState
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.eventually import comes_true, eventually
 from tests.support.garbled_jetstream import GARBAGE

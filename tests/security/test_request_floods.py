@@ -2,13 +2,13 @@
 
 import pytest
 
-from pylon.devnet import Devnet
 from pylon.messaging.call import Call
 from pylon.messaging.service import PENDING_MAX_REQUESTS, Service
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
 from pylon_client.contract.subjects import BLOCK_EVENTS
 from pylon_client.v1 import BasePylonException, JobState
+from pylon_devnet import Devnet
 from tests.support.eventually import comes_true
 from tests.support.flood import flood
 from tests.support.job_deployment import Deployment, IdentityOf, becomes, is_parked, weights_of

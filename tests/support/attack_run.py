@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from bench.processes import rss_mb
-from pylon.devnet.population import hotkey
+from pylon_devnet.population import hotkey
 from tests.support.attack_figures import FLOODS, AttackFigures, after
 from tests.support.attacks import Attacker
 from tests.support.honest_callers import HonestCallers

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bittensor.sp_core import Keypair
 
-from pylon.devnet.population import dev_coldkey_seed, dev_hotkey_seed
-from pylon.devnet.wallets import write_wallet
+from pylon_devnet.dev_wallets import write_wallet
+from pylon_devnet.population import dev_coldkey_seed, dev_hotkey_seed
 
 
 @dataclass

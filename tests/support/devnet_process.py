@@ -65,7 +65,7 @@ class DevnetProcess(DevnetControl):
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "pylon.devnet",
+                "pylon_devnet",
                 f"--port={self.port}",
                 f"--block-time={self.block_time_s}",
                 "--control-port=0",

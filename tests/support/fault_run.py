@@ -27,7 +27,6 @@ from typing import Final, TypeVar
 from nats.aio.msg import Msg
 
 from pylon.chain.hotkeys import open_hotkey
-from pylon.devnet.wallets import write_wallet
 from pylon.messaging.permissions import authorization
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode
@@ -36,6 +35,7 @@ from pylon_client.contract.subjects import ALL_JOB_EVENTS, WORKER_USER
 from pylon_client.contract.types import Hotkey, Weight
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, BasePylonException, PylonTimeout
+from pylon_devnet.dev_wallets import write_wallet
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
 from tests.support.devnet_process import DevnetProcess

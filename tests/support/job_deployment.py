@@ -6,8 +6,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
-from pylon.devnet import Devnet
-from pylon.devnet.wallets import write_wallet
 from pylon_client.contract import wire
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.writes import PUT_WEIGHTS, PutWeights
@@ -25,6 +23,8 @@ from pylon_client.v1 import (
     SetWeightsResponse,
     Weight,
 )
+from pylon_devnet import Devnet
+from pylon_devnet.dev_wallets import write_wallet
 from tests.support.deployment import WORKER_PASSWORD, token_of
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.worker_process import WorkerProcess, worker_process

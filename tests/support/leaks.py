@@ -13,7 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
-from pylon.devnet.population import dev_coldkey_seed, dev_hotkey_seed
+from pylon_devnet.population import dev_coldkey_seed, dev_hotkey_seed
 from tests.support.secret_texts import MARK, SHORT_SECRET
 
 CONFIGURATION: Final = {

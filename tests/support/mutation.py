@@ -136,7 +136,7 @@ async def require_own_code(root: Path) -> None:
     Raises:
         RuntimeError: it does not.
     """
-    packages = ("pylon", "pylon_client", "bridge")
+    packages = ("pylon", "pylon_client", "bridge", "pylon_devnet")
     program = f"import {', '.join(packages)}\nprint({', '.join(f'{p}.__file__' for p in packages)})"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program),

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pylon.devnet.population import hotkey
-from pylon.devnet.wallets import write_wallet
+from pylon_devnet.dev_wallets import write_wallet
+from pylon_devnet.population import hotkey
 from tests.support.devnet_process import DevnetProcess
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.product import free_ports

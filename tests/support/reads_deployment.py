@@ -10,9 +10,6 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from pylon.devnet import Devnet, DevnetOptions
-from pylon.devnet.population import dev_hotkey_seed, hotkey
-from pylon.devnet.wallets import write_wallet
 from pylon.messaging.permissions import authorization
 from pylon.messaging.server_limits import MAX_PAYLOAD_BYTES
 from pylon.settings import WorkerSettings
@@ -22,6 +19,9 @@ from pylon_client.contract.operations import Operation, Params, Scope
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
 from pylon_client.contract.types import BlockNumber, IdentityName, NetUid
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_devnet import Devnet, DevnetOptions
+from pylon_devnet.dev_wallets import write_wallet
+from pylon_devnet.population import dev_hotkey_seed, hotkey
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
 from tests.support.nats_server import NatsServer

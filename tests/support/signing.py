@@ -4,7 +4,7 @@ from typing import Any
 
 import bittensor_core
 
-from pylon.devnet.chain import Chain
+from pylon_devnet.simulated_chain import Chain
 
 
 def signed(

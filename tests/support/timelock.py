@@ -2,7 +2,7 @@
 
 import bittensor_core
 
-from pylon.devnet import Devnet
+from pylon_devnet import Devnet
 
 ROUND_1000 = (
     "0xb44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125"

@@ -2,7 +2,6 @@
 
 import pytest
 
-from pylon.devnet.population import hotkey
 from pylon_client.testing import FakePylon, reads, sample_neurons
 from pylon_client.v1 import (
     ErrorCode,
@@ -15,6 +14,7 @@ from pylon_client.v1 import (
     PylonResponseException,
     Weight,
 )
+from pylon_devnet.population import hotkey
 from tests.support.job_deployment import becomes, is_parked
 from tests.support.secret_texts import SHORT_SECRET
 from tests.support.walk import Steps, Walk

@@ -5,7 +5,6 @@ from importlib.metadata import version
 
 import pytest
 
-from pylon.devnet.population import hotkey
 from pylon_client.v1 import (
     BlockNumber,
     Config,
@@ -14,6 +13,7 @@ from pylon_client.v1 import (
     PylonNotFound,
     PylonRequestException,
 )
+from pylon_devnet.population import hotkey
 from tests.support.event_stream import EventStream, listening_client
 from tests.support.product import free_ports
 from tests.support.walk import NEURONS, Steps, Walk, problem

@@ -5,10 +5,10 @@ from typing import Any, TypeVar
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from pylon.devnet.population import hotkey
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.operations import NATS_OPERATIONS
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
+from pylon_devnet.population import hotkey
 from tests.support.job_deployment import SUBNETS
 
 T = TypeVar("T")

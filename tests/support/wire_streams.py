@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pylon.devnet.population import hotkey
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.subjects import BLOCK_EVENTS, ROOT, WORKER_USER, inbox_prefix
 from pylon_client.contract.topology import JOBS_BUCKET, LEADERSHIP_BUCKET, LEASES_BUCKET
 from pylon_client.contract.types import JobKind
+from pylon_devnet.population import hotkey
 from tests.support.job_deployment import SUBNETS
 from tests.support.raw_nats import header_block
 from tests.support.wire_corpus import Corpus, Sent

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pylon.devnet import Devnet, DevnetOptions
-from pylon.devnet.extrinsics import parse
+from pylon_devnet import Devnet, DevnetOptions
+from pylon_devnet.extrinsics import parse
 
 
 @dataclass(frozen=True)

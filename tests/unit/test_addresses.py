@@ -7,11 +7,11 @@ from pydantic import SecretStr
 from pydantic_settings import SettingsError
 
 from pylon.addresses import AddressError, address_of, known_addresses
-from pylon.devnet.codec import public_keyfile
-from pylon.devnet.population import dev_hotkey_seed, hotkey
-from pylon.devnet.wallets import write_wallet
 from pylon_client.contract.types import Hotkey, HotkeyName, IdentityName, NetUid, WalletName
 from pylon_client.deployment import IdentitySettings
+from pylon_devnet.codec import public_keyfile
+from pylon_devnet.dev_wallets import write_wallet
+from pylon_devnet.population import dev_hotkey_seed, hotkey
 
 SN1, SN2 = hotkey(1, 0), hotkey(2, 0)
 

@@ -28,7 +28,7 @@ def test_a_command_of_the_service_says_how_to_install_it(module: str) -> None:
 
 
 def test_the_import_of_the_devnet_says_how_to_install_it() -> None:
-    code = "import sys; sys.modules['bittensor_core'] = None; import pylon.devnet"
+    code = "import sys; sys.modules['bittensor_core'] = None; import pylon_devnet"
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 AS_ANOTHER_USER = """
 import os, sys
 from pathlib import Path
-from pylon.devnet.store import BlockStore
+from pylon_devnet.block_store import BlockStore
 from pylon.up.home import require_home_access
 from pylon.up.options import UpError, UpOptions
 home = Path(sys.argv[1])

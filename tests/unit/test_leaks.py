@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pylon.devnet.population import dev_hotkey_seed
+from pylon_devnet.population import dev_hotkey_seed
 from tests.support.leaks import known_secrets, leaks_in, leaks_under
 from tests.support.secret_texts import MARK, SHORT_SECRET, secret_of, with_keys
 

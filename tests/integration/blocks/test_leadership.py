@@ -9,13 +9,13 @@ import pytest
 
 from pylon.blocks.heads import Heads
 from pylon.blocks.leadership import ASK_AGAIN_S, PUBLISHER, Leadership
-from pylon.devnet import Devnet, DevnetOptions
 from pylon.messaging.bucket import ABSENT, Bucket
 from pylon.messaging.lease import Leases
 from pylon.messaging.provision import provision
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.contract.types import NetUid
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.eventually import comes_true, eventually
 from tests.support.fake_chain import UNAVAILABLE, FakeChain
 from tests.support.nats_server import NatsServer

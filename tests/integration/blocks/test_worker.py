@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon.worker import Worker, WorkerError
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -20,6 +19,7 @@ from pylon_client.contract.subjects import (
 )
 from pylon_client.contract.types import NetUid
 from pylon_client.transport.connection import Connection
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.devnet_process import DevnetProcess
 from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.nats_server import NatsServer

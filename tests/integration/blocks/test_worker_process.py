@@ -3,8 +3,8 @@
 import signal
 from pathlib import Path
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.contract import wire
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.nats_server import NatsServer
 from tests.support.running_worker import connected
 from tests.support.worker_process import READY, worker_process

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import zstandard
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.contract import wire
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.devnet_control import ON_DEMAND_S
 from tests.support.event_stream import EventStream, listening_client

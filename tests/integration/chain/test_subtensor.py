@@ -17,10 +17,10 @@ from pylon.chain.questions import Neurons
 from pylon.chain.submission import Submission
 from pylon.chain.substrate import Substrate
 from pylon.chain.subtensor import Subtensor
-from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.eventually import eventually
 from tests.support.tcp_proxy import TcpProxy
 

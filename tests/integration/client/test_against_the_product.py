@@ -9,7 +9,6 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from pylon.devnet.population import hotkey
 from pylon.up.simulation import token
 from pylon_client import waiting_for_job
 from pylon_client.v1 import (
@@ -31,6 +30,7 @@ from pylon_client.v1 import (
     PylonNotFound,
     Weight,
 )
+from pylon_devnet.population import hotkey
 from tests.support.client_methods import METHODS
 from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.product import Product

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon.messaging.permissions import authorization
 from pylon.messaging.provision import provision
 from pylon.up import simulation
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.transport.connection import ConnectionOptions, connect
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.clocks import skewed_clock
 from tests.support.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, deployment_settings
 from tests.support.nats_server import NatsServer

@@ -37,16 +37,16 @@ async def environments(tmp_path: Path) -> dict[str, dict[str, str]]:
         found = {
             name: environment_of(pid)
             for pid, command in processes_under(product.process.pid).items()
-            for name in ("pylon worker", "-m bridge", "pylon.devnet", "nats-server")
+            for name in ("pylon worker", "-m bridge", "pylon_devnet", "nats-server")
             if re.search(re.escape(name), command)
         }
-    assert set(found) == {"pylon worker", "-m bridge", "pylon.devnet", "nats-server"}
+    assert set(found) == {"pylon worker", "-m bridge", "pylon_devnet", "nats-server"}
     return found
 
 
 async def test_each_process_has_what_it_reads(environments: dict[str, dict[str, str]]) -> None:
     worker, bridge = environments["pylon worker"], environments["-m bridge"]
-    devnet, nats = environments["pylon.devnet"], environments["nats-server"]
+    devnet, nats = environments["pylon_devnet"], environments["nats-server"]
     for each in environments.values():
         assert each["PATH"]
         assert not {"AWS_SECRET_ACCESS_KEY", "PYLON_ID_OTHER_TOKEN"} & set(each)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import httpx
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon.up import simulation
 from pylon_client.transport.connection import ConnectionOptions, connect
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.product import free_ports
 from tests.support.pylon_command import command_environment, pylon_argv, pylon_command

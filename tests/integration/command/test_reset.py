@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from pylon.chain.identity import short_genesis
-from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.v1 import JobState, PylonNotFound
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.job_deployment import (
     SUBNETS,

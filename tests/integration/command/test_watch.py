@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon.jobs.ledger import Ledger, Record
 from pylon.messaging.job_events import JobEvents
 from pylon.messaging.ordered_bucket import OrderedBucket
@@ -17,6 +16,7 @@ from pylon.messaging.provision import provision
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.deployment import token_of
 from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.kept_output import keep

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import bittensor
 import pytest
 
-from pylon.devnet import Devnet, DevnetOptions
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.sdk_home import sdk_home
 
 __all__ = ["sdk_home"]

@@ -12,8 +12,8 @@ import bittensor
 import pytest
 from bittensor._generated import storage as st
 
-from pylon.devnet import Devnet, DevnetOptions
-from pylon.devnet.population import hotkey
+from pylon_devnet import Devnet, DevnetOptions
+from pylon_devnet.population import hotkey
 from tests.support.dev_wallet import write_dev_wallets
 from tests.support.eventually import HANGS_AFTER_S
 

@@ -15,8 +15,8 @@ from bittensor.sp_core import Keypair
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
-from pylon.devnet import Devnet, DevnetOptions
-from pylon.devnet.population import dev_coldkey_seed, hotkey
+from pylon_devnet import Devnet, DevnetOptions
+from pylon_devnet.population import dev_coldkey_seed, hotkey
 from tests.support.dev_wallet import dev_wallet
 from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.signing import signed

@@ -43,7 +43,7 @@ class Node:
 @asynccontextmanager
 async def started(*arguments: str) -> AsyncGenerator[Node]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pylon.devnet", "--port", "0", "--control-port", "0"),
+        *(sys.executable, "-m", "pylon_devnet", "--port", "0", "--control-port", "0"),
         *arguments,
         stdout=PIPE,
     )
@@ -119,7 +119,7 @@ async def test_fresh_starts_over(tmp_path: Path) -> None:
 async def refused(*arguments: str) -> str:
     """What it says that cannot start."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pylon.devnet", "--port", "0", *arguments),
+        *(sys.executable, "-m", "pylon_devnet", "--port", "0", *arguments),
         stdout=PIPE,
         stderr=PIPE,
     )
@@ -181,7 +181,7 @@ async def test_advance_is_bounded_and_ends_with_its_client_and_with_the_devnet()
 
 async def test_help_teaches() -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pylon.devnet", "--help"),
+        *(sys.executable, "-m", "pylon_devnet", "--help"),
         stdout=PIPE,
         env={**os.environ, "COLUMNS": "120", "TERM": "dumb"},
     )

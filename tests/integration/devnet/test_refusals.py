@@ -12,8 +12,8 @@ from bittensor import ErrorCode, calls
 from bittensor._generated import storage as st
 from bittensor.sp_core import Keypair
 
-from pylon.devnet import Devnet
-from pylon.devnet.population import hotkey
+from pylon_devnet import Devnet
+from pylon_devnet.population import hotkey
 from tests.support.dev_wallet import DevWallet, dev_wallet
 from tests.support.eventually import eventually
 

@@ -8,8 +8,8 @@ from bittensor import calls
 from bittensor._generated import storage as st
 from bittensor._generated.runtime_apis import SubnetInfoRuntimeApi
 
-from pylon.devnet import Devnet
-from pylon.devnet.population import hotkey
+from pylon_devnet import Devnet
+from pylon_devnet.population import hotkey
 from tests.integration.devnet.on_demand import included, pool_refusal
 from tests.support.dev_wallet import dev_wallet
 

@@ -10,8 +10,8 @@ from bittensor import calls
 from bittensor._generated import storage as st
 from bittensor._transport.errors import StorageFunctionNotFound
 
-from pylon.devnet import Devnet, DevnetOptions
-from pylon.devnet.population import hotkey
+from pylon_devnet import Devnet, DevnetOptions
+from pylon_devnet.population import hotkey
 from tests.support.dev_wallet import dev_wallet
 
 SOON = {"signer": "hotkey", "wait_for_finalization": False}

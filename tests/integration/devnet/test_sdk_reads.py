@@ -10,8 +10,8 @@ from bittensor._generated import storage as st
 from bittensor._generated.runtime_apis import NeuronInfoRuntimeApi, SubnetInfoRuntimeApi
 from bittensor.sp_core import Keypair
 
-from pylon.devnet import Devnet, DevnetOptions
-from pylon.devnet.population import SUBNETS, dev_hotkey_seed, hotkey
+from pylon_devnet import Devnet, DevnetOptions
+from pylon_devnet.population import SUBNETS, dev_hotkey_seed, hotkey
 from tests.support.eventually import eventually
 
 NEURONS_CALL = "state_call:NeuronInfoRuntimeApi_get_neurons_lite"

@@ -11,8 +11,8 @@ from bittensor import calls
 from bittensor._generated import storage as st
 from bittensor.sp_core import Keypair
 
-from pylon.devnet import Devnet, DevnetOptions
-from pylon.devnet.population import dev_coldkey_seed, hotkey
+from pylon_devnet import Devnet, DevnetOptions
+from pylon_devnet.population import dev_coldkey_seed, hotkey
 from tests.support.dev_wallet import DevWallet, dev_wallet
 
 COLDKEY = {"signer": "coldkey"}

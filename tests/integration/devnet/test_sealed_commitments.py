@@ -9,8 +9,8 @@ import pytest
 from bittensor import calls
 from bittensor._generated import storage as st
 
-from pylon.devnet import Devnet, DevnetOptions
-from pylon.devnet.population import hotkey
+from pylon_devnet import Devnet, DevnetOptions
+from pylon_devnet.population import hotkey
 from tests.integration.devnet.on_demand import included
 from tests.support.dev_wallet import dev_wallet
 from tests.support.timelock import ROUND_1000, envelope, scale_text, sealed

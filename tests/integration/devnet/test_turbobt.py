@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pylon.devnet import Devnet, DevnetOptions
-from pylon.devnet.population import hotkey
-from pylon.devnet.wallets import write_wallet
+from pylon_devnet import Devnet, DevnetOptions
+from pylon_devnet.dev_wallets import write_wallet
+from pylon_devnet.population import hotkey
 from tests.support.environments import ROOT, python_with
 
 SCRIPT = ROOT / "tests" / "compat" / "scripts" / "turbobt_session.py"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.identity import AsyncIdentity
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.job_deployment import Deployment, IdentityOf, make_wallets
 from tests.support.replicas import Nats, address, nats, nats_servers
 from tests.support.sdk_home import sdk_home

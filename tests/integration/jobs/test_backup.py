@@ -11,7 +11,6 @@ from pylon.backup import state_access
 from pylon.backup.backup_file import BackupError, BackupFile, KeptEntry, archive_in, private_file
 from pylon.backup.backup_run import restore
 from pylon.backup.ledger_copy import LedgerCopy
-from pylon.devnet import Devnet, DevnetOptions
 from pylon.jobs.signers import Announcement
 from pylon.messaging.permissions import authorization
 from pylon.messaging.signer_events import SignerEvents
@@ -19,6 +18,7 @@ from pylon.settings import WorkerSettings
 from pylon_client.contract import wire
 from pylon_client.contract.jobs import IN_FLIGHT
 from pylon_client.v1 import ErrorCode, IdentityName, JobId, JobState, PylonNotFound
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.deployment import deployment_settings
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.job_deployment import (

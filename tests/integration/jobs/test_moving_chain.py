@@ -6,8 +6,6 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from pylon.devnet import Devnet, DevnetOptions
-from pylon.devnet.population import hotkey
 from pylon.jobs.moments import CHAIN_WITHIN_S
 from pylon.jobs.windows import ACCEPTED_SLACK_BLOCKS
 from pylon_client.contract.types import JobKind
@@ -20,6 +18,8 @@ from pylon_client.v1 import (
     JobState,
     PylonBadGateway,
 )
+from pylon_devnet import Devnet, DevnetOptions
+from pylon_devnet.population import hotkey
 from tests.support.eventually import eventually
 from tests.support.job_deployment import (
     Deployment,

@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 from bittensor._generated import storage as st
 
-from pylon.devnet import Devnet, DevnetOptions, chain
-from pylon.devnet.runtime import metadata
-from pylon.devnet.runtime.declaration import Declaration, load
 from pylon_client.v1 import ErrorCode, JobState, PylonBadGateway
+from pylon_devnet import Devnet, DevnetOptions, simulated_chain
+from pylon_devnet.runtime import runtime_metadata
+from pylon_devnet.runtime.declaration import Declaration, load
 from tests.support.job_deployment import Deployment, IdentityOf, ended, weights_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -33,8 +33,10 @@ async def devnet(
             ]
         return declared
 
-    monkeypatch.setattr(metadata, "load", without_calls)
-    monkeypatch.setattr(chain, "build", metadata.build.__wrapped__)  # which caches nothing
+    monkeypatch.setattr(runtime_metadata, "load", without_calls)
+    monkeypatch.setattr(
+        simulated_chain, "build", runtime_metadata.build.__wrapped__
+    )  # which caches nothing
     options = DevnetOptions(
         port=0, block_time_s=0.25, active=False, tempo_blocks=2000, runtime="finney-424"
     )

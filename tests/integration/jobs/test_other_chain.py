@@ -15,12 +15,12 @@ from pylon.chain.hotkeys import open_hotkey
 from pylon.chain.identity import ChainIdentity, short_genesis
 from pylon.chain.submission import Submission
 from pylon.chain.writes import CommitmentCall, RefusedError
-from pylon.devnet import Devnet, DevnetOptions
 from pylon.messaging.permissions import authorization
 from pylon_client.contract import wire
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.types import NetUid
 from pylon_client.v1 import ErrorCode, JobState, PylonBadGateway, PylonNotFound
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.deployment import READER_PASSWORD, deployment_settings
 from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.job_deployment import (

@@ -12,9 +12,6 @@ from pylon.chain.hotkeys import open_hotkey
 from pylon.chain.seals import read_seal
 from pylon.chain.submission import Submission
 from pylon.chain.writes import Seal, SealedCommitmentCall
-from pylon.devnet import Devnet
-from pylon.devnet.population import hotkey
-from pylon.devnet.wallets import write_wallet
 from pylon_client.identity import AsyncIdentity
 from pylon_client.v1 import (
     BlockNumber,
@@ -23,6 +20,9 @@ from pylon_client.v1 import (
     NetUid,
     SetRevealedCommitmentResponse,
 )
+from pylon_devnet import Devnet
+from pylon_devnet.dev_wallets import write_wallet
+from pylon_devnet.population import hotkey
 from tests.integration.devnet.test_btcli import btcli
 from tests.support.environments import ROOT, python_with
 from tests.support.eventually import HANGS_AFTER_S, comes_true, eventually

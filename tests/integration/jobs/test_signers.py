@@ -12,9 +12,6 @@ import pytest
 import pytest_asyncio
 
 from pylon.chain.hotkeys import open_hotkey
-from pylon.devnet import Devnet
-from pylon.devnet.codec import public_keyfile
-from pylon.devnet.population import dev_hotkey_seed
 from pylon.jobs.windows import ACCEPTED_SLACK_BLOCKS
 from pylon_client.identity import AsyncIdentity
 from pylon_client.v1 import (
@@ -25,6 +22,9 @@ from pylon_client.v1 import (
     SetWeightsResponse,
     Weight,
 )
+from pylon_devnet import Devnet
+from pylon_devnet.codec import public_keyfile
+from pylon_devnet.population import dev_hotkey_seed
 from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.job_deployment import SUBNETS, Deployment, IdentityOf, ended, weights_of
 from tests.support.secret_texts import secret_of

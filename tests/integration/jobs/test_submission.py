@@ -23,8 +23,6 @@ from pylon.chain.writes import (
     WeightsCall,
     WriteCall,
 )
-from pylon.devnet import Devnet, DevnetOptions
-from pylon.devnet.wallets import write_wallet
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import (
     BlockNumber,
@@ -34,6 +32,8 @@ from pylon_client.contract.types import (
     NetUid,
     NeuronUid,
 )
+from pylon_devnet import Devnet, DevnetOptions
+from pylon_devnet.dev_wallets import write_wallet
 from tests.support.eventually import comes_true
 from tests.support.secret_texts import MARK, SHORT_SECRET, with_keys
 from tests.support.tcp_proxy import TcpProxy

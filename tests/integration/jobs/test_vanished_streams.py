@@ -10,7 +10,6 @@ import httpx
 import pytest
 from nats.js.client import JetStreamContext
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import JOBS, STREAMS, StreamPlan
@@ -18,6 +17,7 @@ from pylon_client.contract.types import MechanismId, NetUid
 from pylon_client.identity import AsyncIdentity
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from pylon_client.transport.feed import EventFeed, last_by_request
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.deployment import token_of
 from tests.support.eventually import comes_true, eventually
 from tests.support.job_deployment import (

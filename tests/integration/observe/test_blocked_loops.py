@@ -12,11 +12,11 @@ from pydantic import SecretStr
 
 from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots
-from pylon.devnet import Devnet, DevnetOptions
 from pylon.loop_thread import LoopThread
 from pylon.messaging.write_health import WriteHealth
 from pylon.observe.health import HealthServer, WorkerHealth
 from pylon.observe.metrics import WorkerMetrics
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.nats_server import NatsServer
 from tests.support.running_worker import running, worker_settings

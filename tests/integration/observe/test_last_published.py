@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon.worker import Worker
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.eventually import eventually
 from tests.support.nats_server import NatsServer
 from tests.support.running_worker import worker_on

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pylon.devnet import Devnet, DevnetOptions
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.eventually import eventually
 from tests.support.nats_server import NatsServer

@@ -13,8 +13,8 @@ from nats.js.client import JetStreamContext
 from nats.js.errors import BadRequestError, NotFoundError
 from prometheus_client.parser import text_string_to_metric_families
 
-from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.contract.topology import EVENTS
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.eventually import comes_true
 from tests.support.nats_server import NatsServer
 from tests.support.running_worker import connected

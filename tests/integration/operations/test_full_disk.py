@@ -7,8 +7,8 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from pylon.check.streams import STALE_MIN_S
-from pylon.devnet.population import hotkey
 from pylon_client.contract.topology import EVENTS
+from pylon_devnet.population import hotkey
 from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.private_product import METRICS_TOKEN, PrivateProduct, private_product
 from tests.support.pylon_command import pylon_command

@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 from pydantic import BaseModel
 
-from pylon.devnet.population import hotkey
 from pylon_client.contract import reads
 from pylon_client.contract.operations import OPERATIONS, Operation, Params
 from pylon_client.contract.writes import WRITE_OPERATIONS
+from pylon_devnet.population import hotkey
 from tests.support import reads_deployment as known
 from tests.support.reads_deployment import Got, ReadsDeployment, Via, reads_deployment
 

@@ -9,11 +9,11 @@ from pylon.chain.reads.answers import READS, answer
 from pylon.chain.reads.certificates import NEURON_CERTIFICATES
 from pylon.chain.reads.commitments import COMMITMENT_OF, REVEALED_COMMITMENTS
 from pylon.chain.reads.entries import PAGE_KEYS, HotkeyMap
-from pylon.devnet import Devnet, DevnetOptions
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.ss58 import ss58_address
 from pylon_client.contract.types import Hotkey, MechanismId, NetUid
+from pylon_devnet import Devnet, DevnetOptions
 from tests.support.fake_chain import block_of
 from tests.support.scripted_sdk import ScriptedSdk
 

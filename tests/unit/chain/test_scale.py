@@ -1,8 +1,8 @@
 import pytest
 
 from pylon.chain.scale import Scale, text_of
-from pylon.devnet.codec import ss58
 from pylon_client.contract.ss58 import is_address, ss58_address
+from pylon_devnet.codec import ss58
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pylon.devnet.chain import StateDiscardedError
-from pylon.devnet.codec import sr25519_address
-from pylon.devnet.controls import Controls
-from pylon.devnet.options import DevnetOptions
-from pylon.devnet.population import dev_coldkey_seed
-from pylon.devnet.rpc_error import RpcError
+from pylon_devnet.codec import sr25519_address
+from pylon_devnet.controls import Controls
+from pylon_devnet.devnet_options import DevnetOptions
+from pylon_devnet.population import dev_coldkey_seed
+from pylon_devnet.rpc_error import RpcError
+from pylon_devnet.simulated_chain import StateDiscardedError
 from tests.support.signing import signed
 
 SEEDS = [dev_coldkey_seed(name) for name in ("sn1", "sn2", "sn12")]

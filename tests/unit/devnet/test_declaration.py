@@ -2,7 +2,7 @@
 
 import pytest
 
-from pylon.devnet.runtime.declaration import (
+from pylon_devnet.runtime.declaration import (
     ApiMethod,
     Constant,
     Declaration,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pylon.devnet.epochs import settle
+from pylon_devnet.epoch_run import settle
 
 ROWS = st.dictionaries(
     st.integers(0, 3),

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pylon.devnet.blocks import seal
-from pylon.devnet.codec import sr25519_address
-from pylon.devnet.controls import Controls
-from pylon.devnet.options import DevnetOptions
-from pylon.devnet.requests import METHODS_COUNTED, RequestLog
-from pylon.devnet.rpc import AnswerCache
-from pylon.devnet.store import BlockStore
+from pylon_devnet.block import seal
+from pylon_devnet.block_store import BlockStore
+from pylon_devnet.codec import sr25519_address
+from pylon_devnet.controls import Controls
+from pylon_devnet.devnet_options import DevnetOptions
+from pylon_devnet.node_rpc import AnswerCache
+from pylon_devnet.request_log import METHODS_COUNTED, RequestLog
 
 TEMPO_BLOCKS = 25
 # Whole epochs, so that the same number of epochs is in what is kept each time.
@@ -25,7 +25,7 @@ def _versions_in_excess(node: Controls) -> int:
 
 def test_what_is_held_does_not_grow_with_the_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     # The chain's own 2400 would take thousands of blocks to be reached.
-    monkeypatch.setattr("pylon.devnet.chain._BLOCK_HASHES_KEPT", 50)
+    monkeypatch.setattr("pylon_devnet.simulated_chain._BLOCK_HASHES_KEPT", 50)
     node = Controls(DevnetOptions(keep_blocks=40, tempo_blocks=TEMPO_BLOCKS))
     excess: list[int] = []
     remembered: list[int] = []

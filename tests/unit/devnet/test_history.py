@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pylon.devnet.history import History, StateDiscardedError
+from pylon_devnet.state_history import History, StateDiscardedError
 
 KEYS = st.binary(min_size=1, max_size=2).map(lambda key: key.translate(bytes([97, 98] * 128)))
 CHANGES = st.dictionaries(KEYS, st.none() | st.binary(max_size=2), max_size=4)

@@ -1,6 +1,6 @@
 import itertools
 
-from pylon.devnet import Devnet, DevnetOptions
+from pylon_devnet import Devnet, DevnetOptions
 
 
 async def test_a_new_chain_may_begin_with_a_past_made_in_time() -> None:

@@ -1,8 +1,8 @@
 import pytest
 
-from pylon.devnet.controls import Controls
-from pylon.devnet.options import DevnetOptions
-from pylon.devnet.subnet import SUBTENSOR, hotkeys
+from pylon_devnet.controls import Controls
+from pylon_devnet.devnet_options import DevnetOptions
+from pylon_devnet.subnet_state import SUBTENSOR, hotkeys
 
 
 @pytest.mark.parametrize("neurons", [16, 40, 256])

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pylon.devnet.codec import Codec
-from pylon.devnet.runtime.metadata import TRANSACTION_VERSION, build
-from pylon.devnet.runtime.scale import compact, octets, read_compact, vector
-from pylon.devnet.runtime.slicing import Slicer
+from pylon_devnet.codec import Codec
+from pylon_devnet.runtime.runtime_metadata import TRANSACTION_VERSION, build
+from pylon_devnet.runtime.scale_encoding import compact, octets, read_compact, vector
+from pylon_devnet.runtime.scale_slicing import Slicer
 
 RUNTIME = build(12_000)
 CODEC = Codec(

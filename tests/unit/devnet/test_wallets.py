@@ -3,8 +3,8 @@ from pathlib import Path
 
 from bittensor.wallet import Wallet
 
-from pylon.devnet.population import coldkey, hotkey
-from pylon.devnet.wallets import write_wallet
+from pylon_devnet.dev_wallets import write_wallet
+from pylon_devnet.population import coldkey, hotkey
 
 
 def test_the_sdk_opens_a_wallet_and_finds_the_validators_keys(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pylon.devnet.calls.weights import upscale
+from pylon_devnet.calls.weight_calls import upscale
 
 
 @pytest.mark.parametrize(

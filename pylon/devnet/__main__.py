@@ -1,5 +1,0 @@
-"""`python -m pylon.devnet`."""
-
-from pylon.devnet.command import main
-
-main()

@@ -1,0 +1,167 @@
+"""Blocks, and the state's versions, in SQLite: on disk a devnet goes on after any kind of death.
+
+One block is one transaction, so a process that is killed comes back at its last whole block.
+"""
+
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pylon.folder_access import require_access, require_access_to
+from pylon.folder_lock import LOCK_FILE, FolderLock
+from pylon_devnet.block import Block, Header
+
+_FILE = "chain.sqlite3"
+_FILES = (_FILE, f"{_FILE}-wal", f"{_FILE}-shm")
+_SCHEMA = """
+create table if not exists facts (name text primary key, value blob not null) without rowid;
+create table if not exists blocks (
+    number integer primary key,
+    hash blob not null unique,
+    slot integer,
+    state_root blob not null,
+    extrinsics_root blob not null,
+    extrinsics blob not null
+);
+create table if not exists retracted (hash blob primary key, number integer) without rowid;
+create table if not exists versions (
+    key blob not null,
+    number integer not null,
+    value blob,
+    primary key (key, number)
+) without rowid;
+"""
+
+
+class BlockStore:
+    """All blocks since genesis.
+
+    Args:
+        directory: where the file is kept; None keeps versions nowhere, and of the blocks only the
+            newest in memory: SQLite moves others to a file that has no name and ends with it.
+        fresh: throw away what an earlier run left.
+
+    Raises:
+        OSError: there is no directory, not even for a file without a name; another devnet keeps its
+            chain in it, or it belongs to another user.
+    """
+
+    def __init__(self, directory: Path | None, *, fresh: bool = False) -> None:
+        self._on_disk = directory is not None
+        self._lock: FolderLock | None = None
+        if directory is not None:
+            require_access_to(directory)
+            directory.mkdir(parents=True, exist_ok=True)
+            require_access(directory / name for name in (*_FILES, LOCK_FILE))
+            self._lock = FolderLock(directory, "another devnet")
+            self._lock.take()
+            if fresh:
+                for name in _FILES:
+                    (directory / name).unlink(missing_ok=True)
+        else:
+            # SQLite would miss it after thousands of blocks, in the middle of one.
+            tempfile.gettempdir()
+        # Without a name a database may leave memory, which grows with the chain; ":memory:" not.
+        name = "" if directory is None else str(directory / _FILE)
+        self._db = sqlite3.connect(name, isolation_level=None)
+        try:
+            self._db.execute("pragma journal_mode = wal")
+            self._db.execute("pragma synchronous = normal")
+            self._db.executescript(_SCHEMA)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+        if self._lock is not None:
+            self._lock.let_go()
+
+    def fact(self, name: str) -> bytes | None:
+        """A fact about the chain as a whole that was kept by `keep_fact`."""
+        row = self._row("select value from facts where name = ?", name)
+        return None if row is None else row[0]
+
+    def keep_fact(self, name: str, value: bytes) -> None:
+        """Keeps a fact about the chain as a whole."""
+        self._db.execute("insert or replace into facts values (?, ?)", (name, value))
+
+    def add(
+        self,
+        block: Block,
+        changes: dict[bytes, bytes | None],
+        dropped: Iterable[tuple[bytes, int]],
+    ) -> None:
+        """Keeps a block, what it changed, and forgets the versions dropped, all or nothing."""
+        header = block.header
+        body = msgspec.msgpack.encode(block.extrinsics)
+        row = (header.number, block.hash, header.slot, header.state_root, header.extrinsics_root)
+        self._db.execute("begin")
+        self._db.execute("insert into blocks values (?, ?, ?, ?, ?, ?)", (*row, body))
+        if self._on_disk:
+            versions = ((key, header.number, value) for key, value in changes.items())
+            self._db.executemany("insert into versions values (?, ?, ?)", versions)
+            self._forget(dropped)
+        self._db.execute("commit")
+
+    def prune(self, dropped: Iterable[tuple[bytes, int]], oldest: int) -> None:
+        """Forgets versions, and remembers which state is now the oldest."""
+        self._db.execute("begin")
+        if self._on_disk:
+            self._forget(dropped)
+        self.keep_fact("oldest", str(oldest).encode())
+        self._db.execute("commit")
+
+    def rewind(self, number: int) -> None:
+        """Retracts all blocks after `number`; their hashes stay known as retracted."""
+        self._db.execute("begin")
+        self._db.execute(
+            "insert or replace into retracted select hash, number from blocks where number > ?",
+            (number,),
+        )
+        self._db.execute("delete from blocks where number > ?", (number,))
+        self._db.execute("delete from versions where number > ?", (number,))
+        self._db.execute("commit")
+
+    def best(self) -> Block | None:
+        """The newest block, or None before genesis."""
+        row = self._row("select max(number) from blocks")
+        return None if row is None or row[0] is None else self.block(row[0])
+
+    def block(self, number: int) -> Block | None:
+        """The block at a height."""
+        row = self._row("select * from blocks where number = ?", number)
+        if row is None:
+            return None
+        parent = self.hash(number - 1) or bytes(32)
+        header = Header(parent, number, row[3], row[4], row[2])
+        return Block(row[1], header, msgspec.msgpack.decode(row[5], type=tuple[bytes, ...]))
+
+    def hash(self, number: int) -> bytes | None:
+        """The hash of the block at a height."""
+        row = self._row("select hash from blocks where number = ?", number)
+        return None if row is None else row[0]
+
+    def number(self, hash_: bytes) -> int | None:
+        """The height of a block of the chain."""
+        row = self._row("select number from blocks where hash = ?", hash_)
+        return None if row is None else row[0]
+
+    def is_retracted(self, hash_: bytes) -> bool:
+        """Whether a block was part of the chain once and is not any more."""
+        return self._row("select 1 from retracted where hash = ?", hash_) is not None
+
+    def versions(self) -> Iterator[tuple[bytes, int, bytes | None]]:
+        """Every version that was kept, sorted by key and block."""
+        yield from self._db.execute("select key, number, value from versions order by key, number")
+
+    def _forget(self, dropped: Iterable[tuple[bytes, int]]) -> None:
+        self._db.executemany("delete from versions where key = ? and number = ?", dropped)
+
+    def _row(self, query: str, *parameters: Any) -> tuple[Any, ...] | None:
+        return self._db.execute(query, parameters).fetchone()

@@ -1,0 +1,196 @@
+"""Setting weights in the open and committing to them under a time lock.
+
+The order of the checks is that of runtime 425 (pallet_subtensor, subnets/weights.rs). The checks
+before a call is dispatched are in `guards`.
+"""
+
+from collections.abc import Sequence
+
+from pylon_devnet.calls.dispatch import Call, Dispatch, DispatchError, Handler, ensure
+from pylon_devnet.chain_state import Draft, State
+from pylon_devnet.codec import blake2b_256, public_key
+from pylon_devnet.runtime.scale_encoding import compact, read_compact
+from pylon_devnet.subnet_state import (
+    ROOT_NETUID,
+    SUBTENSOR,
+    U16_MAX,
+    column,
+    epoch_index,
+    exists,
+    neuron_count,
+    stake_weight,
+    storage_index,
+    uid_of,
+    value,
+)
+
+UNREVEALED_COMMITS_LIMIT = 10
+"""Maximum timelocked commits of one hotkey in one epoch of a subnet."""
+COMMIT_LIMIT_BYTES = 5000
+"""Maximum size of a timelocked commit on a subnet of Yuma consensus."""
+
+_FRACTION_BITS = 32  # of the fixed-point numbers that the chain computes weights with
+_UPSCALE_THRESHOLD = 32768
+
+
+def is_owner(state: State, netuid: int, hotkey: str) -> bool:
+    """Return whether a hotkey is the registered hotkey of the subnet's owner."""
+    owner = value(state, "SubnetOwnerHotkey", netuid)
+    return owner == hotkey and uid_of(state, netuid, hotkey) is not None
+
+
+def has_stake_for_weights(state: State, netuid: int, hotkey: str) -> bool:
+    """Return whether a hotkey may set weights by its stake; the subnet's owner needs none."""
+    if is_owner(state, netuid, hotkey):
+        return True
+    return stake_weight(state, netuid, hotkey) >= value(state, "StakeThreshold")
+
+
+def may_set_now(state: State, index: int, netuid: int, uid: int, block: int) -> bool:
+    """Return whether the rate limit lets a neuron set or commit weights in a block."""
+    last = column(state, "LastUpdate", index, neuron_count(state, netuid))[uid]
+    return last == 0 or block - last >= value(state, "WeightsSetRateLimit", netuid)
+
+
+def set_row(
+    draft: Draft,
+    netuid: int,
+    mechanism: int,
+    who: str,
+    miners: Sequence[int],
+    weights: Sequence[int],
+    version_key: int | None = None,
+) -> None:
+    """Check a row of weights as the chain does, and store it.
+
+    Where weights are sealed this is what happens to revealed ones: there the rate limit is that of
+    the commits.
+
+    Args:
+        draft: of the block.
+        netuid: the subnet.
+        mechanism: of the subnet.
+        who: the hotkey.
+        miners: the uids that get a weight.
+        weights: the weight of each of them.
+        version_key: that came with the weights; None passes.
+
+    Raises:
+        DispatchError: the chain refuses the weights.
+    """
+    sealed = value(draft, "CommitRevealWeightsEnabled", netuid)
+    index = storage_index(netuid, mechanism)
+    ensure(netuid != ROOT_NETUID, "CanNotSetRootNetworkWeights")
+    ensure(len(miners) == len(weights), "WeightVecNotEqualSize")
+    _ensure_mechanism(draft, netuid, mechanism)
+    count = neuron_count(draft, netuid)
+    ensure(len(miners) <= count, "UidsLengthExceedUidsInSubNet")
+    uid = _ensure_registered(draft, netuid, who)
+    ensure(has_stake_for_weights(draft, netuid, who), "NotEnoughStakeToSetWeights")
+    least_key = value(draft, "WeightsVersionKey", netuid)
+    is_current = version_key is None or least_key == 0 or version_key >= least_key
+    ensure(is_current, "IncorrectWeightVersionKey")
+    in_time = sealed or may_set_now(draft, index, netuid, uid, draft.number)
+    ensure(in_time, "SettingWeightsTooFast")
+    is_self = list(miners) == [uid]
+    permits = column(draft, "ValidatorPermit", netuid, count, default=False)
+    permitted = is_self or permits[uid] or is_owner(draft, netuid, who)
+    ensure(permitted, "NeuronNoValidatorPermit")
+    ensure(len(set(miners)) == len(miners), "DuplicateUids")
+    ensure(all(miner < count for miner in miners), "UidVecContainInvalidOne")
+    least = min(value(draft, "MinAllowedWeights", netuid), count)
+    ensure(is_self or len(miners) >= least, "WeightVecLengthIsLow")
+    row = list(zip(miners, upscale(weights), strict=True))
+    draft.put(SUBTENSOR, "Weights", index, uid, row)
+    if not sealed:
+        _touch(draft, index, netuid, uid)
+
+
+def upscale(weights: Sequence[int]) -> list[int]:
+    """Scale weights so that the largest is 65535, rounded as the chain rounds.
+
+    The chain (epoch/math.rs, `vec_max_upscale_to_u16`) computes with 32 fractional bits and rounds
+    halves up; where the largest is above 32768 it rounds the factor first.
+    """
+    top = max(weights, default=0)
+    if top == 0:
+        return list(weights)
+    if top > _UPSCALE_THRESHOLD:
+        factor = (U16_MAX << _FRACTION_BITS) // top
+        scaled = [weight * factor for weight in weights]
+    else:
+        scaled = [(weight * U16_MAX << _FRACTION_BITS) // top for weight in weights]
+    half = 1 << _FRACTION_BITS - 1
+    return [min(U16_MAX, fixed + half >> _FRACTION_BITS) for fixed in scaled]
+
+
+def _touch(draft: Draft, index: int, netuid: int, uid: int) -> None:
+    """Store that a neuron set or committed weights in this block."""
+    updates = column(draft, "LastUpdate", index, neuron_count(draft, netuid))
+    updates[uid] = draft.number
+    draft.put(SUBTENSOR, "LastUpdate", index, updates)
+
+
+def _ensure_mechanism(state: State, netuid: int, mechanism: int) -> None:
+    known = exists(state, netuid) and mechanism < value(state, "MechanismCountCurrent", netuid)
+    ensure(known, "MechanismDoesNotExist")
+
+
+def _ensure_registered(state: State, netuid: int, who: str) -> int:
+    uid = uid_of(state, netuid, who)
+    if uid is None:
+        raise DispatchError("HotKeyNotRegisteredInSubNet")
+    return uid
+
+
+def _set_weights(dispatch: Dispatch, call: Call) -> None:
+    draft, who = dispatch.draft, dispatch.ensure_signed()
+    netuid, mechanism = call.arguments["netuid"], call.arguments.get("mecid", 0)
+    ensure(not value(draft, "CommitRevealWeightsEnabled", netuid), "CommitRevealEnabled")
+    row = list(call.arguments["dests"]), list(call.arguments["weights"])
+    set_row(draft, netuid, mechanism, who, *row, call.arguments["version_key"])
+    index = storage_index(netuid, mechanism)
+    dispatch.emit(SUBTENSOR, "WeightsSet", (index, uid_of(draft, netuid, who)))
+
+
+def _commit_timelocked(dispatch: Dispatch, call: Call) -> None:
+    draft, who = dispatch.draft, dispatch.ensure_signed()
+    netuid = call.arguments["netuid"]
+    mechanism = call.arguments.get("mecid", 0)
+    index = storage_index(netuid, mechanism)
+    commit, reveal_round = call.raw["commit"], call.arguments["reveal_round"]
+    size, offset = read_compact(commit, 0)
+    _ensure_mechanism(draft, netuid, mechanism)
+    ensure(value(draft, "CommitRevealWeightsEnabled", netuid), "CommitRevealDisabled")
+    version = value(draft, "CommitRevealWeightsVersion")
+    ensure(call.arguments["commit_reveal_version"] == version, "IncorrectCommitRevealVersion")
+    ensure(size <= COMMIT_LIMIT_BYTES, "CommitPayloadTooLarge")
+    uid = _ensure_registered(draft, netuid, who)
+    ensure(may_set_now(draft, index, netuid, uid, draft.number), "CommittingWeightsTooFast")
+    where = (index, epoch_index(draft, netuid))
+    pending = value(draft, "TimelockedWeightCommits", *where)
+    mine = sum(1 for one in pending if one[0] == who)
+    ensure(mine < UNREVEALED_COMMITS_LIMIT, "TooManyUnrevealedCommits")
+    entry = (
+        public_key(who)
+        + draft.number.to_bytes(8, "little")
+        + commit
+        + reveal_round.to_bytes(8, "little")
+    )
+    before = draft.get_raw(SUBTENSOR, "TimelockedWeightCommits", *where) or b"\x00"
+    count, behind = read_compact(before, 0)
+    # The ciphertext is kept byte for byte: decoded bytes would not survive the way back.
+    draft.put_raw(
+        SUBTENSOR, "TimelockedWeightCommits", where, compact(count + 1) + before[behind:] + entry
+    )
+    _touch(draft, index, netuid, uid)
+    digest = "0x" + blake2b_256(commit[offset:]).hex()
+    dispatch.emit(SUBTENSOR, "TimelockedWeightsCommitted", (who, index, digest, reveal_round))
+
+
+HANDLERS: dict[str, Handler] = {
+    "SubtensorModule.set_weights": _set_weights,
+    "SubtensorModule.set_mechanism_weights": _set_weights,
+    "SubtensorModule.commit_timelocked_weights": _commit_timelocked,
+    "SubtensorModule.commit_timelocked_mechanism_weights": _commit_timelocked,
+}

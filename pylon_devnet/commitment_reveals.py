@@ -1,0 +1,197 @@
+"""Revealing commitments that were published under a time lock, as pallet_commitments does.
+
+The chain opens them with the signature that the drand beacon publishes for their round. The key of
+the beacon is real, so the signature of a future round is unknown offline. Two controls replace the
+beacon: `store_pulse` stores a signature, with which a commitment is decrypted; `set_plaintext` sets
+what the signature would have opened. Without either a commitment waits, as on a chain that receives
+no pulses. Data that no signature could open fails once its round is past.
+"""
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from pylon_devnet.chain_state import Draft, PastState
+from pylon_devnet.codec import inner_ciphertext, is_ciphertext, open_timelock, sealed_size
+from pylon_devnet.commitment_fields import (
+    TIMELOCK_ENCRYPTED,
+    DataField,
+    read_fields,
+    write_fields,
+)
+from pylon_devnet.runtime.scale_encoding import octets, read_compact, text, vector
+
+REVEALS_KEPT = 10
+REVEAL_FAILURES_FROM_SPEC = 446
+"""From this spec version on a failed reveal is kept as `TimelockRevealFailed`, and the portable
+envelope of the SDK is opened too."""
+
+_PALLET = "Commitments"
+_HEAD_BYTES = 12  # deposit and block, in front of the fields of a registration
+_ROUND_BYTES = 8
+
+Event = tuple[str, str, object]
+
+
+class _RevealFailedError(Exception):
+    """Sealed data cannot be opened; the reason is a variant of `RevealFailure`."""
+
+
+@dataclass(slots=True)
+class SealedCommitments:
+    """The sealed commitments of a chain.
+
+    Attributes:
+        spec_version: of the runtime.
+    """
+
+    spec_version: int
+    _plaintexts: dict[tuple[int, str], bytes] = field(default_factory=dict[tuple[int, str], bytes])
+
+    def set_plaintext(self, state: PastState, netuid: int, hotkey: str, revealed: str) -> None:
+        """Reveal a hotkey's sealed commitment with the next block, as this text.
+
+        Args:
+            state: the newest.
+            netuid: the subnet.
+            hotkey: that committed.
+            revealed: the text, without the length prefix that is sealed with it.
+
+        Raises:
+            ValueError: no sealed commitment is stored, or it is not as long as this text with its
+                length prefix.
+        """
+        raw = state.get_raw(_PALLET, "CommitmentOf", netuid, hotkey)
+        fields = [] if raw is None else read_fields(raw[_HEAD_BYTES:])
+        sealed = [one for one in fields if one.kind == TIMELOCK_ENCRYPTED]
+        if not sealed:
+            raise ValueError(f"{hotkey} has no sealed commitment on subnet {netuid}")
+        plaintext = text(revealed)
+        expected = sealed_size(plaintext)
+        for one in sealed:
+            size = len(self._ciphertext(one))
+            if is_ciphertext(self._ciphertext(one)) and size != expected:
+                raise ValueError(
+                    f"the sealed data is {size} bytes long, but this text with its length prefix "
+                    f"is {expected} when sealed"
+                )
+        self._plaintexts[netuid, hotkey] = plaintext
+
+    def reveal_due(self, draft: Draft) -> list[Event]:
+        """Reveal what can be opened in the block being built.
+
+        Returns:
+            The events, as (pallet, event, payload).
+        """
+        happened: list[Event] = []
+        waiting: list[tuple[int, str]] = []
+        index = [(netuid, who) for netuid, who in draft.get(_PALLET, "TimelockedIndex")]
+        for netuid, who in index:
+            raw = draft.get_raw(_PALLET, "CommitmentOf", netuid, who)
+            if raw is not None and self._reveal(draft, netuid, who, raw, happened):
+                waiting.append((netuid, who))
+        self._plaintexts.clear()
+        if waiting != index:
+            draft.put(_PALLET, "TimelockedIndex", waiting)
+        return happened
+
+    def _reveal(
+        self, draft: Draft, netuid: int, who: str, raw: bytes, happened: list[Event]
+    ) -> bool:
+        """Reveal one commitment; return whether part of it is still sealed."""
+        fields = read_fields(raw[_HEAD_BYTES:])
+        remaining: list[DataField] = []
+        revealed: list[bytes] = []
+        whose = {"netuid": netuid, "who": who}
+        for one in fields:
+            try:
+                opened = self._open(draft, one, self._plaintexts.get((netuid, who)))
+            except _RevealFailedError as error:
+                if self._keeps_failures:
+                    remaining.append(one.failed())
+                    payload = {"reveal_round": one.reveal_round, "error": str(error)}
+                    happened.append((_PALLET, "CommitmentRevealFailed", {**whose, **payload}))
+                continue
+            if opened is None:
+                remaining.append(one)
+            else:
+                revealed.append(opened)
+                happened.append((_PALLET, "CommitmentRevealed", whose))
+        if revealed:
+            _append(draft, netuid, who, revealed)
+        if not remaining:
+            draft.delete(_PALLET, "CommitmentOf", netuid, who)
+        elif remaining != fields:
+            head = raw[:_HEAD_BYTES]
+            draft.put_raw(_PALLET, "CommitmentOf", (netuid, who), head + write_fields(remaining))
+        return any(one.kind == TIMELOCK_ENCRYPTED for one in remaining)
+
+    def _open(self, draft: Draft, one: DataField, plaintext: bytes | None) -> bytes | None:
+        """Return what a field holds, or None if it is not sealed or cannot be opened yet.
+
+        Raises:
+            _RevealFailedError: it can never be opened.
+        """
+        if one.kind != TIMELOCK_ENCRYPTED:
+            return None
+        ciphertext = self._ciphertext(one)
+        signature = _signature(draft, one.reveal_round)
+        if signature is None and plaintext is None:
+            oldest = draft.get("Drand", "OldestStoredRound")
+            if self._keeps_failures and one.reveal_round < oldest:
+                raise _RevealFailedError("PulseExpired")
+            if one.reveal_round > draft.get("Drand", "LastStoredRound"):
+                return None
+        if not is_ciphertext(ciphertext):
+            raise _RevealFailedError("CiphertextDeserialize")
+        if signature is None:
+            return plaintext
+        try:
+            opened = open_timelock(ciphertext, one.reveal_round, signature)
+        except ValueError:
+            raise _RevealFailedError("Decrypt") from None
+        if not opened:
+            raise _RevealFailedError("EmptyPlaintext")
+        return opened
+
+    def _ciphertext(self, one: DataField) -> bytes:
+        """Return the ciphertext in a field, out of the portable envelope where that is taken."""
+        if self._keeps_failures and not is_ciphertext(one.data):
+            return inner_ciphertext(one.data) or one.data
+        return one.data
+
+    @property
+    def _keeps_failures(self) -> bool:
+        return self.spec_version >= REVEAL_FAILURES_FROM_SPEC
+
+
+def store_pulse(draft: Draft, drand_round: int, signature: bytes) -> None:
+    """Store the beacon's signature for a round."""
+    randomness = sha256(signature).digest()
+    raw = drand_round.to_bytes(_ROUND_BYTES, "little") + octets(randomness) + octets(signature)
+    draft.put_raw("Drand", "Pulses", (drand_round,), raw)
+
+
+def _signature(draft: Draft, drand_round: int) -> bytes | None:
+    """Return the stored signature of a round."""
+    raw = draft.get_raw("Drand", "Pulses", drand_round)
+    if raw is None:
+        return None
+    size, offset = read_compact(raw, _ROUND_BYTES)
+    size, offset = read_compact(raw, offset + size)
+    return raw[offset : offset + size]
+
+
+def _append(draft: Draft, netuid: int, who: str, revealed: list[bytes]) -> None:
+    """Append to the newest reveals of a hotkey, which the chain keeps with their block."""
+    raw = draft.get_raw(_PALLET, "RevealedCommitments", netuid, who) or b"\x00"
+    count, offset = read_compact(raw, 0)
+    reveals: list[bytes] = []
+    for _ in range(count):
+        size, begin = read_compact(raw, offset)
+        end = begin + size + 8
+        reveals.append(raw[offset:end])
+        offset = end
+    block = draft.number.to_bytes(8, "little")
+    reveals += [octets(one) + block for one in revealed]
+    kept = vector(reveals[-REVEALS_KEPT:])
+    draft.put_raw(_PALLET, "RevealedCommitments", (netuid, who), kept)

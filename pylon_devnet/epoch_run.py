@@ -1,0 +1,210 @@
+"""What a subnet does at the end of each epoch, simplified.
+
+As on the chain, at one mechanism:
+
+1. Permits go to the `MaxAllowedValidators` neurons of most stake weight above `StakeThreshold`.
+2. A miner's consensus is the highest weight that validators holding `Kappa` of the stake of all
+   active validators give it at least; weights above it are clipped.
+3. Incentive is a miner's share of the clipped, stake-weighted weights.
+4. A validator's bonds are its share of these per miner; its dividends are its bonds times the
+   incentives; its trust is how much of its weights survived the clipping.
+5. What was emitted since the last epoch goes half to miners by incentive, half to validators by
+   dividends, and is added to their stake.
+
+Left out: bonds have no memory, there is no liquid alpha, no child keys, no owner's cut, no root
+dividends, and no deregistration. So more weight from more stake never means less incentive, but
+the numbers are not those that the chain would have come to.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pylon_devnet.chain_state import Draft
+from pylon_devnet.subnet_state import (
+    ROOT_NETUID,
+    SUBTENSOR,
+    U16_MAX,
+    alpha_stake,
+    column,
+    hotkeys,
+    is_epoch_due,
+    netuids,
+    stake_weight,
+    value,
+)
+
+ALPHA_PER_BLOCK_RAO = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an epoch found, by uid; every list sums to 1 or to 0, but for consensus and trust."""
+
+    incentive: list[float]
+    consensus: list[float]
+    dividends: list[float]
+    validator_trust: list[float]
+    bonds: dict[int, list[tuple[int, float]]]
+
+
+def step_subnets(
+    draft: Draft, reveal: Callable[[Draft, int], list[tuple[str, str, Any]]]
+) -> list[tuple[str, str, Any]]:
+    """Run the epochs that are due at the block being built, and count the block for the rest.
+
+    As on the chain at most `MaxEpochsPerBlock` epochs run in a block; the others that are due are
+    deferred to the next one.
+
+    Args:
+        draft: of the block.
+        reveal: reveals the weights of a subnet whose epoch is not deferred; returns the events.
+
+    Returns:
+        The events, as (pallet, event, payload).
+    """
+    subnets = [netuid for netuid in netuids(draft) if netuid != ROOT_NETUID]
+    due = [netuid for netuid in subnets if is_epoch_due(draft, netuid, draft.number)]
+    limit = value(draft, "MaxEpochsPerBlock")
+    running, deferred = due[:limit], due[limit:]
+    happened: list[tuple[str, str, Any]] = []
+    for netuid in subnets:
+        if netuid not in deferred:
+            happened += reveal(draft, netuid)
+    for netuid in subnets:
+        if netuid in running:
+            _end_epoch(draft, netuid)
+            continue
+        draft.change(SUBTENSOR, "BlocksSinceLastStep", netuid, by=lambda blocks: blocks + 1)
+        if netuid in deferred:
+            later = draft.number + 1
+            draft.put(SUBTENSOR, "PendingEpochAt", netuid, later)
+            where = {"netuid": netuid, "from_block": draft.number, "to_block": later}
+            happened.append((SUBTENSOR, "EpochDeferred", where))
+    return happened
+
+
+def _end_epoch(draft: Draft, netuid: int) -> None:
+    run_epoch(draft, netuid)
+    draft.put(SUBTENSOR, "LastEpochBlock", netuid, draft.number)
+    draft.put(SUBTENSOR, "LastMechansimStepBlock", netuid, draft.number)
+    draft.put(SUBTENSOR, "BlocksSinceLastStep", netuid, 0)
+    draft.put(SUBTENSOR, "PendingEpochAt", netuid, 0)
+    draft.change(SUBTENSOR, "SubnetEpochIndex", netuid, by=lambda index: index + 1)
+
+
+def begin_epoch_cycle(draft: Draft, netuid: int) -> None:
+    """Count a subnet's tempo from this block on, as after a change of the tempo."""
+    draft.put(SUBTENSOR, "LastEpochBlock", netuid, draft.number)
+
+
+def run_epoch(draft: Draft, netuid: int) -> None:
+    """Turns the weights of a subnet into permits, consensus, incentives, dividends and stake."""
+    keys = hotkeys(draft, netuid)
+    stakes = [stake_weight(draft, netuid, key) for key in keys]
+    permits = _permits(draft, netuid, stakes)
+    last_update = column(draft, "LastUpdate", netuid, len(keys))
+    cutoff = int(value(draft, "ActivityCutoff", netuid))
+    active = [updated + cutoff >= draft.number for updated in last_update]
+    rows = {
+        uid: value(draft, "Weights", netuid, uid)
+        for uid, permitted in enumerate(permits)
+        if permitted and active[uid]
+    }
+    kappa = int(value(draft, "Kappa", netuid)) / U16_MAX
+    outcome = settle(stakes, rows, kappa)
+    emission = _pay(draft, netuid, keys, outcome)
+    for item, values in {
+        "ValidatorPermit": permits,
+        "Active": active,
+        "Incentive": _as_u16(outcome.incentive),
+        "Consensus": _as_u16(outcome.consensus),
+        "Dividends": _as_u16(outcome.dividends),
+        "ValidatorTrust": _as_u16(outcome.validator_trust),
+        "Emission": emission,
+    }.items():
+        draft.put(SUBTENSOR, item, netuid, values)
+    for uid, row in outcome.bonds.items():
+        bonds = [(miner, int(share * U16_MAX)) for miner, share in row]
+        draft.put(SUBTENSOR, "Bonds", netuid, uid, bonds)
+
+
+def settle(stakes: Sequence[int], rows: dict[int, list[tuple[int, int]]], kappa: float) -> Outcome:
+    """Consensus, incentive and dividends of one epoch.
+
+    Args:
+        stakes: stake weight by uid.
+        rows: per active validator the (uid, weight) pairs that it set.
+        kappa: the share of stake whose agreement is consensus, in 0…1.
+    """
+    count = len(stakes)
+    total = sum(stakes[uid] for uid, row in rows.items() if row) or 1
+    given: dict[int, list[tuple[float, float, int]]] = {}
+    for uid, row in rows.items():
+        row_sum = sum(weight for _, weight in row) or 1
+        for miner, weight in row:
+            if miner < count:
+                given.setdefault(miner, []).append((weight / row_sum, stakes[uid] / total, uid))
+    consensus, ranks = [0.0] * count, [0.0] * count
+    trust, dividends = [0.0] * count, [0.0] * count
+    clipped: dict[int, list[tuple[int, float]]] = {}
+    for miner, votes in given.items():
+        consensus[miner] = _consensus(votes, kappa)
+        kept = [(uid, min(weight, consensus[miner]), stake) for weight, stake, uid in votes]
+        ranks[miner] = sum(weight * stake for _, weight, stake in kept)
+        clipped[miner] = [(uid, weight * stake) for uid, weight, stake in kept]
+        for uid, weight, _ in kept:
+            trust[uid] += weight
+    incentive = _shares(ranks)
+    bonds: dict[int, list[tuple[int, float]]] = {}
+    for miner in sorted(clipped):
+        for uid, part in clipped[miner]:
+            share = part / ranks[miner] if ranks[miner] else 0.0
+            dividends[uid] += share * incentive[miner]
+            bonds.setdefault(uid, []).append((miner, share))
+    return Outcome(incentive, consensus, _shares(dividends), trust, bonds)
+
+
+def _permits(draft: Draft, netuid: int, stakes: list[int]) -> list[bool]:
+    places = int(value(draft, "MaxAllowedValidators", netuid))
+    least = int(value(draft, "StakeThreshold"))
+    ranked = sorted(range(len(stakes)), key=lambda uid: (-stakes[uid], uid))[:places]
+    chosen = {uid for uid in ranked if stakes[uid] >= least}
+    return [uid in chosen for uid in range(len(stakes))]
+
+
+def _pay(draft: Draft, netuid: int, keys: list[str], outcome: Outcome) -> list[int]:
+    blocks = draft.number - int(value(draft, "LastEpochBlock", netuid))
+    half = blocks * ALPHA_PER_BLOCK_RAO // 2
+    emission: list[int] = []
+    for uid, key in enumerate(keys):
+        dividend = int(outcome.dividends[uid] * half)
+        paid = dividend + int(outcome.incentive[uid] * half)
+        emission.append(paid)
+        if paid:
+            staked = alpha_stake(draft, netuid, key)
+            draft.put(SUBTENSOR, "TotalHotkeyAlpha", key, netuid, staked + paid)
+        if dividend:
+            draft.put(SUBTENSOR, "AlphaDividendsPerSubnet", netuid, key, dividend)
+    draft.put(SUBTENSOR, "PendingServerEmission", netuid, 0)
+    draft.put(SUBTENSOR, "PendingValidatorEmission", netuid, 0)
+    return emission
+
+
+def _consensus(votes: list[tuple[float, float, int]], kappa: float) -> float:
+    """The highest weight that voters of at least `kappa` of all stake reach."""
+    held = 0.0
+    for weight, stake, _ in sorted(votes, reverse=True):
+        held += stake
+        if held >= kappa:
+            return weight
+    return 0.0
+
+
+def _shares(values: list[float]) -> list[float]:
+    total = sum(values)
+    return [part / total for part in values] if total else values
+
+
+def _as_u16(values: list[float]) -> list[int]:
+    return [min(U16_MAX, int(part * U16_MAX)) for part in values]

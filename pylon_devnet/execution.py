@@ -1,0 +1,227 @@
+"""Deciding whether an extrinsic may be included, and making its call."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pylon_devnet import pool_refusals, system_events
+from pylon_devnet.calls import HANDLERS
+from pylon_devnet.calls.balance_calls import free_balance, withdraw
+from pylon_devnet.calls.call_guards import GUARDS
+from pylon_devnet.calls.dispatch import Call, Dispatch, DispatchError, ensure
+from pylon_devnet.chain_state import Draft, State
+from pylon_devnet.codec import Codec
+from pylon_devnet.extrinsics import SignedExtrinsic
+from pylon_devnet.runtime.declaration import Declaration
+from pylon_devnet.runtime.scale_slicing import Slicer
+
+BASE_FEE_RAO = 100_000
+FEE_PER_BYTE_RAO = 100
+_BLOCK_HASHES_KEPT = 2400
+_PAYING_PALLETS = ("Balances", "System", "Utility")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedExtrinsic:
+    """What became of an extrinsic that was included.
+
+    Attributes:
+        block_number: of the block.
+        index: in the block.
+        hash: 0x-hex of the extrinsic.
+        signer: whose it is.
+        nonce: of the signer.
+        call: `Pallet.function`.
+        error: `Pallet.Error` or a variant of the chain's DispatchError; None after success.
+    """
+
+    block_number: int
+    index: int
+    hash: str
+    signer: str
+    nonce: int
+    call: str
+    error: str | None
+
+
+class Executor:
+    """Checks and applies extrinsics.
+
+    Args:
+        codec: of the runtime.
+        declaration: of the runtime.
+        genesis_hash: of the chain; signatures are for one chain alone.
+    """
+
+    def __init__(self, codec: Codec, declaration: Declaration, genesis_hash: bytes) -> None:
+        self._codec = codec
+        self._slicer = Slicer(declaration)
+        self._pallets = {pallet.name: pallet for pallet in declaration.pallets}
+        self._genesis_hash = genesis_hash
+
+    def fee(self, call: bytes, length_bytes: int) -> int:
+        """The fee of a call in an extrinsic of so many bytes, in rao; many calls are free."""
+        pallet = self._call(call).pallet
+        if pallet not in _PAYING_PALLETS:
+            return 0
+        return BASE_FEE_RAO + FEE_PER_BYTE_RAO * length_bytes
+
+    def check(
+        self,
+        extrinsic: SignedExtrinsic,
+        state: State,
+        number: int,
+        block_hash: Callable[[int], bytes | None],
+    ) -> None:
+        """Checks an extrinsic as the pool does: everything but that its nonce is the very next one.
+
+        Args:
+            extrinsic: to be included.
+            state: that it would be applied to.
+            number: of the block that would include it.
+            block_hash: the hash of a block by its number.
+
+        Raises:
+            RpcError: it must not be included; says why as a node would.
+        """
+        call = self.check_inclusion(extrinsic, state, number, block_hash)
+        self._check_call(call, extrinsic.signer, state, number)
+
+    def check_inclusion(
+        self,
+        extrinsic: SignedExtrinsic,
+        state: State,
+        number: int,
+        block_hash: Callable[[int], bytes | None],
+    ) -> Call:
+        """Checks what a block being built insists on; see `check`.
+
+        What the call itself may object to is left to the call: two that race for one rate limit
+        are both included, and the later fails there.
+
+        Raises:
+            RpcError: it must not be included.
+        """
+        try:
+            call = self._call(extrinsic.call)
+        except ValueError as error:
+            raise pool_refusals.unverifiable(str(error)) from None
+        self._check_proof(extrinsic, number, block_hash)
+        account = state.get("System", "Account", extrinsic.signer)
+        if extrinsic.nonce < account["nonce"]:
+            raise pool_refusals.stale()
+        if free_balance(state, extrinsic.signer) < self.fee(extrinsic.call, len(extrinsic.raw)):
+            raise pool_refusals.payment()
+        return call
+
+    def apply(
+        self, draft: Draft, index: int, extrinsic: SignedExtrinsic
+    ) -> tuple[list[dict[str, Any]], AppliedExtrinsic]:
+        """Makes the call of a checked extrinsic.
+
+        Returns:
+            The event records, and what became of it.
+        """
+        dispatch = Dispatch(
+            draft=draft,
+            signer=extrinsic.signer,
+            perform=self._perform,
+            split=lambda calls: self._slicer.items("RuntimeCall", calls),
+            error_value=self._error_value,
+        )
+        account = dict(draft.get("System", "Account", extrinsic.signer))
+        account["nonce"] = extrinsic.nonce + 1
+        draft.put("System", "Account", extrinsic.signer, account)
+        fee = self.fee(extrinsic.call, len(extrinsic.raw))
+        if fee:
+            withdraw(dispatch, extrinsic.signer, fee)
+        error: DispatchError | None = None
+        try:
+            self._perform(dispatch, extrinsic.call, extrinsic.signer)
+        except DispatchError as failed:
+            error = failed
+        paid = {"who": extrinsic.signer, "actual_fee": fee, "tip": 0}
+        dispatch.emit("TransactionPayment", "TransactionFeePaid", paid)
+        info: dict[str, Any] = {
+            "dispatch_info": system_events.dispatch_info("Normal", pays=fee > 0)
+        }
+        if error is None:
+            dispatch.emit("System", "ExtrinsicSuccess", info)
+        else:
+            info["dispatch_error"] = self._error_value(error)
+            dispatch.emit("System", "ExtrinsicFailed", info)
+        applied = AppliedExtrinsic(
+            block_number=draft.number,
+            index=index,
+            hash="0x" + extrinsic.hash.hex(),
+            signer=extrinsic.signer,
+            nonce=extrinsic.nonce,
+            call=self._call(extrinsic.call).name,
+            error=None if error is None else str(error),
+        )
+        return [system_events.record(index, *event) for event in dispatch.events], applied
+
+    def _check_proof(
+        self,
+        extrinsic: SignedExtrinsic,
+        number: int,
+        block_hash: Callable[[int], bytes | None],
+    ) -> None:
+        birth = extrinsic.era.birth(number)
+        if extrinsic.era.period is not None and number - birth > _BLOCK_HASHES_KEPT:
+            raise pool_refusals.ancient()
+        birth_hash = block_hash(birth)
+        # An era that is over is seen as the one after it, whose first block has another hash.
+        if birth_hash is None or not extrinsic.is_signed_for(
+            self._codec.spec_version, self._genesis_hash, birth_hash
+        ):
+            raise pool_refusals.bad_proof()
+
+    def _check_call(self, call: Call, signer: str, state: State, number: int) -> None:
+        """Check what the extensions of the chain check before inclusion."""
+        guard = GUARDS.get(call.name)
+        reason = guard(state, call, signer, number) if guard is not None else None
+        if reason is not None:
+            raise pool_refusals.custom(pool_refusals.CUSTOM_CODES[reason])
+        if call.name == "Sudo.sudo" and signer != state.get("Sudo", "Key"):
+            raise pool_refusals.bad_signer()
+
+    def _perform(self, dispatch: Dispatch, encoded: bytes, signer: str | None) -> None:
+        call = self._call(encoded)
+        handler = HANDLERS.get(call.name)
+        if handler is None:
+            raise DispatchError("CallFiltered", "System")
+        told, before = len(dispatch.events), dispatch.signer
+        dispatch.signer = signer
+        try:
+            with dispatch.draft.transaction():
+                guard = GUARDS.get(call.name)
+                if guard is not None and signer is not None:
+                    reason = guard(dispatch.draft, call, signer, dispatch.draft.number)
+                    ensure(reason is None, reason or "")
+                handler(dispatch, call)
+        except DispatchError:
+            del dispatch.events[told:]
+            raise
+        except Exception:  # noqa: BLE001 - a mistake in one call must not stop the chain
+            _log.exception("%s failed in a way that no chain would", call.name)
+            del dispatch.events[told:]
+            raise DispatchError("Other", None) from None
+        finally:
+            dispatch.signer = before
+
+    def _call(self, encoded: bytes) -> Call:
+        decoded = self._codec.decode_call(encoded)
+        pallet, function = decoded["call_module"], decoded["call_function"]
+        arguments = {argument["name"]: argument["value"] for argument in decoded["call_args"]}
+        raw = self._slicer.arguments(pallet, function, encoded)
+        return Call(pallet, function, arguments, raw)
+
+    def _error_value(self, error: DispatchError) -> Any:
+        if error.pallet is None:
+            return error.name if error.inner is None else {error.name: error.inner}
+        pallet = self._pallets[error.pallet]
+        index = next(one.index for one in pallet.errors if one.name == error.name)
+        return {"Module": {"index": pallet.index, "error": bytes([index, 0, 0, 0])}}

@@ -1,0 +1,127 @@
+"""`Devnet`: a simulated subtensor node with the clock that makes its blocks."""
+
+import asyncio
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from pylon_devnet.control_server import ControlServer
+from pylon_devnet.controls import Controls
+from pylon_devnet.devnet_options import DevnetOptions
+
+_BLOCKS_BEHIND = 5
+
+
+class Devnet(Controls):
+    """A simulated subtensor node that listens on a WebSocket.
+
+    Use it as an async context manager, or call `start` and `stop`.
+
+    Args:
+        options: how it behaves; the defaults make a block every 12 s on port 9944.
+    """
+
+    def __init__(self, options: DevnetOptions | None = None) -> None:
+        self.options = options or DevnetOptions()
+        super().__init__(self.options)
+        self._control = ControlServer(self)
+        self._ticking: asyncio.Task[None] | None = None
+        self._running = asyncio.Event()
+        self._failed = asyncio.Event()
+        self._failure: Exception | None = None
+        self._port = 0
+        self._control_port: int | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to."""
+        return f"ws://{self.options.host}:{self._port}"
+
+    @property
+    def control_url(self) -> str | None:
+        """Where the control API is, if it was asked for."""
+        if self._control_port is None:
+            return None
+        return f"http://127.0.0.1:{self._control_port}"
+
+    async def start(self) -> None:
+        """Listens, and starts to make blocks."""
+        await self.advance(max(0, self.options.past_blocks - self.best_number))
+        self._port = await self._connections.start(self.options.host, self.options.port)
+        if self.options.control_port is not None:
+            self._control_port = await self._control.start(self.options.control_port)
+        if self.options.autostart:
+            self._running.set()
+        self._ticking = asyncio.create_task(self._tick())
+
+    async def stop(self) -> None:
+        """Stops making blocks, lets clients go, and leaves the state folder in order."""
+        try:
+            if self._ticking is not None:
+                self._ticking.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._ticking
+        finally:
+            await self._connections.stop()
+            await self._control.stop()
+            self.chain.close()
+
+    async def broken(self) -> None:
+        """Waits until blocks can not be made any more, and raises why."""
+        failed = asyncio.create_task(self._failed.wait())
+        waits = {failed} if self._ticking is None else {failed, self._ticking}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            failed.cancel()
+        if self._failure is not None:
+            raise self._failure
+        if self._ticking is not None:
+            self._ticking.result()
+
+    def fail(self, error: Exception) -> None:
+        """Make no more blocks: what is in memory is no longer what is on disk."""
+        self.pause()
+        self._failure = self._failure or error
+        self._failed.set()
+
+    async def advance(self, blocks: int = 1) -> int:
+        """Makes so many blocks now; returns the new height."""
+        for _ in range(blocks):
+            self._make_block()
+            await asyncio.sleep(0)
+        return self.best_number
+
+    def pause(self) -> None:
+        """Makes no blocks by itself until `resume`."""
+        self._running.clear()
+
+    def resume(self) -> None:
+        """Makes blocks as time passes again."""
+        self._running.set()
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self.options.block_time_s
+        while True:
+            await asyncio.sleep(due - loop.time())
+            if not self._running.is_set():
+                await self._running.wait()
+                due = loop.time()
+            self._make_block()
+            due += self.options.block_time_s
+            # After a long stop of the whole process there is nothing to catch up with.
+            if loop.time() - due > _BLOCKS_BEHIND * self.options.block_time_s:
+                due = loop.time()

@@ -1,0 +1,234 @@
+"""Write the metadata of the devnet's runtime, V15 and V14, from the tables of facts."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from pylon_devnet.runtime.declaration import (
+    NEWEST,
+    ApiMethod,
+    Constant,
+    Declaration,
+    Extension,
+    Field,
+    Pallet,
+    StorageItem,
+    Variant,
+    load,
+    split,
+)
+from pylon_devnet.runtime.scale_encoding import compact, octets, option, text, u32, vector
+from pylon_devnet.runtime.type_registry import TypeRegistry
+
+SPEC_NAME = "node-subtensor"
+TRANSACTION_VERSION = 1
+EXTRINSIC_VERSION = 4
+
+_RUNTIME = "node_subtensor_runtime"
+_HASHERS = (
+    "Blake2_128", "Blake2_256", "Blake2_128Concat", "Twox128", "Twox256", "Twox64Concat",
+    "Identity",
+)  # fmt: skip
+_WIDTHS = {
+    "u8": 1, "u16": 2, "i16": 2, "u32": 4, "u64": 8, "i64": 8, "u128": 16, "i128": 16,
+    "NetUid": 2, "PerU16": 2, "MechId": 1, "TaoBalance": 8, "AlphaBalance": 8,
+}  # fmt: skip
+_PARTS = ("Call", "Event", "Error")
+_SIGNED_EXTRA = "SignedExtra"
+_ADDRESS, _SIGNATURE = "MultiAddress<AccountId32, ()>", "MultiSignature"
+_NO_DOCS = vector(())
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeMetadata:
+    """The metadata of one runtime, and the declaration that it was written from.
+
+    Attributes:
+        encoded: the V15 `MetadataVersioned` bytes, `meta` magic included.
+        legacy: the same as V14, without runtime APIs, for `state_getMetadata`.
+        version: the SCALE encoded `RuntimeVersion`.
+        declaration: the tables of facts.
+    """
+
+    encoded: bytes
+    legacy: bytes
+    version: bytes
+    declaration: Declaration
+
+
+@lru_cache(maxsize=4)
+def build(slot_duration_ms: int, runtime: str = NEWEST) -> RuntimeMetadata:
+    """Return the metadata of a chain whose blocks are `slot_duration_ms` apart.
+
+    The slot duration is a constant of the Aura pallet: clients learn the block time from it.
+    """
+    declaration = load(runtime)
+    version = _runtime_version(declaration.spec_version)
+    words = {"slot_duration": slot_duration_ms.to_bytes(8, "little"), "version": version}
+    writer = _Writer(declaration, words)
+    return RuntimeMetadata(writer.write(), writer.write_legacy(), version, declaration)
+
+
+def _runtime_version(spec_version: int) -> bytes:
+    """Return the SCALE encoded `RuntimeVersion`."""
+    return (
+        text(SPEC_NAME)
+        + text(SPEC_NAME)
+        + u32(1)
+        + u32(spec_version)
+        + u32(1)
+        + vector(())
+        + u32(TRANSACTION_VERSION)
+        + b"\x01"
+    )
+
+
+class _Writer:
+    def __init__(self, declaration: Declaration, words: dict[str, bytes]) -> None:
+        self._declaration = declaration
+        self._words = words
+        self._types = TypeRegistry(declaration)
+        for part in _PARTS:
+            self._declare_outer(part)
+        self._types.declare("Runtime", (_RUNTIME, "Runtime"), [])
+        self._extra = _tuple_of([extension.type for extension in declaration.extensions])
+        # Some clients find the parts of an extrinsic in the parameters of this type.
+        self._extrinsic = (
+            f"UncheckedExtrinsic<{_ADDRESS}, RuntimeCall, {_SIGNATURE}, {self._extra}>"
+        )
+        self._types.number(self._extrinsic)
+
+    def write(self) -> bytes:
+        """V15."""
+        number = self._types.number
+        pallets = vector(self._pallet(pallet) + _NO_DOCS for pallet in self._declaration.pallets)
+        signed = (
+            bytes([EXTRINSIC_VERSION])
+            + compact(number(_ADDRESS))
+            + compact(number("RuntimeCall"))
+            + compact(number(_SIGNATURE))
+            + compact(number(self._extra))
+            + vector(map(self._extension, self._declaration.extensions))
+        )
+        apis = vector(
+            text(name) + vector(map(self._method, methods)) + _NO_DOCS
+            for name, methods in self._declaration.apis.items()
+        )
+        outer = b"".join(compact(number(f"Runtime{part}")) for part in _PARTS)
+        body = pallets + signed + compact(number("Runtime")) + apis + outer + vector(())
+        return b"meta\x0f" + self._types.encode() + body
+
+    def write_legacy(self) -> bytes:
+        """V14."""
+        pallets = vector(map(self._pallet, self._declaration.pallets))
+        signed = (
+            compact(self._types.number(self._extrinsic))
+            + bytes([EXTRINSIC_VERSION])
+            + vector(map(self._extension, self._declaration.extensions))
+        )
+        runtime = compact(self._types.number("Runtime"))
+        return b"meta\x0e" + self._types.encode() + pallets + signed + runtime
+
+    def _method(self, method: ApiMethod) -> bytes:
+        inputs = vector(
+            text(field.name or "")
+            + compact(self._types.number(field.type.replace(_SIGNED_EXTRA, self._extra)))
+            for field in method.inputs
+        )
+        output = compact(self._types.number(method.output))
+        return text(method.name) + inputs + output + _NO_DOCS
+
+    def _declare_outer(self, part: str) -> None:
+        variants: list[Variant] = []
+        for pallet in self._declaration.pallets:
+            if members := _members(pallet, part):
+                name = f"{pallet.name}{part}"
+                path = (*pallet.crate.split("::"), "pallet", part)
+                self._types.declare(name, path, members)
+                variants.append(Variant(pallet.index, pallet.name, (Field(None, name),)))
+        self._types.declare(f"Runtime{part}", (_RUNTIME, f"Runtime{part}"), variants)
+
+    def _pallet(self, pallet: Pallet) -> bytes:
+        def inner(part: str) -> bytes:
+            if not _members(pallet, part):
+                return option(None)
+            return option(compact(self._types.number(f"{pallet.name}{part}")))
+
+        storage = text(pallet.name) + vector(map(self._storage, pallet.storage))
+        return (
+            text(pallet.name)
+            + option(storage if pallet.storage else None)
+            + inner("Call")
+            + inner("Event")
+            + vector(map(self._constant, pallet.constants))
+            + inner("Error")
+            + bytes([pallet.index])
+        )
+
+    def _storage(self, item: StorageItem) -> bytes:
+        value = compact(self._types.number(item.value))
+        if item.keys:
+            key = item.keys[0] if len(item.keys) == 1 else _tuple_of(list(item.keys))
+            hashers = vector(bytes([_HASHERS.index(hasher)]) for hasher in item.hashers)
+            kind = b"\x01" + hashers + compact(self._types.number(key)) + value
+        else:
+            kind = b"\x00" + value
+        modifier = b"\x00" if item.optional else b"\x01"
+        return text(item.name) + modifier + kind + octets(self._default(item)) + _NO_DOCS
+
+    def _default(self, item: StorageItem) -> bytes:
+        if item.optional:
+            return b"\x00"
+        if item.default is not None:
+            return self._literal(item.value, item.default)
+        return bytes(self._zero_width(item.value))
+
+    def _zero_width(self, type_: str) -> int:
+        """How many zero bytes are the default value of a type."""
+        if type_ in _WIDTHS:
+            return _WIDTHS[type_]
+        if type_.startswith("("):
+            return sum(map(self._zero_width, split(type_[1:-1])))
+        if type_.startswith("["):
+            item, _, length = type_[1:-1].rpartition("; ")
+            return self._zero_width(item) * int(length)
+        name, _, rest = type_.partition("<")
+        if name in {"Vec", "Option", "Compact", "bool", "BTreeMap", "BTreeSet"}:
+            return 1
+        declared = self._declaration.types[name]
+        if declared.variants is not None:
+            return 1  # the first variant, which has no fields in any item that defaults to it
+        bound = dict(zip(declared.parameters, split(rest[:-1]), strict=True)) if rest else {}
+        return sum(self._zero_width(bound.get(field.type, field.type)) for field in declared.fields)
+
+    def _constant(self, constant: Constant) -> bytes:
+        value = self._literal(constant.type, constant.value)
+        return (
+            text(constant.name)
+            + compact(self._types.number(constant.type))
+            + octets(value)
+            + _NO_DOCS
+        )
+
+    def _literal(self, type_: str, written: str) -> bytes:
+        if written in self._words:
+            return self._words[written]
+        if written.startswith("0x"):
+            return bytes.fromhex(written[2:])
+        if type_ == "bool":
+            return b"\x01" if written == "true" else b"\x00"
+        return int(written).to_bytes(_WIDTHS[type_], "little", signed=type_.startswith("i"))
+
+    def _extension(self, extension: Extension) -> bytes:
+        return (
+            text(extension.name)
+            + compact(self._types.number(extension.type))
+            + compact(self._types.number(extension.additional))
+        )
+
+
+def _members(pallet: Pallet, part: str) -> list[Variant]:
+    return {"Call": pallet.calls, "Event": pallet.events, "Error": pallet.errors}[part]
+
+
+def _tuple_of(types: list[str]) -> str:
+    return f"({', '.join(types)})"

@@ -1,0 +1,62 @@
+"""The few SCALE encodings that the metadata and the block header are made of.
+
+Everything that has a type in the metadata goes through `pylon_devnet.codec` instead; this module
+exists because the metadata itself has to be written before there is a codec.
+"""
+
+from collections.abc import Iterable
+
+
+def compact(value: int) -> bytes:
+    """SCALE compact encoding of an unsigned integer of any size."""
+    if value < 1 << 6:
+        return bytes([value << 2])
+    if value < 1 << 14:
+        return (value << 2 | 1).to_bytes(2, "little")
+    if value < 1 << 30:
+        return (value << 2 | 2).to_bytes(4, "little")
+    body = value.to_bytes((value.bit_length() + 7) // 8, "little")
+    return bytes([(len(body) - 4) << 2 | 3]) + body
+
+
+def read_compact(data: bytes, offset: int) -> tuple[int, int]:
+    """The compact integer at `offset`, and the offset behind it.
+
+    Raises:
+        ValueError: the data ends too early.
+    """
+    if offset >= len(data):
+        raise ValueError("the data ends where a compact integer should be")
+    mode = data[offset] & 3
+    width = (1, 2, 4)[mode] if mode < 3 else (data[offset] >> 2) + 5  # noqa: PLR2004 - 3 = big
+    if offset + width > len(data):
+        raise ValueError("the data ends inside a compact integer")
+    if mode < 3:  # noqa: PLR2004 - 3 = big
+        return int.from_bytes(data[offset : offset + width], "little") >> 2, offset + width
+    return int.from_bytes(data[offset + 1 : offset + width], "little"), offset + width
+
+
+def vector(items: Iterable[bytes]) -> bytes:
+    """Already encoded items as a SCALE vector."""
+    encoded = list(items)
+    return compact(len(encoded)) + b"".join(encoded)
+
+
+def octets(data: bytes) -> bytes:
+    """Bytes with their length in front: `Vec<u8>`."""
+    return compact(len(data)) + data
+
+
+def text(value: str) -> bytes:
+    """A string as SCALE writes it."""
+    return octets(value.encode())
+
+
+def option(encoded: bytes | None) -> bytes:
+    """An already encoded value, or nothing, as an `Option`."""
+    return b"\x00" if encoded is None else b"\x01" + encoded
+
+
+def u32(value: int) -> bytes:
+    """A fixed-width little-endian u32."""
+    return value.to_bytes(4, "little")

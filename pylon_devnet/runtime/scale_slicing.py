@@ -1,0 +1,121 @@
+"""Cuts SCALE bytes into the parts that the declarations say they have.
+
+Decoded byte strings are ambiguous (text or hex); what must be stored exactly as it was signed is
+cut out of the call instead.
+"""
+
+import re
+
+from pylon_devnet.runtime.declaration import Declaration, Field, TypeDeclaration, split
+from pylon_devnet.runtime.scale_encoding import read_compact
+
+_WIDTHS = {
+    "bool": 1, "u8": 1, "i8": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4, "u64": 8, "i64": 8,
+    "u128": 16, "i128": 16, "u256": 32, "i256": 32,
+}  # fmt: skip
+
+
+class Slicer:
+    """Finds where values end.
+
+    Args:
+        declaration: of the types.
+    """
+
+    def __init__(self, declaration: Declaration) -> None:
+        self._types: dict[str, TypeDeclaration] = declaration.types
+
+    def arguments(self, pallet: str, function: str, call: bytes) -> dict[str, bytes]:
+        """The bytes of each argument of a call, by name.
+
+        Args:
+            pallet: that the call is of.
+            function: the call.
+            call: its bytes, the two index bytes included.
+
+        Raises:
+            ValueError: the bytes end too early, or go on too long.
+        """
+        variants = self._types[f"{pallet}Call"].variants or ()
+        fields = next(variant.fields for variant in variants if variant.name == function)
+        offset, parts = 2, dict[str, bytes]()
+        for field in fields:
+            end = self.skip(field.type, call, offset)
+            parts[field.name or ""] = call[offset:end]
+            offset = end
+        if offset != len(call):
+            raise ValueError("the call has bytes behind its last argument")
+        return parts
+
+    def items(self, item: str, vector: bytes) -> list[bytes]:
+        """The bytes of each item of an encoded `Vec`."""
+        count, offset = read_compact(vector, 0)
+        parts: list[bytes] = []
+        for _ in range(count):
+            end = self.skip(item, vector, offset)
+            parts.append(vector[offset:end])
+            offset = end
+        return parts
+
+    def skip(self, type_: str, data: bytes, offset: int) -> int:
+        """The offset behind a value of a type.
+
+        Raises:
+            ValueError: the data ends too early, names a variant that does not exist, or has more
+                items than a bounded vector holds.
+        """
+        end = self._skip(type_, data, offset)
+        if end > len(data):
+            raise ValueError(f"the data ends inside {type_}")
+        return end
+
+    def _skip(self, type_: str, data: bytes, offset: int) -> int:
+        if type_ in _WIDTHS:
+            return offset + _WIDTHS[type_]
+        if type_ == "str" or type_.startswith("Compact<"):
+            number, behind = read_compact(data, offset)
+            return behind + number if type_ == "str" else behind
+        if type_.startswith("("):
+            for part in split(type_[1:-1]):
+                offset = self._skip(part, data, offset)
+            return offset
+        if type_.startswith("["):
+            item, _, length = type_[1:-1].rpartition("; ")
+            return self._repeat(item, int(length), data, offset)
+        if type_.startswith("Vec<"):
+            count, offset = read_compact(data, offset)
+            return self._repeat(type_[4:-1], count, data, offset)
+        return self._named(type_, data, offset)
+
+    def _repeat(self, item: str, count: int, data: bytes, offset: int) -> int:
+        if item in _WIDTHS:
+            return offset + count * _WIDTHS[item]
+        for _ in range(count):
+            if offset > len(data):
+                break
+            offset = self._skip(item, data, offset)
+        return offset
+
+    def _named(self, type_: str, data: bytes, offset: int) -> int:
+        name, _, rest = type_.partition("<")
+        declared = self._types[name]
+        bound = dict(zip(declared.parameters, split(rest[:-1]), strict=True)) if rest else {}
+        if bound.get("S", "_").isdigit() and read_compact(data, offset)[0] > int(bound["S"]):
+            raise ValueError(f"the data has more items than {type_} holds")
+        fields = declared.fields
+        if declared.variants is not None:
+            if offset >= len(data):
+                raise ValueError(f"the data ends before {type_}")
+            fields = _variant_fields(declared, data[offset])
+            offset += 1
+        for field in fields:
+            inner = re.sub(r"\w+", lambda word: bound.get(word[0], word[0]), field.type)
+            offset = self._skip(inner if bound else field.type, data, offset)
+        return offset
+
+
+def _variant_fields(declared: TypeDeclaration, index: int) -> tuple[Field, ...]:
+    for variant in declared.variants or ():
+        if variant.index == index:
+            return variant.fields
+    raise ValueError(f"{declared.name} has no variant {index}")

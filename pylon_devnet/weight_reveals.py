@@ -1,0 +1,101 @@
+"""Revealing weights that were committed under a time lock.
+
+The chain decrypts commits with the beacon's signature for their round. The devnet has no beacon: a
+test sets the plaintext instead of the signature, and it takes effect when the commit is due. As on
+the chain a commit of epoch e is due while epoch e + `RevealPeriodEpochs` lasts, from the block that
+begins it on, and is dropped at its end.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pylon_devnet.calls.dispatch import DispatchError
+from pylon_devnet.calls.weight_calls import set_row
+from pylon_devnet.chain_state import Draft
+from pylon_devnet.codec import ss58
+from pylon_devnet.runtime.scale_encoding import read_compact, vector
+from pylon_devnet.subnet_state import SUBTENSOR, epoch_index, storage_index, value
+
+_KEY_BYTES, _BLOCK_BYTES, _ROUND_BYTES = 32, 8, 8
+PLAINTEXTS_LIMIT = 10_000
+
+Row = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+@dataclass(slots=True)
+class Reveals:
+    """The plaintexts that are known, by storage index and hotkey."""
+
+    _plaintexts: dict[tuple[int, str], Row] = field(default_factory=dict[tuple[int, str], Row])
+
+    def tell(self, index: int, hotkey: str, miners: Sequence[int], weights: Sequence[int]) -> None:
+        """Makes the plaintext of a hotkey's pending commit known.
+
+        Raises:
+            ValueError: too many are known already.
+        """
+        if len(self._plaintexts) >= PLAINTEXTS_LIMIT:
+            raise ValueError("too many plaintexts wait for their commits")
+        self._plaintexts[index, hotkey] = (tuple(miners), tuple(weights))
+
+    def reveal_due(self, draft: Draft, netuid: int) -> list[tuple[str, str, object]]:
+        """Apply the commits of a subnet that are due and whose plaintext is known; drop old ones.
+
+        Returns:
+            The events, as (pallet, event, payload).
+        """
+        happened: list[tuple[str, str, object]] = []
+        for mechanism in range(value(draft, "MechanismCountCurrent", netuid)):
+            index = storage_index(netuid, mechanism)
+            commits = draft.entries(SUBTENSOR, "TimelockedWeightCommits", index)
+            epochs = [epoch for (_, epoch), _ in commits]
+            if not epochs:
+                continue
+            due = epoch_index(draft, netuid) - value(draft, "RevealPeriodEpochs", netuid)
+            for epoch in epochs:
+                if epoch < due:
+                    draft.delete(SUBTENSOR, "TimelockedWeightCommits", index, epoch)
+            happened.extend(
+                (SUBTENSOR, "TimelockedWeightsRevealed", (index, hotkey))
+                for hotkey in (self._open(draft, index, due) if due in epochs else ())
+                if self._apply(draft, netuid, mechanism, hotkey)
+            )
+        return happened
+
+    def _open(self, draft: Draft, index: int, epoch: int) -> list[str]:
+        """Take the commits with a known plaintext out of an epoch; return their hotkeys."""
+        where = (SUBTENSOR, "TimelockedWeightCommits", index, epoch)
+        opened: list[str] = []
+        kept: list[bytes] = []
+        for hotkey, commit in _read_commits(draft.get_raw(*where) or b"\x00"):
+            if (index, hotkey) in self._plaintexts and hotkey not in opened:
+                opened.append(hotkey)
+            else:
+                kept.append(commit)
+        if opened and kept:
+            draft.put_raw(SUBTENSOR, where[1], where[2:], vector(kept))
+        elif opened:
+            draft.delete(*where)
+        return opened
+
+    def _apply(self, draft: Draft, netuid: int, mechanism: int, hotkey: str) -> bool:
+        row = self._plaintexts.pop((storage_index(netuid, mechanism), hotkey), None)
+        if row is None:
+            return False
+        try:
+            set_row(draft, netuid, mechanism, hotkey, *row)
+        except DispatchError:
+            return False
+        return True
+
+
+def _read_commits(raw: bytes) -> list[tuple[str, bytes]]:
+    """Return the hotkey and the bytes of each commit of an epoch."""
+    count, offset = read_compact(raw, 0)
+    commits: list[tuple[str, bytes]] = []
+    for _ in range(count):
+        size, begin = read_compact(raw, offset + _KEY_BYTES + _BLOCK_BYTES)
+        end = begin + size + _ROUND_BYTES
+        commits.append((ss58(raw[offset : offset + _KEY_BYTES]), raw[offset:end]))
+        offset = end
+    return commits

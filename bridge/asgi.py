@@ -16,11 +16,11 @@ from bridge.link import NatsLink, link_options
 from bridge.main import create_app
 from bridge.metrics import BridgeMetrics
 from bridge.settings import BridgeSettings
+from pylon.common.logs import set_up_logging
+from pylon.common.redaction import REDACTOR, secrets_of
+from pylon.common.sentry import set_up_sentry
+from pylon.common.task_supervisor import Supervisor
 from pylon_client.contract.failures import FailureError
-from pylon_client.service.logs import set_up_logging
-from pylon_client.service.redaction import REDACTOR, secrets_of
-from pylon_client.service.sentry import set_up_sentry
-from pylon_client.service.supervisor import Supervisor
 
 
 def development_app() -> FastAPI:

@@ -15,10 +15,10 @@ from pydantic import SecretStr
 
 from bridge.origin import require_json_of_own_page
 from bridge.sessions import COOKIE, Sessions
+from pylon.common.admission import OPEN_CALLER
+from pylon.common.deployment_settings import DeploymentSettings, IdentitySettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName, NetUid
-from pylon_client.deployment import DeploymentSettings, IdentitySettings
-from pylon_client.service.admission import OPEN_CALLER
 
 _OPEN_SCHEME = HTTPBearer(
     scheme_name="OpenAccessToken",

@@ -6,6 +6,7 @@ The documentation page fills its forms with them. The values exist on the devnet
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from pylon.common.deployment_settings import IdentitySettings
 from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem
 from pylon_client.contract.operation import Params
 from pylon_client.contract.types import BlockNumber, IdentityName
@@ -16,7 +17,6 @@ from pylon_client.contract.writes import (
     SetCommitment,
     SetRevealedCommitment,
 )
-from pylon_client.deployment import IdentitySettings
 
 _HOTKEY: Final = "5GCJF2aouGhKu6qqboMmSsQwE7d6hTGAb2wUm14YAJTWWHWq"
 """A miner of the devnet's subnet 1, with a commitment and a certificate."""

@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 from bridge.streams import follow, hearing
+from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BRIDGE_USER
-from pylon_client.deployment import DeploymentSettings
 from pylon_client.transport.cancellation import heed_cancellation
 from pylon_client.transport.connection import (
     Connection,

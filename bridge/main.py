@@ -38,14 +38,14 @@ from bridge.settings import BridgeSettings
 from bridge.sse import StreamCounts
 from bridge.streams import Channels
 from bridge.tracing import RequestTracing
+from pylon.common.admission import OPEN_CALLER, Admission
+from pylon.common.logs import set_up_logging
+from pylon.common.redaction import REDACTOR, secrets_of
+from pylon.common.sentry import set_up_sentry
+from pylon.common.task_supervisor import Supervisor
+from pylon.common.variables import report_variables
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import CONTRACT_VERSION
-from pylon_client.service.admission import OPEN_CALLER, Admission
-from pylon_client.service.logs import set_up_logging
-from pylon_client.service.redaction import REDACTOR, secrets_of
-from pylon_client.service.sentry import set_up_sentry
-from pylon_client.service.supervisor import Supervisor
-from pylon_client.service.variables import report_variables
 
 logger = logging.getLogger("bridge")
 

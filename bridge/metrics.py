@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bridge.connections import Connections, Reason
 from bridge.sse import StreamCounts
 from bridge.streams import Channels
-from pylon_client.service.metrics import ProcessMetrics
-from pylon_client.service.supervisor import Supervisor
+from pylon.common.process_metrics import ProcessMetrics
+from pylon.common.task_supervisor import Supervisor
 
 APP_NAME: Final = "bittensor-pylon"
 """Label `app_name` of the published service."""

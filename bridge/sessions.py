@@ -16,8 +16,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pylon.common.deployment_settings import IdentitySettings
 from pylon_client.contract.types import IdentityName, NetUid
-from pylon_client.deployment import IdentitySettings
 
 COOKIE: Final = "pylon_session"
 LIFETIME_S: Final = 30 * 24 * 3600

@@ -7,9 +7,9 @@ from typing import Annotated, Final, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from pylon.common.deployment_settings import DeploymentSettings
+from pylon.common.environment_settings import from_json
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
-from pylon_client.deployment import DeploymentSettings
-from pylon_client.environment import from_json
 
 _ROOT_PATH: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _OWN_SEGMENTS: Final = frozenset({"api", "health", "metrics", "schema"})

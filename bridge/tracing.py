@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.problems import problem_response
 from bridge.root_path import route_path
+from pylon.common.logs import forget, note, trace_id
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.headers import TRACE_PARENT
-from pylon_client.service.logs import forget, note, trace_id
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from pylon.common.deployment_settings import IdentitySettings
 from pylon_client.contract.ss58 import is_address
 from pylon_client.contract.types import Hotkey, IdentityName
-from pylon_client.deployment import IdentitySettings
 
 logger = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from pydantic_settings import SettingsError
 
 from pylon.backup.backup_commands import backup, restore
 from pylon.command_error import CommandError
+from pylon.common.logs import set_up_logging
 from pylon.help_texts import unwrap_help
 from pylon.reset.command import reset
 from pylon.watch.commands import HomeOption, JsonOption, jobs_app, watch_app
-from pylon_client.service.logs import set_up_logging
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -130,12 +130,12 @@ def up(
     ] = None,
 ) -> None:
     """Run NATS, a worker and the bridge on this machine, until Ctrl-C."""
+    from pylon.common.redaction import REDACTOR
     from pylon.messaging.embedded import EmbeddedNatsError
     from pylon.messaging.permissions import PermissionsError
     from pylon.up.child import ChildEndedError
     from pylon.up.options import UpOptions, UpSettings
     from pylon.up.tree import run
-    from pylon_client.service.redaction import REDACTOR
 
     try:
         if nats_host is not None:
@@ -164,9 +164,9 @@ def up(
 @app.command()
 def worker() -> None:
     """Run one chain worker, with the settings of the environment and of `.env`."""
+    from pylon.common.redaction import REDACTOR
     from pylon.settings import WorkerSettings
     from pylon.worker import WorkerError, run_worker
-    from pylon_client.service.redaction import REDACTOR
 
     try:
         asyncio.run(run_worker(WorkerSettings()))
@@ -188,9 +188,9 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
     from pylon.check.command import check as check_all
     from pylon.check.report import report_as_json, report_as_lines
+    from pylon.common.redaction import REDACTOR, secrets_of
     from pylon.settings import WorkerSettings
     from pylon.up import running
-    from pylon_client.service.redaction import REDACTOR, secrets_of
 
     logging.getLogger().setLevel(logging.ERROR)  # the findings tell it better
     adopted = running.find_deployment(home)
@@ -220,10 +220,10 @@ def nats_conf(
     `nats.conf` includes the file. A running server takes a new one on SIGHUP: users that stay keep
     their connections, those that are gone lose them.
     """
+    from pylon.common.private_file import write_private
+    from pylon.common.variables import report_variables
     from pylon.messaging.permissions import PermissionsError
-    from pylon.messaging.private_file import write_private
     from pylon.messaging.server_access import ServerAccessSettings, server_access
-    from pylon_client.service.variables import report_variables
 
     try:
         settings = ServerAccessSettings()

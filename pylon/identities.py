@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pylon.chain.hotkeys import HotkeyError, HotkeyProblem, open_hotkey
 from pylon.chain.writes import Signer
+from pylon.common.deployment_settings import IdentitySettings
 from pylon.jobs.signers import CAUSE_MAX_CHARS, Announcement
 from pylon_client.contract.types import Hotkey, IdentityName
-from pylon_client.deployment import IdentitySettings
 
 logger = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from pydantic_settings import NoDecode
 
 from pylon.chain.archive import DEFAULT_CUTOFF_BLOCKS
 from pylon.chain.place import is_node_url
+from pylon.common.deployment_settings import DeploymentSettings
+from pylon.common.environment_settings import from_json
 from pylon.jobs.policy import UnknownHotkeys
 from pylon.roles import WorkerRole
 from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS
 from pylon_client.contract.types import NetUid, NetUidField
-from pylon_client.deployment import DeploymentSettings
-from pylon_client.environment import from_json
 
 
 class WorkerSettings(DeploymentSettings):

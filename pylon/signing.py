@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pylon.blocks.snapshots import Snapshots
 from pylon.chain.submission import Submission
+from pylon.common.task_supervisor import Supervisor
 from pylon.identities import OpenedHotkeys
 from pylon.jobs.office import JobOffice
 from pylon.jobs.signers import SignerDirectory, announce_signers
@@ -16,7 +17,6 @@ from pylon.observe.jobs import JobCensus, JobMetrics
 from pylon.observe.metrics import WorkerMetrics
 from pylon.settings import WorkerSettings
 from pylon_client.contract.jobs import Job
-from pylon_client.service.supervisor import Supervisor
 from pylon_client.transport.connection import Connection
 
 JOBS: Final = "jobs"

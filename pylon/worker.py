@@ -11,6 +11,11 @@ from pylon.binding.binder import ChainBinder, ForeignStateError
 from pylon.blocks.heads import Heads
 from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots
+from pylon.common.redaction import REDACTOR, secrets_of
+from pylon.common.sentry import set_up_sentry
+from pylon.common.task_supervisor import Supervisor
+from pylon.common.tasks import end_tasks, run_until
+from pylon.common.variables import report_variables
 from pylon.identities import OpenedHotkeys, open_hotkeys
 from pylon.jobs.signers import SignerDirectory
 from pylon.loop_thread import LoopThread
@@ -26,7 +31,6 @@ from pylon.request_server import RequestServer
 from pylon.settings import WorkerSettings
 from pylon.signing import JOBS, Signing
 from pylon.snapshot_keeper import SnapshotKeeper
-from pylon.tasks import end_tasks, run_until
 from pylon.worker_health import show_health
 from pylon.worker_parts import (
     WorkerError,
@@ -39,10 +43,6 @@ from pylon.worker_parts import (
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
-from pylon_client.service.redaction import REDACTOR, secrets_of
-from pylon_client.service.sentry import set_up_sentry
-from pylon_client.service.supervisor import Supervisor
-from pylon_client.service.variables import report_variables
 from pylon_client.transport.connection import Connection
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,6 @@ from typing import Final
 
 from pylon.binding.binder import ChainBinder
 from pylon.binding.remedy import remedy, remedy_of_readers
-from pylon.blocks.pauses import Pauses
 from pylon.chain.archive import ArchiveRouting
 from pylon.chain.connection import Patience
 from pylon.chain.guard import ChainGuard
@@ -16,6 +15,7 @@ from pylon.chain.port import Chain
 from pylon.chain.probe import NodeProbe
 from pylon.chain.submission import Submission
 from pylon.chain.subtensor import Subtensor
+from pylon.common.backoff import Pauses
 from pylon.messaging.kept import KeptInStream
 from pylon.messaging.ordered_bucket import OrderedBucket
 from pylon.messaging.worker_user import worker_options

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from pylon.folder_access import require_access, require_access_to
-from pylon.folder_lock import LOCK_FILE, FolderLock
+from pylon.common.folder_access import require_access, require_access_to
+from pylon.common.folder_lock import LOCK_FILE, FolderLock
 from pylon_devnet.block import Block, Header
 
 _FILE = "chain.sqlite3"

@@ -60,7 +60,7 @@ DOCUMENTS: Final[Mapping[str, Callable[[], str]]] = {
     "docs/openapi.json": lambda: _json(openapi_document()),
     "docs/asyncapi.json": lambda: _json(asyncapi_document()),
     "docs/settings.md": settings_page,
-    "pylon_client/service/known_variables.py": known_variables,
+    "pylon/common/known_variables.py": known_variables,
 }
 
 

@@ -19,16 +19,16 @@ from typer.core import TyperGroup
 
 from bridge.settings import BridgeSettings
 from pylon import cli
+from pylon.common.deployment_settings import DeploymentSettings, IdentitySettings
+from pylon.common.environment_settings import PREFIX, EnvironmentSettings
+from pylon.common.logs import LogSettings
+from pylon.common.process_metrics import PrometheusSettings
+from pylon.common.secret_files import FILE_SUFFIX
+from pylon.common.variables import CHANGE_NOTHING
 from pylon.messaging.server_access import ServerAccessSettings
 from pylon.settings import WorkerSettings
 from pylon.up.options import UpSettings
 from pylon_client.config import BaseConfig
-from pylon_client.deployment import DeploymentSettings, IdentitySettings
-from pylon_client.environment import PREFIX, EnvironmentSettings
-from pylon_client.secret_files import FILE_SUFFIX
-from pylon_client.service.logs import LogSettings
-from pylon_client.service.metrics import PrometheusSettings
-from pylon_client.service.variables import CHANGE_NOTHING
 
 UNITS: Final = {
     "_s": "seconds",
@@ -135,7 +135,7 @@ def settings_page() -> str:
 
 
 def known_variables() -> str:
-    """Return the module `pylon_client/service/known_variables.py`."""
+    """Return the module `pylon/common/known_variables.py`."""
     variables = {f"{PREFIX}ID_": set[str](), PREFIX: set[str]()}
     for _, _, prefix, settings in PAGES:
         if not (issubclass(settings, EnvironmentSettings) and prefix.startswith(PREFIX)):

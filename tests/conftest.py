@@ -6,7 +6,7 @@ what pytest has captured.
 
 import pytest
 
-from pylon.unreadable import UNREADABLE
+from pylon.common.unreadable_records import UNREADABLE
 from tests.support.leaks import known_secrets, leaks_in, leaks_under
 
 

@@ -12,6 +12,7 @@ from bridge.routes.plain import require_plain
 from bridge.routes.streams import stream_docs
 from bridge.sse import StreamCounts, StreamResponse
 from bridge.tracing import request_id
+from pylon.common.admission import Admission
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job
@@ -19,7 +20,6 @@ from pylon_client.contract.operation import Scope
 from pylon_client.contract.subjects import IdentitySubject, JobEventSubject
 from pylon_client.contract.types import JobId, NetUidField
 from pylon_client.contract.writes import GET_JOB, OfJob
-from pylon_client.service.admission import Admission
 
 JOB_STREAM_PATH: Final = f"{GET_JOB.rest_path(Scope.IDENTITY)}/stream"
 ASKED_WITHIN_S: Final = 10.0

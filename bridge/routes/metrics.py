@@ -4,9 +4,9 @@ from fastapi import APIRouter, Request, Response
 
 from bridge.metrics import BridgeMetrics
 from bridge.worker_metrics import MetricsPage
+from pylon.common.deployment_settings import DeploymentSettings
+from pylon.common.process_metrics import CONTENT_TYPE, metrics_refusal
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.deployment import DeploymentSettings
-from pylon_client.service.metrics import CONTENT_TYPE, metrics_refusal
 
 
 def metrics_routes(settings: DeploymentSettings, metrics: BridgeMetrics) -> APIRouter:

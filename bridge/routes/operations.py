@@ -19,6 +19,7 @@ from bridge.routes.plain import require_plain
 from bridge.routes.unstable import is_public, unstable_paths
 from bridge.settings import BridgeSettings
 from bridge.tracing import request_id
+from pylon.common.admission import OPEN_CALLER, Admission
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem
 from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
@@ -32,7 +33,6 @@ from pylon_client.contract.writes import (
     PUT_MECHANISM_WEIGHTS,
     PUT_WEIGHTS,
 )
-from pylon_client.service.admission import OPEN_CALLER, Admission
 
 if TYPE_CHECKING:
     from fastapi import params

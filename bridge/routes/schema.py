@@ -7,8 +7,8 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import RedirectResponse
 
 from bridge.examples import add_examples
+from pylon.common.deployment_settings import IdentitySettings
 from pylon_client.contract.types import IdentityName
-from pylon_client.deployment import IdentitySettings
 
 SCHEMA_PATH: Final = "/schema"
 SWAGGER_PATH: Final = f"{SCHEMA_PATH}/swagger"

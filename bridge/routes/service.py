@@ -8,11 +8,11 @@ from pydantic import BaseModel, Field
 from bridge.link import NatsPort
 from bridge.problems import problem_docs
 from bridge.routes.unstable import IDENTITIES_PATH as UNSTABLE_IDENTITIES_PATH
+from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Identities
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.reads import IDENTITIES
-from pylon_client.deployment import DeploymentSettings
 
 
 class Health(BaseModel):

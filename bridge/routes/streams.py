@@ -14,6 +14,7 @@ from bridge.sse import StreamCounts, StreamResponse, frames, value_frame
 from bridge.sse_docs import CLOSING_DOCS, MISSED_DOCS, event_docs
 from bridge.streams import Channel, Channels
 from bridge.tracing import request_id
+from pylon.common.admission import Admission
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import BlockInfo, SubnetNeurons
@@ -27,7 +28,6 @@ from pylon_client.contract.types import (
     NetUid,
     NetUidField,
 )
-from pylon_client.service.admission import Admission
 
 BLOCK_STREAM_PATH: Final = f"{API_PREFIX}/block/stream"
 NEURONS_STREAM_PATH: Final = f"{API_PREFIX}/subnet/{{netuid}}/neurons/stream"

@@ -121,10 +121,10 @@ def _deployment(
         SettingsError: a setting is wrong.
     """
     from pylon.backup.backup_file import BackupError
+    from pylon.common.redaction import REDACTOR, secrets_of
     from pylon.settings import WorkerSettings
     from pylon.up import running
     from pylon.up.options import UpError, UpSettings
-    from pylon_client.service.redaction import REDACTOR, secrets_of
 
     logging.getLogger().setLevel(logging.ERROR)  # the errors tell it better
     if home is not None:
@@ -147,7 +147,7 @@ def _tell(text: str) -> None:
 
 def _ended(command: str, error: Exception) -> typer.Exit:
     """Show why a command failed, and return what ends it."""
-    from pylon_client.service.redaction import REDACTOR
+    from pylon.common.redaction import REDACTOR
 
     typer.echo(REDACTOR.text(f"pylon {command}: {error}"), err=True)
     return typer.Exit(1)

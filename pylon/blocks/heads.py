@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Final
 
-from pylon.blocks.pauses import Pauses
 from pylon.chain.port import Chain
+from pylon.common.backoff import Pauses
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.types import BlockNumber
 

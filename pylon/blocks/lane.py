@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from pylon.blocks.events import Event, neurons_event
-from pylon.blocks.pauses import Pauses
 from pylon.chain.guard import may_pass
+from pylon.common.backoff import Pauses
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.topology import EVENTS

@@ -7,11 +7,11 @@ from typing import Final
 
 from pylon.blocks.events import Event, EventStream, block_event
 from pylon.blocks.lane import WAITING_MAX_BLOCKS, SubnetLane
-from pylon.blocks.pauses import Pauses
 from pylon.blocks.progress import Progress
 from pylon.chain.guard import may_pass
 from pylon.chain.port import ChainReads, block_info
 from pylon.chain.questions import Neurons
+from pylon.common.backoff import Pauses
 from pylon.reads.reader import ChainReader
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo

@@ -14,7 +14,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from pylon.unreadable import UNREADABLE
+from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid

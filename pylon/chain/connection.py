@@ -15,7 +15,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from pylon.chain.faults import RETRY_AFTER_MAX_S, Fault, Remedy, describe, fault_of
 from pylon.chain.guard import FOREIGN_CHAIN
-from pylon.unreadable import UNREADABLE
+from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.log_limit import LogLimit, origin_of
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
-from pylon.unreadable import UNREADABLE
+from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.models import (
     AxonInfo,
     AxonProtocol,

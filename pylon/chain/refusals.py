@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from pylon.chain.writes import Refusal, Step
+from pylon.common.redaction import REDACTOR
 from pylon_client.contract.failures import ErrorCode
-from pylon_client.service.redaction import REDACTOR
 
 REASON_MAX_CHARS: Final = 200
 

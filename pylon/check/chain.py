@@ -12,12 +12,12 @@ from pylon.chain.submission import Submission
 from pylon.chain.subtensor import Subtensor
 from pylon.check.clocks import check_head, nats_ahead_s
 from pylon.check.findings import Finding, failure, ok, warning
+from pylon.common.deployment_settings import IdentitySettings
 from pylon.identities import open_identity
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.models import Block, Neuron
 from pylon_client.contract.types import Hotkey
-from pylon_client.deployment import IdentitySettings
 
 WEIGHTS_RATE_LIMIT = "weights_rate_limit"
 

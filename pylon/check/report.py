@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pylon.check.findings import Finding
-from pylon_client.service.redaction import REDACTOR
+from pylon.common.redaction import REDACTOR
 
 Run = Callable[[Callable[[Finding], None]], bool]
 """Looks at everything; calls its argument with each finding; returns whether all is fit."""

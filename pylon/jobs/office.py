@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from pylon.chain.writes import ChainWrites, Signer
+from pylon.common.task_supervisor import Supervisor
 from pylon.jobs.commitments import PublishingWork
 from pylon.jobs.deadlines import DeadlineKeeper
 from pylon.jobs.intake import Intake
@@ -27,7 +28,6 @@ from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import identity_jobs, job_id
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEASE_TTL_S, LEASES_BUCKET
 from pylon_client.contract.types import IdentityName, JobKind
-from pylon_client.service.supervisor import Supervisor
 from pylon_client.transport.connection import Connection
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pylon.common.unreadable_records import UNREADABLE
 from pylon.messaging.bucket import Entry
-from pylon.unreadable import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import InvalidSubjectError, JobSubject

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from pylon.common.admission import OPEN_CALLER, Place
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.events import EVENT_OPERATIONS
@@ -36,7 +37,6 @@ from pylon_client.contract.subjects import (
 )
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from pylon_client.contract.types import IdentityName, NetUid
-from pylon_client.service.admission import OPEN_CALLER, Place
 
 EXTRA_ITEMS_MAX: Final = 20
 

@@ -12,7 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from pylon.folder_lock import FolderLock
+from pylon.common.deployment_settings import DeploymentSettings
+from pylon.common.folder_lock import FolderLock
+from pylon.common.private_file import write_private
+from pylon.common.processes import die_with_parent, end_process
 from pylon.messaging.embedded_config import config_text, nats_url, streams_folder
 from pylon.messaging.embedded_process import (
     EmbeddedNatsError,
@@ -21,9 +24,6 @@ from pylon.messaging.embedded_process import (
     server_environment,
 )
 from pylon.messaging.embedded_storage import EmbeddedStorage
-from pylon.messaging.private_file import write_private
-from pylon.processes import die_with_parent, end_process
-from pylon_client.deployment import DeploymentSettings
 
 __all__ = ["EmbeddedNats", "EmbeddedNatsError"]
 

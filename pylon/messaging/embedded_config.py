@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from pylon.common.deployment_settings import DeploymentSettings
 from pylon.messaging.permissions import authorization, quoted
 from pylon.messaging.server_limits import limits_text
-from pylon_client.deployment import DeploymentSettings
 
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 

@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from pylon.blocks.pauses import Pauses
+from pylon.common.backoff import Pauses
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract.subjects import (
     ALL_EVENTS,
     ALL_IDENTITIES,
@@ -32,7 +33,6 @@ from pylon_client.contract.subjects import (
 )
 from pylon_client.contract.topology import EVENTS, JOBS, LEADERSHIP, LEASES, LEDGER
 from pylon_client.contract.types import IdentityName
-from pylon_client.deployment import DeploymentSettings
 
 AUTHORIZATION_TIMEOUT_S: Final = 3
 TOKEN_MAX_CHARS: Final = 512

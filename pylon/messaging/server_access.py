@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from pydantic import SecretStr, model_validator
 
+from pylon.common.deployment_settings import DeploymentSettings
 from pylon.messaging.permissions import PermissionsError, authorization, quoted
 from pylon.messaging.server_limits import limits_text
-from pylon_client.deployment import DeploymentSettings
 
 CLUSTER_USER = "route"
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import nats.errors
 from nats.aio.msg import Msg
 
+from pylon.common.admission import OPEN_CALLER, Admission, Place
+from pylon.common.logs import note, trace_id
 from pylon.messaging.call import Answer, Call, caller_of, may_be_answered, read_call
 from pylon.messaging.discovery import Discovery
 from pylon_client.contract import headers as wire_headers
@@ -27,8 +29,6 @@ from pylon_client.contract.subjects import (
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, QUEUE_GROUP
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.log_limit import LogLimit, origin_of
-from pylon_client.service.admission import OPEN_CALLER, Admission, Place
-from pylon_client.service.logs import note, trace_id
 from pylon_client.transport.connection import Connection
 from pylon_client.transport.ordered import ReceivedMsg
 from pylon_client.transport.parts import cut, part_header

@@ -1,7 +1,7 @@
 """As which NATS user workers and the operator's commands connect."""
 
+from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract.subjects import READER_USER, WORKER_USER
-from pylon_client.deployment import DeploymentSettings
 from pylon_client.transport.connection import ConnectionOptions
 
 

@@ -16,6 +16,8 @@ from pylon.blocks.last_published import LastPublished
 from pylon.blocks.leadership import Leadership
 from pylon.blocks.snapshots import Snapshots
 from pylon.chain.guard import ChainGuard
+from pylon.common.process_metrics import CONTENT_TYPE, metrics_refusal
+from pylon.common.task_supervisor import Supervisor
 from pylon.jobs.signers import SignerDirectory
 from pylon.loop_thread import LoopThread
 from pylon.messaging.service import Service
@@ -23,8 +25,6 @@ from pylon.messaging.stream_keeper import StreamKeeper
 from pylon.messaging.write_health import STORAGE_REMEDY, WriteHealth
 from pylon.observe.metrics import WorkerMetrics
 from pylon_client.contract.topology import EVENTS, JOBS, LEDGER
-from pylon_client.service.metrics import CONTENT_TYPE, metrics_refusal
-from pylon_client.service.supervisor import Supervisor
 from pylon_client.transport.connection import Connection
 
 logger = logging.getLogger(__name__)

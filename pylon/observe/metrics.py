@@ -7,14 +7,14 @@ from prometheus_client import Counter, Histogram
 
 from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots
+from pylon.common.process_metrics import ProcessMetrics, Values
+from pylon.common.task_supervisor import Supervisor
+from pylon.common.unreadable_records import UNREADABLE
 from pylon.messaging.service import Service
 from pylon.messaging.write_health import WriteHealth
 from pylon.reads.cache import ReadCache
 from pylon.roles import WorkerRole
-from pylon.unreadable import UNREADABLE
 from pylon_client.contract.types import IdentityName
-from pylon_client.service.metrics import ProcessMetrics, Values
-from pylon_client.service.supervisor import Supervisor
 
 _CHAIN_BUCKETS_S: Final = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),

@@ -27,11 +27,11 @@ def reset(
     The state of `pylon up` is moved within its home. Of a NATS that PYLON_NATS_URL names, all jobs
     are written to a file for `pylon restore`, and all streams are emptied.
     """
+    from pylon.common.redaction import REDACTOR, secrets_of
     from pylon.reset.reset_run import Reset, ResetError
     from pylon.settings import WorkerSettings
     from pylon.up import running
     from pylon.up.options import UpSettings
-    from pylon_client.service.redaction import REDACTOR, secrets_of
 
     def confirm(what: str) -> None:
         typer.echo(REDACTOR.text(what), err=True)

@@ -4,10 +4,10 @@ import os
 import shlex
 from typing import Final
 
+from pylon.common.deployment_settings import DeploymentSettings
 from pylon.up.options import LOOPBACK, UpOptions
 from pylon.up.running import HEADER_FILE
 from pylon_client.contract.operations import LATEST_BLOCK, LATEST_NEURONS, Scope
-from pylon_client.deployment import DeploymentSettings
 
 _FIRST_PROCESS: Final = 1
 """Process id of the command of a container."""

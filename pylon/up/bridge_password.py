@@ -5,7 +5,7 @@ import secrets
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from pylon_client.environment import EnvironmentSettings
+from pylon.common.environment_settings import EnvironmentSettings
 
 
 class _BridgePassword(EnvironmentSettings):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pylon.processes import die_with_parent, end_process
+from pylon.common.processes import die_with_parent, end_process
 
 log = logging.getLogger(__name__)
 

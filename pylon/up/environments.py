@@ -11,15 +11,15 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from pylon.binding.remedy import HOME_VARIABLE
-from pylon.processes import base_environment
+from pylon.common.deployment_settings import DeploymentSettings, IdentitySettings
+from pylon.common.env_file import VARIABLE as ENV_FILE_VARIABLE
+from pylon.common.env_file import read_env_file
+from pylon.common.environment_settings import PREFIX, EnvironmentSettings
+from pylon.common.logs import LogSettings
+from pylon.common.process_metrics import PrometheusSettings
+from pylon.common.processes import base_environment
+from pylon.common.secret_files import FILE_SUFFIX
 from pylon.settings import WorkerSettings
-from pylon_client.deployment import DeploymentSettings, IdentitySettings
-from pylon_client.env_file import VARIABLE as ENV_FILE_VARIABLE
-from pylon_client.env_file import read_env_file
-from pylon_client.environment import PREFIX, EnvironmentSettings
-from pylon_client.secret_files import FILE_SUFFIX
-from pylon_client.service.logs import LogSettings
-from pylon_client.service.metrics import PrometheusSettings
 
 _TO_OTHER_MACHINES: Final = frozenset(
     {

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
-from pylon.folder_access import require_access, require_access_to
-from pylon.folder_lock import LOCK_FILE, FolderLock
+from pylon.common.folder_access import require_access, require_access_to
+from pylon.common.folder_lock import LOCK_FILE, FolderLock
 from pylon.up import simulation
 from pylon.up.options import UpError, UpOptions
 from pylon.up.running import HEADER_FILE, SETTINGS_FILE

@@ -8,8 +8,8 @@ from pydantic import field_validator
 from pydantic_settings import SettingsConfigDict
 
 from pylon.command_error import CommandError
+from pylon.common.environment_settings import EnvironmentSettings
 from pylon.messaging.embedded_config import nats_url
-from pylon_client.environment import EnvironmentSettings
 from pylon_devnet.runtime.declaration import RUNTIMES
 
 LOOPBACK = "127.0.0.1"

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from pylon.binding.remedy import HOME_VARIABLE
-from pylon_client.env_file import read_env_file
-from pylon_client.environment import PREFIX
-from pylon_client.secret_files import FILE_SUFFIX
+from pylon.common.env_file import read_env_file
+from pylon.common.environment_settings import PREFIX
+from pylon.common.secret_files import FILE_SUFFIX
 
 log = logging.getLogger(__name__)
 

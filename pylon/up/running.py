@@ -14,12 +14,12 @@ from typing import Final
 
 import msgspec
 
-from pylon.messaging.private_file import write_private
+from pylon.common.env_file import VARIABLE as ENV_FILE_VARIABLE
+from pylon.common.env_file import env_file, read_env_file
+from pylon.common.environment_settings import PREFIX
+from pylon.common.private_file import write_private
+from pylon.common.secret_files import FILE_SUFFIX
 from pylon.up.options import UpError, UpSettings
-from pylon_client.env_file import VARIABLE as ENV_FILE_VARIABLE
-from pylon_client.env_file import env_file, read_env_file
-from pylon_client.environment import PREFIX
-from pylon_client.secret_files import FILE_SUFFIX
 
 SETTINGS_FILE: Final = "running.json"
 HEADER_FILE: Final = "open-access.header"

@@ -14,6 +14,9 @@ from typing import Any
 
 from bridge.settings import BridgeSettings
 from pylon.binding.remedy import HOME_VARIABLE
+from pylon.common.process_metrics import PrometheusSettings
+from pylon.common.redaction import REDACTOR, secrets_of
+from pylon.common.variables import report_variables
 from pylon.messaging.embedded import EmbeddedNats
 from pylon.settings import WorkerSettings
 from pylon.up import simulation
@@ -39,9 +42,6 @@ from pylon.up.ports import require_free
 from pylon.up.readiness import until_ready
 from pylon.up.running import is_running, told_in
 from pylon.up.sockets import socket_folder
-from pylon_client.service.metrics import PrometheusSettings
-from pylon_client.service.redaction import REDACTOR, secrets_of
-from pylon_client.service.variables import report_variables
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import JOBS_PER_PAGE
 from pylon_client.contract.subjects import InvalidSubjectError, job_id
 from pylon_client.contract.types import IdentityName, JobId, NetUid
-from pylon_client.deployment import DeploymentSettings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -149,8 +149,8 @@ def _watch(
 ) -> None:
     from rich.console import Console
 
+    from pylon.common.redaction import REDACTOR, secrets_of
     from pylon.up import running
-    from pylon_client.service.redaction import REDACTOR, secrets_of
 
     logging.getLogger().setLevel(logging.WARNING)
     running.find_deployment(home)

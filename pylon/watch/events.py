@@ -8,6 +8,7 @@ from typing import Final
 
 from rich.console import Console
 
+from pylon.common.deployment_settings import DeploymentSettings
 from pylon.messaging.kept import KeptInStream
 from pylon.messaging.published_subnets import published_subnets
 from pylon.messaging.worker_user import worker_options
@@ -15,7 +16,6 @@ from pylon.watch.screen import Column, Screen
 from pylon_client.contract.models import BlockInfo, Neuron, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import NetUid
-from pylon_client.deployment import DeploymentSettings
 from pylon_client.transport.connection import connect
 from pylon_client.transport.feed import EventFeed
 

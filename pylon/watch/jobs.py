@@ -7,6 +7,7 @@ from typing import Final
 
 from rich.console import Console
 
+from pylon.common.deployment_settings import DeploymentSettings
 from pylon.jobs.ledger import Ledger
 from pylon.messaging.job_changes import on_job_changes
 from pylon.messaging.ordered_bucket import OrderedBucket
@@ -16,7 +17,6 @@ from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS, Job
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId
 from pylon_client.contract.writes import ListJobs
-from pylon_client.deployment import DeploymentSettings
 from pylon_client.transport.connection import Connection, connect
 
 JOBS_SHOWN: Final = 30

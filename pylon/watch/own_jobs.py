@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+from pylon.common.deployment_settings import DeploymentSettings
 from pylon.watch.jobs import JOB_COLUMNS, job_row
 from pylon.watch.screen import table
 from pylon_client.contract import wire
@@ -14,7 +15,6 @@ from pylon_client.contract.operation import Operation, Params
 from pylon_client.contract.subjects import IdentitySubject
 from pylon_client.contract.types import IdentityName, JobId
 from pylon_client.contract.writes import CANCEL_JOB, GET_JOB, LIST_JOBS, ListJobs, OfJob
-from pylon_client.deployment import DeploymentSettings
 from pylon_client.transport.base import ReplyT
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 

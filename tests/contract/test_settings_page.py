@@ -12,11 +12,11 @@ from pydantic_settings import BaseSettings
 from typer.core import TyperGroup
 
 from pylon import cli
+from pylon.common.deployment_settings import IdentitySettings, IdentityWithToken
+from pylon.common.environment_settings import EnvironmentSettings
+from pylon.common.process_metrics import PrometheusSettings
+from pylon.common.variables import CHANGE_NOTHING, unknown_variables
 from pylon_client.config import BaseConfig
-from pylon_client.deployment import IdentitySettings, IdentityWithToken
-from pylon_client.environment import EnvironmentSettings
-from pylon_client.service.metrics import PrometheusSettings
-from pylon_client.service.variables import CHANGE_NOTHING, unknown_variables
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [*ROOT.glob("pylon*/**/*.py"), *ROOT.glob("bridge/**/*.py")]

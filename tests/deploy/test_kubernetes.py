@@ -14,12 +14,12 @@ import pytest
 import yaml
 
 from pylon.addresses import address_of
+from pylon.common.deployment_settings import IdentitySettings
 from pylon.messaging.server_limits import LIMITS
 from pylon.settings import WorkerSettings
 from pylon.worker import JOBS_STOP_S
 from pylon_client.contract.ss58 import is_address
 from pylon_client.contract.types import HotkeyName, IdentityName, NetUid, WalletName
-from pylon_client.deployment import IdentitySettings
 from pylon_devnet.dev_wallets import write_wallet
 from tests.support.custom_resources import SCHEMAS
 from tests.support.kustomize import Manifest, load, render, variables, without_hash

@@ -24,7 +24,7 @@ SECRETS: Final = "tests/security/test_secrets_of_nodes.py"
 
 CALL: Final = "pylon/messaging/call.py"
 SERVICE: Final = "pylon/messaging/service.py"
-ADMISSION: Final = "pylon_client/service/admission.py"
+ADMISSION: Final = "pylon/common/admission.py"
 LIMITS: Final = "pylon/messaging/server_limits.py"
 HARDENING: Final = "bridge/hardening.py"
 LOOP_THREAD: Final = "pylon/loop_thread.py"
@@ -75,7 +75,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "restarts-of-parts",
-        (Edit("pylon_client/service/supervisor.py", "if self._is_final(error):", "if True:"),),
+        (Edit("pylon/common/task_supervisor.py", "if self._is_final(error):", "if True:"),),
         (f"{PARTS}::test_a_failing_publisher_and_failing_jobs_are_restarted",),
     ),
     # Lies of a node.

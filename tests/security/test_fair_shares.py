@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
+from pylon.common.admission import MAX_PARKED
 from pylon.messaging.call import Call
 from pylon.messaging.service import Service
 from pylon_client.contract import wire
@@ -23,7 +24,6 @@ from pylon_client.contract.reads import NEURONS_AT, RECENT_NEURONS
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.contract.writes import LIST_JOBS, PUT_WEIGHTS, SET_COMMITMENT
-from pylon_client.service.admission import MAX_PARKED
 from pylon_client.transport.connection import Connection
 from pylon_client.transport.reply import Reply
 from pylon_devnet import Devnet, DevnetOptions

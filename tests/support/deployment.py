@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from pydantic import Field, SecretStr
 
+from pylon.common.deployment_settings import DeploymentSettings, IdentitySettings
 from pylon_client.contract.types import IdentityName, NetUid
-from pylon_client.deployment import DeploymentSettings, IdentitySettings
 from pylon_client.transport.connection import Connection
 from tests.support.secret_texts import secret_of
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pylon.common.deployment_settings import DeploymentSettings
 from pylon.messaging.permissions import nats_users
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.subjects import WORKER_USER, inbox_prefix
-from pylon_client.deployment import DeploymentSettings
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.raw_nats import RawNats
 from tests.support.wire_corpus import USERS, Sent

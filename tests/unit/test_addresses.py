@@ -7,8 +7,8 @@ from pydantic import SecretStr
 from pydantic_settings import SettingsError
 
 from pylon.addresses import AddressError, address_of, known_addresses
+from pylon.common.deployment_settings import IdentitySettings
 from pylon_client.contract.types import Hotkey, HotkeyName, IdentityName, NetUid, WalletName
-from pylon_client.deployment import IdentitySettings
 from pylon_devnet.codec import public_keyfile
 from pylon_devnet.dev_wallets import write_wallet
 from pylon_devnet.population import dev_hotkey_seed, hotkey

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pylon.folder_access import require_access
+from pylon.common.folder_access import require_access
 
 ANOTHER_USER = 54_321
 ROOT = Path(__file__).parents[2]

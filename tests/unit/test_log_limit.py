@@ -9,13 +9,13 @@ import pytest
 from bridge.sse import value_frame
 from bridge.streams import Channel
 from pylon.chain.connection import FAILURES_MAX, ConnectionOwner, Patience
-from pylon.unreadable import UNREADABLE
+from pylon.common.task_supervisor import Supervisor
+from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.types import BlockHash, BlockNumber
 from pylon_client.log_limit import REMIND_EVERY_S, LogLimit, origin_of
-from pylon_client.service.supervisor import Supervisor
 from pylon_client.transport.published import FeedEvent
 
 READS = 50

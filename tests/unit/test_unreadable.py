@@ -6,10 +6,10 @@ import pytest
 
 from pylon.blocks.snapshots import snapshot_of
 from pylon.chain.neurons import subnet_neurons
+from pylon.common.unreadable_records import UNREADABLE, UnreadableRecords
 from pylon.jobs.record import readable_in
 from pylon.messaging.bucket import Entry
 from pylon.observe.metrics import WorkerMetrics
-from pylon.unreadable import UNREADABLE, UnreadableRecords
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.types import BlockHash, BlockNumber, Revision

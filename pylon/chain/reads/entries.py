@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, cast
 
 from pylon.chain.scale import Scale
 from pylon.chain.sdk import SUBTENSOR, Sdk
-from pylon.unreadable import UNREADABLE
+from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, Skipped
 from pylon_client.contract.ss58 import ss58_address

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from pylon.chain.questions import BlockExtrinsics, Extrinsics
 from pylon.chain.sdk import Sdk
-from pylon.unreadable import UNREADABLE
+from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, Extrinsic, Skipped
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from pylon.common.task_supervisor import FAILING_AFTER
 from pylon.jobs.deadlines import DeadlineKeeper
 from pylon.messaging.events import JetStreamEvents
 from pylon.observe.health import WorkerHealth
 from pylon.worker import Worker
 from pylon_client.contract.subjects import BLOCK_EVENTS
-from pylon_client.service.supervisor import FAILING_AFTER
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.eventually import eventually
 from tests.support.nats_server import NatsServer

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from pylon.common.deployment_settings import DeploymentSettings
 from pylon.messaging.embedded import EmbeddedNats, EmbeddedNatsError
 from pylon.messaging.provision import provision
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import WORKER_USER
-from pylon_client.deployment import DeploymentSettings
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
 from tests.support.eventually import HANGS_AFTER_S, comes_true, eventually

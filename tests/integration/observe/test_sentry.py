@@ -20,9 +20,9 @@ TOKEN = secret_of("alice")
 SCRIPT = """
 import logging
 from pylon.settings import WorkerSettings
-from pylon_client.service.logs import set_up_logging
-from pylon_client.service.redaction import REDACTOR, secrets_of
-from pylon_client.service.sentry import set_up_sentry
+from pylon.common.logs import set_up_logging
+from pylon.common.redaction import REDACTOR, secrets_of
+from pylon.common.sentry import set_up_sentry
 
 settings = WorkerSettings()
 set_up_logging()

@@ -7,8 +7,8 @@ import pytest
 import bridge.link
 from bridge.link import NatsLink, link_options
 from bridge.settings import BridgeSettings
+from pylon.common.task_supervisor import Supervisor
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.service.supervisor import Supervisor
 from pylon_client.transport.connection import Connection, ConnectionOptions
 from pylon_client.transport.reply import Reply
 from tests.support.eventually import HANGS_AFTER_S

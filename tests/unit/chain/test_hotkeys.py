@@ -6,9 +6,9 @@ from bittensor import keyfiles
 from pydantic import SecretStr
 
 from pylon.chain.hotkeys import HotkeyError, HotkeyProblem, ed25519_public_key, open_hotkey
+from pylon.common.deployment_settings import IdentitySettings
 from pylon.identities import OpenedHotkeys, open_hotkeys
 from pylon_client.contract.types import Hotkey, HotkeyName, IdentityName, NetUid, WalletName
-from pylon_client.deployment import IdentitySettings
 from pylon_devnet.codec import public_keyfile
 from pylon_devnet.dev_wallets import write_wallet
 from pylon_devnet.population import dev_hotkey_seed, hotkey

@@ -2,8 +2,8 @@
 
 import pytest
 
+from pylon.common.admission import OPEN_CALLER, Admission
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.service.admission import OPEN_CALLER, Admission
 
 ALICE, BOB = "alice", "bob"
 CALLERS = (OPEN_CALLER, ALICE, BOB)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic_settings import SettingsError
 
-from pylon_client.service.logs import (
+from pylon.common.logs import (
     HumanFormatter,
     JsonFormatter,
     forget,
@@ -14,7 +14,7 @@ from pylon_client.service.logs import (
     set_up_logging,
     trace_id,
 )
-from pylon_client.service.redaction import REDACTOR
+from pylon.common.redaction import REDACTOR
 
 SECRET = "a-very-secret-token"
 

@@ -6,9 +6,9 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from pylon.common import logs
+from pylon.common.redaction import Redactor, secret_parts, secrets_of
 from pylon.settings import WorkerSettings
-from pylon_client.service import logs
-from pylon_client.service.redaction import Redactor, secret_parts, secrets_of
 from tests.support.deployment import (
     BRIDGE_PASSWORD,
     READER_PASSWORD,

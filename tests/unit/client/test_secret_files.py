@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic_settings import SettingsError
 
+from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract.types import IdentityName
-from pylon_client.deployment import DeploymentSettings
 
 TOKEN = "a token of many characters"
 

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from pylon_client.service.supervisor import FAILING_AFTER, Supervisor
+from pylon.common.task_supervisor import FAILING_AFTER, Supervisor
 from tests.support.eventually import eventually
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic_settings import SettingsError
 
-from pylon_client.deployment import DeploymentSettings
-from pylon_client.service.known_variables import OF_IDENTITIES, VARIABLES
-from pylon_client.service.variables import (
+from pylon.common.deployment_settings import DeploymentSettings
+from pylon.common.known_variables import OF_IDENTITIES, VARIABLES
+from pylon.common.variables import (
     CHANGE_NOTHING,
     OF_OTHERS,
     ineffective_variables,
@@ -75,7 +75,7 @@ def test_a_deployment_starts_with_a_warning_or_if_it_is_strict_not_at_all(
         "did you mean PYLON_OPEN_ACCESS_TOKEN?"
     )
     report_variables(DeploymentSettings())
-    assert caplog.record_tuples == [("pylon_client.service.variables", logging.WARNING, line)]
+    assert caplog.record_tuples == [("pylon.common.variables", logging.WARNING, line)]
     monkeypatch.setenv("PYLON_STRICT_SETTINGS", "true")
     with pytest.raises(SettingsError) as caught:
         report_variables(DeploymentSettings())

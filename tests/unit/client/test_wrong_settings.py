@@ -8,12 +8,12 @@ from pydantic_settings import SettingsError
 
 from bridge.auth import Gatekeeper
 from bridge.settings import BridgeSettings
+from pylon.common.deployment_settings import DeploymentSettings
+from pylon.common.environment_settings import EnvironmentSettings
+from pylon.common.logs import LogSettings
 from pylon.messaging.permissions import nats_users
 from pylon.messaging.server_access import ServerAccessSettings
 from pylon.settings import WorkerSettings
-from pylon_client.deployment import DeploymentSettings
-from pylon_client.environment import EnvironmentSettings
-from pylon_client.service.logs import LogSettings
 
 VALUE = "a-value-that-may-be-secret"
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from pylon.common.task_supervisor import Supervisor
 from pylon.jobs.deadlines import DeadlineKeeper
 from pylon.jobs.office import JobOffice
 from pylon.jobs.signers import SignerDirectory
@@ -15,7 +16,6 @@ from pylon.messaging.write_health import WriteHealth
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName, JobKind
-from pylon_client.service.supervisor import Supervisor
 from pylon_client.transport.connection import Connection, ConnectionOptions
 from tests.support.eventually import eventually
 from tests.support.job_deployment import SUBNETS, signing_settings

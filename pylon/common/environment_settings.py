@@ -14,8 +14,8 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from pylon_client.env_file import read_env_file
-from pylon_client.secret_files import read_secret_files
+from pylon.common.env_file import read_env_file
+from pylon.common.secret_files import read_secret_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from pydantic import SecretStr
 
-from pylon_client.deployment import DeploymentSettings
+from pylon.common.deployment_settings import DeploymentSettings
 
 HIDDEN: Final = "[secret]"
 SUBSTRING_MIN_CHARS: Final = 6

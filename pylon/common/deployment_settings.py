@@ -9,10 +9,10 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode, SettingsError
 
+from pylon.common.environment_settings import PREFIX, EnvironmentSettings, from_json
 from pylon_client.contract import subjects
 from pylon_client.contract.ss58 import is_address
 from pylon_client.contract.types import Hotkey, HotkeyName, IdentityName, NetUidField, WalletName
-from pylon_client.environment import PREFIX, EnvironmentSettings, from_json
 from pylon_client.tokens import equal_secrets, require_header_text
 from pylon_client.urls import check_nats_urls
 

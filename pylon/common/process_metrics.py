@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from pylon_client.environment import EnvironmentSettings
+from pylon.common.environment_settings import EnvironmentSettings
 from pylon_client.transport.connection import ConnectionCounts
 
 DISTRIBUTION: Final = "pylon-client"

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from pydantic_settings import SettingsError
 
-from pylon_client.deployment import DeploymentSettings
-from pylon_client.service.metrics import DISTRIBUTION
-from pylon_client.service.redaction import REDACTOR
+from pylon.common.deployment_settings import DeploymentSettings
+from pylon.common.process_metrics import DISTRIBUTION
+from pylon.common.redaction import REDACTOR
 
 SHUTDOWN_WITHIN_S: Final = 2
 _NEVER_SENT: Final = ("request", "user", "extra")

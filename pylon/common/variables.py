@@ -9,11 +9,11 @@ from typing import Final
 
 from pydantic_settings import SettingsError
 
-from pylon_client.deployment import DeploymentSettings
-from pylon_client.env_file import VARIABLE as ENV_FILE_VARIABLE
-from pylon_client.env_file import read_env_file
-from pylon_client.environment import PREFIX
-from pylon_client.service.known_variables import OF_IDENTITIES, VARIABLES
+from pylon.common.deployment_settings import DeploymentSettings
+from pylon.common.env_file import VARIABLE as ENV_FILE_VARIABLE
+from pylon.common.env_file import read_env_file
+from pylon.common.environment_settings import PREFIX
+from pylon.common.known_variables import OF_IDENTITIES, VARIABLES
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from pydantic import field_validator
 
+from pylon.common.environment_settings import EnvironmentSettings
+from pylon.common.redaction import REDACTOR
 from pylon_client.contract import wire
-from pylon_client.environment import EnvironmentSettings
-from pylon_client.service.redaction import REDACTOR
 
 QUIET_LOGGERS: Final = ("bittensor", "httpx", "nats", "uvicorn", "websockets")
 """Chatty at INFO about matters that our own modules report in their own words."""

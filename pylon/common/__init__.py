@@ -1,0 +1,1 @@
+"""Parts that every process of Pylon shares: settings, secrets, logs, metrics and supervision."""

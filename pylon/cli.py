@@ -131,8 +131,8 @@ def up(
 ) -> None:
     """Run NATS, a worker and the bridge on this machine, until Ctrl-C."""
     from pylon.common.redaction import REDACTOR
-    from pylon.messaging.embedded import EmbeddedNatsError
-    from pylon.messaging.permissions import PermissionsError
+    from pylon.nats_server.embedded_server import EmbeddedNatsError
+    from pylon.nats_server.permissions import PermissionsError
     from pylon.up.child import ChildEndedError
     from pylon.up.options import UpOptions, UpSettings
     from pylon.up.tree import run
@@ -222,8 +222,8 @@ def nats_conf(
     """
     from pylon.common.private_file import write_private
     from pylon.common.variables import report_variables
-    from pylon.messaging.permissions import PermissionsError
-    from pylon.messaging.server_access import ServerAccessSettings, server_access
+    from pylon.nats_server.permissions import PermissionsError
+    from pylon.nats_server.server_access import ServerAccessSettings, server_access
 
     try:
         settings = ServerAccessSettings()

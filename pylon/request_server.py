@@ -12,11 +12,16 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from pylon.addresses import known_addresses
-from pylon.blocks.replay import ReplayHandlers
 from pylon.blocks.snapshots import Snapshots
 from pylon.chain.archive import ArchiveRouting
 from pylon.chain.guard import ChainGuard
 from pylon.chain.submission import Submission
+from pylon.events.job_event_listener import on_changes_of_jobs
+from pylon.events.job_event_publisher import JobEvents
+from pylon.events.replay import ReplayHandlers
+from pylon.jetstream.ordered_bucket import OrderedBucket
+from pylon.jetstream.work_queue import WorkQueue
+from pylon.jetstream.write_health import WriteHealth
 from pylon.jobs.absence import AbsentSigners
 from pylon.jobs.desk import JobDesk
 from pylon.jobs.intake import Intake
@@ -24,18 +29,13 @@ from pylon.jobs.job_waits import JobWaits
 from pylon.jobs.ledger import Ledger
 from pylon.jobs.signers import SignerDirectory
 from pylon.jobs.weights_status import WeightsStatusHandler
-from pylon.messaging.job_changes import on_changes_of_jobs
-from pylon.messaging.job_events import JobEvents
-from pylon.messaging.ordered_bucket import OrderedBucket
-from pylon.messaging.queue import WorkQueue
-from pylon.messaging.service import REQUESTS, Handler, Service
-from pylon.messaging.write_health import WriteHealth
 from pylon.observe.metrics import WorkerMetrics
 from pylon.reads.cache import ReadCache
 from pylon.reads.handlers import ReadHandlers
 from pylon.reads.reader import ChainReader
 from pylon.reads.recent import RecentNeurons
 from pylon.roles import WorkerRole
+from pylon.rpc.request_server import REQUESTS, Handler, Service
 from pylon.settings import WorkerSettings
 from pylon.worker_parts import (
     WorkerError,

@@ -7,12 +7,12 @@ from typing import Any, Final
 from pylon.blocks.snapshots import Snapshots
 from pylon.chain.submission import Submission
 from pylon.common.task_supervisor import Supervisor
+from pylon.events.job_event_publisher import JobEvents
+from pylon.events.signer_events import SignerEvents
 from pylon.identities import OpenedHotkeys
+from pylon.jetstream.write_health import WriteHealth
 from pylon.jobs.office import JobOffice
 from pylon.jobs.signers import SignerDirectory, announce_signers
-from pylon.messaging.job_events import JobEvents
-from pylon.messaging.signer_events import SignerEvents
-from pylon.messaging.write_health import WriteHealth
 from pylon.observe.jobs import JobCensus, JobMetrics
 from pylon.observe.metrics import WorkerMetrics
 from pylon.settings import WorkerSettings

@@ -16,12 +16,12 @@ from pylon.common.sentry import set_up_sentry
 from pylon.common.task_supervisor import Supervisor
 from pylon.common.tasks import end_tasks, run_until
 from pylon.common.variables import report_variables
+from pylon.events.signer_events import SignerEvents
 from pylon.identities import OpenedHotkeys, open_hotkeys
+from pylon.jetstream.provision import ProvisionError, provision
+from pylon.jetstream.write_health import WriteHealth
 from pylon.jobs.signers import SignerDirectory
 from pylon.loop_thread import LoopThread
-from pylon.messaging.provision import ProvisionError, provision
-from pylon.messaging.signer_events import SignerEvents
-from pylon.messaging.write_health import WriteHealth
 from pylon.observe.health import WorkerHealth
 from pylon.observe.jobs import JobMetrics
 from pylon.observe.memory import outgrown

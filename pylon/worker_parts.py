@@ -16,9 +16,9 @@ from pylon.chain.probe import NodeProbe
 from pylon.chain.submission import Submission
 from pylon.chain.subtensor import Subtensor
 from pylon.common.backoff import Pauses
-from pylon.messaging.kept import KeptInStream
-from pylon.messaging.ordered_bucket import OrderedBucket
-from pylon.messaging.worker_user import worker_options
+from pylon.events.event_log import KeptInStream
+from pylon.jetstream.ordered_bucket import OrderedBucket
+from pylon.nats_server.worker_user import worker_options
 from pylon.observe.chain import MeasuredChain
 from pylon.observe.metrics import WorkerMetrics
 from pylon.settings import WorkerSettings

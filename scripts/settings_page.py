@@ -25,7 +25,7 @@ from pylon.common.logs import LogSettings
 from pylon.common.process_metrics import PrometheusSettings
 from pylon.common.secret_files import FILE_SUFFIX
 from pylon.common.variables import CHANGE_NOTHING
-from pylon.messaging.server_access import ServerAccessSettings
+from pylon.nats_server.server_access import ServerAccessSettings
 from pylon.settings import WorkerSettings
 from pylon.up.options import UpSettings
 from pylon_client.config import BaseConfig

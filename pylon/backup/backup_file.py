@@ -17,7 +17,7 @@ from typing import IO, BinaryIO, Final
 
 import msgspec
 
-from pylon.messaging.discovery import DISTRIBUTION
+from pylon.rpc.discovery import DISTRIBUTION
 
 FORMAT: Final = 1
 """Version of the format; a file of another version is not restored."""

@@ -10,15 +10,15 @@ import nats.errors
 from nats.js.client import JetStreamContext
 
 from pylon.backup.backup_file import BackupError, KeptEntry
+from pylon.jetstream.bucket import ABSENT, ConflictError, Entry
+from pylon.jetstream.error_codes import readable_replies
+from pylon.jetstream.ordered_bucket import OrderedBucket
+from pylon.jetstream.work_queue import WorkQueue
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.ledger import KEPT_PREFIXES
 from pylon.jobs.open_jobs import OpenJobs
 from pylon.jobs.record import Record, UnreadableEntryError, held_in, job_key
 from pylon.jobs.restored import as_restored
-from pylon.messaging.bucket import ABSENT, ConflictError, Entry
-from pylon.messaging.jetstream_errors import readable_replies
-from pylon.messaging.ordered_bucket import OrderedBucket
-from pylon.messaging.queue import WorkQueue
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import Revision
 from pylon_client.transport.connection import Connection

@@ -10,12 +10,12 @@ from typing import Final
 from pydantic import SecretStr
 
 from pylon.backup.backup_file import BackupError
+from pylon.events.signer_events import SignerEvents
+from pylon.jetstream.provision import ProvisionError, provision
 from pylon.jobs.signers import ANNOUNCE_EVERY_S
-from pylon.messaging.embedded import EmbeddedNats, EmbeddedNatsError
-from pylon.messaging.permissions import PermissionsError
-from pylon.messaging.provision import ProvisionError, provision
-from pylon.messaging.signer_events import SignerEvents
-from pylon.messaging.worker_user import worker_options
+from pylon.nats_server.embedded_server import EmbeddedNats, EmbeddedNatsError
+from pylon.nats_server.permissions import PermissionsError
+from pylon.nats_server.worker_user import worker_options
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import JOBS, LEDGER

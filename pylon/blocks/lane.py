@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from pylon.blocks.events import Event, neurons_event
 from pylon.chain.guard import may_pass
 from pylon.common.backoff import Pauses
+from pylon.events.event_types import Event, neurons_event
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.topology import EVENTS

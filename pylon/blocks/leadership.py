@@ -9,7 +9,7 @@ from typing import Final
 
 from pylon.blocks.heads import Heads
 from pylon.blocks.progress import Progress
-from pylon.messaging.lease import LeaseLostError, Leases, LeaseTakenError
+from pylon.jetstream.lease import LeaseLostError, Leases, LeaseTakenError
 from pylon_client.contract.failures import FailureError
 from pylon_client.transport.cancellation import heed_cancellation
 

@@ -9,12 +9,12 @@ from pylon.chain.identity import ChainIdentity
 from pylon.chain.place import place_of
 from pylon.chain.probe import NodeProbe
 from pylon.check.findings import Finding, failure, ok
+from pylon.events.event_log import KeptInStream
+from pylon.jetstream.ordered_bucket import OrderedBucket
+from pylon.jetstream.provision import inspect
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.record import UnreadableEntryError
-from pylon.messaging.kept import KeptInStream
-from pylon.messaging.ordered_bucket import OrderedBucket
-from pylon.messaging.provision import inspect
-from pylon.messaging.worker_user import worker_options
+from pylon.nats_server.worker_user import worker_options
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import EVENTS, JOBS_BUCKET, LEDGER

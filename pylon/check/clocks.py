@@ -8,7 +8,7 @@ from typing import Any, Final
 import nats.errors
 
 from pylon.check.findings import Finding, failure, ok, warning
-from pylon.messaging.worker_user import worker_options
+from pylon.nats_server.worker_user import worker_options
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import STREAMS

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from pylon.check.findings import Finding, failure, ok
-from pylon.messaging.embedded_process import port_in_use
+from pylon.nats_server.embedded_process import port_in_use
 
 FREE_MIN_BYTES: Final = 2**30
 """Free bytes below which the disk counts as full: less than a day of a large deployment."""

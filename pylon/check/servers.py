@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator
 
 from pylon.check.findings import Finding, Level, failure, ok, warning
 from pylon.check.streams import check_storage
+from pylon.events.signer_events import SignerEvents
+from pylon.jetstream.provision import ProvisionError, Storage, inspect, storage
+from pylon.jetstream.stream_rules import remedy
 from pylon.jobs.signers import ANNOUNCE_EVERY_S, SignerDirectory
-from pylon.messaging.provision import ProvisionError, Storage, inspect, storage
-from pylon.messaging.signer_events import SignerEvents
-from pylon.messaging.stream_rules import remedy
-from pylon.messaging.worker_user import worker_options
+from pylon.nats_server.worker_user import worker_options
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import STREAMS, StreamPlan

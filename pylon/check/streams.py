@@ -10,11 +10,11 @@ from nats.js.client import JetStreamContext
 
 from pylon.blocks.leadership import PUBLISHER
 from pylon.check.findings import Finding, failure, ok, warning
-from pylon.messaging.bucket import Bucket
-from pylon.messaging.kept import KeptInStream
-from pylon.messaging.lease import Leases
-from pylon.messaging.retry import TRY_FOR_S
-from pylon.messaging.write_health import STORAGE_REMEDY, WriteHealth
+from pylon.events.event_log import KeptInStream
+from pylon.jetstream.bucket import Bucket
+from pylon.jetstream.lease import Leases
+from pylon.jetstream.write_health import STORAGE_REMEDY, WriteHealth
+from pylon.jetstream.write_retry import TRY_FOR_S
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.topology import (

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final
 import nats.errors
 
 from pylon.jobs.signers import SignerDirectory
-from pylon.messaging.call import Answer, Call
-from pylon.messaging.service import Service
+from pylon.rpc.calls import Answer, Call
+from pylon.rpc.request_server import Service
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import JOB_OPERATIONS
 from pylon_client.contract.subjects import IdentitySubject
 from pylon_client.contract.types import IdentityName
 
 if TYPE_CHECKING:
-    from pylon.messaging.service import Handler
+    from pylon.rpc.request_server import Handler
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Final, Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pylon.chain.identity import ChainIdentity
+from pylon.jetstream.bucket import ABSENT, ConflictError, Entry
 from pylon.jobs.record import UnreadableEntryError
-from pylon.messaging.bucket import ABSENT, ConflictError, Entry
 from pylon_client.contract.types import Revision
 
 _KEY: Final = "bound-chain"

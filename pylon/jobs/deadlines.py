@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from pylon.chain.writes import ChainWrites
+from pylon.jetstream.bucket import ConflictError
 from pylon.jobs.ledger import Held, Ledger
 from pylon.jobs.runner import Runner
 from pylon.jobs.signers import SignerDirectory
 from pylon.jobs.terms import Terms
 from pylon.jobs.work import expired, has_news
-from pylon.messaging.bucket import ConflictError
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import IN_FLIGHT, JobState
 from pylon_client.contract.types import IdentityName

@@ -14,7 +14,7 @@ from pylon.jobs.job_waits import JobWaits
 from pylon.jobs.ledger import Ledger
 from pylon.jobs.moments import CHAIN_WITHIN_S
 from pylon.jobs.signers import SignerDirectory
-from pylon.messaging.call import Answer, Call
+from pylon.rpc.calls import Answer, Call
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobList, JobState
@@ -50,7 +50,7 @@ from pylon_client.contract.writes import (
 )
 
 if TYPE_CHECKING:
-    from pylon.messaging.service import Handler
+    from pylon.rpc.request_server import Handler
 
 PRIVATE_KEY_BYTES: Final = 32
 ANSWER_BEFORE_S: Final = 0.2

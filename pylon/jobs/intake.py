@@ -11,10 +11,10 @@ from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
 
 from pylon.chain.writes import ChainWrites
+from pylon.jetstream.bucket import ConflictError
 from pylon.jobs.ledger import Held, Ledger, Record, UnreadableEntryError
 from pylon.jobs.moments import Moment, Moments
 from pylon.jobs.signers import SignerDirectory
-from pylon.messaging.bucket import ConflictError
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState

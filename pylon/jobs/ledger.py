@@ -14,6 +14,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pylon.common.unreadable_records import UNREADABLE
+from pylon.jetstream.bucket import ABSENT, Entry
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.open_jobs import OpenJobs
 from pylon.jobs.pages import JobPage, JobPages
@@ -26,7 +27,6 @@ from pylon.jobs.record import (
     readable_in,
 )
 from pylon.jobs.store import Store
-from pylon.messaging.bucket import ABSENT, Entry
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import IN_FLIGHT, TRANSITIONS, ExtrinsicRecord, Job, JobState
 from pylon_client.contract.subjects import JobSubject

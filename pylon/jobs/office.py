@@ -8,6 +8,12 @@ from typing import Final
 
 from pylon.chain.writes import ChainWrites, Signer
 from pylon.common.task_supervisor import Supervisor
+from pylon.jetstream.bucket import Bucket
+from pylon.jetstream.consumer import Consumer, Never, Verdict
+from pylon.jetstream.lease import Leases
+from pylon.jetstream.ordered_bucket import OrderedBucket
+from pylon.jetstream.work_queue import WorkQueue
+from pylon.jetstream.write_health import WriteHealth
 from pylon.jobs.commitments import PublishingWork
 from pylon.jobs.deadlines import DeadlineKeeper
 from pylon.jobs.intake import Intake
@@ -17,12 +23,6 @@ from pylon.jobs.runner import Runner
 from pylon.jobs.signers import SignerDirectory
 from pylon.jobs.weights import WeightsWork
 from pylon.jobs.work import Work
-from pylon.messaging.bucket import Bucket
-from pylon.messaging.consume import Consumer, Never, Verdict
-from pylon.messaging.lease import Leases
-from pylon.messaging.ordered_bucket import OrderedBucket
-from pylon.messaging.queue import WorkQueue
-from pylon.messaging.write_health import WriteHealth
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import identity_jobs, job_id

@@ -20,9 +20,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
+from pylon.jetstream.bucket import ABSENT, ConflictError
 from pylon.jobs.record import Held, job_key, readable_in
 from pylon.jobs.store import Store
-from pylon.messaging.bucket import ABSENT, ConflictError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import IdentityName, JobId, JobKind, Revision
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pylon.common.unreadable_records import UNREADABLE
-from pylon.messaging.bucket import Entry
+from pylon.jetstream.bucket import Entry
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import InvalidSubjectError, JobSubject

@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from pylon.chain.writes import ChainWrites, RefusedError, Signed, Signer
+from pylon.jetstream.bucket import ConflictError
+from pylon.jetstream.consumer import Done, Later, Verdict
+from pylon.jetstream.lease import Lease, LeaseLostError, LeaseTakenError
 from pylon.jobs.ledger import Held, Ledger, Sent, Slot, UnreadableEntryError
 from pylon.jobs.restored import not_sent_again
 from pylon.jobs.settlement import Settlement
 from pylon.jobs.work import Over, Ready, Updates, Wait, Work, has_news
-from pylon.messaging.bucket import ConflictError
-from pylon.messaging.consume import Done, Later, Verdict
-from pylon.messaging.lease import Lease, LeaseLostError, LeaseTakenError
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import IN_FLIGHT, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, JobId, JobKind
@@ -49,7 +49,7 @@ NO_SIGNER_WAIT_S: Final = 15.0
 
 
 class LeasePort(Protocol):
-    """Leases; see `pylon.messaging.lease`."""
+    """Leases; see `pylon.jetstream.lease`."""
 
     def hold(self, name: str) -> AbstractAsyncContextManager[Lease]:
         """Hold a lease while the body runs."""

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from pylon.chain.seals import opens_at_s
 from pylon.chain.writes import ChainWrites, Inclusion, Refusal, Seal, Step
+from pylon.jetstream.consumer import Done, Later, Verdict
 from pylon.jobs.ledger import Held, Ledger
 from pylon.jobs.work import Wait, Work, has_news
-from pylon.messaging.consume import Done, Later, Verdict
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, JobKind

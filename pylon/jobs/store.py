@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from pylon.messaging.bucket import Entry
-from pylon.messaging.ordered_bucket import Page
+from pylon.jetstream.bucket import Entry
+from pylon.jetstream.ordered_bucket import Page
 from pylon_client.contract.types import Revision
 
 
 class Store(Protocol):
-    """A key-value store with compare and set; see `pylon.messaging.ordered_bucket`."""
+    """A key-value store with compare and set; see `pylon.jetstream.ordered_bucket`."""
 
     async def get(self, key: str) -> Entry | None:
         """The newest value of a key."""

@@ -8,7 +8,7 @@ from typing import Final
 from pylon.chain.writes import ChainWrites, Epoch
 from pylon.jobs import windows
 from pylon.jobs.ledger import Ledger
-from pylon.messaging.call import Answer, Call
+from pylon.rpc.calls import Answer, Call
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import SUCCEEDED, Job, JobState

@@ -18,12 +18,12 @@ from pylon.blocks.snapshots import Snapshots
 from pylon.chain.guard import ChainGuard
 from pylon.common.process_metrics import CONTENT_TYPE, metrics_refusal
 from pylon.common.task_supervisor import Supervisor
+from pylon.jetstream.stream_keeper import StreamKeeper
+from pylon.jetstream.write_health import STORAGE_REMEDY, WriteHealth
 from pylon.jobs.signers import SignerDirectory
 from pylon.loop_thread import LoopThread
-from pylon.messaging.service import Service
-from pylon.messaging.stream_keeper import StreamKeeper
-from pylon.messaging.write_health import STORAGE_REMEDY, WriteHealth
 from pylon.observe.metrics import WorkerMetrics
+from pylon.rpc.request_server import Service
 from pylon_client.contract.topology import EVENTS, JOBS, LEDGER
 from pylon_client.transport.connection import Connection
 

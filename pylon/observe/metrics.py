@@ -10,10 +10,10 @@ from pylon.blocks.snapshots import Snapshots
 from pylon.common.process_metrics import ProcessMetrics, Values
 from pylon.common.task_supervisor import Supervisor
 from pylon.common.unreadable_records import UNREADABLE
-from pylon.messaging.service import Service
-from pylon.messaging.write_health import WriteHealth
+from pylon.jetstream.write_health import WriteHealth
 from pylon.reads.cache import ReadCache
 from pylon.roles import WorkerRole
+from pylon.rpc.request_server import Service
 from pylon_client.contract.types import IdentityName
 
 _CHAIN_BUCKETS_S: Final = (

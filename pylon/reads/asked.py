@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pylon.messaging.call import Call
+from pylon.rpc.calls import Call
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import Params, Scope
 from pylon_client.contract.reads import OfHotkey

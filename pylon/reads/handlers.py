@@ -7,11 +7,11 @@ from pydantic import BaseModel
 
 from pylon.blocks.snapshots import Snapshot, Snapshots
 from pylon.chain.questions import Neurons, Question
-from pylon.messaging.call import Answer, Call
 from pylon.reads.asked import asked_by
 from pylon.reads.families import FAMILIES
 from pylon.reads.reader import ChainReader
 from pylon.reads.recent import RecentNeurons
+from pylon.rpc.calls import Answer, Call
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, Identities
@@ -20,7 +20,7 @@ from pylon_client.contract.subjects import NeuronsEventSubject
 from pylon_client.contract.types import Hotkey, IdentityName, NetUid
 
 if TYPE_CHECKING:
-    from pylon.messaging.service import Handler
+    from pylon.rpc.request_server import Handler
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 from pylon.chain.port import ChainReads, block_info
 from pylon.chain.questions import Question
-from pylon.messaging.call import Answer
 from pylon.reads.cache import ReadCache, SingleFlight, too_late
+from pylon.rpc.calls import Answer
 from pylon_client.contract import wire
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber

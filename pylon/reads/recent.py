@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pylon.blocks.snapshots import Snapshot, Snapshots
-from pylon.messaging.call import Answer
+from pylon.rpc.calls import Answer
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject

@@ -11,7 +11,7 @@ from pylon.backup.backup_run import make_backup
 from pylon.backup.state_access import connected, running_signers
 from pylon.binding.adoption import UNKNOWN_NETWORK
 from pylon.common.folder_lock import FolderLock
-from pylon.messaging.provision import ProvisionError, provision, remake
+from pylon.jetstream.provision import ProvisionError, provision, remake
 from pylon.reset.state import State, is_published_to, state_of
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pylon.binding.adoption import UNKNOWN_NETWORK
 from pylon.blocks.leadership import PUBLISHER
 from pylon.chain.identity import ChainIdentity
+from pylon.jetstream.bucket import Bucket
+from pylon.jetstream.lease import Leases
+from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.open_jobs import all_open_jobs
 from pylon.jobs.record import UnreadableEntryError
-from pylon.messaging.bucket import Bucket
-from pylon.messaging.lease import Leases
-from pylon.messaging.ordered_bucket import OrderedBucket
 from pylon_client.contract.topology import JOBS_BUCKET, LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.contract.types import IdentityName
 from pylon_client.transport.connection import Connection

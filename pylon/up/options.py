@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from pylon.command_error import CommandError
 from pylon.common.environment_settings import EnvironmentSettings
-from pylon.messaging.embedded_config import nats_url
+from pylon.nats_server.embedded_config import nats_url
 from pylon_devnet.runtime.declaration import RUNTIMES
 
 LOOPBACK = "127.0.0.1"

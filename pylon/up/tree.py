@@ -17,7 +17,7 @@ from pylon.binding.remedy import HOME_VARIABLE
 from pylon.common.process_metrics import PrometheusSettings
 from pylon.common.redaction import REDACTOR, secrets_of
 from pylon.common.variables import report_variables
-from pylon.messaging.embedded import EmbeddedNats
+from pylon.nats_server.embedded_server import EmbeddedNats
 from pylon.settings import WorkerSettings
 from pylon.up import simulation
 from pylon.up.banner import banner

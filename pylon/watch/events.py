@@ -9,9 +9,9 @@ from typing import Final
 from rich.console import Console
 
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.messaging.kept import KeptInStream
-from pylon.messaging.published_subnets import published_subnets
-from pylon.messaging.worker_user import worker_options
+from pylon.events.event_log import KeptInStream
+from pylon.events.published_subnets import published_subnets
+from pylon.nats_server.worker_user import worker_options
 from pylon.watch.screen import Column, Screen
 from pylon_client.contract.models import BlockInfo, Neuron, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pylon.messaging.permissions import authorization
+from pylon.nats_server.permissions import authorization
 from pylon_client.contract.subjects import WORKER_USER, NeuronsEventSubject
 from pylon_client.transport.connection import ConnectionOptions, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, BasePylonException, NetUid

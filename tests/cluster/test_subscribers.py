@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pylon.messaging.permissions import authorization
+from pylon.nats_server.permissions import authorization
 from pylon_client.contract.subjects import BLOCK_EVENTS, NeuronsEventSubject
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import NetUid

@@ -15,7 +15,7 @@ import yaml
 
 from pylon.addresses import address_of
 from pylon.common.deployment_settings import IdentitySettings
-from pylon.messaging.server_limits import LIMITS
+from pylon.nats_server.server_limits import LIMITS
 from pylon.settings import WorkerSettings
 from pylon.worker import JOBS_STOP_S
 from pylon_client.contract.ss58 import is_address

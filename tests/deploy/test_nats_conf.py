@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pylon.messaging.server_limits import MAX_PAYLOAD_BYTES
+from pylon.nats_server.server_limits import MAX_PAYLOAD_BYTES
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.certificates import Authority

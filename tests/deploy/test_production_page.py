@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pylon.messaging.server_limits import MAX_PAYLOAD_BYTES
+from pylon.nats_server.server_limits import MAX_PAYLOAD_BYTES
 from pylon_client.transport.connection import ConnectionOptions, connect
 from pylon_devnet.dev_wallets import write_wallet
 from tests.support.eventually import HANGS_AFTER_S, comes_true

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from pylon.blocks.events import Event, neurons_event
-from pylon.messaging import consume, provision, retry
-from pylon.messaging.bucket import ABSENT, Bucket, ConflictError
-from pylon.messaging.consume import Consumer, Done, Verdict
-from pylon.messaging.events import JetStreamEvents
-from pylon.messaging.kept import KeptInStream
-from pylon.messaging.lease import Leases, LeaseTakenError
-from pylon.messaging.ordered_bucket import OrderedBucket
-from pylon.messaging.provision import ProvisionError, inspect, storage
-from pylon.messaging.queue import WorkQueue
-from pylon.messaging.stream_keeper import StreamKeeper
+from pylon.events.event_log import KeptInStream
+from pylon.events.event_publisher import JetStreamEvents
+from pylon.events.event_types import Event, neurons_event
+from pylon.jetstream import consumer, provision, write_retry
+from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
+from pylon.jetstream.consumer import Consumer, Done, Verdict
+from pylon.jetstream.lease import Leases, LeaseTakenError
+from pylon.jetstream.ordered_bucket import OrderedBucket
+from pylon.jetstream.provision import ProvisionError, inspect, storage
+from pylon.jetstream.stream_keeper import StreamKeeper
+from pylon.jetstream.work_queue import WorkQueue
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject
 from pylon_client.contract.topology import (
@@ -56,8 +56,8 @@ async def connection(tmp_path: Path) -> AsyncGenerator[Connection]:
 
 @pytest.fixture
 def garbled(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Garbled:
-    monkeypatch.setattr(retry, "RETRY_WAIT_S", 0.0)
-    monkeypatch.setattr(consume, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr(write_retry, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr(consumer, "RETRY_WAIT_S", 0.0)
     monkeypatch.setattr(provision, "RETRY_WAIT_S", 0.0)
     return Garbled(connection, monkeypatch)
 
@@ -141,7 +141,7 @@ async def test_an_event_whose_ack_is_garbage_is_published_again_and_stored_once(
 async def test_garbage_without_an_end_is_a_nats_that_is_away(
     connection: Connection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "WITHIN_S", 0.05)
+    monkeypatch.setattr(write_retry, "WITHIN_S", 0.05)
     monkeypatch.setattr(provision, "READY_WITHIN_S", 0.05)
     bucket = OrderedBucket(connection, JOBS_BUCKET)
     for garbage in GARBAGE:
@@ -205,7 +205,7 @@ async def test_a_queue_is_worked_off_although_half_of_the_answers_are_garbage(
 async def test_answers_with_any_part_replaced_raise_nothing_else(
     connection: Connection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "WITHIN_S", 0.2)
+    monkeypatch.setattr(write_retry, "WITHIN_S", 0.2)
     monkeypatch.setattr(provision, "READY_WITHIN_S", 0.2)
     corpus = Corpus(4, 200)
     events, kept = JetStreamEvents(connection), KeptInStream(connection)

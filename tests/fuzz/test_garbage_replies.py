@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-from pylon.messaging.permissions import authorization
+from pylon.nats_server.permissions import authorization
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.subjects import ALL_OPEN
 from pylon_client.v1 import (

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from nats.js.errors import NotFoundError
 
-from pylon.messaging.permissions import authorization
+from pylon.nats_server.permissions import authorization
 from pylon_client.contract.events import PUBLISHED_BLOCK
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ENDED, JobState

@@ -22,10 +22,10 @@ PARTS: Final = "tests/integration/blocks/test_failing_parts.py"
 BUDGET: Final = "tests/security/test_large_replies.py"
 SECRETS: Final = "tests/security/test_secrets_of_nodes.py"
 
-CALL: Final = "pylon/messaging/call.py"
-SERVICE: Final = "pylon/messaging/service.py"
+CALL: Final = "pylon/rpc/calls.py"
+SERVICE: Final = "pylon/rpc/request_server.py"
 ADMISSION: Final = "pylon/common/admission.py"
-LIMITS: Final = "pylon/messaging/server_limits.py"
+LIMITS: Final = "pylon/nats_server/server_limits.py"
 HARDENING: Final = "bridge/hardening.py"
 LOOP_THREAD: Final = "pylon/loop_thread.py"
 
@@ -66,7 +66,7 @@ MUTANTS: Final = (
         "unreadable-answers-of-jetstream",
         (
             Edit(
-                "pylon/messaging/jetstream_errors.py",
+                "pylon/jetstream/error_codes.py",
                 "except _UNREADABLE as error:",
                 "except () as error:",
             ),
@@ -372,7 +372,7 @@ MUTANTS: Final = (
         "readers-without-jetstream",
         (
             Edit(
-                "pylon/messaging/permissions.py",
+                "pylon/nats_server/permissions.py",
                 "publish=(ALL_INBOXES, ALL_REPLAYS),",
                 "publish=(ALL_INBOXES, ALL_REPLAYS, JETSTREAM_API),",
             ),
@@ -383,7 +383,7 @@ MUTANTS: Final = (
         "readers-without-the-ledger",
         (
             Edit(
-                "pylon/messaging/permissions.py",
+                "pylon/nats_server/permissions.py",
                 "publish=(ALL_INBOXES, ALL_REPLAYS),",
                 "publish=(ALL_INBOXES, ALL_REPLAYS, *LEDGER.subjects),",
             ),
@@ -394,7 +394,7 @@ MUTANTS: Final = (
         "replays-for-readers-alone",
         (
             Edit(
-                "pylon/messaging/permissions.py",
+                "pylon/nats_server/permissions.py",
                 "publish=(ALL_OPEN, identity_requests(name)),",
                 "publish=(ALL_OPEN, ALL_REPLAYS, identity_requests(name)),",
             ),

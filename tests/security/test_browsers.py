@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 
 from bridge.sessions import COOKIE
-from pylon.messaging.call import Call
-from pylon.messaging.service import Service
+from pylon.rpc.calls import Call
+from pylon.rpc.request_server import Service
 from pylon_client.contract import wire
 from pylon_client.contract.operations import OPERATIONS_BY_NAME
 from pylon_client.contract.types import IdentityName, JobId, NetUid

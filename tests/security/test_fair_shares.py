@@ -14,8 +14,8 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from pylon.common.admission import MAX_PARKED
-from pylon.messaging.call import Call
-from pylon.messaging.service import Service
+from pylon.rpc.calls import Call
+from pylon.rpc.request_server import Service
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import JobList, JobState

@@ -15,9 +15,9 @@ import httpx
 import pytest
 from nats.nuid import BASE, DIGITS, NUID, PREFIX_LENGTH, TOTAL_LENGTH
 
-from pylon.messaging.call import Call
-from pylon.messaging.permissions import authorization
-from pylon.messaging.service import Service
+from pylon.nats_server.permissions import authorization
+from pylon.rpc.calls import Call
+from pylon.rpc.request_server import Service
 from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
 from pylon_client.contract.reads import LATEST_NEURONS
 from pylon_client.contract.subjects import BLOCK_EVENTS

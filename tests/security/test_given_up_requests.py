@@ -9,8 +9,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from pylon.messaging.call import Call
-from pylon.messaging.service import Service
+from pylon.rpc.calls import Call
+from pylon.rpc.request_server import Service
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.headers import CANCEL_ID
 from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME

@@ -10,6 +10,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from pylon.events.job_event_listener import on_changes_of_jobs
+from pylon.jetstream.ordered_bucket import OrderedBucket
+from pylon.jetstream.provision import provision
+from pylon.jetstream.work_queue import WorkQueue
 from pylon.jobs.deadlines import DeadlineKeeper
 from pylon.jobs.desk import JobDesk
 from pylon.jobs.intake import Intake
@@ -17,14 +21,10 @@ from pylon.jobs.job_waits import JobWaits
 from pylon.jobs.ledger import Ledger
 from pylon.jobs.runner import Runner
 from pylon.jobs.signers import SignerDirectory
-from pylon.messaging.job_changes import on_changes_of_jobs
-from pylon.messaging.ordered_bucket import OrderedBucket
-from pylon.messaging.permissions import authorization
-from pylon.messaging.provision import provision
-from pylon.messaging.queue import WorkQueue
-from pylon.messaging.service import Service
+from pylon.nats_server.permissions import authorization
 from pylon.observe.jobs import JobCensus
 from pylon.observe.metrics import WorkerMetrics
+from pylon.rpc.request_server import Service
 from pylon_client.contract.jobs import Job, JobList, JobState
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER

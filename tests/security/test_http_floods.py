@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
-from pylon.messaging.call import Call
-from pylon.messaging.service import Service
+from pylon.rpc.calls import Call
+from pylon.rpc.request_server import Service
 from pylon_client.contract import wire
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.operations import OPERATIONS_BY_NAME

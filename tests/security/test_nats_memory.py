@@ -10,10 +10,10 @@ from typing import Final
 import pytest
 import yaml
 
-from pylon.messaging.embedded import EmbeddedNats
-from pylon.messaging.permissions import PermissionsError, authorization
-from pylon.messaging.server_access import ServerAccessSettings, server_access
-from pylon.messaging.server_limits import (
+from pylon.nats_server.embedded_server import EmbeddedNats
+from pylon.nats_server.permissions import PermissionsError, authorization
+from pylon.nats_server.server_access import ServerAccessSettings, server_access
+from pylon.nats_server.server_limits import (
     CONNECTION_BYTES,
     GO_MEMORY_LIMIT,
     LIMITS,

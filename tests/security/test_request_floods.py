@@ -2,8 +2,8 @@
 
 import pytest
 
-from pylon.messaging.call import Call
-from pylon.messaging.service import PENDING_MAX_REQUESTS, Service
+from pylon.rpc.calls import Call
+from pylon.rpc.request_server import PENDING_MAX_REQUESTS, Service
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
 from pylon_client.contract.subjects import BLOCK_EVENTS

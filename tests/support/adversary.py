@@ -34,11 +34,11 @@ from pylon.chain.writes import (
     WeightsFacts,
     WriteCall,
 )
+from pylon.jetstream.bucket import ABSENT, ConflictError, Entry
+from pylon.jetstream.lease import Lease, LeaseTakenError
+from pylon.jetstream.ordered_bucket import Page
 from pylon.jobs.record import Record
 from pylon.jobs.signers import Announcement, SignerDirectory
-from pylon.messaging.bucket import ABSENT, ConflictError, Entry
-from pylon.messaging.lease import Lease, LeaseTakenError
-from pylon.messaging.ordered_bucket import Page
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx
 
-from pylon.messaging.server_limits import MAX_SUBSCRIPTIONS
+from pylon.nats_server.server_limits import MAX_SUBSCRIPTIONS
 from pylon_client.contract import wire
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import IdentitySubject

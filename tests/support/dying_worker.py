@@ -13,9 +13,9 @@ from typing import Any, Final, NoReturn
 from nats.aio.msg import Msg
 
 from pylon.chain.submission import Submission
+from pylon.jetstream.lease import Leases
+from pylon.jetstream.work_queue import WorkQueue
 from pylon.jobs.ledger import Ledger
-from pylon.messaging.lease import Leases
-from pylon.messaging.queue import WorkQueue
 from pylon_client.contract.jobs import ENDED, JobState
 
 _METHODS: Final = {

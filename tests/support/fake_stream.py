@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from pylon.blocks.events import Event
+from pylon.events.event_types import Event
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from tests.support.eventually import HANGS_AFTER_S

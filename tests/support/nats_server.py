@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pylon.messaging.server_limits import MAX_PAYLOAD_BYTES
+from pylon.nats_server.server_limits import MAX_PAYLOAD_BYTES
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.kept_output import kept
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from pylon.messaging.permissions import authorization
-from pylon.messaging.server_limits import MAX_PAYLOAD_BYTES
+from pylon.nats_server.permissions import authorization
+from pylon.nats_server.server_limits import MAX_PAYLOAD_BYTES
 from pylon.settings import WorkerSettings
 from pylon_client.contract import wire
 from pylon_client.contract.failures import FailureError

@@ -12,8 +12,8 @@ import pytest_asyncio
 from nats.errors import Error as NatsError
 from nats.js.client import JetStreamContext
 
-from pylon.messaging.permissions import authorization
-from pylon.messaging.provision import provision
+from pylon.jetstream.provision import provision
+from pylon.nats_server.permissions import authorization
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.contract.topology import STREAMS, StreamPlan
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect

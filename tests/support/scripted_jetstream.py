@@ -16,7 +16,7 @@ from typing import Any
 import nats.errors
 from nats.js import api
 
-from pylon.messaging.jetstream_errors import (
+from pylon.jetstream.error_codes import (
     MESSAGE_ID_IN_FLIGHT,
     NO_MESSAGE,
     STREAM_NOT_FOUND,

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.messaging.permissions import nats_users
+from pylon.nats_server.permissions import nats_users
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.subjects import WORKER_USER, inbox_prefix

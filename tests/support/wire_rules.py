@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from pylon.messaging.permissions import NatsUser
+from pylon.nats_server.permissions import NatsUser
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, Failure
 from pylon_client.contract.subjects import (

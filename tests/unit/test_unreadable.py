@@ -7,8 +7,8 @@ import pytest
 from pylon.blocks.snapshots import snapshot_of
 from pylon.chain.neurons import subnet_neurons
 from pylon.common.unreadable_records import UNREADABLE, UnreadableRecords
+from pylon.jetstream.bucket import Entry
 from pylon.jobs.record import readable_in
-from pylon.messaging.bucket import Entry
 from pylon.observe.metrics import WorkerMetrics
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject

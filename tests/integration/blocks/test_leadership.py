@@ -9,9 +9,9 @@ import pytest
 
 from pylon.blocks.heads import Heads
 from pylon.blocks.leadership import ASK_AGAIN_S, PUBLISHER, Leadership
-from pylon.messaging.bucket import ABSENT, Bucket
-from pylon.messaging.lease import Leases
-from pylon.messaging.provision import provision
+from pylon.jetstream.bucket import ABSENT, Bucket
+from pylon.jetstream.lease import Leases
+from pylon.jetstream.provision import provision
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.contract.types import NetUid

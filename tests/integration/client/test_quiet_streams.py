@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pylon.messaging.call import Answer, Call
-from pylon.messaging.permissions import authorization
-from pylon.messaging.service import Service
+from pylon.nats_server.permissions import authorization
+from pylon.rpc.calls import Answer, Call
+from pylon.rpc.request_server import Service
 from pylon_client.contract import wire
 from pylon_client.contract.events import PUBLISHED_BLOCK, PUBLISHED_NEURONS
 from pylon_client.contract.failures import ErrorCode, FailureError

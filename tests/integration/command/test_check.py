@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pylon.messaging.permissions import authorization
-from pylon.messaging.provision import provision
+from pylon.jetstream.provision import provision
+from pylon.nats_server.permissions import authorization
 from pylon.up import simulation
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.transport.connection import ConnectionOptions, connect

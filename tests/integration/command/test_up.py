@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pylon.messaging.embedded import EmbeddedNats
+from pylon.nats_server.embedded_server import EmbeddedNats
 from tests.support.deployment import deployment_settings
 from tests.support.eventually import eventually
 from tests.support.kept_output import NAME as KEPT_OUTPUT

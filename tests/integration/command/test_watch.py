@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from pylon.events.job_event_publisher import JobEvents
+from pylon.jetstream.ordered_bucket import OrderedBucket
+from pylon.jetstream.provision import provision
 from pylon.jobs.ledger import Ledger, Record
-from pylon.messaging.job_events import JobEvents
-from pylon.messaging.ordered_bucket import OrderedBucket
-from pylon.messaging.provision import provision
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid

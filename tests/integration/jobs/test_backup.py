@@ -11,9 +11,9 @@ from pylon.backup import state_access
 from pylon.backup.backup_file import BackupError, BackupFile, KeptEntry, archive_in, private_file
 from pylon.backup.backup_run import restore
 from pylon.backup.ledger_copy import LedgerCopy
+from pylon.events.signer_events import SignerEvents
 from pylon.jobs.signers import Announcement
-from pylon.messaging.permissions import authorization
-from pylon.messaging.signer_events import SignerEvents
+from pylon.nats_server.permissions import authorization
 from pylon.settings import WorkerSettings
 from pylon_client.contract import wire
 from pylon_client.contract.jobs import IN_FLIGHT

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from nats.js.client import JetStreamContext
 
+from pylon.jetstream.bucket import Bucket, ConflictError
+from pylon.jetstream.ordered_bucket import OrderedBucket
+from pylon.jetstream.work_queue import WorkQueue
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import Ledger
-from pylon.messaging.bucket import Bucket, ConflictError
-from pylon.messaging.ordered_bucket import OrderedBucket
-from pylon.messaging.queue import WorkQueue
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid, Revision

@@ -3,12 +3,12 @@
 import pytest
 from nats.js.client import JetStreamContext
 
+from pylon.jetstream.ordered_bucket import OrderedBucket
+from pylon.jetstream.provision import provision
+from pylon.jetstream.work_queue import WorkQueue
 from pylon.jobs import open_jobs
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import Ledger
-from pylon.messaging.ordered_bucket import OrderedBucket
-from pylon.messaging.provision import provision
-from pylon.messaging.queue import WorkQueue
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid

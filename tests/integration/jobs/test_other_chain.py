@@ -15,7 +15,7 @@ from pylon.chain.hotkeys import open_hotkey
 from pylon.chain.identity import ChainIdentity, short_genesis
 from pylon.chain.submission import Submission
 from pylon.chain.writes import CommitmentCall, RefusedError
-from pylon.messaging.permissions import authorization
+from pylon.nats_server.permissions import authorization
 from pylon_client.contract import wire
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.types import NetUid

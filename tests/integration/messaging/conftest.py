@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pylon.messaging.permissions import authorization
+from pylon.nats_server.permissions import authorization
 from pylon_client.contract.subjects import BRIDGE_USER, WORKER_USER
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import (

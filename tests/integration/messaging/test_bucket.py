@@ -4,9 +4,9 @@ import pytest
 import pytest_asyncio
 from nats.js.client import JetStreamContext
 
-from pylon.messaging import retry
-from pylon.messaging.bucket import ABSENT, Bucket, ConflictError
-from pylon.messaging.provision import provision
+from pylon.jetstream import write_retry
+from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
+from pylon.jetstream.provision import provision
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import Revision
@@ -83,7 +83,7 @@ async def test_a_missing_stream_is_no_empty_bucket(
 ) -> None:
     await bucket.put("a.b", b"1", revision=ABSENT)
     await JetStreamContext((await nats.connect()).nats).delete_stream(LEDGER.name)
-    monkeypatch.setattr(retry, "WITHIN_S", 1.0)
+    monkeypatch.setattr(write_retry, "WITHIN_S", 1.0)
     for asking in (bucket.get("a.b"), bucket.entries("a"), bucket.put("a", b"", revision=ABSENT)):
         with pytest.raises(FailureError) as caught:
             await asking

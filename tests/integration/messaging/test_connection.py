@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from nats.aio.msg import Msg
 
-from pylon.messaging.permissions import authorization
+from pylon.nats_server.permissions import authorization
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 from nats.js.client import JetStreamContext
 
-from pylon.messaging.consume import Consumer, Done, Handler, Later, Never, Verdict
-from pylon.messaging.provision import provision
+from pylon.jetstream.consumer import Consumer, Done, Handler, Later, Never, Verdict
+from pylon.jetstream.provision import provision
 from pylon_client.contract.subjects import JobSubject, identity_jobs
 from pylon_client.contract.topology import JOBS
 from pylon_client.contract.types import IdentityName, JobKind
@@ -288,7 +288,7 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_it_has(connection: Co
 async def test_a_handler_that_breaks_is_logged_and_its_message_comes_again(
     connection: Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pylon.messaging.consume.FAILED_WAIT_S", 0.1)
+    monkeypatch.setattr("pylon.jetstream.consumer.FAILED_WAIT_S", 0.1)
     times = 0
 
     async def break_once(_body: bytes) -> Verdict:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.messaging.embedded import EmbeddedNats, EmbeddedNatsError
-from pylon.messaging.provision import provision
+from pylon.jetstream.provision import provision
+from pylon.nats_server.embedded_server import EmbeddedNats, EmbeddedNatsError
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect

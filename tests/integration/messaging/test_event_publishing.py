@@ -3,9 +3,9 @@ import asyncio
 import pytest
 import pytest_asyncio
 
-from pylon.blocks.events import Event, neurons_event
-from pylon.messaging.events import JetStreamEvents
-from pylon.messaging.kept import KeptInStream
+from pylon.events.event_log import KeptInStream
+from pylon.events.event_publisher import JetStreamEvents
+from pylon.events.event_types import Event, neurons_event
 from pylon_client.contract.subjects import NeuronsEventSubject
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber, NetUid

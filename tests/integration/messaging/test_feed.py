@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pylon.blocks.replay import ReplayHandlers
-from pylon.messaging.kept import KeptInStream
-from pylon.messaging.provision import provision
-from pylon.messaging.service import Service
+from pylon.events.event_log import KeptInStream
+from pylon.events.replay import ReplayHandlers
+from pylon.jetstream.provision import provision
+from pylon.rpc.request_server import Service
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import ALL_NEURONS_EVENTS, BLOCK_EVENTS

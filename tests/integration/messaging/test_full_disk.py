@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from nats.js.client import JetStreamContext
 
-from pylon.messaging.embedded import EmbeddedNats, EmbeddedNatsError
-from pylon.messaging.provision import provision
-from pylon.messaging.write_health import NotAcknowledgedError, WriteHealth
+from pylon.jetstream.provision import provision
+from pylon.jetstream.write_health import NotAcknowledgedError, WriteHealth
+from pylon.nats_server.embedded_server import EmbeddedNats, EmbeddedNatsError
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.contract.topology import LEDGER
 from pylon_client.transport.connection import ConnectionOptions, connect

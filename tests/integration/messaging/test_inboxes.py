@@ -16,7 +16,7 @@ from nats.js import api
 from nats.js.client import JetStreamContext
 from pydantic import SecretStr
 
-from pylon.messaging.worker_user import worker_options
+from pylon.nats_server.worker_user import worker_options
 from pylon_client.transport.connection import Connection, connect
 from pylon_client.transport.inboxes import RANDOM_BYTES, InboxIds
 from tests.support.deployment import WORKER_PASSWORD, ConnectAs, deployment_settings

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from pylon.blocks.events import Event, block_event
-from pylon.messaging.events import JetStreamEvents
-from pylon.messaging.kept import KeptInStream
-from pylon.messaging.provision import provision
+from pylon.events.event_log import KeptInStream
+from pylon.events.event_publisher import JetStreamEvents
+from pylon.events.event_types import Event, block_event
+from pylon.jetstream.provision import provision
 from pylon_client.contract import headers
 from pylon_client.contract.models import BlockInfo
 from pylon_client.contract.subjects import BLOCK_EVENTS

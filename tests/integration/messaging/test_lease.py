@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from pylon.messaging.bucket import ABSENT, Bucket, ConflictError
-from pylon.messaging.lease import Lease, LeaseLostError, Leases, LeaseTakenError
+from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
+from pylon.jetstream.lease import Lease, LeaseLostError, Leases, LeaseTakenError
 from pylon_client.contract.topology import LEASES, LEASES_BUCKET
 from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.nats_server import NatsServer

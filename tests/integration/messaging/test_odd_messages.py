@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from nats.aio.msg import Msg
 
-from pylon.messaging.consume import Consumer, Done, Verdict
-from pylon.messaging.provision import provision
+from pylon.jetstream.consumer import Consumer, Done, Verdict
+from pylon.jetstream.provision import provision
 from pylon_client.contract.topology import JOBS
 from tests.support.deployment import WORKER_PASSWORD, ConnectAs
 from tests.support.eventually import eventually

@@ -7,10 +7,10 @@ import pytest
 import pytest_asyncio
 from nats.js.client import JetStreamContext
 
-from pylon.messaging import ordered_bucket, retry
-from pylon.messaging.bucket import ABSENT
-from pylon.messaging.ordered_bucket import OrderedBucket
-from pylon.messaging.provision import provision
+from pylon.jetstream import ordered_bucket, write_retry
+from pylon.jetstream.bucket import ABSENT
+from pylon.jetstream.ordered_bucket import OrderedBucket
+from pylon.jetstream.provision import provision
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import Revision
@@ -125,7 +125,7 @@ async def test_a_missing_stream_is_no_empty_page(
 ) -> None:
     await bucket.put("a.b", b"1", revision=ABSENT)
     await JetStreamContext((await nats.connect()).nats).delete_stream(LEDGER.name)
-    monkeypatch.setattr(retry, "WITHIN_S", 1.0)
+    monkeypatch.setattr(write_retry, "WITHIN_S", 1.0)
     for asking in (
         bucket.newest_first("a", before=None, count=1),
         bucket.oldest_first("a", after=ABSENT, count=1),

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nats.aio.msg import Msg
 
-from pylon.messaging.call import Call
-from pylon.messaging.permissions import TOKEN_MAX_CHARS, PermissionsError, authorization
-from pylon.messaging.provision import provision
-from pylon.messaging.service import Service
+from pylon.jetstream.provision import provision
+from pylon.nats_server.permissions import TOKEN_MAX_CHARS, PermissionsError, authorization
+from pylon.rpc.calls import Call
+from pylon.rpc.request_server import Service
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import OPERATIONS_BY_NAME
 from pylon_client.contract.subjects import ALL_SIGNER_EVENTS

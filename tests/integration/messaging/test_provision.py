@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from nats.js.api import StorageType, StoreCompression, StreamConfig
 
-from pylon.messaging import provision as provisioning
-from pylon.messaging.provision import ProvisionError, provision
+from pylon.jetstream import provision as provisioning
+from pylon.jetstream.provision import ProvisionError, provision
 from pylon_client.contract.topology import EVENTS, STREAMS
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import ConnectAs

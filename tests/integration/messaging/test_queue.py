@@ -5,7 +5,7 @@ import pytest
 import pytest_asyncio
 from nats.js.client import JetStreamContext
 
-from pylon.messaging.queue import WorkQueue
+from pylon.jetstream.work_queue import WorkQueue
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject
 from pylon_client.contract.topology import JOBS

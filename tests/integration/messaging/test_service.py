@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from nats.aio.msg import Msg
 
-from pylon.messaging.call import Answer, Call
-from pylon.messaging.service import Handler, Service
+from pylon.rpc.calls import Answer, Call
+from pylon.rpc.request_server import Handler, Service
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block

@@ -11,11 +11,11 @@ import pytest
 
 import bridge.streams
 from bridge.streams import follow
-from pylon.blocks.replay import ReplayHandlers
-from pylon.messaging.kept import KeptInStream
-from pylon.messaging.permissions import authorization, authorization_of, nats_users
-from pylon.messaging.provision import provision
-from pylon.messaging.service import Service
+from pylon.events.event_log import KeptInStream
+from pylon.events.replay import ReplayHandlers
+from pylon.jetstream.provision import provision
+from pylon.nats_server.permissions import authorization, authorization_of, nats_users
+from pylon.rpc.request_server import Service
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError

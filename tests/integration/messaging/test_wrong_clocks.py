@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from nats.aio.msg import Msg
 
-from pylon.messaging.call import Call
-from pylon.messaging.service import Service
+from pylon.rpc.calls import Call
+from pylon.rpc.request_server import Service
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots
+from pylon.jetstream.write_health import WriteHealth
 from pylon.loop_thread import LoopThread
-from pylon.messaging.write_health import WriteHealth
 from pylon.observe.health import HealthServer, WorkerHealth
 from pylon.observe.metrics import WorkerMetrics
 from pylon_devnet import Devnet, DevnetOptions

@@ -10,8 +10,8 @@ from pylon.binding.binder import ChainBinder, ForeignStateError
 from pylon.binding.remedy import HOME_VARIABLE, remedy, reset_command
 from pylon.chain.guard import ChainGuard, ForeignChainError, UnboundError
 from pylon.chain.identity import ChainIdentity
+from pylon.jetstream.bucket import ABSENT
 from pylon.jobs.chain_record import ChainRecord
-from pylon.messaging.bucket import ABSENT
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject

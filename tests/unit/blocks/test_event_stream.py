@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pylon.blocks.events import neurons_event
-from pylon.messaging.events import JetStreamEvents
+from pylon.events.event_publisher import JetStreamEvents
+from pylon.events.event_types import neurons_event
 from pylon_client.contract.types import NetUid
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.fake_chain import block_of

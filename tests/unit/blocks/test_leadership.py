@@ -8,7 +8,7 @@ from typing import Any, cast
 from pylon.blocks.heads import Heads
 from pylon.blocks.leadership import STALLS_MAX, Leadership
 from pylon.blocks.progress import Progress
-from pylon.messaging.lease import Leases, LeaseTakenError
+from pylon.jetstream.lease import Leases, LeaseTakenError
 from tests.support.eventually import eventually
 from tests.support.fake_chain import FakeChain
 

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pylon.blocks.events import block_event, neurons_event
 from pylon.blocks.lane import WAITING_MAX_BLOCKS, SubnetLane
 from pylon.blocks.publisher import BlockPublisher
+from pylon.events.event_types import block_event, neurons_event
 from pylon.reads.reader import ChainReader
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError

@@ -11,8 +11,8 @@ from bridge.settings import BridgeSettings
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon.common.environment_settings import EnvironmentSettings
 from pylon.common.logs import LogSettings
-from pylon.messaging.permissions import nats_users
-from pylon.messaging.server_access import ServerAccessSettings
+from pylon.nats_server.permissions import nats_users
+from pylon.nats_server.server_access import ServerAccessSettings
 from pylon.settings import WorkerSettings
 
 VALUE = "a-value-that-may-be-secret"

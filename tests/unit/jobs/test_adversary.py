@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from pylon.jetstream.consumer import Done, Later
 from pylon.jobs.commitments import PublishingWork
 from pylon.jobs.deadlines import DeadlineKeeper
 from pylon.jobs.intake import Intake, Wanted
@@ -20,7 +21,6 @@ from pylon.jobs.retries import Retries
 from pylon.jobs.runner import Runner
 from pylon.jobs.signers import SignerDirectory
 from pylon.jobs.weights import WeightsWork
-from pylon.messaging.consume import Done, Later
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import TRANSITIONS, Job
 from pylon_client.contract.types import (

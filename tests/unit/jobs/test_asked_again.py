@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pylon.jetstream.consumer import Later
 from pylon.jobs.intake import Wanted
-from pylon.messaging.consume import Later
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import pytest
 
 from pylon.chain.writes import Epoch, WeightsFacts
+from pylon.jetstream.consumer import Done, Later
 from pylon.jobs.commitments import PublishingWork
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import IllegalTransitionError, Lane, Ledger, Newest, Record
@@ -14,7 +15,6 @@ from pylon.jobs.retries import Retries
 from pylon.jobs.runner import Runner
 from pylon.jobs.terms import TERM_BLOCKS
 from pylon.jobs.weights import WeightsWork
-from pylon.messaging.consume import Done, Later
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import (

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from pylon.chain.writes import Signer
+from pylon.jetstream.bucket import Entry
+from pylon.jetstream.consumer import Done, Later
 from pylon.jobs.commitments import PublishingWork
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import Ledger, UnreadableEntryError
@@ -12,8 +14,6 @@ from pylon.jobs.policy import UnknownHotkeys
 from pylon.jobs.retries import Retries
 from pylon.jobs.runner import Runner
 from pylon.jobs.weights import WeightsWork
-from pylon.messaging.bucket import Entry
-from pylon.messaging.consume import Done, Later
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import (

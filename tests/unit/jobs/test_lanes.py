@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 
 from pylon.common.task_supervisor import Supervisor
+from pylon.jetstream.consumer import Consumer
+from pylon.jetstream.write_health import WriteHealth
 from pylon.jobs.deadlines import DeadlineKeeper
 from pylon.jobs.office import JobOffice
 from pylon.jobs.signers import SignerDirectory
-from pylon.messaging.consume import Consumer
-from pylon.messaging.write_health import WriteHealth
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName, JobKind

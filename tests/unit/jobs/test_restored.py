@@ -5,6 +5,8 @@ from typing import Final
 
 import pytest
 
+from pylon.jetstream.bucket import Entry
+from pylon.jetstream.consumer import Done
 from pylon.jobs.commitments import PublishingWork
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.ledger import KEPT_PREFIXES, Ledger
@@ -14,8 +16,6 @@ from pylon.jobs.restored import as_restored
 from pylon.jobs.retries import Retries
 from pylon.jobs.runner import Runner
 from pylon.jobs.weights import WeightsWork
-from pylon.messaging.bucket import Entry
-from pylon.messaging.consume import Done
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid, Revision

@@ -3,8 +3,8 @@
 import pytest
 
 from pylon.chain.writes import Seal
+from pylon.jetstream.consumer import Later
 from pylon.jobs.intake import Wanted
-from pylon.messaging.consume import Later
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from pylon.jetstream.consumer import Done, Later
 from pylon.jobs import runner
 from pylon.jobs.intake import Wanted
-from pylon.messaging.consume import Done, Later
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.types import JobKind, NetUid

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pylon.messaging.consume import Done
+from pylon.jetstream.consumer import Done
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import NeuronUid

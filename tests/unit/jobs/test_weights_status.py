@@ -2,11 +2,11 @@
 
 import pytest
 
+from pylon.jetstream.bucket import Entry
 from pylon.jobs import ledger
 from pylon.jobs.weights_status import WeightsStatusHandler
 from pylon.jobs.windows import ACCEPTED_SLACK_BLOCKS
-from pylon.messaging.bucket import Entry
-from pylon.messaging.call import Answer, Call
+from pylon.rpc.calls import Answer, Call
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import WeightsStatus

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pylon.messaging.call import Call, may_be_answered, read_call
+from pylon.rpc.calls import Call, may_be_answered, read_call
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operation import Operation, Params
 from pylon_client.contract.reads import LATEST_NEURONS

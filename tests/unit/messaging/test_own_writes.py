@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import nats.errors
 import pytest
 
-from pylon.messaging import retry
-from pylon.messaging.bucket import ABSENT, Bucket, ConflictError
+from pylon.jetstream import write_retry
+from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
 
 if TYPE_CHECKING:
     from pylon_client.transport.connection import Connection
@@ -63,7 +63,7 @@ class ScriptedStream:
 
 
 def bucket_over(stream: ScriptedStream, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    monkeypatch.setattr(retry, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr(write_retry, "RETRY_WAIT_S", 0.0)
     return Bucket(cast("Connection", SimpleNamespace(is_connected=True, nats=stream)), "bucket")
 
 

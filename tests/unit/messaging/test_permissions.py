@@ -1,7 +1,7 @@
 import pytest
 from pydantic import SecretStr
 
-from pylon.messaging.permissions import NatsUser, PermissionsError, authorization, nats_users
+from pylon.nats_server.permissions import NatsUser, PermissionsError, authorization, nats_users
 from pylon_client.contract.subjects import ALL_IDENTITIES, signer_event
 from pylon_client.contract.types import IdentityName
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pylon.blocks.events import neurons_event
-from pylon.messaging import retry
-from pylon.messaging.bucket import ABSENT, Bucket, ConflictError
-from pylon.messaging.events import JetStreamEvents
-from pylon.messaging.queue import WorkQueue
+from pylon.events.event_publisher import JetStreamEvents
+from pylon.events.event_types import neurons_event
+from pylon.jetstream import write_retry
+from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
+from pylon.jetstream.work_queue import WorkQueue
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject
@@ -55,9 +55,9 @@ class Put:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "RETRY_WAIT_S", 0.0)
-    monkeypatch.setattr(retry, "UNDECIDED_WAIT_S", 0.0)
-    monkeypatch.setattr(retry, "WITHIN_S", HANGS_AFTER_S)
+    monkeypatch.setattr(write_retry, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr(write_retry, "UNDECIDED_WAIT_S", 0.0)
+    monkeypatch.setattr(write_retry, "WITHIN_S", HANGS_AFTER_S)
 
 
 def connection_to(stream: ScriptedJetStream) -> "Connection":

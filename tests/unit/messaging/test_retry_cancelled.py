@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pylon.messaging.retry import until_answered
+from pylon.jetstream.write_retry import until_answered
 
 
 async def test_an_answer_that_comes_with_a_cancellation_is_not_returned() -> None:

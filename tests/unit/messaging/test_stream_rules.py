@@ -16,8 +16,8 @@ from nats.js.api import (
     SubjectTransform,
 )
 
-from pylon.messaging.provision import config_of
-from pylon.messaging.stream_rules import differences, explained
+from pylon.jetstream.provision import config_of
+from pylon.jetstream.stream_rules import differences, explained
 from pylon_client.contract.topology import (
     EVENTS,
     JOBS,

@@ -7,8 +7,8 @@ import nats.errors
 import nats.js.errors
 import pytest
 
-from pylon.messaging.retry import until_answered
-from pylon.messaging.write_health import NotAcknowledgedError, WriteHealth
+from pylon.jetstream.write_health import NotAcknowledgedError, WriteHealth
+from pylon.jetstream.write_retry import until_answered
 from pylon.observe.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS, JOBS, LEADERSHIP, LEDGER
@@ -160,7 +160,7 @@ def test_failures_are_a_metric(health: WriteHealth, clock: Clock) -> None:
 async def test_the_end_of_all_retries_names_the_reason(
     monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
-    monkeypatch.setattr("pylon.messaging.retry.WITHIN_S", 0.3)
+    monkeypatch.setattr("pylon.jetstream.write_retry.WITHIN_S", 0.3)
 
     async def ask() -> None:
         raise error

@@ -6,10 +6,10 @@ from collections.abc import Collection
 import pytest
 
 from pylon.blocks.snapshots import Snapshot, Snapshots
-from pylon.messaging.call import Answer, Call
 from pylon.reads.handlers import ReadHandlers
 from pylon.reads.reader import ChainReader
 from pylon.reads.recent import RecentNeurons
+from pylon.rpc.calls import Answer, Call
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import OPERATIONS, AtBlock, NoParams, Params, Scope

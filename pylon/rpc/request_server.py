@@ -12,8 +12,8 @@ from nats.aio.msg import Msg
 
 from pylon.common.admission import OPEN_CALLER, Admission, Place
 from pylon.common.logs import note, trace_id
-from pylon.messaging.call import Answer, Call, caller_of, may_be_answered, read_call
-from pylon.messaging.discovery import Discovery
+from pylon.rpc.calls import Answer, Call, caller_of, may_be_answered, read_call
+from pylon.rpc.discovery import Discovery
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError

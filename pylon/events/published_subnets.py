@@ -6,7 +6,7 @@ import nats.errors
 import nats.js.errors
 from nats.js.client import JetStreamContext
 
-from pylon.messaging.jetstream_errors import readable_replies
+from pylon.jetstream.error_codes import readable_replies
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import ALL_NEURONS_EVENTS
 from pylon_client.contract.topology import EVENTS

@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 import nats.errors
 import nats.js.errors
 
-from pylon.messaging.jetstream_errors import is_temporary, is_undecided
-from pylon.messaging.write_health import NotAcknowledgedError
+from pylon.jetstream.error_codes import is_temporary, is_undecided
+from pylon.jetstream.write_health import NotAcknowledgedError
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.transport.cancellation import no_lost_cancellation
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.messaging.permissions import authorization, quoted
-from pylon.messaging.server_limits import limits_text
+from pylon.nats_server.permissions import authorization, quoted
+from pylon.nats_server.server_limits import limits_text
 
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 

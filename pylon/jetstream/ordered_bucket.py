@@ -12,10 +12,10 @@ from typing import Any, Final
 import nats.errors
 import nats.js.errors
 
-from pylon.messaging.bucket import Bucket, Entry
-from pylon.messaging.jetstream_errors import NO_MESSAGE, place_of, readable_replies
-from pylon.messaging.retry import TRY_FOR_S
-from pylon.messaging.write_health import WriteHealth
+from pylon.jetstream.bucket import Bucket, Entry
+from pylon.jetstream.error_codes import NO_MESSAGE, place_of, readable_replies
+from pylon.jetstream.write_health import WriteHealth
+from pylon.jetstream.write_retry import TRY_FOR_S
 from pylon_client.contract import wire
 from pylon_client.contract.types import Revision
 from pylon_client.transport.cancellation import heed_cancellation

@@ -10,7 +10,7 @@ import nats.js.errors
 from nats.js import api
 from nats.js.client import JetStreamContext
 
-from pylon.messaging.jetstream_errors import (
+from pylon.jetstream.error_codes import (
     NO_MESSAGE,
     is_conflict,
     place_of,
@@ -18,8 +18,8 @@ from pylon.messaging.jetstream_errors import (
     require,
     sequence_of,
 )
-from pylon.messaging.retry import TRY_FOR_S, until_answered
-from pylon.messaging.write_health import WriteHealth
+from pylon.jetstream.write_health import WriteHealth
+from pylon.jetstream.write_retry import TRY_FOR_S, until_answered
 from pylon_client.contract.types import Revision
 from pylon_client.transport.connection import Connection
 

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import nats.errors
 import nats.js.errors
 
-from pylon.messaging.jetstream_errors import is_out_of_storage, is_store_broken
+from pylon.jetstream.error_codes import is_out_of_storage, is_store_broken
 from pylon_client.contract.failures import ErrorCode, FailureError
 
 FAILING_AFTER_S: Final = 8.0

@@ -3,9 +3,9 @@
 import nats.js.errors
 from nats.js.client import JetStreamContext
 
-from pylon.messaging.jetstream_errors import is_full, readable_replies, sequence_of
-from pylon.messaging.retry import TRY_FOR_S, until_answered
-from pylon.messaging.write_health import WriteHealth
+from pylon.jetstream.error_codes import is_full, readable_replies, sequence_of
+from pylon.jetstream.write_health import WriteHealth
+from pylon.jetstream.write_retry import TRY_FOR_S, until_answered
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject

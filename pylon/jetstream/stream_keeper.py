@@ -5,7 +5,7 @@ import contextlib
 import logging
 from typing import Final
 
-from pylon.messaging.provision import ProvisionError, provision
+from pylon.jetstream.provision import ProvisionError, provision
 from pylon_client.contract.topology import (
     EVENTS,
     JOBS,

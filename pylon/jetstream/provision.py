@@ -11,8 +11,8 @@ import nats.js.errors
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.client import JetStreamContext
 
-from pylon.messaging.jetstream_errors import is_name_in_use, readable_replies
-from pylon.messaging.stream_rules import Difference, differences, explained
+from pylon.jetstream.error_codes import is_name_in_use, readable_replies
+from pylon.jetstream.stream_rules import Difference, differences, explained
 from pylon_client.contract.topology import STREAMS, StreamPlan
 from pylon_client.transport.connection import Connection
 

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Final
 
-from pylon.messaging.call import Answer, Call
 from pylon.reads.cache import SingleFlight
+from pylon.rpc.calls import Answer, Call
 from pylon_client.contract import headers
 from pylon_client.contract.events import PUBLISHED_BLOCK, PUBLISHED_NEURONS, After
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -12,7 +12,7 @@ from pylon_client.contract.types import BlockNumber
 from pylon_client.transport.published import FeedEvent, KeptEvents
 
 if TYPE_CHECKING:
-    from pylon.messaging.service import Handler
+    from pylon.rpc.request_server import Handler
 
 
 class ReplayHandlers:

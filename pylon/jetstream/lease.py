@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final
 
-from pylon.messaging.bucket import ABSENT, Bucket, ConflictError
+from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.types import Revision
 from pylon_client.transport.cancellation import heed_cancellation

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from pylon.common.processes import base_environment
-from pylon.messaging.server_limits import GO_MEMORY_LIMIT
+from pylon.nats_server.server_limits import GO_MEMORY_LIMIT
 
 
 class EmbeddedNatsError(Exception):

@@ -9,7 +9,7 @@ import nats.js.errors
 from nats.js.api import RawStreamMsg
 from nats.js.client import JetStreamContext
 
-from pylon.messaging.jetstream_errors import (
+from pylon.jetstream.error_codes import (
     NO_MESSAGE,
     UnreadableReplyError,
     place_of,

@@ -8,11 +8,11 @@ import nats.js.errors
 from nats.js import api
 from nats.js.client import JetStreamContext
 
-from pylon.blocks.events import Event
-from pylon.messaging.jetstream_errors import is_conflict, readable_replies, sequence_of
-from pylon.messaging.kept import KeptEvent, KeptInStream
-from pylon.messaging.retry import until_decided
-from pylon.messaging.write_health import NotAcknowledgedError, WriteHealth
+from pylon.events.event_log import KeptEvent, KeptInStream
+from pylon.events.event_types import Event
+from pylon.jetstream.error_codes import is_conflict, readable_replies, sequence_of
+from pylon.jetstream.write_health import NotAcknowledgedError, WriteHealth
+from pylon.jetstream.write_retry import until_decided
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block

@@ -11,8 +11,8 @@ from urllib.parse import quote
 from pydantic import SecretStr, model_validator
 
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.messaging.permissions import PermissionsError, authorization, quoted
-from pylon.messaging.server_limits import limits_text
+from pylon.nats_server.permissions import PermissionsError, authorization, quoted
+from pylon.nats_server.server_limits import limits_text
 
 CLUSTER_USER = "route"
 

@@ -16,14 +16,14 @@ from pylon.common.deployment_settings import DeploymentSettings
 from pylon.common.folder_lock import FolderLock
 from pylon.common.private_file import write_private
 from pylon.common.processes import die_with_parent, end_process
-from pylon.messaging.embedded_config import config_text, nats_url, streams_folder
-from pylon.messaging.embedded_process import (
+from pylon.nats_server.embedded_config import config_text, nats_url, streams_folder
+from pylon.nats_server.embedded_process import (
     EmbeddedNatsError,
     nats_server_binary,
     port_in_use,
     server_environment,
 )
-from pylon.messaging.embedded_storage import EmbeddedStorage
+from pylon.nats_server.embedded_storage import EmbeddedStorage
 
 __all__ = ["EmbeddedNats", "EmbeddedNatsError"]
 

@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.client import JetStreamContext
 
-from pylon.messaging.jetstream_errors import UnreadableReplyError, readable_replies, require
+from pylon.jetstream.error_codes import UnreadableReplyError, readable_replies, require
 from pylon_client.contract.topology import StreamPlan
 from pylon_client.log_limit import LogLimit, origin_of
 from pylon_client.transport.connection import Connection

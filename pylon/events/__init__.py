@@ -1,0 +1,1 @@
+"""Published events: their types, the publisher, the log in JetStream, and replay."""

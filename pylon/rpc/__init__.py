@@ -1,0 +1,1 @@
+"""Requests over NATS: the server that receives them, one call, and discovery."""

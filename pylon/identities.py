@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pylon.chain.hotkeys import HotkeyError, HotkeyProblem, open_hotkey
-from pylon.chain.writes import Signer
+from pylon.chain.write_port import Signer
 from pylon.common.deployment_settings import IdentitySettings
 from pylon.jobs.signers import CAUSE_MAX_CHARS, Announcement
+from pylon.wallets.hotkeys import HotkeyError, HotkeyProblem, open_hotkey
 from pylon_client.contract.types import Hotkey, IdentityName
 
 logger = logging.getLogger(__name__)

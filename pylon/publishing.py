@@ -13,7 +13,7 @@ from pylon.blocks.progress import Progress
 from pylon.blocks.publisher import BlockPublisher
 from pylon.blocks.snapshots import Snapshots
 from pylon.blocks.watcher import Watcher
-from pylon.chain.guard import ChainGuard
+from pylon.chain.chain_guard import ChainGuard
 from pylon.chain.port import Chain
 from pylon.events.event_log import KeptInStream
 from pylon.events.event_publisher import JetStreamEvents

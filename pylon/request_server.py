@@ -11,10 +11,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
-from pylon.addresses import known_addresses
 from pylon.blocks.snapshots import Snapshots
-from pylon.chain.archive import ArchiveRouting
-from pylon.chain.guard import ChainGuard
+from pylon.chain.archive_routing import ArchiveRouting
+from pylon.chain.chain_guard import ChainGuard
 from pylon.chain.submission import Submission
 from pylon.events.job_event_listener import on_changes_of_jobs
 from pylon.events.job_event_publisher import JobEvents
@@ -37,6 +36,7 @@ from pylon.reads.recent import RecentNeurons
 from pylon.roles import WorkerRole
 from pylon.rpc.request_server import REQUESTS, Handler, Service
 from pylon.settings import WorkerSettings
+from pylon.wallets.addresses import known_addresses
 from pylon.worker_parts import (
     WorkerError,
     chain_of,

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from pylon.chain.archive import DEFAULT_CUTOFF_BLOCKS
-from pylon.chain.place import is_node_url
+from pylon.chain.archive_routing import DEFAULT_CUTOFF_BLOCKS
+from pylon.chain.endpoint_label import is_node_url
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon.common.environment_settings import from_json
 from pylon.jobs.policy import UnknownHotkeys

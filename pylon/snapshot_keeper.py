@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pylon.binding.binder import ForeignStateError
 from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots, snapshot_of
-from pylon.chain.guard import ChainGuard
-from pylon.chain.identity import ChainIdentity
+from pylon.chain.chain_guard import ChainGuard
+from pylon.chain.chain_identity import ChainIdentity
 from pylon.settings import WorkerSettings
 from pylon.worker_parts import stored_events
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject

@@ -7,12 +7,12 @@ from typing import Final
 
 from pylon.binding.binder import ChainBinder
 from pylon.binding.remedy import remedy, remedy_of_readers
-from pylon.chain.archive import ArchiveRouting
-from pylon.chain.connection import Patience
-from pylon.chain.guard import ChainGuard
-from pylon.chain.place import place_of
+from pylon.chain.archive_routing import ArchiveRouting
+from pylon.chain.chain_guard import ChainGuard
+from pylon.chain.endpoint_label import place_of
+from pylon.chain.node_connection import Patience
+from pylon.chain.node_probe import NodeProbe
 from pylon.chain.port import Chain
-from pylon.chain.probe import NodeProbe
 from pylon.chain.submission import Submission
 from pylon.chain.subtensor import Subtensor
 from pylon.common.backoff import Pauses

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pylon.chain.identity import ChainIdentity, short_genesis
+from pylon.chain.chain_identity import ChainIdentity, short_genesis
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.open_jobs import all_open_jobs
 from pylon.jobs.store import Store

@@ -6,8 +6,8 @@ from typing import Final, Protocol
 
 from pylon.binding.adoption import UNKNOWN_NETWORK, Node, contradiction
 from pylon.binding.remedy import remedy, reset_command
-from pylon.chain.guard import ChainGuard, refusal_text
-from pylon.chain.identity import ChainIdentity
+from pylon.chain.chain_guard import ChainGuard, refusal_text
+from pylon.chain.chain_identity import ChainIdentity
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.record import UnreadableEntryError
 from pylon.jobs.store import Store

@@ -4,7 +4,7 @@ import os
 import shlex
 from typing import Final
 
-from pylon.chain.identity import ChainIdentity
+from pylon.chain.chain_identity import ChainIdentity
 
 HOME_VARIABLE: Final = "PYLON_HOME"
 """Set by `pylon up` for its processes: the folder of the state."""

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from pylon.chain.guard import may_pass
+from pylon.chain.chain_guard import may_pass
 from pylon.common.backoff import Pauses
 from pylon.events.event_types import Event, neurons_event
 from pylon_client.contract.failures import FailureError

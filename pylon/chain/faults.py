@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any, Final, cast
 
 from pylon.chain.bounds import ImplausibleError
-from pylon.chain.guard import FOREIGN_CHAIN
+from pylon.chain.chain_guard import FOREIGN_CHAIN
 from pylon_client.contract.failures import ErrorCode
 
 _SYSTEM_ERROR: Final = re.compile(r"\[(?:Errno (-?[0-9]+)\]|SSL: )")

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from pylon.chain.questions import AnswerT_co, Question
+from pylon.chain.query import AnswerT_co, Question
 from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.types import BlockNumber, Timestamp
 

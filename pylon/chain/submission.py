@@ -1,7 +1,7 @@
 """Writing through the `bittensor` SDK.
 
 Signing is split from sending, so that what is sent is known before it is. Calls are composed here
-(`pylon.chain.composition`) instead of by the SDK's intents, which need items that not every runtime
+(`pylon.chain.call_composition`) instead of by the SDK's intents, which need items that not every runtime
 has, and refuse weights one block longer than the chain does.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, cast
 
 from bittensor.result import ChainError, chain_error_from_substrate_request
 
-from pylon.chain.archive import DEFAULT_CUTOFF_BLOCKS, GENESIS, Route
+from pylon.chain.archive_routing import DEFAULT_CUTOFF_BLOCKS, GENESIS, Route
 from pylon.chain.bounds import (
     ImplausibleError,
     block_number,
@@ -22,17 +22,15 @@ from pylon.chain.bounds import (
     u16,
     u64,
 )
-from pylon.chain.composition import RawWritingSdk, WritingSdk, composed
-from pylon.chain.connection import ConnectionOwner
+from pylon.chain.call_composition import RawWritingSdk, WritingSdk, composed
+from pylon.chain.chain_guard import ChainGuard
+from pylon.chain.chain_tip import BEST, FINAL, confirmed, hash_of
+from pylon.chain.endpoint_label import place_of
 from pylon.chain.faults import is_refused_submission
-from pylon.chain.guard import ChainGuard
-from pylon.chain.place import place_of
-from pylon.chain.refusals import refusal_of
-from pylon.chain.sdk import SUBTENSOR
-from pylon.chain.seals import read_seal
+from pylon.chain.node_connection import ConnectionOwner
+from pylon.chain.sdk_types import SUBTENSOR
 from pylon.chain.substrate import Substrate, node_url
-from pylon.chain.support import unsupported_writes
-from pylon.chain.tips import BEST, FINAL, confirmed, hash_of
+from pylon.chain.timelock_seals import read_seal
 from pylon.chain.weights_facts import (
     at_uid,
     index_of,
@@ -40,7 +38,7 @@ from pylon.chain.weights_facts import (
     read_epoch,
     read_weights_facts,
 )
-from pylon.chain.writes import (
+from pylon.chain.write_port import (
     Epoch,
     Heads,
     Inclusion,
@@ -51,6 +49,8 @@ from pylon.chain.writes import (
     WeightsFacts,
     WriteCall,
 )
+from pylon.chain.write_refusals import refusal_of
+from pylon.chain.write_support import unsupported_writes
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord
 from pylon_client.contract.types import (

@@ -18,9 +18,9 @@ from bittensor._transport.rpc import (
 from bittensor.settings import NETWORKS, SS58_FORMAT
 
 from pylon.chain.bounds import block_hash
+from pylon.chain.chain_guard import ForeignChainError
+from pylon.chain.endpoint_label import is_node_url
 from pylon.chain.faults import describe
-from pylon.chain.guard import ForeignChainError
-from pylon.chain.place import is_node_url
 from pylon_client.contract.types import BlockHash
 
 logger = logging.getLogger(__name__)

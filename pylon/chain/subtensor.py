@@ -7,14 +7,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Final, TypeVar, cast
 
 from pylon.chain.bounds import ImplausibleError, block_number, timestamp_ms
-from pylon.chain.connection import ConnectionOwner, FaultError, Patience
+from pylon.chain.chain_tip import hash_of, readable_best
+from pylon.chain.endpoint_label import place_of
 from pylon.chain.faults import describe, fault_of
-from pylon.chain.place import place_of
-from pylon.chain.questions import AnswerT_co, Question
-from pylon.chain.reads.answers import answer
-from pylon.chain.sdk import Sdk
+from pylon.chain.node_connection import ConnectionOwner, FaultError, Patience
+from pylon.chain.queries.executors import answer
+from pylon.chain.query import AnswerT_co, Question
+from pylon.chain.sdk_types import Sdk
 from pylon.chain.substrate import Substrate, node_url
-from pylon.chain.tips import hash_of, readable_best
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber, Timestamp

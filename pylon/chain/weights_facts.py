@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from pylon.chain.bounds import U16_MAX, block_number, u16, u64
-from pylon.chain.composition import WritingSdk
+from pylon.chain.call_composition import WritingSdk
+from pylon.chain.chain_tip import readable_best
 from pylon.chain.runtime_items import optional_storage, required, storage
-from pylon.chain.sdk import SUBTENSOR
-from pylon.chain.tips import readable_best
-from pylon.chain.writes import Epoch, Sealing, WeightsFacts
+from pylon.chain.sdk_types import SUBTENSOR
+from pylon.chain.write_port import Epoch, Sealing, WeightsFacts
 from pylon_client.contract.types import (
     BLOCK_NUMBER_MAX,
     BlockNumber,

@@ -4,10 +4,10 @@ from collections.abc import AsyncGenerator
 
 from pylon.binding.adoption import contradiction
 from pylon.binding.remedy import remedy
-from pylon.chain.guard import refusal_text
-from pylon.chain.identity import ChainIdentity
-from pylon.chain.place import place_of
-from pylon.chain.probe import NodeProbe
+from pylon.chain.chain_guard import refusal_text
+from pylon.chain.chain_identity import ChainIdentity
+from pylon.chain.endpoint_label import place_of
+from pylon.chain.node_probe import NodeProbe
 from pylon.check.findings import Finding, failure, ok
 from pylon.events.event_log import KeptInStream
 from pylon.jetstream.ordered_bucket import OrderedBucket

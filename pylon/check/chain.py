@@ -3,11 +3,9 @@
 import time
 from collections.abc import AsyncGenerator
 
-from pylon.addresses import AddressError, address_of
-from pylon.chain.archive import genesis_hash
-from pylon.chain.hotkeys import HotkeyError
+from pylon.chain.archive_routing import genesis_hash
 from pylon.chain.port import ChainReads
-from pylon.chain.questions import Hyperparameters, Neurons
+from pylon.chain.query import Hyperparameters, Neurons
 from pylon.chain.submission import Submission
 from pylon.chain.subtensor import Subtensor
 from pylon.check.clocks import check_head, nats_ahead_s
@@ -15,6 +13,8 @@ from pylon.check.findings import Finding, failure, ok, warning
 from pylon.common.deployment_settings import IdentitySettings
 from pylon.identities import open_identity
 from pylon.settings import WorkerSettings
+from pylon.wallets.addresses import AddressError, address_of
+from pylon.wallets.hotkeys import HotkeyError
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.models import Block, Neuron
 from pylon_client.contract.types import Hotkey

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pylon.chain.identity import ChainIdentity
+from pylon.chain.chain_identity import ChainIdentity
 from pylon.jetstream.bucket import ABSENT, ConflictError, Entry
 from pylon.jobs.record import UnreadableEntryError
 from pylon_client.contract.types import Revision

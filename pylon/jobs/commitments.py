@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pylon.chain.writes import (
+from pylon.chain.write_port import (
     CertificateCall,
     ChainWrites,
     CommitmentCall,

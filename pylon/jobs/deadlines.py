@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
-from pylon.chain.writes import ChainWrites
+from pylon.chain.write_port import ChainWrites
 from pylon.jetstream.bucket import ConflictError
 from pylon.jobs.ledger import Held, Ledger
 from pylon.jobs.runner import Runner

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
-from pylon.chain.hotkeys import ed25519_public_key
-from pylon.chain.writes import ChainWrites
+from pylon.chain.write_port import ChainWrites
 from pylon.jobs.intake import Intake, Wanted
 from pylon.jobs.job_waits import JobWaits
 from pylon.jobs.ledger import Ledger
 from pylon.jobs.moments import CHAIN_WITHIN_S
 from pylon.jobs.signers import SignerDirectory
 from pylon.rpc.calls import Answer, Call
+from pylon.wallets.hotkeys import ed25519_public_key
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobList, JobState

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
 
-from pylon.chain.writes import ChainWrites
+from pylon.chain.write_port import ChainWrites
 from pylon.jetstream.bucket import ConflictError
 from pylon.jobs.ledger import Held, Ledger, Record, UnreadableEntryError
 from pylon.jobs.moments import Moment, Moments

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pylon.chain.writes import ChainWrites, Epoch
+from pylon.chain.write_port import ChainWrites, Epoch
 from pylon.jobs import windows
 from pylon.jobs.ledger import Ledger
 from pylon.jobs.terms import term_at_acceptance

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
-from pylon.chain.writes import ChainWrites, Signer
+from pylon.chain.write_port import ChainWrites, Signer
 from pylon.common.task_supervisor import Supervisor
 from pylon.jetstream.bucket import Bucket
 from pylon.jetstream.consumer import Consumer, Never, Verdict

@@ -21,7 +21,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pylon.chain.writes import ChainWrites, RefusedError, Signed, Signer
+from pylon.chain.write_port import ChainWrites, RefusedError, Signed, Signer
 from pylon.jetstream.bucket import ConflictError
 from pylon.jetstream.consumer import Done, Later, Verdict
 from pylon.jetstream.lease import Lease, LeaseLostError, LeaseTakenError

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from pylon.chain.seals import opens_at_s
-from pylon.chain.writes import ChainWrites, Inclusion, Refusal, Seal, Step
+from pylon.chain.timelock_seals import opens_at_s
+from pylon.chain.write_port import ChainWrites, Inclusion, Refusal, Seal, Step
 from pylon.jetstream.consumer import Done, Later, Verdict
 from pylon.jobs.ledger import Held, Ledger
 from pylon.jobs.work import Wait, Work, has_news

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pylon.chain.writes import ChainWrites, Epoch
+from pylon.chain.write_port import ChainWrites, Epoch
 from pylon.jobs import windows
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job

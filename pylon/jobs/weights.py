@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from pylon.chain.conform import Conformed, conformed
-from pylon.chain.writes import ChainWrites, WeightsCall, WeightsFacts
+from pylon.chain.weight_normalization import Conformed, conformed
+from pylon.chain.write_port import ChainWrites, WeightsCall, WeightsFacts
 from pylon.jobs import windows
 from pylon.jobs.policy import UnknownHotkeys
 from pylon.jobs.retries import Retries

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
 
-from pylon.chain.writes import ChainWrites, Epoch
+from pylon.chain.write_port import ChainWrites, Epoch
 from pylon.jobs import windows
 from pylon.jobs.ledger import Ledger
 from pylon.rpc.calls import Answer, Call

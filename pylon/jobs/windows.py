@@ -9,7 +9,7 @@ owner triggers it. Weights that were committed in an epoch are revealed in the o
 from dataclasses import dataclass
 from typing import Final
 
-from pylon.chain.writes import Epoch
+from pylon.chain.write_port import Epoch
 from pylon_client.contract.types import BlockNumber
 
 ACCEPTED_SLACK_BLOCKS: Final = 6

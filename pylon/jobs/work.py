@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pylon.chain.writes import WriteCall
+from pylon.chain.write_port import WriteCall
 from pylon.jobs.retries import Retries
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import Job, JobState

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from pylon.chain.port import Chain
-from pylon.chain.questions import AnswerT_co, Question
+from pylon.chain.query import AnswerT_co, Question
 from pylon.observe.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block

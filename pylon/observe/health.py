@@ -15,7 +15,7 @@ from websockets.http11 import Request, Response
 from pylon.blocks.last_published import LastPublished
 from pylon.blocks.leadership import Leadership
 from pylon.blocks.snapshots import Snapshots
-from pylon.chain.guard import ChainGuard
+from pylon.chain.chain_guard import ChainGuard
 from pylon.common.process_metrics import CONTENT_TYPE, metrics_refusal
 from pylon.common.task_supervisor import Supervisor
 from pylon.jetstream.stream_keeper import StreamKeeper

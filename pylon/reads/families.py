@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from pylon.chain import questions
-from pylon.chain.questions import Question
+from pylon.chain import query
+from pylon.chain.query import Question
 from pylon.reads import views
 from pylon.reads.asked import Asked
 from pylon_client.contract import reads
@@ -33,39 +33,39 @@ class Family:
 
 
 def _neurons(asked: Asked) -> Question[BaseModel]:
-    return questions.Neurons(asked.netuid)
+    return query.Neurons(asked.netuid)
 
 
 def _commitments(asked: Asked) -> Question[BaseModel]:
-    return questions.Commitments(asked.netuid)
+    return query.Commitments(asked.netuid)
 
 
 def _revealed(asked: Asked) -> Question[BaseModel]:
-    return questions.RevealedCommitments(asked.netuid)
+    return query.RevealedCommitments(asked.netuid)
 
 
 def _certificates(asked: Asked) -> Question[BaseModel]:
-    return questions.CertificatesOf(asked.netuid)
+    return query.CertificatesOf(asked.netuid)
 
 
 def _hyperparameters(asked: Asked) -> Question[BaseModel]:
-    return questions.Hyperparameters(asked.netuid)
+    return query.Hyperparameters(asked.netuid)
 
 
 def _prices(_asked: Asked) -> Question[BaseModel]:
-    return questions.Prices()
+    return query.Prices()
 
 
 def _evm_associations(asked: Asked) -> Question[BaseModel]:
-    return questions.EvmAssociations(asked.netuid)
+    return query.EvmAssociations(asked.netuid)
 
 
 def _extrinsics(_asked: Asked) -> Question[BaseModel]:
-    return questions.Extrinsics()
+    return query.Extrinsics()
 
 
 def _last_drand_round(_asked: Asked) -> Question[BaseModel]:
-    return questions.LastDrandRound()
+    return query.LastDrandRound()
 
 
 def _weights_status(asked: Asked) -> Question[BaseModel]:
@@ -73,7 +73,7 @@ def _weights_status(asked: Asked) -> Question[BaseModel]:
         raise TypeError(
             f"{asked.operation} takes WeightsStatusAt, not {type(asked.params).__name__}"
         )
-    return questions.WeightsOf(asked.netuid, asked.params.mechanism_id, asked.hotkey)
+    return query.WeightsOf(asked.netuid, asked.params.mechanism_id, asked.hotkey)
 
 
 FAMILIES: Final[Mapping[str, Family]] = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import BaseModel
 
 from pylon.blocks.snapshots import Snapshot, Snapshots
-from pylon.chain.questions import Neurons, Question
+from pylon.chain.query import Neurons, Question
 from pylon.reads.asked import asked_by
 from pylon.reads.families import FAMILIES
 from pylon.reads.reader import ChainReader

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from pylon.chain.port import ChainReads, block_info
-from pylon.chain.questions import Question
+from pylon.chain.query import Question
 from pylon.reads.cache import ReadCache, SingleFlight, too_late
 from pylon.rpc.calls import Answer
 from pylon_client.contract import wire

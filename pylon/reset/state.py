@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pylon.binding.adoption import UNKNOWN_NETWORK
 from pylon.blocks.leadership import PUBLISHER
-from pylon.chain.identity import ChainIdentity
+from pylon.chain.chain_identity import ChainIdentity
 from pylon.jetstream.bucket import Bucket
 from pylon.jetstream.lease import Leases
 from pylon.jetstream.ordered_bucket import OrderedBucket

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from pylon.chain.place import place_of
+from pylon.chain.endpoint_label import place_of
 from pylon.settings import WorkerSettings
 from pylon.up.options import UpOptions
 from pylon_client.contract.failures import ErrorCode, FailureError

@@ -116,7 +116,7 @@ MUTANTS: Final = (
         "node-urls-without-keys",
         (
             Edit(
-                "pylon/chain/place.py",
+                "pylon/chain/endpoint_label.py",
                 '    if "://" not in network:',
                 "    if network:",
             ),

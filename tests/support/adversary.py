@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from pylon.chain.writes import (
+from pylon.chain.write_port import (
     Epoch,
     Heads,
     Inclusion,

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, cast
 
-from pylon.chain.questions import AnswerT_co, Neurons, Question
+from pylon.chain.query import AnswerT_co, Neurons, Question
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, SubnetNeurons
 from pylon_client.contract.types import BlockHash, BlockNumber, NetUid, Timestamp

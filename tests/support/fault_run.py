@@ -26,8 +26,8 @@ from typing import Final, TypeVar
 
 from nats.aio.msg import Msg
 
-from pylon.chain.hotkeys import open_hotkey
 from pylon.nats_server.permissions import authorization
+from pylon.wallets.hotkeys import open_hotkey
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job

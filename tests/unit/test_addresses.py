@@ -6,8 +6,8 @@ import pytest
 from pydantic import SecretStr
 from pydantic_settings import SettingsError
 
-from pylon.addresses import AddressError, address_of, known_addresses
 from pylon.common.deployment_settings import IdentitySettings
+from pylon.wallets.addresses import AddressError, address_of, known_addresses
 from pylon_client.contract.types import Hotkey, HotkeyName, IdentityName, NetUid, WalletName
 from pylon_devnet.codec import public_keyfile
 from pylon_devnet.dev_wallets import write_wallet

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.sse import value_frame
 from bridge.streams import Channel
-from pylon.chain.connection import FAILURES_MAX, ConnectionOwner, Patience
+from pylon.chain.node_connection import FAILURES_MAX, ConnectionOwner, Patience
 from pylon.common.task_supervisor import Supervisor
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from pylon.blocks.snapshots import snapshot_of
-from pylon.chain.neurons import subnet_neurons
+from pylon.chain.neuron_decoding import subnet_neurons
 from pylon.common.unreadable_records import UNREADABLE, UnreadableRecords
 from pylon.jetstream.bucket import Entry
 from pylon.jobs.record import readable_in

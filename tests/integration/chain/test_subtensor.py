@@ -11,9 +11,9 @@ import bittensor
 import pytest
 from bittensor._transport import errors as transport
 
-from pylon.chain.archive import ArchiveRouting
-from pylon.chain.connection import Patience
-from pylon.chain.questions import Neurons
+from pylon.chain.archive_routing import ArchiveRouting
+from pylon.chain.node_connection import Patience
+from pylon.chain.query import Neurons
 from pylon.chain.submission import Submission
 from pylon.chain.substrate import Substrate
 from pylon.chain.subtensor import Subtensor

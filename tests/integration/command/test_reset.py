@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pylon.chain.identity import short_genesis
+from pylon.chain.chain_identity import short_genesis
 from pylon_client.v1 import JobState, PylonNotFound
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.eventually import HANGS_AFTER_S, comes_true

@@ -10,12 +10,12 @@ import pytest
 import pytest_asyncio
 
 from pylon.backup.backup_file import BackupFile
-from pylon.chain.guard import ChainGuard
-from pylon.chain.hotkeys import open_hotkey
-from pylon.chain.identity import ChainIdentity, short_genesis
+from pylon.chain.chain_guard import ChainGuard
+from pylon.chain.chain_identity import ChainIdentity, short_genesis
 from pylon.chain.submission import Submission
-from pylon.chain.writes import CommitmentCall, RefusedError
+from pylon.chain.write_port import CommitmentCall, RefusedError
 from pylon.nats_server.permissions import authorization
+from pylon.wallets.hotkeys import open_hotkey
 from pylon_client.contract import wire
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.types import NetUid

@@ -8,10 +8,10 @@ from typing import Any
 import bittensor
 import pytest
 
-from pylon.chain.hotkeys import open_hotkey
-from pylon.chain.seals import read_seal
 from pylon.chain.submission import Submission
-from pylon.chain.writes import Seal, SealedCommitmentCall
+from pylon.chain.timelock_seals import read_seal
+from pylon.chain.write_port import Seal, SealedCommitmentCall
+from pylon.wallets.hotkeys import open_hotkey
 from pylon_client.identity import AsyncIdentity
 from pylon_client.v1 import (
     BlockNumber,

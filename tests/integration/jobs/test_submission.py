@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from pylon.chain.hotkeys import open_hotkey
 from pylon.chain.submission import ERA_BLOCKS, Submission
-from pylon.chain.writes import (
+from pylon.chain.write_port import (
     CertificateCall,
     CommitmentCall,
     Inclusion,
@@ -23,6 +22,7 @@ from pylon.chain.writes import (
     WeightsCall,
     WriteCall,
 )
+from pylon.wallets.hotkeys import open_hotkey
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import (
     BlockNumber,

@@ -8,8 +8,8 @@ import pytest
 from pylon.binding.adoption import contradiction
 from pylon.binding.binder import ChainBinder, ForeignStateError
 from pylon.binding.remedy import HOME_VARIABLE, remedy, reset_command
-from pylon.chain.guard import ChainGuard, ForeignChainError, UnboundError
-from pylon.chain.identity import ChainIdentity
+from pylon.chain.chain_guard import ChainGuard, ForeignChainError, UnboundError
+from pylon.chain.chain_identity import ChainIdentity
 from pylon.jetstream.bucket import ABSENT
 from pylon.jobs.chain_record import ChainRecord
 from pylon_client.contract.failures import ErrorCode, FailureError

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pylon.chain.archive import ArchiveRouting
-from pylon.chain.questions import Neurons
+from pylon.chain.archive_routing import ArchiveRouting
+from pylon.chain.query import Neurons
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber, NetUid
 from tests.support.fake_chain import FakeChain, block_of

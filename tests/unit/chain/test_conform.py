@@ -5,7 +5,7 @@ from bittensor.intents import normalize
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pylon.chain.conform import U16_MAX, conformed
+from pylon.chain.weight_normalization import U16_MAX, conformed
 from pylon_client.contract.types import NeuronUid
 
 OWN = NeuronUid(0)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bittensor.result import RpcConnectionError, RpcPolicyError
 
-from pylon.chain.connection import ConnectionOwner, Patience
+from pylon.chain.node_connection import ConnectionOwner, Patience
 from pylon_client.contract.failures import ErrorCode, FailureError
 from tests.support.eventually import HANGS_AFTER_S
 
@@ -161,7 +161,7 @@ async def test_c5_an_operation_past_its_own_limit_costs_the_connection_too() -> 
 async def test_c6_a_close_that_waits_in_vain_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pylon.chain.connection.CLOSE_ATTEMPTS_S", (0.01, 30.0))
+    monkeypatch.setattr("pylon.chain.node_connection.CLOSE_ATTEMPTS_S", (0.01, 30.0))
 
     class Deaf(FakeClient):
         closes = 0

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pylon.chain.neurons import subnet_neurons
+from pylon.chain.neuron_decoding import subnet_neurons
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber
 

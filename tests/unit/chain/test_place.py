@@ -2,7 +2,7 @@
 
 import pytest
 
-from pylon.chain.place import place_of
+from pylon.chain.endpoint_label import place_of
 from pylon.chain.submission import Submission
 from pylon.chain.substrate import node_url
 from pylon.chain.subtensor import Subtensor

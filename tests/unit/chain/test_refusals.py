@@ -3,13 +3,13 @@ from bittensor import error_map
 from bittensor._generated.errors import ERRORS
 from bittensor.result import ErrorCode as SdkCode
 
-from pylon.chain.refusals import (
+from pylon.chain.write_port import Step
+from pylon.chain.write_refusals import (
     REASON_MAX_CHARS,
     REFUSALS_BY_CODE,
     REFUSALS_BY_NAME,
     refusal_of,
 )
-from pylon.chain.writes import Step
 from pylon_client.contract.failures import ErrorCode
 
 KNOWN = {

@@ -1,6 +1,6 @@
 import pytest
 
-from pylon.chain.scale import Scale, text_of
+from pylon.chain.scale_decoding import Scale, text_of
 from pylon_client.contract.ss58 import is_address, ss58_address
 from pylon_devnet.codec import ss58
 

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pylon.chain.identity import ChainIdentity
+from pylon.chain.chain_identity import ChainIdentity
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.intake import Wanted
 from pylon_client.contract.failures import ErrorCode, FailureError

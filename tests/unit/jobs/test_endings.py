@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pylon.chain.writes import Epoch, WeightsFacts
+from pylon.chain.write_port import Epoch, WeightsFacts
 from pylon.jetstream.consumer import Done, Later
 from pylon.jobs.commitments import PublishingWork
 from pylon.jobs.intake import Intake, Wanted

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pylon.chain.writes import Signer
+from pylon.chain.write_port import Signer
 from pylon.jetstream.bucket import Entry
 from pylon.jetstream.consumer import Done, Later
 from pylon.jobs.commitments import PublishingWork

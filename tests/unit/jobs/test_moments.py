@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from pylon.chain.identity import ChainIdentity
-from pylon.chain.writes import Epoch
+from pylon.chain.chain_identity import ChainIdentity
+from pylon.chain.write_port import Epoch
 from pylon.jobs import moments
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.ledger import Ledger

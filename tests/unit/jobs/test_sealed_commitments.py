@@ -2,7 +2,7 @@
 
 import pytest
 
-from pylon.chain.writes import Seal
+from pylon.chain.write_port import Seal
 from pylon.jetstream.consumer import Later
 from pylon.jobs.intake import Wanted
 from pylon_client.contract.failures import ErrorCode

@@ -6,7 +6,7 @@ from bittensor import timelock
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pylon.chain.writes import Epoch
+from pylon.chain.write_port import Epoch
 from pylon.jobs import windows
 from pylon_client.contract.types import BlockNumber
 

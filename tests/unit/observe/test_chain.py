@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from pylon.chain.questions import AnswerT_co, Question
+from pylon.chain.query import AnswerT_co, Question
 from pylon.observe.chain import MeasuredChain
 from pylon.observe.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode, FailureError

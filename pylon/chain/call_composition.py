@@ -8,8 +8,8 @@ from bittensor import calls
 
 from pylon.chain.bounds import block_time_s, timestamp_ms
 from pylon.chain.runtime_items import optional, required
-from pylon.chain.sdk import SUBTENSOR, Sdk
-from pylon.chain.writes import (
+from pylon.chain.sdk_types import SUBTENSOR, Sdk
+from pylon.chain.write_port import (
     CertificateCall,
     CommitmentCall,
     SealedCommitmentCall,

@@ -4,9 +4,9 @@ import asyncio
 from typing import Final
 
 from pylon.chain.bounds import u16, u64
-from pylon.chain.questions import WeightsOf
-from pylon.chain.reads.entries import require_subnet
-from pylon.chain.sdk import SUBTENSOR, Sdk
+from pylon.chain.queries.storage_maps import require_subnet
+from pylon.chain.query import WeightsOf
+from pylon.chain.sdk_types import SUBTENSOR, Sdk
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, WeightsStatus
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 from bittensor import timelock
 
 from pylon.chain.bounds import block_number, u64
-from pylon.chain.composition import WritingSdk
+from pylon.chain.call_composition import WritingSdk
 from pylon.chain.runtime_items import storage
-from pylon.chain.writes import Seal
+from pylon.chain.write_port import Seal
 from pylon_client.contract.types import BlockNumber, Hotkey, NetUid
 
 _PALLET: Final = "Commitments"

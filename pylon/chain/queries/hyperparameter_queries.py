@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any, Final, cast
 
-from pylon.chain.questions import Hyperparameters
-from pylon.chain.reads.entries import require_subnet
-from pylon.chain.sdk import Sdk
+from pylon.chain.queries.storage_maps import require_subnet
+from pylon.chain.query import Hyperparameters
+from pylon.chain.sdk_types import Sdk
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, Skipped, SubnetHyperparameters
 

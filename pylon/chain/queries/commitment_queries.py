@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from pylon.chain.questions import Commitments, RevealedCommitments
-from pylon.chain.reads.entries import HotkeyMap, hotkey_entries
-from pylon.chain.scale import Scale, hex_of, text_of
-from pylon.chain.sdk import Sdk
+from pylon.chain.queries.storage_maps import HotkeyMap, hotkey_entries
+from pylon.chain.query import Commitments, RevealedCommitments
+from pylon.chain.scale_decoding import Scale, hex_of, text_of
+from pylon.chain.sdk_types import Sdk
 from pylon_client.contract.models import (
     Block,
     HexDataCommitment,

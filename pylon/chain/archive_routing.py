@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
 from pylon.chain.port import Chain
-from pylon.chain.questions import AnswerT_co, Question
+from pylon.chain.query import AnswerT_co, Question
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber, Timestamp

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from pylon.chain.questions import Certificates, CertificatesOf
-from pylon.chain.reads.entries import HotkeyMap, hotkey_entries
-from pylon.chain.scale import Scale, hex_of
-from pylon.chain.sdk import Sdk
+from pylon.chain.queries.storage_maps import HotkeyMap, hotkey_entries
+from pylon.chain.query import Certificates, CertificatesOf
+from pylon.chain.scale_decoding import Scale, hex_of
+from pylon.chain.sdk_types import Sdk
 from pylon_client.contract.models import Block, CertificateAlgorithm, NeuronCertificate
 from pylon_client.contract.types import Hotkey, PublicKey
 

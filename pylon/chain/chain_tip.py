@@ -7,7 +7,7 @@ wrong one with its block's hash for as long as the connection lasts.
 from typing import Any, Final, Protocol
 
 from pylon.chain.bounds import ImplausibleError, block_hash, block_number, header_number
-from pylon.chain.sdk import RawSdk
+from pylon.chain.sdk_types import RawSdk
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber
 

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from pylon.chain.neurons import Record, subnet_neurons
-from pylon.chain.questions import Neurons
-from pylon.chain.sdk import Sdk
+from pylon.chain.neuron_decoding import Record, subnet_neurons
+from pylon.chain.query import Neurons
+from pylon.chain.sdk_types import Sdk
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, SubnetNeurons
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from pylon.chain.identity import ChainIdentity
+from pylon.chain.chain_identity import ChainIdentity
 from pylon_client.contract.failures import ErrorCode, FailureError
 
 logger = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any, Final, cast
 
 from pylon.chain.bounds import u16, u64
-from pylon.chain.questions import Prices
-from pylon.chain.sdk import Sdk
+from pylon.chain.query import Prices
+from pylon.chain.sdk_types import Sdk
 from pylon_client.contract.models import AlphaPrice, Block, SubnetPrices
 from pylon_client.contract.types import AlphaPriceRao, NetUid
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
-from pylon.chain.scale import Scale
-from pylon.chain.sdk import SUBTENSOR, Sdk
+from pylon.chain.scale_decoding import Scale
+from pylon.chain.sdk_types import SUBTENSOR, Sdk
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, Skipped

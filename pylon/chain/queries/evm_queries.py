@@ -3,9 +3,9 @@
 import asyncio
 
 from pylon.chain.bounds import block_number, u16
-from pylon.chain.questions import EvmAssociations
-from pylon.chain.reads.entries import require_subnet
-from pylon.chain.sdk import SUBTENSOR, Sdk
+from pylon.chain.queries.storage_maps import require_subnet
+from pylon.chain.query import EvmAssociations
+from pylon.chain.sdk_types import SUBTENSOR, Sdk
 from pylon_client.contract.models import Block, EvmAssociation, Skipped, SubnetEvmAssociations
 from pylon_client.contract.types import EvmAddress, Hotkey
 

@@ -1,8 +1,8 @@
 """The randomness beacon, as far as the chain has stored it."""
 
 from pylon.chain.bounds import u64
-from pylon.chain.questions import LastDrandRound
-from pylon.chain.sdk import Sdk
+from pylon.chain.query import LastDrandRound
+from pylon.chain.sdk_types import Sdk
 from pylon_client.contract.models import Block, DrandRound
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pylon.chain.questions import BlockExtrinsics, Extrinsics
-from pylon.chain.sdk import Sdk
+from pylon.chain.query import BlockExtrinsics, Extrinsics
+from pylon.chain.sdk_types import Sdk
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, Extrinsic, Skipped

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from bittensor import calls
 
-from pylon.chain.composition import WritingSdk
+from pylon.chain.call_composition import WritingSdk
 from pylon.chain.runtime_items import required
 from pylon.chain.weights_facts import newest_block, read_epoch, read_sealing, read_weights_facts
 from pylon_client.contract.failures import ErrorCode, FailureError

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
+from pylon.chain.chain_guard import FOREIGN_CHAIN
 from pylon.chain.faults import RETRY_AFTER_MAX_S, Fault, Remedy, describe, fault_of
-from pylon.chain.guard import FOREIGN_CHAIN
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.log_limit import LogLimit, origin_of

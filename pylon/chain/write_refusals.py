@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from pylon.chain.writes import Refusal, Step
+from pylon.chain.write_port import Refusal, Step
 from pylon.common.redaction import REDACTOR
 from pylon_client.contract.failures import ErrorCode
 

@@ -1,0 +1,1 @@
+"""Hotkeys on disk, and the public addresses of identities."""

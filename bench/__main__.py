@@ -16,7 +16,7 @@ from bench.deployment import NETUID, NEURONS_PATH, Deployment, deployment
 from bench.keep_alive import KeepAlive
 from bench.pairs import Ask, Pair, compare, paired
 from pylon.chain.query import Neurons
-from pylon.chain.subtensor import Subtensor
+from pylon.chain.subtensor_reader import Subtensor
 from pylon_client.contract import wire
 from pylon_client.contract.subjects import NeuronsEventSubject, OpenSubject
 from pylon_client.contract.types import BlockNumber, NetUid

@@ -14,7 +14,9 @@ from pylon.blocks.publisher import BlockPublisher
 from pylon.blocks.snapshots import Snapshots
 from pylon.blocks.watcher import Watcher
 from pylon.chain.chain_guard import ChainGuard
+from pylon.chain.chain_reader import ChainReader
 from pylon.chain.port import Chain
+from pylon.common.read_cache import ReadCache
 from pylon.events.event_log import KeptInStream
 from pylon.events.event_publisher import JetStreamEvents
 from pylon.jetstream.bucket import Bucket
@@ -22,8 +24,6 @@ from pylon.jetstream.lease import Leases
 from pylon.jetstream.stream_keeper import StreamKeeper
 from pylon.jetstream.write_health import WriteHealth
 from pylon.observe.metrics import WorkerMetrics
-from pylon.reads.cache import ReadCache
-from pylon.reads.reader import ChainReader
 from pylon.settings import WorkerSettings
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject

@@ -14,7 +14,9 @@ from functools import partial
 from pylon.blocks.snapshots import Snapshots
 from pylon.chain.archive_routing import ArchiveRouting
 from pylon.chain.chain_guard import ChainGuard
-from pylon.chain.submission import Submission
+from pylon.chain.chain_reader import ChainReader
+from pylon.chain.subtensor_writer import Submission
+from pylon.common.read_cache import ReadCache
 from pylon.events.job_event_listener import on_changes_of_jobs
 from pylon.events.job_event_publisher import JobEvents
 from pylon.events.replay import ReplayHandlers
@@ -29,9 +31,7 @@ from pylon.jobs.ledger import Ledger
 from pylon.jobs.signers import SignerDirectory
 from pylon.jobs.weights_status import WeightsStatusHandler
 from pylon.observe.metrics import WorkerMetrics
-from pylon.reads.cache import ReadCache
 from pylon.reads.handlers import ReadHandlers
-from pylon.reads.reader import ChainReader
 from pylon.reads.recent import RecentNeurons
 from pylon.roles import WorkerRole
 from pylon.rpc.request_server import REQUESTS, Handler, Service

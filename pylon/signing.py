@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pylon.blocks.snapshots import Snapshots
-from pylon.chain.submission import Submission
+from pylon.chain.subtensor_writer import Submission
 from pylon.common.task_supervisor import Supervisor
 from pylon.events.job_event_publisher import JobEvents
 from pylon.events.signer_events import SignerEvents

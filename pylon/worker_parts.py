@@ -13,8 +13,8 @@ from pylon.chain.endpoint_label import place_of
 from pylon.chain.node_connection import Patience
 from pylon.chain.node_probe import NodeProbe
 from pylon.chain.port import Chain
-from pylon.chain.submission import Submission
-from pylon.chain.subtensor import Subtensor
+from pylon.chain.subtensor_reader import Subtensor
+from pylon.chain.subtensor_writer import Submission
 from pylon.common.backoff import Pauses
 from pylon.events.event_log import KeptInStream
 from pylon.jetstream.ordered_bucket import OrderedBucket

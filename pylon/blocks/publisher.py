@@ -8,11 +8,11 @@ from typing import Final
 from pylon.blocks.lane import WAITING_MAX_BLOCKS, SubnetLane
 from pylon.blocks.progress import Progress
 from pylon.chain.chain_guard import may_pass
+from pylon.chain.chain_reader import ChainReader
 from pylon.chain.port import ChainReads, block_info
 from pylon.chain.query import Neurons
 from pylon.common.backoff import Pauses
 from pylon.events.event_types import Event, EventStream, block_event
-from pylon.reads.reader import ChainReader
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject

@@ -7,7 +7,7 @@ from bittensor import calls
 
 from pylon.chain.call_composition import WritingSdk
 from pylon.chain.runtime_items import required
-from pylon.chain.weights_facts import newest_block, read_epoch, read_sealing, read_weights_facts
+from pylon.chain.weights_state import newest_block, read_epoch, read_sealing, read_weights_facts
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import Hotkey, MechanismId, NetUid
 

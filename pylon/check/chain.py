@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from pylon.chain.archive_routing import genesis_hash
 from pylon.chain.port import ChainReads
 from pylon.chain.query import Hyperparameters, Neurons
-from pylon.chain.submission import Submission
-from pylon.chain.subtensor import Subtensor
+from pylon.chain.subtensor_reader import Subtensor
+from pylon.chain.subtensor_writer import Submission
 from pylon.check.clocks import check_head, nats_ahead_s
 from pylon.check.findings import Finding, failure, ok, warning
 from pylon.common.deployment_settings import IdentitySettings

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from pylon.reads.cache import SingleFlight
+from pylon.common.read_cache import SingleFlight
 from pylon.rpc.calls import Answer, Call
 from pylon_client.contract import headers
 from pylon_client.contract.events import PUBLISHED_BLOCK, PUBLISHED_NEURONS, After

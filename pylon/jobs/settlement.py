@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from pylon.chain.timelock_seals import opens_at_s
+from pylon.chain.reveal_status import opens_at_s
 from pylon.chain.write_port import ChainWrites, Inclusion, Refusal, Seal, Step
 from pylon.jetstream.consumer import Done, Later, Verdict
 from pylon.jobs.ledger import Held, Ledger

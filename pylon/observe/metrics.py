@@ -8,10 +8,10 @@ from prometheus_client import Counter, Histogram
 from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots
 from pylon.common.process_metrics import ProcessMetrics, Values
+from pylon.common.read_cache import ReadCache
 from pylon.common.task_supervisor import Supervisor
 from pylon.common.unreadable_records import UNREADABLE
 from pylon.jetstream.write_health import WriteHealth
-from pylon.reads.cache import ReadCache
 from pylon.roles import WorkerRole
 from pylon.rpc.request_server import Service
 from pylon_client.contract.types import IdentityName

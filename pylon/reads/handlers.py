@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import BaseModel
 
 from pylon.blocks.snapshots import Snapshot, Snapshots
+from pylon.chain.chain_reader import ChainReader
 from pylon.chain.query import Neurons, Question
 from pylon.reads.asked import asked_by
 from pylon.reads.families import FAMILIES
-from pylon.reads.reader import ChainReader
 from pylon.reads.recent import RecentNeurons
 from pylon.rpc.calls import Answer, Call
 from pylon_client.contract import wire

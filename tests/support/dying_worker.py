@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 
 from nats.aio.msg import Msg
 
-from pylon.chain.submission import Submission
+from pylon.chain.subtensor_writer import Submission
 from pylon.jetstream.lease import Leases
 from pylon.jetstream.work_queue import WorkQueue
 from pylon.jobs.ledger import Ledger

@@ -15,7 +15,7 @@ def state():
         logging.getLogger("pylon").level, logging.getLogger("pylon").handlers,
     )
 before = state()
-import pylon.chain.subtensor
+import pylon.chain.subtensor_reader
 assert "bittensor" in sys.modules
 after = state()
 assert before == after, (before, after)

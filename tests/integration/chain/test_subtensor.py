@@ -14,9 +14,9 @@ from bittensor._transport import errors as transport
 from pylon.chain.archive_routing import ArchiveRouting
 from pylon.chain.node_connection import Patience
 from pylon.chain.query import Neurons
-from pylon.chain.submission import Submission
 from pylon.chain.substrate import Substrate
-from pylon.chain.subtensor import Subtensor
+from pylon.chain.subtensor_reader import Subtensor
+from pylon.chain.subtensor_writer import Submission
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber, NetUid

@@ -12,7 +12,7 @@ import pytest_asyncio
 from pylon.backup.backup_file import BackupFile
 from pylon.chain.chain_guard import ChainGuard
 from pylon.chain.chain_identity import ChainIdentity, short_genesis
-from pylon.chain.submission import Submission
+from pylon.chain.subtensor_writer import Submission
 from pylon.chain.write_port import CommitmentCall, RefusedError
 from pylon.nats_server.permissions import authorization
 from pylon.wallets.hotkeys import open_hotkey

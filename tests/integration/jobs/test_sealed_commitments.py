@@ -8,8 +8,8 @@ from typing import Any
 import bittensor
 import pytest
 
-from pylon.chain.submission import Submission
-from pylon.chain.timelock_seals import read_seal
+from pylon.chain.reveal_status import read_seal
+from pylon.chain.subtensor_writer import Submission
 from pylon.chain.write_port import Seal, SealedCommitmentCall
 from pylon.wallets.hotkeys import open_hotkey
 from pylon_client.identity import AsyncIdentity

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from pylon.chain.submission import ERA_BLOCKS, Submission
+from pylon.chain.subtensor_writer import ERA_BLOCKS, Submission
 from pylon.chain.write_port import (
     CertificateCall,
     CommitmentCall,

@@ -8,8 +8,8 @@ import pytest
 
 from pylon.blocks.lane import WAITING_MAX_BLOCKS, SubnetLane
 from pylon.blocks.publisher import BlockPublisher
+from pylon.chain.chain_reader import ChainReader
 from pylon.events.event_types import block_event, neurons_event
-from pylon.reads.reader import ChainReader
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons

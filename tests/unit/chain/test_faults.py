@@ -25,7 +25,7 @@ from pylon.chain.faults import (
     fault_of,
     is_refused_submission,
 )
-from pylon.chain.subtensor import Subtensor
+from pylon.chain.subtensor_reader import Subtensor
 from pylon_client.contract.failures import ErrorCode, FailureError
 
 

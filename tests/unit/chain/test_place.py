@@ -3,9 +3,9 @@
 import pytest
 
 from pylon.chain.endpoint_label import place_of
-from pylon.chain.submission import Submission
 from pylon.chain.substrate import node_url
-from pylon.chain.subtensor import Subtensor
+from pylon.chain.subtensor_reader import Subtensor
+from pylon.chain.subtensor_writer import Submission
 
 
 @pytest.mark.parametrize(

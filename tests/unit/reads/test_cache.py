@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pylon.reads.cache import ReadCache, SingleFlight
+from pylon.common.read_cache import ReadCache, SingleFlight
 from pylon_client.contract.failures import ErrorCode, FailureError
 
 

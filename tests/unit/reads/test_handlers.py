@@ -6,8 +6,8 @@ from collections.abc import Collection
 import pytest
 
 from pylon.blocks.snapshots import Snapshot, Snapshots
+from pylon.chain.chain_reader import ChainReader
 from pylon.reads.handlers import ReadHandlers
-from pylon.reads.reader import ChainReader
 from pylon.reads.recent import RecentNeurons
 from pylon.rpc.calls import Answer, Call
 from pylon_client.contract import wire

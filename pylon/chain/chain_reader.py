@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from pylon.chain.port import ChainReads, block_info
 from pylon.chain.query import Question
-from pylon.reads.cache import ReadCache, SingleFlight, too_late
+from pylon.common.read_cache import ReadCache, SingleFlight, too_late
 from pylon.rpc.calls import Answer
 from pylon_client.contract import wire
 from pylon_client.contract.models import Block

@@ -28,10 +28,10 @@ from pylon.chain.chain_tip import BEST, FINAL, confirmed, hash_of
 from pylon.chain.endpoint_label import place_of
 from pylon.chain.faults import is_refused_submission
 from pylon.chain.node_connection import ConnectionOwner
+from pylon.chain.reveal_status import read_seal
 from pylon.chain.sdk_types import SUBTENSOR
 from pylon.chain.substrate import Substrate, node_url
-from pylon.chain.timelock_seals import read_seal
-from pylon.chain.weights_facts import (
+from pylon.chain.weights_state import (
     at_uid,
     index_of,
     newest_block,

@@ -6,11 +6,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pylon.blocks.heads import Heads
+from pylon.blocks.block_publisher import BlockPublisher
+from pylon.blocks.head_tracker import Heads
 from pylon.blocks.last_published import LastPublished, Stored
 from pylon.blocks.leadership import STALLED_AFTER_BLOCKS, Leadership
-from pylon.blocks.progress import Progress
-from pylon.blocks.publisher import BlockPublisher
+from pylon.blocks.publish_progress import Progress
 from pylon.blocks.snapshots import Snapshots
 from pylon.blocks.watcher import Watcher
 from pylon.chain.chain_guard import ChainGuard

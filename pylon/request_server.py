@@ -31,8 +31,8 @@ from pylon.jobs.ledger import Ledger
 from pylon.jobs.signers import SignerDirectory
 from pylon.jobs.weights_status import WeightsStatusHandler
 from pylon.observe.metrics import WorkerMetrics
-from pylon.reads.handlers import ReadHandlers
-from pylon.reads.recent import RecentNeurons
+from pylon.reads.read_handlers import ReadHandlers
+from pylon.reads.recent_neurons import RecentNeurons
 from pylon.roles import WorkerRole
 from pylon.rpc.request_server import REQUESTS, Handler, Service
 from pylon.settings import WorkerSettings

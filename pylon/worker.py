@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from pylon.binding.binder import ChainBinder, ForeignStateError
-from pylon.blocks.heads import Heads
+from pylon.blocks.head_tracker import Heads
 from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots
 from pylon.common.redaction import REDACTOR, secrets_of

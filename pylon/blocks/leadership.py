@@ -7,8 +7,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from pylon.blocks.heads import Heads
-from pylon.blocks.progress import Progress
+from pylon.blocks.head_tracker import Heads
+from pylon.blocks.publish_progress import Progress
 from pylon.jetstream.lease import LeaseLostError, Leases, LeaseTakenError
 from pylon_client.contract.failures import FailureError
 from pylon_client.transport.cancellation import heed_cancellation

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from pylon.blocks.heads import Heads
-from pylon.blocks.progress import Progress
+from pylon.blocks.head_tracker import Heads
+from pylon.blocks.publish_progress import Progress
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
 

@@ -81,7 +81,7 @@ MUTANTS: Final = (
     # Lies of a node.
     Mutant(
         "verification-of-heads",
-        (Edit("pylon/blocks/heads.py", "if self._follows(head):", "if True:"),),
+        (Edit("pylon/blocks/head_tracker.py", "if self._follows(head):", "if True:"),),
         (f"{LYING}::test_a_node_that_lies_about_its_head_stops_neither_reads_nor_events",),
     ),
     Mutant(

@@ -9,7 +9,7 @@ import asyncio
 import sys
 from typing import Any
 
-from pylon.blocks.publisher import BlockPublisher
+from pylon.blocks.block_publisher import BlockPublisher
 
 
 def stall_after(blocks: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pylon.blocks.heads import Heads
+from pylon.blocks.head_tracker import Heads
 from pylon.blocks.leadership import ASK_AGAIN_S, PUBLISHER, Leadership
 from pylon.jetstream.bucket import ABSENT, Bucket
 from pylon.jetstream.lease import Leases

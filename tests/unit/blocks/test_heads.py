@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pylon.blocks.heads import STEP_MAX_BLOCKS, UNVERIFIED_MAX_BLOCKS, Heads
+from pylon.blocks.head_tracker import STEP_MAX_BLOCKS, UNVERIFIED_MAX_BLOCKS, Heads
 from pylon_client.contract.types import BlockNumber
 from tests.support.eventually import eventually
 from tests.support.fake_chain import UNAVAILABLE, FakeChain

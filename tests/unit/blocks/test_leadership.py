@@ -5,9 +5,9 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any, cast
 
-from pylon.blocks.heads import Heads
+from pylon.blocks.head_tracker import Heads
 from pylon.blocks.leadership import STALLS_MAX, Leadership
-from pylon.blocks.progress import Progress
+from pylon.blocks.publish_progress import Progress
 from pylon.jetstream.lease import Leases, LeaseTakenError
 from tests.support.eventually import eventually
 from tests.support.fake_chain import FakeChain

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pylon.blocks.lane import WAITING_MAX_BLOCKS, SubnetLane
-from pylon.blocks.publisher import BlockPublisher
+from pylon.blocks.block_publisher import BlockPublisher
+from pylon.blocks.subnet_publisher import WAITING_MAX_BLOCKS, SubnetLane
 from pylon.chain.chain_reader import ChainReader
 from pylon.events.event_types import block_event, neurons_event
 from pylon_client.contract import wire

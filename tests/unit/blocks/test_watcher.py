@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pylon.blocks.heads import Heads
+from pylon.blocks.head_tracker import Heads
 from pylon.blocks.watcher import (
     BACKFILL_MAX_BLOCKS,
     NEURONS_BACKFILL_MAX_BLOCKS,

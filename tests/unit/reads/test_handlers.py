@@ -7,8 +7,8 @@ import pytest
 
 from pylon.blocks.snapshots import Snapshot, Snapshots
 from pylon.chain.chain_reader import ChainReader
-from pylon.reads.handlers import ReadHandlers
-from pylon.reads.recent import RecentNeurons
+from pylon.reads.read_handlers import ReadHandlers
+from pylon.reads.recent_neurons import RecentNeurons
 from pylon.rpc.calls import Answer, Call
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError

@@ -3,7 +3,7 @@
 import pytest
 
 from pylon.blocks.snapshots import Snapshot, Snapshots
-from pylon.reads.recent import RecentNeurons
+from pylon.reads.recent_neurons import RecentNeurons
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import BlockInfo

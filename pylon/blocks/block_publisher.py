@@ -5,8 +5,8 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from pylon.blocks.lane import WAITING_MAX_BLOCKS, SubnetLane
-from pylon.blocks.progress import Progress
+from pylon.blocks.publish_progress import Progress
+from pylon.blocks.subnet_publisher import WAITING_MAX_BLOCKS, SubnetLane
 from pylon.chain.chain_guard import may_pass
 from pylon.chain.chain_reader import ChainReader
 from pylon.chain.port import ChainReads, block_info

@@ -6,7 +6,7 @@ in it.
 
 from typing import Any, Final
 
-from pylon.reads.asked import Asked
+from pylon.reads.read_query import Asked
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import CommitmentKind
 from pylon_client.contract.reads import ExtrinsicAt

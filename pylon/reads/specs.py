@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from pylon.chain import query
 from pylon.chain.query import Question
-from pylon.reads import views
-from pylon.reads.asked import Asked
+from pylon.reads import projections
+from pylon.reads.read_query import Asked
 from pylon_client.contract import reads
 from pylon_client.contract.reads import WeightsStatusAt
 
@@ -79,30 +79,32 @@ def _weights_status(asked: Asked) -> Question[BaseModel]:
 FAMILIES: Final[Mapping[str, Family]] = {
     reads.LATEST_NEURONS.name: Family(_neurons),
     reads.NEURONS_AT.name: Family(_neurons),
-    reads.LATEST_VALIDATORS.name: Family(_neurons, views.validators),
-    reads.VALIDATORS_AT.name: Family(_neurons, views.validators),
-    reads.COMMITMENTS.name: Family(_commitments, views.hex_commitments),
-    reads.COMMITMENT.name: Family(_commitments, views.hex_commitment),
-    reads.OWN_COMMITMENT.name: Family(_commitments, views.hex_commitment, of_self=True),
+    reads.LATEST_VALIDATORS.name: Family(_neurons, projections.validators),
+    reads.VALIDATORS_AT.name: Family(_neurons, projections.validators),
+    reads.COMMITMENTS.name: Family(_commitments, projections.hex_commitments),
+    reads.COMMITMENT.name: Family(_commitments, projections.hex_commitment),
+    reads.OWN_COMMITMENT.name: Family(_commitments, projections.hex_commitment, of_self=True),
     reads.TYPED_COMMITMENTS.name: Family(_commitments),
-    reads.TYPED_COMMITMENT.name: Family(_commitments, views.typed_commitment),
-    reads.OWN_TYPED_COMMITMENT.name: Family(_commitments, views.typed_commitment, of_self=True),
-    reads.REVEALED_COMMITMENTS.name: Family(_revealed),
-    reads.REVEALED_COMMITMENTS_OF.name: Family(_revealed, views.revealed_commitments),
-    reads.OWN_REVEALED_COMMITMENTS.name: Family(
-        _revealed, views.revealed_commitments, of_self=True
+    reads.TYPED_COMMITMENT.name: Family(_commitments, projections.typed_commitment),
+    reads.OWN_TYPED_COMMITMENT.name: Family(
+        _commitments, projections.typed_commitment, of_self=True
     ),
-    reads.CERTIFICATES.name: Family(_certificates, views.certificates),
-    reads.CERTIFICATE.name: Family(_certificates, views.certificate),
-    reads.OWN_CERTIFICATE.name: Family(_certificates, views.certificate, of_self=True),
+    reads.REVEALED_COMMITMENTS.name: Family(_revealed),
+    reads.REVEALED_COMMITMENTS_OF.name: Family(_revealed, projections.revealed_commitments),
+    reads.OWN_REVEALED_COMMITMENTS.name: Family(
+        _revealed, projections.revealed_commitments, of_self=True
+    ),
+    reads.CERTIFICATES.name: Family(_certificates, projections.certificates),
+    reads.CERTIFICATE.name: Family(_certificates, projections.certificate),
+    reads.OWN_CERTIFICATE.name: Family(_certificates, projections.certificate, of_self=True),
     reads.LATEST_HYPERPARAMETERS.name: Family(_hyperparameters),
     reads.HYPERPARAMETERS_AT.name: Family(_hyperparameters),
-    reads.LATEST_PRICE.name: Family(_prices, views.price),
-    reads.PRICE_AT.name: Family(_prices, views.price),
+    reads.LATEST_PRICE.name: Family(_prices, projections.price),
+    reads.PRICE_AT.name: Family(_prices, projections.price),
     reads.LATEST_PRICES.name: Family(_prices),
     reads.PRICES_AT.name: Family(_prices),
     reads.EVM_ASSOCIATIONS.name: Family(_evm_associations),
-    reads.EXTRINSIC.name: Family(_extrinsics, views.extrinsic),
+    reads.EXTRINSIC.name: Family(_extrinsics, projections.extrinsic),
     reads.LAST_DRAND_ROUND.name: Family(_last_drand_round),
     reads.WEIGHTS_STATUS.name: Family(_weights_status, of_self=True),
 }

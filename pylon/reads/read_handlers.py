@@ -8,9 +8,9 @@ from pydantic import BaseModel
 from pylon.blocks.snapshots import Snapshot, Snapshots
 from pylon.chain.chain_reader import ChainReader
 from pylon.chain.query import Neurons, Question
-from pylon.reads.asked import asked_by
-from pylon.reads.families import FAMILIES
-from pylon.reads.recent import RecentNeurons
+from pylon.reads.read_query import asked_by
+from pylon.reads.recent_neurons import RecentNeurons
+from pylon.reads.specs import FAMILIES
 from pylon.rpc.calls import Answer, Call
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pylon.chain.write_port import Signer
 from pylon.common.deployment_settings import IdentitySettings
-from pylon.jobs.signers import CAUSE_MAX_CHARS, Announcement
+from pylon.jobs.signer_directory import CAUSE_MAX_CHARS, Announcement
 from pylon.wallets.hotkeys import HotkeyError, HotkeyProblem, open_hotkey
 from pylon_client.contract.types import Hotkey, IdentityName
 

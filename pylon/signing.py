@@ -11,8 +11,8 @@ from pylon.events.job_event_publisher import JobEvents
 from pylon.events.signer_events import SignerEvents
 from pylon.identities import OpenedHotkeys
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jobs.office import JobOffice
-from pylon.jobs.signers import SignerDirectory, announce_signers
+from pylon.jobs.job_service import JobOffice
+from pylon.jobs.signer_directory import SignerDirectory, announce_signers
 from pylon.observe.jobs import JobCensus, JobMetrics
 from pylon.observe.metrics import WorkerMetrics
 from pylon.settings import WorkerSettings

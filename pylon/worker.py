@@ -20,7 +20,7 @@ from pylon.events.signer_events import SignerEvents
 from pylon.identities import OpenedHotkeys, open_hotkeys
 from pylon.jetstream.provision import ProvisionError, provision
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jobs.signers import SignerDirectory
+from pylon.jobs.signer_directory import SignerDirectory
 from pylon.loop_thread import LoopThread
 from pylon.observe.health import WorkerHealth
 from pylon.observe.jobs import JobMetrics

@@ -15,10 +15,10 @@ from pylon.jetstream.error_codes import readable_replies
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.work_queue import WorkQueue
 from pylon.jobs.chain_record import ChainRecord
-from pylon.jobs.ledger import KEPT_PREFIXES
+from pylon.jobs.job_store import KEPT_PREFIXES
 from pylon.jobs.open_jobs import OpenJobs
-from pylon.jobs.record import Record, UnreadableEntryError, held_in, job_key
-from pylon.jobs.restored import as_restored
+from pylon.jobs.restored_jobs import as_restored
+from pylon.jobs.stored_job import Record, UnreadableEntryError, held_in, job_key
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import Revision
 from pylon_client.transport.connection import Connection

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from pylon.backup.backup_file import BackupError
 from pylon.events.signer_events import SignerEvents
 from pylon.jetstream.provision import ProvisionError, provision
-from pylon.jobs.signers import ANNOUNCE_EVERY_S
+from pylon.jobs.signer_directory import ANNOUNCE_EVERY_S
 from pylon.nats_server.embedded_server import EmbeddedNats, EmbeddedNatsError
 from pylon.nats_server.permissions import PermissionsError
 from pylon.nats_server.worker_user import worker_options

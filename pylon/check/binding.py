@@ -13,7 +13,7 @@ from pylon.events.event_log import KeptInStream
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.provision import inspect
 from pylon.jobs.chain_record import ChainRecord
-from pylon.jobs.record import UnreadableEntryError
+from pylon.jobs.stored_job import UnreadableEntryError
 from pylon.nats_server.worker_user import worker_options
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError

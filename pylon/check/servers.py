@@ -8,7 +8,7 @@ from pylon.check.streams import check_storage
 from pylon.events.signer_events import SignerEvents
 from pylon.jetstream.provision import ProvisionError, Storage, inspect, storage
 from pylon.jetstream.stream_rules import remedy
-from pylon.jobs.signers import ANNOUNCE_EVERY_S, SignerDirectory
+from pylon.jobs.signer_directory import ANNOUNCE_EVERY_S, SignerDirectory
 from pylon.nats_server.worker_user import worker_options
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError

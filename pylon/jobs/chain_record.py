@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pylon.chain.chain_identity import ChainIdentity
 from pylon.jetstream.bucket import ABSENT, ConflictError, Entry
-from pylon.jobs.record import UnreadableEntryError
+from pylon.jobs.stored_job import UnreadableEntryError
 from pylon_client.contract.types import Revision
 
 _KEY: Final = "bound-chain"

@@ -1,98 +1,120 @@
-"""Ending jobs whose time is over when no signer does, and noting where deadlines have moved."""
+"""Until when a job may be carried out: every job has such a block, whoever works on it.
 
-import asyncio
-import logging
-from collections.abc import Iterable
-from typing import Final
+Weights end with the epoch in which they were accepted, as the chain's schedule has it now: owners
+trigger epochs and change the tempo. Everything else ends some blocks after its acceptance.
+"""
 
-from pylon.chain.write_port import ChainWrites
-from pylon.jetstream.bucket import ConflictError
-from pylon.jobs.ledger import Held, Ledger
-from pylon.jobs.runner import Runner
-from pylon.jobs.signers import SignerDirectory
-from pylon.jobs.terms import Terms
-from pylon.jobs.work import expired, has_news
-from pylon_client.contract.failures import ErrorCode, Failure, FailureError
-from pylon_client.contract.jobs import IN_FLIGHT, JobState
-from pylon_client.contract.types import IdentityName
+import math
+from dataclasses import dataclass
+from typing import Any, Final
 
-logger = logging.getLogger(__name__)
+from pylon.chain.write_port import ChainWrites, Epoch
+from pylon.jobs import epochs
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import Job
+from pylon_client.contract.types import BlockNumber, JobKind
 
-CHECK_EVERY_S: Final = 6.0
-"""Seconds between two checks: twice in a block of the real chain."""
+TERM_BLOCKS: Final = 720
+"""Blocks from acceptance to deadline of what does not end with an epoch: two ordinary epochs, so
+that a write that has to wait for the next one has time left in it."""
 
 
-class DeadlineKeeper:
-    """Checks the jobs of all identities against the chain's schedule.
+@dataclass(frozen=True, slots=True)
+class Term:
+    """When a job was accepted, and when it ends.
 
-    Every signer does: of two that end a job at once, the ledger's compare-and-set lets one.
-
-    Args:
-        ledger: of the jobs.
-        chain: whose schedule it is.
-        runner: settles what was sent by a signer that is gone.
-        signers: which identities something can sign for.
-        identities: all that are configured.
+    Attributes:
+        accepted_block: the newest block at its acceptance; where that is not known, the lowest that
+            it can have been. None where it cannot be told.
+        epoch_block: the first block of the epoch that weights are for; None for other kinds.
+        deadline_block: from this block on the job is not tried.
+        is_over: whether that block has come.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        chain: ChainWrites,
-        runner: Runner,
-        signers: SignerDirectory,
-        identities: Iterable[IdentityName],
-    ) -> None:
-        self._ledger = ledger
-        self._runner = runner
-        self._signers = signers
-        self._identities = tuple(identities)
-        self._terms = Terms(chain)
+    accepted_block: BlockNumber | None
+    epoch_block: BlockNumber | None
+    deadline_block: BlockNumber
+    is_over: bool
 
-    async def run(self) -> None:
-        """Check again and again, until cancelled; what fails is checked again later."""
-        while True:
-            try:
-                await self.check()
-            except FailureError as error:
-                logger.info("Could not check the deadlines of jobs: %s", error.failure.detail)
-            await asyncio.sleep(CHECK_EVERY_S)
+    @property
+    def updates(self) -> dict[str, Any]:
+        """The fields of the job that follow from it."""
+        return {
+            "accepted_block": self.accepted_block,
+            "epoch_block": self.epoch_block,
+            "deadline_block": self.deadline_block,
+        }
 
-    async def check(self) -> None:
-        """Check every job that is the newest of its lane and has not ended.
+
+class Terms:
+    """The terms of jobs, by the chain's schedule.
+
+    Args:
+        chain: whose schedule it is.
+    """
+
+    def __init__(self, chain: ChainWrites) -> None:
+        self._chain = chain
+
+    async def of(self, job: Job, epoch: Epoch | None = None) -> Term:
+        """Return the term of a job that has not ended.
+
+        Args:
+            job: of any kind.
+            epoch: of its subnet at the newest block, where that is known already.
 
         Raises:
-            FailureError: the chain or NATS did not answer.
+            FailureError: the chain did not answer.
         """
-        for identity in self._identities:
-            for held in await self._ledger.newest(identity):
-                try:
-                    await self._check(held)
-                except ConflictError:
-                    continue  # it has just changed
+        if job.kind is JobKind.WEIGHTS:
+            return await self._of_weights(job, epoch or await self._chain.epoch(job.netuid))
+        best = (await self._chain.heads()).best
+        if job.accepted_block is not None:
+            return _counted(job.accepted_block, best)
+        return _counted(await self._lowest_accepted_block(job, best), best)
 
-    async def _check(self, held: Held) -> None:
-        job = held.job
-        if job.has_ended:
-            return
-        missing = self._signers.missing(job.identity)
-        if job.state in IN_FLIGHT or job.has_succeeded:
-            if missing:
-                await self._runner.settle_abandoned(held)
-            return
-        term = await self._terms.of(job)
-        if term.is_over:
-            failure = _unsigned(term.deadline_block, missing) if missing else None
-            await self._ledger.change(
-                held,
-                JobState.EXPIRED,
-                **term.updates,
-                last_error=failure or expired(job, term.deadline_block),
-            )
-        elif has_news(job, term.updates):
-            await self._ledger.change(held, **term.updates)
+    async def _of_weights(self, job: Job, epoch: Epoch) -> Term:
+        if job.accepted_block is not None:
+            return weights_term(job.accepted_block, epoch)
+        if epoch.next_block is None:
+            return weights_term(await self._lowest_accepted_block(job, epoch.block), epoch)
+        if await self._was_accepted_in(epoch, job):
+            return weights_term(epoch.last_block, epoch)
+        return Term(None, None, epoch.last_block, is_over=True)
+
+    async def _was_accepted_in(self, epoch: Epoch, job: Job) -> bool:
+        """Return whether it is proven that a job was accepted since an epoch began."""
+        try:
+            return job.created_at_ms >= await self._chain.made_at_ms(epoch.last_block)
+        except FailureError as error:
+            if error.code is not ErrorCode.ARCHIVE_REQUIRED:
+                raise
+            return False
+
+    async def _lowest_accepted_block(self, job: Job, best: BlockNumber) -> BlockNumber:
+        # The chain makes at most one block in each of its slots.
+        # Until the newest block, by the chain's time: this machine's clock may be wrong.
+        passed_s = max(await self._chain.made_at_ms(best) - job.created_at_ms, 0) / 1000
+        passed_blocks = math.ceil(passed_s / await self._chain.block_time_s())
+        return BlockNumber(max(best - passed_blocks, 0))
 
 
-def _unsigned(deadline_block: int, missing: str) -> Failure:
-    detail = f"Its time was over at block {deadline_block}, and nothing could sign it: {missing}."
-    return FailureError(ErrorCode.EXPIRED, detail).failure
+def weights_term(accepted_block: BlockNumber, epoch: Epoch) -> Term:
+    """Return the term of weights that were accepted at a block."""
+    if epoch.next_block is None:
+        return _counted(accepted_block, epoch.block)
+    if epochs.is_over(epoch, accepted_block):
+        return Term(accepted_block, None, epoch.last_block, is_over=True)
+    return Term(accepted_block, epoch.last_block, epoch.next_block, is_over=False)
+
+
+def term_at_acceptance(kind: JobKind, epoch: Epoch) -> Term:
+    """Return the term of a job that is accepted at the block at which `epoch` was read."""
+    if kind is JobKind.WEIGHTS:
+        return weights_term(epoch.block, epoch)
+    return _counted(epoch.block, epoch.block)
+
+
+def _counted(accepted_block: BlockNumber, best: BlockNumber) -> Term:
+    deadline_block = BlockNumber(accepted_block + TERM_BLOCKS)
+    return Term(accepted_block, None, deadline_block, is_over=best >= deadline_block)

@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from pylon.jetstream.bucket import ABSENT, ConflictError
-from pylon.jobs.record import Held, job_key, readable_in
-from pylon.jobs.store import Store
+from pylon.jobs.bucket_port import Store
+from pylon.jobs.stored_job import Held, job_key, readable_in
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import IdentityName, JobId, JobKind, Revision
 

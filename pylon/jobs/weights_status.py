@@ -6,8 +6,8 @@ from contextlib import aclosing
 from typing import Final
 
 from pylon.chain.write_port import ChainWrites, Epoch
-from pylon.jobs import windows
-from pylon.jobs.ledger import Ledger
+from pylon.jobs import epochs
+from pylon.jobs.job_store import Ledger
 from pylon.rpc.calls import Answer, Call
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -123,5 +123,5 @@ def _covers(job: Job, epoch: Epoch, block: BlockNumber) -> bool:
         job.state in _IN_HAND
         and job.accepted_block is not None
         and job.epoch_block < epoch.last_block
-        and not windows.is_over(epoch, job.accepted_block)
+        and not epochs.is_over(epoch, job.accepted_block)
     )

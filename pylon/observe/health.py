@@ -20,7 +20,7 @@ from pylon.common.process_metrics import CONTENT_TYPE, metrics_refusal
 from pylon.common.task_supervisor import Supervisor
 from pylon.jetstream.stream_keeper import StreamKeeper
 from pylon.jetstream.write_health import STORAGE_REMEDY, WriteHealth
-from pylon.jobs.signers import SignerDirectory
+from pylon.jobs.signer_directory import SignerDirectory
 from pylon.loop_thread import LoopThread
 from pylon.observe.metrics import WorkerMetrics
 from pylon.rpc.request_server import Service

@@ -11,7 +11,7 @@ from pylon.jetstream.lease import Leases
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.open_jobs import all_open_jobs
-from pylon.jobs.record import UnreadableEntryError
+from pylon.jobs.stored_job import UnreadableEntryError
 from pylon_client.contract.topology import JOBS_BUCKET, LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.contract.types import IdentityName
 from pylon_client.transport.connection import Connection

@@ -10,7 +10,7 @@ from rich.console import Console
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon.events.job_event_listener import on_job_changes
 from pylon.jetstream.ordered_bucket import OrderedBucket
-from pylon.jobs.ledger import Ledger
+from pylon.jobs.job_store import Ledger
 from pylon.nats_server.worker_user import worker_options
 from pylon.watch.screen import Column, Screen
 from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS, Job

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from pylon.jobs.windows import ACCEPTED_SLACK_BLOCKS
+from pylon.jobs.epochs import ACCEPTED_SLACK_BLOCKS
 from pylon.up.simulation import token
 from pylon.wallets.hotkeys import ed25519_public_key
 from pylon_client.identity import AsyncIdentity

@@ -229,7 +229,7 @@ MUTANTS: Final = (
         "turns-of-a-lane",
         (
             Edit(
-                "pylon/jobs/intake.py",
+                "pylon/jobs/acceptor.py",
                 "        async with lock:",
                 "        async with asyncio.Lock():",
             ),
@@ -411,7 +411,7 @@ MUTANTS: Final = (
         "index-of-open-jobs",
         (
             Edit(
-                "pylon/jobs/ledger.py",
+                "pylon/jobs/job_store.py",
                 "return await self._open.of(identity, kind)",
                 "return [held async for held in self.history(identity) "
                 "if not held.job.has_ended and kind in {None, held.job.kind}]",
@@ -423,12 +423,12 @@ MUTANTS: Final = (
         "pages-of-jobs",
         (
             Edit(
-                "pylon/jobs/pages.py",
+                "pylon/jobs/job_pages.py",
                 "before = Revision(int(place)) if phase == _ENDED else None",
                 "before = None",
             ),
             Edit(
-                "pylon/jobs/pages.py",
+                "pylon/jobs/job_pages.py",
                 "if one is None or is_listed or (asked.state and not one.job.has_ended):",
                 "if one is None or is_listed or (asked.state and not one.job.has_ended) or ("
                 "phase == _ENDED and entry.revision >= int(place)):",

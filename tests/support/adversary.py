@@ -37,8 +37,8 @@ from pylon.chain.write_port import (
 from pylon.jetstream.bucket import ABSENT, ConflictError, Entry
 from pylon.jetstream.lease import Lease, LeaseTakenError
 from pylon.jetstream.ordered_bucket import Page
-from pylon.jobs.record import Record
-from pylon.jobs.signers import Announcement, SignerDirectory
+from pylon.jobs.signer_directory import Announcement, SignerDirectory
+from pylon.jobs.stored_job import Record
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord

@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 from pylon.chain.subtensor_writer import Submission
 from pylon.jetstream.lease import Leases
 from pylon.jetstream.work_queue import WorkQueue
-from pylon.jobs.ledger import Ledger
+from pylon.jobs.job_store import Ledger
 from pylon_client.contract.jobs import ENDED, JobState
 
 _METHODS: Final = {

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from nats.js.client import JetStreamContext
 
-from pylon.jobs.record import Record, job_key
+from pylon.jobs.stored_job import Record, job_key
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import IdentityName, JobId, JobKind, MechanismId, NetUid

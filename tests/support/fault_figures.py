@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pylon.jobs.terms import TERM_BLOCKS
+from pylon.jobs.deadlines import TERM_BLOCKS
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind
 from tests.support.written import Written

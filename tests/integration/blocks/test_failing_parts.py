@@ -8,7 +8,7 @@ import pytest
 
 from pylon.common.task_supervisor import FAILING_AFTER
 from pylon.events.event_publisher import JetStreamEvents
-from pylon.jobs.deadlines import DeadlineKeeper
+from pylon.jobs.deadline_enforcer import DeadlineKeeper
 from pylon.observe.health import WorkerHealth
 from pylon.worker import Worker
 from pylon_client.contract.subjects import BLOCK_EVENTS

@@ -12,7 +12,7 @@ import pytest
 from pylon.events.job_event_publisher import JobEvents
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.provision import provision
-from pylon.jobs.ledger import Ledger, Record
+from pylon.jobs.job_store import Ledger, Record
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid

@@ -12,7 +12,7 @@ from pylon.backup.backup_file import BackupError, BackupFile, KeptEntry, archive
 from pylon.backup.backup_run import restore
 from pylon.backup.ledger_copy import LedgerCopy
 from pylon.events.signer_events import SignerEvents
-from pylon.jobs.signers import Announcement
+from pylon.jobs.signer_directory import Announcement
 from pylon.nats_server.permissions import authorization
 from pylon.settings import WorkerSettings
 from pylon_client.contract import wire

@@ -9,8 +9,8 @@ from nats.js.client import JetStreamContext
 from pylon.jetstream.bucket import Bucket, ConflictError
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.work_queue import WorkQueue
-from pylon.jobs.intake import Intake, Wanted
-from pylon.jobs.ledger import Ledger
+from pylon.jobs.acceptor import Intake, Wanted
+from pylon.jobs.job_store import Ledger
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid, Revision

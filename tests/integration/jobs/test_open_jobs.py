@@ -7,8 +7,8 @@ from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.provision import provision
 from pylon.jetstream.work_queue import WorkQueue
 from pylon.jobs import open_jobs
-from pylon.jobs.intake import Intake, Wanted
-from pylon.jobs.ledger import Ledger
+from pylon.jobs.acceptor import Intake, Wanted
+from pylon.jobs.job_store import Ledger
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from pylon.jobs.windows import ACCEPTED_SLACK_BLOCKS
+from pylon.jobs.epochs import ACCEPTED_SLACK_BLOCKS
 from pylon.wallets.hotkeys import open_hotkey
 from pylon_client.identity import AsyncIdentity
 from pylon_client.v1 import (

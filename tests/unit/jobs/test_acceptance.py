@@ -6,8 +6,8 @@ from typing import Any, NoReturn
 import pytest
 
 from pylon.chain.chain_identity import ChainIdentity
+from pylon.jobs.acceptor import Wanted
 from pylon.jobs.chain_record import ChainRecord
-from pylon.jobs.intake import Wanted
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid

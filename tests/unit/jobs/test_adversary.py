@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from pylon.jetstream.consumer import Done, Later
-from pylon.jobs.commitments import PublishingWork
-from pylon.jobs.deadlines import DeadlineKeeper
-from pylon.jobs.intake import Intake, Wanted
-from pylon.jobs.ledger import Ledger, Record
-from pylon.jobs.policy import UnknownHotkeys
-from pylon.jobs.retries import Retries
-from pylon.jobs.runner import Runner
-from pylon.jobs.signers import SignerDirectory
-from pylon.jobs.weights import WeightsWork
+from pylon.jobs.acceptor import Intake, Wanted
+from pylon.jobs.commitment_planner import PublishingWork
+from pylon.jobs.deadline_enforcer import DeadlineKeeper
+from pylon.jobs.executor import Runner
+from pylon.jobs.job_store import Ledger, Record
+from pylon.jobs.retry_policy import Retries
+from pylon.jobs.signer_directory import SignerDirectory
+from pylon.jobs.unknown_hotkeys import UnknownHotkeys
+from pylon.jobs.weights_planner import WeightsWork
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import TRANSITIONS, Job
 from pylon_client.contract.types import (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pylon.jetstream.consumer import Later
-from pylon.jobs.intake import Wanted
+from pylon.jobs.acceptor import Wanted
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid

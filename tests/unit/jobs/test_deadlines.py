@@ -4,9 +4,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pylon.jobs.deadlines import DeadlineKeeper
-from pylon.jobs.intake import Wanted
-from pylon.jobs.signers import SignerDirectory
+from pylon.jobs.acceptor import Wanted
+from pylon.jobs.deadline_enforcer import DeadlineKeeper
+from pylon.jobs.signer_directory import SignerDirectory
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid

@@ -7,14 +7,14 @@ import pytest
 
 from pylon.chain.write_port import Epoch, WeightsFacts
 from pylon.jetstream.consumer import Done, Later
-from pylon.jobs.commitments import PublishingWork
-from pylon.jobs.intake import Intake, Wanted
-from pylon.jobs.ledger import IllegalTransitionError, Lane, Ledger, Newest, Record
-from pylon.jobs.policy import UnknownHotkeys
-from pylon.jobs.retries import Retries
-from pylon.jobs.runner import Runner
-from pylon.jobs.terms import TERM_BLOCKS
-from pylon.jobs.weights import WeightsWork
+from pylon.jobs.acceptor import Intake, Wanted
+from pylon.jobs.commitment_planner import PublishingWork
+from pylon.jobs.deadlines import TERM_BLOCKS
+from pylon.jobs.executor import Runner
+from pylon.jobs.job_store import IllegalTransitionError, Lane, Ledger, Newest, Record
+from pylon.jobs.retry_policy import Retries
+from pylon.jobs.unknown_hotkeys import UnknownHotkeys
+from pylon.jobs.weights_planner import WeightsWork
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import (

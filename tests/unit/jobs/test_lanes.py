@@ -10,9 +10,9 @@ import pytest
 from pylon.common.task_supervisor import Supervisor
 from pylon.jetstream.consumer import Consumer
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jobs.deadlines import DeadlineKeeper
-from pylon.jobs.office import JobOffice
-from pylon.jobs.signers import SignerDirectory
+from pylon.jobs.deadline_enforcer import DeadlineKeeper
+from pylon.jobs.job_service import JobOffice
+from pylon.jobs.signer_directory import SignerDirectory
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName, JobKind

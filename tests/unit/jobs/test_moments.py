@@ -6,10 +6,10 @@ import pytest
 
 from pylon.chain.chain_identity import ChainIdentity
 from pylon.chain.write_port import Epoch
-from pylon.jobs import moments
+from pylon.jobs import acceptance_context
+from pylon.jobs.acceptance_context import Moments
 from pylon.jobs.chain_record import ChainRecord
-from pylon.jobs.ledger import Ledger
-from pylon.jobs.moments import Moments
+from pylon.jobs.job_store import Ledger
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import BlockNumber, NetUid
 from tests.support.adversary import Process, World
@@ -68,15 +68,15 @@ async def test_writes_at_one_time_ask_the_chain_once(asked: Moments, chain: Slow
 async def test_a_slow_chain_delays_one_write_and_is_tried_again(
     asked: Moments, chain: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(moments, "CHAIN_WITHIN_S", 0.05)
+    monkeypatch.setattr(acceptance_context, "CHAIN_WITHIN_S", 0.05)
     assert (await asked.now(NETUID)).epoch is None
     # Whatever is waited for now, it is not the first patience.
-    monkeypatch.setattr(moments, "CHAIN_WITHIN_S", LONG_S)
-    monkeypatch.setattr(moments, "SLOW_CHAIN_WITHIN_S", 0.01)
+    monkeypatch.setattr(acceptance_context, "CHAIN_WITHIN_S", LONG_S)
+    monkeypatch.setattr(acceptance_context, "SLOW_CHAIN_WITHIN_S", 0.01)
     for _ in range(3):
         assert (await asked.now(NETUID)).epoch is None
     chain.may_answer.set()
-    monkeypatch.setattr(moments, "SLOW_CHAIN_WITHIN_S", 0.0)
+    monkeypatch.setattr(acceptance_context, "SLOW_CHAIN_WITHIN_S", 0.0)
     while (await asked.now(NETUID)).epoch is None:
         await asyncio.sleep(0)
     # It answers in time again, and is waited for again.

@@ -1,6 +1,6 @@
 """Jobs of epochs that end sooner or later than was planned when they were accepted."""
 
-from pylon.jobs.terms import TERM_BLOCKS
+from pylon.jobs.deadlines import TERM_BLOCKS
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import JobState
 from tests.support.adversary import World, address

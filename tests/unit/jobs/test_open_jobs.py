@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from pylon.jobs import open_jobs
-from pylon.jobs.intake import Intake, Wanted
-from pylon.jobs.ledger import Ledger
+from pylon.jobs.acceptor import Intake, Wanted
+from pylon.jobs.job_store import Ledger
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pylon.jobs import pages
-from pylon.jobs.ledger import Ledger
-from pylon.jobs.record import Record
+from pylon.jobs import job_pages
+from pylon.jobs.job_store import Ledger
+from pylon.jobs.stored_job import Record
 from pylon_client.contract import wire
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobId, JobKind, MechanismId, NetUid
@@ -106,7 +106,7 @@ async def test_large_jobs_make_a_page_short(monkeypatch: pytest.MonkeyPatch) -> 
     for job in jobs[:3]:
         await desk.end(job)
     size = len(jobs[0].model_dump_json())
-    monkeypatch.setattr(pages, "PAGE_MAX_BYTES", 1.5 * size)
+    monkeypatch.setattr(job_pages, "PAGE_MAX_BYTES", 1.5 * size)
     found = await desk.pages()
     assert max(map(len, found)) == 2
     assert [job for page in found for job in ids(page)] == ids(jobs)[::-1]

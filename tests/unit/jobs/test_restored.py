@@ -7,15 +7,15 @@ import pytest
 
 from pylon.jetstream.bucket import Entry
 from pylon.jetstream.consumer import Done
-from pylon.jobs.commitments import PublishingWork
-from pylon.jobs.intake import Intake, Wanted
-from pylon.jobs.ledger import KEPT_PREFIXES, Ledger
-from pylon.jobs.policy import UnknownHotkeys
-from pylon.jobs.record import Record
-from pylon.jobs.restored import as_restored
-from pylon.jobs.retries import Retries
-from pylon.jobs.runner import Runner
-from pylon.jobs.weights import WeightsWork
+from pylon.jobs.acceptor import Intake, Wanted
+from pylon.jobs.commitment_planner import PublishingWork
+from pylon.jobs.executor import Runner
+from pylon.jobs.job_store import KEPT_PREFIXES, Ledger
+from pylon.jobs.restored_jobs import as_restored
+from pylon.jobs.retry_policy import Retries
+from pylon.jobs.stored_job import Record
+from pylon.jobs.unknown_hotkeys import UnknownHotkeys
+from pylon.jobs.weights_planner import WeightsWork
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid, Revision

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pylon.jobs.retries import JITTER, OUTAGE_MAX_S, Retries
+from pylon.jobs.retry_policy import JITTER, OUTAGE_MAX_S, Retries
 
 
 def test_a_job_is_tried_as_often_as_the_settings_say() -> None:

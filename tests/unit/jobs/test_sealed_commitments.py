@@ -4,7 +4,7 @@ import pytest
 
 from pylon.chain.write_port import Seal
 from pylon.jetstream.consumer import Later
-from pylon.jobs.intake import Wanted
+from pylon.jobs.acceptor import Wanted
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pylon.jobs.signers import ALIVE_FOR_S, NO_SIGNER, Announcement, SignerDirectory
+from pylon.jobs.signer_directory import ALIVE_FOR_S, NO_SIGNER, Announcement, SignerDirectory
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName

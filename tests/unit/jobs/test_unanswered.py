@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from pylon.jetstream.consumer import Done, Later
-from pylon.jobs import runner
-from pylon.jobs.intake import Wanted
+from pylon.jobs import executor
+from pylon.jobs.acceptor import Wanted
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.types import JobKind, NetUid
@@ -39,7 +39,7 @@ async def test_a_job_that_is_never_released_is_cancelled(monkeypatch: pytest.Mon
     world = World()
     office = Office(world)
     job = await office.intake.accept(CERTIFICATE)
-    monkeypatch.setattr(runner, "UNANSWERED_MAX_S", 0.0)
+    monkeypatch.setattr(executor, "UNANSWERED_MAX_S", 0.0)
     assert isinstance(await office.runner.work(ALICE, job.job_id), Done)
     held = await office.ledger.get(ALICE, job.job_id)
     assert held is not None

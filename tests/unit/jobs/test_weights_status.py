@@ -3,9 +3,9 @@
 import pytest
 
 from pylon.jetstream.bucket import Entry
-from pylon.jobs import ledger
+from pylon.jobs import job_store
+from pylon.jobs.epochs import ACCEPTED_SLACK_BLOCKS
 from pylon.jobs.weights_status import WeightsStatusHandler
-from pylon.jobs.windows import ACCEPTED_SLACK_BLOCKS
 from pylon.rpc.calls import Answer, Call
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -128,7 +128,7 @@ async def test_weights_count_before_their_hotkey_is_registered() -> None:
 async def test_jobs_that_ended_before_the_epoch_are_not_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ledger, "HISTORY_PAGE", 1)
+    monkeypatch.setattr(job_store, "HISTORY_PAGE", 1)
     office = office_at_100()
     job = await office.accept()
     await office.intake.cancel(ALICE, job.job_id)

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pylon.chain.write_port import Epoch
-from pylon.jobs import windows
+from pylon.jobs import epochs
 from pylon_client.contract.types import BlockNumber
 
 BLOCK_TIME_S = 12.0
@@ -25,16 +25,16 @@ def epochs(draw: st.DrawFn) -> Epoch:
 
 @given(epochs())
 def test_w9_the_epoch_of_the_next_block_holds_it(epoch: Epoch) -> None:
-    window = windows.epoch_of_next_block(epoch)
+    window = epochs.epoch_of_next_block(epoch)
     assert window is not None
     assert window.open_block <= epoch.block + 1 < window.close_block
 
 
 @given(epochs(), st.integers(1, 20))
 def test_w9_windows_follow_each_other_without_a_gap(epoch: Epoch, period: int) -> None:
-    own = windows.epoch_of_next_block(epoch)
-    nearer = windows.reveal_window(epoch, period)
-    further = windows.reveal_window(epoch, period + 1)
+    own = epochs.epoch_of_next_block(epoch)
+    nearer = epochs.reveal_window(epoch, period)
+    further = epochs.reveal_window(epoch, period + 1)
     assert own is not None
     assert nearer is not None
     assert further is not None
@@ -46,7 +46,7 @@ def test_w9_windows_follow_each_other_without_a_gap(epoch: Epoch, period: int) -
 
 @given(epochs(), st.integers(1, 5))
 def test_w9_the_window_never_opens_before_the_commit(epoch: Epoch, period: int) -> None:
-    window = windows.reveal_window(epoch, period)
+    window = epochs.reveal_window(epoch, period)
     assert window is not None
     assert window.open_block > epoch.block
 
@@ -75,31 +75,31 @@ def test_w9_the_sdk_seals_for_the_same_window(
     opens_in_s = timelock.reveal_time(reveal_round).timestamp() - time.time()
     opens_at_block = block + opens_in_s / BLOCK_TIME_S
     epoch = Epoch(BlockNumber(block), tempo, BlockNumber(last), BlockNumber(last + tempo))
-    window = windows.reveal_window(epoch, period)
+    window = epochs.reveal_window(epoch, period)
     assert window is not None
     assert window.open_block <= opens_at_block < window.close_block
 
 
 def test_w9_a_subnet_without_epochs_reveals_never() -> None:
     epoch = Epoch(BlockNumber(5), 0, BlockNumber(0), None)
-    assert windows.reveal_window(epoch, 1) is None
-    assert windows.epoch_of_next_block(epoch) is None
+    assert epochs.reveal_window(epoch, 1) is None
+    assert epochs.epoch_of_next_block(epoch) is None
 
 
 @given(epochs(), st.integers(0, 10_000_000))
 def test_w11_a_job_ends_with_the_epoch_that_accepted_it(epoch: Epoch, accepted: int) -> None:
     assume(accepted <= epoch.block)
-    over = windows.is_over(epoch, BlockNumber(accepted))
+    over = epochs.is_over(epoch, BlockNumber(accepted))
     assert not over or accepted < epoch.last_block
     if accepted >= epoch.last_block:
         assert not over
-    if accepted < epoch.last_block - windows.ACCEPTED_SLACK_BLOCKS:
+    if accepted < epoch.last_block - epochs.ACCEPTED_SLACK_BLOCKS:
         assert over
 
 
 @given(st.integers(0, 10_000), st.integers(0, 1000))
 def test_w4_weights_are_taken_again_when_the_limit_has_passed(last: int, limit: int) -> None:
-    allowed = windows.allowed_from(BlockNumber(last), limit)
+    allowed = epochs.allowed_from(BlockNumber(last), limit)
     assert allowed in {0, last + limit}
     if last and limit:
         assert allowed - last == limit

@@ -8,8 +8,8 @@ from typing import Any, Final
 from pylon.chain.reveal_status import opens_at_s
 from pylon.chain.write_port import ChainWrites, Inclusion, Refusal, Seal, Step
 from pylon.jetstream.consumer import Done, Later, Verdict
-from pylon.jobs.ledger import Held, Ledger
-from pylon.jobs.work import Wait, Work, has_news
+from pylon.jobs.job_planner import Wait, Work, has_news
+from pylon.jobs.job_store import Held, Ledger
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, JobKind

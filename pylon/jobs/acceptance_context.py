@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pylon.chain.write_port import ChainWrites, Epoch
-from pylon.jobs import windows
-from pylon.jobs.ledger import Ledger
-from pylon.jobs.terms import term_at_acceptance
+from pylon.jobs import epochs
+from pylon.jobs.deadlines import term_at_acceptance
+from pylon.jobs.job_store import Ledger
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import JobKind, NetUid
@@ -58,7 +58,7 @@ class Moment:
             return True
         if self.epoch is None or job.accepted_block is None:
             return self.at_ms - job.created_at_ms < JOIN_WITHIN_MS
-        return not windows.is_over(self.epoch, job.accepted_block)
+        return not epochs.is_over(self.epoch, job.accepted_block)
 
 
 @dataclass(frozen=True, slots=True)

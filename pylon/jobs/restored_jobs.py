@@ -11,7 +11,7 @@ sent again:
 
 import time
 
-from pylon.jobs.record import Record
+from pylon.jobs.stored_job import Record
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import IN_FLIGHT, Job, JobState
 

@@ -9,9 +9,9 @@ from pylon.chain.write_port import (
     SealedCommitmentCall,
     WriteCall,
 )
-from pylon.jobs.retries import Retries
-from pylon.jobs.terms import Terms
-from pylon.jobs.work import Over, Plan, Ready, Updates, Wait, expired, unreadable
+from pylon.jobs.deadlines import Terms
+from pylon.jobs.job_planner import Over, Plan, Ready, Updates, Wait, expired, unreadable
+from pylon.jobs.retry_policy import Retries
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, JobKind
 from pylon_client.contract.writes import SetRevealedCommitment

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pylon.chain.write_port import WriteCall
-from pylon.jobs.retries import Retries
+from pylon.jobs.retry_policy import Retries
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey

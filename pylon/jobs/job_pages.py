@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from pylon.jobs.bucket_port import Store
 from pylon.jobs.open_jobs import OpenJobs
-from pylon.jobs.record import Held, readable_in
-from pylon.jobs.store import Store
+from pylon.jobs.stored_job import Held, readable_in
 from pylon_client.contract.types import IdentityName, JobId, Revision
 from pylon_client.contract.writes import ListJobs
 

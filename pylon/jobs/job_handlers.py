@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel
 
 from pylon.chain.write_port import ChainWrites
-from pylon.jobs.intake import Intake, Wanted
-from pylon.jobs.job_waits import JobWaits
-from pylon.jobs.ledger import Ledger
-from pylon.jobs.moments import CHAIN_WITHIN_S
-from pylon.jobs.signers import SignerDirectory
+from pylon.jobs.acceptance_context import CHAIN_WITHIN_S
+from pylon.jobs.acceptor import Intake, Wanted
+from pylon.jobs.job_store import Ledger
+from pylon.jobs.job_waiter import JobWaits
+from pylon.jobs.signer_directory import SignerDirectory
 from pylon.rpc.calls import Answer, Call
 from pylon.wallets.hotkeys import ed25519_public_key
 from pylon_client.contract import wire

@@ -14,15 +14,15 @@ from pylon.jetstream.lease import Leases
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.work_queue import WorkQueue
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jobs.commitments import PublishingWork
-from pylon.jobs.deadlines import DeadlineKeeper
-from pylon.jobs.intake import Intake
-from pylon.jobs.ledger import Announce, Ledger
-from pylon.jobs.retries import Retries
-from pylon.jobs.runner import Runner
-from pylon.jobs.signers import SignerDirectory
-from pylon.jobs.weights import WeightsWork
-from pylon.jobs.work import Work
+from pylon.jobs.acceptor import Intake
+from pylon.jobs.commitment_planner import PublishingWork
+from pylon.jobs.deadline_enforcer import DeadlineKeeper
+from pylon.jobs.executor import Runner
+from pylon.jobs.job_planner import Work
+from pylon.jobs.job_store import Announce, Ledger
+from pylon.jobs.retry_policy import Retries
+from pylon.jobs.signer_directory import SignerDirectory
+from pylon.jobs.weights_planner import WeightsWork
 from pylon.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import identity_jobs, job_id

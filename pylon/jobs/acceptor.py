@@ -12,9 +12,9 @@ from weakref import WeakValueDictionary
 
 from pylon.chain.write_port import ChainWrites
 from pylon.jetstream.bucket import ConflictError
-from pylon.jobs.ledger import Held, Ledger, Record, UnreadableEntryError
-from pylon.jobs.moments import Moment, Moments
-from pylon.jobs.signers import SignerDirectory
+from pylon.jobs.acceptance_context import Moment, Moments
+from pylon.jobs.job_store import Held, Ledger, Record, UnreadableEntryError
+from pylon.jobs.signer_directory import SignerDirectory
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState

@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pylon.common.unreadable_records import UNREADABLE
 from pylon.jetstream.bucket import ABSENT, Entry
+from pylon.jobs.bucket_port import Store
 from pylon.jobs.chain_record import ChainRecord
+from pylon.jobs.job_pages import JobPage, JobPages
 from pylon.jobs.open_jobs import OpenJobs
-from pylon.jobs.pages import JobPage, JobPages
-from pylon.jobs.record import (
+from pylon.jobs.stored_job import (
     Held,
     Record,
     UnreadableEntryError,
@@ -26,7 +27,6 @@ from pylon.jobs.record import (
     job_key,
     readable_in,
 )
-from pylon.jobs.store import Store
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import IN_FLIGHT, TRANSITIONS, ExtrinsicRecord, Job, JobState
 from pylon_client.contract.subjects import JobSubject

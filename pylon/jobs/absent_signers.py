@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import nats.errors
 
-from pylon.jobs.signers import SignerDirectory
+from pylon.jobs.signer_directory import SignerDirectory
 from pylon.rpc.calls import Answer, Call
 from pylon.rpc.request_server import Service
 from pylon_client.contract.failures import ErrorCode, FailureError

@@ -25,10 +25,10 @@ from pylon.chain.write_port import ChainWrites, RefusedError, Signed, Signer
 from pylon.jetstream.bucket import ConflictError
 from pylon.jetstream.consumer import Done, Later, Verdict
 from pylon.jetstream.lease import Lease, LeaseLostError, LeaseTakenError
-from pylon.jobs.ledger import Held, Ledger, Sent, Slot, UnreadableEntryError
-from pylon.jobs.restored import not_sent_again
-from pylon.jobs.settlement import Settlement
-from pylon.jobs.work import Over, Ready, Updates, Wait, Work, has_news
+from pylon.jobs.confirmation import Settlement
+from pylon.jobs.job_planner import Over, Ready, Updates, Wait, Work, has_news
+from pylon.jobs.job_store import Held, Ledger, Sent, Slot, UnreadableEntryError
+from pylon.jobs.restored_jobs import not_sent_again
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import IN_FLIGHT, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, JobId, JobKind

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Container, Generator
 from contextlib import contextmanager
 from typing import Final
 
-from pylon.jobs.ledger import Ledger
+from pylon.jobs.job_store import Ledger
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import JobId

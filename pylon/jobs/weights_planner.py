@@ -7,11 +7,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from pylon.chain.weight_normalization import Conformed, conformed
 from pylon.chain.write_port import ChainWrites, WeightsCall, WeightsFacts
-from pylon.jobs import windows
-from pylon.jobs.policy import UnknownHotkeys
-from pylon.jobs.retries import Retries
-from pylon.jobs.terms import Terms
-from pylon.jobs.work import Over, Plan, Ready, Updates, Wait, expired, unreadable
+from pylon.jobs import epochs
+from pylon.jobs.deadlines import Terms
+from pylon.jobs.job_planner import Over, Plan, Ready, Updates, Wait, expired, unreadable
+from pylon.jobs.retry_policy import Retries
+from pylon.jobs.unknown_hotkeys import UnknownHotkeys
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import Job, JobState, LeftOut
 from pylon_client.contract.types import BlockNumber, Hotkey, MechanismId
@@ -62,7 +62,7 @@ class WeightsWork:
     async def wait_until(self, job: Job, own: Hotkey) -> BlockNumber:
         """The block from which weights are taken again; a later one for limits of other kinds."""
         facts = await self._facts(job, own, [])
-        allowed_from = windows.allowed_from(facts.last_update_block, facts.rate_limit_blocks)
+        allowed_from = epochs.allowed_from(facts.last_update_block, facts.rate_limit_blocks)
         if allowed_from > facts.block + 1:
             return allowed_from
         return BlockNumber(facts.block + LIMIT_WAIT_BLOCKS)
@@ -164,7 +164,7 @@ class _Planning:
     def _limited(self) -> Plan | None:
         """Return how long the chain's limits make the job wait, or None."""
         facts = self._facts
-        allowed_from = windows.allowed_from(facts.last_update_block, facts.rate_limit_blocks)
+        allowed_from = epochs.allowed_from(facts.last_update_block, facts.rate_limit_blocks)
         # What is sent now is included in the next block.
         if facts.block + 1 < allowed_from:
             detail = (
@@ -205,7 +205,7 @@ class _Planning:
     def _ready(self, fitted: Conformed) -> Ready:
         facts, updates = self._facts, self._updates
         if facts.sealing is not None:
-            window = windows.reveal_window(facts.epoch, facts.sealing.reveal_period_epochs)
+            window = epochs.reveal_window(facts.epoch, facts.sealing.reveal_period_epochs)
             if window is not None:
                 updates["window_open_block"] = window.open_block
                 updates["window_close_block"] = window.close_block

@@ -1,0 +1,98 @@
+"""Ending jobs whose time is over when no signer does, and noting where deadlines have moved."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from pylon.chain.write_port import ChainWrites
+from pylon.jetstream.bucket import ConflictError
+from pylon.jobs.deadlines import Terms
+from pylon.jobs.executor import Runner
+from pylon.jobs.job_planner import expired, has_news
+from pylon.jobs.job_store import Held, Ledger
+from pylon.jobs.signer_directory import SignerDirectory
+from pylon_client.contract.failures import ErrorCode, Failure, FailureError
+from pylon_client.contract.jobs import IN_FLIGHT, JobState
+from pylon_client.contract.types import IdentityName
+
+logger = logging.getLogger(__name__)
+
+CHECK_EVERY_S: Final = 6.0
+"""Seconds between two checks: twice in a block of the real chain."""
+
+
+class DeadlineKeeper:
+    """Checks the jobs of all identities against the chain's schedule.
+
+    Every signer does: of two that end a job at once, the ledger's compare-and-set lets one.
+
+    Args:
+        ledger: of the jobs.
+        chain: whose schedule it is.
+        runner: settles what was sent by a signer that is gone.
+        signers: which identities something can sign for.
+        identities: all that are configured.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        chain: ChainWrites,
+        runner: Runner,
+        signers: SignerDirectory,
+        identities: Iterable[IdentityName],
+    ) -> None:
+        self._ledger = ledger
+        self._runner = runner
+        self._signers = signers
+        self._identities = tuple(identities)
+        self._terms = Terms(chain)
+
+    async def run(self) -> None:
+        """Check again and again, until cancelled; what fails is checked again later."""
+        while True:
+            try:
+                await self.check()
+            except FailureError as error:
+                logger.info("Could not check the deadlines of jobs: %s", error.failure.detail)
+            await asyncio.sleep(CHECK_EVERY_S)
+
+    async def check(self) -> None:
+        """Check every job that is the newest of its lane and has not ended.
+
+        Raises:
+            FailureError: the chain or NATS did not answer.
+        """
+        for identity in self._identities:
+            for held in await self._ledger.newest(identity):
+                try:
+                    await self._check(held)
+                except ConflictError:
+                    continue  # it has just changed
+
+    async def _check(self, held: Held) -> None:
+        job = held.job
+        if job.has_ended:
+            return
+        missing = self._signers.missing(job.identity)
+        if job.state in IN_FLIGHT or job.has_succeeded:
+            if missing:
+                await self._runner.settle_abandoned(held)
+            return
+        term = await self._terms.of(job)
+        if term.is_over:
+            failure = _unsigned(term.deadline_block, missing) if missing else None
+            await self._ledger.change(
+                held,
+                JobState.EXPIRED,
+                **term.updates,
+                last_error=failure or expired(job, term.deadline_block),
+            )
+        elif has_news(job, term.updates):
+            await self._ledger.change(held, **term.updates)
+
+
+def _unsigned(deadline_block: int, missing: str) -> Failure:
+    detail = f"Its time was over at block {deadline_block}, and nothing could sign it: {missing}."
+    return FailureError(ErrorCode.EXPIRED, detail).failure

@@ -165,8 +165,8 @@ def up(
 def worker() -> None:
     """Run one chain worker, with the settings of the environment and of `.env`."""
     from pylon.common.redaction import REDACTOR
-    from pylon.settings import WorkerSettings
-    from pylon.worker import WorkerError, run_worker
+    from pylon.worker.main import WorkerError, run_worker
+    from pylon.worker.settings import WorkerSettings
 
     try:
         asyncio.run(run_worker(WorkerSettings()))
@@ -189,8 +189,8 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from pylon.check.command import check as check_all
     from pylon.check.report import report_as_json, report_as_lines
     from pylon.common.redaction import REDACTOR, secrets_of
-    from pylon.settings import WorkerSettings
     from pylon.up import running
+    from pylon.worker.settings import WorkerSettings
 
     logging.getLogger().setLevel(logging.ERROR)  # the findings tell it better
     adopted = running.find_deployment(home)

@@ -26,8 +26,8 @@ from pylon.common.process_metrics import PrometheusSettings
 from pylon.common.secret_files import FILE_SUFFIX
 from pylon.common.variables import CHANGE_NOTHING
 from pylon.nats_server.server_access import ServerAccessSettings
-from pylon.settings import WorkerSettings
 from pylon.up.options import UpSettings
+from pylon.worker.settings import WorkerSettings
 from pylon_client.config import BaseConfig
 
 UNITS: Final = {

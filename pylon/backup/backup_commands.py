@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 if TYPE_CHECKING:
-    from pylon.settings import WorkerSettings
+    from pylon.worker.settings import WorkerSettings
 
     Deployment = tuple[WorkerSettings, Path | None, Path | None]
 
@@ -122,9 +122,9 @@ def _deployment(
     """
     from pylon.backup.backup_file import BackupError
     from pylon.common.redaction import REDACTOR, secrets_of
-    from pylon.settings import WorkerSettings
     from pylon.up import running
     from pylon.up.options import UpError, UpSettings
+    from pylon.worker.settings import WorkerSettings
 
     logging.getLogger().setLevel(logging.ERROR)  # the errors tell it better
     if home is not None:

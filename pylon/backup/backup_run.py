@@ -10,7 +10,7 @@ from pylon.backup.ledger_copy import LedgerCopy
 from pylon.backup.state_access import connected, running_signers
 from pylon.chain.archive_routing import genesis_hash
 from pylon.chain.subtensor_reader import Subtensor
-from pylon.settings import WorkerSettings
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import LEDGER
 

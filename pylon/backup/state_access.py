@@ -16,7 +16,7 @@ from pylon.jobs.signer_directory import ANNOUNCE_EVERY_S
 from pylon.nats_server.embedded_server import EmbeddedNats, EmbeddedNatsError
 from pylon.nats_server.permissions import PermissionsError
 from pylon.nats_server.worker_user import worker_options
-from pylon.settings import WorkerSettings
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import JOBS, LEDGER
 from pylon_client.contract.types import IdentityName

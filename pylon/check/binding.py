@@ -2,8 +2,6 @@
 
 from collections.abc import AsyncGenerator
 
-from pylon.binding.adoption import contradiction
-from pylon.binding.remedy import remedy
 from pylon.chain.chain_guard import refusal_text
 from pylon.chain.chain_identity import ChainIdentity
 from pylon.chain.endpoint_label import place_of
@@ -15,7 +13,9 @@ from pylon.jetstream.provision import inspect
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.stored_job import UnreadableEntryError
 from pylon.nats_server.worker_user import worker_options
-from pylon.settings import WorkerSettings
+from pylon.worker.binding.adoption import contradiction
+from pylon.worker.binding.remedy import remedy
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import EVENTS, JOBS_BUCKET, LEDGER
 from pylon_client.transport.connection import Connection, connect

@@ -11,10 +11,10 @@ from pylon.chain.subtensor_writer import Submission
 from pylon.check.clocks import check_head, nats_ahead_s
 from pylon.check.findings import Finding, failure, ok, warning
 from pylon.common.deployment_settings import IdentitySettings
-from pylon.identities import open_identity
-from pylon.settings import WorkerSettings
 from pylon.wallets.addresses import AddressError, address_of
 from pylon.wallets.hotkeys import HotkeyError
+from pylon.worker.identities import open_identity
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.models import Block, Neuron
 from pylon_client.contract.types import Hotkey

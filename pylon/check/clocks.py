@@ -9,7 +9,7 @@ import nats.errors
 
 from pylon.check.findings import Finding, failure, ok, warning
 from pylon.nats_server.worker_user import worker_options
-from pylon.settings import WorkerSettings
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import STREAMS
 from pylon_client.transport.connection import Connection, connect

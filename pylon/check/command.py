@@ -8,8 +8,8 @@ from pylon.check.disk import check_disk
 from pylon.check.findings import Finding, Level, failure, ok, warning
 from pylon.check.servers import check_nats, check_signers
 from pylon.common.variables import ineffective_variables, unknown_variables
-from pylon.settings import WorkerSettings
 from pylon.up.options import UpSettings
+from pylon.worker.settings import WorkerSettings
 
 
 async def check(settings: WorkerSettings, tell: Callable[[Finding], None]) -> bool:

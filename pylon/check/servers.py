@@ -10,7 +10,7 @@ from pylon.jetstream.provision import ProvisionError, Storage, inspect, storage
 from pylon.jetstream.stream_rules import remedy
 from pylon.jobs.signer_directory import ANNOUNCE_EVERY_S, SignerDirectory
 from pylon.nats_server.worker_user import worker_options
-from pylon.settings import WorkerSettings
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import STREAMS, StreamPlan
 from pylon_client.transport.connection import Connection, ConnectionOptions, connect

@@ -23,7 +23,7 @@ from pylon.jobs.job_store import Announce, Ledger
 from pylon.jobs.retry_policy import Retries
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.jobs.weights_planner import WeightsWork
-from pylon.settings import WorkerSettings
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import identity_jobs, job_id
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEASE_TTL_S, LEASES_BUCKET

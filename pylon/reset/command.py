@@ -29,9 +29,9 @@ def reset(
     """
     from pylon.common.redaction import REDACTOR, secrets_of
     from pylon.reset.reset_run import Reset, ResetError
-    from pylon.settings import WorkerSettings
     from pylon.up import running
     from pylon.up.options import UpSettings
+    from pylon.worker.settings import WorkerSettings
 
     def confirm(what: str) -> None:
         typer.echo(REDACTOR.text(what), err=True)

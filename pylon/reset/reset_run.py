@@ -9,11 +9,11 @@ from typing import Final
 from pylon.backup.backup_file import BackupError, private_file
 from pylon.backup.backup_run import make_backup
 from pylon.backup.state_access import connected, running_signers
-from pylon.binding.adoption import UNKNOWN_NETWORK
 from pylon.common.folder_lock import FolderLock
 from pylon.jetstream.provision import ProvisionError, provision, remake
 from pylon.reset.state import State, is_published_to, state_of
-from pylon.settings import WorkerSettings
+from pylon.worker.binding.adoption import UNKNOWN_NETWORK
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import STREAMS
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from pylon.binding.adoption import UNKNOWN_NETWORK
 from pylon.blocks.leadership import PUBLISHER
 from pylon.chain.chain_identity import ChainIdentity
 from pylon.jetstream.bucket import Bucket
@@ -12,6 +11,7 @@ from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.open_jobs import all_open_jobs
 from pylon.jobs.stored_job import UnreadableEntryError
+from pylon.worker.binding.adoption import UNKNOWN_NETWORK
 from pylon_client.contract.topology import JOBS_BUCKET, LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.contract.types import IdentityName
 from pylon_client.transport.connection import Connection

@@ -10,7 +10,6 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from pylon.binding.remedy import HOME_VARIABLE
 from pylon.common.deployment_settings import DeploymentSettings, IdentitySettings
 from pylon.common.env_file import VARIABLE as ENV_FILE_VARIABLE
 from pylon.common.env_file import read_env_file
@@ -19,7 +18,8 @@ from pylon.common.logs import LogSettings
 from pylon.common.process_metrics import PrometheusSettings
 from pylon.common.processes import base_environment
 from pylon.common.secret_files import FILE_SUFFIX
-from pylon.settings import WorkerSettings
+from pylon.worker.binding.remedy import HOME_VARIABLE
+from pylon.worker.settings import WorkerSettings
 
 _TO_OTHER_MACHINES: Final = frozenset(
     {

@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from pylon.binding.remedy import HOME_VARIABLE
 from pylon.common.env_file import read_env_file
 from pylon.common.environment_settings import PREFIX
 from pylon.common.secret_files import FILE_SUFFIX
+from pylon.worker.binding.remedy import HOME_VARIABLE
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import Final
 
 from pylon.chain.endpoint_label import place_of
-from pylon.settings import WorkerSettings
 from pylon.up.options import UpOptions
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import LATEST_BLOCK
 from pylon_client.contract.subjects import OPEN_USER, OpenSubject

@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from bridge.settings import BridgeSettings
-from pylon.binding.remedy import HOME_VARIABLE
 from pylon.common.process_metrics import PrometheusSettings
 from pylon.common.redaction import REDACTOR, secrets_of
 from pylon.common.variables import report_variables
 from pylon.nats_server.embedded_server import EmbeddedNats
-from pylon.settings import WorkerSettings
 from pylon.up import simulation
 from pylon.up.banner import banner
 from pylon.up.bridge_password import bridge_password
@@ -42,6 +40,8 @@ from pylon.up.ports import require_free
 from pylon.up.readiness import until_ready
 from pylon.up.running import is_running, told_in
 from pylon.up.sockets import socket_folder
+from pylon.worker.binding.remedy import HOME_VARIABLE
+from pylon.worker.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
 

@@ -38,7 +38,7 @@ else:
 """
 READ_SETTINGS = """
 from bridge.settings import BridgeSettings
-from pylon.settings import WorkerSettings
+from pylon.worker.settings import WorkerSettings
 for settings in (BridgeSettings(), WorkerSettings()):
     assert settings.identity_settings.keys() == set(settings.identities)
 """

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import pylon_client.v1
-from pylon.settings import WorkerSettings
+from pylon.worker.settings import WorkerSettings
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, Config, PylonClient
 from scripts.settings_page import settings_page
 from tests.support import product_readme as readme

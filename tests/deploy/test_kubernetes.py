@@ -15,9 +15,9 @@ import yaml
 
 from pylon.common.deployment_settings import IdentitySettings
 from pylon.nats_server.server_limits import LIMITS
-from pylon.settings import WorkerSettings
 from pylon.wallets.addresses import address_of
-from pylon.worker import JOBS_STOP_S
+from pylon.worker.main import JOBS_STOP_S
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.ss58 import is_address
 from pylon_client.contract.types import HotkeyName, IdentityName, NetUid, WalletName
 from pylon_devnet.dev_wallets import write_wallet

@@ -15,7 +15,7 @@ import yaml
 
 from bridge.metrics import BridgeMetrics
 from bridge.worker_metrics import merged
-from pylon.observe.metrics import WorkerMetrics
+from pylon.worker.metrics import WorkerMetrics
 from scripts.prometheus_rule import prometheus_rule
 from tests.support.prometheus import prometheus_binary
 

@@ -22,7 +22,7 @@ for source in pathlib.Path(sysconfig.get_path("purelib")).rglob("*.py"):
         missing.append(str(source))
     elif cached.read_bytes()[4:8] != b"\\1\\0\\0\\0":
         missing.append(f"{source}: checked against the source's time")
-import bittensor, bridge.main, pylon.worker
+import bittensor, bridge.main, pylon.worker.main
 for module in list(sys.modules.values()):
     cached = getattr(getattr(module, "__spec__", None), "cached", None)
     if cached and not pathlib.Path(cached).exists():

@@ -27,7 +27,7 @@ SERVICE: Final = "pylon/rpc/request_server.py"
 ADMISSION: Final = "pylon/common/admission.py"
 LIMITS: Final = "pylon/nats_server/server_limits.py"
 HARDENING: Final = "bridge/hardening.py"
-LOOP_THREAD: Final = "pylon/loop_thread.py"
+LOOP_THREAD: Final = "pylon/worker/loop_thread.py"
 
 _ON_THE_MAIN_LOOP: Final = (
     Edit(
@@ -130,13 +130,13 @@ MUTANTS: Final = (
         (
             *_ON_THE_MAIN_LOOP,
             Edit(
-                "pylon/worker_parts.py",
+                "pylon/worker/backends.py",
                 "    options = worker_options(",
                 "    if shared := globals().get('_shared'):\n        return shared\n"
                 "    options = worker_options(",
             ),
             Edit(
-                "pylon/worker_parts.py",
+                "pylon/worker/backends.py",
                 "return await connect(options)",
                 "globals()['_shared'] = await connect(options)\n"
                 "            return globals()['_shared']",
@@ -361,7 +361,7 @@ MUTANTS: Final = (
         "signers-answer-no-reads",
         (
             Edit(
-                "pylon/request_server.py",
+                "pylon/worker/request_thread.py",
                 "if role is WorkerRole.ALL:",
                 "if role is not WorkerRole.READER:",
             ),

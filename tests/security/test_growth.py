@@ -22,9 +22,9 @@ from pylon.jobs.job_store import Ledger
 from pylon.jobs.job_waiter import JobWaits
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.nats_server.permissions import authorization
-from pylon.observe.jobs import JobCensus
-from pylon.observe.metrics import WorkerMetrics
 from pylon.rpc.request_server import Service
+from pylon.worker.job_metrics import JobCensus
+from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.jobs import Job, JobList, JobState
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from pylon.nats_server.permissions import authorization
 from pylon.nats_server.server_limits import MAX_PAYLOAD_BYTES
-from pylon.settings import WorkerSettings
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract import wire
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.operations import Operation, Params, Scope

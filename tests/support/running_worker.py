@@ -9,8 +9,8 @@ from typing import Self
 import nats.errors
 from nats.js.client import JetStreamContext
 
-from pylon.settings import WorkerSettings
-from pylon.worker import Worker
+from pylon.worker.main import Worker
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract import headers
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import NetUid

@@ -9,7 +9,7 @@ from pylon.chain.neuron_decoding import subnet_neurons
 from pylon.common.unreadable_records import UNREADABLE, UnreadableRecords
 from pylon.jetstream.bucket import Entry
 from pylon.jobs.stored_job import readable_in
-from pylon.observe.metrics import WorkerMetrics
+from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.types import BlockHash, BlockNumber, Revision

@@ -9,8 +9,8 @@ import pytest
 from pylon.common.task_supervisor import FAILING_AFTER
 from pylon.events.event_publisher import JetStreamEvents
 from pylon.jobs.deadline_enforcer import DeadlineKeeper
-from pylon.observe.health import WorkerHealth
-from pylon.worker import Worker
+from pylon.worker.health import WorkerHealth
+from pylon.worker.main import Worker
 from pylon_client.contract.subjects import BLOCK_EVENTS
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.eventually import eventually

@@ -14,7 +14,7 @@ from pylon.backup.ledger_copy import LedgerCopy
 from pylon.events.signer_events import SignerEvents
 from pylon.jobs.signer_directory import Announcement
 from pylon.nats_server.permissions import authorization
-from pylon.settings import WorkerSettings
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract import wire
 from pylon_client.contract.jobs import IN_FLIGHT
 from pylon_client.v1 import ErrorCode, IdentityName, JobId, JobState, PylonNotFound

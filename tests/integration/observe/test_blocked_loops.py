@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots
 from pylon.jetstream.write_health import WriteHealth
-from pylon.loop_thread import LoopThread
-from pylon.observe.health import HealthServer, WorkerHealth
-from pylon.observe.metrics import WorkerMetrics
+from pylon.worker.health import HealthServer, WorkerHealth
+from pylon.worker.loop_thread import LoopThread
+from pylon.worker.metrics import WorkerMetrics
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.nats_server import NatsServer
@@ -88,7 +88,7 @@ async def test_a_worker_whose_request_loop_is_blocked_does_not_live(
         threads.append(LoopThread(name, blocked_after_s=3.0))
         return threads[0]
 
-    monkeypatch.setattr("pylon.worker.LoopThread", thread_of)
+    monkeypatch.setattr("pylon.worker.main.LoopThread", thread_of)
     release = threading.Event()
     async with (
         NatsServer(tmp_path) as server,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pylon.worker import Worker
+from pylon.worker.main import Worker
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.eventually import eventually
 from tests.support.nats_server import NatsServer

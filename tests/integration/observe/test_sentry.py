@@ -19,7 +19,7 @@ from tests.support.subprocesses import output_of
 TOKEN = secret_of("alice")
 SCRIPT = """
 import logging
-from pylon.settings import WorkerSettings
+from pylon.worker.settings import WorkerSettings
 from pylon.common.logs import set_up_logging
 from pylon.common.redaction import REDACTOR, secrets_of
 from pylon.common.sentry import set_up_sentry

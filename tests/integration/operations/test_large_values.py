@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pylon.settings import WorkerSettings
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract import reads, wire
 from pylon_client.contract.subjects import NeuronsEventSubject
 from pylon_client.contract.types import NetUid

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from pylon.binding.adoption import contradiction
-from pylon.binding.binder import ChainBinder, ForeignStateError
-from pylon.binding.remedy import HOME_VARIABLE, remedy, reset_command
 from pylon.chain.chain_guard import ChainGuard, ForeignChainError, UnboundError
 from pylon.chain.chain_identity import ChainIdentity
 from pylon.jetstream.bucket import ABSENT
 from pylon.jobs.chain_record import ChainRecord
+from pylon.worker.binding.adoption import contradiction
+from pylon.worker.binding.chain_binder import ChainBinder, ForeignStateError
+from pylon.worker.binding.remedy import HOME_VARIABLE, remedy, reset_command
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pylon.blocks.last_published import LastPublished, Stored
-from pylon.observe.metrics import WorkerMetrics
+from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
 from tests.support.eventually import eventually

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from bridge.metrics import BridgeMetrics
 from bridge.worker_metrics import MetricsPage, merged
-from pylon.observe.metrics import WorkerMetrics
+from pylon.worker.metrics import WorkerMetrics
 from tests.support.secret_texts import secret_of
 
 TOKEN = secret_of("metrics")

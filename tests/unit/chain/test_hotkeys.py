@@ -6,8 +6,8 @@ from bittensor import keyfiles
 from pydantic import SecretStr
 
 from pylon.common.deployment_settings import IdentitySettings
-from pylon.identities import OpenedHotkeys, open_hotkeys
 from pylon.wallets.hotkeys import HotkeyError, HotkeyProblem, ed25519_public_key, open_hotkey
+from pylon.worker.identities import OpenedHotkeys, open_hotkeys
 from pylon_client.contract.types import Hotkey, HotkeyName, IdentityName, NetUid, WalletName
 from pylon_devnet.codec import public_keyfile
 from pylon_devnet.dev_wallets import write_wallet

@@ -8,7 +8,7 @@ import pytest
 
 from pylon.common import logs
 from pylon.common.redaction import Redactor, secret_parts, secrets_of
-from pylon.settings import WorkerSettings
+from pylon.worker.settings import WorkerSettings
 from tests.support.deployment import (
     BRIDGE_PASSWORD,
     READER_PASSWORD,

@@ -13,7 +13,7 @@ from pylon.common.environment_settings import EnvironmentSettings
 from pylon.common.logs import LogSettings
 from pylon.nats_server.permissions import nats_users
 from pylon.nats_server.server_access import ServerAccessSettings
-from pylon.settings import WorkerSettings
+from pylon.worker.settings import WorkerSettings
 
 VALUE = "a-value-that-may-be-secret"
 

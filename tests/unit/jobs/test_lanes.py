@@ -13,7 +13,7 @@ from pylon.jetstream.write_health import WriteHealth
 from pylon.jobs.deadline_enforcer import DeadlineKeeper
 from pylon.jobs.job_service import JobOffice
 from pylon.jobs.signer_directory import SignerDirectory
-from pylon.settings import WorkerSettings
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName, JobKind
 from pylon_client.transport.connection import Connection, ConnectionOptions

@@ -9,7 +9,7 @@ import pytest
 
 from pylon.jetstream.write_health import NotAcknowledgedError, WriteHealth
 from pylon.jetstream.write_retry import until_answered
-from pylon.observe.metrics import WorkerMetrics
+from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS, JOBS, LEADERSHIP, LEDGER
 

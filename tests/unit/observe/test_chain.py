@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from pylon.chain.query import AnswerT_co, Question
-from pylon.observe.chain import MeasuredChain
-from pylon.observe.metrics import WorkerMetrics
+from pylon.worker.instrumented_chain import MeasuredChain
+from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber, Timestamp

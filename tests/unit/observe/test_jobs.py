@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from pylon.observe.jobs import JobCensus, JobMetrics
-from pylon.observe.metrics import WorkerMetrics
+from pylon.worker.job_metrics import JobCensus, JobMetrics
+from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, JobId, JobKind, NetUid

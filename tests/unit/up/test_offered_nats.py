@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from pylon.settings import WorkerSettings
 from pylon.up import tree
 from pylon.up.options import UpOptions
+from pylon.worker.settings import WorkerSettings
 
 TRUSTED = "without TLS: use it within a trusted network only"
 NO_PASSWORD = "set PYLON_OPEN_ACCESS_TOKEN unless that is intended"

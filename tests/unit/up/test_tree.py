@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pylon.settings import WorkerSettings
 from pylon.up import tree
 from pylon.up.options import UpOptions
+from pylon.worker.settings import WorkerSettings
 
 CONTAINER_GRACE_S = 10.0
 """Default time between SIGTERM and SIGKILL of `docker stop`, in seconds."""

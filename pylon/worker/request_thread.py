@@ -30,20 +30,20 @@ from pylon.jobs.job_store import Ledger
 from pylon.jobs.job_waiter import JobWaits
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.jobs.weights_status import WeightsStatusHandler
-from pylon.observe.metrics import WorkerMetrics
 from pylon.reads.read_handlers import ReadHandlers
 from pylon.reads.recent_neurons import RecentNeurons
-from pylon.roles import WorkerRole
 from pylon.rpc.request_server import REQUESTS, Handler, Service
-from pylon.settings import WorkerSettings
 from pylon.wallets.addresses import known_addresses
-from pylon.worker_parts import (
+from pylon.worker.backends import (
     WorkerError,
     chain_of,
     connect_worker,
     stored_events,
     submission_of,
 )
+from pylon.worker.metrics import WorkerMetrics
+from pylon.worker.role import WorkerRole
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.operations import JOB_OPERATIONS, NATS_OPERATIONS, Scope
 from pylon_client.contract.reads import WEIGHTS_STATUS

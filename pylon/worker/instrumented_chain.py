@@ -9,7 +9,7 @@ from typing import Final
 
 from pylon.chain.port import Chain
 from pylon.chain.query import AnswerT_co, Question
-from pylon.observe.metrics import WorkerMetrics
+from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber, Timestamp

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from pylon.binding.binder import ForeignStateError
 from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots, snapshot_of
 from pylon.chain.chain_guard import ChainGuard
 from pylon.chain.chain_identity import ChainIdentity
-from pylon.settings import WorkerSettings
-from pylon.worker_parts import stored_events
+from pylon.worker.backends import stored_events
+from pylon.worker.binding.chain_binder import ForeignStateError
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.transport.connection import Connection
 from pylon_client.transport.feed import EventFeed

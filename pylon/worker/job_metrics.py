@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pylon.jobs.weights_planner import LIMIT_WAIT_BLOCKS
-from pylon.observe.metrics import WorkerMetrics
+from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import IN_FLIGHT, Job, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, JobId, JobKind

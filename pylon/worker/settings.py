@@ -11,7 +11,7 @@ from pylon.chain.endpoint_label import is_node_url
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon.common.environment_settings import from_json
 from pylon.jobs.unknown_hotkeys import UnknownHotkeys
-from pylon.roles import WorkerRole
+from pylon.worker.role import WorkerRole
 from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS
 from pylon_client.contract.types import NetUid, NetUidField
 

@@ -5,8 +5,6 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from pylon.binding.binder import ChainBinder
-from pylon.binding.remedy import remedy, remedy_of_readers
 from pylon.chain.archive_routing import ArchiveRouting
 from pylon.chain.chain_guard import ChainGuard
 from pylon.chain.endpoint_label import place_of
@@ -19,9 +17,11 @@ from pylon.common.backoff import Pauses
 from pylon.events.event_log import KeptInStream
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.nats_server.worker_user import worker_options
-from pylon.observe.chain import MeasuredChain
-from pylon.observe.metrics import WorkerMetrics
-from pylon.settings import WorkerSettings
+from pylon.worker.binding.chain_binder import ChainBinder
+from pylon.worker.binding.remedy import remedy, remedy_of_readers
+from pylon.worker.instrumented_chain import MeasuredChain
+from pylon.worker.metrics import WorkerMetrics
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import ReplaySubject
 from pylon_client.contract.topology import JOBS_BUCKET

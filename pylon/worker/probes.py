@@ -3,10 +3,10 @@
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from pylon.observe.health import HealthServer, WorkerHealth
-from pylon.observe.metrics import WorkerMetrics
-from pylon.settings import WorkerSettings
-from pylon.worker_parts import WorkerError
+from pylon.worker.backends import WorkerError
+from pylon.worker.health import HealthServer, WorkerHealth
+from pylon.worker.metrics import WorkerMetrics
+from pylon.worker.settings import WorkerSettings
 
 
 async def show_health(

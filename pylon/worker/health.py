@@ -21,9 +21,9 @@ from pylon.common.task_supervisor import Supervisor
 from pylon.jetstream.stream_keeper import StreamKeeper
 from pylon.jetstream.write_health import STORAGE_REMEDY, WriteHealth
 from pylon.jobs.signer_directory import SignerDirectory
-from pylon.loop_thread import LoopThread
-from pylon.observe.metrics import WorkerMetrics
 from pylon.rpc.request_server import Service
+from pylon.worker.loop_thread import LoopThread
+from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.topology import EVENTS, JOBS, LEDGER
 from pylon_client.transport.connection import Connection
 

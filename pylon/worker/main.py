@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
-from pylon.binding.binder import ChainBinder, ForeignStateError
 from pylon.blocks.head_tracker import Heads
 from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots
@@ -17,22 +16,10 @@ from pylon.common.task_supervisor import Supervisor
 from pylon.common.tasks import end_tasks, run_until
 from pylon.common.variables import report_variables
 from pylon.events.signer_events import SignerEvents
-from pylon.identities import OpenedHotkeys, open_hotkeys
 from pylon.jetstream.provision import ProvisionError, provision
 from pylon.jetstream.write_health import WriteHealth
 from pylon.jobs.signer_directory import SignerDirectory
-from pylon.loop_thread import LoopThread
-from pylon.observe.health import WorkerHealth
-from pylon.observe.jobs import JobMetrics
-from pylon.observe.memory import outgrown
-from pylon.observe.metrics import WorkerMetrics
-from pylon.publishing import Publishing
-from pylon.request_server import RequestServer
-from pylon.settings import WorkerSettings
-from pylon.signing import JOBS, Signing
-from pylon.snapshot_keeper import SnapshotKeeper
-from pylon.worker_health import show_health
-from pylon.worker_parts import (
+from pylon.worker.backends import (
     WorkerError,
     binder_of,
     chain_of,
@@ -40,6 +27,19 @@ from pylon.worker_parts import (
     guard_of,
     submission_of,
 )
+from pylon.worker.binding.chain_binder import ChainBinder, ForeignStateError
+from pylon.worker.health import WorkerHealth
+from pylon.worker.identities import OpenedHotkeys, open_hotkeys
+from pylon.worker.job_metrics import JobMetrics
+from pylon.worker.loop_thread import LoopThread
+from pylon.worker.memory import outgrown
+from pylon.worker.metrics import WorkerMetrics
+from pylon.worker.probes import show_health
+from pylon.worker.publishing import Publishing
+from pylon.worker.request_thread import RequestServer
+from pylon.worker.settings import WorkerSettings
+from pylon.worker.signing import JOBS, Signing
+from pylon.worker.snapshot_keeper import SnapshotKeeper
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber

@@ -9,13 +9,13 @@ from pylon.chain.subtensor_writer import Submission
 from pylon.common.task_supervisor import Supervisor
 from pylon.events.job_event_publisher import JobEvents
 from pylon.events.signer_events import SignerEvents
-from pylon.identities import OpenedHotkeys
 from pylon.jetstream.write_health import WriteHealth
 from pylon.jobs.job_service import JobOffice
 from pylon.jobs.signer_directory import SignerDirectory, announce_signers
-from pylon.observe.jobs import JobCensus, JobMetrics
-from pylon.observe.metrics import WorkerMetrics
-from pylon.settings import WorkerSettings
+from pylon.worker.identities import OpenedHotkeys
+from pylon.worker.job_metrics import JobCensus, JobMetrics
+from pylon.worker.metrics import WorkerMetrics
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.jobs import Job
 from pylon_client.transport.connection import Connection
 

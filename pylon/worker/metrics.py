@@ -12,8 +12,8 @@ from pylon.common.read_cache import ReadCache
 from pylon.common.task_supervisor import Supervisor
 from pylon.common.unreadable_records import UNREADABLE
 from pylon.jetstream.write_health import WriteHealth
-from pylon.roles import WorkerRole
 from pylon.rpc.request_server import Service
+from pylon.worker.role import WorkerRole
 from pylon_client.contract.types import IdentityName
 
 _CHAIN_BUCKETS_S: Final = (

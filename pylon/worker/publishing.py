@@ -23,8 +23,8 @@ from pylon.jetstream.bucket import Bucket
 from pylon.jetstream.lease import Leases
 from pylon.jetstream.stream_keeper import StreamKeeper
 from pylon.jetstream.write_health import WriteHealth
-from pylon.observe.metrics import WorkerMetrics
-from pylon.settings import WorkerSettings
+from pylon.worker.metrics import WorkerMetrics
+from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S

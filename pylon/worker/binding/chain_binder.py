@@ -4,13 +4,13 @@ import asyncio
 import logging
 from typing import Final, Protocol
 
-from pylon.binding.adoption import UNKNOWN_NETWORK, Node, contradiction
-from pylon.binding.remedy import remedy, reset_command
 from pylon.chain.chain_guard import ChainGuard, refusal_text
 from pylon.chain.chain_identity import ChainIdentity
 from pylon.jobs.bucket_port import Store
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.stored_job import UnreadableEntryError
+from pylon.worker.binding.adoption import UNKNOWN_NETWORK, Node, contradiction
+from pylon.worker.binding.remedy import remedy, reset_command
 from pylon_client.contract.failures import FailureError
 from pylon_client.transport.cancellation import heed_cancellation
 from pylon_client.transport.connection import Connection

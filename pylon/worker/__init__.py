@@ -1,0 +1,1 @@
+"""The worker process: composition, supervision, health and metrics."""

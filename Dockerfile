@@ -46,7 +46,7 @@ USER 1000:1000
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "-m", "pylon.container_health"]
+    CMD ["python", "-m", "pylon.cli.container_health"]
 CMD ["pylon", "up", "--host", "0.0.0.0"]
 # Last, so that another revision builds nothing again.
 ARG VERSION=0.1.0

@@ -13,7 +13,7 @@ def main() -> int:
             "`pip install 'pylon-client[service]'`\n"
         )
         return 1
-    from pylon.cli import main as run  # noqa: PLC0415 -- what it imports may be missing
+    from pylon.cli.main import main as run  # noqa: PLC0415 -- what it imports may be missing
 
     run()
     return 0

@@ -18,7 +18,8 @@ from tenacity import BaseRetrying
 from typer.core import TyperGroup
 
 from bridge.settings import BridgeSettings
-from pylon import cli
+from pylon.cli.main import main
+from pylon.cli.up.up_options import UpSettings
 from pylon.common.deployment_settings import DeploymentSettings, IdentitySettings
 from pylon.common.environment_settings import PREFIX, EnvironmentSettings
 from pylon.common.logs import LogSettings
@@ -26,7 +27,6 @@ from pylon.common.process_metrics import PrometheusSettings
 from pylon.common.secret_files import FILE_SUFFIX
 from pylon.common.variables import CHANGE_NOTHING
 from pylon.nats_server.server_access import ServerAccessSettings
-from pylon.up.options import UpSettings
 from pylon.worker.settings import WorkerSettings
 from pylon_client.config import BaseConfig
 
@@ -219,7 +219,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _of_the_command() -> list[tuple[str, str, str, str]]:
-    command = typer.main.get_command(cli.app)
+    command = typer.main.get_command(main.app)
     assert isinstance(command, TyperGroup)  # noqa: S101 -- for the type
     rows: list[tuple[str, str, str, str]] = []
     for option in command.commands["up"].params:

@@ -9,8 +9,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from pylon.cli.up.devnet_identities import token
 from pylon.jobs.epochs import ACCEPTED_SLACK_BLOCKS
-from pylon.up.simulation import token
 from pylon.wallets.hotkeys import ed25519_public_key
 from pylon_client.identity import AsyncIdentity
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, ErrorCode, JobState, PylonNotFound

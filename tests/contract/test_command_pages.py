@@ -10,7 +10,7 @@ import typer
 import typer.main
 from typer.core import TyperGroup
 
-from pylon import cli
+from pylon.cli.main import main
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.devnet_command import devnet
 
@@ -22,8 +22,8 @@ OF_ALL_UP = {"--host", "--port", "--nats-host", "--nats-port", "--home"}
 
 @cache
 def app() -> TyperGroup:
-    cli._devnet_command()
-    command = typer.main.get_command(cli.app)
+    main._devnet_command()
+    command = typer.main.get_command(main.app)
     assert isinstance(command, TyperGroup)
     return command
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic_settings import BaseSettings
 from typer.core import TyperGroup
 
-from pylon import cli
+from pylon.cli.main import main
 from pylon.common.deployment_settings import IdentitySettings, IdentityWithToken
 from pylon.common.environment_settings import EnvironmentSettings
 from pylon.common.process_metrics import PrometheusSettings
@@ -61,7 +61,7 @@ OF_CLIENT = set(variables(BaseConfig, "PYLON_CLIENT_"))
 
 
 def of_commands() -> set[str]:
-    command = typer.main.get_command(cli.app)
+    command = typer.main.get_command(main.app)
     assert isinstance(command, TyperGroup)
     return {
         str(option.envvar)

@@ -78,7 +78,7 @@ def _die() -> NoReturn:
 
 
 if __name__ == "__main__":
-    from pylon.cli import main
+    from pylon.cli.main import main
 
     die_at(sys.argv.pop())
     sys.argv.append("worker")

@@ -28,7 +28,7 @@ def stall_after(blocks: int) -> None:
 
 
 if __name__ == "__main__":
-    from pylon.cli import main
+    from pylon.cli.main import main
 
     stall_after(int(sys.argv.pop()))
     sys.argv.append("worker")

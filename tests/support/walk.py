@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import httpx
 
-from pylon.up.simulation import settings as devnet_settings
-from pylon.up.simulation import token
+from pylon.cli.up.devnet_identities import settings as devnet_settings
+from pylon.cli.up.devnet_identities import token
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, JobId
 from tests.support.product import Product
 from tests.support.pylon_command import Ended, pylon_command

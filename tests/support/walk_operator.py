@@ -3,7 +3,7 @@
 import json
 import re
 
-from pylon.up.simulation import token
+from pylon.cli.up.devnet_identities import token
 from tests.support.event_stream import listening_client
 from tests.support.walk import METRICS_TOKEN, NEURONS, Steps, Walk, problem
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from pylon.backup.backup_file import BackupFile
+from pylon.cli.backup.backup_file import BackupFile
 from pylon_client.v1 import JobState
 from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.product import processes_under

@@ -17,8 +17,8 @@ AS_ANOTHER_USER = """
 import os, sys
 from pathlib import Path
 from pylon_devnet.block_store import BlockStore
-from pylon.up.home import require_home_access
-from pylon.up.options import UpError, UpOptions
+from pylon.cli.up.home_folder import require_home_access
+from pylon.cli.up.up_options import UpError, UpOptions
 home = Path(sys.argv[1])
 options = UpOptions(
     home=home, host="127.0.0.1", port=1, nats_host="127.0.0.1", nats_port=2, devnet_port=3,

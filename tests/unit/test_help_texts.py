@@ -3,7 +3,7 @@
 import typer
 from typer.testing import CliRunner
 
-from pylon.help_texts import unwrap_help
+from pylon.cli.help_texts import unwrap_help
 
 
 def test_paragraphs_are_wrapped_once() -> None:

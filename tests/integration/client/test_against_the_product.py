@@ -9,7 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from pylon.up.simulation import token
+from pylon.cli.up.devnet_identities import token
 from pylon_client import waiting_for_job
 from pylon_client.v1 import (
     AsyncConfig,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pylon.cli.main.up import devnet_identities
 from pylon.jetstream.provision import provision
 from pylon.nats_server.permissions import authorization
-from pylon.up import simulation
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.transport.connection import ConnectionOptions, connect
 from pylon_devnet import Devnet, DevnetOptions
@@ -43,8 +43,8 @@ async def deployment(tmp_path: Path) -> AsyncGenerator[Deployment]:
         NatsServer(tmp_path, authorization(deployment_settings())) as server,
         Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
     ):
-        wallets = simulation.write_wallets(tmp_path)
-        of_the_simulation = simulation.settings(with_keys(devnet.url), wallets, 0.5)
+        wallets = devnet_identities.write_wallets(tmp_path)
+        of_the_simulation = devnet_identities.settings(with_keys(devnet.url), wallets, 0.5)
         variables = {
             name: text
             for name, text in of_the_simulation.items()
@@ -55,7 +55,7 @@ async def deployment(tmp_path: Path) -> AsyncGenerator[Deployment]:
             "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
         }
         of_others = tuple(
-            f"PYLON_ID_{name.upper()}_" for name in simulation.IDENTITIES if name != "sn1"
+            f"PYLON_ID_{name.upper()}_" for name in devnet_identities.IDENTITIES if name != "sn1"
         )
         used = {name: text for name, text in variables.items() if not name.startswith(of_others)}
         yield Deployment(tmp_path, server, devnet, used)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from pylon.up import simulation
+from pylon.cli.main.up import devnet_identities
 from pylon_client.transport.connection import ConnectionOptions, connect
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.eventually import HANGS_AFTER_S, eventually
@@ -36,7 +36,7 @@ async def test_it_waits_for_its_chain_and_commands_find_it_from_any_folder(tmp_p
     here.mkdir()
     elsewhere.mkdir()
     port, nats_port, chain_port = free_ports(3)
-    simulation.write_wallets(here)
+    devnet_identities.write_wallets(here)
     settings = {
         "PYLON_BITTENSOR_NETWORK": f"ws://127.0.0.1:{chain_port}",
         "PYLON_BITTENSOR_ARCHIVE_NETWORK": "",
@@ -48,7 +48,7 @@ async def test_it_waits_for_its_chain_and_commands_find_it_from_any_folder(tmp_p
         "PYLON_ID_SN2_NETUID": "2",
         "PYLON_ID_SN2_TOKEN": secret_of("sn2"),
         "PYLON_ID_SN2_WALLET_NAME": "sn2",
-        "PYLON_ID_SN2_HOTKEY_NAME": simulation.HOTKEY_NAME,
+        "PYLON_ID_SN2_HOTKEY_NAME": devnet_identities.HOTKEY_NAME,
     }
     (here / ".env").write_text("".join(f"{name}={text}\n" for name, text in settings.items()))
     output = here / "output"

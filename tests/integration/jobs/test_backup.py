@@ -7,10 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from pylon.backup import state_access
-from pylon.backup.backup_file import BackupError, BackupFile, KeptEntry, archive_in, private_file
-from pylon.backup.backup_run import restore
-from pylon.backup.ledger_copy import LedgerCopy
+from pylon.cli.backup.backup_file import (
+    BackupError,
+    BackupFile,
+    KeptEntry,
+    archive_in,
+    private_file,
+)
+from pylon.cli.backup.backup_run import restore
+from pylon.cli.backup.job_store_copy import LedgerCopy
+from pylon.cli.main.backup import state_access
 from pylon.events.signer_events import SignerEvents
 from pylon.jobs.signer_directory import Announcement
 from pylon.nats_server.permissions import authorization

@@ -9,11 +9,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from pylon.backup.backup_file import BackupFile
 from pylon.chain.chain_guard import ChainGuard
 from pylon.chain.chain_identity import ChainIdentity, short_genesis
 from pylon.chain.subtensor_writer import Submission
 from pylon.chain.write_port import CommitmentCall, RefusedError
+from pylon.cli.backup.backup_file import BackupFile
 from pylon.nats_server.permissions import authorization
 from pylon.wallets.hotkeys import open_hotkey
 from pylon_client.contract import wire

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from pylon.check.streams import STALE_MIN_S
+from pylon.cli.check.stream_check import STALE_MIN_S
 from pylon_client.contract.topology import EVENTS
 from pylon_devnet.population import hotkey
 from tests.support.eventually import HANGS_AFTER_S, comes_true

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pylon.backup.backup_file import BackupError, BackupFile, KeptEntry, archive_in, private_file
+from pylon.cli.backup.backup_file import (
+    BackupError,
+    BackupFile,
+    KeptEntry,
+    archive_in,
+    private_file,
+)
 
 ENTRIES = [
     KeptEntry("lane.sn1.weights", b"{}"),

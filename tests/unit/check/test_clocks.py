@@ -2,8 +2,8 @@
 
 import pytest
 
-from pylon.check.clocks import check_head
-from pylon.check.findings import Level
+from pylon.cli.check.clock_check import check_head
+from pylon.cli.check.findings import Level
 
 SILENCE_S = 36.0
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pylon.check.disk import check_disk
-from pylon.check.findings import Level
+from pylon.cli.check.disk_check import check_disk
+from pylon.cli.check.findings import Level
 
 
 def embedded(state: Path, port: int) -> Path:
@@ -27,7 +27,7 @@ def free_gib(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
         free = next((free for end, free in gib.items() if str(folder).endswith(end)), 50.0)
         return SimpleNamespace(free=int(free * 2**30))
 
-    monkeypatch.setattr("pylon.check.disk.shutil.disk_usage", usage)
+    monkeypatch.setattr("pylon.cli.check.disk_check.shutil.disk_usage", usage)
     return gib
 
 

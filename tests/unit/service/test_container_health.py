@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from pylon.container_health import check, target
+from pylon.cli.container_health import check, target
 
 INIT = ["/sbin/docker-init", "--"]
 PYTHON = "/opt/pylon/bin/python"

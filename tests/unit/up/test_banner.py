@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from pylon.up import banner as banners
-from pylon.up.banner import banner
-from pylon.up.options import UpOptions
-from pylon.up.running import told_in
+from pylon.cli.main.up import banner as banners
+from pylon.cli.up.banner import banner
+from pylon.cli.up.running_home import told_in
+from pylon.cli.up.up_options import UpOptions
 from tests.support.deployment import deployment_settings
 from tests.support.secret_texts import secret_of
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pylon.up import child as module
-from pylon.up.child import Child, ChildEndedError
+from pylon.cli.main.up import child_process as module
+from pylon.cli.up.child_process import Child, ChildEndedError
 from tests.support.eventually import HANGS_AFTER_S, eventually
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pylon.up.environments import tree_environment
+from pylon.cli.up.environments import tree_environment
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from pylon.up import tree
-from pylon.up.options import UpOptions
+from pylon.cli.main.up import supervisor
+from pylon.cli.up.up_options import UpOptions
 from pylon.worker.settings import WorkerSettings
 
 TRUSTED = "without TLS: use it within a trusted network only"
@@ -62,7 +62,7 @@ def test_what_strangers_may_do_is_logged(
 ) -> None:
     settings = WorkerSettings.model_construct(open_access_token=SecretStr(token))
     with caplog.at_level(logging.WARNING):
-        tree._warn_of_offered_nats(options("0.0.0.0", devnet_port), settings)
+        supervisor._warn_of_offered_nats(options("0.0.0.0", devnet_port), settings)
     logged = [record.getMessage() for record in caplog.records]
     assert len(logged) == len(warnings)
     assert all(text in line for line, text in zip(logged, warnings, strict=True))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pylon.up.overridden import overridden, warn_of_overridden
+from pylon.cli.up.overridden_settings import overridden, warn_of_overridden
 
 OWN = {
     "PYLON_BRIDGE_HOST": "127.0.0.1",

@@ -2,7 +2,7 @@
 
 import itertools
 
-from pylon.up.readiness import FIRST_REPORT_S, REPORT_MAX_S, Reports
+from pylon.cli.up.readiness import FIRST_REPORT_S, REPORT_MAX_S, Reports
 
 
 def test_reports_become_rarer_and_never_end() -> None:

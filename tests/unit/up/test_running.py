@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pylon.up import running
-from pylon.up.options import UpError
+from pylon.cli.main.up import running_home
+from pylon.cli.up.up_options import UpError
 
 URL = "nats://127.0.0.1:4999"
 
@@ -38,10 +38,10 @@ def test_all_settings_of_a_running_home_are_taken_on_and_no_others(
     (tmp_path / ".env").write_text("PYLON_OPEN_ACCESS_TOKEN=of-another\n")
     os.environ["PYLON_TRACKED_NETUIDS"] = "[64]"
     monkeypatch.chdir(tmp_path / "a")
-    with running.told_in(home, env_of(PYLON_ID_SN1_TOKEN_FILE="token"), ""):
+    with running_home.told_in(home, env_of(PYLON_ID_SN1_TOKEN_FILE="token"), ""):
         assert (home / "running.json").stat().st_mode & 0o777 == 0o600
         monkeypatch.chdir(tmp_path)
-        assert running.find_deployment(home) == home
+        assert running_home.find_deployment(home) == home
     assert {name: text for name, text in os.environ.items() if name.startswith("PYLON_")} == {
         "PYLON_NATS_URL": URL,
         "PYLON_IDENTITIES": '["sn1"]',
@@ -54,10 +54,10 @@ def test_all_settings_of_a_running_home_are_taken_on_and_no_others(
 def test_of_two_homes_that_of_the_option_counts(tmp_path: Path) -> None:
     one, another = home_of(tmp_path), home_of(tmp_path / "b")
     with (
-        running.told_in(one, env_of(), ""),
-        running.told_in(another, env_of(PYLON_NATS_URL="nats://127.0.0.1:5000"), ""),
+        running_home.told_in(one, env_of(), ""),
+        running_home.told_in(another, env_of(PYLON_NATS_URL="nats://127.0.0.1:5000"), ""),
     ):
-        assert running.find_deployment(another) == another
+        assert running_home.find_deployment(another) == another
         assert os.environ["PYLON_NATS_URL"] == "nats://127.0.0.1:5000"
 
 
@@ -66,43 +66,43 @@ def test_an_environment_that_names_another_nats_counts_unless_a_home_is_given(
 ) -> None:
     home = home_of(tmp_path)
     os.environ["PYLON_NATS_URL"] = "nats://nats.example:4222"
-    with running.told_in(home, env_of(), ""):
-        assert running.find_deployment() is None
+    with running_home.told_in(home, env_of(), ""):
+        assert running_home.find_deployment() is None
         assert os.environ["PYLON_NATS_URL"] == "nats://nats.example:4222"
-        assert running.find_deployment(Path(".pylon")) == home
+        assert running_home.find_deployment(Path(".pylon")) == home
         assert os.environ["PYLON_NATS_URL"] == URL
 
 
 def test_what_a_killed_one_left_behind_is_not_taken_for_a_running_one(tmp_path: Path) -> None:
     home = home_of(tmp_path)
     (home / "running.json").write_text('{"settings": {}}')
-    assert not running.is_running(home)
+    assert not running_home.is_running(home)
     with pytest.raises(UpError, match="no Pylon runs from"):
-        running.find_deployment(home)
+        running_home.find_deployment(home)
 
 
 @pytest.mark.parametrize("where", ["environment", "file"])
 def test_settings_without_a_running_home_describe_a_deployment(tmp_path: Path, where: str) -> None:
     with pytest.raises(UpError, match=r"no Pylon runs from .+/\.pylon, and the environment and"):
-        running.find_deployment()
+        running_home.find_deployment()
     os.environ["PYLON_LOG_LEVEL"] = "DEBUG"
     with pytest.raises(UpError):
-        running.find_deployment()
+        running_home.find_deployment()
     if where == "file":
         (tmp_path / ".env").write_text("PYLON_BITTENSOR_NETWORK=finney\n")
     else:
         os.environ["PYLON_BITTENSOR_NETWORK"] = "finney"
-    assert running.find_deployment() is None
+    assert running_home.find_deployment() is None
 
 
 def test_the_header_of_open_access_is_there_as_long_as_it_runs(tmp_path: Path) -> None:
     home = home_of(tmp_path)
-    with running.told_in(home, env_of(), "a-token"):
-        header = home / running.HEADER_FILE
+    with running_home.told_in(home, env_of(), "a-token"):
+        header = home / running_home.HEADER_FILE
         assert header.read_text() == "Authorization: Bearer a-token\n"
         assert header.stat().st_mode & 0o777 == 0o600
     assert list(home.iterdir()) == []
 
 
 def test_a_command_that_needs_no_deployment_may_ask_for_one() -> None:
-    assert running.adopt() is None
+    assert running_home.adopt() is None

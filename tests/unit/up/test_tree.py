@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pylon.up import tree
-from pylon.up.options import UpOptions
+from pylon.cli.main.up import supervisor
+from pylon.cli.up.up_options import UpOptions
 from pylon.worker.settings import WorkerSettings
 
 CONTAINER_GRACE_S = 10.0
@@ -34,9 +34,9 @@ async def test_processes_that_hang_share_the_time_of_a_container_that_is_stopped
     clock_s = [0.0]
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock_s[0])
     children = [Hanging(clock_s) for _ in range(5)]
-    async with tree._running(Hanging(clock_s), children, asyncio.Event()):
+    async with supervisor._running(Hanging(clock_s), children, asyncio.Event()):
         pass
-    assert clock_s[0] == tree.STOP_WITHIN_S < CONTAINER_GRACE_S
+    assert clock_s[0] == supervisor.STOP_WITHIN_S < CONTAINER_GRACE_S
 
 
 def test_the_devnet_gets_the_options_that_were_given(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_the_devnet_gets_the_options_that_were_given(tmp_path: Path) -> None:
             fresh=False,
             **{"devnet_runtime": None, "devnet_tempo": None, "devnet_seed": None, **chosen},
         )
-        devnet, *_ = tree._children(options, {}, WorkerSettings())
+        devnet, *_ = supervisor._children(options, {}, WorkerSettings())
         return list(devnet.argv)
 
     assert not {"--tempo", "--seed", "--runtime"} & set(argv())

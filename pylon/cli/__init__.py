@@ -1,0 +1,1 @@
+"""The `pylon` command and its sub-commands."""

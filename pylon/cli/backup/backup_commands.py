@@ -1,0 +1,153 @@
+"""The commands `pylon backup` and `pylon restore`."""
+
+import asyncio
+import io
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from pylon.worker.settings import WorkerSettings
+
+    Deployment = tuple[WorkerSettings, Path | None, Path | None]
+
+STANDARD: Final = "-"
+"""Instead of a file's name: standard output, or standard input."""
+
+_DevnetOption = Annotated[
+    bool,
+    typer.Option("--devnet", help="The state of `pylon up --devnet`, where none runs."),
+]
+
+_HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="Folder of all state of `pylon up`.", show_default="PYLON_HOME"),
+]
+
+
+def backup(
+    file: Annotated[str, typer.Argument(help="File to write; - for standard output.")],
+    home: _HomeOption = None,
+    devnet: _DevnetOption = False,
+) -> None:
+    """Write all jobs into one file, from which `pylon restore` brings them back.
+
+    Workers may run. Of the Pylon that runs from PYLON_HOME, else of the NATS that PYLON_NATS_URL
+    names, else of the stopped Pylon in PYLON_HOME. The file may hold what was put sealed and is
+    not revealed yet: its mode is 0600. It holds no password and no key.
+    """
+    from pylon.cli.backup.backup_file import BackupError, private_file
+    from pylon.cli.backup.backup_run import make_backup
+
+    try:
+        settings, state, _ = _deployment(home, devnet=devnet)
+        if state is not None and not (state / "nats").is_dir():
+            raise BackupError(_without_state(state))  # noqa: TRY301 -- as all others end
+        if file == STANDARD:
+            buffer = io.BytesIO()
+            what = asyncio.run(make_backup(settings, state, buffer, _tell))
+            sys.stdout.buffer.write(buffer.getvalue())
+        else:
+            with private_file(Path(file)) as opened:
+                what = asyncio.run(make_backup(settings, state, opened, _tell))
+    except BackupError as error:
+        raise _ended("backup", error) from None
+    _tell(f"Wrote {file}: {what}")
+
+
+def restore(
+    file: Annotated[str, typer.Argument(help="A backup; - for standard input.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Remove the jobs that are there first.")
+    ] = False,
+    no_chain_check: Annotated[
+        bool,
+        typer.Option(
+            "--no-chain-check",
+            help="Do not compare the backup's genesis with the chain's, such as while the node is "
+            "away. Workers carry out no job of another chain.",
+        ),
+    ] = False,
+    home: _HomeOption = None,
+    devnet: _DevnetOption = False,
+) -> None:
+    """Bring the jobs of a backup back, while no worker runs.
+
+    Into the NATS that PYLON_NATS_URL names, else into PYLON_HOME. No job is sent again: one that
+    had not ended in the backup ends by what the chain shows, or as FAILED with OUTCOME_UNKNOWN.
+    """
+    from pylon.cli.backup.backup_file import BackupError, BackupFile
+    from pylon.cli.main.backup import backup_run
+
+    try:
+        source = io.BytesIO(sys.stdin.buffer.read()) if file == STANDARD else Path(file)
+        found = BackupFile(source, file)
+        settings, state, running_home = _deployment(home, devnet=devnet)
+        if running_home is not None:
+            raise BackupError(f"Pylon runs from {running_home}: stop it, then restore")  # noqa: TRY301 -- as all others end
+        what = asyncio.run(
+            backup_run.restore(
+                *(settings, state, found, _tell),
+                replace=replace,
+                check_chain=not (no_chain_check or devnet),
+            )
+        )
+    except BackupError as error:
+        raise _ended("restore", error) from None
+    _tell(f"Restored {what}")
+
+
+def _without_state(folder: Path) -> str:
+    """Return that a folder holds no state, and what to do about it."""
+    if (folder / "devnet" / "nats").is_dir():
+        return f"{folder.absolute()} holds the state of `pylon up --devnet` alone: add --devnet"
+    return (
+        f"there is no state in {folder.absolute()}: run it where `pylon up` ran, add --home or set "
+        "PYLON_NATS_URL"
+    )
+
+
+def _deployment(
+    home: Path | None, *, devnet: bool
+) -> tuple["WorkerSettings", Path | None, Path | None]:
+    """Return the settings, the home of a stopped Pylon or None, and that of a running one or None.
+
+    Raises:
+        BackupError: the home is one that cannot be used.
+        SettingsError: a setting is wrong.
+    """
+    from pylon.cli.backup.backup_file import BackupError
+    from pylon.cli.main.up import running_home
+    from pylon.cli.up.up_options import UpError, UpSettings
+    from pylon.common.redaction import REDACTOR, secrets_of
+    from pylon.worker.settings import WorkerSettings
+
+    logging.getLogger().setLevel(logging.ERROR)  # the errors tell it better
+    if home is not None:
+        os.environ["PYLON_HOME"] = str(home.absolute())
+    try:
+        running_home = running_home.adopt()
+    except UpError as error:
+        raise BackupError(str(error)) from None
+    settings = WorkerSettings()
+    REDACTOR.learn(secrets_of(settings))
+    if running_home is not None or (home is None and "nats_url" in settings.model_fields_set):
+        return settings, None, running_home
+    state = UpSettings().home
+    return settings, state / "devnet" if devnet else state, None
+
+
+def _tell(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _ended(command: str, error: Exception) -> typer.Exit:
+    """Show why a command failed, and return what ends it."""
+    from pylon.common.redaction import REDACTOR
+
+    typer.echo(REDACTOR.text(f"pylon {command}: {error}"), err=True)
+    return typer.Exit(1)

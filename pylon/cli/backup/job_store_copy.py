@@ -1,0 +1,151 @@
+"""From the ledger into a backup, and back into an empty ledger."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable
+from itertools import islice
+from typing import Final
+
+import nats.errors
+from nats.js.client import JetStreamContext
+
+from pylon.cli.backup.backup_file import BackupError, KeptEntry
+from pylon.jetstream.bucket import ABSENT, ConflictError, Entry
+from pylon.jetstream.error_codes import readable_replies
+from pylon.jetstream.ordered_bucket import OrderedBucket
+from pylon.jetstream.work_queue import WorkQueue
+from pylon.jobs.chain_record import ChainRecord
+from pylon.jobs.job_store import KEPT_PREFIXES
+from pylon.jobs.open_jobs import OpenJobs
+from pylon.jobs.restored_jobs import as_restored
+from pylon.jobs.stored_job import Record, UnreadableEntryError, held_in, job_key
+from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
+from pylon_client.contract.types import Revision
+from pylon_client.transport.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+PAGE: Final = 200
+AT_ONCE: Final = 50
+"""Entries that are written at once."""
+DAY_S: Final = 86_400
+API_TIMEOUT_S: Final = 5.0
+
+Progress = Callable[[int], None]
+"""Takes how many entries were read or written so far."""
+
+
+class LedgerCopy:
+    """The ledger of a deployment, to be read into a backup or filled from one.
+
+    Args:
+        connection: as the user `worker`; the ledger's bucket exists.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._store = OrderedBucket(connection, JOBS_BUCKET)
+        self._chain = ChainRecord(self._store)
+        self._open = OpenJobs(self._store)
+        self._queue = WorkQueue(connection)
+        self._context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
+
+    async def genesis(self) -> str | None:
+        """Return the genesis of the chain that jobs are for, or None."""
+        return await self._chain.genesis()
+
+    async def bind(self, genesis: str | None) -> None:
+        """Note which chain jobs are for, in a ledger that does not say it."""
+        if genesis is not None and await self._chain.genesis() is None:
+            await self._chain.suggest(genesis)
+
+    async def entries(self) -> AsyncGenerator[KeptEntry]:
+        """Give every entry that a backup needs; one that changes meanwhile comes again.
+
+        What an entry refers to is read after it: a lane before its jobs, what was sent with a
+        hotkey before the job. So a backup of a ledger in use lacks nothing that it names.
+        """
+        for prefix in KEPT_PREFIXES:
+            after = ABSENT
+            while True:
+                page = await self._store.oldest_first(prefix, after=after, count=PAGE)
+                for entry in page.entries:
+                    yield KeptEntry(entry.key, entry.value)
+                if page.is_last:
+                    break
+                after = page.entries[-1].revision
+
+    async def is_empty(self) -> bool:
+        """Return whether it holds no jobs and no trace of any."""
+        for prefix in KEPT_PREFIXES:
+            page = await self._store.oldest_first(prefix, after=ABSENT, count=1)
+            if page.entries:
+                return False
+        return True
+
+    async def clear(self) -> None:
+        """Remove every entry, and every job from the queue."""
+        try:
+            for name in (JOBS.name, LEDGER.name):
+                with readable_replies():
+                    await self._context.purge_stream(name)
+        except (nats.errors.Error, OSError) as error:
+            raise BackupError(f"NATS did not remove the jobs that are there: {error}") from None
+
+    async def fill(
+        self, entries: Iterable[KeptEntry], *, ended_kept_days: int, progress: Progress
+    ) -> int:
+        """Write the entries of a backup into the empty ledger; queue the jobs that go on.
+
+        Args:
+            entries: of the backup, one for each key.
+            ended_kept_days: how long jobs are kept that have ended, from now on.
+            progress: called after each batch.
+
+        Returns:
+            How many jobs were left out, since they cannot be read.
+
+        Raises:
+            BackupError: the ledger was changed meanwhile.
+        """
+        left_out = count = 0
+        remaining = iter(entries)
+        while batch := list(islice(remaining, AT_ONCE)):
+            try:
+                done = await asyncio.gather(
+                    *(self._enter(entry, ended_kept_days * DAY_S) for entry in batch)
+                )
+            except ConflictError as error:
+                raise BackupError(
+                    f"the ledger's entry {error} was written meanwhile: stop every worker, and "
+                    "restore again with --replace"
+                ) from None
+            left_out += done.count(False)
+            count += len(batch)
+            progress(count)
+        return left_out
+
+    async def _enter(self, kept: KeptEntry, ended_ttl_s: int) -> bool:
+        """Write one entry; return whether it could be read."""
+        if not kept.key.startswith("job."):
+            await self._store.put(kept.key, kept.value, revision=ABSENT)
+            return True
+        try:
+            held = held_in(Entry(kept.key, kept.value, Revision(0)))
+        except UnreadableEntryError as error:
+            logger.warning("Not restored: %s", error.failure.detail)
+            return False
+        await self._enter_job(as_restored(held.record), ended_ttl_s)
+        return True
+
+    async def _enter_job(self, record: Record, ended_ttl_s: int) -> None:
+        job = record.job
+        if not job.has_ended:
+            await self._open.mark(job)
+        await self._store.put(
+            job_key(job.identity, job.job_id),
+            record.model_dump_json().encode(),
+            revision=ABSENT,
+            ttl_s=ended_ttl_s if job.has_ended else None,
+        )
+        if not job.has_ended:
+            await self._queue.publish(record.lane, job.job_id)

@@ -1,0 +1,149 @@
+"""The chain as a worker would find it, and each identity on it."""
+
+import time
+from collections.abc import AsyncGenerator
+
+from pylon.chain.archive_routing import genesis_hash
+from pylon.chain.port import ChainReads
+from pylon.chain.query import Hyperparameters, Neurons
+from pylon.chain.subtensor_reader import Subtensor
+from pylon.chain.subtensor_writer import Submission
+from pylon.cli.check.clock_check import check_head, nats_ahead_s
+from pylon.cli.check.findings import Finding, failure, ok, warning
+from pylon.common.deployment_settings import IdentitySettings
+from pylon.wallets.addresses import AddressError, address_of
+from pylon.wallets.hotkeys import HotkeyError
+from pylon.worker.identities import open_identity
+from pylon.worker.settings import WorkerSettings
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.models import Block, Neuron
+from pylon_client.contract.types import Hotkey
+
+WEIGHTS_RATE_LIMIT = "weights_rate_limit"
+
+
+async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
+    """Whether the chain answers, and whether each identity could act on it."""
+    try:
+        chain = Subtensor(settings.bittensor_network)
+    except ValueError as error:
+        yield failure("chain", str(error), "correct PYLON_BITTENSOR_NETWORK")
+        return
+    genesis: str | None = None
+    try:
+        block = await chain.latest_block(timeout_s=settings.chain_timeout_s)
+        # Before the next call: the first storage read of a connection decodes the metadata.
+        seen_at_s = time.time()
+        age_s = seen_at_s - await chain.timestamp(block, timeout_s=settings.chain_timeout_s)
+        for finding in check_head(
+            chain.place,
+            block.number,
+            age_s,
+            silence_s=settings.head_silence_s,
+            nats_ahead_s=await nats_ahead_s(settings),
+        ):
+            yield finding
+        genesis = await genesis_hash(chain, settings.chain_timeout_s)
+        for identity in settings.identity_settings.values():
+            async for finding in _check_identity(settings, identity, chain, block):
+                yield finding
+        async for finding in _check_writes(settings):
+            yield finding
+    except FailureError as error:
+        text = f"{chain.place}: {error.failure.detail}"
+        yield failure("chain", text, "correct PYLON_BITTENSOR_NETWORK, or wait")
+    finally:
+        await chain.close()
+    if settings.bittensor_archive_network:
+        yield await _check_archive(settings, genesis)
+
+
+async def _check_writes(settings: WorkerSettings) -> AsyncGenerator[Finding]:
+    """Check that the chain's runtime takes what identities write."""
+    netuids = [identity.netuid for identity in settings.identity_settings.values()]
+    if not netuids:
+        return
+    chain = Submission(settings.bittensor_network, timeout_s=settings.chain_timeout_s)
+    try:
+        missing = await chain.unsupported(netuids[0])
+    finally:
+        await chain.close()
+    for kind, why in missing.items():
+        yield failure(
+            "runtime", f"{kind}: {why}", "see docs/compatibility.md for what it must have"
+        )
+    if not missing:
+        yield ok("runtime", "it takes weights, commitments and certificates")
+
+
+async def _check_archive(settings: WorkerSettings, genesis: str | None) -> Finding:
+    remedy = "correct PYLON_BITTENSOR_ARCHIVE_NETWORK; until then old blocks cannot be read"
+    try:
+        archive = Subtensor(settings.bittensor_archive_network, role="The archive node")
+    except ValueError as error:
+        return warning("archive", str(error), remedy)
+    try:
+        block = await archive.latest_block(timeout_s=settings.chain_timeout_s)
+        its_genesis = await genesis_hash(archive, settings.chain_timeout_s)
+    except FailureError as error:
+        return warning("archive", f"{archive.place}: {error.failure.detail}", remedy)
+    else:
+        if genesis not in (None, its_genesis):
+            return warning("archive", f"{archive.place} is of another chain", remedy)
+        return ok("archive", f"{archive.place} is at block {block.number}")
+    finally:
+        await archive.close()
+
+
+async def _check_identity(
+    settings: WorkerSettings, identity: IdentitySettings, chain: ChainReads, block: Block
+) -> AsyncGenerator[Finding]:
+    subject = f"identity {identity.name}"
+    hotkey: Hotkey | None = None
+    if settings.worker_role.signs:
+        try:
+            signer = open_identity(settings.bittensor_wallet_path, identity)
+        except HotkeyError as error:
+            yield failure(subject, f"it cannot write: {error.cause}", error.remedy)
+        else:
+            hotkey = Hotkey(signer.ss58_address)
+            yield ok(subject, "its hotkey can be opened")
+    try:
+        hotkey = hotkey or address_of(settings.bittensor_wallet_path, identity)
+    except AddressError as error:
+        text = f"its hotkey's address is not known: {error.cause}"
+        yield failure(subject, text, error.remedy)
+        return
+    try:
+        timeout_s = settings.chain_timeout_s
+        neurons = await chain.ask(Neurons(identity.netuid), block, timeout_s=timeout_s)
+        limits = await chain.ask(Hyperparameters(identity.netuid), block, timeout_s=timeout_s)
+    except FailureError as error:
+        remedy = f"correct {identity.env_prefix}NETUID"
+        yield failure(subject, f"subnet {identity.netuid}: {error.failure.detail}", remedy)
+        return
+    neuron = neurons.neurons.get(hotkey)
+    if neuron is None:
+        yield failure(
+            subject,
+            f"{hotkey} is not registered on subnet {identity.netuid}",
+            "register it, or choose another hotkey or subnet",
+        )
+        return
+    yield ok(subject, f"{hotkey} is uid {neuron.uid} of subnet {identity.netuid}")
+    yield _check_permit(subject, neuron)
+    yield _check_rate(subject, neuron, block, int(limits.hyperparameters[WEIGHTS_RATE_LIMIT]))
+
+
+def _check_permit(subject: str, neuron: Neuron) -> Finding:
+    if neuron.validator_permit:
+        return ok(subject, "it has a validator permit")
+    return warning(subject, "it has no validator permit", "without more stake it sets no weights")
+
+
+def _check_rate(subject: str, neuron: Neuron, block: Block, limit_blocks: int) -> Finding:
+    wait_blocks = neuron.last_update + limit_blocks - block.number
+    if neuron.last_update and wait_blocks > 0:
+        return ok(subject, f"weights are taken again in {wait_blocks} blocks")
+    how_often = f", and then every {limit_blocks} blocks" if limit_blocks else ""
+    return ok(subject, f"weights are taken now{how_often}")

@@ -1,0 +1,110 @@
+"""Whose clock is wrong: this machine's, the NATS server's or the chain's, where they disagree."""
+
+import json
+import time
+from datetime import datetime
+from typing import Any, Final
+
+import nats.errors
+
+from pylon.cli.check.findings import Finding, failure, ok, warning
+from pylon.nats_server.worker_user import worker_options
+from pylon.worker.settings import WorkerSettings
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.topology import STREAMS
+from pylon_client.transport.connection import Connection, connect
+
+CLOCKS_DIFFER_S: Final = 5.0
+"""Seconds by which two clocks may differ; blocks are dated in whole seconds."""
+ASK_TIMEOUT_S: Final = 5.0
+SUBJECT: Final = "clock"
+_REMEDY: Final = "synchronise it (NTP)"
+
+
+async def nats_ahead_s(settings: WorkerSettings) -> float | None:
+    """Return by how many seconds the NATS server's clock is ahead of this machine's.
+
+    JetStream dates its replies about streams. None where it cannot be asked.
+    """
+    if settings.is_confined:  # which may not look at streams
+        return None
+    try:
+        connection = await connect(worker_options(settings, "pylon check"))
+    except FailureError:
+        return None
+    try:
+        return await _ahead_s(connection)
+    except (nats.errors.Error, OSError, ValueError, LookupError, TypeError):
+        return None
+    finally:
+        await connection.close()
+
+
+async def _ahead_s(connection: Connection) -> float | None:
+    for plan in STREAMS:
+        began_s = time.time()
+        reply = await connection.nats.request(
+            f"$JS.API.STREAM.INFO.{plan.name}", timeout=ASK_TIMEOUT_S
+        )
+        ended_s = time.time()
+        told: Any = json.loads(reply.data)
+        if "ts" in told:
+            its_s = datetime.fromisoformat(told["ts"]).timestamp()
+            return its_s - (began_s + ended_s) / 2
+    return None
+
+
+def check_head(
+    node: str, number: int, age_s: float, *, silence_s: float, nats_ahead_s: float | None
+) -> list[Finding]:
+    """Judge the age of the newest block, and name the clock that makes it impossible.
+
+    Args:
+        node: name of the node, without anything secret.
+        number: of its newest block.
+        age_s: seconds since the block was made, by this machine's clock.
+        silence_s: age from which on a node lags behind.
+        nats_ahead_s: seconds by which the clock of the NATS server is ahead; None if not known.
+    """
+    head = f"{node} is at block {number}"
+    old = f"{head}, {max(age_s, 0.0):.0f} s old"
+    is_plausible = -CLOCKS_DIFFER_S <= age_s <= silence_s
+    if nats_ahead_s is not None and abs(nats_ahead_s) > CLOCKS_DIFFER_S:
+        return _nats_differs(head, old, age_s, silence_s, nats_ahead_s, is_plausible=is_plausible)
+    if is_plausible:
+        return [ok("chain", old)]
+    if age_s > silence_s:
+        remedy = "the node lags behind: choose another"
+        if nats_ahead_s is None:
+            remedy += ", unless the clock of this machine is ahead"
+        return [failure("chain", old, remedy)]
+    future = f"its newest block is dated {-age_s:.0f} s after this machine's time"
+    if nats_ahead_s is None:
+        text = f"{future}: this machine's clock is behind, or the chain's is ahead"
+    else:
+        text = (
+            f"{future}, with which the NATS server's agrees: the clocks of both are behind, or the "
+            "chain's is ahead"
+        )
+    return [ok("chain", head), warning(SUBJECT, text, _REMEDY)]
+
+
+def _nats_differs(
+    head: str, old: str, age_s: float, silence_s: float, nats_ahead_s: float, *, is_plausible: bool
+) -> list[Finding]:
+    """Return what follows where this machine and the NATS server have different times."""
+    if is_plausible:
+        text = (
+            f"the clock of the NATS server is {_off(nats_ahead_s)}, by this machine and the chain"
+        )
+        return [ok("chain", old), warning(SUBJECT, text, _REMEDY)]
+    text = f"the clock of this machine is {_off(-nats_ahead_s)}, by the NATS server"
+    if -CLOCKS_DIFFER_S <= age_s + nats_ahead_s <= silence_s:
+        text += " and the chain"
+        return [ok("chain", head), warning(SUBJECT, text, _REMEDY)]
+    text += f"; by the chain, whose newest block is dated otherwise, it is {_off(age_s)}"
+    return [ok("chain", head), warning(SUBJECT, text, "compare all three clocks (NTP)")]
+
+
+def _off(ahead_s: float) -> str:
+    return f"{abs(ahead_s):.0f} s {'ahead' if ahead_s > 0 else 'behind'}"

@@ -1,0 +1,56 @@
+"""The disk on which JetStream keeps the streams, where it is one of this machine."""
+
+import shutil
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from pylon.cli.check.findings import Finding, failure, ok
+from pylon.nats_server.embedded_process import port_in_use
+
+FREE_MIN_BYTES: Final = 2**30
+"""Free bytes below which the disk counts as full: less than a day of a large deployment."""
+_STATES: Final = ("", "devnet")
+"""Folders of the home in which `pylon up` keeps its state, of a real and of the simulated chain."""
+
+
+def check_disk(nats_urls: list[str], home: Path) -> Finding:
+    """Return whether there is room for the streams; other disks than this machine's are not known.
+
+    Args:
+        nats_urls: of the NATS servers.
+        home: of `pylon up`.
+    """
+    local = [parts for url in nats_urls if _is_loopback((parts := urlsplit(url)).hostname)]
+    if not local:
+        places = ", ".join(str(urlsplit(url).hostname) for url in nats_urls)
+        return ok("disk", f"not measured: NATS at {places} keeps the streams on its own disks")
+    ports = {parts.port for parts in local}
+    for state in _STATES:
+        folder = home / state / "nats"
+        if port_in_use(folder / "ports") in ports:
+            return _room(folder / "jetstream", "where NATS keeps the streams")
+    return _room(home, "for `pylon up`; the disk of a NATS that it does not run is not measured")
+
+
+def _room(folder: Path, what: str) -> Finding:
+    folder = folder.absolute()
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    try:
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        return failure("disk", f"{folder} cannot be read ({error.strerror})", "correct PYLON_HOME")
+    text = f"{free / 2**30:.1f} GiB free in {folder}, {what}"
+    if free < FREE_MIN_BYTES:
+        return failure("disk", text, "make room on its disk")
+    return ok("disk", text)
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,55 @@
+"""How `pylon check` reports its findings: a line each, or one JSON object."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pylon.cli.check.findings import Finding
+from pylon.common.redaction import REDACTOR
+
+Run = Callable[[Callable[[Finding], None]], bool]
+"""Looks at everything; calls its argument with each finding; returns whether all is fit."""
+
+
+def report_as_lines(run: Run, home: Path | None) -> bool:
+    """Print a line for each finding as it comes, and return whether all is fit.
+
+    Args:
+        run: the check.
+        home: of the `pylon up` that is looked at; None for the deployment of the settings.
+    """
+    if home is not None:
+        _write(f"This is about the Pylon that runs from {home}.")
+    return run(lambda finding: _write(REDACTOR.text(str(finding))))
+
+
+def report_as_json(run: Run, home: Path | None) -> bool:
+    """Print one JSON object when all has been looked at, and return whether all is fit.
+
+    Args:
+        run: the check.
+        home: of the `pylon up` that is looked at; None for the deployment of the settings.
+    """
+    findings: list[Finding] = []
+    is_fit = run(findings.append)
+    report = {
+        "ok": is_fit,
+        "home": None if home is None else str(home),
+        "findings": [
+            {
+                "level": finding.level.value.lower(),
+                "subject": finding.subject,
+                "text": finding.text,
+                "remedy": finding.remedy or None,
+            }
+            for finding in findings
+        ],
+    }
+    _write(json.dumps(REDACTOR.tree(report), indent=2, ensure_ascii=False))
+    return is_fit
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -1,0 +1,79 @@
+"""The image's healthcheck: `python -m pylon.cli.container_health` asks the process that is running.
+
+One image runs every process, so what to ask follows from the container's own command. Only the
+standard library is imported, since this runs every few seconds.
+"""
+
+import os
+import socket
+import sys
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+MAIN_COMMAND: Final = Path("/proc/1/cmdline")
+TIMEOUT_S: Final = 4.0
+BRIDGE_PORT: Final = "8000"
+DEVNET_PORT: Final = "9944"
+
+
+def target(command: Sequence[str], environment: Mapping[str, str]) -> str | None:
+    """Return the URL that shows whether a container lives; None where nothing can be asked.
+
+    Args:
+        command: the arguments of the container's main process, with or without an init before.
+        environment: its variables.
+    """
+    words = set(command)
+    if "devnet" in words:
+        return f"tcp://127.0.0.1:{_option(command, 'port') or DEVNET_PORT}"
+    if "worker" in words:
+        port = environment.get("PYLON_HEALTH_PORT")
+        return f"http://127.0.0.1:{port}/livez" if port else None
+    if "bridge" in words:
+        port = environment.get("PYLON_BRIDGE_PORT") or BRIDGE_PORT
+    else:
+        port = _option(command, "port") or environment.get("PORT") or BRIDGE_PORT
+    return f"http://127.0.0.1:{port}/health"
+
+
+def _option(command: Sequence[str], name: str) -> str | None:
+    for number, word in enumerate(command):
+        if word == f"--{name}":
+            return next(iter(command[number + 1 :]), None)
+        if word.startswith(f"--{name}="):
+            return word.partition("=")[2]
+    return None
+
+
+def check(url: str) -> None:
+    """Ask a URL.
+
+    Raises:
+        OSError: it does not answer, or answers with a failure.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "tcp":
+        socket.create_connection((parts.hostname or "", parts.port or 0), TIMEOUT_S).close()
+        return
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=TIMEOUT_S)
+
+
+def main() -> int:
+    """Check the main process of this container, and return the exit code of a healthcheck."""
+    command = MAIN_COMMAND.read_bytes().decode(errors="replace").split("\0")
+    url = target(command, os.environ)
+    if url is None:
+        return 0
+    try:
+        check(url)
+    except OSError as error:
+        sys.stderr.write(f"{url} does not answer: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,277 @@
+"""The `pylon` command: each sub-command imports what it needs, so that `--help` is quick."""
+
+import asyncio
+import logging
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic_settings import SettingsError
+
+from pylon.cli.backup.backup_commands import backup, restore
+from pylon.cli.command_error import CommandError
+from pylon.cli.help_texts import unwrap_help
+from pylon.cli.reset.reset_command import reset
+from pylon.cli.watch.watch_commands import HomeOption, JsonOption, jobs_app, watch_app
+from pylon.common.logs import set_up_logging
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Pylon, a gateway between Bittensor validators and miners and the chain.\n\n"
+        "`pylon up --devnet` runs everything on this machine, with a simulated chain; "
+        "`pylon up` runs it against the network that PYLON_BITTENSOR_NETWORK names."
+    ),
+)
+
+DEFAULT_DEVNET_BLOCK_TIME_S = 12.0
+PORT_MAX = 65_535
+TEMPO_MAX_BLOCKS = 65_535
+COMPLETION_VARIABLE = "_PYLON_COMPLETE"
+"""Set by a shell that asks for completions, and reads nothing else."""
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pylon {version('pylon-client')}")
+        raise typer.Exit
+
+
+@app.callback(no_args_is_help=True)
+def _pylon(
+    version_: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None: ...
+
+
+@app.command()
+def up(
+    devnet: Annotated[
+        bool, typer.Option("--devnet", help="Run a simulated chain and use it.")
+    ] = False,
+    host: Annotated[str, typer.Option(help="Address of the REST API.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar="PORT", min=1, max=PORT_MAX, help="Port of the REST API.")
+    ] = 8000,
+    nats_port: Annotated[
+        int,
+        typer.Option(
+            envvar="NATS_PORT", min=1, max=PORT_MAX, help="Port of the embedded nats-server."
+        ),
+    ] = 4222,
+    nats_host: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PYLON_NATS_HOST",
+            help="Address of the embedded nats-server; others than 127.0.0.1 admit other machines.",
+            show_default="127.0.0.1, or as .env says",
+        ),
+    ] = None,
+    devnet_port: Annotated[
+        int,
+        typer.Option(
+            envvar="DEVNET_PORT", min=1, max=PORT_MAX, help="Port of the simulated chain."
+        ),
+    ] = 9944,
+    block_time: Annotated[
+        float,
+        typer.Option(envvar="BLOCK_TIME", min=0.25, help="Seconds per simulated block."),
+    ] = DEFAULT_DEVNET_BLOCK_TIME_S,
+    devnet_control_port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="DEVNET_CONTROL_PORT",
+            min=1,
+            max=PORT_MAX,
+            help="Port of the simulated chain's controls, such as faults; none by default.",
+        ),
+    ] = None,
+    devnet_runtime: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DEVNET_RUNTIME",
+            help="Runtime of the simulated chain: newest or finney-424.",
+            show_default="newest",
+        ),
+    ] = None,
+    tempo: Annotated[
+        int | None,
+        typer.Option(
+            envvar="DEVNET_TEMPO",
+            min=1,
+            max=TEMPO_MAX_BLOCKS,
+            help="Blocks per epoch of the simulated chain; another needs --fresh.",
+            show_default="360",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            envvar="DEVNET_SEED",
+            help="Decides who lives on the simulated chain; another needs --fresh.",
+            show_default="1",
+        ),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start the simulated chain over.")] = False,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="PYLON_HOME", help="Folder of all state.", show_default=".pylon, or as .env says"
+        ),
+    ] = None,
+) -> None:
+    """Run NATS, a worker and the bridge on this machine, until Ctrl-C."""
+    from pylon.cli.up.child_process import ChildEndedError
+    from pylon.cli.up.supervisor import run
+    from pylon.cli.up.up_options import UpOptions, UpSettings
+    from pylon.common.redaction import REDACTOR
+    from pylon.nats_server.embedded_server import EmbeddedNatsError
+    from pylon.nats_server.permissions import PermissionsError
+
+    try:
+        if nats_host is not None:
+            os.environ["PYLON_NATS_HOST"] = nats_host
+        settings = UpSettings()
+        options = UpOptions(
+            home=home or settings.home,
+            host=host,
+            port=port,
+            nats_host=settings.nats_host,
+            nats_port=nats_port,
+            devnet_port=devnet_port if devnet else None,
+            control_port=devnet_control_port,
+            devnet_runtime=devnet_runtime,
+            devnet_tempo=tempo,
+            devnet_seed=seed,
+            block_time_s=block_time,
+            fresh=fresh,
+        )
+        asyncio.run(run(options))
+    except (CommandError, ChildEndedError, EmbeddedNatsError, PermissionsError) as error:
+        typer.echo(REDACTOR.text(f"pylon up: {error}"), err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def worker() -> None:
+    """Run one chain worker, with the settings of the environment and of `.env`."""
+    from pylon.common.redaction import REDACTOR
+    from pylon.worker.main import WorkerError, run_worker
+    from pylon.worker.settings import WorkerSettings
+
+    try:
+        asyncio.run(run_worker(WorkerSettings()))
+    except WorkerError as error:
+        typer.echo(REDACTOR.text(f"pylon worker: {error}"), err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Look whether a worker could do its work here: one line each, and what to do about it.
+
+    Looks at the settings, the disk, NATS and its streams, the chain and the archive, and at each
+    identity's wallet, registration, validator permit and rate limit. Nothing is changed: JetStream
+    is asked to store one key, which expires. Ends with code 1 when something stands in the way.
+
+    Looks at the `pylon up` that runs from the home, or else at the deployment that the environment
+    and `.env` describe.
+    """
+    from pylon.cli.check.check_command import check as check_all
+    from pylon.cli.check.report import report_as_json, report_as_lines
+    from pylon.cli.main.up import running_home
+    from pylon.common.redaction import REDACTOR, secrets_of
+    from pylon.worker.settings import WorkerSettings
+
+    logging.getLogger().setLevel(logging.ERROR)  # the findings tell it better
+    adopted = running_home.find_deployment(home)
+    settings = WorkerSettings()
+    REDACTOR.learn(secrets_of(settings))
+    report = report_as_json if as_json else report_as_lines
+    if not report(lambda tell: asyncio.run(check_all(settings, tell)), adopted):
+        raise typer.Exit(1)
+
+
+app.add_typer(watch_app, name="watch")
+app.add_typer(jobs_app, name="jobs")
+app.command()(backup)
+app.command()(restore)
+app.command()(reset)
+
+
+@app.command(name="nats-conf")
+def nats_conf(
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write, for its owner alone; standard output by default."),
+    ] = None,
+) -> None:
+    """Write who may reach NATS: the users, permissions and certificates of the settings.
+
+    `nats.conf` includes the file. A running server takes a new one on SIGHUP: users that stay keep
+    their connections, those that are gone lose them.
+    """
+    from pylon.common.private_file import write_private
+    from pylon.common.variables import report_variables
+    from pylon.nats_server.permissions import PermissionsError
+    from pylon.nats_server.server_access import ServerAccessSettings, server_access
+
+    try:
+        settings = ServerAccessSettings()
+        report_variables(settings)
+        text = server_access(settings)
+        if out is None:
+            typer.echo(text, nl=False)
+        else:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            write_private(out, text)
+    except (OSError, PermissionsError) as error:
+        typer.echo(f"pylon nats-conf: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _devnet_command() -> None:
+    """Register `pylon devnet`; its options are its own, and so is what it must import."""
+    from pylon_devnet.devnet_command import devnet
+
+    app.command()(devnet)
+
+
+def _require_folder() -> None:
+    """Raise unless the working directory exists, from which `.env` and the home are named."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise CommandError(
+            f"the working directory cannot be used ({error.strerror}): go to another one"
+        ) from None
+
+
+def main() -> None:
+    """Run the command line; wrong settings end it with a line for each mistake."""
+    _devnet_command()
+    unwrap_help(app)
+    reconfigure = getattr(sys.stdout, "reconfigure", None)  # stdout may be closed
+    if callable(reconfigure):
+        reconfigure(errors="replace")  # the terminal may not know all characters
+    try:
+        _require_folder()
+        if COMPLETION_VARIABLE not in os.environ:
+            set_up_logging()
+        app(prog_name="pylon")
+    except SettingsError as error:
+        for mistake in str(error).splitlines():
+            typer.echo(f"wrong setting: {mistake}", err=True)
+        raise SystemExit(2) from None
+    except CommandError as error:
+        typer.echo(f"pylon: {error}", err=True)
+        raise SystemExit(1) from None

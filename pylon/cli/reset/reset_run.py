@@ -1,0 +1,166 @@
+"""Setting state aside: a folder of `pylon up` is moved, the streams of another NATS are emptied."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from pylon.cli.backup.backup_file import BackupError, private_file
+from pylon.cli.backup.backup_run import make_backup
+from pylon.cli.backup.state_access import connected, running_signers
+from pylon.cli.reset.reset_state import State, is_published_to, state_of
+from pylon.common.folder_lock import FolderLock
+from pylon.jetstream.provision import ProvisionError, provision, remake
+from pylon.worker.binding.adoption import UNKNOWN_NETWORK
+from pylon.worker.settings import WorkerSettings
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.topology import STREAMS
+
+SET_ASIDE: Final = "set-aside"
+"""The folder in a home that holds the state which was set aside; each of its folders is a home."""
+DEVNET_CHAIN: Final = "chain"
+"""The folder in the state of `pylon up --devnet` that holds the simulated chain."""
+_NATS: Final = "nats"
+_STREAMS: Final = "jetstream"
+_NAME: Final = "pylon reset"
+_RUNNING: Final = "workers run: stop every worker first"
+
+Confirm = Callable[[str], None]
+"""Shows the operator what will be done; raises where it must not be."""
+
+
+class ResetError(Exception):
+    """Why nothing is set aside, in words for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """A wish to set state aside.
+
+    Attributes:
+        network: the name of the network whose state it must be.
+        settings: of a worker.
+        confirm: asks the operator.
+    """
+
+    network: str
+    settings: WorkerSettings
+    confirm: Confirm
+
+    async def of_home(self, home: Path) -> str:
+        """Move the streams of the network out of a home; return where they are, in a sentence.
+
+        A simulated chain is moved with the streams of its blocks.
+
+        Raises:
+            ResetError: there are none, they are in use, or they cannot be moved.
+        """
+        states = [each for each in (home, home / "devnet") if (each / _NATS / _STREAMS).is_dir()]
+        if not states:
+            raise ResetError(
+                f"there is no state in {home}: name its folder with --home, or set "
+                "PYLON_NATS_URL for the state in another NATS"
+            )
+        found: list[str] = []
+        for folder in states:
+            state = await self._read(folder)
+            found.append(str(state.chain))
+            if state.chain.network == self.network:
+                return self._move(home, folder, state)
+        raise self._other(found, str(home))
+
+    async def of_nats(self, folder: Path) -> str:
+        """Write the jobs in the configured NATS to a file in a folder, and empty the streams.
+
+        Raises:
+            ResetError: workers run, or NATS holds the state of another network.
+        """
+        try:
+            async with connected(self.settings, None, _NAME) as connection:
+                await provision(connection, replicas=self.settings.nats_stream_replicas)
+                state = await state_of(connection)
+                if state.chain.network != self.network:
+                    raise self._other([str(state.chain)], "NATS")
+                if await is_published_to(connection):
+                    raise ResetError(_RUNNING)
+                file = folder / f"pylon-{state.label}-{_now()}.backup"
+                self.confirm(
+                    f"NATS holds the state of {state.chain}, with {state.jobs_text}. All jobs are "
+                    f"written to {file}. Then every stream of Pylon is emptied; published blocks "
+                    "are not kept."
+                )
+                if await running_signers(connection):
+                    raise ResetError(_RUNNING)
+                with private_file(file) as opened:
+                    what = await make_backup(self.settings, None, opened, lambda _: None)
+                for plan in STREAMS:
+                    await remake(connection, plan)
+        except (BackupError, ProvisionError) as error:
+            raise ResetError(str(error)) from None
+        except FailureError as error:
+            raise ResetError(error.failure.detail) from None
+        return f"Wrote {file}: {what}. `pylon restore {file}` brings the jobs back"
+
+    async def _read(self, folder: Path) -> State:
+        with _Locked(folder):
+            pass  # otherwise the error would be about a nats-server that cannot start
+        try:
+            async with connected(self.settings, folder, _NAME) as connection:
+                return await state_of(connection)
+        except BackupError as error:
+            raise ResetError(str(error)) from None
+        except FailureError as error:
+            raise ResetError(error.failure.detail) from None
+
+    def _move(self, home: Path, folder: Path, state: State) -> str:
+        other_home = home / SET_ASIDE / f"{state.label}-{_now()}"
+        other_folder = other_home / folder.relative_to(home)
+        target = other_folder / _NATS / _STREAMS
+        # State without the simulated chain that it is of would be removed by the next start.
+        chain = [folder / DEVNET_CHAIN] if (folder / DEVNET_CHAIN).is_dir() else []
+        what = "It and the simulated chain are" if chain else "It is"
+        self.confirm(
+            f"{folder} holds the state of {state.chain}, with {state.jobs_text}. {what} "
+            f"moved to {other_home}; none of its jobs is carried out from there."
+        )
+        try:
+            with _Locked(folder):
+                target.parent.mkdir(parents=True, mode=0o700)
+                (folder / _NATS / _STREAMS).rename(target)
+                for each in chain:
+                    each.rename(other_folder / DEVNET_CHAIN)
+        except OSError as error:
+            raise ResetError(f"{target} cannot be written: {error.strerror}") from None
+        devnet = "" if folder == home else "--devnet "
+        return f"`pylon up {devnet}--home {other_home}` runs with that state again"
+
+    def _other(self, found: list[str], where: str) -> ResetError:
+        return ResetError(
+            f"{where} holds the state of {' and of '.join(found)}, and not of {self.network}: name "
+            f"that network ({UNKNOWN_NETWORK} for state that no worker has bound to a chain)"
+        )
+
+
+class _Locked:
+    """`with _Locked(folder):` holds the lock of the embedded NATS of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = FolderLock(folder / _NATS)
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.take()
+        except OSError as error:
+            raise ResetError(
+                f"{self._folder} is in use ({error.strerror}): stop the `pylon up` that "
+                "runs from it"
+            ) from None
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.let_go()
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -1,0 +1,46 @@
+"""Whether the ports of the tree are free, and what to do where one is not."""
+
+import contextlib
+import errno
+import socket
+
+from pylon.cli.up.up_options import LOOPBACK, UpError, UpOptions
+
+_OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
+
+
+def require_free(options: UpOptions) -> None:
+    """Look at each port before anything is started.
+
+    Raises:
+        UpError: one cannot be listened on; says which option helps.
+    """
+    places = [
+        (options.host, options.port, "--host", "--port (PORT)"),
+        (
+            options.nats_host,
+            options.nats_port,
+            "--nats-host (PYLON_NATS_HOST)",
+            "--nats-port (NATS_PORT)",
+        ),
+        (LOOPBACK, options.devnet_port, "", "--devnet-port (DEVNET_PORT)"),
+        (LOOPBACK, options.control_port, "", "--devnet-control-port (DEVNET_CONTROL_PORT)"),
+    ]
+    with contextlib.ExitStack() as stack:
+        for host, port, of_host, of_port in places:
+            if port is not None:
+                # Held until all are known, so that two options with one port are found too.
+                stack.enter_context(_listening(host, port, of_host, of_port))
+
+
+def _listening(host: str, port: int, of_host: str, of_port: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]  # without the address once more
+        if error.errno in _OF_THE_PORT:
+            why, remedy = f"port {port} of {host} cannot be used", f"choose another with {of_port}"
+        else:
+            why, remedy = f"{host} is no address of this machine", f"choose another with {of_host}"
+        raise UpError(f"{why} ({reason}); {remedy}") from None

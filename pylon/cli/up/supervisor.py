@@ -1,0 +1,234 @@
+"""The process tree of `pylon up`: what runs in it, in which order it starts and stops."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from bridge.settings import BridgeSettings
+from pylon.cli.main.up import devnet_identities
+from pylon.cli.up.banner import banner
+from pylon.cli.up.bridge_password import bridge_password
+from pylon.cli.up.child_process import Child
+from pylon.cli.up.environments import (
+    bridge_environment,
+    devnet_environment,
+    tree_environment,
+    worker_environment,
+)
+from pylon.cli.up.home_folder import (
+    RUNTIME_CACHE,
+    hold_home,
+    is_without_chain,
+    prepare_home,
+    require_home_access,
+)
+from pylon.cli.up.overridden_settings import overridden, warn_of_overridden
+from pylon.cli.up.ports import require_free
+from pylon.cli.up.readiness import until_ready
+from pylon.cli.up.running_home import is_running, told_in
+from pylon.cli.up.socket_folder import socket_folder
+from pylon.cli.up.up_options import LOOPBACK, UpError, UpOptions
+from pylon.common.process_metrics import PrometheusSettings
+from pylon.common.redaction import REDACTOR, secrets_of
+from pylon.common.variables import report_variables
+from pylon.nats_server.embedded_server import EmbeddedNats
+from pylon.worker.binding.remedy import HOME_VARIABLE
+from pylon.worker.settings import WorkerSettings
+
+log = logging.getLogger(__name__)
+
+DRAIN_TIMEOUT_S = 2
+STOP_WITHIN_S = 8.0
+"""For the whole tree; what is left then is killed, so that whoever stops it need not."""
+CHILD_STOPS_WITHIN_S = 3.0
+"""For each child, so that one that hangs leaves time for the others."""
+PAST_BLOCKS = 20
+"""So many blocks a new devnet has behind it, so that there is a past to read from the start."""
+
+
+def _own(options: UpOptions, sockets: Path) -> dict[str, str]:
+    """Return the settings that this tree gives its processes, whatever the environment says.
+
+    Args:
+        options: of the command line.
+        sockets: folder for Unix sockets.
+    """
+    own = {
+        "PYLON_NATS_URL": options.nats_url,
+        # What is about other NATS servers than the embedded one.
+        "PYLON_NATS_CA_FILE": "",
+        "PYLON_NATS_CLIENT_CERT_FILE": "",
+        "PYLON_NATS_CLIENT_KEY_FILE": "",
+        "PYLON_NATS_STREAM_REPLICAS": "1",
+        # For this run alone.
+        "PYLON_NATS_WORKER_PASSWORD": secrets.token_urlsafe(24),
+        "PYLON_NATS_BRIDGE_PASSWORD": bridge_password(),
+        "PYLON_NATS_READER_PASSWORD": "",  # no reader runs
+        "PYLON_BRIDGE_HOST": options.host,
+        "PYLON_BRIDGE_PORT": str(options.port),
+        "PYLON_BRIDGE_GRACEFUL_SHUTDOWN_SECONDS": str(DRAIN_TIMEOUT_S),
+        "PYLON_DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
+        HOME_VARIABLE: str(options.home.absolute()),  # for what tells the operator to reset it
+        # Through it the bridge shows the worker's metrics beside its own.
+        "PYLON_WORKER_HEALTH_SOCKET": str(sockets / "worker.sock"),
+        "BITTENSOR_RUNTIME_CACHE_DIR": str((options.home / RUNTIME_CACHE).absolute()),
+    }
+    if options.devnet_url is not None:
+        wallets = devnet_identities.wallets_of(options.home)
+        own |= devnet_identities.settings(options.devnet_url, wallets, options.block_time_s)
+    return own
+
+
+def _settings(env: dict[str, str]) -> WorkerSettings:
+    """The worker's settings, once the bridge's are known to be right too."""
+    os.environ.clear()
+    os.environ.update(env)  # so that this process reads the same settings as its children
+    BridgeSettings()
+    PrometheusSettings()
+    settings = WorkerSettings()
+    _ = settings.identities_with_tokens
+    report_variables(settings)
+    return settings
+
+
+def _children(options: UpOptions, env: dict[str, str], settings: WorkerSettings) -> list[Child]:
+    worker_env = worker_environment(env, settings)
+    children = [
+        Child("worker", [sys.executable, "-m", "pylon", "worker"], worker_env),
+        Child(
+            "bridge",
+            [sys.executable, "-m", "bridge"],
+            bridge_environment(env, settings, BridgeSettings),
+        ),
+    ]
+    if options.devnet_port is not None:
+        argv = [sys.executable, "-m", "pylon_devnet", "--host", LOOPBACK]
+        argv += ["--port", str(options.devnet_port), "--block-time", str(options.block_time_s)]
+        argv += ["--state", str(options.chain), "--past-blocks", str(PAST_BLOCKS)]
+        if options.control_port is not None:
+            argv += ["--control-port", str(options.control_port)]
+        for option, value in (
+            ("--runtime", options.devnet_runtime),
+            ("--tempo", options.devnet_tempo),
+            ("--seed", options.devnet_seed),
+        ):
+            if value is not None:
+                argv += [option, str(value)]
+        children.insert(0, Child("devnet", argv, devnet_environment(env)))
+    return children
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    nats: EmbeddedNats, children: Sequence[Child], ready: asyncio.Event
+) -> AsyncGenerator[asyncio.Future[list[None]]]:
+    """Keep processes running within the block, and stop them in the reverse of their order.
+
+    Yields a future that fails when one of them ended before the tree was ready.
+    """
+    watch = asyncio.gather(*(child.keep_running(ready) for child in children))
+    try:
+        yield watch
+    finally:
+        now_s = asyncio.get_running_loop().time
+        end_s = now_s() + STOP_WITHIN_S
+        for child in reversed(children):
+            await child.stop(min(CHILD_STOPS_WITHIN_S, max(end_s - now_s(), 0.0)))
+        await asyncio.gather(watch, return_exceptions=True)
+        await nats.stop(max(end_s - now_s(), 0.0))
+
+
+async def run(options: UpOptions) -> None:
+    """Run the tree until SIGINT or SIGTERM, then stop every process of it.
+
+    Raises:
+        UpError: it cannot start; the text says what to do.
+        SettingsError: a setting of one of the processes is wrong.
+        ChildEndedError: a process of it ended before all was ready.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+
+    require_home_access(options)
+    if is_running(options.home):
+        raise UpError(
+            f"another `pylon up` runs from {options.home}: stop it, or choose another --home "
+            "(PYLON_HOME)"
+        )
+    with socket_folder() as sockets:
+        own = _own(options, sockets)
+        replaced = overridden(own)
+        env = tree_environment(own)
+        settings = _settings(env)
+        REDACTOR.learn(secrets_of(settings))
+        require_free(options)
+        if options.offers_nats:
+            _warn_of_offered_nats(options, settings)
+        with hold_home(options):
+            command = "pylon up" if options.devnet_url is None else "pylon up --devnet"
+            warn_of_overridden(replaced, command)
+            await _run_processes(options, env, settings, stop)
+
+
+def _warn_of_offered_nats(options: UpOptions, settings: WorkerSettings) -> None:
+    log.warning(
+        "NATS listens on %s for other machines, without TLS: use it within a trusted network only",
+        options.nats_host,
+    )
+    if options.devnet_url is not None:
+        log.warning(
+            "Every machine that reaches NATS can act as any identity: their tokens are public"
+        )
+    elif not settings.open_access_token.get_secret_value():
+        log.warning(
+            "Every machine that reaches NATS can read the chain without a password: set "
+            "PYLON_OPEN_ACCESS_TOKEN unless that is intended"
+        )
+
+
+async def _run_processes(
+    options: UpOptions, env: dict[str, str], settings: WorkerSettings, stop: asyncio.Event
+) -> None:
+    nats = EmbeddedNats(
+        options.state,
+        settings,
+        host=options.nats_host,
+        port=options.nats_port,
+        fresh=options.fresh or is_without_chain(options),
+    )
+    async with nats:
+        prepare_home(options)
+        processes_work = asyncio.Event()
+        children = _children(options, env, settings)
+        token = settings.open_access_token.get_secret_value()
+        async with AsyncExitStack() as stack:
+            stack.enter_context(told_in(options.home, env, token))
+            watch = await stack.enter_async_context(_running(nats, children, processes_work))
+            starting = asyncio.create_task(until_ready(options, settings, processes_work))
+            stopping = asyncio.create_task(stop.wait())
+            try:
+                await _first_of(starting, stopping, watch)
+                if starting.done():
+                    sys.stdout.write(banner(options, settings))
+                    sys.stdout.flush()
+                    await _first_of(stopping, watch)
+            finally:
+                starting.cancel()
+                stopping.cancel()
+
+
+async def _first_of(*futures: asyncio.Future[Any]) -> None:
+    """Wait for one of several futures; raises what it raised."""
+    done, _ = await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+    for future in done:
+        future.result()

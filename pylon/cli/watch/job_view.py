@@ -1,0 +1,111 @@
+"""Jobs as the ledger has them, and as they change."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.console import Console
+
+from pylon.cli.watch.screen import Column, Screen
+from pylon.common.deployment_settings import DeploymentSettings
+from pylon.events.job_event_listener import on_job_changes
+from pylon.jetstream.ordered_bucket import OrderedBucket
+from pylon.jobs.job_store import Ledger
+from pylon.nats_server.worker_user import worker_options
+from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS, Job
+from pylon_client.contract.topology import JOBS_BUCKET
+from pylon_client.contract.types import IdentityName, JobId
+from pylon_client.contract.writes import ListJobs
+from pylon_client.transport.connection import Connection, connect
+
+JOBS_SHOWN: Final = 30
+
+JOB_COLUMNS: Final = (
+    Column("job", 0),
+    Column("identity", 2),
+    Column("kind", 4),
+    Column("state", 1),
+    Column("since (UTC)", 5),
+    Column("tries", 7),
+    Column("waits for", 6),
+    Column("why", 3, wraps=True),
+)
+
+
+class _Shown:
+    """The newest jobs, by their ids."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[JobId, Job] = {}
+
+    def add(self, job: Job) -> bool:
+        """Take a job as it is now; whether that is news."""
+        known = self._jobs.get(job.job_id)
+        if known is not None and known.updated_at_ms >= job.updated_at_ms:
+            return False
+        self._jobs[job.job_id] = job
+        if len(self._jobs) > JOBS_SHOWN:
+            oldest = min(self._jobs.values(), key=lambda one: one.created_at_ms)
+            del self._jobs[oldest.job_id]
+        return True
+
+    def rows(self) -> list[tuple[str, ...]]:
+        newest_first = sorted(self._jobs.values(), key=lambda one: -one.created_at_ms)
+        return [job_row(job) for job in newest_first]
+
+
+async def watch_jobs(settings: DeploymentSettings, console: Console) -> None:
+    """Show the jobs of every identity, and each change of one, until interrupted.
+
+    Raises:
+        FailureError: NATS cannot be reached, or JetStream does not answer.
+    """
+    connection = await connect(worker_options(settings, "pylon watch"))
+    try:
+        shown = _Shown()
+        with Screen(console, JOB_COLUMNS, "Jobs") as screen:
+
+            def take(jobs: Iterable[Job]) -> None:
+                for job in jobs:
+                    if shown.add(job):
+                        screen.show(shown.rows, " ".join(filter(None, job_row(job))))
+
+            for identity in settings.identities:
+                await on_job_changes(connection, identity, lambda job: take([job]))
+            missed = asyncio.Event()
+            missed.set()
+            connection.on_gap(missed.set)
+            while not connection.closed.is_set():
+                await missed.wait()
+                missed.clear()
+                take(reversed(await _jobs_of(connection, settings.identities)))
+    finally:
+        await connection.close()
+
+
+async def _jobs_of(connection: Connection, identities: Iterable[IdentityName]) -> list[Job]:
+    async def nobody_listens(_job: Job) -> None:
+        pass
+
+    ledger = Ledger(
+        OrderedBucket(connection, JOBS_BUCKET), nobody_listens, ended_kept_days=ENDED_JOBS_KEPT_DAYS
+    )
+    newest = ListJobs(limit=JOBS_SHOWN)
+    return [
+        held.job for identity in identities for held in (await ledger.page(identity, newest)).held
+    ]
+
+
+def job_row(job: Job) -> tuple[str, ...]:
+    """A job as the cells of a row."""
+    since = datetime.fromtimestamp(job.updated_at_ms / 1000, UTC).strftime("%m-%d %H:%M:%S")
+    waits_for = "" if job.retry_at_block is None or job.has_ended else f"block {job.retry_at_block}"
+    # Records of earlier versions hold what went wrong before a job succeeded.
+    error = None if job.has_succeeded else job.last_error
+    why = "" if error is None else f"{error.code}: {error.detail}"
+    kind = str(job.kind) if not job.mechanism else f"{job.kind} {job.mechanism}"
+    return (
+        *(job.job_id, f"{job.identity} on {job.netuid}", kind, str(job.state)),
+        *(since, str(job.attempts), waits_for, why),
+    )

@@ -1,0 +1,180 @@
+"""`pylon jobs`: what the configured identities ask about their jobs, over NATS, each as itself."""
+
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from pylon.cli.watch.job_view import JOB_COLUMNS, job_row
+from pylon.cli.watch.screen import table
+from pylon.common.deployment_settings import DeploymentSettings
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import JOBS_PER_PAGE_MAX
+from pylon_client.contract.operation import Operation, Params
+from pylon_client.contract.subjects import IdentitySubject
+from pylon_client.contract.types import IdentityName, JobId
+from pylon_client.contract.writes import CANCEL_JOB, GET_JOB, LIST_JOBS, ListJobs, OfJob
+from pylon_client.transport.base import ReplyT
+from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pylon_client.contract.jobs import Job
+
+WITHIN_S: Final = 15.0
+
+
+async def list_jobs(
+    settings: DeploymentSettings,
+    console: "Console",
+    only: IdentityName | None,
+    limit: int,
+    *,
+    as_json: bool,
+) -> None:
+    """Print jobs of the identities, newest first, and on a terminal whether there are more.
+
+    Args:
+        settings: of the deployment.
+        console: a table if it is a terminal, else a line for each.
+        only: whose jobs; None for every identity's.
+        limit: how many jobs of each identity at most.
+        as_json: print one JSON object, with the jobs as the REST API has them.
+
+    Raises:
+        FailureError: they cannot be had; it says why.
+    """
+    jobs: list[Job] = []
+    cut = False
+    for identity in _asked(settings, only):
+        async with _connection(settings, identity) as connection:
+            found, has_more = await _jobs(connection, identity, limit)
+            jobs.extend(found)
+            cut |= has_more
+    newest_first = sorted(jobs, key=lambda job: -job.created_at_ms)
+    rows = [job_row(job) for job in newest_first]
+    if as_json:
+        listed = [job.model_dump(mode="json") for job in newest_first]
+        _print(console, json.dumps({"jobs": listed, "has_more": cut}, indent=2))
+    elif console.is_terminal:
+        console.print(table("Jobs", JOB_COLUMNS, rows, console.width))
+        if cut:
+            _print(console, f"There are older jobs: --limit {10 * limit} shows more.")
+    else:
+        for row in rows:
+            _print(console, " ".join(filter(None, row)))
+
+
+async def _jobs(
+    connection: Connection, identity: IdentityName, limit: int
+) -> tuple[list["Job"], bool]:
+    """Return up to `limit` jobs of an identity, and whether it has more."""
+    jobs: list[Job] = []
+    before: str | None = None
+    while True:
+        asked = ListJobs(limit=min(limit - len(jobs), JOBS_PER_PAGE_MAX), before=before)
+        page = await _ask(connection, identity, LIST_JOBS, asked)
+        jobs += page.jobs
+        before = page.next
+        if before is None or len(jobs) >= limit:
+            return jobs, before is not None
+
+
+async def show_job(
+    settings: DeploymentSettings, console: "Console", job_id: JobId, only: IdentityName | None
+) -> None:
+    """Print all that is known of one job, as JSON.
+
+    Args:
+        settings: of the deployment.
+        console: where to.
+        job_id: of the job.
+        only: whose it is; None asks every identity.
+
+    Raises:
+        FailureError: it cannot be had; it says why.
+    """
+    job = await _of_owner(settings, GET_JOB, job_id, only)
+    _print(console, job.model_dump_json(indent=2, exclude_none=True))
+
+
+async def cancel_job(
+    settings: DeploymentSettings, console: "Console", job_id: JobId, only: IdentityName | None
+) -> None:
+    """Give up a job that was not submitted yet, and print it; one that has ended stays as it is.
+
+    Args:
+        settings: of the deployment.
+        console: where to.
+        job_id: of the job.
+        only: whose it is; None asks every identity.
+
+    Raises:
+        FailureError: CONFLICT where it is on its way to the chain; or it cannot be reached.
+    """
+    job = await _of_owner(settings, CANCEL_JOB, job_id, only)
+    _print(console, " ".join(filter(None, job_row(job))))
+
+
+async def _of_owner(
+    settings: DeploymentSettings,
+    operation: Operation[Params, "Job"],
+    job_id: JobId,
+    only: IdentityName | None,
+) -> "Job":
+    for identity in _asked(settings, only):
+        async with _connection(settings, identity) as connection:
+            try:
+                return await _ask(connection, identity, operation, OfJob(job_id=job_id))
+            except FailureError as error:
+                if error.code is not ErrorCode.NOT_FOUND:
+                    raise
+    raise FailureError(
+        ErrorCode.NOT_FOUND,
+        f"Job {job_id} not found: no identity asked has it, or it ended long ago.",
+    )
+
+
+def _asked(settings: DeploymentSettings, only: IdentityName | None) -> Sequence[IdentityName]:
+    if only is None and settings.identities:
+        return settings.identities
+    if only is None or only not in settings.identities:
+        whose = "any identity" if only is None else f"an identity '{only}'"
+        raise FailureError(ErrorCode.INVALID, f"PYLON_IDENTITIES does not have {whose}.")
+    return [only]
+
+
+@asynccontextmanager
+async def _connection(
+    settings: DeploymentSettings, identity: IdentityName
+) -> AsyncGenerator[Connection]:
+    connection = await connect(
+        ConnectionOptions(
+            urls=tuple(settings.nats_urls),
+            user=identity,
+            password=settings.identities_with_tokens[identity].token.get_secret_value(),
+            name="pylon jobs",
+            tls=settings.nats_tls,
+        )
+    )
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _ask(
+    connection: Connection,
+    identity: IdentityName,
+    operation: Operation[Params, ReplyT],
+    params: Params,
+) -> ReplyT:
+    subject = str(IdentitySubject(identity, operation.name))
+    reply = await connection.request(subject, wire.encode(params), timeout_s=WITHIN_S)
+    return operation.reply.model_validate_json(reply.body)
+
+
+def _print(console: "Console", text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,165 @@
+"""The commands `pylon watch …` and `pylon jobs …`."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pylon.common.deployment_settings import DeploymentSettings
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.jobs import JOBS_PER_PAGE
+from pylon_client.contract.subjects import InvalidSubjectError, job_id
+from pylon_client.contract.types import IdentityName, JobId, NetUid
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        help="Home of the `pylon up` to look at.",
+        show_default="PYLON_HOME, or .pylon in this folder",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+
+watch_app = typer.Typer(
+    no_args_is_help=True, help="Show what happens, as it happens, until Ctrl-C."
+)
+
+
+@watch_app.command()
+def blocks(home: HomeOption = None) -> None:
+    """Each block, as the workers publish it."""
+    from pylon.cli.watch.event_view import watch_blocks
+
+    _watch(watch_blocks, home)
+
+
+@watch_app.command()
+def neurons(
+    netuid: Annotated[int, typer.Argument(min=0, help="A tracked subnet.")], home: HomeOption = None
+) -> None:
+    """The neurons of a tracked subnet, those with the most stake first, at every block."""
+    from pylon.cli.watch.event_view import watch_neurons
+
+    _watch(lambda settings, console: watch_neurons(settings, NetUid(netuid), console), home)
+
+
+@watch_app.command(name="jobs")
+def watched_jobs(home: HomeOption = None) -> None:
+    """The jobs of every identity, and each change of their states."""
+    from pylon.cli.watch.job_view import watch_jobs
+
+    _watch(watch_jobs, home)
+
+
+jobs_app = typer.Typer(
+    no_args_is_help=True,
+    help=(
+        "Look at jobs, which are writes to the chain that Pylon has accepted, and cancel them.\n\n"
+        "Asks the workers over NATS, as each identity of PYLON_IDENTITIES with its own token; a "
+        "worker must run. A job goes from ACCEPTED over WAITING and SUBMITTING to COMMITTED or "
+        "CONFIRMED, or else it ends as SUPERSEDED, EXPIRED, REJECTED, CANCELLED or FAILED. "
+        "`pylon watch jobs` shows each change as it comes."
+    ),
+)
+
+
+def _of_contract(text: str) -> str:
+    try:
+        return job_id(text)
+    except InvalidSubjectError as error:
+        raise typer.BadParameter(f"{error}: `pylon jobs ls` tells them") from None
+
+
+_JobArgument = Annotated[
+    str, typer.Argument(metavar="JOB_ID", callback=_of_contract, help="As `pylon jobs ls` tells.")
+]
+_IdentityOption = Annotated[
+    str | None,
+    typer.Option("--identity", metavar="NAME", help="Ask as this identity alone."),
+]
+
+
+@jobs_app.command(name="ls")
+def list_jobs(
+    identity: _IdentityOption = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="How many jobs of each identity at most.")
+    ] = JOBS_PER_PAGE,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """List jobs, newest first: their states, and what stands in their way.
+
+    Those that have not ended, and those that ended in the last days.
+    """
+    from pylon.cli.main.watch import own_jobs
+
+    _watch(
+        lambda settings, console: own_jobs.list_jobs(
+            settings, console, _name(identity), limit, as_json=as_json
+        ),
+        home,
+    )
+
+
+@jobs_app.command(name="show")
+def show_job(job: _JobArgument, identity: _IdentityOption = None, home: HomeOption = None) -> None:
+    """Show all that is known of a job, as JSON: blocks, attempts, last error, left-out hotkeys."""
+    from pylon.cli.main.watch import own_jobs
+
+    _watch(
+        lambda settings, console: own_jobs.show_job(settings, console, JobId(job), _name(identity)),
+        home,
+    )
+
+
+@jobs_app.command(name="cancel")
+def cancel_job(
+    job: _JobArgument, identity: _IdentityOption = None, home: HomeOption = None
+) -> None:
+    """Give up a job that was not submitted yet; it ends as CANCELLED.
+
+    A job that is on its way to the chain cannot be cancelled, and one that has ended stays as it
+    is. Newer weights take the place of older ones by themselves.
+    """
+    from pylon.cli.main.watch import own_jobs
+
+    _watch(
+        lambda settings, console: own_jobs.cancel_job(
+            settings, console, JobId(job), _name(identity)
+        ),
+        home,
+    )
+
+
+def _name(identity: str | None) -> IdentityName | None:
+    return None if identity is None else IdentityName(identity)
+
+
+def _watch(
+    watching: Callable[[DeploymentSettings, "Console"], Coroutine[Any, Any, None]],
+    home: Path | None,
+) -> None:
+    from rich.console import Console
+
+    from pylon.cli.main.up import running_home
+    from pylon.common.redaction import REDACTOR, secrets_of
+
+    logging.getLogger().setLevel(logging.WARNING)
+    running_home.find_deployment(home)
+    settings = DeploymentSettings()
+    REDACTOR.learn(secrets_of(settings))
+    try:
+        asyncio.run(watching(settings, Console()))
+    except FailureError as error:
+        typer.echo(REDACTOR.text(f"pylon: {error.failure.detail}"), err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None

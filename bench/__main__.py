@@ -20,8 +20,8 @@ from pylon.chain.subtensor_reader import Subtensor
 from pylon_client.contract import wire
 from pylon_client.contract.subjects import NeuronsEventSubject, OpenSubject
 from pylon_client.contract.types import BlockNumber, NetUid
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
-from pylon_client.transport.feed import EventFeed, last_by_request
+from pylon_client.events.feed import EventFeed, last_by_request
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 
 AT_ONCE: Final = 16
 BLOCKS: Final = 12

@@ -14,7 +14,7 @@ from fastapi import Request, Response
 
 from bridge.compression import COMPRESS_MIN_BYTES, Coding, CompressedBodies, preferred_coding
 from pylon_client.contract import headers
-from pylon_client.transport.reply import Reply
+from pylon_client.nats.nats_reply import Reply
 
 NUMBERED_MAX_AGE_S: Final = 60
 

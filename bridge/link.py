@@ -11,15 +11,15 @@ from bridge.streams import follow, hearing
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BRIDGE_USER
-from pylon_client.transport.cancellation import heed_cancellation
-from pylon_client.transport.connection import (
+from pylon_client.events.feed import FeedEvent
+from pylon_client.nats.cancellation import heed_cancellation
+from pylon_client.nats.nats_connection import (
     Connection,
     ConnectionCounts,
     ConnectionOptions,
     connect,
 )
-from pylon_client.transport.feed import FeedEvent
-from pylon_client.transport.reply import Reply
+from pylon_client.nats.nats_reply import Reply
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from bridge.head_requests import is_head
 from bridge.streams import KEPT_VALUES, Channel
 from pylon_client.contract import wire
 from pylon_client.contract.types import BlockNumber
-from pylon_client.transport.feed import FeedEvent
+from pylon_client.events.feed import FeedEvent
 
 logger = logging.getLogger(__name__)
 

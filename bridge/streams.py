@@ -14,10 +14,10 @@ from nats.aio.msg import Msg
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
+from pylon_client.events.feed import EventFeed, FeedEvent, last_by_request
+from pylon_client.events.stored_events import KeptEvents
 from pylon_client.log_limit import LogLimit
-from pylon_client.transport.connection import Connection
-from pylon_client.transport.feed import EventFeed, FeedEvent, last_by_request
-from pylon_client.transport.published import KeptEvents
+from pylon_client.nats.nats_connection import Connection
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from pylon_client.contract.operation import Scope
 from pylon_client.contract.reads import CERTIFICATE, OfHotkey
 from pylon_client.contract.types import NetUid
 from pylon_client.errors import MtlsVerificationError, PylonMisconfigured
-from pylon_client.transport.base import Call
+from pylon_client.transport import Call
 
 if TYPE_CHECKING:
     import httpx

@@ -23,7 +23,8 @@ from typing import Any
 from pydantic import BaseModel
 from tenacity import wait_none
 
-from pylon_client.asynchronous import AsyncPylonClient
+from pylon_client._async.client import AsyncPylonClient
+from pylon_client._sync.client import PylonClient
 from pylon_client.config import AsyncConfig, Config
 from pylon_client.contract import operations, reads, wire, writes
 from pylon_client.contract.failures import ErrorCode
@@ -34,8 +35,7 @@ from pylon_client.contract.types import BlockNumber, JobId, NetUid
 from pylon_client.errors import BasePylonException, PylonRequestException, failure_exception
 from pylon_client.retry import ASYNC_DEFAULT_RETRIES, DEFAULT_RETRIES
 from pylon_client.samples import sample_block, sample_block_info, sample_neuron, sample_neurons
-from pylon_client.synchronous import PylonClient
-from pylon_client.transport.base import Call, Published, ReplyT, Stream
+from pylon_client.transport import Call, Published, ReplyT, Stream
 
 __all__ = [
     "FakePylon",

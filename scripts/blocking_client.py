@@ -20,13 +20,13 @@ SCRIPT: Final = "scripts/blocking_client.py"
 MODULES: Final = ("open_access", "identity", "writing")
 
 _SUBSTITUTIONS: Final[Mapping[str, str]] = {
-    rf"^`pylon_client.blocking.(\w+)` is made from this module: see `{SCRIPT}`.$": (
+    rf"^`pylon_client._sync.(\w+)` is made from this module: see `{SCRIPT}`.$": (
         rf"Made from `pylon_client.\1` by `{SCRIPT}`: edit that one."
     ),
     r"\basync def\b": "def",
     r"\bawait ": "",
     r"\bAsync(?=[A-Z])": "",
-    rf"\bpylon_client\.({'|'.join(MODULES)})\b(?= import)": r"pylon_client.blocking.\1",
+    rf"\bpylon_client\.({'|'.join(MODULES)})\b(?= import)": r"pylon_client._sync.\1",
 }
 
 

@@ -22,8 +22,8 @@ from pydantic import SecretStr  # noqa: E402 -- after the path
 from bridge.main import create_app  # noqa: E402 -- the same
 from bridge.settings import BridgeSettings  # noqa: E402 -- the same
 from pylon_client.contract.asyncapi import asyncapi_document  # noqa: E402 -- the same
-from pylon_client.transport.feed import FeedEvent  # noqa: E402 -- the same
-from pylon_client.transport.reply import Reply  # noqa: E402 -- the same
+from pylon_client.events.feed import FeedEvent  # noqa: E402 -- the same
+from pylon_client.nats.nats_reply import Reply  # noqa: E402 -- the same
 from scripts.settings_page import known_variables, settings_page  # noqa: E402 -- the same
 
 

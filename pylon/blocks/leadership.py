@@ -11,7 +11,7 @@ from pylon.blocks.head_tracker import Heads
 from pylon.blocks.publish_progress import Progress
 from pylon.jetstream.lease import LeaseLostError, Leases, LeaseTakenError
 from pylon_client.contract.failures import FailureError
-from pylon_client.transport.cancellation import heed_cancellation
+from pylon_client.nats.cancellation import heed_cancellation
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid
-from pylon_client.transport.published import FeedEvent
+from pylon_client.events.stored_events import FeedEvent
 
 logger = logging.getLogger(__name__)
 

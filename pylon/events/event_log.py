@@ -18,9 +18,9 @@ from pylon.jetstream.error_codes import (
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
-from pylon_client.transport.cancellation import heed_cancellation
-from pylon_client.transport.connection import Connection
-from pylon_client.transport.published import NONE_LOST, FeedEvent, event_of
+from pylon_client.events.stored_events import NONE_LOST, FeedEvent, event_of
+from pylon_client.nats.cancellation import heed_cancellation
+from pylon_client.nats.nats_connection import Connection
 
 ASK_TIMEOUT_S: Final = 5.0
 

@@ -23,9 +23,9 @@ from pylon_client.contract.subjects import (
     parse,
 )
 from pylon_client.contract.topology import EVENTS
-from pylon_client.transport.cancellation import heed_cancellation
-from pylon_client.transport.connection import Connection
-from pylon_client.transport.parts import cut
+from pylon_client.nats.cancellation import heed_cancellation
+from pylon_client.nats.message_parts import cut
+from pylon_client.nats.nats_connection import Connection
 
 ACK_TIMEOUT_S: Final = 5.0
 

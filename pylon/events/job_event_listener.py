@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import ALL_JOB_EVENTS, identity_job_events
 from pylon_client.contract.types import IdentityName
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 
 async def on_job_changes(

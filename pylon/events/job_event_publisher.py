@@ -7,7 +7,7 @@ import nats.errors
 from pylon_client.contract import wire
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import JobEventSubject
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 
 class JobEvents:

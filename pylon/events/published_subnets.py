@@ -11,7 +11,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import ALL_NEURONS_EVENTS
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import NetUid
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 TIMEOUT_S: Final = 5.0
 

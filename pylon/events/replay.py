@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Final
 from pylon.common.read_cache import SingleFlight
 from pylon.rpc.calls import Answer, Call
 from pylon_client.contract import headers
-from pylon_client.contract.events import PUBLISHED_BLOCK, PUBLISHED_NEURONS, After
+from pylon_client.contract.event_replay import PUBLISHED_BLOCK, PUBLISHED_NEURONS, After
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber
-from pylon_client.transport.published import FeedEvent, KeptEvents
+from pylon_client.events.stored_events import FeedEvent, KeptEvents
 
 if TYPE_CHECKING:
     from pylon.rpc.request_server import Handler

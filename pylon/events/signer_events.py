@@ -13,7 +13,7 @@ from pylon_client.contract.subjects import (
     signer_event,
 )
 from pylon_client.contract.types import IdentityName
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 
 class SignerEvents:

@@ -21,7 +21,7 @@ from pylon.jetstream.error_codes import (
 from pylon.jetstream.write_health import WriteHealth
 from pylon.jetstream.write_retry import TRY_FOR_S, until_answered
 from pylon_client.contract.types import Revision
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 ABSENT: Final = Revision(0)
 """The revision of a key that has no value."""

@@ -21,7 +21,7 @@ from nats.js.client import JetStreamContext
 from pylon.jetstream.error_codes import UnreadableReplyError, readable_replies, require
 from pylon_client.contract.topology import StreamPlan
 from pylon_client.log_limit import LogLimit, origin_of
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 logger = logging.getLogger(__name__)
 

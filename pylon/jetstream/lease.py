@@ -11,7 +11,7 @@ from typing import Final
 from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.types import Revision
-from pylon_client.transport.cancellation import heed_cancellation
+from pylon_client.nats.cancellation import heed_cancellation
 
 logger = logging.getLogger(__name__)
 

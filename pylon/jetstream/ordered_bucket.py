@@ -18,8 +18,8 @@ from pylon.jetstream.write_health import WriteHealth
 from pylon.jetstream.write_retry import TRY_FOR_S
 from pylon_client.contract import wire
 from pylon_client.contract.types import Revision
-from pylon_client.transport.cancellation import heed_cancellation
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.cancellation import heed_cancellation
+from pylon_client.nats.nats_connection import Connection
 
 BATCH_MAX_BYTES: Final = 4_194_304
 """Bytes of values after which a batch, and a page, ends."""

@@ -14,7 +14,7 @@ from nats.js.client import JetStreamContext
 from pylon.jetstream.error_codes import is_name_in_use, readable_replies
 from pylon.jetstream.stream_rules import Difference, differences, explained
 from pylon_client.contract.topology import STREAMS, StreamPlan
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 logger = logging.getLogger(__name__)
 

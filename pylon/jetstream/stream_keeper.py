@@ -15,8 +15,8 @@ from pylon_client.contract.topology import (
     STREAMS,
     StreamPlan,
 )
-from pylon_client.transport.cancellation import heed_cancellation
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.cancellation import heed_cancellation
+from pylon_client.nats.nats_connection import Connection
 
 logger = logging.getLogger(__name__)
 

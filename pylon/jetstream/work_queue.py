@@ -11,7 +11,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject
 from pylon_client.contract.topology import JOBS
 from pylon_client.contract.types import JobId
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 
 class WorkQueue:

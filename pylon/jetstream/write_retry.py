@@ -11,7 +11,7 @@ import nats.js.errors
 from pylon.jetstream.error_codes import is_temporary, is_undecided
 from pylon.jetstream.write_health import NotAcknowledgedError
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.transport.cancellation import no_lost_cancellation
+from pylon_client.nats.cancellation import no_lost_cancellation
 
 TRY_FOR_S: Final = 3.0
 """Timeout of one request, in seconds."""

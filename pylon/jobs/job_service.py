@@ -28,7 +28,7 @@ from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import identity_jobs, job_id
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEASE_TTL_S, LEASES_BUCKET
 from pylon_client.contract.types import IdentityName, JobKind
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 logger = logging.getLogger(__name__)
 

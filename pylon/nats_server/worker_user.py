@@ -2,7 +2,7 @@
 
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract.subjects import READER_USER, WORKER_USER
-from pylon_client.transport.connection import ConnectionOptions
+from pylon_client.nats.nats_connection import ConnectionOptions
 
 
 def worker_options(

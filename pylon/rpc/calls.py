@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pylon.common.admission import OPEN_CALLER, Place
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
-from pylon_client.contract.events import EVENT_OPERATIONS
+from pylon_client.contract.event_replay import EVENT_OPERATIONS
 from pylon_client.contract.failures import (
     KEY_MAX_CHARS,
     ErrorCode,

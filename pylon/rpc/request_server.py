@@ -29,10 +29,10 @@ from pylon_client.contract.subjects import (
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, QUEUE_GROUP
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.log_limit import LogLimit, origin_of
-from pylon_client.transport.connection import Connection
-from pylon_client.transport.ordered import ReceivedMsg
-from pylon_client.transport.parts import cut, part_header
-from pylon_client.transport.refusals import Denied
+from pylon_client.nats.message_parts import cut, part_header
+from pylon_client.nats.nats_client import ReceivedMsg
+from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_errors import Denied
 
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription

@@ -25,8 +25,8 @@ from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import ReplaySubject
 from pylon_client.contract.topology import JOBS_BUCKET
-from pylon_client.transport.connection import Connection, connect
-from pylon_client.transport.published import KeptEvents, last_by_request
+from pylon_client.events.stored_events import KeptEvents, last_by_request
+from pylon_client.nats.nats_connection import Connection, connect
 
 logger = logging.getLogger(__name__)
 

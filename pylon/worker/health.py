@@ -25,7 +25,7 @@ from pylon.rpc.request_server import Service
 from pylon.worker.loop_thread import LoopThread
 from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.topology import EVENTS, JOBS, LEDGER
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 logger = logging.getLogger(__name__)
 

@@ -43,7 +43,7 @@ from pylon.worker.snapshot_keeper import SnapshotKeeper
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 logger = logging.getLogger(__name__)
 

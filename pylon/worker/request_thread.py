@@ -54,7 +54,7 @@ from pylon_client.contract.subjects import (
 )
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 logger = logging.getLogger(__name__)
 

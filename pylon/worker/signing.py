@@ -17,7 +17,7 @@ from pylon.worker.job_metrics import JobCensus, JobMetrics
 from pylon.worker.metrics import WorkerMetrics
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.jobs import Job
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 JOBS: Final = "jobs"
 

@@ -10,8 +10,8 @@ from pylon.worker.backends import stored_events
 from pylon.worker.binding.chain_binder import ForeignStateError
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
-from pylon_client.transport.connection import Connection
-from pylon_client.transport.feed import EventFeed
+from pylon_client.events.feed import EventFeed
+from pylon_client.nats.nats_connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

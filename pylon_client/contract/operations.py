@@ -5,7 +5,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from pylon_client.contract import reads
-from pylon_client.contract.events import EVENT_OPERATIONS
+from pylon_client.contract.event_replay import EVENT_OPERATIONS
 from pylon_client.contract.operation import (
     API_PREFIX,
     NoParams,

@@ -8,7 +8,8 @@
 Names are added here and never taken away.
 """
 
-from pylon_client.asynchronous import AsyncPylonClient
+from pylon_client._async.client import AsyncPylonClient
+from pylon_client._sync.client import PylonClient
 from pylon_client.config import AsyncConfig, Config, PylonTimeout
 from pylon_client.contract.failures import ErrorCode, Failure
 from pylon_client.contract.jobs import (
@@ -143,7 +144,6 @@ from pylon_client.responses import (
     SetWeightsResponse,
 )
 from pylon_client.retry import ASYNC_DEFAULT_RETRIES, DEFAULT_RETRIES
-from pylon_client.synchronous import PylonClient
 
 CommitmentDataHex = CommitmentHex
 """The published name."""

@@ -12,7 +12,7 @@ import pytest
 
 from pylon.nats_server.permissions import authorization
 from pylon_client.contract.subjects import WORKER_USER, NeuronsEventSubject
-from pylon_client.transport.connection import ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, BasePylonException, NetUid
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.bridge_process import BridgeProcess, bridge_environment

@@ -11,8 +11,8 @@ from pylon.nats_server.permissions import authorization
 from pylon_client.contract.subjects import BLOCK_EVENTS, NeuronsEventSubject
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import NetUid
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
-from pylon_client.transport.feed import EventFeed, last_by_request
+from pylon_client.events.feed import EventFeed, last_by_request
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.devnet_control import ON_DEMAND_S, ON_DEMAND_SETTINGS
 from tests.support.devnet_process import DevnetProcess

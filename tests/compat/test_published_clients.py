@@ -12,7 +12,7 @@ import pytest_asyncio
 from pylon.cli.up.devnet_identities import token
 from pylon.jobs.epochs import ACCEPTED_SLACK_BLOCKS
 from pylon.wallets.hotkeys import ed25519_public_key
-from pylon_client.identity import AsyncIdentity
+from pylon_client._async.identity import AsyncIdentity
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, ErrorCode, JobState, PylonNotFound
 from pylon_devnet.population import hotkey
 from tests.support.environments import ROOT, python_with

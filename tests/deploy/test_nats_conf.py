@@ -9,7 +9,7 @@ import pytest
 
 from pylon.nats_server.server_limits import MAX_PAYLOAD_BYTES
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from tests.support.certificates import Authority
 from tests.support.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, token_of
 from tests.support.eventually import comes_true, eventually

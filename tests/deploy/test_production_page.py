@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from pylon.nats_server.server_limits import MAX_PAYLOAD_BYTES
-from pylon_client.transport.connection import ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from pylon_devnet.dev_wallets import write_wallet
 from tests.support.eventually import HANGS_AFTER_S, comes_true
 from tests.support.nats_chart import Chart

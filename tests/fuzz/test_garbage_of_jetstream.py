@@ -32,7 +32,7 @@ from pylon_client.contract.topology import (
     STREAMS,
 )
 from pylon_client.contract.types import BlockNumber, IdentityName, JobId, JobKind, NetUid, Revision
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 from tests.support.eventually import eventually
 from tests.support.fake_chain import block_of
 from tests.support.garbled_jetstream import GARBAGE, Garbled

@@ -18,14 +18,14 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from pylon.nats_server.permissions import authorization
-from pylon_client.contract.events import PUBLISHED_BLOCK
+from pylon_client.contract.event_replay import PUBLISHED_BLOCK
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ENDED, JobState
 from pylon_client.contract.reads import LATEST_BLOCK, LATEST_NEURONS
 from pylon_client.contract.subjects import BLOCK_EVENTS, WORKER_USER
 from pylon_client.contract.topology import JOBS
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
-from pylon_client.transport.feed import EventFeed, last_by_request
+from pylon_client.events.feed import EventFeed, last_by_request
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.eventually import comes_true

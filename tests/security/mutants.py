@@ -59,7 +59,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "random-inbox-names",
-        (Edit("pylon_client/transport/ordered.py", "self._nuid = InboxIds()", "_ = InboxIds()"),),
+        (Edit("pylon_client/nats/nats_client.py", "self._nuid = InboxIds()", "_ = InboxIds()"),),
         (f"{FORGED}::test_nobody_answers_the_slow_request_of_another_anonymous_caller",),
     ),
     Mutant(
@@ -189,7 +189,7 @@ MUTANTS: Final = (
         "limit-of-replies-in-flight",
         (
             Edit(
-                "pylon_client/transport/request_sender.py",
+                "pylon_client/nats/request_sender.py",
                 "self._replies.reserve(subject),",
                 "contextlib.nullcontext(),",
             ),
@@ -254,7 +254,7 @@ MUTANTS: Final = (
         "cancellation-in-clients",
         (
             Edit(
-                "pylon_client/transport/request_sender.py",
+                "pylon_client/nats/request_sender.py",
                 "await self._nats.publish(cancel_on, cancel_id.encode())",
                 "pass",
             ),

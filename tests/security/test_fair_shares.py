@@ -24,8 +24,8 @@ from pylon_client.contract.reads import NEURONS_AT, RECENT_NEURONS
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.contract.writes import LIST_JOBS, PUT_WEIGHTS, SET_COMMITMENT
-from pylon_client.transport.connection import Connection
-from pylon_client.transport.reply import Reply
+from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_reply import Reply
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import token_of

@@ -21,8 +21,8 @@ from pylon.rpc.request_server import Service
 from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
 from pylon_client.contract.reads import LATEST_NEURONS
 from pylon_client.contract.subjects import BLOCK_EVENTS
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
-from pylon_client.transport.feed import EventFeed, last_by_request
+from pylon_client.events.feed import EventFeed, last_by_request
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from pylon_client.v1 import JobState
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings

@@ -30,7 +30,7 @@ from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
 from pylon_client.contract.writes import ListJobs
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient
 from tests.support.adversary import World, signers_of
 from tests.support.bridge_process import BridgeProcess, bridge_environment

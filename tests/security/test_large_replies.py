@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pylon.nats_server.permissions import authorization
 from pylon.nats_server.server_limits import MAX_PENDING_BYTES, limits_text
-from pylon_client.transport.connection import ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.nats_server import NatsServer

@@ -13,7 +13,7 @@ import pytest
 from pylon_client.contract import wire
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import BlockEventSubject
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 from tests.support.devnet_process import DevnetProcess
 from tests.support.eventually import comes_true, eventually
 from tests.support.nats_cluster import NatsCluster

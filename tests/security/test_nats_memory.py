@@ -28,7 +28,7 @@ from pylon.nats_server.server_limits import (
     limits_text,
 )
 from pylon_client.contract.topology import REPLIES_IN_FLIGHT_BYTES, REQUEST_MAX_BYTES
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.nats_server import NatsServer

@@ -13,7 +13,7 @@ from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BLOCK_EVENTS, READER_USER
 from pylon_client.contract.topology import EVENTS, JOBS, LEDGER, STREAMS
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 from pylon_client.v1 import JobState
 from tests.support.deployment import READER_PASSWORD
 from tests.support.eventually import comes_true

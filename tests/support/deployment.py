@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr
 
 from pylon.common.deployment_settings import DeploymentSettings, IdentitySettings
 from pylon_client.contract.types import IdentityName, NetUid
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 from tests.support.secret_texts import secret_of
 
 ConnectAs = Callable[[str | None], Awaitable[Connection]]

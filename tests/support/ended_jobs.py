@@ -9,7 +9,7 @@ from pylon.jobs.stored_job import Record, job_key
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import IdentityName, JobId, JobKind, MechanismId, NetUid
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 from tests.support.eventually import comes_true
 
 AT_ONCE = 2000

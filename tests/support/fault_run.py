@@ -33,7 +33,7 @@ from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import ALL_JOB_EVENTS, WORKER_USER
 from pylon_client.contract.types import Hotkey, Weight
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, BasePylonException, PylonTimeout
 from pylon_devnet.dev_wallets import write_wallet
 from tests.support.bridge_process import BridgeProcess, bridge_environment

@@ -11,7 +11,7 @@ import nats.errors
 from nats.js.client import JetStreamContext
 
 from pylon_client.contract.topology import EVENTS, JOBS, LEDGER
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 from tests.support.devnet_process import DevnetProcess
 from tests.support.fault_figures import Figures
 from tests.support.fault_truce import Truce

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from nats.aio.msg import Msg
 
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

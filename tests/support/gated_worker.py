@@ -10,7 +10,7 @@ from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import ALL_IDENTITIES, ALL_OPEN, WORKER_USER
 from pylon_client.contract.topology import QUEUE_GROUP
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import WORKER_PASSWORD
 from tests.support.eventually import HANGS_AFTER_S
 

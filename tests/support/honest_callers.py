@@ -12,7 +12,7 @@ import httpx
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import IdentitySubject
 from pylon_client.contract.types import IdentityName
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from tests.support.attack_figures import AttackFigures
 from tests.support.deployment import token_of
 from tests.support.private_product import NETUIDS, PrivateProduct

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
+from pylon_client._async.identity import AsyncIdentity
 from pylon_client.contract import wire
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.writes import PUT_WEIGHTS, PutWeights
-from pylon_client.identity import AsyncIdentity
-from pylon_client.transport.base import Call
+from pylon_client.transport import Call
 from pylon_client.v1 import (
     AsyncConfig,
     AsyncPylonClient,

@@ -7,7 +7,7 @@ from typing import Self
 
 from nats.js.client import JetStreamContext
 
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 from tests.support.nats_server import NatsServer
 from tests.support.product import free_ports
 

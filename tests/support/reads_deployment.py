@@ -18,7 +18,7 @@ from pylon_client.contract.failures import FailureError
 from pylon_client.contract.operations import Operation, Params, Scope
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
 from pylon_client.contract.types import BlockNumber, IdentityName, NetUid
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.dev_wallets import write_wallet
 from pylon_devnet.population import dev_hotkey_seed, hotkey

@@ -16,7 +16,7 @@ from pylon.jetstream.provision import provision
 from pylon.nats_server.permissions import authorization
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.contract.topology import STREAMS, StreamPlan
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
 from tests.support.eventually import comes_true

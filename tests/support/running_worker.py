@@ -14,8 +14,8 @@ from pylon.worker.settings import WorkerSettings
 from pylon_client.contract import headers
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import NetUid
-from pylon_client.transport.cancellation import heed_cancellation
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.cancellation import heed_cancellation
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.secret_texts import with_keys
 

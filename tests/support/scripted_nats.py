@@ -12,8 +12,8 @@ from fastapi import FastAPI
 
 from bridge.main import create_app
 from bridge.settings import BridgeSettings
-from pylon_client.transport.feed import FeedEvent
-from pylon_client.transport.reply import Reply
+from pylon_client.events.feed import FeedEvent
+from pylon_client.nats.nats_reply import Reply
 from tests.support.secret_texts import secret_of
 
 OPEN_TOKEN = secret_of("open")

@@ -27,7 +27,7 @@ from pylon_client.contract.subjects import (
     OpenSubject,
     parse,
 )
-from pylon_client.transport.connection import ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from tests.support.client_methods import METHODS, REPLIES
 from tests.support.deployment import WORKER_PASSWORD
 from tests.support.eventually import HANGS_AFTER_S

@@ -15,8 +15,8 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.types import BlockHash, BlockNumber
+from pylon_client.events.stored_events import FeedEvent
 from pylon_client.log_limit import REMIND_EVERY_S, LogLimit, origin_of
-from pylon_client.transport.published import FeedEvent
 
 READS = 50
 

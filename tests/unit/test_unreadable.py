@@ -13,7 +13,7 @@ from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.types import BlockHash, BlockNumber, Revision
-from pylon_client.transport.published import FeedEvent
+from pylon_client.events.stored_events import FeedEvent
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from pylon.jobs.restored_jobs import as_restored
 from pylon.jobs.stored_job import Record, UnreadableEntryError, held_in, job_key
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import Revision
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import JOBS, LEDGER
 from pylon_client.contract.types import IdentityName
-from pylon_client.transport.connection import Connection, connect
-from pylon_client.transport.refusals import Denied
+from pylon_client.nats.nats_connection import Connection, connect
+from pylon_client.nats.nats_errors import Denied
 
 LISTEN_S: Final = ANNOUNCE_EVERY_S + 1
 """Seconds within which every running signer announces itself."""

@@ -18,7 +18,7 @@ from pylon.worker.binding.remedy import remedy
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import EVENTS, JOBS_BUCKET, LEDGER
-from pylon_client.transport.connection import Connection, connect
+from pylon_client.nats.nats_connection import Connection, connect
 
 SUBJECT = "state"
 

@@ -12,7 +12,7 @@ from pylon.nats_server.worker_user import worker_options
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import STREAMS
-from pylon_client.transport.connection import Connection, connect
+from pylon_client.nats.nats_connection import Connection, connect
 
 CLOCKS_DIFFER_S: Final = 5.0
 """Seconds by which two clocks may differ; blocks are dated in whole seconds."""

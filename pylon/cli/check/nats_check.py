@@ -13,7 +13,7 @@ from pylon.nats_server.worker_user import worker_options
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import STREAMS, StreamPlan
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 
 FULL_FROM = 0.9
 """The part of JetStream's storage that may be in use before one should act."""

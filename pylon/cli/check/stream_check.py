@@ -23,7 +23,7 @@ from pylon_client.contract.topology import (
     LEASES,
     LEASES_BUCKET,
 )
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 STALE_BLOCKS: Final = 5
 STALE_MIN_S: Final = 10.0

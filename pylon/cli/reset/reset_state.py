@@ -14,7 +14,7 @@ from pylon.jobs.stored_job import UnreadableEntryError
 from pylon.worker.binding.adoption import UNKNOWN_NETWORK
 from pylon_client.contract.topology import JOBS_BUCKET, LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.contract.types import IdentityName
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 _SHOWN_CHARS = 12
 

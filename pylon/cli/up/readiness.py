@@ -13,7 +13,7 @@ from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import LATEST_BLOCK
 from pylon_client.contract.subjects import OPEN_USER, OpenSubject
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 
 log = logging.getLogger(__name__)
 

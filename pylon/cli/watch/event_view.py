@@ -16,8 +16,8 @@ from pylon.nats_server.worker_user import worker_options
 from pylon_client.contract.models import BlockInfo, Neuron, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import NetUid
-from pylon_client.transport.connection import connect
-from pylon_client.transport.feed import EventFeed
+from pylon_client.events.feed import EventFeed
+from pylon_client.nats.nats_connection import connect
 
 BLOCKS_SHOWN: Final = 20
 NEURONS_SHOWN: Final = 30

@@ -17,7 +17,7 @@ from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS, Job
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId
 from pylon_client.contract.writes import ListJobs
-from pylon_client.transport.connection import Connection, connect
+from pylon_client.nats.nats_connection import Connection, connect
 
 JOBS_SHOWN: Final = 30
 

@@ -15,8 +15,8 @@ from pylon_client.contract.operation import Operation, Params
 from pylon_client.contract.subjects import IdentitySubject
 from pylon_client.contract.types import IdentityName, JobId
 from pylon_client.contract.writes import CANCEL_JOB, GET_JOB, LIST_JOBS, ListJobs, OfJob
-from pylon_client.transport.base import ReplyT
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.transport import ReplyT
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,7 +11,7 @@ from pylon.jobs.open_jobs import all_open_jobs
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.types import BlockHash, BlockNumber
-from pylon_client.transport.published import KeptEvents
+from pylon_client.events.stored_events import KeptEvents
 
 UNKNOWN_NETWORK: Final = "unknown"
 """The name of the network in state that no worker has bound; `pylon reset` takes it too."""

@@ -12,9 +12,9 @@ from pylon.jobs.stored_job import UnreadableEntryError
 from pylon.worker.binding.adoption import UNKNOWN_NETWORK, Node, contradiction
 from pylon.worker.binding.remedy import remedy, reset_command
 from pylon_client.contract.failures import FailureError
-from pylon_client.transport.cancellation import heed_cancellation
-from pylon_client.transport.connection import Connection
-from pylon_client.transport.published import KeptEvents
+from pylon_client.events.stored_events import KeptEvents
+from pylon_client.nats.cancellation import heed_cancellation
+from pylon_client.nats.nats_connection import Connection
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from pylon_client.contract.subjects import (
     NeuronsEventSubject,
 )
 from pylon_client.contract.types import NetUid
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.devnet_process import DevnetProcess
 from tests.support.eventually import HANGS_AFTER_S, eventually

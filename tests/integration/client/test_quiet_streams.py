@@ -13,11 +13,11 @@ from pylon.nats_server.permissions import authorization
 from pylon.rpc.calls import Answer, Call
 from pylon.rpc.request_server import Service
 from pylon_client.contract import wire
-from pylon_client.contract.events import PUBLISHED_BLOCK, PUBLISHED_NEURONS
+from pylon_client.contract.event_replay import PUBLISHED_BLOCK, PUBLISHED_NEURONS
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.reads import LATEST_BLOCK, RECENT_NEURONS
+from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from pylon_client.testing import sample_block_info
-from pylon_client.transport.connection import ConnectionOptions, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, NetUid, PylonUnavailable
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings

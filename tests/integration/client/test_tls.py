@@ -10,8 +10,8 @@ from nats.aio.msg import Msg
 from pylon_client.contract import wire
 from pylon_client.contract.operations import LATEST_BLOCK
 from pylon_client.contract.subjects import OpenSubject
+from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from pylon_client.testing import sample_block_info
-from pylon_client.transport.connection import ConnectionOptions, connect
 from pylon_client.v1 import ASYNC_DEFAULT_RETRIES, AsyncConfig, AsyncPylonClient, BasePylonException
 from tests.support.certificates import Authority
 from tests.support.nats_server import NatsServer

@@ -11,7 +11,7 @@ from pylon.cli.main.up import devnet_identities
 from pylon.jetstream.provision import provision
 from pylon.nats_server.permissions import authorization
 from pylon_client.contract.subjects import WORKER_USER
-from pylon_client.transport.connection import ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.clocks import skewed_clock
 from tests.support.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, deployment_settings

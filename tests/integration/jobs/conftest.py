@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from pylon_client.identity import AsyncIdentity
+from pylon_client._async.identity import AsyncIdentity
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.job_deployment import Deployment, IdentityOf, make_wallets
 from tests.support.replicas import Nats, address, nats, nats_servers

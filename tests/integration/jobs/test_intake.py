@@ -15,7 +15,7 @@ from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid, Revision
 from pylon_client.contract.writes import ListJobs
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 from tests.support.adversary import World, signers_of
 from tests.support.replicas import Nats
 

@@ -8,8 +8,8 @@ import pytest_asyncio
 
 from pylon.jobs.acceptance_context import CHAIN_WITHIN_S
 from pylon.jobs.epochs import ACCEPTED_SLACK_BLOCKS
+from pylon_client._async.identity import AsyncIdentity
 from pylon_client.contract.types import JobKind
-from pylon_client.identity import AsyncIdentity
 from pylon_client.v1 import (
     BlockNumber,
     ErrorCode,

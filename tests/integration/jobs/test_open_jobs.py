@@ -13,7 +13,7 @@ from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
 from pylon_client.contract.writes import ListJobs
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 from tests.support.adversary import World, signers_of
 from tests.support.ended_jobs import job_of, write_ended
 from tests.support.eventually import comes_true

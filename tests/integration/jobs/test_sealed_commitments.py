@@ -12,7 +12,7 @@ from pylon.chain.reveal_status import read_seal
 from pylon.chain.subtensor_writer import Submission
 from pylon.chain.write_port import Seal, SealedCommitmentCall
 from pylon.wallets.hotkeys import open_hotkey
-from pylon_client.identity import AsyncIdentity
+from pylon_client._async.identity import AsyncIdentity
 from pylon_client.v1 import (
     BlockNumber,
     Hotkey,

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from pylon.jobs.epochs import ACCEPTED_SLACK_BLOCKS
 from pylon.wallets.hotkeys import open_hotkey
-from pylon_client.identity import AsyncIdentity
+from pylon_client._async.identity import AsyncIdentity
 from pylon_client.v1 import (
     ErrorCode,
     Hotkey,

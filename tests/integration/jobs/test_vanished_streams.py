@@ -10,13 +10,13 @@ import httpx
 import pytest
 from nats.js.client import JetStreamContext
 
+from pylon_client._async.identity import AsyncIdentity
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import JOBS, STREAMS, StreamPlan
 from pylon_client.contract.types import MechanismId, NetUid
-from pylon_client.identity import AsyncIdentity
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
-from pylon_client.transport.feed import EventFeed, last_by_request
+from pylon_client.events.feed import EventFeed, last_by_request
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.deployment import token_of
 from tests.support.eventually import comes_true, eventually

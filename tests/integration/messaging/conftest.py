@@ -6,7 +6,7 @@ import pytest
 
 from pylon.nats_server.permissions import authorization
 from pylon_client.contract.subjects import BRIDGE_USER, WORKER_USER
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import (
     BRIDGE_PASSWORD,
     WORKER_PASSWORD,

@@ -11,7 +11,7 @@ from pylon.jetstream.provision import provision
 from pylon_client.contract.subjects import JobSubject, identity_jobs
 from pylon_client.contract.topology import JOBS
 from pylon_client.contract.types import IdentityName, JobKind
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 from tests.support.deployment import ConnectAs
 from tests.support.eventually import comes_true
 from tests.support.nats_server import NatsServer

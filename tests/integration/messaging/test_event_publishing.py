@@ -9,7 +9,7 @@ from pylon.events.event_types import Event, neurons_event
 from pylon_client.contract.subjects import NeuronsEventSubject
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber, NetUid
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 from tests.support.fake_chain import block_of
 from tests.support.replicas import Nats, nats, nats_servers
 

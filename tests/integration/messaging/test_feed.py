@@ -14,8 +14,8 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import ALL_NEURONS_EVENTS, BLOCK_EVENTS
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
-from pylon_client.transport.connection import Connection
-from pylon_client.transport.feed import EventFeed, FeedEvent, last_by_request
+from pylon_client.events.feed import EventFeed, FeedEvent, last_by_request
+from pylon_client.nats.nats_connection import Connection
 from tests.support.deployment import ConnectAs
 from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.nats_server import NatsServer

@@ -10,7 +10,7 @@ from pylon.jetstream.write_health import NotAcknowledgedError, WriteHealth
 from pylon.nats_server.embedded_server import EmbeddedNats, EmbeddedNatsError
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.contract.topology import LEDGER
-from pylon_client.transport.connection import ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from tests.support.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.eventually import comes_true, eventually
 from tests.support.small_disk import small_disk

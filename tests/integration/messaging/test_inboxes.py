@@ -17,8 +17,8 @@ from nats.js.client import JetStreamContext
 from pydantic import SecretStr
 
 from pylon.nats_server.worker_user import worker_options
-from pylon_client.transport.connection import Connection, connect
-from pylon_client.transport.inboxes import RANDOM_BYTES, InboxIds
+from pylon_client.nats.inboxes import RANDOM_BYTES, InboxIds
+from pylon_client.nats.nats_connection import Connection, connect
 from tests.support.deployment import WORKER_PASSWORD, ConnectAs, deployment_settings
 from tests.support.eventually import eventually
 from tests.support.nats_server import NatsServer

@@ -13,7 +13,7 @@ from pylon_client.contract.models import BlockInfo
 from pylon_client.contract.subjects import BLOCK_EVENTS
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber, Timestamp
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 from tests.support.deployment import ConnectAs
 from tests.support.fake_chain import block_of, hash_of
 

@@ -23,7 +23,7 @@ from pylon_client.contract.operations import OPERATIONS_BY_NAME
 from pylon_client.contract.subjects import ALL_SIGNER_EVENTS
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import IdentityName, NetUid
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import ConnectAs, deployment_settings
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.nats_server import NatsServer, nats_server_binary

@@ -8,7 +8,7 @@ from nats.js.api import StorageType, StoreCompression, StreamConfig
 from pylon.jetstream import provision as provisioning
 from pylon.jetstream.provision import ProvisionError, provision
 from pylon_client.contract.topology import EVENTS, STREAMS
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import ConnectAs
 from tests.support.nats_server import NatsServer
 

@@ -10,7 +10,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject
 from pylon_client.contract.topology import JOBS
 from pylon_client.contract.types import IdentityName, JobId, JobKind
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 from tests.support.replicas import Nats, nats, nats_servers
 
 __all__ = ["nats", "nats_servers"]

@@ -16,7 +16,7 @@ from pylon_client.contract.models import Block
 from pylon_client.contract.operations import OPERATIONS_BY_NAME, AtBlock, NoParams, Scope
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 from pylon_client.contract.types import BlockHash, BlockNumber, IdentityName, NetUid
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from tests.support.deployment import ConnectAs
 from tests.support.eventually import HANGS_AFTER_S, eventually
 from tests.support.nats_server import NatsServer

@@ -25,9 +25,9 @@ from pylon_client.contract.subjects import (
     OPEN_USER,
     inbox_prefix,
 )
-from pylon_client.transport.connection import Connection
-from pylon_client.transport.feed import EventFeed, last_by_request
-from pylon_client.transport.published import FeedEvent
+from pylon_client.events.feed import EventFeed, last_by_request
+from pylon_client.events.stored_events import FeedEvent
+from pylon_client.nats.nats_connection import Connection
 from pylon_client.v1 import ASYNC_DEFAULT_RETRIES, AsyncConfig, AsyncPylonClient, PylonForbidden
 from tests.support.deployment import ConnectAs, deployment_settings, token_of
 from tests.support.eventually import HANGS_AFTER_S, eventually

@@ -10,7 +10,7 @@ from pylon.worker.settings import WorkerSettings
 from pylon_client.contract import reads, wire
 from pylon_client.contract.subjects import NeuronsEventSubject
 from pylon_client.contract.types import NetUid
-from pylon_client.transport.feed import EventFeed, last_by_request
+from pylon_client.events.feed import EventFeed, last_by_request
 from tests.support.eventually import comes_true
 from tests.support.reads_deployment import ReadsDeployment, Via, reads_deployment
 from tests.support.running_worker import running

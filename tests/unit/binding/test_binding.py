@@ -16,7 +16,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.types import BlockHash, BlockNumber
-from pylon_client.transport.published import FeedEvent
+from pylon_client.events.stored_events import FeedEvent
 from tests.support.adversary import World
 from tests.unit.jobs.test_endings import Office
 

@@ -13,7 +13,7 @@ from tests.support.eventually import HANGS_AFTER_S
 from tests.support.fake_chain import block_of
 
 if TYPE_CHECKING:
-    from pylon_client.transport.connection import Connection
+    from pylon_client.nats.nats_connection import Connection
 
 
 class AnsweringNats:

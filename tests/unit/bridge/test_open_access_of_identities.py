@@ -12,7 +12,7 @@ from pylon_client.contract.models import Block
 from pylon_client.contract.operations import OPERATIONS, Scope
 from pylon_client.contract.reads import IDENTITIES
 from pylon_client.contract.types import BlockHash, BlockNumber
-from pylon_client.transport.feed import FeedEvent
+from pylon_client.events.feed import FeedEvent
 from tests.support.asgi_stream import Stream
 from tests.support.scripted_nats import (
     OPEN_TOKEN,

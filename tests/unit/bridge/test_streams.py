@@ -17,7 +17,7 @@ from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber
-from pylon_client.transport.feed import FeedEvent
+from pylon_client.events.feed import FeedEvent
 from tests.support.asgi_stream import Stream
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.scripted_nats import OPEN_TOKEN, Asked, ScriptedNats, bridge_client

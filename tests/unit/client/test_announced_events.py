@@ -8,9 +8,9 @@ import pytest
 
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber
-from pylon_client.transport import sequence as module
-from pylon_client.transport.published import FeedEvent
-from pylon_client.transport.sequence import EventSequence, FeedCounts
+from pylon_client.events import sequence as module
+from pylon_client.events.sequence import EventSequence, FeedCounts
+from pylon_client.events.stored_events import FeedEvent
 from tests.support.eventually import HANGS_AFTER_S, eventually
 
 

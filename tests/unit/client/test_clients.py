@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from tenacity import RetryCallState, stop_after_attempt, wait_none
 
-from pylon_client.blocking.identity import Identity
-from pylon_client.blocking.open_access import OpenAccess
+from pylon_client._async.identity import AsyncIdentity
+from pylon_client._async.open_access import AsyncOpenAccess
+from pylon_client._sync.identity import Identity
+from pylon_client._sync.open_access import OpenAccess
 from pylon_client.contract.operations import Scope
 from pylon_client.contract.ss58 import is_address
-from pylon_client.identity import AsyncIdentity
-from pylon_client.open_access import AsyncOpenAccess
 from pylon_client.retry import worth_retrying
 from pylon_client.testing import (
     FakePylon,
@@ -27,7 +27,7 @@ from pylon_client.testing import (
     sample_neurons,
     writes,
 )
-from pylon_client.transport.base import Call
+from pylon_client.transport import Call
 from pylon_client.v1 import (
     ASYNC_DEFAULT_RETRIES,
     AsyncConfig,

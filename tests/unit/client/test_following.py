@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pylon_client import following
 from pylon_client.contract import reads, wire
 from pylon_client.contract.models import BlockInfo
 from pylon_client.contract.types import BlockNumber
 from pylon_client.errors import PylonTimeoutException
-from pylon_client.following import Following
+from pylon_client.events import resuming_stream
+from pylon_client.events.resuming_stream import Following
 from pylon_client.samples import sample_block_info
-from pylon_client.transport.base import Published, Stream
+from pylon_client.transport import Published, Stream
 from tests.support.eventually import eventually
 
 QUIET_S = 0.01
@@ -22,8 +22,8 @@ ENDLESS_S = 600.0
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "QUIET_MIN_S", QUIET_S)
-    monkeypatch.setattr(following, "QUIET_MAX_S", QUIET_S)
+    monkeypatch.setattr(resuming_stream, "QUIET_MIN_S", QUIET_S)
+    monkeypatch.setattr(resuming_stream, "QUIET_MAX_S", QUIET_S)
 
 
 class Quiet:

@@ -10,11 +10,11 @@ import pytest
 
 from pylon_client.contract import wire
 from pylon_client.contract.operations import LATEST_NEURONS, NoParams, Operation, Params, Scope
+from pylon_client.http import http_transport
+from pylon_client.http.http_transport import HttpTransport
 from pylon_client.retry import worth_retrying
 from pylon_client.testing import sample_block_info, sample_neuron, sample_neurons
-from pylon_client.transport import http
-from pylon_client.transport.base import Call
-from pylon_client.transport.http import HttpTransport
+from pylon_client.transport import Call
 from pylon_client.v1 import (
     AsyncConfig,
     AsyncPylonClient,
@@ -246,7 +246,7 @@ async def test_a_stream_that_pylon_ends_is_asked_for_again_when_it_says(
     monkeypatch: pytest.MonkeyPatch, retry: str, at_least_s: float
 ) -> None:
     """Listeners of a bridge that stops are told different times; no time is too long."""
-    monkeypatch.setattr(http, "COME_BACK_MAX_S", 0.6)
+    monkeypatch.setattr(http_transport, "COME_BACK_MAX_S", 0.6)
     clock_s = asyncio.get_running_loop().time
     asked_s: list[float] = []
 
@@ -304,7 +304,7 @@ async def test_the_streams_of_jobs_leave_connections_for_requests() -> None:
     transport = HttpTransport(CONFIG, carrier=httpx.MockTransport(handler))
     await transport.open()
     async with AsyncExitStack() as stack:
-        for _ in range(http.JOB_STREAMS_MAX):
+        for _ in range(http_transport.JOB_STREAMS_MAX):
             bodies = await stack.enter_async_context(transport.listen_to_job(JOB_ID))
             assert await anext(bodies) == b'{"a": 1}'
         with pytest.raises(PylonRequestException, match="streamed already"):
@@ -312,4 +312,4 @@ async def test_the_streams_of_jobs_leave_connections_for_requests() -> None:
     async with transport.listen_to_job(JOB_ID):
         pass
     await transport.close()
-    assert streams == http.JOB_STREAMS_MAX + 1
+    assert streams == http_transport.JOB_STREAMS_MAX + 1

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nats.errors import ProtocolError
 
-from pylon_client.transport.parser import MessageParser
+from pylon_client.nats.protocol_parser import MessageParser
 
 Message = tuple[int, bytes, bytes, bytes, bytes]
 

@@ -6,7 +6,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from pylon_client.contract import headers
-from pylon_client.transport.parts import Joiner, cut, part_header
+from pylon_client.nats.message_parts import Joiner, cut, part_header
 
 
 def message(inbox: str, data: bytes, part: str | None = None) -> Msg:

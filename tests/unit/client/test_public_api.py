@@ -75,7 +75,7 @@ def test_importing_the_client_pulls_in_nothing_of_the_service(tmp_path: Path) ->
     script = """
 import sys, pylon_client.v1, pylon_client.testing
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
-import pylon_client.transport.http, pylon_client.transport.nats
+import pylon_client.http.http_transport, pylon_client.nats.nats_transport
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
     at_first, at_most = python("-c", script, folder=tmp_path).splitlines()

@@ -3,7 +3,7 @@
 import pytest
 
 from pylon_client.contract import headers
-from pylon_client.transport.published import event_of
+from pylon_client.events.stored_events import event_of
 
 BLOCK = "pylon.v1.event.block"
 HASH = f"0x{7:064x}"

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from pylon_client.transport.reply_budget import UNKNOWN_BYTES, ReplyBudget
+from pylon_client.nats.reply_budget import UNKNOWN_BYTES, ReplyBudget
 from tests.support.eventually import eventually
 
 MOST = 1_000_000

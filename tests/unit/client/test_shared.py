@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from tenacity import stop_after_attempt
 
-from pylon_client.transport.shared import Shared
+from pylon_client.cached_value import Shared
 from pylon_client.v1 import (
     ASYNC_DEFAULT_RETRIES,
     AsyncConfig,

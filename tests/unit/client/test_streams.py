@@ -9,9 +9,9 @@ from itertools import islice
 
 import pytest
 
+from pylon_client.http.sse_parser import SentEvent, sent_events
 from pylon_client.testing import FakePylon, sample_block_info, sample_neurons
-from pylon_client.transport.base import Published
-from pylon_client.transport.sse import SentEvent, sent_events
+from pylon_client.transport import Published
 from pylon_client.v1 import BlockNumber, NetUid, PylonClosed, PylonRequestException
 
 

@@ -12,11 +12,11 @@ from tenacity import stop_after_attempt
 
 from pylon_client.contract import wire
 from pylon_client.contract.operations import LATEST_NEURONS, Scope
+from pylon_client.http.http_transport import HttpTransport
+from pylon_client.nats.nats_transport import _Credential
+from pylon_client.network_errors import network_reason
 from pylon_client.testing import sample_neurons
-from pylon_client.transport.base import Call
-from pylon_client.transport.http import HttpTransport
-from pylon_client.transport.nats import _Credential
-from pylon_client.transport.unreachable import network_reason
+from pylon_client.transport import Call
 from pylon_client.v1 import (
     ASYNC_DEFAULT_RETRIES,
     AsyncConfig,

@@ -16,7 +16,7 @@ from pylon.jobs.signer_directory import SignerDirectory
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName, JobKind
-from pylon_client.transport.connection import Connection, ConnectionOptions
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions
 from tests.support.eventually import eventually
 from tests.support.job_deployment import SUBNETS, signing_settings
 

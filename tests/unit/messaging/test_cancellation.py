@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
-from pylon_client.transport.ordered import OrderedClient
+from pylon_client.nats.nats_client import OrderedClient
 from tests.support.eventually import HANGS_AFTER_S
 
 

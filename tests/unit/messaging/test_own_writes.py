@@ -12,7 +12,7 @@ from pylon.jetstream import write_retry
 from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
 
 if TYPE_CHECKING:
-    from pylon_client.transport.connection import Connection
+    from pylon_client.nats.nats_connection import Connection
 
 VALUE = b"value"
 UNDECIDED = {"error": {"code": 400, "err_code": 10164, "description": "wrong last sequence"}}

@@ -23,7 +23,7 @@ from tests.support.fake_chain import block_of
 from tests.support.scripted_jetstream import Fault, ScriptedJetStream
 
 if TYPE_CHECKING:
-    from pylon_client.transport.connection import Connection
+    from pylon_client.nats.nats_connection import Connection
 
 SCHEDULES = 200
 WRITERS = 3

@@ -2,7 +2,7 @@ from urllib.parse import urlparse
 
 from nats.aio.client import Server
 
-from pylon_client.transport.servers import (
+from pylon_client.nats.server_pool import (
     RECONNECT_FIRST_WAIT_S,
     RECONNECT_LONGEST_WAIT_S,
     checked_urls,

@@ -1,14 +1,14 @@
 """What an identity may ask for: `client.identity`.
 
-`pylon_client.blocking.identity` is made from this module: see `scripts/blocking_client.py`.
+`pylon_client._sync.identity` is made from this module: see `scripts/blocking_client.py`.
 """
 
 from pylon_client import responses
+from pylon_client._async.identity_writes import AsyncWriting
 from pylon_client.contract import reads
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import BlockNumber, ExtrinsicIndex, Hotkey, MechanismId
-from pylon_client.transport.base import Call
-from pylon_client.writing import AsyncWriting
+from pylon_client.transport import Call
 
 _ONLY_MECHANISM = MechanismId(0)
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from pylon_client.cached_value import Shared
 from pylon_client.config import BaseConfig
 from pylon_client.contract import headers
 from pylon_client.contract.operation import API_PREFIX, Scope
@@ -23,12 +24,11 @@ from pylon_client.errors import (
     PylonRequestException,
     PylonResponseException,
 )
-from pylon_client.transport.base import Call, Published, Stream, confirm_by
-from pylon_client.transport.http_failures import failure_of, failures_named
-from pylon_client.transport.http_log import as_ours, install_filter
-from pylon_client.transport.shared import Shared
-from pylon_client.transport.sse import sent_events
-from pylon_client.transport.unreachable import network_reason
+from pylon_client.http.http_errors import failure_of, failures_named
+from pylon_client.http.http_log import as_ours, install_filter
+from pylon_client.http.sse_parser import sent_events
+from pylon_client.network_errors import network_reason
+from pylon_client.transport import Call, Published, Stream, confirm_by
 
 logger = logging.getLogger(__name__)
 

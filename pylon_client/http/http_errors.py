@@ -18,7 +18,7 @@ from pylon_client.errors import (
     TimeoutReason,
     failure_exception,
 )
-from pylon_client.transport.unreachable import network_reason
+from pylon_client.network_errors import network_reason
 
 _TIMEOUTS: Final = (
     (httpx.ConnectTimeout, TimeoutReason.CONNECT),

@@ -16,10 +16,10 @@ from nats.aio.msg import Msg
 
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
-from pylon_client.transport.connection import Connection
-from pylon_client.transport.published import FeedEvent, KeptEvents, event_of, last_by_request
-from pylon_client.transport.refusals import Denied, kind_of
-from pylon_client.transport.sequence import EventSequence, FeedCounts
+from pylon_client.events.sequence import EventSequence, FeedCounts
+from pylon_client.events.stored_events import FeedEvent, KeptEvents, event_of, last_by_request
+from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_errors import Denied, kind_of
 
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription

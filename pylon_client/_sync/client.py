@@ -9,15 +9,15 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar, TypeVarTuple
 
-from pylon_client.blocking.identity import Identity
-from pylon_client.blocking.open_access import OpenAccess
+from pylon_client._sync.identity import Identity
+from pylon_client._sync.open_access import OpenAccess
 from pylon_client.config import Config
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.models import Neuron, NeuronCertificate
 from pylon_client.contract.types import BlockNumber, JobId, NetUid
 from pylon_client.errors import PylonClosed, PylonNotFound
-from pylon_client.following import Following
-from pylon_client.job_changes import JobChanges
+from pylon_client.events.job_updates import JobChanges
+from pylon_client.events.resuming_stream import Following
 from pylon_client.neuron_client import (
     TIMEOUT_S,
     certificate_call,
@@ -27,8 +27,8 @@ from pylon_client.neuron_client import (
     pinned_context,
     refusals_named,
 )
-from pylon_client.sending import Channel, require_config
-from pylon_client.transport.base import Call, ReplyT, Stream, Transport
+from pylon_client.requester import Channel, require_config
+from pylon_client.transport import Call, ReplyT, Stream, Transport
 
 if TYPE_CHECKING:
     import ssl

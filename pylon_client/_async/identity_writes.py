@@ -1,6 +1,6 @@
 """What an identity may change on the chain, and how far that has come: part of `client.identity`.
 
-Made from `pylon_client.writing` by `scripts/blocking_client.py`: edit that one.
+`pylon_client._sync.identity_writes` is made from this module: see `scripts/blocking_client.py`.
 """
 
 from collections.abc import Mapping
@@ -11,25 +11,25 @@ from pylon_client.contract import writes
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import Hotkey, JobId, MechanismId, Weight
 from pylon_client.errors import BasePylonException
-from pylon_client.sending import ListenToJob, Send
-from pylon_client.transport.base import Call, idempotency_key_of
-from pylon_client.waiting_for_job import WAIT_FOR_JOB_S, OnChange, WaitingForJob
+from pylon_client.job_poller import WAIT_FOR_JOB_S, OnChange, WaitingForJob
+from pylon_client.requester import AsyncListenToJob, AsyncSend
+from pylon_client.transport import Call, idempotency_key_of
 
 _ONLY_MECHANISM = MechanismId(0)
 
 
-class Writing:
+class AsyncWriting:
     """Writes as the configured identity, on the subnet that is configured for it.
 
     A write has an idempotency key, which is made for it where none is given: however often the
     client sends it, it is done once.
     """
 
-    def __init__(self, send: Send, listen_to_job: ListenToJob) -> None:
+    def __init__(self, send: AsyncSend, listen_to_job: AsyncListenToJob) -> None:
         self._send = send
         self._listen_to_job = listen_to_job
 
-    def put_weights(
+    async def put_weights(
         self,
         weights: Mapping[Hotkey, Weight],
         mechanism_id: MechanismId = _ONLY_MECHANISM,
@@ -49,13 +49,13 @@ class Writing:
         key = idempotency_key_of(idempotency_key)
         if mechanism_id == _ONLY_MECHANISM:
             params = writes.PutWeights(weights=dict(weights))
-            return self._send(Call(writes.PUT_WEIGHTS, Scope.IDENTITY, None, params, key))
+            return await self._send(Call(writes.PUT_WEIGHTS, Scope.IDENTITY, None, params, key))
         of_mechanism = writes.PutMechanismWeights(weights=dict(weights), mechanism_id=mechanism_id)
-        return self._send(
+        return await self._send(
             Call(writes.PUT_MECHANISM_WEIGHTS, Scope.IDENTITY, None, of_mechanism, key)
         )
 
-    def set_commitment(
+    async def set_commitment(
         self,
         commitment: bytes | str,
         *,
@@ -73,9 +73,9 @@ class Writing:
         text = commitment if isinstance(commitment, str) else f"0x{commitment.hex()}"
         params = writes.SetCommitment(commitment=text)
         key = idempotency_key_of(idempotency_key)
-        return self._send(Call(writes.SET_COMMITMENT, Scope.IDENTITY, None, params, key))
+        return await self._send(Call(writes.SET_COMMITMENT, Scope.IDENTITY, None, params, key))
 
-    def set_revealed_commitment(
+    async def set_revealed_commitment(
         self,
         commitment: str,
         blocks_until_reveal: int = 360,
@@ -96,9 +96,11 @@ class Writing:
             commitment=commitment, blocks_until_reveal=blocks_until_reveal
         )
         key = idempotency_key_of(idempotency_key)
-        return self._send(Call(writes.SET_REVEALED_COMMITMENT, Scope.IDENTITY, None, params, key))
+        return await self._send(
+            Call(writes.SET_REVEALED_COMMITMENT, Scope.IDENTITY, None, params, key)
+        )
 
-    def generate_certificate(
+    async def generate_certificate(
         self, *, idempotency_key: str | None = None
     ) -> responses.GenerateCertificateResponse:
         """Make an Ed25519 key pair for TLS, whose public half a job then puts on the chain.
@@ -117,9 +119,11 @@ class Writing:
         """
         params = writes.GenerateCertificate()
         key = idempotency_key_of(idempotency_key)
-        return self._send(Call(writes.GENERATE_CERTIFICATE, Scope.IDENTITY, None, params, key))
+        return await self._send(
+            Call(writes.GENERATE_CERTIFICATE, Scope.IDENTITY, None, params, key)
+        )
 
-    def get_jobs(
+    async def get_jobs(
         self,
         *,
         limit: int | None = None,
@@ -140,18 +144,18 @@ class Writing:
         params = writes.ListJobs.model_validate(
             {name: value for name, value in given.items() if value is not None}
         )
-        return self._send(Call(writes.LIST_JOBS, Scope.IDENTITY, params=params))
+        return await self._send(Call(writes.LIST_JOBS, Scope.IDENTITY, params=params))
 
-    def get_job(self, job_id: JobId) -> responses.GetJobResponse:
+    async def get_job(self, job_id: JobId) -> responses.GetJobResponse:
         """How far one write of the identity has come.
 
         Raises:
             PylonNotFound: the identity has no such job, or it ended long ago.
         """
         params = writes.OfJob(job_id=job_id)
-        return self._send(Call(writes.GET_JOB, Scope.IDENTITY, params=params))
+        return await self._send(Call(writes.GET_JOB, Scope.IDENTITY, params=params))
 
-    def wait_for_job(
+    async def wait_for_job(
         self,
         job_id: JobId,
         timeout_s: float = WAIT_FOR_JOB_S,
@@ -179,19 +183,19 @@ class Writing:
         try:
             while True:
                 try:
-                    job = self.get_job(job_id)
+                    job = await self.get_job(job_id)
                 except BasePylonException as error:
                     waiting.failed(error)
                 else:
                     if waiting.found(job):
                         return job
-                while change := changes.next(waiting.pause_s(is_live=changes.is_live)):
+                while change := await changes.next(waiting.pause_s(is_live=changes.is_live)):
                     if waiting.found(change):
                         return change
         finally:
-            changes.close()
+            await changes.close()
 
-    def cancel_job(self, job_id: JobId) -> responses.GetJobResponse:
+    async def cancel_job(self, job_id: JobId) -> responses.GetJobResponse:
         """Give up a write that was not submitted yet; one that has ended stays as it is.
 
         Raises:
@@ -199,4 +203,4 @@ class Writing:
             PylonResponseException: with the code CONFLICT; it is on its way to the chain.
         """
         params = writes.OfJob(job_id=job_id)
-        return self._send(Call(writes.CANCEL_JOB, Scope.IDENTITY, params=params))
+        return await self._send(Call(writes.CANCEL_JOB, Scope.IDENTITY, params=params))

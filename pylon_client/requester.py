@@ -10,8 +10,8 @@ from pylon_client.config import BaseConfig
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import BlockNumber, JobId
 from pylon_client.errors import PylonClosed, PylonMisconfigured
-from pylon_client.job_changes import AsyncJobUpdates, JobChanges, JobUpdates
-from pylon_client.transport.base import Call, Published, ReplyT, Stream, Transport
+from pylon_client.events.job_updates import AsyncJobUpdates, JobChanges, JobUpdates
+from pylon_client.transport import Call, Published, ReplyT, Stream, Transport
 
 PATIENCE_S: Final = 600.0
 """For how long a stream goes on without any sign of Pylon before that is raised."""
@@ -159,9 +159,9 @@ def require_config(config: BaseConfig, kind: type[BaseConfig], client: str) -> N
 def transport_for(config: BaseConfig) -> Transport:
     """The transport that an address asks for."""
     if config.speaks_nats:
-        from pylon_client.transport.nats import NatsTransport  # noqa: PLC0415 - imported if used
+        from pylon_client.nats.nats_transport import NatsTransport  # noqa: PLC0415 - imported if used
 
         return NatsTransport(config)
-    from pylon_client.transport.http import HttpTransport  # noqa: PLC0415 - imported if used
+    from pylon_client.http.http_transport import HttpTransport  # noqa: PLC0415 - imported if used
 
     return HttpTransport(config)

@@ -9,8 +9,8 @@ import nats.errors
 from nats.aio.msg import Msg
 
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.transport.connection import Connection
-from pylon_client.transport.refusals import Denied
+from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_errors import Denied
 
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription

@@ -11,10 +11,10 @@ from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, PING_PROTO, Client
 from nats.aio.msg import Msg
 from nats.js.api import Header
 
-from pylon_client.transport.cancellation import no_lost_cancellation
-from pylon_client.transport.inboxes import InboxIds
-from pylon_client.transport.parser import MessageParser
-from pylon_client.transport.parts import Joiner
+from pylon_client.nats.cancellation import no_lost_cancellation
+from pylon_client.nats.inboxes import InboxIds
+from pylon_client.nats.message_parts import Joiner
+from pylon_client.nats.protocol_parser import MessageParser
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """What everybody may ask for: `client.open_access`.
 
-`pylon_client.blocking.open_access` is made from this module: see `scripts/blocking_client.py`.
+`pylon_client._sync.open_access` is made from this module: see `scripts/blocking_client.py`.
 """
 
 from collections.abc import AsyncGenerator
@@ -9,8 +9,8 @@ from pylon_client import responses
 from pylon_client.contract import reads
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import BlockNumber, ExtrinsicIndex, Hotkey, NetUid
-from pylon_client.sending import PATIENCE_S, AsyncFollow, AsyncSend
-from pylon_client.transport.base import Call, Stream
+from pylon_client.requester import PATIENCE_S, AsyncFollow, AsyncSend
+from pylon_client.transport import Call, Stream
 
 
 class AsyncOpenAccess:

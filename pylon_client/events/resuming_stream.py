@@ -17,7 +17,7 @@ from pylon_client.errors import (
     PylonTimeoutException,
     TimeoutReason,
 )
-from pylon_client.transport.base import Published, ReplyT, Stream
+from pylon_client.transport import Published, ReplyT, Stream
 
 logger = logging.getLogger(__name__)
 

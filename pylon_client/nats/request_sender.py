@@ -14,11 +14,11 @@ from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import is_for_signers, is_read
 from pylon_client.contract.subjects import CONTRACT_VERSION, cancellation
-from pylon_client.transport.ordered import OrderedClient
-from pylon_client.transport.refusals import kind_of
-from pylon_client.transport.reply import Reply, success
-from pylon_client.transport.reply_budget import ReplyBudget
-from pylon_client.transport.waiting import WaitingRequests
+from pylon_client.nats.nats_client import OrderedClient
+from pylon_client.nats.nats_errors import kind_of
+from pylon_client.nats.nats_reply import Reply, success
+from pylon_client.nats.pending_requests import WaitingRequests
+from pylon_client.nats.reply_budget import ReplyBudget
 
 SIGNER_WITHIN_S: Final = 15.0
 """Seconds for which a request that only signers answer waits for one: about a restart."""

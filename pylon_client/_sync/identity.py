@@ -1,14 +1,14 @@
 """What an identity may ask for: `client.identity`.
 
-Made from `pylon_client.identity` by `scripts/blocking_client.py`: edit that one.
+Made from `pylon_client._async.identity` by `scripts/blocking_client.py`: edit that one.
 """
 
 from pylon_client import responses
-from pylon_client.blocking.writing import Writing
+from pylon_client._sync.identity_writes import Writing
 from pylon_client.contract import reads
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import BlockNumber, ExtrinsicIndex, Hotkey, MechanismId
-from pylon_client.transport.base import Call
+from pylon_client.transport import Call
 
 _ONLY_MECHANISM = MechanismId(0)
 

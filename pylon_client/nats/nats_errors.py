@@ -8,10 +8,10 @@ import nats.errors
 
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import inbox_prefix
-from pylon_client.transport.options import ConnectionOptions
-from pylon_client.transport.ordered import NoTlsError
-from pylon_client.transport.servers import place
-from pylon_client.transport.unreachable import network_reason
+from pylon_client.nats.connection_options import ConnectionOptions
+from pylon_client.nats.nats_client import NoTlsError
+from pylon_client.nats.server_pool import place
+from pylon_client.network_errors import network_reason
 
 _DENIED = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"')
 

@@ -1,6 +1,6 @@
 """What everybody may ask for: `client.open_access`.
 
-Made from `pylon_client.open_access` by `scripts/blocking_client.py`: edit that one.
+Made from `pylon_client._async.open_access` by `scripts/blocking_client.py`: edit that one.
 """
 
 from collections.abc import Generator
@@ -9,8 +9,8 @@ from pylon_client import responses
 from pylon_client.contract import reads
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import BlockNumber, ExtrinsicIndex, Hotkey, NetUid
-from pylon_client.sending import PATIENCE_S, Follow, Send
-from pylon_client.transport.base import Call, Stream
+from pylon_client.requester import PATIENCE_S, Follow, Send
+from pylon_client.transport import Call, Stream
 
 
 class OpenAccess:

@@ -16,17 +16,17 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import OPEN_USER, inbox_prefix
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S
 from pylon_client.log_limit import LogLimit, origin_of
-from pylon_client.transport.options import ConnectionOptions
-from pylon_client.transport.ordered import OrderedClient
-from pylon_client.transport.refusals import Denied, connect_failure, denied_by, is_refusal, kind_of
-from pylon_client.transport.reply import Reply
-from pylon_client.transport.request_sender import RequestSender
-from pylon_client.transport.servers import (
+from pylon_client.nats.connection_options import ConnectionOptions
+from pylon_client.nats.nats_client import OrderedClient
+from pylon_client.nats.nats_errors import Denied, connect_failure, denied_by, is_refusal, kind_of
+from pylon_client.nats.nats_reply import Reply
+from pylon_client.nats.pending_requests import WaitingRequests
+from pylon_client.nats.request_sender import RequestSender
+from pylon_client.nats.server_pool import (
     RECONNECT_LONGEST_WAIT_S,
     checked_urls,
     next_server,
 )
-from pylon_client.transport.waiting import WaitingRequests
 
 __all__ = ["Connection", "ConnectionCounts", "ConnectionOptions", "Reply", "connect"]
 

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
-from pylon_client.contract.events import PUBLISHED_BLOCK, PUBLISHED_NEURONS, After
+from pylon_client.contract.event_replay import PUBLISHED_BLOCK, PUBLISHED_NEURONS, After
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import (
@@ -18,7 +18,7 @@ from pylon_client.contract.subjects import (
     parse,
 )
 from pylon_client.contract.types import BLOCK_NUMBER_MAX, BlockHash, BlockNumber
-from pylon_client.transport.connection import Connection
+from pylon_client.nats.nats_connection import Connection
 
 KEPT_TIMEOUT_S: Final = 10.0
 NONE_LOST: Final = range(0)

@@ -1,6 +1,6 @@
 """What an identity may change on the chain, and how far that has come: part of `client.identity`.
 
-`pylon_client.blocking.writing` is made from this module: see `scripts/blocking_client.py`.
+Made from `pylon_client._async.identity_writes` by `scripts/blocking_client.py`: edit that one.
 """
 
 from collections.abc import Mapping
@@ -11,25 +11,25 @@ from pylon_client.contract import writes
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import Hotkey, JobId, MechanismId, Weight
 from pylon_client.errors import BasePylonException
-from pylon_client.sending import AsyncListenToJob, AsyncSend
-from pylon_client.transport.base import Call, idempotency_key_of
-from pylon_client.waiting_for_job import WAIT_FOR_JOB_S, OnChange, WaitingForJob
+from pylon_client.job_poller import WAIT_FOR_JOB_S, OnChange, WaitingForJob
+from pylon_client.requester import ListenToJob, Send
+from pylon_client.transport import Call, idempotency_key_of
 
 _ONLY_MECHANISM = MechanismId(0)
 
 
-class AsyncWriting:
+class Writing:
     """Writes as the configured identity, on the subnet that is configured for it.
 
     A write has an idempotency key, which is made for it where none is given: however often the
     client sends it, it is done once.
     """
 
-    def __init__(self, send: AsyncSend, listen_to_job: AsyncListenToJob) -> None:
+    def __init__(self, send: Send, listen_to_job: ListenToJob) -> None:
         self._send = send
         self._listen_to_job = listen_to_job
 
-    async def put_weights(
+    def put_weights(
         self,
         weights: Mapping[Hotkey, Weight],
         mechanism_id: MechanismId = _ONLY_MECHANISM,
@@ -49,13 +49,13 @@ class AsyncWriting:
         key = idempotency_key_of(idempotency_key)
         if mechanism_id == _ONLY_MECHANISM:
             params = writes.PutWeights(weights=dict(weights))
-            return await self._send(Call(writes.PUT_WEIGHTS, Scope.IDENTITY, None, params, key))
+            return self._send(Call(writes.PUT_WEIGHTS, Scope.IDENTITY, None, params, key))
         of_mechanism = writes.PutMechanismWeights(weights=dict(weights), mechanism_id=mechanism_id)
-        return await self._send(
+        return self._send(
             Call(writes.PUT_MECHANISM_WEIGHTS, Scope.IDENTITY, None, of_mechanism, key)
         )
 
-    async def set_commitment(
+    def set_commitment(
         self,
         commitment: bytes | str,
         *,
@@ -73,9 +73,9 @@ class AsyncWriting:
         text = commitment if isinstance(commitment, str) else f"0x{commitment.hex()}"
         params = writes.SetCommitment(commitment=text)
         key = idempotency_key_of(idempotency_key)
-        return await self._send(Call(writes.SET_COMMITMENT, Scope.IDENTITY, None, params, key))
+        return self._send(Call(writes.SET_COMMITMENT, Scope.IDENTITY, None, params, key))
 
-    async def set_revealed_commitment(
+    def set_revealed_commitment(
         self,
         commitment: str,
         blocks_until_reveal: int = 360,
@@ -96,11 +96,9 @@ class AsyncWriting:
             commitment=commitment, blocks_until_reveal=blocks_until_reveal
         )
         key = idempotency_key_of(idempotency_key)
-        return await self._send(
-            Call(writes.SET_REVEALED_COMMITMENT, Scope.IDENTITY, None, params, key)
-        )
+        return self._send(Call(writes.SET_REVEALED_COMMITMENT, Scope.IDENTITY, None, params, key))
 
-    async def generate_certificate(
+    def generate_certificate(
         self, *, idempotency_key: str | None = None
     ) -> responses.GenerateCertificateResponse:
         """Make an Ed25519 key pair for TLS, whose public half a job then puts on the chain.
@@ -119,11 +117,9 @@ class AsyncWriting:
         """
         params = writes.GenerateCertificate()
         key = idempotency_key_of(idempotency_key)
-        return await self._send(
-            Call(writes.GENERATE_CERTIFICATE, Scope.IDENTITY, None, params, key)
-        )
+        return self._send(Call(writes.GENERATE_CERTIFICATE, Scope.IDENTITY, None, params, key))
 
-    async def get_jobs(
+    def get_jobs(
         self,
         *,
         limit: int | None = None,
@@ -144,18 +140,18 @@ class AsyncWriting:
         params = writes.ListJobs.model_validate(
             {name: value for name, value in given.items() if value is not None}
         )
-        return await self._send(Call(writes.LIST_JOBS, Scope.IDENTITY, params=params))
+        return self._send(Call(writes.LIST_JOBS, Scope.IDENTITY, params=params))
 
-    async def get_job(self, job_id: JobId) -> responses.GetJobResponse:
+    def get_job(self, job_id: JobId) -> responses.GetJobResponse:
         """How far one write of the identity has come.
 
         Raises:
             PylonNotFound: the identity has no such job, or it ended long ago.
         """
         params = writes.OfJob(job_id=job_id)
-        return await self._send(Call(writes.GET_JOB, Scope.IDENTITY, params=params))
+        return self._send(Call(writes.GET_JOB, Scope.IDENTITY, params=params))
 
-    async def wait_for_job(
+    def wait_for_job(
         self,
         job_id: JobId,
         timeout_s: float = WAIT_FOR_JOB_S,
@@ -183,19 +179,19 @@ class AsyncWriting:
         try:
             while True:
                 try:
-                    job = await self.get_job(job_id)
+                    job = self.get_job(job_id)
                 except BasePylonException as error:
                     waiting.failed(error)
                 else:
                     if waiting.found(job):
                         return job
-                while change := await changes.next(waiting.pause_s(is_live=changes.is_live)):
+                while change := changes.next(waiting.pause_s(is_live=changes.is_live)):
                     if waiting.found(change):
                         return change
         finally:
-            await changes.close()
+            changes.close()
 
-    async def cancel_job(self, job_id: JobId) -> responses.GetJobResponse:
+    def cancel_job(self, job_id: JobId) -> responses.GetJobResponse:
         """Give up a write that was not submitted yet; one that has ended stays as it is.
 
         Raises:
@@ -203,4 +199,4 @@ class AsyncWriting:
             PylonResponseException: with the code CONFLICT; it is on its way to the chain.
         """
         params = writes.OfJob(job_id=job_id)
-        return await self._send(Call(writes.CANCEL_JOB, Scope.IDENTITY, params=params))
+        return self._send(Call(writes.CANCEL_JOB, Scope.IDENTITY, params=params))

@@ -10,8 +10,8 @@ from typing import Final
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
-from pylon_client.transport.cancellation import heed_cancellation
-from pylon_client.transport.published import NONE_LOST, FeedEvent, KeptEvents
+from pylon_client.events.stored_events import NONE_LOST, FeedEvent, KeptEvents
+from pylon_client.nats.cancellation import heed_cancellation
 
 logger = logging.getLogger(__name__)
 

@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from pylon_client._async.identity import AsyncIdentity
+from pylon_client._async.open_access import AsyncOpenAccess
 from pylon_client.config import AsyncConfig
 from pylon_client.contract.models import Neuron, NeuronCertificate
 from pylon_client.contract.types import BlockNumber, NetUid
 from pylon_client.errors import PylonNotFound
-from pylon_client.following import Following
-from pylon_client.identity import AsyncIdentity
+from pylon_client.events.resuming_stream import Following
 from pylon_client.neuron_client import (
     TIMEOUT_S,
     certificate_call,
@@ -21,9 +22,8 @@ from pylon_client.neuron_client import (
     pinned_context,
     refusals_named,
 )
-from pylon_client.open_access import AsyncOpenAccess
-from pylon_client.sending import Channel, require_config
-from pylon_client.transport.base import Call, ReplyT, Stream, Transport
+from pylon_client.requester import Channel, require_config
+from pylon_client.transport import Call, ReplyT, Stream, Transport
 
 if TYPE_CHECKING:
     import ssl

@@ -11,6 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from pylon_client.cached_value import Shared
 from pylon_client.config import BaseConfig
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -33,11 +34,10 @@ from pylon_client.errors import (
     TimeoutReason,
     failure_exception,
 )
-from pylon_client.transport.base import Call, Published, Stream, confirm_by
-from pylon_client.transport.connection import Connection, ConnectionOptions, connect
-from pylon_client.transport.feed import EventFeed, last_by_request
-from pylon_client.transport.job_events import JobEventQueue
-from pylon_client.transport.shared import Shared
+from pylon_client.events.feed import EventFeed, last_by_request
+from pylon_client.events.job_event_queue import JobEventQueue
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.transport import Call, Published, Stream, confirm_by
 
 _LATER_THAN_OURS_S: Final = 1.0
 """How much later than ours the connection's own deadlines are, so that ours tell what was late."""

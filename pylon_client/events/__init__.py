@@ -1,0 +1,1 @@
+"""Published events: feeds, sequences and streams that resume."""

@@ -12,9 +12,9 @@ from collections.abc import AsyncGenerator
 from fastapi import FastAPI
 from pydantic_settings import SettingsError
 
-from bridge.link import NatsLink, link_options
+from bridge.connection import NatsLink, link_options
+from bridge.http_metrics import BridgeMetrics
 from bridge.main import create_app
-from bridge.metrics import BridgeMetrics
 from bridge.settings import BridgeSettings
 from pylon.common.logs import set_up_logging
 from pylon.common.redaction import REDACTOR, secrets_of

@@ -13,7 +13,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from fastapi.security.utils import get_authorization_scheme_param
 from pydantic import SecretStr
 
-from bridge.origin import require_json_of_own_page
+from bridge.cross_origin import require_json_of_own_page
 from bridge.sessions import COOKIE, Sessions
 from pylon.common.admission import OPEN_CALLER
 from pylon.common.deployment_settings import DeploymentSettings, IdentitySettings

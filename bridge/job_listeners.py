@@ -13,7 +13,7 @@ from typing import Final
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import ValidationError
 
-from bridge.sse import HEARTBEAT_S, closing_frame
+from bridge.sse_response import HEARTBEAT_S, closing_frame
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
 

@@ -18,26 +18,26 @@ from pydantic_settings import SettingsError
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from bridge.auth import Gatekeeper
-from bridge.connections import Connections, connection_limit
+from bridge.connection import NatsLink, NatsPort, link_options
 from bridge.draining import ClosesWhileDraining, Draining
-from bridge.hardening import BoundedHead, SecurityHeaders, bounded_protocol
+from bridge.event_buffers import Channels
 from bridge.head_requests import HeadRequests
+from bridge.http_metrics import BridgeMetrics, RequestMetrics
 from bridge.job_listeners import JobListeners
-from bridge.link import NatsLink, NatsPort, link_options
-from bridge.metrics import BridgeMetrics, RequestMetrics
+from bridge.open_connections import Connections, connection_limit
 from bridge.problems import answer_failures_with_problems
+from bridge.request_tracing import RequestTracing
 from bridge.root_path import RootPath
-from bridge.routes import schema
-from bridge.routes.job_stream import job_stream_routes
+from bridge.routes import api_documents
+from bridge.routes.job_stream_route import job_stream_routes
 from bridge.routes.login import login_routes
-from bridge.routes.metrics import metrics_routes
-from bridge.routes.operations import operation_routes
-from bridge.routes.service import service_routes
-from bridge.routes.streams import stream_routes
+from bridge.routes.metrics_route import metrics_routes
+from bridge.routes.operation_routes import operation_routes
+from bridge.routes.service_routes import service_routes
+from bridge.routes.stream_routes import stream_routes
+from bridge.security import BoundedHead, SecurityHeaders, bounded_protocol
 from bridge.settings import BridgeSettings
-from bridge.sse import StreamCounts
-from bridge.streams import Channels
-from bridge.tracing import RequestTracing
+from bridge.sse_response import StreamCounts
 from pylon.common.admission import OPEN_CALLER, Admission
 from pylon.common.logs import set_up_logging
 from pylon.common.redaction import REDACTOR, secrets_of
@@ -88,11 +88,11 @@ def create_app(
         title="Pylon",
         description="Reads of the Bittensor chain, durable writes to it, and streams of both.",
         version=CONTRACT_VERSION,
-        openapi_url=schema.OPENAPI_PATH,
-        docs_url=schema.SWAGGER_PATH,
+        openapi_url=api_documents.OPENAPI_PATH,
+        docs_url=api_documents.SWAGGER_PATH,
         redoc_url=None,
-        static_url=schema.ASSETS_PATH,
-        swagger_ui_oauth2_redirect_url=schema.OAUTH_PATH,
+        static_url=api_documents.ASSETS_PATH,
+        swagger_ui_oauth2_redirect_url=api_documents.OAUTH_PATH,
         # The page would send the schema's address to a validator on the internet.
         swagger_ui_parameters={"validatorUrl": None},
         # A redirect would make callers repeat themselves; the tracing takes both spellings.
@@ -134,13 +134,13 @@ def create_app(
         metrics_routes(settings, metrics),
         login_routes(gatekeeper),
         service_routes(settings, nats),
-        schema.schema_routes(),
+        api_documents.schema_routes(),
     ]
     for router in routers:
         app.include_router(router)
     of_routers = [route for router in routers for route in router.routes]
     answer_failures_with_problems(app, [*app.routes, *of_routers])
-    schema.document_with_examples(app, settings.identity_settings)
+    api_documents.document_with_examples(app, settings.identity_settings)
     return app
 
 

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Mount, Route
 
-from bridge.examples import failure_body, failure_examples
+from bridge.api_examples import failure_body, failure_examples
 from pylon_client.contract import wire
 from pylon_client.contract.failures import (
     FAILURE_KINDS,

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Cookie, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.auth import Gatekeeper
-from bridge.body import BODY_PROBLEMS, body_schema, read_params
-from bridge.origin import require_own_page
+from bridge.cross_origin import require_own_page
 from bridge.problems import problem_docs
-from bridge.routes.unstable import UNSTABLE_PREFIX
+from bridge.request_body import BODY_PROBLEMS, body_schema, read_params
+from bridge.routes.unstable_routes import UNSTABLE_PREFIX
 from bridge.sessions import COOKIE, LIFETIME_S
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.operation import API_PREFIX, Params

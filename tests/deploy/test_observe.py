@@ -13,8 +13,8 @@ import promql_parser
 import pytest
 import yaml
 
-from bridge.metrics import BridgeMetrics
-from bridge.worker_metrics import merged
+from bridge.http_metrics import BridgeMetrics
+from bridge.metrics_page import merged
 from pylon.worker.metrics import WorkerMetrics
 from scripts.prometheus_rule import prometheus_rule
 from tests.support.prometheus import prometheus_binary

@@ -26,7 +26,7 @@ CALL: Final = "pylon/rpc/calls.py"
 SERVICE: Final = "pylon/rpc/request_server.py"
 ADMISSION: Final = "pylon/common/admission.py"
 LIMITS: Final = "pylon/nats_server/server_limits.py"
-HARDENING: Final = "bridge/hardening.py"
+HARDENING: Final = "bridge/security.py"
 LOOP_THREAD: Final = "pylon/worker/loop_thread.py"
 
 _ON_THE_MAIN_LOOP: Final = (
@@ -265,7 +265,7 @@ MUTANTS: Final = (
         "cancellation-in-the-bridge",
         (
             Edit(
-                "bridge/disconnects.py",
+                "bridge/client_disconnects.py",
                 "await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)",
                 "await asyncio.wait({working})",
             ),
@@ -288,7 +288,7 @@ MUTANTS: Final = (
         "limit-of-http-connections",
         (
             Edit(
-                "bridge/connections.py",
+                "bridge/open_connections.py",
                 "is_full = len(self._stages) >= self.limit",
                 "is_full = False",
             ),
@@ -299,7 +299,7 @@ MUTANTS: Final = (
         "room-for-new-connections",
         (
             Edit(
-                "bridge/connections.py",
+                "bridge/open_connections.py",
                 "if is_full and not self._make_room():",
                 "if is_full:",
             ),
@@ -342,14 +342,14 @@ MUTANTS: Final = (
     ),
     Mutant(
         "origin-of-changes",
-        (Edit("bridge/origin.py", "    if not is_own:", "    if False:"),),
+        (Edit("bridge/cross_origin.py", "    if not is_own:", "    if False:"),),
         (f"{BROWSERS}::test_a_page_of_another_origin_changes_nothing",),
     ),
     Mutant(
         "changes-by-cookie-are-json",
         (
             Edit(
-                "bridge/origin.py",
+                "bridge/cross_origin.py",
                 "if request.method in _METHODS_WITH_BODY and content_type != JSON:",
                 "if False:",
             ),

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.sse import value_frame
-from bridge.streams import Channel
+from bridge.event_buffers import Channel
+from bridge.sse_response import value_frame
 from pylon.chain.node_connection import FAILURES_MAX, ConnectionOwner, Patience
 from pylon.common.task_supervisor import Supervisor
 from pylon.common.unreadable_records import UNREADABLE

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bridge.hardening import HEAD_MAX_BYTES
+from bridge.security import HEAD_MAX_BYTES
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 from tests.support.bridge_process import BridgeProcess, bridge_environment
 from tests.support.deployment import token_of

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-import bridge.streams
-from bridge.streams import follow
+import bridge.event_buffers
+from bridge.event_buffers import follow
 from pylon.events.event_log import KeptInStream
 from pylon.events.replay import ReplayHandlers
 from pylon.jetstream.provision import provision
@@ -211,7 +211,7 @@ async def test_a_bridge_says_that_it_may_not_hear_and_goes_on_when_it_may(
     async with aclosing(follow(connected, BLOCK_EVENTS)) as events, asyncio.timeout(HANGS_AFTER_S):
         assert [event.block.number for event in await anext(events)] == [1]
         following = asyncio.create_task(anext(events))
-        with caplog.at_level(logging.DEBUG, logger="bridge.streams"):
+        with caplog.at_level(logging.DEBUG, logger="bridge.event_buffers"):
             await reload(server, authorization_without("bridge", *EVENTS_SUBJECTS))
             await eventually(lambda: said() >= 2)
         assert errors() == 1

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-import bridge.body
-import bridge.routes.operations
+import bridge.request_body
+import bridge.routes.operation_routes
 from bridge.main import create_app
 from bridge.settings import BridgeSettings
 from pylon_client.contract.topology import REQUEST_MAX_BYTES

@@ -9,8 +9,8 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from bridge.connections import Connections, Reason, Stage
-from bridge.hardening import HEAD_WITHIN_S, BoundedProtocol, bounded_protocol
+from bridge.open_connections import Connections, Reason, Stage
+from bridge.security import HEAD_WITHIN_S, BoundedProtocol, bounded_protocol
 from tests.support.eventually import HANGS_AFTER_S, eventually
 
 SHORT_S = 0.2

@@ -5,8 +5,8 @@ import resource
 
 import pytest
 
-from bridge import connections as module
-from bridge.connections import LOG_EVERY_S, Connections, Reason, Stage, connection_limit
+from bridge import open_connections as module
+from bridge.open_connections import LOG_EVERY_S, Connections, Reason, Stage, connection_limit
 
 
 class Fake:

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from bridge.hardening import HEAD_MAX_BYTES
+from bridge.security import HEAD_MAX_BYTES
 from tests.support.scripted_nats import OPEN_TOKEN, ScriptedNats
 
 LATEST = "/api/v1/block/latest"

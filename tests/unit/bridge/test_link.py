@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator, Mapping
 
 import pytest
 
-import bridge.link
-from bridge.link import NatsLink, link_options
+import bridge.connection
+from bridge.connection import NatsLink, link_options
 from bridge.settings import BridgeSettings
 from pylon.common.task_supervisor import Supervisor
 from pylon_client.contract.failures import ErrorCode, FailureError

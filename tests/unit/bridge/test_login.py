@@ -7,7 +7,7 @@ from http.cookies import SimpleCookie
 import httpx
 import pytest
 
-from bridge.routes.unstable import unstable_paths
+from bridge.routes.unstable_routes import unstable_paths
 from bridge.sessions import LIFETIME_S, Sessions
 from bridge.settings import BridgeSettings
 from pylon_client.contract.failures import ErrorCode, FailureError

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import httpx
 import pytest
 
-from bridge.routes.streams import BLOCK_STREAM_PATH, NEURONS_STREAM_PATH
-from bridge.routes.unstable import unstable_paths
+from bridge.routes.stream_routes import BLOCK_STREAM_PATH, NEURONS_STREAM_PATH
+from bridge.routes.unstable_routes import unstable_paths
 from bridge.settings import BridgeSettings
 from pylon_client.contract.models import Block
 from pylon_client.contract.operations import OPERATIONS, Scope

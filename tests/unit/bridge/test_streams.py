@@ -9,10 +9,10 @@ import httpx
 import pytest
 from starlette.types import Message
 
-import bridge.sse
+import bridge.sse_response
+from bridge.event_buffers import KEPT_VALUES, Channel, Channels
 from bridge.settings import BridgeSettings
-from bridge.sse import StreamCounts, StreamResponse, frames, value_frame
-from bridge.streams import KEPT_VALUES, Channel, Channels
+from bridge.sse_response import StreamCounts, StreamResponse, frames, value_frame
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block

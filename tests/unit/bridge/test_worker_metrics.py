@@ -10,8 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from bridge.metrics import BridgeMetrics
-from bridge.worker_metrics import MetricsPage, merged
+from bridge.http_metrics import BridgeMetrics
+from bridge.metrics_page import MetricsPage, merged
 from pylon.worker.metrics import WorkerMetrics
 from tests.support.secret_texts import secret_of
 
@@ -93,7 +93,7 @@ async def test_without_the_workers_the_bridges_own_remain(
     tmp_path: Path, response: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if response is None:
-        monkeypatch.setattr("bridge.worker_metrics.WORKER_TIMEOUT_S", 0.01)
+        monkeypatch.setattr("bridge.metrics_page.WORKER_TIMEOUT_S", 0.01)
     socket = tmp_path / "worker.sock"
     page = MetricsPage(BridgeMetrics(), socket, SecretStr(TOKEN))
     async with worker_at(socket, lambda _: response):

@@ -7,10 +7,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from bridge.connections import Connections, Reason, Stage
+from bridge.open_connections import Connections, Reason, Stage
 from bridge.problems import problem_response
 from bridge.root_path import route_path
-from bridge.routes.schema import SCHEMA_PATH
+from bridge.routes.api_documents import SCHEMA_PATH
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 

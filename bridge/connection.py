@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
-from bridge.streams import follow, hearing
+from bridge.event_buffers import follow, hearing
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BRIDGE_USER

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 
-from bridge.metrics import BridgeMetrics
-from bridge.worker_metrics import MetricsPage
+from bridge.http_metrics import BridgeMetrics
+from bridge.metrics_page import MetricsPage
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon.common.process_metrics import CONTENT_TYPE, metrics_refusal
 from pylon_client.contract.failures import ErrorCode, FailureError

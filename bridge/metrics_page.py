@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from bridge.metrics import BridgeMetrics
+from bridge.http_metrics import BridgeMetrics
 
 logger = logging.getLogger(__name__)
 

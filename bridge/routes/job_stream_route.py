@@ -6,12 +6,12 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from bridge.auth import Gatekeeper, IdentityCaller
+from bridge.connection import NatsPort
 from bridge.job_listeners import JOB_EVENT, JobListener, JobListeners
-from bridge.link import NatsPort
-from bridge.routes.plain import require_plain
-from bridge.routes.streams import stream_docs
-from bridge.sse import StreamCounts, StreamResponse
-from bridge.tracing import request_id
+from bridge.request_tracing import request_id
+from bridge.routes.canonical_path import require_plain
+from bridge.routes.stream_routes import stream_docs
+from bridge.sse_response import StreamCounts, StreamResponse
 from pylon.common.admission import Admission
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode

@@ -8,9 +8,9 @@ from fastapi import Request
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.connections import Connections, Reason
-from bridge.sse import StreamCounts
-from bridge.streams import Channels
+from bridge.event_buffers import Channels
+from bridge.open_connections import Connections, Reason
+from bridge.sse_response import StreamCounts
 from pylon.common.process_metrics import ProcessMetrics
 from pylon.common.task_supervisor import Supervisor
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import RedirectResponse
 
-from bridge.examples import add_examples
+from bridge.api_examples import add_examples
 from pylon.common.deployment_settings import IdentitySettings
 from pylon_client.contract.types import IdentityName
 

@@ -7,13 +7,13 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel, WithJsonSchema
 
 from bridge.auth import Gatekeeper
-from bridge.link import NatsPort
+from bridge.connection import NatsPort
+from bridge.event_buffers import Channel, Channels
 from bridge.problems import problem_docs
-from bridge.routes.plain import require_plain
-from bridge.sse import StreamCounts, StreamResponse, frames, value_frame
+from bridge.request_tracing import request_id
+from bridge.routes.canonical_path import require_plain
 from bridge.sse_docs import CLOSING_DOCS, MISSED_DOCS, event_docs
-from bridge.streams import Channel, Channels
-from bridge.tracing import request_id
+from bridge.sse_response import StreamCounts, StreamResponse, frames, value_frame
 from pylon.common.admission import Admission
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, FailureError

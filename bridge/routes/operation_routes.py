@@ -10,15 +10,15 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel, WithJsonSchema
 
 from bridge.auth import Gatekeeper, IdentityCaller
-from bridge.body import BODY_PROBLEMS, body_schema, read_params
-from bridge.conditional import CONDITIONAL_DOCS, ConditionalAnswers
-from bridge.disconnects import while_connected
-from bridge.link import NatsPort
+from bridge.client_disconnects import while_connected
+from bridge.connection import NatsPort
 from bridge.problems import invalid_request, problem_docs
-from bridge.routes.plain import require_plain
-from bridge.routes.unstable import is_public, unstable_paths
+from bridge.request_body import BODY_PROBLEMS, body_schema, read_params
+from bridge.request_tracing import request_id
+from bridge.response_builder import CONDITIONAL_DOCS, ConditionalAnswers
+from bridge.routes.canonical_path import require_plain
+from bridge.routes.unstable_routes import is_public, unstable_paths
 from bridge.settings import BridgeSettings
-from bridge.tracing import request_id
 from pylon.common.admission import OPEN_CALLER, Admission
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem

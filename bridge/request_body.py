@@ -9,7 +9,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from bridge.examples import BODY_EXAMPLES
+from bridge.api_examples import BODY_EXAMPLES
 from bridge.problems import invalid_item, invalid_request, refusal_docs
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem, repeated_key

@@ -5,9 +5,9 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from bridge.link import NatsPort
+from bridge.connection import NatsPort
 from bridge.problems import problem_docs
-from bridge.routes.unstable import IDENTITIES_PATH as UNSTABLE_IDENTITIES_PATH
+from bridge.routes.unstable_routes import IDENTITIES_PATH as UNSTABLE_IDENTITIES_PATH
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Identities

@@ -21,9 +21,9 @@ from bridge.auth import Gatekeeper
 from bridge.connection import NatsLink, NatsPort, link_options
 from bridge.draining import ClosesWhileDraining, Draining
 from bridge.event_buffers import Channels
-from bridge.head_requests import HeadRequests
+from bridge.head_method import HeadRequests
 from bridge.http_metrics import BridgeMetrics, RequestMetrics
-from bridge.job_listeners import JobListeners
+from bridge.job_streams import JobListeners
 from bridge.open_connections import Connections, connection_limit
 from bridge.problems import answer_failures_with_problems
 from bridge.request_tracing import RequestTracing

@@ -17,7 +17,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Message, Receive, Scope, Send
 
 from bridge.event_buffers import KEPT_VALUES, Channel
-from bridge.head_requests import is_head
+from bridge.head_method import is_head
 from pylon_client.contract import wire
 from pylon_client.contract.types import BlockNumber
 from pylon_client.events.feed import FeedEvent

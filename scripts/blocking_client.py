@@ -1,7 +1,7 @@
 """Makes the modules of the blocking client from those of the asynchronous one.
 
 Both clients have the same methods, arguments and texts: so they are written once, in
-`pylon_client/`, and `pylon_client/blocking/` is made from there and committed, where people and
+`pylon_client/_async/`, and `pylon_client/_sync/` is made from there and committed, where people and
 type checkers can read it.
 
     python scripts/blocking_client.py            writes the modules
@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Final
 
 PACKAGE: Final = Path(__file__).parents[1] / "pylon_client"
+ASYNC: Final = PACKAGE / "_async"
+SYNC: Final = PACKAGE / "_sync"
 SCRIPT: Final = "scripts/blocking_client.py"
-MODULES: Final = ("open_access", "identity", "writing")
+MODULES: Final = ("open_access", "identity", "identity_writes")
 
 _SUBSTITUTIONS: Final[Mapping[str, str]] = {
     rf"^`pylon_client._sync.(\w+)` is made from this module: see `{SCRIPT}`.$": (
@@ -26,13 +28,13 @@ _SUBSTITUTIONS: Final[Mapping[str, str]] = {
     r"\basync def\b": "def",
     r"\bawait ": "",
     r"\bAsync(?=[A-Z])": "",
-    rf"\bpylon_client\.({'|'.join(MODULES)})\b(?= import)": r"pylon_client._sync.\1",
+    rf"\bpylon_client\._async\.({'|'.join(MODULES)})\b(?= import)": r"pylon_client._sync.\1",
 }
 
 
 def blocking(module: str) -> str:
     """The source of a module of the blocking client."""
-    source = (PACKAGE / f"{module}.py").read_text()
+    source = (ASYNC / f"{module}.py").read_text()
     for pattern, replacement in _SUBSTITUTIONS.items():
         source = re.sub(pattern, replacement, source, flags=re.MULTILINE)
     for command in (("check", "--select", "I", "--fix-only", "--quiet"), ("format", "--quiet")):
@@ -52,7 +54,7 @@ def stale() -> list[Path]:
 
 
 def _made(module: str) -> Path:
-    return PACKAGE / "blocking" / f"{module}.py"
+    return SYNC / f"{module}.py"
 
 
 def main() -> int:

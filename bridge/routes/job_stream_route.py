@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 
 from bridge.auth import Gatekeeper, IdentityCaller
 from bridge.connection import NatsPort
-from bridge.job_listeners import JOB_EVENT, JobListener, JobListeners
+from bridge.job_streams import JOB_EVENT, JobListener, JobListeners
 from bridge.request_tracing import request_id
 from bridge.routes.canonical_path import require_plain
 from bridge.routes.stream_routes import stream_docs

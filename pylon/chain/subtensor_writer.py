@@ -1,8 +1,8 @@
 """Writing through the `bittensor` SDK.
 
-Signing is split from sending, so that what is sent is known before it is. Calls are composed here
-(`pylon.chain.call_composition`) instead of by the SDK's intents, which need items that not every runtime
-has, and refuse weights one block longer than the chain does.
+Signing is separate from sending, so that the extrinsic is known before it is sent.
+`pylon.chain.call_composition` composes calls instead of the SDK's intents, which need items that
+not every runtime has and refuse weights one block longer than the chain does.
 """
 
 import asyncio

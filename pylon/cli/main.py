@@ -188,7 +188,7 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
     from pylon.cli.check.check_command import check as check_all
     from pylon.cli.check.report import report_as_json, report_as_lines
-    from pylon.cli.main.up import running_home
+    from pylon.cli.up import running_home
     from pylon.common.redaction import REDACTOR, secrets_of
     from pylon.worker.settings import WorkerSettings
 

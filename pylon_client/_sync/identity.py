@@ -1,6 +1,6 @@
 """What an identity may ask for: `client.identity`.
 
-Made from `pylon_client._async.identity` by `scripts/blocking_client.py`: edit that one.
+Made from `pylon_client.identity` by `scripts/blocking_client.py`: edit that one.
 """
 
 from pylon_client import responses

@@ -1,6 +1,6 @@
 """What an identity may change on the chain, and how far that has come: part of `client.identity`.
 
-Made from `pylon_client._async.identity_writes` by `scripts/blocking_client.py`: edit that one.
+Made from `pylon_client.identity_writes` by `scripts/blocking_client.py`: edit that one.
 """
 
 from collections.abc import Mapping

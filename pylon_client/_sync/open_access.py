@@ -1,6 +1,6 @@
 """What everybody may ask for: `client.open_access`.
 
-Made from `pylon_client._async.open_access` by `scripts/blocking_client.py`: edit that one.
+Made from `pylon_client.open_access` by `scripts/blocking_client.py`: edit that one.
 """
 
 from collections.abc import Generator

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pylon.cli.main.up import devnet_identities
+from pylon.cli.up import devnet_identities
 from pylon_client.v1 import JobState
 from tests.support.event_stream import EventStream, listening_client
 from tests.support.eventually import HANGS_AFTER_S

@@ -80,8 +80,8 @@ def restore(
     Into the NATS that PYLON_NATS_URL names, else into PYLON_HOME. No job is sent again: one that
     had not ended in the backup ends by what the chain shows, or as FAILED with OUTCOME_UNKNOWN.
     """
+    from pylon.cli.backup import backup_run
     from pylon.cli.backup.backup_file import BackupError, BackupFile
-    from pylon.cli.main.backup import backup_run
 
     try:
         source = io.BytesIO(sys.stdin.buffer.read()) if file == STANDARD else Path(file)
@@ -121,7 +121,7 @@ def _deployment(
         SettingsError: a setting is wrong.
     """
     from pylon.cli.backup.backup_file import BackupError
-    from pylon.cli.main.up import running_home
+    from pylon.cli.up import running_home
     from pylon.cli.up.up_options import UpError, UpSettings
     from pylon.common.redaction import REDACTOR, secrets_of
     from pylon.worker.settings import WorkerSettings

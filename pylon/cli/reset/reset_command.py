@@ -27,8 +27,8 @@ def reset(
     The state of `pylon up` is moved within its home. Of a NATS that PYLON_NATS_URL names, all jobs
     are written to a file for `pylon restore`, and all streams are emptied.
     """
-    from pylon.cli.main.up import running_home
     from pylon.cli.reset.reset_run import Reset, ResetError
+    from pylon.cli.up import running_home
     from pylon.cli.up.up_options import UpSettings
     from pylon.common.redaction import REDACTOR, secrets_of
     from pylon.worker.settings import WorkerSettings

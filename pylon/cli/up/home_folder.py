@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
-from pylon.cli.main.up import devnet_identities
+from pylon.cli.up import devnet_identities
 from pylon.cli.up.running_home import HEADER_FILE, SETTINGS_FILE
 from pylon.cli.up.up_options import UpError, UpOptions
 from pylon.common.folder_access import require_access, require_access_to

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.settings import BridgeSettings
-from pylon.cli.main.up import devnet_identities
+from pylon.cli.up import devnet_identities
 from pylon.cli.up.banner import banner
 from pylon.cli.up.bridge_password import bridge_password
 from pylon.cli.up.child_process import Child

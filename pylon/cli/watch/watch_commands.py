@@ -99,7 +99,7 @@ def list_jobs(
 
     Those that have not ended, and those that ended in the last days.
     """
-    from pylon.cli.main.watch import own_jobs
+    from pylon.cli.watch import own_jobs
 
     _watch(
         lambda settings, console: own_jobs.list_jobs(
@@ -112,7 +112,7 @@ def list_jobs(
 @jobs_app.command(name="show")
 def show_job(job: _JobArgument, identity: _IdentityOption = None, home: HomeOption = None) -> None:
     """Show all that is known of a job, as JSON: blocks, attempts, last error, left-out hotkeys."""
-    from pylon.cli.main.watch import own_jobs
+    from pylon.cli.watch import own_jobs
 
     _watch(
         lambda settings, console: own_jobs.show_job(settings, console, JobId(job), _name(identity)),
@@ -129,7 +129,7 @@ def cancel_job(
     A job that is on its way to the chain cannot be cancelled, and one that has ended stays as it
     is. Newer weights take the place of older ones by themselves.
     """
-    from pylon.cli.main.watch import own_jobs
+    from pylon.cli.watch import own_jobs
 
     _watch(
         lambda settings, console: own_jobs.cancel_job(
@@ -149,7 +149,7 @@ def _watch(
 ) -> None:
     from rich.console import Console
 
-    from pylon.cli.main.up import running_home
+    from pylon.cli.up import running_home
     from pylon.common.redaction import REDACTOR, secrets_of
 
     logging.getLogger().setLevel(logging.WARNING)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pylon.cli.main.up import devnet_identities
+from pylon.cli.up import devnet_identities
 from pylon.jetstream.provision import provision
 from pylon.nats_server.permissions import authorization
 from pylon_client.contract.subjects import WORKER_USER

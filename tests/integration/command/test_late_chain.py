@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from pylon.cli.main.up import devnet_identities
+from pylon.cli.up import devnet_identities
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.eventually import HANGS_AFTER_S, eventually

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pylon.cli.backup import state_access
 from pylon.cli.backup.backup_file import (
     BackupError,
     BackupFile,
@@ -16,7 +17,6 @@ from pylon.cli.backup.backup_file import (
 )
 from pylon.cli.backup.backup_run import restore
 from pylon.cli.backup.job_store_copy import LedgerCopy
-from pylon.cli.main.backup import state_access
 from pylon.events.signer_events import SignerEvents
 from pylon.jobs.signer_directory import Announcement
 from pylon.nats_server.permissions import authorization

@@ -14,7 +14,7 @@ BLOCK_TIME_S = 12.0
 
 
 @st.composite
-def epochs(draw: st.DrawFn) -> Epoch:
+def chain_epochs(draw: st.DrawFn) -> Epoch:
     tempo = draw(st.integers(1, 1000))
     last = draw(st.integers(0, 10_000_000))
     # An owner may trigger the next epoch sooner.
@@ -23,14 +23,14 @@ def epochs(draw: st.DrawFn) -> Epoch:
     return Epoch(BlockNumber(block), tempo, BlockNumber(last), BlockNumber(following))
 
 
-@given(epochs())
+@given(chain_epochs())
 def test_w9_the_epoch_of_the_next_block_holds_it(epoch: Epoch) -> None:
     window = epochs.epoch_of_next_block(epoch)
     assert window is not None
     assert window.open_block <= epoch.block + 1 < window.close_block
 
 
-@given(epochs(), st.integers(1, 20))
+@given(chain_epochs(), st.integers(1, 20))
 def test_w9_windows_follow_each_other_without_a_gap(epoch: Epoch, period: int) -> None:
     own = epochs.epoch_of_next_block(epoch)
     nearer = epochs.reveal_window(epoch, period)
@@ -44,7 +44,7 @@ def test_w9_windows_follow_each_other_without_a_gap(epoch: Epoch, period: int) -
         assert nearer.open_block == own.close_block
 
 
-@given(epochs(), st.integers(1, 5))
+@given(chain_epochs(), st.integers(1, 5))
 def test_w9_the_window_never_opens_before_the_commit(epoch: Epoch, period: int) -> None:
     window = epochs.reveal_window(epoch, period)
     assert window is not None
@@ -86,7 +86,7 @@ def test_w9_a_subnet_without_epochs_reveals_never() -> None:
     assert epochs.epoch_of_next_block(epoch) is None
 
 
-@given(epochs(), st.integers(0, 10_000_000))
+@given(chain_epochs(), st.integers(0, 10_000_000))
 def test_w11_a_job_ends_with_the_epoch_that_accepted_it(epoch: Epoch, accepted: int) -> None:
     assume(accepted <= epoch.block)
     over = epochs.is_over(epoch, BlockNumber(accepted))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from pylon.cli.main.up import banner as banners
+from pylon.cli.up import banner as banners
 from pylon.cli.up.banner import banner
 from pylon.cli.up.running_home import told_in
 from pylon.cli.up.up_options import UpOptions

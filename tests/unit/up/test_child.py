@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pylon.cli.main.up import child_process as module
+from pylon.cli.up import child_process as module
 from pylon.cli.up.child_process import Child, ChildEndedError
 from tests.support.eventually import HANGS_AFTER_S, eventually
 

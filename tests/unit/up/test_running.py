@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pylon.cli.main.up import running_home
+from pylon.cli.up import running_home
 from pylon.cli.up.up_options import UpError
 
 URL = "nats://127.0.0.1:4999"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pylon.cli.main.up import supervisor
+from pylon.cli.up import supervisor
 from pylon.cli.up.up_options import UpOptions
 from pylon.worker.settings import WorkerSettings
 

@@ -1,1 +1,0 @@
-"""How a worker is watched: its metrics and its health."""

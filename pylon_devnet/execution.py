@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pylon_devnet import pool_refusals, system_events
+from pylon_devnet import pool_errors, system_events
 from pylon_devnet.calls import HANDLERS
 from pylon_devnet.calls.balance_calls import free_balance, withdraw
 from pylon_devnet.calls.call_guards import GUARDS
@@ -107,13 +107,13 @@ class Executor:
         try:
             call = self._call(extrinsic.call)
         except ValueError as error:
-            raise pool_refusals.unverifiable(str(error)) from None
+            raise pool_errors.unverifiable(str(error)) from None
         self._check_proof(extrinsic, number, block_hash)
         account = state.get("System", "Account", extrinsic.signer)
         if extrinsic.nonce < account["nonce"]:
-            raise pool_refusals.stale()
+            raise pool_errors.stale()
         if free_balance(state, extrinsic.signer) < self.fee(extrinsic.call, len(extrinsic.raw)):
-            raise pool_refusals.payment()
+            raise pool_errors.payment()
         return call
 
     def apply(
@@ -171,22 +171,22 @@ class Executor:
     ) -> None:
         birth = extrinsic.era.birth(number)
         if extrinsic.era.period is not None and number - birth > _BLOCK_HASHES_KEPT:
-            raise pool_refusals.ancient()
+            raise pool_errors.ancient()
         birth_hash = block_hash(birth)
         # An era that is over is seen as the one after it, whose first block has another hash.
         if birth_hash is None or not extrinsic.is_signed_for(
             self._codec.spec_version, self._genesis_hash, birth_hash
         ):
-            raise pool_refusals.bad_proof()
+            raise pool_errors.bad_proof()
 
     def _check_call(self, call: Call, signer: str, state: State, number: int) -> None:
         """Check what the extensions of the chain check before inclusion."""
         guard = GUARDS.get(call.name)
         reason = guard(state, call, signer, number) if guard is not None else None
         if reason is not None:
-            raise pool_refusals.custom(pool_refusals.CUSTOM_CODES[reason])
+            raise pool_errors.custom(pool_errors.CUSTOM_CODES[reason])
         if call.name == "Sudo.sudo" and signer != state.get("Sudo", "Key"):
-            raise pool_refusals.bad_signer()
+            raise pool_errors.bad_signer()
 
     def _perform(self, dispatch: Dispatch, encoded: bytes, signer: str | None) -> None:
         call = self._call(encoded)

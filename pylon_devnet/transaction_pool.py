@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from pylon_devnet import pool_refusals
+from pylon_devnet import pool_errors
 from pylon_devnet.block import Block
 from pylon_devnet.chain_state import Draft, State
 from pylon_devnet.execution import AppliedExtrinsic, Executor
@@ -89,18 +89,18 @@ class Pool:
         try:
             extrinsic = parse(raw)
         except MalformedExtrinsicError as error:
-            raise pool_refusals.malformed(str(error)) from None
+            raise pool_errors.malformed(str(error)) from None
         state = self._state()
         number = state.number + 1
         mine = self._waiting.get(extrinsic.signer, {})
         rival = mine.get(extrinsic.nonce)
         if rival is not None and rival.extrinsic.hash == extrinsic.hash:
-            raise pool_refusals.already_imported(extrinsic.hash)
+            raise pool_errors.already_imported(extrinsic.hash)
         self._executor.check(extrinsic, state, number, self._block_hash)
         if rival is not None and extrinsic.tip <= rival.extrinsic.tip:
-            raise pool_refusals.priority_too_low(extrinsic.tip, rival.extrinsic.tip)
+            raise pool_errors.priority_too_low(extrinsic.tip, rival.extrinsic.tip)
         if rival is None and len(self) >= EXTRINSICS_LIMIT:
-            raise pool_refusals.pool_is_full()
+            raise pool_errors.pool_is_full()
         if rival is not None:
             rival.tell({"usurped": "0x" + extrinsic.hash.hex()})
         entry = self._entry(extrinsic, number, tell)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-import bridge.job_listeners
+import bridge.job_streams
 from bridge.settings import BridgeSettings
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -134,7 +134,7 @@ async def test_the_end_is_told_though_its_workers_clock_is_behind(
 async def test_a_change_that_was_not_heard_is_asked_for(
     own_client: httpx.AsyncClient, nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge.job_listeners, "HEARTBEAT_S", 0.0)
+    monkeypatch.setattr(bridge.job_streams, "HEARTBEAT_S", 0.0)
     answers = [job(ACCEPTED, 1), b"", job(ACCEPTED, 1), job(CONFIRMED, 2)]
 
     def answer(_asked: Asked) -> bytes:
@@ -154,7 +154,7 @@ async def test_a_change_that_was_not_heard_is_asked_for(
 async def test_a_job_that_is_forgotten_meanwhile_ends_the_stream(
     own_client: httpx.AsyncClient, nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge.job_listeners, "HEARTBEAT_S", 0.0)
+    monkeypatch.setattr(bridge.job_streams, "HEARTBEAT_S", 0.0)
 
     def answer(_asked: Asked) -> bytes:
         if len(nats.asked) > 1:

@@ -61,7 +61,9 @@ def mutants(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def attacks(session: nox.Session) -> None:
     """Attack the whole product for 25 minutes, beside honest callers, and print what they had."""
-    session.run(sys.executable, "-m", "tests.support.attack_run", *session.posargs, external=True)
+    session.run(
+        sys.executable, "-m", "tests.support.product.attack_run", *session.posargs, external=True
+    )
 
 
 @nox.session(name="format", venv_backend="none")

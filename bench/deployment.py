@@ -10,11 +10,11 @@ import httpx
 
 from bench.keep_alive import KeepAlive
 from bench.processes import baseline
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.devnet_process import DevnetProcess
-from tests.support.eventually import comes_true
-from tests.support.nats_server import NatsServer
-from tests.support.worker_process import ITS_TURN, READY, worker_process
+from tests.support.chain.devnet_process import DevnetProcess
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.eventually import comes_true
+from tests.support.product.worker_process import ITS_TURN, READY, worker_process
 
 NETUID: Final = 1
 """The devnet's subnet of 256 neurons."""

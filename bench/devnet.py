@@ -16,7 +16,7 @@ from bench.pairs import ROUNDS, WARM_UP, Ask, Pair, compare
 from bench.processes import Baseline, baseline, cpu_s, rss_mb
 from pylon_devnet.codec import Codec
 from pylon_devnet.runtime.runtime_metadata import SPEC_VERSION, TRANSACTION_VERSION, build
-from tests.support.devnet_process import DevnetProcess
+from tests.support.chain.devnet_process import DevnetProcess
 
 NETUIDS: Final = (1, 2, 12)
 SIZE: Final = "--neurons=256"

@@ -7,7 +7,7 @@ what pytest has captured.
 import pytest
 
 from pylon.common.unreadable_records import UNREADABLE
-from tests.support.leaks import known_secrets, leaks_in, leaks_under
+from tests.support.product.leaks import known_secrets, leaks_in, leaks_under
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.kept_output import keep
-from tests.support.product import Product
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.kept_output import keep
+from tests.support.product.product import Product
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -14,9 +14,9 @@ import pytest
 import pytest_asyncio
 
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, NetUid
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.prefix_proxy import prefix_proxy
-from tests.support.product import Product
+from tests.support.k8s.prefix_proxy import prefix_proxy
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.product import Product
 
 PREFIX = "/gateways/pylon"
 SN1 = {"Authorization": "Bearer devnet-sn1-token"}

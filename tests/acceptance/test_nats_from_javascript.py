@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.product import Product
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.product import Product
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "@nats-io/transport-node@3.0.2"

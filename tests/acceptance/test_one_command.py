@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.product import Product, processes_under
-from tests.support.pylon_command import pylon_command
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.product import Product, processes_under
+from tests.support.product.pylon_command import pylon_command
 
 ROOT = Path(__file__).parents[2]
 FETCH = {

@@ -14,15 +14,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.kept_output import keep
-from tests.support.leaks import leaks_under
-from tests.support.private_product import (
+from tests.support.product.kept_output import keep
+from tests.support.product.leaks import leaks_under
+from tests.support.product.private_product import (
     METRICS_TOKEN,
     OPEN_TOKEN,
     PrivateProduct,
     private_product,
 )
-from tests.support.secret_texts import MARK, secret_of
+from tests.support.product.secret_texts import MARK, secret_of
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = Path(__file__).parent / "openapi" / "schemathesis.toml"

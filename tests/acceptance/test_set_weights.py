@@ -12,10 +12,10 @@ from typing import Any
 
 from pylon.cli.up import devnet_identities
 from pylon_client.v1 import JobState
-from tests.support.event_stream import EventStream, listening_client
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.product import Product
-from tests.support.pylon_command import pylon_command
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.product import Product
+from tests.support.product.pylon_command import pylon_command
+from tests.support.wire.event_stream import EventStream, listening_client
 
 README = Path(__file__).parents[2] / "README.md"
 BIN = Path(sys.executable).parent

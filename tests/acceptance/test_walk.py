@@ -8,13 +8,13 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from tests.support.product import Product, free_ports
-from tests.support.walk import METRICS_TOKEN, Step, Walk
-from tests.support.walk_developer import DEVELOPER
-from tests.support.walk_first_contact import FIRST_CONTACT
-from tests.support.walk_new_user import NEW_USER
-from tests.support.walk_operator import OPERATOR
-from tests.support.walk_sre import SRE
+from tests.support.product.product import Product, free_ports
+from tests.support.product.walk import METRICS_TOKEN, Step, Walk
+from tests.support.product.walk_developer import DEVELOPER
+from tests.support.product.walk_first_contact import FIRST_CONTACT
+from tests.support.product.walk_new_user import NEW_USER
+from tests.support.product.walk_operator import OPERATOR
+from tests.support.product.walk_sre import SRE
 
 STEPS = [step for steps in (NEW_USER, OPERATOR, DEVELOPER, FIRST_CONTACT, SRE) for step in steps]
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.devnet_control import ON_DEMAND_S, ON_DEMAND_SETTINGS
-from tests.support.devnet_process import DevnetProcess
-from tests.support.event_stream import EventStream, listening_client
-from tests.support.nats_server import NatsServer
-from tests.support.worker_process import READY, leader_among, worker_process
+from tests.support.chain.devnet_control import ON_DEMAND_S, ON_DEMAND_SETTINGS
+from tests.support.chain.devnet_process import DevnetProcess
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.worker_process import READY, leader_among, worker_process
+from tests.support.wire.event_stream import EventStream, listening_client
 
 LISTENERS = 200
 OF_NEURONS_TOO = 4

@@ -15,12 +15,12 @@ from pylon_client.contract.subjects import WORKER_USER, NeuronsEventSubject
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, BasePylonException, NetUid
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings
-from tests.support.eventually import HANGS_AFTER_S, eventually
-from tests.support.nats_server import NatsServer
-from tests.support.running_worker import Published
-from tests.support.worker_process import (
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
+from tests.support.product.running_worker import Published
+from tests.support.product.worker_process import (
     ITS_TURN,
     READY,
     WorkerProcess,

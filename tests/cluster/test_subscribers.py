@@ -13,13 +13,13 @@ from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import NetUid
 from pylon_client.events.feed import EventFeed, last_by_request
 from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings
-from tests.support.devnet_control import ON_DEMAND_S, ON_DEMAND_SETTINGS
-from tests.support.devnet_process import DevnetProcess
-from tests.support.eventually import eventually
-from tests.support.nats_server import NatsServer
-from tests.support.tcp_proxy import TcpProxy
-from tests.support.worker_process import READY, leader_among, worker_process
+from tests.support.chain.devnet_control import ON_DEMAND_S, ON_DEMAND_SETTINGS
+from tests.support.chain.devnet_process import DevnetProcess
+from tests.support.nats.nats_server import NatsServer
+from tests.support.nats.tcp_proxy import TcpProxy
+from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.product.eventually import eventually
+from tests.support.product.worker_process import READY, leader_among, worker_process
 
 SUBSCRIBERS = 1_000
 OF_NEURONS_TOO = 100

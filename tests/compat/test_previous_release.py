@@ -12,11 +12,14 @@ import pytest_asyncio
 
 from pylon_client.v1 import AsyncPylonClient, JobId, JobState
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.deployment import BRIDGE_PASSWORD, READER_PASSWORD, token_of
-from tests.support.environments import ROOT
-from tests.support.eventually import eventually
-from tests.support.job_deployment import (
+from tests.support.chain.sdk_home import sdk_home
+from tests.support.nats.nats_server import NatsServer
+from tests.support.nats.replicas import Nats
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.deployment import BRIDGE_PASSWORD, READER_PASSWORD, token_of
+from tests.support.product.environments import ROOT
+from tests.support.product.eventually import eventually
+from tests.support.product.job_deployment import (
     SUBNETS,
     Deployment,
     becomes,
@@ -27,12 +30,9 @@ from tests.support.job_deployment import (
     signing_settings,
     weights_of,
 )
-from tests.support.nats_server import NatsServer
-from tests.support.previous_release import previous_release
-from tests.support.pylon_command import command_environment, pylon_argv
-from tests.support.replicas import Nats
-from tests.support.sdk_home import sdk_home
-from tests.support.subprocesses import output_of
+from tests.support.product.previous_release import previous_release
+from tests.support.product.pylon_command import command_environment, pylon_argv
+from tests.support.product.subprocesses import output_of
 
 __all__ = ["sdk_home"]
 

@@ -15,10 +15,10 @@ from pylon.wallets.hotkeys import ed25519_public_key
 from pylon_client._async.identity import AsyncIdentity
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, ErrorCode, JobState, PylonNotFound
 from pylon_devnet.population import hotkey
-from tests.support.environments import ROOT, python_with
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.job_deployment import becomes, gives
-from tests.support.product import Product
+from tests.support.product.environments import ROOT, python_with
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.job_deployment import becomes, gives
+from tests.support.product.product import Product
 
 SCRIPTS = ROOT / "tests" / "compat" / "scripts"
 IDENTITY, NETUID, NEURONS = "sn1", 1, 256

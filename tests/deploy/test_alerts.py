@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.alert_rules import NAMES, run_tests, series
-from tests.support.healthy_series import STEP_S, STEPS, healthy_series
+from tests.support.k8s.alert_rules import NAMES, run_tests, series
+from tests.support.k8s.healthy_series import STEP_S, STEPS, healthy_series
 
 CASES: dict[str, list[dict[str, Any]]] = {
     path.stem: yaml.safe_load(path.read_text())

@@ -22,11 +22,11 @@ from pylon_client.v1 import (
     Weight,
 )
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.balancer import Balancer
-from tests.support.eventually import comes_true
-from tests.support.kustomize import render
-from tests.support.pod import Cluster, Pod
-from tests.support.product import free_ports
+from tests.support.k8s.balancer import Balancer
+from tests.support.k8s.kustomize import render
+from tests.support.k8s.pod import Cluster, Pod
+from tests.support.product.eventually import comes_true
+from tests.support.product.product import free_ports
 
 LOCAL = Path(__file__).parents[2] / "deploy" / "k8s" / "overlays" / "local"
 SERVERS = 3

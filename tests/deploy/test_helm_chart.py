@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from scripts.helm_chart import CHART, chart_files
-from tests.support.helm import helm_template
-from tests.support.kustomize import Manifest, render, variables, without_hash
+from tests.support.k8s.helm import helm_template
+from tests.support.k8s.kustomize import Manifest, render, variables, without_hash
 
 K8S = Path(__file__).parents[2] / "deploy" / "k8s"
 PRODUCTION = K8S / "overlays" / "production"

@@ -15,11 +15,11 @@ import yaml
 
 from pylon_client.contract.ss58 import is_address
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.eventually import comes_true
-from tests.support.kustomize import variables
-from tests.support.product import free_ports
-from tests.support.pylon_command import command_environment
-from tests.support.service_process import service_process
+from tests.support.k8s.kustomize import variables
+from tests.support.product.eventually import comes_true
+from tests.support.product.product import free_ports
+from tests.support.product.pylon_command import command_environment
+from tests.support.product.service_process import service_process
 
 ROOT = Path(__file__).parents[2]
 BESIDE = Path(sys.executable).parent

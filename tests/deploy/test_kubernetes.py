@@ -21,9 +21,9 @@ from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.ss58 import is_address
 from pylon_client.contract.types import HotkeyName, IdentityName, NetUid, WalletName
 from pylon_devnet.dev_wallets import write_wallet
-from tests.support.custom_resources import SCHEMAS
-from tests.support.kustomize import Manifest, load, render, variables, without_hash
-from tests.support.nats_chart import Chart
+from tests.support.k8s.custom_resources import SCHEMAS
+from tests.support.k8s.kustomize import Manifest, load, render, variables, without_hash
+from tests.support.k8s.nats_chart import Chart
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy" / "k8s"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.kustomize import render
-from tests.support.nats_chart import VALUES, Chart, names_of
+from tests.support.k8s.kustomize import render
+from tests.support.k8s.nats_chart import VALUES, Chart, names_of
 
 PRODUCTION = Path(__file__).parents[2] / "deploy" / "k8s" / "overlays" / "production"
 

@@ -10,12 +10,12 @@ import pytest
 from pylon.nats_server.server_limits import MAX_PAYLOAD_BYTES
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
-from tests.support.certificates import Authority
-from tests.support.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, token_of
-from tests.support.eventually import comes_true, eventually
-from tests.support.nats_process import NatsProcess
-from tests.support.product import free_ports
-from tests.support.pylon_command import pylon_command
+from tests.support.nats.nats_process import NatsProcess
+from tests.support.product.certificates import Authority
+from tests.support.product.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, token_of
+from tests.support.product.eventually import comes_true, eventually
+from tests.support.product.product import free_ports
+from tests.support.product.pylon_command import pylon_command
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {

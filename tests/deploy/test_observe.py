@@ -17,7 +17,7 @@ from bridge.http_metrics import BridgeMetrics
 from bridge.metrics_page import merged
 from pylon.worker.metrics import WorkerMetrics
 from scripts.prometheus_rule import prometheus_rule
-from tests.support.prometheus import prometheus_binary
+from tests.support.k8s.prometheus import prometheus_binary
 
 ROOT = Path(__file__).parents[2]
 OBSERVE = ROOT / "deploy" / "observe"

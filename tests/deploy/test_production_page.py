@@ -18,10 +18,10 @@ import pytest
 from pylon.nats_server.server_limits import MAX_PAYLOAD_BYTES
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from pylon_devnet.dev_wallets import write_wallet
-from tests.support.eventually import HANGS_AFTER_S, comes_true
-from tests.support.nats_chart import Chart
-from tests.support.nats_process import NatsProcess
-from tests.support.product import free_ports
+from tests.support.k8s.nats_chart import Chart
+from tests.support.nats.nats_process import NatsProcess
+from tests.support.product.eventually import HANGS_AFTER_S, comes_true
+from tests.support.product.product import free_ports
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "deployment" / "kubernetes.md"
@@ -76,7 +76,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
     for name in ("docker", "kubectl", "helm"):
         stand_in = programs / name
         stand_in.write_text(
-            f'#!/bin/sh\nexec {sys.executable} -m tests.support.cluster_commands {name} "$@"\n'
+            f'#!/bin/sh\nexec {sys.executable} -m tests.support.k8s.cluster_commands {name} "$@"\n'
         )
         stand_in.chmod(0o755)
     done = subprocess.run(
@@ -246,7 +246,7 @@ def test_the_stand_ins_refuse_what_comes_too_early(tmp_path: Path, missing: int)
         ["helm", "upgrade", "--install", "nats", "nats/nats", "-n", "pylon", "-f", "values.yaml"],
     )[missing]
     refused = subprocess.run(
-        [sys.executable, "-m", "tests.support.cluster_commands", *command],
+        [sys.executable, "-m", "tests.support.k8s.cluster_commands", *command],
         env={**os.environ, "CLUSTER": str(tmp_path), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

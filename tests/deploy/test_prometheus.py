@@ -11,13 +11,13 @@ import pytest
 import yaml
 
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.alert_rules import RULES
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.eventually import comes_true
-from tests.support.nats_server import NatsServer
-from tests.support.prometheus import prometheus_binary
-from tests.support.prometheus_server import PrometheusServer, prometheus_server
-from tests.support.worker_process import WorkerProcess, worker_process
+from tests.support.k8s.alert_rules import RULES
+from tests.support.k8s.prometheus import prometheus_binary
+from tests.support.k8s.prometheus_server import PrometheusServer, prometheus_server
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.eventually import comes_true
+from tests.support.product.worker_process import WorkerProcess, worker_process
 
 TOKEN = "my_metrics_token"
 OBSERVE = Path(__file__).parents[2] / "deploy" / "observe"

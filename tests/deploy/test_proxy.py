@@ -12,9 +12,9 @@ import httpx
 import pytest
 import yaml
 
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.eventually import HANGS_AFTER_S, comes_true
-from tests.support.product import free_ports
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.eventually import HANGS_AFTER_S, comes_true
+from tests.support.product.product import free_ports
 
 ROOT = Path(__file__).parents[2]
 TLS: dict[str, Any] = yaml.safe_load((ROOT / "compose.tls.yaml").read_text())

@@ -14,7 +14,7 @@ import yaml
 import noxfile
 from scripts.licences import LOCK, PAGE, page
 from scripts.sbom import bom
-from tests.support.nats_server import nats_server_binary
+from tests.support.nats.nats_server import nats_server_binary
 
 ROOT = Path(__file__).parents[2]
 PINNED = json.loads((ROOT / "requirements" / "nats-server.json").read_text())

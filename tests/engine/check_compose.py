@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from pylon_devnet.dev_wallets import write_wallet
-from tests.support.engine import Engine, output, until
-from tests.support.product import free_ports
+from tests.support.k8s.engine import Engine, output, until
+from tests.support.product.product import free_ports
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "deployment" / "compose.md").read_text()

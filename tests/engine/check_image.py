@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.engine import Engine, until
+from tests.support.k8s.engine import Engine, until
 
 TOOLS = ("uv", "pip", "pip3", "hatchling", "gcc", "cc", "make")
 # A module whose bytecode is missing or does not fit is compiled anew at every start.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.engine import Engine, NoEngineError, engine
+from tests.support.k8s.engine import Engine, NoEngineError, engine
 
 IMAGE = "pylon:local"
 

@@ -33,12 +33,12 @@ from pylon_client.contract.topology import (
 )
 from pylon_client.contract.types import BlockNumber, IdentityName, JobId, JobKind, NetUid, Revision
 from pylon_client.nats.nats_connection import Connection
-from tests.support.eventually import eventually
-from tests.support.fake_chain import block_of
-from tests.support.garbled_jetstream import GARBAGE, Garbled
-from tests.support.nats_server import NatsServer
-from tests.support.running_worker import connected
-from tests.support.wire_corpus import Corpus
+from tests.support.chain.fake_chain import block_of
+from tests.support.nats.garbled_jetstream import GARBAGE, Garbled
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.eventually import eventually
+from tests.support.product.running_worker import connected
+from tests.support.wire.wire_corpus import Corpus
 
 GARBLED_EACH = 2
 """Answers that are replaced before an operation gets a real one."""

@@ -15,11 +15,11 @@ from pylon_client.v1 import (
     NetUid,
     PylonTimeout,
 )
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.nats_server import NatsServer
-from tests.support.raw_nats import RawNats, header_block
-from tests.support.wire_corpus import Corpus
+from tests.support.nats.nats_server import NatsServer
+from tests.support.nats.raw_nats import RawNats, header_block
+from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.wire.wire_corpus import Corpus
 
 ANSWERS = 2000
 AT_ONCE = 50

@@ -27,17 +27,23 @@ from pylon_client.contract.topology import JOBS
 from pylon_client.events.feed import EventFeed, last_by_request
 from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings
-from tests.support.eventually import comes_true
-from tests.support.job_deployment import SUBNETS, Deployment, ended, make_wallets, weights_of
-from tests.support.nats_server import NatsServer
-from tests.support.product import free_ports
-from tests.support.sdk_home import sdk_home
-from tests.support.secret_texts import secret_of
-from tests.support.wire_corpus import Corpus
-from tests.support.wire_fuzz import Flood, rss_bytes
-from tests.support.wire_rules import Fate
-from tests.support.wire_streams import StreamCorpus
+from tests.support.chain.sdk_home import sdk_home
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.product.eventually import comes_true
+from tests.support.product.job_deployment import (
+    SUBNETS,
+    Deployment,
+    ended,
+    make_wallets,
+    weights_of,
+)
+from tests.support.product.product import free_ports
+from tests.support.product.secret_texts import secret_of
+from tests.support.wire.wire_corpus import Corpus
+from tests.support.wire.wire_fuzz import Flood, rss_bytes
+from tests.support.wire.wire_rules import Fate
+from tests.support.wire.wire_streams import StreamCorpus
 
 __all__ = ["sdk_home"]
 

@@ -6,7 +6,7 @@ nox -s mutants -- [NAME …]
 import sys
 from typing import Final
 
-from tests.support.mutation import Edit, Mutant, main
+from tests.support.product.mutation import Edit, Mutant, main
 
 FORGED: Final = "tests/security/test_forged_replies.py"
 SHARES: Final = "tests/security/test_fair_shares.py"

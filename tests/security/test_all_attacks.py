@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.attack_figures import FLOODS, SUCCESS_MIN, share
-from tests.support.attack_run import attack
-from tests.support.eventually import HANGS_AFTER_S
+from tests.support.product.attack_figures import FLOODS, SUCCESS_MIN, share
+from tests.support.product.attack_run import attack
+from tests.support.product.eventually import HANGS_AFTER_S
 
 
 @pytest.mark.slow

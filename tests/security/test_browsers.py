@@ -16,10 +16,10 @@ from pylon_client.contract.operations import OPERATIONS_BY_NAME
 from pylon_client.contract.types import IdentityName, JobId, NetUid
 from pylon_client.contract.writes import PUT_WEIGHTS, WeightsScheduled
 from pylon_devnet.population import hotkey
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.deployment import token_of
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.replicas import Nats
+from tests.support.nats.replicas import Nats
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.deployment import token_of
+from tests.support.product.eventually import HANGS_AFTER_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

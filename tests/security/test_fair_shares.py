@@ -27,15 +27,15 @@ from pylon_client.contract.writes import LIST_JOBS, PUT_WEIGHTS, SET_COMMITMENT
 from pylon_client.nats.nats_connection import Connection
 from pylon_client.nats.nats_reply import Reply
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.deployment import token_of
-from tests.support.devnet_control import ON_DEMAND_SETTINGS
-from tests.support.eventually import HANGS_AFTER_S, comes_true, eventually
-from tests.support.job_deployment import SUBNETS, Deployment, make_wallets, weights_of
-from tests.support.replicas import Nats
-from tests.support.sdk_home import sdk_home
-from tests.support.secret_texts import secret_of
-from tests.support.worker_process import WorkerProcess
+from tests.support.chain.devnet_control import ON_DEMAND_SETTINGS
+from tests.support.chain.sdk_home import sdk_home
+from tests.support.nats.replicas import Nats
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.deployment import token_of
+from tests.support.product.eventually import HANGS_AFTER_S, comes_true, eventually
+from tests.support.product.job_deployment import SUBNETS, Deployment, make_wallets, weights_of
+from tests.support.product.secret_texts import secret_of
+from tests.support.product.worker_process import WorkerProcess
 
 __all__ = ["sdk_home"]
 

@@ -25,17 +25,23 @@ from pylon_client.events.feed import EventFeed, last_by_request
 from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from pylon_client.v1 import JobState
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings
-from tests.support.eventually import comes_true, eventually
-from tests.support.garbled_jetstream import GARBAGE
-from tests.support.job_deployment import SUBNETS, Deployment, ended, make_wallets, weights_of
-from tests.support.nats_cluster import NatsCluster
-from tests.support.nats_server import NatsServer
-from tests.support.raw_nats import RawNats, header_block
-from tests.support.replicas import Nats
-from tests.support.sdk_home import sdk_home
-from tests.support.secret_texts import secret_of
-from tests.support.worker_process import READY, WorkerProcess
+from tests.support.chain.sdk_home import sdk_home
+from tests.support.nats.garbled_jetstream import GARBAGE
+from tests.support.nats.nats_cluster import NatsCluster
+from tests.support.nats.nats_server import NatsServer
+from tests.support.nats.raw_nats import RawNats, header_block
+from tests.support.nats.replicas import Nats
+from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.product.eventually import comes_true, eventually
+from tests.support.product.job_deployment import (
+    SUBNETS,
+    Deployment,
+    ended,
+    make_wallets,
+    weights_of,
+)
+from tests.support.product.secret_texts import secret_of
+from tests.support.product.worker_process import READY, WorkerProcess
 
 __all__ = ["sdk_home"]
 

@@ -17,9 +17,9 @@ from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
 from pylon_client.contract.reads import LATEST_NEURONS
 from pylon_client.contract.subjects import CANCELLATIONS
 from pylon_client.contract.types import IdentityName, NetUid
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.eventually import HANGS_AFTER_S, eventually
-from tests.support.replicas import Nats
+from tests.support.nats.replicas import Nats
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

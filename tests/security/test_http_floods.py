@@ -17,11 +17,11 @@ from pylon_client.contract import wire
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.operations import OPERATIONS_BY_NAME
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.deployment import token_of
-from tests.support.eventually import HANGS_AFTER_S, comes_true
-from tests.support.replicas import Nats
-from tests.support.secret_texts import secret_of
+from tests.support.nats.replicas import Nats
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.deployment import token_of
+from tests.support.product.eventually import HANGS_AFTER_S, comes_true
+from tests.support.product.secret_texts import secret_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

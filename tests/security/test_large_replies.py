@@ -6,10 +6,10 @@ from pathlib import Path
 from pylon.nats_server.permissions import authorization
 from pylon.nats_server.server_limits import MAX_PENDING_BYTES, limits_text
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.nats_server import NatsServer
-from tests.support.raw_nats import RawNats
+from tests.support.nats.nats_server import NatsServer
+from tests.support.nats.raw_nats import RawNats
+from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.product.eventually import HANGS_AFTER_S
 
 LATEST = "pylon.v1.open.chain.block.latest"
 REPLY = b"x" * 900_000

@@ -14,14 +14,14 @@ from pylon_client.contract import wire
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.nats.nats_connection import Connection
-from tests.support.devnet_process import DevnetProcess
-from tests.support.eventually import comes_true, eventually
-from tests.support.nats_cluster import NatsCluster
-from tests.support.nats_server import NatsServer
-from tests.support.replicas import Nats
-from tests.support.running_worker import Published, connected
-from tests.support.sdk_home import sdk_home
-from tests.support.worker_process import (
+from tests.support.chain.devnet_process import DevnetProcess
+from tests.support.chain.sdk_home import sdk_home
+from tests.support.nats.nats_cluster import NatsCluster
+from tests.support.nats.nats_server import NatsServer
+from tests.support.nats.replicas import Nats
+from tests.support.product.eventually import comes_true, eventually
+from tests.support.product.running_worker import Published, connected
+from tests.support.product.worker_process import (
     ITS_TURN,
     READY,
     WorkerProcess,
@@ -147,7 +147,7 @@ async def test_a_publisher_that_stops_gives_its_lease_to_another_worker(
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         folder.mkdir()
-    stalling = ("-m", "tests.support.stalling_worker", "3")
+    stalling = ("-m", "tests.support.product.stalling_worker", "3")
     async with (
         NatsServer(tmp_path) if servers == 1 else NatsCluster(tmp_path, "") as running,
         DevnetProcess(None, block_time_s=BLOCK_TIME_S) as devnet,

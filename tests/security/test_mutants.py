@@ -3,7 +3,7 @@
 import pytest
 
 from tests.security.mutants import MUTANTS
-from tests.support.mutation import Mutant
+from tests.support.product.mutation import Mutant
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

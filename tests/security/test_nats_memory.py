@@ -29,10 +29,10 @@ from pylon.nats_server.server_limits import (
 )
 from pylon_client.contract.topology import REPLIES_IN_FLIGHT_BYTES, REQUEST_MAX_BYTES
 from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.nats_server import NatsServer
-from tests.support.raw_nats import RawNats
+from tests.support.nats.nats_server import NatsServer
+from tests.support.nats.raw_nats import RawNats
+from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.product.eventually import HANGS_AFTER_S
 
 ROOT: Final = Path(__file__).parents[2]
 ATTACKERS: Final = 30

@@ -9,12 +9,18 @@ from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
 from pylon_client.contract.subjects import BLOCK_EVENTS
 from pylon_client.v1 import BasePylonException, JobState
 from pylon_devnet import Devnet
-from tests.support.eventually import comes_true
-from tests.support.flood import flood
-from tests.support.job_deployment import Deployment, IdentityOf, becomes, is_parked, weights_of
-from tests.support.raw_nats import RawNats
-from tests.support.replicas import Nats
-from tests.support.worker_process import ITS_TURN
+from tests.support.nats.raw_nats import RawNats
+from tests.support.nats.replicas import Nats
+from tests.support.product.eventually import comes_true
+from tests.support.product.flood import flood
+from tests.support.product.job_deployment import (
+    Deployment,
+    IdentityOf,
+    becomes,
+    is_parked,
+    weights_of,
+)
+from tests.support.product.worker_process import ITS_TURN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -15,11 +15,11 @@ from pylon_client.contract.subjects import BLOCK_EVENTS, READER_USER
 from pylon_client.contract.topology import EVENTS, JOBS, LEDGER, STREAMS
 from pylon_client.nats.nats_connection import Connection
 from pylon_client.v1 import JobState
-from tests.support.deployment import READER_PASSWORD
-from tests.support.eventually import comes_true
-from tests.support.job_deployment import Deployment, IdentityOf, ended, weights_of
-from tests.support.replicas import Nats
-from tests.support.worker_process import ITS_TURN
+from tests.support.nats.replicas import Nats
+from tests.support.product.deployment import READER_PASSWORD
+from tests.support.product.eventually import comes_true
+from tests.support.product.job_deployment import Deployment, IdentityOf, ended, weights_of
+from tests.support.product.worker_process import ITS_TURN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.devnet_process import DevnetProcess
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.leaks import known_secrets, leaks_in
-from tests.support.nats_server import NatsServer
-from tests.support.secret_texts import secret_of, with_keys
-from tests.support.worker_process import READY, worker_process
+from tests.support.chain.devnet_process import DevnetProcess
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.leaks import known_secrets, leaks_in
+from tests.support.product.secret_texts import secret_of, with_keys
+from tests.support.product.worker_process import READY, worker_process
 
 TOKEN = secret_of("metrics")
 

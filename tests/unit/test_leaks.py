@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from pylon_devnet.population import dev_hotkey_seed
-from tests.support.leaks import known_secrets, leaks_in, leaks_under
-from tests.support.secret_texts import MARK, SHORT_SECRET, secret_of, with_keys
+from tests.support.product.leaks import known_secrets, leaks_in, leaks_under
+from tests.support.product.secret_texts import MARK, SHORT_SECRET, secret_of, with_keys
 
 ROOT = Path(__file__).parents[2]
 TOKEN = secret_of("somebody")
 SESSION = """
 import logging
-from tests.support.secret_texts import secret_of
+from tests.support.product.secret_texts import secret_of
 
 def test_writes_a_file(tmp_path):
     (tmp_path / "some.log").write_text(secret_of("somebody"))

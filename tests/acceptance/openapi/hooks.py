@@ -5,7 +5,7 @@ from hypothesis import strategies
 
 from pylon_client.contract.headers import HTTP_TIMEOUT
 from pylon_client.contract.ss58 import ss58_address
-from tests.support.secret_texts import MARK
+from tests.support.product.secret_texts import MARK
 
 UNUSED_MAX_S = 1.0
 """Time that may be left of a caller's deadline when its request times out, in seconds."""

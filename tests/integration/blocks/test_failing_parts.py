@@ -13,9 +13,9 @@ from pylon.worker.health import WorkerHealth
 from pylon.worker.main import Worker
 from pylon_client.contract.subjects import BLOCK_EVENTS
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.eventually import eventually
-from tests.support.nats_server import NatsServer
-from tests.support.running_worker import connected, worker_on
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.eventually import eventually
+from tests.support.product.running_worker import connected, worker_on
 
 LATEST_NEURONS = "pylon.v1.open.1.neurons.latest"
 

@@ -16,11 +16,11 @@ from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubjec
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.contract.types import NetUid
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.eventually import comes_true, eventually
-from tests.support.fake_chain import UNAVAILABLE, FakeChain
-from tests.support.nats_server import NatsServer
-from tests.support.running_worker import Published, connected, worker_on
-from tests.support.tcp_proxy import TcpProxy
+from tests.support.chain.fake_chain import UNAVAILABLE, FakeChain
+from tests.support.nats.nats_server import NatsServer
+from tests.support.nats.tcp_proxy import TcpProxy
+from tests.support.product.eventually import comes_true, eventually
+from tests.support.product.running_worker import Published, connected, worker_on
 
 BLOCKS = str(BlockEventSubject())
 NEURONS_OF_1 = str(NeuronsEventSubject(NetUid(1)))

@@ -20,11 +20,11 @@ from pylon_client.contract.subjects import (
 from pylon_client.contract.types import NetUid
 from pylon_client.nats.nats_connection import Connection
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.devnet_process import DevnetProcess
-from tests.support.eventually import HANGS_AFTER_S, eventually
-from tests.support.nats_server import NatsServer
-from tests.support.running_worker import Published, connected, worker_on, worker_settings
-from tests.support.worker_process import ITS_TURN
+from tests.support.chain.devnet_process import DevnetProcess
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
+from tests.support.product.running_worker import Published, connected, worker_on, worker_settings
+from tests.support.product.worker_process import ITS_TURN
 
 BLOCKS = str(BlockEventSubject())
 NEURONS_OF_1 = str(NeuronsEventSubject(NetUid(1)))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pylon_client.contract import wire
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.nats_server import NatsServer
-from tests.support.running_worker import connected
-from tests.support.worker_process import READY, worker_process
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.running_worker import connected
+from tests.support.product.worker_process import READY, worker_process
 
 
 async def test_it_serves_until_sigterm_and_then_ends_with_code_zero(tmp_path: Path) -> None:

@@ -1,3 +1,3 @@
-from tests.support.sdk_home import sdk_home
+from tests.support.chain.sdk_home import sdk_home
 
 __all__ = ["sdk_home"]

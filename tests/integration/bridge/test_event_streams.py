@@ -11,11 +11,11 @@ import zstandard
 
 from pylon_client.contract import wire
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.devnet_control import ON_DEMAND_S
-from tests.support.event_stream import EventStream, listening_client
-from tests.support.nats_server import NatsServer
-from tests.support.running_worker import worker_on
+from tests.support.chain.devnet_control import ON_DEMAND_S
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.running_worker import worker_on
+from tests.support.wire.event_stream import EventStream, listening_client
 
 BLOCKS = "/api/v1/block/stream"
 NEURONS_OF_2 = "/api/v1/subnet/2/neurons/stream"

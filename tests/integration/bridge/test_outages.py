@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.deployment import BRIDGE_PASSWORD
-from tests.support.gated_worker import GatedWorker
-from tests.support.nats_cluster import NatsCluster
-from tests.support.nats_server import NatsServer
+from tests.support.nats.nats_cluster import NatsCluster
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.deployment import BRIDGE_PASSWORD
+from tests.support.product.gated_worker import GatedWorker
 
 LATEST_BLOCK = "/api/v1/block/latest"
 FAST_MS = 1000.0

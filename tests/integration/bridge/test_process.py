@@ -13,12 +13,12 @@ import pytest
 
 from bridge.security import HEAD_MAX_BYTES
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.deployment import token_of
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.gated_worker import GatedWorker
-from tests.support.nats_server import NatsServer
-from tests.support.tcp_proxy import TcpProxy
+from tests.support.nats.nats_server import NatsServer
+from tests.support.nats.tcp_proxy import TcpProxy
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.deployment import token_of
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.gated_worker import GatedWorker
 
 LATEST_BLOCK = "/api/v1/block/latest"
 NOWHERE = "nats://127.0.0.1:1"

@@ -11,10 +11,10 @@ from pylon.nats_server.permissions import authorization
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.deployment import BRIDGE_PASSWORD, deployment_settings, token_of
-from tests.support.gated_worker import GatedWorker
-from tests.support.nats_server import NatsServer
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.deployment import BRIDGE_PASSWORD, deployment_settings, token_of
+from tests.support.product.gated_worker import GatedWorker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

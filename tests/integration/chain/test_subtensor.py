@@ -21,8 +21,8 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber, NetUid
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.eventually import eventually
-from tests.support.tcp_proxy import TcpProxy
+from tests.support.nats.tcp_proxy import TcpProxy
+from tests.support.product.eventually import eventually
 
 ONE = NetUid(1)
 LONG_S = 30.0

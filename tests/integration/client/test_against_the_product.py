@@ -31,9 +31,9 @@ from pylon_client.v1 import (
     Weight,
 )
 from pylon_devnet.population import hotkey
-from tests.support.client_methods import METHODS
-from tests.support.eventually import HANGS_AFTER_S, comes_true
-from tests.support.product import Product
+from tests.support.product.client_methods import METHODS
+from tests.support.product.eventually import HANGS_AFTER_S, comes_true
+from tests.support.product.product import Product
 
 NEURONS_OF_SN2 = 16
 MINER_OF_SN2 = Hotkey(hotkey(2, 5))

@@ -44,16 +44,16 @@ from pylon_client.v1 import (
     TimeoutReason,
     Weight,
 )
-from tests.support.client_methods import BLOCK_NUMBER, HOTKEY, METHODS, NETUID, REPLIES
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.nats_server import NatsServer
-from tests.support.scripted_service import (
+from tests.support.nats.nats_server import NatsServer
+from tests.support.nats.scripted_service import (
     AUTHORIZATION,
     IDENTITY,
     IDENTITY_TOKEN,
     OPEN_TOKEN,
     ScriptedService,
 )
+from tests.support.product.client_methods import BLOCK_NUMBER, HOTKEY, METHODS, NETUID, REPLIES
+from tests.support.product.eventually import HANGS_AFTER_S
 
 Ask = Callable[[Callable[[Any], Any]], Awaitable[Any]]
 TOKENS = {

@@ -34,7 +34,7 @@ from pylon_client.v1 import (
     PylonMisconfigured,
     PylonNotFound,
 )
-from tests.support.client_methods import HOTKEY
+from tests.support.product.client_methods import HOTKEY
 
 
 @dataclass(frozen=True)

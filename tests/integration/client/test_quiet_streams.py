@@ -19,10 +19,10 @@ from pylon_client.contract.reads import LATEST_BLOCK, RECENT_NEURONS
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from pylon_client.testing import sample_block_info
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, NetUid, PylonUnavailable
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings
-from tests.support.eventually import HANGS_AFTER_S, eventually
-from tests.support.nats_server import NatsServer
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 PATIENCE_S = 2.0
 FOLLOWING: list[Callable[[AsyncPylonClient], AsyncGenerator[Any]]] = [

@@ -20,10 +20,10 @@ from pylon_client.v1 import (
     PylonClient,
     PylonNotFound,
 )
-from tests.support.devnet_control import ON_DEMAND_S, ON_DEMAND_SETTINGS
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.product import Product
-from tests.support.tcp_proxy import TcpProxy
+from tests.support.chain.devnet_control import ON_DEMAND_S, ON_DEMAND_SETTINGS
+from tests.support.nats.tcp_proxy import TcpProxy
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.product import Product
 
 NEURONS_OF_SN2 = 16
 VALUES = 24

@@ -13,9 +13,9 @@ from pylon_client.contract.subjects import OpenSubject
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from pylon_client.testing import sample_block_info
 from pylon_client.v1 import ASYNC_DEFAULT_RETRIES, AsyncConfig, AsyncPylonClient, BasePylonException
-from tests.support.certificates import Authority
-from tests.support.nats_server import NatsServer
-from tests.support.secret_texts import secret_of
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.certificates import Authority
+from tests.support.product.secret_texts import secret_of
 
 TOKEN = secret_of("alice")
 

@@ -13,12 +13,12 @@ from pylon.nats_server.permissions import authorization
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.clocks import skewed_clock
-from tests.support.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, deployment_settings
-from tests.support.nats_server import NatsServer
-from tests.support.pylon_command import pylon_command
-from tests.support.secret_texts import MARK, SHORT_SECRET, with_keys
-from tests.support.worker_process import READY, worker_process
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.clocks import skewed_clock
+from tests.support.product.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, deployment_settings
+from tests.support.product.pylon_command import pylon_command
+from tests.support.product.secret_texts import MARK, SHORT_SECRET, with_keys
+from tests.support.product.worker_process import READY, worker_process
 
 
 @dataclass

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.product import Product, processes_under
-from tests.support.secret_texts import MARK, secret_of
+from tests.support.product.product import Product, processes_under
+from tests.support.product.secret_texts import MARK, secret_of
 
 OPERATOR = {
     "PYLON_METRICS_TOKEN": secret_of("metrics"),

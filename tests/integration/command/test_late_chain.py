@@ -12,11 +12,11 @@ import httpx
 from pylon.cli.up import devnet_identities
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.eventually import HANGS_AFTER_S, eventually
-from tests.support.product import free_ports
-from tests.support.pylon_command import command_environment, pylon_argv, pylon_command
-from tests.support.secret_texts import secret_of
-from tests.support.service_process import service_process
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
+from tests.support.product.product import free_ports
+from tests.support.product.pylon_command import command_environment, pylon_argv, pylon_command
+from tests.support.product.secret_texts import secret_of
+from tests.support.product.service_process import service_process
 
 OTHER_LOOPBACK = "127.0.0.2"
 OPEN_TOKEN = secret_of("open")

@@ -3,8 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.pylon_command import command_environment, pylon_argv
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.pylon_command import command_environment, pylon_argv
 
 
 async def run(folder: Path, argv: list[str], **variables: str) -> tuple[int | None, str, str]:

@@ -12,8 +12,8 @@ import pytest
 from pylon.chain.chain_identity import short_genesis
 from pylon_client.v1 import JobState, PylonNotFound
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.eventually import HANGS_AFTER_S, comes_true
-from tests.support.job_deployment import (
+from tests.support.product.eventually import HANGS_AFTER_S, comes_true
+from tests.support.product.job_deployment import (
     SUBNETS,
     client_of,
     ended,
@@ -21,9 +21,9 @@ from tests.support.job_deployment import (
     park_job_of,
     signing_settings,
 )
-from tests.support.product import Product, free_ports
-from tests.support.pylon_command import command_environment, pylon_argv, pylon_command
-from tests.support.service_process import service_process
+from tests.support.product.product import Product, free_ports
+from tests.support.product.pylon_command import command_environment, pylon_argv, pylon_command
+from tests.support.product.service_process import service_process
 
 HIGHER_BY_BLOCKS = 150
 POLL_S = 0.05

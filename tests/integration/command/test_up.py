@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from pylon.nats_server.embedded_server import EmbeddedNats
-from tests.support.deployment import deployment_settings
-from tests.support.eventually import eventually
-from tests.support.kept_output import NAME as KEPT_OUTPUT
-from tests.support.product import free_ports
-from tests.support.pylon_command import command_environment, pylon_argv, pylon_command
-from tests.support.service_process import service_process
+from tests.support.product.deployment import deployment_settings
+from tests.support.product.eventually import eventually
+from tests.support.product.kept_output import NAME as KEPT_OUTPUT
+from tests.support.product.product import free_ports
+from tests.support.product.pylon_command import command_environment, pylon_argv, pylon_command
+from tests.support.product.service_process import service_process
 
 
 def ports() -> dict[str, str]:

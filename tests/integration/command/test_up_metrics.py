@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.eventually import comes_true
-from tests.support.product import POLL_S, Product
-from tests.support.secret_texts import secret_of
+from tests.support.product.eventually import comes_true
+from tests.support.product.product import POLL_S, Product
+from tests.support.product.secret_texts import secret_of
 
 TOKEN = secret_of("metrics")
 # As the product's readme writes it.

@@ -17,16 +17,16 @@ from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.deployment import token_of
-from tests.support.eventually import HANGS_AFTER_S, eventually
-from tests.support.kept_output import keep
-from tests.support.nats_server import NatsServer
-from tests.support.pylon_command import (
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.deployment import token_of
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
+from tests.support.product.kept_output import keep
+from tests.support.product.pylon_command import (
     command_environment,
     pylon_argv,
     pylon_command,
 )
-from tests.support.running_worker import connected, worker_on
+from tests.support.product.running_worker import connected, worker_on
 
 IDENTITY = {
     "PYLON_IDENTITIES": '["alice"]',

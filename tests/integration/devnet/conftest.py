@@ -6,7 +6,7 @@ import bittensor
 import pytest
 
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.sdk_home import sdk_home
+from tests.support.chain.sdk_home import sdk_home
 
 __all__ = ["sdk_home"]
 

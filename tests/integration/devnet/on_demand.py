@@ -5,7 +5,7 @@ from typing import Any
 import bittensor
 
 from pylon_devnet import Devnet
-from tests.support.dev_wallet import DevWallet
+from tests.support.chain.dev_wallet import DevWallet
 
 _NOW = {"signer": "hotkey", "wait_for_inclusion": False, "wait_for_finalization": False}
 

@@ -14,8 +14,8 @@ from bittensor._generated import storage as st
 
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.population import hotkey
-from tests.support.dev_wallet import write_dev_wallets
-from tests.support.eventually import HANGS_AFTER_S
+from tests.support.chain.dev_wallet import write_dev_wallets
+from tests.support.product.eventually import HANGS_AFTER_S
 
 BTCLI = Path(sys.executable).parent / "btcli"
 

@@ -17,10 +17,10 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.population import dev_coldkey_seed, hotkey
-from tests.support.dev_wallet import dev_wallet
-from tests.support.eventually import HANGS_AFTER_S, eventually
-from tests.support.signing import signed
-from tests.support.timelock import ROUND_1000, store_sealed
+from tests.support.chain.dev_wallet import dev_wallet
+from tests.support.chain.signing import signed
+from tests.support.chain.timelock import ROUND_1000, store_sealed
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 NOW = {"signer": "hotkey", "wait_for_finalization": False}
 REMARK = calls.System.remark(remark=b".")

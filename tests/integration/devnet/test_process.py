@@ -15,7 +15,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.support.eventually import HANGS_AFTER_S
+from tests.support.product.eventually import HANGS_AFTER_S
 
 
 class Node:

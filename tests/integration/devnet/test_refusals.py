@@ -14,8 +14,8 @@ from bittensor.sp_core import Keypair
 
 from pylon_devnet import Devnet
 from pylon_devnet.population import hotkey
-from tests.support.dev_wallet import DevWallet, dev_wallet
-from tests.support.eventually import eventually
+from tests.support.chain.dev_wallet import DevWallet, dev_wallet
+from tests.support.product.eventually import eventually
 
 HOTKEY = {"signer": "hotkey"}
 STRANGER = DevWallet("stranger", *(Keypair.create_from_seed(b"s" * 32) for _ in range(2)))

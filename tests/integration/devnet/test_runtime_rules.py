@@ -11,7 +11,7 @@ from bittensor._generated.runtime_apis import SubnetInfoRuntimeApi
 from pylon_devnet import Devnet
 from pylon_devnet.population import hotkey
 from tests.integration.devnet.on_demand import included, pool_refusal
-from tests.support.dev_wallet import dev_wallet
+from tests.support.chain.dev_wallet import dev_wallet
 
 SUBTENSOR = "SubtensorModule"
 FUTURE = 1 << 40

@@ -12,7 +12,7 @@ from bittensor._transport.errors import StorageFunctionNotFound
 
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.population import hotkey
-from tests.support.dev_wallet import dev_wallet
+from tests.support.chain.dev_wallet import dev_wallet
 
 SOON = {"signer": "hotkey", "wait_for_finalization": False}
 

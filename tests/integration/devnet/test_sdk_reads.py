@@ -12,7 +12,7 @@ from bittensor.sp_core import Keypair
 
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.population import SUBNETS, dev_hotkey_seed, hotkey
-from tests.support.eventually import eventually
+from tests.support.product.eventually import eventually
 
 NEURONS_CALL = "state_call:NeuronInfoRuntimeApi_get_neurons_lite"
 

@@ -13,7 +13,7 @@ from bittensor.sp_core import Keypair
 
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.population import dev_coldkey_seed, hotkey
-from tests.support.dev_wallet import DevWallet, dev_wallet
+from tests.support.chain.dev_wallet import DevWallet, dev_wallet
 
 COLDKEY = {"signer": "coldkey"}
 HOTKEY = {"signer": "hotkey"}

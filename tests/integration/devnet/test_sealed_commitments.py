@@ -12,8 +12,8 @@ from bittensor._generated import storage as st
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.population import hotkey
 from tests.integration.devnet.on_demand import included
-from tests.support.dev_wallet import dev_wallet
-from tests.support.timelock import ROUND_1000, envelope, scale_text, sealed
+from tests.support.chain.dev_wallet import dev_wallet
+from tests.support.chain.timelock import ROUND_1000, envelope, scale_text, sealed
 
 FUTURE = 1 << 40
 WHO = hotkey(1, 0)

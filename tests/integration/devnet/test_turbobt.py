@@ -8,7 +8,7 @@ from typing import Any
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.dev_wallets import write_wallet
 from pylon_devnet.population import hotkey
-from tests.support.environments import ROOT, python_with
+from tests.support.product.environments import ROOT, python_with
 
 SCRIPT = ROOT / "tests" / "compat" / "scripts" / "turbobt_session.py"
 

@@ -11,9 +11,9 @@ import pytest_asyncio
 
 from pylon_client._async.identity import AsyncIdentity
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.job_deployment import Deployment, IdentityOf, make_wallets
-from tests.support.replicas import Nats, address, nats, nats_servers
-from tests.support.sdk_home import sdk_home
+from tests.support.chain.sdk_home import sdk_home
+from tests.support.nats.replicas import Nats, address, nats, nats_servers
+from tests.support.product.job_deployment import Deployment, IdentityOf, make_wallets
 
 __all__ = ["address", "nats", "nats_servers", "sdk_home"]
 

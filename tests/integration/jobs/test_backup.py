@@ -25,9 +25,12 @@ from pylon_client.contract import wire
 from pylon_client.contract.jobs import IN_FLIGHT
 from pylon_client.v1 import ErrorCode, IdentityName, JobId, JobState, PylonNotFound
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.deployment import deployment_settings
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.job_deployment import (
+from tests.support.chain.sdk_home import sdk_home
+from tests.support.nats.nats_server import NatsServer
+from tests.support.nats.replicas import Nats
+from tests.support.product.deployment import deployment_settings
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.job_deployment import (
     SUBNETS,
     Deployment,
     becomes,
@@ -37,11 +40,8 @@ from tests.support.job_deployment import (
     signing_settings,
     weights_of,
 )
-from tests.support.nats_server import NatsServer
-from tests.support.pylon_command import pylon_command
-from tests.support.replicas import Nats
-from tests.support.sdk_home import sdk_home
-from tests.support.secret_texts import with_keys
+from tests.support.product.pylon_command import pylon_command
+from tests.support.product.secret_texts import with_keys
 
 __all__ = ["sdk_home"]
 

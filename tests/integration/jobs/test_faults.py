@@ -1,4 +1,4 @@
-"""Jobs while everything around them dies; `python -m tests.support.fault_run` does more of it."""
+"""Jobs while everything around them dies; `python -m tests.support.product.fault_run` does more of it."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fault_run import SUBNETS, FaultRun
+from tests.support.product.fault_run import SUBNETS, FaultRun
 
 
 # With these seeds, all of the moving epochs, absent signers and deleted streams come first.

@@ -16,8 +16,8 @@ from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid, Revision
 from pylon_client.contract.writes import ListJobs
 from pylon_client.nats.nats_connection import Connection
-from tests.support.adversary import World, signers_of
-from tests.support.replicas import Nats
+from tests.support.nats.replicas import Nats
+from tests.support.product.adversary import World, signers_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -20,8 +20,8 @@ from pylon_client.v1 import (
 )
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.population import hotkey
-from tests.support.eventually import eventually
-from tests.support.job_deployment import (
+from tests.support.product.eventually import eventually
+from tests.support.product.job_deployment import (
     Deployment,
     IdentityOf,
     becomes,

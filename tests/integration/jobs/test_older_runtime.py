@@ -13,7 +13,7 @@ from pylon_client.v1 import ErrorCode, JobState, PylonBadGateway
 from pylon_devnet import Devnet, DevnetOptions, simulated_chain
 from pylon_devnet.runtime import runtime_metadata
 from pylon_devnet.runtime.declaration import Declaration, load
-from tests.support.job_deployment import Deployment, IdentityOf, ended, weights_of
+from tests.support.product.job_deployment import Deployment, IdentityOf, ended, weights_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

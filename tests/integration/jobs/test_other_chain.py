@@ -21,9 +21,12 @@ from pylon_client.contract.failures import FailureError
 from pylon_client.contract.types import NetUid
 from pylon_client.v1 import ErrorCode, JobState, PylonBadGateway, PylonNotFound
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.deployment import READER_PASSWORD, deployment_settings
-from tests.support.eventually import HANGS_AFTER_S, comes_true
-from tests.support.job_deployment import (
+from tests.support.chain.sdk_home import sdk_home
+from tests.support.nats.nats_server import NatsServer
+from tests.support.nats.tcp_proxy import TcpProxy
+from tests.support.product.deployment import READER_PASSWORD, deployment_settings
+from tests.support.product.eventually import HANGS_AFTER_S, comes_true
+from tests.support.product.job_deployment import (
     SUBNETS,
     Deployment,
     ended,
@@ -32,13 +35,10 @@ from tests.support.job_deployment import (
     signing_settings,
     weights_of,
 )
-from tests.support.nats_server import NatsServer
-from tests.support.pylon_command import Ended, pylon_command
-from tests.support.running_worker import connected
-from tests.support.sdk_home import sdk_home
-from tests.support.secret_texts import MARK
-from tests.support.tcp_proxy import TcpProxy
-from tests.support.worker_process import WorkerProcess
+from tests.support.product.pylon_command import Ended, pylon_command
+from tests.support.product.running_worker import connected
+from tests.support.product.secret_texts import MARK
+from tests.support.product.worker_process import WorkerProcess
 
 __all__ = ["sdk_home"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")

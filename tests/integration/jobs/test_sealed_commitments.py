@@ -24,10 +24,10 @@ from pylon_devnet import Devnet
 from pylon_devnet.dev_wallets import write_wallet
 from pylon_devnet.population import hotkey
 from tests.integration.devnet.test_btcli import btcli
-from tests.support.environments import ROOT, python_with
-from tests.support.eventually import HANGS_AFTER_S, comes_true, eventually
-from tests.support.job_deployment import Deployment, IdentityOf, becomes
-from tests.support.timelock import ROUND_1000
+from tests.support.chain.timelock import ROUND_1000
+from tests.support.product.environments import ROOT, python_with
+from tests.support.product.eventually import HANGS_AFTER_S, comes_true, eventually
+from tests.support.product.job_deployment import Deployment, IdentityOf, becomes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

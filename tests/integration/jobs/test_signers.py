@@ -25,10 +25,10 @@ from pylon_client.v1 import (
 from pylon_devnet import Devnet
 from pylon_devnet.codec import public_keyfile
 from pylon_devnet.population import dev_hotkey_seed
-from tests.support.eventually import HANGS_AFTER_S, comes_true
-from tests.support.job_deployment import SUBNETS, Deployment, IdentityOf, ended, weights_of
-from tests.support.secret_texts import secret_of
-from tests.support.worker_process import WorkerProcess
+from tests.support.product.eventually import HANGS_AFTER_S, comes_true
+from tests.support.product.job_deployment import SUBNETS, Deployment, IdentityOf, ended, weights_of
+from tests.support.product.secret_texts import secret_of
+from tests.support.product.worker_process import WorkerProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

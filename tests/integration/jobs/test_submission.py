@@ -34,9 +34,9 @@ from pylon_client.contract.types import (
 )
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.dev_wallets import write_wallet
-from tests.support.eventually import comes_true
-from tests.support.secret_texts import MARK, SHORT_SECRET, with_keys
-from tests.support.tcp_proxy import TcpProxy
+from tests.support.nats.tcp_proxy import TcpProxy
+from tests.support.product.eventually import comes_true
+from tests.support.product.secret_texts import MARK, SHORT_SECRET, with_keys
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -18,9 +18,10 @@ from pylon_client.contract.types import MechanismId, NetUid
 from pylon_client.events.feed import EventFeed, last_by_request
 from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.deployment import token_of
-from tests.support.eventually import comes_true, eventually
-from tests.support.job_deployment import (
+from tests.support.nats.replicas import Nats
+from tests.support.product.deployment import token_of
+from tests.support.product.eventually import comes_true, eventually
+from tests.support.product.job_deployment import (
     SUBNETS,
     becomes,
     client_of,
@@ -30,9 +31,8 @@ from tests.support.job_deployment import (
     signing_settings,
     weights_of,
 )
-from tests.support.product import free_ports
-from tests.support.replicas import Nats
-from tests.support.worker_process import WorkerProcess, worker_process
+from tests.support.product.product import free_ports
+from tests.support.product.worker_process import WorkerProcess, worker_process
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -12,8 +12,8 @@ from pylon_client.v1 import (
     PylonResponseException,
     PylonTimeoutException,
 )
-from tests.support.eventually import comes_true
-from tests.support.job_deployment import (
+from tests.support.product.eventually import comes_true
+from tests.support.product.job_deployment import (
     Deployment,
     IdentityOf,
     becomes,

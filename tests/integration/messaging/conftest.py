@@ -7,14 +7,14 @@ import pytest
 from pylon.nats_server.permissions import authorization
 from pylon_client.contract.subjects import BRIDGE_USER, WORKER_USER
 from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
-from tests.support.deployment import (
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.deployment import (
     BRIDGE_PASSWORD,
     WORKER_PASSWORD,
     ConnectAs,
     deployment_settings,
     token_of,
 )
-from tests.support.nats_server import NatsServer
 
 PASSWORDS = {WORKER_USER: WORKER_PASSWORD, BRIDGE_USER: BRIDGE_PASSWORD}
 

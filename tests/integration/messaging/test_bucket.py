@@ -10,9 +10,9 @@ from pylon.jetstream.provision import provision
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import Revision
-from tests.support.eventually import comes_true
-from tests.support.nats_cluster import NatsCluster
-from tests.support.replicas import Nats, nats, nats_servers
+from tests.support.nats.nats_cluster import NatsCluster
+from tests.support.nats.replicas import Nats, nats, nats_servers
+from tests.support.product.eventually import comes_true
 
 __all__ = ["nats", "nats_servers"]
 

@@ -11,9 +11,14 @@ from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
-from tests.support.deployment import WORKER_PASSWORD, ConnectAs, deployment_settings, token_of
-from tests.support.eventually import HANGS_AFTER_S, eventually
-from tests.support.nats_server import NatsServer
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.deployment import (
+    WORKER_PASSWORD,
+    ConnectAs,
+    deployment_settings,
+    token_of,
+)
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 SECRET = "never-shown-anywhere"
 

@@ -12,9 +12,9 @@ from pylon_client.contract.subjects import JobSubject, identity_jobs
 from pylon_client.contract.topology import JOBS
 from pylon_client.contract.types import IdentityName, JobKind
 from pylon_client.nats.nats_connection import Connection
-from tests.support.deployment import ConnectAs
-from tests.support.eventually import comes_true
-from tests.support.nats_server import NatsServer
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.deployment import ConnectAs
+from tests.support.product.eventually import comes_true
 
 ALICE = IdentityName("alice")
 NAME = "commitment_alice"

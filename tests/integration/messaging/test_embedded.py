@@ -16,8 +16,8 @@ from pylon.nats_server.embedded_server import EmbeddedNats, EmbeddedNatsError
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings, token_of
-from tests.support.eventually import HANGS_AFTER_S, comes_true, eventually
+from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings, token_of
+from tests.support.product.eventually import HANGS_AFTER_S, comes_true, eventually
 
 ALICE_AND_BOB = {"alice": 1, "Bob": 2}
 

@@ -10,8 +10,8 @@ from pylon_client.contract.subjects import NeuronsEventSubject
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber, NetUid
 from pylon_client.nats.nats_connection import Connection
-from tests.support.fake_chain import block_of
-from tests.support.replicas import Nats, nats, nats_servers
+from tests.support.chain.fake_chain import block_of
+from tests.support.nats.replicas import Nats, nats, nats_servers
 
 __all__ = ["nats", "nats_servers"]
 

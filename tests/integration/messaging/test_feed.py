@@ -16,9 +16,9 @@ from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
 from pylon_client.events.feed import EventFeed, FeedEvent, last_by_request
 from pylon_client.nats.nats_connection import Connection
-from tests.support.deployment import ConnectAs
-from tests.support.eventually import HANGS_AFTER_S, eventually
-from tests.support.nats_server import NatsServer
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.deployment import ConnectAs
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 NEURONS_1 = "pylon.v1.event.neurons.1"
 NEURONS_2 = "pylon.v1.event.neurons.2"

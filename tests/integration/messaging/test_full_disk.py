@@ -11,9 +11,9 @@ from pylon.nats_server.embedded_server import EmbeddedNats, EmbeddedNatsError
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.contract.topology import LEDGER
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings
-from tests.support.eventually import comes_true, eventually
-from tests.support.small_disk import small_disk
+from tests.support.nats.small_disk import small_disk
+from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.product.eventually import comes_true, eventually
 
 VALUE = bytes(3000)
 

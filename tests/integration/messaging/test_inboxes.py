@@ -19,10 +19,10 @@ from pydantic import SecretStr
 from pylon.nats_server.worker_user import worker_options
 from pylon_client.nats.inboxes import RANDOM_BYTES, InboxIds
 from pylon_client.nats.nats_connection import Connection, connect
-from tests.support.deployment import WORKER_PASSWORD, ConnectAs, deployment_settings
-from tests.support.eventually import eventually
-from tests.support.nats_server import NatsServer
-from tests.support.raw_nats import RawNats
+from tests.support.nats.nats_server import NatsServer
+from tests.support.nats.raw_nats import RawNats
+from tests.support.product.deployment import WORKER_PASSWORD, ConnectAs, deployment_settings
+from tests.support.product.eventually import eventually
 
 RANDOM = r"[A-Za-z0-9_-]{22}"
 NAMES = 2000

@@ -14,8 +14,8 @@ from pylon_client.contract.subjects import BLOCK_EVENTS
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber, Timestamp
 from pylon_client.nats.nats_connection import Connection
-from tests.support.deployment import ConnectAs
-from tests.support.fake_chain import block_of, hash_of
+from tests.support.chain.fake_chain import block_of, hash_of
+from tests.support.product.deployment import ConnectAs
 
 SUBJECTS = [BLOCK_EVENTS, "pylon.v1.event.neurons.1", "pylon.v1.event.neurons.2"]
 

@@ -8,10 +8,10 @@ from nats.aio.msg import Msg
 from pylon.jetstream.consumer import Consumer, Done, Verdict
 from pylon.jetstream.provision import provision
 from pylon_client.contract.topology import JOBS
-from tests.support.deployment import WORKER_PASSWORD, ConnectAs
-from tests.support.eventually import eventually
-from tests.support.nats_server import NatsServer
-from tests.support.raw_nats import RawNats, header_block
+from tests.support.nats.nats_server import NatsServer
+from tests.support.nats.raw_nats import RawNats, header_block
+from tests.support.product.deployment import WORKER_PASSWORD, ConnectAs
+from tests.support.product.eventually import eventually
 
 SANE = b"pylon.v1.open.chain.block.latest"
 INBOX = b"_INBOX.open.x"

@@ -14,7 +14,7 @@ from pylon.jetstream.provision import provision
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import JOBS_BUCKET, LEDGER
 from pylon_client.contract.types import Revision
-from tests.support.replicas import Nats, nats, nats_servers
+from tests.support.nats.replicas import Nats, nats, nats_servers
 
 __all__ = ["nats", "nats_servers"]
 

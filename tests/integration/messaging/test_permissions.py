@@ -24,9 +24,9 @@ from pylon_client.contract.subjects import ALL_SIGNER_EVENTS
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
-from tests.support.deployment import ConnectAs, deployment_settings
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.nats_server import NatsServer, nats_server_binary
+from tests.support.nats.nats_server import NatsServer, nats_server_binary
+from tests.support.product.deployment import ConnectAs, deployment_settings
+from tests.support.product.eventually import HANGS_AFTER_S
 
 BOBS_REQUEST = "pylon.v1.identity.Bob.neurons.latest"
 ALICES_REQUEST = "pylon.v1.identity.alice.neurons.latest"

@@ -9,8 +9,8 @@ from pylon.jetstream import provision as provisioning
 from pylon.jetstream.provision import ProvisionError, provision
 from pylon_client.contract.topology import EVENTS, STREAMS
 from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
-from tests.support.deployment import ConnectAs
-from tests.support.nats_server import NatsServer
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.deployment import ConnectAs
 
 
 async def config(worker: Connection) -> StreamConfig:

@@ -11,7 +11,7 @@ from pylon_client.contract.subjects import JobSubject
 from pylon_client.contract.topology import JOBS
 from pylon_client.contract.types import IdentityName, JobId, JobKind
 from pylon_client.nats.nats_connection import Connection
-from tests.support.replicas import Nats, nats, nats_servers
+from tests.support.nats.replicas import Nats, nats, nats_servers
 
 __all__ = ["nats", "nats_servers"]
 

@@ -17,9 +17,9 @@ from pylon_client.contract.operations import OPERATIONS_BY_NAME, AtBlock, NoPara
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 from pylon_client.contract.types import BlockHash, BlockNumber, IdentityName, NetUid
 from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
-from tests.support.deployment import ConnectAs
-from tests.support.eventually import HANGS_AFTER_S, eventually
-from tests.support.nats_server import NatsServer
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.deployment import ConnectAs
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 IDENTITIES = {IdentityName("alice"): NetUid(1), IdentityName("Bob"): NetUid(2)}
 LATEST = "pylon.v1.open.1.neurons.latest"

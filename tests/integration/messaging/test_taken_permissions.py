@@ -29,9 +29,9 @@ from pylon_client.events.feed import EventFeed, last_by_request
 from pylon_client.events.stored_events import FeedEvent
 from pylon_client.nats.nats_connection import Connection
 from pylon_client.v1 import ASYNC_DEFAULT_RETRIES, AsyncConfig, AsyncPylonClient, PylonForbidden
-from tests.support.deployment import ConnectAs, deployment_settings, token_of
-from tests.support.eventually import HANGS_AFTER_S, eventually
-from tests.support.nats_server import NatsServer
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.deployment import ConnectAs, deployment_settings, token_of
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 SETTINGS = deployment_settings(identities={"alice": 1, "Bob": 2})
 EVENTS_SUBJECTS = (BLOCK_EVENTS, ALL_NEURONS_EVENTS)

@@ -15,11 +15,11 @@ from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.operations import LATEST_BLOCK
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.clocks import skewed_clock
-from tests.support.deployment import ConnectAs
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.nats_server import NatsServer
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.clocks import skewed_clock
+from tests.support.product.deployment import ConnectAs
+from tests.support.product.eventually import HANGS_AFTER_S
 
 BLOCK = {"number": 7, "hash": "0x" + "07" * 32, "timestamp": 1_700_000_000}
 SKEWS_S = (-86_400.0, 86_400.0)

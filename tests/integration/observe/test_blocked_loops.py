@@ -17,9 +17,9 @@ from pylon.worker.health import HealthServer, WorkerHealth
 from pylon.worker.loop_thread import LoopThread
 from pylon.worker.metrics import WorkerMetrics
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.eventually import HANGS_AFTER_S, comes_true
-from tests.support.nats_server import NatsServer
-from tests.support.running_worker import running, worker_settings
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.eventually import HANGS_AFTER_S, comes_true
+from tests.support.product.running_worker import running, worker_settings
 
 BLOCKED = "the loop of requests has been blocked for"
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pylon.worker.main import Worker
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.eventually import eventually
-from tests.support.nats_server import NatsServer
-from tests.support.running_worker import worker_on
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.eventually import eventually
+from tests.support.product.running_worker import worker_on
 
 
 def metric(worker: Worker, name: str) -> float:

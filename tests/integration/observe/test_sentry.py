@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.pylon_command import command_environment, pylon_command
-from tests.support.secret_texts import SHORT_SECRET, secret_of, with_keys
-from tests.support.subprocesses import output_of
+from tests.support.product.pylon_command import command_environment, pylon_command
+from tests.support.product.secret_texts import SHORT_SECRET, secret_of, with_keys
+from tests.support.product.subprocesses import output_of
 
 TOKEN = secret_of("alice")
 SCRIPT = """

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.bridge_process import BridgeProcess, bridge_environment
-from tests.support.eventually import eventually
-from tests.support.nats_server import NatsServer
-from tests.support.worker_process import READY, worker_process
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.eventually import eventually
+from tests.support.product.worker_process import READY, worker_process
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 LOGS = {"PYLON_LOG_FORMAT": "json", "PYLON_LOG_LEVEL": "DEBUG"}

@@ -15,11 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pylon_client.contract.topology import EVENTS
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.eventually import comes_true
-from tests.support.nats_server import NatsServer
-from tests.support.running_worker import connected
-from tests.support.secret_texts import secret_of
-from tests.support.worker_process import READY, WorkerProcess, worker_process
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.eventually import comes_true
+from tests.support.product.running_worker import connected
+from tests.support.product.secret_texts import secret_of
+from tests.support.product.worker_process import READY, WorkerProcess, worker_process
 
 TOKEN = secret_of("metrics")
 

@@ -9,11 +9,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from pylon.cli.check.stream_check import STALE_MIN_S
 from pylon_client.contract.topology import EVENTS
 from pylon_devnet.population import hotkey
-from tests.support.eventually import HANGS_AFTER_S, comes_true
-from tests.support.private_product import METRICS_TOKEN, PrivateProduct, private_product
-from tests.support.pylon_command import pylon_command
-from tests.support.secret_texts import secret_of
-from tests.support.small_disk import small_disk
+from tests.support.nats.small_disk import small_disk
+from tests.support.product.eventually import HANGS_AFTER_S, comes_true
+from tests.support.product.private_product import METRICS_TOKEN, PrivateProduct, private_product
+from tests.support.product.pylon_command import pylon_command
+from tests.support.product.secret_texts import secret_of
 
 
 @dataclass

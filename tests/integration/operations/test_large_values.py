@@ -11,9 +11,9 @@ from pylon_client.contract import reads, wire
 from pylon_client.contract.subjects import NeuronsEventSubject
 from pylon_client.contract.types import NetUid
 from pylon_client.events.feed import EventFeed, last_by_request
-from tests.support.eventually import comes_true
-from tests.support.reads_deployment import ReadsDeployment, Via, reads_deployment
-from tests.support.running_worker import running
+from tests.support.product.eventually import comes_true
+from tests.support.product.reads_deployment import ReadsDeployment, Via, reads_deployment
+from tests.support.product.running_worker import running
 
 LIMIT_BYTES = 65_536
 BLOCKS = 40

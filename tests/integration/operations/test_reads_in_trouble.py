@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from pylon_client.contract import reads
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.operations import Operation, Params
-from tests.support.eventually import comes_true
-from tests.support.reads_deployment import ReadsDeployment, Via, include, reads_deployment
+from tests.support.product.eventually import comes_true
+from tests.support.product.reads_deployment import ReadsDeployment, Via, include, reads_deployment
 
 Asked = dict[str, Any]
 Cases = list[tuple[Operation[Params, BaseModel], Asked]]

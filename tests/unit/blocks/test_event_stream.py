@@ -9,8 +9,8 @@ import pytest
 from pylon.events.event_publisher import JetStreamEvents
 from pylon.events.event_types import neurons_event
 from pylon_client.contract.types import NetUid
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.fake_chain import block_of
+from tests.support.chain.fake_chain import block_of
+from tests.support.product.eventually import HANGS_AFTER_S
 
 if TYPE_CHECKING:
     from pylon_client.nats.nats_connection import Connection

@@ -8,8 +8,8 @@ import pytest
 
 from pylon.blocks.head_tracker import STEP_MAX_BLOCKS, UNVERIFIED_MAX_BLOCKS, Heads
 from pylon_client.contract.types import BlockNumber
-from tests.support.eventually import eventually
-from tests.support.fake_chain import UNAVAILABLE, FakeChain
+from tests.support.chain.fake_chain import UNAVAILABLE, FakeChain
+from tests.support.product.eventually import eventually
 
 
 class LyingChain(FakeChain):

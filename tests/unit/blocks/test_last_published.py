@@ -10,7 +10,7 @@ from pylon.blocks.last_published import LastPublished, Stored
 from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
-from tests.support.eventually import eventually
+from tests.support.product.eventually import eventually
 
 
 class Clock:

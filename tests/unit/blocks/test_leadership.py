@@ -9,8 +9,8 @@ from pylon.blocks.head_tracker import Heads
 from pylon.blocks.leadership import STALLS_MAX, Leadership
 from pylon.blocks.publish_progress import Progress
 from pylon.jetstream.lease import Leases, LeaseTakenError
-from tests.support.eventually import eventually
-from tests.support.fake_chain import FakeChain
+from tests.support.chain.fake_chain import FakeChain
+from tests.support.product.eventually import eventually
 
 STALLED_AFTER_S = 0.3
 

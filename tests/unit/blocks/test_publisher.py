@@ -15,8 +15,8 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
-from tests.support.fake_chain import UNAVAILABLE, FakeChain, block_of, hash_of
-from tests.support.fake_stream import FakeStream
+from tests.support.chain.fake_chain import UNAVAILABLE, FakeChain, block_of, hash_of
+from tests.support.wire.fake_stream import FakeStream
 
 BLOCKS = str(BlockEventSubject())
 ONE, TWO = NetUid(1), NetUid(2)

@@ -8,7 +8,7 @@ from pylon_client.contract.models import BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
 from pylon_client.events.stored_events import FeedEvent
-from tests.support.fake_chain import block_of
+from tests.support.chain.fake_chain import block_of
 
 NETUID = NetUid(1)
 

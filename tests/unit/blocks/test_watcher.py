@@ -16,8 +16,8 @@ from pylon.blocks.watcher import (
     missed_blocks,
 )
 from pylon_client.contract.types import BlockNumber
-from tests.support.eventually import HANGS_AFTER_S, eventually
-from tests.support.fake_chain import UNAVAILABLE, FakeChain
+from tests.support.chain.fake_chain import UNAVAILABLE, FakeChain
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 
 class Published:

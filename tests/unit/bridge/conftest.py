@@ -4,7 +4,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.scripted_nats import ENVIRONMENT, OPEN_TOKEN, ScriptedNats, shared_bridge_client
+from tests.support.nats.scripted_nats import (
+    ENVIRONMENT,
+    OPEN_TOKEN,
+    ScriptedNats,
+    shared_bridge_client,
+)
 
 
 @pytest.fixture(autouse=True)

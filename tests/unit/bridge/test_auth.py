@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from bridge.settings import BridgeSettings
-from tests.support.scripted_nats import (
+from tests.support.nats.scripted_nats import (
     OPEN_TOKEN,
     SN1_TOKEN,
     SN2_TOKEN,

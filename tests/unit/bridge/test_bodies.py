@@ -15,7 +15,7 @@ from bridge.main import create_app
 from bridge.settings import BridgeSettings
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 from pylon_client.contract.writes import WRITE_OPERATIONS
-from tests.support.scripted_nats import SN1_TOKEN, ScriptedNats, bridge_client
+from tests.support.nats.scripted_nats import SN1_TOKEN, ScriptedNats, bridge_client
 
 SN1 = "/api/v1/identity/sn1/subnet/1"
 HOTKEY = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"

@@ -11,7 +11,7 @@ import uvloop
 
 from bridge.open_connections import Connections, Reason, Stage
 from bridge.security import HEAD_WITHIN_S, BoundedProtocol, bounded_protocol
-from tests.support.eventually import HANGS_AFTER_S, eventually
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 SHORT_S = 0.2
 HEAD = b"GET / HTTP/1.1\r\nHost: bridge\r\n"

@@ -11,7 +11,7 @@ import zstandard
 from bridge.compression import Coding, CompressedBodies, preferred_coding
 from bridge.settings import BridgeSettings
 from pylon_client.contract import headers as wire_headers
-from tests.support.scripted_nats import OPEN_TOKEN, SN1_TOKEN, ScriptedNats, bridge_client
+from tests.support.nats.scripted_nats import OPEN_TOKEN, SN1_TOKEN, ScriptedNats, bridge_client
 
 LATEST = "/api/v1/subnet/1/block/latest/neurons"
 AT_42 = "/api/v1/subnet/1/block/42/neurons"

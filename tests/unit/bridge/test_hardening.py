@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from bridge.security import HEAD_MAX_BYTES
-from tests.support.scripted_nats import OPEN_TOKEN, ScriptedNats
+from tests.support.nats.scripted_nats import OPEN_TOKEN, ScriptedNats
 
 LATEST = "/api/v1/block/latest"
 JOB = f"/api/v1/identity/sn1/subnet/1/jobs/{'a' * 26}"

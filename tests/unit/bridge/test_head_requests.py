@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from pylon_client.contract import headers
-from tests.support.scripted_nats import OPEN_TOKEN, SN1_TOKEN, ScriptedNats
+from tests.support.nats.scripted_nats import OPEN_TOKEN, SN1_TOKEN, ScriptedNats
 
 NEURONS = "/api/v1/subnet/1/block/latest/neurons"
 JOB = f"/api/v1/identity/sn1/subnet/1/jobs/{'a' * 26}"

@@ -14,9 +14,15 @@ from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
-from tests.support.asgi_stream import Stream
-from tests.support.eventually import HANGS_AFTER_S, eventually
-from tests.support.scripted_nats import OPEN_TOKEN, SN1_TOKEN, Asked, ScriptedNats, bridge_client
+from tests.support.nats.scripted_nats import (
+    OPEN_TOKEN,
+    SN1_TOKEN,
+    Asked,
+    ScriptedNats,
+    bridge_client,
+)
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
+from tests.support.wire.asgi_stream import Stream
 
 JOB_ID = JobId("a" * 26)
 PATH = f"/api/v1/identity/sn1/subnet/1/jobs/{JOB_ID}/stream"

@@ -11,7 +11,7 @@ from pylon.common.task_supervisor import Supervisor
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.nats.nats_connection import Connection, ConnectionOptions
 from pylon_client.nats.nats_reply import Reply
-from tests.support.eventually import HANGS_AFTER_S
+from tests.support.product.eventually import HANGS_AFTER_S
 
 OPTIONS = ConnectionOptions(urls=("nats://127.0.0.1:4222",))
 

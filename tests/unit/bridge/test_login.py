@@ -12,7 +12,7 @@ from bridge.sessions import LIFETIME_S, Sessions
 from bridge.settings import BridgeSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import OPERATIONS
-from tests.support.scripted_nats import (
+from tests.support.nats.scripted_nats import (
     OPEN_TOKEN,
     SN1_TOKEN,
     SN2_TOKEN,

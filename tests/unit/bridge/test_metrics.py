@@ -8,8 +8,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from bridge.settings import BridgeSettings
-from tests.support.eventually import comes_true
-from tests.support.scripted_nats import OPEN_TOKEN, SN1_TOKEN, Asked, ScriptedNats, bridge_client
+from tests.support.nats.scripted_nats import (
+    OPEN_TOKEN,
+    SN1_TOKEN,
+    Asked,
+    ScriptedNats,
+    bridge_client,
+)
+from tests.support.product.eventually import comes_true
 
 METRICS_TOKEN = "metrics-token"
 NEURONS = "/api/v1/subnet/{netuid}/block/latest/neurons"

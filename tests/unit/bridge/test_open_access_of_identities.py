@@ -13,14 +13,14 @@ from pylon_client.contract.operations import OPERATIONS, Scope
 from pylon_client.contract.reads import IDENTITIES
 from pylon_client.contract.types import BlockHash, BlockNumber
 from pylon_client.events.feed import FeedEvent
-from tests.support.asgi_stream import Stream
-from tests.support.scripted_nats import (
+from tests.support.nats.scripted_nats import (
     OPEN_TOKEN,
     SN1_TOKEN,
     SN2_TOKEN,
     ScriptedNats,
     bridge_client,
 )
+from tests.support.wire.asgi_stream import Stream
 from tests.unit.bridge.test_login import HOTKEY, log_in
 
 VALUES = {"netuid": 7, "block_number": 5, "extrinsic_index": 0, "hotkey": HOTKEY}

@@ -21,7 +21,7 @@ from pylon_client.contract.reads import IDENTITIES
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject, parse
 from pylon_client.contract.types import BlockNumber, IdentityName, NetUid
 from pylon_client.nats.nats_reply import Reply
-from tests.support.scripted_nats import (
+from tests.support.nats.scripted_nats import (
     OPEN_TOKEN,
     SN1_TOKEN,
     Asked,

@@ -7,7 +7,7 @@ import pytest
 from pydantic_settings import SettingsError
 
 from bridge.settings import BridgeSettings
-from tests.support.scripted_nats import OPEN_TOKEN, SN1_TOKEN, ScriptedNats, bridge_client
+from tests.support.nats.scripted_nats import OPEN_TOKEN, SN1_TOKEN, ScriptedNats, bridge_client
 
 NEURONS = "/api/v1/subnet/1/block/latest/neurons"
 OPEN = {"Authorization": f"Bearer {OPEN_TOKEN}"}

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.main import create_app
 from bridge.settings import BridgeSettings
-from tests.support.scripted_nats import ScriptedNats
+from tests.support.nats.scripted_nats import ScriptedNats
 
 EXTERNAL = re.compile(r"""(?:https?:)?//[\w.-]+\.\w""")
 

@@ -5,7 +5,7 @@ import pytest
 from pydantic_settings import SettingsError
 
 from bridge.settings import BridgeSettings
-from tests.support.scripted_nats import ScriptedNats
+from tests.support.nats.scripted_nats import ScriptedNats
 
 
 async def test_health_says_that_the_process_lives_whatever_nats_does(

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.sessions import COOKIE
 from bridge.settings import BridgeSettings
-from tests.support.scripted_nats import SN1_TOKEN, ScriptedNats, bridge_client
+from tests.support.nats.scripted_nats import SN1_TOKEN, ScriptedNats, bridge_client
 from tests.unit.bridge.test_login import HOTKEY, LOGIN, SN1, log_in
 
 WEIGHTS = "/api/v1/identity/sn1/subnet/1/weights"

@@ -18,9 +18,9 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber
 from pylon_client.events.feed import FeedEvent
-from tests.support.asgi_stream import Stream
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.scripted_nats import OPEN_TOKEN, Asked, ScriptedNats, bridge_client
+from tests.support.nats.scripted_nats import OPEN_TOKEN, Asked, ScriptedNats, bridge_client
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.wire.asgi_stream import Stream
 
 BLOCKS = "/api/v1/block/stream"
 NEURONS = "/api/v1/subnet/7/neurons/stream"

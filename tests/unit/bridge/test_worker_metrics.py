@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from bridge.http_metrics import BridgeMetrics
 from bridge.metrics_page import MetricsPage, merged
 from pylon.worker.metrics import WorkerMetrics
-from tests.support.secret_texts import secret_of
+from tests.support.product.secret_texts import secret_of
 
 TOKEN = secret_of("metrics")
 

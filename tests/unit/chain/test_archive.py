@@ -6,7 +6,7 @@ from pylon.chain.archive_routing import ArchiveRouting
 from pylon.chain.query import Neurons
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber, NetUid
-from tests.support.fake_chain import FakeChain, block_of
+from tests.support.chain.fake_chain import FakeChain, block_of
 
 NETUID = NetUid(1)
 HEAD = 1_000

@@ -9,7 +9,7 @@ from bittensor.result import RpcConnectionError, RpcPolicyError
 
 from pylon.chain.node_connection import ConnectionOwner, Patience
 from pylon_client.contract.failures import ErrorCode, FailureError
-from tests.support.eventually import HANGS_AFTER_S
+from tests.support.product.eventually import HANGS_AFTER_S
 
 PATIENT = Patience(silence_s=0.0, backoff_s=0.0)
 

@@ -14,8 +14,8 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.ss58 import ss58_address
 from pylon_client.contract.types import Hotkey, MechanismId, NetUid
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.fake_chain import block_of
-from tests.support.scripted_sdk import ScriptedSdk
+from tests.support.chain.fake_chain import block_of
+from tests.support.chain.scripted_sdk import ScriptedSdk
 
 ONE = NetUid(1)
 BLOCK = block_of(1_000)

@@ -11,7 +11,7 @@ from pylon_client.contract.types import BlockHash, BlockNumber
 from pylon_client.events import sequence as module
 from pylon_client.events.sequence import EventSequence, FeedCounts
 from pylon_client.events.stored_events import FeedEvent
-from tests.support.eventually import HANGS_AFTER_S, eventually
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 
 def event(number: int) -> FeedEvent:

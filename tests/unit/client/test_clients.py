@@ -46,7 +46,7 @@ from pylon_client.v1 import (
     SetWeightsResponse,
     Weight,
 )
-from tests.support.client_methods import METHODS, all_rows
+from tests.support.product.client_methods import METHODS, all_rows
 
 SECOND = "5DTM9kooMWy5RHoH1fJ5feZ78zVpyRC8u45ni2gBw3pA44xB"
 """The hotkey of the sample with uid 1."""

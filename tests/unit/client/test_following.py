@@ -14,7 +14,7 @@ from pylon_client.events import resuming_stream
 from pylon_client.events.resuming_stream import Following
 from pylon_client.samples import sample_block_info
 from pylon_client.transport import Published, Stream
-from tests.support.eventually import eventually
+from tests.support.product.eventually import eventually
 
 QUIET_S = 0.01
 ENDLESS_S = 600.0

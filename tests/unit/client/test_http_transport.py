@@ -31,7 +31,7 @@ from pylon_client.v1 import (
     PylonUnavailable,
     TimeoutReason,
 )
-from tests.support.eventually import HANGS_AFTER_S
+from tests.support.product.eventually import HANGS_AFTER_S
 
 NEURONS = wire.encode(sample_neurons())
 CONFIG = AsyncConfig(

@@ -9,7 +9,7 @@ import pytest
 from pylon.common import logs
 from pylon.common.redaction import Redactor, secret_parts, secrets_of
 from pylon.worker.settings import WorkerSettings
-from tests.support.deployment import (
+from tests.support.product.deployment import (
     BRIDGE_PASSWORD,
     READER_PASSWORD,
     WORKER_PASSWORD,

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from pylon_client.nats.reply_budget import UNKNOWN_BYTES, ReplyBudget
-from tests.support.eventually import eventually
+from tests.support.product.eventually import eventually
 
 MOST = 1_000_000
 LARGE, SMALL = "neurons", "block"

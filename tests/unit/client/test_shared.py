@@ -13,7 +13,7 @@ from pylon_client.v1 import (
     PylonTimeout,
     PylonTimeoutException,
 )
-from tests.support.scripted_service import OPEN_TOKEN
+from tests.support.nats.scripted_service import OPEN_TOKEN
 
 
 class Made:

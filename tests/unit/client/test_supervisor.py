@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from pylon.common.task_supervisor import FAILING_AFTER, Supervisor
-from tests.support.eventually import eventually
+from tests.support.product.eventually import eventually
 
 
 class Clock:

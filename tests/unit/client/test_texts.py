@@ -32,7 +32,7 @@ from pylon_client.v1 import (
     PylonTimeoutException,
     TimeoutReason,
 )
-from tests.support.eventually import HANGS_AFTER_S
+from tests.support.product.eventually import HANGS_AFTER_S
 
 ONCE = ASYNC_DEFAULT_RETRIES.copy(stop=stop_after_attempt(1))
 NO_HOST = socket.gaierror(-2, "Name or service not known")

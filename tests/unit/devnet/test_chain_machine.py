@@ -14,7 +14,7 @@ from pylon_devnet.devnet_options import DevnetOptions
 from pylon_devnet.population import dev_coldkey_seed
 from pylon_devnet.rpc_error import RpcError
 from pylon_devnet.simulated_chain import StateDiscardedError
-from tests.support.signing import signed
+from tests.support.chain.signing import signed
 
 SEEDS = [dev_coldkey_seed(name) for name in ("sn1", "sn2", "sn12")]
 ADDRESSES = [sr25519_address(seed) for seed in SEEDS]

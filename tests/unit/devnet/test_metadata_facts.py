@@ -12,7 +12,7 @@ from bittensor._generated import calls, constants, errors, runtime_apis, storage
 
 from pylon_devnet.runtime.declaration import RUNTIMES
 from pylon_devnet.runtime.runtime_metadata import TRANSACTION_VERSION, build
-from tests.support import metadata_v15
+from tests.support.chain import metadata_v15
 
 SLOT_MS = 12_000
 REAL_METADATA = Path(

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.eventually import HANGS_AFTER_S
+from tests.support.product.eventually import HANGS_AFTER_S
 
 DEVNET = [sys.executable, "-m", "pylon_devnet", "--port", "0", "--block-time", "0.05"]
 FILE_MAX_BYTES = 3 * 2**20

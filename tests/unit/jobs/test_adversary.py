@@ -30,7 +30,7 @@ from pylon_client.contract.types import (
     MechanismId,
     NetUid,
 )
-from tests.support.adversary import (
+from tests.support.product.adversary import (
     WAKING,
     Crash,
     FakeSigner,

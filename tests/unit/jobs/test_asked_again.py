@@ -13,7 +13,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid
 from pylon_client.contract.writes import ListJobs
-from tests.support.adversary import Process, World, address
+from tests.support.product.adversary import Process, World, address
 from tests.unit.jobs.test_endings import ALICE, Office
 
 SUBNET = NetUid(1)

@@ -10,7 +10,7 @@ from pylon.jobs.signer_directory import SignerDirectory
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid
-from tests.support.adversary import ERA_BLOCKS, Process, World, signers_of
+from tests.support.product.adversary import ERA_BLOCKS, Process, World, signers_of
 from tests.unit.jobs.test_acceptance import accepted_without_chain
 from tests.unit.jobs.test_asked_again import pass_to
 from tests.unit.jobs.test_endings import ALICE, Office

@@ -26,7 +26,7 @@ from pylon_client.contract.types import (
     Revision,
 )
 from pylon_client.contract.writes import ListJobs
-from tests.support.adversary import FakeSigner, Fault, Process, World, address, signers_of
+from tests.support.product.adversary import FakeSigner, Fault, Process, World, address, signers_of
 
 ALICE = IdentityName("alice")
 SIGNER = FakeSigner(1)

@@ -25,7 +25,7 @@ from pylon_client.contract.types import (
     Revision,
 )
 from pylon_client.contract.writes import ListJobs
-from tests.support.adversary import FakeSigner, World, address, signers_of
+from tests.support.product.adversary import FakeSigner, World, address, signers_of
 
 ALICE = IdentityName("alice")
 SIGNER: Signer = FakeSigner(1)

@@ -10,7 +10,7 @@ from pylon.jobs import job_waiter
 from pylon.jobs.job_waiter import JobWaits
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
-from tests.support.adversary import World
+from tests.support.product.adversary import World
 from tests.unit.jobs.test_endings import Office
 
 LONG_S = 3600.0

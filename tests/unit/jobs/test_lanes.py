@@ -17,8 +17,8 @@ from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName, JobKind
 from pylon_client.nats.nats_connection import Connection, ConnectionOptions
-from tests.support.eventually import eventually
-from tests.support.job_deployment import SUBNETS, signing_settings
+from tests.support.product.eventually import eventually
+from tests.support.product.job_deployment import SUBNETS, signing_settings
 
 FAILS = "weights_sn1"
 

@@ -12,7 +12,7 @@ from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.job_store import Ledger
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import BlockNumber, NetUid
-from tests.support.adversary import Process, World
+from tests.support.product.adversary import Process, World
 
 NETUID = NetUid(1)
 WRITES = 50

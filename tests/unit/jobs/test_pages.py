@@ -15,7 +15,7 @@ from pylon_client.contract import wire
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobId, JobKind, MechanismId, NetUid
 from pylon_client.contract.writes import ListJobs
-from tests.support.adversary import World
+from tests.support.product.adversary import World
 
 ALICE = IdentityName("alice")
 BOB = IdentityName("bob")

@@ -8,7 +8,7 @@ from pylon.jobs.acceptor import Wanted
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid
-from tests.support.adversary import World
+from tests.support.product.adversary import World
 from tests.unit.jobs.test_endings import ALICE, Office
 from tests.unit.jobs.test_waiting_for_rights import looked_at
 

@@ -6,8 +6,8 @@ from pylon.jobs.signer_directory import ALIVE_FOR_S, NO_SIGNER, Announcement, Si
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName
-from tests.support.adversary import address
-from tests.support.wire_corpus import Corpus
+from tests.support.product.adversary import address
+from tests.support.wire.wire_corpus import Corpus
 
 ALICE, BOB = IdentityName("alice"), IdentityName("bob")
 GRACE_S = 60.0

@@ -10,7 +10,7 @@ from pylon.jobs.acceptor import Wanted
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.types import JobKind, NetUid
-from tests.support.adversary import World
+from tests.support.product.adversary import World
 from tests.unit.jobs.test_endings import ALICE, Office
 
 CERTIFICATE = Wanted(

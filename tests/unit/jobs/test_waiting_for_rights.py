@@ -6,7 +6,7 @@ from pylon.jetstream.consumer import Done
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import NeuronUid
-from tests.support.adversary import World, address
+from tests.support.product.adversary import World, address
 from tests.unit.jobs.test_endings import ALICE, KNOWN, STRANGER, Office
 
 

@@ -13,8 +13,8 @@ from pylon_client.contract.models import WeightsStatus
 from pylon_client.contract.operations import Scope
 from pylon_client.contract.reads import WEIGHTS_STATUS, WeightsStatusAt
 from pylon_client.contract.types import BlockNumber, MechanismId, NetUid, Revision
-from tests.support.adversary import World
-from tests.support.ended_jobs import record_of
+from tests.support.product.adversary import World
+from tests.support.product.ended_jobs import record_of
 from tests.unit.jobs.test_asked_again import pass_to
 from tests.unit.jobs.test_endings import ALICE, STRANGER, Office
 from tests.unit.jobs.test_waiting_for_rights import looked_at

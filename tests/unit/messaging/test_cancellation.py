@@ -7,7 +7,7 @@ import pytest
 from nats.aio.client import Client
 
 from pylon_client.nats.nats_client import OrderedClient
-from tests.support.eventually import HANGS_AFTER_S
+from tests.support.product.eventually import HANGS_AFTER_S
 
 
 @pytest.mark.parametrize("ask", ["request", "flush"])

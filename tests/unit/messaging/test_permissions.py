@@ -4,8 +4,8 @@ from pydantic import SecretStr
 from pylon.nats_server.permissions import NatsUser, PermissionsError, authorization, nats_users
 from pylon_client.contract.subjects import ALL_IDENTITIES, signer_event
 from pylon_client.contract.types import IdentityName
-from tests.support.deployment import WORKER_PASSWORD, deployment_settings
-from tests.support.wire_rules import may
+from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
+from tests.support.wire.wire_rules import may
 
 
 def users(**identities: int) -> dict[str, NatsUser]:

@@ -18,9 +18,9 @@ from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid, Revision
-from tests.support.eventually import HANGS_AFTER_S
-from tests.support.fake_chain import block_of
-from tests.support.scripted_jetstream import Fault, ScriptedJetStream
+from tests.support.chain.fake_chain import block_of
+from tests.support.nats.scripted_jetstream import Fault, ScriptedJetStream
+from tests.support.product.eventually import HANGS_AFTER_S
 
 if TYPE_CHECKING:
     from pylon_client.nats.nats_connection import Connection

@@ -16,7 +16,7 @@ from pylon_client.contract.operations import OPERATIONS, AtBlock, NoParams, Para
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, NetUid
 from pylon_client.contract.writes import WRITE_OPERATIONS
-from tests.support.fake_chain import UNAVAILABLE, FakeChain, block_of
+from tests.support.chain.fake_chain import UNAVAILABLE, FakeChain, block_of
 
 TRACKED, OTHER = NetUid(1), NetUid(7)
 HEAD = 50

@@ -9,7 +9,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid, Timestamp
-from tests.support.fake_chain import block_of
+from tests.support.chain.fake_chain import block_of
 
 ONE = NetUid(1)
 MADE_S = 1_700_000_000

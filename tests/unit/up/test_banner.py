@@ -11,8 +11,8 @@ from pylon.cli.up import banner as banners
 from pylon.cli.up.banner import banner
 from pylon.cli.up.running_home import told_in
 from pylon.cli.up.up_options import UpOptions
-from tests.support.deployment import deployment_settings
-from tests.support.secret_texts import secret_of
+from tests.support.product.deployment import deployment_settings
+from tests.support.product.secret_texts import secret_of
 
 TOKEN = secret_of("open")
 # In the place of curl: shows what a shell and curl itself would make of the header.

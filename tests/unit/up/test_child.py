@@ -9,7 +9,7 @@ import pytest
 
 from pylon.cli.up import child_process as module
 from pylon.cli.up.child_process import Child, ChildEndedError
-from tests.support.eventually import HANGS_AFTER_S, eventually
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 
 def child_of(script: str, *arguments: str) -> Child:

@@ -1,0 +1,98 @@
+"""A devnet in a process of its own, to be killed and started again."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.chain.devnet_control import DevnetControl
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.kept_output import kept
+
+
+class DevnetProcess(DevnetControl):
+    """`async with DevnetProcess(tmp_path) as devnet:` runs a devnet that keeps its chain on disk.
+
+    Without a folder it forgets it. The port is the OS's choice on the first start and stays the
+    same from then on.
+
+    Args:
+        folder: in which it has its own.
+        block_time_s: seconds per block.
+        more: further options of its command line.
+    """
+
+    def __init__(self, folder: Path | None, *more: str, block_time_s: float = 0.5) -> None:
+        super().__init__()
+        self.folder = None if folder is None else folder / "devnet"
+        self.block_time_s = block_time_s
+        self.more = more
+        self.port = 0
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it is not running"
+        return self._process.pid
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._end(signal.SIGTERM)
+
+    async def start(self) -> None:
+        """Start it, and return when it takes connections."""
+        assert self._process is None, "it is already running"
+        state: list[str] = []
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            state = [f"--state={self.folder}"]
+        with kept(self.folder) as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "pylon_devnet",
+                f"--port={self.port}",
+                f"--block-time={self.block_time_s}",
+                "--control-port=0",
+                *state,
+                *self.more,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
+        assert self._process.stdout is not None
+        async with asyncio.timeout(HANGS_AFTER_S):
+            while line := (await self._process.stdout.readline()).decode():
+                if line.startswith("devnet control "):
+                    self.control_url = line.split()[-1]
+                if line.startswith("devnet ready "):
+                    self.port = int(line.rsplit(":", 1)[1])
+                    return
+        raise AssertionError("the devnet ended before it was ready")
+
+    async def kill(self) -> None:
+        """Kill it without warning."""
+        await self._end(signal.SIGKILL)
+
+    async def _end(self, sign: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(sign)
+        # Its pipe must be read to the end, or its transport outlives it.
+        await process.communicate()

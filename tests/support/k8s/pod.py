@@ -1,0 +1,237 @@
+"""A pod of the manifests as processes on this machine: its commands, its files, its probes.
+
+What Kubernetes gives a container is translated: mounts are folders, names and ports of services
+are those of this machine, and the images are what is installed here.
+"""
+
+import asyncio
+import base64
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.k8s.kustomize import Manifest
+from tests.support.nats.nats_server import nats_server_binary
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.pylon_command import command_environment
+
+POLL_S = 0.05
+# Endpoints forget a pod at once here.
+_NOT_AS_LONG = {"PYLON_BRIDGE_DRAIN_SECONDS": "1"}
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What pods need to know of each other.
+
+    Attributes:
+        manifests: all of them.
+        folder: where the pods' files are.
+        places: what stands in the manifests for an address, and what it is here.
+    """
+
+    manifests: list[Manifest]
+    folder: Path
+    places: Mapping[str, str]
+
+    def one(self, kind: str, name: str) -> Manifest:
+        """The manifest of a name."""
+        (found,) = [
+            manifest
+            for manifest in self.manifests
+            if (manifest["kind"], manifest["metadata"]["name"]) == (kind, name)
+        ]
+        return found
+
+
+class Pod:
+    """One pod of a workload.
+
+    Args:
+        cluster: that it is in.
+        workload: a Deployment or a StatefulSet.
+        name: the pod's own name.
+        places: what is this pod's alone, such as its ports.
+    """
+
+    def __init__(
+        self, cluster: Cluster, workload: Manifest, name: str, places: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self._cluster = cluster
+        self._spec: dict[str, Any] = workload["spec"]["template"]["spec"]
+        self._claims: list[str] = [
+            claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", [])
+        ]
+        self._folder = cluster.folder / name
+        self._places = {**cluster.places, **places}
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def main(self) -> dict[str, Any]:
+        """Its one container that stays."""
+        (container,) = self._spec["containers"]
+        return container
+
+    @property
+    def log(self) -> str:
+        """What its containers have written."""
+        path = self._folder / "log"
+        return path.read_text() if path.exists() else ""
+
+    def port(self, name: str) -> int:
+        """The port of this machine that a named port of its container is."""
+        (port,) = [port for port in self.main["ports"] if port["name"] == name]
+        return int(self._places[str(port["containerPort"])])
+
+    async def start(self) -> None:
+        """Make its files, run its init containers, and start what stays."""
+        self._mount_all()
+        for container in self._spec.get("initContainers", []):
+            process = await self._run(container)
+            async with asyncio.timeout(HANGS_AFTER_S):
+                assert await process.wait() == 0, self.log
+        self._process = await self._run(self.main)
+
+    async def passes(self, probe: str) -> None:
+        """Wait until one of its probes passes."""
+        async with asyncio.timeout(HANGS_AFTER_S):
+            while not await self.is_passing(probe):
+                assert self._process is not None
+                assert self._process.returncode is None, self.log
+                await asyncio.sleep(POLL_S)
+
+    async def is_passing(self, probe: str) -> bool:
+        """What the kubelet would find now."""
+        action: dict[str, Any] = self.main[probe]
+        with contextlib.suppress(OSError, httpx.HTTPError):
+            if "tcpSocket" in action:
+                port = self.port(action["tcpSocket"]["port"])
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                await writer.wait_closed()
+                return True
+            url = f"http://127.0.0.1:{self.port(action['httpGet']['port'])}"
+            async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+                return (await client.get(url + action["httpGet"]["path"])).is_success
+        return False
+
+    async def stop(self) -> int:
+        """Stop it as the kubelet does: what is to be done before, SIGTERM, and the exit code."""
+        process = self._process
+        assert process is not None
+        before: dict[str, Any] = self.main.get("lifecycle", {}).get("preStop", {})
+        if "exec" in before:
+            # What it does may end the process, so that there is nothing left to signal.
+            hook = await self._run({**self.main, "command": before["exec"]["command"]})
+            async with asyncio.timeout(HANGS_AFTER_S):
+                assert await hook.wait() == 0, self.log
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(float(self._spec["terminationGracePeriodSeconds"])):
+            return await process.wait()
+
+    async def kill(self) -> None:
+        """Leave nothing behind."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
+    async def _run(self, container: Mapping[str, Any]) -> asyncio.subprocess.Process:
+        with (self._folder / "log").open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *self._argv(container),
+                cwd=self._folder,
+                env=command_environment(self._folder, self._environment(container)),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _argv(self, container: Mapping[str, Any]) -> list[str]:
+        first, *rest = container["command"]
+        programs = {
+            "pylon": [sys.executable, "-m", "pylon"],
+            "python": [sys.executable],
+            "nats-server": [nats_server_binary()],
+        }
+        return programs[first] + [self._here(container, argument) for argument in rest]
+
+    def _environment(self, container: Mapping[str, Any]) -> dict[str, str]:
+        variables: dict[str, str] = {}
+        for source in container.get("envFrom", []):
+            name = source["configMapRef"]["name"]
+            variables |= self._cluster.one("ConfigMap", name)["data"]
+        for one in container.get("env", []):
+            variables[one["name"]] = one.get("value", self.name)
+        here = {name: self._here(container, value) for name, value in variables.items()}
+        return {**here, **_NOT_AS_LONG, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def _here(self, container: Mapping[str, Any], text: str) -> str:
+        """A text of the manifest in the words of this machine."""
+        text = text.replace("$(POD_NAME)", self.name)
+        sources = {one["mountPath"]: str(self._source(one)) for one in container["volumeMounts"]}
+        longest_first = sorted(sources, key=len, reverse=True)
+        paths = re.compile(rf"(?<![\w/.-])({'|'.join(map(re.escape, longest_first))})(?![\w-])")
+        return self._placed(paths.sub(lambda found: sources[found[1]], text))
+
+    def _placed(self, text: str) -> str:
+        if text in self._places:
+            return self._places[text]
+        for there, here in self._places.items():
+            if ":" in there:
+                text = text.replace(there, here)
+        return text
+
+    def _source(self, mount: Mapping[str, Any]) -> Path:
+        folder = self._folder / "volumes" / str(mount["name"])
+        return folder / mount["subPath"] if "subPath" in mount else folder
+
+    def _mount_all(self) -> None:
+        volumes = self._folder / "volumes"
+        for name in [*self._claims, *(volume["name"] for volume in self._spec["volumes"])]:
+            (volumes / name).mkdir(parents=True, exist_ok=True)
+        for volume in self._spec["volumes"]:
+            folder = volumes / volume["name"]
+            for name, content in self._content(volume).items():
+                (folder / name).write_bytes(content)
+        # A mount within the folder of another is a link here.
+        for mount in self.main["volumeMounts"]:
+            for other in self.main["volumeMounts"]:
+                above = Path(other["mountPath"]).parent
+                place = Path(mount["mountPath"])
+                if "subPath" in other and place.parent == above and "subPath" not in mount:
+                    link = self._source(other).parent / place.name
+                    if not os.path.lexists(link):
+                        link.symlink_to(self._source(mount))
+
+    def _content(self, volume: Mapping[str, Any]) -> dict[str, bytes]:
+        if "projected" in volume:
+            content: dict[str, bytes] = {}
+            for source in volume["projected"]["sources"]:
+                content |= self._content(source)
+            return content
+        if "secret" in volume:
+            source = volume["secret"]
+            name = source.get("secretName") or source["name"]
+            data = self._cluster.one("Secret", name)["data"]
+            paths = {one["key"]: one["path"] for one in source.get("items", [])}
+            return {
+                paths.get(key, key): base64.b64decode(text)
+                for key, text in data.items()
+                if not paths or key in paths
+            }
+        if "configMap" in volume:
+            data = self._cluster.one("ConfigMap", volume["configMap"]["name"])["data"]
+            return {name: self._placed(text).encode() for name, text in data.items()}
+        return {}

@@ -1,0 +1,69 @@
+"""Three real nats-servers that keep each stream three times."""
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from nats.js.client import JetStreamContext
+
+from pylon_client.nats.nats_connection import Connection
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.product import free_ports
+
+SERVERS = 3
+
+
+class NatsCluster:
+    """`async with NatsCluster(tmp_path, authorization) as cluster:` runs three of them.
+
+    Args:
+        folder: in which each has its own.
+        authorization: as for `NatsServer`.
+        more: the same.
+    """
+
+    def __init__(self, folder: Path, authorization: str, *, more: str = "") -> None:
+        routes = free_ports(SERVERS)
+        peers = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
+        self.servers = [
+            NatsServer(
+                folder,
+                authorization,
+                name=f"nats-{number}",
+                more=f"""
+                cluster {{
+                    name: "test"
+                    listen: "127.0.0.1:{port}"
+                    routes: [{peers}]
+                }}
+                {more}
+                """,
+            )
+            for number, port in enumerate(routes)
+        ]
+        self._stack = AsyncExitStack()
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return tuple(server.url for server in self.servers)
+
+    async def __aenter__(self) -> Self:
+        for server in self.servers:
+            await self._stack.enter_async_context(server)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def leader(self, worker: Connection, stream: str) -> NatsServer:
+        """The server that leads a stream just now."""
+        info = await JetStreamContext(worker.nats).stream_info(stream)
+        assert info.cluster is not None
+        (leader,) = [server for server in self.servers if server.name == info.cluster.leader]
+        return leader

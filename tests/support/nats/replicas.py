@@ -1,0 +1,122 @@
+"""NATS with every stream on one server and on three, for tests that must pass on both.
+
+A module that uses these fixtures runs in one loop: `pytest.mark.asyncio(loop_scope="module")`.
+"""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+
+import pytest
+import pytest_asyncio
+from nats.errors import Error as NatsError
+from nats.js.client import JetStreamContext
+
+from pylon.jetstream.provision import provision
+from pylon.nats_server.permissions import authorization
+from pylon_client.contract.subjects import WORKER_USER
+from pylon_client.contract.topology import STREAMS, StreamPlan
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from tests.support.nats.nats_cluster import NatsCluster
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings, token_of
+from tests.support.product.eventually import comes_true
+from tests.support.product.job_deployment import SUBNETS
+
+
+class Nats:
+    """One or three running servers, and connections of the user `worker`.
+
+    Args:
+        servers: one server, or a cluster of three.
+    """
+
+    def __init__(self, servers: NatsServer | NatsCluster) -> None:
+        self.servers = servers
+        self.replicas = 1 if isinstance(servers, NatsServer) else len(servers.servers)
+        self._closing = AsyncExitStack()
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return (self.servers.url,) if isinstance(self.servers, NatsServer) else self.servers.urls
+
+    @property
+    def url(self) -> str:
+        """The servers as one setting."""
+        return ",".join(self.urls)
+
+    async def connect(self, first: int = 0, user: str | None = WORKER_USER) -> Connection:
+        """Connect to one of the servers, the others in reserve; closed after the test.
+
+        Args:
+            first: which of the servers.
+            user: the worker, an identity, or None for open access.
+        """
+        at = first % len(self.urls)
+        urls = self.urls[at:] + self.urls[:at]
+        passwords = {WORKER_USER: WORKER_PASSWORD, None: ""}
+        password = passwords[user] if user in passwords else token_of(str(user))
+        options = ConnectionOptions(urls=urls, user=user, password=password)
+        connection = await connect(options)
+        self._closing.push_async_callback(connection.close)
+        return connection
+
+    async def provision(self, *plans: StreamPlan) -> Connection:
+        """Make streams, with a replica on each server, and return a connection."""
+        connection = await self.connect()
+        await provision(connection, plans or STREAMS, replicas=self.replicas)
+        return connection
+
+    async def reset(self) -> None:
+        """Delete every stream, and close every connection."""
+        streams = JetStreamContext((await self.connect()).nats, timeout=5)
+
+        async def is_empty() -> bool:
+            with contextlib.suppress(NatsError):  # no leader yet, after a kill
+                for stream in await streams.streams_info():
+                    assert stream.config.name is not None
+                    await streams.delete_stream(stream.config.name)
+                return True
+            return False
+
+        await comes_true(is_empty)
+        await self._closing.aclose()
+
+
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=[1, 3], ids=["one-server", "three-servers"]
+)
+async def nats_servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Nats]:
+    """The servers, started once for a module."""
+    folder = tmp_path_factory.mktemp("nats")
+    users = authorization(deployment_settings(identities={"alice": 1, **SUBNETS}))
+    servers = NatsServer(folder, users) if request.param == 1 else NatsCluster(folder, users)
+    async with servers:
+        yield Nats(servers)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def nats(nats_servers: Nats) -> AsyncGenerator[Nats]:
+    """The servers without any stream."""
+    yield nats_servers
+    await nats_servers.reset()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def address(
+    nats_servers: Nats, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[str]:
+    """Where identities ask: the one server over NATS, or a bridge to the three over REST.
+
+    These pairs cover both ways to ask and both numbers of servers in two runs instead of four.
+    """
+    if nats_servers.replicas == 1:
+        yield nats_servers.url
+        return
+    environment = bridge_environment(nats_servers.url, SUBNETS)
+    async with BridgeProcess(tmp_path_factory.mktemp("bridge"), environment) as bridge:
+        await bridge.until("/health/ready", 200)
+        yield bridge.url

@@ -1,0 +1,122 @@
+"""A NATS that answers the bridge as a test tells it, and the deployment of the bridge's tests."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache
+
+import httpx
+from fastapi import FastAPI
+
+from bridge.main import create_app
+from bridge.settings import BridgeSettings
+from pylon_client.events.feed import FeedEvent
+from pylon_client.nats.nats_reply import Reply
+from tests.support.product.secret_texts import secret_of
+
+OPEN_TOKEN = secret_of("open")
+SN1_TOKEN = secret_of("sn1")
+SN2_TOKEN = secret_of("sn2-in-token")
+ENVIRONMENT = {
+    "PYLON_IDENTITIES": json.dumps(["sn1", "sn2"]),
+    "PYLON_ID_SN1_NETUID": "1",
+    "PYLON_ID_SN1_TOKEN": SN1_TOKEN,
+    "PYLON_ID_SN2_NETUID": "2",
+    "PYLON_ID_SN2_TOKEN": SN2_TOKEN,
+    "PYLON_OPEN_ACCESS_TOKEN": OPEN_TOKEN,
+}
+"""Two identities, and a token for open access."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    subject: str
+    body: bytes
+    headers: Mapping[str, str]
+    timeout_s: float
+
+
+@dataclass
+class ScriptedNats:
+    """Answers what `answer` returns, and keeps what it was asked."""
+
+    answer: Callable[[Asked], bytes] = lambda _asked: b'{"answer":true}'
+    is_connected: bool = True
+    heard: dict[str, Callable[[bytes], None]] = field(
+        default_factory=dict[str, Callable[[bytes], None]]
+    )
+    asked: list[Asked] = field(default_factory=list)
+    published: asyncio.Queue[FeedEvent] = field(default_factory=asyncio.Queue)
+    reply_headers: dict[str, str] = field(default_factory=dict)
+
+    async def events(self, subject: str) -> AsyncGenerator[list[FeedEvent]]:
+        """What a test puts into `published`, of one subject only."""
+        while True:
+            event = await self.published.get()
+            assert event.subject == subject, "one stream at a time"
+            yield [event]
+
+    @asynccontextmanager
+    async def hearing(self, subject: str, take: Callable[[bytes], None]) -> AsyncGenerator[None]:
+        """Puts `take` into `heard` for as long as somebody listens."""
+        self.heard[subject] = take
+        try:
+            yield
+        finally:
+            del self.heard[subject]
+
+    async def request(
+        self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float
+    ) -> Reply:
+        self.asked.append(Asked(subject, body, headers, timeout_s))
+        return Reply(self.answer(self.asked[-1]), self.reply_headers)
+
+
+@dataclass
+class _Relay:
+    """Hands on to whichever NATS the test of the moment has."""
+
+    nats: ScriptedNats = field(default_factory=ScriptedNats)
+
+    @property
+    def is_connected(self) -> bool:
+        return self.nats.is_connected
+
+    async def request(
+        self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float
+    ) -> Reply:
+        return await self.nats.request(subject, body, headers=headers, timeout_s=timeout_s)
+
+    def events(self, subject: str) -> AsyncGenerator[list[FeedEvent]]:
+        return self.nats.events(subject)
+
+    def hearing(
+        self, subject: str, take: Callable[[bytes], None]
+    ) -> AbstractAsyncContextManager[None]:
+        return self.nats.hearing(subject, take)
+
+
+_RELAY = _Relay()
+
+
+@cache
+def _shared_app() -> FastAPI:
+    return create_app(BridgeSettings(), _RELAY)
+
+
+def shared_bridge_client(nats: ScriptedNats) -> httpx.AsyncClient:
+    """A client of the one app that all tests share which need no app of their own.
+
+    Making one takes longer than most tests do. What an app remembers, this one remembers from
+    test to test: compressed bodies and streams.
+    """
+    _RELAY.nats = nats
+    return httpx.AsyncClient(transport=httpx.ASGITransport(_shared_app()), base_url="http://bridge")
+
+
+def bridge_client(nats: ScriptedNats, settings: BridgeSettings | None = None) -> httpx.AsyncClient:
+    """A client of a bridge's app in this process."""
+    app = create_app(settings or BridgeSettings(), nats)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge")

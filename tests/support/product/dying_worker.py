@@ -1,0 +1,85 @@
+"""`pylon worker`, which kills itself (SIGKILL) when it comes to one step of its work on jobs.
+
+    python -m tests.support.product.dying_worker "after Submission.submit"
+
+All of it is the product but for the one method that is wrapped.
+"""
+
+import os
+import signal
+import sys
+from typing import Any, Final, NoReturn
+
+from nats.aio.msg import Msg
+
+from pylon.chain.subtensor_writer import Submission
+from pylon.jetstream.lease import Leases
+from pylon.jetstream.work_queue import WorkQueue
+from pylon.jobs.job_store import Ledger
+from pylon_client.contract.jobs import ENDED, JobState
+
+_METHODS: Final = {
+    "Ledger.create": (Ledger, "create"),
+    "Ledger.advance": (Ledger, "advance"),
+    "WorkQueue.publish": (WorkQueue, "publish"),
+    "Leases.hold": (Leases, "hold"),
+    "Submission.sign": (Submission, "sign"),
+    "Ledger.occupy": (Ledger, "occupy"),
+    "Submission.submit": (Submission, "submit"),
+    "Submission.find": (Submission, "find"),
+    "Submission.stands": (Submission, "stands"),
+    "Msg.ack": (Msg, "ack"),
+}
+_CHANGES: Final = {
+    "change to SUBMITTING": frozenset({JobState.SUBMITTING}),
+    "change to an end": ENDED,
+}
+
+_A_HOTKEY: Final = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
+
+STEPS: Final = tuple(
+    f"{when} {what}"
+    for what in (*_METHODS, *_CHANGES)
+    for when in ("before", "after")
+    if (when, what) != ("after", "Leases.hold")  # it is a context, held until the end of a job
+)
+"""Each place at which such a worker can be told to die, in the order of a job's way."""
+
+
+def die_at(step: str) -> None:
+    """Arm this process."""
+    when, _, what = step.partition(" ")
+    states = _CHANGES.get(what)
+    owner, name = (Ledger, "change") if states else _METHODS[what]
+    original = getattr(owner, name)
+
+    def matters(arguments: tuple[Any, ...]) -> bool:
+        return states is None or (len(arguments) > 2 and arguments[2] in states)
+
+    def hold(leases: Leases, name: str) -> Any:
+        if len(name) == len(_A_HOTKEY):  # and not whose turn it is to publish
+            _die()
+        return original(leases, name)
+
+    async def run(*arguments: Any, **more: Any) -> Any:
+        if when == "before" and matters(arguments):
+            _die()
+        result = await original(*arguments, **more)
+        if matters(arguments) and (what != "Submission.find" or result is not None):
+            _die()
+        return result
+
+    setattr(owner, name, hold if what == "Leases.hold" else run)
+
+
+def _die() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("it was killed")
+
+
+if __name__ == "__main__":
+    from pylon.cli.main import main
+
+    die_at(sys.argv.pop())
+    sys.argv.append("worker")
+    main()

@@ -1,0 +1,43 @@
+"""Environments of their own for other people's packages, whose pins are not ours.
+
+Each is described by a hash-locked file in `tests/compat/requirements/` and kept in `.nox`, beside
+the environments that nox makes, until that file changes.
+"""
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+LOCKS = ROOT / "tests" / "compat" / "requirements"
+ENVIRONMENTS = ROOT / ".nox"
+
+
+def _uv() -> str:
+    beside = Path(sys.executable).parent / "uv"
+    found = str(beside) if beside.exists() else shutil.which("uv")
+    assert found, "uv is not installed"
+    return found
+
+
+def python_with(name: str) -> Path:
+    """The interpreter of the environment that `requirements/<name>.txt` locks."""
+    lock = LOCKS / f"{name}.txt"
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
+    folder = ENVIRONMENTS / f"{name}-{digest}"
+    python = folder / "bin" / "python"
+    ENVIRONMENTS.mkdir(exist_ok=True)
+    # Tests run in several processes, and one of them makes it.
+    with (ENVIRONMENTS / f"{name}.lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            uv = [_uv(), "--quiet", "--no-config"]
+            subprocess.run([*uv, "venv", "--python", sys.executable, str(folder)], check=True)
+            install = ["pip", "install", "--python", str(python), "--require-hashes", "-r"]
+            subprocess.run([*uv, *install, str(lock)], check=True)
+            (folder / "complete").touch()
+    return python

@@ -1,0 +1,380 @@
+"""Jobs under faults: whole workers, a bridge, nats-servers and a devnet, struck at random.
+
+    python -m tests.support.product.fault_run --jobs 204 --seed 1 --servers 3
+
+Every process is killed (SIGKILL) again and again, signers also at every step of their work;
+connections to the node are cut and silenced, submissions refused, swallowed, and included without
+a word; the streams of jobs and events are deleted; epochs end early, tempos change, and at times no
+signer runs. Then all is left in peace, and each identity's next write must succeed. It ends when
+every job has, and prints its figures.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from nats.aio.msg import Msg
+
+from pylon.nats_server.permissions import authorization
+from pylon.wallets.hotkeys import open_hotkey
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode
+from pylon_client.contract.jobs import Job
+from pylon_client.contract.subjects import ALL_JOB_EVENTS, WORKER_USER
+from pylon_client.contract.types import Hotkey, Weight
+from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.v1 import AsyncConfig, AsyncPylonClient, BasePylonException, PylonTimeout
+from pylon_devnet.dev_wallets import write_wallet
+from tests.support.chain.devnet_process import DevnetProcess
+from tests.support.nats.nats_cluster import NatsCluster
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings, token_of
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.fault_figures import Figures
+from tests.support.product.fault_strikes import Strikes
+from tests.support.product.fault_truce import Truce
+from tests.support.product.fault_workers import Workers
+from tests.support.product.job_deployment import all_jobs, signing_settings
+from tests.support.product.product import free_ports
+from tests.support.product.written import epoch_starts, options_of, written
+
+T = TypeVar("T")
+
+SUBNETS: Final = {"sn1": 1, "sn12": 12, "twin": 2}
+WALLETS: Final = {"sn1": "sn1", "sn12": "sn12", "twin": "sn1"}
+"""Two of the identities have one hotkey, on two subnets; the subnet of the third seals weights."""
+OVER_NATS: Final = "sn12"
+"""This one asks over NATS, the others over REST."""
+WORKERS: Final = 2
+BLOCK_TIME_S: Final = 0.1
+KEPT_BLOCKS: Final = 1_000_000
+TEMPO_BLOCKS: Final = 200
+ASKED_WITHIN_S: Final = 10.0
+UNDER_FAULTS_S: Final = 60.0
+"""Seconds to wait for the end of a job before the next write, while faults come; all jobs must have
+ended only in peace."""
+STAKE_RAO: Final = 10**15
+
+
+class FaultRun:
+    """One run.
+
+    Args:
+        folder: an empty one.
+        jobs: how many writes to ask for, over all identities.
+        seed: decides the faults.
+        servers: one nats-server, or three that keep every stream three times.
+        tell: is told now and then how far it has come.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        jobs: int,
+        seed: int,
+        *,
+        servers: int = 1,
+        tell: Callable[[str], object] = lambda _line: None,
+    ) -> None:
+        self.figures = Figures()
+        self._folder = folder
+        self._jobs = jobs
+        self._seed = seed
+        self._random = random.Random(seed)  # noqa: S311 -- guards nothing
+        self._tell = tell
+        self._answered: dict[str, set[str]] = {name: set() for name in SUBNETS}
+        self._endings: dict[str, set[str]] = {}
+        self._peace = asyncio.Event()
+        self._truce = Truce()
+        self._over = asyncio.Event()
+        users = authorization(deployment_settings(identities=SUBNETS))
+        self._nats: NatsServer | NatsCluster = (
+            NatsServer(folder, users) if servers == 1 else NatsCluster(folder, users)
+        )
+        self._replicas = servers
+        # Short epochs: the chain keeps only so many sealed weights until they are revealed, and a
+        # job that has to wait for that ends with its epoch.
+        self._devnet = DevnetProcess(
+            folder, "--still", f"--tempo={TEMPO_BLOCKS}", f"--keep-blocks={KEPT_BLOCKS}",
+            block_time_s=BLOCK_TIME_S,
+        )  # fmt: skip
+        (port,) = free_ports(1)
+        self._bridge_port = port
+
+    async def run(self) -> Figures:
+        started_s = time.monotonic()
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._devnet)
+            await self._prepare_chain()
+            await stack.enter_async_context(self._nats)
+            workers = self._workers()
+            keeping = [workers.keep() for _ in range(WORKERS)] + [self._keep_bridge()]
+            tasks = [asyncio.create_task(one) for one in keeping]
+            try:
+                listener = await self._listen(stack)
+                clients = {name: await self._client(stack, name) for name in SUBNETS}
+                hotkeys = {name: await self._hotkeys(client) for name, client in clients.items()}
+                strikes = Strikes(
+                    random.Random(self._seed),  # noqa: S311 -- guards nothing; an order of its own
+                    self.figures,
+                    self._devnet,
+                    self._nats,
+                    listener,
+                    workers,
+                    self._truce,
+                    netuids=sorted(SUBNETS.values()),
+                )
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(strikes.until(quiet := asyncio.Event()))
+                    async with asyncio.TaskGroup() as asking:
+                        for name, client in clients.items():
+                            asking.create_task(self._ask(name, client, hotkeys[name]))
+                    quiet.set()
+                    self._truce.answered()  # the last strike sees that it is quiet
+                await strikes.calm_down()
+                self._peace.set()
+                await asyncio.gather(*(self._heals(*one) for one in clients.items()))
+                jobs = await self._all_ended(clients)
+            finally:
+                self._over.set()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            await strikes.note_pool()
+        chain = options_of(self._devnet.folder, keep_blocks=KEPT_BLOCKS, tempo_blocks=TEMPO_BLOCKS)
+        epochs = {netuid: epoch_starts(chain, netuid) for netuid in SUBNETS.values()}
+        self.figures.compare(jobs, self._endings, written(chain), epochs)
+        self.figures.seconds = round(time.monotonic() - started_s)
+        return self.figures
+
+    # What is asked.
+
+    async def _prepare_chain(self) -> None:
+        for name in SUBNETS:
+            write_wallet(self._folder / "wallets", WALLETS[name], "default")
+        for netuid in SUBNETS.values():
+            for item in ("MinAllowedWeights", "WeightsSetRateLimit"):
+                await self._control("set-hyperparameter", netuid=netuid, item=item, value=0)
+        # The twin's hotkey is at home on another subnet: it becomes a validator of this one.
+        signer = open_hotkey(self._folder / "wallets", WALLETS["twin"], "default")
+        hotkey, netuid = signer.ss58_address, SUBNETS["twin"]
+        await self._control("register-neuron", netuid=netuid, hotkey=hotkey, coldkey=hotkey)
+        await self._control("advance", blocks=1)
+        for item, params, value in (
+            ("TotalHotkeyAlpha", [hotkey, netuid], STAKE_RAO),
+            ("ValidatorPermit", [netuid], [True] * 17),
+        ):
+            await self._control(
+                "set-storage", pallet="SubtensorModule", item=item, params=params, value=value
+            )
+        await self._control("advance", blocks=1)
+
+    async def _client(self, stack: AsyncExitStack, name: str) -> AsyncPylonClient:
+        client = AsyncPylonClient(
+            AsyncConfig(
+                address=self._urls if name == OVER_NATS else self._bridge_url,
+                identity_name=name,
+                identity_token=token_of(name),
+                timeout=PylonTimeout(read=ASKED_WITHIN_S),
+            )
+        )
+        await _persist(client.open)
+        stack.push_async_callback(client.close)
+        return client
+
+    async def _hotkeys(self, client: AsyncPylonClient) -> list[Hotkey]:
+        return list((await _persist(client.identity.get_latest_neurons)).neurons)
+
+    async def _ask(self, name: str, client: AsyncPylonClient, hotkeys: list[Hotkey]) -> None:
+        """Ask for one write after the other; some while the one before is still in hand."""
+        for number in range(self._jobs // len(SUBNETS) - 1):  # the last is asked in peace
+            key = f"{name}-{number}"
+            if number % 4 == 3:
+                ask = partial(self._commit, client, f"{key} commits".encode(), key)
+            else:
+                uids = (3 + number % 4, 8 + number // 4 % 5)
+                weights = {hotkeys[uid]: Weight(1.0) for uid in uids}
+                ask = partial(self._put, client, weights, key)
+            job_id = await self._answer(name, ask)
+            if job_id and number % 5:  # every fifth is superseded by the next, unless it was quick
+                with contextlib.suppress(TimeoutError):
+                    await self._ended(client, job_id, UNDER_FAULTS_S)
+
+    async def _commit(self, client: AsyncPylonClient, mark: bytes, key: str) -> str | None:
+        return (await client.identity.set_commitment(mark, idempotency_key=key)).job_id
+
+    async def _put(
+        self, client: AsyncPylonClient, weights: dict[Hotkey, Weight], key: str
+    ) -> str | None:
+        return (await client.identity.put_weights(weights, idempotency_key=key)).job_id
+
+    async def _heals(self, name: str, client: AsyncPylonClient) -> None:
+        """Ask for a commitment, which no epoch ends."""
+        mark = f"{name} has peace".encode()
+        job_id = await self._answer(name, lambda: self._commit(client, mark, f"{name}-peace"))
+        if job_id:
+            await self._ended(client, job_id, HANGS_AFTER_S)
+            job = await _persist(lambda: client.identity.get_job(job_id))
+            self.figures.healed += bool(job and job.has_succeeded)
+
+    async def _answer(self, name: str, ask: Callable[[], Awaitable[str | None]]) -> str | None:
+        """The id of the job that a write became; None where all that is told is how it failed."""
+        job_id = None
+        while True:
+            try:
+                job_id = await _persist(ask, or_refused=True)
+            except BasePylonException as error:
+                self.figures.refused[error.code or type(error).__name__] += 1
+                self._truce.answered()
+                if error.code == ErrorCode.MISCONFIGURED:
+                    await asyncio.sleep(0.5)
+                    continue  # until a signer runs again
+            break
+        self._truce.answered()
+        self.figures.asked += 1
+        if job_id:
+            self._answered[name].add(job_id)
+        self._tell(f"{self.figures.asked} of {self._jobs} writes are answered")
+        return job_id
+
+    async def _ended(self, client: AsyncPylonClient, job_id: str, within_s: float) -> None:
+        async def ended() -> bool:
+            return (await client.identity.get_job(job_id)).has_ended  # pyright: ignore[reportArgumentType] -- an id
+
+        async with asyncio.timeout(within_s):
+            while not await _persist(ended):
+                await asyncio.sleep(0.1)
+
+    async def _all_ended(self, clients: dict[str, AsyncPylonClient]) -> dict[str, Job]:
+        jobs: dict[str, Job] = {}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HANGS_AFTER_S):
+                while not jobs or not all(job.has_ended for job in jobs.values()):
+                    for name, client in clients.items():
+                        listed = await _persist(partial(all_jobs, client.identity))
+                        jobs |= {job.job_id: Job.model_validate(dict(job)) for job in listed}
+                        self.figures.missing = 0
+                        known = {job.job_id for job in listed}
+                        self._answered[name] -= known
+        self.figures.missing = sum(map(len, self._answered.values()))
+        return jobs
+
+    # What dies again and again.
+
+    def _workers(self) -> Workers:
+        settings = signing_settings(self._folder / "wallets", SUBNETS, WALLETS) | {
+            # Patience with a silent node is what a run would otherwise spend its time on.
+            "PYLON_CHAIN_TIMEOUT_S": "5",
+            "PYLON_NATS_STREAM_REPLICAS": str(self._replicas),
+            # Most of the refusals are the run's own.
+            "PYLON_COMMITMENT_RETRY_ATTEMPTS": "100",
+        }
+        return Workers(
+            self._random,
+            self.figures,
+            self._folder,
+            urls=self._urls,
+            network=self._devnet.url,
+            settings=settings,
+            peace=self._peace,
+            truce=self._truce,
+        )
+
+    async def _keep_bridge(self) -> None:
+        environment = bridge_environment(
+            ",".join(self._urls), SUBNETS, bridge_port=str(self._bridge_port)
+        )
+        while not self._over.is_set():
+            with contextlib.suppress(AssertionError):
+                async with BridgeProcess(self._folder, environment):
+                    await asyncio.sleep(self._life(3, 12))
+                    await self._truce.turn()
+                self.figures.faults["bridge killed"] += 1
+
+    def _life(self, least_s: float, most_s: float) -> float:
+        """How long a process lives before it is killed; in peace, to the end of the run."""
+        return float("inf") if self._peace.is_set() else self._random.uniform(least_s, most_s)
+
+    # What is looked at.
+
+    async def _listen(self, stack: AsyncExitStack) -> Connection:
+        """Hear of every change of every job."""
+        options = ConnectionOptions(urls=self._urls, user=WORKER_USER, password=WORKER_PASSWORD)
+        connection = await connect(options)
+        stack.push_async_callback(connection.close)
+
+        async def hear(message: Msg) -> None:
+            job = Job.model_validate(wire.decode(message.data))
+            if job.has_ended:
+                self._endings.setdefault(job.job_id, set()).add(job.state)
+
+        await connection.nats.subscribe(ALL_JOB_EVENTS, cb=hear)
+        return connection
+
+    async def _control(self, path: str, **parameters: object) -> None:
+        await self._devnet.control("POST", f"/{path}", **parameters)
+
+    @property
+    def _urls(self) -> tuple[str, ...]:
+        return (self._nats.url,) if isinstance(self._nats, NatsServer) else self._nats.urls
+
+    @property
+    def _bridge_url(self) -> str:
+        return f"http://127.0.0.1:{self._bridge_port}"
+
+
+async def _persist(ask: Callable[[], Awaitable[T]], *, or_refused: bool = False) -> T:
+    """Return the response to `ask`, retried through every outage.
+
+    Args:
+        ask: sends the request.
+        or_refused: raise an error that no retry can end.
+    """
+    async with asyncio.timeout(HANGS_AFTER_S):
+        while True:
+            try:
+                return await ask()
+            except BasePylonException as error:
+                if or_refused and not error.retryable:
+                    raise
+            await asyncio.sleep(0.1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--jobs", type=int, default=204, help="writes to ask for")
+    parser.add_argument("--seed", type=int, default=1, help="decides the faults")
+    parser.add_argument("--servers", type=int, choices=(1, 3), default=1, help="of NATS")
+    parser.add_argument("--folder", help="an empty one, to keep what everybody wrote")
+    chosen = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        folder = chosen.folder or stack.enter_context(tempfile.TemporaryDirectory())
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        os.environ["BITTENSOR_RUNTIME_CACHE_DIR"] = os.environ["HOME"] = folder
+        run = FaultRun(
+            Path(folder),
+            chosen.jobs,
+            chosen.seed,
+            servers=chosen.servers,
+            tell=lambda line: print(line, file=sys.stderr),  # noqa: T201 -- a command
+        )
+        figures = asyncio.run(run.run())
+    print(json.dumps(vars(figures), indent=2))  # noqa: T201 -- a command
+    if not figures.is_good:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

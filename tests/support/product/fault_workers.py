@@ -1,0 +1,130 @@
+"""The workers of a run of jobs under faults: killed again and again, and left without signers."""
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.support.product.dying_worker import STEPS
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.fault_figures import Figures
+from tests.support.product.fault_truce import Truce
+from tests.support.product.worker_process import READY, WorkerProcess, worker_process
+
+SIGNER: Final = {"PYLON_WORKER_ROLE": "all"}
+GRACE_S: Final = ("0", "120")
+"""`PYLON_SIGNER_GRACE_SECONDS` of workers without signers: writes are refused, or accepted."""
+
+
+class Workers:
+    """Workers, each replaced by the next when it has died.
+
+    Args:
+        chance: decides when each dies, and where.
+        figures: where deaths are counted.
+        folder: the working directory of all.
+        urls: of NATS.
+        network: of the chain node.
+        settings: variables of every worker.
+        peace: from then on none is killed.
+        truce: none is killed before its turn.
+    """
+
+    def __init__(
+        self,
+        chance: random.Random,
+        figures: Figures,
+        folder: Path,
+        *,
+        urls: Sequence[str],
+        network: str,
+        settings: Mapping[str, str],
+        peace: asyncio.Event,
+        truce: Truce,
+    ) -> None:
+        self._random = chance
+        self._figures = figures
+        self._folder = folder
+        self._urls = ",".join(urls)
+        self._network = network
+        self._settings = settings
+        self._peace = peace
+        self._truce = truce
+        self._steps = deque(chance.sample(STEPS, len(STEPS)))
+        self._role: Mapping[str, str] = SIGNER
+        self._running = set[WorkerProcess]()
+        self._reader_is_ready = asyncio.Event()
+
+    async def keep(self) -> None:
+        """Run one worker after the other, until cancelled."""
+        while True:
+            with contextlib.suppress(AssertionError):
+                await self._run_one(self._role)
+
+    async def lose_signers(self) -> None:
+        """Replace all workers by readers for some seconds."""
+        grace_s = self._random.choice(GRACE_S)
+        self._reader_is_ready.clear()
+        await self._replace_all(
+            {"PYLON_WORKER_ROLE": "reader", "PYLON_SIGNER_GRACE_SECONDS": grace_s}
+        )
+        async with asyncio.timeout(HANGS_AFTER_S):
+            await self._reader_is_ready.wait()
+        await asyncio.sleep(self._random.uniform(0.5, 3.0))
+        await self._replace_all(SIGNER)
+
+    async def _replace_all(self, role: Mapping[str, str]) -> None:
+        """Kill every worker; those that follow have this role."""
+        self._role = role
+        await asyncio.gather(*(worker.kill() for worker in self._running))
+
+    async def _run_one(self, role: Mapping[str, str]) -> None:
+        # Every other signer dies at a step of its work, the rest wherever they are.
+        dies = role is SIGNER and self._random.random() < 0.5 and not self._peace.is_set()
+        step = self._steps.popleft() if dies and self._steps else ""
+        argv = (
+            ("-m", "tests.support.product.dying_worker", step)
+            if step
+            else ("-m", "pylon", "worker")
+        )
+        died = False
+        try:
+            async with worker_process(
+                self._folder, self._urls, self._network, argv, **self._settings, **role
+            ) as worker:
+                if role is self._role:
+                    self._running.add(worker)
+                    died = await self._has_died(worker, role)
+                    self._running.discard(worker)
+        finally:
+            if step and not died:
+                self._steps.append(step)  # it did not come to it
+        if died and step:
+            self._figures.steps[step] += 1
+        elif not died:
+            self._figures.faults[f"{'signer' if role is SIGNER else 'reader'} killed"] += 1
+
+    async def _has_died(self, worker: WorkerProcess, role: Mapping[str, str]) -> bool:
+        """Return whether a worker died by itself within the life that it was given."""
+        with contextlib.suppress(TimeoutError, AssertionError):
+            await worker.logs(READY)
+            if role is self._role and role is not SIGNER:
+                self._reader_is_ready.set()
+            async with asyncio.timeout(self._life_s()):
+                await worker.process.wait()
+        if worker.process.returncode is None:
+            ends = {
+                asyncio.create_task(worker.process.wait()),
+                asyncio.create_task(self._truce.turn()),
+            }
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for end in ends:
+                end.cancel()
+        return worker.process.returncode is not None and role is self._role
+
+    def _life_s(self) -> float | None:
+        """Return how long a worker lives; None in peace, to the end of the run."""
+        return None if self._peace.is_set() else self._random.uniform(2, 12)

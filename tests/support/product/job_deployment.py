@@ -1,0 +1,199 @@
+"""Whole workers between a nats-server and a devnet, and identities that ask them to write."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+from pylon_client._async.identity import AsyncIdentity
+from pylon_client.contract import wire
+from pylon_client.contract.operation import Scope
+from pylon_client.contract.writes import PUT_WEIGHTS, PutWeights
+from pylon_client.transport import Call
+from pylon_client.v1 import (
+    AsyncConfig,
+    AsyncPylonClient,
+    ErrorCode,
+    Hotkey,
+    Job,
+    JobId,
+    JobState,
+    PylonTimeout,
+    SetWeightsResponse,
+    Weight,
+)
+from pylon_devnet import Devnet
+from pylon_devnet.dev_wallets import write_wallet
+from tests.support.product.deployment import WORKER_PASSWORD, token_of
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.worker_process import WorkerProcess, worker_process
+
+POLL_S = 0.1
+"""Seconds between two looks at a job: about a block of the devnet's."""
+IdentityOf = Callable[[str], Awaitable[AsyncIdentity]]
+"""What an identity may ask for, by its name."""
+
+SUBNETS = {"sn1": 1, "sn2": 2, "sn12": 12}
+
+
+def signing_settings(
+    folder: Path, subnets: Mapping[str, int], wallets: Mapping[str, str]
+) -> dict[str, str]:
+    """The variables of a worker that works on the jobs of identities.
+
+    Args:
+        folder: of the wallets.
+        subnets: the netuid of each identity.
+        wallets: the name of each identity's wallet.
+    """
+    wanted = {
+        "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
+        "PYLON_BITTENSOR_WALLET_PATH": str(folder),
+        "PYLON_IDENTITIES": wire.encode(list(subnets)).decode(),
+        "PYLON_TRACKED_NETUIDS": "[]",
+    }
+    for name, netuid in subnets.items():
+        prefix = f"PYLON_ID_{name.upper()}_"
+        wanted |= {
+            f"{prefix}NETUID": str(netuid),
+            f"{prefix}TOKEN": token_of(name),
+            f"{prefix}WALLET_NAME": wallets[name],
+            f"{prefix}HOTKEY_NAME": "default",
+        }
+    return wanted
+
+
+class Servers(Protocol):
+    """One or more servers of NATS.
+
+    Attributes:
+        replicas: of each stream.
+    """
+
+    replicas: int
+
+    @property
+    def url(self) -> str:
+        """Where all of them are."""
+        ...
+
+
+class Deployment:
+    """NATS and a devnet, workers between them, and identities that ask.
+
+    Args:
+        folder: of the wallets, and the home of the workers.
+        nats: its servers.
+        devnet: the chain.
+        address: where identities ask, over NATS or REST; empty for NATS.
+    """
+
+    def __init__(self, folder: Path, nats: Servers, devnet: Devnet, address: str = "") -> None:
+        self.folder = folder
+        self.nats = nats
+        self.devnet = devnet
+        self.address = address or nats.url
+
+    @asynccontextmanager
+    async def worker(self, **settings: str) -> AsyncGenerator[WorkerProcess]:
+        wallets = {name: name for name in SUBNETS}
+        wanted = signing_settings(self.folder / "wallets", SUBNETS, wallets)
+        wanted["PYLON_NATS_STREAM_REPLICAS"] = str(self.nats.replicas)
+        async with worker_process(
+            self.folder, self.nats.url, self.devnet.url, **(wanted | settings)
+        ) as worker:
+            await worker.logs("The worker is ready")
+            yield worker
+
+    @asynccontextmanager
+    async def identity(
+        self, name: str, timeout_s: float = HANGS_AFTER_S
+    ) -> AsyncGenerator[AsyncIdentity]:
+        """What an identity may ask for, through the client that its users have."""
+        async with client_of(self.address, name, timeout_s) as client:
+            yield client.identity
+
+    def applied(self) -> int:
+        return sum(sum(calls.values()) for calls in self.devnet.applied_counts().values())
+
+
+def client_of(address: str, name: str, timeout_s: float = HANGS_AFTER_S) -> AsyncPylonClient:
+    timeout = PylonTimeout(connect=HANGS_AFTER_S, read=timeout_s)
+    config = AsyncConfig(
+        address=address, identity_name=name, identity_token=token_of(name), timeout=timeout
+    )
+    return AsyncPylonClient(config)
+
+
+async def put_without_key(
+    identity: AsyncIdentity, weights: Mapping[Hotkey, Weight]
+) -> SetWeightsResponse:
+    """Put weights as clients do that send no idempotency key, such as the published ones."""
+    params = PutWeights(weights=dict(weights))
+    return await identity._send(Call(PUT_WEIGHTS, Scope.IDENTITY, params=params))
+
+
+async def becomes(
+    identity: AsyncIdentity, job_id: JobId, condition: Callable[[Job], object]
+) -> Job:
+    """Return a job once a condition holds for it."""
+    async with asyncio.timeout(HANGS_AFTER_S):
+        while not condition(job := await identity.get_job(job_id)):
+            await asyncio.sleep(POLL_S)
+    return job
+
+
+async def ended(identity: AsyncIdentity, job_id: JobId) -> Job:
+    """Return a job once it has ended."""
+    return await becomes(identity, job_id, lambda job: job.has_ended)
+
+
+async def all_jobs(identity: AsyncIdentity) -> list[Job]:
+    """Return every job of an identity, from all pages."""
+    page = await identity.get_jobs(limit=1000)
+    jobs = page.jobs
+    while page.next is not None:
+        page = await identity.get_jobs(limit=1000, before=page.next)
+        jobs += page.jobs
+    return jobs
+
+
+def is_parked(job: Job) -> bool:
+    """Whether a job waits for a block."""
+    return job.retry_at_block is not None
+
+
+def gives(code: ErrorCode) -> Callable[[Job], bool]:
+    """Whether a job gives this reason for not being done."""
+    return lambda job: job.last_error is not None and job.last_error.code is code
+
+
+def weights_of(devnet: Devnet, netuid: int, *uids: int) -> dict[Hotkey, Weight]:
+    state = devnet.chain.at(None)
+    keys = [state.get("SubtensorModule", "Keys", netuid, uid) for uid in uids]
+    return dict.fromkeys(keys, Weight(1.0))
+
+
+def make_wallets(folder: Path, devnet: Devnet) -> None:
+    """Wallets of every identity, on subnets that take weights at any time."""
+    for name, netuid in SUBNETS.items():
+        write_wallet(folder / "wallets", name, "default")
+        for item in ("MinAllowedWeights", "WeightsSetRateLimit"):
+            devnet.set_hyperparameter(netuid, item, 0)
+
+
+async def park_a_job(deployment: Deployment, devnet: Devnet) -> JobId:
+    """Have one job of sn2 confirmed, and put another, which the chain does not take yet."""
+    async with deployment.identity("sn2") as sn2:
+        return await park_job_of(sn2, devnet)
+
+
+async def park_job_of(sn2: AsyncIdentity, devnet: Devnet) -> JobId:
+    """Do the same as an identity that is connected."""
+    devnet.set_hyperparameter(2, "WeightsSetRateLimit", 2000)
+    first = await sn2.put_weights(weights_of(devnet, 2, 4))
+    assert (await ended(sn2, first.job_id)).state is JobState.CONFIRMED
+    parked = await sn2.put_weights(weights_of(devnet, 2, 3))
+    await becomes(sn2, parked.job_id, gives(ErrorCode.RATE_LIMITED))
+    return parked.job_id

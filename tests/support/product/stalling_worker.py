@@ -1,0 +1,35 @@
+"""`pylon worker`, whose publisher stops for good after some blocks, as by a fault of its own.
+
+    python -m tests.support.product.stalling_worker 3
+
+All of it is the product but for the one method that is wrapped.
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+from pylon.blocks.block_publisher import BlockPublisher
+
+
+def stall_after(blocks: int) -> None:
+    """Arm this process."""
+    publish = BlockPublisher.publish
+    published = 0
+
+    async def stalling(*arguments: Any, **more: Any) -> bool:
+        nonlocal published
+        if published == blocks:
+            await asyncio.Event().wait()
+        published += 1
+        return await publish(*arguments, **more)
+
+    BlockPublisher.publish = stalling  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    from pylon.cli.main import main
+
+    stall_after(int(sys.argv.pop()))
+    sys.argv.append("worker")
+    main()

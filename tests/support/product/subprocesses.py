@@ -1,0 +1,25 @@
+"""Processes that run to their end."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.kept_output import keep
+
+
+async def output_of(*argv: str, cwd: Path, env: Mapping[str, str]) -> str:
+    """What a process prints that ends with code zero."""
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        cwd=cwd,
+        env=env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(HANGS_AFTER_S):
+        out, err = await process.communicate()
+    keep(cwd, out + err)
+    assert process.returncode == 0, err.decode()
+    return out.decode()

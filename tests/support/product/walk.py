@@ -1,0 +1,143 @@
+"""A walk over the whole product, step by step, as one kind of user after the other takes it.
+
+A step is a function with one thing to see in it, and a sentence that says what. Steps run in their
+order on one product; a step that needs what an earlier one did says so by failing without it.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+
+from pylon.cli.up.devnet_identities import settings as devnet_settings
+from pylon.cli.up.devnet_identities import token
+from pylon_client.v1 import AsyncConfig, AsyncPylonClient, JobId
+from tests.support.product.product import Product
+from tests.support.product.pylon_command import Ended, pylon_command
+from tests.support.product.secret_texts import secret_of
+
+METRICS_TOKEN: Final = secret_of("metrics")
+NEURONS: Final = "/api/v1/subnet/1/block/latest/neurons"
+
+
+@dataclass
+class Walk:
+    """The product, and what the steps so far have found out.
+
+    Attributes:
+        product: as it runs.
+        worker_port: of the worker's health and metrics.
+        seen: what later steps need of earlier ones.
+    """
+
+    product: Product
+    worker_port: int
+    seen: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def worker_url(self) -> str:
+        return f"http://127.0.0.1:{self.worker_port}"
+
+    async def get(self, path: str, identity: str | None = None, **options: Any) -> httpx.Response:
+        """One GET of the REST API, with the token of an identity or without one."""
+        if identity is not None:
+            options["headers"] = _bearer(token(identity)) | options.get("headers", {})
+        return await self.product.get(path, **options)
+
+    async def send(
+        self, verb: str, path: str, identity: str | None = None, **options: Any
+    ) -> httpx.Response:
+        """One request of the REST API that may change something."""
+        if identity is not None:
+            options["headers"] = _bearer(token(identity)) | options.get("headers", {})
+        async with httpx.AsyncClient(base_url=self.product.url, timeout=60) as client:
+            return await client.request(verb, path, **options)
+
+    async def metrics(self, url: str) -> str:
+        """What a process shows at `/metrics`."""
+        async with httpx.AsyncClient() as client:
+            response = await client.get(f"{url}/metrics", headers=_bearer(METRICS_TOKEN))
+        assert response.status_code == 200
+        return response.text
+
+    async def worker_get(self, path: str) -> httpx.Response:
+        """One GET of the worker's own port."""
+        async with httpx.AsyncClient(base_url=self.worker_url) as client:
+            return await client.get(path)
+
+    @asynccontextmanager
+    async def client(
+        self, identity: str | None = None, *, over_nats: bool = False, **more: Any
+    ) -> AsyncGenerator[AsyncPylonClient]:
+        address = self.product.nats_url if over_nats else self.product.url
+        if identity is not None:
+            more |= {"identity_name": identity, "identity_token": token(identity)}
+        async with AsyncPylonClient(AsyncConfig(address=address, **more)) as client:
+            yield client
+
+    async def command(self, *arguments: str, **variables: str) -> Ended:
+        """One `pylon …` from where the product was started, by its operator."""
+        port = self.product.devnet_port
+        settings = devnet_settings(f"ws://127.0.0.1:{port}", self.product.folder / "home", 0.5)
+        return await pylon_command(
+            self.product.folder, settings | {"PYLON_HOME": "home"} | variables, *arguments
+        )
+
+    async def control(self, path: str, **parameters: Any) -> Any:
+        """One control of the simulated chain."""
+        return await self.product.devnet.control("POST", path, **parameters)
+
+    def job(self, name: str) -> JobId:
+        """The id of a job that an earlier step has put."""
+        return JobId(self.seen[name])
+
+
+Take = Callable[[Walk], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: who takes it, what is to be seen, and how."""
+
+    who: str
+    says: str
+    take: Take
+
+
+class Steps:
+    """The steps of one kind of user, in the order in which they are written.
+
+    Args:
+        who: takes them.
+    """
+
+    def __init__(self, who: str) -> None:
+        self._who = who
+        self._steps: list[Step] = []
+
+    def __call__(self, says: str) -> Callable[[Take], Take]:
+        """Add a step."""
+
+        def add(take: Take) -> Take:
+            self._steps.append(Step(self._who, says, take))
+            return take
+
+        return add
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self._steps)
+
+
+def problem(response: httpx.Response, status: int, code: str) -> str:
+    """See that a response is this failure; return its text."""
+    body = response.json()
+    assert (response.status_code, body["status_code"], body["code"]) == (status, status, code)
+    assert "Traceback" not in json.dumps(body)
+    return str(body["detail"])
+
+
+def _bearer(secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"}

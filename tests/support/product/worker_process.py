@@ -1,0 +1,120 @@
+"""A worker as its users run it: `pylon worker`, a process with settings in its environment."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.kept_output import keep
+from tests.support.product.secret_texts import SHORT_SECRET, with_keys
+
+READY = "The worker is ready"
+ITS_TURN = "It is this worker's turn to publish"
+POLL_S = 0.02
+
+
+class WorkerProcess:
+    """A `pylon worker` and what it logs.
+
+    Attributes:
+        process: as it was started.
+        log: what it has logged so far.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
+        self.process = process
+        self._folder = folder
+        self.log = ""
+        self._reading = asyncio.create_task(self._read())
+
+    async def logs(self, text: str, *, times: int = 1) -> None:
+        """Wait until it has logged a text so often; fail when it ends before."""
+        async with asyncio.timeout(HANGS_AFTER_S):
+            while self.log.count(text) < times:
+                assert not self._reading.done(), f"ended without {text!r}: {self.log}"
+                await asyncio.sleep(POLL_S)
+
+    async def ends(self) -> int:
+        """Its exit code, once it has ended by itself."""
+        async with asyncio.timeout(HANGS_AFTER_S):
+            code = await self.process.wait()
+            await self._reading
+        return code
+
+    async def kill(self) -> None:
+        """Kill it without warning, if it still runs."""
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(signal.SIGKILL)
+        await self.ends()
+
+    async def _read(self) -> None:
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            self.log += line.decode()
+            keep(self._folder, line)
+
+
+@asynccontextmanager
+async def worker_process(
+    folder: Path,
+    nats_url: str,
+    network: str,
+    argv: Sequence[str] = ("-m", "pylon", "worker"),
+    **settings: str,
+) -> AsyncGenerator[WorkerProcess]:
+    """Run a worker within the block; kill it afterwards, unless it has ended.
+
+    Args:
+        folder: its working directory and home.
+        nats_url: where NATS is.
+        network: of which chain node; its URL is given keys in its path and query.
+        argv: how it is run, by this interpreter.
+        settings: other variables, by their whole names.
+    """
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYLON_")}
+    env |= {
+        "PYLON_NATS_URL": nats_url,
+        "PYLON_BITTENSOR_NETWORK": with_keys(network),
+        "PYLON_BITTENSOR_ARCHIVE_NETWORK": "",
+        "PYLON_TRACKED_NETUIDS": "[1]",
+        "PYLON_OPEN_ACCESS_TOKEN": SHORT_SECRET,
+        "PYTHONPATH": str(Path.cwd()),
+        "HOME": str(folder),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *argv,
+        cwd=folder,
+        env=env | settings,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    worker = WorkerProcess(process, folder)
+    try:
+        yield worker
+    except asyncio.CancelledError:
+        raise
+    except BaseException:
+        sys.stderr.write(worker.log)
+        raise
+    finally:
+        await worker.kill()
+
+
+async def leader_among(workers: list[WorkerProcess]) -> WorkerProcess:
+    """The one whose turn to publish came last, of workers that still run."""
+
+    def last_turn(worker: WorkerProcess) -> str:
+        # Each line begins with the time.
+        return max((line for line in worker.log.splitlines() if ITS_TURN in line), default="")
+
+    async with asyncio.timeout(HANGS_AFTER_S):
+        while not any(map(last_turn, workers)):
+            await asyncio.sleep(POLL_S)
+    return max(workers, key=last_turn)

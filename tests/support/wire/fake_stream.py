@@ -1,0 +1,55 @@
+"""The event stream in memory, for unit tests of what publishes into it."""
+
+import asyncio
+from collections.abc import Callable
+
+from pylon.events.event_types import Event
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import Block
+from tests.support.product.eventually import HANGS_AFTER_S
+
+NATS_DOWN = FailureError(ErrorCode.NATS_UNAVAILABLE, "NATS is down.")
+
+
+class FakeStream:
+    """Keeps each message id once, in the order of arrival.
+
+    Attributes:
+        events: what is stored.
+        refusals: so many of the next publishes are lost, unanswered.
+        unanswered: so many of the next publishes are stored, and yet the answer is lost.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.refusals = 0
+        self.unanswered = 0
+        self._changed = asyncio.Condition()
+
+    async def publish(self, event: Event) -> None:
+        await asyncio.sleep(0)
+        if self.refusals:
+            self.refusals -= 1
+            raise NATS_DOWN
+        if event.message_id not in {stored.message_id for stored in self.events}:
+            self.events.append(event)
+        async with self._changed:
+            self._changed.notify_all()
+        if self.unanswered:
+            self.unanswered -= 1
+            raise NATS_DOWN
+
+    async def last_block(self, subject: str) -> Block | None:
+        await asyncio.sleep(0)
+        if self.refusals:
+            self.refusals -= 1
+            raise NATS_DOWN
+        found = [event.block for event in self.events if event.subject == subject]
+        return found[-1] if found else None
+
+    def numbers(self, subject: str) -> list[int]:
+        return [event.block.number for event in self.events if event.subject == subject]
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(HANGS_AFTER_S), self._changed:
+            await self._changed.wait_for(holds)

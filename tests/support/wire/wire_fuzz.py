@@ -1,0 +1,148 @@
+"""Sending a flood of messages to a worker, and accounting for each of them."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pylon.common.deployment_settings import DeploymentSettings
+from pylon.nats_server.permissions import nats_users
+from pylon_client.contract import wire
+from pylon_client.contract.failures import ErrorCode
+from pylon_client.contract.subjects import WORKER_USER, inbox_prefix
+from tests.support.nats.raw_nats import RawNats
+from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.wire.wire_corpus import USERS, Sent
+from tests.support.wire.wire_rules import Fate, ReplyChecker, Rules
+
+IN_FLIGHT_MAX = 160
+"""Fewer than a worker takes at once."""
+SHOWN = 5
+
+
+def rss_bytes(pid: int) -> int:
+    """How much memory a process holds."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+    return int(line.split()[1]) * 1024
+
+
+@dataclass
+class Account:
+    """What became of what was sent.
+
+    Attributes:
+        sent: messages.
+        fates: what the rules say.
+        codes: of the failures that came; None counts the successes.
+        stored: what streams have taken (True) and refused.
+        denials: refusals that the server told of.
+        wrong: replies that are no replies of the contract, or should not have come.
+    """
+
+    sent: int = 0
+    fates: Counter[Fate] = field(default_factory=Counter[Fate])
+    codes: Counter[ErrorCode | None] = field(default_factory=Counter[ErrorCode | None])
+    stored: Counter[bool] = field(default_factory=Counter[bool])
+    denials: int = 0
+    wrong: list[str] = field(default_factory=list[str])
+
+
+class Flood:
+    """`async with Flood(url, settings) as flood:` has a connection of each kind of user.
+
+    Attributes:
+        account: of all that was sent.
+    """
+
+    def __init__(self, url: str, settings: DeploymentSettings) -> None:
+        self.account = Account()
+        self._url = url
+        users = nats_users(settings)
+        self._passwords = {user.name: user.password.get_secret_value() for user in users}
+        self._rules = Rules(users)
+        self._checker = ReplyChecker()
+        self._raw: dict[str, RawNats] = {}
+        self._waiting: dict[bytes, Sent] = {}
+        self._some_came = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            for user in (*USERS, WORKER_USER):
+                raw = RawNats(self._url, user, self._passwords[user], self._take)
+                self._raw[user] = await stack.enter_async_context(raw)
+                # Of the workers' inbox only what is acknowledged to this one.
+                which = "ack.>" if user == WORKER_USER else ">"
+                raw.subscribe(f"{inbox_prefix(user)}.{which}")
+                await raw.flush()
+            self._closing = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._closing.aclose()
+
+    async def send(self, messages: Iterable[Sent]) -> None:
+        """Send messages, never so many at once that a worker turns some away."""
+        for sent in messages:
+            self.account.sent += 1
+            fate = self._rules.fate(sent)
+            self.account.fates[fate] += 1
+            if fate is Fate.ANSWERED:
+                while len(self._waiting) >= IN_FLIGHT_MAX:
+                    await self._until_some_come()
+                assert sent.reply not in self._waiting
+                self._waiting[sent.reply] = sent
+            self._raw[sent.user].publish(
+                sent.subject, sent.body, reply=sent.reply, headers=sent.headers
+            )
+            if self.account.sent % 50 == 0:
+                await self._raw[sent.user].drain()
+
+    async def settle(self) -> None:
+        """Return when everything that was sent is accounted for."""
+        while self._waiting:
+            await self._until_some_come()
+        for raw in self._raw.values():
+            await raw.flush()
+        self.account.denials = sum(len(raw.errors) for raw in self._raw.values())
+
+    async def _until_some_come(self) -> None:
+        self._some_came.clear()
+        try:
+            async with asyncio.timeout(HANGS_AFTER_S):
+                await self._some_came.wait()
+        except TimeoutError:
+            shown = list(self._waiting.values())[:SHOWN]
+            raise AssertionError(f"{len(self._waiting)} were not answered: {shown}") from None
+
+    def _take(self, subject: bytes, _reply: bytes, headers: bytes, body: bytes) -> None:
+        sent = self._waiting.pop(subject, None)
+        self._some_came.set()
+        if sent is None:
+            self.account.wrong.append(
+                f"a reply that nobody waits for, at {subject!r}: {body[:200]!r}"
+            )
+            return
+        if sent.subject.startswith(b"$SRV."):
+            self.account.codes[None] += 1
+            return
+        if sent.user == WORKER_USER:
+            self.account.stored["error" not in wire.decode(body)] += 1
+            return
+        try:
+            code = self._checker.code_of(sent, headers, body)
+        except (AssertionError, ValueError, LookupError) as error:
+            self.account.wrong.append(f"{error!r} of {body[:300]!r} to {sent}")
+            return
+        self.account.codes[code] += 1
+        if code is ErrorCode.INTERNAL:
+            self.account.wrong.append(f"{body!r} to {sent}")

@@ -153,7 +153,7 @@ async def test_it_stops_in_time_when_nothing_in_it_moves_any_more(tmp_path: Path
     children = processes_under(product.process.pid)
     for pid in children:
         os.kill(pid, signal.SIGSTOP)
-    # Within which time, tests/unit/up/test_tree.py asserts without a clock.
+    # Within which time, tests/unit/pylon/cli/up/test_supervisor.py asserts without a clock.
     assert await product.stop() == 0
     for name in ("devnet", "worker", "bridge"):
         assert f"{name} did not stop in time and was killed" in product.output

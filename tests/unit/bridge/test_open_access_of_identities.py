@@ -21,7 +21,7 @@ from tests.support.nats.scripted_nats import (
     bridge_client,
 )
 from tests.support.wire.asgi_stream import Stream
-from tests.unit.bridge.test_login import HOTKEY, log_in
+from tests.unit.bridge.routes.test_login import HOTKEY, log_in
 
 VALUES = {"netuid": 7, "block_number": 5, "extrinsic_index": 0, "hotkey": HOTKEY}
 READS = sorted(

@@ -9,7 +9,7 @@ import pytest
 from bridge.sessions import COOKIE
 from bridge.settings import BridgeSettings
 from tests.support.nats.scripted_nats import SN1_TOKEN, ScriptedNats, bridge_client
-from tests.unit.bridge.test_login import HOTKEY, LOGIN, SN1, log_in
+from tests.unit.bridge.routes.test_login import HOTKEY, LOGIN, SN1, log_in
 
 WEIGHTS = "/api/v1/identity/sn1/subnet/1/weights"
 JOB = f"/api/v1/identity/sn1/subnet/1/jobs/{'a' * 26}"

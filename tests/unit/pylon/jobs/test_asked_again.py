@@ -14,7 +14,7 @@ from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid
 from pylon_client.contract.writes import ListJobs
 from tests.support.product.adversary import Process, World, address
-from tests.unit.jobs.test_endings import ALICE, Office
+from tests.unit.pylon.jobs.test_endings import ALICE, Office
 
 SUBNET = NetUid(1)
 TEMPO = 50

@@ -11,10 +11,10 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid
 from tests.support.product.adversary import ERA_BLOCKS, Process, World, signers_of
-from tests.unit.jobs.test_acceptance import accepted_without_chain
-from tests.unit.jobs.test_asked_again import pass_to
-from tests.unit.jobs.test_endings import ALICE, Office
-from tests.unit.jobs.test_waiting_for_rights import looked_at
+from tests.unit.pylon.jobs.test_acceptance import accepted_without_chain
+from tests.unit.pylon.jobs.test_asked_again import pass_to
+from tests.unit.pylon.jobs.test_endings import ALICE, Office
+from tests.unit.pylon.jobs.test_waiting_for_rights import looked_at
 
 
 def keeper_of(office: Office, signers: SignerDirectory | None = None) -> DeadlineKeeper:

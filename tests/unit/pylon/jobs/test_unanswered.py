@@ -11,7 +11,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.types import JobKind, NetUid
 from tests.support.product.adversary import World
-from tests.unit.jobs.test_endings import ALICE, Office
+from tests.unit.pylon.jobs.test_endings import ALICE, Office
 
 CERTIFICATE = Wanted(
     ALICE,

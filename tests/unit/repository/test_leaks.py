@@ -13,7 +13,7 @@ from pylon_devnet.population import dev_hotkey_seed
 from tests.support.product.leaks import known_secrets, leaks_in, leaks_under
 from tests.support.product.secret_texts import MARK, SHORT_SECRET, secret_of, with_keys
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TOKEN = secret_of("somebody")
 SESSION = """
 import logging

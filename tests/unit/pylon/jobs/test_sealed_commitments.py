@@ -9,8 +9,8 @@ from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid
 from tests.support.product.adversary import World
-from tests.unit.jobs.test_endings import ALICE, Office
-from tests.unit.jobs.test_waiting_for_rights import looked_at
+from tests.unit.pylon.jobs.test_endings import ALICE, Office
+from tests.unit.pylon.jobs.test_waiting_for_rights import looked_at
 
 SEALED = {"commitment": "later", "blocks_until_reveal": 50}
 LONG_AGO = 1000

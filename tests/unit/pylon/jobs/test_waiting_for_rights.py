@@ -7,7 +7,7 @@ from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import NeuronUid
 from tests.support.product.adversary import World, address
-from tests.unit.jobs.test_endings import ALICE, KNOWN, STRANGER, Office
+from tests.unit.pylon.jobs.test_endings import ALICE, KNOWN, STRANGER, Office
 
 
 async def looked_at(office: Office, job: Job) -> Job:

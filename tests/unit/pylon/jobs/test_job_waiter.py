@@ -11,7 +11,7 @@ from pylon.jobs.job_waiter import JobWaits
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from tests.support.product.adversary import World
-from tests.unit.jobs.test_endings import Office
+from tests.unit.pylon.jobs.test_endings import Office
 
 LONG_S = 3600.0
 

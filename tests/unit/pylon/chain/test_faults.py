@@ -44,7 +44,7 @@ def as_the_sdk_raises_it(error: transport.SubstrateRequestException) -> Exceptio
     return public
 
 
-PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
+PYPROJECT = Path(__file__).parents[4] / "pyproject.toml"
 NODE_ERROR = {"code": -32603, "message": "internal"}
 
 

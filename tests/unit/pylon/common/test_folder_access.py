@@ -12,7 +12,7 @@ import pytest
 from pylon.common.folder_access import require_access
 
 ANOTHER_USER = 54_321
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 AS_ANOTHER_USER = """
 import os, sys
 from pathlib import Path

@@ -4,9 +4,9 @@ from pylon.jobs.deadlines import TERM_BLOCKS
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import JobState
 from tests.support.product.adversary import World, address
-from tests.unit.jobs.test_asked_again import pass_to
-from tests.unit.jobs.test_endings import Office
-from tests.unit.jobs.test_waiting_for_rights import looked_at
+from tests.unit.pylon.jobs.test_asked_again import pass_to
+from tests.unit.pylon.jobs.test_endings import Office
+from tests.unit.pylon.jobs.test_waiting_for_rights import looked_at
 
 
 def limited_world(tempo: int) -> World:

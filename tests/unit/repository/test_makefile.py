@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FIT_PYTHON = """#!/bin/sh
 # A Python whose version is right, and whose venv has such a Python, pip and pylon.
 echo "$(basename "$0") $*" >> calls

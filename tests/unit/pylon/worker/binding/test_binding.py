@@ -18,7 +18,7 @@ from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.types import BlockHash, BlockNumber
 from pylon_client.events.stored_events import FeedEvent
 from tests.support.product.adversary import World
-from tests.unit.jobs.test_endings import Office
+from tests.unit.pylon.jobs.test_endings import Office
 
 OLD, NEW = "0x" + "aa" * 32, "0x" + "bb" * 32
 FINNEY, TEST = ChainIdentity("finney", OLD), ChainIdentity("test", NEW)

@@ -15,9 +15,9 @@ from pylon_client.contract.reads import WEIGHTS_STATUS, WeightsStatusAt
 from pylon_client.contract.types import BlockNumber, MechanismId, NetUid, Revision
 from tests.support.product.adversary import World
 from tests.support.product.ended_jobs import record_of
-from tests.unit.jobs.test_asked_again import pass_to
-from tests.unit.jobs.test_endings import ALICE, STRANGER, Office
-from tests.unit.jobs.test_waiting_for_rights import looked_at
+from tests.unit.pylon.jobs.test_asked_again import pass_to
+from tests.unit.pylon.jobs.test_endings import ALICE, STRANGER, Office
+from tests.unit.pylon.jobs.test_waiting_for_rights import looked_at
 
 EPOCH = range(50, 150)
 """The blocks of the epoch in which the world begins."""

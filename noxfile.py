@@ -54,8 +54,10 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def mutants(session: nox.Session) -> None:
-    """Switch off one defence after the other; each time, tests of `tests/security` must fail."""
-    session.run(sys.executable, "-m", "tests.security.mutants", *session.posargs, external=True)
+    """Switch off one defence after the other; each time, tests of `tests/system/security` must fail."""
+    session.run(
+        sys.executable, "-m", "tests.system.security.mutants", *session.posargs, external=True
+    )
 
 
 @nox.session(venv_backend="none")
@@ -113,13 +115,13 @@ def audit(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def image(session: nox.Session) -> None:
     """Build the image on a container engine and test it there; skipped where none comes up."""
-    session.run("pytest", "-rs", "tests/engine/check_image.py", *session.posargs)
+    session.run("pytest", "-rs", "tests/deploy/engine/check_image.py", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def compose(session: nox.Session) -> None:
     """Run the composition on a container engine; skipped where none comes up."""
-    session.run("pytest", "-rs", "tests/engine/check_compose.py", *session.posargs)
+    session.run("pytest", "-rs", "tests/deploy/engine/check_compose.py", *session.posargs)
 
 
 @nox.session(venv_backend="none")

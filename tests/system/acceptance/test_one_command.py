@@ -17,7 +17,7 @@ from tests.support.product.eventually import HANGS_AFTER_S
 from tests.support.product.product import Product, processes_under
 from tests.support.product.pylon_command import pylon_command
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FETCH = {
     "state_call:NeuronInfoRuntimeApi_get_neurons_lite",
     "state_call:SubnetInfoRuntimeApi_get_subnet_state",

@@ -17,7 +17,7 @@ from pylon_devnet.dev_wallets import write_wallet
 from tests.support.k8s.engine import Engine, output, until
 from tests.support.product.product import free_ports
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "deployment" / "compose.md").read_text()
 OPENED = "my_open_access_token"
 NEURONS = "/api/v1/subnet/1/block/latest/neurons"

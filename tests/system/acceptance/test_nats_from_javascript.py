@@ -17,7 +17,7 @@ import pytest_asyncio
 from tests.support.product.eventually import HANGS_AFTER_S
 from tests.support.product.product import Product
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PACKAGE = "@nats-io/transport-node@3.0.2"
 """Of version 3 as the page says; this one runs from Node.js 18 on."""
 WITHOUT_PREFIX = """

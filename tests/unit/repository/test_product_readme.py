@@ -12,7 +12,7 @@ from pylon_client.v1 import AsyncConfig, AsyncPylonClient, Config, PylonClient
 from scripts.settings_page import settings_page
 from tests.support.product.product import product_readme as readme
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("settings", readme.SETTINGS_FILES)

@@ -17,7 +17,7 @@ from tests.support.product.product import Product
 from tests.support.product.pylon_command import pylon_command
 from tests.support.wire.event_stream import EventStream, listening_client
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 BIN = Path(sys.executable).parent
 JOBS = "/api/v1/identity/sn2/subnet/2/jobs"
 SN2 = {"Authorization": f"Bearer {devnet_identities.token('sn2')}"}

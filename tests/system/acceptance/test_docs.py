@@ -20,7 +20,7 @@ from tests.support.product.eventually import HANGS_AFTER_S
 from tests.support.product.kept_output import keep
 from tests.support.product.product import Product
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Pictures, for a renderer of diagrams; and a tree of names that test_public_api.py compares.
 NO_CODE = {"mermaid", ""}

@@ -18,7 +18,7 @@ from pylon.common.process_metrics import PrometheusSettings
 from pylon.common.variables import CHANGE_NOTHING, unknown_variables
 from pylon_client.config import BaseConfig
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SOURCES = [*ROOT.glob("pylon*/**/*.py"), *ROOT.glob("bridge/**/*.py")]
 for source in SOURCES:
     if re.search(r"^class \w+\(\w+Settings\):", source.read_text(), re.MULTILINE):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.security.mutants import MUTANTS
 from tests.support.product.mutation import Mutant
+from tests.system.security.mutants import MUTANTS
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -14,7 +14,7 @@ from pylon_client.contract.asyncapi import asyncapi_document
 from pylon_client.contract.operations import NATS_OPERATIONS, OPERATIONS, Scope
 from scripts.documents import DOCUMENTS, openapi_document, text_of
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 ASYNCAPI_SCHEMA = Path(__file__).parent / "schemas" / "asyncapi-3.0.0.json"
 
 

@@ -14,7 +14,7 @@ from pylon.cli.main import main
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.devnet_command import devnet
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEVNET_PAGE = (ROOT / "docs" / "devnet.md").read_text()
 COMMANDS_PAGE = (ROOT / "docs" / "command-line.md").read_text()
 OF_ALL_UP = {"--host", "--port", "--nats-host", "--nats-port", "--home"}

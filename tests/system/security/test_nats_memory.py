@@ -34,7 +34,7 @@ from tests.support.nats.raw_nats import RawNats
 from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.product.eventually import HANGS_AFTER_S
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 ATTACKERS: Final = 30
 SUBSCRIPTIONS: Final = 500_000
 CONNECTIONS_THAT_END: Final = 250

@@ -23,7 +23,7 @@ from tests.support.product.product import Product, free_ports
 from tests.support.product.product import product_readme as readme
 from tests.support.product.service_process import service_process
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NATS_PASSWORD = "of-the-bridge-beside-the-product"
 ONE_TEST = "def test_name() -> None:\n    pass\n\n\ndef test_another() -> None:\n    pass\n"
 IMPORT_APP = "import sys; sys.modules['fastapi'] = None; import pylon_client.service.main"

@@ -24,7 +24,7 @@ from tests.support.product.private_product import (
 )
 from tests.support.product.secret_texts import MARK, secret_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONFIGURATION = Path(__file__).parent / "openapi" / "schemathesis.toml"
 
 

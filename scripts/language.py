@@ -12,6 +12,7 @@ import argparse
 import ast
 import io
 import re
+import signal
 import sys
 import tokenize
 import tomllib
@@ -260,16 +261,19 @@ def _alert_texts(path: Path) -> Iterator[Text]:
         yield from _paragraphs(path, held)
 
 
+def _without_fences(lines: Iterable[str]) -> Iterator[str]:
+    """Replace fenced blocks with empty lines."""
+    fenced = False
+    for line in lines:
+        fence = bool(_FENCE.match(line))
+        yield "" if fenced or fence else line
+        fenced ^= fence
+
+
 def _markdown_texts(path: Path) -> Iterator[Text]:
     held: list[tuple[int, str]] = []
-    lines = path.read_text().splitlines()
-    fenced = False
+    lines = list(_without_fences(path.read_text().splitlines()))
     for number, line in enumerate(lines, 1):
-        if _FENCE.match(line):
-            fenced = not fenced
-            line = ""  # noqa: PLW2901 -- a fence ends the paragraph before it
-        if fenced:
-            line = ""  # noqa: PLW2901 -- and hides what it encloses
         heading, row = bool(_HEADING.match(line)), line.lstrip().startswith("|")
         if heading or row or not line.strip() or _ITEM.match(line):
             if held:
@@ -277,14 +281,19 @@ def _markdown_texts(path: Path) -> Iterator[Text]:
             held = []
         if heading:
             yield Text(path, ((number, _HEADING.sub("", line)),), heading=True)
-        elif row and not _TABLE_RULE.match(line):
-            header = number < len(lines) and bool(_TABLE_RULE.match(lines[number]))
-            for cell in line.strip().strip("|").split("|"):
-                yield Text(path, ((number, cell.strip()),), heading=header)
-        elif line.strip() and not row:
+        elif row:
+            yield from _cells(path, number, line, "".join(lines[number : number + 1]))
+        elif line.strip():
             held.append((number, _ITEM.sub("", line).lstrip("> ").strip()))
     if held:
         yield Text(path, tuple(held))
+
+
+def _cells(path: Path, number: int, row: str, next_line: str) -> Iterator[Text]:
+    """Yield the cells of a table's row; a row above the table's rule holds headings."""
+    if not _TABLE_RULE.match(row):
+        for cell in row.strip().strip("|").split("|"):
+            yield Text(path, ((number, cell.strip()),), bool(_TABLE_RULE.match(next_line)))
 
 
 def texts_of(path: Path) -> Iterator[Text]:
@@ -302,10 +311,12 @@ def texts_of(path: Path) -> Iterator[Text]:
 def _plain(lines: Iterable[tuple[int, str]]) -> tuple[str, list[tuple[int, int]]]:
     """Join lines without code spans, links and addresses; return where each line begins."""
     joined = "\n".join(line for _, line in lines)
-    # A code span may go on on the next line: its line breaks stay, so that lines can be counted.
+    # Spans and links may continue on the next line: their line breaks stay, to count lines.
     for pattern in (_CODE_SPAN, _ADDRESS):
         joined = pattern.sub(lambda match: "`_`" + "\n" * match[0].count("\n"), joined)
-    joined = _LINK.sub(r"\1", joined).replace("**", "")
+    joined = _LINK.sub(
+        lambda match: match[1] + "\n" * (match[0].count("\n") - match[1].count("\n")), joined
+    ).replace("**", "")
     starts, position = list[tuple[int, int]](), 0
     for (number, _), line in zip(lines, joined.split("\n"), strict=True):
         starts.append((position, number))
@@ -441,4 +452,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends the output without a traceback
     sys.exit(main())

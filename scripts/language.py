@@ -53,6 +53,8 @@ DOCS: Final = (
     "nats.conf",
     "pyproject.toml",
 )
+_EXAMPLES: Final = ROOT / "tests" / "unit" / "repository" / "test_language.py"
+"""The only file that is not measured: its texts are examples of the turns."""
 _CONFIGURATION_NAMES: Final = ("Caddyfile", "Dockerfile", "Makefile")
 _CONFIGURATION_SUFFIXES: Final = (".yaml", ".yml", ".conf", ".env", ".toml")
 
@@ -349,13 +351,13 @@ def occurrences(text: str, *, heading: bool = False) -> list[str]:
 
 
 def files_under(names: Iterable[str | Path]) -> list[Path]:
-    """Return the files of some files and folders that exist, in order and without caches."""
+    """Return the files to measure of some files and folders that exist, in order."""
     found: set[Path] = set()
     for name in names:
         path = ROOT / name
         inside = path.rglob("*") if path.is_dir() else [path]
         found.update(one for one in inside if one.is_file() and "__pycache__" not in one.parts)
-    return sorted(found)
+    return sorted(found - {_EXAMPLES})
 
 
 def measure(paths: Iterable[Path]) -> Measure:

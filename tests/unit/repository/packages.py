@@ -1,4 +1,4 @@
-"""The project's packages as files: what the tests of this folder look through."""
+"""List the modules of the project's packages."""
 
 from collections.abc import Iterator
 from pathlib import Path

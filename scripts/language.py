@@ -10,11 +10,9 @@ Without paths, the whole project is measured. Each place is printed as `path:lin
 
 import argparse
 import ast
-import io
 import re
 import signal
 import sys
-import tokenize
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -63,6 +61,12 @@ _PROSE: Final = re.compile(r"(?:[A-Za-z][\w',;:()-]* ){2,}[A-Za-z]")
 _CODE_SPAN: Final = re.compile(r"``[^`]+``|`[^`]+`")
 _LINK: Final = re.compile(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])")
 _ADDRESS: Final = re.compile(r"https?://\S+")
+_COMMENT_OR_STRING: Final = re.compile(
+    r'''#[^\n]*|"""(?:\\.|[^\\])*?"""|"(?:\\.|[^"\\\n])*"'''
+    r"""|'''(?:\\.|[^\\])*?'''|'(?:\\.|[^'\\\n])*'""",
+    re.DOTALL,
+)
+"""A comment of Python, or a string: a `#` within it begins no comment."""
 _FENCE: Final = re.compile(r"^\s*(?:>\s*)?(```|~~~)")
 _ITEM: Final = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+")
 _HEADING: Final = re.compile(r"^#+\s+")
@@ -227,15 +231,15 @@ def _comment_texts(path: Path, comments: Iterable[tuple[int, int, str, bool]]) -
 def _python_texts(path: Path) -> Iterator[Text]:
     source = path.read_text()
     yield from _string_texts(path, source)
-    if "#" in source:
-        yield from _comment_texts(
-            path,
-            (
-                (*token.start, token.string, not token.line[: token.start[1]].strip())
-                for token in tokenize.generate_tokens(io.StringIO(source).readline)
-                if token.type == tokenize.COMMENT
-            ),
-        )
+    comments: list[tuple[int, int, str, bool]] = []
+    number, position = 1, 0
+    for found in _COMMENT_OR_STRING.finditer(source):
+        number += source.count("\n", position, found.start())
+        position = found.start()
+        if found[0].startswith("#"):
+            before = source[source.rfind("\n", 0, position) + 1 : position]
+            comments.append((number, len(before), found[0], not before.strip()))
+    yield from _comment_texts(path, comments)
 
 
 def _configuration_texts(path: Path) -> Iterator[Text]:

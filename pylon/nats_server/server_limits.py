@@ -7,7 +7,7 @@ which it sends a part, and its subscriptions. With all connections at all limits
 
 beside 256 MiB for the server itself and JetStream: less than the 4 GiB that the manifests give it.
 Three servers take 690 connections. To raise one of the numbers, raise the memory with it.
-`tests/system/security/test_nats_memory.py` tries them on a server, and holds every configuration to them.
+`tests/system/security/test_nats_memory.py` applies them to a server and checks every configuration.
 """
 
 from typing import Final

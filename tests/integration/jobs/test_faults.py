@@ -1,4 +1,7 @@
-"""Jobs while everything around them dies; `python -m tests.support.product.fault_run` does more of it."""
+"""Jobs while processes and connections fail.
+
+`python -m tests.support.product.fault_run` runs for longer.
+"""
 
 import json
 import sys

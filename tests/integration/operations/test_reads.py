@@ -12,7 +12,7 @@ from pylon_client.contract import reads
 from pylon_client.contract.operations import OPERATIONS, Operation, Params
 from pylon_client.contract.writes import WRITE_OPERATIONS
 from pylon_devnet.population import hotkey
-from tests.support.product.product import reads_deployment as known
+from tests.support.product import reads_deployment as known
 from tests.support.product.reads_deployment import Got, ReadsDeployment, Via, reads_deployment
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -8,7 +8,6 @@ ROOT: Final = Path(__file__).parents[3]
 PACKAGES: Final = ("pylon", "bridge", "pylon_client", "pylon_devnet")
 GENERATED: Final = {
     Path("pylon_client/_sync"): Path("pylon_client/_async"),
-    Path("pylon_client/blocking"): Path("pylon_client"),
 }
 """Folders of generated modules, each with the folder that they are generated from."""
 

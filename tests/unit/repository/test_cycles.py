@@ -13,7 +13,7 @@ IGNORED = [
     # The address at which servers look for the app.
     ("pylon_client.service.main", "bridge.asgi"),
     # `pylon up` checks the bridge's settings before it starts a bridge.
-    ("pylon.up.*", "bridge.settings"),
+    ("pylon.cli.up.*", "bridge.settings"),
     ("pylon.cli.up.*", "bridge.settings"),
 ]
 """Imports that may close a circle between the packages: patterns of importer and imported."""

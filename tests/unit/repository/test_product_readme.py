@@ -10,7 +10,7 @@ import pylon_client.v1
 from pylon.worker.settings import WorkerSettings
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, Config, PylonClient
 from scripts.settings_page import settings_page
-from tests.support.product.product import product_readme as readme
+from tests.support.product import product_readme as readme
 
 ROOT = Path(__file__).parents[3]
 

@@ -16,12 +16,12 @@ from bench.deployment import NETUID, NEURONS_PATH, Deployment, deployment
 from bench.keep_alive import KeepAlive
 from bench.pairs import Ask, Pair, compare, paired
 from pylon.chain.query import Neurons
-from pylon.chain.subtensor_reader import Subtensor
+from pylon.chain.subtensor_reader import SubtensorReader
 from pylon_client.contract import wire
 from pylon_client.contract.subjects import NeuronsEventSubject, OpenSubject
 from pylon_client.contract.types import BlockNumber, NetUid
-from pylon_client.events.feed import EventFeed, last_by_request
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.events.feed import EventFeed, event_log_via_worker
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 
 AT_ONCE: Final = 16
 BLOCKS: Final = 12
@@ -41,7 +41,7 @@ async def measure_rest(running: Deployment, at_once: int) -> Pair:
         return await compare(ours, bare, asks_per_round=10 * at_once)
 
 
-async def measure_nats(connection: Connection, at_once: int) -> Pair:
+async def measure_nats(connection: NatsConnection, at_once: int) -> Pair:
     """The latest neurons over NATS, and the same bytes from a bare responder."""
     subject = str(OpenSubject(NetUid(NETUID), "neurons.latest"))
 
@@ -54,19 +54,21 @@ async def measure_nats(connection: Connection, at_once: int) -> Pair:
     return await compare([ours] * at_once, [bare] * at_once, asks_per_round=10 * at_once)
 
 
-async def measure_blocks(running: Deployment, connection: Connection) -> Pair:
+async def measure_blocks(running: Deployment, connection: NatsConnection) -> Pair:
     """From a head's announcement to the neurons at a subscriber, and the chain read alone."""
-    chain = Subtensor(running.devnet.url)
+    chain = SubtensorReader(running.devnet.url)
     netuid = NetUid(NETUID)
     announced_s: dict[BlockNumber, float] = {}
 
     async def note_heads() -> None:
-        async for number in chain.heads(silence_s=CHAIN_TIMEOUT_S):
+        async for number in chain.subscribe_heads(silence_s=CHAIN_TIMEOUT_S):
             announced_s.setdefault(number, time.perf_counter())
 
     noting = asyncio.create_task(note_heads())
     rounds: list[tuple[float, float]] = []
-    feed = EventFeed(connection, [str(NeuronsEventSubject(netuid))], last_by_request(connection))
+    feed = EventFeed(
+        connection, [str(NeuronsEventSubject(netuid))], event_log_via_worker(connection)
+    )
     try:
         async with feed:
             async for event in feed:
@@ -75,7 +77,7 @@ async def measure_blocks(running: Deployment, connection: Connection) -> Pair:
                     began_s = time.perf_counter()
                     block = await chain.block(event.block.number, timeout_s=CHAIN_TIMEOUT_S)
                     await chain.timestamp(block, timeout_s=CHAIN_TIMEOUT_S)
-                    neurons = await chain.ask(Neurons(netuid), block, timeout_s=CHAIN_TIMEOUT_S)
+                    neurons = await chain.query(Neurons(netuid), block, timeout_s=CHAIN_TIMEOUT_S)
                     wire.encode(neurons)
                     read_s = time.perf_counter() - began_s
                     rounds.append((arrived_s - announced_s[event.block.number], read_s))

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from bench.pairs import ROUNDS, WARM_UP, Ask, Pair, compare
 from bench.processes import Baseline, baseline, cpu_s, rss_mb
 from pylon_devnet.codec import Codec
-from pylon_devnet.runtime.runtime_metadata import SPEC_VERSION, TRANSACTION_VERSION, build
+from pylon_devnet.runtime.runtime_metadata import SPEC_VERSION, TRANSACTION_VERSION, build_metadata
 from tests.support.chain.devnet_process import DevnetProcess
 
 NETUIDS: Final = (1, 2, 12)
@@ -157,7 +157,7 @@ async def run(folder: Path, seconds: float) -> None:
 async def _kinds(client: Asking, block: str) -> dict[str, Request]:
     """What clients of the chain ask for, by name."""
     codec = Codec(
-        build(round(BLOCK_TIME_S * 1000)).encoded,
+        build_metadata(round(BLOCK_TIME_S * 1000)).encoded,
         spec_version=SPEC_VERSION,
         transaction_version=TRANSACTION_VERSION,
     )

@@ -21,7 +21,7 @@ from pylon_client.contract.writes import (
 _HOTKEY: Final = "5GCJF2aouGhKu6qqboMmSsQwE7d6hTGAb2wUm14YAJTWWHWq"
 """A miner of the devnet's subnet 1, with a commitment and a certificate."""
 _JOB_ID: Final = "a" * 26
-_IN_PATHS: Final[Mapping[str, object]] = {
+_PATH_PARAMS: Final[Mapping[str, object]] = {
     "identity_name": "sn1",
     "netuid": 1,
     "hotkey": _HOTKEY,
@@ -107,7 +107,7 @@ def add_examples(
         document: the document, which is changed.
         identities: the configured identities, the first of which is the example.
     """
-    values = dict(_IN_PATHS)
+    values = dict(_PATH_PARAMS)
     for identity in list(identities.values())[:1]:
         values |= {"identity_name": identity.name, "netuid": identity.netuid}
     for methods in document["paths"].values():

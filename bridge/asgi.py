@@ -12,12 +12,12 @@ from collections.abc import AsyncGenerator
 from fastapi import FastAPI
 from pydantic_settings import SettingsError
 
-from bridge.connection import NatsLink, link_options
+from bridge.connection import BridgeConnection, bridge_connection_options
 from bridge.http_metrics import BridgeMetrics
 from bridge.main import create_app
 from bridge.settings import BridgeSettings
 from pylon.common.logs import set_up_logging
-from pylon.common.redaction import REDACTOR, secrets_of
+from pylon.common.redaction import REDACTOR, collect_secrets
 from pylon.common.sentry import set_up_sentry
 from pylon.common.task_supervisor import Supervisor
 from pylon_client.contract.failures import FailureError
@@ -32,9 +32,9 @@ def development_app() -> FastAPI:
     try:
         set_up_logging()
         settings = BridgeSettings()
-        REDACTOR.learn(secrets_of(settings))
+        REDACTOR.add_secrets(collect_secrets(settings))
         set_up_sentry(settings, "bridge")
-        link = NatsLink(link_options(settings))
+        link = BridgeConnection(bridge_connection_options(settings))
         metrics = BridgeMetrics()
         metrics.watch_nats(link)
         made = create_app(settings, link, metrics)
@@ -45,7 +45,9 @@ def development_app() -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def connected(app: FastAPI) -> AsyncGenerator[None]:
-        keeping = asyncio.create_task(supervisor.keep("connection to NATS", link.keep_connected))
+        keeping = asyncio.create_task(
+            supervisor.supervise("connection to NATS", link.keep_connected)
+        )
         try:
             yield
         finally:

@@ -13,8 +13,8 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from fastapi.security.utils import get_authorization_scheme_param
 from pydantic import SecretStr
 
-from bridge.cross_origin import require_json_of_own_page
-from bridge.sessions import COOKIE, Sessions
+from bridge.cross_origin import require_same_origin_json
+from bridge.sessions import COOKIE_NAME, Sessions
 from pylon.common.admission import OPEN_CALLER
 from pylon.common.deployment_settings import DeploymentSettings, IdentitySettings
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -31,13 +31,13 @@ _IDENTITY_SCHEME = HTTPBearer(
     auto_error=False,
 )
 _SESSION_SCHEME = APIKeyCookie(
-    name=COOKIE,
+    name=COOKIE_NAME,
     scheme_name="IdentitySession",
     description="A session of the identity in the path; on paths of open access, of any identity.",
     auto_error=False,
 )
 _OpenToken = Annotated[HTTPAuthorizationCredentials | None, Security(_OPEN_SCHEME)]
-_Presented = Annotated[HTTPAuthorizationCredentials | None, Security(_IDENTITY_SCHEME)]
+_IdentityToken = Annotated[HTTPAuthorizationCredentials | None, Security(_IDENTITY_SCHEME)]
 _Cookie = Annotated[str | None, Security(_SESSION_SCHEME)]
 
 
@@ -61,14 +61,14 @@ class IdentityCaller:
         """
         identity = self.identity
         if netuid != identity.netuid:
-            raise self.told(
+            raise self.visible_error(
                 FailureError(
                     ErrorCode.NETUID_MISMATCH,
                     f"Identity '{identity.name}' is of subnet {identity.netuid}, not of {netuid}.",
                 )
             )
 
-    def told(self, failure: FailureError) -> FailureError:
+    def visible_error(self, failure: FailureError) -> FailureError:
         """What this caller is told of a failure, which may be a worker's.
 
         NETUID_MISMATCH has no Location: whoever follows one blindly would act on another subnet.
@@ -76,11 +76,11 @@ class IdentityCaller:
         UNAUTHENTICATED instead.
         """
         if failure.code is ErrorCode.NETUID_MISMATCH and not self.by_token:
-            return _log_in_again()
+            return _invalid_session_error()
         return failure
 
 
-class Gatekeeper:
+class Authenticator:
     """Compares what callers present with the tokens of this deployment.
 
     Tokens are kept and compared as digests of one length, in constant time, and each caller's
@@ -106,12 +106,12 @@ class Gatekeeper:
         return self._open_digest is not None
 
     @property
-    def open_access_guards(self) -> list[params.Depends]:
+    def open_access_dependencies(self) -> list[params.Depends]:
         """The dependencies of an open-access route: none where open access asks for no token."""
-        return [Security(self.open_access)] if self.open_access_needs_token else []
+        return [Security(self.require_open_access)] if self.open_access_needs_token else []
 
-    async def open_access(
-        self, request: Request, credentials: _OpenToken, _identity: _Presented, _cookie: _Cookie
+    async def require_open_access(
+        self, request: Request, credentials: _OpenToken, _identity: _IdentityToken, _cookie: _Cookie
     ) -> None:
         """Admit a caller with the open-access token, or with a token or session of an identity.
 
@@ -120,14 +120,14 @@ class Gatekeeper:
         Raises:
             FailureError: UNAUTHENTICATED without credentials, FORBIDDEN with wrong ones.
         """
-        is_identity = self.open_caller(request) != OPEN_CALLER
+        is_identity = self.limit_key(request) != OPEN_CALLER
         if self._open_digest is None or (credentials is None and is_identity):
             return
-        opens = hmac.compare_digest(_presented_digest(credentials), self._open_digest)
+        opens = hmac.compare_digest(_bearer_digest(credentials), self._open_digest)
         if not (opens or is_identity):
             raise FailureError(ErrorCode.FORBIDDEN, "This token does not give open access.")
 
-    def open_caller(self, request: Request) -> str:
+    def limit_key(self, request: Request) -> str:
         """Return the identity whose limits apply to an open-access request.
 
         A request that presents no token or session of an identity counts as `OPEN_CALLER`. A
@@ -135,17 +135,17 @@ class Gatekeeper:
         """
         scheme, token = get_authorization_scheme_param(request.headers.get("Authorization"))
         if scheme.lower() == "bearer" and token:
-            owners = self._owners(sha256(token.encode("latin-1")).digest())
+            owners = self._identities_with_digest(sha256(token.encode("latin-1")).digest())
             return next((name for name in self._identities if name in owners), OPEN_CALLER)
-        cookie = request.cookies.get(COOKIE)
-        of_session = None if cookie is None else self.sessions.identity(cookie)
+        cookie = request.cookies.get(COOKIE_NAME)
+        of_session = None if cookie is None else self.sessions.verify(cookie)
         return OPEN_CALLER if of_session is None else of_session.name
 
-    async def identity(
+    async def require_identity(
         self,
         request: Request,
         identity_name: IdentityName,
-        credentials: _Presented,
+        credentials: _IdentityToken,
         cookie: _Cookie,
     ) -> IdentityCaller:
         """A caller that presents the token of the identity in the path, or a session of it.
@@ -157,12 +157,12 @@ class Gatekeeper:
         """
         # Another kind of authorization than Bearer is none, and leaves it to the cookie.
         if credentials is None and cookie is not None:
-            of_session = self.sessions.identity(cookie)
+            of_session = self.sessions.verify(cookie)
             if of_session is None or of_session.name != identity_name:
-                raise _log_in_again()
-            require_json_of_own_page(request)
+                raise _invalid_session_error()
+            require_same_origin_json(request)
             return IdentityCaller(of_session, by_token=False)
-        identity = self._owned(identity_name, _presented_digest(credentials))
+        identity = self._require_token_owner(identity_name, _bearer_digest(credentials))
         return IdentityCaller(identity, by_token=True)
 
     def identity_of_token(self, identity_name: IdentityName, token: bytes) -> IdentitySettings:
@@ -173,27 +173,31 @@ class Gatekeeper:
                 NOT_FOUND to those who hold another token of this deployment, and looks like any
                 other identity to everybody else.
         """
-        return self._owned(identity_name, sha256(token).digest())
+        return self._require_token_owner(identity_name, sha256(token).digest())
 
-    def _owned(self, identity_name: IdentityName, presented: bytes) -> IdentitySettings:
-        owners = self._owners(presented)
-        opens = self._open_digest is not None and hmac.compare_digest(presented, self._open_digest)
+    def _require_token_owner(
+        self, identity_name: IdentityName, token_digest: bytes
+    ) -> IdentitySettings:
+        owners = self._identities_with_digest(token_digest)
+        opens = self._open_digest is not None and hmac.compare_digest(
+            token_digest, self._open_digest
+        )
         if identity_name in owners:
             return self._identities[identity_name]
         if identity_name not in self._identities and (owners or opens):
             raise FailureError(ErrorCode.NOT_FOUND, f"Identity '{identity_name}' not found.")
         raise FailureError(ErrorCode.FORBIDDEN, "This token is not the identity's.")
 
-    def _owners(self, presented: bytes) -> set[IdentityName]:
+    def _identities_with_digest(self, token_digest: bytes) -> set[IdentityName]:
         """Return the identities whose token has this digest, after a comparison with each."""
         return {
             name
             for name, digest in self._identity_digests.items()
-            if hmac.compare_digest(presented, digest)
+            if hmac.compare_digest(token_digest, digest)
         }
 
 
-def _log_in_again() -> FailureError:
+def _invalid_session_error() -> FailureError:
     return FailureError(
         ErrorCode.UNAUTHENTICATED, "The session is over, or of another identity or subnet: log in."
     )
@@ -203,7 +207,7 @@ def _secret_digest(token: SecretStr) -> bytes:
     return sha256(token.get_secret_value().encode()).digest()
 
 
-def _presented_digest(credentials: HTTPAuthorizationCredentials | None) -> bytes:
+def _bearer_digest(credentials: HTTPAuthorizationCredentials | None) -> bytes:
     if credentials is None:
         raise FailureError(
             ErrorCode.UNAUTHENTICATED, "Send 'Authorization: Bearer <token>' with this request."

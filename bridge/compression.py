@@ -10,7 +10,7 @@ import zstandard
 
 COMPRESS_MIN_BYTES: Final = 1024
 """A smaller body is sent as it is: it fits a packet or two anyway."""
-KEPT_MAX_BYTES: Final = 32 * 1024 * 1024
+CACHE_MAX_BYTES: Final = 32 * 1024 * 1024
 ZSTD_LEVEL: Final = 3
 GZIP_LEVEL: Final = 6
 
@@ -44,35 +44,35 @@ def _weight(parameters: str) -> float:
         return 0.0
 
 
-class CompressedBodies:
+class CompressionCache:
     """Compressed bodies by key, the least recently used ones forgotten beyond `max_bytes`.
 
     Compressing takes the loop for a few milliseconds, once per snapshot and coding; each caller
     after the first finds it done.
 
     Attributes:
-        made: how many bodies were compressed, ever.
+        compression_count: how many bodies were compressed, ever.
     """
 
-    def __init__(self, max_bytes: int = KEPT_MAX_BYTES) -> None:
-        self.made = 0
+    def __init__(self, max_bytes: int = CACHE_MAX_BYTES) -> None:
+        self.compression_count = 0
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[tuple[Hashable, Coding], bytes] = OrderedDict()
-        self._kept_bytes = 0
+        self._cache: OrderedDict[tuple[Hashable, Coding], bytes] = OrderedDict()
+        self._cached_bytes = 0
 
     def get(self, key: Hashable, body: bytes, coding: Coding) -> bytes:
         """`body` compressed; `key` must stand for these very bytes."""
-        kept = self._kept.get((key, coding))
+        kept = self._cache.get((key, coding))
         if kept is not None:
-            self._kept.move_to_end((key, coding))
+            self._cache.move_to_end((key, coding))
             return kept
         made = _compress(body, coding)
-        self.made += 1
-        self._kept[key, coding] = made
-        self._kept_bytes += len(made)
-        while self._kept_bytes > self._max_bytes:
-            _, forgotten = self._kept.popitem(last=False)
-            self._kept_bytes -= len(forgotten)
+        self.compression_count += 1
+        self._cache[key, coding] = made
+        self._cached_bytes += len(made)
+        while self._cached_bytes > self._max_bytes:
+            _, forgotten = self._cache.popitem(last=False)
+            self._cached_bytes -= len(forgotten)
         return made
 
 

@@ -7,24 +7,24 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
-from bridge.event_buffers import follow, hearing
+from bridge.event_buffers import follow_subject, subscribe
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BRIDGE_USER
 from pylon_client.events.feed import FeedEvent
-from pylon_client.nats.cancellation import heed_cancellation
+from pylon_client.nats.cancellation import raise_if_cancelled
 from pylon_client.nats.nats_connection import (
-    Connection,
     ConnectionCounts,
     ConnectionOptions,
+    NatsConnection,
     connect,
 )
 from pylon_client.nats.nats_reply import Reply
 
 logger = logging.getLogger(__name__)
 
-FIRST_WAIT_S: Final = 0.1
-LONGEST_WAIT_S: Final = 2.0
+RETRY_INITIAL_DELAY_S: Final = 0.1
+RETRY_MAX_DELAY_S: Final = 2.0
 
 
 class NatsPort(Protocol):
@@ -37,10 +37,10 @@ class NatsPort(Protocol):
         """
         ...
 
-    def hearing(
-        self, subject: str, take: Callable[[bytes], None]
+    def subscribe(
+        self, subject: str, callback: Callable[[bytes], None]
     ) -> AbstractAsyncContextManager[None]:
-        """Within the block, `take` is given what is published on a subject; some may get lost.
+        """Within the block, `callback` is given what is published on a subject; some may get lost.
 
         Raises:
             FailureError: NATS_UNAVAILABLE, since nothing can be heard now.
@@ -63,7 +63,7 @@ class NatsPort(Protocol):
         ...
 
 
-def link_options(settings: DeploymentSettings) -> ConnectionOptions:
+def bridge_connection_options(settings: DeploymentSettings) -> ConnectionOptions:
     """Where a bridge connects to, and as whom.
 
     Always as the user `bridge`: workers answer to its inbox, and a NATS that asks for no
@@ -78,7 +78,7 @@ def link_options(settings: DeploymentSettings) -> ConnectionOptions:
     )
 
 
-class NatsLink:
+class BridgeConnection:
     """Requests over a connection that `keep_connected` makes and holds beside them.
 
     Requests never wait for a first connect, which may take long: without a connection they fail
@@ -88,12 +88,12 @@ class NatsLink:
     def __init__(
         self,
         options: ConnectionOptions,
-        connect: Callable[[ConnectionOptions], Awaitable[Connection]] = connect,
+        connect: Callable[[ConnectionOptions], Awaitable[NatsConnection]] = connect,
     ) -> None:
         self._options = options
         self._connect = connect
-        self._connection: Connection | None = None
-        self._made = asyncio.Event()
+        self._connection: NatsConnection | None = None
+        self._connected_event = asyncio.Event()
         self._is_stopping = False
 
     @property
@@ -128,19 +128,19 @@ class NatsLink:
 
     def events(self, subject: str) -> AsyncGenerator[Sequence[FeedEvent]]:
         """The values of a subject, over whichever connection there is; see `NatsPort`."""
-        return follow(self._connected, subject)
+        return follow_subject(self._wait_connected, subject)
 
-    def hearing(
-        self, subject: str, take: Callable[[bytes], None]
+    def subscribe(
+        self, subject: str, callback: Callable[[bytes], None]
     ) -> AbstractAsyncContextManager[None]:
         """What is published on a subject while this connection lasts; see `NatsPort`."""
         if self._connection is None:
             raise FailureError(ErrorCode.NATS_UNAVAILABLE, "There is no connection to NATS.")
-        return hearing(self._connection, subject, take)
+        return subscribe(self._connection, subject, callback)
 
-    async def _connected(self) -> Connection:
+    async def _wait_connected(self) -> NatsConnection:
         while (connection := self._connection) is None:
-            await self._made.wait()
+            await self._connected_event.wait()
         return connection
 
     async def keep_connected(self) -> None:
@@ -149,7 +149,7 @@ class NatsLink:
         Raises:
             FailureError: INVALID, for options under which no connection can ever be made.
         """
-        wait_s = FIRST_WAIT_S
+        wait_s = RETRY_INITIAL_DELAY_S
         last_problem = ""
         while True:
             try:
@@ -162,18 +162,18 @@ class NatsLink:
                     logger.warning("Requests are refused until this is mended: %s", error)
             else:
                 logger.info("Connected to NATS")
-                wait_s = FIRST_WAIT_S
+                wait_s = RETRY_INITIAL_DELAY_S
                 last_problem = ""
-                await self._hold(connection)
-            heed_cancellation()
+                await self._wait_closed(connection)
+            raise_if_cancelled()
             await asyncio.sleep(random.uniform(wait_s / 2, wait_s))  # noqa: S311 -- jitter, no secret
-            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+            wait_s = min(wait_s * 2, RETRY_MAX_DELAY_S)
 
-    async def _hold(self, connection: Connection) -> None:
+    async def _wait_closed(self, connection: NatsConnection) -> None:
         self._connection = connection
-        self._made.set()
+        self._connected_event.set()
         try:
-            heed_cancellation()
+            raise_if_cancelled()
             await connection.closed.wait()
             logger.warning("The connection to NATS was closed for good: another one is made")
         except asyncio.CancelledError:
@@ -181,5 +181,5 @@ class NatsLink:
             raise
         finally:
             self._connection = None
-            self._made.clear()
+            self._connected_event.clear()
             await connection.close()

@@ -9,11 +9,11 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 JSON: Final = "application/json"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
-_OWN_PAGES: Final = frozenset({"same-origin", "none"})
+_SAME_ORIGIN_SITES: Final = frozenset({"same-origin", "none"})
 """Values of `Sec-Fetch-Site` of this origin's own pages, and of what a person asked for."""
 
 
-def require_own_page(request: Request) -> None:
+def require_same_origin(request: Request) -> None:
     """Refuse a request that a page of another origin caused; one of no browser passes.
 
     `SameSite` does not: it takes another port of the same host for the same site.
@@ -24,17 +24,17 @@ def require_own_page(request: Request) -> None:
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         # The browser compares what it sees itself, whatever a proxy makes of the host.
-        is_own = site in _OWN_PAGES
+        is_own = site in _SAME_ORIGIN_SITES
     else:
         origin = request.headers.get("Origin")
-        is_own = origin is None or origin == _origin_of(request)
+        is_own = origin is None or origin == _expected_origin(request)
     if not is_own:
         raise FailureError(
             ErrorCode.FORBIDDEN, "A session's cookie is not taken from a page of another origin."
         )
 
 
-def require_json_of_own_page(request: Request) -> None:
+def require_same_origin_json(request: Request) -> None:
     """Refuse a change that a page of another origin could cause, for callers with a cookie.
 
     A page of any origin can send a form or plain text without asking, but no JSON.
@@ -44,7 +44,7 @@ def require_json_of_own_page(request: Request) -> None:
     """
     if request.method in SAFE_METHODS:
         return
-    require_own_page(request)
+    require_same_origin(request)
     content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if request.method in _METHODS_WITH_BODY and content_type != JSON:
         raise FailureError(
@@ -52,6 +52,6 @@ def require_json_of_own_page(request: Request) -> None:
         )
 
 
-def _origin_of(request: Request) -> str:
+def _expected_origin(request: Request) -> str:
     # Browsers leave out the scheme's own port in both headers.
     return f"{request.url.scheme}://{request.headers.get('Host', '').lower()}"

@@ -4,7 +4,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class Draining:
+class DrainState:
     """State of the drain of one bridge.
 
     Attributes:
@@ -15,7 +15,7 @@ class Draining:
         self.has_begun = False
 
 
-class ClosesWhileDraining:
+class DrainMiddleware:
     """Middleware that adds `Connection: close` to responses while draining.
 
     Without it, the next request on an idle connection may cross the end of the connection and get
@@ -26,7 +26,7 @@ class ClosesWhileDraining:
         draining: of this bridge.
     """
 
-    def __init__(self, app: ASGIApp, draining: Draining) -> None:
+    def __init__(self, app: ASGIApp, draining: DrainState) -> None:
         self._app = app
         self._draining = draining
 

@@ -14,37 +14,37 @@ from nats.aio.msg import Msg
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
-from pylon_client.events.feed import EventFeed, FeedEvent, last_by_request
-from pylon_client.events.stored_events import KeptEvents
+from pylon_client.events.feed import EventFeed, FeedEvent, event_log_via_worker
+from pylon_client.events.stored_events import EventLogReader
 from pylon_client.log_limit import LogLimit
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 
 logger = logging.getLogger(__name__)
 
-KEPT_VALUES: Final = EVENTS.max_msgs_per_subject
-RETRY_WAIT_S: Final = 0.5
-REFUSED_WAIT_S: Final = 10.0
+BUFFER_SIZE: Final = EVENTS.max_msgs_per_subject
+RETRY_DELAY_S: Final = 0.5
+FORBIDDEN_RETRY_DELAY_S: Final = 10.0
 """Permissions are changed by people: it is of no use to try as often as after a break."""
 
-Events = Callable[[str], AsyncGenerator[Sequence[FeedEvent]]]
+EventSource = Callable[[str], AsyncGenerator[Sequence[FeedEvent]]]
 """The values of a subject in order, without an end: first all that are kept, then those that come.
 
 Each time it gives what there is; so after the first time, the newest value is known."""
 
 
-async def follow(
-    connected: Callable[[], Awaitable[Connection]], subject: str
+async def follow_subject(
+    get_connection: Callable[[], Awaitable[NatsConnection]], subject: str
 ) -> AsyncGenerator[Sequence[FeedEvent]]:
     """The values of a subject, over one connection after the other, each once and in order."""
     given: BlockNumber | None = None
     log_limit = LogLimit()
     while True:
-        connection = await connected()
-        kept = last_by_request(connection)
+        connection = await get_connection()
+        kept = event_log_via_worker(connection)
         try:
             newest = await kept(subject)
             until = -1 if newest is None else newest.block.number
-            after = await _before_kept(kept, subject, until) if given is None else given
+            after = await _number_before_oldest(kept, subject, until) if given is None else given
             async with EventFeed(connection, [subject], kept, after=after) as feed:
                 behind: list[FeedEvent] = []
                 async for event in feed:
@@ -57,30 +57,32 @@ async def follow(
             if isinstance(error, FailureError) and error.code is ErrorCode.FORBIDDEN:
                 level = logging.ERROR if log_limit.is_due(str(error)) else logging.DEBUG
                 logger.log(level, "No events of %s for listeners: %s", subject, error)
-                await asyncio.sleep(REFUSED_WAIT_S)
+                await asyncio.sleep(FORBIDDEN_RETRY_DELAY_S)
             else:
                 logger.info("The events of %s break off: %s", subject, error)
-        await asyncio.sleep(RETRY_WAIT_S)
+        await asyncio.sleep(RETRY_DELAY_S)
 
 
-async def _before_kept(kept: KeptEvents, subject: str, until: int) -> BlockNumber | None:
+async def _number_before_oldest(
+    event_log: EventLogReader, subject: str, until: int
+) -> BlockNumber | None:
     """The number before the oldest value to begin with; None where nothing was published yet."""
-    oldest = await kept(subject, BlockNumber(max(0, until - KEPT_VALUES)))
+    oldest = await event_log(subject, BlockNumber(max(0, until - BUFFER_SIZE)))
     return None if oldest is None else BlockNumber(oldest.block.number - 1)
 
 
 @asynccontextmanager
-async def hearing(
-    connection: Connection, subject: str, take: Callable[[bytes], None]
+async def subscribe(
+    connection: NatsConnection, subject: str, callback: Callable[[bytes], None]
 ) -> AsyncGenerator[None]:
-    """Within the block, `take` is given what is published on a subject; some of it may get lost.
+    """Within the block, `callback` is given what is published on a subject; some of it may get lost.
 
     Raises:
         FailureError: NATS_UNAVAILABLE, since nothing can be heard now.
     """
 
     async def on_message(message: Msg) -> None:
-        take(message.data)
+        callback(message.data)
 
     try:
         subscription = await connection.subscribe(subject, on_message)
@@ -95,19 +97,19 @@ async def hearing(
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class SseFrame:
     """One value of a stream.
 
     Attributes:
         number: the block's.
-        frame: how it goes out, made once for all who get it.
+        data: how it goes out, made once for all who get it.
     """
 
     number: BlockNumber
-    frame: bytes
+    data: bytes
 
 
-class Channel:
+class EventBuffer:
     """The last values of one subject, as many as the event stream itself keeps.
 
     Listeners have no queues: each knows how far it has come, and takes what follows from here.
@@ -115,7 +117,7 @@ class Channel:
     kept.
 
     Args:
-        frame: makes of an event what goes out; raises ValueError where it cannot be read.
+        encode: makes of an event what goes out; raises ValueError where it cannot be read.
         on_unreadable: called for each event that cannot be read.
 
     Attributes:
@@ -124,64 +126,64 @@ class Channel:
 
     def __init__(
         self,
-        frame: Callable[[FeedEvent], bytes],
+        encode: Callable[[FeedEvent], bytes],
         on_unreadable: Callable[[], None] = lambda: None,
     ) -> None:
         self.ended = False
-        self._frame = frame
+        self._encode = encode
         self._on_unreadable = on_unreadable
         self._log_limit = LogLimit()
-        self._kept: deque[Value] = deque(maxlen=KEPT_VALUES)
+        self._frames: deque[SseFrame] = deque(maxlen=BUFFER_SIZE)
         self._changed = asyncio.Event()
 
     @property
-    def newest(self) -> Value | None:
+    def newest(self) -> SseFrame | None:
         """The newest value; None while there was none."""
-        return self._kept[-1] if self._kept else None
+        return self._frames[-1] if self._frames else None
 
     def add(self, *events: FeedEvent) -> None:
         """Keep values that are newer than all before, and wake whoever waits for them."""
         for event in events:
             try:
-                self._kept.append(Value(event.block.number, self._frame(event)))
+                self._frames.append(SseFrame(event.block.number, self._encode(event)))
             except ValueError:
                 self._on_unreadable()
                 if self._log_limit.is_due("unreadable"):
                     logger.warning(
                         *("Block %d of %s cannot be read", event.block.number, event.subject)
                     )
-        self._wake()
+        self._notify()
 
     def end(self) -> None:
         """Let whoever waits know that nothing more comes."""
         self.ended = True
-        self._wake()
+        self._notify()
 
-    def after(self, number: BlockNumber | None) -> Value | None:
+    def after(self, number: BlockNumber | None) -> SseFrame | None:
         """The first value after a block, or the newest of all; None where it is still to come."""
         if number is None:
             return self.newest
-        return next((value for value in self._kept if value.number > number), None)
+        return next((value for value in self._frames if value.number > number), None)
 
-    def is_oldest(self, value: Value) -> bool:
+    def is_oldest(self, value: SseFrame) -> bool:
         """Whether what came before a value is no longer kept."""
-        return value is self._kept[0]
+        return value is self._frames[0]
 
-    async def changed(self, within_s: float) -> bool:
+    async def wait_for_change(self, timeout_s: float) -> bool:
         """Wait for another value or the end; False where neither came within that time."""
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(timeout_s):
                 await self._changed.wait()
         except TimeoutError:
             return False
         return True
 
-    def _wake(self) -> None:
+    def _notify(self) -> None:
         waiting, self._changed = self._changed, asyncio.Event()
         waiting.set()
 
 
-class Channels:
+class EventBuffers:
     """The channels of this process, each begun when it is first listened to, and then kept.
 
     Args:
@@ -191,49 +193,49 @@ class Channels:
         unreadable: events that could not be read, and were left out.
     """
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: EventSource) -> None:
         self.unreadable = 0
         self._events = events
-        self._channels: dict[str, Channel] = {}
-        self._filling: set[asyncio.Task[None]] = set()
+        self._buffers: dict[str, EventBuffer] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    def get(self, subject: str) -> Channel | None:
+    def get(self, subject: str) -> EventBuffer | None:
         """The channel of a subject, if somebody has listened to it before."""
-        return self._channels.get(subject)
+        return self._buffers.get(subject)
 
-    def open(self, subject: str, frame: Callable[[FeedEvent], bytes]) -> Channel:
+    def open(self, subject: str, encode: Callable[[FeedEvent], bytes]) -> EventBuffer:
         """The channel of a subject, begun now if it was not."""
-        channel = self._channels.get(subject)
+        channel = self._buffers.get(subject)
         if channel is None:
-            channel = self._channels[subject] = Channel(frame, self._count_unreadable)
+            channel = self._buffers[subject] = EventBuffer(encode, self._count_unreadable)
             if self._closed:
                 channel.end()
             else:
                 task = asyncio.create_task(self._fill(channel, subject))
-                self._filling.add(task)
-                task.add_done_callback(self._filling.discard)
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
         return channel
 
     def close(self) -> None:
         """Begin no more, and end those that are there."""
         self._closed = True
-        for task in self._filling:
+        for task in self._tasks:
             task.cancel()
-        for channel in tuple(self._channels.values()):
+        for channel in tuple(self._buffers.values()):
             channel.end()
 
     def _count_unreadable(self) -> None:
         self.unreadable += 1
 
-    async def _fill(self, channel: Channel, subject: str) -> None:
+    async def _fill(self, buffer: EventBuffer, subject: str) -> None:
         try:
             async with aclosing(self._events(subject)) as events:
                 async for newer in events:
-                    channel.add(*newer)
+                    buffer.add(*newer)
         except Exception:
             logger.exception("Listening to %s has failed; its listeners are to come again", subject)
         finally:
-            channel.end()
-            if self._channels.get(subject) is channel:
-                del self._channels[subject]
+            buffer.end()
+            if self._buffers.get(subject) is buffer:
+                del self._buffers[subject]

@@ -12,7 +12,7 @@ class HeadRequests:
     """Answers HEAD as GET, and drops the body.
 
     A body that takes long or never ends, such as a stream of events, is for its response to leave
-    out: see `is_head`.
+    out: see `is_head_request`.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -34,6 +34,6 @@ class HeadRequests:
         await self._app({**scope, "method": "GET"}, receive, send_without_body)
 
 
-def is_head(scope: Scope) -> bool:
+def is_head_request(scope: Scope) -> bool:
     """Return whether the caller sent HEAD."""
     return bool(scope.get("state", {}).get(STATE_KEY))

@@ -8,8 +8,8 @@ from fastapi import Request
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.event_buffers import Channels
-from bridge.open_connections import Connections, Reason
+from bridge.event_buffers import EventBuffers
+from bridge.open_connections import CloseReason, ConnectionTracker
 from bridge.sse_response import StreamCounts
 from pylon.common.process_metrics import ProcessMetrics
 from pylon.common.task_supervisor import Supervisor
@@ -55,36 +55,36 @@ class BridgeMetrics(ProcessMetrics):
             _LABELS,
             registry=registry,
         )
-        self._listening = self.reading(
+        self._open_streams = self.callback_metric(
             "pylon_bridge_streams", "Streams of events that are open", "gauge"
         )
-        self._fell_behind = self.reading(
+        self._fell_behind = self.callback_metric(
             "pylon_bridge_streams_fell_behind", "Times that a slow listener missed values"
         )
-        self._given_up = self.reading(
+        self._timed_out_streams = self.callback_metric(
             "pylon_bridge_streams_given_up", "Listeners that were left since they took nothing"
         )
-        self._unreadable = self.reading(
+        self._unreadable = self.callback_metric(
             "pylon_bridge_unreadable_events",
             "Events that could not be read, and were left out of streams",
         )
-        self._part_restarts = self.reading(
+        self._part_restarts = self.callback_metric(
             "pylon_bridge_part_restarts",
             "Restarts of parts of this bridge that failed, by part",
             labels=("part",),
         )
-        self._worker_up = self.reading(
+        self._worker_up = self.callback_metric(
             "pylon_bridge_worker_up",
             "Whether the worker on this machine returned its metrics for this page",
             "gauge",
         )
-        self._connections = self.reading(
+        self._connections = self.callback_metric(
             "pylon_bridge_connections",
             "Connections of callers, by what they wait for",
             "gauge",
             labels=("stage",),
         )
-        self._refused_connections = self.reading(
+        self._closed_connections = self.callback_metric(
             "pylon_bridge_refused_connections",
             "Connections that were refused or closed to protect the others, by why",
             labels=("reason",),
@@ -100,23 +100,23 @@ class BridgeMetrics(ProcessMetrics):
             (part,): count for part, count in supervisor.restarts.items()
         }
 
-    def watch_connections(self, connections: Connections) -> None:
+    def watch_connections(self, connections: ConnectionTracker) -> None:
         """Tell of the connections of callers."""
         self._connections.read = lambda: {
-            (str(stage),): count for stage, count in connections.by_stage.items()
+            (str(stage),): count for stage, count in connections.counts_by_stage.items()
         }
-        self._refused_connections.read = lambda: {
-            (str(reason),): connections.refused[reason] for reason in Reason
+        self._closed_connections.read = lambda: {
+            (str(reason),): connections.closed_by_reason[reason] for reason in CloseReason
         }
 
-    def watch_streams(self, counts: StreamCounts, channels: Channels) -> None:
+    def watch_streams(self, counts: StreamCounts, buffers: EventBuffers) -> None:
         """Tell of the streams of events."""
-        self._unreadable.read = lambda: {(): channels.unreadable}
-        self._listening.read = lambda: {(): counts.listening}
+        self._unreadable.read = lambda: {(): buffers.unreadable}
+        self._open_streams.read = lambda: {(): counts.open_streams}
         self._fell_behind.read = lambda: {(): counts.fell_behind}
-        self._given_up.read = lambda: {(): counts.given_up}
+        self._timed_out_streams.read = lambda: {(): counts.timed_out}
 
-    async def of_route(self, request: Request) -> AsyncGenerator[None]:
+    async def track_route(self, request: Request) -> AsyncGenerator[None]:
         """A dependency of all routes: names the route, and counts it while it is answered."""
         path: str = request.scope["route"].path
         request.state.metrics_path = path

@@ -17,15 +17,15 @@ from fastapi_offline import FastAPIOffline
 from pydantic_settings import SettingsError
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from bridge.auth import Gatekeeper
-from bridge.connection import NatsLink, NatsPort, link_options
-from bridge.draining import ClosesWhileDraining, Draining
-from bridge.event_buffers import Channels
+from bridge.auth import Authenticator
+from bridge.connection import BridgeConnection, NatsPort, bridge_connection_options
+from bridge.draining import DrainMiddleware, DrainState
+from bridge.event_buffers import EventBuffers
 from bridge.head_method import HeadRequests
 from bridge.http_metrics import BridgeMetrics, RequestMetrics
-from bridge.job_streams import JobListeners
-from bridge.open_connections import Connections, connection_limit
-from bridge.problems import answer_failures_with_problems
+from bridge.job_streams import JobStreams
+from bridge.open_connections import ConnectionTracker, connection_limit
+from bridge.problems import add_exception_handlers
 from bridge.request_tracing import RequestTracing
 from bridge.root_path import RootPath
 from bridge.routes import api_documents
@@ -35,26 +35,26 @@ from bridge.routes.metrics_route import metrics_routes
 from bridge.routes.operation_routes import operation_routes
 from bridge.routes.service_routes import service_routes
 from bridge.routes.stream_routes import stream_routes
-from bridge.security import BoundedHead, SecurityHeaders, bounded_protocol
+from bridge.security import MaxHeaderSize, SecurityHeaders, limited_http_protocol
 from bridge.settings import BridgeSettings
 from bridge.sse_response import StreamCounts
 from pylon.common.admission import OPEN_CALLER, Admission
 from pylon.common.logs import set_up_logging
-from pylon.common.redaction import REDACTOR, secrets_of
+from pylon.common.redaction import REDACTOR, collect_secrets
 from pylon.common.sentry import set_up_sentry
 from pylon.common.task_supervisor import Supervisor
-from pylon.common.variables import report_variables
+from pylon.common.variables import check_variables
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import CONTRACT_VERSION
 
 logger = logging.getLogger("bridge")
 
-CANNOT_RUN: Final = 1
-LAST_ANSWERS_S: Final = 1
+EXIT_FAILURE: Final = 1
+FAIL_PENDING_BEFORE_END_S: Final = 1
 """How long before the end of the grace period requests in hand are answered with a failure."""
-STREAMS_SHARE: Final = 4
+STREAMS_DIVISOR: Final = 4
 """Divisor: streams of one kind use at most a quarter of all connections."""
-KEEP_ALIVE_S: Final = 75
+KEEP_ALIVE_TIMEOUT_S: Final = 75
 """Longer than callers and balancers keep an idle connection: where both close at the same time, a
 request that was on its way gets no answer."""
 
@@ -68,7 +68,7 @@ def create_app(
     nats: NatsPort,
     metrics: BridgeMetrics | None = None,
     max_streams: int | None = None,
-    draining: Draining | None = None,
+    draining: DrainState | None = None,
 ) -> FastAPI:
     """The REST API, whose requests go out over `nats`.
 
@@ -84,7 +84,7 @@ def create_app(
     """
     metrics = metrics or BridgeMetrics()
     app = FastAPIOffline(
-        dependencies=[Depends(metrics.of_route)],
+        dependencies=[Depends(metrics.track_route)],
         title="Pylon",
         description="Reads of the Bittensor chain, durable writes to it, and streams of both.",
         version=CONTRACT_VERSION,
@@ -100,20 +100,20 @@ def create_app(
     )
     # The last of them is the first to see a request.
     app.add_middleware(HeadRequests)
-    app.add_middleware(BoundedHead)
+    app.add_middleware(MaxHeaderSize)
     app.add_middleware(RequestTracing)
     app.add_middleware(RequestMetrics, metrics=metrics)
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(ClosesWhileDraining, draining=draining or Draining())
+    app.add_middleware(DrainMiddleware, draining=draining or DrainState())
     if settings.bridge_trusted_proxies:
         app.add_middleware(
             ProxyHeadersMiddleware, trusted_hosts=list(map(str, settings.bridge_trusted_proxies))
         )
     if settings.bridge_root_path:
         app.add_middleware(RootPath, root_path=settings.bridge_root_path)
-    gatekeeper = Gatekeeper(settings)
-    channels = Channels(nats.events)
-    listeners = JobListeners()
+    gatekeeper = Authenticator(settings)
+    channels = EventBuffers(nats.events)
+    listeners = JobStreams()
 
     def close_streams() -> None:
         channels.close()
@@ -125,8 +125,8 @@ def create_app(
     places = min(settings.bridge_max_streams, max_streams or settings.bridge_max_streams)
     # Subscribers to events take no place from an identity that follows its own job.
     callers = (OPEN_CALLER, *settings.identity_settings)
-    of_events = Admission(places, callers, what="streams open")
-    of_jobs = Admission(places, settings.identity_settings, what="streams open")
+    of_events = Admission(places, callers, resource="streams open")
+    of_jobs = Admission(places, settings.identity_settings, resource="streams open")
     routers = [
         operation_routes(settings, gatekeeper, nats),
         stream_routes(gatekeeper, nats, of_events, channels, counts),
@@ -139,12 +139,12 @@ def create_app(
     for router in routers:
         app.include_router(router)
     of_routers = [route for router in routers for route in router.routes]
-    answer_failures_with_problems(app, [*app.routes, *of_routers])
-    api_documents.document_with_examples(app, settings.identity_settings)
+    add_exception_handlers(app, [*app.routes, *of_routers])
+    api_documents.add_examples_to_schema(app, settings.identity_settings)
     return app
 
 
-class _Server(uvicorn.Server):
+class BridgeServer(uvicorn.Server):
     """A server that says when it serves, and that answers whoever still waits when it must end.
 
     Args:
@@ -152,24 +152,24 @@ class _Server(uvicorn.Server):
         draining: set by the first signal to stop.
         drain_s: seconds after it for which new requests are served; a second signal ends them.
         close_streams: tells every stream to end.
-        give_up: makes every request that still waits for NATS fail.
+        fail_pending: makes every request that still waits for NATS fail.
     """
 
     def __init__(
         self,
         config: uvicorn.Config,
         *,
-        draining: Draining,
+        draining: DrainState,
         drain_s: float,
         close_streams: Callable[[], object],
-        give_up: Callable[[], object],
+        fail_pending: Callable[[], object],
     ) -> None:
         super().__init__(config)
         self._draining = draining
         self._drain_s = drain_s
-        self._drained_at_s = float("inf")
+        self._drain_end_s = float("inf")
         self._close_streams = close_streams
-        self._give_up = give_up
+        self._fail_pending = fail_pending
 
     def stop(self) -> None:
         self.should_exit = True
@@ -178,12 +178,12 @@ class _Server(uvicorn.Server):
         if self._drain_s and not self._draining.has_begun:
             logger.info("Draining: requests are served for %g s more", self._drain_s)
             self._draining.has_begun = True
-            self._drained_at_s = time.monotonic() + self._drain_s
+            self._drain_end_s = time.monotonic() + self._drain_s
         else:
             super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        if time.monotonic() >= self._drained_at_s:
+        if time.monotonic() >= self._drain_end_s:
             self.stop()
         return await super().on_tick(counter)
 
@@ -198,41 +198,43 @@ class _Server(uvicorn.Server):
         logger.info("Stopping: no new requests, %d in hand", len(self.server_state.tasks))
         self._close_streams()
         grace_s = self.config.timeout_graceful_shutdown or 0
-        giving_up = asyncio.get_running_loop().call_later(grace_s - LAST_ANSWERS_S, self._give_up)
+        giving_up = asyncio.get_running_loop().call_later(
+            grace_s - FAIL_PENDING_BEFORE_END_S, self._fail_pending
+        )
         await super().shutdown(sockets)
         giving_up.cancel()
 
 
 async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
-    link = NatsLink(link_options(settings))
+    link = BridgeConnection(bridge_connection_options(settings))
     metrics = BridgeMetrics()
     metrics.watch_nats(link)
-    connections = Connections(connection_limit(settings.bridge_max_connections))
+    connections = ConnectionTracker(connection_limit(settings.bridge_max_connections))
     metrics.watch_connections(connections)
-    draining = Draining()
-    most_streams = max(1, connections.limit // STREAMS_SHARE)
+    draining = DrainState()
+    most_streams = max(1, connections.limit // STREAMS_DIVISOR)
     app = create_app(settings, link, metrics, most_streams, draining)
     config = uvicorn.Config(
         app,
-        http=bounded_protocol(connections),
+        http=limited_http_protocol(connections),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_keep_alive=KEEP_ALIVE_TIMEOUT_S,
         timeout_graceful_shutdown=settings.bridge_graceful_shutdown_seconds,
     )
     supervisor = Supervisor(lambda error: isinstance(error, FailureError))
     metrics.watch_parts(supervisor)
-    keeping = asyncio.create_task(supervisor.keep("connection to NATS", link.keep_connected))
-    server = _Server(
+    keeping = asyncio.create_task(supervisor.supervise("connection to NATS", link.keep_connected))
+    server = BridgeServer(
         config,
         draining=draining,
         drain_s=settings.bridge_drain_seconds,
         close_streams=app.state.close_streams,
-        give_up=keeping.cancel,
+        fail_pending=keeping.cancel,
     )
     keeping.add_done_callback(lambda _ended: server.stop())
     # The server sends itself the signal that stopped it once more after its own end. These
@@ -250,9 +252,9 @@ def run() -> int:
     try:
         set_up_logging()
         settings = BridgeSettings()
-        REDACTOR.learn(secrets_of(settings))
+        REDACTOR.add_secrets(collect_secrets(settings))
         set_up_sentry(settings, "bridge")
-        report_variables(settings)
+        check_variables(settings)
         with (
             _listen(settings) as listening,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
@@ -265,7 +267,7 @@ def run() -> int:
         logger.error("The bridge cannot run: %s", error)  # noqa: TRY400 -- says it all
     else:
         return 0
-    return CANNOT_RUN
+    return EXIT_FAILURE
 
 
 def _listen(settings: BridgeSettings) -> socket.socket:

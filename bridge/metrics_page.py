@@ -44,25 +44,25 @@ class MetricsPage:
         """Return the metrics, in the text format of Prometheus."""
         if self._socket is None:
             return self._metrics.text()
-        page = await self._worker_page(self._socket)
+        page = await self._fetch_worker_page(self._socket)
         if (page is not None) is not self._is_up:
             self._is_up = page is not None
             if page is None:
                 logger.warning("Could not read the worker's metrics at %s", self._socket)
         own = self._metrics.text()
-        return own if page is None else merged(own.decode(), page).encode()
+        return own if page is None else merge_pages(own.decode(), page).encode()
 
-    async def _worker_page(self, socket: Path) -> str | None:
+    async def _fetch_worker_page(self, socket: Path) -> str | None:
         """Return the worker's page, or None when it does not reply with one in time."""
         request = _REQUEST.format(token=self._token.get_secret_value())
         try:
             async with asyncio.timeout(WORKER_TIMEOUT_S):
-                return await _response_body(socket, request.encode("latin-1", "replace"))
+                return await _fetch(socket, request.encode("latin-1", "replace"))
         except (OSError, ValueError):  # a timeout is an OSError
             return None
 
 
-async def _response_body(socket: Path, request: bytes) -> str:
+async def _fetch(socket: Path, request: bytes) -> str:
     """Send one HTTP request and return the body of the response.
 
     Raises:
@@ -86,7 +86,7 @@ async def _response_body(socket: Path, request: bytes) -> str:
     return body
 
 
-def merged(*pages: str) -> str:
+def merge_pages(*pages: str) -> str:
     """Return one page with the families of several, each family once.
 
     A family that several pages have, such as `process_…`, gets the samples of all of them. They

@@ -14,12 +14,12 @@ RESERVED_DESCRIPTORS: Final = 64
 """File descriptors that are left for everything but connections of callers."""
 MAX_CONNECTIONS: Final = 16_384
 """Maximum number of connections when no setting says otherwise, whatever the system allows."""
-LOG_EVERY_S: Final = 10.0
+LOG_INTERVAL_S: Final = 10.0
 """Minimum number of seconds between two log lines about connections that were closed."""
 UNLIMITED_DESCRIPTORS: Final = 2**20
 
 
-class Stage(StrEnum):
+class ConnectionStage(StrEnum):
     """What a connection waits for."""
 
     HEAD = "head"
@@ -32,11 +32,11 @@ class Stage(StrEnum):
     """The next request."""
 
 
-_CLOSED_FIRST: Final = (Stage.HEAD, Stage.IDLE, Stage.BODY)
+_EVICTION_ORDER: Final = (ConnectionStage.HEAD, ConnectionStage.IDLE, ConnectionStage.BODY)
 """Which connections are closed for a new one, the longest waiting first; no other are."""
 
 
-class Reason(StrEnum):
+class CloseReason(StrEnum):
     """Why a connection was refused or closed."""
 
     LIMIT = "limit"
@@ -52,12 +52,12 @@ class Reason(StrEnum):
 class Closable(Protocol):
     """A connection as far as it is counted here."""
 
-    def make_room(self) -> None:
+    def evict(self) -> None:
         """Close at once."""
         ...
 
 
-class Connections:
+class ConnectionTracker:
     """Counts connections by stage, and decides which is closed when there are too many.
 
     Args:
@@ -65,54 +65,56 @@ class Connections:
         clock: the time in seconds.
 
     Attributes:
-        refused: how many were refused or closed, by reason.
+        closed_by_reason: how many were refused or closed, by reason.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit: Final = limit
-        self.refused: Final = Counter[Reason]()
+        self.closed_by_reason: Final = Counter[CloseReason]()
         self._clock = clock
-        self._stages: dict[Closable, Stage] = {}
+        self._stages: dict[Closable, ConnectionStage] = {}
         # In the order in which they entered the stage.
-        self._waiting: dict[Stage, dict[Closable, None]] = {stage: {} for stage in Stage}
+        self._connections_by_stage: dict[ConnectionStage, dict[Closable, None]] = {
+            stage: {} for stage in ConnectionStage
+        }
         self._log_after_s = float("-inf")
-        self._unlogged = Counter[Reason]()
+        self._unlogged = Counter[CloseReason]()
 
     @property
-    def by_stage(self) -> dict[Stage, int]:
+    def counts_by_stage(self) -> dict[ConnectionStage, int]:
         """How many connections there are in each stage."""
-        return {stage: len(waiting) for stage, waiting in self._waiting.items()}
+        return {stage: len(waiting) for stage, waiting in self._connections_by_stage.items()}
 
-    def enter(self, connection: Closable) -> bool:
+    def add(self, connection: Closable) -> bool:
         """Count a new connection, and close another for it if need be; False to refuse it."""
         is_full = len(self._stages) >= self.limit
-        if is_full and not self._make_room():
-            self.note(Reason.LIMIT)
+        if is_full and not self._evict_oldest():
+            self.count_closed(CloseReason.LIMIT)
             return False
-        self._stages[connection] = Stage.HEAD
-        self._waiting[Stage.HEAD][connection] = None
+        self._stages[connection] = ConnectionStage.HEAD
+        self._connections_by_stage[ConnectionStage.HEAD][connection] = None
         return True
 
-    def move(self, connection: Closable, stage: Stage) -> None:
+    def set_stage(self, connection: Closable, stage: ConnectionStage) -> None:
         """Note which stage a connection is in from now on, unless it is being closed."""
         if connection in self._stages:
-            self.leave(connection)
+            self.remove(connection)
             self._stages[connection] = stage
-            self._waiting[stage][connection] = None
+            self._connections_by_stage[stage][connection] = None
 
-    def leave(self, connection: Closable) -> None:
+    def remove(self, connection: Closable) -> None:
         """Forget a connection, if it was counted."""
         stage = self._stages.pop(connection, None)
         if stage is not None:
-            del self._waiting[stage][connection]
+            del self._connections_by_stage[stage][connection]
 
-    def note(self, reason: Reason) -> None:
+    def count_closed(self, reason: CloseReason) -> None:
         """Count a connection that was refused or closed, and log such from time to time."""
-        self.refused[reason] += 1
+        self.closed_by_reason[reason] += 1
         self._unlogged[reason] += 1
-        if reason is Reason.STALLED or self._clock() < self._log_after_s:
+        if reason is CloseReason.STALLED or self._clock() < self._log_after_s:
             return
-        self._log_after_s = self._clock() + LOG_EVERY_S
+        self._log_after_s = self._clock() + LOG_INTERVAL_S
         counts = ", ".join(f"{why} {count}" for why, count in sorted(self._unlogged.items()))
         self._unlogged.clear()
         logger.warning(
@@ -120,37 +122,37 @@ class Connections:
             *(counts, len(self._stages), self.limit),
         )
 
-    def _make_room(self) -> bool:
-        for stage in _CLOSED_FIRST:
-            longest = next(iter(self._waiting[stage]), None)
+    def _evict_oldest(self) -> bool:
+        for stage in _EVICTION_ORDER:
+            longest = next(iter(self._connections_by_stage[stage]), None)
             if longest is not None:
-                self.leave(longest)
-                longest.make_room()
-                self.note(Reason.MADE_ROOM)
+                self.remove(longest)
+                longest.evict()
+                self.count_closed(CloseReason.MADE_ROOM)
                 return True
         return False
 
 
-def connection_limit(wanted: int | None) -> int:
+def connection_limit(configured: int | None) -> int:
     """Return how many connections a bridge takes.
 
     The process's soft limit of file descriptors is raised to its hard limit first.
 
     Args:
-        wanted: the setting, which cannot exceed what descriptors allow; None takes that.
+        configured: the setting, which cannot exceed what descriptors allow; None takes that.
     """
-    allowed = max(_descriptors() - RESERVED_DESCRIPTORS, 1)
-    if wanted is None:
+    allowed = max(_descriptor_limit() - RESERVED_DESCRIPTORS, 1)
+    if configured is None:
         return min(allowed, MAX_CONNECTIONS)
-    if wanted > allowed:
+    if configured > allowed:
         logger.warning(
             "PYLON_BRIDGE_MAX_CONNECTIONS is %d; the limit of file descriptors allows %d",
-            *(wanted, allowed),
+            *(configured, allowed),
         )
-    return min(wanted, allowed)
+    return min(configured, allowed)
 
 
-def _descriptors() -> int:
+def _descriptor_limit() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY:
         hard = max(soft, UNLIMITED_DESCRIPTORS)

@@ -28,11 +28,11 @@ _HEADERS: Final[Mapping[ErrorCode, Mapping[str, str]]] = {
     ErrorCode.SHUTTING_DOWN: {"Retry-After": str(RETRY_AFTER_S)},
     ErrorCode.NO_RECENT_SNAPSHOT: {"Retry-After": str(RETRY_AFTER_S)},
 }
-_CODES_OF_THE_FRAMEWORK: Final = {
+_FRAMEWORK_CODES: Final = {
     404: ErrorCode.NOT_FOUND,
     405: ErrorCode.METHOD_NOT_ALLOWED,
 }
-_METHODS_OF_FILES: Final = frozenset({"GET", "HEAD"})
+_STATIC_FILE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 _PROBLEM_SCHEMA: Final = {"$ref": "#/components/schemas/Problem"}
 
@@ -80,7 +80,7 @@ def problem_docs(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     return docs
 
 
-def refusal_docs(status: int, description: str, detail: str) -> dict[int | str, dict[str, Any]]:
+def invalid_docs(status: int, description: str, detail: str) -> dict[int | str, dict[str, Any]]:
     """Return the documentation of a response with the code INVALID and a status of its own."""
     example = failure_body(ErrorCode.INVALID, detail=detail, status=status)
     content = {"application/json": {"schema": _PROBLEM_SCHEMA, "example": example}}
@@ -91,7 +91,7 @@ def _problem_content(*codes: ErrorCode) -> dict[str, Any]:
     return {"application/json": {"schema": _PROBLEM_SCHEMA, "examples": failure_examples(codes)}}
 
 
-def answer_failures_with_problems(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+def add_exception_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     """Give `app`, which has these routes, the one body for its and the framework's failures."""
 
     @app.exception_handler(FailureError)
@@ -106,25 +106,25 @@ def answer_failures_with_problems(app: FastAPI, routes: Sequence[BaseRoute]) -> 
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        code = _CODES_OF_THE_FRAMEWORK.get(error.status_code, ErrorCode.INVALID)
+        code = _FRAMEWORK_CODES.get(error.status_code, ErrorCode.INVALID)
         response = problem_response(FailureError(code, error.detail).failure, error.status_code)
         response.headers.update(error.headers or {})
         if code is ErrorCode.METHOD_NOT_ALLOWED:
-            response.headers["Allow"] = ", ".join(_methods_at(request, routes))
+            response.headers["Allow"] = ", ".join(_allowed_methods(request, routes))
         return response
 
     # The decorators registered them.
     del failed, invalid, refused
 
 
-def _methods_at(request: Request, routes: Sequence[BaseRoute]) -> list[str]:
+def _allowed_methods(request: Request, routes: Sequence[BaseRoute]) -> list[str]:
     """The methods that a path takes; the framework would name those of one route alone."""
     scope = request.scope
     # A mount has left its own path in what its files were asked with.
     scope = {**scope, "root_path": scope.get("app_root_path", scope.get("root_path", ""))}
     at_path = [
         # Nothing but files is mounted.
-        _METHODS_OF_FILES if isinstance(route, Mount) else route.methods or set[str]()
+        _STATIC_FILE_METHODS if isinstance(route, Mount) else route.methods or set[str]()
         for route in routes
         if isinstance(route, Route | Mount) and route.matches(scope)[0] is not Match.NONE
     ]

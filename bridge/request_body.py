@@ -10,23 +10,23 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from bridge.api_examples import BODY_EXAMPLES
-from bridge.problems import invalid_item, invalid_request, refusal_docs
+from bridge.problems import invalid_docs, invalid_item, invalid_request
 from pylon_client.contract import wire
-from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem, repeated_key
+from pylon_client.contract.failures import ErrorCode, FailureError, InvalidItem, duplicate_key_item
 from pylon_client.contract.operations import Params
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 
-BODY_WITHIN_S: Final = 30.0
-REPEATED_MAX: Final = 20
+BODY_TIMEOUT_S: Final = 30.0
+REPEATED_KEYS_MAX: Final = 20
 """How many repeated keys are named."""
 CODING_MAX_CHARS: Final = 40
 """How much of an unknown content coding is repeated in the error."""
-_PLAIN_CODINGS: Final = frozenset({"", "identity"})
-MALFORMED: Final = "JSON is malformed: "
+_IDENTITY_CODINGS: Final = frozenset({"", "identity"})
+MALFORMED_JSON_PREFIX: Final = "JSON is malformed: "
 ParamsT = TypeVar("ParamsT", bound=Params)
 
 
-def _compressed(coding: str) -> str:
+def _compressed_body_detail(coding: str) -> str:
     return (
         f"A body with 'Content-Encoding: {coding}' is not accepted: send it uncompressed, without "
         "that header."
@@ -35,20 +35,20 @@ def _compressed(coding: str) -> str:
 
 def body_schema(
     params: type[Params],
-    in_path: frozenset[str],
+    path_params: frozenset[str],
     example: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
     """Return the documentation of a request's body.
 
     Args:
         params: the model of the parameters.
-        in_path: names of the parameters that the path holds.
+        path_params: names of the parameters that the path holds.
         example: a body; None for that of the operation.
     """
     fields: dict[str, Any] = {
         name: (field.annotation, field)
         for name, field in params.model_fields.items()
-        if name not in in_path
+        if name not in path_params
     }
     config = ConfigDict(extra="forbid", title=params.__name__)
     model = create_model(params.__name__, __config__=config, __doc__=params.__doc__, **fields)
@@ -61,18 +61,18 @@ def body_schema(
     }
 
 
-_LATE: Final = f"The body did not arrive within {BODY_WITHIN_S:g} s."
-_TOO_LARGE: Final = f"A body has at most {REQUEST_MAX_BYTES} bytes."
-BODY_PROBLEMS: Final[Mapping[int | str, dict[str, Any]]] = {
-    **refusal_docs(408, "The body does not arrive in time", _LATE),
-    **refusal_docs(413, "The body is too large", _TOO_LARGE),
-    **refusal_docs(415, "The body is compressed", _compressed("gzip")),
+_BODY_TIMEOUT_DETAIL: Final = f"The body did not arrive within {BODY_TIMEOUT_S:g} s."
+_BODY_TOO_LARGE_DETAIL: Final = f"A body has at most {REQUEST_MAX_BYTES} bytes."
+BODY_ERROR_RESPONSES: Final[Mapping[int | str, dict[str, Any]]] = {
+    **invalid_docs(408, "The body does not arrive in time", _BODY_TIMEOUT_DETAIL),
+    **invalid_docs(413, "The body is too large", _BODY_TOO_LARGE_DETAIL),
+    **invalid_docs(415, "The body is compressed", _compressed_body_detail("gzip")),
 }
 """What the documentation says of bodies that are not read to their end."""
 
 
 async def read_params(
-    request: Request, params: type[ParamsT], in_path: Mapping[str, Any]
+    request: Request, params: type[ParamsT], path_values: Mapping[str, Any]
 ) -> ParamsT:
     """The parameters of an operation from the request's body, and from the path what is there.
 
@@ -82,31 +82,31 @@ async def read_params(
             not arrive in time.
     """
     coding = request.headers.get("Content-Encoding", "").strip().lower()
-    if coding not in _PLAIN_CODINGS:
+    if coding not in _IDENTITY_CODINGS:
         raise HTTPException(
             415,
-            _compressed(coding[:CODING_MAX_CHARS]),
+            _compressed_body_detail(coding[:CODING_MAX_CHARS]),
             {"Accept-Encoding": "identity"},
         )
-    body = await _read_bounded(request)
+    body = await _read_body(request)
     try:
         given: Any = wire.decode(body) if body.strip() else {}
-        repeated = wire.repeated_keys(body)[:REPEATED_MAX] if body.strip() else []
+        repeated = wire.duplicate_keys(body)[:REPEATED_KEYS_MAX] if body.strip() else []
     except (ValueError, RecursionError) as error:
         # The codec begins so by itself, but not where a body is nested too deeply for it.
-        why = str(error).removeprefix(MALFORMED)
-        raise FailureError(ErrorCode.INVALID, f"{MALFORMED}{why}") from None
+        why = str(error).removeprefix(MALFORMED_JSON_PREFIX)
+        raise FailureError(ErrorCode.INVALID, f"{MALFORMED_JSON_PREFIX}{why}") from None
     if isinstance(given, dict):
         twice = [
             InvalidItem(message="Input belongs in the path alone", key=name, source="body")
-            for name in in_path
+            for name in path_values
             if name in given
         ]
         if twice:
             raise invalid_request(request, twice)
-        body = wire.encode({**in_path, **given})
+        body = wire.encode({**path_values, **given})
     if repeated:
-        raise invalid_request(request, [repeated_key(key) for key in repeated])
+        raise invalid_request(request, [duplicate_key_item(key) for key in repeated])
     try:
         return params.model_validate_json(body)
     except ValidationError as error:
@@ -115,16 +115,16 @@ async def read_params(
         raise invalid_request(request, items) from None
 
 
-async def _read_bounded(request: Request) -> bytes:
+async def _read_body(request: Request) -> bytes:
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_WITHIN_S):
+        async with asyncio.timeout(BODY_TIMEOUT_S):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > REQUEST_MAX_BYTES:
-                    raise HTTPException(413, _TOO_LARGE)
+                    raise HTTPException(413, _BODY_TOO_LARGE_DETAIL)
     except TimeoutError:
-        raise HTTPException(408, _LATE) from None
+        raise HTTPException(408, _BODY_TIMEOUT_DETAIL) from None
     except ClientDisconnect:
         raise HTTPException(400, "The body ended early.") from None
     return bytes(body)

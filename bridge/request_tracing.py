@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.problems import problem_response
 from bridge.root_path import route_path
-from pylon.common.logs import forget, note, trace_id
+from pylon.common.logs import bind_log_fields, parse_trace_id, reset_log_fields
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.headers import TRACE_PARENT
 
@@ -21,7 +21,7 @@ REQUEST_ID_HEADER: Final = "X-Request-Id"
 
 _ACCESS_LOG = logging.getLogger("bridge.access")
 _LOG = logging.getLogger(__name__)
-_PROBED: Final = frozenset({"/health", "/health/ready"})
+_HEALTH_PATHS: Final = frozenset({"/health", "/health/ready"})
 """Asked every few seconds by whoever runs the bridge, so that the log would hold little else."""
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -49,10 +49,10 @@ class RequestTracing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        identifier = _identifier(Headers(scope=scope).get(REQUEST_ID_HEADER))
+        identifier = _request_id_from_header(Headers(scope=scope).get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = identifier
-        trace = trace_id(Headers(scope=scope).get(TRACE_PARENT, ""))
-        noted = note(request_id=identifier, trace_id=trace)
+        trace = parse_trace_id(Headers(scope=scope).get(TRACE_PARENT, ""))
+        noted = bind_log_fields(request_id=identifier, trace_id=trace)
         scope["path"] = scope["path"].rstrip("/") or "/"
         status: int | None = None
 
@@ -74,17 +74,17 @@ class RequestTracing:
             await problem_response(failure)(scope, receive, send_with_id)
         finally:
             _ACCESS_LOG.log(
-                logging.DEBUG if route_path(scope) in _PROBED else logging.INFO,
+                logging.DEBUG if route_path(scope) in _HEALTH_PATHS else logging.INFO,
                 "method=%s path=%s status=%s duration_ms=%.1f",
                 scope["method"],
                 quote(scope["path"]),
                 status or "none",
                 (time.monotonic() - started) * 1000,
             )
-            forget(noted)
+            reset_log_fields(noted)
 
 
-def _identifier(offered: str | None) -> str:
-    if offered is not None and _SAFE_REQUEST_ID.fullmatch(offered):
-        return offered
+def _request_id_from_header(header: str | None) -> str:
+    if header is not None and _SAFE_REQUEST_ID.fullmatch(header):
+        return header
     return uuid.uuid4().hex

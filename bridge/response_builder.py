@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from fastapi import Request, Response
 
-from bridge.compression import COMPRESS_MIN_BYTES, Coding, CompressedBodies, preferred_coding
+from bridge.compression import COMPRESS_MIN_BYTES, Coding, CompressionCache, preferred_coding
 from pylon_client.contract import headers
 from pylon_client.nats.nats_reply import Reply
 
-NUMBERED_MAX_AGE_S: Final = 60
+NUMBERED_BLOCK_MAX_AGE_S: Final = 60
 
-_TAG_HEADERS: Final[Mapping[str, Any]] = {
+_ETAG_HEADERS: Final[Mapping[str, Any]] = {
     "ETag": {
         "description": "The hash of the block that was read, for `If-None-Match`.",
         "schema": {"type": "string"},
@@ -29,28 +29,28 @@ _TAG_HEADERS: Final[Mapping[str, Any]] = {
     },
 }
 CONDITIONAL_DOCS: Final[Mapping[int | str, dict[str, Any]]] = {
-    200: {"headers": _TAG_HEADERS},
+    200: {"headers": _ETAG_HEADERS},
     304: {
         "description": "`If-None-Match` names the block that would be read; there is no body",
-        "headers": _TAG_HEADERS,
+        "headers": _ETAG_HEADERS,
     },
 }
 
 
-class ConditionalAnswers:
+class ResponseBuilder:
     """Makes the HTTP answer of a worker's reply."""
 
     def __init__(self) -> None:
-        self._compressed = CompressedBodies()
+        self._compressed = CompressionCache()
 
-    def of(
+    def build(
         self,
         request: Request,
         reply: Reply,
         *,
-        question: Hashable,
+        cache_key: Hashable,
         status: int,
-        at_block: int | None,
+        requested_block: int | None,
         is_private: bool,
     ) -> Response:
         """The answer to `request`: the reply's bytes, compressed ones, or none where nothing new.
@@ -58,16 +58,18 @@ class ConditionalAnswers:
         Args:
             request: whose headers say what the caller has and takes.
             reply: what a worker answered.
-            question: what was asked, so that the same answer is compressed once.
+            cache_key: what was asked, so that the same answer is compressed once.
             status: of a successful answer.
-            at_block: the number of the block that was asked for; None where it was the latest.
+            requested_block: the number of the block that was asked for; None where it was the latest.
             is_private: whether a token was needed.
         """
         block_hash = reply.headers.get(headers.BLOCK_HASH)
         if block_hash is None or request.method != "GET":
-            return _json(reply.body, status, {"Cache-Control": "no-store"})
+            return _json_response(reply.body, status, {"Cache-Control": "no-store"})
         number = reply.headers.get(headers.BLOCK_NUMBER, "")
-        validity = f"max-age={NUMBERED_MAX_AGE_S}" if number == str(at_block) else "no-cache"
+        validity = (
+            f"max-age={NUMBERED_BLOCK_MAX_AGE_S}" if number == str(requested_block) else "no-cache"
+        )
         found = {
             headers.HTTP_BLOCK_NUMBER: number,
             "Cache-Control": f"{'private' if is_private else 'public'}, {validity}",
@@ -76,29 +78,29 @@ class ConditionalAnswers:
         coding = None
         if len(reply.body) >= COMPRESS_MIN_BYTES:
             coding = preferred_coding(", ".join(request.headers.getlist("Accept-Encoding")))
-        found["ETag"] = _tag(block_hash, coding)
-        if _names(", ".join(request.headers.getlist("If-None-Match")), block_hash):
+        found["ETag"] = _etag(block_hash, coding)
+        if _etag_matches(", ".join(request.headers.getlist("If-None-Match")), block_hash):
             return Response(status_code=304, headers=found)
         if coding is None:
-            return _json(reply.body, status, found)
+            return _json_response(reply.body, status, found)
         found["Content-Encoding"] = coding
-        body = self._compressed.get((question, block_hash), reply.body, coding)
-        return _json(body, status, found)
+        body = self._compressed.get((cache_key, block_hash), reply.body, coding)
+        return _json_response(body, status, found)
 
 
-def _tag(block_hash: str, coding: Coding | None) -> str:
+def _etag(block_hash: str, coding: Coding | None) -> str:
     return f'"{block_hash}"' if coding is None else f'"{block_hash}-{coding}"'
 
 
-def _names(if_none_match: str, block_hash: str) -> bool:
+def _etag_matches(if_none_match: str, block_hash: str) -> bool:
     """Whether a caller has the answer at this block, in whatever coding.
 
     The comparison is weak, as it has to be for this header: the value is the same.
     """
     held = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    known = {_tag(block_hash, coding) for coding in (None, *Coding)}
+    known = {_etag(block_hash, coding) for coding in (None, *Coding)}
     return "*" in held or bool(held & known)
 
 
-def _json(body: bytes, status: int, found: Mapping[str, str]) -> Response:
-    return Response(body, status_code=status, headers=found, media_type="application/json")
+def _json_response(body: bytes, status: int, http_headers: Mapping[str, str]) -> Response:
+    return Response(body, status_code=status, headers=http_headers, media_type="application/json")

@@ -7,30 +7,30 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from bridge.open_connections import Connections, Reason, Stage
+from bridge.open_connections import CloseReason, ConnectionStage, ConnectionTracker
 from bridge.problems import problem_response
 from bridge.root_path import route_path
 from bridge.routes.api_documents import SCHEMA_PATH
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 
-HEAD_MAX_BYTES: Final = 32 * 1024
+MAX_HEADER_BYTES: Final = 32 * 1024
 """Of the path, the query and the headers together; tokens and cookies take a few hundred."""
-HEAD_TOO_LARGE: Final = 431
-HEAD_WITHIN_S: Final = 30.0
+HEADER_TOO_LARGE_STATUS: Final = 431
+HEADER_TIMEOUT_S: Final = 30.0
 """Seconds within which a request's head arrives, from the connection's or its own first byte on."""
-STALLED_AFTER_S: Final = 90.0
+WRITE_TIMEOUT_S: Final = 90.0
 """Seconds without any progress after which a caller that does not read its response is cut off."""
 
 _STATUS_LINES: Final = {408: "Request Timeout", 503: "Service Unavailable"}
 
-_CLOSED: Final = "default-src 'none'; frame-ancestors 'none'"
-_PAGE: Final = (
+_API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+_SWAGGER_POLICY: Final = (
     # The page's own scripts and styles stand within it.
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; frame-ancestors 'none'"
 )
-_HEADERS: Final = {
+_SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -50,40 +50,40 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        policy = _PAGE if route_path(scope).startswith(f"{SCHEMA_PATH}/") else _CLOSED
+        policy = _SWAGGER_POLICY if route_path(scope).startswith(f"{SCHEMA_PATH}/") else _API_POLICY
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(_HEADERS)
+                headers.update(_SECURITY_HEADERS)
                 headers["Content-Security-Policy"] = policy
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
 
 
-class BoundedHead:
-    """Refuses a request whose head is larger than `HEAD_MAX_BYTES`."""
+class MaxHeaderSize:
+    """Refuses a request whose head is larger than `MAX_HEADER_BYTES`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; ASGI's entry point."""
-        if scope["type"] == "http" and _head_bytes(scope) > HEAD_MAX_BYTES:
-            detail = f"The path and the headers have at most {HEAD_MAX_BYTES} bytes."
+        if scope["type"] == "http" and _header_bytes(scope) > MAX_HEADER_BYTES:
+            detail = f"The path and the headers have at most {MAX_HEADER_BYTES} bytes."
             failure = FailureError(ErrorCode.INVALID, detail).failure
-            await problem_response(failure, HEAD_TOO_LARGE)(scope, receive, send)
+            await problem_response(failure, HEADER_TOO_LARGE_STATUS)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
 
-def _head_bytes(scope: Scope) -> int:
+def _header_bytes(scope: Scope) -> int:
     fields = sum(len(name) + len(value) for name, value in scope["headers"])
     return len(scope.get("raw_path") or b"") + len(scope["query_string"]) + fields
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class LimitedHttpProtocol(HttpToolsProtocol):
     """The server's HTTP, which gives up a caller that sends on and on what nobody reads.
 
     The parser keeps a header until it is complete, and bounds nothing. What comes of a body once
@@ -92,34 +92,34 @@ class BoundedProtocol(HttpToolsProtocol):
     The server itself limits no time but that of an idle connection, and no number of connections.
 
     Attributes:
-        bounds: all connections of this server.
-        head_within_s: seconds within which a head arrives.
-        stalled_after_s: seconds after which a caller that reads nothing is cut off.
+        tracker: all connections of this server.
+        header_timeout_s: seconds within which a head arrives.
+        write_timeout_s: seconds after which a caller that reads nothing is cut off.
     """
 
-    bounds: ClassVar[Connections]
-    head_within_s: ClassVar[float] = HEAD_WITHIN_S
-    stalled_after_s: ClassVar[float] = STALLED_AFTER_S
+    tracker: ClassVar[ConnectionTracker]
+    header_timeout_s: ClassVar[float] = HEADER_TIMEOUT_S
+    write_timeout_s: ClassVar[float] = WRITE_TIMEOUT_S
 
-    _without_body_bytes = 0
-    _unread_bytes = 0
-    _has_come_on = False
-    _unanswered = 0
-    _head_timer: asyncio.TimerHandle | None = None
+    _bytes_since_progress = 0
+    _discarded_bytes = 0
+    _made_progress = False
+    _pending_responses = 0
+    _header_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or refuse it where there are too many."""
         super().connection_made(transport)
-        if self.bounds.enter(self):
-            self._expect_head()
+        if self.tracker.add(self):
+            self._start_header_timer()
         else:
-            self._refuse(503, "There are too many connections: try again later.")
+            self._reject(503, "There are too many connections: try again later.")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection that was closed."""
-        self.bounds.leave(self)
-        self._cancel_head_timer()
+        self.tracker.remove(self)
+        self._cancel_header_timer()
         self._cancel_write_timer()
         super().connection_lost(exc)
 
@@ -127,99 +127,101 @@ class BoundedProtocol(HttpToolsProtocol):
         """Take what has come, if a new request or more of a body is not too long ago."""
         if self.transport.is_closing():
             return  # it was refused
-        self._without_body_bytes += len(data)
-        if self._head_timer is None and not self._unanswered:
-            self.bounds.move(self, Stage.HEAD)
-            self._expect_head()
+        self._bytes_since_progress += len(data)
+        if self._header_timer is None and not self._pending_responses:
+            self.tracker.set_stage(self, ConnectionStage.HEAD)
+            self._start_header_timer()
         super().data_received(data)
-        if self._has_come_on:
-            self._without_body_bytes, self._has_come_on = 0, False
-        elif self._without_body_bytes > HEAD_MAX_BYTES and not self.transport.is_closing():
+        if self._made_progress:
+            self._bytes_since_progress, self._made_progress = 0, False
+        elif self._bytes_since_progress > MAX_HEADER_BYTES and not self.transport.is_closing():
             self.send_400_response("The head of the request is too large.")
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self._has_come_on = True
-        self._unread_bytes = 0
+        self._made_progress = True
+        self._discarded_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """The head of a request is there."""
-        self._cancel_head_timer()
-        self._unanswered += 1
-        self.bounds.move(self, Stage.BODY)
+        self._cancel_header_timer()
+        self._pending_responses += 1
+        self.tracker.set_stage(self, ConnectionStage.BODY)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """More of its body has come."""
-        self._has_come_on = True
+        self._made_progress = True
         if self.cycle.response_complete:
-            self._unread_bytes += len(body)
-            if self._unread_bytes > REQUEST_MAX_BYTES:
+            self._discarded_bytes += len(body)
+            if self._discarded_bytes > REQUEST_MAX_BYTES:
                 self.transport.close()
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """All of a request is there."""
-        if self._unanswered:
-            self.bounds.move(self, Stage.RESPONSE)
+        if self._pending_responses:
+            self.tracker.set_stage(self, ConnectionStage.RESPONSE)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """The response is sent, as far as the caller reads it."""
-        self._unanswered -= 1
-        self.bounds.move(self, Stage.RESPONSE if self._unanswered else Stage.IDLE)
+        self._pending_responses -= 1
+        self.tracker.set_stage(
+            self, ConnectionStage.RESPONSE if self._pending_responses else ConnectionStage.IDLE
+        )
         super().on_response_complete()
 
     def pause_writing(self) -> None:
         """The caller does not read as fast as is sent."""
         super().pause_writing()
-        self._expect_progress(self.transport.get_write_buffer_size())
+        self._start_write_timer(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """The caller has read most of what was sent."""
         self._cancel_write_timer()
         super().resume_writing()
 
-    def make_room(self) -> None:
+    def evict(self) -> None:
         """Close the connection at once, since others need its place."""
         self.transport.abort()
 
-    def _expect_head(self) -> None:
-        self._head_timer = self.loop.call_later(self.head_within_s, self._head_is_late)
+    def _start_header_timer(self) -> None:
+        self._header_timer = self.loop.call_later(self.header_timeout_s, self._on_header_timeout)
 
-    def _head_is_late(self) -> None:
-        self._head_timer = None
+    def _on_header_timeout(self) -> None:
+        self._header_timer = None
         if self.transport.is_closing():
             return
-        self.bounds.note(Reason.HEAD_TIMEOUT)
-        self._refuse(408, f"The head of the request did not arrive in {self.head_within_s:g} s.")
+        self.tracker.count_closed(CloseReason.HEAD_TIMEOUT)
+        self._reject(408, f"The head of the request did not arrive in {self.header_timeout_s:g} s.")
 
-    def _expect_progress(self, unread_bytes: int) -> None:
+    def _start_write_timer(self, buffered_bytes: int) -> None:
         self._cancel_write_timer()
         self._write_timer = self.loop.call_later(
-            self.stalled_after_s, self._look_for_progress, unread_bytes
+            self.write_timeout_s, self._check_write_progress, buffered_bytes
         )
 
-    def _look_for_progress(self, unread_bytes: int) -> None:
+    def _check_write_progress(self, buffered_bytes: int) -> None:
         left_bytes = self.transport.get_write_buffer_size()
-        if left_bytes < unread_bytes:
-            self._expect_progress(left_bytes)
+        if left_bytes < buffered_bytes:
+            self._start_write_timer(left_bytes)
             return
-        self.bounds.note(Reason.STALLED)
+        self.tracker.count_closed(CloseReason.STALLED)
         self.transport.abort()
 
-    def _cancel_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _cancel_header_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
 
     def _cancel_write_timer(self) -> None:
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
 
-    def _refuse(self, status: int, text: str) -> None:
+    def _reject(self, status: int, text: str) -> None:
         lines = (
             f"HTTP/1.1 {status} {_STATUS_LINES[status]}",
             "content-type: text/plain; charset=utf-8",
@@ -233,11 +235,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def bounded_protocol(connections: Connections, **limits: Any) -> type[BoundedProtocol]:
+def limited_http_protocol(
+    connections: ConnectionTracker, **limits: Any
+) -> type[LimitedHttpProtocol]:
     """Return the protocol of one server.
 
     Args:
         connections: of this server.
         limits: attributes of the protocol that differ from its own.
     """
-    return type("BoundedProtocol", (BoundedProtocol,), {"bounds": connections, **limits})
+    return type("LimitedHttpProtocol", (LimitedHttpProtocol,), {"bounds": connections, **limits})

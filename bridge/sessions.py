@@ -19,14 +19,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pylon.common.deployment_settings import IdentitySettings
 from pylon_client.contract.types import IdentityName, NetUid
 
-COOKIE: Final = "pylon_session"
-LIFETIME_S: Final = 30 * 24 * 3600
+COOKIE_NAME: Final = "pylon_session"
+SESSION_LIFETIME_S: Final = 30 * 24 * 3600
 """The oldest clients log in once and never again: so this bounds how long one of them may run."""
 
-ENDED_MAX: Final = 100_000
+ENDED_SESSIONS_MAX: Final = 100_000
 """Maximum number of ended sessions that are remembered; the oldest are forgotten first."""
 
-_PURPOSE: Final = b"pylon session 1"
+_KEY_CONTEXT: Final = b"pylon session 1"
 
 
 class Session(BaseModel):
@@ -57,23 +57,23 @@ class Sessions:
         self._identities = identities
         self._now_s = now_s
         self._keys = {
-            name: hmac.digest(identity.token.get_secret_value().encode(), _PURPOSE, sha256)
+            name: hmac.digest(identity.token.get_secret_value().encode(), _KEY_CONTEXT, sha256)
             for name, identity in identities.items()
         }
         self._ended: dict[bytes, None] = {}
 
-    def begin(self, identity: IdentitySettings) -> str:
+    def create(self, identity: IdentitySettings) -> str:
         """The value of a cookie for an identity whose token was checked."""
         session = Session(
             identity_name=identity.name,
             netuid=identity.netuid,
-            ends_at_s=int(self._now_s()) + LIFETIME_S,
+            ends_at_s=int(self._now_s()) + SESSION_LIFETIME_S,
             session_id=secrets.token_urlsafe(9),
         )
         body = urlsafe_b64encode(session.model_dump_json().encode())
         return f"{body.decode()}.{self._signature(identity.name, body)}"
 
-    def identity(self, cookie: str) -> IdentitySettings | None:
+    def verify(self, cookie: str) -> IdentitySettings | None:
         """The identity that a cookie stands for; None for one that is not, or no longer, valid."""
         body, _, signature = cookie.encode("latin-1").rpartition(b".")
         try:
@@ -92,11 +92,11 @@ class Sessions:
 
     def end(self, cookie: str) -> None:
         """End the session of a cookie; a cookie that is not valid is ignored."""
-        if self.identity(cookie) is None:
+        if self.verify(cookie) is None:
             return
         body, _, _ = cookie.encode("latin-1").rpartition(b".")
         self._ended[sha256(body).digest()] = None
-        if len(self._ended) > ENDED_MAX:
+        if len(self._ended) > ENDED_SESSIONS_MAX:
             del self._ended[next(iter(self._ended))]
 
     def _signature(self, name: IdentityName, body: bytes) -> str:

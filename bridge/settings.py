@@ -8,11 +8,11 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.common.environment_settings import from_json
+from pylon.common.environment_settings import json_list
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 
 _ROOT_PATH: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
-_OWN_SEGMENTS: Final = frozenset({"api", "health", "metrics", "schema"})
+_RESERVED_SEGMENTS: Final = frozenset({"api", "health", "metrics", "schema"})
 """First parts of the bridge's own paths."""
 
 
@@ -49,7 +49,7 @@ class BridgeSettings(DeploymentSettings):
     bridge_max_connections: int | None = Field(default=None, ge=1)
     bridge_root_path: str = ""
     bridge_trusted_proxies: Annotated[
-        list[IPv4Network | IPv6Network], NoDecode, from_json('["10.0.0.0/8"]')
+        list[IPv4Network | IPv6Network], NoDecode, json_list('["10.0.0.0/8"]')
     ] = Field(default_factory=list[IPv4Network | IPv6Network])
     bridge_drain_seconds: float = Field(default=0, ge=0, allow_inf_nan=False)
     bridge_graceful_shutdown_seconds: int = Field(default=20, ge=2)
@@ -60,7 +60,7 @@ class BridgeSettings(DeploymentSettings):
 
     @field_validator("bridge_root_path")
     @classmethod
-    def _is_a_prefix(cls, root_path: str) -> str:
+    def _validate_root_path(cls, root_path: str) -> str:
         prefix = root_path.rstrip("/")
         if not prefix:
             return ""
@@ -68,15 +68,15 @@ class BridgeSettings(DeploymentSettings):
             raise ValueError(
                 f"{root_path!r} is not a path prefix: write it as in /pylon or /gateways/pylon"
             )
-        if prefix.split("/")[1] in _OWN_SEGMENTS:
+        if prefix.split("/")[1] in _RESERVED_SEGMENTS:
             raise ValueError(
                 f"{root_path!r} cannot be distinguished from the bridge's own paths: the first "
-                f"part must be none of {', '.join(sorted(_OWN_SEGMENTS))}"
+                f"part must be none of {', '.join(sorted(_RESERVED_SEGMENTS))}"
             )
         return prefix
 
     @model_validator(mode="after")
-    def _default_is_allowed(self) -> Self:
+    def _validate_timeouts(self) -> Self:
         if self.default_request_timeout_seconds > self.max_request_timeout_seconds:
             raise ValueError(
                 "PYLON_DEFAULT_REQUEST_TIMEOUT_SECONDS: must not be longer than "
@@ -84,8 +84,8 @@ class BridgeSettings(DeploymentSettings):
             )
         return self
 
-    def timeout_s(self, asked_s: float | None) -> float:
-        """How long a request may take whose caller asked for `asked_s` seconds, or for nothing."""
-        if asked_s is None:
+    def request_timeout_s(self, requested_s: float | None) -> float:
+        """How long a request may take whose caller asked for `requested_s` seconds, or for nothing."""
+        if requested_s is None:
             return self.default_request_timeout_seconds
-        return min(asked_s, self.max_request_timeout_seconds)
+        return min(requested_s, self.max_request_timeout_seconds)

@@ -16,18 +16,18 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Message, Receive, Scope, Send
 
-from bridge.event_buffers import KEPT_VALUES, Channel
-from bridge.head_method import is_head
+from bridge.event_buffers import BUFFER_SIZE, EventBuffer
+from bridge.head_method import is_head_request
 from pylon_client.contract import wire
 from pylon_client.contract.types import BlockNumber
 from pylon_client.events.feed import FeedEvent
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_S: Final = 15.0
-SEND_WITHIN_S: Final = 60.0
+HEARTBEAT_INTERVAL_S: Final = 15.0
+SEND_TIMEOUT_S: Final = 60.0
 """A listener that takes nothing for so long is gone, or as good as gone."""
-COME_BACK_MS: Final = (500, 3000)
+RECONNECT_DELAY_MS: Final = (500, 3000)
 """Between which bounds listeners of a bridge that stops come back, each at another moment."""
 
 
@@ -36,54 +36,54 @@ class StreamCounts:
     """What has happened to listeners since the process began.
 
     Attributes:
-        listening: how many there are now.
+        open_streams: how many there are now.
         fell_behind: how often one was so slow that values were gone before it took them.
-        given_up: how many were left, since they took nothing for `SEND_WITHIN_S`.
+        timed_out: how many were left, since they took nothing for `SEND_TIMEOUT_S`.
     """
 
-    listening: int = 0
+    open_streams: int = 0
     fell_behind: int = 0
-    given_up: int = 0
+    timed_out: int = 0
 
 
-def value_frame(kind: str) -> Callable[[FeedEvent], bytes]:
-    """How the values of a stream go out: named `kind`, the body as REST answers it."""
+def frame_encoder(event_name: str) -> Callable[[FeedEvent], bytes]:
+    """How the values of a stream go out: named `event_name`, the body as REST answers it."""
 
     def frame(event: FeedEvent) -> bytes:
         return format_sse_event(
-            event=kind, id=str(event.block.number), data_str=event.body.decode()
+            event=event_name, id=str(event.block.number), data_str=event.body.decode()
         )
 
     return frame
 
 
-async def frames(
-    channel: Channel, last_id: BlockNumber | None, counts: StreamCounts
+async def stream_frames(
+    buffer: EventBuffer, last_id: BlockNumber | None, counts: StreamCounts
 ) -> AsyncGenerator[bytes]:
     """What one listener is sent, until the channel ends.
 
     Args:
-        channel: whose values.
+        buffer: whose values.
         last_id: the block of the last value that the listener has; None gives the newest first.
         counts: where to note when it is too slow.
     """
     seen = last_id
     resuming = True
     while True:
-        value = channel.after(seen)
+        value = buffer.after(seen)
         if value is not None:
             if seen is not None and value.number > seen + 1:
-                if not resuming and channel.is_oldest(value):
+                if not resuming and buffer.is_oldest(value):
                     counts.fell_behind += 1
-                yield _missed(seen, value.number)
+                yield missed_frame(seen, value.number)
             seen, resuming = value.number, False
-            yield value.frame
-        elif resuming and _is_ahead(channel, seen):
+            yield value.data
+        elif resuming and _is_ahead(buffer, seen):
             seen = None
-        elif channel.ended:
+        elif buffer.ended:
             yield closing_frame()
             return
-        elif not await channel.changed(HEARTBEAT_S):
+        elif not await buffer.wait_for_change(HEARTBEAT_INTERVAL_S):
             yield KEEPALIVE_COMMENT
 
 
@@ -105,7 +105,7 @@ class StreamResponse(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the headers alone to a caller that sent HEAD, else the stream as well."""
-        if not is_head(scope):
+        if not is_head_request(scope):
             await super().__call__(scope, receive, send)
             return
         await send(
@@ -121,29 +121,29 @@ class StreamResponse(StreamingResponse):
         """Send all there is; a listener that takes nothing any more is left."""
 
         async def send_in_time(message: Message) -> None:
-            async with asyncio.timeout(SEND_WITHIN_S):
+            async with asyncio.timeout(SEND_TIMEOUT_S):
                 await send(message)
 
-        self._counts.listening += 1
+        self._counts.open_streams += 1
         try:
             await super().stream_response(send_in_time)
         except TimeoutError:
-            self._counts.given_up += 1
-            logger.warning("A stream's listener took nothing for %g s: left", SEND_WITHIN_S)
+            self._counts.timed_out += 1
+            logger.warning("A stream's listener took nothing for %g s: left", SEND_TIMEOUT_S)
         finally:
-            self._counts.listening -= 1
+            self._counts.open_streams -= 1
 
 
-def _is_ahead(channel: Channel, seen: BlockNumber | None) -> bool:
+def _is_ahead(buffer: EventBuffer, seen: BlockNumber | None) -> bool:
     """Whether a block is so far ahead of the newest one that it can only be another chain's."""
-    newest = channel.newest
-    return seen is not None and newest is not None and seen > newest.number + KEPT_VALUES
+    newest = buffer.newest
+    return seen is not None and newest is not None and seen > newest.number + BUFFER_SIZE
 
 
-def _missed(seen: BlockNumber, following: BlockNumber) -> bytes:
+def missed_frame(after_number: BlockNumber, before_number: BlockNumber) -> bytes:
     data = {
-        "after_block_number": seen,
-        "before_block_number": following,
+        "after_block_number": after_number,
+        "before_block_number": before_number,
         "detail": "There are no values of the blocks in between, or they are no longer kept.",
     }
     return format_sse_event(event="missed", data_str=wire.encode(data).decode())
@@ -155,5 +155,5 @@ def closing_frame() -> bytes:
     return format_sse_event(
         event="closing",
         data_str=wire.encode(data).decode(),
-        retry=random.randint(*COME_BACK_MS),  # noqa: S311 -- jitter, no secret
+        retry=random.randint(*RECONNECT_DELAY_MS),  # noqa: S311 -- jitter, no secret
     )

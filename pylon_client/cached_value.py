@@ -9,7 +9,7 @@ from pylon_client.errors import PylonClosed
 T = TypeVar("T")
 
 
-class Shared(Generic[T]):
+class CachedValue(Generic[T]):
     """A value that is made when it is first needed and kept until it is forgotten.
 
     Whoever comes while it is being made waits for that same making and shares its outcome, so
@@ -17,12 +17,12 @@ class Shared(Generic[T]):
     What failed is made again for the next who comes.
 
     Args:
-        make: makes the value, within a time of its own.
+        factory: makes the value, within a time of its own.
     """
 
-    def __init__(self, make: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        self._make = make
-        self._making: asyncio.Task[T] | None = None
+    def __init__(self, factory: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._factory = factory
+        self._task: asyncio.Task[T] | None = None
 
     async def get(self) -> T:
         """The value; what `make` raises is raised to all who wait for it.
@@ -30,9 +30,9 @@ class Shared(Generic[T]):
         Raises:
             PylonClosed: `stop` was called meanwhile.
         """
-        making = self._making
+        making = self._task
         if making is None or (making.done() and not _succeeded(making)):
-            making = self._making = asyncio.create_task(self._make())
+            making = self._task = asyncio.create_task(self._factory())
         try:
             # One who gives up waiting must not end it for the others.
             return await asyncio.shield(making)
@@ -42,15 +42,15 @@ class Shared(Generic[T]):
                 raise PylonClosed("the client was closed during the call") from None
             raise
 
-    def forget(self, value: T) -> None:
+    def invalidate(self, value: T) -> None:
         """Let the value be made again, unless it has been already."""
-        making = self._making
+        making = self._task
         if making is not None and _succeeded(making) and making.result() == value:
-            self._making = None
+            self._task = None
 
-    async def stop(self) -> T | None:
+    async def close(self) -> T | None:
         """Give up making it, and hand over the value if there is one."""
-        making, self._making = self._making, None
+        making, self._task = self._task, None
         if making is None:
             return None
         making.cancel()

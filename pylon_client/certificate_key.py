@@ -22,20 +22,20 @@ def ed25519_key(certificate: bytes) -> bytes:
     Raises:
         ValueError: the bytes are no such certificate.
     """
-    _, whole, _ = _element(certificate, _SEQUENCE)
-    _, signed, _ = _element(whole, _SEQUENCE)
-    tag, _, rest = _element(signed)
+    _, whole, _ = _read_element(certificate, _SEQUENCE)
+    _, signed, _ = _read_element(whole, _SEQUENCE)
+    tag, _, rest = _read_element(signed)
     if tag != _VERSION:
         rest = signed
     for _ in range(_FIELDS_BEFORE_KEY):
-        _, _, rest = _element(rest)
-    _, key_info, _ = _element(rest, _SEQUENCE)
+        _, _, rest = _read_element(rest)
+    _, key_info, _ = _read_element(rest, _SEQUENCE)
     if not key_info.startswith(_ED25519) or len(key_info) != len(_ED25519) + _KEY_BYTES:
         raise ValueError("the certificate's key is no Ed25519 key")
     return key_info[len(_ED25519) :]
 
 
-def _element(data: bytes, expected: int | None = None) -> tuple[int, bytes, bytes]:
+def _read_element(data: bytes, expected: int | None = None) -> tuple[int, bytes, bytes]:
     """The tag and the content of the first element of `data`, and what follows it."""
     if len(data) < 2 or (expected is not None and data[0] != expected):  # noqa: PLR2004 - tag, length
         raise ValueError("this is no certificate")

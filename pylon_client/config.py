@@ -17,12 +17,12 @@ from pylon_client.contract import subjects
 from pylon_client.contract.types import IdentityName
 from pylon_client.retry import ASYNC_DEFAULT_RETRIES, DEFAULT_RETRIES
 from pylon_client.tokens import require_header_characters
-from pylon_client.urls import NATS_SCHEMES, parts_of
+from pylon_client.urls import NATS_SCHEMES, split_url
 
 HTTP_SCHEMES: Final = frozenset({"http", "https"})
 
 
-class _Token(str):
+class _HiddenToken(str):
     """A token that shows itself only where it is used as the string it is."""
 
     __slots__ = ()
@@ -31,13 +31,13 @@ class _Token(str):
         return "'**********'"
 
 
-def _guarded(token: str | None) -> str | None:
+def _hide_token(token: str | None) -> str | None:
     if not token:
         return None
-    return _Token(require_header_characters(token))
+    return _HiddenToken(require_header_characters(token))
 
 
-Token = Annotated[str | None, AfterValidator(_guarded)]
+Token = Annotated[str | None, AfterValidator(_hide_token)]
 RetryT = TypeVar("RetryT", bound=BaseRetrying)
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -65,7 +65,7 @@ class PylonTimeout(BaseModel):
         return self.pool + self.connect + self.write + self.read
 
 
-def _reraising(retry: RetryT) -> RetryT:
+def _with_reraise(retry: RetryT) -> RetryT:
     return retry.copy(reraise=True)
 
 
@@ -149,15 +149,15 @@ class BaseConfig(BaseSettings):
 
     @field_validator("identity_name")
     @classmethod
-    def _name_fits_subjects(cls, name: str | None) -> str | None:
-        return subjects.identity_name(name) if name else None
+    def _validate_identity_name(cls, name: str | None) -> str | None:
+        return subjects.validate_identity_name(name) if name else None
 
     @model_validator(mode="after")
-    def _address_is_one_place(self) -> Self:
+    def _validate_address(self) -> Self:
         if not self.urls:
             raise ValueError("address is missing: give it, or set PYLON_CLIENT_ADDRESS")
         try:
-            parts = [parts_of(url) for url in self.urls]
+            parts = [split_url(url) for url in self.urls]
         except ValueError as error:
             raise ValueError(f"address has a URL {error}") from None
         schemes = {part.scheme for part in parts}
@@ -177,7 +177,7 @@ class BaseConfig(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _identity_is_whole(self) -> Self:
+    def _validate_identity(self) -> Self:
         if self.identity_name and not self.identity_token:
             raise ValueError("identity_name is given and identity_token is missing")
         if self.identity_token and not self.identity_name:
@@ -185,7 +185,7 @@ class BaseConfig(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _certificate_is_whole(self) -> Self:
+    def _validate_certificate(self) -> Self:
         if bool(self.mtls_cert_path) != bool(self.mtls_key_path):
             missing = "mtls_key_path" if self.mtls_cert_path else "mtls_cert_path"
             raise ValueError(f"{missing} is missing: a certificate is of no use without its key")
@@ -200,7 +200,7 @@ class AsyncConfig(BaseConfig):
             `ASYNC_DEFAULT_RETRIES.copy(…)`. The last attempt's own exception is raised.
     """
 
-    retry: Annotated[AsyncRetrying, AfterValidator(_reraising)] = ASYNC_DEFAULT_RETRIES
+    retry: Annotated[AsyncRetrying, AfterValidator(_with_reraise)] = ASYNC_DEFAULT_RETRIES
 
 
 class Config(BaseConfig):
@@ -211,4 +211,4 @@ class Config(BaseConfig):
             `DEFAULT_RETRIES.copy(…)`. The last attempt's own exception is raised.
     """
 
-    retry: Annotated[Retrying, AfterValidator(_reraising)] = DEFAULT_RETRIES
+    retry: Annotated[Retrying, AfterValidator(_with_reraise)] = DEFAULT_RETRIES

@@ -16,18 +16,18 @@ from pylon_client.errors import BasePylonException, PylonJobTimeoutException
 
 logger = logging.getLogger(__name__)
 
-WAIT_FOR_JOB_S: Final = 600.0
+JOB_TIMEOUT_S: Final = 600.0
 """For how long a job is waited for where nothing else is said."""
-FIRST_PAUSE_S: Final = 0.1
-LONGEST_PAUSE_S: Final = 2.0
+POLL_INITIAL_DELAY_S: Final = 0.1
+POLL_MAX_DELAY_S: Final = 2.0
 """Jobs change with blocks, which are seconds apart: asking more often would tell nothing new."""
-LIVE_PAUSE_S: Final = 15.0
+POLL_WHILE_LIVE_S: Final = 15.0
 """Pause between two polls while changes are announced, in seconds."""
 
 OnChange = Callable[[Job], object]
 
 
-class WaitingForJob:
+class JobPoller:
     """One wait: observes the job, reports its changes, and says how long to pause.
 
     Args:
@@ -39,13 +39,13 @@ class WaitingForJob:
     def __init__(self, job_id: JobId, timeout_s: float, on_change: OnChange | None = None) -> None:
         self._job_id = job_id
         self._timeout_s = timeout_s
-        self._until_s = time.monotonic() + timeout_s
-        self._longest_pause_s = FIRST_PAUSE_S
+        self._deadline_s = time.monotonic() + timeout_s
+        self._max_delay_s = POLL_INITIAL_DELAY_S
         self._on_change = on_change
         self._job: Job | None = None
         self._error: BasePylonException | None = None
 
-    def found(self, job: Job) -> bool:
+    def observe(self, job: Job) -> bool:
         """Observe the job as it is now; return whether it has ended."""
         last = self._job
         if last is not None and not job.has_ended and job.updated_at_ms < last.updated_at_ms:
@@ -56,7 +56,7 @@ class WaitingForJob:
             self._report(job, last)
         return job.has_ended
 
-    def failed(self, error: BasePylonException) -> None:
+    def observe_error(self, error: BasePylonException) -> None:
         """Observe that a request was not answered, as while a part of Pylon restarts.
 
         Raises:
@@ -66,7 +66,7 @@ class WaitingForJob:
             raise error
         self._error = error
 
-    def pause_s(self, *, is_live: bool) -> float:
+    def poll_delay_s(self, *, is_live: bool) -> float:
         """Return the pause before the job is asked for again, in seconds.
 
         Args:
@@ -75,15 +75,15 @@ class WaitingForJob:
         Raises:
             PylonJobTimeoutException: the time is over.
         """
-        left_s = self._until_s - time.monotonic()
+        left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
             raise PylonJobTimeoutException(
                 self._job_id, self._timeout_s, self._job
             ) from self._error
         if is_live:
-            return min(LIVE_PAUSE_S, left_s)
-        longest_s = self._longest_pause_s
-        self._longest_pause_s = min(longest_s * 2, LONGEST_PAUSE_S)
+            return min(POLL_WHILE_LIVE_S, left_s)
+        longest_s = self._max_delay_s
+        self._max_delay_s = min(longest_s * 2, POLL_MAX_DELAY_S)
         pause_s = random.uniform(longest_s / 2, longest_s)  # noqa: S311 -- jitter, no secret
         return min(pause_s, left_s)
 

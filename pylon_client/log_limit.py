@@ -49,7 +49,7 @@ class LogLimit:
         return True
 
 
-def origin_of(error: BaseException) -> tuple[str, str, int]:
+def error_origin(error: BaseException) -> tuple[str, str, int]:
     """Return what tells errors of different causes apart: the class, and the line that raised it.
 
     Values in the text of an error change from one time to the next.

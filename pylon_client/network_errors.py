@@ -4,10 +4,10 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-_LINKS_MAX = 20
+_CAUSES_MAX = 20
 
 
-def network_reason(error: BaseException) -> str | None:
+def network_error_reason(error: BaseException) -> str | None:
     """Return why a connection failed, from an error or one that caused it; None if unknown."""
     for cause in _with_causes(error):
         match cause:
@@ -26,7 +26,7 @@ def network_reason(error: BaseException) -> str | None:
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
     waiting = [error]
-    for _ in range(_LINKS_MAX):
+    for _ in range(_CAUSES_MAX):
         if not waiting:
             return
         found = waiting.pop(0)

@@ -18,22 +18,22 @@ from pylon_client.certificate_key import ed25519_key
 from pylon_client.config import BaseConfig
 from pylon_client.contract.models import CertificateAlgorithm, Neuron, NeuronCertificate
 from pylon_client.contract.operation import Scope
-from pylon_client.contract.reads import CERTIFICATE, OfHotkey
+from pylon_client.contract.reads import CERTIFICATE, HotkeyParams
 from pylon_client.contract.types import NetUid
 from pylon_client.errors import MtlsVerificationError, PylonMisconfigured
-from pylon_client.transport import Call
+from pylon_client.transport import OperationCall
 
 if TYPE_CHECKING:
     import httpx
 
 TIMEOUT_S: Final = 30.0
 """For how long a miner may take to answer, unless the caller says otherwise."""
-OUT_OF_TIME: Final = frozenset({9, 10})
+VALIDITY_ERRORS: Final = frozenset({9, 10})
 """What OpenSSL says of certificates that are not valid yet, and not any more (x509_vfy.h)."""
 
 
 @dataclass(frozen=True, slots=True)
-class OwnCertificate:
+class ClientCertificate:
     """What a validator shows to miners: the paths of two PEM files.
 
     Attributes:
@@ -47,7 +47,7 @@ class OwnCertificate:
 
 def certificate_call(
     config: BaseConfig, neuron: Neuron, netuid: NetUid | None
-) -> Call[NeuronCertificate]:
+) -> OperationCall[NeuronCertificate]:
     """What asks for the key that the chain has of a neuron.
 
     Args:
@@ -58,19 +58,19 @@ def certificate_call(
     Raises:
         PylonMisconfigured: there is neither.
     """
-    params = OfHotkey(hotkey=neuron.hotkey)
+    params = HotkeyParams(hotkey=neuron.hotkey)
     if netuid is not None:
-        return Call(CERTIFICATE, Scope.OPEN, netuid, params)
+        return OperationCall(CERTIFICATE, Scope.OPEN, netuid, params)
     if config.identity is None:
         raise PylonMisconfigured("of which subnet is the neuron? Give netuid, or an identity")
-    return Call(CERTIFICATE, Scope.IDENTITY, params=params)
+    return OperationCall(CERTIFICATE, Scope.IDENTITY, params=params)
 
 
-def own_certificate(config: BaseConfig) -> OwnCertificate | None:
+def client_certificate(config: BaseConfig) -> ClientCertificate | None:
     """What a configuration has to show to miners; None where it is to be plain HTTP."""
     if config.mtls_cert_path is None or config.mtls_key_path is None:
         return None
-    return OwnCertificate(config.mtls_cert_path, config.mtls_key_path)
+    return ClientCertificate(config.mtls_cert_path, config.mtls_key_path)
 
 
 def miner_url(neuron: Neuron, scheme: str) -> str:
@@ -88,14 +88,14 @@ def miner_url(neuron: Neuron, scheme: str) -> str:
 
 
 def pinned_context(
-    neuron: Neuron, on_chain: NeuronCertificate, own: OwnCertificate, timeout_s: float
+    neuron: Neuron, on_chain: NeuronCertificate, certificate: ClientCertificate, timeout_s: float
 ) -> ssl.SSLContext:
     """A context that trusts the certificate which this miner shows now, and no other.
 
     Args:
         neuron: the miner, who is asked for its certificate; nothing else is sent.
         on_chain: what the chain says about it.
-        own: what to show to the miner.
+        certificate: what to show to the miner.
         timeout_s: for how long the miner may take.
 
     Raises:
@@ -104,7 +104,7 @@ def pinned_context(
     """
     if on_chain.algorithm is not CertificateAlgorithm.ED25519:
         raise MtlsVerificationError(f"{neuron.hotkey} has a key of an algorithm that is not known")
-    shown = _shown_certificate(neuron, own, timeout_s)
+    shown = _fetch_certificate(neuron, certificate, timeout_s)
     expected = bytes.fromhex(on_chain.public_key.removeprefix("0x"))
     try:
         key = ed25519_key(shown)
@@ -112,7 +112,7 @@ def pinned_context(
         raise MtlsVerificationError(f"{neuron.hotkey} shows no Ed25519 certificate") from error
     if not hmac.compare_digest(key, expected):
         raise MtlsVerificationError(f"{neuron.hotkey} shows another key than the one on the chain")
-    context = _context(own)
+    context = _context(certificate)
     context.verify_mode = ssl.CERT_REQUIRED
     # Whoever has signed it does not matter: it is trusted by itself.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -120,13 +120,13 @@ def pinned_context(
     return context
 
 
-def no_certificate(neuron: Neuron) -> MtlsVerificationError:
+def missing_certificate_error(neuron: Neuron) -> MtlsVerificationError:
     """What to raise about a miner of whom the chain has no key."""
     return MtlsVerificationError(f"{neuron.hotkey} has no certificate on the chain")
 
 
 @contextmanager
-def refusals_named(neuron: Neuron, url: str) -> Generator[None]:
+def translate_tls_errors(neuron: Neuron, url: str) -> Generator[None]:
     """Raise what TLS says against a miner within the block as what it is.
 
     What others are asked within the block is none of the miner's.
@@ -144,17 +144,17 @@ def refusals_named(neuron: Neuron, url: str) -> Generator[None]:
     try:
         yield
     except httpx.RequestError as error:
-        refused = _certificate_refused(error)
+        refused = _find_verification_error(error)
         if refused is None or _origin(error.request.url) != _origin(httpx.URL(url)):
             raise
-        is_out_of_time = refused.verify_code in OUT_OF_TIME
+        is_out_of_time = refused.verify_code in VALIDITY_ERRORS
         shown = (
             "a certificate out of its time" if is_out_of_time else "another certificate than before"
         )
         raise MtlsVerificationError(f"{neuron.hotkey} shows {shown}") from error
 
 
-def _certificate_refused(error: BaseException) -> ssl.SSLCertVerificationError | None:
+def _find_verification_error(error: BaseException) -> ssl.SSLCertVerificationError | None:
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
         cause = cause.__cause__ or cause.__context__
@@ -165,17 +165,17 @@ def _origin(url: "httpx.URL") -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-def _context(own: OwnCertificate) -> ssl.SSLContext:
+def _context(certificate: ClientCertificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     # A miner is known by its key; its certificate names no address.
     context.check_hostname = False
-    context.load_cert_chain(own.cert_path, own.key_path)
+    context.load_cert_chain(certificate.cert_path, certificate.key_path)
     return context
 
 
-def _shown_certificate(neuron: Neuron, own: OwnCertificate, timeout_s: float) -> bytes:
-    context = _context(own)
+def _fetch_certificate(neuron: Neuron, certificate: ClientCertificate, timeout_s: float) -> bytes:
+    context = _context(certificate)
     context.verify_mode = ssl.CERT_NONE  # the key in it is compared with the chain's
     address = (str(neuron.axon_info.ip), neuron.axon_info.port)
     try:

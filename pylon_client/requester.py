@@ -10,17 +10,17 @@ from pylon_client.config import BaseConfig
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import BlockNumber, JobId
 from pylon_client.errors import PylonClosed, PylonMisconfigured
-from pylon_client.events.job_updates import AsyncJobUpdates, JobChanges, JobUpdates
-from pylon_client.transport import Call, Published, ReplyT, Stream, Transport
+from pylon_client.events.job_updates import AsyncJobUpdates, JobUpdates, JobUpdateSubscription
+from pylon_client.transport import OperationCall, ReplyT, StreamItem, StreamSpec, Transport
 
-PATIENCE_S: Final = 600.0
+STREAM_GIVE_UP_AFTER_S: Final = 600.0
 """For how long a stream goes on without any sign of Pylon before that is raised."""
 
 
 class AsyncSend(Protocol):
     """Sends a call, as often as the configuration says, and returns its reply."""
 
-    async def __call__(self, call: Call[ReplyT]) -> ReplyT:
+    async def __call__(self, call: OperationCall[ReplyT]) -> ReplyT:
         """The reply to a call."""
         ...
 
@@ -28,7 +28,7 @@ class AsyncSend(Protocol):
 class Send(Protocol):
     """The same, and waits for it."""
 
-    def __call__(self, call: Call[ReplyT]) -> ReplyT:
+    def __call__(self, call: OperationCall[ReplyT]) -> ReplyT:
         """The reply to a call."""
         ...
 
@@ -49,27 +49,27 @@ class ListenToJob(Protocol):
         ...
 
 
-class AsyncFollow(Protocol):
+class AsyncOpenStream(Protocol):
     """Follows a stream, over as many connections as it takes."""
 
     def __call__(
-        self, stream: Stream[ReplyT], *, after: BlockNumber | None, patience_s: float
+        self, stream: StreamSpec[ReplyT], *, after: BlockNumber | None, give_up_after_s: float
     ) -> AsyncGenerator[ReplyT]:
         """The values of a stream."""
         ...
 
 
-class Follow(Protocol):
+class OpenStream(Protocol):
     """The same, and waits for each value."""
 
     def __call__(
-        self, stream: Stream[ReplyT], *, after: BlockNumber | None, patience_s: float
+        self, stream: StreamSpec[ReplyT], *, after: BlockNumber | None, give_up_after_s: float
     ) -> Generator[ReplyT]:
         """The values of a stream."""
         ...
 
 
-class Channel:
+class Requester:
     """A transport that is open or closed, and knows which calls the configuration allows.
 
     Args:
@@ -80,27 +80,27 @@ class Channel:
     def __init__(self, config: BaseConfig, transport: Transport | None = None) -> None:
         self._config = config
         self._transport = transport
-        self._opened: Transport | None = None
+        self._open_transport: Transport | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether calls can be sent."""
-        return self._opened is not None
+        return self._open_transport is not None
 
     async def open(self) -> None:
         """Make ready to send; it may be open already."""
-        if self._opened is None:
+        if self._open_transport is None:
             transport = self._transport or transport_for(self._config)
             await transport.open()
-            self._opened = transport
+            self._open_transport = transport
 
     async def close(self) -> None:
         """Close every connection; it may be closed already."""
-        transport, self._opened = self._opened, None
+        transport, self._open_transport = self._open_transport, None
         if transport is not None:
             await transport.close()
 
-    async def attempt(self, call: Call[ReplyT]) -> ReplyT:
+    async def attempt(self, call: OperationCall[ReplyT]) -> ReplyT:
         """The reply to a call that is sent once.
 
         Raises:
@@ -108,26 +108,26 @@ class Channel:
             PylonMisconfigured: the call needs an identity, and none is configured.
             BasePylonException: Pylon did not answer, or answered with a failure.
         """
-        transport = self._in_use()
+        transport = self._require_open()
         if call.scope is Scope.IDENTITY and self._config.identity_name is None:
             raise PylonMisconfigured(
                 "client.identity needs identity_name and identity_token in the configuration"
             )
-        return call.read(await transport.ask(call))
+        return call.decode_reply(await transport.ask(call))
 
     def listen(
-        self, stream: Stream[BaseModel], after: BlockNumber | None
-    ) -> AbstractAsyncContextManager[AsyncIterator[Published]]:
+        self, stream: StreamSpec[BaseModel], after: BlockNumber | None
+    ) -> AbstractAsyncContextManager[AsyncIterator[StreamItem]]:
         """Within the block, the values of a stream; see `Transport.listen`.
 
         Raises:
             PylonClosed: the client is not open.
         """
-        return self._in_use().listen(stream, after)
+        return self._require_open().listen(stream, after)
 
-    def job_changes(self, job_id: JobId) -> JobChanges:
+    def job_updates(self, job_id: JobId) -> JobUpdateSubscription:
         """Return what receives the changes of a job; nothing is sent yet."""
-        return JobChanges(lambda: self._in_use().listen_to_job(job_id))
+        return JobUpdateSubscription(lambda: self._require_open().listen_to_job(job_id))
 
     async def confirm(self) -> None:
         """Return when a worker of Pylon answers; see `Transport.confirm`.
@@ -136,12 +136,12 @@ class Channel:
             PylonClosed: the client is not open.
             BasePylonException: none does.
         """
-        await self._in_use().confirm()
+        await self._require_open().confirm()
 
-    def _in_use(self) -> Transport:
-        if self._opened is None:
+    def _require_open(self) -> Transport:
+        if self._open_transport is None:
             raise PylonClosed("the client is not open: use it in a `with` block, or call open()")
-        return self._opened
+        return self._open_transport
 
 
 def require_config(config: BaseConfig, kind: type[BaseConfig], client: str) -> None:

@@ -14,7 +14,7 @@ from tenacity import (
 from pylon_client.errors import BasePylonException
 
 
-def worth_retrying(error: BaseException) -> bool:
+def is_worth_retrying(error: BaseException) -> bool:
     """Whether sending the same request again at once may work.
 
     What has to wait for a block of the chain is left to the caller, who reads the block in
@@ -31,7 +31,7 @@ _WAIT_S: Final = wait_exponential(multiplier=0.1) + wait_random(min=0, max=0.2)
 DEFAULT_RETRIES: Final = Retrying(
     wait=_WAIT_S,
     stop=stop_after_attempt(_ATTEMPTS),
-    retry=retry_if_exception(worth_retrying),
+    retry=retry_if_exception(is_worth_retrying),
     reraise=True,
 )
 """Three attempts, with exponential waits from 0.1 s and up to 0.2 s of jitter."""
@@ -39,7 +39,7 @@ DEFAULT_RETRIES: Final = Retrying(
 ASYNC_DEFAULT_RETRIES: Final = AsyncRetrying(
     wait=_WAIT_S,
     stop=stop_after_attempt(_ATTEMPTS),
-    retry=retry_if_exception(worth_retrying),
+    retry=retry_if_exception(is_worth_retrying),
     reraise=True,
 )
 """The same for the asynchronous client."""

@@ -35,7 +35,7 @@ from pylon_client.contract.types import BlockNumber, JobId, NetUid
 from pylon_client.errors import BasePylonException, PylonRequestException, failure_exception
 from pylon_client.retry import ASYNC_DEFAULT_RETRIES, DEFAULT_RETRIES
 from pylon_client.samples import sample_block, sample_block_info, sample_neuron, sample_neurons
-from pylon_client.transport import Call, Published, ReplyT, Stream
+from pylon_client.transport import OperationCall, ReplyT, StreamItem, StreamSpec
 
 __all__ = [
     "FakePylon",
@@ -54,11 +54,11 @@ _IDENTITY = {"identity_name": "sn1", "identity_token": "token-of-sn1"}
 
 
 @dataclass(slots=True)
-class _Failing:
+class _QueuedFailure:
     """What the next attempts fail with, and how many of them."""
 
     error: BasePylonException
-    left: int
+    remaining: int
 
 
 @dataclass(eq=False, slots=True)
@@ -78,16 +78,16 @@ class FakePylon:
     """
 
     def __init__(self) -> None:
-        self.calls: list[Call[BaseModel]] = []
-        self._answers: dict[str, Callable[[Call[Any]], BaseModel]] = {}
-        self._failures: dict[str, list[_Failing]] = {}
-        self._published: dict[NetUid | JobId | None, list[Published]] = {}
+        self.calls: list[OperationCall[BaseModel]] = []
+        self._answers: dict[str, Callable[[OperationCall[Any]], BaseModel]] = {}
+        self._failures: dict[str, list[_QueuedFailure]] = {}
+        self._items: dict[NetUid | JobId | None, list[StreamItem]] = {}
         self._listeners: set[_Listener] = set()
 
     def answer(
         self,
         operation: Operation[Params, ReplyT],
-        reply: ReplyT | Callable[[Call[ReplyT]], ReplyT],
+        reply: ReplyT | Callable[[OperationCall[ReplyT]], ReplyT],
     ) -> None:
         """Reply to an operation, from now on, in every scope.
 
@@ -100,7 +100,7 @@ class FakePylon:
             TypeError: the reply is not of the operation's model.
         """
         if isinstance(reply, BaseModel):
-            constant = _checked(operation, reply)
+            constant = _require_reply_type(operation, reply)
             self._answers[operation.name] = lambda _: constant
         else:
             self._answers[operation.name] = reply
@@ -125,7 +125,7 @@ class FakePylon:
             else failure
         )
         left = _ALWAYS if times is None else times
-        self._failures.setdefault(operation.name, []).append(_Failing(error, left))
+        self._failures.setdefault(operation.name, []).append(_QueuedFailure(error, left))
 
     def publish(self, value: BlockInfo | SubnetNeurons, netuid: NetUid | None = None) -> None:
         """Let a value come on a stream: to those who follow it now, and to those who will.
@@ -135,7 +135,7 @@ class FakePylon:
             netuid: of which subnet the neurons are.
         """
         block = value if isinstance(value, BlockInfo) else value.block
-        self._published.setdefault(netuid, []).append(Published(block.number, wire.encode(value)))
+        self._items.setdefault(netuid, []).append(StreamItem(block.number, wire.encode(value)))
         self._wake_listeners()
 
     def publish_job(self, job: Job) -> None:
@@ -144,8 +144,8 @@ class FakePylon:
         A test that announces nothing has `wait_for_job` ask for the job again and again, and so
         answers `writes.GET_JOB`.
         """
-        self._published.setdefault(job.job_id, []).append(
-            Published(BlockNumber(len(self._published.get(job.job_id, ()))), wire.encode(job))
+        self._items.setdefault(job.job_id, []).append(
+            StreamItem(BlockNumber(len(self._items.get(job.job_id, ()))), wire.encode(job))
         )
         self._wake_listeners()
 
@@ -179,7 +179,7 @@ class FakePylon:
     async def close(self) -> None:
         """Called by the client."""
 
-    async def ask(self, call: Call[BaseModel]) -> bytes:
+    async def ask(self, call: OperationCall[BaseModel]) -> bytes:
         """Called by the client.
 
         Raises:
@@ -190,27 +190,27 @@ class FakePylon:
         failures = self._failures.get(name, [])
         if failures:
             failing = failures[0]
-            failing.left -= 1
-            if failing.left == 0:
+            failing.remaining -= 1
+            if failing.remaining == 0:
                 failures.pop(0)
             raise failing.error
         if name not in self._answers:
             raise LookupError(f"this FakePylon was given no answer to {name}")
-        return wire.encode(_checked(call.operation, self._answers[name](call)))
+        return wire.encode(_require_reply_type(call.operation, self._answers[name](call)))
 
     async def confirm(self) -> None:
         """Called by the client: whoever asks the fake finds it there."""
 
     @asynccontextmanager
     async def listen(
-        self, stream: Stream[BaseModel], after: BlockNumber | None
-    ) -> AsyncGenerator[AsyncIterator[Published]]:
+        self, stream: StreamSpec[BaseModel], after: BlockNumber | None
+    ) -> AsyncGenerator[AsyncIterator[StreamItem]]:
         """Called by the client."""
         listener = _Listener(asyncio.get_running_loop())
         self._listeners.add(listener)
         try:
-            published = self._published.setdefault(stream.netuid, [])
-            yield self._values(published, after, listener)
+            published = self._items.setdefault(stream.netuid, [])
+            yield self._stream_items(published, after, listener)
         finally:
             self._listeners.discard(listener)
 
@@ -221,19 +221,19 @@ class FakePylon:
         Raises:
             PylonRequestException: no change of the job was announced.
         """
-        if job_id not in self._published:
+        if job_id not in self._items:
             raise PylonRequestException("this FakePylon announces no changes of the job")
         listener = _Listener(asyncio.get_running_loop())
         self._listeners.add(listener)
         try:
-            values = self._values(self._published[job_id], None, listener)
+            values = self._stream_items(self._items[job_id], None, listener)
             yield (value.body async for value in values)
         finally:
             self._listeners.discard(listener)
 
-    async def _values(
-        self, published: Sequence[Published], after: BlockNumber | None, listener: _Listener
-    ) -> AsyncGenerator[Published]:
+    async def _stream_items(
+        self, published: Sequence[StreamItem], after: BlockNumber | None, listener: _Listener
+    ) -> AsyncGenerator[StreamItem]:
         if after is None and published:
             after = BlockNumber(published[-1].number - 1)
         while True:
@@ -253,7 +253,7 @@ class FakePylon:
             listener.loop.call_soon_threadsafe(listener.changed.set)
 
 
-def _checked(operation: Operation[Params, BaseModel], reply: BaseModel) -> BaseModel:
+def _require_reply_type(operation: Operation[Params, BaseModel], reply: BaseModel) -> BaseModel:
     if not isinstance(reply, operation.reply):
         raise TypeError(
             f"{operation.name} replies {operation.reply.__name__}, not {type(reply).__name__}"

@@ -6,8 +6,8 @@ from typing import Final
 
 from pydantic import SecretStr
 
-NATS_PASSWORDS: Final = "PYLON_NATS_"
-METRICS_AND_OPEN: Final = {"PYLON_METRICS_TOKEN", "PYLON_OPEN_ACCESS_TOKEN"}
+NATS_PASSWORD_PREFIX: Final = "PYLON_NATS_"
+MAY_BE_EQUAL: Final = {"PYLON_METRICS_TOKEN", "PYLON_OPEN_ACCESS_TOKEN"}
 
 
 def require_header_text(token: SecretStr) -> SecretStr:
@@ -52,6 +52,6 @@ def equal_secrets(secrets: Mapping[str, SecretStr]) -> list[str]:
         f"{one} and {other} are equal: choose different secrets"
         for (one, secret), (other, another) in combinations(given, 2)
         if secret.get_secret_value() == another.get_secret_value()
-        and not (one.startswith(NATS_PASSWORDS) and other.startswith(NATS_PASSWORDS))
-        and {one, other} != METRICS_AND_OPEN
+        and not (one.startswith(NATS_PASSWORD_PREFIX) and other.startswith(NATS_PASSWORD_PREFIX))
+        and {one, other} != MAY_BE_EQUAL
     ]

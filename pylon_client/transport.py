@@ -29,7 +29,7 @@ class SubnetParams(BaseModel):
 
 
 _NO_PARAMS: Final = NoParams()
-_NO_WORKERS_WORDS: Final = frozenset(
+_NO_WORKER_ERRORS: Final = frozenset(
     {
         ErrorCode.NATS_UNAVAILABLE,
         ErrorCode.SHUTTING_DOWN,
@@ -42,7 +42,7 @@ _NO_WORKERS_WORDS: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[ReplyT_co]):
+class OperationCall(Generic[ReplyT_co]):
     """One thing that a user of the client asks for.
 
     Attributes:
@@ -63,23 +63,23 @@ class Call(Generic[ReplyT_co]):
     idempotency_key: str | None = None
 
     def __post_init__(self) -> None:
-        if self.scope is Scope.OPEN and self.operation.of_subnet:
+        if self.scope is Scope.OPEN and self.operation.per_subnet:
             SubnetParams.model_validate({"netuid": self.netuid})
         key = self.idempotency_key
         if key is not None and not headers.is_idempotency_key(key):
             raise ValueError(f"an idempotency key should be {headers.IDEMPOTENCY_KEY_RULE}")
 
-    def read(self, body: bytes) -> ReplyT_co:
+    def decode_reply(self, body: bytes) -> ReplyT_co:
         """The reply in the body of a successful answer.
 
         Raises:
             PylonResponseException: the body is not what this operation replies.
         """
-        return _read(self.operation, body)
+        return _decode(self.operation, body)
 
 
 @dataclass(frozen=True, slots=True)
-class Stream(Generic[ReplyT_co]):
+class StreamSpec(Generic[ReplyT_co]):
     """Values that Pylon publishes at every block.
 
     Attributes:
@@ -94,7 +94,7 @@ class Stream(Generic[ReplyT_co]):
     netuid: NetUid | None = None
 
     def __post_init__(self) -> None:
-        if self.operation.of_subnet:
+        if self.operation.per_subnet:
             SubnetParams.model_validate({"netuid": self.netuid})
 
     @property
@@ -109,17 +109,17 @@ class Stream(Generic[ReplyT_co]):
         """Where NATS has it."""
         return BlockEventSubject() if self.netuid is None else NeuronsEventSubject(self.netuid)
 
-    def read(self, body: bytes) -> ReplyT_co:
+    def decode_event(self, body: bytes) -> ReplyT_co:
         """The value in the body of an event.
 
         Raises:
             PylonResponseException: the body is not what this stream publishes.
         """
-        return _read(self.operation, body)
+        return _decode(self.operation, body)
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class StreamItem:
     """One value of a stream, as it came.
 
     Attributes:
@@ -133,7 +133,7 @@ class Published:
     is_after_gap: bool = False
 
 
-def _read(operation: Operation[Params, ReplyT], body: bytes) -> ReplyT:
+def _decode(operation: Operation[Params, ReplyT], body: bytes) -> ReplyT:
     try:
         return operation.reply.model_validate_json(body)
     except ValidationError as error:
@@ -145,20 +145,20 @@ def _read(operation: Operation[Params, ReplyT], body: bytes) -> ReplyT:
         ) from error
 
 
-async def confirm_by(ask: Callable[[Call[BaseModel]], Awaitable[bytes]]) -> None:
+async def confirm_with(send: Callable[[OperationCall[BaseModel]], Awaitable[bytes]]) -> None:
     """Return when a worker answers what any worker can be asked, be it with a failure.
 
     Raises:
         BasePylonException: none does, or we may not ask.
     """
     try:
-        await ask(Call(LATEST_BLOCK, Scope.OPEN))
+        await send(OperationCall(LATEST_BLOCK, Scope.OPEN))
     except BasePylonException as error:
-        if error.code is None or error.code in _NO_WORKERS_WORDS:
+        if error.code is None or error.code in _NO_WORKER_ERRORS:
             raise
 
 
-def idempotency_key_of(given: str | None) -> str:
+def idempotency_key_or_new(given: str | None) -> str:
     """A write's key: the caller's own, or else one that no other write has."""
     return uuid.uuid4().hex if given is None else given
 
@@ -174,7 +174,7 @@ class Transport(Protocol):
         """Let go of every connection; calls under way end with an error."""
         ...
 
-    async def ask(self, call: Call[BaseModel]) -> bytes:
+    async def ask(self, call: OperationCall[BaseModel]) -> bytes:
         """The body of the successful answer to one attempt of a call.
 
         Raises:
@@ -191,8 +191,8 @@ class Transport(Protocol):
         ...
 
     def listen(
-        self, stream: Stream[BaseModel], after: BlockNumber | None
-    ) -> AbstractAsyncContextManager[AsyncIterator[Published]]:
+        self, stream: StreamSpec[BaseModel], after: BlockNumber | None
+    ) -> AbstractAsyncContextManager[AsyncIterator[StreamItem]]:
         """Within the block, the values after a block, or from the newest on, each once, in order.
 
         The block begins when Pylon has agreed to send them.

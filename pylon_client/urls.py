@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 NATS_SCHEMES: Final = frozenset({"nats", "tls"})
 
 
-def parts_of(url: str) -> SplitResult:
+def split_url(url: str) -> SplitResult:
     """A URL's parts; whether it has a host is left to the caller.
 
     Raises:
@@ -33,15 +33,15 @@ def check_nats_urls(urls: Sequence[str]) -> None:
     if not urls:
         raise ValueError("must be given")
     for url in urls:
-        if not _is_of_nats(url):
+        if not _is_nats_url(url):
             raise ValueError("must look like nats://host:port or tls://host:port")
         if "@" in urlsplit(url).netloc:
             raise ValueError("must not carry credentials: configure user and password")
 
 
-def _is_of_nats(url: str) -> bool:
+def _is_nats_url(url: str) -> bool:
     try:
-        parts = parts_of(url)
+        parts = split_url(url)
     except ValueError:
         return False
     return parts.scheme in NATS_SCHEMES and bool(parts.hostname)

@@ -9,7 +9,7 @@ from random import Random
 
 from pylon_devnet.chain_state import Draft
 from pylon_devnet.epoch_run import ALPHA_PER_BLOCK_RAO
-from pylon_devnet.seeded_random import dice
+from pylon_devnet.seeded_random import seeded_random
 from pylon_devnet.subnet_state import (
     ROOT_NETUID,
     SUBTENSOR,
@@ -21,15 +21,15 @@ from pylon_devnet.subnet_state import (
 )
 
 _STAKES_MOVED_PER_BLOCK = 3
-_BLOCKS_BETWEEN_WEIGHTS = 100
+_MEAN_BLOCKS_BETWEEN_WEIGHTS = 100
 
 
-def live(draft: Draft, seed: int) -> None:
+def simulate_activity(draft: Draft, seed: int) -> None:
     """Writes what others do in the block being built."""
     for netuid in netuids(draft):
         if netuid == ROOT_NETUID:
             continue
-        random = dice(seed, netuid, draft.number)
+        random = seeded_random(seed, netuid, draft.number)
         _trade(draft, netuid, random)
         _move_stakes(draft, netuid, random)
         _set_weights(draft, netuid, random)
@@ -77,7 +77,7 @@ def _move_stakes(draft: Draft, netuid: int, random: Random) -> None:
 def _set_weights(draft: Draft, netuid: int, random: Random) -> None:
     permits = value(draft, "ValidatorPermit", netuid)
     validators = [uid for uid, permitted in enumerate(permits) if permitted and uid > 0]
-    setting = [uid for uid in validators if random.random() * _BLOCKS_BETWEEN_WEIGHTS < 1]
+    setting = [uid for uid in validators if random.random() * _MEAN_BLOCKS_BETWEEN_WEIGHTS < 1]
     if not setting:
         return
     last_update = list(value(draft, "LastUpdate", netuid))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pylon_devnet.codec import blake2b_256
-from pylon_devnet.runtime.scale_encoding import compact, octets, vector
+from pylon_devnet.runtime.scale_encoding import encode_bytes, encode_compact, encode_vector
 
 AURA = b"aura"
 _PRE_RUNTIME = 6
@@ -12,7 +12,7 @@ _HASH_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class BlockHeader:
     """A block header.
 
     Attributes:
@@ -33,10 +33,10 @@ class Header:
         """The SCALE bytes that the block's hash is taken of."""
         return (
             self.parent
-            + compact(self.number)
+            + encode_compact(self.number)
             + self.state_root
             + self.extrinsics_root
-            + vector(self._digest())
+            + encode_vector(self._digest())
         )
 
     def hash(self) -> bytes:
@@ -56,11 +56,11 @@ class Header:
     def _digest(self) -> list[bytes]:
         if self.slot is None:
             return []
-        return [bytes([_PRE_RUNTIME]) + AURA + octets(self.slot.to_bytes(8, "little"))]
+        return [bytes([_PRE_RUNTIME]) + AURA + encode_bytes(self.slot.to_bytes(8, "little"))]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class DevnetBlock:
     """A block with its body.
 
     Attributes:
@@ -71,7 +71,7 @@ class Block:
     """
 
     hash: bytes
-    header: Header
+    header: BlockHeader
     extrinsics: tuple[bytes, ...]
 
     @property
@@ -88,13 +88,13 @@ class Block:
         }
 
 
-def seal(
-    parent: Header | None,
+def seal_block(
+    parent: BlockHeader | None,
     changes: dict[bytes, bytes | None],
     extrinsics: tuple[bytes, ...],
     slot: int | None,
     salt: bytes = b"",
-) -> Block:
+) -> DevnetBlock:
     """The block that follows `parent` (None: genesis) with these changes of state.
 
     Args:
@@ -105,18 +105,18 @@ def seal(
         salt: makes otherwise equal blocks differ: the genesis of two metadata, or two forks.
     """
     state = b"".join(
-        octets(key) + (b"\x00" if value is None else b"\x01" + octets(value))
+        encode_bytes(key) + (b"\x00" if value is None else b"\x01" + encode_bytes(value))
         for key, value in sorted(changes.items(), key=lambda change: change[0])
     )
     before = bytes(_HASH_BYTES) if parent is None else parent.state_root
-    header = Header(
+    header = BlockHeader(
         parent=bytes(_HASH_BYTES) if parent is None else parent.hash(),
         number=0 if parent is None else parent.number + 1,
         state_root=blake2b_256(before + salt + state),
-        extrinsics_root=blake2b_256(vector(extrinsics)),
+        extrinsics_root=blake2b_256(encode_vector(extrinsics)),
         slot=slot,
     )
-    return Block(header.hash(), header, extrinsics)
+    return DevnetBlock(header.hash(), header, extrinsics)
 
 
 def _hex(data: bytes) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from pylon.common.folder_access import require_access, require_access_to
+from pylon.common.folder_access import require_access, require_path_access
 from pylon.common.folder_lock import LOCK_FILE, FolderLock
-from pylon_devnet.block import Block, Header
+from pylon_devnet.block import BlockHeader, DevnetBlock
 
 _FILE = "chain.sqlite3"
 _FILES = (_FILE, f"{_FILE}-wal", f"{_FILE}-shm")
@@ -54,11 +54,11 @@ class BlockStore:
         self._on_disk = directory is not None
         self._lock: FolderLock | None = None
         if directory is not None:
-            require_access_to(directory)
+            require_path_access(directory)
             directory.mkdir(parents=True, exist_ok=True)
             require_access(directory / name for name in (*_FILES, LOCK_FILE))
             self._lock = FolderLock(directory, "another devnet")
-            self._lock.take()
+            self._lock.acquire()
             if fresh:
                 for name in _FILES:
                     (directory / name).unlink(missing_ok=True)
@@ -80,20 +80,20 @@ class BlockStore:
         """Closes the file."""
         self._db.close()
         if self._lock is not None:
-            self._lock.let_go()
+            self._lock.release()
 
-    def fact(self, name: str) -> bytes | None:
-        """A fact about the chain as a whole that was kept by `keep_fact`."""
+    def get_property(self, name: str) -> bytes | None:
+        """A fact about the chain as a whole that was kept by `set_property`."""
         row = self._row("select value from facts where name = ?", name)
         return None if row is None else row[0]
 
-    def keep_fact(self, name: str, value: bytes) -> None:
+    def set_property(self, name: str, value: bytes) -> None:
         """Keeps a fact about the chain as a whole."""
         self._db.execute("insert or replace into facts values (?, ?)", (name, value))
 
     def add(
         self,
-        block: Block,
+        block: DevnetBlock,
         changes: dict[bytes, bytes | None],
         dropped: Iterable[tuple[bytes, int]],
     ) -> None:
@@ -106,15 +106,15 @@ class BlockStore:
         if self._on_disk:
             versions = ((key, header.number, value) for key, value in changes.items())
             self._db.executemany("insert into versions values (?, ?, ?)", versions)
-            self._forget(dropped)
+            self._delete_versions(dropped)
         self._db.execute("commit")
 
     def prune(self, dropped: Iterable[tuple[bytes, int]], oldest: int) -> None:
         """Forgets versions, and remembers which state is now the oldest."""
         self._db.execute("begin")
         if self._on_disk:
-            self._forget(dropped)
-        self.keep_fact("oldest", str(oldest).encode())
+            self._delete_versions(dropped)
+        self.set_property("oldest", str(oldest).encode())
         self._db.execute("commit")
 
     def rewind(self, number: int) -> None:
@@ -128,19 +128,19 @@ class BlockStore:
         self._db.execute("delete from versions where number > ?", (number,))
         self._db.execute("commit")
 
-    def best(self) -> Block | None:
+    def best(self) -> DevnetBlock | None:
         """The newest block, or None before genesis."""
         row = self._row("select max(number) from blocks")
         return None if row is None or row[0] is None else self.block(row[0])
 
-    def block(self, number: int) -> Block | None:
+    def block(self, number: int) -> DevnetBlock | None:
         """The block at a height."""
         row = self._row("select * from blocks where number = ?", number)
         if row is None:
             return None
         parent = self.hash(number - 1) or bytes(32)
-        header = Header(parent, number, row[3], row[4], row[2])
-        return Block(row[1], header, msgspec.msgpack.decode(row[5], type=tuple[bytes, ...]))
+        header = BlockHeader(parent, number, row[3], row[4], row[2])
+        return DevnetBlock(row[1], header, msgspec.msgpack.decode(row[5], type=tuple[bytes, ...]))
 
     def hash(self, number: int) -> bytes | None:
         """The hash of the block at a height."""
@@ -160,7 +160,7 @@ class BlockStore:
         """Every version that was kept, sorted by key and block."""
         yield from self._db.execute("select key, number, value from versions order by key, number")
 
-    def _forget(self, dropped: Iterable[tuple[bytes, int]]) -> None:
+    def _delete_versions(self, dropped: Iterable[tuple[bytes, int]]) -> None:
         self._db.executemany("delete from versions where key = ? and number = ?", dropped)
 
     def _row(self, query: str, *parameters: Any) -> tuple[Any, ...] | None:

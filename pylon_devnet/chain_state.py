@@ -7,11 +7,11 @@ from typing import Any, Protocol
 from pylon_devnet.codec import Codec
 from pylon_devnet.state_history import History
 
-_CACHED_KEYS = 50_000
+_MAX_CACHED_KEYS = 50_000
 _UNKNOWN = (None, None)
 
 
-class State(Protocol):
+class StateReader(Protocol):
     """Reads of the state as of one block.
 
     What is returned may be shared: callers copy a list or dict before they change it.
@@ -31,7 +31,7 @@ class State(Protocol):
         ...
 
 
-class StateKeeper:
+class StateStorage:
     """Translates between names and stored bytes, and remembers the decoded newest values.
 
     Args:
@@ -59,21 +59,19 @@ class StateKeeper:
         name = (pallet, item, *params)
         known = self._keys.get(name)
         if known is None:
-            if len(self._keys) >= _CACHED_KEYS:
+            if len(self._keys) >= _MAX_CACHED_KEYS:
                 self._keys.clear()
             known = self._keys[name] = self.codec.storage_key(pallet, item, params)
         return known
 
-    def forget(self, pallet: str, item: str, params: tuple[Any, ...]) -> bytes:
+    def evict(self, pallet: str, item: str, params: tuple[Any, ...]) -> bytes:
         """The storage key of an item that is being deleted, of which nothing is remembered."""
         key = self.key(pallet, item, params)
         del self._keys[pallet, item, *params]
         self._decoded.pop(key, None)
         return key
 
-    def decode(
-        self, pallet: str, item: str, key: bytes, raw: bytes | None, *, remember: bool
-    ) -> Any:
+    def decode(self, pallet: str, item: str, key: bytes, raw: bytes | None, *, cache: bool) -> Any:
         """The value that stored bytes, or their absence, stand for."""
         before, value = self._decoded.get(key, _UNKNOWN)
         if raw is not None and before is raw:
@@ -82,7 +80,7 @@ class StateKeeper:
         if raw is None:
             return None if entry.optional else self.codec.decode(entry.value_type, entry.default)
         value = self.codec.decode(entry.value_type, raw)
-        if remember:
+        if cache:
             self._decoded[key] = (raw, value)
         return value
 
@@ -91,58 +89,58 @@ class StateKeeper:
         return self.codec.encode(self.codec.storage_entry(pallet, item).value_type, value)
 
 
-class _Reader:
-    def __init__(self, keeper: StateKeeper, number: int) -> None:
-        self._keeper = keeper
+class _StoredState:
+    def __init__(self, storage: StateStorage, number: int) -> None:
+        self._storage = storage
         self.number = number
 
     def raw(self, key: bytes) -> bytes | None:
         """The stored bytes of a key."""
-        return self._keeper.history.value(key, self.number)
+        return self._storage.history.value(key, self.number)
 
     def get(self, pallet: str, item: str, *params: Any) -> Any:
         """See `State`."""
-        key = self._keeper.key(pallet, item, params)
-        return self._keeper.decode(pallet, item, key, self.raw(key), remember=self._is_newest)
+        key = self._storage.key(pallet, item, params)
+        return self._storage.decode(pallet, item, key, self.raw(key), cache=self._is_newest)
 
     def get_raw(self, pallet: str, item: str, *params: Any) -> bytes | None:
         """The SCALE bytes of a storage item, or None when it has no value."""
-        return self.raw(self._keeper.key(pallet, item, params))
+        return self.raw(self._storage.key(pallet, item, params))
 
     def entries(self, pallet: str, item: str, *params: Any) -> list[tuple[list[Any], Any]]:
         """See `State`."""
         found: list[tuple[list[Any], Any]] = []
-        for key in self._prefixed(self._keeper.key(pallet, item, params)):
-            names = self._keeper.codec.storage_params(pallet, item, key)
+        for key in self._prefixed(self._storage.key(pallet, item, params)):
+            names = self._storage.codec.storage_params(pallet, item, key)
             raw = self.raw(key)
             if raw is not None:
-                value = self._keeper.decode(pallet, item, key, raw, remember=self._is_newest)
+                value = self._storage.decode(pallet, item, key, raw, cache=self._is_newest)
                 found.append((names, value))
         return found
 
     @property
     def _is_newest(self) -> bool:
-        return self.number >= self._keeper.history.newest
+        return self.number >= self._storage.history.newest
 
     def _prefixed(self, prefix: bytes) -> list[bytes]:
-        return self._keeper.history.keys(prefix, self.number)
+        return self._storage.history.keys(prefix, self.number)
 
 
-class PastState(_Reader):
+class PastState(_StoredState):
     """The state after a block that is done."""
 
     def keys(
         self, prefix: bytes, after: bytes | None = None, limit: int | None = None
     ) -> list[bytes]:
         """The keys under a prefix in order, behind `after`, no more than `limit`."""
-        return self._keeper.history.keys(prefix, self.number, after, limit)
+        return self._storage.history.keys(prefix, self.number, after, limit)
 
 
-class Draft(_Reader):
+class Draft(_StoredState):
     """The state of a block while it is built: reads see its own writes."""
 
-    def __init__(self, keeper: StateKeeper, number: int) -> None:
-        super().__init__(keeper, number)
+    def __init__(self, storage: StateStorage, number: int) -> None:
+        super().__init__(storage, number)
         self._layers: list[dict[bytes, bytes | None]] = [{}]
 
     @property
@@ -160,16 +158,16 @@ class Draft(_Reader):
     def put(self, pallet: str, item: str, *params_and_value: Any) -> None:
         """Sets a storage item: params first, the value last."""
         *params, value = params_and_value
-        key = self._keeper.key(pallet, item, tuple(params))
-        self._layers[-1][key] = self._keeper.encode(pallet, item, value)
+        key = self._storage.key(pallet, item, tuple(params))
+        self._layers[-1][key] = self._storage.encode(pallet, item, value)
 
     def put_raw(self, pallet: str, item: str, params: tuple[Any, ...], raw: bytes) -> None:
         """Sets a storage item to SCALE bytes that must not pass through Python values."""
-        self._layers[-1][self._keeper.key(pallet, item, params)] = raw
+        self._layers[-1][self._storage.key(pallet, item, params)] = raw
 
     def delete(self, pallet: str, item: str, *params: Any) -> None:
         """Removes a storage item."""
-        self._layers[-1][self._keeper.forget(pallet, item, params)] = None
+        self._layers[-1][self._storage.evict(pallet, item, params)] = None
 
     def change(self, pallet: str, item: str, *params: Any, by: Callable[[Any], Any]) -> None:
         """Replaces a value by a function of itself."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import bittensor_core  # pyright: ignore[reportMissingTypeStubs] - this is the door
 
-from pylon_devnet.runtime.scale_encoding import octets
+from pylon_devnet.runtime.scale_encoding import encode_bytes
 
 _core: Any = bittensor_core
 
@@ -180,7 +180,7 @@ def era_birth(period: int, current: int) -> int:
 def is_ciphertext(data: bytes) -> bool:
     """Return whether bytes are a timelock ciphertext, without the SDK's portable envelope."""
     try:
-        open_timelock(data, _KNOWN_ROUND, bytes.fromhex(_KNOWN_SIGNATURE))
+        decrypt_timelock(data, _KNOWN_ROUND, bytes.fromhex(_KNOWN_SIGNATURE))
     except ValueError as error:
         # The library tells apart what it cannot read from what this signature does not open.
         return not str(error).startswith("Error deserializing")
@@ -195,17 +195,17 @@ def inner_ciphertext(envelope: bytes) -> bytes | None:
         return None
 
 
-def open_timelock(ciphertext: bytes, drand_round: int, signature: bytes) -> bytes:
+def decrypt_timelock(ciphertext: bytes, drand_round: int, signature: bytes) -> bytes:
     """Return what a timelock ciphertext holds.
 
     Raises:
         ValueError: the bytes are not a ciphertext, or the signature does not open it.
     """
-    envelope = octets(ciphertext) + drand_round.to_bytes(8, "little")
+    envelope = encode_bytes(ciphertext) + drand_round.to_bytes(8, "little")
     return bytes(_core.decrypt_with_signature(envelope, signature.hex()))
 
 
-def sealed_size(plaintext: bytes) -> int:
+def ciphertext_size(plaintext: bytes) -> int:
     """Return the size of the ciphertext of a plaintext, in bytes."""
     envelope, _ = _core.encrypt_at_round(plaintext, _KNOWN_ROUND)
     return len(_core.inner_ciphertext(envelope))

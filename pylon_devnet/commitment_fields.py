@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pylon_devnet.runtime.scale_encoding import compact, read_compact
+from pylon_devnet.runtime.scale_encoding import decode_compact, encode_compact
 
 TIMELOCK_ENCRYPTED = 134
 RESET_BONDS_FLAG = 135
@@ -41,7 +41,7 @@ class DataField:
 
 def read_fields(info: bytes) -> list[DataField]:
     """Return the fields of an encoded `CommitmentInfo`."""
-    count, offset = read_compact(info, 0)
+    count, offset = decode_compact(info, 0)
     fields: list[DataField] = []
     for _ in range(count):
         field = _read_field(info, offset)
@@ -52,7 +52,7 @@ def read_fields(info: bytes) -> list[DataField]:
 
 def write_fields(fields: Sequence[DataField]) -> bytes:
     """Return an encoded `CommitmentInfo`."""
-    return compact(len(fields)) + b"".join(field.raw for field in fields)
+    return encode_compact(len(fields)) + b"".join(field.raw for field in fields)
 
 
 def _read_field(info: bytes, start: int) -> DataField:
@@ -64,7 +64,7 @@ def _read_field(info: bytes, start: int) -> DataField:
     elif kind == RESET_BONDS_FLAG:
         size = 0
     else:
-        size, begin = read_compact(info, begin)
+        size, begin = decode_compact(info, begin)
     end = begin + size
     data, reveal_round = info[begin:end], 0
     if kind in _WITH_ROUND:

@@ -11,16 +11,21 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from pylon_devnet.chain_state import Draft, PastState
-from pylon_devnet.codec import inner_ciphertext, is_ciphertext, open_timelock, sealed_size
+from pylon_devnet.codec import ciphertext_size, decrypt_timelock, inner_ciphertext, is_ciphertext
 from pylon_devnet.commitment_fields import (
     TIMELOCK_ENCRYPTED,
     DataField,
     read_fields,
     write_fields,
 )
-from pylon_devnet.runtime.scale_encoding import octets, read_compact, text, vector
+from pylon_devnet.runtime.scale_encoding import (
+    decode_compact,
+    encode_bytes,
+    encode_str,
+    encode_vector,
+)
 
-REVEALS_KEPT = 10
+MAX_REVEALS = 10
 REVEAL_FAILURES_FROM_SPEC = 446
 """From this spec version on a failed reveal is kept as `TimelockRevealFailed`, and the portable
 envelope of the SDK is opened too."""
@@ -29,7 +34,7 @@ _PALLET = "Commitments"
 _HEAD_BYTES = 12  # deposit and block, in front of the fields of a registration
 _ROUND_BYTES = 8
 
-Event = tuple[str, str, object]
+PalletEvent = tuple[str, str, object]
 
 
 class _RevealFailedError(Exception):
@@ -65,8 +70,8 @@ class SealedCommitments:
         sealed = [one for one in fields if one.kind == TIMELOCK_ENCRYPTED]
         if not sealed:
             raise ValueError(f"{hotkey} has no sealed commitment on subnet {netuid}")
-        plaintext = text(revealed)
-        expected = sealed_size(plaintext)
+        plaintext = encode_str(revealed)
+        expected = ciphertext_size(plaintext)
         for one in sealed:
             size = len(self._ciphertext(one))
             if is_ciphertext(self._ciphertext(one)) and size != expected:
@@ -76,13 +81,13 @@ class SealedCommitments:
                 )
         self._plaintexts[netuid, hotkey] = plaintext
 
-    def reveal_due(self, draft: Draft) -> list[Event]:
+    def reveal_due(self, draft: Draft) -> list[PalletEvent]:
         """Reveal what can be opened in the block being built.
 
         Returns:
             The events, as (pallet, event, payload).
         """
-        happened: list[Event] = []
+        happened: list[PalletEvent] = []
         waiting: list[tuple[int, str]] = []
         index = [(netuid, who) for netuid, who in draft.get(_PALLET, "TimelockedIndex")]
         for netuid, who in index:
@@ -95,7 +100,7 @@ class SealedCommitments:
         return happened
 
     def _reveal(
-        self, draft: Draft, netuid: int, who: str, raw: bytes, happened: list[Event]
+        self, draft: Draft, netuid: int, who: str, raw: bytes, happened: list[PalletEvent]
     ) -> bool:
         """Reveal one commitment; return whether part of it is still sealed."""
         fields = read_fields(raw[_HEAD_BYTES:])
@@ -104,9 +109,9 @@ class SealedCommitments:
         whose = {"netuid": netuid, "who": who}
         for one in fields:
             try:
-                opened = self._open(draft, one, self._plaintexts.get((netuid, who)))
+                opened = self._decrypt(draft, one, self._plaintexts.get((netuid, who)))
             except _RevealFailedError as error:
-                if self._keeps_failures:
+                if self._stores_failures:
                     remaining.append(one.failed())
                     payload = {"reveal_round": one.reveal_round, "error": str(error)}
                     happened.append((_PALLET, "CommitmentRevealFailed", {**whose, **payload}))
@@ -117,7 +122,7 @@ class SealedCommitments:
                 revealed.append(opened)
                 happened.append((_PALLET, "CommitmentRevealed", whose))
         if revealed:
-            _append(draft, netuid, who, revealed)
+            _append_reveals(draft, netuid, who, revealed)
         if not remaining:
             draft.delete(_PALLET, "CommitmentOf", netuid, who)
         elif remaining != fields:
@@ -125,7 +130,7 @@ class SealedCommitments:
             draft.put_raw(_PALLET, "CommitmentOf", (netuid, who), head + write_fields(remaining))
         return any(one.kind == TIMELOCK_ENCRYPTED for one in remaining)
 
-    def _open(self, draft: Draft, one: DataField, plaintext: bytes | None) -> bytes | None:
+    def _decrypt(self, draft: Draft, one: DataField, plaintext: bytes | None) -> bytes | None:
         """Return what a field holds, or None if it is not sealed or cannot be opened yet.
 
         Raises:
@@ -137,7 +142,7 @@ class SealedCommitments:
         signature = _signature(draft, one.reveal_round)
         if signature is None and plaintext is None:
             oldest = draft.get("Drand", "OldestStoredRound")
-            if self._keeps_failures and one.reveal_round < oldest:
+            if self._stores_failures and one.reveal_round < oldest:
                 raise _RevealFailedError("PulseExpired")
             if one.reveal_round > draft.get("Drand", "LastStoredRound"):
                 return None
@@ -146,7 +151,7 @@ class SealedCommitments:
         if signature is None:
             return plaintext
         try:
-            opened = open_timelock(ciphertext, one.reveal_round, signature)
+            opened = decrypt_timelock(ciphertext, one.reveal_round, signature)
         except ValueError:
             raise _RevealFailedError("Decrypt") from None
         if not opened:
@@ -155,19 +160,23 @@ class SealedCommitments:
 
     def _ciphertext(self, one: DataField) -> bytes:
         """Return the ciphertext in a field, out of the portable envelope where that is taken."""
-        if self._keeps_failures and not is_ciphertext(one.data):
+        if self._stores_failures and not is_ciphertext(one.data):
             return inner_ciphertext(one.data) or one.data
         return one.data
 
     @property
-    def _keeps_failures(self) -> bool:
+    def _stores_failures(self) -> bool:
         return self.spec_version >= REVEAL_FAILURES_FROM_SPEC
 
 
 def store_pulse(draft: Draft, drand_round: int, signature: bytes) -> None:
     """Store the beacon's signature for a round."""
     randomness = sha256(signature).digest()
-    raw = drand_round.to_bytes(_ROUND_BYTES, "little") + octets(randomness) + octets(signature)
+    raw = (
+        drand_round.to_bytes(_ROUND_BYTES, "little")
+        + encode_bytes(randomness)
+        + encode_bytes(signature)
+    )
     draft.put_raw("Drand", "Pulses", (drand_round,), raw)
 
 
@@ -176,22 +185,22 @@ def _signature(draft: Draft, drand_round: int) -> bytes | None:
     raw = draft.get_raw("Drand", "Pulses", drand_round)
     if raw is None:
         return None
-    size, offset = read_compact(raw, _ROUND_BYTES)
-    size, offset = read_compact(raw, offset + size)
+    size, offset = decode_compact(raw, _ROUND_BYTES)
+    size, offset = decode_compact(raw, offset + size)
     return raw[offset : offset + size]
 
 
-def _append(draft: Draft, netuid: int, who: str, revealed: list[bytes]) -> None:
+def _append_reveals(draft: Draft, netuid: int, who: str, revealed: list[bytes]) -> None:
     """Append to the newest reveals of a hotkey, which the chain keeps with their block."""
     raw = draft.get_raw(_PALLET, "RevealedCommitments", netuid, who) or b"\x00"
-    count, offset = read_compact(raw, 0)
+    count, offset = decode_compact(raw, 0)
     reveals: list[bytes] = []
     for _ in range(count):
-        size, begin = read_compact(raw, offset)
+        size, begin = decode_compact(raw, offset)
         end = begin + size + 8
         reveals.append(raw[offset:end])
         offset = end
     block = draft.number.to_bytes(8, "little")
-    reveals += [octets(one) + block for one in revealed]
-    kept = vector(reveals[-REVEALS_KEPT:])
+    reveals += [encode_bytes(one) + block for one in revealed]
+    kept = encode_vector(reveals[-MAX_REVEALS:])
     draft.put_raw(_PALLET, "RevealedCommitments", (netuid, who), kept)

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from pylon_devnet.node import Devnet
 
 _HOST = "127.0.0.1"
-_DEADLINE_S = 60.0
-_BODY_BYTES = 4 << 20
-_HEAD_BYTES = 64 << 10
+_REQUEST_TIMEOUT_S = 60.0
+_MAX_BODY_BYTES = 4 << 20
+_MAX_HEADER_BYTES = 64 << 10
 ADVANCE_MAX_BLOCKS = 10_000
 """Blocks that one request may make."""
-ADVANCE_WITHIN_S = 50.0
+ADVANCE_TIMEOUT_S = 50.0
 """Seconds that one request may make blocks."""
 
 Control = Callable[..., Any | Awaitable[Any]]
@@ -86,7 +86,9 @@ class ControlServer:
 
     async def start(self, port: int) -> int:
         """Listens on loopback; returns the port."""
-        self._server = await asyncio.start_server(self._accept, _HOST, port, limit=_HEAD_BYTES)
+        self._server = await asyncio.start_server(
+            self._accept, _HOST, port, limit=_MAX_HEADER_BYTES
+        )
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
@@ -128,10 +130,10 @@ class ControlServer:
                 f"blocks is {blocks!r}; a request makes 1 to {ADVANCE_MAX_BLOCKS} blocks"
             )
         now_s = asyncio.get_running_loop().time
-        end_s = now_s() + ADVANCE_WITHIN_S
+        end_s = now_s() + ADVANCE_TIMEOUT_S
         for made in range(blocks):
             if now_s() > end_s:
-                raise ValueError(f"made {made} of {blocks} blocks in {ADVANCE_WITHIN_S:.0f} s")
+                raise ValueError(f"made {made} of {blocks} blocks in {ADVANCE_TIMEOUT_S:.0f} s")
             await self._devnet.advance()
         return self._devnet.best_number
 
@@ -143,16 +145,16 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
-                async with asyncio.timeout(_DEADLINE_S):
-                    await self._answer(reader, writer)
+                async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                    await self._respond(reader, writer)
         finally:
             writer.close()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request, unless its client closes the connection before that."""
-        refused, request = await _request(reader)
+        refused, request = await _read_request(reader)
         if request is None:
-            await _reply(writer, refused, b"{}")
+            await _write_response(writer, refused, b"{}")
             return
         answering = asyncio.create_task(self._control(*request))
         leaving = asyncio.create_task(reader.read(1))
@@ -160,7 +162,7 @@ class ControlServer:
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if leaving.done() and not answering.done() and not leaving.result():
                 return
-            await _reply(writer, *await answering)
+            await _write_response(writer, *await answering)
         finally:
             for task in (answering, leaving):
                 task.cancel()
@@ -172,7 +174,7 @@ class ControlServer:
         if control is None:
             return HTTPStatus.NOT_FOUND, _detail(f"there is no control {method} {parts.path}")
         try:
-            given = _typed(control, dict(parse_qsl(parts.query)))
+            given = _parse_query(control, dict(parse_qsl(parts.query)))
             if body.strip():
                 given |= msgspec.json.decode(body, type=dict[str, Any])
             inspect.signature(control).bind(**given)
@@ -188,7 +190,7 @@ class ControlServer:
         return HTTPStatus.OK, msgspec.json.encode(result, enc_hook=_as_hex)
 
 
-async def _request(
+async def _read_request(
     reader: asyncio.StreamReader,
 ) -> tuple[HTTPStatus, tuple[str, str, bytes] | None]:
     """Read a request: its method, target and body; or None, and the status that refuses it."""
@@ -199,14 +201,14 @@ async def _request(
     request, *lines = head.decode("latin-1").split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
     length = int(headers.get("content-length", "0"))
-    if length > _BODY_BYTES:
+    if length > _MAX_BODY_BYTES:
         return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, None
     body = await reader.readexactly(length)
     method, _, target = request.partition(" ")
     return HTTPStatus.OK, (method, target.split(" ")[0], body)
 
 
-async def _reply(writer: asyncio.StreamWriter, status: HTTPStatus, body: bytes) -> None:
+async def _write_response(writer: asyncio.StreamWriter, status: HTTPStatus, body: bytes) -> None:
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -215,7 +217,7 @@ async def _reply(writer: asyncio.StreamWriter, status: HTTPStatus, body: bytes) 
     await writer.drain()
 
 
-def _typed(control: Control, query: dict[str, str]) -> dict[str, Any]:
+def _parse_query(control: Control, query: dict[str, str]) -> dict[str, Any]:
     """The parameters of a query, as numbers where the control takes numbers."""
     parameters = inspect.signature(control).parameters
     numbers: dict[Any, Callable[[str], Any]] = {int: int, float: float}

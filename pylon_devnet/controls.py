@@ -3,23 +3,23 @@
 from collections import Counter
 from typing import Any
 
-from pylon_devnet.block import Block, Header
+from pylon_devnet.block import BlockHeader, DevnetBlock
 from pylon_devnet.calls.admin_calls import HYPERPARAMETERS
 from pylon_devnet.calls.registration_calls import add_neuron, replace_neuron
 from pylon_devnet.chain_state import Draft
 from pylon_devnet.codec import blake2b_256, public_key
 from pylon_devnet.commitment_reveals import store_pulse
 from pylon_devnet.devnet_options import DevnetOptions
-from pylon_devnet.epoch_run import begin_epoch_cycle
-from pylon_devnet.execution import AppliedExtrinsic, Executor
-from pylon_devnet.injected_faults import Faults, PlannedError, PlannedRefusal
+from pylon_devnet.epoch_run import restart_epoch_schedule
+from pylon_devnet.execution import AppliedExtrinsic, ExtrinsicExecutor
+from pylon_devnet.injected_faults import Faults, InjectedError, InjectedRejection
 from pylon_devnet.node_rpc import NodeRpc
 from pylon_devnet.request_log import RequestLog, RequestRecord
 from pylon_devnet.rpc_error import RpcError
-from pylon_devnet.simulated_chain import Chain
-from pylon_devnet.subnet_state import SUBTENSOR, exists, storage_index, uid_of
-from pylon_devnet.transaction_pool import Pool, Tell
-from pylon_devnet.websocket_server import Connections
+from pylon_devnet.simulated_chain import DevnetChain
+from pylon_devnet.subnet_state import SUBTENSOR, storage_index, subnet_exists, uid_of
+from pylon_devnet.transaction_pool import StatusCallback, TransactionPool
+from pylon_devnet.websocket_server import WebSocketServer
 
 SERVER_ERROR = -32000
 RATE_LIMITED_STATUS = 429
@@ -38,14 +38,18 @@ class Controls:
     """
 
     def __init__(self, options: DevnetOptions) -> None:
-        self.chain = Chain(options)
+        self.chain = DevnetChain(options)
         self.faults = Faults()
-        executor = Executor(self.chain.codec, self.chain.declaration, self.chain.genesis_hash)
-        self.pool = Pool(executor, lambda: self.chain.at(None), self.chain.hash)
-        self._log = RequestLog()
-        rpc = NodeRpc(self.chain, self.pool, self._submit, self._log)
-        self._connections = Connections(
-            rpc.call, rpc.note, self._submit, self._current, self.faults
+        executor = ExtrinsicExecutor(
+            self.chain.codec, self.chain.declaration, self.chain.genesis_hash
+        )
+        self.pool = TransactionPool(
+            executor, lambda: self.chain.state_at_hash(None), self.chain.hash
+        )
+        self._request_log = RequestLog()
+        rpc = NodeRpc(self.chain, self.pool, self._submit, self._request_log)
+        self._server = WebSocketServer(
+            rpc.call, rpc.log_request, self._submit, self._current_headers, self.faults
         )
         self._finality_stalled = False
 
@@ -64,15 +68,15 @@ class Controls:
 
         Runtime calls are counted as `state_call:Api_method`.
         """
-        return self._log.counts()
+        return self._request_log.counts()
 
     def requests(self) -> list[RequestRecord]:
         """The newest 10,000 requests, oldest first."""
-        return self._log.records()
+        return self._request_log.records()
 
     def clear_requests(self) -> None:
         """Forgets the requests so far."""
-        self._log.clear()
+        self._request_log.clear()
 
     def applied_extrinsics(self) -> list[AppliedExtrinsic]:
         """The newest 10,000 extrinsics that blocks of the chain included, oldest first."""
@@ -87,11 +91,11 @@ class Controls:
 
     def most_in_flight(self) -> int:
         """The most extrinsics of one signer that ever waited in the pool at once."""
-        return self.pool.most_of_one_signer
+        return self.pool.max_pending_per_signer
 
     def events(self, number: int | None = None) -> list[dict[str, Any]]:
         """The event records of a block, by default of the newest."""
-        state = self.chain.state(self.best_number if number is None else number)
+        state = self.chain.state_at_number(self.best_number if number is None else number)
         return list(state.get("System", "Events"))
 
     def prune(self, keep_blocks: int) -> None:
@@ -116,7 +120,7 @@ class Controls:
         Raises:
             ValueError: there are not so many blocks.
         """
-        self.pool.retract(self.chain.rewind(depth))
+        self.pool.on_retracted(self.chain.rewind(depth))
         for _ in range(depth + 1):
             self._make_block()
         return self.best_number
@@ -133,22 +137,22 @@ class Controls:
         data: str = "Custom error: 6",
     ) -> None:
         """Has the pool refuse the next extrinsics, as the chain's rate limit would by default."""
-        self.faults.refusal = PlannedRefusal(code, message, data)
-        self.faults.extrinsics_refused = times
+        self.faults.rejection = InjectedRejection(code, message, data)
+        self.faults.extrinsics_to_reject = times
 
     def swallow_extrinsics(self, times: int = 1) -> None:
         """Takes the next extrinsics in and forgets them: they are never included."""
-        self.faults.extrinsics_swallowed = times
+        self.faults.extrinsics_to_swallow = times
 
     def mute_watches(self, times: int = 1) -> None:
         """Includes the next watched extrinsics and never tells who watches them."""
-        self.faults.watches_muted = times
+        self.faults.watches_to_mute = times
 
     def reveal(
         self, netuid: int, hotkey: str, uids: list[int], weights: list[int], mechanism: int = 0
     ) -> None:
         """Tells the plaintext of weights that a hotkey committed; they take effect when due."""
-        self.chain.reveals.tell(storage_index(netuid, mechanism), hotkey, uids, weights)
+        self.chain.reveals.set_plaintext(storage_index(netuid, mechanism), hotkey, uids, weights)
 
     def reveal_commitment(self, netuid: int, hotkey: str, text: str) -> None:
         """Reveal the sealed commitment of a hotkey as this text, with the next block.
@@ -157,7 +161,7 @@ class Controls:
             ValueError: no sealed commitment is stored, or it is not as long as this text with its
                 length prefix.
         """
-        state = self.chain.at(None)
+        state = self.chain.state_at_hash(None)
         self.chain.sealed_commitments.set_plaintext(state, netuid, hotkey, text)
 
     def drand_signature(self, round: int, signature: str) -> None:  # noqa: A002 - the beacon's word
@@ -171,7 +175,7 @@ class Controls:
             ValueError: it is not hex.
         """
         raw = bytes.fromhex(signature.removeprefix("0x"))
-        self.chain.intend(lambda draft: store_pulse(draft, round, raw))
+        self.chain.schedule_change(lambda draft: store_pulse(draft, round, raw))
 
     def set_hyperparameter(self, netuid: int, item: str, value: Any) -> None:
         """Sets a hyperparameter, named as its storage item, with the next block.
@@ -183,7 +187,7 @@ class Controls:
             raise ValueError(f"{item} is not one of {', '.join(sorted(HYPERPARAMETERS))}")
         self.set_storage(SUBTENSOR, item, [netuid], value)
         if item == "Tempo":
-            self.chain.intend(lambda draft: begin_epoch_cycle(draft, netuid))
+            self.chain.schedule_change(lambda draft: restart_epoch_schedule(draft, netuid))
 
     def set_storage(self, pallet: str, item: str, params: list[Any], value: Any) -> None:
         """Sets any storage item with the next block.
@@ -197,7 +201,7 @@ class Controls:
             self.chain.codec.storage_key(pallet, item, params)
         except (KeyError, TypeError) as error:
             raise ValueError(str(error)) from error
-        self.chain.intend(lambda draft: draft.put(pallet, item, *params, value))
+        self.chain.schedule_change(lambda draft: draft.put(pallet, item, *params, value))
 
     def register_neuron(self, netuid: int, hotkey: str, coldkey: str) -> None:
         """Makes a hotkey a neuron of a subnet, without a price, with the next block.
@@ -205,7 +209,7 @@ class Controls:
         Raises:
             ValueError: there is no such subnet, or a key is no ss58 address.
         """
-        if not exists(self.chain.at(None), netuid):
+        if not subnet_exists(self.chain.state_at_hash(None), netuid):
             raise ValueError(f"there is no subnet {netuid}")
         for key in (hotkey, coldkey):
             public_key(key)
@@ -213,7 +217,7 @@ class Controls:
         def change(draft: Draft) -> None:
             add_neuron(draft, netuid, hotkey, coldkey)
 
-        self.chain.intend(change)
+        self.chain.schedule_change(change)
 
     def deregister_neuron(self, netuid: int, hotkey: str) -> None:
         """Deregister a hotkey with the next block, as on the chain: a newcomer takes its uid.
@@ -221,13 +225,13 @@ class Controls:
         Raises:
             ValueError: the hotkey is not registered there.
         """
-        if uid_of(self.chain.at(None), netuid, hotkey) is None:
+        if uid_of(self.chain.state_at_hash(None), netuid, hotkey) is None:
             raise ValueError(f"{hotkey} is not registered on subnet {netuid}")
 
         def change(draft: Draft) -> None:
             replace_neuron(draft, netuid, hotkey)
 
-        self.chain.intend(change)
+        self.chain.schedule_change(change)
 
     def trigger_epoch(self, netuid: int, blocks: int = 1) -> None:
         """Have the subnet's epoch end in this many blocks, as its owner can."""
@@ -235,15 +239,15 @@ class Controls:
 
     def drop_connections(self) -> int:
         """Cuts every connection; returns how many there were."""
-        return self._connections.drop_all()
+        return self._server.drop_all()
 
     def refuse_connections(self, seconds: float) -> None:
         """Refuses new connections for so long."""
-        self.faults.refuse_connections(seconds)
+        self.faults.reject_connections(seconds)
 
     def refuse_handshakes(self, times: int = 1, status: int = RATE_LIMITED_STATUS) -> None:
         """Answers the next handshakes with an HTTP status."""
-        self.faults.handshakes_refused = times
+        self.faults.handshakes_to_reject = times
         self.faults.handshake_status = status
 
     def go_silent(self) -> None:
@@ -268,7 +272,7 @@ class Controls:
         message: str = "the devnet was told to fail",
     ) -> None:
         """Answers an RPC method with an error so many times."""
-        self.faults.errors[method] = PlannedError(code, message, times)
+        self.faults.errors[method] = InjectedError(code, message, times)
 
     def announce_head(self, number: Any, times: int = 1) -> None:
         """Announce the newest block with a false number, also one that is not a number.
@@ -279,17 +283,17 @@ class Controls:
             times: how often to announce it.
         """
         for _ in range(times):
-            self._connections.announce_false_head(_shown_number(number))
+            self._server.announce_false_head(_header_number(number))
 
     def falsify_headers(self, number: Any, times: int = 1) -> None:
         """Give the next answers of chain_getHeader a false number, as `announce_head` shows it."""
-        self.faults.header_number = _shown_number(number)
-        self.faults.headers_falsified = times
+        self.faults.header_number = _header_number(number)
+        self.faults.headers_to_falsify = times
 
-    def _make_block(self) -> Block:
+    def _make_block(self) -> DevnetBlock:
         block = self.chain.make_block(self.pool.apply)
-        self.pool.settle(block)
-        self._connections.announce_head(block.header)
+        self.pool.on_block(block)
+        self._server.announce_head(block.header)
         if not self._finality_stalled:
             self._finalize(block.number - 1)
         return block
@@ -300,23 +304,23 @@ class Controls:
             hash_ = self.chain.hash(height)
             block = None if hash_ is None else self.chain.block(hash_)
             if block is not None:
-                self._connections.announce_final(block.header)
-            self.pool.finalize(height)
+                self._server.announce_final(block.header)
+            self.pool.on_finalized(height)
 
-    def _current(self) -> tuple[Header, Header]:
+    def _current_headers(self) -> tuple[BlockHeader, BlockHeader]:
         final = self.chain.block(self.chain.finalized_hash())
         return self.chain.best.header, (final or self.chain.best).header
 
-    def _submit(self, extrinsic: str, tell: Tell | None) -> bytes:
+    def _submit(self, extrinsic: str, on_status: StatusCallback | None) -> bytes:
         raw = bytes.fromhex(extrinsic.removeprefix("0x"))
-        refusal = self.faults.next_refusal()
+        refusal = self.faults.next_rejection()
         if refusal is not None:
             raise RpcError(refusal.code, refusal.message, refusal.data)
-        if self.faults.swallows_next():
+        if self.faults.swallows_next_extrinsic():
             return blake2b_256(raw)
-        muted = tell is not None and self.faults.mutes_next()
-        return self.pool.submit(raw, None if muted else tell)
+        muted = on_status is not None and self.faults.mutes_next_watch()
+        return self.pool.submit(raw, None if muted else on_status)
 
 
-def _shown_number(number: Any) -> Any:
+def _header_number(number: Any) -> Any:
     return hex(number) if isinstance(number, int) and not isinstance(number, bool) else number

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pylon_devnet.devnet_options import SHORTEST_BLOCK_TIME_S, DevnetOptions
+from pylon_devnet.devnet_options import MIN_BLOCK_TIME_S, DevnetOptions
 from pylon_devnet.node import Devnet
 from pylon_devnet.runtime.declaration import NEWEST, RUNTIMES
 
@@ -28,7 +28,7 @@ def devnet(
     ] = 9944,
     block_time: Annotated[
         float,
-        typer.Option(min=SHORTEST_BLOCK_TIME_S, help="Seconds per block; 12 as on the chain."),
+        typer.Option(min=MIN_BLOCK_TIME_S, help="Seconds per block; 12 as on the chain."),
     ] = 12.0,
     state: Annotated[
         Path | None,
@@ -119,7 +119,10 @@ async def _run(options: DevnetOptions) -> None:
         if node.control_url is not None:
             typer.echo(f"devnet control {node.control_url}")
         typer.echo(f"devnet ready {node.url}")
-        ending, breaking = asyncio.ensure_future(ended.wait()), asyncio.ensure_future(node.broken())
+        ending, breaking = (
+            asyncio.ensure_future(ended.wait()),
+            asyncio.ensure_future(node.wait_failed()),
+        )
         await asyncio.wait({ending, breaking}, return_when=asyncio.FIRST_COMPLETED)
         ending.cancel()
         if breaking.done():

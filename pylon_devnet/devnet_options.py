@@ -6,7 +6,7 @@ from typing import Final
 
 from pylon_devnet.runtime.declaration import NEWEST, RUNTIMES
 
-SHORTEST_BLOCK_TIME_S: Final = 0.05
+MIN_BLOCK_TIME_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ class DevnetOptions:
         Raises:
             ValueError: an option is out of its range.
         """
-        if self.block_time_s < SHORTEST_BLOCK_TIME_S:
+        if self.block_time_s < MIN_BLOCK_TIME_S:
             raise ValueError(
-                f"the block time is {self.block_time_s} s; least is {SHORTEST_BLOCK_TIME_S} s"
+                f"the block time is {self.block_time_s} s; least is {MIN_BLOCK_TIME_S} s"
             )
         if self.runtime not in RUNTIMES:
             raise ValueError(f"there is no runtime {self.runtime!r}, only {', '.join(RUNTIMES)}")

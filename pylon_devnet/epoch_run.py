@@ -26,11 +26,11 @@ from pylon_devnet.subnet_state import (
     SUBTENSOR,
     U16_MAX,
     alpha_stake,
-    column,
     hotkeys,
     is_epoch_due,
     netuids,
     stake_weight,
+    uid_vector,
     value,
 )
 
@@ -38,7 +38,7 @@ ALPHA_PER_BLOCK_RAO = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EpochResult:
     """What an epoch found, by uid; every list sums to 1 or to 0, but for consensus and trust."""
 
     incentive: list[float]
@@ -48,7 +48,7 @@ class Outcome:
     bonds: dict[int, list[tuple[int, float]]]
 
 
-def step_subnets(
+def run_due_epochs(
     draft: Draft, reveal: Callable[[Draft, int], list[tuple[str, str, Any]]]
 ) -> list[tuple[str, str, Any]]:
     """Run the epochs that are due at the block being built, and count the block for the rest.
@@ -93,7 +93,7 @@ def _end_epoch(draft: Draft, netuid: int) -> None:
     draft.change(SUBTENSOR, "SubnetEpochIndex", netuid, by=lambda index: index + 1)
 
 
-def begin_epoch_cycle(draft: Draft, netuid: int) -> None:
+def restart_epoch_schedule(draft: Draft, netuid: int) -> None:
     """Count a subnet's tempo from this block on, as after a change of the tempo."""
     draft.put(SUBTENSOR, "LastEpochBlock", netuid, draft.number)
 
@@ -103,7 +103,7 @@ def run_epoch(draft: Draft, netuid: int) -> None:
     keys = hotkeys(draft, netuid)
     stakes = [stake_weight(draft, netuid, key) for key in keys]
     permits = _permits(draft, netuid, stakes)
-    last_update = column(draft, "LastUpdate", netuid, len(keys))
+    last_update = uid_vector(draft, "LastUpdate", netuid, len(keys))
     cutoff = int(value(draft, "ActivityCutoff", netuid))
     active = [updated + cutoff >= draft.number for updated in last_update]
     rows = {
@@ -112,8 +112,8 @@ def run_epoch(draft: Draft, netuid: int) -> None:
         if permitted and active[uid]
     }
     kappa = int(value(draft, "Kappa", netuid)) / U16_MAX
-    outcome = settle(stakes, rows, kappa)
-    emission = _pay(draft, netuid, keys, outcome)
+    outcome = compute_epoch(stakes, rows, kappa)
+    emission = _distribute_emission(draft, netuid, keys, outcome)
     for item, values in {
         "ValidatorPermit": permits,
         "Active": active,
@@ -129,7 +129,9 @@ def run_epoch(draft: Draft, netuid: int) -> None:
         draft.put(SUBTENSOR, "Bonds", netuid, uid, bonds)
 
 
-def settle(stakes: Sequence[int], rows: dict[int, list[tuple[int, int]]], kappa: float) -> Outcome:
+def compute_epoch(
+    stakes: Sequence[int], rows: dict[int, list[tuple[int, int]]], kappa: float
+) -> EpochResult:
     """Consensus, incentive and dividends of one epoch.
 
     Args:
@@ -155,14 +157,14 @@ def settle(stakes: Sequence[int], rows: dict[int, list[tuple[int, int]]], kappa:
         clipped[miner] = [(uid, weight * stake) for uid, weight, stake in kept]
         for uid, weight, _ in kept:
             trust[uid] += weight
-    incentive = _shares(ranks)
+    incentive = _normalize(ranks)
     bonds: dict[int, list[tuple[int, float]]] = {}
     for miner in sorted(clipped):
         for uid, part in clipped[miner]:
             share = part / ranks[miner] if ranks[miner] else 0.0
             dividends[uid] += share * incentive[miner]
             bonds.setdefault(uid, []).append((miner, share))
-    return Outcome(incentive, consensus, _shares(dividends), trust, bonds)
+    return EpochResult(incentive, consensus, _normalize(dividends), trust, bonds)
 
 
 def _permits(draft: Draft, netuid: int, stakes: list[int]) -> list[bool]:
@@ -173,7 +175,9 @@ def _permits(draft: Draft, netuid: int, stakes: list[int]) -> list[bool]:
     return [uid in chosen for uid in range(len(stakes))]
 
 
-def _pay(draft: Draft, netuid: int, keys: list[str], outcome: Outcome) -> list[int]:
+def _distribute_emission(
+    draft: Draft, netuid: int, keys: list[str], outcome: EpochResult
+) -> list[int]:
     blocks = draft.number - int(value(draft, "LastEpochBlock", netuid))
     half = blocks * ALPHA_PER_BLOCK_RAO // 2
     emission: list[int] = []
@@ -201,7 +205,7 @@ def _consensus(votes: list[tuple[float, float, int]], kappa: float) -> float:
     return 0.0
 
 
-def _shares(values: list[float]) -> list[float]:
+def _normalize(values: list[float]) -> list[float]:
     total = sum(values)
     return [part / total for part in values] if total else values
 

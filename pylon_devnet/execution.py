@@ -9,17 +9,17 @@ from pylon_devnet import pool_errors, system_events
 from pylon_devnet.calls import HANDLERS
 from pylon_devnet.calls.balance_calls import free_balance, withdraw
 from pylon_devnet.calls.call_guards import GUARDS
-from pylon_devnet.calls.dispatch import Call, Dispatch, DispatchError, ensure
-from pylon_devnet.chain_state import Draft, State
+from pylon_devnet.calls.dispatch import DecodedCall, DispatchContext, DispatchError, ensure
+from pylon_devnet.chain_state import Draft, StateReader
 from pylon_devnet.codec import Codec
-from pylon_devnet.extrinsics import SignedExtrinsic
+from pylon_devnet.extrinsics import ParsedExtrinsic
 from pylon_devnet.runtime.declaration import Declaration
 from pylon_devnet.runtime.scale_slicing import Slicer
 
 BASE_FEE_RAO = 100_000
 FEE_PER_BYTE_RAO = 100
-_BLOCK_HASHES_KEPT = 2400
-_PAYING_PALLETS = ("Balances", "System", "Utility")
+_BLOCK_HASH_COUNT = 2400
+_FEE_PALLETS = ("Balances", "System", "Utility")
 _log = logging.getLogger(__name__)
 
 
@@ -46,7 +46,7 @@ class AppliedExtrinsic:
     error: str | None
 
 
-class Executor:
+class ExtrinsicExecutor:
     """Checks and applies extrinsics.
 
     Args:
@@ -63,15 +63,15 @@ class Executor:
 
     def fee(self, call: bytes, length_bytes: int) -> int:
         """The fee of a call in an extrinsic of so many bytes, in rao; many calls are free."""
-        pallet = self._call(call).pallet
-        if pallet not in _PAYING_PALLETS:
+        pallet = self._decode_call(call).pallet
+        if pallet not in _FEE_PALLETS:
             return 0
         return BASE_FEE_RAO + FEE_PER_BYTE_RAO * length_bytes
 
     def check(
         self,
-        extrinsic: SignedExtrinsic,
-        state: State,
+        extrinsic: ParsedExtrinsic,
+        state: StateReader,
         number: int,
         block_hash: Callable[[int], bytes | None],
     ) -> None:
@@ -91,11 +91,11 @@ class Executor:
 
     def check_inclusion(
         self,
-        extrinsic: SignedExtrinsic,
-        state: State,
+        extrinsic: ParsedExtrinsic,
+        state: StateReader,
         number: int,
         block_hash: Callable[[int], bytes | None],
-    ) -> Call:
+    ) -> DecodedCall:
         """Checks what a block being built insists on; see `check`.
 
         What the call itself may object to is left to the call: two that race for one rate limit
@@ -105,31 +105,31 @@ class Executor:
             RpcError: it must not be included.
         """
         try:
-            call = self._call(extrinsic.call)
+            call = self._decode_call(extrinsic.call)
         except ValueError as error:
             raise pool_errors.unverifiable(str(error)) from None
-        self._check_proof(extrinsic, number, block_hash)
+        self._check_signature(extrinsic, number, block_hash)
         account = state.get("System", "Account", extrinsic.signer)
         if extrinsic.nonce < account["nonce"]:
-            raise pool_errors.stale()
+            raise pool_errors.stale_nonce()
         if free_balance(state, extrinsic.signer) < self.fee(extrinsic.call, len(extrinsic.raw)):
-            raise pool_errors.payment()
+            raise pool_errors.cannot_pay_fee()
         return call
 
     def apply(
-        self, draft: Draft, index: int, extrinsic: SignedExtrinsic
+        self, draft: Draft, index: int, extrinsic: ParsedExtrinsic
     ) -> tuple[list[dict[str, Any]], AppliedExtrinsic]:
         """Makes the call of a checked extrinsic.
 
         Returns:
             The event records, and what became of it.
         """
-        dispatch = Dispatch(
+        dispatch = DispatchContext(
             draft=draft,
             signer=extrinsic.signer,
-            perform=self._perform,
-            split=lambda calls: self._slicer.items("RuntimeCall", calls),
-            error_value=self._error_value,
+            dispatch_call=self._dispatch_call,
+            split_calls=lambda calls: self._slicer.items("RuntimeCall", calls),
+            encode_error=self._encode_error,
         )
         account = dict(draft.get("System", "Account", extrinsic.signer))
         account["nonce"] = extrinsic.nonce + 1
@@ -139,7 +139,7 @@ class Executor:
             withdraw(dispatch, extrinsic.signer, fee)
         error: DispatchError | None = None
         try:
-            self._perform(dispatch, extrinsic.call, extrinsic.signer)
+            self._dispatch_call(dispatch, extrinsic.call, extrinsic.signer)
         except DispatchError as failed:
             error = failed
         paid = {"who": extrinsic.signer, "actual_fee": fee, "tip": 0}
@@ -150,7 +150,7 @@ class Executor:
         if error is None:
             dispatch.emit("System", "ExtrinsicSuccess", info)
         else:
-            info["dispatch_error"] = self._error_value(error)
+            info["dispatch_error"] = self._encode_error(error)
             dispatch.emit("System", "ExtrinsicFailed", info)
         applied = AppliedExtrinsic(
             block_number=draft.number,
@@ -158,20 +158,20 @@ class Executor:
             hash="0x" + extrinsic.hash.hex(),
             signer=extrinsic.signer,
             nonce=extrinsic.nonce,
-            call=self._call(extrinsic.call).name,
+            call=self._decode_call(extrinsic.call).name,
             error=None if error is None else str(error),
         )
-        return [system_events.record(index, *event) for event in dispatch.events], applied
+        return [system_events.event_record(index, *event) for event in dispatch.events], applied
 
-    def _check_proof(
+    def _check_signature(
         self,
-        extrinsic: SignedExtrinsic,
+        extrinsic: ParsedExtrinsic,
         number: int,
         block_hash: Callable[[int], bytes | None],
     ) -> None:
         birth = extrinsic.era.birth(number)
-        if extrinsic.era.period is not None and number - birth > _BLOCK_HASHES_KEPT:
-            raise pool_errors.ancient()
+        if extrinsic.era.period is not None and number - birth > _BLOCK_HASH_COUNT:
+            raise pool_errors.ancient_birth_block()
         birth_hash = block_hash(birth)
         # An era that is over is seen as the one after it, whose first block has another hash.
         if birth_hash is None or not extrinsic.is_signed_for(
@@ -179,17 +179,17 @@ class Executor:
         ):
             raise pool_errors.bad_proof()
 
-    def _check_call(self, call: Call, signer: str, state: State, number: int) -> None:
+    def _check_call(self, call: DecodedCall, signer: str, state: StateReader, number: int) -> None:
         """Check what the extensions of the chain check before inclusion."""
         guard = GUARDS.get(call.name)
         reason = guard(state, call, signer, number) if guard is not None else None
         if reason is not None:
-            raise pool_errors.custom(pool_errors.CUSTOM_CODES[reason])
+            raise pool_errors.custom_error(pool_errors.CUSTOM_CODES[reason])
         if call.name == "Sudo.sudo" and signer != state.get("Sudo", "Key"):
             raise pool_errors.bad_signer()
 
-    def _perform(self, dispatch: Dispatch, encoded: bytes, signer: str | None) -> None:
-        call = self._call(encoded)
+    def _dispatch_call(self, dispatch: DispatchContext, encoded: bytes, signer: str | None) -> None:
+        call = self._decode_call(encoded)
         handler = HANDLERS.get(call.name)
         if handler is None:
             raise DispatchError("CallFiltered", "System")
@@ -212,14 +212,14 @@ class Executor:
         finally:
             dispatch.signer = before
 
-    def _call(self, encoded: bytes) -> Call:
+    def _decode_call(self, encoded: bytes) -> DecodedCall:
         decoded = self._codec.decode_call(encoded)
         pallet, function = decoded["call_module"], decoded["call_function"]
         arguments = {argument["name"]: argument["value"] for argument in decoded["call_args"]}
         raw = self._slicer.arguments(pallet, function, encoded)
-        return Call(pallet, function, arguments, raw)
+        return DecodedCall(pallet, function, arguments, raw)
 
-    def _error_value(self, error: DispatchError) -> Any:
+    def _encode_error(self, error: DispatchError) -> Any:
         if error.pallet is None:
             return error.name if error.inner is None else {error.name: error.inner}
         pallet = self._pallets[error.pallet]

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from pylon_devnet.codec import ED25519, SR25519, blake2b_256, ss58, verify
 from pylon_devnet.runtime.runtime_metadata import EXTRINSIC_VERSION, TRANSACTION_VERSION
-from pylon_devnet.runtime.scale_encoding import read_compact, u32
+from pylon_devnet.runtime.scale_encoding import decode_compact, encode_u32
 
 _SIGNED = 0x80
 _ID_ADDRESS = 0
 _CRYPTO_TYPES = {0: ED25519, 1: SR25519}
 _SIGNATURE_BYTES = 64
 _KEY_BYTES = 32
-_LONGEST_PAYLOAD_BYTES = 256
+_MAX_PAYLOAD_BYTES = 256
 
 
 class MalformedExtrinsicError(ValueError):
@@ -47,7 +47,7 @@ class Era:
 
 
 @dataclass(frozen=True, slots=True)
-class SignedExtrinsic:
+class ParsedExtrinsic:
     """A signed extrinsic, cut into its parts.
 
     Attributes:
@@ -76,15 +76,15 @@ class SignedExtrinsic:
 
     def is_signed_for(self, spec_version: int, genesis_hash: bytes, birth_hash: bytes) -> bool:
         """Return whether the signature is good for this runtime, chain and era."""
-        versions = u32(spec_version) + u32(TRANSACTION_VERSION)
+        versions = encode_u32(spec_version) + encode_u32(TRANSACTION_VERSION)
         additional = versions + genesis_hash + birth_hash + b"\x00"
         payload = self.call + self.extra + additional
-        if len(payload) > _LONGEST_PAYLOAD_BYTES:
+        if len(payload) > _MAX_PAYLOAD_BYTES:
             payload = blake2b_256(payload)
         return verify(payload, self.signature, self.signer, self.crypto_type)
 
 
-def parse(raw: bytes) -> SignedExtrinsic:
+def parse_extrinsic(raw: bytes) -> ParsedExtrinsic:
     """Cuts a signed extrinsic into its parts.
 
     Raises:
@@ -96,8 +96,8 @@ def parse(raw: bytes) -> SignedExtrinsic:
         raise MalformedExtrinsicError(f"not an extrinsic of this chain: {error}") from error
 
 
-def _parse(raw: bytes) -> SignedExtrinsic:
-    length, offset = read_compact(raw, 0)
+def _parse(raw: bytes) -> ParsedExtrinsic:
+    length, offset = decode_compact(raw, 0)
     if length != len(raw) - offset:
         raise ValueError("the length prefix is not the length")
     if raw[offset] != _SIGNED | EXTRINSIC_VERSION:
@@ -115,12 +115,12 @@ def _parse(raw: bytes) -> SignedExtrinsic:
     start = offset
     era = Era.decode(raw[offset : offset + 2])
     offset += 1 if era.period is None else 2
-    nonce, offset = read_compact(raw, offset)
-    tip, offset = read_compact(raw, offset)
+    nonce, offset = decode_compact(raw, offset)
+    tip, offset = decode_compact(raw, offset)
     if raw[offset] != 0:
         raise ValueError("it carries a metadata hash, which the devnet does not check")
     offset += 1
-    return SignedExtrinsic(
+    return ParsedExtrinsic(
         raw=raw,
         hash=blake2b_256(raw),
         signer=signer,

@@ -9,7 +9,7 @@ from pylon_devnet.control_server import ControlServer
 from pylon_devnet.controls import Controls
 from pylon_devnet.devnet_options import DevnetOptions
 
-_BLOCKS_BEHIND = 5
+_MAX_BLOCKS_BEHIND = 5
 
 
 class Devnet(Controls):
@@ -25,7 +25,7 @@ class Devnet(Controls):
         self.options = options or DevnetOptions()
         super().__init__(self.options)
         self._control = ControlServer(self)
-        self._ticking: asyncio.Task[None] | None = None
+        self._block_task: asyncio.Task[None] | None = None
         self._running = asyncio.Event()
         self._failed = asyncio.Event()
         self._failure: Exception | None = None
@@ -59,37 +59,37 @@ class Devnet(Controls):
     async def start(self) -> None:
         """Listens, and starts to make blocks."""
         await self.advance(max(0, self.options.past_blocks - self.best_number))
-        self._port = await self._connections.start(self.options.host, self.options.port)
+        self._port = await self._server.start(self.options.host, self.options.port)
         if self.options.control_port is not None:
             self._control_port = await self._control.start(self.options.control_port)
         if self.options.autostart:
             self._running.set()
-        self._ticking = asyncio.create_task(self._tick())
+        self._block_task = asyncio.create_task(self._produce_blocks())
 
     async def stop(self) -> None:
         """Stops making blocks, lets clients go, and leaves the state folder in order."""
         try:
-            if self._ticking is not None:
-                self._ticking.cancel()
+            if self._block_task is not None:
+                self._block_task.cancel()
                 with suppress(asyncio.CancelledError):
-                    await self._ticking
+                    await self._block_task
         finally:
-            await self._connections.stop()
+            await self._server.stop()
             await self._control.stop()
             self.chain.close()
 
-    async def broken(self) -> None:
+    async def wait_failed(self) -> None:
         """Waits until blocks can not be made any more, and raises why."""
         failed = asyncio.create_task(self._failed.wait())
-        waits = {failed} if self._ticking is None else {failed, self._ticking}
+        waits = {failed} if self._block_task is None else {failed, self._block_task}
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             failed.cancel()
         if self._failure is not None:
             raise self._failure
-        if self._ticking is not None:
-            self._ticking.result()
+        if self._block_task is not None:
+            self._block_task.result()
 
     def fail(self, error: Exception) -> None:
         """Make no more blocks: what is in memory is no longer what is on disk."""
@@ -112,7 +112,7 @@ class Devnet(Controls):
         """Makes blocks as time passes again."""
         self._running.set()
 
-    async def _tick(self) -> None:
+    async def _produce_blocks(self) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time() + self.options.block_time_s
         while True:
@@ -123,5 +123,5 @@ class Devnet(Controls):
             self._make_block()
             due += self.options.block_time_s
             # After a long stop of the whole process there is nothing to catch up with.
-            if loop.time() - due > _BLOCKS_BEHIND * self.options.block_time_s:
+            if loop.time() - due > _MAX_BLOCKS_BEHIND * self.options.block_time_s:
                 due = loop.time()

@@ -4,27 +4,32 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from pylon_devnet.apis import answer
+from pylon_devnet.apis import execute_api
 from pylon_devnet.chain_state import PastState
 from pylon_devnet.request_log import RequestLog
 from pylon_devnet.rpc_error import RpcError
 from pylon_devnet.runtime.runtime_metadata import SPEC_NAME, TRANSACTION_VERSION
-from pylon_devnet.runtime.scale_encoding import octets, option, u32, vector
-from pylon_devnet.simulated_chain import Chain, StateDiscardedError, UnknownBlockError
-from pylon_devnet.transaction_pool import Pool, Tell
+from pylon_devnet.runtime.scale_encoding import (
+    encode_bytes,
+    encode_option,
+    encode_u32,
+    encode_vector,
+)
+from pylon_devnet.simulated_chain import DevnetChain, StateDiscardedError, UnknownBlockError
+from pylon_devnet.transaction_pool import StatusCallback, TransactionPool
 
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 STATE_UNAVAILABLE = 4003
 _METADATA_VERSION = 15
-_KEYS_PER_PAGE = 1000
-_CACHE_BYTES = 64 << 20
+_MAX_KEYS_PER_PAGE = 1000
+_MAX_CACHE_BYTES = 64 << 20
 _FEE_QUERIES = (
     "TransactionPaymentApi_query_info",
     "TransactionPaymentApi_query_fee_details",
 )
 
-Submit = Callable[[str, Tell | None], bytes]
+SubmitExtrinsic = Callable[[str, StatusCallback | None], bytes]
 """Puts an extrinsic (0x-hex) into the pool and returns its hash; raises RpcError."""
 
 
@@ -38,12 +43,14 @@ class NodeRpc:
         log: where requests are entered.
     """
 
-    def __init__(self, chain: Chain, pool: Pool, submit: Submit, log: RequestLog) -> None:
+    def __init__(
+        self, chain: DevnetChain, pool: TransactionPool, submit: SubmitExtrinsic, log: RequestLog
+    ) -> None:
         self._chain = chain
         self._pool = pool
         self._submit = submit
         self._log = log
-        self._answers = AnswerCache(_CACHE_BYTES)
+        self._call_cache = RuntimeCallCache(_MAX_CACHE_BYTES)
         self.methods: dict[str, Callable[..., Any]] = {
             "state_getRuntimeVersion": self._runtime_version,
             "chain_getRuntimeVersion": self._runtime_version,
@@ -87,7 +94,7 @@ class NodeRpc:
             self._log.add(method)
             raise RpcError(METHOD_NOT_FOUND, "Method not found")
         if method != "state_call":
-            self.note(method, params)
+            self.log_request(method, params)
         try:
             return function(*params)
         except StateDiscardedError:
@@ -102,7 +109,7 @@ class NodeRpc:
         except (TypeError, ValueError, KeyError) as error:
             raise RpcError(INVALID_PARAMS, f"Invalid params: {error}") from error
 
-    def note(self, method: str, params: list[Any]) -> None:
+    def log_request(self, method: str, params: list[Any]) -> None:
         """Enters a request that is answered elsewhere."""
         at = params[-1] if params and _is_hash(params[-1]) else None
         leading = params[:-1] if at is not None else params
@@ -117,7 +124,7 @@ class NodeRpc:
             return None
 
     def _at(self, at: str | None) -> PastState:
-        return self._chain.at(None if at is None else _bytes(at))
+        return self._chain.state_at_hash(None if at is None else _bytes(at))
 
     def _runtime_version(self, at: str | None = None) -> dict[str, Any]:
         if at is not None:
@@ -135,7 +142,7 @@ class NodeRpc:
 
     def _state_call(self, name: str, data: str, at: str | None = None) -> str:
         key = (name, data, at or self._chain.best.hash)
-        known = self._answers.get(key)
+        known = self._call_cache.get(key)
         api, _, method = name.partition("_")
         declared = self._chain.codec.has_api(api, method)
         arguments = known[0] if known else self._arguments(api, method, data) if declared else ()
@@ -146,8 +153,8 @@ class NodeRpc:
         state = self._at(at)
         if known:
             return known[1]
-        result = "0x" + self._run(state, api, method, arguments).hex()
-        self._answers.put(key, (arguments, result))
+        result = "0x" + self._execute(state, api, method, arguments).hex()
+        self._call_cache.put(key, (arguments, result))
         return result
 
     def _arguments(self, api: str, method: str, data: str) -> tuple[Any, ...]:
@@ -156,16 +163,18 @@ class NodeRpc:
             return (data.removeprefix("0x")[:-8],)
         return tuple(self._chain.codec.api_inputs(api, method, _bytes(data)))
 
-    def _run(self, state: PastState, api: str, method: str, arguments: tuple[Any, ...]) -> bytes:
+    def _execute(
+        self, state: PastState, api: str, method: str, arguments: tuple[Any, ...]
+    ) -> bytes:
         codec = self._chain.codec
         match f"{api}_{method}":
             case "Metadata_metadata":
-                encoded = octets(codec.metadata)
+                encoded = encode_bytes(codec.metadata)
             case "Metadata_metadata_at_version":
                 known = arguments[0] == _METADATA_VERSION
-                encoded = option(octets(codec.metadata) if known else None)
+                encoded = encode_option(encode_bytes(codec.metadata) if known else None)
             case "Metadata_metadata_versions":
-                encoded = vector([u32(_METADATA_VERSION)])
+                encoded = encode_vector([encode_u32(_METADATA_VERSION)])
             case "Core_version":
                 encoded = self._chain.metadata.version
             case "TransactionPaymentApi_query_info":
@@ -176,7 +185,9 @@ class NodeRpc:
                 details = {"inclusion_fee": inclusion, "tip": 0}
                 encoded = codec.api_output(api, method, details)
             case _:
-                encoded = codec.api_output(api, method, answer(state, api, method, list(arguments)))
+                encoded = codec.api_output(
+                    api, method, execute_api(state, api, method, list(arguments))
+                )
         return encoded
 
     def _payment_info(self, extrinsic: str) -> dict[str, Any]:
@@ -205,7 +216,7 @@ class NodeRpc:
     def _keys_paged(
         self, prefix: str | None, count: int, start: str | None = None, at: str | None = None
     ) -> list[str]:
-        if count > _KEYS_PER_PAGE:
+        if count > _MAX_KEYS_PER_PAGE:
             raise RpcError(4002, f"count exceeds maximum value. value: {count}, max: 1000")
         after = _bytes(start) if start else None
         keys = self._at(at).keys(_bytes(prefix or "0x"), after, count)
@@ -237,35 +248,35 @@ class NodeRpc:
         return None if block is None else block.as_json()
 
 
-class AnswerCache:
+class RuntimeCallCache:
     """Answers of runtime calls by (method, input, block); the least used go first.
 
     Args:
-        limit_bytes: so much is held.
+        max_bytes: so much is held.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self._held_bytes = 0
-        self._answers: OrderedDict[tuple[Any, ...], tuple[tuple[Any, ...], str]] = OrderedDict()
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._cached_bytes = 0
+        self._entries: OrderedDict[tuple[Any, ...], tuple[tuple[Any, ...], str]] = OrderedDict()
 
     def get(self, key: tuple[Any, ...]) -> tuple[tuple[Any, ...], str] | None:
         """A remembered (arguments, answer)."""
-        known = self._answers.get(key)
+        known = self._entries.get(key)
         if known is not None:
-            self._answers.move_to_end(key)
+            self._entries.move_to_end(key)
         return known
 
-    def put(self, key: tuple[Any, ...], answered: tuple[tuple[Any, ...], str]) -> None:
+    def put(self, key: tuple[Any, ...], result: tuple[tuple[Any, ...], str]) -> None:
         """Remembers one."""
-        self._answers[key] = answered
-        self._held_bytes += _size_bytes(key, answered[1])
-        while self._held_bytes > self._limit_bytes:
-            dropped, (_, answer_) = self._answers.popitem(last=False)
-            self._held_bytes -= _size_bytes(dropped, answer_)
+        self._entries[key] = result
+        self._cached_bytes += _entry_size_bytes(key, result[1])
+        while self._cached_bytes > self._max_bytes:
+            dropped, (_, answer_) = self._entries.popitem(last=False)
+            self._cached_bytes -= _entry_size_bytes(dropped, answer_)
 
 
-def _size_bytes(key: tuple[Any, ...], answer_: str) -> int:
+def _entry_size_bytes(key: tuple[Any, ...], answer_: str) -> int:
     # The objects around a short answer are larger than itself.
     return 1024 + len(key[1]) + len(answer_)
 

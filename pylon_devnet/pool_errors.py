@@ -5,14 +5,14 @@ from pylon_devnet.rpc_error import RpcError
 _INVALID = 1010
 
 
-def invalid(reason: str) -> RpcError:
+def invalid_transaction(reason: str) -> RpcError:
     """The transaction cannot be included; the reason is in `data`."""
     return RpcError(_INVALID, "Invalid Transaction", reason)
 
 
-def custom(code: int) -> RpcError:
+def custom_error(code: int) -> RpcError:
     """Refused by the subtensor extension with its own code (see `CUSTOM_CODES`)."""
-    return invalid(f"Custom error: {code}")
+    return invalid_transaction(f"Custom error: {code}")
 
 
 CUSTOM_CODES = {
@@ -28,29 +28,29 @@ CUSTOM_CODES = {
 """The custom code of each error of the pallet that `guards` find."""
 
 
-def payment() -> RpcError:
+def cannot_pay_fee() -> RpcError:
     """The signer cannot pay the fee."""
-    return invalid("Inability to pay some fees (e.g. account balance too low)")
+    return invalid_transaction("Inability to pay some fees (e.g. account balance too low)")
 
 
-def stale() -> RpcError:
+def stale_nonce() -> RpcError:
     """The nonce was used."""
-    return invalid("Transaction is outdated")
+    return invalid_transaction("Transaction is outdated")
 
 
 def bad_proof() -> RpcError:
     """The signature is not good for this chain, runtime and era."""
-    return invalid("Transaction has a bad signature")
+    return invalid_transaction("Transaction has a bad signature")
 
 
-def ancient() -> RpcError:
+def ancient_birth_block() -> RpcError:
     """The era began before the blocks whose hashes the chain remembers."""
-    return invalid("Transaction has an ancient birth block")
+    return invalid_transaction("Transaction has an ancient birth block")
 
 
 def bad_signer() -> RpcError:
     """The signer may not sign such a thing."""
-    return invalid("Invalid signing address")
+    return invalid_transaction("Invalid signing address")
 
 
 def malformed(reason: str) -> RpcError:
@@ -74,7 +74,7 @@ def priority_too_low(new: int, old: int) -> RpcError:
     return RpcError(1014, f"Priority is too low: ({new} vs {old})", reason)
 
 
-def pool_is_full() -> RpcError:
+def pool_full() -> RpcError:
     """There is no room."""
     return RpcError(1016, "Immediately Dropped", _FULL)
 

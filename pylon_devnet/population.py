@@ -14,7 +14,7 @@ from pylon_devnet.chain_state import Draft
 from pylon_devnet.codec import blake2b_256, sr25519_address
 from pylon_devnet.devnet_options import DevnetOptions
 from pylon_devnet.epoch_run import run_epoch
-from pylon_devnet.seeded_random import dice
+from pylon_devnet.seeded_random import seeded_random
 from pylon_devnet.subnet_state import RAO_PER_TAO, ROOT_NETUID, SUBTENSOR, U16_MAX
 
 IDENTITY_STAKE_RAO = 50_000 * RAO_PER_TAO
@@ -80,7 +80,7 @@ def coldkey(netuid: int, uid: int) -> str:
 
 def populate(draft: Draft, options: DevnetOptions) -> None:
     """Writes the state of genesis."""
-    random = dice(options.seed, "population")
+    random = seeded_random(options.seed, "population")
     sudo, owner = (sr25519_address(dev_coldkey_seed(name)) for name in (SUDO, "owner"))
     draft.put("Sudo", "Key", sudo)
     fund(draft, sudo)
@@ -92,13 +92,13 @@ def populate(draft: Draft, options: DevnetOptions) -> None:
     draft.put(SUBTENSOR, "TotalNetworks", len(plans) + 1)
     draft.put(SUBTENSOR, "StakeThreshold", 1_000 * RAO_PER_TAO)
     for plan in plans:
-        _subnet(draft, plan, options, owner)
-        _neurons(draft, plan, random)
-    _root(draft, random)
+        _populate_subnet(draft, plan, options, owner)
+        _populate_neurons(draft, plan, random)
+    _populate_root(draft, random)
     for plan in plans:
-        _validators(draft, plan, random)
+        _populate_validators(draft, plan, random)
         run_epoch(draft, plan.netuid)
-    _totals(draft, plans)
+    _write_totals(draft, plans)
 
 
 def _extra_subnet(number: int) -> SubnetPlan:
@@ -113,7 +113,7 @@ def fund(draft: Draft, address: str, free_rao: int = FUNDS_RAO) -> None:
     draft.put("System", "Account", address, account)
 
 
-def _subnet(draft: Draft, plan: SubnetPlan, options: DevnetOptions, owner: str) -> None:
+def _populate_subnet(draft: Draft, plan: SubnetPlan, options: DevnetOptions, owner: str) -> None:
     netuid = plan.netuid
     identity = dict.fromkeys(
         ("github_repo", "subnet_contact", "subnet_url", "discord", "logo_url", "additional"), b""
@@ -145,18 +145,20 @@ def _subnet(draft: Draft, plan: SubnetPlan, options: DevnetOptions, owner: str) 
         draft.put(SUBTENSOR, item, netuid, value)
 
 
-def _neurons(draft: Draft, plan: SubnetPlan, random: Random) -> None:
+def _populate_neurons(draft: Draft, plan: SubnetPlan, random: Random) -> None:
     owned: dict[str, list[str]] = {}
     for uid in range(plan.neurons):
-        register(draft, plan.netuid, uid, hotkey(plan.netuid, uid), coldkey(plan.netuid, uid), 0)
+        write_neuron(
+            draft, plan.netuid, uid, hotkey(plan.netuid, uid), coldkey(plan.netuid, uid), 0
+        )
         owned.setdefault(coldkey(plan.netuid, uid), []).append(hotkey(plan.netuid, uid))
         if uid < plan.validators:
             stake_rao = int(60_000 * RAO_PER_TAO / (uid + 1) ** 0.8 * random.uniform(0.7, 1.0))
         else:
             stake_rao = int(random.expovariate(1 / 40) * RAO_PER_TAO)
-        stake(draft, plan.netuid, hotkey(plan.netuid, uid), stake_rao)
-        _serve(draft, plan, uid, random)
-    stake(draft, plan.netuid, hotkey(plan.netuid, 0), IDENTITY_STAKE_RAO)
+        set_stake(draft, plan.netuid, hotkey(plan.netuid, uid), stake_rao)
+        _write_axon(draft, plan, uid, random)
+    set_stake(draft, plan.netuid, hotkey(plan.netuid, 0), IDENTITY_STAKE_RAO)
     fund(draft, hotkey(plan.netuid, 0))
     for owner, keys in owned.items():
         draft.put(SUBTENSOR, "OwnedHotkeys", owner, keys)
@@ -164,7 +166,9 @@ def _neurons(draft: Draft, plan: SubnetPlan, random: Random) -> None:
         fund(draft, owner)
 
 
-def register(draft: Draft, netuid: int, uid: int, hotkey_: str, coldkey_: str, block: int) -> None:
+def write_neuron(
+    draft: Draft, netuid: int, uid: int, hotkey_: str, coldkey_: str, block: int
+) -> None:
     """Makes a hotkey the neuron at a uid that is free, or past the last one."""
     for item, params, value in (
         ("Keys", (netuid, uid), hotkey_),
@@ -177,7 +181,7 @@ def register(draft: Draft, netuid: int, uid: int, hotkey_: str, coldkey_: str, b
     draft.put(SUBTENSOR, "Delegates", hotkey_, U16_MAX * 18 // 100)
 
 
-def stake(draft: Draft, netuid: int, hotkey_: str, alpha_rao: int) -> None:
+def set_stake(draft: Draft, netuid: int, hotkey_: str, alpha_rao: int) -> None:
     """Sets the stake of a hotkey, all of it its owner's."""
     shares = {"mantissa": alpha_rao, "exponent": 0}
     owner = draft.get(SUBTENSOR, "Owner", hotkey_)
@@ -186,7 +190,7 @@ def stake(draft: Draft, netuid: int, hotkey_: str, alpha_rao: int) -> None:
     draft.put(SUBTENSOR, "AlphaV2", hotkey_, owner, netuid, shares)
 
 
-def _serve(draft: Draft, plan: SubnetPlan, uid: int, random: Random) -> None:
+def _write_axon(draft: Draft, plan: SubnetPlan, uid: int, random: Random) -> None:
     serves = uid >= plan.validators and random.random() < 0.85  # noqa: PLR2004 - most miners
     if not serves and uid != plan.validators:
         return
@@ -212,17 +216,17 @@ def _serve(draft: Draft, plan: SubnetPlan, uid: int, random: Random) -> None:
         certificate = {"public_key": random.randbytes(64), "algorithm": 1}
         where = (plan.netuid, hotkey(plan.netuid, uid))
         draft.put(SUBTENSOR, "NeuronCertificates", *where, certificate)
-        _commit(draft, *where, f"devnet miner {uid} of {plan.name}".encode())
+        _write_commitment(draft, *where, f"devnet miner {uid} of {plan.name}".encode())
 
 
-def _commit(draft: Draft, netuid: int, who: str, data: bytes) -> None:
+def _write_commitment(draft: Draft, netuid: int, who: str, data: bytes) -> None:
     info = {"fields": [{f"Raw{len(data)}": data}]}
     registration = {"deposit": 0, "block": 0, "info": info}
     draft.put("Commitments", "CommitmentOf", netuid, who, registration)
     draft.put("Commitments", "LastCommitment", netuid, who, 0)
 
 
-def _root(draft: Draft, random: Random) -> None:
+def _populate_root(draft: Draft, random: Random) -> None:
     draft.put(SUBTENSOR, "NetworksAdded", ROOT_NETUID, True)
     draft.put(SUBTENSOR, "TokenSymbol", ROOT_NETUID, ROOT.symbol.encode())
     draft.put(SUBTENSOR, "SubnetworkN", ROOT_NETUID, ROOT.neurons)
@@ -233,8 +237,8 @@ def _root(draft: Draft, random: Random) -> None:
         plan = SUBNETS[uid % len(SUBNETS)]
         neuron = 1 + uid // len(SUBNETS)
         key = hotkey(plan.netuid, neuron)
-        register(draft, ROOT_NETUID, uid, key, coldkey(plan.netuid, neuron), 0)
-        stake(draft, ROOT_NETUID, key, random.randrange(2_000, 20_000) * RAO_PER_TAO)
+        write_neuron(draft, ROOT_NETUID, uid, key, coldkey(plan.netuid, neuron), 0)
+        set_stake(draft, ROOT_NETUID, key, random.randrange(2_000, 20_000) * RAO_PER_TAO)
     for item, value in {
         "ValidatorPermit": [True] * ROOT.neurons,
         "Active": [True] * ROOT.neurons,
@@ -244,7 +248,7 @@ def _root(draft: Draft, random: Random) -> None:
         draft.put(SUBTENSOR, item, ROOT_NETUID, value)
 
 
-def _validators(draft: Draft, plan: SubnetPlan, random: Random) -> None:
+def _populate_validators(draft: Draft, plan: SubnetPlan, random: Random) -> None:
     permits = [uid < plan.validators for uid in range(plan.neurons)]
     draft.put(SUBTENSOR, "ValidatorPermit", plan.netuid, permits)
     draft.put(SUBTENSOR, "LastUpdate", plan.netuid, [0] * plan.neurons)
@@ -255,7 +259,7 @@ def _validators(draft: Draft, plan: SubnetPlan, random: Random) -> None:
         draft.put(SUBTENSOR, "Weights", plan.netuid, uid, row)
 
 
-def _totals(draft: Draft, plans: list[SubnetPlan]) -> None:
+def _write_totals(draft: Draft, plans: list[SubnetPlan]) -> None:
     free_rao = sum(account["data"]["free"] for _, account in draft.entries("System", "Account"))
     staked_rao = sum(draft.get(SUBTENSOR, "SubnetTAO", plan.netuid) for plan in plans)
     draft.put(SUBTENSOR, "TotalStake", staked_rao)

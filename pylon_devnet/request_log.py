@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-RECORDS_KEPT = 10_000
-METHODS_COUNTED = 1_000
-_LONGEST_TEXT = 256
-_MOST_ITEMS = 8
+MAX_RECORDS = 10_000
+MAX_COUNTED_METHODS = 1_000
+_MAX_TEXT_CHARS = 256
+_MAX_ITEMS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,14 @@ class RequestRecord:
 
 
 class RequestLog:
-    """Counts all requests, and keeps the newest `RECORDS_KEPT` of them.
+    """Counts all requests, and keeps the newest `MAX_RECORDS` of them.
 
-    Of what clients invent, no more than `METHODS_COUNTED` methods are counted.
+    Of what clients invent, no more than `MAX_COUNTED_METHODS` methods are counted.
     """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._records: deque[RequestRecord] = deque(maxlen=RECORDS_KEPT)
+        self._records: deque[RequestRecord] = deque(maxlen=MAX_RECORDS)
 
     def add(
         self,
@@ -47,9 +47,11 @@ class RequestLog:
         block_number: int | None = None,
     ) -> None:
         """Enters a request; see `RequestRecord`."""
-        method = method[:_LONGEST_TEXT]
-        record = RequestRecord(method, tuple(map(_shortened, params)), block_hash, block_number)
-        if record.method in self._counts or len(self._counts) < METHODS_COUNTED:
+        method = method[:_MAX_TEXT_CHARS]
+        record = RequestRecord(
+            method, tuple(map(_truncate_param, params)), block_hash, block_number
+        )
+        if record.method in self._counts or len(self._counts) < MAX_COUNTED_METHODS:
             self._counts[record.method] += 1
         self._records.append(record)
 
@@ -67,12 +69,12 @@ class RequestLog:
         self._records.clear()
 
 
-def _shortened(param: Any) -> Any:
+def _truncate_param(param: Any) -> Any:
     # A request may have 16 MB, and thousands are remembered.
     if isinstance(param, list):
-        return [_cut(item) for item in cast("list[Any]", param)[:_MOST_ITEMS]]
-    return _cut(param)
+        return [_truncate(item) for item in cast("list[Any]", param)[:_MAX_ITEMS]]
+    return _truncate(param)
 
 
-def _cut(value: Any) -> Any:
-    return value if isinstance(value, int | None) else str(value)[:_LONGEST_TEXT]
+def _truncate(value: Any) -> Any:
+    return value if isinstance(value, int | None) else str(value)[:_MAX_TEXT_CHARS]

@@ -5,31 +5,31 @@ from collections.abc import Callable
 from typing import Any
 
 from pylon_devnet import system_events
-from pylon_devnet.activity import live
-from pylon_devnet.block import Block, seal
+from pylon_devnet.activity import simulate_activity
+from pylon_devnet.block import DevnetBlock, seal_block
 from pylon_devnet.block_store import BlockStore
-from pylon_devnet.chain_state import Draft, PastState, StateKeeper
+from pylon_devnet.chain_state import Draft, PastState, StateStorage
 from pylon_devnet.codec import Codec, blake2b_256
 from pylon_devnet.commitment_reveals import SealedCommitments
 from pylon_devnet.devnet_options import DevnetOptions
-from pylon_devnet.epoch_run import step_subnets
+from pylon_devnet.epoch_run import run_due_epochs
 from pylon_devnet.population import populate
 from pylon_devnet.runtime.runtime_metadata import (
     EXTRINSIC_VERSION,
     TRANSACTION_VERSION,
-    build,
+    build_metadata,
 )
-from pylon_devnet.runtime.scale_encoding import octets
+from pylon_devnet.runtime.scale_encoding import encode_bytes
 from pylon_devnet.state_history import History, StateDiscardedError
-from pylon_devnet.weight_reveals import Reveals
+from pylon_devnet.weight_reveals import WeightReveals
 
-__all__ = ["Chain", "StateDiscardedError", "UnknownBlockError"]
+__all__ = ["DevnetChain", "StateDiscardedError", "UnknownBlockError"]
 
 _DRAND_GENESIS_S = 1_692_803_367  # of the quicknet beacon that the chain reads
 _DRAND_PERIOD_S = 3
-_BLOCK_HASHES_KEPT = 2400  # System.BlockHashCount
+_BLOCK_HASH_COUNT = 2400  # System.BlockHashCount
 
-Apply = Callable[[Draft, int], tuple[list[bytes], list[dict[str, Any]]]]
+ApplyExtrinsics = Callable[[Draft, int], tuple[list[bytes], list[dict[str, Any]]]]
 """Applies extrinsics to a draft, from an index on; returns those included, and their events."""
 
 
@@ -37,7 +37,7 @@ class UnknownBlockError(Exception):
     """No block has that hash or number."""
 
 
-class Chain:
+class DevnetChain:
     """A chain of blocks that one node makes.
 
     Args:
@@ -69,8 +69,8 @@ class Chain:
 
     def _load(self, options: DevnetOptions) -> None:
         """Begin with genesis, or go on from the newest block of the store."""
-        slot_ms = self._recall_slot_ms(round(options.block_time_s * 1000))
-        self.metadata = build(slot_ms, options.runtime)
+        slot_ms = self._stored_slot_ms(round(options.block_time_s * 1000))
+        self.metadata = build_metadata(slot_ms, options.runtime)
         self.declaration = self.metadata.declaration
         self.codec = Codec(
             self.metadata.encoded,
@@ -79,11 +79,11 @@ class Chain:
         )
         self._slot_ms = slot_ms
         self.history = History()
-        self._keeper = StateKeeper(self.codec, self.history)
-        self.reveals = Reveals()
+        self._storage = StateStorage(self.codec, self.history)
+        self.reveals = WeightReveals()
         self.sealed_commitments = SealedCommitments(self.declaration.spec_version)
-        self._intended: list[Callable[[Draft], None]] = []
-        self._forks = int(self._store.fact("forks") or 0)
+        self._scheduled_changes: list[Callable[[Draft], None]] = []
+        self._forks = int(self._store.get_property("forks") or 0)
         genesis, changes = self._genesis()
         self.genesis_hash = genesis.hash
         best = self._store.best()
@@ -100,16 +100,16 @@ class Chain:
         """Leaves the state folder as it is to be found again."""
         self._store.close()
 
-    def at(self, hash_: bytes | None) -> PastState:
+    def state_at_hash(self, hash_: bytes | None) -> PastState:
         """The state after a block (None: the newest).
 
         Raises:
             UnknownBlockError: no block has that hash.
             StateDiscardedError: the state was pruned, or the block was retracted.
         """
-        return self.state(self.best.number if hash_ is None else self.number(hash_))
+        return self.state_at_number(self.best.number if hash_ is None else self.number(hash_))
 
-    def state(self, number: int) -> PastState:
+    def state_at_number(self, number: int) -> PastState:
         """The state after the block at a height.
 
         Raises:
@@ -117,7 +117,7 @@ class Chain:
         """
         if number < self.history.oldest:
             raise StateDiscardedError
-        return self._keeper.at(number)
+        return self._storage.at(number)
 
     def number(self, hash_: bytes) -> int:
         """The height of a block.
@@ -141,7 +141,7 @@ class Chain:
             return self.best.hash
         return self._store.hash(number)
 
-    def block(self, hash_: bytes | None) -> Block | None:
+    def block(self, hash_: bytes | None) -> DevnetBlock | None:
         """A block by its hash (None: the newest), or None if there is none of it."""
         if hash_ is None or hash_ == self.best.hash:
             return self.best
@@ -152,7 +152,7 @@ class Chain:
         """The hash of the newest block that is final."""
         return self.hash(self.finalized_number) or self.genesis_hash
 
-    def make_block(self, apply: Apply | None = None) -> Block:
+    def make_block(self, apply: ApplyExtrinsics | None = None) -> DevnetBlock:
         """Makes the next block.
 
         Args:
@@ -160,20 +160,20 @@ class Chain:
                 returns those that it included, and their events.
         """
         number = self.best.number + 1
-        draft = self._keeper.draft(number)
+        draft = self._storage.draft(number)
         now_ms = self._now_ms(number)
         slot = now_ms // self._slot_ms
-        self._begin(draft, now_ms, slot)
-        for change in self._intended:
+        self._initialize_block(draft, now_ms, slot)
+        for change in self._scheduled_changes:
             change(draft)
-        self._intended.clear()
-        happened = step_subnets(draft, self.reveals.reveal_due)
+        self._scheduled_changes.clear()
+        happened = run_due_epochs(draft, self.reveals.reveal_due)
         happened += self.sealed_commitments.reveal_due(draft)
         if self._options.active:
-            live(draft, self._options.seed)
+            simulate_activity(draft, self._options.seed)
         inherent = self._timestamp_extrinsic(now_ms)
-        told = [system_events.record(None, *event) for event in happened]
-        told.append(system_events.record(0, "System", "ExtrinsicSuccess", _INHERENT_INFO))
+        told = [system_events.event_record(None, *event) for event in happened]
+        told.append(system_events.event_record(0, "System", "ExtrinsicSuccess", _INHERENT_INFO))
         extrinsics = [inherent]
         if apply is not None:
             included, more = apply(draft, 1)
@@ -181,20 +181,20 @@ class Chain:
             told += more
         draft.put("System", "Events", told)
         draft.put("System", "EventCount", len(told))
-        block = seal(self.best.header, draft.changes, tuple(extrinsics), slot, self._salt())
-        self._keep(block, draft.changes)
+        block = seal_block(self.best.header, draft.changes, tuple(extrinsics), slot, self._salt())
+        self._commit_block(block, draft.changes)
         return block
 
-    def intend(self, change: Callable[[Draft], None]) -> None:
+    def schedule_change(self, change: Callable[[Draft], None]) -> None:
         """Has the next block begin with a change of its state that no extrinsic makes."""
-        self._intended.append(change)
+        self._scheduled_changes.append(change)
 
     def prune(self, keep_blocks: int) -> None:
         """Discards the state of all blocks but the newest `keep_blocks` ones."""
         dropped = self.history.prune(self.best.number - keep_blocks + 1)
         self._store.prune(dropped, self.history.oldest)
 
-    def rewind(self, depth: int) -> list[Block]:
+    def rewind(self, depth: int) -> list[DevnetBlock]:
         """Retracts the newest `depth` blocks; what comes next has other hashes.
 
         Returns:
@@ -215,7 +215,7 @@ class Chain:
         self.history.rewind(target)
         self._store.rewind(target)
         self._forks += 1
-        self._store.keep_fact("forks", str(self._forks).encode())
+        self._store.set_property("forks", str(self._forks).encode())
         best = self._store.block(target)
         if best is None:
             raise UnknownBlockError
@@ -223,29 +223,29 @@ class Chain:
         self.finalized_number = min(self.finalized_number, best.number)
         return retracted
 
-    def _genesis(self) -> tuple[Block, dict[bytes, bytes | None]]:
-        draft = self._keeper.draft(0)
+    def _genesis(self) -> tuple[DevnetBlock, dict[bytes, bytes | None]]:
+        draft = self._storage.draft(0)
         populate(draft, self._options)
         # Clients cache metadata by genesis hash: another metadata must have another hash.
         salt = blake2b_256(self.codec.metadata)
-        return seal(None, draft.changes, (), None, salt), draft.changes
+        return seal_block(None, draft.changes, (), None, salt), draft.changes
 
-    def _resume(self, best: Block) -> None:
+    def _resume(self, best: DevnetBlock) -> None:
         if self._store.hash(0) != self.genesis_hash:
             raise ValueError(
                 "the state folder holds another chain (seed, tempo, neurons, runtime or version "
                 "differ): start with its options, in another folder, or with --fresh"
             )
-        pruned = int(self._store.fact("oldest") or 0)
+        pruned = int(self._store.get_property("oldest") or 0)
         oldest = max(pruned, best.number - self._options.keep_blocks + 1, 0)
         self.history.restore(self._store.versions(), oldest=oldest, newest=best.number)
 
-    def _recall_slot_ms(self, wanted_ms: int) -> int:
+    def _stored_slot_ms(self, configured_ms: int) -> int:
         """The slot duration that the chain was made with: it is part of its metadata."""
-        kept = self._store.fact("slot_ms")
+        kept = self._store.get_property("slot_ms")
         if kept is None:
-            self._store.keep_fact("slot_ms", str(wanted_ms).encode())
-            return wanted_ms
+            self._store.set_property("slot_ms", str(configured_ms).encode())
+            return configured_ms
         return int(kept)
 
     def _salt(self) -> bytes:
@@ -254,17 +254,17 @@ class Chain:
     def _now_ms(self, number: int) -> int:
         if self._options.genesis_time_ms is not None:
             return self._options.genesis_time_ms + number * self._slot_ms
-        before = int(self.state(self.best.number).get("Timestamp", "Now"))
+        before = int(self.state_at_number(self.best.number).get("Timestamp", "Now"))
         ago_ms = max(0, self._options.past_blocks - number) * self._slot_ms
         return max(before + 1, time.time_ns() // 1_000_000 - ago_ms)
 
-    def _begin(self, draft: Draft, now_ms: int, slot: int) -> None:
+    def _initialize_block(self, draft: Draft, now_ms: int, slot: int) -> None:
         number = draft.number
         draft.put("System", "Number", number)
         draft.put("System", "ParentHash", self.best.hash)
         draft.put("System", "BlockHash", number - 1, self.best.hash)
-        if number > _BLOCK_HASHES_KEPT:
-            draft.delete("System", "BlockHash", number - 1 - _BLOCK_HASHES_KEPT)
+        if number > _BLOCK_HASH_COUNT:
+            draft.delete("System", "BlockHash", number - 1 - _BLOCK_HASH_COUNT)
         draft.put("Timestamp", "Now", now_ms)
         draft.put("Aura", "CurrentSlot", slot)
         seconds = now_ms // 1000 - _DRAND_GENESIS_S
@@ -272,9 +272,9 @@ class Chain:
 
     def _timestamp_extrinsic(self, now_ms: int) -> bytes:
         call = self.codec.compose_call("Timestamp", "set", {"now": now_ms})
-        return octets(bytes([EXTRINSIC_VERSION]) + call)
+        return encode_bytes(bytes([EXTRINSIC_VERSION]) + call)
 
-    def _keep(self, block: Block, changes: dict[bytes, bytes | None]) -> None:
+    def _commit_block(self, block: DevnetBlock, changes: dict[bytes, bytes | None]) -> None:
         self.history.write(block.number, changes)
         dropped = self.history.prune(block.number - self._options.keep_blocks + 1)
         self._store.add(block, changes, dropped)

@@ -33,7 +33,7 @@ class History:
     def __init__(self) -> None:
         self.oldest = 0
         self.newest = -1
-        self._cells: dict[bytes, _Versions] = {}
+        self._versions_by_key: dict[bytes, _Versions] = {}
         self._keys: list[bytes] = []
         self._changed: deque[tuple[int, tuple[bytes, ...]]] = deque()
 
@@ -48,7 +48,7 @@ class History:
         """
         if number < self.oldest:
             raise StateDiscardedError
-        cell = self._cells.get(key)
+        cell = self._versions_by_key.get(key)
         if cell is None:
             return None
         if cell.numbers[-1] <= number:
@@ -106,9 +106,9 @@ class History:
         """Fills an empty history with versions that were saved, sorted by key and block."""
         changed: dict[int, list[bytes]] = {}
         for key, number, value in versions:
-            cell = self._cells.get(key)
+            cell = self._versions_by_key.get(key)
             if cell is None:
-                cell = self._cells[key] = _Versions()
+                cell = self._versions_by_key[key] = _Versions()
                 self._keys.append(key)
             cell.numbers.append(number)
             cell.values.append(value)
@@ -138,7 +138,7 @@ class History:
         while self._changed and self._changed[-1][0] > number:
             later, keys = self._changed.pop()
             for key in keys:
-                cell = self._cells[key]
+                cell = self._versions_by_key[key]
                 if cell.numbers[-1] == later:
                     cell.numbers.pop()
                     cell.values.pop()
@@ -148,20 +148,20 @@ class History:
     def versions(self) -> Iterator[tuple[bytes, int, bytes | None]]:
         """Every version that is kept, sorted by key and block."""
         for key in self._keys:
-            cell = self._cells[key]
+            cell = self._versions_by_key[key]
             for number, value in zip(cell.numbers, cell.values, strict=True):
                 yield key, number, value
 
     def _append(self, key: bytes, number: int, value: bytes | None) -> None:
-        cell = self._cells.get(key)
+        cell = self._versions_by_key.get(key)
         if cell is None:
-            cell = self._cells[key] = _Versions()
+            cell = self._versions_by_key[key] = _Versions()
             insort(self._keys, key)
         cell.numbers.append(number)
         cell.values.append(value)
 
     def _drop_before(self, key: bytes) -> Iterator[tuple[bytes, int]]:
-        cell = self._cells.get(key)
+        cell = self._versions_by_key.get(key)
         if cell is None:
             return
         keep = bisect_right(cell.numbers, self.oldest) - 1
@@ -177,5 +177,5 @@ class History:
 
     def _remove_if_empty(self, key: bytes, cell: _Versions) -> None:
         if not cell.numbers:
-            del self._cells[key]
+            del self._versions_by_key[key]
             del self._keys[bisect_left(self._keys, key)]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pylon_devnet.chain_state import State
+from pylon_devnet.chain_state import StateReader
 
 SUBTENSOR = "SubtensorModule"
 ROOT_NETUID = 0
@@ -15,17 +15,17 @@ MECHANISM_STRIDE = 4096
 """Items of mechanism m are stored under netuid + m x 4096 (GLOBAL_MAX_SUBNET_COUNT)."""
 
 
-def value(state: State, item: str, *params: Any) -> Any:
+def value(state: StateReader, item: str, *params: Any) -> Any:
     """A storage value of the subtensor pallet."""
     return state.get(SUBTENSOR, item, *params)
 
 
-def exists(state: State, netuid: int) -> bool:
+def subnet_exists(state: StateReader, netuid: int) -> bool:
     """Whether the subnet was created."""
     return bool(value(state, "NetworksAdded", netuid))
 
 
-def netuids(state: State) -> list[int]:
+def netuids(state: StateReader) -> list[int]:
     """All subnets, the root network included, in order."""
     return sorted(params[0] for params, added in state.entries(SUBTENSOR, "NetworksAdded") if added)
 
@@ -35,39 +35,41 @@ def storage_index(netuid: int, mechanism: int) -> int:
     return mechanism * MECHANISM_STRIDE + netuid
 
 
-def neuron_count(state: State, netuid: int) -> int:
+def neuron_count(state: StateReader, netuid: int) -> int:
     """How many neurons are registered."""
     return int(value(state, "SubnetworkN", netuid))
 
 
-def hotkeys(state: State, netuid: int) -> list[str]:
+def hotkeys(state: StateReader, netuid: int) -> list[str]:
     """The hotkeys of a subnet by uid."""
     return [value(state, "Keys", netuid, uid) for uid in range(neuron_count(state, netuid))]
 
 
-def uid_of(state: State, netuid: int, hotkey: str) -> int | None:
+def uid_of(state: StateReader, netuid: int, hotkey: str) -> int | None:
     """The uid of a hotkey, or None when it is not registered."""
     return value(state, "Uids", netuid, hotkey)
 
 
-def alpha_stake(state: State, netuid: int, hotkey: str) -> int:
+def alpha_stake(state: StateReader, netuid: int, hotkey: str) -> int:
     """Alpha staked to a hotkey on a subnet, in rao; on the root network it is TAO."""
     return int(value(state, "TotalHotkeyAlpha", hotkey, netuid))
 
 
-def stake_weight(state: State, netuid: int, hotkey: str) -> int:
+def stake_weight(state: StateReader, netuid: int, hotkey: str) -> int:
     """The stake that counts for weights and permits: alpha, and a share of the TAO on root."""
     tao = alpha_stake(state, ROOT_NETUID, hotkey)
     return alpha_stake(state, netuid, hotkey) + tao * value(state, "TaoWeight") // U64_MAX
 
 
-def column(state: State, item: str, index: int, length: int, default: Any = 0) -> list[Any]:
+def uid_vector(
+    state: StateReader, item: str, index: int, length: int, default: Any = 0
+) -> list[Any]:
     """A per-uid vector, padded to the number of neurons; the caller owns it."""
     values: list[Any] = list(value(state, item, index))
     return values[:length] + [default] * (length - len(values))
 
 
-def is_epoch_due(state: State, netuid: int, block: int) -> bool:
+def is_epoch_due(state: StateReader, netuid: int, block: int) -> bool:
     """Return whether a subnet's epoch is to run in a block (`should_run_epoch`)."""
     tempo = int(value(state, "Tempo", netuid))
     if tempo == 0:
@@ -80,7 +82,7 @@ def is_epoch_due(state: State, netuid: int, block: int) -> bool:
     return block - int(value(state, "LastEpochBlock", netuid)) >= tempo
 
 
-def epoch_index(state: State, netuid: int) -> int:
+def epoch_index(state: StateReader, netuid: int) -> int:
     """Return the epoch to which a commit of this block belongs.
 
     In a block whose due epoch did not run yet it is the next one (`current_epoch_with_lookahead`).
@@ -89,7 +91,7 @@ def epoch_index(state: State, netuid: int) -> int:
     return index + 1 if is_epoch_due(state, netuid, state.number) else index
 
 
-def next_epoch_block(state: State, netuid: int) -> int | None:
+def next_epoch_block(state: StateReader, netuid: int) -> int | None:
     """The block of the next epoch, or None when the tempo is 0.
 
     The chain's rule: the last epoch plus the tempo, or sooner when the owner triggered one.

@@ -5,7 +5,9 @@ from typing import Any
 NO_WEIGHT = {"ref_time": 0, "proof_size": 0}
 
 
-def record(extrinsic: int | None, pallet: str, name: str, payload: Any = None) -> dict[str, Any]:
+def event_record(
+    extrinsic: int | None, pallet: str, name: str, payload: Any = None
+) -> dict[str, Any]:
     """One event record.
 
     Args:

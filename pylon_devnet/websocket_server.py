@@ -13,26 +13,26 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from pylon_devnet.block import Header
+from pylon_devnet.block import BlockHeader
 from pylon_devnet.injected_faults import Faults
-from pylon_devnet.node_rpc import Submit
+from pylon_devnet.node_rpc import SubmitExtrinsic
 from pylon_devnet.rpc_error import RpcError
 
-_NOTICES_WAITING = 4096
-_MESSAGE_BYTES = 16 << 20
+_MAX_QUEUED_NOTIFICATIONS = 4096
+_MAX_MESSAGE_BYTES = 16 << 20
 _INVALID_REQUEST = -32600
 _PARSE_ERROR = -32700
 _INTERNAL_ERROR = -32603
 _log = logging.getLogger(__name__)
-_HEADS = {
+_HEAD_SUBSCRIPTIONS = {
     "chain_subscribeNewHeads": "chain_newHead",
     "chain_subscribeNewHead": "chain_newHead",
     "chain_subscribeAllHeads": "chain_allHead",
     "chain_subscribeFinalizedHeads": "chain_finalizedHead",
     "chain_subscribeFinalisedHeads": "chain_finalizedHead",
 }
-_LAST_STATUSES = {"finalized", "finalityTimeout", "usurped", "dropped", "invalid"}
-_UNSUBSCRIBE = (
+_TERMINAL_STATUSES = {"finalized", "finalityTimeout", "usurped", "dropped", "invalid"}
+_UNSUBSCRIBE_METHODS = (
     "chain_unsubscribeNewHeads",
     "chain_unsubscribeNewHead",
     "chain_unsubscribeAllHeads",
@@ -43,7 +43,7 @@ _UNSUBSCRIBE = (
 )
 
 
-class _Request(msgspec.Struct):
+class _RpcRequest(msgspec.Struct):
     """One JSON-RPC request, as far as it matters."""
 
     method: str
@@ -51,11 +51,11 @@ class _Request(msgspec.Struct):
     params: list[Any] | dict[str, Any] | None = None
 
 
-_Frame = list[_Request] | _Request
+_Frame = list[_RpcRequest] | _RpcRequest
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Frame)
 
 
-class Peer:
+class RpcClient:
     """One client: its connection, its subscriptions, and what it is still to be told.
 
     Args:
@@ -65,24 +65,24 @@ class Peer:
 
     def __init__(self, connection: ServerConnection, faults: Faults) -> None:
         self.connection = connection
-        self.heads: dict[str, str] = {}
-        self.watching: set[str] = set()
+        self.head_subscriptions: dict[str, str] = {}
+        self.watch_subscriptions: set[str] = set()
         self._faults = faults
-        self._notices: asyncio.Queue[bytes] = asyncio.Queue(_NOTICES_WAITING)
+        self._notifications: asyncio.Queue[bytes] = asyncio.Queue(_MAX_QUEUED_NOTIFICATIONS)
 
     def notify(self, method: str, subscription: str, result: Any) -> None:
         """Queues a notification; a client that does not read is cut off."""
         params = {"subscription": subscription, "result": result}
         message = {"jsonrpc": "2.0", "method": method, "params": params}
         try:
-            self._notices.put_nowait(msgspec.json.encode(message))
+            self._notifications.put_nowait(msgspec.json.encode(message))
         except asyncio.QueueFull:
             self.abort()
 
-    async def tell(self) -> None:
+    async def send_notifications(self) -> None:
         """Sends what is queued, for ever."""
         while True:
-            message = await self._notices.get()
+            message = await self._notifications.get()
             if not self._faults.silent:
                 await self.send(message)
 
@@ -98,32 +98,32 @@ class Peer:
         self.connection.transport.abort()
 
 
-class Connections:
+class WebSocketServer:
     """Listens, and keeps every client up to date.
 
     Args:
         call: answers a plain request; raises RpcError.
-        note: enters a request that is answered here.
+        log_request: enters a request that is answered here.
         submit: puts an extrinsic into the pool and tells what becomes of it.
-        current: the newest and the newest final header.
+        current_headers: the newest and the newest final header.
         faults: in force.
     """
 
     def __init__(
         self,
         call: Callable[[str, list[Any]], Any],
-        note: Callable[[str, list[Any]], None],
-        submit: Submit,
-        current: Callable[[], tuple[Header, Header]],
+        log_request: Callable[[str, list[Any]], None],
+        submit: SubmitExtrinsic,
+        current_headers: Callable[[], tuple[BlockHeader, BlockHeader]],
         faults: Faults,
     ) -> None:
         self._call = call
-        self._note = note
+        self._log_request = log_request
         self._submit = submit
-        self._current = current
+        self._current_headers = current_headers
         self._faults = faults
-        self._peers: set[Peer] = set()
-        self._ids = count(1)
+        self._clients: set[RpcClient] = set()
+        self._subscription_ids = count(1)
         self._server: Server | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -134,7 +134,7 @@ class Connections:
             port,
             process_request=self._handshake,
             compression=None,
-            max_size=_MESSAGE_BYTES,
+            max_size=_MAX_MESSAGE_BYTES,
             close_timeout=0.5,
         )
         return int(next(iter(self._server.sockets)).getsockname()[1])
@@ -150,35 +150,35 @@ class Connections:
 
     def drop_all(self) -> int:
         """Cuts every connection; returns how many."""
-        peers = list(self._peers)
+        peers = list(self._clients)
         for peer in peers:
             peer.abort()
         return len(peers)
 
-    def announce_head(self, header: Header) -> None:
+    def announce_head(self, header: BlockHeader) -> None:
         """Tells subscribers of a new block."""
         self._announce(("chain_newHead", "chain_allHead"), header.as_json())
 
     def announce_false_head(self, number: Any) -> None:
         """Announce the newest block with a false number."""
-        header = self._current()[0]
+        header = self._current_headers()[0]
         self._announce(("chain_newHead", "chain_allHead"), {**header.as_json(), "number": number})
 
-    def announce_final(self, header: Header) -> None:
+    def announce_final(self, header: BlockHeader) -> None:
         """Tells subscribers that a block is final."""
         self._announce(("chain_finalizedHead",), header.as_json())
 
-    def _announce(self, methods: tuple[str, ...], shown: dict[str, Any]) -> None:
-        for peer in self._peers:
-            for subscription, method in peer.heads.items():
+    def _announce(self, methods: tuple[str, ...], header: dict[str, Any]) -> None:
+        for peer in self._clients:
+            for subscription, method in peer.head_subscriptions.items():
                 if method in methods:
-                    peer.notify(method, subscription, shown)
+                    peer.notify(method, subscription, header)
 
     def _handshake(self, connection: ServerConnection, _request: Request) -> Response | None:
-        if self._faults.refuses_connections():
+        if self._faults.rejects_connections():
             connection.transport.abort()
             return None
-        status = self._faults.next_handshake_refusal()
+        status = self._faults.next_handshake_rejection()
         if status is None:
             return None
         reason = HTTPStatus(status).phrase
@@ -186,59 +186,59 @@ class Connections:
         return Response(status, reason, headers, reason.encode())
 
     async def _serve(self, connection: ServerConnection) -> None:
-        peer = Peer(connection, self._faults)
-        self._peers.add(peer)
-        tasks = {asyncio.create_task(peer.tell())}
+        peer = RpcClient(connection, self._faults)
+        self._clients.add(peer)
+        tasks = {asyncio.create_task(peer.send_notifications())}
         try:
             async for message in connection:
                 await self._receive(peer, message, tasks)
         except ConnectionClosed:
             return
         finally:
-            self._peers.discard(peer)
+            self._clients.discard(peer)
             # Answers that are held back are for a client that is gone.
             for task in tuple(tasks):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _receive(
-        self, peer: Peer, message: str | bytes, tasks: set[asyncio.Task[None]]
+        self, peer: RpcClient, message: str | bytes, tasks: set[asyncio.Task[None]]
     ) -> None:
         if self._faults.silent:
             return
         try:
             frame: _Frame = _decoder.decode(message)
         except msgspec.ValidationError:
-            await peer.send(_failure(None, _INVALID_REQUEST, "Invalid request"))
+            await peer.send(_error_response(None, _INVALID_REQUEST, "Invalid request"))
             return
         except msgspec.DecodeError:
-            await peer.send(_failure(None, _PARSE_ERROR, "Parse error"))
+            await peer.send(_error_response(None, _PARSE_ERROR, "Parse error"))
             return
         requests = frame if isinstance(frame, list) else [frame]
         delay_s = max((self._faults.delays_s.get(one.method, 0.0) for one in requests), default=0.0)
         if delay_s:
-            task = asyncio.create_task(self._answer(peer, frame, delay_s))
+            task = asyncio.create_task(self._respond(peer, frame, delay_s))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         else:
-            await self._answer(peer, frame)
+            await self._respond(peer, frame)
 
-    async def _answer(self, peer: Peer, frame: _Frame, delay_s: float = 0.0) -> None:
+    async def _respond(self, peer: RpcClient, frame: _Frame, delay_s: float = 0.0) -> None:
         if delay_s:
             await asyncio.sleep(delay_s)
         if isinstance(frame, list):
-            answers = [self._one(peer, request) for request in frame]
+            answers = [self._execute(peer, request) for request in frame]
             await peer.send(b"[" + b",".join(answers) + b"]")
         else:
-            await peer.send(self._one(peer, frame))
+            await peer.send(self._execute(peer, frame))
 
-    def _one(self, peer: Peer, request: _Request) -> bytes:
+    def _execute(self, peer: RpcClient, request: _RpcRequest) -> bytes:
         # Named params come in the order of the positional ones.
         given = request.params or []
         params = list(given.values()) if isinstance(given, dict) else given
         planned = self._faults.next_error(request.method)
         if planned is not None:
-            return _failure(request.id, planned.code, planned.message)
+            return _error_response(request.id, planned.code, planned.message)
         try:
             result = self._dispatch(peer, request.method, params)
         except RpcError as error:
@@ -246,59 +246,61 @@ class Connections:
             return msgspec.json.encode(body)
         except Exception:  # noqa: BLE001 - one request's fault must not end the connection of others
             _log.exception("%s could not be answered", request.method)
-            return _failure(request.id, _INTERNAL_ERROR, "Internal error")
+            return _error_response(request.id, _INTERNAL_ERROR, "Internal error")
         result = self._faults.falsify(request.method, result)
         return msgspec.json.encode({"jsonrpc": "2.0", "id": request.id, "result": result})
 
-    def _dispatch(self, peer: Peer, method: str, params: list[Any]) -> Any:
-        if method in _HEADS:
-            self._note(method, params)
-            return self._subscribe_heads(peer, _HEADS[method])
+    def _dispatch(self, peer: RpcClient, method: str, params: list[Any]) -> Any:
+        if method in _HEAD_SUBSCRIPTIONS:
+            self._log_request(method, params)
+            return self._subscribe_heads(peer, _HEAD_SUBSCRIPTIONS[method])
         if method == "state_subscribeRuntimeVersion":
-            self._note(method, params)
-            subscription = str(next(self._ids))
+            self._log_request(method, params)
+            subscription = str(next(self._subscription_ids))
             version = self._call("state_getRuntimeVersion", [])
             peer.notify("state_runtimeVersion", subscription, version)
             return subscription
         if method == "author_submitAndWatchExtrinsic":
             return self._watch_extrinsic(peer, params)
-        if method in _UNSUBSCRIBE:
-            self._note(method, params)
+        if method in _UNSUBSCRIBE_METHODS:
+            self._log_request(method, params)
             subscription = str(params[0]) if params else ""
-            known = subscription in peer.heads or subscription in peer.watching
-            peer.heads.pop(subscription, None)
-            peer.watching.discard(subscription)
+            known = (
+                subscription in peer.head_subscriptions or subscription in peer.watch_subscriptions
+            )
+            peer.head_subscriptions.pop(subscription, None)
+            peer.watch_subscriptions.discard(subscription)
             return known
         return self._call(method, params)
 
-    def _subscribe_heads(self, peer: Peer, method: str) -> str:
-        subscription = str(next(self._ids))
-        peer.heads[subscription] = method
-        best, final = self._current()
+    def _subscribe_heads(self, peer: RpcClient, method: str) -> str:
+        subscription = str(next(self._subscription_ids))
+        peer.head_subscriptions[subscription] = method
+        best, final = self._current_headers()
         header = final if method == "chain_finalizedHead" else best
         peer.notify(method, subscription, header.as_json())
         return subscription
 
-    def _watch_extrinsic(self, peer: Peer, params: list[Any]) -> str:
-        self._note("author_submitAndWatchExtrinsic", [])
-        subscription = str(next(self._ids))
+    def _watch_extrinsic(self, peer: RpcClient, params: list[Any]) -> str:
+        self._log_request("author_submitAndWatchExtrinsic", [])
+        subscription = str(next(self._subscription_ids))
 
         def tell(status: Any) -> None:
-            if subscription not in peer.watching:
+            if subscription not in peer.watch_subscriptions:
                 return
             peer.notify("author_extrinsicUpdate", subscription, status)
-            if not _LAST_STATUSES.isdisjoint([status] if isinstance(status, str) else status):
-                peer.watching.discard(subscription)
+            if not _TERMINAL_STATUSES.isdisjoint([status] if isinstance(status, str) else status):
+                peer.watch_subscriptions.discard(subscription)
 
-        peer.watching.add(subscription)
+        peer.watch_subscriptions.add(subscription)
         try:
             self._submit(str(params[0]), tell)
         except RpcError:
-            peer.watching.discard(subscription)
+            peer.watch_subscriptions.discard(subscription)
             raise
         return subscription
 
 
-def _failure(request_id: Any, code: int, message: str) -> bytes:
+def _error_response(request_id: Any, code: int, message: str) -> bytes:
     error = {"code": code, "message": message}
     return msgspec.json.encode({"jsonrpc": "2.0", "id": request_id, "error": error})

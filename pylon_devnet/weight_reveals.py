@@ -10,33 +10,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pylon_devnet.calls.dispatch import DispatchError
-from pylon_devnet.calls.weight_calls import set_row
+from pylon_devnet.calls.weight_calls import set_weights_row
 from pylon_devnet.chain_state import Draft
 from pylon_devnet.codec import ss58
-from pylon_devnet.runtime.scale_encoding import read_compact, vector
+from pylon_devnet.runtime.scale_encoding import decode_compact, encode_vector
 from pylon_devnet.subnet_state import SUBTENSOR, epoch_index, storage_index, value
 
 _KEY_BYTES, _BLOCK_BYTES, _ROUND_BYTES = 32, 8, 8
-PLAINTEXTS_LIMIT = 10_000
+MAX_PLAINTEXTS = 10_000
 
-Row = tuple[tuple[int, ...], tuple[int, ...]]
+WeightsRow = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(slots=True)
-class Reveals:
+class WeightReveals:
     """The plaintexts that are known, by storage index and hotkey."""
 
-    _plaintexts: dict[tuple[int, str], Row] = field(default_factory=dict[tuple[int, str], Row])
+    _plaintexts: dict[tuple[int, str], WeightsRow] = field(
+        default_factory=dict[tuple[int, str], WeightsRow]
+    )
 
-    def tell(self, index: int, hotkey: str, miners: Sequence[int], weights: Sequence[int]) -> None:
+    def set_plaintext(
+        self, index: int, hotkey: str, uids: Sequence[int], weights: Sequence[int]
+    ) -> None:
         """Makes the plaintext of a hotkey's pending commit known.
 
         Raises:
             ValueError: too many are known already.
         """
-        if len(self._plaintexts) >= PLAINTEXTS_LIMIT:
+        if len(self._plaintexts) >= MAX_PLAINTEXTS:
             raise ValueError("too many plaintexts wait for their commits")
-        self._plaintexts[index, hotkey] = (tuple(miners), tuple(weights))
+        self._plaintexts[index, hotkey] = (tuple(uids), tuple(weights))
 
     def reveal_due(self, draft: Draft, netuid: int) -> list[tuple[str, str, object]]:
         """Apply the commits of a subnet that are due and whose plaintext is known; drop old ones.
@@ -57,12 +61,12 @@ class Reveals:
                     draft.delete(SUBTENSOR, "TimelockedWeightCommits", index, epoch)
             happened.extend(
                 (SUBTENSOR, "TimelockedWeightsRevealed", (index, hotkey))
-                for hotkey in (self._open(draft, index, due) if due in epochs else ())
+                for hotkey in (self._pop_known_commits(draft, index, due) if due in epochs else ())
                 if self._apply(draft, netuid, mechanism, hotkey)
             )
         return happened
 
-    def _open(self, draft: Draft, index: int, epoch: int) -> list[str]:
+    def _pop_known_commits(self, draft: Draft, index: int, epoch: int) -> list[str]:
         """Take the commits with a known plaintext out of an epoch; return their hotkeys."""
         where = (SUBTENSOR, "TimelockedWeightCommits", index, epoch)
         opened: list[str] = []
@@ -73,7 +77,7 @@ class Reveals:
             else:
                 kept.append(commit)
         if opened and kept:
-            draft.put_raw(SUBTENSOR, where[1], where[2:], vector(kept))
+            draft.put_raw(SUBTENSOR, where[1], where[2:], encode_vector(kept))
         elif opened:
             draft.delete(*where)
         return opened
@@ -83,7 +87,7 @@ class Reveals:
         if row is None:
             return False
         try:
-            set_row(draft, netuid, mechanism, hotkey, *row)
+            set_weights_row(draft, netuid, mechanism, hotkey, *row)
         except DispatchError:
             return False
         return True
@@ -91,10 +95,10 @@ class Reveals:
 
 def _read_commits(raw: bytes) -> list[tuple[str, bytes]]:
     """Return the hotkey and the bytes of each commit of an epoch."""
-    count, offset = read_compact(raw, 0)
+    count, offset = decode_compact(raw, 0)
     commits: list[tuple[str, bytes]] = []
     for _ in range(count):
-        size, begin = read_compact(raw, offset + _KEY_BYTES + _BLOCK_BYTES)
+        size, begin = decode_compact(raw, offset + _KEY_BYTES + _BLOCK_BYTES)
         end = begin + size + _ROUND_BYTES
         commits.append((ss58(raw[offset : offset + _KEY_BYTES]), raw[offset:end]))
         offset = end

@@ -37,8 +37,8 @@ class _NoNats:
     ) -> Reply:
         raise NotImplementedError
 
-    def hearing(
-        self, subject: str, take: Callable[[bytes], None]
+    def subscribe(
+        self, subject: str, callback: Callable[[bytes], None]
     ) -> AbstractAsyncContextManager[None]:
         raise NotImplementedError
 

@@ -25,7 +25,7 @@ from pylon.common.environment_settings import PREFIX, EnvironmentSettings
 from pylon.common.logs import LogSettings
 from pylon.common.process_metrics import PrometheusSettings
 from pylon.common.secret_files import FILE_SUFFIX
-from pylon.common.variables import CHANGE_NOTHING
+from pylon.common.variables import IGNORED_VARIABLES
 from pylon.nats_server.server_access import ServerAccessSettings
 from pylon.worker.settings import WorkerSettings
 from pylon_client.config import BaseConfig
@@ -129,7 +129,7 @@ def settings_page() -> str:
                 "These are options of `pylon up` as well, and are not read from `.env`:\n\n"
                 + _table(_of_the_command())
             )
-    names = [f"| `{name}` | {what_to_do} |\n" for name, what_to_do in CHANGE_NOTHING.items()]
+    names = [f"| `{name}` | {what_to_do} |\n" for name, what_to_do in IGNORED_VARIABLES.items()]
     head = "| name | what to do |\n| --- | --- |\n"
     return "\n".join([*parts, OF_PUBLISHED_SERVICE + head + "".join(names)])
 

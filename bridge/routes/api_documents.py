@@ -28,7 +28,7 @@ def schema_routes() -> APIRouter:
     return router
 
 
-def document_with_examples(
+def add_examples_to_schema(
     app: FastAPI, identities: Mapping[IdentityName, IdentitySettings]
 ) -> None:
     """Make the OpenAPI document of an app include examples, of its first identity if it has any."""

@@ -9,7 +9,7 @@ from bridge.problems import invalid_request
 from pylon_client.contract.failures import InvalidItem
 
 
-def require_plain(request: Request, values: Mapping[str, Any]) -> None:
+def require_canonical_path(request: Request, values: Mapping[str, Any]) -> None:
     """Refuse values in the path that mean the same as their plain spelling, such as `1.0`.
 
     Raises:

@@ -5,11 +5,11 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from bridge.auth import Gatekeeper, IdentityCaller
+from bridge.auth import Authenticator, IdentityCaller
 from bridge.connection import NatsPort
-from bridge.job_streams import JOB_EVENT, JobListener, JobListeners
+from bridge.job_streams import JOB_EVENT, JobStream, JobStreams
 from bridge.request_tracing import request_id
-from bridge.routes.canonical_path import require_plain
+from bridge.routes.canonical_path import require_canonical_path
 from bridge.routes.stream_routes import stream_docs
 from bridge.sse_response import StreamCounts, StreamResponse
 from pylon.common.admission import Admission
@@ -19,10 +19,10 @@ from pylon_client.contract.jobs import Job
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.subjects import IdentitySubject, JobEventSubject
 from pylon_client.contract.types import JobId, NetUidField
-from pylon_client.contract.writes import GET_JOB, OfJob
+from pylon_client.contract.writes import GET_JOB, JobParams
 
 JOB_STREAM_PATH: Final = f"{GET_JOB.rest_path(Scope.IDENTITY)}/stream"
-ASKED_WITHIN_S: Final = 10.0
+REQUEST_TIMEOUT_S: Final = 10.0
 
 _DESCRIPTION: Final = (
     "How the job is now, then each change of it, once; its data is the body of the read of a job. "
@@ -32,10 +32,10 @@ _DESCRIPTION: Final = (
 
 
 def job_stream_routes(
-    gatekeeper: Gatekeeper,
+    authenticator: Authenticator,
     nats: NatsPort,
-    places: Admission,
-    listeners: JobListeners,
+    limit: Admission,
+    streams: JobStreams,
     counts: StreamCounts,
 ) -> APIRouter:
     """The stream of a job; the streams of jobs have places of their own."""
@@ -45,32 +45,32 @@ def job_stream_routes(
         request: Request,
         netuid: NetUidField,
         job_id: Annotated[JobId, Path(pattern=r"^[a-z2-7]{26}$")],
-        caller: Annotated[IdentityCaller, Depends(gatekeeper.identity)],
-    ) -> AsyncGenerator[JobListener]:
-        require_plain(request, {"netuid": netuid})
+        caller: Annotated[IdentityCaller, Depends(authenticator.require_identity)],
+    ) -> AsyncGenerator[JobStream]:
+        require_canonical_path(request, {"netuid": netuid})
         caller.require_subnet(netuid)
 
         async def ask() -> bytes:
             reply = await nats.request(
                 str(IdentitySubject(caller.identity.name, GET_JOB.name)),
-                wire.encode(OfJob(job_id=job_id)),
+                wire.encode(JobParams(job_id=job_id)),
                 headers={headers.REQUEST_ID: request_id(request)},
-                timeout_s=ASKED_WITHIN_S,
+                timeout_s=REQUEST_TIMEOUT_S,
             )
             return reply.body
 
         # The framework comes back here when the whole stream is sent.
         with (
-            places.admit(caller.identity.name),
-            listeners.one(ask) as listener,
+            limit.admit(caller.identity.name),
+            streams.open(ask) as listener,
         ):
-            async with nats.hearing(
-                str(JobEventSubject(caller.identity.name, job_id)), listener.hear
+            async with nats.subscribe(
+                str(JobEventSubject(caller.identity.name, job_id)), listener.push
             ):
-                await listener.begin()
+                await listener.load()
                 yield listener
 
-    async def stream_job(listener: Annotated[JobListener, Depends(listening)]) -> StreamResponse:
+    async def stream_job(listener: Annotated[JobStream, Depends(listening)]) -> StreamResponse:
         return StreamResponse(listener.frames(), counts, is_private=True)
 
     router.add_api_route(
@@ -88,7 +88,7 @@ def job_stream_routes(
             ErrorCode.OVERLOADED,
             ErrorCode.NATS_UNAVAILABLE,
             ErrorCode.DEADLINE_EXCEEDED,
-            of={JOB_EVENT: Job},
+            event_models={JOB_EVENT: Job},
         ),
         summary="One job of this identity, and each change of it",
         description=_DESCRIPTION,

@@ -5,12 +5,12 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Cookie, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.auth import Gatekeeper
-from bridge.cross_origin import require_own_page
+from bridge.auth import Authenticator
+from bridge.cross_origin import require_same_origin
 from bridge.problems import problem_docs
-from bridge.request_body import BODY_PROBLEMS, body_schema, read_params
+from bridge.request_body import BODY_ERROR_RESPONSES, body_schema, read_params
 from bridge.routes.unstable_routes import UNSTABLE_PREFIX
-from bridge.sessions import COOKIE, LIFETIME_S
+from bridge.sessions import COOKIE_NAME, SESSION_LIFETIME_S
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.operation import API_PREFIX, Params
 from pylon_client.contract.types import IdentityName, NetUid
@@ -36,19 +36,19 @@ class LoggedIn(BaseModel):
     identity_name: IdentityName
 
 
-def login_routes(gatekeeper: Gatekeeper) -> APIRouter:
+def login_routes(authenticator: Authenticator) -> APIRouter:
     """Where a token is changed for a cookie, and where the cookie's session ends."""
     router = APIRouter(tags=["service"])
 
     async def log_in(identity_name: IdentityName, request: Request, response: Response) -> LoggedIn:
         # Otherwise a page could have a browser act as an identity of the page's choice.
-        require_own_page(request)
+        require_same_origin(request)
         login = await read_params(request, Login, {})
-        identity = gatekeeper.identity_of_token(identity_name, login.token.encode())
+        identity = authenticator.identity_of_token(identity_name, login.token.encode())
         response.set_cookie(
-            COOKIE,
-            gatekeeper.sessions.begin(identity),
-            max_age=LIFETIME_S,
+            COOKIE_NAME,
+            authenticator.sessions.create(identity),
+            max_age=SESSION_LIFETIME_S,
             path=_cookie_path(request),
             secure=_is_secure(request),
             httponly=True,
@@ -60,13 +60,13 @@ def login_routes(gatekeeper: Gatekeeper) -> APIRouter:
     async def log_out(
         request: Request,
         response: Response,
-        cookie: Annotated[str | None, Cookie(alias=COOKIE, include_in_schema=False)] = None,
+        cookie: Annotated[str | None, Cookie(alias=COOKIE_NAME, include_in_schema=False)] = None,
     ) -> None:
-        require_own_page(request)
+        require_same_origin(request)
         if cookie is not None:
-            gatekeeper.sessions.end(cookie)
+            authenticator.sessions.end(cookie)
         response.delete_cookie(
-            COOKIE,
+            COOKIE_NAME,
             path=_cookie_path(request),
             secure=_is_secure(request),
             httponly=True,
@@ -83,7 +83,7 @@ def login_routes(gatekeeper: Gatekeeper) -> APIRouter:
             summary="Change an identity's token for a session's cookie, where none can be sent",
             responses={
                 **problem_docs(ErrorCode.INVALID, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND),
-                **BODY_PROBLEMS,
+                **BODY_ERROR_RESPONSES,
             },
             openapi_extra=body_schema(Login, frozenset(), {"token": "devnet-sn1-token"}),
             include_in_schema=prefix == API_PREFIX,

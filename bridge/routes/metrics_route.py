@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from bridge.http_metrics import BridgeMetrics
 from bridge.metrics_page import MetricsPage
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.common.process_metrics import CONTENT_TYPE, metrics_refusal
+from pylon.common.process_metrics import CONTENT_TYPE, metrics_access_error
 from pylon_client.contract.failures import ErrorCode, FailureError
 
 
@@ -15,7 +15,7 @@ def metrics_routes(settings: DeploymentSettings, metrics: BridgeMetrics) -> APIR
     page = MetricsPage(metrics, settings.worker_health_socket, settings.metrics_token)
 
     async def read(request: Request) -> Response:
-        refusal = metrics_refusal(request.headers.get("Authorization"), settings.metrics_token)
+        refusal = metrics_access_error(request.headers.get("Authorization"), settings.metrics_token)
         if refusal is not None:
             raise FailureError(ErrorCode.FORBIDDEN, refusal)
         return Response(await page.text(), media_type=CONTENT_TYPE)

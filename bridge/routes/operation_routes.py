@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel, WithJsonSchema
 
-from bridge.auth import Gatekeeper, IdentityCaller
-from bridge.client_disconnects import while_connected
+from bridge.auth import Authenticator, IdentityCaller
+from bridge.client_disconnects import cancel_on_disconnect
 from bridge.connection import NatsPort
 from bridge.problems import invalid_request, problem_docs
-from bridge.request_body import BODY_PROBLEMS, body_schema, read_params
+from bridge.request_body import BODY_ERROR_RESPONSES, body_schema, read_params
 from bridge.request_tracing import request_id
-from bridge.response_builder import CONDITIONAL_DOCS, ConditionalAnswers
-from bridge.routes.canonical_path import require_plain
-from bridge.routes.unstable_routes import is_public, unstable_paths
+from bridge.response_builder import CONDITIONAL_DOCS, ResponseBuilder
+from bridge.routes.canonical_path import require_canonical_path
+from bridge.routes.unstable_routes import needs_no_token, unstable_paths
 from bridge.settings import BridgeSettings
 from pylon.common.admission import OPEN_CALLER, Admission
 from pylon_client.contract import headers, wire
@@ -37,7 +37,7 @@ from pylon_client.contract.writes import (
 if TYPE_CHECKING:
     from fastapi import params
 
-_CODES: Final = (
+_COMMON_CODES: Final = (
     ErrorCode.INVALID,
     ErrorCode.UNAUTHENTICATED,
     ErrorCode.FORBIDDEN,
@@ -69,7 +69,7 @@ _CODES_BY_METHOD: Final[Mapping[str, tuple[ErrorCode, ...]]] = {
     "DELETE": (ErrorCode.CONFLICT,),  # of a job that is being submitted
 }
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT"})
-_WITHOUT_CHAIN: Final = frozenset(
+_FAST_OPERATIONS: Final = frozenset(
     operation.name
     for operation in (
         *(PUT_WEIGHTS, PUT_MECHANISM_WEIGHTS, LIST_JOBS, GET_JOB, CANCEL_JOB),
@@ -80,13 +80,15 @@ _WITHOUT_CHAIN: Final = frozenset(
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _AnyOperation = Operation[Params, BaseModel]
-_Addressing = Callable[
+_SubjectDependency = Callable[
     ..., Awaitable[OpenSubject | IdentitySubject] | AsyncGenerator[OpenSubject | IdentitySubject]
 ]
 _Endpoint = Callable[..., Awaitable[Response]]
 
 
-def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: NatsPort) -> APIRouter:
+def operation_routes(
+    settings: BridgeSettings, authenticator: Authenticator, nats: NatsPort
+) -> APIRouter:
     """A route for every operation of the contract in each of its scopes.
 
     A route checks who asks and whether the path is sound, sends one request over NATS, and hands
@@ -96,9 +98,10 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
     callers = (OPEN_CALLER, *settings.identity_settings)
     # Requests that may wait long take no place from those that do not.
     quick, slow = (
-        Admission(settings.bridge_max_requests, callers, what="requests waiting") for _ in range(2)
+        Admission(settings.bridge_max_requests, callers, resource="requests waiting")
+        for _ in range(2)
     )
-    answers = ConditionalAnswers()
+    answers = ResponseBuilder()
     routes = [
         (operation, scope)
         for operation in OPERATIONS
@@ -106,19 +109,19 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
         for scope in operation.scopes
     ]
     aliases: list[tuple[str, _Endpoint, _AnyOperation, list[params.Depends]]] = []
-    for operation, scope in sorted(routes, key=_specific_first):
+    for operation, scope in sorted(routes, key=_route_sort_key):
         of_identity = scope is Scope.IDENTITY
         endpoint = _endpoint(
             operation,
-            _addressing(operation, scope, gatekeeper),
-            gatekeeper,
+            _subject_dependency(operation, scope, authenticator),
+            authenticator,
             settings,
             nats,
-            quick if operation.name in _WITHOUT_CHAIN else slow,
+            quick if operation.name in _FAST_OPERATIONS else slow,
             answers,
-            is_private=of_identity or gatekeeper.open_access_needs_token,
+            is_private=of_identity or authenticator.open_access_needs_token,
         )
-        guards = [] if of_identity else gatekeeper.open_access_guards
+        guards = [] if of_identity else authenticator.open_access_dependencies
         router.add_api_route(
             operation.rest_path(scope),
             endpoint,
@@ -127,12 +130,16 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
             response_model=operation.reply,
             responses={
                 **problem_docs(
-                    *_CODES,
+                    *_COMMON_CODES,
                     *(_IDENTITY_CODES if of_identity else ()),
                     *_CODES_BY_METHOD[operation.method],
                 ),
-                **(CONDITIONAL_DOCS if operation.of_block and "/block/" in operation.path else {}),
-                **(BODY_PROBLEMS if operation.method in _METHODS_WITH_BODY else {}),
+                **(
+                    CONDITIONAL_DOCS
+                    if operation.immutable_at_block and "/block/" in operation.path
+                    else {}
+                ),
+                **(BODY_ERROR_RESPONSES if operation.method in _METHODS_WITH_BODY else {}),
             },
             dependencies=guards,
             summary=operation.summary,
@@ -140,11 +147,13 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
             tags=["identity" if of_identity else "open access"],
             openapi_extra=_body_docs(operation),
         )
-        alias_guards = [] if is_public(operation) else guards
+        alias_guards = [] if needs_no_token(operation) else guards
         aliases.extend(
             (path, endpoint, operation, alias_guards) for path in unstable_paths(operation, scope)
         )
-    for path, endpoint, operation, guards in sorted(aliases, key=lambda alias: _order(alias[0])):
+    for path, endpoint, operation, guards in sorted(
+        aliases, key=lambda alias: _path_sort_key(alias[0])
+    ):
         router.add_api_route(
             path,
             endpoint,
@@ -157,31 +166,31 @@ def operation_routes(settings: BridgeSettings, gatekeeper: Gatekeeper, nats: Nat
     return router
 
 
-def _specific_first(route: tuple[_AnyOperation, Scope]) -> tuple[list[bool], str]:
+def _route_sort_key(route: tuple[_AnyOperation, Scope]) -> tuple[list[bool], str]:
     operation, scope = route
-    return _order(operation.rest_path(scope))
+    return _path_sort_key(operation.rest_path(scope))
 
 
-def _order(path: str) -> tuple[list[bool], str]:
+def _path_sort_key(path: str) -> tuple[list[bool], str]:
     """A sort key: `latest` and its like come before the parameters that would swallow them."""
     return [segment.startswith("{") for segment in path.split("/")], path
 
 
 def _endpoint(
     operation: _AnyOperation,
-    addressing: _Addressing,
-    gatekeeper: Gatekeeper,
+    subject_dependency: _SubjectDependency,
+    authenticator: Authenticator,
     settings: BridgeSettings,
     nats: NatsPort,
-    places: Admission,
-    answers: ConditionalAnswers,
+    limit: Admission,
+    response_builder: ResponseBuilder,
     *,
     is_private: bool,
 ) -> _Endpoint:
     async def ask(
         request: Request,
-        subject: Annotated[OpenSubject | IdentitySubject, Depends(addressing)],
-        params: Annotated[Params, Depends(_params(operation))],
+        subject: Annotated[OpenSubject | IdentitySubject, Depends(subject_dependency)],
+        params: Annotated[Params, Depends(_params_dependency(operation))],
         timeout_s: Annotated[
             float | None,
             # A header may be left out, but there is no null that it could be.
@@ -199,70 +208,72 @@ def _endpoint(
         ] = None,
     ) -> Response:
         body = wire.encode(params)
-        with places.admit(
+        with limit.admit(
             subject.identity
             if isinstance(subject, IdentitySubject)
-            else gatekeeper.open_caller(request)
+            else authenticator.limit_key(request)
         ):
-            reply = await while_connected(
+            reply = await cancel_on_disconnect(
                 request,
                 nats.request(
                     str(subject),
                     body,
-                    headers=_headers_for_nats(request, subject),
-                    timeout_s=settings.timeout_s(timeout_s),
+                    headers=_nats_headers(request, subject),
+                    timeout_s=settings.request_timeout_s(timeout_s),
                 ),
             )
-        return answers.of(
+        return response_builder.build(
             request,
             reply,
-            question=(subject, body),
+            cache_key=(subject, body),
             status=operation.success_status,
-            at_block=getattr(params, "block_number", None),
+            requested_block=getattr(params, "block_number", None),
             is_private=is_private,
         )
 
     return ask
 
 
-def _addressing(operation: _AnyOperation, scope: Scope, gatekeeper: Gatekeeper) -> _Addressing:
+def _subject_dependency(
+    operation: _AnyOperation, scope: Scope, authenticator: Authenticator
+) -> _SubjectDependency:
     """A dependency that says on which subject a request goes out, or refuses it."""
 
     async def of_chain() -> OpenSubject:
         return OpenSubject(None, operation.name)
 
     async def of_subnet(request: Request, netuid: NetUidField) -> OpenSubject:
-        require_plain(request, {"netuid": netuid})
+        require_canonical_path(request, {"netuid": netuid})
         return OpenSubject(netuid, operation.name)
 
     async def of_identity(
         request: Request,
         netuid: NetUidField,
-        caller: Annotated[IdentityCaller, Depends(gatekeeper.identity)],
+        caller: Annotated[IdentityCaller, Depends(authenticator.require_identity)],
     ) -> AsyncGenerator[IdentitySubject]:
-        require_plain(request, {"netuid": netuid})
+        require_canonical_path(request, {"netuid": netuid})
         caller.require_subnet(netuid)
         try:
             yield IdentitySubject(caller.identity.name, operation.name)
         except FailureError as error:  # of the request, which the framework throws in here
-            raise caller.told(error) from None
+            raise caller.visible_error(error) from None
 
     if scope is Scope.IDENTITY:
         return of_identity
-    return of_subnet if operation.of_subnet else of_chain
+    return of_subnet if operation.per_subnet else of_chain
 
 
-def _params(operation: _AnyOperation) -> Callable[..., Awaitable[Params]]:
+def _params_dependency(operation: _AnyOperation) -> Callable[..., Awaitable[Params]]:
     """A dependency that reads an operation's parameters from the request.
 
     The path holds those that it names; the others are in the body, or in the query where the
     method has no body. The framework would read a body before it asks who is there.
     """
-    in_path = _names_in_path(operation)
+    in_path = _path_param_names(operation)
     with_body = operation.method in _METHODS_WITH_BODY
 
     async def read(request: Request, **values: Any) -> Params:
-        require_plain(request, {name: values[name] for name in in_path})
+        require_canonical_path(request, {name: values[name] for name in in_path})
         if with_body:
             return await read_params(request, operation.params, values)
         return operation.params(**values)
@@ -288,14 +299,14 @@ def _body_docs(operation: _AnyOperation) -> dict[str, Any] | None:
         "description": "A name for this write: what is sent again under it is done once.",
         "schema": {"type": "string", "pattern": f"^{headers.IDEMPOTENCY_KEY_PATTERN}$"},
     }
-    return {**body_schema(operation.params, _names_in_path(operation)), "parameters": [key]}
+    return {**body_schema(operation.params, _path_param_names(operation)), "parameters": [key]}
 
 
-def _names_in_path(operation: _AnyOperation) -> frozenset[str]:
+def _path_param_names(operation: _AnyOperation) -> frozenset[str]:
     return frozenset(name for _, name, _, _ in Formatter().parse(operation.path) if name)
 
 
-def _headers_for_nats(request: Request, subject: OpenSubject | IdentitySubject) -> dict[str, str]:
+def _nats_headers(request: Request, subject: OpenSubject | IdentitySubject) -> dict[str, str]:
     found = {headers.REQUEST_ID: request_id(request)}
     if isinstance(subject, IdentitySubject):
         # An open subject names its subnet itself.

@@ -6,14 +6,14 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel, WithJsonSchema
 
-from bridge.auth import Gatekeeper
+from bridge.auth import Authenticator
 from bridge.connection import NatsPort
-from bridge.event_buffers import Channel, Channels
+from bridge.event_buffers import EventBuffer, EventBuffers
 from bridge.problems import problem_docs
 from bridge.request_tracing import request_id
-from bridge.routes.canonical_path import require_plain
+from bridge.routes.canonical_path import require_canonical_path
 from bridge.sse_docs import CLOSING_DOCS, MISSED_DOCS, event_docs
-from bridge.sse_response import StreamCounts, StreamResponse, frames, value_frame
+from bridge.sse_response import StreamCounts, StreamResponse, frame_encoder, stream_frames
 from pylon.common.admission import Admission
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -31,7 +31,7 @@ from pylon_client.contract.types import (
 
 BLOCK_STREAM_PATH: Final = f"{API_PREFIX}/block/stream"
 NEURONS_STREAM_PATH: Final = f"{API_PREFIX}/subnet/{{netuid}}/neurons/stream"
-TRACKED_WITHIN_S: Final = 10.0
+TRACKED_CHECK_TIMEOUT_S: Final = 10.0
 BLOCK_EVENT: Final = "block"
 NEURONS_EVENT: Final = "neurons"
 
@@ -61,10 +61,10 @@ LastEventId = Annotated[
 
 
 def stream_routes(
-    gatekeeper: Gatekeeper,
+    authenticator: Authenticator,
     nats: NatsPort,
-    places: Admission,
-    channels: Channels,
+    limit: Admission,
+    buffers: EventBuffers,
     counts: StreamCounts,
 ) -> APIRouter:
     """The streams of events, which have places of their own."""
@@ -72,34 +72,34 @@ def stream_routes(
 
     async def slot(request: Request) -> AsyncGenerator[None]:
         # The framework comes back here when the whole stream is sent.
-        with places.admit(gatekeeper.open_caller(request)):
+        with limit.admit(authenticator.limit_key(request)):
             yield
 
-    def answer(channel: Channel, last_id: BlockNumber | None) -> StreamResponse:
+    def answer(channel: EventBuffer, last_id: BlockNumber | None) -> StreamResponse:
         return StreamResponse(
-            frames(channel, last_id, counts),
+            stream_frames(channel, last_id, counts),
             counts,
-            is_private=gatekeeper.open_access_needs_token,
+            is_private=authenticator.open_access_needs_token,
         )
 
     async def stream_blocks(last_id: LastEventId = None) -> StreamResponse:
         subject = str(BlockEventSubject())
-        channel = channels.get(subject)
+        channel = buffers.get(subject)
         if channel is None:
             _require_connected(nats)
-            channel = channels.open(subject, value_frame(BLOCK_EVENT))
+            channel = buffers.open(subject, frame_encoder(BLOCK_EVENT))
         return answer(channel, last_id)
 
     async def stream_neurons(
         request: Request, netuid: NetUidField, last_id: LastEventId = None
     ) -> StreamResponse:
-        require_plain(request, {"netuid": netuid})
+        require_canonical_path(request, {"netuid": netuid})
         subject = str(NeuronsEventSubject(netuid))
-        channel = channels.get(subject)
+        channel = buffers.get(subject)
         if channel is None:
             _require_connected(nats)
             await _require_tracked(nats, netuid, request)
-            channel = channels.open(subject, value_frame(NEURONS_EVENT))
+            channel = buffers.open(subject, frame_encoder(NEURONS_EVENT))
         return answer(channel, last_id)
 
     def add(
@@ -116,8 +116,10 @@ def stream_routes(
             status_code=200,
             response_class=Response,  # one that documents nothing of its own
             response_model=None,
-            responses=stream_docs(*_CODES, *codes, of={event: model}, missed=True),
-            dependencies=[*gatekeeper.open_access_guards, Depends(slot)],
+            responses=stream_docs(
+                *_CODES, *codes, event_models={event: model}, has_missed_event=True
+            ),
+            dependencies=[*authenticator.open_access_dependencies, Depends(slot)],
             summary=summary,
             description=_DESCRIPTION,
             operation_id=f"open_{event}_stream",
@@ -147,7 +149,7 @@ async def _require_tracked(nats: NatsPort, netuid: NetUid, request: Request) -> 
             str(OpenSubject(netuid, RECENT_NEURONS.name)),
             wire.encode(NoParams()),
             headers={headers.REQUEST_ID: request_id(request)},
-            timeout_s=TRACKED_WITHIN_S,
+            timeout_s=TRACKED_CHECK_TIMEOUT_S,
         )
     except FailureError as error:
         # A tracked subnet may have no value that is new enough; a stream may wait for the next.
@@ -156,21 +158,23 @@ async def _require_tracked(nats: NatsPort, netuid: NetUid, request: Request) -> 
 
 
 def stream_docs(
-    *codes: ErrorCode, of: Mapping[str, type[BaseModel]], missed: bool = False
+    *codes: ErrorCode, event_models: Mapping[str, type[BaseModel]], has_missed_event: bool = False
 ) -> dict[int | str, dict[str, Any]]:
     """What the documentation says of a stream's answers.
 
     Args:
         codes: the failures that it may answer with instead of a stream.
-        of: the models of what its events tell, by their names.
-        missed: whether it has ids, and tells of values that cannot be had.
+        event_models: the models of what its events tell, by their names.
+        has_missed_event: whether it has ids, and tells of values that cannot be had.
     """
     values = [
-        event_docs(name, {"$ref": f"#/components/schemas/{model.__name__}"}, with_id=missed)
-        for name, model in of.items()
+        event_docs(
+            name, {"$ref": f"#/components/schemas/{model.__name__}"}, with_id=has_missed_event
+        )
+        for name, model in event_models.items()
     ]
     # The schema is that of each event.
-    events = {"oneOf": [*values, *([MISSED_DOCS] if missed else []), CLOSING_DOCS]}
+    events = {"oneOf": [*values, *([MISSED_DOCS] if has_missed_event else []), CLOSING_DOCS]}
     return {
         **problem_docs(*codes),
         200: {

@@ -18,7 +18,7 @@ IDENTITIES_PATH: Final = f"{UNSTABLE_PREFIX}{reads.IDENTITIES.path}"
 
 _AnyOperation = Operation[Params, BaseModel]
 
-_OTHER_PATHS: Final[Mapping[str, str | None]] = {
+_PATH_OVERRIDES: Final[Mapping[str, str | None]] = {
     reads.COMMITMENTS.name: None,
     reads.COMMITMENT.name: None,
     reads.OWN_COMMITMENT.name: None,
@@ -39,13 +39,13 @@ _CHAIN_PREFIXES: Final = (f"{UNSTABLE_PREFIX}/openaccess", UNSTABLE_PREFIX)
 
 def unstable_paths(operation: _AnyOperation, scope: Scope) -> tuple[str, ...]:
     """The paths of an operation in the unstable API; none where that has another one's form."""
-    path = _OTHER_PATHS.get(operation.name, operation.path)
+    path = _PATH_OVERRIDES.get(operation.name, operation.path)
     if path is None:
         return ()
-    prefixes = _PREFIXES[scope] if operation.of_subnet else _CHAIN_PREFIXES
+    prefixes = _PREFIXES[scope] if operation.per_subnet else _CHAIN_PREFIXES
     return tuple(f"{prefix}{path}" for prefix in prefixes)
 
 
-def is_public(operation: _AnyOperation) -> bool:
+def needs_no_token(operation: _AnyOperation) -> bool:
     """Whether the published clients send no token for it, even where they have one."""
     return operation.name == reads.LAST_DRAND_ROUND.name

@@ -5,14 +5,14 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from pylon.blocks.publish_progress import Progress
-from pylon.blocks.subnet_publisher import WAITING_MAX_BLOCKS, SubnetLane
-from pylon.chain.chain_guard import may_pass
+from pylon.blocks.publish_progress import PublishProgress
+from pylon.blocks.subnet_publisher import MAX_QUEUED_BLOCKS, SubnetPublisher
+from pylon.chain.chain_guard import may_succeed_later
 from pylon.chain.chain_reader import ChainReader
-from pylon.chain.port import ChainReads, block_info
+from pylon.chain.port import ChainReads, read_block_info
 from pylon.chain.query import Neurons
-from pylon.common.backoff import Pauses
-from pylon.events.event_types import Event, EventStream, block_event
+from pylon.common.backoff import Backoff
+from pylon.events.event_types import Event, EventSink, block_event
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
@@ -21,7 +21,7 @@ from pylon_client.log_limit import LogLimit
 
 logger = logging.getLogger(__name__)
 
-REFUSALS_MAX: Final = 3
+MAX_PERMANENT_ERRORS: Final = 3
 """So often a block may fail in a way that asking again does not help, before it is skipped."""
 
 
@@ -32,22 +32,22 @@ class BlockPublisher:
     lane of its own. While NATS or the chain is down, `publish` waits.
 
     Attributes:
-        published: blocks that the stream took.
-        skipped: blocks that no configured node can read any more.
-        lanes: of the tracked subnets.
+        published_blocks: blocks that the stream took.
+        skipped_blocks: blocks that no configured node can read any more.
+        subnet_publishers: of the tracked subnets.
     """
 
     def __init__(
         self,
         chain: ChainReads,
         reader: ChainReader,
-        stream: EventStream,
+        sink: EventSink,
         netuids: Iterable[NetUid],
         *,
         chain_timeout_s: float,
-        seen: Callable[[str], Block | None] = lambda _: None,
+        last_received: Callable[[str], Block | None] = lambda _: None,
         head: Callable[[], BlockNumber | None] = lambda: None,
-        progress: Progress | None = None,
+        progress: PublishProgress | None = None,
         on_published: Callable[[BlockNumber], None] = lambda _: None,
         on_skipped: Callable[[int], None] = lambda _: None,
         on_skipped_neurons: Callable[[NetUid, int], None] = lambda _netuid, _blocks: None,
@@ -57,10 +57,10 @@ class BlockPublisher:
         Args:
             chain: where blocks are read.
             reader: reads neurons.
-            stream: takes the events.
+            sink: takes the events.
             netuids: the tracked subnets.
             chain_timeout_s: how long one read may take.
-            seen: the block of the newest event of a subject that was received here: where to
+            last_received: the block of the newest event of a subject that was received here: where to
                 continue when the stream has none, since it was made again.
             head: the chain's head; a block above it is not waited for.
             progress: records that the publisher works, or waits for NATS.
@@ -68,20 +68,25 @@ class BlockPublisher:
             on_skipped: receives how many blocks are not published.
             on_skipped_neurons: receives a subnet and how many of its snapshots are not published.
         """
-        self.published = 0
-        self.skipped = 0
+        self.published_blocks = 0
+        self.skipped_blocks = 0
         self._chain = chain
         self._reader = reader
-        self._stream = stream
+        self._sink = sink
         self._chain_timeout_s = chain_timeout_s
-        self._seen = seen
+        self._last_received = last_received
         self._head = head
-        self._progress = progress or Progress()
+        self._progress = progress or PublishProgress()
         self._on_published = on_published
         self._on_skipped = on_skipped
         self._log_limit = LogLimit()
-        self.lanes = [
-            SubnetLane(netuid, fetch=self._neurons, send=self._send, on_skipped=on_skipped_neurons)
+        self.subnet_publishers = [
+            SubnetPublisher(
+                netuid,
+                fetch=self._fetch_neurons,
+                publish=self._publish_event,
+                on_skipped=on_skipped_neurons,
+            )
             for netuid in netuids
         ]
 
@@ -91,23 +96,23 @@ class BlockPublisher:
         Snapshots that are missing up to that block are queued again, if the stream would still
         keep them. Waits for as long as NATS or the chain is down.
         """
-        last = await self._last_published(str(BlockEventSubject()))
+        last = await self._last_published_block(str(BlockEventSubject()))
         if last is None:
             return None
         oldest = last.number
-        for lane in self.lanes:
-            snapshot = await self._last_published(str(NeuronsEventSubject(lane.netuid)))
+        for lane in self.subnet_publishers:
+            snapshot = await self._last_published_block(str(NeuronsEventSubject(lane.netuid)))
             if snapshot is not None:
                 lane.resume_after(snapshot.number)
                 oldest = min(oldest, snapshot.number + 1)
             else:
                 lane.resume_after(BlockNumber(last.number - 1))
-        oldest = max(oldest, last.number - WAITING_MAX_BLOCKS + 1)
+        oldest = max(oldest, last.number - MAX_QUEUED_BLOCKS + 1)
         for number in range(oldest, last.number + 1):
-            info = await self._read(BlockNumber(number))
-            self._progress.excused()
+            info = await self._read_block(BlockNumber(number))
+            self._progress.mark_active()
             if info is not None:
-                self._offer(info)
+                self._enqueue_neurons(info)
         return last.number
 
     async def publish(self, number: BlockNumber, *, with_neurons: bool) -> bool:
@@ -120,35 +125,35 @@ class BlockPublisher:
         Returns:
             False where the chain has gone back behind the block, which is not published.
         """
-        info = await self._read(number)
+        info = await self._read_block(number)
         if info is None:
-            if self._is_gone(number):
+            if self._is_reorged_out(number):
                 logger.warning("Block %d is not on the chain any more", number)
                 return False
-            self.skipped += 1
+            self.skipped_blocks += 1
             self._on_skipped(1)
             return True
-        await self._send(block_event(info))
+        await self._publish_event(block_event(info))
         self._on_published(number)
-        self.published += 1
+        self.published_blocks += 1
         if with_neurons:
-            self._offer(info)
+            self._enqueue_neurons(info)
         return True
 
     async def run(self) -> None:
         """Publish the neurons of what was published, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for lane in self.lanes:
+            for lane in self.subnet_publishers:
                 group.create_task(lane.run(), name=f"snapshots of subnet {lane.netuid}")
 
-    def _offer(self, info: BlockInfo) -> None:
-        for lane in self.lanes:
-            lane.offer(Block(number=info.number, hash=info.hash))
+    def _enqueue_neurons(self, info: BlockInfo) -> None:
+        for lane in self.subnet_publishers:
+            lane.enqueue(Block(number=info.number, hash=info.hash))
 
-    async def _neurons(self, netuid: NetUid, block: Block) -> tuple[Block, bytes]:
+    async def _fetch_neurons(self, netuid: NetUid, block: Block) -> tuple[Block, bytes]:
         timeout_s = self._chain_timeout_s
         try:
-            return block, await self._reader.ask(Neurons(netuid), block, timeout_s=timeout_s)
+            return block, await self._reader.query(Neurons(netuid), block, timeout_s=timeout_s)
         except FailureError as error:
             if error.code is not ErrorCode.NOT_FOUND:
                 raise
@@ -156,59 +161,61 @@ class BlockPublisher:
             current = await self._chain.block(block.number, timeout_s=timeout_s)
             if current == block:
                 raise
-        return current, await self._reader.ask(Neurons(netuid), current, timeout_s=timeout_s)
+        return current, await self._reader.query(Neurons(netuid), current, timeout_s=timeout_s)
 
-    async def _read(self, number: BlockNumber) -> BlockInfo | None:
-        pauses = Pauses(first_s=0.1, longest_s=2.0)
+    async def _read_block(self, number: BlockNumber) -> BlockInfo | None:
+        pauses = Backoff(initial_s=0.1, max_s=2.0)
         refusals = 0
         while True:
             try:
                 block = await self._chain.block(number, timeout_s=self._chain_timeout_s)
-                return await block_info(self._chain, block, timeout_s=self._chain_timeout_s)
+                return await read_block_info(self._chain, block, timeout_s=self._chain_timeout_s)
             except FailureError as error:
                 # A block that was announced and is not there yet comes: a reorganisation, or a
                 # node that was restarted and lost its newest blocks.
                 if error.code is ErrorCode.NOT_FOUND:
-                    if self._is_gone(number):
+                    if self._is_reorged_out(number):
                         return None
-                elif not may_pass(error):
+                elif not may_succeed_later(error):
                     refusals += 1
                 # The blocks after it mostly fail of the same cause.
                 is_due = self._log_limit.is_due("unreadable", error.code)
                 level = logging.WARNING if is_due else logging.DEBUG
                 logger.log(level, "Block %d cannot be read: %s", number, error)
-            if refusals == REFUSALS_MAX:
+            if refusals == MAX_PERMANENT_ERRORS:
                 if self._log_limit.is_due("skipped"):
                     logger.error(
-                        "Block %d is not published (%d skipped so far)", number, self.skipped + 1
+                        "Block %d is not published (%d skipped so far)",
+                        number,
+                        self.skipped_blocks + 1,
                     )
                 return None
             await pauses.wait()
 
-    def _is_gone(self, number: BlockNumber) -> bool:
+    def _is_reorged_out(self, number: BlockNumber) -> bool:
         """Return whether the chain has gone back behind a block since it was announced."""
         head = self._head()
         return head is not None and head < number
 
-    async def _send(self, event: Event) -> None:
-        pauses = Pauses(first_s=0.1, longest_s=2.0)
+    async def _publish_event(self, event: Event) -> None:
+        pauses = Backoff(initial_s=0.1, max_s=2.0)
         while True:
             try:
-                await self._stream.publish(event)
+                await self._sink.publish(event)
             except FailureError as error:
-                self._progress.excused()
+                self._progress.mark_active()
                 number = event.block.number
                 logger.log(pauses.log_level, "Block %d waits for NATS: %s", number, error)
             else:
                 return
             await pauses.wait()
 
-    async def _last_published(self, subject: str) -> Block | None:
-        pauses = Pauses(first_s=0.1, longest_s=2.0)
+    async def _last_published_block(self, subject: str) -> Block | None:
+        pauses = Backoff(initial_s=0.1, max_s=2.0)
         while True:
             try:
-                return await self._stream.last_block(subject) or self._seen(subject)
+                return await self._sink.last_block(subject) or self._last_received(subject)
             except FailureError as error:
-                self._progress.excused()
+                self._progress.mark_active()
                 logger.log(pauses.log_level, "The event stream cannot be read yet: %s", error)
             await pauses.wait()

@@ -13,14 +13,14 @@ from typing import Final
 
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.types import BlockNumber
-from pylon_client.nats.cancellation import heed_cancellation
+from pylon_client.nats.cancellation import raise_if_cancelled
 
 logger = logging.getLogger(__name__)
 
-READ_EVERY_S: Final = 5.0
+POLL_INTERVAL_S: Final = 5.0
 """Seconds between two reads of the event stream: what a worker knows of another's publishing."""
 
-Stored = tuple[BlockNumber, datetime | None]
+StoredBlock = tuple[BlockNumber, datetime | None]
 """The newest stored block, and when the server stored it."""
 
 
@@ -31,13 +31,13 @@ class LastPublished:
         clock_s: monotonic time in seconds.
 
     Attributes:
-        number: of the block; None before one is known.
+        block_number: of the block; None before one is known.
     """
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self.number: BlockNumber | None = None
+        self.block_number: BlockNumber | None = None
         self._clock_s = clock_s
-        self._at_s = 0.0
+        self._stored_at_s = 0.0
         self._changes = 0
 
     @property
@@ -47,10 +47,10 @@ class LastPublished:
         Of a block that was stored before this worker first read the stream it is the difference of
         the two machines' clocks, and never negative.
         """
-        return None if self.number is None else self._clock_s() - self._at_s
+        return None if self.block_number is None else self._clock_s() - self._stored_at_s
 
     @property
-    def since(self) -> str:
+    def stored_at_text(self) -> str:
         """Return when the block was stored, in UTC; empty before one is known."""
         if self.age_s is None:
             return ""
@@ -63,20 +63,23 @@ class LastPublished:
             number: of the block; it may be lower than before, in a stream that was made again.
             age_s: seconds since it was stored; only the first block counts with it.
         """
-        if number == self.number:
+        if number == self.block_number:
             return
-        self._at_s = self._clock_s() - (age_s if self.number is None else 0.0)
-        self.number = number
+        self._stored_at_s = self._clock_s() - (age_s if self.block_number is None else 0.0)
+        self.block_number = number
         self._changes += 1
 
-    async def follow(
-        self, newest: Callable[[], Awaitable[Stored | None]], *, every_s: float = READ_EVERY_S
+    async def poll(
+        self,
+        newest: Callable[[], Awaitable[StoredBlock | None]],
+        *,
+        interval_s: float = POLL_INTERVAL_S,
     ) -> None:
         """Read the stream now and then, until cancelled.
 
         Args:
             newest: reads the newest stored block; None where the stream has none.
-            every_s: seconds between two reads.
+            interval_s: seconds between two reads.
         """
         while True:
             changes = self._changes
@@ -88,8 +91,8 @@ class LastPublished:
                 # A block that this worker has published meanwhile is newer than the answer.
                 if stored is not None and changes == self._changes:
                     self.observe(stored[0], age_s=_age_s(stored[1]))
-            heed_cancellation()
-            await asyncio.sleep(every_s)
+            raise_if_cancelled()
+            await asyncio.sleep(interval_s)
 
 
 def _age_s(stored_at: datetime | None) -> float:

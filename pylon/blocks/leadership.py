@@ -7,27 +7,27 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from pylon.blocks.head_tracker import Heads
-from pylon.blocks.publish_progress import Progress
+from pylon.blocks.head_tracker import HeadTracker
+from pylon.blocks.publish_progress import PublishProgress
 from pylon.jetstream.lease import LeaseLostError, Leases, LeaseTakenError
 from pylon_client.contract.failures import FailureError
-from pylon_client.nats.cancellation import heed_cancellation
+from pylon_client.nats.cancellation import raise_if_cancelled
 
 logger = logging.getLogger(__name__)
 
-PUBLISHER: Final = "publisher"
+PUBLISHER_LEASE: Final = "publisher"
 """The name of the lease."""
-ASK_AGAIN_S: Final = 0.5
-GIVE_UP_AFTER_S: Final = 3.0
+ACQUIRE_RETRY_S: Final = 0.5
+CHAIN_LOST_AFTER_S: Final = 3.0
 """A worker that has not heard of the chain for so long leaves publishing to another one."""
 STALLED_AFTER_BLOCKS: Final = 10
 """Block times without a published block, while blocks are due, after which a turn ends."""
-STALLS_MAX: Final = 2
+MAX_CONSECUTIVE_STALLS: Final = 2
 """Turns in a row that may end so before the worker counts as broken."""
-_CHECKS: Final = 20
+_CHECKS_PER_STALL: Final = 20
 """Checks for a stall within the time after which a turn ends."""
-_CHECK_MAX_S: Final = 5.0
-END_TIMEOUT_S: Final = 5.0
+_MAX_CHECK_INTERVAL_S: Final = 5.0
+CANCEL_TIMEOUT_S: Final = 5.0
 """How long the lease is held for a publisher that was cancelled and does not end, in seconds."""
 
 
@@ -39,12 +39,12 @@ class Leadership:
 
     Args:
         leases: of the bucket for this purpose, which expire soon.
-        heads: a worker that hears nothing of the chain neither takes the lease nor keeps it.
+        head_tracker: a worker that hears nothing of the chain neither takes the lease nor keeps it.
         publish: publishes from where the stream ends, until it is cancelled.
         progress: records whether `publish` publishes what is due.
         stalled_after_s: a worker that has published no due block for this long ends its turn, and
             takes none for as long again, so that another worker can publish.
-        end_timeout_s: how long the lease is held for a cancelled `publish` that does not end.
+        cancel_timeout_s: how long the lease is held for a cancelled `publish` that does not end.
 
     Attributes:
         is_leader: whether this worker publishes now.
@@ -55,28 +55,28 @@ class Leadership:
     def __init__(
         self,
         leases: Leases,
-        heads: Heads,
+        head_tracker: HeadTracker,
         publish: Callable[[], Awaitable[None]],
         *,
-        give_up_after_s: float = GIVE_UP_AFTER_S,
-        progress: Progress | None = None,
+        chain_lost_after_s: float = CHAIN_LOST_AFTER_S,
+        progress: PublishProgress | None = None,
         stalled_after_s: float = math.inf,
-        end_timeout_s: float = END_TIMEOUT_S,
+        cancel_timeout_s: float = CANCEL_TIMEOUT_S,
     ) -> None:
         self.is_leader = False
         self.terms = 0
         self.stalls = 0
-        self._progress = progress or Progress()
+        self._progress = progress or PublishProgress()
         self._stalled_after_s = stalled_after_s
-        self._stalls_in_a_row = 0
+        self._consecutive_stalls = 0
         self._published_at_stall = 0
         self._is_stalled = False
-        self._does_not_end = False
-        self._end_timeout_s = end_timeout_s
+        self._is_stuck = False
+        self._cancel_timeout_s = cancel_timeout_s
         self._leases = leases
-        self._heads = heads
+        self._head_tracker = head_tracker
         self._publish = publish
-        self._give_up_after_s = give_up_after_s
+        self._chain_lost_after_s = chain_lost_after_s
 
     @property
     def problems(self) -> list[str]:
@@ -85,20 +85,23 @@ class Leadership:
         It holds the lease and publishes nothing, or has done so in its last turns. While NATS or
         the chain is down, no block is due that could be published.
         """
-        if self._does_not_end:
+        if self._is_stuck:
             return ["its publisher does not end"]
         if self._is_stalled:
             return ["it holds the publisher lease and publishes no block"]
-        if self._stalls_in_a_row >= STALLS_MAX and not self._has_published_since_stall:
-            return [f"it published no block in its last {self._stalls_in_a_row} turns"]
+        if (
+            self._consecutive_stalls >= MAX_CONSECUTIVE_STALLS
+            and not self._has_published_since_stall
+        ):
+            return [f"it published no block in its last {self._consecutive_stalls} turns"]
         return []
 
     async def run(self) -> None:
         """Take the lease whenever it is free, and publish while it is held, until cancelled."""
         while True:
-            await self._heads.until_live()
+            await self._head_tracker.wait_until_live()
             try:
-                async with self._leases.hold(PUBLISHER):
+                async with self._leases.hold(PUBLISHER_LEASE):
                     await self._lead()
             except LeaseTakenError:
                 pass
@@ -109,20 +112,22 @@ class Leadership:
             finally:
                 # Only now is the lease free: `publish` may take its time to end.
                 was_stalled, self._is_stalled = self._is_stalled, False
-            heed_cancellation()
+            raise_if_cancelled()
             if was_stalled:
                 await asyncio.sleep(self._stalled_after_s)
-            await asyncio.sleep(ASK_AGAIN_S * random.uniform(0.5, 1.0))  # noqa: S311 -- spreads load
+            await asyncio.sleep(ACQUIRE_RETRY_S * random.uniform(0.5, 1.0))  # noqa: S311 -- spreads load
 
     async def _lead(self) -> None:
         self.terms += 1
         self.is_leader = True
         logger.info("It is this worker's turn to publish")
-        self._progress.idle()
-        self._progress.due()  # what is left to publish is yet to be found out
+        self._progress.mark_idle()
+        self._progress.mark_due()  # what is left to publish is yet to be found out
         publishing = asyncio.ensure_future(self._publish())
-        chain_lost = asyncio.create_task(self._heads.until_dead(self._give_up_after_s))
-        stalled = asyncio.create_task(self._until_stalled())
+        chain_lost = asyncio.create_task(
+            self._head_tracker.wait_until_lost(self._chain_lost_after_s)
+        )
+        stalled = asyncio.create_task(self._wait_until_stalled())
         try:
             await asyncio.wait(
                 {publishing, chain_lost, stalled}, return_when=asyncio.FIRST_COMPLETED
@@ -130,37 +135,41 @@ class Leadership:
             if publishing.done():
                 publishing.result()
             if stalled.done():
-                self._note_stall()
+                self._record_stall()
             else:
                 logger.warning("Nothing is heard of the chain: another worker may publish")
         finally:
             self.is_leader = False
-            await self._end(publishing, chain_lost, stalled)
-            self._progress.idle()
+            await self._cancel(publishing, chain_lost, stalled)
+            self._progress.mark_idle()
 
-    async def _end(self, *tasks: asyncio.Future[None]) -> None:
+    async def _cancel(self, *tasks: asyncio.Future[None]) -> None:
         """Cancel tasks, and wait a while for them: the lease is held until this returns."""
         for task in tasks:
             task.cancel()
-        ended, left = await asyncio.wait(tasks, timeout=self._end_timeout_s)
+        ended, left = await asyncio.wait(tasks, timeout=self._cancel_timeout_s)
         await asyncio.gather(*ended, return_exceptions=True)
         if left:
-            self._does_not_end = True
-            logger.error("The publisher did not end within %g s", self._end_timeout_s)
+            self._is_stuck = True
+            logger.error("The publisher did not end within %g s", self._cancel_timeout_s)
 
     @property
     def _has_published_since_stall(self) -> bool:
         return self._progress.published_blocks != self._published_at_stall
 
-    async def _until_stalled(self) -> None:
+    async def _wait_until_stalled(self) -> None:
         while True:
-            await asyncio.sleep(min(self._stalled_after_s / _CHECKS, _CHECK_MAX_S))
+            await asyncio.sleep(
+                min(self._stalled_after_s / _CHECKS_PER_STALL, _MAX_CHECK_INTERVAL_S)
+            )
             if self._progress.stalled_s >= self._stalled_after_s:
                 return
 
-    def _note_stall(self) -> None:
+    def _record_stall(self) -> None:
         self.stalls += 1
-        self._stalls_in_a_row = 1 if self._has_published_since_stall else self._stalls_in_a_row + 1
+        self._consecutive_stalls = (
+            1 if self._has_published_since_stall else self._consecutive_stalls + 1
+        )
         self._published_at_stall = self._progress.published_blocks
         self._is_stalled = True
         logger.error(

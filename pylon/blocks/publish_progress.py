@@ -8,7 +8,7 @@ def _loop_time_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-class Progress:
+class PublishProgress:
     """How long blocks have been due without one being published.
 
     Time without a due block does not count, and neither does time in which NATS takes no event:
@@ -33,21 +33,21 @@ class Progress:
         """Return for how long blocks have been due without any progress, in seconds."""
         return 0.0 if self._due_since_s is None else self._clock_s() - self._due_since_s
 
-    def due(self) -> None:
+    def mark_due(self) -> None:
         """Note that a block is to be published."""
         if self._due_since_s is None:
             self._due_since_s = self._clock_s()
 
-    def published(self) -> None:
+    def mark_published(self) -> None:
         """Note that a due block was published, or left out for good."""
         self.published_blocks += 1
-        self.excused()
+        self.mark_active()
 
-    def excused(self) -> None:
+    def mark_active(self) -> None:
         """Note that the publisher works, or that only NATS holds it up."""
         if self._due_since_s is not None:
             self._due_since_s = self._clock_s()
 
-    def idle(self) -> None:
+    def mark_idle(self) -> None:
         """Note that no block is due."""
         self._due_since_s = None

@@ -33,7 +33,7 @@ class Snapshot:
     body: bytes
 
 
-def snapshot_of(event: FeedEvent) -> Snapshot | None:
+def parse_snapshot(event: FeedEvent) -> Snapshot | None:
     """What an event tells, or None where its body is not what its headers say."""
     model = BlockInfo if event.subject == str(BlockEventSubject()) else SubnetNeurons
     try:
@@ -45,7 +45,7 @@ def snapshot_of(event: FeedEvent) -> Snapshot | None:
             Block(number=told.number, hash=told.hash) if isinstance(told, BlockInfo) else told.block
         )
     if block != event.block:
-        UNREADABLE.note(
+        UNREADABLE.report(
             logger,
             "event",
             event.subject,  # a publisher that writes one writes another at the next block
@@ -75,26 +75,26 @@ class Snapshots:
         self._clock_s = clock_s
         self._by_subject: dict[str, Snapshot] = {}
         self._head = BlockNumber(-1)
-        self._peak = BlockNumber(-1)
+        self._max_head = BlockNumber(-1)
         self._head_at_s = float("-inf")
-        self._has_moved = False
+        self._has_advanced = False
 
-    def keep(self, subject: str, snapshot: Snapshot) -> None:
+    def put(self, subject: str, snapshot: Snapshot) -> None:
         """Keep a snapshot, unless a newer one of the same subject is kept already."""
         kept = self._by_subject.get(subject)
         if kept is None or kept.block.number < snapshot.block.number:
             self._by_subject[subject] = snapshot
 
-    def heard_of(self, head: BlockNumber) -> None:
+    def observe_head(self, head: BlockNumber) -> None:
         """Note the chain's head, as the chain itself said it just now; it may be a lower one.
 
         A head that is a few blocks lower is no sign of life: behind one address there may be
         several nodes that have stopped at different blocks.
         """
         self._head = head
-        if head > self._peak or head < self._peak - MAX_LAG_BLOCKS:
-            self._has_moved = self._peak >= 0
-            self._peak = head
+        if head > self._max_head or head < self._max_head - MAX_LAG_BLOCKS:
+            self._has_advanced = self._max_head >= 0
+            self._max_head = head
             self._head_at_s = self._clock_s()
 
     @property
@@ -108,11 +108,11 @@ class Snapshots:
         return None if self._head < 0 else self._clock_s() - self._head_at_s
 
     @property
-    def silent_s(self) -> float | None:
+    def since_last_advance_s(self) -> float | None:
         """Return how long ago a head followed another; None where none has since the start."""
-        return self._clock_s() - self._head_at_s if self._has_moved else None
+        return self._clock_s() - self._head_at_s if self._has_advanced else None
 
-    def last_heard(self) -> str:
+    def describe_last_head(self) -> str:
         """A sentence on when the chain was last heard of; empty when it never was."""
         if self._head < 0:
             return ""
@@ -121,17 +121,17 @@ class Snapshots:
 
     def latest_block(self) -> Snapshot | None:
         """The newest block's event, if it can still be called the latest."""
-        return self._fresh(str(BlockEventSubject()))
+        return self.get_fresh(str(BlockEventSubject()))
 
     def latest_neurons(self, netuid: NetUid) -> Snapshot | None:
         """A subnet's newest neurons, if they can still be called the latest."""
-        return self._fresh(str(NeuronsEventSubject(netuid)))
+        return self.get_fresh(str(NeuronsEventSubject(netuid)))
 
-    def last(self, subject: str) -> Snapshot | None:
+    def get(self, subject: str) -> Snapshot | None:
         """A subject's newest snapshot, however old it is."""
         return self._by_subject.get(subject)
 
-    def _fresh(self, subject: str) -> Snapshot | None:
+    def get_fresh(self, subject: str) -> Snapshot | None:
         snapshot = self._by_subject.get(subject)
         if snapshot is None or self._clock_s() - self._head_at_s > self._max_silence_s:
             return None

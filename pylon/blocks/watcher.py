@@ -4,22 +4,22 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from pylon.blocks.head_tracker import Heads
-from pylon.blocks.publish_progress import Progress
+from pylon.blocks.head_tracker import HeadTracker
+from pylon.blocks.publish_progress import PublishProgress
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
 
 logger = logging.getLogger(__name__)
 
-BACKFILL_MAX_BLOCKS: Final = 300
+MAX_BACKFILL_BLOCKS: Final = 300
 """How far back missed blocks are still published: about what an ordinary node can still read."""
-NEURONS_BACKFILL_MAX_BLOCKS: Final = EVENTS.max_msgs_per_subject
+MAX_NEURONS_BACKFILL_BLOCKS: Final = EVENTS.max_msgs_per_subject
 """How far back missed blocks still get snapshots: what the event stream keeps of a subject."""
-REORGANISATION_MAX_BLOCKS: Final = 100
+MAX_REORG_BLOCKS: Final = 100
 """A head further than this behind what was published is no reorganisation any more."""
 
 
-class Sink(Protocol):
+class BlockSink(Protocol):
     """Takes each block, in order; the next one comes when it has returned."""
 
     async def __call__(self, number: BlockNumber, *, with_neurons: bool) -> bool:
@@ -39,36 +39,36 @@ def missed_blocks(last: BlockNumber | None, head: BlockNumber) -> range:
     """
     if last is None:
         return range(head, head + 1)
-    return range(max(last + 1, head - BACKFILL_MAX_BLOCKS + 1), head + 1)
+    return range(max(last + 1, head - MAX_BACKFILL_BLOCKS + 1), head + 1)
 
 
-class Watcher:
+class BlockWatcher:
     """Hands on every block that the chain has, from the one after the last published.
 
     Attributes:
-        left_out: missed blocks that were too many to publish.
+        dropped_blocks: missed blocks that were too many to publish.
     """
 
     def __init__(
         self,
-        heads: Heads,
-        sink: Sink,
+        head_tracker: HeadTracker,
+        sink: BlockSink,
         *,
-        progress: Progress | None = None,
-        on_left_out: Callable[[int], None] = lambda _: None,
+        progress: PublishProgress | None = None,
+        on_dropped: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Make a watcher.
 
         Args:
-            heads: the chain's head; somebody else runs it.
+            head_tracker: the chain's head; somebody else runs it.
             sink: takes each block.
             progress: records whether blocks are due.
-            on_left_out: receives how many missed blocks are not published.
+            on_dropped: receives how many missed blocks are not published.
         """
-        self.left_out = 0
-        self._progress = progress or Progress()
-        self._on_left_out = on_left_out
-        self._heads = heads
+        self.dropped_blocks = 0
+        self._progress = progress or PublishProgress()
+        self._on_dropped = on_dropped
+        self._head_tracker = head_tracker
         self._sink = sink
         self._last: BlockNumber | None = None
         self._is_behind = False
@@ -77,41 +77,41 @@ class Watcher:
         """Hand on every block after `last`, until cancelled."""
         self._last = last
         while True:
-            news = self._heads.news
-            while (head := self._heads.newest) is not None and (
+            news = self._head_tracker.changed
+            while (head := self._head_tracker.newest) is not None and (
                 missed := missed_blocks(self._last, head)
             ):
-                self._progress.due()
+                self._progress.mark_due()
                 number = BlockNumber(missed.start)
                 if self._last is not None and number > self._last + 1:
-                    self._leave_out(range(self._last + 1, number))
-                with_neurons = head - number < NEURONS_BACKFILL_MAX_BLOCKS
+                    self._drop(range(self._last + 1, number))
+                with_neurons = head - number < MAX_NEURONS_BACKFILL_BLOCKS
                 if not await self._sink(number, with_neurons=with_neurons):
                     break
                 self._last = number
-                self._progress.published()
-            self._progress.idle()
-            self._compare()
+                self._progress.mark_published()
+            self._progress.mark_idle()
+            self._check_position()
             await news.wait()
 
-    def _leave_out(self, numbers: range) -> None:
-        self.left_out += len(numbers)
-        self._on_left_out(len(numbers))
+    def _drop(self, numbers: range) -> None:
+        self.dropped_blocks += len(numbers)
+        self._on_dropped(len(numbers))
         logger.error(
             "Blocks %d to %d (%d) are not published: more than %d behind the chain",
             numbers[0],
             numbers[-1],
             len(numbers),
-            BACKFILL_MAX_BLOCKS,
+            MAX_BACKFILL_BLOCKS,
         )
         # Counted once, also where the block after them is not published.
         self._last = BlockNumber(numbers[-1])
 
-    def _compare(self) -> None:
-        head = self._heads.newest
+    def _check_position(self) -> None:
+        head = self._head_tracker.newest
         if self._last is None or head is None:
             return
-        is_behind = self._last - head > REORGANISATION_MAX_BLOCKS
+        is_behind = self._last - head > MAX_REORG_BLOCKS
         if is_behind and not self._is_behind:
             logger.error(
                 "The chain is at block %d, but block %d was published: nothing is published until "

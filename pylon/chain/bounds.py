@@ -18,58 +18,58 @@ TIMESTAMP_MAX_MS: Final = 7_258_118_400_000
 BLOCK_TIME_MIN_S: Final = 0.001
 BLOCK_TIME_MAX_S: Final = 3_600.0
 
-_HEX: Final = re.compile(r"0x[0-9a-fA-F]{1,16}")
-_HASH: Final = re.compile(r"0x[0-9a-f]{64}")
-_SHOWN_MAX_BITS: Final = 64
-_SHOWN_MAX_CHARS: Final = 24
+_HEX_PATTERN: Final = re.compile(r"0x[0-9a-fA-F]{1,16}")
+_HASH_PATTERN: Final = re.compile(r"0x[0-9a-f]{64}")
+_DISPLAY_MAX_BITS: Final = 64
+_DISPLAY_MAX_CHARS: Final = 24
 
 
 class ImplausibleError(Exception):
     """A node reported something that cannot be true.
 
     Args:
-        what: was reported.
+        label: was reported.
         value: as reported; shortened in the text.
     """
 
-    def __init__(self, what: str, value: object) -> None:
-        super().__init__(f"{what} cannot be {_shown(value)}")
+    def __init__(self, label: str, value: object) -> None:
+        super().__init__(f"{label} cannot be {_format_value(value)}")
 
 
-def integer(value: object, what: str, *, most: int, least: int = 0) -> int:
+def checked_int(value: object, label: str, *, maximum: int, minimum: int = 0) -> int:
     """Return a number that is an integer within its bounds.
 
     Raises:
         ImplausibleError: it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ImplausibleError(what, value)
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+        raise ImplausibleError(label, value)
     return value
 
 
-def u16(value: object, what: str) -> int:
+def u16(value: object, label: str) -> int:
     """Return an integer of 16 bits; raise as `integer` does."""
-    return integer(value, what, most=U16_MAX)
+    return checked_int(value, label, maximum=U16_MAX)
 
 
-def u64(value: object, what: str) -> int:
+def u64(value: object, label: str) -> int:
     """Return an integer of 64 bits; raise as `integer` does."""
-    return integer(value, what, most=U64_MAX)
+    return checked_int(value, label, maximum=U64_MAX)
 
 
-def block_number(value: object, what: str = "The number of a block") -> BlockNumber:
+def block_number(value: object, label: str = "The number of a block") -> BlockNumber:
     """Return a block number, which has 32 bits; raise as `integer` does."""
-    return BlockNumber(integer(value, what, most=BLOCK_NUMBER_MAX))
+    return BlockNumber(checked_int(value, label, maximum=BLOCK_NUMBER_MAX))
 
 
 def nonce(value: object) -> int:
     """Return the nonce of an account, which has 32 bits; raise as `integer` does."""
-    return integer(value, "The nonce of an account", most=U32_MAX)
+    return checked_int(value, "The nonce of an account", maximum=U32_MAX)
 
 
 def timestamp_ms(value: object) -> int:
     """Return the time of a block in milliseconds since the Unix epoch; raise as `integer` does."""
-    return integer(value, "The time of a block", most=TIMESTAMP_MAX_MS)
+    return checked_int(value, "The time of a block", maximum=TIMESTAMP_MAX_MS)
 
 
 def block_time_s(value: float) -> float:
@@ -90,7 +90,7 @@ def header_number(header: object) -> BlockNumber:
         ImplausibleError: it is not a header, or its number has too many digits.
     """
     number = cast("Mapping[str, object]", header).get("number") if _is_object(header) else header
-    if not isinstance(number, str) or _HEX.fullmatch(number) is None:
+    if not isinstance(number, str) or _HEX_PATTERN.fullmatch(number) is None:
         raise ImplausibleError("The number of a header", number)
     return block_number(int(number, 16))
 
@@ -101,7 +101,7 @@ def block_hash(value: object) -> BlockHash:
     Raises:
         ImplausibleError: it is not 0x and 64 hexadecimal digits.
     """
-    if not isinstance(value, str) or _HASH.fullmatch(value) is None:
+    if not isinstance(value, str) or _HASH_PATTERN.fullmatch(value) is None:
         raise ImplausibleError("The hash of a block", value)
     return BlockHash(value)
 
@@ -110,12 +110,12 @@ def _is_object(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     """Return a value as short text of printable characters."""
-    if isinstance(value, int) and value.bit_length() > _SHOWN_MAX_BITS:
+    if isinstance(value, int) and value.bit_length() > _DISPLAY_MAX_BITS:
         return f"an integer of {value.bit_length()} bits"
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str):
-        return ascii(value[:_SHOWN_MAX_CHARS]) + ("…" if len(value) > _SHOWN_MAX_CHARS else "")
+        return ascii(value[:_DISPLAY_MAX_CHARS]) + ("…" if len(value) > _DISPLAY_MAX_CHARS else "")
     return f"of the type {type(value).__name__}"

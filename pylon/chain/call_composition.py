@@ -7,14 +7,14 @@ import bittensor_core  # pyright: ignore[reportMissingTypeStubs] -- compiled, an
 from bittensor import calls
 
 from pylon.chain.bounds import block_time_s, timestamp_ms
-from pylon.chain.runtime_items import optional, required
-from pylon.chain.sdk_types import SUBTENSOR, Sdk
+from pylon.chain.runtime_items import optional_item, require_item
+from pylon.chain.sdk_types import SUBTENSOR_PALLET, Sdk
 from pylon.chain.write_port import (
     CertificateCall,
     CommitmentCall,
-    SealedCommitmentCall,
-    Sealing,
+    CommitRevealState,
     Signer,
+    TimelockedCommitmentCall,
     WeightsCall,
     WriteCall,
 )
@@ -24,7 +24,7 @@ from pylon_client.contract.types import MechanismId, NetUid
 _core: Any = bittensor_core
 
 
-class SignedExtrinsic(Protocol):
+class SdkExtrinsic(Protocol):
     """An extrinsic with its signature, and its hash."""
 
     data: bytes
@@ -34,7 +34,7 @@ class SignedExtrinsic(Protocol):
 class RawWritingSdk(Protocol):
     """What of the SDK's transport is used for writing."""
 
-    async def attach_signature(self, unsigned: Any, signature: bytes) -> SignedExtrinsic:
+    async def attach_signature(self, unsigned: Any, signature: bytes) -> SdkExtrinsic:
         """An extrinsic that can be sent."""
         ...
 
@@ -89,11 +89,11 @@ class WritingSdk(Sdk, Protocol):
         ...
 
 
-CLOCK_BEHIND_MAX_S: Final = 30.0
+MAX_CLOCK_LAG_S: Final = 30.0
 """Seconds by which this machine's clock may be behind the newest block where content is sealed."""
 
 
-async def _require_clock(sdk: WritingSdk) -> None:
+async def _require_synchronized_clock(sdk: WritingSdk) -> None:
     """Raise where this machine's clock is behind, by which the drand round of a seal is chosen.
 
     The content would be opened too early. A clock that is ahead cannot be told from a chain that
@@ -104,7 +104,7 @@ async def _require_clock(sdk: WritingSdk) -> None:
     """
     newest_ms = timestamp_ms(await sdk.query("Timestamp", "Now", []))
     behind_s = newest_ms / 1000 - time.time()
-    if behind_s > CLOCK_BEHIND_MAX_S:
+    if behind_s > MAX_CLOCK_LAG_S:
         raise FailureError(
             ErrorCode.MISCONFIGURED,
             f"The signer's clock is {behind_s:.0f} s behind the chain's: what is sealed now would "
@@ -112,7 +112,7 @@ async def _require_clock(sdk: WritingSdk) -> None:
         )
 
 
-async def composed(sdk: WritingSdk, call: WriteCall, signer: Signer) -> tuple[Any, int | None]:
+async def compose_call(sdk: WritingSdk, call: WriteCall, signer: Signer) -> tuple[Any, int | None]:
     """Return a call as the chain takes it, and the drand round that opens what is sealed in it.
 
     Raises:
@@ -121,22 +121,24 @@ async def composed(sdk: WritingSdk, call: WriteCall, signer: Signer) -> tuple[An
     """
     match call:
         case WeightsCall():
-            return await _weights(sdk, call, signer)
+            return await _compose_weights(sdk, call, signer)
         case CommitmentCall():
             field: dict[str, Any] = {f"Raw{len(call.data)}": "0x" + call.data.hex()}
-            return await _commitment(sdk, call.netuid, field), None
-        case SealedCommitmentCall():
-            await _require_clock(sdk)
+            return await _compose_commitment(sdk, call.netuid, field), None
+        case TimelockedCommitmentCall():
+            await _require_synchronized_clock(sdk)
             # The pallet decrypts the bare ciphertext, whose plaintext every reader takes to be
             # SCALE text; the SDK's `timelock` makes a portable envelope without either.
             encrypted, reveal_round = _core.get_encrypted_commitment(
                 call.text, call.blocks_until_reveal, block_time_s(await sdk.block_time())
             )
             content = {"encrypted": "0x" + bytes(encrypted).hex(), "reveal_round": reveal_round}
-            sealed_call = await _commitment(sdk, call.netuid, {"TimelockEncrypted": content})
+            sealed_call = await _compose_commitment(
+                sdk, call.netuid, {"TimelockEncrypted": content}
+            )
             return sealed_call, reveal_round
         case CertificateCall():
-            kept = await sdk.query(SUBTENSOR, "Axons", [call.netuid, signer.ss58_address])
+            kept = await sdk.query(SUBTENSOR_PALLET, "Axons", [call.netuid, signer.ss58_address])
             axon: dict[str, Any] = kept or {}
             return await _compose(
                 sdk,
@@ -154,14 +156,16 @@ async def composed(sdk: WritingSdk, call: WriteCall, signer: Signer) -> tuple[An
             ), None
 
 
-async def _commitment(sdk: WritingSdk, netuid: NetUid, field: dict[str, Any]) -> Any:
+async def _compose_commitment(sdk: WritingSdk, netuid: NetUid, field: dict[str, Any]) -> Any:
     info: Any = {"fields": [field]}
     return await _compose(sdk, calls.Commitments.set_commitment(netuid=netuid, info=info))
 
 
-async def _weights(sdk: WritingSdk, call: WeightsCall, signer: Signer) -> tuple[Any, int | None]:
-    if call.sealing is not None:
-        return await _sealed_weights(sdk, call, call.sealing, signer)
+async def _compose_weights(
+    sdk: WritingSdk, call: WeightsCall, signer: Signer
+) -> tuple[Any, int | None]:
+    if call.commit_reveal is not None:
+        return await _compose_timelocked_weights(sdk, call, call.commit_reveal, signer)
     uids, values = list(call.weights), list(call.weights.values())
     of_mechanism = calls.SubtensorModule.set_mechanism_weights(
         netuid=call.netuid,
@@ -173,24 +177,24 @@ async def _weights(sdk: WritingSdk, call: WeightsCall, signer: Signer) -> tuple[
     of_subnet = calls.SubtensorModule.set_weights(
         netuid=call.netuid, dests=uids, weights=values, version_key=call.version_key
     )
-    return await _of_mechanism_or_subnet(sdk, call.mechanism, of_mechanism, of_subnet), None
+    return await _compose_mechanism_call(sdk, call.mechanism, of_mechanism, of_subnet), None
 
 
-async def _sealed_weights(
-    sdk: WritingSdk, call: WeightsCall, sealing: Sealing, signer: Signer
+async def _compose_timelocked_weights(
+    sdk: WritingSdk, call: WeightsCall, commit_reveal: CommitRevealState, signer: Signer
 ) -> tuple[Any, int]:
-    await _require_clock(sdk)
+    await _require_synchronized_clock(sdk)
     commit, reveal_round = _core.get_encrypted_commit_v2(
         uids=list(call.weights),
         weights=list(call.weights.values()),
         version_key=call.version_key,
-        last_epoch_block=sealing.last_epoch_block,
-        pending_epoch_at=sealing.pending_epoch_at,
-        subnet_epoch_index=sealing.epoch_index,
-        tempo=sealing.tempo,
-        blocks_since_last_step=sealing.blocks_since_last_step,
-        current_block=sealing.block,
-        subnet_reveal_period_epochs=sealing.reveal_period_epochs,
+        last_epoch_block=commit_reveal.last_epoch_block,
+        pending_epoch_at=commit_reveal.pending_epoch_at,
+        subnet_epoch_index=commit_reveal.epoch_index,
+        tempo=commit_reveal.tempo,
+        blocks_since_last_step=commit_reveal.blocks_since_last_step,
+        current_block=commit_reveal.block,
+        subnet_reveal_period_epochs=commit_reveal.reveal_period_epochs,
         # Rounds go by the clock, so that fast blocks need fewer of them.
         block_time=block_time_s(await sdk.block_time()),
         hotkey=signer.public_key,
@@ -199,30 +203,30 @@ async def _sealed_weights(
         "netuid": call.netuid,
         "commit": bytes(commit),
         "reveal_round": reveal_round,
-        "commit_reveal_version": sealing.version,
+        "commit_reveal_version": commit_reveal.version,
     }
     of_mechanism = calls.SubtensorModule.commit_timelocked_mechanism_weights(
         mecid=call.mechanism, **sealed
     )
     of_subnet = calls.SubtensorModule.commit_timelocked_weights(**sealed)
-    composed_call = await _of_mechanism_or_subnet(sdk, call.mechanism, of_mechanism, of_subnet)
+    composed_call = await _compose_mechanism_call(sdk, call.mechanism, of_mechanism, of_subnet)
     return composed_call, reveal_round
 
 
-async def _of_mechanism_or_subnet(
-    sdk: WritingSdk, mechanism: MechanismId, of_mechanism: Any, of_subnet: Any
+async def _compose_mechanism_call(
+    sdk: WritingSdk, mechanism: MechanismId, mechanism_call: Any, subnet_call: Any
 ) -> Any:
     """Compose the call of a mechanism or, for a runtime without mechanisms, that of the subnet."""
     if mechanism != 0:
-        return await _compose(sdk, of_mechanism)
-    found = await optional(_name(of_mechanism), sdk.compose(of_mechanism))
-    return await _compose(sdk, of_subnet) if found is None else found
+        return await _compose(sdk, mechanism_call)
+    found = await optional_item(_call_name(mechanism_call), sdk.compose(mechanism_call))
+    return await _compose(sdk, subnet_call) if found is None else found
 
 
 async def _compose(sdk: WritingSdk, call: Any) -> Any:
-    return await required(_name(call), sdk.compose(call))
+    return await require_item(_call_name(call), sdk.compose(call))
 
 
-def _name(call: Any) -> str:
+def _call_name(call: Any) -> str:
     module, function, _ = call
     return f"{module}.{function}"

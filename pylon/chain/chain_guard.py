@@ -8,7 +8,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 
 logger = logging.getLogger(__name__)
 
-FOREIGN_CHAIN = "The chain node is of another chain than the state of this deployment."
+WRONG_CHAIN_DETAIL = "The chain node is of another chain than the state of this deployment."
 """The same for callers, who do not learn the address of a node."""
 
 
@@ -42,7 +42,7 @@ class ChainGuard:
         self.bound: ChainIdentity | None = None
         self.problem = ""
         self._network = network
-        self._remedy = remedy
+        self._remedy_for = remedy
         self._needs_binding = needs_binding
         self._listeners: list[Callable[[], None]] = []
 
@@ -68,20 +68,20 @@ class ChainGuard:
             for listener in self._listeners:
                 listener()
 
-    def refuse(self, why: str) -> None:
+    def set_problem(self, problem: str) -> None:
         """Note why the node is refused, and log it once."""
-        if why != self.problem:
-            logger.error("%s", why)
-        self.problem = why
+        if problem != self.problem:
+            logger.error("%s", problem)
+        self.problem = problem
 
-    def refusal(self, genesis: str) -> str:
+    def mismatch(self, genesis: str) -> str:
         """Return why a node with this genesis is refused, for operators; empty where it is not."""
         if self.bound is None or self.bound.genesis == genesis:
             return ""
         node = ChainIdentity(self._network, genesis)
-        return f"{refusal_text(self.bound, node)}: {self._remedy(self.bound)}"
+        return f"{mismatch_text(self.bound, node)}: {self._remedy_for(self.bound)}"
 
-    def admit(self, genesis: str) -> None:
+    def check_genesis(self, genesis: str) -> None:
         """Check the genesis of the chain node.
 
         Raises:
@@ -90,29 +90,29 @@ class ChainGuard:
         """
         if self.bound is None and self._needs_binding:
             raise UnboundError
-        if why := self.refusal(genesis):
-            self.refuse(why)
+        if why := self.mismatch(genesis):
+            self.set_problem(why)
             raise ForeignChainError
         if self.problem:
             logger.info("The chain node is of the chain of this deployment's state again")
             self.problem = ""
 
-    def admit_archive(self, genesis: str) -> None:
+    def check_archive_genesis(self, genesis: str) -> None:
         """Check the genesis of an archive node, whose refusal is no problem of the worker's.
 
         Raises:
             ForeignChainError: the node is of another chain.
         """
-        if self.refusal(genesis):
+        if self.mismatch(genesis):
             raise ForeignChainError
 
 
-def may_pass(error: FailureError) -> bool:
+def may_succeed_later(error: FailureError) -> bool:
     """Return whether the same read may succeed later: also when the right node is back."""
     return error.failure.retryable or error.code is ErrorCode.WRONG_CHAIN
 
 
-def refusal_text(bound: ChainIdentity, node: ChainIdentity) -> str:
+def mismatch_text(bound: ChainIdentity, node: ChainIdentity) -> str:
     """Return why a node is refused, with the names of both chains."""
     return (
         f"the state of this deployment belongs to the chain {bound}, but the chain node is of "

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-_SHOWN_CHARS: Final = 10
+_GENESIS_DISPLAY_CHARS: Final = 10
 """Characters of a genesis hash that are shown to people: 0x and four bytes."""
 
 
@@ -26,4 +26,8 @@ class ChainIdentity:
 
 def short_genesis(genesis: str) -> str:
     """Return the beginning of a genesis hash."""
-    return genesis if len(genesis) <= _SHOWN_CHARS else f"{genesis[:_SHOWN_CHARS]}…"
+    return (
+        genesis
+        if len(genesis) <= _GENESIS_DISPLAY_CHARS
+        else f"{genesis[:_GENESIS_DISPLAY_CHARS]}…"
+    )

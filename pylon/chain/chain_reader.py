@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from pylon.chain.port import ChainReads, block_info
-from pylon.chain.query import Question
-from pylon.common.read_cache import ReadCache, SingleFlight, too_late
-from pylon.rpc.calls import Answer
+from pylon.chain.port import ChainReads, read_block_info
+from pylon.chain.query import Query
+from pylon.common.read_cache import ReadCache, SingleFlight, chain_timeout_error
+from pylon.rpc.calls import CallResult
 from pylon_client.contract import wire
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber
@@ -30,8 +30,8 @@ class ChainReader:
         self._chain = chain
         self._chain_timeout_s = chain_timeout_s
         self._cache = cache or ReadCache()
-        self._blocks = SingleFlight[Block]()
-        self._infos = SingleFlight[Answer]()
+        self._block_flight = SingleFlight[Block]()
+        self._info_flight = SingleFlight[CallResult]()
 
     async def latest_block(self, *, timeout_s: float) -> Block:
         """The chain's newest block, asked of the chain now.
@@ -43,17 +43,17 @@ class ChainReader:
         async def fetch() -> Block:
             return await self._chain.latest_block(timeout_s=self._chain_timeout_s)
 
-        return await _within(timeout_s, self._blocks.get("latest", fetch))
+        return await _with_timeout(timeout_s, self._block_flight.get("latest", fetch))
 
-    async def latest_block_info(self, *, timeout_s: float) -> Answer:
+    async def latest_block_info(self, *, timeout_s: float) -> CallResult:
         """The chain's newest block with its timestamp, encoded, asked of the chain now."""
 
-        async def fetch() -> Answer:
+        async def fetch() -> CallResult:
             block = await self._chain.latest_block(timeout_s=self._chain_timeout_s)
-            info = await block_info(self._chain, block, timeout_s=self._chain_timeout_s)
-            return Answer(wire.encode(info), block)
+            info = await read_block_info(self._chain, block, timeout_s=self._chain_timeout_s)
+            return CallResult(wire.encode(info), block)
 
-        return await _within(timeout_s, self._infos.get("latest", fetch))
+        return await _with_timeout(timeout_s, self._info_flight.get("latest", fetch))
 
     async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
         """The block of that number; not kept, since a young block's number may get another hash."""
@@ -61,18 +61,18 @@ class ChainReader:
         async def fetch() -> Block:
             return await self._chain.block(number, timeout_s=self._chain_timeout_s)
 
-        return await _within(timeout_s, self._blocks.get(number, fetch))
+        return await _with_timeout(timeout_s, self._block_flight.get(number, fetch))
 
-    async def ask(self, question: Question[BaseModel], block: Block, *, timeout_s: float) -> bytes:
+    async def query(self, query: Query[BaseModel], block: Block, *, timeout_s: float) -> bytes:
         """The answer to a question at a block, encoded."""
 
         async def fetch() -> bytes:
             chain_timeout_s = self._chain_timeout_s
-            return wire.encode(await self._chain.ask(question, block, timeout_s=chain_timeout_s))
+            return wire.encode(await self._chain.query(query, block, timeout_s=chain_timeout_s))
 
-        return await self.kept((question, block.hash), fetch, timeout_s=timeout_s)
+        return await self.cached((query, block.hash), fetch, timeout_s=timeout_s)
 
-    async def kept(
+    async def cached(
         self,
         key: Hashable,
         fetch: Callable[[], Coroutine[Any, Any, bytes]],
@@ -80,12 +80,12 @@ class ChainReader:
         timeout_s: float,
     ) -> bytes:
         """What `fetch` gives, once for all who ask, and kept; the key must name a block's hash."""
-        return await _within(timeout_s, self._cache.get(key, fetch))
+        return await _with_timeout(timeout_s, self._cache.get(key, fetch))
 
 
-async def _within(timeout_s: float, answer: Coroutine[Any, Any, T]) -> T:
+async def _with_timeout(timeout_s: float, response: Coroutine[Any, Any, T]) -> T:
     try:
         async with asyncio.timeout(timeout_s):
-            return await answer
+            return await response
     except TimeoutError:
-        raise too_late(timeout_s) from None
+        raise chain_timeout_error(timeout_s) from None

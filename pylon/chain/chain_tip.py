@@ -11,14 +11,14 @@ from pylon.chain.sdk_types import RawSdk
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber
 
-BEST: Final = "chain_getHead"
-FINAL: Final = "chain_getFinalizedHead"
+BEST_HEAD_METHOD: Final = "chain_getHead"
+FINALIZED_HEAD_METHOD: Final = "chain_getFinalizedHead"
 
-_TRIES: Final = 3
+_MAX_ATTEMPTS: Final = 3
 """How often to ask: a reorganisation between two answers makes them differ."""
 
 
-class _Sdk(Protocol):
+class _TipSdk(Protocol):
     @property
     def raw(self) -> RawSdk: ...
 
@@ -31,7 +31,7 @@ class _Sdk(Protocol):
     ) -> Any: ...
 
 
-async def hash_of(sdk: _Sdk, number: BlockNumber) -> BlockHash | None:
+async def find_block_hash(sdk: _TipSdk, number: BlockNumber) -> BlockHash | None:
     """Return the hash of a number's block on the best chain; None where there is no such block.
 
     Raises:
@@ -41,7 +41,7 @@ async def hash_of(sdk: _Sdk, number: BlockNumber) -> BlockHash | None:
     return None if found is None else block_hash(found)
 
 
-async def readable_best(sdk: _Sdk) -> Block:
+async def read_best_block(sdk: _TipSdk) -> Block:
     """Return the best block, whose state can be read.
 
     Its number is the one in its state, and the node gives its hash for that number.
@@ -50,15 +50,15 @@ async def readable_best(sdk: _Sdk) -> Block:
         ImplausibleError: the answers contradict each other.
     """
     number = None
-    for _ in range(_TRIES):
-        head = block_hash(await sdk.raw.rpc_request(BEST))
+    for _ in range(_MAX_ATTEMPTS):
+        head = block_hash(await sdk.raw.rpc_request(BEST_HEAD_METHOD))
         number = block_number(await sdk.query("System", "Number", [], head))
-        if await hash_of(sdk, number) == head:
+        if await find_block_hash(sdk, number) == head:
             return Block(number=number, hash=head)
     raise ImplausibleError("The number of the best block", number)
 
 
-async def confirmed(sdk: _Sdk, method: str) -> BlockNumber:
+async def read_head_number(sdk: _TipSdk, method: str) -> BlockNumber:
     """Return the number of the best or of the newest final block.
 
     It is in the block's header, and the node gives the block's hash for that number.
@@ -71,9 +71,9 @@ async def confirmed(sdk: _Sdk, method: str) -> BlockNumber:
         ImplausibleError: the answers contradict each other.
     """
     number = None
-    for _ in range(_TRIES):
+    for _ in range(_MAX_ATTEMPTS):
         head = block_hash(await sdk.raw.rpc_request(method))
         number = header_number(await sdk.raw.rpc_request("chain_getHeader", [head]))
-        if await hash_of(sdk, number) == head:
+        if await find_block_hash(sdk, number) == head:
             return number
     raise ImplausibleError("The number of a newest block", number)

@@ -13,7 +13,7 @@ def is_node_url(text: str) -> bool:
     return parts.scheme in {"ws", "wss"} and bool(parts.hostname)
 
 
-def place_of(network: str) -> str:
+def endpoint_label(network: str) -> str:
     """A network's name, or its URL without credentials, path and query: they may be secret."""
     if "://" not in network:
         return network

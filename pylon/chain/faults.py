@@ -15,25 +15,25 @@ from enum import Enum
 from typing import Any, Final, cast
 
 from pylon.chain.bounds import ImplausibleError
-from pylon.chain.chain_guard import FOREIGN_CHAIN
+from pylon.chain.chain_guard import WRONG_CHAIN_DETAIL
 from pylon_client.contract.failures import ErrorCode
 
-_SYSTEM_ERROR: Final = re.compile(r"\[(?:Errno (-?[0-9]+)\]|SSL: )")
+_SYSTEM_ERROR_PATTERN: Final = re.compile(r"\[(?:Errno (-?[0-9]+)\]|SSL: )")
 
 RETRY_AFTER_MAX_S: Final = 300.0
 """A node that refuses our traffic is asked again after this long at the latest."""
 
 
-class Remedy(Enum):
+class Recovery(Enum):
     """What becomes of the connection on which an error was seen."""
 
     KEEP = "keep"
     """The node answered; the connection is sound."""
-    REPLACE = "replace"
+    RECONNECT = "replace"
     """The connection is broken or silent: throw it away, and ask again on a fresh one."""
-    ASK_AGAIN = "ask again"
+    RETRY = "ask again"
     """The node's answer cannot be true: ask once more, on the same connection."""
-    COOL_DOWN = "cool down"
+    BACK_OFF = "cool down"
     """The node refuses our traffic: leave it in peace for a while."""
 
 
@@ -43,53 +43,53 @@ class Fault:
 
     Attributes:
         code: what the caller is told.
-        remedy: what becomes of the connection.
+        recovery: what becomes of the connection.
         detail: for people; free of anything secret and of the SDK's own texts.
         retry_after_s: for how long the node wants to be left in peace, if it says.
     """
 
     code: ErrorCode
-    remedy: Remedy
+    recovery: Recovery
     detail: str
     retry_after_s: float | None = None
 
 
 _UNREACHABLE: Final = Fault(
-    ErrorCode.CHAIN_UNAVAILABLE, Remedy.REPLACE, "The connection to the chain broke."
+    ErrorCode.CHAIN_UNAVAILABLE, Recovery.RECONNECT, "The connection to the chain broke."
 )
 _IMPLAUSIBLE: Final = Fault(
-    ErrorCode.CHAIN_UNAVAILABLE, Remedy.ASK_AGAIN, "The chain node's answer cannot be true."
+    ErrorCode.CHAIN_UNAVAILABLE, Recovery.RETRY, "The chain node's answer cannot be true."
 )
-_REFUSED: Final = Fault(
+_RATE_LIMITED: Final = Fault(
     ErrorCode.CHAIN_UNAVAILABLE,
-    Remedy.COOL_DOWN,
+    Recovery.BACK_OFF,
     "The chain node refuses requests for now: too many were made.",
 )
-_BUSY: Final = Fault(ErrorCode.CHAIN_UNAVAILABLE, Remedy.KEEP, "The chain node is too busy.")
+_BUSY: Final = Fault(ErrorCode.CHAIN_UNAVAILABLE, Recovery.KEEP, "The chain node is too busy.")
 _UNSUPPORTED: Final = Fault(
-    ErrorCode.CHAIN_REJECTED, Remedy.KEEP, "The chain's runtime does not offer this read."
+    ErrorCode.CHAIN_REJECTED, Recovery.KEEP, "The chain's runtime does not offer this read."
 )
 _STATE_DISCARDED: Final = Fault(
     ErrorCode.ARCHIVE_REQUIRED,
-    Remedy.KEEP,
+    Recovery.KEEP,
     "The chain node no longer keeps the state of the block.",
 )
-_NO_SUCH_BLOCK: Final = Fault(ErrorCode.NOT_FOUND, Remedy.KEEP, "Block not found.")
+_NO_SUCH_BLOCK: Final = Fault(ErrorCode.NOT_FOUND, Recovery.KEEP, "Block not found.")
 _REJECTED: Final = Fault(
-    ErrorCode.CHAIN_REJECTED, Remedy.KEEP, "The chain node refused the request."
+    ErrorCode.CHAIN_REJECTED, Recovery.KEEP, "The chain node refused the request."
 )
-_WRONG_CHAIN: Final = Fault(ErrorCode.WRONG_CHAIN, Remedy.REPLACE, FOREIGN_CHAIN)
+_WRONG_CHAIN: Final = Fault(ErrorCode.WRONG_CHAIN, Recovery.RECONNECT, WRONG_CHAIN_DETAIL)
 _UNKNOWN: Final = Fault(
-    ErrorCode.INTERNAL, Remedy.REPLACE, "Reading the chain failed in an unforeseen way."
+    ErrorCode.INTERNAL, Recovery.RECONNECT, "Reading the chain failed in an unforeseen way."
 )
 
 FAULTS_BY_CLASS: Final[Mapping[str, Fault]] = {
     "bittensor._transport.errors.StateDiscardedError": _STATE_DISCARDED,
     "bittensor._transport.errors.BlockNotFound": _NO_SUCH_BLOCK,
-    "bittensor._transport.errors.RpcPolicyRejection": _REFUSED,
+    "bittensor._transport.errors.RpcPolicyRejection": _RATE_LIMITED,
     "bittensor._transport.errors.MaxRetriesExceeded": _UNREACHABLE,
     "bittensor._transport.errors.StorageFunctionNotFound": _UNSUPPORTED,
-    "bittensor.result.RpcPolicyError": _REFUSED,
+    "bittensor.result.RpcPolicyError": _RATE_LIMITED,
     "bittensor.result.RpcConnectionError": _UNREACHABLE,
     "bittensor.result.ConnectionNotReady": _UNREACHABLE,
     "websockets.exceptions.WebSocketException": _UNREACHABLE,
@@ -109,12 +109,12 @@ REQUEST_ERROR_CLASS: Final = "bittensor._transport.errors.SubstrateRequestExcept
 """Carries the node's JSON-RPC error, or, without one, says that the connection went away."""
 
 FAULTS_BY_RPC_CODE: Final[Mapping[int, Fault]] = {
-    -32999: _REFUSED,  # the node's own rate limit of RPC calls
+    -32999: _RATE_LIMITED,  # the node's own rate limit of RPC calls
     -32009: _BUSY,  # the JSON-RPC server has no free slot
 }
 """By JSON-RPC error code; the SDK types the codes of public gateways (-32004, -32005) itself."""
 
-SUBMISSION_REFUSED: Final = frozenset({*range(1000, 2000), -32600, -32601, -32602, -32700})
+SUBMISSION_REFUSED_CODES: Final = frozenset({*range(1000, 2000), -32600, -32601, -32602, -32700})
 """JSON-RPC error codes with which a node says that it did not take an extrinsic: those of its
 `author` calls (sc-rpc-api), and of the specification for requests that are none. Any other may as
 well come from a gateway that has passed the extrinsic on before it failed."""
@@ -125,44 +125,44 @@ def fault_of(error: BaseException) -> Fault:
 
     The SDK wraps what its transport raised, so the causes of an error are looked at too.
     """
-    if any(_name_of(type(cause)) == WRONG_CHAIN_CLASS for cause in _causes(error)):
+    if any(_qualified_name(type(cause)) == WRONG_CHAIN_CLASS for cause in _iter_causes(error)):
         return _WRONG_CHAIN  # which the SDK wraps as it does a node that is away
-    for cause in _causes(error):
-        names = [_name_of(cls) for cls in type(cause).__mro__]
+    for cause in _iter_causes(error):
+        names = [_qualified_name(cls) for cls in type(cause).__mro__]
         for name in names:
             if (fault := FAULTS_BY_CLASS.get(name)) is not None:
                 return _with_retry_after(fault, cause)
         if REQUEST_ERROR_CLASS in names:
-            return _request_fault(cause)
+            return _fault_of_request_error(cause)
     return _UNKNOWN
 
 
-def _name_of(cls: type) -> str:
+def _qualified_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def is_refused_submission(error: BaseException) -> bool:
     """Whether a submission that failed was answered by the node, which so did not take it."""
-    return _rpc_code(error) in SUBMISSION_REFUSED
+    return _rpc_error_code(error) in SUBMISSION_REFUSED_CODES
 
 
-def describe(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """What an error was, for the log: why in words where that is known, class names and codes.
 
     Nothing else of a text is told: it may hold the address of a node, which may carry a token.
     """
-    causes = list(_causes(error))
+    causes = list(_iter_causes(error))
     parts: list[str] = []
     for cause in causes:
-        rpc_code = _rpc_code(cause)
+        rpc_code = _rpc_error_code(cause)
         code = "" if rpc_code is None else f" (JSON-RPC {rpc_code})"
         parts.append(f"{type(cause).__name__}{code}")
     names = " from ".join(parts)
-    reason = next(filter(None, map(_reason, causes)), None)
+    reason = next(filter(None, map(_describe_cause, causes)), None)
     return names if reason is None else f"{reason} ({names})"
 
 
-def _reason(error: BaseException) -> str | None:
+def _describe_cause(error: BaseException) -> str | None:
     """Why a node was not reached, or what it said that cannot be true, in words."""
     if isinstance(error, ImplausibleError):
         return str(error)
@@ -170,7 +170,7 @@ def _reason(error: BaseException) -> str | None:
     if isinstance(status, int):
         return f"it answered with HTTP {status}"
     # The SDK drops what it failed to connect with, and keeps no more of it than this in its text.
-    found = _SYSTEM_ERROR.search(str(error))
+    found = _SYSTEM_ERROR_PATTERN.search(str(error))
     if isinstance(error, ssl.SSLError) or (found is not None and found[1] is None):
         return "TLS failed"
     number = found[1] if found is not None else getattr(error, "errno", None)
@@ -180,14 +180,14 @@ def _reason(error: BaseException) -> str | None:
     return os.strerror(int(number)) if int(number) > 0 else "its name is not known"
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _iter_causes(error: BaseException) -> Iterator[BaseException]:
     seen: BaseException | None = error
     while seen is not None:
         yield seen
         seen = seen.__cause__
 
 
-def _rpc_code(error: BaseException) -> int | None:
+def _rpc_error_code(error: BaseException) -> int | None:
     payload: Any = getattr(error, "payload", None)
     if not isinstance(payload, dict):
         return None
@@ -196,10 +196,10 @@ def _rpc_code(error: BaseException) -> int | None:
     return code if isinstance(code, int) else None
 
 
-def _request_fault(error: BaseException) -> Fault:
+def _fault_of_request_error(error: BaseException) -> Fault:
     if getattr(error, "payload", None) is None:
         return _UNREACHABLE
-    code = _rpc_code(error)
+    code = _rpc_error_code(error)
     return _REJECTED if code is None else FAULTS_BY_RPC_CODE.get(code, _REJECTED)
 
 
@@ -210,5 +210,5 @@ def _with_retry_after(fault: Fault, error: BaseException) -> Fault:
     # It may be a date as well; then our own patience counts.
     with contextlib.suppress(ValueError, TypeError):
         seconds = min(max(float(stated), 0.0), RETRY_AFTER_MAX_S)
-        return Fault(fault.code, fault.remedy, fault.detail, retry_after_s=seconds)
+        return Fault(fault.code, fault.recovery, fault.detail, retry_after_s=seconds)
     return fault

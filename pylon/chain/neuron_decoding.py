@@ -23,12 +23,12 @@ U16_MAX: Final = 65_535
 RAO_PER_TOKEN: Final = 10**9
 _IP_TYPE_V6: Final = 6
 
-Record = Mapping[str, Any]
+RuntimeRecord = Mapping[str, Any]
 """A struct of the runtime as the SDK decodes it: numbers are ints, accounts ss58 text."""
 
 
-def subnet_neurons(
-    block: Block, neurons_lite: Sequence[Record], subnet_state: Record
+def decode_subnet_neurons(
+    block: Block, neurons_lite: Sequence[RuntimeRecord], subnet_state: RuntimeRecord
 ) -> SubnetNeurons:
     """The neurons of one subnet at one block, from two answers of the runtime at that block.
 
@@ -42,11 +42,11 @@ def subnet_neurons(
     stakes = _stakes_by_hotkey(subnet_state)
     neurons: dict[Hotkey, Neuron] = {}
     skipped: list[Skipped] = []
-    for record in sorted(neurons_lite, key=_uid_or_last):
+    for record in sorted(neurons_lite, key=_uid_sort_key):
         try:
-            neuron = _neuron(record, stakes)
+            neuron = _decode_neuron(record, stakes)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            UNREADABLE.note(
+            UNREADABLE.report(
                 logger,
                 "neuron",
                 # Without the values that change at each block.
@@ -61,12 +61,12 @@ def subnet_neurons(
     return SubnetNeurons(block=block, neurons=neurons, skipped=skipped)
 
 
-def _uid_or_last(record: Record) -> int:
+def _uid_sort_key(record: RuntimeRecord) -> int:
     uid = record.get("uid")
     return uid if isinstance(uid, int) else U16_MAX + 1
 
 
-def _stakes_by_hotkey(state: Record) -> dict[str, Stakes]:
+def _stakes_by_hotkey(state: RuntimeRecord) -> dict[str, Stakes]:
     # Three columns beside the hotkeys' one, in rao; `total` is already the sum that the chain
     # weighs by: alpha plus TAO times the subnet's TAO weight.
     columns = zip(
@@ -86,7 +86,7 @@ def _stakes_by_hotkey(state: Record) -> dict[str, Stakes]:
     }
 
 
-def _neuron(record: Record, stakes: Mapping[str, Stakes]) -> Neuron:
+def _decode_neuron(record: RuntimeRecord, stakes: Mapping[str, Stakes]) -> Neuron:
     hotkey = record["hotkey"]
     # Validated on purpose: what the runtime says is input from outside.
     return Neuron.model_validate(
@@ -95,7 +95,7 @@ def _neuron(record: Record, stakes: Mapping[str, Stakes]) -> Neuron:
             "coldkey": record["coldkey"],
             "hotkey": hotkey,
             "active": record["active"],
-            "axon_info": _axon_info(record["axon_info"]),
+            "axon_info": _decode_axon_info(record["axon_info"]),
             "stake": sum(rao for _, rao in record["stake"]) / RAO_PER_TOKEN,
             "rank": record["rank"] / U16_MAX,
             "emission": record["emission"] / RAO_PER_TOKEN,
@@ -112,7 +112,7 @@ def _neuron(record: Record, stakes: Mapping[str, Stakes]) -> Neuron:
     )
 
 
-def _axon_info(record: Record) -> AxonInfo:
+def _decode_axon_info(record: RuntimeRecord) -> AxonInfo:
     ip: int = record["ip"]
     # A neuron that never served has 0 in all fields, the type of its address too.
     address = IPv6Address(ip) if record["ip_type"] == _IP_TYPE_V6 else IPv4Address(ip)

@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
-from pylon.chain.chain_guard import FOREIGN_CHAIN
-from pylon.chain.faults import RETRY_AFTER_MAX_S, Fault, Remedy, describe, fault_of
+from pylon.chain.chain_guard import WRONG_CHAIN_DETAIL
+from pylon.chain.faults import RETRY_AFTER_MAX_S, Fault, Recovery, describe_error, fault_of
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.log_limit import LogLimit, origin_of
+from pylon_client.log_limit import LogLimit, error_origin
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ that is cancelled just when it gets what it waits for may go on. The last one is
 WebSocket library's own patience with a silent peer (10 s)."""
 
 
-FAILURES_MAX: Final = 10
+MAX_COUNTED_FAILURES: Final = 10
 """Maximum number of failed attempts that are counted: the pauses have their full length then."""
 
 
@@ -48,43 +48,43 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ConnectionTimeouts:
     """How long to wait for what, in seconds, and how many operations to have in flight.
 
     Attributes:
         connect_s: opening a connection, with its first requests.
         operation_s: one operation, even when nobody waits for it any more.
-        silence_s: a caller must have waited this long in vain before its deadline counts
+        discard_after_silence_s: a caller must have waited this long in vain before its deadline counts
             against the connection; otherwise a caller in a hurry could break it for all.
         backoff_s: the pause after a first failed attempt to connect; it doubles each time.
         backoff_max_s: the longest such pause.
-        refused_s: the pause after the node refused our traffic; it doubles each time.
+        rate_limit_backoff_s: the pause after the node refused our traffic; it doubles each time.
         max_in_flight: operations at once.
     """
 
     connect_s: float = 10.0
     operation_s: float = 30.0
-    silence_s: float = 1.0
+    discard_after_silence_s: float = 1.0
     backoff_s: float = 0.25
     backoff_max_s: float = 10.0
-    refused_s: float = 15.0
+    rate_limit_backoff_s: float = 15.0
     max_in_flight: int = 64
 
 
 @dataclass(eq=False)
-class Connection(Generic[ClientT]):
+class NodeConnection(Generic[ClientT]):
     """One open connection and the operations that run on it."""
 
     client: ClientT
-    answers: int = 0
-    answered_at_s: float = 0.0
-    discarded: bool = False
+    response_count: int = 0
+    last_response_at_s: float = 0.0
+    is_discarded: bool = False
     tasks: set[asyncio.Task[object]] = field(default_factory=set[asyncio.Task[object]])
 
-    def answered(self, now_s: float) -> None:
+    def record_response(self, now_s: float) -> None:
         """Note that the node gave a sign of life."""
-        self.answers += 1
-        self.answered_at_s = now_s
+        self.response_count += 1
+        self.last_response_at_s = now_s
 
 
 class FaultError(Exception):
@@ -96,10 +96,10 @@ class FaultError(Exception):
 
 
 _TIMED_OUT: Final = Fault(
-    ErrorCode.CHAIN_TIMEOUT, Remedy.REPLACE, "The chain node did not answer in time."
+    ErrorCode.CHAIN_TIMEOUT, Recovery.RECONNECT, "The chain node did not answer in time."
 )
-_BROKE: Final = Fault(
-    ErrorCode.CHAIN_UNAVAILABLE, Remedy.REPLACE, "The connection to the chain broke."
+_CONNECTION_LOST: Final = Fault(
+    ErrorCode.CHAIN_UNAVAILABLE, Recovery.RECONNECT, "The connection to the chain broke."
 )
 
 
@@ -107,8 +107,8 @@ class ConnectionOwner(Generic[ClientT]):
     """Runs operations on the current connection, and replaces it when it fails.
 
     Attributes:
-        opened: connections opened so far.
-        discarded: connections thrown away so far.
+        opened_count: connections opened so far.
+        discarded_count: connections thrown away so far.
     """
 
     def __init__(
@@ -116,34 +116,34 @@ class ConnectionOwner(Generic[ClientT]):
         make_client: Callable[[], ClientT],
         *,
         role: str,
-        place: str,
-        patience: Patience | None = None,
+        endpoint_label: str,
+        timeouts: ConnectionTimeouts | None = None,
     ) -> None:
         """Own the connections that `make_client` makes; the first one is opened when needed.
 
         Args:
             make_client: a new client, not connected yet.
             role: what callers are told about, such as "The chain node".
-            place: where it is, for the log alone.
-            patience: how long to wait for what.
+            endpoint_label: where it is, for the log alone.
+            timeouts: how long to wait for what.
         """
         self._make_client = make_client
         self._role = role
-        self._place = place
-        self._patience = patience or Patience()
-        self._slots = asyncio.Semaphore(self._patience.max_in_flight)
-        self._current: Connection[ClientT] | None = None
-        self._opening: asyncio.Task[Connection[ClientT]] | None = None
-        self._background: set[asyncio.Task[None]] = set()
+        self._endpoint_label = endpoint_label
+        self._timeouts = timeouts or ConnectionTimeouts()
+        self._in_flight_limit = asyncio.Semaphore(self._timeouts.max_in_flight)
+        self._current: NodeConnection[ClientT] | None = None
+        self._connect_task: asyncio.Task[NodeConnection[ClientT]] | None = None
+        self._closing_tasks: set[asyncio.Task[None]] = set()
         self._failures = 0
-        self._refusals = 0
+        self._rate_limits = 0
         self._log_limit = LogLimit()
-        self._not_before_s = 0.0
+        self._next_attempt_at_s = 0.0
         self._closed = False
-        self._is_foreign = False
+        self._is_wrong_chain = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.opened = 0
-        self.discarded = 0
+        self.opened_count = 0
+        self.discarded_count = 0
 
     async def call(self, operation: Callable[[ClientT], Awaitable[T]], *, timeout_s: float) -> T:
         """The result of a read, asked once more after an answer that cannot be true.
@@ -153,7 +153,7 @@ class ConnectionOwner(Generic[ClientT]):
         Raises:
             FailureError: CHAIN_TIMEOUT after `timeout_s`; otherwise what the table of faults says.
         """
-        connection: Connection[ClientT] | None = None
+        connection: NodeConnection[ClientT] | None = None
         started_s = _now_s()
         try:
             async with asyncio.timeout(timeout_s):
@@ -161,7 +161,7 @@ class ConnectionOwner(Generic[ClientT]):
                 try:
                     return await self._run(connection, operation)
                 except FaultError as first:
-                    if first.fault.remedy not in (Remedy.REPLACE, Remedy.ASK_AGAIN):
+                    if first.fault.recovery not in (Recovery.RECONNECT, Recovery.RETRY):
                         raise
                 started_s = _now_s()
                 connection = await self.connection()
@@ -170,12 +170,12 @@ class ConnectionOwner(Generic[ClientT]):
             raise FailureError(error.fault.code, error.fault.detail) from error
         except TimeoutError:
             if connection is not None:
-                self._blame(connection, waiting_since_s=started_s)
+                self._discard_if_silent(connection, waiting_since_s=started_s)
             raise FailureError(
                 ErrorCode.CHAIN_TIMEOUT, f"{self._role} did not answer within {timeout_s:g} s."
             ) from None
 
-    async def connection(self) -> Connection[ClientT]:
+    async def connection(self) -> NodeConnection[ClientT]:
         """The current connection; opens one if there is none, once for all who ask.
 
         Raises:
@@ -183,33 +183,39 @@ class ConnectionOwner(Generic[ClientT]):
                 of another chain, at once while the pause after a failed attempt lasts.
         """
         self._loop = asyncio.get_running_loop()
-        pause_s = self._not_before_s - _now_s()
+        pause_s = self._next_attempt_at_s - _now_s()
         if self._closed:
             raise FailureError(ErrorCode.SHUTTING_DOWN, f"{self._role}: the connection is closed.")
-        if pause_s > 0 and (self._refusals or self._current is None) and self._opening is None:
-            if self._is_foreign:
-                raise FailureError(ErrorCode.WRONG_CHAIN, FOREIGN_CHAIN)
-            why = "refuses requests for now" if self._refusals else "cannot be reached"
+        if (
+            pause_s > 0
+            and (self._rate_limits or self._current is None)
+            and self._connect_task is None
+        ):
+            if self._is_wrong_chain:
+                raise FailureError(ErrorCode.WRONG_CHAIN, WRONG_CHAIN_DETAIL)
+            why = "refuses requests for now" if self._rate_limits else "cannot be reached"
             raise FailureError(
                 ErrorCode.CHAIN_UNAVAILABLE,
                 f"{self._role} {why}; the next attempt is in {pause_s:.1f} s.",
             )
         if self._current is not None:
             return self._current
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open(), name=f"open {self._place}")
-            self._opening.add_done_callback(self._open_ended)
-        return await asyncio.shield(self._opening)
+        if self._connect_task is None:
+            self._connect_task = asyncio.create_task(
+                self._open(), name=f"open {self._endpoint_label}"
+            )
+            self._connect_task.add_done_callback(self._on_connect_done)
+        return await asyncio.shield(self._connect_task)
 
-    def discard(self, connection: Connection[ClientT]) -> None:
+    def discard(self, connection: NodeConnection[ClientT]) -> None:
         """Throw a connection away: close it in the background, fail what still runs on it."""
-        if connection.discarded:
+        if connection.is_discarded:
             return
-        connection.discarded = True
-        self.discarded += 1
+        connection.is_discarded = True
+        self.discarded_count += 1
         if self._current is connection:
             self._current = None
-        if connection.answers == 0:
+        if connection.response_count == 0:
             self._back_off()
         current_task = asyncio.current_task()
         for task in connection.tasks:
@@ -222,7 +228,7 @@ class ConnectionOwner(Generic[ClientT]):
         if self._current is not None:
             self.discard(self._current)
 
-    def replace_soon(self) -> None:
+    def replace_threadsafe(self) -> None:
         """Replace the current connection, as `replace` does, from any thread."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.replace)
@@ -230,16 +236,16 @@ class ConnectionOwner(Generic[ClientT]):
     async def close(self, *, timeout_s: float = 3.0) -> None:
         """Close the connection for good; what still runs on it fails."""
         self._closed = True
-        if self._opening is not None:
-            self._opening.cancel()
+        if self._connect_task is not None:
+            self._connect_task.cancel()
         self.replace()
-        if self._background:
-            await asyncio.wait(self._background, timeout=timeout_s)
+        if self._closing_tasks:
+            await asyncio.wait(self._closing_tasks, timeout=timeout_s)
 
-    async def _open(self) -> Connection[ClientT]:
+    async def _open(self) -> NodeConnection[ClientT]:
         client = self._make_client()
         try:
-            async with asyncio.timeout(self._patience.connect_s):
+            async with asyncio.timeout(self._timeouts.connect_s):
                 await client.connect()
         except asyncio.CancelledError:
             self._close_in_background(client)
@@ -250,36 +256,38 @@ class ConnectionOwner(Generic[ClientT]):
             self._close_in_background(client)
             fault = fault_of(error)
             self._back_off(fault)
-            self._is_foreign = fault.code is ErrorCode.WRONG_CHAIN
-            if self._is_foreign:
+            self._is_wrong_chain = fault.code is ErrorCode.WRONG_CHAIN
+            if self._is_wrong_chain:
                 raise FailureError(fault.code, fault.detail) from error
             # While the pauses grow, each attempt is logged.
-            if self._failures < FAILURES_MAX or self._log_limit.is_due("connect"):
-                logger.warning("Cannot connect to %s: %s", self._place, describe(error))
-            why = "refuses requests for now" if self._refusals else "cannot be reached"
+            if self._failures < MAX_COUNTED_FAILURES or self._log_limit.is_due("connect"):
+                logger.warning(
+                    "Cannot connect to %s: %s", self._endpoint_label, describe_error(error)
+                )
+            why = "refuses requests for now" if self._rate_limits else "cannot be reached"
             raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, f"{self._role} {why}.") from error
-        self.opened += 1
-        self._is_foreign = False
-        logger.info("Connected to %s", self._place)
-        self._current = Connection(client)
+        self.opened_count += 1
+        self._is_wrong_chain = False
+        logger.info("Connected to %s", self._endpoint_label)
+        self._current = NodeConnection(client)
         return self._current
 
-    def _open_ended(self, task: asyncio.Task[Connection[ClientT]]) -> None:
-        self._opening = None
+    def _on_connect_done(self, task: asyncio.Task[NodeConnection[ClientT]]) -> None:
+        self._connect_task = None
         if not task.cancelled():
             task.exception()  # those who waited have it; with none left it is no one's
 
     async def _run(
-        self, connection: Connection[ClientT], operation: Callable[[ClientT], Awaitable[T]]
+        self, connection: NodeConnection[ClientT], operation: Callable[[ClientT], Awaitable[T]]
     ) -> T:
-        await self._slots.acquire()
-        if connection.discarded:  # while this waited for its slot
-            self._slots.release()
-            raise FaultError(_BROKE)
-        task = asyncio.create_task(self._operate(connection, operation))
+        await self._in_flight_limit.acquire()
+        if connection.is_discarded:  # while this waited for its slot
+            self._in_flight_limit.release()
+            raise FaultError(_CONNECTION_LOST)
+        task = asyncio.create_task(self._execute(connection, operation))
         connection.tasks.add(task)
         task.add_done_callback(connection.tasks.discard)
-        task.add_done_callback(self._operation_ended)
+        task.add_done_callback(self._on_operation_done)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -287,75 +295,87 @@ class ConnectionOwner(Generic[ClientT]):
             if not task.cancelled() or (this_task is not None and this_task.cancelling()):
                 raise
             # Not the caller was cancelled, but the operation, by `discard` or inside the SDK.
-            raise FaultError(_BROKE) from None
+            raise FaultError(_CONNECTION_LOST) from None
 
-    def _operation_ended(self, task: asyncio.Task[T]) -> None:
-        self._slots.release()
+    def _on_operation_done(self, task: asyncio.Task[T]) -> None:
+        self._in_flight_limit.release()
         if not task.cancelled():
             task.exception()  # as above
 
-    async def _operate(
-        self, connection: Connection[ClientT], operation: Callable[[ClientT], Awaitable[T]]
+    async def _execute(
+        self, connection: NodeConnection[ClientT], operation: Callable[[ClientT], Awaitable[T]]
     ) -> T:
-        limit = asyncio.timeout(self._patience.operation_s)
+        limit = asyncio.timeout(self._timeouts.operation_s)
         try:
             async with limit:
                 result = await operation(connection.client)
         except FailureError:
-            connection.answered(_now_s())
+            connection.record_response(_now_s())
             raise
         except Exception as error:
             fault = _TIMED_OUT if limit.expired() else fault_of(error)
-            self._learn(connection, fault, error)
+            self._handle_fault(connection, fault, error)
             raise FaultError(fault) from error
-        connection.answered(_now_s())
-        self._failures = self._refusals = 0
+        connection.record_response(_now_s())
+        self._failures = self._rate_limits = 0
         return result
 
-    def _learn(self, connection: Connection[ClientT], fault: Fault, error: Exception) -> None:
-        if fault.remedy is Remedy.KEEP:
-            connection.answered(_now_s())
+    def _handle_fault(
+        self, connection: NodeConnection[ClientT], fault: Fault, error: Exception
+    ) -> None:
+        if fault.recovery is Recovery.KEEP:
+            connection.record_response(_now_s())
             return
         if fault.code is ErrorCode.INTERNAL:
             text = "Unforeseen error of the chain SDK"
-            UNREADABLE.note(logger, "answer", (self._place, origin_of(error)), text, error=error)
-        elif fault.remedy is Remedy.ASK_AGAIN:
-            record = (self._place, origin_of(error))
+            UNREADABLE.report(
+                logger, "answer", (self._endpoint_label, error_origin(error)), text, error=error
+            )
+        elif fault.recovery is Recovery.RETRY:
+            record = (self._endpoint_label, error_origin(error))
             text = "Reading %s failed: %s"
-            UNREADABLE.note(logger, "answer", record, text, self._place, describe(error))
-        elif self._log_limit.is_due("read", fault.code, describe(error)):
-            logger.warning("Reading %s failed: %s", self._place, describe(error))
-        if fault.remedy is Remedy.ASK_AGAIN:
-            connection.answered(_now_s())
-        elif fault.remedy is Remedy.COOL_DOWN:
+            UNREADABLE.report(
+                logger, "answer", record, text, self._endpoint_label, describe_error(error)
+            )
+        elif self._log_limit.is_due("read", fault.code, describe_error(error)):
+            logger.warning("Reading %s failed: %s", self._endpoint_label, describe_error(error))
+        if fault.recovery is Recovery.RETRY:
+            connection.record_response(_now_s())
+        elif fault.recovery is Recovery.BACK_OFF:
             self._back_off(fault)
         else:
             self.discard(connection)
 
-    def _blame(self, connection: Connection[ClientT], *, waiting_since_s: float) -> None:
-        silent = connection.answered_at_s < waiting_since_s
-        if silent and _now_s() - waiting_since_s >= self._patience.silence_s:
+    def _discard_if_silent(
+        self, connection: NodeConnection[ClientT], *, waiting_since_s: float
+    ) -> None:
+        silent = connection.last_response_at_s < waiting_since_s
+        if silent and _now_s() - waiting_since_s >= self._timeouts.discard_after_silence_s:
             if self._log_limit.is_due("silent"):
-                logger.warning("The node %s is silent; its connection is replaced", self._place)
+                logger.warning(
+                    "The node %s is silent; its connection is replaced", self._endpoint_label
+                )
             self.discard(connection)
 
     def _back_off(self, fault: Fault | None = None) -> None:
-        if fault is not None and fault.remedy is Remedy.COOL_DOWN:
-            pause_s = min(self._patience.refused_s * 2**self._refusals, RETRY_AFTER_MAX_S)
+        if fault is not None and fault.recovery is Recovery.BACK_OFF:
+            pause_s = min(
+                self._timeouts.rate_limit_backoff_s * 2**self._rate_limits, RETRY_AFTER_MAX_S
+            )
             pause_s = max(pause_s, fault.retry_after_s or 0.0)
-            self._refusals = min(self._refusals + 1, FAILURES_MAX)
+            self._rate_limits = min(self._rate_limits + 1, MAX_COUNTED_FAILURES)
         else:
             pause_s = min(
-                self._patience.backoff_s * 2**self._failures, self._patience.backoff_max_s
+                self._timeouts.backoff_s * 2**self._failures, self._timeouts.backoff_max_s
             )
             pause_s *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-            self._failures = min(self._failures + 1, FAILURES_MAX)
-        self._not_before_s = _now_s() + pause_s
+            self._failures = min(self._failures + 1, MAX_COUNTED_FAILURES)
+        self._next_attempt_at_s = _now_s() + pause_s
 
     def _close_in_background(self, client: ClientT) -> None:
-        task = asyncio.create_task(self._close_client(client), name=f"close {self._place}")
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        task = asyncio.create_task(self._close_client(client), name=f"close {self._endpoint_label}")
+        self._closing_tasks.add(task)
+        task.add_done_callback(self._closing_tasks.discard)
 
     @staticmethod
     async def _close_client(client: ClientT) -> None:

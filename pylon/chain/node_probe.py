@@ -31,10 +31,10 @@ class NodeProbe:
         Raises:
             FailureError: the node does not answer.
         """
-        (found,) = await self.hashes([GENESIS_NUMBER])
+        (found,) = await self.block_hashes([GENESIS_NUMBER])
         return str(found)
 
-    async def hashes(self, numbers: Sequence[int]) -> list[BlockHash | None]:
+    async def block_hashes(self, numbers: Sequence[int]) -> list[BlockHash | None]:
         """Return the hash of each block of the best chain, None where the chain is not that long.
 
         Raises:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from pylon.chain.query import AnswerT_co, Question
+from pylon.chain.query import Query, ResultT_co
 from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.types import BlockNumber, Timestamp
 
@@ -28,9 +28,9 @@ class ChainReads(Protocol):
         """When a block was made, in whole seconds since the Unix epoch."""
         ...
 
-    async def ask(
-        self, question: Question[AnswerT_co], block: Block, *, timeout_s: float
-    ) -> AnswerT_co:
+    async def query(
+        self, query: Query[ResultT_co], block: Block, *, timeout_s: float
+    ) -> ResultT_co:
         """The answer to a question as it was after a block."""
         ...
 
@@ -38,7 +38,7 @@ class ChainReads(Protocol):
 class Chain(ChainReads, Protocol):
     """A chain that can also be followed."""
 
-    def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
+    def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
         """The number of each new best block, as the node announces them: with gaps and repeats.
 
         Ends by raising `FailureError` when the subscription breaks or stays silent for
@@ -51,7 +51,7 @@ class Chain(ChainReads, Protocol):
         ...
 
 
-async def block_info(chain: ChainReads, block: Block, *, timeout_s: float) -> BlockInfo:
+async def read_block_info(chain: ChainReads, block: Block, *, timeout_s: float) -> BlockInfo:
     """A block together with its timestamp."""
     timestamp = await chain.timestamp(block, timeout_s=timeout_s)
     return BlockInfo(number=block.number, hash=block.hash, timestamp=timestamp)

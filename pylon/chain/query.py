@@ -25,9 +25,9 @@ from pylon_client.contract.models import (
 )
 from pylon_client.contract.types import Hotkey, MechanismId, NetUid
 
-_WORD_START: Final = re.compile(r"(?<!^)(?=[A-Z])")
+_WORD_START_PATTERN: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
-AnswerT_co = TypeVar("AnswerT_co", bound=BaseModel, covariant=True)
+ResultT_co = TypeVar("ResultT_co", bound=BaseModel, covariant=True)
 
 
 class BlockExtrinsics(Collection):
@@ -43,74 +43,74 @@ class Certificates(Collection):
 
 
 @dataclass(frozen=True, slots=True)
-class Question(Generic[AnswerT_co]):
+class Query(Generic[ResultT_co]):
     """Something that has one answer at each block."""
 
     @property
     def name(self) -> str:
         """What it is called in metrics."""
-        return _WORD_START.sub("_", type(self).__name__).lower()
+        return _WORD_START_PATTERN.sub("_", type(self).__name__).lower()
 
 
 @dataclass(frozen=True, slots=True)
-class Neurons(Question[SubnetNeurons]):
+class Neurons(Query[SubnetNeurons]):
     """All neurons of a subnet."""
 
     netuid: NetUid
 
 
 @dataclass(frozen=True, slots=True)
-class Commitments(Question[SubnetTypedCommitments]):
+class Commitments(Query[SubnetTypedCommitments]):
     """All commitments of a subnet, those of hotkeys that are not registered any more included."""
 
     netuid: NetUid
 
 
 @dataclass(frozen=True, slots=True)
-class RevealedCommitments(Question[SubnetRevealedCommitments]):
+class RevealedCommitments(Query[SubnetRevealedCommitments]):
     """All commitments of a subnet that the chain has opened."""
 
     netuid: NetUid
 
 
 @dataclass(frozen=True, slots=True)
-class CertificatesOf(Question[Certificates]):
+class CertificatesOf(Query[Certificates]):
     """All certificates of a subnet's neurons."""
 
     netuid: NetUid
 
 
 @dataclass(frozen=True, slots=True)
-class Hyperparameters(Question[SubnetHyperparameters]):
+class Hyperparameters(Query[SubnetHyperparameters]):
     """All hyperparameters of a subnet."""
 
     netuid: NetUid
 
 
 @dataclass(frozen=True, slots=True)
-class Prices(Question[SubnetPrices]):
+class Prices(Query[SubnetPrices]):
     """The alpha price of every subnet."""
 
 
 @dataclass(frozen=True, slots=True)
-class EvmAssociations(Question[SubnetEvmAssociations]):
+class EvmAssociations(Query[SubnetEvmAssociations]):
     """The EVM addresses of a subnet's neurons."""
 
     netuid: NetUid
 
 
 @dataclass(frozen=True, slots=True)
-class Extrinsics(Question[BlockExtrinsics]):
+class Extrinsics(Query[BlockExtrinsics]):
     """The extrinsics that the block includes."""
 
 
 @dataclass(frozen=True, slots=True)
-class LastDrandRound(Question[DrandRound]):
+class LastDrandRound(Query[DrandRound]):
     """The newest round of drand that the chain has stored."""
 
 
 @dataclass(frozen=True, slots=True)
-class WeightsOf(Question[WeightsStatus]):
+class WeightsOf(Query[WeightsStatus]):
     """Whether a hotkey had submitted its weights in the epoch of the block."""
 
     netuid: NetUid

@@ -12,38 +12,40 @@ from bittensor import timelock
 
 from pylon.chain.bounds import block_number, u64
 from pylon.chain.call_composition import WritingSdk
-from pylon.chain.runtime_items import storage
-from pylon.chain.write_port import Seal
+from pylon.chain.runtime_items import read_storage
+from pylon.chain.write_port import RevealStatus
 from pylon_client.contract.types import BlockNumber, Hotkey, NetUid
 
 _PALLET: Final = "Commitments"
-_SEALED: Final = "TimelockEncrypted"
+_TIMELOCKED_FIELD: Final = "TimelockEncrypted"
 
 
-def opens_at_s(reveal_round: int) -> float:
+def reveal_time_s(reveal_round: int) -> float:
     """Return when a round of drand is published, in seconds since the Unix epoch."""
     return timelock.reveal_time(reveal_round).timestamp()
 
 
-async def read_seal(
-    sdk: WritingSdk, netuid: NetUid, own: Hotkey, made_in: BlockNumber, block_hash: str
-) -> Seal:
+async def read_reveal_status(
+    sdk: WritingSdk, netuid: NetUid, hotkey: Hotkey, commitment_block: BlockNumber, block_hash: str
+) -> RevealStatus:
     """Return what a block shows of the sealed commitment that a hotkey made in an earlier block."""
 
     async def item(name: str) -> Any:
-        return await storage(sdk, _PALLET, name, [netuid, own], block_hash)
+        return await read_storage(sdk, _PALLET, name, [netuid, hotkey], block_hash)
 
     kept, revealed, last = await asyncio.gather(
         item("CommitmentOf"), item("RevealedCommitments"), item("LastCommitment")
     )
     fields: list[Any] = (
-        kept["info"]["fields"] if kept and block_number(kept["block"]) == made_in else []
+        kept["info"]["fields"] if kept and block_number(kept["block"]) == commitment_block else []
     )
-    if any(_SEALED in field for field in fields):
-        return Seal.CLOSED
-    is_replaced = block_number(last or 0) > made_in
+    if any(_TIMELOCKED_FIELD in field for field in fields):
+        return RevealStatus.PENDING
+    is_replaced = block_number(last or 0) > commitment_block
     # What is opened after a later commitment was made, is that one.
-    opened_in = [u64(block, "A revelation") for _, block in revealed or () if block > made_in]
+    opened_in = [
+        u64(block, "A revelation") for _, block in revealed or () if block > commitment_block
+    ]
     if any(not is_replaced or block <= last for block in opened_in):
-        return Seal.OPENED
-    return Seal.REPLACED if is_replaced else Seal.BROKEN
+        return RevealStatus.REVEALED
+    return RevealStatus.REPLACED if is_replaced else RevealStatus.FAILED

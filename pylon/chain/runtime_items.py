@@ -11,11 +11,11 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 
 T = TypeVar("T")
 
-_MISSING_TEXTS: Final = (" not found", " not found in registry")
+_MISSING_ITEM_SUFFIXES: Final = (" not found", " not found in registry")
 """How the SDK ends the text of such a ValueError, for storage items, calls and runtime APIs."""
 
 
-class _Sdk(Protocol):
+class _StorageSdk(Protocol):
     async def query(
         self,
         module: str,
@@ -25,41 +25,41 @@ class _Sdk(Protocol):
     ) -> Any: ...
 
 
-async def required(item: str, use: Awaitable[T]) -> T:
-    """Return what `use` returns.
+async def require_item(item: str, awaitable: Awaitable[T]) -> T:
+    """Return what `awaitable` returns.
 
     Raises:
         FailureError: RUNTIME_UNSUPPORTED, naming the item, where the runtime does not have it.
     """
     try:
-        return await use
+        return await awaitable
     except ValueError as error:
-        if not str(error).endswith(_MISSING_TEXTS):
+        if not str(error).endswith(_MISSING_ITEM_SUFFIXES):
             raise
         raise FailureError(
             ErrorCode.RUNTIME_UNSUPPORTED, f"The chain's runtime does not have {item}."
         ) from error
 
 
-async def optional(item: str, use: Awaitable[T]) -> T | None:
-    """Return what `use` returns, or None where the runtime does not have the item."""
+async def optional_item(item: str, awaitable: Awaitable[T]) -> T | None:
+    """Return what `awaitable` returns, or None where the runtime does not have the item."""
     try:
-        return await required(item, use)
+        return await require_item(item, awaitable)
     except FailureError as error:
         if error.code is not ErrorCode.RUNTIME_UNSUPPORTED:
             raise
         return None
 
 
-async def storage(
-    sdk: _Sdk, pallet: str, item: str, keys: list[Any], block_hash: str | None
+async def read_storage(
+    sdk: _StorageSdk, pallet: str, item: str, keys: list[Any], block_hash: str | None
 ) -> Any:
     """Return a storage value; raise as `required` does."""
-    return await required(f"{pallet}.{item}", sdk.query(pallet, item, keys, block_hash))
+    return await require_item(f"{pallet}.{item}", sdk.query(pallet, item, keys, block_hash))
 
 
-async def optional_storage(
-    sdk: _Sdk, pallet: str, item: str, keys: list[Any], block_hash: str | None
+async def read_optional_storage(
+    sdk: _StorageSdk, pallet: str, item: str, keys: list[Any], block_hash: str | None
 ) -> Any:
     """Return a storage value, or None where the runtime does not have the item."""
-    return await optional(f"{pallet}.{item}", sdk.query(pallet, item, keys, block_hash))
+    return await optional_item(f"{pallet}.{item}", sdk.query(pallet, item, keys, block_hash))

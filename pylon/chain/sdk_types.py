@@ -69,4 +69,4 @@ class Sdk(Protocol):
         ...
 
 
-SUBTENSOR = "SubtensorModule"
+SUBTENSOR_PALLET = "SubtensorModule"

@@ -20,15 +20,15 @@ from bittensor.settings import NETWORKS, SS58_FORMAT
 from pylon.chain.bounds import block_hash
 from pylon.chain.chain_guard import ForeignChainError
 from pylon.chain.endpoint_label import is_node_url
-from pylon.chain.faults import describe
+from pylon.chain.faults import describe_error
 from pylon_client.contract.types import BlockHash
 
 logger = logging.getLogger(__name__)
 
 GENESIS_NUMBER: Final = 0
-IDENTIFIED_WITHIN_S: Final = 10.0
+GENESIS_CHECK_TIMEOUT_S: Final = 10.0
 """Timeout of the requests by which a new connection is checked, in seconds."""
-_REPLIES_MAX: Final = 100
+_MAX_UNRELATED_MESSAGES: Final = 100
 """Messages of a node after which a request without a reply is given up."""
 
 
@@ -73,16 +73,16 @@ class Substrate(RpcSubstrate):
 
     Args:
         endpoint: URL of the node.
-        admit: receives the genesis of the node at each new WebSocket, and raises where it must not
+        check_genesis: receives the genesis of the node at each new WebSocket, and raises where it must not
             be used.
     """
 
-    def __init__(self, endpoint: str, admit: Callable[[str], None] | None = None) -> None:
+    def __init__(self, endpoint: str, check_genesis: Callable[[str], None] | None = None) -> None:
         super().__init__(endpoint, fallback_endpoints=[], archive_endpoints=[])
-        self._admit = admit
-        self._made: list[Any] = []
+        self._check_genesis = check_genesis
+        self._connections: list[Any] = []
         self._is_closed = False
-        self._keeper: asyncio.Task[Any] | None = None
+        self._reconnect_task: asyncio.Task[Any] | None = None
 
     def _interface(self, endpoint: str, fallbacks: list[str]) -> Any:
         made = SubstrateConnection(
@@ -90,25 +90,25 @@ class Substrate(RpcSubstrate):
             ss58_format=SS58_FORMAT,
             fallback_urls=fallbacks,
             retry_forever=self.retry_forever,
-            connect_factory=self._dial,
+            connect_factory=self._open_websocket,
         )
-        self._made.append(made)
+        self._connections.append(made)
         return made
 
-    async def _dial(self, endpoint: str) -> Any:
+    async def _open_websocket(self, endpoint: str) -> Any:
         """Open a WebSocket, in the SDK's task that keeps the connection."""
         if self._is_closed:
             # The SDK opens a closed session again to end a subscription.
             raise ConnectionError("closed")
         task = asyncio.current_task()
-        if task is not None and task is not self._keeper:
-            self._keeper = task
-            task.add_done_callback(_retrieve)
+        if task is not None and task is not self._reconnect_task:
+            self._reconnect_task = task
+            task.add_done_callback(_log_task_error)
         opened = await _default_connect(endpoint)
-        if self._admit is not None:
+        if self._check_genesis is not None:
             try:
-                (genesis,) = await _hashes_at(opened, [GENESIS_NUMBER])
-                self._admit(str(genesis))
+                (genesis,) = await _request_block_hashes(opened, [GENESIS_NUMBER])
+                self._check_genesis(str(genesis))
             except BaseException as error:
                 with contextlib.suppress(Exception):
                     await opened.close()
@@ -121,13 +121,13 @@ class Substrate(RpcSubstrate):
         """Close every connection that was made, open or not."""
         self._is_closed = True
         await super().close()
-        for made in self._made:
+        for made in self._connections:
             await made.close()
 
 
-def _retrieve(task: asyncio.Task[Any]) -> None:
+def _log_task_error(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        logger.info("A connection to the chain has ended: %s", describe(error))
+        logger.info("A connection to the chain has ended: %s", describe_error(error))
 
 
 async def block_hashes(endpoint: str, numbers: Sequence[int]) -> list[BlockHash | None]:
@@ -136,12 +136,12 @@ async def block_hashes(endpoint: str, numbers: Sequence[int]) -> list[BlockHash 
     Raises:
         Exception: what the SDK raises; see `pylon.chain.faults`.
     """
-    async with _opened(endpoint) as connection:
-        return await _hashes_at(connection, numbers)
+    async with _open_connection(endpoint) as connection:
+        return await _request_block_hashes(connection, numbers)
 
 
 @asynccontextmanager
-async def _opened(endpoint: str) -> AsyncGenerator[Any]:
+async def _open_connection(endpoint: str) -> AsyncGenerator[Any]:
     connection = await _default_connect(endpoint)
     try:
         yield connection
@@ -150,15 +150,15 @@ async def _opened(endpoint: str) -> AsyncGenerator[Any]:
             await connection.close()
 
 
-async def _hashes_at(connection: Any, numbers: Sequence[int]) -> list[BlockHash | None]:
-    async with asyncio.timeout(IDENTIFIED_WITHIN_S):
-        return [await _hash_at(connection, number) for number in numbers]
+async def _request_block_hashes(connection: Any, numbers: Sequence[int]) -> list[BlockHash | None]:
+    async with asyncio.timeout(GENESIS_CHECK_TIMEOUT_S):
+        return [await _request_block_hash(connection, number) for number in numbers]
 
 
-async def _hash_at(connection: Any, number: int) -> BlockHash | None:
+async def _request_block_hash(connection: Any, number: int) -> BlockHash | None:
     request = {"jsonrpc": "2.0", "id": number, "method": "chain_getBlockHash", "params": [number]}
     await connection.send(json.dumps(request))
-    for _ in range(_REPLIES_MAX):
+    for _ in range(_MAX_UNRELATED_MESSAGES):
         reply: Any = json.loads(await connection.recv())
         if not isinstance(reply, dict) or reply.get("id") != number:  # pyright: ignore[reportUnknownMemberType] -- of anything
             continue

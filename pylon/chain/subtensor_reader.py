@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Final, TypeVar, cast
 
 from pylon.chain.bounds import ImplausibleError, block_number, timestamp_ms
-from pylon.chain.chain_tip import hash_of, readable_best
-from pylon.chain.endpoint_label import place_of
-from pylon.chain.faults import describe, fault_of
-from pylon.chain.node_connection import ConnectionOwner, FaultError, Patience
-from pylon.chain.queries.executors import answer
-from pylon.chain.query import AnswerT_co, Question
+from pylon.chain.chain_tip import find_block_hash, read_best_block
+from pylon.chain.endpoint_label import endpoint_label
+from pylon.chain.faults import describe_error, fault_of
+from pylon.chain.node_connection import ConnectionOwner, ConnectionTimeouts, FaultError
+from pylon.chain.queries.executors import execute
+from pylon.chain.query import Query, ResultT_co
 from pylon.chain.sdk_types import Sdk
 from pylon.chain.substrate import Substrate, node_url
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -24,15 +24,15 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _UNSUBSCRIBE_TIMEOUT_S: Final = 5.0
-_RESUBSCRIBE_AFTER_S: Final = 1.0
+_RESUBSCRIBE_DELAY_S: Final = 1.0
 """Pause before subscribing again after an announcement that the SDK could not read."""
 
 
-class Subtensor:
+class SubtensorReader:
     """One chain node, read over one connection at a time.
 
     Attributes:
-        place: which node it is: its network's name, or its URL without anything secret.
+        endpoint_label: which node it is: its network's name, or its URL without anything secret.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class Subtensor:
         network: str,
         *,
         role: str = "The chain node",
-        patience: Patience | None = None,
-        admit: Callable[[str], None] | None = None,
+        timeouts: ConnectionTimeouts | None = None,
+        check_genesis: Callable[[str], None] | None = None,
     ) -> None:
         """Choose the node; the connection is opened by the first read.
 
@@ -49,44 +49,44 @@ class Subtensor:
             network: a network's name that the SDK knows (`finney`, `test`, …) or a `ws://` or
                 `wss://` URL.
             role: what callers are told about when it fails; its address is for the log alone.
-            patience: how long to wait for what.
-            admit: receives the genesis of the node at each connection; see `Substrate`.
+            timeouts: how long to wait for what.
+            check_genesis: receives the genesis of the node at each connection; see `Substrate`.
 
         Raises:
             ValueError: neither a known name nor a WebSocket URL.
         """
         url = node_url(network)
-        self.place: Final = place_of(network)
+        self.endpoint_label: Final = endpoint_label(network)
         self._role = role
         self._owner = ConnectionOwner[Sdk](
-            lambda: cast("Sdk", Substrate(url, admit)),
+            lambda: cast("Sdk", Substrate(url, check_genesis)),
             role=role,
-            place=self.place,
-            patience=patience,
+            endpoint_label=self.endpoint_label,
+            timeouts=timeouts,
         )
-        self._ending: set[asyncio.Task[None]] = set()
+        self._unsubscribe_tasks: set[asyncio.Task[None]] = set()
 
     @property
     def connections_opened(self) -> int:
         """How many connections were opened so far."""
-        return self._owner.opened
+        return self._owner.opened_count
 
-    def check_again(self) -> None:
+    def reconnect_threadsafe(self) -> None:
         """Replace the connection, so that the next one is checked; from any thread."""
-        self._owner.replace_soon()
+        self._owner.replace_threadsafe()
 
     async def latest_block(self, *, timeout_s: float) -> Block:
         """The newest block of the best chain: its hash, and the number that its state names.
 
         The node gives that hash for the number too.
         """
-        return await self._call(readable_best, timeout_s=timeout_s)
+        return await self._call(read_best_block, timeout_s=timeout_s)
 
     async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
         """The block of that number on the best chain."""
 
         async def read(sdk: Sdk) -> Block:
-            found = await hash_of(sdk, number)
+            found = await find_block_hash(sdk, number)
             if found is None:
                 raise FailureError(ErrorCode.NOT_FOUND, f"Block {number} not found.")
             return Block(number=number, hash=found)
@@ -102,20 +102,20 @@ class Subtensor:
 
         return await self._call_at(block, read, timeout_s=timeout_s)
 
-    async def ask(
-        self, question: Question[AnswerT_co], block: Block, *, timeout_s: float
-    ) -> AnswerT_co:
+    async def query(
+        self, query: Query[ResultT_co], block: Block, *, timeout_s: float
+    ) -> ResultT_co:
         """The answer to a question as it was after a block."""
 
-        async def read(sdk: Sdk) -> AnswerT_co:
-            return await answer(sdk, question, block)
+        async def read(sdk: Sdk) -> ResultT_co:
+            return await execute(sdk, query, block)
 
         return await self._call_at(block, read, timeout_s=timeout_s)
 
-    async def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
+    async def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
         """The number of each new best block, as the node announces them: with gaps and repeats."""
         clock_s = asyncio.get_running_loop().time
-        async with _deadline(self._role, silence_s):
+        async with _failing_timeout(self._role, silence_s):
             connection = await self._owner.connection()
         stream = connection.client.blocks()
         step: asyncio.Future[dict[str, Any]] | None = None
@@ -127,31 +127,31 @@ class Subtensor:
                 step = asyncio.ensure_future(anext(stream))
                 await asyncio.wait({step}, timeout=max(silent_at_s - clock_s(), 0.0))
                 try:
-                    number = self._announced(step, silence_s)
+                    number = self._announced_number(step, silence_s)
                 except ImplausibleError as error:
-                    logger.log(level, "%s announced a false head: %s", self.place, error)
+                    logger.log(level, "%s announced a false head: %s", self.endpoint_label, error)
                     level = logging.DEBUG
                     if clock_s() >= silent_at_s:
-                        raise self._silent(silence_s) from None
+                        raise self._silence_error(silence_s) from None
                     if step.exception() is not None:  # the SDK could not read it either
-                        self._end_in_background(stream, None)
+                        self._unsubscribe_in_background(stream, None)
                         stream = connection.client.blocks()
-                        await asyncio.sleep(_RESUBSCRIBE_AFTER_S)
+                        await asyncio.sleep(_RESUBSCRIBE_DELAY_S)
                     continue
-                connection.answered(clock_s())
+                connection.record_response(clock_s())
                 silent_at_s = clock_s() + silence_s
                 yield number
         except FailureError:
             self._owner.discard(connection)
             raise
         finally:
-            self._end_in_background(stream, step)
+            self._unsubscribe_in_background(stream, step)
 
     async def close(self) -> None:
         """Close the connection; the chain cannot be used afterwards."""
         await self._owner.close()
-        if self._ending:
-            await asyncio.wait(self._ending, timeout=1.0)
+        if self._unsubscribe_tasks:
+            await asyncio.wait(self._unsubscribe_tasks, timeout=1.0)
 
     async def _call(self, read: Callable[[Sdk], Awaitable[T]], *, timeout_s: float) -> T:
         return await self._owner.call(read, timeout_s=timeout_s)
@@ -172,9 +172,11 @@ class Subtensor:
                 raise FailureError(error.code, detail) from error
             raise
 
-    def _announced(self, step: asyncio.Future[dict[str, Any]], silence_s: float) -> BlockNumber:
+    def _announced_number(
+        self, step: asyncio.Future[dict[str, Any]], silence_s: float
+    ) -> BlockNumber:
         if not step.done():
-            raise self._silent(silence_s)
+            raise self._silence_error(silence_s)
         try:
             return block_number(step.result()["header"]["number"], "The number of a new block")
         except ImplausibleError:
@@ -185,15 +187,15 @@ class Subtensor:
             detail = f"{self._role} ended the subscription to new blocks."
             raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, detail) from None
         except Exception as error:
-            logger.info("The subscription to new blocks ended: %s", describe(error))
+            logger.info("The subscription to new blocks ended: %s", describe_error(error))
             fault = fault_of(error)
             raise FailureError(fault.code, fault.detail) from error
 
-    def _silent(self, silence_s: float) -> FailureError:
+    def _silence_error(self, silence_s: float) -> FailureError:
         detail = f"{self._role} announced no block for {silence_s:g} s."
         return FailureError(ErrorCode.CHAIN_TIMEOUT, detail)
 
-    def _end_in_background(
+    def _unsubscribe_in_background(
         self, stream: AsyncIterator[dict[str, Any]], step: asyncio.Future[dict[str, Any]] | None
     ) -> None:
         """End a subscription without waiting: the SDK asks the node to, and it may be silent."""
@@ -209,12 +211,12 @@ class Subtensor:
                     await cast("AsyncGenerator[dict[str, Any]]", stream).aclose()
 
         task = asyncio.create_task(end(), name="end of a subscription")
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        self._unsubscribe_tasks.add(task)
+        task.add_done_callback(self._unsubscribe_tasks.discard)
 
 
 @contextlib.asynccontextmanager
-async def _deadline(role: str, timeout_s: float) -> AsyncGenerator[None]:
+async def _failing_timeout(role: str, timeout_s: float) -> AsyncGenerator[None]:
     try:
         async with asyncio.timeout(timeout_s):
             yield

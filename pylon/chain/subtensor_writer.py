@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, cast
 
 from bittensor.result import ChainError, chain_error_from_substrate_request
 
-from pylon.chain.archive_routing import DEFAULT_CUTOFF_BLOCKS, GENESIS, Route
+from pylon.chain.archive_routing import DEFAULT_CUTOFF_BLOCKS, GENESIS_BLOCK, NodeRouter
 from pylon.chain.bounds import (
     ImplausibleError,
     block_number,
@@ -22,31 +22,36 @@ from pylon.chain.bounds import (
     u16,
     u64,
 )
-from pylon.chain.call_composition import RawWritingSdk, WritingSdk, composed
+from pylon.chain.call_composition import RawWritingSdk, WritingSdk, compose_call
 from pylon.chain.chain_guard import ChainGuard
-from pylon.chain.chain_tip import BEST, FINAL, confirmed, hash_of
-from pylon.chain.endpoint_label import place_of
+from pylon.chain.chain_tip import (
+    BEST_HEAD_METHOD,
+    FINALIZED_HEAD_METHOD,
+    find_block_hash,
+    read_head_number,
+)
+from pylon.chain.endpoint_label import endpoint_label
 from pylon.chain.faults import is_refused_submission
 from pylon.chain.node_connection import ConnectionOwner
-from pylon.chain.reveal_status import read_seal
-from pylon.chain.sdk_types import SUBTENSOR
+from pylon.chain.reveal_status import read_reveal_status
+from pylon.chain.sdk_types import SUBTENSOR_PALLET
 from pylon.chain.substrate import Substrate, node_url
 from pylon.chain.weights_state import (
-    at_uid,
-    index_of,
-    newest_block,
+    last_update_of,
+    mechanism_storage_index,
     read_epoch,
-    read_weights_facts,
+    read_newest_block,
+    read_weights_state,
 )
 from pylon.chain.write_port import (
+    ChainTip,
     Epoch,
-    Heads,
     Inclusion,
     RefusedError,
-    Seal,
-    Signed,
+    RevealStatus,
+    SignedCall,
     Signer,
-    WeightsFacts,
+    WeightsState,
     WriteCall,
 )
 from pylon.chain.write_refusals import refusal_of
@@ -65,13 +70,13 @@ from pylon_client.contract.types import (
 
 T = TypeVar("T")
 
-ERA_BLOCKS: Final = 16
+ERA_PERIOD_BLOCKS: Final = 16
 """For so many blocks an extrinsic is valid. Short, since what was lost is only known to be lost
 when its era is over; long enough for finality to lag by several blocks."""
 WRITE_TIMEOUT_S: Final = 30.0
 
 
-class Submission:
+class SubtensorWriter:
     """Writing to one chain node, over one connection at a time.
 
     What was written long ago is looked for where its blocks' states still are.
@@ -99,46 +104,50 @@ class Submission:
         Raises:
             ValueError: neither a known name nor a WebSocket URL.
         """
-        admit, admit_archive = (None, None) if guard is None else (guard.admit, guard.admit_archive)
-        self._owner = _owner(network, "The chain node", admit)
+        admit, admit_archive = (
+            (None, None) if guard is None else (guard.check_genesis, guard.check_archive_genesis)
+        )
+        self._connection_owner = _connection_owner(network, "The chain node", admit)
         archive = (
-            _owner(archive_network, "The archive node", admit_archive) if archive_network else None
+            _connection_owner(archive_network, "The archive node", admit_archive)
+            if archive_network
+            else None
         )
         if guard is not None:
-            for owner in filter(None, (self._owner, archive)):
-                guard.on_bound(owner.replace_soon)
+            for owner in filter(None, (self._connection_owner, archive)):
+                guard.on_bound(owner.replace_threadsafe)
         # Without an archive the node itself is asked about old blocks too: it may well have them,
         # and a write whose outcome nobody looks up has to be given up.
-        self._route = Route(
-            self._owner,
+        self._router = NodeRouter(
+            self._connection_owner,
             archive,
             sys.maxsize if archive is None else archive_cutoff_blocks,
-            _genesis_hash,
+            _read_genesis_hash,
         )
         self._timeout_s = timeout_s
 
     @property
     def connections_opened(self) -> int:
         """Return how many connections to the chain node were opened so far."""
-        return self._owner.opened
+        return self._connection_owner.opened_count
 
     async def close(self) -> None:
         """Close the connections for good."""
-        await asyncio.gather(*(owner.close() for owner in self._route.nodes))
+        await asyncio.gather(*(owner.close() for owner in self._router.nodes))
 
-    async def heads(self) -> Heads:
+    async def tip(self) -> ChainTip:
         """The newest block and the newest final block."""
 
-        async def read(sdk: WritingSdk) -> Heads:
+        async def read(sdk: WritingSdk) -> ChainTip:
             # In this order: the final block is never newer than the best one.
-            final = await confirmed(sdk, FINAL)
-            best = await confirmed(sdk, BEST)
+            final = await read_head_number(sdk, FINALIZED_HEAD_METHOD)
+            best = await read_head_number(sdk, BEST_HEAD_METHOD)
             if final > best:
                 raise ImplausibleError("The number of the newest final block", final)
-            return Heads(best, final)
+            return ChainTip(best, final)
 
         heads = await self._call(read)
-        self._route.saw(heads.best)
+        self._router.observe_block(heads.best)
         return heads
 
     async def block_time_s(self) -> float:
@@ -153,43 +162,49 @@ class Submission:
         """Where a subnet is in its epochs, at a block, or at the newest where that is older."""
 
         async def read(sdk: WritingSdk) -> Epoch:
-            number, block_hash = await newest_block(sdk)
+            number, block_hash = await read_newest_block(sdk)
             return await read_epoch(sdk, netuid, number, block_hash)
 
         async def read_then(sdk: WritingSdk) -> Epoch:
-            return await read_epoch(sdk, netuid, then, await _hash_of(sdk, then))
+            return await read_epoch(sdk, netuid, then, await _require_block_hash(sdk, then))
 
-        if block is None or block >= (await self.heads()).best:
+        if block is None or block >= (await self.tip()).best:
             return await self._call(read)
         then = block
-        return await self._look(then, read_then)
+        return await self._read_at(then, read_then)
 
     async def genesis(self) -> str:
         """The hash of the chain's first block, by which it is told from every other chain."""
         return await self._call(lambda sdk: cast("RawWritingSdk", sdk.raw).genesis_hash())
 
-    async def made_at_ms(self, block: BlockNumber) -> int:
+    async def block_timestamp_ms(self, block: BlockNumber) -> int:
         """When a block was made, in milliseconds since the Unix epoch."""
 
         async def read(sdk: WritingSdk) -> int:
-            return timestamp_ms(await sdk.query("Timestamp", "Now", [], await _hash_of(sdk, block)))
+            return timestamp_ms(
+                await sdk.query("Timestamp", "Now", [], await _require_block_hash(sdk, block))
+            )
 
-        return await self._look(block, read)
+        return await self._read_at(block, read)
 
-    async def weights_facts(
-        self, netuid: NetUid, mechanism: MechanismId, own: Hotkey, weighed: Sequence[Hotkey]
-    ) -> WeightsFacts:
+    async def weights_state(
+        self,
+        netuid: NetUid,
+        mechanism: MechanismId,
+        hotkey: Hotkey,
+        weighted_hotkeys: Sequence[Hotkey],
+    ) -> WeightsState:
         """What setting weights depends on, at the newest block."""
         return await self._call(
-            lambda sdk: read_weights_facts(sdk, netuid, mechanism, own, weighed)
+            lambda sdk: read_weights_state(sdk, netuid, mechanism, hotkey, weighted_hotkeys)
         )
 
-    async def is_registered(self, netuid: NetUid, own: Hotkey) -> bool:
+    async def is_registered(self, netuid: NetUid, hotkey: Hotkey) -> bool:
         """Whether a hotkey is registered on a subnet, at the newest block."""
-        uid = await self._call(lambda sdk: sdk.query(SUBTENSOR, "Uids", [netuid, own]))
+        uid = await self._call(lambda sdk: sdk.query(SUBTENSOR_PALLET, "Uids", [netuid, hotkey]))
         return uid is not None
 
-    async def certificate_allowed_from(self, netuid: NetUid, own: Hotkey) -> BlockNumber:
+    async def next_certificate_block(self, netuid: NetUid, hotkey: Hotkey) -> BlockNumber:
         """The first block that takes another certificate of a hotkey.
 
         `SubtensorModule`: an axon may be served again `ServingRateLimit` blocks after
@@ -198,8 +213,8 @@ class Submission:
 
         async def read(sdk: WritingSdk) -> BlockNumber:
             axon, limit = await asyncio.gather(
-                sdk.query(SUBTENSOR, "Axons", [netuid, own]),
-                sdk.query(SUBTENSOR, "ServingRateLimit", [netuid]),
+                sdk.query(SUBTENSOR_PALLET, "Axons", [netuid, hotkey]),
+                sdk.query(SUBTENSOR_PALLET, "ServingRateLimit", [netuid]),
             )
             if not axon:
                 return BlockNumber(0)
@@ -208,15 +223,15 @@ class Submission:
 
         return await self._call(read)
 
-    async def unsupported(self, netuid: NetUid) -> dict[str, str]:
+    async def unsupported_writes(self, netuid: NetUid) -> dict[str, str]:
         """Return the kinds of writes that the chain's runtime cannot take, and why not each."""
         return await self._call(lambda sdk: unsupported_writes(sdk, netuid))
 
-    async def sign(self, call: WriteCall, signer: Signer) -> Signed:
+    async def sign(self, call: WriteCall, signer: Signer) -> SignedCall:
         """The call as a signed extrinsic, with the account's next nonce; nothing is sent."""
 
-        async def sign(sdk: WritingSdk) -> Signed:
-            call_bytes, reveal_round = await composed(sdk, call, signer)
+        async def sign(sdk: WritingSdk) -> SignedCall:
+            call_bytes, reveal_round = await compose_call(sdk, call, signer)
             raw = cast("RawWritingSdk", sdk.raw)
             # Asked for here: the SDK would sign any nonce and any height that a node reports.
             number = nonce(await raw.rpc_request("account_nextIndex", [signer.ss58_address]))
@@ -224,7 +239,10 @@ class Submission:
                 call_bytes,
                 address=signer.ss58_address,
                 crypto_type=signer.crypto_type,
-                era={"period": ERA_BLOCKS, "current": await confirmed(sdk, FINAL)},
+                era={
+                    "period": ERA_PERIOD_BLOCKS,
+                    "current": await read_head_number(sdk, FINALIZED_HEAD_METHOD),
+                },
                 nonce=number,
             )
             extrinsic = await raw.attach_signature(unsigned, signer.sign(unsigned.payload))
@@ -234,20 +252,22 @@ class Submission:
                 hash=extrinsic.extrinsic_hash,
                 nonce=number,
                 era_birth=BlockNumber(current),
-                era_period=ERA_BLOCKS,
+                era_period=ERA_PERIOD_BLOCKS,
             )
-            newest = await confirmed(sdk, BEST)
+            newest = await read_head_number(sdk, BEST_HEAD_METHOD)
             if newest >= record.last_valid_block:
                 raise FailureError(
                     ErrorCode.CHAIN_UNAVAILABLE,
                     f"Finality is {newest - current} blocks behind: what is signed now is over.",
                 )
             # The nonce was read before; a block in between can only hold older extrinsics.
-            return Signed(record, extrinsic.data, newest, await raw.genesis_hash(), reveal_round)
+            return SignedCall(
+                record, extrinsic.data, newest, await raw.genesis_hash(), reveal_round
+            )
 
         return await self._call(sign)
 
-    async def submit(self, signed: Signed) -> None:
+    async def submit(self, signed: SignedCall) -> None:
         """Send an extrinsic, once; on return the node has taken it into its pool."""
         is_sent = False
 
@@ -260,7 +280,7 @@ class Submission:
                 )
             is_sent = True
             try:
-                await cast("RawWritingSdk", sdk.raw).submit_extrinsic(_Sent(signed))
+                await cast("RawWritingSdk", sdk.raw).submit_extrinsic(_SignedPayload(signed))
             except Exception as error:
                 if not is_refused_submission(error):
                     raise
@@ -273,61 +293,71 @@ class Submission:
             return
         if refused.name == "BadProof":
             # What this connection knows of the chain's runtime may be out of date.
-            self._owner.replace()
+            self._connection_owner.replace()
         raise RefusedError(refusal_of(refused.name, refused.code.value, refused.message))
 
-    async def find(
+    async def find_extrinsic(
         self, record: ExtrinsicRecord, first: BlockNumber, last: BlockNumber
     ) -> Inclusion | None:
         """Where an extrinsic is among the blocks from `first` to `last`, both included."""
         for number in range(first, last + 1):
-            found = await self._look(
+            found = await self._read_at(
                 BlockNumber(number),
-                lambda sdk, number=number: _found(sdk, record, BlockNumber(number)),
+                lambda sdk, number=number: _find_in_block(sdk, record, BlockNumber(number)),
             )
             if found is not None:
                 return found
         return None
 
-    async def seal(self, netuid: NetUid, own: Hotkey, made_in: BlockNumber) -> Seal:
+    async def reveal_status(
+        self, netuid: NetUid, hotkey: Hotkey, commitment_block: BlockNumber
+    ) -> RevealStatus:
         """What became of a sealed commitment, by the newest final block."""
 
-        async def read(sdk: WritingSdk) -> Seal:
-            final = await _hash_of(sdk, await confirmed(sdk, FINAL))
-            return await read_seal(sdk, netuid, own, made_in, final)
+        async def read(sdk: WritingSdk) -> RevealStatus:
+            final = await _require_block_hash(
+                sdk, await read_head_number(sdk, FINALIZED_HEAD_METHOD)
+            )
+            return await read_reveal_status(sdk, netuid, hotkey, commitment_block, final)
 
         return await self._call(read)
 
-    async def stands(
+    async def is_on_chain(
         self,
         kind: JobKind,
         netuid: NetUid,
         mechanism: MechanismId | None,
-        own: Hotkey,
+        hotkey: Hotkey,
         block: BlockNumber,
     ) -> bool:
         """Whether the state after a block shows that this hotkey wrote such a thing in it."""
 
         async def read(sdk: WritingSdk) -> bool:
-            block_hash = await _hash_of(sdk, block)
+            block_hash = await _require_block_hash(sdk, block)
             match kind:
                 case JobKind.WEIGHTS:
-                    uid = await sdk.query(SUBTENSOR, "Uids", [netuid, own], block_hash)
-                    index = index_of(netuid, mechanism or MechanismId(0))
-                    updates = await sdk.query(SUBTENSOR, "LastUpdate", [index], block_hash)
-                    written = at_uid(updates, None if uid is None else NeuronUid(u16(uid, "A uid")))
+                    uid = await sdk.query(SUBTENSOR_PALLET, "Uids", [netuid, hotkey], block_hash)
+                    index = mechanism_storage_index(netuid, mechanism or MechanismId(0))
+                    updates = await sdk.query(SUBTENSOR_PALLET, "LastUpdate", [index], block_hash)
+                    written = last_update_of(
+                        updates, None if uid is None else NeuronUid(u16(uid, "A uid"))
+                    )
                 case JobKind.COMMITMENT | JobKind.REVEALED_COMMITMENT:
-                    kept = await sdk.query("Commitments", "CommitmentOf", [netuid, own], block_hash)
+                    kept = await sdk.query(
+                        "Commitments", "CommitmentOf", [netuid, hotkey], block_hash
+                    )
                     written = block_number(kept["block"]) if kept else 0
                 case JobKind.CERTIFICATE:
-                    axon = await sdk.query(SUBTENSOR, "Axons", [netuid, own], block_hash)
+                    axon = await sdk.query(SUBTENSOR_PALLET, "Axons", [netuid, hotkey], block_hash)
                     written = block_number(axon["block"]) if axon else 0
             return written == block
 
-        return await self._look(block, read)
+        return await self._read_at(block, read)
 
-    async def _look(self, block: BlockNumber, operation: Callable[[WritingSdk], Awaitable[T]]) -> T:
-        return await self._route.read(
+    async def _read_at(
+        self, block: BlockNumber, operation: Callable[[WritingSdk], Awaitable[T]]
+    ) -> T:
+        return await self._router.read(
             block,
             "look for a write",
             self._timeout_s,
@@ -335,29 +365,31 @@ class Submission:
         )
 
     async def _call(self, operation: Callable[[WritingSdk], Awaitable[T]]) -> T:
-        return await self._owner.call(operation, timeout_s=self._timeout_s)
+        return await self._connection_owner.call(operation, timeout_s=self._timeout_s)
 
 
-def _owner(
+def _connection_owner(
     network: str, role: str, admit: Callable[[str], None] | None
 ) -> ConnectionOwner[WritingSdk]:
     url = node_url(network)
     return ConnectionOwner[WritingSdk](
-        lambda: cast("WritingSdk", Substrate(url, admit)), role=role, place=place_of(network)
+        lambda: cast("WritingSdk", Substrate(url, admit)),
+        role=role,
+        endpoint_label=endpoint_label(network),
     )
 
 
-class _Sent:
+class _SignedPayload:
     """An extrinsic in the shape in which the SDK sends one."""
 
-    def __init__(self, signed: Signed) -> None:
+    def __init__(self, signed: SignedCall) -> None:
         self.data = signed.data
         self.data_hex = "0x" + signed.data.hex()
         self.extrinsic_hash = signed.record.hash
 
 
-async def _hash_of(sdk: WritingSdk, number: BlockNumber) -> str:
-    block_hash = await hash_of(sdk, number)
+async def _require_block_hash(sdk: WritingSdk, number: BlockNumber) -> str:
+    block_hash = await find_block_hash(sdk, number)
     if block_hash is None:
         # Another node behind the same address had it: that this one has not proves nothing.
         raise FailureError(
@@ -366,12 +398,16 @@ async def _hash_of(sdk: WritingSdk, number: BlockNumber) -> str:
     return block_hash
 
 
-async def _genesis_hash(owner: ConnectionOwner[WritingSdk], timeout_s: float) -> str:
-    return await owner.call(lambda sdk: _hash_of(sdk, GENESIS), timeout_s=timeout_s)
+async def _read_genesis_hash(owner: ConnectionOwner[WritingSdk], timeout_s: float) -> str:
+    return await owner.call(
+        lambda sdk: _require_block_hash(sdk, GENESIS_BLOCK), timeout_s=timeout_s
+    )
 
 
-async def _found(sdk: WritingSdk, record: ExtrinsicRecord, number: BlockNumber) -> Inclusion | None:
-    result = await sdk.find_extrinsic(record.hash, await _hash_of(sdk, number))
+async def _find_in_block(
+    sdk: WritingSdk, record: ExtrinsicRecord, number: BlockNumber
+) -> Inclusion | None:
+    result = await sdk.find_extrinsic(record.hash, await _require_block_hash(sdk, number))
     if result is None:
         return None
     if result.success:

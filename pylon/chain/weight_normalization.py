@@ -13,7 +13,7 @@ U16_MAX: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True)
-class Conformed:
+class NormalizedWeights:
     """Weights as the chain takes them.
 
     Attributes:
@@ -25,9 +25,9 @@ class Conformed:
     rounded_to_zero: frozenset[NeuronUid]
 
 
-def conformed(
+def normalize_weights(
     weights: Mapping[NeuronUid, float], *, own_uid: NeuronUid, max_weight_limit: int
-) -> Conformed:
+) -> NormalizedWeights:
     """Return weights, some of them above 0, as the chain takes them.
 
     A weight of 0 is left out first: clipping shares out what it takes from the largest, also to
@@ -45,4 +45,4 @@ def conformed(
         values = clip_to_max_weight(values, max_weight_limit / U16_MAX)
     uids, quantized = normalize(list(positive), values)
     kept = {NeuronUid(uid): value for uid, value in zip(uids, quantized, strict=True)}
-    return Conformed(kept, frozenset(positive) - frozenset(kept))
+    return NormalizedWeights(kept, frozenset(positive) - frozenset(kept))

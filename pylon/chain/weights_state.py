@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from pylon.chain.bounds import U16_MAX, block_number, u16, u64
 from pylon.chain.call_composition import WritingSdk
-from pylon.chain.chain_tip import readable_best
-from pylon.chain.runtime_items import optional_storage, required, storage
-from pylon.chain.sdk_types import SUBTENSOR
-from pylon.chain.write_port import Epoch, Sealing, WeightsFacts
+from pylon.chain.chain_tip import read_best_block
+from pylon.chain.runtime_items import read_optional_storage, read_storage, require_item
+from pylon.chain.sdk_types import SUBTENSOR_PALLET
+from pylon.chain.write_port import CommitRevealState, Epoch, WeightsState
 from pylon_client.contract.types import (
     BLOCK_NUMBER_MAX,
     BlockNumber,
@@ -21,16 +21,16 @@ from pylon_client.contract.types import (
 
 MECHANISM_STRIDE: Final = 4096
 """Storage index of a mechanism: netuid + mechanism * 4096 (GLOBAL_MAX_SUBNET_COUNT)."""
-FIRST_SEALED_VERSION: Final = 4
+DEFAULT_COMMIT_REVEAL_VERSION: Final = 4
 """The commit-reveal protocol of runtimes from before `CommitRevealWeightsVersion`."""
 
-_NULL_MODES: Final = ("Null", {"Null": None}, 1)
+_NULL_CONSENSUS_VALUES: Final = ("Null", {"Null": None}, 1)
 """How the SDK decodes `SubnetEpochConsensus::Null`."""
 
 
-async def newest_block(sdk: WritingSdk) -> tuple[BlockNumber, str]:
+async def read_newest_block(sdk: WritingSdk) -> tuple[BlockNumber, str]:
     """Return the number and the hash of the newest block."""
-    newest = await readable_best(sdk)
+    newest = await read_best_block(sdk)
     return newest.number, newest.hash
 
 
@@ -39,9 +39,9 @@ async def read_epoch(
 ) -> Epoch:
     """Return where a subnet is in its epochs, at one block."""
     tempo, last, following = await asyncio.gather(
-        storage(sdk, SUBTENSOR, "Tempo", [netuid], block_hash),
-        storage(sdk, SUBTENSOR, "LastEpochBlock", [netuid], block_hash),
-        required(
+        read_storage(sdk, SUBTENSOR_PALLET, "Tempo", [netuid], block_hash),
+        read_storage(sdk, SUBTENSOR_PALLET, "LastEpochBlock", [netuid], block_hash),
+        require_item(
             "SubnetInfoRuntimeApi.get_next_epoch_start_block",
             sdk.runtime_call(
                 "SubnetInfoRuntimeApi", "get_next_epoch_start_block", [netuid], block_hash
@@ -51,32 +51,36 @@ async def read_epoch(
     return Epoch(
         block=number,
         tempo=u16(tempo or 0, "Tempo"),
-        last_block=block_number(last or 0, "LastEpochBlock"),
-        next_block=None if following is None else block_number(following, "The next epoch"),
+        start_block=block_number(last or 0, "LastEpochBlock"),
+        next_start_block=None if following is None else block_number(following, "The next epoch"),
     )
 
 
-async def read_weights_facts(
-    sdk: WritingSdk, netuid: NetUid, mechanism: MechanismId, own: Hotkey, weighed: Sequence[Hotkey]
-) -> WeightsFacts:
+async def read_weights_state(
+    sdk: WritingSdk,
+    netuid: NetUid,
+    mechanism: MechanismId,
+    own_hotkey: Hotkey,
+    weighted_hotkeys: Sequence[Hotkey],
+) -> WeightsState:
     """Return what setting weights depends on, at the newest block.
 
     Raises:
         FailureError: RUNTIME_UNSUPPORTED, naming the item that the runtime lacks.
     """
-    number, block_hash = await newest_block(sdk)
-    index = index_of(netuid, mechanism)
-    keys = [[netuid, hotkey] for hotkey in (own, *weighed)]
+    number, block_hash = await read_newest_block(sdk)
+    index = mechanism_storage_index(netuid, mechanism)
+    keys = [[netuid, hotkey] for hotkey in (own_hotkey, *weighted_hotkeys)]
     epoch, found = await asyncio.gather(
         read_epoch(sdk, netuid, number, block_hash),
-        sdk.query_batch(SUBTENSOR, "Uids", keys, block_hash),
+        sdk.query_batch(SUBTENSOR_PALLET, "Uids", keys, block_hash),
     )
 
     async def item(name: str, *item_keys: Any) -> Any:
-        return await storage(sdk, SUBTENSOR, name, list(item_keys), block_hash)
+        return await read_storage(sdk, SUBTENSOR_PALLET, name, list(item_keys), block_hash)
 
     async def maybe(name: str, *item_keys: Any) -> Any:
-        return await optional_storage(sdk, SUBTENSOR, name, list(item_keys), block_hash)
+        return await read_optional_storage(sdk, SUBTENSOR_PALLET, name, list(item_keys), block_hash)
 
     items: list[Any] = await asyncio.gather(
         item("CommitRevealWeightsEnabled", netuid),
@@ -91,72 +95,82 @@ async def read_weights_facts(
     )
     is_sealed, limit, updates, version_key, permits, least, largest, mode, owner = items
     own_uid, *uids = [None if uid is None else NeuronUid(u16(uid, "A uid")) for uid in found]
-    last_update = at_uid(updates, own_uid)
+    last_update = last_update_of(updates, own_uid)
     sealing, unrevealed = None, 0
     if is_sealed:
-        sealing = await read_sealing(sdk, netuid, epoch, block_hash)
-        if last_update >= epoch.last_block:  # else nothing was committed in this epoch
-            unrevealed = await _unrevealed(sdk, index, sealing.epoch_index, own, block_hash)
-    return WeightsFacts(
+        sealing = await read_commit_reveal(sdk, netuid, epoch, block_hash)
+        if last_update >= epoch.start_block:  # else nothing was committed in this epoch
+            unrevealed = await _count_unrevealed_commits(
+                sdk, index, sealing.epoch_index, own_hotkey, block_hash
+            )
+    return WeightsState(
         block=number,
         epoch=epoch,
         own_uid=own_uid,
         has_permit=bool(own_uid is not None and own_uid < len(permits) and permits[own_uid]),
-        owns_subnet=owner == own,
-        is_null=mode in _NULL_MODES,
-        uids={hotkey: uid for hotkey, uid in zip(weighed, uids, strict=True) if uid is not None},
-        sealing=sealing,
+        owns_subnet=owner == own_hotkey,
+        has_null_consensus=mode in _NULL_CONSENSUS_VALUES,
+        uids={
+            hotkey: uid
+            for hotkey, uid in zip(weighted_hotkeys, uids, strict=True)
+            if uid is not None
+        },
+        commit_reveal=sealing,
         unrevealed_commits=unrevealed,
         # Some subnets have the largest number there is, as a limit that never ends.
         rate_limit_blocks=min(u64(limit or 0, "WeightsSetRateLimit"), BLOCK_NUMBER_MAX),
         last_update_block=last_update,
         version_key=u64(version_key or 0, "WeightsVersionKey"),
-        least_weights=u16(least or 0, "MinAllowedWeights"),
+        min_allowed_weights=u16(least or 0, "MinAllowedWeights"),
         max_weight_limit=U16_MAX if largest is None else u16(largest, "MaxWeightsLimit"),
     )
 
 
-async def read_sealing(sdk: WritingSdk, netuid: NetUid, epoch: Epoch, block_hash: str) -> Sealing:
+async def read_commit_reveal(
+    sdk: WritingSdk, netuid: NetUid, epoch: Epoch, block_hash: str
+) -> CommitRevealState:
     """Return how weights are sealed at one block."""
 
     async def item(name: str, *keys: Any) -> int:
-        return u64(await storage(sdk, SUBTENSOR, name, list(keys), block_hash) or 0, name)
+        return u64(
+            await read_storage(sdk, SUBTENSOR_PALLET, name, list(keys), block_hash) or 0, name
+        )
 
     version, period, pending, index, since = await asyncio.gather(
-        optional_storage(sdk, SUBTENSOR, "CommitRevealWeightsVersion", [], block_hash),
+        read_optional_storage(sdk, SUBTENSOR_PALLET, "CommitRevealWeightsVersion", [], block_hash),
         item("RevealPeriodEpochs", netuid),
         item("PendingEpochAt", netuid),
         item("SubnetEpochIndex", netuid),
         item("BlocksSinceLastStep", netuid),
     )
-    return Sealing(
-        version=FIRST_SEALED_VERSION if version is None else u16(version, "The version"),
+    return CommitRevealState(
+        version=DEFAULT_COMMIT_REVEAL_VERSION if version is None else u16(version, "The version"),
         block=epoch.block,
         tempo=epoch.tempo,
         reveal_period_epochs=period,
-        last_epoch_block=epoch.last_block,
+        last_epoch_block=epoch.start_block,
         pending_epoch_at=pending,
         epoch_index=index,
         blocks_since_last_step=since,
     )
 
 
-async def _unrevealed(
-    sdk: WritingSdk, index: int, epoch_index: int, own: Hotkey, block_hash: str
+async def _count_unrevealed_commits(
+    sdk: WritingSdk, index: int, epoch_index: int, hotkey: Hotkey, block_hash: str
 ) -> int:
     """Return how many commits of a hotkey the chain keeps for one epoch."""
-    commits: Any = await optional_storage(
-        sdk, SUBTENSOR, "TimelockedWeightCommits", [index, epoch_index], block_hash
+    commits: Any = await read_optional_storage(
+        sdk, SUBTENSOR_PALLET, "TimelockedWeightCommits", [index, epoch_index], block_hash
     )
-    return sum(1 for commit in commits or () if commit[0] == own)
+    return sum(1 for commit in commits or () if commit[0] == hotkey)
 
 
-def index_of(netuid: NetUid, mechanism: MechanismId) -> int:
+def mechanism_storage_index(netuid: NetUid, mechanism: MechanismId) -> int:
     """Return the storage index of a mechanism's items."""
     return mechanism * MECHANISM_STRIDE + netuid
 
 
-def at_uid(updates: Sequence[Any] | None, uid: NeuronUid | None) -> BlockNumber:
+def last_update_of(updates: Sequence[Any] | None, uid: NeuronUid | None) -> BlockNumber:
     """Return a neuron's entry of `LastUpdate`; 0 where it has none."""
     known: Sequence[Any] = updates or ()
     return block_number(known[uid] if uid is not None and uid < len(known) else 0, "LastUpdate")

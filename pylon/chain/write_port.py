@@ -20,17 +20,17 @@ NEVER_UPDATED: Final = BlockNumber(0)
 """`LastUpdate` of a neuron that has set no weights."""
 
 
-class Step(Enum):
+class RefusalKind(Enum):
     """What to do after the chain has refused a write."""
 
-    AGAIN = "again"
+    RETRY = "again"
     """Sign it anew, on a fresh connection: nonce, era or the pool stood in the way."""
-    WAIT = "wait"
+    RATE_LIMITED = "wait"
     """The same write will be taken later: a limit on how often, or how much, one may write."""
-    NOT_YET = "not yet"
+    NOT_ELIGIBLE = "not yet"
     """The hotkey may not write that now, and may be allowed to later: it is not registered, or has
     no permit or too little stake."""
-    NEVER = "never"
+    FATAL = "never"
     """It will not be taken as it is."""
 
 
@@ -39,7 +39,7 @@ class Refusal:
     """Why the chain did not take a write, and what to do about it."""
 
     code: ErrorCode
-    step: Step
+    kind: RefusalKind
     detail: str
 
     def failure(self, retry_at_block: BlockNumber | None = None) -> Failure:
@@ -56,11 +56,11 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Heads:
+class ChainTip:
     """How far the chain is: its newest block, and its newest that can not be retracted."""
 
     best: BlockNumber
-    final: BlockNumber
+    finalized: BlockNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +70,19 @@ class Epoch:
     Attributes:
         block: at which this was read.
         tempo: blocks from one epoch to the next; 0 where the subnet has none.
-        last_block: the block that began the current epoch.
-        next_block: the block that will begin the next one, sooner if its owner triggers it; None
+        start_block: the block that began the current epoch.
+        next_start_block: the block that will begin the next one, sooner if its owner triggers it; None
             where the tempo is 0.
     """
 
     block: BlockNumber
     tempo: int
-    last_block: BlockNumber
-    next_block: BlockNumber | None
+    start_block: BlockNumber
+    next_start_block: BlockNumber | None
 
 
 @dataclass(frozen=True, slots=True)
-class Sealing:
+class CommitRevealState:
     """How weights are sealed at one block; every value but the first two is as the chain has it.
 
     Attributes:
@@ -107,7 +107,7 @@ class Sealing:
 
 
 @dataclass(frozen=True, slots=True)
-class WeightsFacts:
+class WeightsState:
     """What setting weights depends on, all read at one block.
 
     Attributes:
@@ -116,14 +116,14 @@ class WeightsFacts:
         own_uid: of the hotkey that sets them; None when it is not registered.
         has_permit: whether that neuron has a validator permit.
         owns_subnet: whether the hotkey is the subnet owner's, who needs no permit.
-        is_null: whether the subnet runs the Null consensus, under which nobody does without one.
+        has_null_consensus: whether the subnet runs the Null consensus, under which nobody does without one.
         uids: of those of the weighed hotkeys that are registered.
-        sealing: how weights are sealed; None where the subnet takes them in the open.
+        commit_reveal: how weights are sealed; None where the subnet takes them in the open.
         unrevealed_commits: how many of the hotkey's commits of this epoch the chain keeps.
         rate_limit_blocks: how many blocks must lie between two settings.
         last_update_block: when this hotkey last set weights; 0 for never.
         version_key: that the subnet asks weights to carry.
-        least_weights: how many weights above 0 the subnet asks for.
+        min_allowed_weights: how many weights above 0 the subnet asks for.
         max_weight_limit: the largest weight's share of all, in 1/65535.
     """
 
@@ -133,13 +133,13 @@ class WeightsFacts:
     uids: Mapping[Hotkey, NeuronUid]
     has_permit: bool = True
     owns_subnet: bool = False
-    is_null: bool = False
-    sealing: Sealing | None = None
+    has_null_consensus: bool = False
+    commit_reveal: CommitRevealState | None = None
     unrevealed_commits: int = 0
     rate_limit_blocks: int = 0
     last_update_block: BlockNumber = NEVER_UPDATED
     version_key: int = 0
-    least_weights: int = 0
+    min_allowed_weights: int = 0
     max_weight_limit: int = 65_535
 
 
@@ -149,14 +149,14 @@ class WeightsCall:
 
     Attributes:
         weights: by uid, in 1/65535 of the largest.
-        sealing: None to set them in the open.
+        commit_reveal: None to set them in the open.
     """
 
     netuid: NetUid
     mechanism: MechanismId
     weights: Mapping[NeuronUid, int]
     version_key: int
-    sealing: Sealing | None = None
+    commit_reveal: CommitRevealState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class CommitmentCall:
 
 
 @dataclass(frozen=True, slots=True)
-class SealedCommitmentCall:
+class TimelockedCommitmentCall:
     """Publish a text that opens by itself after some blocks."""
 
     netuid: NetUid
@@ -185,24 +185,24 @@ class CertificateCall:
     public_key: bytes
 
 
-WriteCall = WeightsCall | CommitmentCall | SealedCommitmentCall | CertificateCall
+WriteCall = WeightsCall | CommitmentCall | TimelockedCommitmentCall | CertificateCall
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class SignedCall:
     """An extrinsic that is signed and not sent.
 
     Attributes:
         record: what to write down before sending it.
         data: its bytes.
-        block: the newest block when it was signed; it can only be included in a later one.
+        signed_at_block: the newest block when it was signed; it can only be included in a later one.
         genesis: hash of the first block of the chain that the signature is for.
         reveal_round: the drand round at which sealed content opens.
     """
 
     record: ExtrinsicRecord
     data: bytes
-    block: BlockNumber
+    signed_at_block: BlockNumber
     genesis: str
     reveal_round: int | None = None
 
@@ -220,12 +220,12 @@ class Inclusion:
     refusal: Refusal | None = None
 
 
-class Seal(Enum):
+class RevealStatus(Enum):
     """What became of a sealed commitment that is on the chain."""
 
-    CLOSED = "closed"
-    OPENED = "opened"
-    BROKEN = "broken"
+    PENDING = "closed"
+    REVEALED = "opened"
+    FAILED = "broken"
     """The chain could not open it, and keeps it as such or has deleted it."""
     REPLACED = "replaced"
     """A later commitment of the hotkey took its place before it was opened."""
@@ -262,7 +262,7 @@ class ChainWrites(Protocol):
     past the deadline.
     """
 
-    async def heads(self) -> Heads:
+    async def tip(self) -> ChainTip:
         """The newest block and the newest final block."""
         ...
 
@@ -274,13 +274,17 @@ class ChainWrites(Protocol):
         """The hash of the chain's first block, by which it is told from every other chain."""
         ...
 
-    async def made_at_ms(self, block: BlockNumber) -> int:
+    async def block_timestamp_ms(self, block: BlockNumber) -> int:
         """When a block was made, in milliseconds since the Unix epoch."""
         ...
 
-    async def weights_facts(
-        self, netuid: NetUid, mechanism: MechanismId, own: Hotkey, weighed: Sequence[Hotkey]
-    ) -> WeightsFacts:
+    async def weights_state(
+        self,
+        netuid: NetUid,
+        mechanism: MechanismId,
+        hotkey: Hotkey,
+        weighted_hotkeys: Sequence[Hotkey],
+    ) -> WeightsState:
         """What setting weights depends on, at the newest block.
 
         Raises:
@@ -292,19 +296,19 @@ class ChainWrites(Protocol):
         """Where a subnet is in its epochs, at a block, or at the newest where that is older."""
         ...
 
-    async def unsupported(self, netuid: NetUid) -> Mapping[str, str]:
+    async def unsupported_writes(self, netuid: NetUid) -> Mapping[str, str]:
         """The kinds of writes that the chain's runtime cannot take, and why not each."""
         ...
 
-    async def is_registered(self, netuid: NetUid, own: Hotkey) -> bool:
+    async def is_registered(self, netuid: NetUid, hotkey: Hotkey) -> bool:
         """Whether a hotkey is registered on a subnet, at the newest block."""
         ...
 
-    async def certificate_allowed_from(self, netuid: NetUid, own: Hotkey) -> BlockNumber:
+    async def next_certificate_block(self, netuid: NetUid, hotkey: Hotkey) -> BlockNumber:
         """The first block that takes another certificate of a hotkey."""
         ...
 
-    async def sign(self, call: WriteCall, signer: Signer) -> Signed:
+    async def sign(self, call: WriteCall, signer: Signer) -> SignedCall:
         """The call as a signed extrinsic, with the account's next nonce; nothing is sent.
 
         Raises:
@@ -312,7 +316,7 @@ class ChainWrites(Protocol):
         """
         ...
 
-    async def submit(self, signed: Signed) -> None:
+    async def submit(self, signed: SignedCall) -> None:
         """Send an extrinsic; on return the node has taken it into its pool.
 
         Raises:
@@ -321,28 +325,30 @@ class ChainWrites(Protocol):
         """
         ...
 
-    async def find(
+    async def find_extrinsic(
         self, record: ExtrinsicRecord, first: BlockNumber, last: BlockNumber
     ) -> Inclusion | None:
         """Where an extrinsic is among the blocks from `first` to `last`, both included."""
         ...
 
-    async def seal(self, netuid: NetUid, own: Hotkey, made_in: BlockNumber) -> Seal:
+    async def reveal_status(
+        self, netuid: NetUid, hotkey: Hotkey, commitment_block: BlockNumber
+    ) -> RevealStatus:
         """What became of a sealed commitment, by the newest final block.
 
         Args:
             netuid: the subnet.
-            own: the hotkey that committed.
-            made_in: the block that holds the commitment.
+            hotkey: the hotkey that committed.
+            commitment_block: the block that holds the commitment.
         """
         ...
 
-    async def stands(
+    async def is_on_chain(
         self,
         kind: JobKind,
         netuid: NetUid,
         mechanism: MechanismId | None,
-        own: Hotkey,
+        hotkey: Hotkey,
         block: BlockNumber,
     ) -> bool:
         """Whether the state after a block shows that this hotkey wrote such a thing in it."""

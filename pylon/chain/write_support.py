@@ -6,12 +6,17 @@ from typing import Any, Final
 from bittensor import calls
 
 from pylon.chain.call_composition import WritingSdk
-from pylon.chain.runtime_items import required
-from pylon.chain.weights_state import newest_block, read_epoch, read_sealing, read_weights_facts
+from pylon.chain.runtime_items import require_item
+from pylon.chain.weights_state import (
+    read_commit_reveal,
+    read_epoch,
+    read_newest_block,
+    read_weights_state,
+)
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import Hotkey, MechanismId, NetUid
 
-_ANYBODY: Final = Hotkey("5C4hrfjw9DjXZTzV3MwzrrAr9P1MJhSrvWGWqi1eSuyUpnhM")
+_ZERO_ACCOUNT: Final = Hotkey("5C4hrfjw9DjXZTzV3MwzrrAr9P1MJhSrvWGWqi1eSuyUpnhM")
 """The account of 32 zero bytes, for reads that need one."""
 
 
@@ -23,11 +28,11 @@ async def unsupported_writes(sdk: WritingSdk, netuid: NetUid) -> dict[str, str]:
         netuid: a subnet, whose items are read.
     """
     checks = {
-        "weights": _weights(sdk, netuid),
-        "sealed weights": _sealed_weights(sdk, netuid),
-        "commitments": _commitments(sdk, netuid, {"Raw1": "0x00"}),
-        "sealed commitments": _commitments(sdk, netuid, _SEALED_FIELD),
-        "certificates": _certificates(sdk, netuid),
+        "weights": _check_weights(sdk, netuid),
+        "sealed weights": _check_timelocked_weights(sdk, netuid),
+        "commitments": _check_commitments(sdk, netuid, {"Raw1": "0x00"}),
+        "sealed commitments": _check_commitments(sdk, netuid, _TIMELOCKED_FIELD),
+        "certificates": _check_certificates(sdk, netuid),
     }
     missing: dict[str, str] = {}
     results = await asyncio.gather(*checks.values(), return_exceptions=True)
@@ -42,22 +47,22 @@ async def unsupported_writes(sdk: WritingSdk, netuid: NetUid) -> dict[str, str]:
     return missing
 
 
-_SEALED_FIELD: Final = {"TimelockEncrypted": {"encrypted": "0x00", "reveal_round": 1}}
+_TIMELOCKED_FIELD: Final = {"TimelockEncrypted": {"encrypted": "0x00", "reveal_round": 1}}
 
 
-async def _weights(sdk: WritingSdk, netuid: NetUid) -> None:
-    await read_weights_facts(sdk, netuid, MechanismId(0), _ANYBODY, [])
-    await _compose(
+async def _check_weights(sdk: WritingSdk, netuid: NetUid) -> None:
+    await read_weights_state(sdk, netuid, MechanismId(0), _ZERO_ACCOUNT, [])
+    await _require_call(
         sdk,
         calls.SubtensorModule.set_weights(netuid=netuid, dests=[0], weights=[1], version_key=0),
     )
 
 
-async def _sealed_weights(sdk: WritingSdk, netuid: NetUid) -> None:
-    number, block_hash = await newest_block(sdk)
+async def _check_timelocked_weights(sdk: WritingSdk, netuid: NetUid) -> None:
+    number, block_hash = await read_newest_block(sdk)
     epoch = await read_epoch(sdk, netuid, number, block_hash)
-    await read_sealing(sdk, netuid, epoch, block_hash)
-    await _compose(
+    await read_commit_reveal(sdk, netuid, epoch, block_hash)
+    await _require_call(
         sdk,
         calls.SubtensorModule.commit_timelocked_weights(
             netuid=netuid, commit=b"", reveal_round=1, commit_reveal_version=4
@@ -65,13 +70,13 @@ async def _sealed_weights(sdk: WritingSdk, netuid: NetUid) -> None:
     )
 
 
-async def _commitments(sdk: WritingSdk, netuid: NetUid, field: dict[str, Any]) -> None:
+async def _check_commitments(sdk: WritingSdk, netuid: NetUid, field: dict[str, Any]) -> None:
     info: Any = {"fields": [field]}
-    await _compose(sdk, calls.Commitments.set_commitment(netuid=netuid, info=info))
+    await _require_call(sdk, calls.Commitments.set_commitment(netuid=netuid, info=info))
 
 
-async def _certificates(sdk: WritingSdk, netuid: NetUid) -> None:
-    await _compose(
+async def _check_certificates(sdk: WritingSdk, netuid: NetUid) -> None:
+    await _require_call(
         sdk,
         calls.SubtensorModule.serve_axon_tls(
             netuid=netuid,
@@ -87,6 +92,6 @@ async def _certificates(sdk: WritingSdk, netuid: NetUid) -> None:
     )
 
 
-async def _compose(sdk: WritingSdk, call: Any) -> None:
+async def _require_call(sdk: WritingSdk, call: Any) -> None:
     module, function, _ = call
-    await required(f"{module}.{function}", sdk.compose(call))
+    await require_item(f"{module}.{function}", sdk.compose(call))

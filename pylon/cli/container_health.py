@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-MAIN_COMMAND: Final = Path("/proc/1/cmdline")
+MAIN_CMDLINE: Final = Path("/proc/1/cmdline")
 TIMEOUT_S: Final = 4.0
 BRIDGE_PORT: Final = "8000"
 DEVNET_PORT: Final = "9944"
 
 
-def target(command: Sequence[str], environment: Mapping[str, str]) -> str | None:
+def health_url(command: Sequence[str], environment: Mapping[str, str]) -> str | None:
     """Return the URL that shows whether a container lives; None where nothing can be asked.
 
     Args:
@@ -63,8 +63,8 @@ def check(url: str) -> None:
 
 def main() -> int:
     """Check the main process of this container, and return the exit code of a healthcheck."""
-    command = MAIN_COMMAND.read_bytes().decode(errors="replace").split("\0")
-    url = target(command, os.environ)
+    command = MAIN_CMDLINE.read_bytes().decode(errors="replace").split("\0")
+    url = health_url(command, os.environ)
     if url is None:
         return 0
     try:

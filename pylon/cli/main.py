@@ -36,8 +36,8 @@ COMPLETION_VARIABLE = "_PYLON_COMPLETE"
 """Set by a shell that asks for completions, and reads nothing else."""
 
 
-def _tell_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"pylon {version('pylon-client')}")
         raise typer.Exit
 
@@ -47,7 +47,7 @@ def _pylon(
     version_: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_tell_version, is_eager=True, help="Show the version and exit."
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
 ) -> None: ...
@@ -130,7 +130,7 @@ def up(
     ] = None,
 ) -> None:
     """Run NATS, a worker and the bridge on this machine, until Ctrl-C."""
-    from pylon.cli.up.child_process import ChildEndedError
+    from pylon.cli.up.child_process import ChildExitedError
     from pylon.cli.up.supervisor import run
     from pylon.cli.up.up_options import UpOptions, UpSettings
     from pylon.common.redaction import REDACTOR
@@ -156,8 +156,8 @@ def up(
             fresh=fresh,
         )
         asyncio.run(run(options))
-    except (CommandError, ChildEndedError, EmbeddedNatsError, PermissionsError) as error:
-        typer.echo(REDACTOR.text(f"pylon up: {error}"), err=True)
+    except (CommandError, ChildExitedError, EmbeddedNatsError, PermissionsError) as error:
+        typer.echo(REDACTOR.redact_text(f"pylon up: {error}"), err=True)
         raise typer.Exit(1) from None
 
 
@@ -171,7 +171,7 @@ def worker() -> None:
     try:
         asyncio.run(run_worker(WorkerSettings()))
     except WorkerError as error:
-        typer.echo(REDACTOR.text(f"pylon worker: {error}"), err=True)
+        typer.echo(REDACTOR.redact_text(f"pylon worker: {error}"), err=True)
         raise typer.Exit(1) from None
 
 
@@ -189,13 +189,13 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from pylon.cli.check.check_command import check as check_all
     from pylon.cli.check.report import report_as_json, report_as_lines
     from pylon.cli.up import running_home
-    from pylon.common.redaction import REDACTOR, secrets_of
+    from pylon.common.redaction import REDACTOR, collect_secrets
     from pylon.worker.settings import WorkerSettings
 
     logging.getLogger().setLevel(logging.ERROR)  # the findings tell it better
     adopted = running_home.find_deployment(home)
     settings = WorkerSettings()
-    REDACTOR.learn(secrets_of(settings))
+    REDACTOR.add_secrets(collect_secrets(settings))
     report = report_as_json if as_json else report_as_lines
     if not report(lambda tell: asyncio.run(check_all(settings, tell)), adopted):
         raise typer.Exit(1)
@@ -221,14 +221,14 @@ def nats_conf(
     their connections, those that are gone lose them.
     """
     from pylon.common.private_file import write_private
-    from pylon.common.variables import report_variables
+    from pylon.common.variables import check_variables
     from pylon.nats_server.permissions import PermissionsError
-    from pylon.nats_server.server_access import ServerAccessSettings, server_access
+    from pylon.nats_server.server_access import ServerAccessSettings, server_access_config
 
     try:
         settings = ServerAccessSettings()
-        report_variables(settings)
-        text = server_access(settings)
+        check_variables(settings)
+        text = server_access_config(settings)
         if out is None:
             typer.echo(text, nl=False)
         else:
@@ -239,14 +239,14 @@ def nats_conf(
         raise typer.Exit(1) from None
 
 
-def _devnet_command() -> None:
+def _register_devnet_command() -> None:
     """Register `pylon devnet`; its options are its own, and so is what it must import."""
     from pylon_devnet.devnet_command import devnet
 
     app.command()(devnet)
 
 
-def _require_folder() -> None:
+def _require_working_directory() -> None:
     """Raise unless the working directory exists, from which `.env` and the home are named."""
     try:
         Path.cwd()
@@ -258,13 +258,13 @@ def _require_folder() -> None:
 
 def main() -> None:
     """Run the command line; wrong settings end it with a line for each mistake."""
-    _devnet_command()
+    _register_devnet_command()
     unwrap_help(app)
     reconfigure = getattr(sys.stdout, "reconfigure", None)  # stdout may be closed
     if callable(reconfigure):
         reconfigure(errors="replace")  # the terminal may not know all characters
     try:
-        _require_folder()
+        _require_working_directory()
         if COMPLETION_VARIABLE not in os.environ:
             set_up_logging()
         app(prog_name="pylon")

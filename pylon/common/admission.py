@@ -18,32 +18,32 @@ MAX_PARKED: Final = 256
 """Maximum number of parked requests per caller: each costs some kilobytes of memory."""
 
 
-class _Places:
+class _PermitPool:
     """Which places are in use, by caller."""
 
-    def __init__(self, places: int, callers: frozenset[str], max_parked: int) -> None:
-        self.held: Final = Counter[str]()
+    def __init__(self, permits: int, callers: frozenset[str], max_parked: int) -> None:
+        self.in_use: Final = Counter[str]()
         self.parked: Final = Counter[str]()
         self._callers = callers
-        self._share = max(1, places // 2 // max(1, len(callers)))
-        self._shared = max(0, places - self._share * len(callers))
-        self._shared_held = 0
+        self._share = max(1, permits // 2 // max(1, len(callers)))
+        self._shared = max(0, permits - self._share * len(callers))
+        self._shared_in_use = 0
         self._max_parked = max_parked
 
-    def take(self, caller: str) -> bool:
+    def try_acquire(self, caller: str) -> bool:
         """Take a place, the caller's own before a shared one; False where none is free."""
-        if self.held[caller] >= self._share_of(caller):
-            if self._shared_held >= self._shared:
+        if self.in_use[caller] >= self._share_of(caller):
+            if self._shared_in_use >= self._shared:
                 return False
-            self._shared_held += 1
-        self.held[caller] += 1
+            self._shared_in_use += 1
+        self.in_use[caller] += 1
         return True
 
-    def give_back(self, caller: str) -> None:
+    def release(self, caller: str) -> None:
         """Give a place back, a shared one before the caller's own."""
-        if self.held[caller] > self._share_of(caller):
-            self._shared_held -= 1
-        self.held[caller] -= 1
+        if self.in_use[caller] > self._share_of(caller):
+            self._shared_in_use -= 1
+        self.in_use[caller] -= 1
 
     def park(self, caller: str) -> bool:
         """Count a parked request; False where the caller has too many."""
@@ -60,14 +60,14 @@ class _Places:
         return self._share if caller in self._callers else 0
 
 
-class Place:
+class Permit:
     """The place of one request; as a context manager, it is released at the end of the block.
 
     Made by `Admission.admit`.
     """
 
-    def __init__(self, places: _Places, caller: str) -> None:
-        self._places = places
+    def __init__(self, pool: _PermitPool, caller: str) -> None:
+        self._pool = pool
         self._caller = caller
         self._is_held = True
         self._is_parked = False
@@ -87,7 +87,7 @@ class Place:
     def release(self) -> None:
         """Give the place back; a second call does nothing."""
         self._is_released = True
-        self._give_back()
+        self._release_permit()
 
     @contextmanager
     def parked(self, *, required: bool = True) -> Generator[None]:
@@ -106,67 +106,67 @@ class Place:
         if self._is_parked or self._is_released:
             yield
             return
-        if not self._places.park(self._caller):
+        if not self._pool.park(self._caller):
             if required:
                 raise _overloaded(self._caller, "requests waiting")
             yield
             return
         self._is_parked = True
-        self._give_back()
+        self._release_permit()
         try:
             yield
         finally:
             self._is_parked = False
-            self._places.unpark(self._caller)
-            self._is_held = not self._is_released and self._places.take(self._caller)
+            self._pool.unpark(self._caller)
+            self._is_held = not self._is_released and self._pool.try_acquire(self._caller)
 
-    def _give_back(self) -> None:
+    def _release_permit(self) -> None:
         if self._is_held:
             self._is_held = False
-            self._places.give_back(self._caller)
+            self._pool.release(self._caller)
 
 
 class Admission:
     """Limits how many requests are in progress, in total and per caller.
 
     Args:
-        places: maximum number of requests in progress; each known caller has at least one place,
+        permits: maximum number of requests in progress; each known caller has at least one place,
             even where that is more.
         callers: the known callers. Others can use the shared half only.
         max_parked: maximum number of parked requests per caller.
-        what: what is limited, in the plural, for the text of a refusal.
+        resource: what is limited, in the plural, for the text of a refusal.
     """
 
     def __init__(
         self,
-        places: int,
+        permits: int,
         callers: Iterable[str],
         *,
         max_parked: int = MAX_PARKED,
-        what: str = "requests in progress",
+        resource: str = "requests in progress",
     ) -> None:
-        self._places = _Places(places, frozenset(callers), max_parked)
-        self._what = what
+        self._pool = _PermitPool(permits, frozenset(callers), max_parked)
+        self._resource = resource
 
     @property
-    def held(self) -> int:
+    def in_use(self) -> int:
         """How many places are in use."""
-        return self._places.held.total()
+        return self._pool.in_use.total()
 
     @property
     def parked(self) -> int:
         """How many requests wait without a place."""
-        return self._places.parked.total()
+        return self._pool.parked.total()
 
-    def admit(self, caller: str) -> Place:
+    def admit(self, caller: str) -> Permit:
         """Return a place for a request of a caller; it must be released.
 
         Raises:
             FailureError: OVERLOADED, when the caller's share and the shared half are in use.
         """
-        if not self._places.take(caller):
-            raise _overloaded(caller, self._what)
-        return Place(self._places, caller)
+        if not self._pool.try_acquire(caller):
+            raise _overloaded(caller, self._resource)
+        return Permit(self._pool, caller)
 
 
 def _overloaded(caller: str, what: str) -> FailureError:

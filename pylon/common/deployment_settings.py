@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode, SettingsError
 
-from pylon.common.environment_settings import PREFIX, EnvironmentSettings, from_json
+from pylon.common.environment_settings import PREFIX, EnvironmentSettings, json_list
 from pylon_client.contract import subjects
 from pylon_client.contract.ss58 import is_address
 from pylon_client.contract.types import Hotkey, HotkeyName, IdentityName, NetUidField, WalletName
@@ -48,12 +48,12 @@ class IdentitySettings(EnvironmentSettings):
 
     @field_validator("token")
     @classmethod
-    def _fits_a_header(cls, token: SecretStr) -> SecretStr:
+    def _validate_token(cls, token: SecretStr) -> SecretStr:
         return require_header_text(token)
 
     @field_validator("hotkey_ss58")
     @classmethod
-    def _is_an_address(cls, address: Hotkey | None) -> Hotkey | None:
+    def _validate_hotkey(cls, address: Hotkey | None) -> Hotkey | None:
         if address is not None and not is_address(address):
             raise ValueError("is no ss58 address")
         return address
@@ -77,7 +77,7 @@ class IdentityWithToken(IdentitySettings):
     token: SecretStr = Field(min_length=1)
 
 
-def _listed(urls: str) -> list[str]:
+def _split_urls(urls: str) -> list[str]:
     return [url.strip() for url in urls.split(",") if url.strip()]
 
 
@@ -125,29 +125,29 @@ class DeploymentSettings(EnvironmentSettings):
     sentry_dsn: SecretStr = SecretStr("")
     sentry_environment: str = "development"
     strict_settings: bool = False
-    identities: Annotated[list[IdentityName], NoDecode, from_json('["sn1"]')] = Field(
+    identities: Annotated[list[IdentityName], NoDecode, json_list('["sn1"]')] = Field(
         default_factory=list[IdentityName]
     )
 
     @field_validator("nats_url")
     @classmethod
-    def _is_of_nats_servers(cls, nats_url: str) -> str:
-        check_nats_urls(_listed(nats_url))
+    def _validate_nats_url(cls, nats_url: str) -> str:
+        check_nats_urls(_split_urls(nats_url))
         return nats_url
 
     @field_validator("open_access_token", "metrics_token")
     @classmethod
-    def _fits_a_header(cls, token: SecretStr) -> SecretStr:
+    def _validate_tokens(cls, token: SecretStr) -> SecretStr:
         return require_header_text(token)
 
     @field_validator("identities")
     @classmethod
-    def _names_fit_subjects(cls, names: list[IdentityName]) -> list[IdentityName]:
+    def _validate_identities(cls, names: list[IdentityName]) -> list[IdentityName]:
         if len({name.lower().replace("-", "_") for name in names}) != len(names):
             raise ValueError("two identities would share their settings: rename one of them")
         for number, name in enumerate(names, 1):
             try:
-                subjects.identity_name(name)
+                subjects.validate_identity_name(name)
             except subjects.InvalidSubjectError:
                 reserved = ", ".join(sorted(subjects.RESERVED_USERS))
                 raise ValueError(
@@ -159,7 +159,7 @@ class DeploymentSettings(EnvironmentSettings):
     @property
     def nats_urls(self) -> list[str]:
         """Every NATS server's URL."""
-        return _listed(self.nats_url)
+        return _split_urls(self.nats_url)
 
     @cached_property
     def nats_tls(self) -> ssl.SSLContext | None:
@@ -188,7 +188,7 @@ class DeploymentSettings(EnvironmentSettings):
             SettingsError: some of the identities' settings are missing or wrong, or a secret is
                 used twice; says which.
         """
-        return self._identities(IdentitySettings)
+        return self._read_identities(IdentitySettings)
 
     @cached_property
     def identities_with_tokens(self) -> Mapping[IdentityName, IdentitySettings]:
@@ -197,9 +197,11 @@ class DeploymentSettings(EnvironmentSettings):
         Raises:
             SettingsError: as above, or an identity has no token.
         """
-        return self._identities(IdentityWithToken)
+        return self._read_identities(IdentityWithToken)
 
-    def _identities(self, kind: type[IdentitySettings]) -> dict[IdentityName, IdentitySettings]:
+    def _read_identities(
+        self, kind: type[IdentitySettings]
+    ) -> dict[IdentityName, IdentitySettings]:
         found: dict[IdentityName, IdentitySettings] = {}
         mistakes: list[str] = []
         for name in self.identities:

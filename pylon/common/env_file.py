@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENV_FILE: Final = ".env"
-VARIABLE: Final = "PYLON_ENV_FILE"
+ENV_FILE_VARIABLE: Final = "PYLON_ENV_FILE"
 """Names another file than `.env`; empty to read none."""
 
 _BYTE_ORDER_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -21,7 +21,7 @@ _BYTE_ORDER_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 def env_file() -> Path | None:
     """Return the file to read, whether or not it exists; None where none is to be read."""
-    named = os.environ.get(VARIABLE)
+    named = os.environ.get(ENV_FILE_VARIABLE)
     if named is None:
         return Path(ENV_FILE)
     return Path(named).expanduser() if named else None
@@ -40,12 +40,14 @@ def read_env_file() -> "Mapping[str, str | None]":
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        if VARIABLE in os.environ:
-            raise SettingsError(f"{VARIABLE}: {path} cannot be read: {error.strerror}") from None
+        if ENV_FILE_VARIABLE in os.environ:
+            raise SettingsError(
+                f"{ENV_FILE_VARIABLE}: {path} cannot be read: {error.strerror}"
+            ) from None
         return {}
     except OSError as error:
         raise SettingsError(f"{path.absolute()} cannot be read: {error.strerror}") from None
-    text = _text(path, content)
+    text = _decode(path, content)
     _require_assignments(path, text)
     return dotenv_values(stream=StringIO(text))
 
@@ -66,7 +68,7 @@ def _require_assignments(path: Path, text: str) -> None:
         )
 
 
-def _text(path: Path, content: bytes) -> str:
+def _decode(path: Path, content: bytes) -> str:
     if content.startswith(_BYTE_ORDER_MARKS) or b"\0" in content:
         raise SettingsError(f"{path.absolute()} is UTF-16 or binary: save it as UTF-8")
     try:

@@ -42,7 +42,7 @@ class EnvironmentSettings(BaseSettings):
                 super().__init__(**values)
             except ValidationError as error:
                 prefix = values.get("_env_prefix", self.model_config["env_prefix"])
-                raise SettingsError(_mistakes(error, prefix)) from None
+                raise SettingsError(_format_errors(error, prefix)) from None
 
     @field_validator("*", mode="before")
     @classmethod
@@ -73,7 +73,7 @@ class EnvironmentSettings(BaseSettings):
         return init_settings, env_settings, dotenv_settings
 
 
-def from_json(example: str) -> BeforeValidator:
+def json_list(example: str) -> BeforeValidator:
     """What reads a list from a variable.
 
     Args:
@@ -92,12 +92,12 @@ def from_json(example: str) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-def _mistakes(error: ValidationError, prefix: str) -> str:
+def _format_errors(error: ValidationError, prefix: str) -> str:
     found = error.errors(include_url=False, include_input=False)
-    return "\n".join(_mistake(one, prefix) for one in found)
+    return "\n".join(_format_error(one, prefix) for one in found)
 
 
-def _mistake(error: ErrorDetails, prefix: str) -> str:
+def _format_error(error: ErrorDetails, prefix: str) -> str:
     if error["type"] == "missing":
         text = "required"
     elif error["type"].endswith("too_short") and error.get("ctx", {}).get("min_length") == 1:

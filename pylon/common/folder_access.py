@@ -15,13 +15,13 @@ def require_access(paths: Iterable[Path]) -> None:
         OSError: one of them belongs to another user; its text names both users and the remedy.
     """
     for path in paths:
-        require_access_to(path)
+        require_path_access(path)
         for folder, folders, files in os.walk(path):
             for name in (*folders, *files):
-                require_access_to(Path(folder, name))
+                require_path_access(Path(folder, name))
 
 
-def require_access_to(path: Path) -> None:
+def require_path_access(path: Path) -> None:
     """Look at one file or folder; one that does not exist is fit.
 
     Raises:
@@ -32,7 +32,7 @@ def require_access_to(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except PermissionError:
-        require_access_to(path.parent)
+        require_path_access(path.parent)
         raise
     needed = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
     if path.is_symlink() or os.access(path, needed):

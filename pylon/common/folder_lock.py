@@ -28,7 +28,7 @@ class FolderLock:
         assert self._fd is not None, "it is not held"  # noqa: S101 -- a mistake of ours
         return self._fd
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Hold the lock from now on.
 
         Raises:
@@ -42,7 +42,7 @@ class FolderLock:
             raise OSError(errno.EBUSY, f"{self._holder} runs there") from None
         self._fd = fd
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Hold it no longer."""
         if self._fd is not None:
             os.close(self._fd)

@@ -19,7 +19,7 @@ from pylon_client.contract import wire
 QUIET_LOGGERS: Final = ("bittensor", "httpx", "nats", "uvicorn", "websockets")
 """Chatty at INFO about matters that our own modules report in their own words."""
 
-_OWN: Final = frozenset({"ts", "level", "logger"})
+_UNREDACTED: Final = frozenset({"ts", "level", "logger"})
 """Fields that hold nothing of what is logged, so that a token `INFO` spoils none of them."""
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=MappingProxyType({}))
@@ -52,7 +52,7 @@ class LogSettings(EnvironmentSettings):
         return name.upper()
 
 
-def note(**fields: object) -> Token[Mapping[str, object]]:
+def bind_log_fields(**fields: object) -> Token[Mapping[str, object]]:
     """Put fields on every line that this task, and what it starts, logs from now on.
 
     Fields that are None or empty are left out.
@@ -64,12 +64,12 @@ def note(**fields: object) -> Token[Mapping[str, object]]:
     return _context.set({**_context.get(), **given})
 
 
-def forget(token: Token[Mapping[str, object]]) -> None:
+def reset_log_fields(token: Token[Mapping[str, object]]) -> None:
     """Undo a `note` of the same task."""
     _context.reset(token)
 
 
-def trace_id(trace_parent: str) -> str:
+def parse_trace_id(trace_parent: str) -> str:
     """The trace that a `traceparent` header names, or nothing where it is none."""
     found = _TRACE_PARENT.fullmatch(trace_parent)
     return found[1] if found else ""
@@ -89,9 +89,10 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        shown = {name: _shown(value) for name, value in line.items()}
+        shown = {name: _to_json_value(value) for name, value in line.items()}
         hidden = {
-            name: value if name in _OWN else REDACTOR.tree(value) for name, value in shown.items()
+            name: value if name in _UNREDACTED else REDACTOR.redact_value(value)
+            for name, value in shown.items()
         }
         return wire.encode(hidden).decode()
 
@@ -108,7 +109,7 @@ class HumanFormatter(logging.Formatter):
         noted = " ".join(f"{name}={value}" for name, value in _context.get().items())
         if noted and not record.exc_info:
             text = f"{text} [{noted}]"
-        return REDACTOR.text(text)
+        return REDACTOR.redact_text(text)
 
 
 def set_up_logging() -> None:
@@ -128,5 +129,5 @@ def set_up_logging() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _shown(value: object) -> object:
+def _to_json_value(value: object) -> object:
     return value if isinstance(value, int | float | str) else str(value)

@@ -47,7 +47,7 @@ class PrometheusSettings(EnvironmentSettings):
     disable_created_series: bool = False
 
 
-class NatsConnection(Protocol):
+class ConnectionStatus(Protocol):
     """A connection to NATS as far as it is measured."""
 
     @property
@@ -62,7 +62,7 @@ class NatsConnection(Protocol):
 
 
 @dataclass(eq=False)
-class Reading(Collector):
+class CallbackMetric(Collector):
     """A metric whose values are kept elsewhere and read when somebody looks.
 
     Attributes:
@@ -140,42 +140,47 @@ class ProcessMetrics:
         )
         self.registry.register(ComponentLabel(shared, component))
         of_nats = (COMPONENT,)
-        self._connected = self.reading(
+        self._connected = self.callback_metric(
             "pylon_nats_connected", "Whether NATS is reachable right now", "gauge", of_nats
         )
-        self._reconnects = self.reading(
+        self._reconnects = self.callback_metric(
             "pylon_nats_reconnects", "Reconnects to NATS after a lost connection", labels=of_nats
         )
-        self._drops = self.reading(
+        self._drops = self.callback_metric(
             "pylon_nats_slow_consumer_drops",
             "Messages dropped because they were not read in time",
             labels=of_nats,
         )
-        self._refusals = self.reading(
+        self._permission_violations = self.callback_metric(
             "pylon_nats_permission_violations",
             "Publishes and subscriptions that NATS refused",
             labels=of_nats,
         )
-        for reading in (self._connected, self._reconnects, self._drops, self._refusals):
+        for reading in (
+            self._connected,
+            self._reconnects,
+            self._drops,
+            self._permission_violations,
+        ):
             # Known before the first connection, so that a process that never gets one is seen.
             reading.read = lambda: {(component,): 0.0}
 
-    def reading(
+    def callback_metric(
         self,
         name: str,
         help_text: str,
         kind: Literal["counter", "gauge"] = "counter",
         labels: Labels = (),
-    ) -> Reading:
+    ) -> CallbackMetric:
         """A metric that is read elsewhere, from when its `read` is set."""
-        reading = Reading(name, help_text, kind, labels)
+        reading = CallbackMetric(name, help_text, kind, labels)
         self.registry.register(reading)
         return reading
 
-    def watch_nats(self, *connections: NatsConnection) -> None:
+    def watch_nats(self, *connections: ConnectionStatus) -> None:
         """Show connections to NATS as one; they replace those shown before."""
 
-        def total(count: Callable[[NatsConnection], int]) -> Callable[[], Values]:
+        def total(count: Callable[[ConnectionStatus], int]) -> Callable[[], Values]:
             return lambda: {(self._component,): sum(map(count, connections))}
 
         self._connected.read = lambda: {
@@ -183,14 +188,14 @@ class ProcessMetrics:
         }
         self._reconnects.read = total(lambda each: each.counts.reconnects)
         self._drops.read = total(lambda each: each.counts.slow_consumer_drops)
-        self._refusals.read = total(lambda each: each.counts.permission_violations)
+        self._permission_violations.read = total(lambda each: each.counts.permission_violations)
 
     def text(self) -> bytes:
         """All metrics, in the text format of Prometheus."""
         return generate_latest(self.registry)
 
 
-def metrics_refusal(authorization: str | None, token: SecretStr) -> str | None:
+def metrics_access_error(authorization: str | None, token: SecretStr) -> str | None:
     """Why the metrics are not shown to a caller, or None where they are.
 
     Args:

@@ -10,7 +10,7 @@ from asyncio.subprocess import Process
 from collections.abc import Mapping
 
 _PR_SET_PDEATHSIG = 1
-_BASE = frozenset(
+_BASE_VARIABLES = frozenset(
     {
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "TERM", "LANG", "LANGUAGE"),
         *("VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "NO_COLOR", "FORCE_COLOR"),
@@ -24,7 +24,7 @@ def base_environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {
         name: text
         for name, text in variables.items()
-        if name in _BASE or name.startswith(_BASE_PREFIXES)
+        if name in _BASE_VARIABLES or name.startswith(_BASE_PREFIXES)
     }
 
 
@@ -34,8 +34,8 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-async def end_process(process: Process, within_s: float) -> bool:
-    """End a process that leads a group of its own: SIGTERM, and after `within_s` SIGKILL for all.
+async def terminate_process(process: Process, timeout_s: float) -> bool:
+    """End a process that leads a group of its own: SIGTERM, and after `timeout_s` SIGKILL for all.
 
     Returns:
         Whether it ended by itself.
@@ -43,7 +43,7 @@ async def end_process(process: Process, within_s: float) -> bool:
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     try:
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(timeout_s):
             await process.wait()
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):

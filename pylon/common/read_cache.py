@@ -10,14 +10,14 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 
 V = TypeVar("V")
 
-CACHE_MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_CACHE_BYTES: Final = 64 * 1024 * 1024
 """About four hundred subnets of 256 neurons."""
 
 
 @dataclass(eq=False)
-class _Flight(Generic[V]):
+class _SharedCall(Generic[V]):
     task: asyncio.Task[V]
-    waiting: int = 0
+    waiters: int = 0
 
 
 class SingleFlight(Generic[V]):
@@ -28,29 +28,29 @@ class SingleFlight(Generic[V]):
     """
 
     def __init__(self) -> None:
-        self._flights: dict[Hashable, _Flight[V]] = {}
+        self._calls: dict[Hashable, _SharedCall[V]] = {}
 
     async def get(self, key: Hashable, fetch: Callable[[], Coroutine[Any, Any, V]]) -> V:
         """The answer to `key`, from the flight in the air or from a new one with `fetch`."""
-        flight = self._flights.get(key)
+        flight = self._calls.get(key)
         if flight is None:
-            flight = _Flight(asyncio.create_task(fetch()))
-            self._flights[key] = flight
-            flight.task.add_done_callback(lambda _: self._land(key, flight))
-        flight.waiting += 1
+            flight = _SharedCall(asyncio.create_task(fetch()))
+            self._calls[key] = flight
+            flight.task.add_done_callback(lambda _: self._finish(key, flight))
+        flight.waiters += 1
         try:
             return await asyncio.shield(flight.task)
         finally:
-            flight.waiting -= 1
-            if flight.waiting == 0 and not flight.task.done():
-                self._land(key, flight)
+            flight.waiters -= 1
+            if flight.waiters == 0 and not flight.task.done():
+                self._finish(key, flight)
                 flight.task.cancel()
 
-    def _land(self, key: Hashable, flight: _Flight[V]) -> None:
-        if self._flights.get(key) is flight:
-            del self._flights[key]
-        if flight.task.done() and not flight.task.cancelled():
-            flight.task.exception()  # those who waited have it; with none left it is no one's
+    def _finish(self, key: Hashable, call: _SharedCall[V]) -> None:
+        if self._calls.get(key) is call:
+            del self._calls[key]
+        if call.task.done() and not call.task.cancelled():
+            call.task.exception()  # those who waited have it; with none left it is no one's
 
 
 class ReadCache:
@@ -63,46 +63,46 @@ class ReadCache:
         misses: how often one had to be fetched.
     """
 
-    def __init__(self, max_bytes: int = CACHE_MAX_BYTES) -> None:
+    def __init__(self, max_bytes: int = MAX_CACHE_BYTES) -> None:
         self.hits = 0
         self.misses = 0
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[Hashable, bytes] = OrderedDict()
-        self._kept_bytes = 0
-        self._flights = SingleFlight[bytes]()
+        self._entries: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._size_bytes = 0
+        self._single_flight = SingleFlight[bytes]()
 
     @property
-    def kept_bytes(self) -> int:
+    def size_bytes(self) -> int:
         """How many bytes of answers are kept."""
-        return self._kept_bytes
+        return self._size_bytes
 
     async def get(self, key: Hashable, fetch: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
         """The answer to `key`: kept, in the air, or fetched."""
-        kept = self._kept.get(key)
+        kept = self._entries.get(key)
         if kept is not None:
-            self._kept.move_to_end(key)
+            self._entries.move_to_end(key)
             self.hits += 1
             return kept
 
         async def fetch_and_keep() -> bytes:
             self.misses += 1
             answer = await fetch()
-            self._keep(key, answer)
+            self._put(key, answer)
             return answer
 
-        return await self._flights.get(key, fetch_and_keep)
+        return await self._single_flight.get(key, fetch_and_keep)
 
-    def _keep(self, key: Hashable, answer: bytes) -> None:
-        if len(answer) > self._max_bytes:
+    def _put(self, key: Hashable, value: bytes) -> None:
+        if len(value) > self._max_bytes:
             return
-        self._kept[key] = answer
-        self._kept_bytes += len(answer)
-        while self._kept_bytes > self._max_bytes:
-            _, forgotten = self._kept.popitem(last=False)
-            self._kept_bytes -= len(forgotten)
+        self._entries[key] = value
+        self._size_bytes += len(value)
+        while self._size_bytes > self._max_bytes:
+            _, forgotten = self._entries.popitem(last=False)
+            self._size_bytes -= len(forgotten)
 
 
-def too_late(timeout_s: float) -> FailureError:
+def chain_timeout_error(timeout_s: float) -> FailureError:
     """What a caller gets whose time ran out before the chain had answered."""
     return FailureError(
         ErrorCode.CHAIN_TIMEOUT, f"The chain did not answer within {timeout_s:g} s."

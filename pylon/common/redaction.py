@@ -34,39 +34,39 @@ class Redactor:
         self._secrets: frozenset[str] = frozenset()
         self._pattern = _NOTHING
 
-    def learn(self, secrets: Iterable[str]) -> None:
+    def add_secrets(self, secrets: Iterable[str]) -> None:
         """Hide these too, also as they are spelt within URLs and JSON."""
-        self._secrets |= {spelt for one in secrets if one for spelt in _spellings(one)}
+        self._secrets |= {spelt for one in secrets if one for spelt in _encodings(one)}
         # The longest first: a secret may begin with another.
         ordered = sorted(self._secrets, key=lambda one: (-len(one), one))
-        self._pattern = re.compile("|".join(map(_sought, ordered))) if ordered else _NOTHING
+        self._pattern = re.compile("|".join(map(_secret_pattern, ordered))) if ordered else _NOTHING
 
-    def text(self, text: str) -> str:
+    def redact_text(self, text: str) -> str:
         """The same text without secrets."""
         shown = self._pattern.sub(HIDDEN, text)
         return _BEARER.sub(HIDDEN, _CREDENTIALS.sub(HIDDEN, shown))
 
-    def tree(self, value: Any, depth: int = 0) -> Any:
+    def redact_value(self, value: Any, depth: int = 0) -> Any:
         """The same JSON-like value without secrets, in its keys and its values."""
         if depth > NESTED_MAX:
             return HIDDEN
         match value:
             case str():
-                return self.text(value)
+                return self.redact_text(value)
             case bytes():
-                return self.text(value.decode(errors="replace"))
+                return self.redact_text(value.decode(errors="replace"))
             case Mapping():
                 return {
-                    self.text(str(key)): self.tree(inner, depth + 1)  # pyright: ignore[reportUnknownArgumentType] -- JSON-like
+                    self.redact_text(str(key)): self.redact_value(inner, depth + 1)  # pyright: ignore[reportUnknownArgumentType] -- JSON-like
                     for key, inner in value.items()  # pyright: ignore[reportUnknownVariableType] -- the same
                 }
             case list() | tuple() | set():
-                return [self.tree(inner, depth + 1) for inner in value]  # pyright: ignore[reportUnknownVariableType] -- the same
+                return [self.redact_value(inner, depth + 1) for inner in value]  # pyright: ignore[reportUnknownVariableType] -- the same
             case _:
                 return value
 
 
-def secrets_of(settings: DeploymentSettings) -> list[str]:
+def collect_secrets(settings: DeploymentSettings) -> list[str]:
     """Return every secret of a deployment's settings, the parts of their URLs included."""
     found: list[str] = []
     for one in (settings, *settings.identity_settings.values()):
@@ -100,12 +100,12 @@ def secret_parts(url: str) -> list[str]:
     return sorted(part for part in found if part and not _PUBLIC_PARTS.fullmatch(part))
 
 
-def _spellings(secret: str) -> set[str]:
+def _encodings(secret: str) -> set[str]:
     within_json = {json.dumps(secret, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
     return {secret, quote(secret, safe=""), quote_plus(secret)} | within_json
 
 
-def _sought(secret: str) -> str:
+def _secret_pattern(secret: str) -> str:
     sought = re.escape(secret)
     return sought if len(secret) >= SUBSTRING_MIN_CHARS else rf"(?<!\w){sought}(?!\w)"
 

@@ -9,7 +9,7 @@ from pylon.common.deployment_settings import DeploymentSettings
 from pylon.common.process_metrics import DISTRIBUTION
 from pylon.common.redaction import REDACTOR
 
-SHUTDOWN_WITHIN_S: Final = 2
+SHUTDOWN_TIMEOUT_S: Final = 2
 _NEVER_SENT: Final = ("request", "user", "extra")
 
 
@@ -45,15 +45,15 @@ def set_up_sentry(settings: DeploymentSettings, component: str) -> None:
             # What the processes catch and log is what matters; nothing is to hook into libraries.
             auto_enabling_integrations=False,
             disabled_integrations=[ArgvIntegration(), ModulesIntegration()],
-            before_send=_scrubbed,
-            shutdown_timeout=SHUTDOWN_WITHIN_S,
+            before_send=_scrub_event,
+            shutdown_timeout=SHUTDOWN_TIMEOUT_S,
         )
     except BadDsn:
         raise SettingsError("PYLON_SENTRY_DSN: is no address that Sentry gives out") from None
     sentry_sdk.set_tag("component", component)
 
 
-def _scrubbed(event: Any, _hint: Any) -> Any:
+def _scrub_event(event: Any, _hint: Any) -> Any:
     for part in _NEVER_SENT:
         event.pop(part, None)
-    return REDACTOR.tree(event)
+    return REDACTOR.redact_value(event)

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from pylon_client.log_limit import LogLimit, origin_of
+from pylon_client.log_limit import LogLimit, error_origin
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE_S: Final = 0.2
+RESTART_INITIAL_DELAY_S: Final = 0.2
 """Longest pause before the first restart of a part, in seconds; it doubles with each failure."""
-LONGEST_PAUSE_S: Final = 10.0
+RESTART_MAX_DELAY_S: Final = 10.0
 """Longest pause before any restart, in seconds."""
 STEADY_AFTER_S: Final = 60.0
 """Run time, in seconds, after which the earlier failures of a part no longer count."""
@@ -28,9 +28,9 @@ class Supervisor:
 
     Args:
         is_final: return whether an error must end the process instead, such as a refusal that
-            no restart can change. `keep` raises it.
-        first_pause_s: longest pause before the first restart of a part, in seconds.
-        longest_pause_s: longest pause before any restart, in seconds.
+            no restart can change. `supervise` raises it.
+        initial_delay_s: longest pause before the first restart of a part, in seconds.
+        max_delay_s: longest pause before any restart, in seconds.
         steady_after_s: run time after which the earlier failures of a part no longer count.
         clock: monotonic time in seconds.
 
@@ -42,15 +42,15 @@ class Supervisor:
         self,
         is_final: Callable[[Exception], bool] = lambda _: False,
         *,
-        first_pause_s: float = FIRST_PAUSE_S,
-        longest_pause_s: float = LONGEST_PAUSE_S,
+        initial_delay_s: float = RESTART_INITIAL_DELAY_S,
+        max_delay_s: float = RESTART_MAX_DELAY_S,
         steady_after_s: float = STEADY_AFTER_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.restarts: Final = Counter[str]()
         self._is_final = is_final
-        self._first_pause_s = first_pause_s
-        self._longest_pause_s = longest_pause_s
+        self._initial_delay_s = initial_delay_s
+        self._max_delay_s = max_delay_s
         self._steady_after_s = steady_after_s
         self._clock = clock
         self._failures: dict[str, int] = {}
@@ -62,7 +62,7 @@ class Supervisor:
         """Return the parts that failed `FAILING_AFTER` times in a row and are not steady again."""
         return [name for name in self._failures if self._failures_of(name) >= FAILING_AFTER]
 
-    async def keep(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def supervise(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a part, and run it again after every failure; return when it returns.
 
         Args:
@@ -82,7 +82,7 @@ class Supervisor:
                     if self._is_final(error):
                         raise
                     pause_s = self._count_failure(name)
-                    is_due = self._log_limit.is_due(name, origin_of(error))
+                    is_due = self._log_limit.is_due(name, error_origin(error))
                     logger.error(  # noqa: TRY400 -- with the traceback where that is due
                         "%s failed; restart %d follows in %.1f s: %s",
                         *(name, self.restarts[name] + 1, pause_s, type(error).__name__),
@@ -108,6 +108,6 @@ class Supervisor:
         """Count a failure; return the pause before the restart, in seconds."""
         before = self._failures_of(name)
         self._failures[name] = before + 1
-        longest_s = self._first_pause_s * 2 ** min(before, _DOUBLINGS_MAX)
+        longest_s = self._initial_delay_s * 2 ** min(before, _DOUBLINGS_MAX)
         # Spreads load, guards nothing.
-        return min(longest_s, self._longest_pause_s) * random.uniform(0.5, 1.0)  # noqa: S311 - see above
+        return min(longest_s, self._max_delay_s) * random.uniform(0.5, 1.0)  # noqa: S311 - see above

@@ -6,20 +6,20 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-END_TIMEOUT_S: Final = 10.0
+CANCEL_TIMEOUT_S: Final = 10.0
 """Seconds that cancelled tasks have to end."""
 
 
-async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks, and wait until all of them have ended."""
     tasks = list(tasks)
     for task in tasks:
         task.cancel()
-    ended, _ = await asyncio.wait(tasks, timeout=END_TIMEOUT_S)
+    ended, _ = await asyncio.wait(tasks, timeout=CANCEL_TIMEOUT_S)
     await asyncio.gather(*ended, return_exceptions=True)  # what they failed of is known
 
 
-async def run_until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+async def run_until_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
     """Return the result of `work`, or None, with `work` cancelled, once `stop` is set."""
     working = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
@@ -27,4 +27,4 @@ async def run_until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | No
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         return working.result() if working.done() else None
     finally:
-        await end_tasks([working, stopping])
+        await cancel_and_wait([working, stopping])

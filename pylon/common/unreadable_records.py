@@ -9,7 +9,7 @@ import threading
 from collections import Counter, OrderedDict
 from typing import Final
 
-LOGGED_MAX: Final = 10_000
+MAX_LOGGED_RECORDS: Final = 10_000
 """Maximum number of logged records that are remembered, about 1 MB; the oldest is logged again."""
 _DIGEST_BYTES: Final = 16
 
@@ -18,11 +18,11 @@ class UnreadableRecords:
     """Logs each unreadable record once, and counts all readings; any thread may use it.
 
     Args:
-        logged_max: how many logged records are remembered.
+        max_logged: how many logged records are remembered.
     """
 
-    def __init__(self, logged_max: int = LOGGED_MAX) -> None:
-        self._logged_max = logged_max
+    def __init__(self, max_logged: int = MAX_LOGGED_RECORDS) -> None:
+        self._max_logged = max_logged
         self._logged: OrderedDict[bytes, None] = OrderedDict()
         self._counts = Counter[str]()
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ class UnreadableRecords:
         with self._lock:
             return dict(self._counts)
 
-    def note(
+    def report(
         self,
         logger: logging.Logger,
         kind: str,
@@ -59,7 +59,7 @@ class UnreadableRecords:
             is_new = key not in self._logged
             self._logged[key] = None
             self._logged.move_to_end(key)
-            if len(self._logged) > self._logged_max:
+            if len(self._logged) > self._max_logged:
                 self._logged.popitem(last=False)
         if is_new:
             level = logging.WARNING if error is None else logging.ERROR

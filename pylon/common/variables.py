@@ -10,14 +10,14 @@ from typing import Final
 from pydantic_settings import SettingsError
 
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.common.env_file import VARIABLE as ENV_FILE_VARIABLE
+from pylon.common.env_file import ENV_FILE_VARIABLE
 from pylon.common.env_file import read_env_file
 from pylon.common.environment_settings import PREFIX
 from pylon.common.known_variables import OF_IDENTITIES, VARIABLES
 
 logger = logging.getLogger(__name__)
 
-CHANGE_NOTHING: Final[Mapping[str, str]] = {
+IGNORED_VARIABLES: Final[Mapping[str, str]] = {
     "PYLON_RECENT_OBJECTS_NETUIDS": "set PYLON_TRACKED_NETUIDS instead",
     "PYLON_RECENT_OBJECTS_SOFT_LIMIT_BLOCKS": "tracked subnets are read with every block",
     "PYLON_RECENT_OBJECTS_REFRESH_LEAD_BLOCKS": "tracked subnets are read with every block",
@@ -34,9 +34,9 @@ CHANGE_NOTHING: Final[Mapping[str, str]] = {
 }
 """Variables of the published service without an effect here; `*` at the end is for any rest."""
 
-NEAREST_CUTOFF: Final = 0.8
+SUGGESTION_CUTOFF: Final = 0.8
 """Similarity, from 0 to 1, from which on a known name is suggested."""
-OF_OTHERS: Final = frozenset(
+EXTERNAL_VARIABLES: Final = frozenset(
     {
         ENV_FILE_VARIABLE,
         *("PYLON_BIND", "PYLON_PORT", "PYLON_READERS", "PYLON_WALLETS"),
@@ -44,19 +44,19 @@ OF_OTHERS: Final = frozenset(
     }
 )
 """Read when `.env` is searched, and by `docker-compose.yaml` and `compose.tls.yaml`."""
-_OF_OTHERS_PREFIXES: Final = ("PYLON_CLIENT_", "PYLON_TEST_", "PYLON_FUZZ_")
-_OF_IDENTITIES_PREFIX: Final = f"{PREFIX}ID_"
-_OF_A_FIELD: Final = re.compile(
+_EXTERNAL_PREFIXES: Final = ("PYLON_CLIENT_", "PYLON_TEST_", "PYLON_FUZZ_")
+_IDENTITY_PREFIX: Final = f"{PREFIX}ID_"
+_IDENTITY_FIELD_SUFFIX: Final = re.compile(
     f"_({'|'.join(sorted(OF_IDENTITIES, key=lambda field: (-len(field), field)))})$"
 )
-_OF_KUBERNETES: Final = re.compile(
+_KUBERNETES_VARIABLE: Final = re.compile(
     r".+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=.*"
     r"|.+_PORT=(tcp|udp|sctp)://.*"
 )
 """Kubernetes describes each service `pylon-…` of a namespace in such variables."""
 
 
-def report_variables(settings: DeploymentSettings) -> None:
+def check_variables(settings: DeploymentSettings) -> None:
     """Log a warning for each variable that has no effect.
 
     Raises:
@@ -75,9 +75,11 @@ def unknown_variables(identities: Iterable[str] = ()) -> list[str]:
     Args:
         identities: the configured ones, whose variables are suggested too.
     """
-    own = _of_identities(identities)
-    given = sorted(_given().items())
-    return [_unknown(name, own) for name, text in given if not _is_known(name, text or "")]
+    own = _identity_variables(identities)
+    given = sorted(_read_variables().items())
+    return [
+        _unknown_variable_line(name, own) for name, text in given if not _is_known(name, text or "")
+    ]
 
 
 def ineffective_variables(identities: Iterable[str]) -> list[str]:
@@ -88,18 +90,18 @@ def ineffective_variables(identities: Iterable[str]) -> list[str]:
     Args:
         identities: the configured ones.
     """
-    given = sorted(_given().items())
+    given = sorted(_read_variables().items())
     lines = [
         f"{name} changes nothing: {what_to_do}"
         for name, text in given
-        if text and (what_to_do := _of_published_service(name)) is not None
+        if text and (what_to_do := _ignored_reason(name)) is not None
     ]
     configured = list(identities)
-    own = _of_identities(configured)
+    own = _identity_variables(configured)
     others = {
-        _OF_A_FIELD.sub("_…", name): None
+        _IDENTITY_FIELD_SUFFIX.sub("_…", name): None
         for name, text in given
-        if text and name.startswith(_OF_IDENTITIES_PREFIX) and _is_known(name, text)
+        if text and name.startswith(_IDENTITY_PREFIX) and _is_known(name, text)
         if name not in own
     }
     names = ", ".join(configured) or "none"
@@ -109,42 +111,42 @@ def ineffective_variables(identities: Iterable[str]) -> list[str]:
     ]
 
 
-def _of_identities(identities: Iterable[str]) -> set[str]:
+def _identity_variables(identities: Iterable[str]) -> set[str]:
     return {
-        f"{_OF_IDENTITIES_PREFIX}{name.upper().replace('-', '_')}_{field}"
+        f"{_IDENTITY_PREFIX}{name.upper().replace('-', '_')}_{field}"
         for name in identities
         for field in OF_IDENTITIES
     }
 
 
-def _given() -> dict[str, str | None]:
+def _read_variables() -> dict[str, str | None]:
     variables = {name.upper(): text for name, text in read_env_file().items()}
     variables |= {name.upper(): text for name, text in os.environ.items()}
     return {name: text for name, text in variables.items() if name.startswith(PREFIX)}
 
 
-def _of_published_service(name: str) -> str | None:
-    for pattern, what_to_do in CHANGE_NOTHING.items():
+def _ignored_reason(name: str) -> str | None:
+    for pattern, what_to_do in IGNORED_VARIABLES.items():
         if name == pattern or (pattern.endswith("*") and name.startswith(pattern[:-1])):
             return what_to_do
     return None
 
 
 def _is_known(name: str, text: str) -> bool:
-    if name.startswith(_OF_IDENTITIES_PREFIX):
-        rest = name.removeprefix(_OF_IDENTITIES_PREFIX)
+    if name.startswith(_IDENTITY_PREFIX):
+        rest = name.removeprefix(_IDENTITY_PREFIX)
         return any(rest.endswith(f"_{field}") for field in OF_IDENTITIES)
     return (
         name in VARIABLES
-        or name in OF_OTHERS
-        or name.startswith(_OF_OTHERS_PREFIXES)
-        or _of_published_service(name) is not None
-        or _OF_KUBERNETES.fullmatch(f"{name}={text}") is not None
+        or name in EXTERNAL_VARIABLES
+        or name.startswith(_EXTERNAL_PREFIXES)
+        or _ignored_reason(name) is not None
+        or _KUBERNETES_VARIABLE.fullmatch(f"{name}={text}") is not None
     )
 
 
-def _unknown(name: str, of_identities: Iterable[str]) -> str:
+def _unknown_variable_line(name: str, of_identities: Iterable[str]) -> str:
     known = (*VARIABLES, *of_identities)
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=NEAREST_CUTOFF)
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=SUGGESTION_CUTOFF)
     hint = f"did you mean {nearest[0]}?" if nearest else "docs/settings.md lists all variables"
     return f"{name} is not a setting of Pylon and has no effect: {hint}"

@@ -12,21 +12,21 @@ from nats.js.client import JetStreamContext
 from pylon.jetstream.error_codes import (
     NO_MESSAGE,
     UnreadableReplyError,
-    place_of,
+    message_sequence,
     readable_replies,
 )
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
-from pylon_client.events.stored_events import NONE_LOST, FeedEvent, event_of
-from pylon_client.nats.cancellation import heed_cancellation
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.events.stored_events import NO_LOST_BLOCKS, FeedEvent, parse_event
+from pylon_client.nats.cancellation import raise_if_cancelled
+from pylon_client.nats.nats_connection import NatsConnection
 
-ASK_TIMEOUT_S: Final = 5.0
+GET_TIMEOUT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class KeptEvent:
+class StoredEvent:
     """A message of the stream.
 
     Attributes:
@@ -40,20 +40,20 @@ class KeptEvent:
     stored_at: datetime | None = None
 
     @property
-    def number(self) -> BlockNumber:
+    def block_number(self) -> BlockNumber:
         """Of which block it is; before all blocks when it is no event."""
         return BlockNumber(-1) if self.event is None else self.event.block.number
 
 
-class KeptInStream:
+class EventLog:
     """The events as the stream keeps them; only workers may ask it.
 
     NATS delivers JetStream's answers to any subject that the asker names, even to JetStream's own
     API: so this right is not given to clients.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._context = JetStreamContext(connection.nats, timeout=ASK_TIMEOUT_S)
+    def __init__(self, connection: NatsConnection) -> None:
+        self._context = JetStreamContext(connection.nats, timeout=GET_TIMEOUT_S)
 
     async def __call__(self, subject: str, after: BlockNumber | None = None) -> FeedEvent | None:
         """The first event after a block, or the newest; None where there is none yet.
@@ -63,14 +63,14 @@ class KeptInStream:
         """
         newest = await self._get(subject)
         if newest is not None and newest.event is None:
-            return await self._whole(await self._one_by_one(subject, after))
-        if newest is None or (after is not None and newest.number <= after):
+            return await self._with_body(await self._scan(subject, after))
+        if newest is None or (after is not None and newest.block_number <= after):
             return None
-        if after is None or newest.number == after + 1:
-            return await self._whole(newest.event)
-        return await self._whole(await self._first_after(subject, after, newest))
+        if after is None or newest.block_number == after + 1:
+            return await self._with_body(newest.event)
+        return await self._with_body(await self._first_after(subject, after, newest))
 
-    async def newest(self, subject: str) -> KeptEvent | None:
+    async def newest(self, subject: str) -> StoredEvent | None:
         """The newest event of a subject as the stream's leader has it: no replica's is newer.
 
         Its place is that of the newest message, be that an event or not.
@@ -80,18 +80,18 @@ class KeptInStream:
         """
         newest = await self._get(subject, direct=False)
         if newest is not None and newest.event is None:
-            return replace(newest, event=await self._one_by_one(subject, None, direct=False))
+            return replace(newest, event=await self._scan(subject, None, direct=False))
         return newest
 
     async def _first_after(
-        self, subject: str, after: BlockNumber, newest: KeptEvent
+        self, subject: str, after: BlockNumber, newest: StoredEvent
     ) -> FeedEvent | None:
         """Bisect the stream, whose sequence and a subject's block numbers grow together."""
         oldest = await self._get(subject, from_sequence=1)
         if oldest is None:
             return None
-        if oldest.event is not None and oldest.number > after:
-            return replace(oldest.event, lost=range(after + 1, oldest.number))
+        if oldest.event is not None and oldest.block_number > after:
+            return replace(oldest.event, lost=range(after + 1, oldest.block_number))
         low, high, found = oldest.sequence, newest.sequence, newest
         while high - low > 1:
             middle = (low + high) // 2
@@ -99,16 +99,16 @@ class KeptInStream:
             if at is None:
                 return None  # purged meanwhile
             if at.event is None:
-                return await self._one_by_one(subject, after)
-            if at.number <= after:
+                return await self._scan(subject, after)
+            if at.block_number <= after:
                 low = at.sequence
             else:
                 high, found = middle, at
-            if found.number == after + 1:
+            if found.block_number == after + 1:
                 break
         return found.event
 
-    async def _one_by_one(
+    async def _scan(
         self, subject: str, after: BlockNumber | None, *, direct: bool = True
     ) -> FeedEvent | None:
         """The same among messages that are no events, of which no order can be told."""
@@ -120,28 +120,28 @@ class KeptInStream:
                 continue
             if after is None:
                 found = at.event
-            elif at.number > after:
-                lost = range(after + 1, at.number) if is_first else NONE_LOST
+            elif at.block_number > after:
+                lost = range(after + 1, at.block_number) if is_first else NO_LOST_BLOCKS
                 return replace(at.event, lost=lost)
             is_first = False
         return found
 
-    async def _whole(self, event: FeedEvent | None) -> FeedEvent | None:
+    async def _with_body(self, event: FeedEvent | None) -> FeedEvent | None:
         """An event together with its body, wherever that is kept; None where it is gone."""
-        if event is None or not event.kept_parts:
+        if event is None or not event.stored_parts:
             return event
         parts: list[bytes] = []
-        for sequence in event.kept_parts:
-            part = await self._message(None, sequence)
+        for sequence in event.stored_parts:
+            part = await self._get_message(None, sequence)
             if part is None:
                 return None
             parts.append(part.data or b"")
-        return replace(event, body=b"".join(parts), kept_parts=())
+        return replace(event, body=b"".join(parts), stored_parts=())
 
     async def _get(
         self, subject: str, *, from_sequence: int | None = None, direct: bool = True
-    ) -> KeptEvent | None:
-        found = await self._message(
+    ) -> StoredEvent | None:
+        found = await self._get_message(
             subject, from_sequence, direct=direct, next_=from_sequence is not None
         )
         if found is None:
@@ -149,11 +149,11 @@ class KeptInStream:
         # Where a value is no ASCII the library has an object of the email package for it.
         given = cast("dict[str, object]", found.headers or {})  # pyright: ignore[reportUnknownMemberType] -- the library says no more than dict
         headers = {name: str(value) for name, value in given.items()}
-        event = event_of(found.subject or subject, headers, found.data or b"")
+        event = parse_event(found.subject or subject, headers, found.data or b"")
         stored_at = found.time if isinstance(found.time, datetime) else None
-        return KeptEvent(place_of(found), event, stored_at)
+        return StoredEvent(message_sequence(found), event, stored_at)
 
-    async def _message(
+    async def _get_message(
         self,
         subject: str | None,
         sequence: int | None,
@@ -168,13 +168,13 @@ class KeptInStream:
                 found = await self._context.get_msg(
                     EVENTS.name, sequence, subject, direct=direct, next=next_
                 )
-                place_of(found)
+                message_sequence(found)
         except (nats.errors.Error, OSError) as error:
             if direct and isinstance(error, UnreadableReplyError):
-                return await self._message(subject, sequence, direct=False, next_=next_)
+                return await self._get_message(subject, sequence, direct=False, next_=next_)
             if isinstance(error, nats.js.errors.NotFoundError):
                 if direct:
-                    return await self._message(subject, sequence, direct=False, next_=next_)
+                    return await self._get_message(subject, sequence, direct=False, next_=next_)
                 if error.err_code == NO_MESSAGE:
                     return None
                 raise FailureError(
@@ -184,5 +184,5 @@ class KeptInStream:
                 ErrorCode.NATS_UNAVAILABLE,
                 f"The event stream does not answer: {type(error).__name__}.",
             ) from None
-        heed_cancellation()
+        raise_if_cancelled()
         return found

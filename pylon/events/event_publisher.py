@@ -8,11 +8,11 @@ import nats.js.errors
 from nats.js import api
 from nats.js.client import JetStreamContext
 
-from pylon.events.event_log import KeptEvent, KeptInStream
+from pylon.events.event_log import EventLog, StoredEvent
 from pylon.events.event_types import Event
-from pylon.jetstream.error_codes import is_conflict, readable_replies, sequence_of
+from pylon.jetstream.error_codes import ack_sequence, is_conflict, readable_replies
 from pylon.jetstream.write_health import NotAcknowledgedError, WriteHealth
-from pylon.jetstream.write_retry import until_decided
+from pylon.jetstream.write_retry import retry_while_in_flight
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
@@ -20,17 +20,17 @@ from pylon_client.contract.subjects import (
     CONTRACT_VERSION,
     NeuronsEventSubject,
     NeuronsPartSubject,
-    parse,
+    parse_subject,
 )
 from pylon_client.contract.topology import EVENTS
-from pylon_client.nats.cancellation import heed_cancellation
-from pylon_client.nats.message_parts import cut
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.cancellation import raise_if_cancelled
+from pylon_client.nats.message_parts import split_body
+from pylon_client.nats.nats_connection import NatsConnection
 
 ACK_TIMEOUT_S: Final = 5.0
 
 
-class JetStreamEvents:
+class EventPublisher:
     """Publishes events, and tells which block the newest one of a subject is of.
 
     Each event names the one before it as the stream has it. So of two workers that publish at the
@@ -47,16 +47,16 @@ class JetStreamEvents:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: NatsConnection,
         genesis: Callable[[], str | None] = lambda: None,
         health: WriteHealth | None = None,
     ) -> None:
         self._connection = connection
         self._genesis = genesis
-        self._health = health or WriteHealth()
+        self._write_health = health or WriteHealth()
         self._stream = JetStreamContext(connection.nats, timeout=ACK_TIMEOUT_S)
-        self._kept = KeptInStream(connection)
-        self._newest_sequence: dict[str, int] = {}
+        self._event_log = EventLog(connection)
+        self._last_sequence_by_subject: dict[str, int] = {}
 
     async def publish(self, event: Event) -> None:
         """Return when the stream has stored the event, had it already, or has a newer one.
@@ -69,7 +69,7 @@ class JetStreamEvents:
                 or not, and publishing it again is safe within the stream's duplicate window.
         """
         try:
-            await until_decided(lambda: self._store(event), "The event stream")
+            await retry_while_in_flight(lambda: self._store(event), "The event stream")
         except (nats.errors.Error, OSError) as error:
             why = type(error).__name__
             if isinstance(error, NotAcknowledgedError):
@@ -82,15 +82,17 @@ class JetStreamEvents:
 
     async def _store(self, event: Event) -> None:
         """Store an event behind the newest one of its subject, unless that is as new."""
-        if event.subject not in self._newest_sequence and await self._is_past(event):
+        if event.subject not in self._last_sequence_by_subject and await self._is_stored_or_newer(
+            event
+        ):
             return
         body, kept_parts = event.body, ""
         if len(body) > self._connection.max_payload_bytes:
-            kept_parts, body = await self._keep_parts(event), b""
-        expected = self._newest_sequence[event.subject]
+            kept_parts, body = await self._store_parts(event), b""
+        expected = self._last_sequence_by_subject[event.subject]
         genesis = self._genesis()
         try:
-            sequence = await self._acknowledged(
+            sequence = await self._publish_acked(
                 event.subject,
                 body,
                 {
@@ -104,44 +106,48 @@ class JetStreamEvents:
                 },
             )
         except nats.js.errors.APIError as error:
-            if is_conflict(error) and await self._is_past(event):
+            if is_conflict(error) and await self._is_stored_or_newer(event):
                 return
             raise  # published again, it goes behind what is newest now
-        heed_cancellation()
-        self._newest_sequence[event.subject] = sequence
+        raise_if_cancelled()
+        self._last_sequence_by_subject[event.subject] = sequence
 
-    async def _acknowledged(self, subject: str, body: bytes, told: dict[str, str]) -> int:
+    async def _publish_acked(
+        self, subject: str, body: bytes, message_headers: dict[str, str]
+    ) -> int:
         """Publish a message; return its sequence once the stream has acknowledged it."""
-        with self._health.write(EVENTS.name, self._connection), readable_replies():
-            ack = await self._stream.publish(subject, body, stream=EVENTS.name, headers=told)
-            return sequence_of(ack, EVENTS.name)
+        with self._write_health.track_write(EVENTS.name, self._connection), readable_replies():
+            ack = await self._stream.publish(
+                subject, body, stream=EVENTS.name, headers=message_headers
+            )
+            return ack_sequence(ack, EVENTS.name)
 
-    async def _is_past(self, event: Event) -> bool:
+    async def _is_stored_or_newer(self, event: Event) -> bool:
         """Return whether the stream has this event or a newer one of its subject.
 
         Then no sequence is remembered for the subject: the events after this one are compared with
         the newest one as well, since a stream that was made again may lack them.
         """
         newest = await self._newest(event.subject)
-        if newest is None or newest.number < event.block.number:
+        if newest is None or newest.block_number < event.block.number:
             return False
-        del self._newest_sequence[event.subject]
+        del self._last_sequence_by_subject[event.subject]
         return True
 
-    async def _keep_parts(self, event: Event) -> str:
+    async def _store_parts(self, event: Event) -> str:
         """Store the body of an event in parts, before the event itself says where they are."""
-        subject = parse(event.subject)
+        subject = parse_subject(event.subject)
         if not isinstance(subject, NeuronsEventSubject):
             raise TypeError(f"events of {event.subject} fit one message")
         sequences: list[str] = []
-        parts = cut(event.body, self._connection.max_payload_bytes)
+        parts = split_body(event.body, self._connection.max_payload_bytes)
         for number, part in enumerate(parts, 1):
-            sequence = await self._acknowledged(
+            sequence = await self._publish_acked(
                 str(NeuronsPartSubject(subject.netuid, number)),
                 part,
                 {headers.MESSAGE_ID: f"{event.message_id}-{number}/{len(parts)}"},
             )
-            heed_cancellation()
+            raise_if_cancelled()
             sequences.append(str(sequence))
         return " ".join(sequences)
 
@@ -154,7 +160,7 @@ class JetStreamEvents:
         newest = await self._newest(subject)
         return None if newest is None or newest.event is None else newest.event.block
 
-    async def _newest(self, subject: str) -> KeptEvent | None:
-        newest = await self._kept.newest(subject)
-        self._newest_sequence[subject] = 0 if newest is None else newest.sequence
+    async def _newest(self, subject: str) -> StoredEvent | None:
+        newest = await self._event_log.newest(subject)
+        self._last_sequence_by_subject[subject] = 0 if newest is None else newest.sequence
         return newest

@@ -26,7 +26,7 @@ class Event:
     body: bytes
 
 
-class EventStream(Protocol):
+class EventSink(Protocol):
     """The stream that keeps the last events of each subject."""
 
     async def publish(self, event: Event) -> None:

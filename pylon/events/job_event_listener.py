@@ -10,34 +10,34 @@ from pydantic import ValidationError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import ALL_JOB_EVENTS, identity_job_events
 from pylon_client.contract.types import IdentityName
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 
 
-async def on_job_changes(
-    connection: Connection, identity: IdentityName, heard: Callable[[Job], None]
+async def subscribe_identity_jobs(
+    connection: NatsConnection, identity: IdentityName, callback: Callable[[Job], None]
 ) -> None:
-    """Call `heard` with a job of an identity whenever it has changed; a change may get lost."""
-    await _on_changes(connection, identity_job_events(identity), heard, None)
+    """Call `callback` with a job of an identity whenever it has changed; a change may get lost."""
+    await _subscribe(connection, identity_job_events(identity), callback, None)
 
 
-async def on_changes_of_jobs(
-    connection: Connection, job_ids: Container[str], heard: Callable[[Job], None]
+async def subscribe_jobs(
+    connection: NatsConnection, job_ids: Container[str], callback: Callable[[Job], None]
 ) -> None:
-    """Call `heard` with a job whenever it has changed; a change may get lost, or all of them.
+    """Call `callback` with a job whenever it has changed; a change may get lost, or all of them.
 
     Args:
         connection: as the user `worker`.
         job_ids: the jobs of interest at the moment; events of all others are not decoded.
-        heard: the callback.
+        callback: the callback.
     """
     with contextlib.suppress(nats.errors.Error):  # the connection is closed, or about to be
-        await _on_changes(connection, ALL_JOB_EVENTS, heard, job_ids)
+        await _subscribe(connection, ALL_JOB_EVENTS, callback, job_ids)
 
 
-async def _on_changes(
-    connection: Connection,
+async def _subscribe(
+    connection: NatsConnection,
     subject: str,
-    heard: Callable[[Job], None],
+    callback: Callable[[Job], None],
     job_ids: Container[str] | None,
 ) -> None:
     async def take(message: Msg) -> None:
@@ -47,6 +47,6 @@ async def _on_changes(
             job = Job.model_validate_json(message.data)
         except ValidationError:
             return  # a newer version's, which the ledger's listing leaves out too
-        heard(job)
+        callback(job)
 
     await connection.subscribe(subject, take)

@@ -11,12 +11,12 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import ALL_NEURONS_EVENTS
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import NetUid
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 
 TIMEOUT_S: Final = 5.0
 
 
-async def published_subnets(connection: Connection) -> list[NetUid]:
+async def published_subnets(connection: NatsConnection) -> list[NetUid]:
     """Return the subnets of which the stream holds neurons, in ascending order.
 
     Raises:

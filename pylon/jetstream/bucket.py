@@ -12,20 +12,20 @@ from nats.js.client import JetStreamContext
 
 from pylon.jetstream.error_codes import (
     NO_MESSAGE,
+    ack_sequence,
     is_conflict,
-    place_of,
+    message_sequence,
     readable_replies,
-    require,
-    sequence_of,
+    require_type,
 )
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jetstream.write_retry import TRY_FOR_S, until_answered
+from pylon.jetstream.write_retry import REQUEST_TIMEOUT_S, retry_while_unavailable
 from pylon_client.contract.types import Revision
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 
 ABSENT: Final = Revision(0)
 """The revision of a key that has no value."""
-READS_AT_ONCE: Final = 16
+MAX_CONCURRENT_READS: Final = 16
 
 _WRITE_ID: Final = "Pylon-Write"
 """Header with an id of the write, by which a retry recognises what an earlier try has stored."""
@@ -59,18 +59,22 @@ class Bucket:
     """
 
     def __init__(
-        self, connection: Connection, name: str, health: WriteHealth | None = None
+        self, connection: NatsConnection, name: str, health: WriteHealth | None = None
     ) -> None:
         self.name: Final = name
         self._connection = connection
-        self._health = health or WriteHealth()
-        self._context = JetStreamContext(connection.nats, timeout=TRY_FOR_S)
+        self._write_health = health or WriteHealth()
+        self._context = JetStreamContext(connection.nats, timeout=REQUEST_TIMEOUT_S)
         self._stream = f"KV_{name}"
 
     async def get(self, key: str) -> Entry | None:
         """Return the value of a key as the bucket's leader has it, or None."""
-        found = await self._newest(key)
-        return None if found is None else Entry(key, found.data or b"", Revision(place_of(found)))
+        found = await self._get_last_message(key)
+        return (
+            None
+            if found is None
+            else Entry(key, found.data or b"", Revision(message_sequence(found)))
+        )
 
     async def put(
         self, key: str, value: bytes, *, revision: Revision, ttl_s: int | None = None
@@ -97,20 +101,25 @@ class Bucket:
             nonlocal tries
             tries += 1
             try:
-                with self._health.write(self._stream, self._connection), readable_replies():
+                with (
+                    self._write_health.track_write(self._stream, self._connection),
+                    readable_replies(),
+                ):
                     ack = await self._context.publish(
                         self._subject(key), value, headers=dict(headers), msg_ttl=ttl_s
                     )
-                    return Revision(sequence_of(ack, self._stream))
+                    return Revision(ack_sequence(ack, self._stream))
             except nats.js.errors.APIError as error:
                 if not is_conflict(error):
                     raise
-                found = await self._newest(key) if tries > 1 else None
+                found = await self._get_last_message(key) if tries > 1 else None
                 if found is None or (found.headers or {}).get(_WRITE_ID) != write_id:  # pyright: ignore[reportUnknownMemberType] -- the library's headers are of anything
                     raise ConflictError(key) from None
-                return Revision(place_of(found))  # an earlier try was stored, its reply lost
+                return Revision(
+                    message_sequence(found)
+                )  # an earlier try was stored, its reply lost
 
-        return await self._until_answered(write)
+        return await self._with_retries(write)
 
     async def keys(self, prefix: str) -> list[str]:
         """Return every key that starts with `prefix` and a dot, in no order."""
@@ -121,15 +130,15 @@ class Bucket:
                 info = await self._context.stream_info(self._stream, subjects_filter=wildcard)
                 subjects = list(info.state.subjects or {})
             for subject in subjects:
-                require(subject, str, "subjects that are not texts")
+                require_type(subject, str, "subjects that are not texts")
             return subjects
 
         skipped = len(self._subject(""))
-        return [subject[skipped:] for subject in await self._until_answered(read)]
+        return [subject[skipped:] for subject in await self._with_retries(read)]
 
     async def read(self, keys: Iterable[str]) -> list[Entry]:
         """Return the entries of those keys that have a value, in the order of the keys."""
-        slots = asyncio.Semaphore(READS_AT_ONCE)
+        slots = asyncio.Semaphore(MAX_CONCURRENT_READS)
 
         async def one(key: str) -> Entry | None:
             async with slots:
@@ -149,29 +158,29 @@ class Bucket:
                 with readable_replies():
                     await self._context.delete_msg(self._stream, revision)
             except nats.js.errors.APIError:
-                found = await self._newest(key)
+                found = await self._get_last_message(key)
                 if found is not None and found.seq == revision:
                     raise  # otherwise it is gone, which may be what the error says
 
-        await self._until_answered(remove)
+        await self._with_retries(remove)
 
-    async def _newest(self, key: str) -> api.RawStreamMsg | None:
+    async def _get_last_message(self, key: str) -> api.RawStreamMsg | None:
         async def read() -> api.RawStreamMsg | None:
             try:
                 with readable_replies():
                     # Not a direct get: any replica would answer that, one that lags behind too.
                     found = await self._context.get_last_msg(self._stream, self._subject(key))
-                    place_of(found)
+                    message_sequence(found)
                     return found
             except nats.js.errors.NotFoundError as error:
                 if error.err_code == NO_MESSAGE:
                     return None
                 raise
 
-        return await self._until_answered(read)
+        return await self._with_retries(read)
 
     def _subject(self, key: str) -> str:
         return f"$KV.{self.name}.{key}"
 
-    async def _until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:
-        return await until_answered(ask, f"The bucket {self.name}")
+    async def _with_retries(self, send: Callable[[], Awaitable[T]]) -> T:
+        return await retry_while_unavailable(send, f"The bucket {self.name}")

@@ -18,51 +18,51 @@ from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.client import JetStreamContext
 
-from pylon.jetstream.error_codes import UnreadableReplyError, readable_replies, require
+from pylon.jetstream.error_codes import UnreadableReplyError, readable_replies, require_type
 from pylon_client.contract.topology import StreamPlan
-from pylon_client.log_limit import LogLimit, origin_of
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.log_limit import LogLimit, error_origin
+from pylon_client.nats.nats_connection import NatsConnection
 
 logger = logging.getLogger(__name__)
 
-FETCH_S: Final = 2.0
+FETCH_TIMEOUT_S: Final = 2.0
 """How long one fetch waits; at most so long a stop waits for it, and a lost request is missed."""
 ACK_WAIT_S: Final = 15.0
 """A message whose taker gives no sign of life for this long is given to another."""
-HEARTBEATS: Final = 3
+HEARTBEATS_PER_ACK_WAIT: Final = 3
 """How many signs of life there are within `ACK_WAIT_S`."""
-RETRY_WAIT_S: Final = 0.5
+RETRY_DELAY_S: Final = 0.5
 API_TIMEOUT_S: Final = 5.0
-PUT_OFF_MAX: Final = 64
+MAX_ACK_PENDING: Final = 64
 """So many messages may be in hand or put off before those behind them wait."""
 _ACK_PREFIX: Final = "$JS.ACK."
 """Reply subjects of the messages that JetStream delivers."""
-FAILED_WAIT_S: Final = 5.0
+HANDLER_ERROR_DELAY_S: Final = 5.0
 """After a handler failed in an unforeseen way, its message comes again after this long."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Ack:
     """The message is dealt with, and can be forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class Nak:
     """The message is to come again, in `delay_s` seconds; those behind it go ahead."""
 
     delay_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Never:
+class Term:
     """Nobody could ever deal with the message; the log says why."""
 
 
-Verdict = Done | Later | Never
-Handler = Callable[[bytes], Awaitable[Verdict]]
+Acknowledgement = Ack | Nak | Term
+MessageHandler = Callable[[bytes], Awaitable[Acknowledgement]]
 
 
-class _Pulling(Protocol):
+class _PullSubscription(Protocol):
     async def fetch(self, batch: int = 1, timeout: float | None = 5) -> list[Msg]: ...  # noqa: ASYNC109 -- the library's own
     async def unsubscribe(self) -> None: ...
 
@@ -78,21 +78,21 @@ class Consumer:
         handler: deals with a message's body; it may be called again with the same one, by this
             worker or another, after a crash also at the same time.
         on_idle: called after a fetch that found nothing, by whoever has nothing in hand.
-        on_remade: called after the durable consumer was made again: the stream may be another one,
+        on_recreated: called after the durable consumer was made again: the stream may be another one,
             without the messages of the one before.
         ack_wait_s: how long a worker may be silent about the message that it has.
     """
 
     def __init__(
         self,
-        connection: Connection,
+        connection: NatsConnection,
         plan: StreamPlan,
         *,
         name: str,
         subject: str,
-        handler: Handler,
+        handler: MessageHandler,
         on_idle: Callable[[], Awaitable[None]] | None = None,
-        on_remade: Callable[[], Awaitable[None]] | None = None,
+        on_recreated: Callable[[], Awaitable[None]] | None = None,
         ack_wait_s: float = ACK_WAIT_S,
     ) -> None:
         self._connection = connection
@@ -102,12 +102,12 @@ class Consumer:
         self._subject = subject
         self._handler = handler
         self._on_idle = on_idle
-        self._on_remade = on_remade
-        self._made_at: datetime | None = None
+        self._on_recreated = on_recreated
+        self._created_at: datetime | None = None
         self._log_limit = LogLimit()
         self._ack_wait_s = ack_wait_s
-        self._pulling: _Pulling | None = None
-        self._missed: _Pulling | None = None
+        self._subscription: _PullSubscription | None = None
+        self._stale_subscription: _PullSubscription | None = None
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -115,20 +115,20 @@ class Consumer:
 
         When it is cancelled, what is in hand is handed back.
         """
-        forget = self._connection.on_gap(self._miss)
+        forget = self._connection.on_gap(self._mark_stale)
         try:
             while not self._stopping.is_set():
                 try:
-                    await self._take_one()
+                    await self._fetch_one()
                 except (nats.errors.Error, OSError) as error:
                     logger.debug("%s: %s", self._name, type(error).__name__)
-                    self._miss()
+                    self._mark_stale()
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(RETRY_WAIT_S):
+                        async with asyncio.timeout(RETRY_DELAY_S):
                             await self._stopping.wait()
         finally:
             forget()
-            await self._leave()
+            await self._unsubscribe()
 
     def stop(self) -> None:
         """Take no further message; `run` ends when what is in hand is dealt with."""
@@ -144,26 +144,26 @@ class Consumer:
             info = await self._context.consumer_info(self._stream, self._name)
             return not info.num_pending and not info.num_ack_pending
 
-    def _miss(self) -> None:
-        self._missed, self._pulling = self._pulling, None
+    def _mark_stale(self) -> None:
+        self._stale_subscription, self._subscription = self._subscription, None
 
-    async def _take_one(self) -> None:
-        pulling = self._pulling
+    async def _fetch_one(self) -> None:
+        pulling = self._subscription
         if pulling is None:
-            await self._leave()
-            pulling = self._pulling = await self._bind()
+            await self._unsubscribe()
+            pulling = self._subscription = await self._subscribe()
         try:
             with readable_replies():
-                (message,) = await pulling.fetch(1, timeout=FETCH_S)
+                (message,) = await pulling.fetch(1, timeout=FETCH_TIMEOUT_S)
         except nats.errors.TimeoutError:
             if self._on_idle is not None and not self._stopping.is_set():
                 await self._on_idle()
             return
         if not message.reply.startswith(_ACK_PREFIX):
             raise UnreadableReplyError("a message without a place in the queue")
-        await self._deal_with(message)
+        await self._handle(message)
 
-    async def _bind(self) -> _Pulling:
+    async def _subscribe(self) -> _PullSubscription:
         config = api.ConsumerConfig(
             durable_name=self._name,
             filter_subject=self._subject,
@@ -172,55 +172,55 @@ class Consumer:
             # The ledger counts attempts. A limit here would leave a message in the queue that
             # nobody ever gets.
             max_deliver=-1,
-            max_ack_pending=PUT_OFF_MAX,
+            max_ack_pending=MAX_ACK_PENDING,
         )
         with readable_replies():
             await self._context.add_consumer(self._stream, config)  # pyright: ignore[reportUnknownMemberType] -- the library leaves its **params open
             # After a restart of the server, its answer to the above has another time than the
             # consumer.
             info = await self._context.consumer_info(self._stream, self._name)
-        require(info.created, datetime, "a consumer without a time")
-        made_before, self._made_at = self._made_at, info.created
-        if self._on_remade is not None and made_before not in {None, info.created}:
-            await self._on_remade()
+        require_type(info.created, datetime, "a consumer without a time")
+        made_before, self._created_at = self._created_at, info.created
+        if self._on_recreated is not None and made_before not in {None, info.created}:
+            await self._on_recreated()
         return await self._context.pull_subscribe_bind(consumer=self._name, stream=self._stream)
 
-    async def _leave(self) -> None:
-        for held in (self._pulling, self._missed):
+    async def _unsubscribe(self) -> None:
+        for held in (self._subscription, self._stale_subscription):
             if held is not None:
                 with contextlib.suppress(nats.errors.Error, OSError):
                     await held.unsubscribe()
-        self._pulling = self._missed = None
+        self._subscription = self._stale_subscription = None
 
-    async def _deal_with(self, message: Msg) -> None:
+    async def _handle(self, message: Msg) -> None:
         beating = asyncio.create_task(self._heartbeat(message))
         try:
             verdict = await self._handler(message.data)
         except asyncio.CancelledError:
-            await _say(message.nak())
+            await _send_ack(message.nak())
             raise
         except Exception as error:
-            if self._log_limit.is_due(origin_of(error)):  # it comes again, and fails again
+            if self._log_limit.is_due(error_origin(error)):  # it comes again, and fails again
                 logger.exception("%s: a message could not be dealt with", self._name)
-            verdict = Later(FAILED_WAIT_S)
+            verdict = Nak(HANDLER_ERROR_DELAY_S)
         finally:
             beating.cancel()
             await asyncio.wait({beating})
         match verdict:
-            case Done():
+            case Ack():
                 # Where this is lost the message comes again, and is found to be done.
-                await _say(message.ack())
-            case Later(delay_s):
-                await _say(message.nak(delay=delay_s))
-            case Never():
-                await _say(message.term())
+                await _send_ack(message.ack())
+            case Nak(delay_s):
+                await _send_ack(message.nak(delay=delay_s))
+            case Term():
+                await _send_ack(message.term())
 
     async def _heartbeat(self, message: Msg) -> None:
         while True:
-            await asyncio.sleep(self._ack_wait_s / HEARTBEATS)
-            await _say(message.in_progress())
+            await asyncio.sleep(self._ack_wait_s / HEARTBEATS_PER_ACK_WAIT)
+            await _send_ack(message.in_progress())
 
 
-async def _say(word: Awaitable[None]) -> None:
+async def _send_ack(ack: Awaitable[None]) -> None:
     with contextlib.suppress(nats.errors.Error, OSError):
-        await word
+        await ack

@@ -98,9 +98,9 @@ def readable_replies() -> Generator[None]:
     try:
         yield
     except nats.js.errors.APIError as error:
-        require(error.code, int | None, "an error without a status")
-        require(error.err_code, int | None, "an error without a code")
-        require(error.description, str | None, "an error without a description")
+        require_type(error.code, int | None, "an error without a status")
+        require_type(error.err_code, int | None, "an error without a code")
+        require_type(error.description, str | None, "an error without a description")
         raise
     except (nats.errors.Error, OSError):
         raise
@@ -108,22 +108,22 @@ def readable_replies() -> Generator[None]:
         raise UnreadableReplyError(type(error).__name__) from error
 
 
-def require(found: object, kind: type | UnionType, otherwise: str) -> None:
+def require_type(found: object, kind: type | UnionType, problem: str) -> None:
     """Check a value of an answer: the NATS library takes values of any type.
 
     Args:
         found: the value.
         kind: its type.
-        otherwise: what the answer is if it has another type.
+        problem: what the answer is if it has another type.
 
     Raises:
         UnreadableReplyError: it has another type.
     """
     if not isinstance(found, kind):
-        raise UnreadableReplyError(otherwise)
+        raise UnreadableReplyError(problem)
 
 
-def sequence_of(ack: api.PubAck, stream: str) -> int:
+def ack_sequence(ack: api.PubAck, stream: str) -> int:
     """Return where a stream has stored a message.
 
     Args:
@@ -138,14 +138,14 @@ def sequence_of(ack: api.PubAck, stream: str) -> int:
     return _sequence(ack.seq)
 
 
-def place_of(message: api.RawStreamMsg) -> int:
+def message_sequence(message: api.RawStreamMsg) -> int:
     """Return the sequence of a message that a stream returned.
 
     Raises:
         UnreadableReplyError: it has no sequence, or a body that is not of bytes.
     """
-    require(message.data, bytes | None, "a message without a body")
-    require(message.subject, str | None, "a message without a subject")
+    require_type(message.data, bytes | None, "a message without a body")
+    require_type(message.subject, str | None, "a message without a subject")
     return _sequence(message.seq)
 
 
@@ -160,7 +160,7 @@ def is_conflict(error: nats.js.errors.APIError) -> bool:
     return error.err_code == WRONG_LAST_SEQUENCE
 
 
-def is_undecided(error: nats.js.errors.APIError) -> bool:
+def is_in_flight(error: nats.js.errors.APIError) -> bool:
     """Return whether the outcome depends on a message in flight: a retry gets the answer."""
     return error.err_code in {SUBJECT_IN_FLIGHT, MESSAGE_ID_IN_FLIGHT}
 
@@ -198,4 +198,4 @@ def is_temporary(error: nats.js.errors.APIError) -> bool:
     if is_full(error):
         return False
     is_unavailable = isinstance(error, nats.js.errors.ServiceUnavailableError)
-    return is_unavailable or is_undecided(error) or is_stream_missing(error)
+    return is_unavailable or is_in_flight(error) or is_stream_missing(error)

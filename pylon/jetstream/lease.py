@@ -11,16 +11,16 @@ from typing import Final
 from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.types import Revision
-from pylon_client.nats.cancellation import heed_cancellation
+from pylon_client.nats.cancellation import raise_if_cancelled
 
 logger = logging.getLogger(__name__)
 
-SURE_FOR: Final = 0.8
+SAFE_TTL_FRACTION: Final = 0.8
 """For this share of its time to live a holder may be sure of a lease that it does not renew."""
-RENEWALS: Final = 4
+RENEWALS_PER_TTL: Final = 4
 """How often a lease is renewed within its time to live."""
 
-_FREE: Final = b""
+_RELEASED_VALUE: Final = b""
 """Value of a lease that nobody holds."""
 
 
@@ -39,12 +39,12 @@ class Lease:
     Attributes:
         name: of what is held.
         revision: as of the last renewal; it only grows, also from holder to holder.
-        fence: the revision at which it was taken: any later holder's is greater.
+        fencing_token: the revision at which it was taken: any later holder's is greater.
     """
 
     name: str
     revision: Revision
-    fence: Revision
+    fencing_token: Revision
 
 
 class Leases:
@@ -73,8 +73,8 @@ class Leases:
         """
         mark = secrets.token_hex(8).encode()
         asked_at_s = asyncio.get_running_loop().time()
-        lease = await self._take(name, mark)
-        scope = asyncio.timeout_at(asked_at_s + self._ttl_s * SURE_FOR)
+        lease = await self._acquire(name, mark)
+        scope = asyncio.timeout_at(asked_at_s + self._ttl_s * SAFE_TTL_FRACTION)
         try:
             async with scope:
                 renewing = asyncio.create_task(self._renew(lease, mark, scope))
@@ -97,27 +97,27 @@ class Leases:
             FailureError: NATS_UNAVAILABLE.
         """
         held = await self._bucket.get(name)
-        return held is not None and held.value != _FREE
+        return held is not None and held.value != _RELEASED_VALUE
 
-    async def _take(self, name: str, mark: bytes) -> Lease:
+    async def _acquire(self, name: str, holder_id: bytes) -> Lease:
         held = await self._bucket.get(name)
-        if held is not None and held.value != _FREE:
+        if held is not None and held.value != _RELEASED_VALUE:
             raise LeaseTakenError(name)
         revision = ABSENT if held is None else held.revision
         try:
-            taken = await self._bucket.put(name, mark, revision=revision)
+            taken = await self._bucket.put(name, holder_id, revision=revision)
         except ConflictError:
             raise LeaseTakenError(name) from None
         return Lease(name, taken, taken)
 
-    async def _renew(self, lease: Lease, mark: bytes, scope: asyncio.Timeout) -> None:
+    async def _renew(self, lease: Lease, holder_id: bytes, scope: asyncio.Timeout) -> None:
         loop = asyncio.get_running_loop()
         for count in range(1, 1 << 62):
-            await asyncio.sleep(self._ttl_s / RENEWALS)
+            await asyncio.sleep(self._ttl_s / RENEWALS_PER_TTL)
             asked_at_s = loop.time()
             try:
                 lease.revision = await self._bucket.put(
-                    lease.name, b"%s-%d" % (mark, count), revision=lease.revision
+                    lease.name, b"%s-%d" % (holder_id, count), revision=lease.revision
                 )
             except ConflictError:
                 logger.warning("The lease %s was lost to somebody else", lease.name)
@@ -125,12 +125,12 @@ class Leases:
                 return
             except FailureError:
                 continue  # its time to live runs on meanwhile
-            heed_cancellation()
+            raise_if_cancelled()
             if not scope.expired():
-                scope.reschedule(asked_at_s + self._ttl_s * SURE_FOR)
+                scope.reschedule(asked_at_s + self._ttl_s * SAFE_TTL_FRACTION)
 
     async def _release(self, lease: Lease) -> None:
         # Where this fails, the lease has expired, or will by itself.
         with contextlib.suppress(ConflictError, FailureError, TimeoutError):
             async with asyncio.timeout(self._ttl_s):
-                await self._bucket.put(lease.name, _FREE, revision=lease.revision)
+                await self._bucket.put(lease.name, _RELEASED_VALUE, revision=lease.revision)

@@ -13,19 +13,19 @@ import nats.errors
 import nats.js.errors
 
 from pylon.jetstream.bucket import Bucket, Entry
-from pylon.jetstream.error_codes import NO_MESSAGE, place_of, readable_replies
+from pylon.jetstream.error_codes import NO_MESSAGE, message_sequence, readable_replies
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jetstream.write_retry import TRY_FOR_S
+from pylon.jetstream.write_retry import REQUEST_TIMEOUT_S
 from pylon_client.contract import wire
 from pylon_client.contract.types import Revision
-from pylon_client.nats.cancellation import heed_cancellation
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.cancellation import raise_if_cancelled
+from pylon_client.nats.nats_connection import NatsConnection
 
 BATCH_MAX_BYTES: Final = 4_194_304
 """Bytes of values after which a batch, and a page, ends."""
-BATCH_MIN: Final = 32
+BATCH_MIN_ENTRIES: Final = 32
 """Least number of entries that are requested at once."""
-WIDEN: Final = 4
+WINDOW_GROWTH_FACTOR: Final = 4
 """Factor by which the window grows after one with too few entries, and shrinks after one with too
 many."""
 
@@ -72,7 +72,7 @@ class OrderedBucket(Bucket):
     """
 
     def __init__(
-        self, connection: Connection, name: str, health: WriteHealth | None = None
+        self, connection: NatsConnection, name: str, health: WriteHealth | None = None
     ) -> None:
         super().__init__(connection, name, health)
         self._nats = connection.nats
@@ -90,14 +90,14 @@ class OrderedBucket(Bucket):
         wildcard = self._subject(f"{prefix}.>")
 
         async def read() -> Page:
-            newest = await self._one(wildcard)
-            oldest = await self._one(wildcard, after=0)
+            newest = await self._get_from_leader(wildcard)
+            oldest = await self._get_from_leader(wildcard, after=0)
             if newest is None or oldest is None:
                 return Page([], is_last=True)
             high = newest.revision + 1 if before is None else min(before, newest.revision + 1)
-            return await self._backwards(wildcard, oldest.revision, high, count)
+            return await self._read_backwards(wildcard, oldest.revision, high, count)
 
-        return await self._until_answered(read)
+        return await self._with_retries(read)
 
     async def oldest_first(self, prefix: str, *, after: Revision, count: int) -> Page:
         """Return the entries under a prefix that were written after a revision, the oldest first.
@@ -113,38 +113,40 @@ class OrderedBucket(Bucket):
         wildcard = self._subject(f"{prefix}.>")
 
         async def read() -> Page:
-            newest = await self._one(wildcard)
+            newest = await self._get_from_leader(wildcard)
             if newest is None or newest.revision <= after:
                 return Page([], is_last=True)
-            batch = await self._batch(wildcard, after + 1, count)
+            batch = await self._fetch_batch(wildcard, after + 1, count)
             if not batch.entries:
                 raise IncompleteBatchError
             return Page(batch.entries, is_last=batch.entries[-1].revision >= newest.revision)
 
-        return await self._until_answered(read)
+        return await self._with_retries(read)
 
-    async def _backwards(self, wildcard: str, oldest: int, high: int, count: int) -> Page:
+    async def _read_backwards(self, wildcard: str, oldest: int, high: int, count: int) -> Page:
         found: list[Entry] = []
         found_bytes = 0
-        width = WIDEN * count
+        width = WINDOW_GROWTH_FACTOR * count
         while high > oldest and len(found) < count and found_bytes < BATCH_MAX_BYTES:
             low = max(oldest, high - width)
-            batch = await self._batch(wildcard, low, max(count - len(found), BATCH_MIN))
+            batch = await self._fetch_batch(
+                wildcard, low, max(count - len(found), BATCH_MIN_ENTRIES)
+            )
             last = batch.entries[-1].revision if batch.entries else 0
             # The leader has an entry at `high - 1` or later: a batch that has none is not all.
             if last < high - 1:
                 if not batch.pending or high - low == 1:
                     raise IncompleteBatchError
-                width = max((high - low) // WIDEN, 1)
+                width = max((high - low) // WINDOW_GROWTH_FACTOR, 1)
                 continue
             within = [entry for entry in batch.entries if entry.revision < high]
             found += reversed(within)
             found_bytes += sum(len(entry.value) for entry in within)
             high = low
-            width *= WIDEN
+            width *= WINDOW_GROWTH_FACTOR
         return Page(found[:count], is_last=high <= oldest and len(found) <= count)
 
-    async def _batch(self, wildcard: str, first: int, count: int) -> _Batch:
+    async def _fetch_batch(self, wildcard: str, first: int, count: int) -> _Batch:
         request = {
             "seq": first,
             "next_by_subj": wildcard,
@@ -159,8 +161,8 @@ class OrderedBucket(Bucket):
                 f"$JS.API.DIRECT.GET.{self._stream}", wire.encode(request), reply=inbox
             )
             while True:
-                message = await subscription.next_msg(TRY_FOR_S)
-                heed_cancellation()
+                message = await subscription.next_msg(REQUEST_TIMEOUT_S)
+                raise_if_cancelled()
                 headers = message.headers or {}
                 previous = entries[-1].revision if entries else 0
                 if headers.get(_PREVIOUS, str(previous)) != str(previous):
@@ -168,7 +170,7 @@ class OrderedBucket(Bucket):
                 status = None if _SUBJECT in headers else headers.get(_STATUS)
                 if status is None:
                     after = previous or first - 1
-                    entries.append(await self._entry(wildcard, after, headers, message.data))
+                    entries.append(await self._parse_entry(wildcard, after, headers, message.data))
                 elif status == _END_OF_BATCH:
                     with readable_replies():
                         return _Batch(entries, int(headers.get(_PENDING, 0)))
@@ -180,7 +182,7 @@ class OrderedBucket(Bucket):
             with contextlib.suppress(nats.errors.Error):
                 await subscription.unsubscribe()
 
-    async def _entry(
+    async def _parse_entry(
         self, wildcard: str, after: int, headers: Mapping[str, Any], value: bytes
     ) -> Entry:
         """Return the entry of a message.
@@ -192,12 +194,12 @@ class OrderedBucket(Bucket):
             key = str(headers[_SUBJECT])[len(self._subject("")) :]
             return Entry(key, value, Revision(int(headers[_SEQUENCE])))
         except (LookupError, ValueError):
-            entry = await self._one(wildcard, after=after)
+            entry = await self._get_from_leader(wildcard, after=after)
             if entry is None:
                 raise IncompleteBatchError from None
             return entry
 
-    async def _one(self, wildcard: str, *, after: int | None = None) -> Entry | None:
+    async def _get_from_leader(self, wildcard: str, *, after: int | None = None) -> Entry | None:
         """Return what the leader has as the newest entry, or as the first after a revision."""
         try:
             with readable_replies():
@@ -207,7 +209,7 @@ class OrderedBucket(Bucket):
                     wildcard,
                     next=after is not None,
                 )
-                revision = Revision(place_of(found))
+                revision = Revision(message_sequence(found))
         except nats.js.errors.NotFoundError as error:
             if error.err_code == NO_MESSAGE:
                 return None

@@ -12,23 +12,23 @@ from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfi
 from nats.js.client import JetStreamContext
 
 from pylon.jetstream.error_codes import is_name_in_use, readable_replies
-from pylon.jetstream.stream_rules import Difference, differences, explained
+from pylon.jetstream.stream_rules import ConfigDifference, config_differences, describe_differences
 from pylon_client.contract.topology import STREAMS, StreamPlan
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 
 logger = logging.getLogger(__name__)
 
 API_TIMEOUT_S: Final = 5.0
-READY_WITHIN_S: Final = 30.0
-RETRY_WAIT_S: Final = 0.2
+READY_TIMEOUT_S: Final = 30.0
+RETRY_DELAY_S: Final = 0.2
 
 
 class ProvisionError(Exception):
     """NATS does not hold what Pylon needs of it; the text says what and what to do."""
 
 
-async def provision(
-    connection: Connection, plans: tuple[StreamPlan, ...] = STREAMS, *, replicas: int = 1
+async def provision_streams(
+    connection: NatsConnection, plans: tuple[StreamPlan, ...] = STREAMS, *, replicas: int = 1
 ) -> list[str]:
     """Make every planned stream that is missing, and check those that exist.
 
@@ -46,20 +46,22 @@ async def provision(
 
     Raises:
         ProvisionError: Pylon cannot work with a stream as it is, or JetStream did not answer
-            within `READY_WITHIN_S` seconds, which a server that just started may need.
+            within `READY_TIMEOUT_S` seconds, which a server that just started may need.
     """
     context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
     made: list[str] = []
     for plan in plans:
-        found, is_new = await _make_or_find(context, plan, replicas)
+        found, is_new = await _get_or_create(context, plan, replicas)
         if is_new:
             made.append(plan.name)
         if found:
-            raise ProvisionError(explained(plan, found))
+            raise ProvisionError(describe_differences(plan, found))
     return made
 
 
-async def inspect(connection: Connection, plan: StreamPlan) -> list[Difference] | None:
+async def stream_differences(
+    connection: NatsConnection, plan: StreamPlan
+) -> list[ConfigDifference] | None:
     """Return what is wrong with a stream; None where it does not exist. Nothing is changed.
 
     Raises:
@@ -68,14 +70,14 @@ async def inspect(connection: Connection, plan: StreamPlan) -> list[Difference] 
     context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
     try:
         with readable_replies():
-            return differences(plan, (await context.stream_info(plan.name)).config)
+            return config_differences(plan, (await context.stream_info(plan.name)).config)
     except nats.js.errors.NotFoundError:
         return None
     except (nats.errors.Error, OSError) as error:
         raise ProvisionError(f"JetStream does not answer: {error}") from None
 
 
-async def remake(connection: Connection, plan: StreamPlan) -> None:
+async def recreate_stream(connection: NatsConnection, plan: StreamPlan) -> None:
     """Replace a stream by an empty one of the same configuration, whose sequences begin later.
 
     Raises:
@@ -93,14 +95,14 @@ async def remake(connection: Connection, plan: StreamPlan) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
+class StorageUsage:
     """What JetStream keeps on disk, and how much it may; None for as much as there is."""
 
     used_bytes: int
     limit_bytes: int | None
 
 
-async def storage(connection: Connection) -> Storage:
+async def storage_usage(connection: NatsConnection) -> StorageUsage:
     """How full JetStream's storage is.
 
     Raises:
@@ -110,21 +112,21 @@ async def storage(connection: Connection) -> Storage:
         with readable_replies():
             account = await JetStreamContext(connection.nats, timeout=API_TIMEOUT_S).account_info()
             limit = account.limits.max_storage
-            return Storage(account.storage, limit if limit > 0 else None)
+            return StorageUsage(account.storage, limit if limit > 0 else None)
     except (nats.errors.Error, OSError) as error:
         raise ProvisionError(f"JetStream does not answer: {error}") from None
 
 
-async def _make_or_find(
+async def _get_or_create(
     context: JetStreamContext, plan: StreamPlan, replicas: int
-) -> tuple[list[Difference], bool]:
+) -> tuple[list[ConfigDifference], bool]:
     """Return what is wrong with a stream, and whether the stream was made here."""
     last = "no answer"
     try:
-        async with asyncio.timeout(READY_WITHIN_S):
+        async with asyncio.timeout(READY_TIMEOUT_S):
             while True:
                 try:
-                    return await _try_to_make_or_find(context, plan, replicas)
+                    return await _try_get_or_create(context, plan, replicas)
                 except nats.js.errors.ServiceUnavailableError as error:
                     last = error.description or "JetStream is not enabled, or has no leader"
                 except (nats.errors.Error, OSError) as error:
@@ -134,35 +136,35 @@ async def _make_or_find(
                             f"NATS refuses the stream {plan.name}: {error.description}"
                         ) from None
                     last = str(error)
-                await asyncio.sleep(RETRY_WAIT_S)
+                await asyncio.sleep(RETRY_DELAY_S)
     except TimeoutError:
         raise ProvisionError(
-            f"JetStream did not answer within {READY_WITHIN_S:.0f} s: {last}"
+            f"JetStream did not answer within {READY_TIMEOUT_S:.0f} s: {last}"
         ) from None
 
 
-async def _try_to_make_or_find(
+async def _try_get_or_create(
     context: JetStreamContext, plan: StreamPlan, replicas: int
-) -> tuple[list[Difference], bool]:
+) -> tuple[list[ConfigDifference], bool]:
     try:
         with readable_replies():
-            return differences(plan, (await context.stream_info(plan.name)).config), False
+            return config_differences(plan, (await context.stream_info(plan.name)).config), False
     except nats.js.errors.NotFoundError:
-        config = config_of(plan, replicas=replicas)
+        config = stream_config(plan, replicas=replicas)
         with readable_replies():
             made = (await context.add_stream(config)).config  # pyright: ignore[reportUnknownMemberType] -- the library leaves its **params open
-            found = differences(plan, made)
+            found = config_differences(plan, made)
         logger.info("Made the stream %s", plan.name)
         return found, True
 
 
-def config_of(plan: StreamPlan, *, replicas: int) -> StreamConfig:
+def stream_config(plan: StreamPlan, *, replicas: int) -> StreamConfig:
     """Return the configuration with which a stream is made."""
     return StreamConfig(
         name=plan.name,
         num_replicas=replicas,
         first_seq=None if plan.is_work_queue else _first_sequence(plan),
-        **_planned(plan),
+        **_stream_settings(plan),
     )
 
 
@@ -176,7 +178,7 @@ def _first_sequence(plan: StreamPlan) -> int:
     return time.time_ns() // (10**6 if plan.is_bucket else 10**9)
 
 
-def _planned(plan: StreamPlan) -> dict[str, Any]:
+def _stream_settings(plan: StreamPlan) -> dict[str, Any]:
     return {
         "subjects": sorted(plan.subjects),
         "storage": StorageType.FILE,
@@ -187,5 +189,5 @@ def _planned(plan: StreamPlan) -> dict[str, Any]:
         "duplicate_window": float(plan.duplicate_window_s),
         "max_age": float(plan.max_age_s),
         "allow_direct": True,
-        "allow_msg_ttl": plan.may_expire_singly,
+        "allow_msg_ttl": plan.allow_msg_ttl,
     }

@@ -5,28 +5,28 @@ import contextlib
 import logging
 from typing import Final
 
-from pylon.jetstream.provision import ProvisionError, provision
+from pylon.jetstream.provision import ProvisionError, provision_streams
 from pylon_client.contract.topology import (
     EVENTS,
-    JOBS,
+    JOB_QUEUE,
+    JOB_STORE,
     LEADERSHIP,
     LEASES,
-    LEDGER,
     STREAMS,
     StreamPlan,
 )
-from pylon_client.nats.cancellation import heed_cancellation
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.cancellation import raise_if_cancelled
+from pylon_client.nats.nats_connection import NatsConnection
 
 logger = logging.getLogger(__name__)
 
-CHECK_EVERY_S: Final = 2.0
+CHECK_INTERVAL_S: Final = 2.0
 """Seconds between two checks of the streams; each check is one request per stream."""
 
 _CONSEQUENCES: Final = {
     EVENTS.name: "the events in it are lost, and publishing continues behind them",
-    JOBS.name: "jobs in the ledger that have not ended are queued again",
-    LEDGER.name: (
+    JOB_QUEUE.name: "jobs in the ledger that have not ended are queued again",
+    JOB_STORE.name: (
         "ALL JOBS in it ARE LOST, and accepted writes that had not ended will not be made; "
         "put them again"
     ),
@@ -43,7 +43,7 @@ class StreamKeeper:
         replicas: how many servers keep a stream that is made here.
     """
 
-    def __init__(self, connection: Connection, *, replicas: int) -> None:
+    def __init__(self, connection: NatsConnection, *, replicas: int) -> None:
         self._connection = connection
         self._replicas = replicas
         self._problems: dict[str, str] = {}
@@ -63,17 +63,17 @@ class StreamKeeper:
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(CHECK_EVERY_S):
+                    async with asyncio.timeout(CHECK_INTERVAL_S):
                         await gap.wait()
                 gap.clear()
                 await asyncio.gather(*map(self._check, STREAMS))
-                heed_cancellation()
+                raise_if_cancelled()
         finally:
             forget()
 
     async def _check(self, plan: StreamPlan) -> None:
         try:
-            made = await provision(self._connection, (plan,), replicas=self._replicas)
+            made = await provision_streams(self._connection, (plan,), replicas=self._replicas)
         except ProvisionError as error:
             # The loss of a connection is logged by the connection.
             if self._connection.is_connected and self._problems.get(plan.name) != str(error):

@@ -16,7 +16,7 @@ from nats.js.api import (
     StreamConfig,
 )
 
-from pylon_client.contract.topology import EVENTS, JOBS, LEDGER, StreamPlan
+from pylon_client.contract.topology import EVENTS, JOB_QUEUE, JOB_STORE, StreamPlan
 
 UNLIMITED: Final = -1
 MESSAGE_MIN_BYTES: Final = 2**20
@@ -26,16 +26,16 @@ _LIMITS: Final = ("max_msgs", "max_bytes", "max_msgs_per_subject", "max_msg_size
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ConfigDifference:
     """A setting of a stream with which Pylon cannot work.
 
     Attributes:
         text: the setting, its value, what it must be, and why.
-        option: of `nats stream edit`, which corrects it; None where NATS cannot change it.
+        edit_option: of `nats stream edit`, which corrects it; None where NATS cannot change it.
     """
 
     text: str
-    option: str | None
+    edit_option: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +44,20 @@ class _Rule:
 
     Attributes:
         setting: its name in the stream's configuration.
-        wanted: what it must be, for people.
+        expected: what it must be, for people.
         accepts: whether a value will do.
-        why: what another value would break.
-        option: of `nats stream edit`; None where NATS cannot change the setting.
+        reason: what another value would break.
+        edit_option: of `nats stream edit`; None where NATS cannot change the setting.
     """
 
     setting: str
-    wanted: str
+    expected: str
     accepts: Callable[[Any], bool]
-    why: str
-    option: str | None = None
+    reason: str
+    edit_option: str | None = None
 
 
-def differences(plan: StreamPlan, actual: StreamConfig) -> list[Difference]:
+def config_differences(plan: StreamPlan, actual: StreamConfig) -> list[ConfigDifference]:
     """Return the settings of a stream that break Pylon.
 
     Args:
@@ -65,23 +65,24 @@ def differences(plan: StreamPlan, actual: StreamConfig) -> list[Difference]:
         actual: the stream as it is.
     """
     return [
-        Difference(
-            f"{rule.setting} is {_shown(value)}, not {rule.wanted} ({rule.why})", rule.option
+        ConfigDifference(
+            f"{rule.setting} is {_format_value(value)}, not {rule.expected} ({rule.reason})",
+            rule.edit_option,
         )
         for rule in _rules(plan)
-        if not rule.accepts(value := _value(actual, rule.setting))
+        if not rule.accepts(value := _setting_value(actual, rule.setting))
     ]
 
 
-def explained(plan: StreamPlan, found: list[Difference]) -> str:
+def describe_differences(plan: StreamPlan, found: list[ConfigDifference]) -> str:
     """Return what is wrong with a stream, and the command that corrects it."""
     wrong = "; ".join(difference.text for difference in found)
-    return f"the stream {plan.name} is not as Pylon needs it: {wrong}. {remedy(plan, found)}"
+    return f"the stream {plan.name} is not as Pylon needs it: {wrong}. {stream_remedy(plan, found)}"
 
 
-def remedy(plan: StreamPlan, found: list[Difference]) -> str:
+def stream_remedy(plan: StreamPlan, found: list[ConfigDifference]) -> str:
     """Return what to do about the differences of a stream."""
-    options = [difference.option for difference in found if difference.option]
+    options = [difference.edit_option for difference in found if difference.edit_option]
     if len(options) == len(found):
         return f"Correct it with `nats stream edit {plan.name} {' '.join(options)}`"
     return (
@@ -91,9 +92,9 @@ def remedy(plan: StreamPlan, found: list[Difference]) -> str:
 
 
 def _rules(plan: StreamPlan) -> Iterator[_Rule]:
-    yield from _rules_of_all(plan)
-    yield _history(plan)
-    yield from _rules_of_age(plan)
+    yield from _common_rules(plan)
+    yield _history_rule(plan)
+    yield from _age_rules(plan)
     if plan.is_bucket:
         for setting in ("max_msgs", "max_bytes"):
             yield _Rule(
@@ -103,7 +104,7 @@ def _rules(plan: StreamPlan) -> Iterator[_Rule]:
                 "with a limit NATS drops the oldest keys",
                 f"--{setting.replace('_', '-')}={UNLIMITED}",
             )
-    if plan.name == LEDGER.name:
+    if plan.name == JOB_STORE.name:
         yield _Rule(
             "deny_delete",
             "false",
@@ -112,7 +113,7 @@ def _rules(plan: StreamPlan) -> Iterator[_Rule]:
         )
 
 
-def _rules_of_all(plan: StreamPlan) -> Iterator[_Rule]:
+def _common_rules(plan: StreamPlan) -> Iterator[_Rule]:
     subjects = set(plan.subjects)
     named = " ".join(sorted(subjects))
     yield _Rule(
@@ -145,7 +146,7 @@ def _rules_of_all(plan: StreamPlan) -> Iterator[_Rule]:
     )
     yield _Rule(
         "discard_new_per_subject",
-        _shown(plan.is_work_queue),
+        _format_value(plan.is_work_queue),
         lambda value: bool(value) == plan.is_work_queue,
         "the limit per subject is the bound of a lane"
         if plan.is_work_queue
@@ -153,7 +154,7 @@ def _rules_of_all(plan: StreamPlan) -> Iterator[_Rule]:
         "--discard-per-subject" if plan.is_work_queue else "--no-discard-per-subject",
     )
     yield _Rule("allow_direct", "true", bool, "workers read by direct gets", "--allow-direct")
-    if plan.may_expire_singly:
+    if plan.allow_msg_ttl:
         yield _Rule("allow_msg_ttl", "true", bool, "jobs that have ended expire", "--allow-msg-ttl")
     yield _Rule(
         "max_msg_size",
@@ -180,7 +181,7 @@ def _rules_of_all(plan: StreamPlan) -> Iterator[_Rule]:
         yield _Rule(setting, "unset", lambda value: not value, why)
 
 
-def _history(plan: StreamPlan) -> _Rule:
+def _history_rule(plan: StreamPlan) -> _Rule:
     least = plan.max_msgs_per_subject
     option = f"--max-msgs-per-subject={least}"
     if plan.is_bucket:
@@ -202,7 +203,7 @@ def _history(plan: StreamPlan) -> _Rule:
     )
 
 
-def _rules_of_age(plan: StreamPlan) -> Iterator[_Rule]:
+def _age_rules(plan: StreamPlan) -> Iterator[_Rule]:
     yield _Rule(
         "max_age",
         _seconds(plan.max_age_s),
@@ -220,7 +221,7 @@ def _rules_of_age(plan: StreamPlan) -> Iterator[_Rule]:
             "a block that is published again must count as a duplicate",
             option,
         )
-    elif plan.name == JOBS.name:
+    elif plan.name == JOB_QUEUE.name:
         yield _Rule(
             "duplicate_window",
             _seconds(window_s),
@@ -230,7 +231,7 @@ def _rules_of_age(plan: StreamPlan) -> Iterator[_Rule]:
         )
 
 
-def _value(actual: StreamConfig, setting: str) -> Any:
+def _setting_value(actual: StreamConfig, setting: str) -> Any:
     value = getattr(actual, setting)
     if setting in _LIMITS:
         return UNLIMITED if value in {None, 0} else value
@@ -243,7 +244,7 @@ def _seconds(value_s: float) -> str:
     return f"{value_s:g} s" if value_s else "0"
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     match value:
         case bool() | None:
             return str(bool(value)).lower()

@@ -3,15 +3,15 @@
 import nats.js.errors
 from nats.js.client import JetStreamContext
 
-from pylon.jetstream.error_codes import is_full, readable_replies, sequence_of
+from pylon.jetstream.error_codes import ack_sequence, is_full, readable_replies
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jetstream.write_retry import TRY_FOR_S, until_answered
+from pylon.jetstream.write_retry import REQUEST_TIMEOUT_S, retry_while_unavailable
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject
-from pylon_client.contract.topology import JOBS
+from pylon_client.contract.topology import JOB_QUEUE
 from pylon_client.contract.types import JobId
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 
 
 class WorkQueue:
@@ -22,12 +22,12 @@ class WorkQueue:
         health: records which writes are stored.
     """
 
-    def __init__(self, connection: Connection, health: WriteHealth | None = None) -> None:
+    def __init__(self, connection: NatsConnection, health: WriteHealth | None = None) -> None:
         self._connection = connection
-        self._health = health or WriteHealth()
-        self._context = JetStreamContext(connection.nats, timeout=TRY_FOR_S)
+        self._write_health = health or WriteHealth()
+        self._context = JetStreamContext(connection.nats, timeout=REQUEST_TIMEOUT_S)
 
-    async def publish(self, lane: JobSubject, job_id: JobId) -> bool:
+    async def publish(self, subject: JobSubject, job_id: JobId) -> bool:
         """Queue a job; repeated within the duplicate window, it is queued once.
 
         Returns:
@@ -40,14 +40,17 @@ class WorkQueue:
 
         async def publish() -> bool:
             try:
-                with self._health.write(JOBS.name, self._connection), readable_replies():
+                with (
+                    self._write_health.track_write(JOB_QUEUE.name, self._connection),
+                    readable_replies(),
+                ):
                     ack = await self._context.publish(
-                        str(lane),
+                        str(subject),
                         job_id.encode(),
-                        stream=JOBS.name,
+                        stream=JOB_QUEUE.name,
                         headers={wire_headers.MESSAGE_ID: job_id},
                     )
-                    sequence_of(ack, JOBS.name)
+                    ack_sequence(ack, JOB_QUEUE.name)
             except nats.js.errors.APIError as error:
                 if is_full(error):
                     raise FailureError(
@@ -56,4 +59,4 @@ class WorkQueue:
                 raise
             return not ack.duplicate
 
-        return await until_answered(publish, "The queue of jobs")
+        return await retry_while_unavailable(publish, "The queue of jobs")

@@ -22,7 +22,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 FAILING_AFTER_S: Final = 8.0
 """Seconds of writes without an acknowledgement after which JetStream counts as unable to write; the
 election of a leader takes up to 6 s."""
-FORGOTTEN_AFTER_S: Final = 30.0
+FAILURE_EXPIRY_S: Final = 30.0
 """Seconds after the last failed write for which it counts; after that a write is tried again."""
 STORAGE_REMEDY: Final = (
     "make room on the disks of the NATS servers, then restart those that still store nothing "
@@ -48,25 +48,25 @@ class IsConnected(Protocol):
 
 
 @dataclass(slots=True)
-class _Failing:
+class _FailingStream:
     """Writes to a stream, of which none was stored since.
 
     Attributes:
-        since_s: when the first of them was sent.
-        last_s: when the last of them failed.
+        first_sent_s: when the first of them was sent.
+        last_failed_s: when the last of them failed.
         is_certain: whether JetStream said that it cannot store them.
-        why: what it said, or that it did not answer.
+        reason: what it said, or that it did not answer.
     """
 
-    since_s: float
-    last_s: float
+    first_sent_s: float
+    last_failed_s: float
     is_certain: bool
-    why: str
+    reason: str
 
-    def lasts(self, now_s: float) -> bool:
+    def is_failing(self, now_s: float) -> bool:
         """Return whether it is more than an election, and recent."""
-        took_s = self.last_s - self.since_s
-        is_recent = now_s - self.last_s <= FORGOTTEN_AFTER_S
+        took_s = self.last_failed_s - self.first_sent_s
+        is_recent = now_s - self.last_failed_s <= FAILURE_EXPIRY_S
         return is_recent and (self.is_certain or took_s >= FAILING_AFTER_S)
 
 
@@ -79,7 +79,7 @@ class WriteHealth:
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._clock_s = clock_s
-        self._failing: dict[str, _Failing] = {}
+        self._failing: dict[str, _FailingStream] = {}
         self._stored_at_s = float("-inf")
         self._failures = Counter[str]()
         self._lock = threading.Lock()
@@ -91,7 +91,7 @@ class WriteHealth:
             return dict(self._failures)
 
     @contextmanager
-    def write(self, stream: str, connection: IsConnected) -> Generator[None]:
+    def track_write(self, stream: str, connection: IsConnected) -> Generator[None]:
         """Record the outcome of the one write to a stream that happens in the block.
 
         Raises:
@@ -103,19 +103,19 @@ class WriteHealth:
         except nats.errors.TimeoutError:
             if not connection.is_connected:
                 raise
-            self._note(stream, sent_s, NOT_ACKNOWLEDGED, is_certain=False)
+            self._record_failure(stream, sent_s, NOT_ACKNOWLEDGED, is_certain=False)
             raise NotAcknowledgedError from None
         except nats.js.errors.APIError as error:
             is_certain = is_out_of_storage(error)
             if is_certain or is_store_broken(error):
                 why = f"{error.description} (error {error.err_code})"
-                self._note(stream, sent_s, why, is_certain=is_certain)
+                self._record_failure(stream, sent_s, why, is_certain=is_certain)
             raise
         with self._lock:
             self._failing.pop(stream, None)
             self._stored_at_s = self._clock_s()
 
-    def problem(self, *streams: str) -> str | None:
+    def describe_problem(self, *streams: str) -> str | None:
         """Return why JetStream cannot store writes, or None where it can or that is not known.
 
         Args:
@@ -128,27 +128,27 @@ class WriteHealth:
             failing = [
                 each
                 for stream, each in self._failing.items()
-                if (stream in streams or each.since_s > stored_at_s) and each.lasts(now_s)
+                if (stream in streams or each.first_sent_s > stored_at_s) and each.is_failing(now_s)
             ]
         if not failing:
             return None
-        first = min(failing, key=lambda each: each.since_s)
-        since = time.strftime("%H:%M:%S", time.gmtime(time.time() - (now_s - first.since_s)))
-        return f"JetStream has stored nothing since {since} UTC: {first.why}"
+        first = min(failing, key=lambda each: each.first_sent_s)
+        since = time.strftime("%H:%M:%S", time.gmtime(time.time() - (now_s - first.first_sent_s)))
+        return f"JetStream has stored nothing since {since} UTC: {first.reason}"
 
-    def require(self, *streams: str) -> None:
+    def require_writable(self, *streams: str) -> None:
         """Return if JetStream may store writes.
 
         Raises:
             FailureError: NATS_UNAVAILABLE, with the reason.
         """
-        problem = self.problem(*streams)
+        problem = self.describe_problem(*streams)
         if problem is not None:
             raise FailureError(ErrorCode.NATS_UNAVAILABLE, f"{problem}. Nothing was written.")
 
-    def _note(self, stream: str, sent_s: float, why: str, *, is_certain: bool) -> None:
+    def _record_failure(self, stream: str, sent_s: float, reason: str, *, is_certain: bool) -> None:
         with self._lock:
             self._failures[stream] += 1
             before = self._failing.get(stream)
-            since_s = sent_s if before is None else before.since_s
-            self._failing[stream] = _Failing(since_s, self._clock_s(), is_certain, why)
+            since_s = sent_s if before is None else before.first_sent_s
+            self._failing[stream] = _FailingStream(since_s, self._clock_s(), is_certain, reason)

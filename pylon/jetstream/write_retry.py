@@ -8,18 +8,18 @@ from typing import Final, TypeVar
 import nats.errors
 import nats.js.errors
 
-from pylon.jetstream.error_codes import is_temporary, is_undecided
+from pylon.jetstream.error_codes import is_in_flight, is_temporary
 from pylon.jetstream.write_health import NotAcknowledgedError
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.nats.cancellation import no_lost_cancellation
+from pylon_client.nats.cancellation import preserve_cancellation
 
-TRY_FOR_S: Final = 3.0
+REQUEST_TIMEOUT_S: Final = 3.0
 """Timeout of one request, in seconds."""
-WITHIN_S: Final = 15.0
+RETRY_TIMEOUT_S: Final = 15.0
 """Limit of all retries of a request, in seconds: a cluster took up to 5 s to elect a leader."""
-RETRY_WAIT_S: Final = 0.2
+RETRY_DELAY_S: Final = 0.2
 """Pause before a retry without a leader, a connection or a stream, in seconds."""
-UNDECIDED_WAIT_S: Final = 0.02
+IN_FLIGHT_DELAY_MAX_S: Final = 0.02
 """Longest pause before a retry of an undecided request, in seconds.
 
 A message in flight is stored within a few milliseconds. The pause is random, so that concurrent
@@ -29,12 +29,12 @@ writers do not retry at the same time.
 T = TypeVar("T")
 
 
-async def until_answered(ask: Callable[[], Awaitable[T]], what: str) -> T:
-    """Return the answer of `ask`, retried while JetStream has no leader, stream or connection.
+async def retry_while_unavailable(send: Callable[[], Awaitable[T]], service_name: str) -> T:
+    """Return the answer of `send`, retried while JetStream has no leader, stream or connection.
 
     Args:
-        ask: sends the request.
-        what: the subject of the failure's text.
+        send: sends the request.
+        service_name: the subject of the failure's text.
 
     Raises:
         FailureError: NATS_UNAVAILABLE after `WITHIN_S` seconds, or when JetStream refuses; with the
@@ -46,56 +46,57 @@ async def until_answered(ask: Callable[[], Awaitable[T]], what: str) -> T:
         nonlocal last
         while True:
             try:
-                with no_lost_cancellation():
-                    return await ask()
+                with preserve_cancellation():
+                    return await send()
             except nats.js.errors.APIError as error:
-                if is_undecided(error) or not is_temporary(error):
+                if is_in_flight(error) or not is_temporary(error):
                     raise
                 last = error
             except (nats.errors.Error, OSError) as error:
                 last = error  # no connection, no stream, or no answer
-            await asyncio.sleep(RETRY_WAIT_S)
+            await asyncio.sleep(RETRY_DELAY_S)
 
     try:
-        return await until_decided(persist, what, lambda: _reason(last))
+        return await retry_while_in_flight(persist, service_name, lambda: _error_reason(last))
     except nats.js.errors.APIError as error:
         raise FailureError(
-            ErrorCode.NATS_UNAVAILABLE, f"{what} refused: error {error.err_code}."
+            ErrorCode.NATS_UNAVAILABLE, f"{service_name} refused: error {error.err_code}."
         ) from error
 
 
-async def until_decided(
-    ask: Callable[[], Awaitable[T]], what: str, reason: Callable[[], str] = str
+async def retry_while_in_flight(
+    send: Callable[[], Awaitable[T]], service_name: str, reason: Callable[[], str] = str
 ) -> T:
-    """Return the answer of `ask`, retried while it depends on a message in flight.
+    """Return the answer of `send`, retried while it depends on a message in flight.
 
     Args:
-        ask: sends the request; any other error passes.
-        what: the subject of the failure's text.
+        send: sends the request; any other error passes.
+        service_name: the subject of the failure's text.
         reason: returns the end of that text: why the last try failed.
 
     Raises:
         FailureError: NATS_UNAVAILABLE after `WITHIN_S` seconds.
     """
-    deadline = asyncio.timeout(WITHIN_S)
+    deadline = asyncio.timeout(RETRY_TIMEOUT_S)
     try:
         async with deadline:
             while True:
                 try:
-                    return await ask()
+                    return await send()
                 except nats.js.errors.APIError as error:
-                    if not is_undecided(error):
+                    if not is_in_flight(error):
                         raise
-                await asyncio.sleep(random.uniform(0, UNDECIDED_WAIT_S))  # noqa: S311 -- spreads load
+                await asyncio.sleep(random.uniform(0, IN_FLIGHT_DELAY_MAX_S))  # noqa: S311 -- spreads load
     except TimeoutError:
         if not deadline.expired():
             raise  # one of `ask`'s own
         raise FailureError(
-            ErrorCode.NATS_UNAVAILABLE, f"{what} did not answer within {WITHIN_S:g} s{reason()}."
+            ErrorCode.NATS_UNAVAILABLE,
+            f"{service_name} did not answer within {RETRY_TIMEOUT_S:g} s{reason()}.",
         ) from None
 
 
-def _reason(last: Exception | None) -> str:
+def _error_reason(last: Exception | None) -> str:
     if isinstance(last, nats.js.errors.APIError) and last.description:
         return f": {last.description} (error {last.err_code})"
     if isinstance(last, NotAcknowledgedError):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import nats.errors
 
 from pylon.jobs.signer_directory import SignerDirectory
-from pylon.rpc.calls import Answer, Call
-from pylon.rpc.request_server import Service
+from pylon.rpc.calls import CallResult, ServiceCall
+from pylon.rpc.request_server import RequestService
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import JOB_OPERATIONS
 from pylon_client.contract.subjects import IdentitySubject
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CHECK_EVERY_S: Final = 0.5
+CHECK_INTERVAL_S: Final = 0.5
 
-Remove = Callable[[], Awaitable[None]]
+Unsubscribe = Callable[[], Awaitable[None]]
 
 
-class AbsentSigners:
+class AbsentSignerHandlers:
     """Refuses the requests for jobs of identities whose signers are absent.
 
     Args:
@@ -39,10 +39,12 @@ class AbsentSigners:
     def __init__(self, signers: SignerDirectory, identities: Iterable[IdentityName]) -> None:
         self._signers = signers
         self._identities = tuple(identities)
-        self._refused: dict[IdentityName, Remove] = {}
-        self.by_operation: Final[dict[str, Handler]] = dict.fromkeys(JOB_OPERATIONS, self.refuse)
+        self._unsubscribe_by_identity: dict[IdentityName, Unsubscribe] = {}
+        self.by_operation: Final[dict[str, Handler]] = dict.fromkeys(
+            JOB_OPERATIONS, self.reject_request
+        )
 
-    async def refuse(self, call: Call) -> Answer:
+    async def reject_request(self, call: ServiceCall) -> CallResult:
         """Refuse a request for jobs.
 
         Raises:
@@ -50,12 +52,12 @@ class AbsentSigners:
         """
         if call.identity is None:
             raise TypeError(f"{call.operation} needs an identity")
-        self._signers.require(call.identity)
+        self._signers.require_signer(call.identity)
         raise FailureError(
             ErrorCode.NATS_UNAVAILABLE, "A signer has just started; send the request again."
         )
 
-    async def run(self, service: Service) -> None:
+    async def run(self, service: RequestService) -> None:
         """Receive these requests while their signers are absent, and only then, until cancelled."""
         while True:
             for identity in self._identities:
@@ -63,14 +65,16 @@ class AbsentSigners:
                     await self._check(service, identity)
                 except (nats.errors.Error, OSError) as error:
                     logger.info("Subscriptions could not be changed: %s", type(error).__name__)
-            await asyncio.sleep(CHECK_EVERY_S)
+            await asyncio.sleep(CHECK_INTERVAL_S)
 
-    async def _check(self, service: Service, identity: IdentityName) -> None:
+    async def _check(self, service: RequestService, identity: IdentityName) -> None:
         is_absent = self._signers.is_absent(identity)
-        if is_absent and identity not in self._refused:
+        if is_absent and identity not in self._unsubscribe_by_identity:
             subjects = [str(IdentitySubject(identity, name)) for name in sorted(JOB_OPERATIONS)]
-            self._refused[identity] = await service.add(subjects)
-            logger.warning("Refusing writes of %s: %s", identity, self._signers.missing(identity))
-        elif not is_absent and identity in self._refused:
-            await self._refused.pop(identity)()
+            self._unsubscribe_by_identity[identity] = await service.add_subjects(subjects)
+            logger.warning(
+                "Refusing writes of %s: %s", identity, self._signers.unavailable_reason(identity)
+            )
+        elif not is_absent and identity in self._unsubscribe_by_identity:
+            await self._unsubscribe_by_identity.pop(identity)()
             logger.info("A signer for %s is running", identity)

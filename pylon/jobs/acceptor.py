@@ -12,8 +12,8 @@ from weakref import WeakValueDictionary
 
 from pylon.chain.write_port import ChainWrites
 from pylon.jetstream.bucket import ConflictError
-from pylon.jobs.acceptance_context import Moment, Moments
-from pylon.jobs.job_store import Held, Ledger, Record, UnreadableEntryError
+from pylon.jobs.acceptance_context import AcceptanceContext, AcceptanceContexts
+from pylon.jobs.job_store import JobRecord, JobStore, StoredJob, UnreadableEntryError
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -30,51 +30,51 @@ from pylon_client.contract.types import (
 logger = logging.getLogger(__name__)
 
 NOT_YET_SUBMITTED: Final = frozenset({JobState.ACCEPTED, JobState.WAITING})
-TRIES: Final = 100
+COMPARE_AND_SET_RETRIES: Final = 100
 """Maximum compare-and-set retries per request: more than workers that accept writes at once."""
 
 _ID_BYTES: Final = 16
 
 
-class Queue(Protocol):
+class JobQueuePort(Protocol):
     """The work queue."""
 
-    async def publish(self, lane: JobSubject, job_id: JobId) -> bool:
+    async def publish(self, subject: JobSubject, job_id: JobId) -> bool:
         """Queue a job once, also when repeated; return whether this request queued it."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WriteRequest:
     """A write as it was asked for, checked.
 
     Attributes:
-        request: the operation's parameters.
+        params: the operation's parameters.
         count: how many items it has.
         idempotency_key: the caller's name for it; the same name is the same job for ever.
-        answered_first: nothing of it is sent before `release`.
+        submit_after_response: nothing of it is sent before `release`.
     """
 
     identity: IdentityName
     netuid: NetUid
     kind: JobKind
-    request: Mapping[str, Any]
+    params: Mapping[str, Any]
     mechanism: MechanismId | None = None
     count: int = 1
     idempotency_key: str | None = None
-    answered_first: bool = False
+    submit_after_response: bool = False
 
     @property
-    def lane(self) -> JobSubject:
+    def subject(self) -> JobSubject:
         """Where it queues."""
         return JobSubject(self.identity, self.kind, self.mechanism)
 
 
-class Intake:
+class JobAcceptor:
     """Accepts writes.
 
     Args:
-        ledger: where jobs are written down.
+        store: where jobs are written down.
         queue: from where runners take them.
         chain: for which they are.
         signers: by whom they could be carried out.
@@ -84,21 +84,21 @@ class Intake:
 
     def __init__(
         self,
-        ledger: Ledger,
-        queue: Queue,
+        store: JobStore,
+        queue: JobQueuePort,
         chain: ChainWrites,
         signers: SignerDirectory,
         *,
         require_storage: Callable[[], None] = lambda: None,
     ) -> None:
         self._require_storage = require_storage
-        self._ledger = ledger
+        self._store = store
         self._signers = signers
         self._queue = queue
-        self._moments = Moments(chain, ledger)
+        self._contexts = AcceptanceContexts(chain, store)
         self._locks: WeakValueDictionary[JobSubject, asyncio.Lock] = WeakValueDictionary()
 
-    async def accept(self, wanted: Wanted) -> Job:
+    async def accept(self, request: WriteRequest) -> Job:
         """A durable job for what is wanted: a new one, or the one that was asked for before.
 
         With an idempotency key the same key gives the same job, also after it has ended. Without
@@ -115,16 +115,16 @@ class Intake:
                 it would be for.
         """
         self._require_storage()
-        digest = _digest(wire.encode(_sorted(wanted.request)))
-        moment = await self._moments.now(wanted.netuid)
+        digest = _digest(wire.encode(_canonical(request.params)))
+        moment = await self._contexts.get(request.netuid)
         # Writes of one lane would make each other repeat their compare-and-set. Only those of
         # other workers still do. The dictionary keeps a lock while a write holds or awaits it.
-        lock = self._locks.setdefault(wanted.lane, asyncio.Lock())
+        lock = self._locks.setdefault(request.subject, asyncio.Lock())
         async with lock:
-            held, is_new = await self._entered(wanted, digest, moment)
-            held = await self._made_newest(held, is_new=is_new)
+            held, is_new = await self._get_or_create(request, digest, moment)
+            held = await self._make_latest(held, is_new=is_new)
             if not held.job.has_ended:
-                await self._queue.publish(held.record.lane, held.job.job_id)
+                await self._queue.publish(held.record.subject, held.job.job_id)
         return held.job
 
     async def release(self, job: Job) -> None:
@@ -134,25 +134,25 @@ class Intake:
             FailureError: CANCELLED when it has ended meanwhile; NATS_UNAVAILABLE when it may have
                 been released or not.
         """
-        for _ in range(TRIES):
-            held = await self._ledger.get(job.identity, job.job_id)
+        for _ in range(COMPARE_AND_SET_RETRIES):
+            held = await self._store.get(job.identity, job.job_id)
             if held is None or held.job.has_ended:
                 break
             try:
-                await self._ledger.release(held)
+                await self._store.release(held)
             except ConflictError:
                 continue
             return
         raise FailureError(ErrorCode.CANCELLED, f"Job {job.job_id} has ended meanwhile.")
 
-    async def sweep(self, identity: IdentityName, kind: JobKind) -> int:
+    async def requeue_open_jobs(self, identity: IdentityName, kind: JobKind) -> int:
         """Queue every job in hand of one identity and kind; how many there were.
 
         For when the queue is known to hold none of them.
         """
-        held = await self._ledger.open_jobs(identity, kind)
+        held = await self._store.open_jobs(identity, kind)
         for one in reversed(held):
-            if await self._queue.publish(one.record.lane, one.job.job_id):
+            if await self._queue.publish(one.record.subject, one.job.job_id):
                 logger.warning("Job %s of %s was not queued; it is now", one.job.job_id, identity)
         return len(held)
 
@@ -163,8 +163,8 @@ class Intake:
             FailureError: NOT_FOUND; CONFLICT when an extrinsic of it may be on its way.
         """
         why = FailureError(ErrorCode.CANCELLED, "The job was cancelled.").failure
-        for _ in range(TRIES):
-            held = await self._ledger.get(identity, job_id)
+        for _ in range(COMPARE_AND_SET_RETRIES):
+            held = await self._store.get(identity, job_id)
             if held is None:
                 raise FailureError(ErrorCode.NOT_FOUND, f"Job {job_id} not found.")
             if held.job.has_ended:
@@ -173,123 +173,127 @@ class Intake:
                 break
             self._require_storage()
             try:
-                return (await self._ledger.change(held, JobState.CANCELLED, last_error=why)).job
+                return (await self._store.change(held, JobState.CANCELLED, last_error=why)).job
             except ConflictError:
                 continue
         raise FailureError(ErrorCode.CONFLICT, f"Job {job_id} is being submitted.")
 
-    async def _entered(self, wanted: Wanted, digest: str, moment: Moment) -> tuple[Held, bool]:
+    async def _get_or_create(
+        self, request: WriteRequest, digest: str, context: AcceptanceContext
+    ) -> tuple[StoredJob, bool]:
         """The job's entry, and whether it is new."""
-        for _ in range(TRIES):
-            lane = await self._ledger.lane(wanted.lane)
-            newest = lane.newest
-            if wanted.idempotency_key is not None:
-                job_id = _job_id(wanted, "key", wanted.idempotency_key)
+        for _ in range(COMPARE_AND_SET_RETRIES):
+            lane = await self._store.latest_entry(request.subject)
+            newest = lane.latest
+            if request.idempotency_key is not None:
+                job_id = _derive_job_id(request, "key", request.idempotency_key)
             else:
                 if newest.job_id is not None:
-                    held = await self._readable(wanted.identity, newest.job_id)
+                    held = await self._get_if_readable(request.identity, newest.job_id)
                     if (
                         held
                         and held.record.digest == digest
-                        and moment.serves(held.job, wanted.netuid)
+                        and context.can_reuse(held.job, request.netuid)
                     ):
                         return held, False
                 # All who ask for the same at this place of the lane come to the same id.
-                job_id = _job_id(wanted, "place", digest, str(newest.number))
-            held = await self._ledger.get(wanted.identity, job_id)
+                job_id = _derive_job_id(request, "place", digest, str(newest.number))
+            held = await self._store.get(request.identity, job_id)
             if held is None:
-                self._signers.require(wanted.identity)
+                self._signers.require_signer(request.identity)
                 try:
-                    new = _new(wanted, moment, job_id, digest, newest.number + 1)
-                    return await self._ledger.create(new), True
+                    new = _new_record(request, context, job_id, digest, newest.number + 1)
+                    return await self._store.create(new), True
                 except ConflictError:
                     continue  # somebody asks for the same at the same time
             if held.record.digest != digest:
                 raise FailureError(
                     ErrorCode.CONFLICT, "The idempotency key was used for something else."
                 )
-            if wanted.idempotency_key is None and not moment.serves(held.job, wanted.netuid):
+            if request.idempotency_key is None and not context.can_reuse(held.job, request.netuid):
                 # Whoever asked for it was cut off before it took its place, and it was worked on
                 # all the same. Now it takes the place, so that the next one is free.
                 with contextlib.suppress(ConflictError):
-                    await self._ledger.advance(lane, held.record)
+                    await self._store.set_latest(lane, held.record)
                 continue
             return held, False
         raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
 
-    async def _made_newest(self, held: Held, *, is_new: bool) -> Held:
+    async def _make_latest(self, stored: StoredJob, *, is_new: bool) -> StoredJob:
         """The job as the newest of its lane, unless it has ended or was overtaken."""
-        for _ in range(TRIES):
-            lane = await self._ledger.lane(held.record.lane)
-            newest_id = lane.newest.job_id
-            if held.job.has_ended or held.job.job_id == newest_id:
-                return held
+        for _ in range(COMPARE_AND_SET_RETRIES):
+            lane = await self._store.latest_entry(stored.record.subject)
+            newest_id = lane.latest.job_id
+            if stored.job.has_ended or stored.job.job_id == newest_id:
+                return stored
             try:
-                if lane.has_newer_than(held.record):
+                if lane.has_newer_than(stored.record):
                     if not is_new:
-                        return held
+                        return stored
                     # Another write took the same place at the same time.
-                    held = await self._ledger.renumber(held, lane.newest.number + 1)
-                await self._ledger.advance(lane, held.record)
+                    stored = await self._store.renumber(stored, lane.latest.number + 1)
+                await self._store.set_latest(lane, stored.record)
             except ConflictError:
-                found = await self._ledger.get(held.job.identity, held.job.job_id)
+                found = await self._store.get(stored.job.identity, stored.job.job_id)
                 if found is None:
                     break
-                held = found
+                stored = found
                 continue
             if newest_id is not None:
-                await self._supersede(newest_id, held.record)
-            return held
+                await self._supersede(newest_id, stored.record)
+            return stored
         raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
 
-    async def _supersede(self, older: JobId, newer: Record) -> None:
+    async def _supersede(self, older: JobId, newer: JobRecord) -> None:
         """End a job whose place was taken, unless an extrinsic of it may be on its way.
 
         Where this is cut short, the runner finds the job overtaken.
         """
-        for _ in range(TRIES):
-            held = await self._readable(newer.job.identity, older)
+        for _ in range(COMPARE_AND_SET_RETRIES):
+            held = await self._get_if_readable(newer.job.identity, older)
             if held is None or held.job.state not in NOT_YET_SUBMITTED:
                 return
             if held.record.number > newer.number:
                 return  # its own intake has just given it a later place: each would end the other
             try:
-                await self._ledger.change(held, JobState.SUPERSEDED, superseded_by=newer.job.job_id)
+                await self._store.change(held, JobState.SUPERSEDED, superseded_by=newer.job.job_id)
             except ConflictError:
                 continue
             return
 
-    async def _readable(self, identity: IdentityName, job_id: JobId) -> Held | None:
+    async def _get_if_readable(self, identity: IdentityName, job_id: JobId) -> StoredJob | None:
         """A job, or None where none can be read: a newer one then takes its place all the same."""
         with contextlib.suppress(UnreadableEntryError):
-            return await self._ledger.get(identity, job_id)
+            return await self._store.get(identity, job_id)
         return None
 
 
-def _new(wanted: Wanted, moment: Moment, job_id: JobId, digest: str, number: int) -> Record:
+def _new_record(
+    request: WriteRequest, context: AcceptanceContext, job_id: JobId, digest: str, number: int
+) -> JobRecord:
     job = Job(
         job_id=job_id,
-        identity=wanted.identity,
-        netuid=wanted.netuid,
-        kind=wanted.kind,
-        mechanism=wanted.mechanism,
-        created_at_ms=moment.at_ms,
-        updated_at_ms=moment.at_ms,
-        count=wanted.count,
-        genesis=moment.genesis,
-        **moment.term(wanted.kind),
+        identity=request.identity,
+        netuid=request.netuid,
+        kind=request.kind,
+        mechanism=request.mechanism,
+        created_at_ms=context.accepted_at_ms,
+        updated_at_ms=context.accepted_at_ms,
+        count=request.count,
+        genesis=context.genesis,
+        **context.deadline_fields(request.kind),
     )
-    return Record(
+    return JobRecord(
         job=job,
         number=number,
         digest=digest,
-        request=dict(wanted.request),
-        unanswered=wanted.answered_first,
+        request=dict(request.params),
+        unanswered=request.submit_after_response,
     )
 
 
-def _job_id(wanted: Wanted, *parts: str) -> JobId:
-    mark = _digest(*(part.encode() for part in (str(wanted.lane), *parts)))
+def _derive_job_id(request: WriteRequest, *parts: str) -> JobId:
+    mark = _digest(*(part.encode() for part in (str(request.subject), *parts)))
     return JobId(mark)
 
 
@@ -301,7 +305,7 @@ def _digest(*parts: bytes) -> str:
     return base64.b32encode(digest.digest()).decode().rstrip("=").lower()
 
 
-def _sorted(request: Mapping[str, Any]) -> dict[str, Any]:
+def _canonical(request: Mapping[str, Any]) -> dict[str, Any]:
     """The same request with the names of its items in one order."""
     return {
         name: dict(sorted(value.items())) if isinstance(value, dict) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType] -- of any names and values

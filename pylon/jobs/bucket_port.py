@@ -8,7 +8,7 @@ from pylon.jetstream.ordered_bucket import Page
 from pylon_client.contract.types import Revision
 
 
-class Store(Protocol):
+class BucketPort(Protocol):
     """A key-value store with compare and set; see `pylon.jetstream.ordered_bucket`."""
 
     async def get(self, key: str) -> Entry | None:

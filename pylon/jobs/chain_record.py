@@ -14,11 +14,11 @@ from pylon.jobs.stored_job import UnreadableEntryError
 from pylon_client.contract.types import Revision
 
 _KEY: Final = "bound-chain"
-_EARLIER_KEY: Final = "chain"
+_LEGACY_KEY: Final = "chain"
 """Where versions without this record note the genesis of the chain that they saw last."""
 
 
-class RecordStore(Protocol):
+class ChainRecordBucket(Protocol):
     """The part of the ledger's store that the record needs."""
 
     async def get(self, key: str) -> Entry | None:
@@ -46,7 +46,7 @@ class ChainRecord:
         store: of the ledger.
     """
 
-    def __init__(self, store: RecordStore) -> None:
+    def __init__(self, store: ChainRecordBucket) -> None:
         self._store = store
 
     async def get(self) -> ChainIdentity | None:
@@ -65,7 +65,7 @@ class ChainRecord:
             raise UnreadableEntryError(entry.key) from None
         return ChainIdentity(record.network, record.genesis)
 
-    async def create(self, chain: ChainIdentity) -> ChainIdentity:
+    async def bind(self, chain: ChainIdentity) -> ChainIdentity:
         """Bind the state to a chain, unless it is bound; return the chain that it is bound to.
 
         Raises:
@@ -83,17 +83,17 @@ class ChainRecord:
     async def genesis(self) -> str | None:
         """Return the genesis of the chain that jobs are for; None where it was never known."""
         bound = await self.get()
-        return await self.earlier_genesis() if bound is None else bound.genesis
+        return await self.legacy_genesis() if bound is None else bound.genesis
 
-    async def suggest(self, genesis: str) -> None:
+    async def set_legacy_genesis(self, genesis: str) -> None:
         """Note which chain jobs are for, for the worker that binds them; as earlier versions do.
 
         A note that is there stays.
         """
         with contextlib.suppress(ConflictError):
-            await self._store.put(_EARLIER_KEY, genesis.encode(), revision=ABSENT)
+            await self._store.put(_LEGACY_KEY, genesis.encode(), revision=ABSENT)
 
-    async def earlier_genesis(self) -> str | None:
+    async def legacy_genesis(self) -> str | None:
         """Return the genesis that workers of earlier versions have seen last, if any has."""
-        entry = await self._store.get(_EARLIER_KEY)
+        entry = await self._store.get(_LEGACY_KEY)
         return None if entry is None else entry.value.decode(errors="replace")

@@ -5,11 +5,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from pylon.chain.reveal_status import opens_at_s
-from pylon.chain.write_port import ChainWrites, Inclusion, Refusal, Seal, Step
-from pylon.jetstream.consumer import Done, Later, Verdict
-from pylon.jobs.job_planner import Wait, Work, has_news
-from pylon.jobs.job_store import Held, Ledger
+from pylon.chain.reveal_status import reveal_time_s
+from pylon.chain.write_port import ChainWrites, Inclusion, Refusal, RefusalKind, RevealStatus
+from pylon.jetstream.consumer import Ack, Acknowledgement, Nak
+from pylon.jobs.job_planner import Defer, JobPlanner, would_change
+from pylon.jobs.job_store import JobStore, StoredJob
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, JobKind
@@ -17,40 +17,40 @@ from pylon_client.contract.types import BlockNumber, Hotkey, JobKind
 logger = logging.getLogger(__name__)
 
 POLLS_PER_BLOCK: Final = 6
-POLL_LEAST_S: Final = 0.02
-OPENED_WITHIN_S: Final = 7200.0
+POLL_MIN_S: Final = 0.02
+REVEAL_TIMEOUT_S: Final = 7200.0
 """Seconds after its drand round within which the chain must have opened a sealed commitment."""
-FOLLOW_MAX_S: Final = 60.0
+REVEAL_CHECK_MAX_S: Final = 60.0
 """Longest delay, in seconds, after which a sealed commitment is looked at again."""
-PARK_MAX_S: Final = 10.0
+DEFER_MAX_S: Final = 10.0
 """Longest delay, in seconds, after which a parked job is looked at again: its epoch may have ended,
 or a newer job may have taken its place."""
 
 
-class Settlement:
+class ConfirmationTracker:
     """Looks for what was sent and ends, or goes on with, its job.
 
     Args:
-        ledger: where jobs are written down.
+        store: where jobs are written down.
         chain: where to look.
-        works: what jobs do, by kind.
+        planners: what jobs do, by kind.
         sleep: waits some seconds.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
+        store: JobStore,
         chain: ChainWrites,
-        works: Mapping[JobKind, Work],
+        planners: Mapping[JobKind, JobPlanner],
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._ledger = ledger
+        self._store = store
         self._chain = chain
-        self._works = works
+        self._planners = planners
         self._sleep = sleep
 
-    async def settle(self, held: Held, own: Hotkey) -> Verdict:
+    async def confirm(self, stored: StoredJob, hotkey: Hotkey) -> Acknowledgement:
         """What follows from what the chain shows; waits until it shows enough.
 
         Only final blocks count, so that no reorganisation can take back what was found. That an
@@ -60,162 +60,176 @@ class Settlement:
             FailureError: the chain did not answer.
             ConflictError: the job was changed meanwhile.
         """
-        record = held.job.extrinsic
+        record = stored.job.extrinsic
         if record is None:
-            return await self._lost_from_sight(held, "The ledger does not say what was sent.")
+            return await self._fail_outcome_unknown(
+                stored, "The ledger does not say what was sent."
+            )
         try:
-            return await self._found_out(held, record, own)
+            return await self._search_final_blocks(stored, record, hotkey)
         except FailureError as error:
             if error.code is not ErrorCode.ARCHIVE_REQUIRED:
                 raise
             # Whoever waited for that state to come back would wait for ever.
-            return await self._lost_from_sight(held, error.failure.detail)
+            return await self._fail_outcome_unknown(stored, error.failure.detail)
 
-    async def _lost_from_sight(self, held: Held, why: str) -> Verdict:
+    async def _fail_outcome_unknown(self, stored: StoredJob, why: str) -> Acknowledgement:
         failure = FailureError(ErrorCode.OUTCOME_UNKNOWN, why).failure
-        await self._ledger.change(held, JobState.FAILED, last_error=failure)
-        return Done()
+        await self._store.change(stored, JobState.FAILED, last_error=failure)
+        return Ack()
 
-    async def _found_out(self, held: Held, record: ExtrinsicRecord, own: Hotkey) -> Verdict:
-        poll_s = max(await self._chain.block_time_s() / POLLS_PER_BLOCK, POLL_LEAST_S)
+    async def _search_final_blocks(
+        self, stored: StoredJob, record: ExtrinsicRecord, hotkey: Hotkey
+    ) -> Acknowledgement:
+        poll_s = max(await self._chain.block_time_s() / POLLS_PER_BLOCK, POLL_MIN_S)
         # Not from `submitted_block` on: a reorganisation may include it lower than that.
         first = record.era_birth
         while True:
-            final = (await self._chain.heads()).final
+            final = (await self._chain.tip()).finalized
             last = min(final, record.last_valid_block)
             if first <= last:
-                inclusion = await self._chain.find(record, first, last)
+                inclusion = await self._chain.find_extrinsic(record, first, last)
                 if inclusion is not None:
-                    return await self._included(held, inclusion, own)
+                    return await self._on_included(stored, inclusion, hotkey)
                 first = BlockNumber(last + 1)
             if first > record.last_valid_block:
-                return await self._absent(held)
+                return await self._on_not_included(stored)
             await self._sleep(poll_s)
 
-    async def refused(self, held: Held, refusal: Refusal, own: Hotkey, **updates: Any) -> Verdict:
+    async def handle_refusal(
+        self, stored: StoredJob, refusal: Refusal, hotkey: Hotkey, **updates: Any
+    ) -> Acknowledgement:
         """What follows when the chain did not take the job, and nothing of it is on its way."""
-        work = self._works[held.job.kind]
-        if refusal.step is Step.AGAIN:
-            return await self._again(held, refusal.failure(), **updates)
-        if refusal.step is Step.NEVER or (
-            refusal.step is Step.NOT_YET and not work.waits_for_rights
+        work = self._planners[stored.job.kind]
+        if refusal.kind is RefusalKind.RETRY:
+            return await self._retry(stored, refusal.failure(), **updates)
+        if refusal.kind is RefusalKind.FATAL or (
+            refusal.kind is RefusalKind.NOT_ELIGIBLE and not work.waits_for_permission
         ):
             failure = refusal.failure()
-            await self._ledger.change(held, JobState.REJECTED, last_error=failure, **updates)
-            return Done()
+            await self._store.change(stored, JobState.REJECTED, last_error=failure, **updates)
+            return Ack()
         # First what is known for sure: that nothing of it is on its way.
-        held = await self._to_waiting(
-            held, last_error=refusal.failure(), retry_at_block=None, **updates
+        stored = await self._to_waiting(
+            stored, last_error=refusal.failure(), retry_at_block=None, **updates
         )
-        until_block = await work.wait_until(held.job, own)
-        best = (await self._chain.heads()).best
-        return await self.wait(held, Wait(best, until_block, refusal.failure(until_block)))
+        until_block = await work.next_allowed_block(stored.job, hotkey)
+        best = (await self._chain.tip()).best
+        return await self.defer(stored, Defer(best, until_block, refusal.failure(until_block)))
 
-    async def follow(self, held: Held, own: Hotkey) -> Verdict:
+    async def check_reveal(self, stored: StoredJob, hotkey: Hotkey) -> Acknowledgement:
         """Look what became of a sealed commitment that is on the chain.
 
         Raises:
             FailureError: the chain did not answer.
             ConflictError: the job was changed meanwhile.
         """
-        job = held.job
+        job = stored.job
         if job.included_block is None or job.reveal_round is None:
-            return await self._lost_from_sight(held, "The ledger does not say what was sealed.")
-        match await self._chain.seal(job.netuid, own, job.included_block):
-            case Seal.OPENED:
-                await self._ledger.change(held, JobState.REVEALED)
-            case Seal.REPLACED:
-                lane = await self._ledger.lane(held.record.lane)
-                newer = lane.newest.job_id if lane.has_newer_than(held.record) else None
-                await self._ledger.change(held, JobState.SUPERSEDED, superseded_by=newer)
-            case Seal.BROKEN:
-                await self._not_opened(held, "The chain could not open the sealed commitment.")
-            case Seal.CLOSED:
-                return await self._closed(held, job.reveal_round)
-        return Done()
+            return await self._fail_outcome_unknown(
+                stored, "The ledger does not say what was sealed."
+            )
+        match await self._chain.reveal_status(job.netuid, hotkey, job.included_block):
+            case RevealStatus.REVEALED:
+                await self._store.change(stored, JobState.REVEALED)
+            case RevealStatus.REPLACED:
+                lane = await self._store.latest_entry(stored.record.subject)
+                newer = lane.latest.job_id if lane.has_newer_than(stored.record) else None
+                await self._store.change(stored, JobState.SUPERSEDED, superseded_by=newer)
+            case RevealStatus.FAILED:
+                await self._fail_reveal(stored, "The chain could not open the sealed commitment.")
+            case RevealStatus.PENDING:
+                return await self._await_reveal(stored, job.reveal_round)
+        return Ack()
 
-    async def _closed(self, held: Held, reveal_round: int) -> Verdict:
+    async def _await_reveal(self, stored: StoredJob, reveal_round: int) -> Acknowledgement:
         # By the chain's time, which decides when it opens: this machine's clock may be wrong.
-        made_at_ms = await self._chain.made_at_ms((await self._chain.heads()).best)
-        overdue_s = made_at_ms / 1000 - opens_at_s(reveal_round)
-        if overdue_s <= OPENED_WITHIN_S:
+        made_at_ms = await self._chain.block_timestamp_ms((await self._chain.tip()).best)
+        overdue_s = made_at_ms / 1000 - reveal_time_s(reveal_round)
+        if overdue_s <= REVEAL_TIMEOUT_S:
             block_time_s = await self._chain.block_time_s()
-            return Later(min(max(-overdue_s, block_time_s), FOLLOW_MAX_S))
-        await self._not_opened(
-            held,
-            f"The chain did not open the sealed commitment within {OPENED_WITHIN_S:.0f} s "
+            return Nak(min(max(-overdue_s, block_time_s), REVEAL_CHECK_MAX_S))
+        await self._fail_reveal(
+            stored,
+            f"The chain did not open the sealed commitment within {REVEAL_TIMEOUT_S:.0f} s "
             f"of drand's round {reveal_round}.",
         )
-        return Done()
+        return Ack()
 
-    async def _not_opened(self, held: Held, why: str) -> None:
+    async def _fail_reveal(self, stored: StoredJob, why: str) -> None:
         failure = FailureError(ErrorCode.CHAIN_REJECTED, why).failure
-        await self._ledger.change(held, JobState.FAILED, last_error=failure)
+        await self._store.change(stored, JobState.FAILED, last_error=failure)
 
-    async def wait(self, held: Held, wait: Wait) -> Verdict:
+    async def defer(self, stored: StoredJob, deferral: Defer) -> Acknowledgement:
         """Park the job until the chain may take it; write down what has changed about it."""
         wanted = {
-            **wait.updates,
-            "retry_at_block": wait.until_block,
-            "last_error": wait.failure,
+            **deferral.updates,
+            "retry_at_block": deferral.until_block,
+            "last_error": deferral.failure,
         }
-        if held.job.state is not JobState.WAITING or has_news(held.job, wanted):
-            await self._to_waiting(held, **wanted)
+        if stored.job.state is not JobState.WAITING or would_change(stored.job, wanted):
+            await self._to_waiting(stored, **wanted)
         block_time_s = await self._chain.block_time_s()
-        if wait.until_block is None:
-            return Later(min(block_time_s, PARK_MAX_S))
+        if deferral.until_block is None:
+            return Nak(min(block_time_s, DEFER_MAX_S))
         # It is sent at the block before, and that as soon as it is there.
-        blocks_left = wait.until_block - 1 - wait.block
+        blocks_left = deferral.until_block - 1 - deferral.read_at_block
         if blocks_left > 1:
-            return Later(min((blocks_left - 1) * block_time_s, PARK_MAX_S))
-        return Later(max(block_time_s / POLLS_PER_BLOCK, POLL_LEAST_S))
+            return Nak(min((blocks_left - 1) * block_time_s, DEFER_MAX_S))
+        return Nak(max(block_time_s / POLLS_PER_BLOCK, POLL_MIN_S))
 
-    async def give_way(self, held: Held) -> bool:
+    async def finish_if_superseded(self, stored: StoredJob) -> bool:
         """End the job if a newer one has taken its place in its lane; whether it did."""
-        lane = await self._ledger.lane(held.record.lane)
-        if not lane.has_newer_than(held.record):
+        lane = await self._store.latest_entry(stored.record.subject)
+        if not lane.has_newer_than(stored.record):
             return False
-        await self._ledger.change(held, JobState.SUPERSEDED, superseded_by=lane.newest.job_id)
+        await self._store.change(stored, JobState.SUPERSEDED, superseded_by=lane.latest.job_id)
         return True
 
-    async def _included(self, held: Held, inclusion: Inclusion, own: Hotkey) -> Verdict:
-        job = held.job
+    async def _on_included(
+        self, stored: StoredJob, inclusion: Inclusion, hotkey: Hotkey
+    ) -> Acknowledgement:
+        job = stored.job
         if inclusion.refusal is not None:
-            return await self.refused(held, inclusion.refusal, own, included_block=inclusion.block)
-        if not await self._chain.stands(job.kind, job.netuid, job.mechanism, own, inclusion.block):
+            return await self.handle_refusal(
+                stored, inclusion.refusal, hotkey, included_block=inclusion.block
+            )
+        if not await self._chain.is_on_chain(
+            job.kind, job.netuid, job.mechanism, hotkey, inclusion.block
+        ):
             failure = FailureError(
                 ErrorCode.OUTCOME_UNKNOWN,
                 f"Block {inclusion.block} holds the extrinsic, but its state does not show what "
                 "was written.",
             ).failure
-            await self._ledger.change(
-                held, JobState.FAILED, included_block=inclusion.block, last_error=failure
+            await self._store.change(
+                stored, JobState.FAILED, included_block=inclusion.block, last_error=failure
             )
-            return Done()
+            return Ack()
         state = JobState.CONFIRMED if job.reveal_round is None else JobState.COMMITTED
-        held = await self._ledger.change(
-            held, state, included_block=inclusion.block, last_error=None
+        stored = await self._store.change(
+            stored, state, included_block=inclusion.block, last_error=None
         )
-        return Done() if held.job.has_ended else Later(await self._chain.block_time_s())
+        return Ack() if stored.job.has_ended else Nak(await self._chain.block_time_s())
 
-    async def _absent(self, held: Held) -> Verdict:
+    async def _on_not_included(self, stored: StoredJob) -> Acknowledgement:
         failure = FailureError(
             ErrorCode.CHAIN_UNAVAILABLE, "No block of its era holds the extrinsic that was sent."
         ).failure
-        if await self.give_way(held):
-            return Done()
-        return await self._again(held, failure)
+        if await self.finish_if_superseded(stored):
+            return Ack()
+        return await self._retry(stored, failure)
 
-    async def _again(self, held: Held, failure: Failure, **updates: Any) -> Verdict:
-        retries = self._works[held.job.kind].retries
-        attempts: int = updates.get("attempts", held.job.attempts)
+    async def _retry(self, stored: StoredJob, failure: Failure, **updates: Any) -> Acknowledgement:
+        retries = self._planners[stored.job.kind].retry_policy
+        attempts: int = updates.get("attempts", stored.job.attempts)
         updates["last_error"] = failure
-        if retries.are_used_up(attempts):
-            await self._ledger.change(held, JobState.FAILED, **updates)
-            return Done()
-        await self._to_waiting(held, **updates, retry_at_block=None)
-        return Later(retries.pause_s(attempts))
+        if retries.is_exhausted(attempts):
+            await self._store.change(stored, JobState.FAILED, **updates)
+            return Ack()
+        await self._to_waiting(stored, **updates, retry_at_block=None)
+        return Nak(retries.retry_delay_s(attempts))
 
-    async def _to_waiting(self, held: Held, **updates: Any) -> Held:
-        state = None if held.job.state is JobState.WAITING else JobState.WAITING
-        return await self._ledger.change(held, state, **updates)
+    async def _to_waiting(self, stored: StoredJob, **updates: Any) -> StoredJob:
+        state = None if stored.job.state is JobState.WAITING else JobState.WAITING
+        return await self._store.change(stored, state, **updates)

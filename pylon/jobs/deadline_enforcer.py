@@ -7,10 +7,10 @@ from typing import Final
 
 from pylon.chain.write_port import ChainWrites
 from pylon.jetstream.bucket import ConflictError
-from pylon.jobs.deadlines import Terms
-from pylon.jobs.executor import Runner
-from pylon.jobs.job_planner import expired, has_news
-from pylon.jobs.job_store import Held, Ledger
+from pylon.jobs.deadlines import DeadlineCalculator
+from pylon.jobs.executor import JobExecutor
+from pylon.jobs.job_planner import expiry_failure, would_change
+from pylon.jobs.job_store import JobStore, StoredJob
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import IN_FLIGHT, JobState
@@ -18,36 +18,36 @@ from pylon_client.contract.types import IdentityName
 
 logger = logging.getLogger(__name__)
 
-CHECK_EVERY_S: Final = 6.0
+CHECK_INTERVAL_S: Final = 6.0
 """Seconds between two checks: twice in a block of the real chain."""
 
 
-class DeadlineKeeper:
+class DeadlineEnforcer:
     """Checks the jobs of all identities against the chain's schedule.
 
     Every signer does: of two that end a job at once, the ledger's compare-and-set lets one.
 
     Args:
-        ledger: of the jobs.
+        store: of the jobs.
         chain: whose schedule it is.
-        runner: settles what was sent by a signer that is gone.
+        executor: settles what was sent by a signer that is gone.
         signers: which identities something can sign for.
         identities: all that are configured.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
+        store: JobStore,
         chain: ChainWrites,
-        runner: Runner,
+        executor: JobExecutor,
         signers: SignerDirectory,
         identities: Iterable[IdentityName],
     ) -> None:
-        self._ledger = ledger
-        self._runner = runner
+        self._store = store
+        self._executor = executor
         self._signers = signers
         self._identities = tuple(identities)
-        self._terms = Terms(chain)
+        self._deadlines = DeadlineCalculator(chain)
 
     async def run(self) -> None:
         """Check again and again, until cancelled; what fails is checked again later."""
@@ -56,7 +56,7 @@ class DeadlineKeeper:
                 await self.check()
             except FailureError as error:
                 logger.info("Could not check the deadlines of jobs: %s", error.failure.detail)
-            await asyncio.sleep(CHECK_EVERY_S)
+            await asyncio.sleep(CHECK_INTERVAL_S)
 
     async def check(self) -> None:
         """Check every job that is the newest of its lane and has not ended.
@@ -65,34 +65,34 @@ class DeadlineKeeper:
             FailureError: the chain or NATS did not answer.
         """
         for identity in self._identities:
-            for held in await self._ledger.newest(identity):
+            for held in await self._store.latest_jobs(identity):
                 try:
                     await self._check(held)
                 except ConflictError:
                     continue  # it has just changed
 
-    async def _check(self, held: Held) -> None:
-        job = held.job
+    async def _check(self, stored: StoredJob) -> None:
+        job = stored.job
         if job.has_ended:
             return
-        missing = self._signers.missing(job.identity)
+        missing = self._signers.unavailable_reason(job.identity)
         if job.state in IN_FLIGHT or job.has_succeeded:
             if missing:
-                await self._runner.settle_abandoned(held)
+                await self._executor.confirm_abandoned(stored)
             return
-        term = await self._terms.of(job)
-        if term.is_over:
-            failure = _unsigned(term.deadline_block, missing) if missing else None
-            await self._ledger.change(
-                held,
+        term = await self._deadlines.calculate(job)
+        if term.has_passed:
+            failure = _no_signer_failure(term.deadline_block, missing) if missing else None
+            await self._store.change(
+                stored,
                 JobState.EXPIRED,
                 **term.updates,
-                last_error=failure or expired(job, term.deadline_block),
+                last_error=failure or expiry_failure(job, term.deadline_block),
             )
-        elif has_news(job, term.updates):
-            await self._ledger.change(held, **term.updates)
+        elif would_change(job, term.updates):
+            await self._store.change(stored, **term.updates)
 
 
-def _unsigned(deadline_block: int, missing: str) -> Failure:
+def _no_signer_failure(deadline_block: int, missing: str) -> Failure:
     detail = f"Its time was over at block {deadline_block}, and nothing could sign it: {missing}."
     return FailureError(ErrorCode.EXPIRED, detail).failure

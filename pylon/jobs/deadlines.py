@@ -14,13 +14,13 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import BlockNumber, JobKind
 
-TERM_BLOCKS: Final = 720
+DEADLINE_BLOCKS: Final = 720
 """Blocks from acceptance to deadline of what does not end with an epoch: two ordinary epochs, so
 that a write that has to wait for the next one has time left in it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class JobDeadline:
     """When a job was accepted, and when it ends.
 
     Attributes:
@@ -28,13 +28,13 @@ class Term:
             it can have been. None where it cannot be told.
         epoch_block: the first block of the epoch that weights are for; None for other kinds.
         deadline_block: from this block on the job is not tried.
-        is_over: whether that block has come.
+        has_passed: whether that block has come.
     """
 
     accepted_block: BlockNumber | None
     epoch_block: BlockNumber | None
     deadline_block: BlockNumber
-    is_over: bool
+    has_passed: bool
 
     @property
     def updates(self) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class Term:
         }
 
 
-class Terms:
+class DeadlineCalculator:
     """The terms of jobs, by the chain's schedule.
 
     Args:
@@ -56,7 +56,7 @@ class Terms:
     def __init__(self, chain: ChainWrites) -> None:
         self._chain = chain
 
-    async def of(self, job: Job, epoch: Epoch | None = None) -> Term:
+    async def calculate(self, job: Job, epoch: Epoch | None = None) -> JobDeadline:
         """Return the term of a job that has not ended.
 
         Args:
@@ -67,25 +67,25 @@ class Terms:
             FailureError: the chain did not answer.
         """
         if job.kind is JobKind.WEIGHTS:
-            return await self._of_weights(job, epoch or await self._chain.epoch(job.netuid))
-        best = (await self._chain.heads()).best
+            return await self._calculate_weights(job, epoch or await self._chain.epoch(job.netuid))
+        best = (await self._chain.tip()).best
         if job.accepted_block is not None:
-            return _counted(job.accepted_block, best)
-        return _counted(await self._lowest_accepted_block(job, best), best)
+            return _fixed_deadline(job.accepted_block, best)
+        return _fixed_deadline(await self._lowest_accepted_block(job, best), best)
 
-    async def _of_weights(self, job: Job, epoch: Epoch) -> Term:
+    async def _calculate_weights(self, job: Job, epoch: Epoch) -> JobDeadline:
         if job.accepted_block is not None:
-            return weights_term(job.accepted_block, epoch)
-        if epoch.next_block is None:
-            return weights_term(await self._lowest_accepted_block(job, epoch.block), epoch)
+            return weights_deadline(job.accepted_block, epoch)
+        if epoch.next_start_block is None:
+            return weights_deadline(await self._lowest_accepted_block(job, epoch.block), epoch)
         if await self._was_accepted_in(epoch, job):
-            return weights_term(epoch.last_block, epoch)
-        return Term(None, None, epoch.last_block, is_over=True)
+            return weights_deadline(epoch.start_block, epoch)
+        return JobDeadline(None, None, epoch.start_block, has_passed=True)
 
     async def _was_accepted_in(self, epoch: Epoch, job: Job) -> bool:
         """Return whether it is proven that a job was accepted since an epoch began."""
         try:
-            return job.created_at_ms >= await self._chain.made_at_ms(epoch.last_block)
+            return job.created_at_ms >= await self._chain.block_timestamp_ms(epoch.start_block)
         except FailureError as error:
             if error.code is not ErrorCode.ARCHIVE_REQUIRED:
                 raise
@@ -94,27 +94,27 @@ class Terms:
     async def _lowest_accepted_block(self, job: Job, best: BlockNumber) -> BlockNumber:
         # The chain makes at most one block in each of its slots.
         # Until the newest block, by the chain's time: this machine's clock may be wrong.
-        passed_s = max(await self._chain.made_at_ms(best) - job.created_at_ms, 0) / 1000
+        passed_s = max(await self._chain.block_timestamp_ms(best) - job.created_at_ms, 0) / 1000
         passed_blocks = math.ceil(passed_s / await self._chain.block_time_s())
         return BlockNumber(max(best - passed_blocks, 0))
 
 
-def weights_term(accepted_block: BlockNumber, epoch: Epoch) -> Term:
+def weights_deadline(accepted_block: BlockNumber, epoch: Epoch) -> JobDeadline:
     """Return the term of weights that were accepted at a block."""
-    if epoch.next_block is None:
-        return _counted(accepted_block, epoch.block)
-    if epochs.is_over(epoch, accepted_block):
-        return Term(accepted_block, None, epoch.last_block, is_over=True)
-    return Term(accepted_block, epoch.last_block, epoch.next_block, is_over=False)
+    if epoch.next_start_block is None:
+        return _fixed_deadline(accepted_block, epoch.block)
+    if epochs.has_ended(epoch, accepted_block):
+        return JobDeadline(accepted_block, None, epoch.start_block, has_passed=True)
+    return JobDeadline(accepted_block, epoch.start_block, epoch.next_start_block, has_passed=False)
 
 
-def term_at_acceptance(kind: JobKind, epoch: Epoch) -> Term:
+def deadline_at_acceptance(kind: JobKind, epoch: Epoch) -> JobDeadline:
     """Return the term of a job that is accepted at the block at which `epoch` was read."""
     if kind is JobKind.WEIGHTS:
-        return weights_term(epoch.block, epoch)
-    return _counted(epoch.block, epoch.block)
+        return weights_deadline(epoch.block, epoch)
+    return _fixed_deadline(epoch.block, epoch.block)
 
 
-def _counted(accepted_block: BlockNumber, best: BlockNumber) -> Term:
-    deadline_block = BlockNumber(accepted_block + TERM_BLOCKS)
-    return Term(accepted_block, None, deadline_block, is_over=best >= deadline_block)
+def _fixed_deadline(accepted_block: BlockNumber, best: BlockNumber) -> JobDeadline:
+    deadline_block = BlockNumber(accepted_block + DEADLINE_BLOCKS)
+    return JobDeadline(accepted_block, None, deadline_block, has_passed=best >= deadline_block)

@@ -19,34 +19,34 @@ block of an epoch must not find that they belong to the one before."""
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class BlockWindow:
     """Blocks from `open_block` to just before `close_block`."""
 
     open_block: BlockNumber
     close_block: BlockNumber
 
 
-def is_over(epoch: Epoch, accepted_block: BlockNumber) -> bool:
+def has_ended(epoch: Epoch, accepted_block: BlockNumber) -> bool:
     """Whether the epoch in which a job was accepted has ended by now."""
-    return epoch.last_block > accepted_block + ACCEPTED_SLACK_BLOCKS
+    return epoch.start_block > accepted_block + ACCEPTED_SLACK_BLOCKS
 
 
-def epoch_of_next_block(epoch: Epoch) -> Window | None:
+def epoch_of_next_block(epoch: Epoch) -> BlockWindow | None:
     """The epoch to which a write belongs that is included in the next block; None without epochs.
 
     A write that is signed at the last block of an epoch lands in the next one.
     """
-    if epoch.next_block is None or epoch.tempo == 0:
+    if epoch.next_start_block is None or epoch.tempo == 0:
         return None
     included_block = epoch.block + 1
-    start = epoch.last_block
-    end = epoch.next_block
+    start = epoch.start_block
+    end = epoch.next_start_block
     if included_block >= end:
         start, end = end, BlockNumber(end + epoch.tempo)
-    return Window(start, end)
+    return BlockWindow(start, end)
 
 
-def reveal_window(epoch: Epoch, reveal_period_epochs: int) -> Window | None:
+def reveal_window(epoch: Epoch, reveal_period_epochs: int) -> BlockWindow | None:
     """When weights are revealed that are sealed now and included in the next block.
 
     None for a subnet without epochs, which never reveals.
@@ -56,10 +56,10 @@ def reveal_window(epoch: Epoch, reveal_period_epochs: int) -> Window | None:
         return None
     period = max(reveal_period_epochs, 1)
     opens = own.close_block + (period - 1) * epoch.tempo
-    return Window(BlockNumber(opens), BlockNumber(opens + epoch.tempo))
+    return BlockWindow(BlockNumber(opens), BlockNumber(opens + epoch.tempo))
 
 
-def allowed_from(last_update_block: BlockNumber, rate_limit_blocks: int) -> BlockNumber:
+def next_allowed_block(last_update_block: BlockNumber, rate_limit_blocks: int) -> BlockNumber:
     """The first block at which weights are taken again; 0 when they always are."""
     if last_update_block == 0 or rate_limit_blocks == 0:
         return BlockNumber(0)

@@ -21,14 +21,20 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pylon.chain.write_port import ChainWrites, RefusedError, Signed, Signer
+from pylon.chain.write_port import ChainWrites, RefusedError, SignedCall, Signer
 from pylon.jetstream.bucket import ConflictError
-from pylon.jetstream.consumer import Done, Later, Verdict
+from pylon.jetstream.consumer import Ack, Acknowledgement, Nak
 from pylon.jetstream.lease import Lease, LeaseLostError, LeaseTakenError
-from pylon.jobs.confirmation import Settlement
-from pylon.jobs.job_planner import Over, Ready, Updates, Wait, Work, has_news
-from pylon.jobs.job_store import Held, Ledger, Sent, Slot, UnreadableEntryError
-from pylon.jobs.restored_jobs import not_sent_again
+from pylon.jobs.confirmation import ConfirmationTracker
+from pylon.jobs.job_planner import Defer, Finish, JobPlanner, Submit, Updates, would_change
+from pylon.jobs.job_store import (
+    InFlightMarker,
+    JobStore,
+    StoredJob,
+    Submission,
+    UnreadableEntryError,
+)
+from pylon.jobs.restored_jobs import not_resubmitted_failure
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import IN_FLIGHT, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, JobId, JobKind
@@ -36,16 +42,16 @@ from pylon_client.log_limit import LogLimit
 
 logger = logging.getLogger(__name__)
 
-UNANSWERED_WAIT_S: Final = 0.5
+RESPONSE_PENDING_RETRY_S: Final = 0.5
 """Seconds until a job whose caller was not answered yet is looked at again."""
-UNANSWERED_MAX_S: Final = 330.0
+RESPONSE_PENDING_MAX_S: Final = 330.0
 """Seconds after which its caller cannot be waiting any more: more than the longest deadline.
 
 They are counted from when this worker has first seen the job, by its own clock alone."""
-BUSY_WAIT_S: Final = 1.0
+HOTKEY_BUSY_RETRY_S: Final = 1.0
 """When to come again where another job is being sent with the same hotkey."""
-CONFLICT_WAIT_S: Final = 0.1
-NO_SIGNER_WAIT_S: Final = 15.0
+CONFLICT_RETRY_S: Final = 0.1
+NO_SIGNER_RETRY_S: Final = 15.0
 
 
 class LeasePort(Protocol):
@@ -57,123 +63,129 @@ class LeasePort(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _LockedHotkey:
     """A hotkey that nobody else may send with."""
 
-    own: Hotkey
+    hotkey: Hotkey
     signer: Signer
     lease: Lease
 
 
-class Runner:
+class JobExecutor:
     """Works on jobs.
 
     Args:
-        ledger: where they are written down.
+        store: where they are written down.
         leases: one per hotkey.
         chain: where they are written.
         signers: the hotkeys that are at hand, by identity.
-        works: what jobs do, by kind.
+        planners: what jobs do, by kind.
         sleep: waits some seconds.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
+        store: JobStore,
         leases: LeasePort,
         chain: ChainWrites,
         signers: Mapping[IdentityName, Signer],
-        works: Mapping[JobKind, Work],
+        planners: Mapping[JobKind, JobPlanner],
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._ledger = ledger
+        self._store = store
         self._leases = leases
         self._chain = chain
         self._signers = signers
-        self._works = works
-        self._settlement = Settlement(ledger, chain, works, sleep=sleep)
-        self._failures = 0  # of the chain or of NATS, on end
-        self._unanswered: dict[JobId, float] = {}
+        self._planners = planners
+        self._confirmation = ConfirmationTracker(store, chain, planners, sleep=sleep)
+        self._consecutive_failures = 0  # of the chain or of NATS, on end
+        self._response_pending_since: dict[JobId, float] = {}
         self._log_limit = LogLimit()
 
-    async def work(self, identity: IdentityName, job_id: JobId) -> Verdict:
+    async def execute(self, identity: IdentityName, job_id: JobId) -> Acknowledgement:
         """Bring a job as far as it will go now; whether it comes again, and when."""
-        held = await self._named(identity, job_id)
-        if not isinstance(held, Held):
+        held = await self._load(identity, job_id)
+        if not isinstance(held, StoredJob):
             return held
         try:
             if held.record.unanswered:
-                verdict = await self._await_answer(held)
+                verdict = await self._defer_until_response(held)
             else:
-                self._unanswered.pop(job_id, None)
-                verdict = await self._step(held)
+                self._response_pending_since.pop(job_id, None)
+                verdict = await self._execute_step(held)
         except ConflictError:
-            return Later(CONFLICT_WAIT_S)  # it was changed meanwhile: look at it anew
+            return Nak(CONFLICT_RETRY_S)  # it was changed meanwhile: look at it anew
         except (LeaseTakenError, LeaseLostError):
-            return Later(BUSY_WAIT_S)
+            return Nak(HOTKEY_BUSY_RETRY_S)
         except FailureError as error:
-            self._log_wait(identity, job_id, error)
-            self._failures += 1
-            return Later(self._works[held.job.kind].retries.outage_pause_s(self._failures))
-        self._failures = 0
+            self._log_deferral(identity, job_id, error)
+            self._consecutive_failures += 1
+            return Nak(
+                self._planners[held.job.kind].retry_policy.outage_delay_s(
+                    self._consecutive_failures
+                )
+            )
+        self._consecutive_failures = 0
         return verdict
 
-    def _log_wait(self, identity: IdentityName, job_id: JobId, error: FailureError) -> None:
+    def _log_deferral(self, identity: IdentityName, job_id: JobId, error: FailureError) -> None:
         if self._log_limit.is_due(job_id, error.code):
             logger.warning("Job %s of %s waits: %s", job_id, identity, error.failure.detail)
 
-    async def _named(self, identity: IdentityName, job_id: JobId) -> Held | Verdict:
+    async def _load(self, identity: IdentityName, job_id: JobId) -> StoredJob | Acknowledgement:
         """The job that a message names, or what becomes of the message where there is none."""
         try:
-            held = await self._ledger.get(identity, job_id)
+            held = await self._store.get(identity, job_id)
         except UnreadableEntryError as error:
             # A worker that can read it finds that it is not queued, and queues it again.
             logger.warning("Job %s of %s is left alone: %s", job_id, identity, error.failure.detail)
-            return Done()
+            return Ack()
         except FailureError as error:
-            self._log_wait(identity, job_id, error)
-            return Later(BUSY_WAIT_S)
+            self._log_deferral(identity, job_id, error)
+            return Nak(HOTKEY_BUSY_RETRY_S)
         if held is None:
             logger.warning("Job %s of %s is queued but not in the ledger", job_id, identity)
-            return Done()
+            return Ack()
         return held
 
-    async def _step(self, held: Held) -> Verdict:
-        job = held.job
+    async def _execute_step(self, stored: StoredJob) -> Acknowledgement:
+        job = stored.job
         if job.has_ended:
-            return Done()
+            return Ack()
         signer = self._signers.get(job.identity)
         if signer is None:
-            return Later(NO_SIGNER_WAIT_S)
+            return Nak(NO_SIGNER_RETRY_S)
         own = Hotkey(signer.ss58_address)
         if job.genesis not in {None, await self._chain.genesis()}:
-            return await self._of_another_chain(held)
+            return await self._finish_wrong_chain(stored)
         if job.state is JobState.COMMITTED:
-            return await self._settlement.follow(held, own)
+            return await self._confirmation.check_reveal(stored, own)
         if job.state not in IN_FLIGHT:
-            is_restored = held.record.restored
+            is_restored = stored.record.restored
             return await (
-                self._of_backup(held) if is_restored else self._carry_out(held, own, signer)
+                self._finish_restored(stored)
+                if is_restored
+                else self._plan_and_submit(stored, own, signer)
             )
         async with self._leases.hold(own):
-            return await self._settle(held, own)
+            return await self._confirm(stored, own)
 
-    async def _await_answer(self, held: Held) -> Verdict:
+    async def _defer_until_response(self, stored: StoredJob) -> Acknowledgement:
         """Put a job off until its caller is answered; cancel it when that takes too long."""
-        if held.job.has_ended:
-            return Done()
-        seen_at_s = self._unanswered.setdefault(held.job.job_id, time.monotonic())
-        if time.monotonic() - seen_at_s < UNANSWERED_MAX_S:
-            return Later(UNANSWERED_WAIT_S)
+        if stored.job.has_ended:
+            return Ack()
+        seen_at_s = self._response_pending_since.setdefault(stored.job.job_id, time.monotonic())
+        if time.monotonic() - seen_at_s < RESPONSE_PENDING_MAX_S:
+            return Nak(RESPONSE_PENDING_RETRY_S)
         why = FailureError(
             ErrorCode.CANCELLED, "Its caller had stopped waiting before it was answered."
         ).failure
-        await self._ledger.change(held, JobState.CANCELLED, last_error=why)
-        self._unanswered.pop(held.job.job_id, None)
-        return Done()
+        await self._store.change(stored, JobState.CANCELLED, last_error=why)
+        self._response_pending_since.pop(stored.job.job_id, None)
+        return Ack()
 
-    async def settle_abandoned(self, held: Held) -> None:
+    async def confirm_abandoned(self, stored: StoredJob) -> None:
         """Find out what became of what was sent for a job that no signer works on any more.
 
         It is known once its era is over, and of a sealed commitment once it was opened; until then,
@@ -183,153 +195,169 @@ class Runner:
             ConflictError: a signer works on it after all.
             FailureError: the chain did not answer.
         """
-        job = held.job
+        job = stored.job
         if job.extrinsic is None or job.hotkey is None:
             return
         if job.genesis not in {None, await self._chain.genesis()}:
-            await self._of_another_chain(held)
+            await self._finish_wrong_chain(stored)
         elif job.state is JobState.COMMITTED:
-            await self._settlement.follow(held, job.hotkey)
-        elif (await self._chain.heads()).final >= job.extrinsic.last_valid_block:
-            await self._settle(held, job.hotkey)
+            await self._confirmation.check_reveal(stored, job.hotkey)
+        elif (await self._chain.tip()).finalized >= job.extrinsic.last_valid_block:
+            await self._confirm(stored, job.hotkey)
 
-    async def _settle(self, held: Held, own: Hotkey) -> Verdict:
-        if held.job.state is JobState.SUBMITTING:
+    async def _confirm(self, stored: StoredJob, hotkey: Hotkey) -> Acknowledgement:
+        if stored.job.state is JobState.SUBMITTING:
             why = FailureError(
                 ErrorCode.OUTCOME_UNKNOWN, "The worker that sent it is gone."
             ).failure
-            held = await self._ledger.change(held, JobState.UNKNOWN, last_error=why)
-        return await self._settlement.settle(held, own)
+            stored = await self._store.change(stored, JobState.UNKNOWN, last_error=why)
+        return await self._confirmation.confirm(stored, hotkey)
 
-    async def _of_another_chain(self, held: Held) -> Verdict:
+    async def _finish_wrong_chain(self, stored: StoredJob) -> Acknowledgement:
         """End a job of a chain that this worker is not connected to."""
         failure = FailureError(
             ErrorCode.WRONG_CHAIN,
-            f"The job is for the chain whose genesis is {held.job.genesis}, to which this worker "
+            f"The job is for the chain whose genesis is {stored.job.genesis}, to which this worker "
             "is not connected.",
         ).failure
-        was_sent = held.job.state in IN_FLIGHT or held.job.has_succeeded
+        was_sent = stored.job.state in IN_FLIGHT or stored.job.has_succeeded
         state = JobState.FAILED if was_sent else JobState.REJECTED
-        await self._ledger.change(held, state, last_error=failure)
-        return Done()
+        await self._store.change(stored, state, last_error=failure)
+        return Ack()
 
-    async def _of_backup(self, held: Held) -> Verdict:
+    async def _finish_restored(self, stored: StoredJob) -> Acknowledgement:
         """End a restored job whose extrinsic is not on the chain; another may have been sent."""
-        await self._ledger.change(held, JobState.FAILED, last_error=not_sent_again(held.job))
-        return Done()
+        await self._store.change(
+            stored, JobState.FAILED, last_error=not_resubmitted_failure(stored.job)
+        )
+        return Ack()
 
-    async def _carry_out(self, held: Held, own: Hotkey, signer: Signer) -> Verdict:
-        if await self._settlement.give_way(held):
-            return Done()
+    async def _plan_and_submit(
+        self, stored: StoredJob, hotkey: Hotkey, signer: Signer
+    ) -> Acknowledgement:
+        if await self._confirmation.finish_if_superseded(stored):
+            return Ack()
         try:
-            plan = await self._works[held.job.kind].plan(held.job, held.record.request, own)
+            plan = await self._planners[stored.job.kind].plan(
+                stored.job, stored.record.request, hotkey
+            )
         except RefusedError as error:
-            attempts = held.job.attempts + 1
-            return await self._settlement.refused(held, error.refusal, own, attempts=attempts)
+            attempts = stored.job.attempts + 1
+            return await self._confirmation.handle_refusal(
+                stored, error.refusal, hotkey, attempts=attempts
+            )
         except FailureError as error:
-            return await self._unsupported(held, error, {})
+            return await self._finish_if_unsupported(stored, error, {})
         match plan:
-            case Wait():
-                return await self._settlement.wait(held, plan)
-            case Over(state, failure, updates):
-                await self._ledger.change(held, state, **updates, **_error(failure))
-                return Done()
-            case Ready():
-                return await self._ready(held, plan, own, signer)
+            case Defer():
+                return await self._confirmation.defer(stored, plan)
+            case Finish(state, failure, updates):
+                await self._store.change(stored, state, **updates, **_last_error(failure))
+                return Ack()
+            case Submit():
+                return await self._lock_and_submit(stored, plan, hotkey, signer)
 
-    async def _ready(self, held: Held, plan: Ready, own: Hotkey, signer: Signer) -> Verdict:
-        if self._works[held.job.kind].retries.are_used_up(held.job.attempts):
-            await self._ledger.change(held, JobState.FAILED, **plan.updates)
-            return Done()
-        async with self._leases.hold(own) as lease:
-            return await self._send(held, plan, _Held(own, signer, lease))
+    async def _lock_and_submit(
+        self, stored: StoredJob, plan: Submit, hotkey: Hotkey, signer: Signer
+    ) -> Acknowledgement:
+        if self._planners[stored.job.kind].retry_policy.is_exhausted(stored.job.attempts):
+            await self._store.change(stored, JobState.FAILED, **plan.updates)
+            return Ack()
+        async with self._leases.hold(hotkey) as lease:
+            return await self._sign_and_submit(stored, plan, _LockedHotkey(hotkey, signer, lease))
 
-    async def _send(self, held: Held, plan: Ready, key: _Held) -> Verdict:
-        slot = await self._ledger.slot(key.own)
-        if await self._is_occupied(slot):
-            return Later(BUSY_WAIT_S)
+    async def _sign_and_submit(
+        self, stored: StoredJob, plan: Submit, locked: _LockedHotkey
+    ) -> Acknowledgement:
+        slot = await self._store.in_flight_marker(locked.hotkey)
+        if await self._is_hotkey_busy(slot):
+            return Nak(HOTKEY_BUSY_RETRY_S)
         try:
-            signed = await self._chain.sign(plan.call, key.signer)
+            signed = await self._chain.sign(plan.call, locked.signer)
         except FailureError as error:
-            return await self._unsupported(held, error, plan.updates)
-        if held.job.genesis not in {None, signed.genesis}:
-            return await self._of_another_chain(held)
-        held = await self._write_ahead(held, key, signed, plan.updates, slot)
-        return await self._submit(held, key.own, signed)
+            return await self._finish_if_unsupported(stored, error, plan.updates)
+        if stored.job.genesis not in {None, signed.genesis}:
+            return await self._finish_wrong_chain(stored)
+        stored = await self._write_ahead(stored, locked, signed, plan.updates, slot)
+        return await self._submit(stored, locked.hotkey, signed)
 
-    async def _unsupported(self, held: Held, error: FailureError, updates: Updates) -> Verdict:
+    async def _finish_if_unsupported(
+        self, stored: StoredJob, error: FailureError, updates: Updates
+    ) -> Acknowledgement:
         """End a job that the chain's runtime cannot take; of any other failure, raise it again.
 
         What is known of the job's term is kept: it may go on failing until that is over.
         """
         if error.code is ErrorCode.RUNTIME_UNSUPPORTED:
-            await self._ledger.change(held, JobState.REJECTED, **updates, last_error=error.failure)
-            return Done()
-        if has_news(held.job, updates):
-            await self._ledger.change(held, **updates)
+            await self._store.change(stored, JobState.REJECTED, **updates, last_error=error.failure)
+            return Ack()
+        if would_change(stored.job, updates):
+            await self._store.change(stored, **updates)
         raise error
 
     async def _write_ahead(
         self,
-        held: Held,
-        key: _Held,
-        signed: Signed,
+        stored: StoredJob,
+        locked: _LockedHotkey,
+        signed: SignedCall,
         updates: Updates,
-        slot: Slot,
-    ) -> Held:
-        held = await self._ledger.change(
-            held,
+        marker: InFlightMarker,
+    ) -> StoredJob:
+        stored = await self._store.change(
+            stored,
             JobState.SUBMITTING,
             **updates,
-            attempts=held.job.attempts + 1,
+            attempts=stored.job.attempts + 1,
             genesis=signed.genesis,
             extrinsic=signed.record,
-            hotkey=key.own,
-            submitted_block=signed.block,
+            hotkey=locked.hotkey,
+            submitted_block=signed.signed_at_block,
             reveal_round=signed.reveal_round,
             included_block=None,
             retry_at_block=None,
-            fence=key.lease.fence,
+            fence=locked.lease.fencing_token,
         )
-        sent = Sent(
-            identity=held.job.identity,
-            job_id=held.job.job_id,
+        sent = Submission(
+            identity=stored.job.identity,
+            job_id=stored.job.job_id,
             extrinsic=signed.record,
             genesis=signed.genesis,
         )
         try:
-            await self._ledger.occupy(slot, key.own, sent)
+            await self._store.mark_in_flight(marker, locked.hotkey, sent)
         except (ConflictError, FailureError):
             # Another worker has sent meanwhile, or NATS did not answer: this was not sent.
-            await self._ledger.change(held, JobState.WAITING, extrinsic=None)
+            await self._store.change(stored, JobState.WAITING, extrinsic=None)
             raise
-        return held
+        return stored
 
-    async def _submit(self, held: Held, own: Hotkey, signed: Signed) -> Verdict:
+    async def _submit(
+        self, stored: StoredJob, hotkey: Hotkey, signed: SignedCall
+    ) -> Acknowledgement:
         try:
             await self._chain.submit(signed)
         except RefusedError as error:
-            return await self._settlement.refused(held, error.refusal, own)
+            return await self._confirmation.handle_refusal(stored, error.refusal, hotkey)
         except FailureError as error:
-            held = await self._ledger.change(
-                held,
+            stored = await self._store.change(
+                stored,
                 JobState.UNKNOWN,
                 last_error=FailureError(
                     ErrorCode.OUTCOME_UNKNOWN,
                     f"The reply to the submission was lost. {error.failure.detail}",
                 ).failure,
             )
-        return await self._settlement.settle(held, own)
+        return await self._confirmation.confirm(stored, hotkey)
 
-    async def _is_occupied(self, slot: Slot) -> bool:
+    async def _is_hotkey_busy(self, marker: InFlightMarker) -> bool:
         """Whether something that was sent with the hotkey may still be included."""
-        if slot.sent is None or not await self._ledger.is_in_flight(slot.sent):
+        if marker.submission is None or not await self._store.is_in_flight(marker.submission):
             return False
-        if slot.sent.genesis not in {None, await self._chain.genesis()}:
+        if marker.submission.genesis not in {None, await self._chain.genesis()}:
             return False
-        last_valid: BlockNumber = slot.sent.extrinsic.last_valid_block
-        return (await self._chain.heads()).final < last_valid
+        last_valid: BlockNumber = marker.submission.extrinsic.last_valid_block
+        return (await self._chain.tip()).finalized < last_valid
 
 
-def _error(failure: Failure | None) -> dict[str, Failure]:
+def _last_error(failure: Failure | None) -> dict[str, Failure]:
     return {} if failure is None else {"last_error": failure}

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel
 
 from pylon.chain.write_port import ChainWrites
-from pylon.jobs.acceptance_context import CHAIN_WITHIN_S
-from pylon.jobs.acceptor import Intake, Wanted
-from pylon.jobs.job_store import Ledger
-from pylon.jobs.job_waiter import JobWaits
+from pylon.jobs.acceptance_context import CHAIN_TIMEOUT_S
+from pylon.jobs.acceptor import JobAcceptor, WriteRequest
+from pylon.jobs.job_store import JobStore
+from pylon.jobs.job_waiter import JobWaiter
 from pylon.jobs.signer_directory import SignerDirectory
-from pylon.rpc.calls import Answer, Call
+from pylon.rpc.calls import CallResult, ServiceCall
 from pylon.wallets.hotkeys import ed25519_public_key
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -39,8 +39,8 @@ from pylon_client.contract.writes import (
     SET_REVEALED_COMMITMENT,
     CommitmentSet,
     GenerateCertificate,
+    JobParams,
     ListJobs,
-    OfJob,
     PutMechanismWeights,
     PutWeights,
     RevealedCommitmentSet,
@@ -53,25 +53,25 @@ if TYPE_CHECKING:
     from pylon.rpc.request_server import Handler
 
 PRIVATE_KEY_BYTES: Final = 32
-ANSWER_BEFORE_S: Final = 0.2
+RESPONSE_MARGIN_S: Final = 0.2
 """So much of a caller's time is kept for the answer to reach it."""
 
-_ENDINGS: Final = {
+_ERROR_CODES: Final = {
     JobState.SUPERSEDED: ErrorCode.SUPERSEDED,
     JobState.CANCELLED: ErrorCode.CANCELLED,
     JobState.EXPIRED: ErrorCode.EXPIRED,
 }
 
 
-class JobDesk:
+class JobHandlers:
     """Answers what identities ask to be written, and what they ask about it.
 
     Args:
-        intake: accepts jobs.
-        ledger: where they are written down.
+        acceptor: accepts jobs.
+        store: where they are written down.
         signers: by whom they could be carried out.
         chain: on which they are.
-        waits: wakes the requests that wait for a job.
+        waiter: wakes the requests that wait for a job.
 
     Attributes:
         by_operation: the handler of each operation, by its name.
@@ -79,18 +79,18 @@ class JobDesk:
 
     def __init__(
         self,
-        intake: Intake,
-        ledger: Ledger,
+        acceptor: JobAcceptor,
+        store: JobStore,
         signers: SignerDirectory,
         chain: ChainWrites,
-        waits: JobWaits,
+        waiter: JobWaiter,
     ) -> None:
-        self._intake = intake
-        self._waits = waits
+        self._acceptor = acceptor
+        self._waiter = waiter
         self._signers = signers
         self._chain = chain
-        self._cancelling: set[asyncio.Task[None]] = set()
-        self._ledger = ledger
+        self._cancellations: set[asyncio.Task[None]] = set()
+        self._store = store
         self.by_operation: Final[dict[str, Handler]] = {
             PUT_WEIGHTS.name: self.put_weights,
             PUT_MECHANISM_WEIGHTS.name: self.put_weights,
@@ -102,7 +102,7 @@ class JobDesk:
             CANCEL_JOB.name: self.cancel_job,
         }
 
-    async def put_weights(self, call: Call) -> Answer:
+    async def put_weights(self, call: ServiceCall) -> CallResult:
         """Weights that are durable; what becomes of them is asked for by the job's id."""
         params = call.params
         if not isinstance(params, PutWeights):
@@ -111,33 +111,35 @@ class JobDesk:
         count = len(params.weights)
         request = {"weights": dict(params.weights)}
         # Puts of one lane wait for each other; many of them take no place from other requests.
-        with call.parked(required=False):
+        with call.without_admission_slot(required=False):
             job = await self._accept(call, JobKind.WEIGHTS, request, MechanismId(chosen), count)
-        missing = self._signers.missing(job.identity)
+        missing = self._signers.unavailable_reason(job.identity)
         warning = f"It waits for a signer until its deadline: {missing}." if missing else None
-        return _answer(WeightsScheduled(count=count, job_id=job.job_id, warning=warning))
+        return _response(WeightsScheduled(count=count, job_id=job.job_id, warning=warning))
 
-    async def set_commitment(self, call: Call) -> Answer:
+    async def set_commitment(self, call: ServiceCall) -> CallResult:
         """A commitment that stands on the chain."""
         params = call.params
         if not isinstance(params, SetCommitment):
             raise TypeError("this is no commitment")
-        with call.parked():
+        with call.without_admission_slot():
             job = await self._accept(call, JobKind.COMMITMENT, params.model_dump())
-            job = await self._ended(call, job)
-        return _answer(CommitmentSet(job_id=job.job_id))
+            job = await self._wait_for_success(call, job)
+        return _response(CommitmentSet(job_id=job.job_id))
 
-    async def set_revealed_commitment(self, call: Call) -> Answer:
+    async def set_revealed_commitment(self, call: ServiceCall) -> CallResult:
         """A sealed commitment that stands on the chain."""
         params = call.params
         if not isinstance(params, SetRevealedCommitment):
             raise TypeError("this is no sealed commitment")
-        with call.parked():
+        with call.without_admission_slot():
             job = await self._accept(call, JobKind.REVEALED_COMMITMENT, params.model_dump())
-            job = await self._ended(call, job)
-        return _answer(RevealedCommitmentSet(reveal_round=job.reveal_round or 0, job_id=job.job_id))
+            job = await self._wait_for_success(call, job)
+        return _response(
+            RevealedCommitmentSet(reveal_round=job.reveal_round or 0, job_id=job.job_id)
+        )
 
-    async def generate_certificate(self, call: Call) -> Answer:
+    async def generate_certificate(self, call: ServiceCall) -> CallResult:
         """Return a new key pair, whose public half a job then puts on the chain.
 
         The private half is nowhere but in this answer. So it is sent before anything is submitted:
@@ -150,13 +152,13 @@ class JobDesk:
         params = call.params
         if not isinstance(params, GenerateCertificate):
             raise TypeError("no certificate is asked for")
-        with call.parked():
-            await self._require_registered(*_asker(call))
+        with call.without_admission_slot():
+            await self._require_registered(*_identity_and_netuid(call))
         private_key = secrets.token_bytes(PRIVATE_KEY_BYTES)
         public_key = f"0x{ed25519_public_key(private_key).hex()}"
         request = {"algorithm": params.algorithm, "public_key": public_key}
         job = await self._accept(call, JobKind.CERTIFICATE, request)
-        answer = _answer(
+        answer = _response(
             NeuronCertificateKeypair(
                 algorithm=CertificateAlgorithm(params.algorithm),
                 public_key=PublicKey(public_key),
@@ -166,21 +168,21 @@ class JobDesk:
         )
         try:
             # Last before the answer: the request of a caller that stopped waiting has ended by now.
-            await self._intake.release(job)
+            await self._acceptor.release(job)
         except BaseException:
             # It may be released all the same, and nobody receives the private half.
-            self._cancel_soon(job)
+            self._schedule_cancellation(job)
             raise
         return answer
 
-    def _cancel_soon(self, job: Job) -> None:
+    def _schedule_cancellation(self, job: Job) -> None:
         async def cancel() -> None:
             with contextlib.suppress(FailureError):
-                await self._intake.cancel(job.identity, job.job_id)
+                await self._acceptor.cancel(job.identity, job.job_id)
 
         task = asyncio.create_task(cancel(), name=f"cancellation of job {job.job_id}")
-        self._cancelling.add(task)
-        task.add_done_callback(self._cancelling.discard)
+        self._cancellations.add(task)
+        task.add_done_callback(self._cancellations.discard)
 
     async def _require_registered(self, identity: IdentityName, netuid: NetUid) -> None:
         """Raise where the chain shows that an identity's hotkey is not registered.
@@ -192,7 +194,7 @@ class JobDesk:
         is_registered = True
         if own is not None:
             with contextlib.suppress(TimeoutError, FailureError):
-                async with asyncio.timeout(CHAIN_WITHIN_S):
+                async with asyncio.timeout(CHAIN_TIMEOUT_S):
                     is_registered = await self._chain.is_registered(netuid, own)
         if not is_registered:
             raise FailureError(
@@ -201,49 +203,49 @@ class JobDesk:
                 "not take its certificate.",
             )
 
-    async def list_jobs(self, call: Call) -> Answer:
+    async def list_jobs(self, call: ServiceCall) -> CallResult:
         """Some of the jobs of the identity that asks."""
-        identity, _ = _asker(call)
+        identity, _ = _identity_and_netuid(call)
         if not isinstance(call.params, ListJobs):
             raise TypeError("no jobs are asked for")
-        page = await self._ledger.page(identity, call.params)
-        return _answer(JobList(jobs=[held.job for held in page.held], next=page.next))
+        page = await self._store.page(identity, call.params)
+        return _response(JobList(jobs=[held.job for held in page.jobs], next=page.next))
 
-    async def get_job(self, call: Call) -> Answer:
+    async def get_job(self, call: ServiceCall) -> CallResult:
         """One job of the identity that asks."""
-        identity, _ = _asker(call)
-        return _answer(await self._job(identity, _job_id(call)))
+        identity, _ = _identity_and_netuid(call)
+        return _response(await self._load_job(identity, _job_id(call)))
 
-    async def cancel_job(self, call: Call) -> Answer:
+    async def cancel_job(self, call: ServiceCall) -> CallResult:
         """One job of the identity that asks, given up if it could be."""
-        identity, _ = _asker(call)
-        return _answer(await self._intake.cancel(identity, _job_id(call)))
+        identity, _ = _identity_and_netuid(call)
+        return _response(await self._acceptor.cancel(identity, _job_id(call)))
 
     async def _accept(
         self,
-        call: Call,
+        call: ServiceCall,
         kind: JobKind,
         request: dict[str, Any],
         mechanism: MechanismId | None = None,
         count: int = 1,
     ) -> Job:
-        identity, netuid = _asker(call)
-        return await self._intake.accept(
-            Wanted(
+        identity, netuid = _identity_and_netuid(call)
+        return await self._acceptor.accept(
+            WriteRequest(
                 identity=identity,
                 netuid=netuid,
                 kind=kind,
-                request=request,
+                params=request,
                 mechanism=mechanism,
                 count=count,
                 # A key pair that is asked for again is another one: the first one's private half
                 # went out with an answer that was lost, and is kept nowhere.
                 idempotency_key=None if kind is JobKind.CERTIFICATE else call.idempotency_key,
-                answered_first=kind is JobKind.CERTIFICATE,
+                submit_after_response=kind is JobKind.CERTIFICATE,
             )
         )
 
-    async def _ended(self, call: Call, job: Job) -> Job:
+    async def _wait_for_success(self, call: ServiceCall, job: Job) -> Job:
         """The job when it has succeeded; it goes on when its caller stops waiting.
 
         Raises:
@@ -251,8 +253,8 @@ class JobDesk:
                 same request joins it.
         """
         try:
-            async with asyncio.timeout(max(call.timeout_s - ANSWER_BEFORE_S, 0)):
-                job = await self._waits.until_done(job)
+            async with asyncio.timeout(max(call.timeout_s - RESPONSE_MARGIN_S, 0)):
+                job = await self._waiter.wait_until_done(job)
         except TimeoutError:
             raise FailureError(
                 ErrorCode.DEADLINE_EXCEEDED,
@@ -261,31 +263,33 @@ class JobDesk:
         if job.has_succeeded:
             return job
         why = job.last_error
-        code = _ENDINGS.get(job.state) or (ErrorCode.CHAIN_REJECTED if why is None else why.code)
+        code = _ERROR_CODES.get(job.state) or (
+            ErrorCode.CHAIN_REJECTED if why is None else why.code
+        )
         if FailureError(code, "").failure.retryable:
             # It has ended: asked again, it would be another job.
             code = ErrorCode.CHAIN_REJECTED
         detail = f"Job {job.job_id} ended as {job.state} after {job.attempts} attempts."
         raise FailureError(code, detail if why is None else f"{detail} {why.detail}")
 
-    async def _job(self, identity: IdentityName, job_id: JobId) -> Job:
-        held = await self._ledger.get(identity, job_id)
+    async def _load_job(self, identity: IdentityName, job_id: JobId) -> Job:
+        held = await self._store.get(identity, job_id)
         if held is None:
             raise FailureError(ErrorCode.NOT_FOUND, f"Job {job_id} not found.")
         return held.job
 
 
-def _asker(call: Call) -> tuple[IdentityName, NetUid]:
+def _identity_and_netuid(call: ServiceCall) -> tuple[IdentityName, NetUid]:
     if call.identity is None or call.netuid is None:
         raise TypeError(f"{call.operation} needs an identity")
     return call.identity, call.netuid
 
 
-def _job_id(call: Call) -> JobId:
-    if not isinstance(call.params, OfJob):
+def _job_id(call: ServiceCall) -> JobId:
+    if not isinstance(call.params, JobParams):
         raise TypeError("no job is named")
     return call.params.job_id
 
 
-def _answer(reply: BaseModel) -> Answer:
-    return Answer(wire.encode(reply))
+def _response(reply: BaseModel) -> CallResult:
+    return CallResult(wire.encode(reply))

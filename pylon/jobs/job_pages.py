@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from pylon.jobs.bucket_port import Store
+from pylon.jobs.bucket_port import BucketPort
 from pylon.jobs.open_jobs import OpenJobs
-from pylon.jobs.stored_job import Held, readable_in
+from pylon.jobs.stored_job import StoredJob, try_decode_job
 from pylon_client.contract.types import IdentityName, JobId, Revision
 from pylon_client.contract.writes import ListJobs
 
@@ -26,11 +26,11 @@ class JobPage:
     """Some jobs of an identity.
 
     Attributes:
-        held: the jobs, newest first.
+        jobs: the jobs, newest first.
         next: the cursor of the page that follows; None for the last page.
     """
 
-    held: list[Held]
+    jobs: list[StoredJob]
     next: str | None
 
 
@@ -42,20 +42,20 @@ class JobPages:
         open_jobs: the index of those that have not ended.
     """
 
-    def __init__(self, store: Store, open_jobs: OpenJobs) -> None:
+    def __init__(self, store: BucketPort, open_jobs: OpenJobs) -> None:
         self._store = store
-        self._open = open_jobs
+        self._open_jobs = open_jobs
 
-    async def page(self, identity: IdentityName, asked: ListJobs) -> JobPage:
+    async def page(self, identity: IdentityName, query: ListJobs) -> JobPage:
         """Return the page of jobs that is asked for.
 
         A job that ends between two pages is in one of them, or in both.
         """
-        found: list[Held] = []
+        found: list[StoredJob] = []
         found_bytes = 0
         following: str | None = None
-        async for held, cursor in self._from(identity, asked):
-            if len(found) == asked.limit or (found and found_bytes >= PAGE_MAX_BYTES):
+        async for held, cursor in self._iterate(identity, query):
+            if len(found) == query.limit or (found and found_bytes >= PAGE_MAX_BYTES):
                 break
             found.append(held)
             found_bytes += len(held.job.model_dump_json())
@@ -65,31 +65,31 @@ class JobPages:
         found.sort(key=lambda one: (one.job.created_at_ms, one.record.number), reverse=True)
         return JobPage(found, following)
 
-    async def _from(
-        self, identity: IdentityName, asked: ListJobs
-    ) -> AsyncGenerator[tuple[Held, str]]:
+    async def _iterate(
+        self, identity: IdentityName, query: ListJobs
+    ) -> AsyncGenerator[tuple[StoredJob, str]]:
         """Give the jobs behind the cursor, each with a cursor that stands behind it."""
-        phase, _, place = (asked.before or f"{_OPEN}.").partition(".")
+        phase, _, place = (query.before or f"{_OPEN}.").partition(".")
         listed: frozenset[JobId] = frozenset()
-        if phase == _OPEN and asked.state != _ENDED:
-            held = await self._open.of(identity)
+        if phase == _OPEN and query.state != _ENDED:
+            held = await self._open_jobs.list_jobs(identity)
             listed = frozenset(one.job.job_id for one in held)
-            for one in _behind(held, place):
+            for one in _after_cursor(held, place):
                 yield one, f"{_OPEN}.{one.job.created_at_ms}.{one.job.job_id}"
-        elif asked.state is None:
-            listed = await self._open.ids(identity)
-        if asked.state == _OPEN:
+        elif query.state is None:
+            listed = await self._open_jobs.ids(identity)
+        if query.state == _OPEN:
             return
         before = Revision(int(place)) if phase == _ENDED else None
         while True:
             page = await self._store.newest_first(
-                f"job.{identity}", before=before, count=asked.limit + 1
+                f"job.{identity}", before=before, count=query.limit + 1
             )
             for entry in page.entries:
-                one = readable_in(entry)
+                one = try_decode_job(entry)
                 # An open job without a marker was written by a worker of an older version.
                 is_listed = one is None or one.job.job_id in listed
-                if one is None or is_listed or (asked.state and not one.job.has_ended):
+                if one is None or is_listed or (query.state and not one.job.has_ended):
                     continue
                 yield one, f"{_ENDED}.{entry.revision}"
             if page.is_last:
@@ -97,14 +97,14 @@ class JobPages:
             before = page.entries[-1].revision
 
 
-def _behind(held: Iterable[Held], place: str) -> list[Held]:
+def _after_cursor(stored: Iterable[StoredJob], cursor: str) -> list[StoredJob]:
     """Return the open jobs behind a place, in the order of the list."""
-    created_at_ms, _, job_id = place.partition(".")
-    ordered = sorted(held, key=_place, reverse=True)
+    created_at_ms, _, job_id = cursor.partition(".")
+    ordered = sorted(stored, key=_sort_key, reverse=True)
     if not job_id:
         return ordered
-    return [one for one in ordered if _place(one) < (int(created_at_ms), job_id)]
+    return [one for one in ordered if _sort_key(one) < (int(created_at_ms), job_id)]
 
 
-def _place(held: Held) -> tuple[int, str]:
-    return held.job.created_at_ms, held.job.job_id
+def _sort_key(stored: StoredJob) -> tuple[int, str]:
+    return stored.job.created_at_ms, stored.job.job_id

@@ -9,36 +9,36 @@ from typing import Final
 from pylon.chain.write_port import ChainWrites, Signer
 from pylon.common.task_supervisor import Supervisor
 from pylon.jetstream.bucket import Bucket
-from pylon.jetstream.consumer import Consumer, Never, Verdict
+from pylon.jetstream.consumer import Acknowledgement, Consumer, Term
 from pylon.jetstream.lease import Leases
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.work_queue import WorkQueue
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jobs.acceptor import Intake
-from pylon.jobs.commitment_planner import PublishingWork
-from pylon.jobs.deadline_enforcer import DeadlineKeeper
-from pylon.jobs.executor import Runner
-from pylon.jobs.job_planner import Work
-from pylon.jobs.job_store import Announce, Ledger
-from pylon.jobs.retry_policy import Retries
+from pylon.jobs.acceptor import JobAcceptor
+from pylon.jobs.commitment_planner import CommitmentPlanner
+from pylon.jobs.deadline_enforcer import DeadlineEnforcer
+from pylon.jobs.executor import JobExecutor
+from pylon.jobs.job_planner import JobPlanner
+from pylon.jobs.job_store import JobStore, OnJobChange
+from pylon.jobs.retry_policy import RetryPolicy
 from pylon.jobs.signer_directory import SignerDirectory
-from pylon.jobs.weights_planner import WeightsWork
+from pylon.jobs.weights_planner import WeightsPlanner
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
-from pylon_client.contract.subjects import identity_jobs, job_id
-from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEASE_TTL_S, LEASES_BUCKET
+from pylon_client.contract.subjects import identity_jobs, validate_job_id
+from pylon_client.contract.topology import JOB_QUEUE, JOBS_BUCKET, LEASE_TTL_S, LEASES_BUCKET
 from pylon_client.contract.types import IdentityName, JobKind
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 
 logger = logging.getLogger(__name__)
 
-SWEEP_EVERY_S: Final = 30.0
+REQUEUE_INTERVAL_S: Final = 30.0
 """How often an idle lane is checked for jobs that were written down and not queued."""
-SUPPORT_RETRY_S: Final = 5.0
+RUNTIME_CHECK_RETRY_S: Final = 5.0
 """Seconds until the chain's runtime is looked at again when the chain could not be reached."""
 
 
-class JobOffice:
+class JobService:
     """Works on the jobs whose hotkeys are at hand, and keeps all of them to their deadlines.
 
     Args:
@@ -47,45 +47,45 @@ class JobOffice:
         chain: where jobs are written.
         signers: the hotkeys that are at hand, by identity.
         directory: for which identities any worker can sign.
-        announce: is told of every change of a job.
+        on_change: is told of every change of a job.
         supervisor: restarts whichever part fails, a lane or the check of deadlines.
         writes: records which writes JetStream stores.
 
     Attributes:
-        ledger: where jobs are written down.
+        store: where jobs are written down.
         identities: those whose jobs are worked on here.
     """
 
     def __init__(
         self,
-        connection: Connection,
+        connection: NatsConnection,
         settings: WorkerSettings,
         chain: ChainWrites,
         signers: Mapping[IdentityName, Signer],
         directory: SignerDirectory,
-        announce: Announce,
+        on_change: OnJobChange,
         supervisor: Supervisor,
         writes: WriteHealth,
     ) -> None:
-        ledger = Ledger(
+        ledger = JobStore(
             OrderedBucket(connection, JOBS_BUCKET, writes),
-            announce,
-            ended_kept_days=settings.ended_jobs_kept_days,
+            on_change,
+            ended_retention_days=settings.ended_jobs_kept_days,
         )
         self.identities: Final = tuple(signers)
         self._chain = chain
         self._supervisor = supervisor
         self._netuids = [settings.identity_settings[name].netuid for name in signers]
-        self.ledger: Final = ledger
-        intake = Intake(ledger, WorkQueue(connection, writes), chain, directory)
+        self.store: Final = ledger
+        intake = JobAcceptor(ledger, WorkQueue(connection, writes), chain, directory)
         self._stopping = asyncio.Event()
         leases = Leases(Bucket(connection, LEASES_BUCKET, writes), LEASE_TTL_S)
-        self._runner = Runner(ledger, leases, chain, signers, _works(settings, chain))
-        self._deadlines = DeadlineKeeper(
-            ledger, chain, self._runner, directory, settings.identity_settings
+        self._executor = JobExecutor(ledger, leases, chain, signers, _planners(settings, chain))
+        self._deadlines = DeadlineEnforcer(
+            ledger, chain, self._executor, directory, settings.identity_settings
         )
-        self._lanes = [
-            Lane(connection, self._runner, intake, identity, kind)
+        self._consumers = [
+            JobConsumer(connection, self._executor, intake, identity, kind)
             for identity in signers
             for kind in JobKind
         ]
@@ -93,12 +93,12 @@ class JobOffice:
     async def run(self) -> None:
         """Work on jobs until `stop`; when it is cancelled, what is in hand is handed back."""
         async with asyncio.TaskGroup() as group:
-            keep = self._supervisor.keep
+            keep = self._supervisor.supervise
             checks = [
                 group.create_task(keep("deadlines of jobs", self._deadlines.run)),
                 group.create_task(keep("support of the runtime", self._log_unsupported)),
             ]
-            for lane in self._lanes:
+            for lane in self._consumers:
                 group.create_task(keep(lane.name, lane.consumer.run), name=lane.name)
             # A signer whose hotkeys cannot be opened, and which has no lanes, runs on too.
             await self._stopping.wait()
@@ -109,9 +109,9 @@ class JobOffice:
         """Log which writes the chain's runtime cannot take, once the chain is reached."""
         while self._netuids:
             try:
-                missing = await self._chain.unsupported(self._netuids[0])
+                missing = await self._chain.unsupported_writes(self._netuids[0])
             except FailureError:
-                await asyncio.sleep(SUPPORT_RETRY_S)
+                await asyncio.sleep(RUNTIME_CHECK_RETRY_S)
                 continue
             for kind, why in missing.items():
                 logger.error("This chain cannot take %s: %s", kind, why)
@@ -120,11 +120,11 @@ class JobOffice:
     def stop(self) -> None:
         """Take no further job; `run` ends when those in hand are dealt with."""
         self._stopping.set()
-        for lane in self._lanes:
+        for lane in self._consumers:
             lane.consumer.stop()
 
 
-class Lane:
+class JobConsumer:
     """The jobs of one identity and kind; one of them is in hand here at a time.
 
     Attributes:
@@ -134,60 +134,61 @@ class Lane:
 
     def __init__(
         self,
-        connection: Connection,
-        runner: Runner,
-        intake: Intake,
+        connection: NatsConnection,
+        executor: JobExecutor,
+        acceptor: JobAcceptor,
         identity: IdentityName,
         kind: JobKind,
     ) -> None:
         self.name: Final = f"{kind}_{identity}"
-        self._runner = runner
-        self._intake = intake
+        self._executor = executor
+        self._acceptor = acceptor
         self._identity = identity
         self._kind = kind
-        self._sweep_at_s = 0.0
+        self._next_requeue_s = 0.0
         self.consumer: Final = Consumer(
             connection,
-            JOBS,
+            JOB_QUEUE,
             name=self.name,
             subject=identity_jobs(identity, kind),
-            handler=self._work,
-            on_idle=self._sweep,
-            on_remade=self._queue_again,
+            handler=self._on_message,
+            on_idle=self._requeue_if_due,
+            on_recreated=self._requeue,
         )
 
-    async def _work(self, body: bytes) -> Verdict:
+    async def _on_message(self, body: bytes) -> Acknowledgement:
         try:
-            job = job_id(body.decode())
+            job = validate_job_id(body.decode())
         except ValueError:
             logger.warning("%s: a message names no job, and is dropped", self.name)
-            return Never()
-        return await self._runner.work(self._identity, job)
+            return Term()
+        return await self._executor.execute(self._identity, job)
 
-    async def _sweep(self) -> None:
+    async def _requeue_if_due(self) -> None:
         now_s = asyncio.get_running_loop().time()
-        if now_s >= self._sweep_at_s and await self.consumer.is_idle():
-            await self._queue_again()
+        if now_s >= self._next_requeue_s and await self.consumer.is_idle():
+            await self._requeue()
 
-    async def _queue_again(self) -> None:
+    async def _requeue(self) -> None:
         """Queue the jobs that have not ended, since the queue lacks some or all of them.
 
         A queue that was made again is not waited for to be idle: a new job may wait in it for its
         block. One that the new queue has already is not queued twice within the duplicate window.
         """
-        self._sweep_at_s = 0.0  # should this fail, the next idle fetch repeats it
+        self._next_requeue_s = 0.0  # should this fail, the next idle fetch repeats it
         with contextlib.suppress(FailureError):
-            await self._intake.sweep(self._identity, self._kind)
-            self._sweep_at_s = asyncio.get_running_loop().time() + SWEEP_EVERY_S
+            await self._acceptor.requeue_open_jobs(self._identity, self._kind)
+            self._next_requeue_s = asyncio.get_running_loop().time() + REQUEUE_INTERVAL_S
 
 
-def _works(settings: WorkerSettings, chain: ChainWrites) -> dict[JobKind, Work]:
-    weights = WeightsWork(
+def _planners(settings: WorkerSettings, chain: ChainWrites) -> dict[JobKind, JobPlanner]:
+    weights = WeightsPlanner(
         chain,
-        Retries(settings.weights_retry_attempts, settings.weights_retry_delay_seconds),
+        RetryPolicy(settings.weights_retry_attempts, settings.weights_retry_delay_seconds),
         settings.weights_unknown_hotkeys,
     )
-    publishing = PublishingWork(
-        chain, Retries(settings.commitment_retry_attempts, settings.commitment_retry_delay_seconds)
+    publishing = CommitmentPlanner(
+        chain,
+        RetryPolicy(settings.commitment_retry_attempts, settings.commitment_retry_delay_seconds),
     )
     return {kind: weights if kind is JobKind.WEIGHTS else publishing for kind in JobKind}

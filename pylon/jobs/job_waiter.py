@@ -5,33 +5,33 @@ from collections.abc import Awaitable, Callable, Container, Generator
 from contextlib import contextmanager
 from typing import Final
 
-from pylon.jobs.job_store import Ledger
+from pylon.jobs.job_store import JobStore
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import JobId
 
-POLL_S: Final = 5.0
+POLL_INTERVAL_S: Final = 5.0
 """Seconds without an event after which the ledger is read: events may be lost."""
 
 Subscribe = Callable[[Container[str], Callable[[Job], None]], Awaitable[None]]
 """Subscribes to the changes of the jobs that are in the container at the moment."""
 
 
-class JobWaits:
+class JobWaiter:
     """The requests of this process that wait for a job.
 
     Args:
-        ledger: of the jobs.
-        subscribe: used once, when a request first waits; see `on_changes_of_jobs`.
+        store: of the jobs.
+        subscribe: used once, when a request first waits; see `subscribe_jobs`.
     """
 
-    def __init__(self, ledger: Ledger, subscribe: Subscribe) -> None:
-        self._ledger = ledger
+    def __init__(self, store: JobStore, subscribe: Subscribe) -> None:
+        self._store = store
         self._subscribe = subscribe
-        self._subscribed: asyncio.Task[None] | None = None
+        self._subscription: asyncio.Task[None] | None = None
         self._waiting: dict[str, set[asyncio.Future[Job]]] = {}
 
-    async def until_done(self, job: Job) -> Job:
+    async def wait_until_done(self, job: Job) -> Job:
         """Return the job once it has succeeded or ended.
 
         Raises:
@@ -39,16 +39,16 @@ class JobWaits:
         """
         if _is_done(job):
             return job
-        with self._registered(job.job_id) as done:
+        with self._register(job.job_id) as done:
             await self._subscribe_once()
             while True:
                 # First of all, what changed before the request was registered.
-                held = await self._ledger.get(job.identity, job.job_id)
+                held = await self._store.get(job.identity, job.job_id)
                 if held is None:
                     raise FailureError(ErrorCode.NOT_FOUND, f"Job {job.job_id} not found.")
                 if _is_done(held.job):
                     return held.job
-                await asyncio.wait({done}, timeout=POLL_S)
+                await asyncio.wait({done}, timeout=POLL_INTERVAL_S)
                 if done.done():
                     return done.result()
 
@@ -60,7 +60,7 @@ class JobWaits:
                     done.set_result(job)
 
     @contextmanager
-    def _registered(self, job_id: JobId) -> Generator[asyncio.Future[Job]]:
+    def _register(self, job_id: JobId) -> Generator[asyncio.Future[Job]]:
         done = asyncio.get_running_loop().create_future()
         waiting = self._waiting.setdefault(job_id, set())
         waiting.add(done)
@@ -73,11 +73,11 @@ class JobWaits:
                 del self._waiting[job_id]
 
     async def _subscribe_once(self) -> None:
-        if self._subscribed is None:
+        if self._subscription is None:
             subscribing = self._subscribe(self._waiting, self.observe)
-            self._subscribed = asyncio.ensure_future(subscribing)
+            self._subscription = asyncio.ensure_future(subscribing)
         # The request that subscribes may be cancelled while others rely on it.
-        await asyncio.shield(self._subscribed)
+        await asyncio.shield(self._subscription)
 
 
 def _is_done(job: Job) -> bool:

@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from pylon.jetstream.bucket import ABSENT, ConflictError
-from pylon.jobs.bucket_port import Store
-from pylon.jobs.stored_job import Held, job_key, readable_in
+from pylon.jobs.bucket_port import BucketPort
+from pylon.jobs.stored_job import StoredJob, job_key, try_decode_job
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import IdentityName, JobId, JobKind, Revision
 
@@ -30,12 +30,12 @@ logger = logging.getLogger(__name__)
 
 ORPHAN_AFTER_S: Final = 600.0
 """Seconds for which a reader sees a marker without a job before it removes the marker."""
-OVERLAP_S: Final = 3600
+UPGRADE_OVERLAP_S: Final = 3600
 """Seconds for which workers of an older version, which write no markers, may still run."""
-INDEX_PAGE: Final = 200
+INDEX_PAGE_SIZE: Final = 200
 """Entries that are read at once while jobs of an older version are indexed."""
 
-_TRIES: Final = 100
+_COMPARE_AND_SET_RETRIES: Final = 100
 _OPEN: Final = "open"
 _INDEXED: Final = "indexed"
 _KINDS: Final = {str(kind): kind for kind in JobKind}
@@ -48,16 +48,16 @@ class OpenJobs:
         store: where the ledger is.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: BucketPort) -> None:
         self._store = store
         self._orphans: dict[str, tuple[Revision, float]] = {}
         self._indexing: defaultdict[IdentityName, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def mark(self, job: Job) -> None:
         """Write the marker of a job, before the job itself."""
-        key = _marker(job.identity, job.kind, job.job_id)
+        key = _marker_key(job.identity, job.kind, job.job_id)
         revision = ABSENT
-        for _ in range(_TRIES):
+        for _ in range(_COMPARE_AND_SET_RETRIES):
             try:
                 await self._store.put(key, b"", revision=revision)
             except ConflictError:
@@ -69,17 +69,19 @@ class OpenJobs:
 
     async def unmark(self, job: Job) -> None:
         """Remove the marker of a job whose end is written."""
-        key = _marker(job.identity, job.kind, job.job_id)
+        key = _marker_key(job.identity, job.kind, job.job_id)
         marker = await self._store.get(key)
         if marker is None:
             return
         # Read after the marker: it may be of a later job under the same id.
         entry = await self._store.get(job_key(job.identity, job.job_id))
-        held = None if entry is None else readable_in(entry)
+        held = None if entry is None else try_decode_job(entry)
         if held is not None and held.job.has_ended:
             await self._store.remove(key, marker.revision)
 
-    async def of(self, identity: IdentityName, kind: JobKind | None = None) -> list[Held]:
+    async def list_jobs(
+        self, identity: IdentityName, kind: JobKind | None = None
+    ) -> list[StoredJob]:
         """Return the open jobs of an identity, the newest first.
 
         Args:
@@ -88,7 +90,7 @@ class OpenJobs:
         """
         markers = await self._markers(identity, kind)
         entries = await self._store.read(job_key(identity, job_id) for job_id in markers.values())
-        held = [found for entry in entries if (found := readable_in(entry)) is not None]
+        held = [found for entry in entries if (found := try_decode_job(entry)) is not None]
         for one in held:
             if one.job.has_ended:
                 await self.unmark(one.job)
@@ -112,10 +114,10 @@ class OpenJobs:
         """Return the job of each marker, by the marker's key."""
         # One request for the markers and for whether they are complete.
         keys = await self._store.keys(_prefix(identity))
-        if _indexed(identity) not in keys:
+        if _indexed_key(identity) not in keys:
             async with self._indexing[identity]:
                 keys = await self._store.keys(_prefix(identity))
-                if _indexed(identity) not in keys:
+                if _indexed_key(identity) not in keys:
                     await self._index(identity)
                     keys = await self._store.keys(_prefix(identity))
         found: dict[str, JobId] = {}
@@ -151,14 +153,16 @@ class OpenJobs:
         """Mark the open jobs that a worker of an older version has written.
 
         It can be interrupted, repeated and done by several workers at once. While older workers may
-        run beside this one, they write further jobs; so it is repeated once after `OVERLAP_S`.
+        run beside this one, they write further jobs; so it is repeated once after `UPGRADE_OVERLAP_S`.
         """
         count = marked = 0
         after = ABSENT
         while True:
-            page = await self._store.oldest_first(f"job.{identity}", after=after, count=INDEX_PAGE)
+            page = await self._store.oldest_first(
+                f"job.{identity}", after=after, count=INDEX_PAGE_SIZE
+            )
             for entry in page.entries:
-                held = readable_in(entry)
+                held = try_decode_job(entry)
                 if held is not None and not held.job.has_ended:
                     await self.mark(held.job)
                     marked += 1
@@ -169,35 +173,40 @@ class OpenJobs:
             logger.info("Indexing the jobs of %s: %d read", identity, count)
         first = await self._store.get(f"{_INDEXED}.{identity}")
         now_ms = time.time_ns() // 1_000_000
-        is_final = first is not None and now_ms - _number(first.value) >= OVERLAP_S * 1000
+        is_final = (
+            first is not None and now_ms - _parse_int(first.value) >= UPGRADE_OVERLAP_S * 1000
+        )
         with contextlib.suppress(ConflictError):  # another worker has indexed them, too
             if first is None:
                 await self._store.put(f"{_INDEXED}.{identity}", b"%d" % now_ms, revision=ABSENT)
             await self._store.put(
-                _indexed(identity), b"", revision=ABSENT, ttl_s=None if is_final else OVERLAP_S
+                _indexed_key(identity),
+                b"",
+                revision=ABSENT,
+                ttl_s=None if is_final else UPGRADE_OVERLAP_S,
             )
         logger.info("Indexed the jobs of %s: %d read, %d open", identity, count, marked)
 
 
-async def all_open_jobs(store: Store) -> list[Held]:
+async def all_open_jobs(store: BucketPort) -> list[StoredJob]:
     """Return the open jobs of every identity in a ledger, configured or not."""
     keys = [*await store.keys(_OPEN), *await store.keys("lane")]
     identities = sorted({key.split(".")[1] for key in keys})
     jobs = OpenJobs(store)
-    return [held for name in identities for held in await jobs.of(IdentityName(name))]
+    return [held for name in identities for held in await jobs.list_jobs(IdentityName(name))]
 
 
 def _prefix(identity: IdentityName) -> str:
     return f"{_OPEN}.{identity}"
 
 
-def _indexed(identity: IdentityName) -> str:
+def _indexed_key(identity: IdentityName) -> str:
     return f"{_prefix(identity)}.{_INDEXED}"
 
 
-def _marker(identity: IdentityName, kind: JobKind, job_id: JobId) -> str:
+def _marker_key(identity: IdentityName, kind: JobKind, job_id: JobId) -> str:
     return f"{_prefix(identity)}.{kind}.{job_id}"
 
 
-def _number(text: bytes) -> int:
+def _parse_int(text: bytes) -> int:
     return int(text) if text.isdigit() else 0

@@ -11,12 +11,12 @@ sent again:
 
 import time
 
-from pylon.jobs.stored_job import Record
+from pylon.jobs.stored_job import JobRecord
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import IN_FLIGHT, Job, JobState
 
 
-def as_restored(record: Record) -> Record:
+def prepare_restored(record: JobRecord) -> JobRecord:
     """Return the record of a backup as it is to be restored."""
     job = record.job
     if job.has_ended or job.state is JobState.COMMITTED:
@@ -26,14 +26,14 @@ def as_restored(record: Record) -> Record:
     ended = job.model_copy(
         update={
             "state": JobState.FAILED,
-            "last_error": not_sent_again(job),
+            "last_error": not_resubmitted_failure(job),
             "updated_at_ms": time.time_ns() // 1_000_000,
         }
     )
     return record.model_copy(update={"job": ended, "request": {}, "unanswered": False})
 
 
-def not_sent_again(job: Job) -> Failure:
+def not_resubmitted_failure(job: Job) -> Failure:
     """Return why a restored job ends unsent."""
     why = "" if job.last_error is None else f" Before: {job.last_error.detail}"
     return FailureError(

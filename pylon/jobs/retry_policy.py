@@ -15,14 +15,14 @@ from tenacity import (
     wait_random,
 )
 
-JITTER: Final = 0.1
+JITTER_FRACTION: Final = 0.1
 """Up to so much of a pause is added to it, so that jobs that failed together come apart."""
-OUTAGE_FIRST_S: Final = 0.5
-OUTAGE_MAX_S: Final = 10.0
+OUTAGE_DELAY_MIN_S: Final = 0.5
+OUTAGE_DELAY_MAX_S: Final = 10.0
 """A block's time: whoever waits longer for the chain to come back loses blocks of its window."""
 
 
-class Retries:
+class RetryPolicy:
     """Patience with the chain.
 
     A chain that cannot be reached refuses nothing: such a time costs no attempt.
@@ -33,31 +33,31 @@ class Retries:
     """
 
     def __init__(self, attempts: int, delay_s: float) -> None:
-        self._refused = Retrying(
+        self._after_refusal = Retrying(
             stop=stop_after_attempt(attempts),
-            wait=wait_fixed(delay_s) + wait_random(0, JITTER * delay_s),
+            wait=wait_fixed(delay_s) + wait_random(0, JITTER_FRACTION * delay_s),
         )
-        self._cut_off = Retrying(
+        self._after_outage = Retrying(
             wait=wait_exponential(
-                multiplier=max(delay_s, OUTAGE_FIRST_S), max=max(delay_s, OUTAGE_MAX_S)
+                multiplier=max(delay_s, OUTAGE_DELAY_MIN_S), max=max(delay_s, OUTAGE_DELAY_MAX_S)
             )
-            + wait_random(0, JITTER * OUTAGE_FIRST_S)
+            + wait_random(0, JITTER_FRACTION * OUTAGE_DELAY_MIN_S)
         )
 
-    def are_used_up(self, attempts: int) -> bool:
+    def is_exhausted(self, attempts: int) -> bool:
         """Whether a job that was tried so often is not to be tried again."""
-        return self._refused.stop(_after(self._refused, attempts))
+        return self._after_refusal.stop(_retry_state(self._after_refusal, attempts))
 
-    def pause_s(self, attempts: int) -> float:
+    def retry_delay_s(self, attempts: int) -> float:
         """How long to wait after the chain has refused a job for that many times."""
-        return self._refused.wait(_after(self._refused, attempts))
+        return self._after_refusal.wait(_retry_state(self._after_refusal, attempts))
 
-    def outage_pause_s(self, failures: int) -> float:
+    def outage_delay_s(self, failures: int) -> float:
         """How long to wait after the chain was not to be reached for that many times on end."""
-        return self._cut_off.wait(_after(self._cut_off, failures))
+        return self._after_outage.wait(_retry_state(self._after_outage, failures))
 
 
-def _after(retrying: Retrying, attempts: int) -> RetryCallState:
+def _retry_state(retrying: Retrying, attempts: int) -> RetryCallState:
     state = RetryCallState(retrying, None, (), {})
     state.attempt_number = attempts
     return state

@@ -20,17 +20,17 @@ from pylon_client.contract.types import Hotkey, IdentityName
 
 logger = logging.getLogger(__name__)
 
-ANNOUNCE_EVERY_S: Final = 5.0
-ALIVE_FOR_S: Final = 3 * ANNOUNCE_EVERY_S
+ANNOUNCE_INTERVAL_S: Final = 5.0
+ALIVE_TIMEOUT_S: Final = 3 * ANNOUNCE_INTERVAL_S
 """Seconds after its last announcement for which a signer counts as running."""
 NO_SIGNER: Final = "no_signer"
 CAUSE_MAX_CHARS: Final = 400
-NO_SIGNER_RUNS: Final = (
+NO_SIGNER_REASON: Final = (
     "no signer with its hotkey is running; start a worker with PYLON_WORKER_ROLE=signer or all"
 )
 
 
-class Announcement(BaseModel):
+class SignerAnnouncement(BaseModel):
     """Whether a worker can sign for an identity.
 
     Attributes:
@@ -53,10 +53,10 @@ class Announcement(BaseModel):
 
 
 @dataclass(slots=True)
-class _Seen:
+class _SignerStatus:
     hotkey: Hotkey | None = None
-    can_sign_at_s: float = float("-inf")
-    cannot_at_s: float = float("-inf")
+    able_at_s: float = float("-inf")
+    unable_at_s: float = float("-inf")
     problem: str = NO_SIGNER
     cause: str = ""
     unreadable_logged: bool = False
@@ -81,7 +81,7 @@ class SignerDirectory:
         self._clock = clock
         self._grace_s = grace_s
         self._started_s = self._clock()
-        self._seen = {name: _Seen() for name in identities}
+        self._status = {name: _SignerStatus() for name in identities}
 
     def observe(self, identity: IdentityName, body: bytes) -> None:
         """Record an announcement, in JSON.
@@ -89,11 +89,11 @@ class SignerDirectory:
         One of an identity that is not configured is ignored; so is one that cannot be read, which
         is logged once per identity.
         """
-        seen = self._seen.get(identity)
+        seen = self._status.get(identity)
         if seen is None:
             return
         try:
-            announcement = Announcement.model_validate_json(body)
+            announcement = SignerAnnouncement.model_validate_json(body)
         except ValidationError as error:
             if not seen.unreadable_logged:
                 seen.unreadable_logged = True
@@ -104,22 +104,22 @@ class SignerDirectory:
                 )
             return
         if announcement.hotkey is not None:
-            seen.hotkey, seen.can_sign_at_s = announcement.hotkey, self._clock()
+            seen.hotkey, seen.able_at_s = announcement.hotkey, self._clock()
         else:
-            seen.cannot_at_s = self._clock()
+            seen.unable_at_s = self._clock()
             seen.problem, seen.cause = announcement.problem, announcement.cause
 
-    def require(self, identity: IdentityName) -> None:
+    def require_signer(self, identity: IdentityName) -> None:
         """Raise unless a write of the identity can be carried out.
 
         Raises:
             FailureError: MISCONFIGURED, when no signer with its hotkey is running, nor was lately.
         """
         now_s = self._clock()
-        seen = self._seen[identity]
-        missing = self.missing(identity)
-        was_there = now_s - seen.can_sign_at_s < ALIVE_FOR_S + self._grace_s
-        may_come = not self._is_alive(seen.cannot_at_s) and now_s - self._started_s < self._grace_s
+        seen = self._status[identity]
+        missing = self.unavailable_reason(identity)
+        was_there = now_s - seen.able_at_s < ALIVE_TIMEOUT_S + self._grace_s
+        may_come = not self._is_alive(seen.unable_at_s) and now_s - self._started_s < self._grace_s
         if missing and not was_there and not may_come:
             raise FailureError(
                 ErrorCode.MISCONFIGURED, f"Identity {identity!r} cannot write: {missing}."
@@ -127,44 +127,46 @@ class SignerDirectory:
 
     def is_absent(self, identity: IdentityName) -> bool:
         """Return whether no signer has announced itself for longer than a restart takes."""
-        now_s, seen = self._clock(), self._seen[identity]
-        silent_s = now_s - max(seen.can_sign_at_s, seen.cannot_at_s, self._started_s - ALIVE_FOR_S)
-        return silent_s >= ALIVE_FOR_S + self._grace_s
+        now_s, seen = self._clock(), self._status[identity]
+        silent_s = now_s - max(seen.able_at_s, seen.unable_at_s, self._started_s - ALIVE_TIMEOUT_S)
+        return silent_s >= ALIVE_TIMEOUT_S + self._grace_s
 
-    def missing(self, identity: IdentityName) -> str:
+    def unavailable_reason(self, identity: IdentityName) -> str:
         """Return why nothing can sign for an identity just now; empty where something can."""
-        seen = self._seen[identity]
-        if self._is_alive(seen.can_sign_at_s):
+        seen = self._status[identity]
+        if self._is_alive(seen.able_at_s):
             return ""
-        return seen.cause if self._is_alive(seen.cannot_at_s) else NO_SIGNER_RUNS
+        return seen.cause if self._is_alive(seen.unable_at_s) else NO_SIGNER_REASON
 
     def hotkey(self, identity: IdentityName) -> Hotkey | None:
         """Return the hotkey with which a signer announced last that it signs for an identity."""
-        return self._seen[identity].hotkey
+        return self._status[identity].hotkey
 
     @property
-    def causes(self) -> Mapping[IdentityName, str]:
+    def unavailable_reasons(self) -> Mapping[IdentityName, str]:
         """Return the identities for which nothing can sign, and why, each in a sentence."""
-        return {name: missing for name in self._seen if (missing := self.missing(name))}
+        return {
+            name: missing for name in self._status if (missing := self.unavailable_reason(name))
+        }
 
-    def problems(self) -> Mapping[IdentityName, str]:
+    def problem_codes(self) -> Mapping[IdentityName, str]:
         """Return the identities for which nothing can sign, and why, each in a word."""
         return {
-            name: seen.problem if self._is_alive(seen.cannot_at_s) else NO_SIGNER
-            for name, seen in self._seen.items()
-            if not self._is_alive(seen.can_sign_at_s)
+            name: seen.problem if self._is_alive(seen.unable_at_s) else NO_SIGNER
+            for name, seen in self._status.items()
+            if not self._is_alive(seen.able_at_s)
         }
 
     def _is_alive(self, at_s: float) -> bool:
-        return self._clock() - at_s < ALIVE_FOR_S
+        return self._clock() - at_s < ALIVE_TIMEOUT_S
 
 
 async def announce_signers(
-    announcements: Mapping[IdentityName, Announcement],
+    announcements: Mapping[IdentityName, SignerAnnouncement],
     publish: Callable[[IdentityName, bytes], Awaitable[None]],
 ) -> None:
     """Publish what this worker can sign, again and again, until cancelled."""
     while True:
         for identity, announcement in announcements.items():
             await publish(identity, wire.encode(announcement))
-        await asyncio.sleep(ANNOUNCE_EVERY_S)
+        await asyncio.sleep(ANNOUNCE_INTERVAL_S)

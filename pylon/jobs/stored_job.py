@@ -23,7 +23,7 @@ class UnreadableEntryError(FailureError):
         super().__init__(ErrorCode.UNDECODABLE, f"The ledger's entry {key} cannot be read.")
 
 
-class Record(BaseModel):
+class JobRecord(BaseModel):
     """A job and what only workers need to know of it.
 
     Attributes:
@@ -47,16 +47,16 @@ class Record(BaseModel):
     restored: bool = False
 
     @property
-    def lane(self) -> JobSubject:
+    def subject(self) -> JobSubject:
         """Where it queues."""
         return JobSubject(self.job.identity, self.job.kind, self.job.mechanism)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredJob:
     """A record as it was read."""
 
-    record: Record
+    record: JobRecord
     revision: Revision
 
     @property
@@ -65,30 +65,30 @@ class Held:
         return self.record.job
 
 
-def held_in(entry: Entry) -> Held:
+def decode_job(entry: Entry) -> StoredJob:
     """The job that an entry holds.
 
     Raises:
         UnreadableEntryError: none that can be read.
     """
     try:
-        record = Record.model_validate_json(entry.value)
-        str(record.lane)
+        record = JobRecord.model_validate_json(entry.value)
+        str(record.subject)
     except (ValidationError, InvalidSubjectError):
         raise UnreadableEntryError(entry.key) from None
     if entry.key != job_key(record.job.identity, record.job.job_id):
         # It would be changed under another key than it was read from.
         raise UnreadableEntryError(entry.key)
-    return Held(record, entry.revision)
+    return StoredJob(record, entry.revision)
 
 
-def readable_in(entry: Entry) -> Held | None:
+def try_decode_job(entry: Entry) -> StoredJob | None:
     """The same, or None."""
     try:
-        return held_in(entry)
+        return decode_job(entry)
     except UnreadableEntryError:
         # One entry that a newer version wrote does not hide the others.
-        UNREADABLE.note(
+        UNREADABLE.report(
             logger,
             "job",
             (entry.key, entry.revision),

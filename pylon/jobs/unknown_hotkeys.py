@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class UnknownHotkeys(StrEnum):
+class UnknownHotkeyPolicy(StrEnum):
     """What to do about weights for hotkeys that are not registered when they are sent."""
 
     DROP = "drop"

@@ -5,13 +5,21 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from pylon.chain.weight_normalization import Conformed, conformed
-from pylon.chain.write_port import ChainWrites, WeightsCall, WeightsFacts
+from pylon.chain.weight_normalization import NormalizedWeights, normalize_weights
+from pylon.chain.write_port import ChainWrites, WeightsCall, WeightsState
 from pylon.jobs import epochs
-from pylon.jobs.deadlines import Terms
-from pylon.jobs.job_planner import Over, Plan, Ready, Updates, Wait, expired, unreadable
-from pylon.jobs.retry_policy import Retries
-from pylon.jobs.unknown_hotkeys import UnknownHotkeys
+from pylon.jobs.deadlines import DeadlineCalculator
+from pylon.jobs.job_planner import (
+    Defer,
+    Finish,
+    Plan,
+    Submit,
+    Updates,
+    expiry_failure,
+    unreadable_request,
+)
+from pylon.jobs.retry_policy import RetryPolicy
+from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import Job, JobState, LeftOut
 from pylon_client.contract.types import BlockNumber, Hotkey, MechanismId
@@ -21,7 +29,7 @@ COMMIT_REVEAL_VERSION: Final = 4
 UNREVEALED_COMMITS_MAX: Final = 10
 """Commits of one hotkey and epoch that the chain takes (`SubtensorModule`: a commit beyond it is
 refused with TooManyUnrevealedCommits)."""
-LIMIT_WAIT_BLOCKS: Final = 10
+RATE_LIMIT_RETRY_BLOCKS: Final = 10
 """Blocks to wait after the chain refused weights for a reason that its state does not show."""
 NOT_REGISTERED: Final = "not registered on the subnet"
 ROUNDED_TO_ZERO: Final = "its weight is 0 in units of 1/65535 of the largest"
@@ -29,49 +37,53 @@ ROUNDED_TO_ZERO: Final = "its weight is 0 in units of 1/65535 of the largest"
 _WEIGHTS: Final = TypeAdapter(dict[Hotkey, float])
 
 
-class WeightsWork:
+class WeightsPlanner:
     """Setting weights.
 
     Args:
         chain: where they are set.
-        retries: how often a job is tried.
+        retry_policy: how often a job is tried.
         unknown_hotkeys: what becomes of weights for hotkeys that are not registered.
     """
 
-    waits_for_rights = True
+    waits_for_permission = True
 
     def __init__(
-        self, chain: ChainWrites, retries: Retries, unknown_hotkeys: UnknownHotkeys
+        self, chain: ChainWrites, retry_policy: RetryPolicy, unknown_hotkeys: UnknownHotkeyPolicy
     ) -> None:
         self._chain = chain
-        self._terms = Terms(chain)
+        self._deadlines = DeadlineCalculator(chain)
         self._unknown_hotkeys = unknown_hotkeys
-        self.retries = retries
+        self.retry_policy = retry_policy
 
-    async def plan(self, job: Job, request: Updates, own: Hotkey) -> Plan:
+    async def plan(self, job: Job, request: Updates, hotkey: Hotkey) -> Plan:
         """What is to be done about a job, by the chain's newest block."""
         weights = _weights(request)
         if weights is None:
-            return unreadable()
-        facts = await self._facts(job, own, list(weights))
-        term = await self._terms.of(job, facts.epoch)
-        if term.is_over:
-            return Over(JobState.EXPIRED, expired(job, term.deadline_block), term.updates)
-        return _Planning(job, facts, weights, self._unknown_hotkeys, term.updates).plan()
+            return unreadable_request()
+        facts = await self._read_facts(job, hotkey, list(weights))
+        term = await self._deadlines.calculate(job, facts.epoch)
+        if term.has_passed:
+            return Finish(JobState.EXPIRED, expiry_failure(job, term.deadline_block), term.updates)
+        return _WeightsPlan(job, facts, weights, self._unknown_hotkeys, term.updates).plan()
 
-    async def wait_until(self, job: Job, own: Hotkey) -> BlockNumber:
+    async def next_allowed_block(self, job: Job, hotkey: Hotkey) -> BlockNumber:
         """The block from which weights are taken again; a later one for limits of other kinds."""
-        facts = await self._facts(job, own, [])
-        allowed_from = epochs.allowed_from(facts.last_update_block, facts.rate_limit_blocks)
+        facts = await self._read_facts(job, hotkey, [])
+        allowed_from = epochs.next_allowed_block(facts.last_update_block, facts.rate_limit_blocks)
         if allowed_from > facts.block + 1:
             return allowed_from
-        return BlockNumber(facts.block + LIMIT_WAIT_BLOCKS)
+        return BlockNumber(facts.block + RATE_LIMIT_RETRY_BLOCKS)
 
-    async def _facts(self, job: Job, own: Hotkey, weighed: list[Hotkey]) -> WeightsFacts:
-        return await self._chain.weights_facts(job.netuid, _mechanism(job), own, weighed)
+    async def _read_facts(
+        self, job: Job, hotkey: Hotkey, weighted_hotkeys: list[Hotkey]
+    ) -> WeightsState:
+        return await self._chain.weights_state(
+            job.netuid, _mechanism(job), hotkey, weighted_hotkeys
+        )
 
 
-class _Planning:
+class _WeightsPlan:
     """What follows for one job from what the chain shows.
 
     What may become right while the epoch lasts is waited for; only what cannot is rejected.
@@ -80,9 +92,9 @@ class _Planning:
     def __init__(
         self,
         job: Job,
-        facts: WeightsFacts,
+        facts: WeightsState,
         weights: Mapping[Hotkey, float],
-        unknown_hotkeys: UnknownHotkeys,
+        unknown_hotkeys: UnknownHotkeyPolicy,
         updates: dict[str, Any],
     ) -> None:
         self._job = job
@@ -97,10 +109,10 @@ class _Planning:
     def plan(self) -> Plan:
         """Return what is to be done."""
         facts = self._facts
-        if (refused := self._refused()) is not None:
-            return Over(JobState.REJECTED, refused, self._updates)
+        if (refused := self._permanent_failure()) is not None:
+            return Finish(JobState.REJECTED, refused, self._updates)
         if facts.own_uid is None:
-            return self._wait(
+            return self._defer(
                 ErrorCode.NOT_REGISTERED, "The identity's hotkey is not registered on its subnet."
             )
         by_uid = {
@@ -109,80 +121,82 @@ class _Planning:
             if hotkey in facts.uids
         }
         if not any(by_uid.values()):
-            return self._wait(
+            return self._defer(
                 ErrorCode.NOT_REGISTERED, "No hotkey with a weight above 0 is registered."
             )
-        fitted = conformed(by_uid, own_uid=facts.own_uid, max_weight_limit=facts.max_weight_limit)
-        self._report(fitted)
+        fitted = normalize_weights(
+            by_uid, own_uid=facts.own_uid, max_weight_limit=facts.max_weight_limit
+        )
+        self._record_left_out(fitted)
         weighs_itself_alone = list(fitted.weights) == [facts.own_uid]
-        if len(fitted.weights) < facts.least_weights and not weighs_itself_alone:
+        if len(fitted.weights) < facts.min_allowed_weights and not weighs_itself_alone:
             return self._too_few(fitted)
-        needs_permit = facts.is_null or not (weighs_itself_alone or facts.owns_subnet)
+        needs_permit = facts.has_null_consensus or not (weighs_itself_alone or facts.owns_subnet)
         if needs_permit and not facts.has_permit:
-            return self._wait(
+            return self._defer(
                 ErrorCode.NO_VALIDATOR_PERMIT,
                 "The hotkey has no validator permit on the subnet; the chain gives permits at the "
                 "end of an epoch.",
             )
-        return self._limited() or self._ready(fitted)
+        return self._rate_limit_deferral() or self._submit(fitted)
 
-    def _refused(self) -> Failure | None:
-        sealing = self._facts.sealing
+    def _permanent_failure(self) -> Failure | None:
+        sealing = self._facts.commit_reveal
         if sealing is not None and sealing.version != COMMIT_REVEAL_VERSION:
             return FailureError(
                 ErrorCode.CHAIN_REJECTED,
                 f"The chain seals weights by version {sealing.version} of its protocol; Pylon "
                 f"knows {COMMIT_REVEAL_VERSION}.",
             ).failure
-        if self._unknown and self._unknown_hotkeys is UnknownHotkeys.FAIL:
+        if self._unknown and self._unknown_hotkeys is UnknownHotkeyPolicy.FAIL:
             return FailureError(
                 ErrorCode.NOT_REGISTERED,
                 f"{len(self._unknown)} of {len(self._weights)} weighed hotkeys are not registered.",
             ).failure
         return None
 
-    def _report(self, fitted: Conformed) -> None:
+    def _record_left_out(self, fitted: NormalizedWeights) -> None:
         hotkeys = {uid: hotkey for hotkey, uid in self._facts.uids.items()}
         self._updates["left_out"] += [
             LeftOut(hotkey=hotkeys[uid], reason=ROUNDED_TO_ZERO)
             for uid in sorted(fitted.rounded_to_zero)
         ]
 
-    def _too_few(self, fitted: Conformed) -> Plan:
+    def _too_few(self, fitted: NormalizedWeights) -> Plan:
         failure = FailureError(
             ErrorCode.CHAIN_REJECTED,
-            f"Subnet {self._job.netuid} takes at least {self._facts.least_weights} weights above "
+            f"Subnet {self._job.netuid} takes at least {self._facts.min_allowed_weights} weights above "
             f"0; {len(fitted.weights)} remain of {len(self._weights)}.",
         ).failure
         missing = sum(1 for hotkey in self._unknown if self._weights[hotkey] > 0)
-        if len(fitted.weights) + missing >= self._facts.least_weights:
-            return Wait(
+        if len(fitted.weights) + missing >= self._facts.min_allowed_weights:
+            return Defer(
                 self._facts.block, None, failure, self._updates
             )  # its hotkeys may still be registered
-        return Over(JobState.REJECTED, failure, self._updates)
+        return Finish(JobState.REJECTED, failure, self._updates)
 
-    def _limited(self) -> Plan | None:
+    def _rate_limit_deferral(self) -> Plan | None:
         """Return how long the chain's limits make the job wait, or None."""
         facts = self._facts
-        allowed_from = epochs.allowed_from(facts.last_update_block, facts.rate_limit_blocks)
+        allowed_from = epochs.next_allowed_block(facts.last_update_block, facts.rate_limit_blocks)
         # What is sent now is included in the next block.
         if facts.block + 1 < allowed_from:
             detail = (
                 f"Weights were set at block {facts.last_update_block}; subnet {self._job.netuid} "
                 f"takes them every {facts.rate_limit_blocks} blocks."
             )
-            return self._rate_limited(allowed_from, detail)
-        next_epoch = facts.epoch.next_block
+            return self._defer_rate_limited(allowed_from, detail)
+        next_epoch = facts.epoch.next_start_block
         is_full = facts.unrevealed_commits >= UNREVEALED_COMMITS_MAX
         if is_full and next_epoch is not None and facts.block + 1 < next_epoch:
             detail = (
                 f"The chain keeps {facts.unrevealed_commits} sealed weights of this epoch, and "
                 "takes the next ones after it (TooManyUnrevealedCommits)."
             )
-            return self._rate_limited(next_epoch, detail)
-        return self._refused_lately()
+            return self._defer_rate_limited(next_epoch, detail)
+        return self._refusal_deferral()
 
-    def _refused_lately(self) -> Wait | None:
+    def _refusal_deferral(self) -> Defer | None:
         """Return the wait after a refusal whose reason the chain's state does not show, or None.
 
         A longer wait is for a limit that is seen above, and so may have changed meanwhile.
@@ -191,21 +205,21 @@ class _Planning:
         why = self._job.last_error
         if until_block is None or why is None:
             return None
-        if not block + 1 < until_block <= block + LIMIT_WAIT_BLOCKS:
+        if not block + 1 < until_block <= block + RATE_LIMIT_RETRY_BLOCKS:
             return None
-        return Wait(block, until_block, why, self._updates)
+        return Defer(block, until_block, why, self._updates)
 
-    def _rate_limited(self, until_block: BlockNumber, detail: str) -> Wait:
+    def _defer_rate_limited(self, until_block: BlockNumber, detail: str) -> Defer:
         failure = FailureError(ErrorCode.RATE_LIMITED, detail, retry_at_block=until_block).failure
-        return Wait(self._facts.block, until_block, failure, self._updates)
+        return Defer(self._facts.block, until_block, failure, self._updates)
 
-    def _wait(self, code: ErrorCode, detail: str) -> Wait:
-        return Wait(self._facts.block, None, FailureError(code, detail).failure, self._updates)
+    def _defer(self, code: ErrorCode, detail: str) -> Defer:
+        return Defer(self._facts.block, None, FailureError(code, detail).failure, self._updates)
 
-    def _ready(self, fitted: Conformed) -> Ready:
+    def _submit(self, fitted: NormalizedWeights) -> Submit:
         facts, updates = self._facts, self._updates
-        if facts.sealing is not None:
-            window = epochs.reveal_window(facts.epoch, facts.sealing.reveal_period_epochs)
+        if facts.commit_reveal is not None:
+            window = epochs.reveal_window(facts.epoch, facts.commit_reveal.reveal_period_epochs)
             if window is not None:
                 updates["window_open_block"] = window.open_block
                 updates["window_close_block"] = window.close_block
@@ -214,9 +228,9 @@ class _Planning:
             _mechanism(self._job),
             fitted.weights,
             facts.version_key,
-            facts.sealing,
+            facts.commit_reveal,
         )
-        return Ready(call, updates)
+        return Submit(call, updates)
 
 
 def _weights(request: Updates) -> dict[Hotkey, float] | None:

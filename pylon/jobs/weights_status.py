@@ -7,21 +7,21 @@ from typing import Final
 
 from pylon.chain.write_port import ChainWrites, Epoch
 from pylon.jobs import epochs
-from pylon.jobs.job_store import Ledger
-from pylon.rpc.calls import Answer, Call
+from pylon.jobs.job_store import JobStore
+from pylon.rpc.calls import CallResult, ServiceCall
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import SUCCEEDED, Job, JobState
 from pylon_client.contract.models import WeightsStatus
-from pylon_client.contract.reads import WeightsStatusAt
+from pylon_client.contract.reads import WeightsStatusParams
 from pylon_client.contract.subjects import JobSubject
 from pylon_client.contract.types import BlockNumber, JobKind
 
-_IN_HAND: Final = frozenset(
+_IN_PROGRESS: Final = frozenset(
     {JobState.ACCEPTED, JobState.WAITING, JobState.SUBMITTING, JobState.UNKNOWN}
 )
 
-CLOCKS_DIFFER_MS: Final = 600_000
+CLOCK_TOLERANCE_MS: Final = 600_000
 """Milliseconds by which the clocks of workers and of the chain may differ."""
 
 
@@ -29,59 +29,66 @@ class WeightsStatusHandler:
     """Answers the weights status of an identity.
 
     Args:
-        ledger: of the jobs.
+        store: of the jobs.
         chain: whose schedule says of which epoch a block is.
-        read: answers what the chain shows of it.
+        read_chain_status: answers what the chain shows of it.
     """
 
     def __init__(
-        self, ledger: Ledger, chain: ChainWrites, read: Callable[[Call], Awaitable[Answer]]
+        self,
+        store: JobStore,
+        chain: ChainWrites,
+        read_chain_status: Callable[[ServiceCall], Awaitable[CallResult]],
     ) -> None:
-        self._ledger = ledger
+        self._store = store
         self._chain = chain
-        self._read = read
+        self._read_chain_status = read_chain_status
 
-    async def answer(self, call: Call) -> Answer:
+    async def handle(self, call: ServiceCall) -> CallResult:
         """Return whether weights were accepted in the epoch of a block, and what the chain shows.
 
         They count from their acceptance on, for every block of the epoch, unless their job failed.
         The answer is not bound to its block: a job may be accepted or fail while the block lasts.
         """
-        with call.parked():
+        with call.without_admission_slot():
             is_accepted = await self._is_accepted(call)
         try:
-            status = WeightsStatus.model_validate_json((await self._read(call)).body)
+            status = WeightsStatus.model_validate_json((await self._read_chain_status(call)).body)
         except FailureError as error:
             # The hotkey may be registered after its weights were accepted.
             if error.code is not ErrorCode.NOT_FOUND or not is_accepted:
                 raise
             status = WeightsStatus(weights_submitted=False, weights_on_chain=False)
         on_chain = status.weights_on_chain
-        return Answer(
+        return CallResult(
             wire.encode(
                 WeightsStatus(weights_submitted=is_accepted or on_chain, weights_on_chain=on_chain)
             )
         )
 
-    async def _is_accepted(self, call: Call) -> bool:
+    async def _is_accepted(self, call: ServiceCall) -> bool:
         params = call.params
-        if call.identity is None or call.netuid is None or not isinstance(params, WeightsStatusAt):
+        if (
+            call.identity is None
+            or call.netuid is None
+            or not isinstance(params, WeightsStatusParams)
+        ):
             raise TypeError(f"{call.operation} is about an identity's weights")
         subject = JobSubject(call.identity, JobKind.WEIGHTS, params.mechanism_id)
-        newest_id = (await self._ledger.lane(subject)).newest.job_id
+        newest_id = (await self._store.latest_entry(subject)).latest.job_id
         if newest_id is None:
             return False
-        newest = await self._ledger.get(call.identity, newest_id)
+        newest = await self._store.get(call.identity, newest_id)
         block = params.block_number
         epoch = await self._chain.epoch(call.netuid, block)
         if newest is not None:
             if _covers(newest.job, epoch, block):
                 return True
-            if (newest.job.epoch_block or epoch.last_block) < epoch.last_block:
+            if (newest.job.epoch_block or epoch.start_block) < epoch.start_block:
                 return False  # and all before it are of earlier epochs
-        return await self._has_covering(subject, epoch, block)
+        return await self._any_job_covers(subject, epoch, block)
 
-    async def _has_covering(self, subject: JobSubject, epoch: Epoch, block: BlockNumber) -> bool:
+    async def _any_job_covers(self, subject: JobSubject, epoch: Epoch, block: BlockNumber) -> bool:
         """Return whether any job of a lane covers a block.
 
         Jobs are read in the order of their ends, back to the beginning of the block's epoch: none
@@ -89,13 +96,13 @@ class WeightsStatusHandler:
         """
         began_ms: int | None = None
         with contextlib.suppress(FailureError):  # then every job is read
-            began_ms = await self._chain.made_at_ms(epoch.last_block)
-        async with aclosing(self._ledger.history(subject.identity)) as history:
+            began_ms = await self._chain.block_timestamp_ms(epoch.start_block)
+        async with aclosing(self._store.history(subject.identity)) as history:
             async for held in history:
-                if held.record.lane == subject and _covers(held.job, epoch, block):
+                if held.record.subject == subject and _covers(held.job, epoch, block):
                     return True
                 ended_ms = held.job.updated_at_ms if held.job.has_ended else None
-                if ended_ms and began_ms and ended_ms < began_ms - CLOCKS_DIFFER_MS:
+                if ended_ms and began_ms and ended_ms < began_ms - CLOCK_TOLERANCE_MS:
                     return False
         return False
 
@@ -110,18 +117,22 @@ def _covers(job: Job, epoch: Epoch, block: BlockNumber) -> bool:
         epoch: that of the block, or the newest where the block is still to come.
         block: which is asked about.
     """
-    if job.state not in _IN_HAND | SUCCEEDED:
+    if job.state not in _IN_PROGRESS | SUCCEEDED:
         return False
     if job.epoch_block is None:
-        return job.state in _IN_HAND  # accepted while the chain could not be reached
-    if epoch.next_block is not None and epoch.block < block and epoch.next_block <= block:
+        return job.state in _IN_PROGRESS  # accepted while the chain could not be reached
+    if (
+        epoch.next_start_block is not None
+        and epoch.block < block
+        and epoch.next_start_block <= block
+    ):
         return False
-    if job.epoch_block == epoch.last_block:
+    if job.epoch_block == epoch.start_block:
         return True
     # The epoch began since the job was looked at, and soon enough after its acceptance.
     return (
-        job.state in _IN_HAND
+        job.state in _IN_PROGRESS
         and job.accepted_block is not None
-        and job.epoch_block < epoch.last_block
-        and not epochs.is_over(epoch, job.accepted_block)
+        and job.epoch_block < epoch.start_block
+        and not epochs.has_ended(epoch, job.accepted_block)
     )

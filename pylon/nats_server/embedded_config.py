@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.nats_server.permissions import authorization, quoted
+from pylon.nats_server.permissions import authorization_config, quoted
 from pylon.nats_server.server_limits import limits_text
 
-_REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_LOOPBACK_BY_WILDCARD = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
-def streams_folder(folder: Path) -> Path:
+def store_dir(folder: Path) -> Path:
     """Return where the server keeps its streams in its folder."""
     return folder / "jetstream"
 
@@ -35,16 +35,16 @@ def config_text(folder: Path, host: str, port: int, settings: DeploymentSettings
             f"ports_file_dir: {quoted(str(folder / 'ports'))}",
             limits_text(),
             "jetstream {",
-            f"  store_dir: {quoted(str(streams_folder(folder)))}",
+            f"  store_dir: {quoted(str(store_dir(folder)))}",
             # An acknowledged message is on disk, not in a cache that a power cut empties.
             "  sync_interval: always",
             "}",
-            authorization(settings),
+            authorization_config(settings),
         ]
     )
 
 
 def nats_url(host: str, port: int) -> str:
     """Return the URL under which this machine reaches a server that listens on an address."""
-    host = _REACHABLE.get(host, host)
+    host = _LOOPBACK_BY_WILDCARD.get(host, host)
     return f"nats://[{host}]:{port}" if ":" in host else f"nats://{host}:{port}"

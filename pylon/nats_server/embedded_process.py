@@ -35,7 +35,7 @@ def nats_server_binary() -> str:
     return found
 
 
-def port_in_use(ports_folder: Path) -> int | None:
+def listening_port(ports_folder: Path) -> int | None:
     """Return the port in the file that nats-server writes when it listens; None until then."""
     for path in ports_folder.glob("*.ports"):
         with contextlib.suppress(ValueError, LookupError):

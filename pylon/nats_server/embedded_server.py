@@ -15,12 +15,12 @@ from typing import Final, Self
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon.common.folder_lock import FolderLock
 from pylon.common.private_file import write_private
-from pylon.common.processes import die_with_parent, end_process
-from pylon.nats_server.embedded_config import config_text, nats_url, streams_folder
+from pylon.common.processes import die_with_parent, terminate_process
+from pylon.nats_server.embedded_config import config_text, nats_url, store_dir
 from pylon.nats_server.embedded_process import (
     EmbeddedNatsError,
+    listening_port,
     nats_server_binary,
-    port_in_use,
     server_environment,
 )
 from pylon.nats_server.embedded_storage import EmbeddedStorage
@@ -29,12 +29,12 @@ __all__ = ["EmbeddedNats", "EmbeddedNatsError"]
 
 logger = logging.getLogger(__name__)
 
-STARTS_WITHIN_S: Final = 15.0
-STOPS_WITHIN_S: Final = 5.0
-RELOADS_WITHIN_S: Final = 10.0
-RESTART_WAIT_S: Final = 0.5
-POLL_S: Final = 0.01
-LAST_LINES: Final = 20
+START_TIMEOUT_S: Final = 15.0
+STOP_TIMEOUT_S: Final = 5.0
+RELOAD_TIMEOUT_S: Final = 10.0
+RESTART_DELAY_S: Final = 0.5
+POLL_INTERVAL_S: Final = 0.01
+LOG_TAIL_LINES: Final = 20
 
 _LINE = re.compile(r"\[(INF|WRN|ERR|FTL|DBG|TRC)\] ?(.*)")
 _LEVELS = {"WRN": logging.WARNING, "ERR": logging.ERROR, "FTL": logging.ERROR}
@@ -80,14 +80,14 @@ class EmbeddedNats:
         self._host = host
         self._settings = settings
         self._folder = home.absolute() / "nats"
-        self._streams = streams_folder(self._folder)
+        self._store_dir = store_dir(self._folder)
         self._config_path = self._folder / "nats.conf"
-        self._storage = EmbeddedStorage(self._streams)
+        self._storage = EmbeddedStorage(self._store_dir)
         self._lock = FolderLock(self._folder)
         self._process: asyncio.subprocess.Process | None = None
-        self._reading: asyncio.Task[None] | None = None
-        self._keeping: asyncio.Task[None] | None = None
-        self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._log_task: asyncio.Task[None] | None = None
+        self._supervisor_task: asyncio.Task[None] | None = None
+        self._log_tail: deque[str] = deque(maxlen=LOG_TAIL_LINES)
         self._reload_result: asyncio.Future[str] | None = None
 
     @property
@@ -107,25 +107,25 @@ class EmbeddedNats:
         return self._process.pid
 
     async def __aenter__(self) -> Self:
-        self._take_folder()
+        self._lock_folder()
         try:
             if self._fresh:
-                shutil.rmtree(self._streams, ignore_errors=True)
+                shutil.rmtree(self._store_dir, ignore_errors=True)
             await self._start()
         except OSError as error:
             await self.stop()
-            raise self._unusable(error) from None
+            raise self._folder_error(error) from None
         except BaseException:
             await self.stop()
             raise
-        self._keeping = asyncio.create_task(self._keep_running())
+        self._supervisor_task = asyncio.create_task(self._supervise())
         return self
 
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         await self.stop()
 
@@ -145,20 +145,20 @@ class EmbeddedNats:
         previous, self._settings = self._settings, settings
         try:
             self._write_config()
-            await self._take_config()
+            await self._reload_config()
         except BaseException:
             self._settings = previous
             self._write_config()
             raise
 
-    async def _take_config(self) -> None:
+    async def _reload_config(self) -> None:
         self._reload_result = asyncio.get_running_loop().create_future()
         os.kill(self.pid, signal.SIGHUP)
         try:
-            async with asyncio.timeout(RELOADS_WITHIN_S):
+            async with asyncio.timeout(RELOAD_TIMEOUT_S):
                 line = await self._reload_result
         except TimeoutError:
-            line = f"no sign of it within {RELOADS_WITHIN_S:.0f} s"
+            line = f"no sign of it within {RELOAD_TIMEOUT_S:.0f} s"
         finally:
             self._reload_result = None
         if not line.startswith(_RELOADED):
@@ -169,7 +169,7 @@ class EmbeddedNats:
         shutil.rmtree(ports_folder, ignore_errors=True)
         ports_folder.mkdir()
         self._write_config()
-        self._storage.begin()
+        self._storage.reset()
         self._process = process = await asyncio.create_subprocess_exec(
             nats_server_binary(),
             "-c",
@@ -184,24 +184,24 @@ class EmbeddedNats:
             # Whoever holds the lock may write the streams, and that is this process too.
             pass_fds=(self._lock.fd,),
         )
-        self._reading = asyncio.create_task(self._read_log(process))
+        self._log_task = asyncio.create_task(self._read_log(process))
         try:
-            async with asyncio.timeout(STARTS_WITHIN_S):
-                while (port := port_in_use(ports_folder)) is None:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                while (port := listening_port(ports_folder)) is None:
                     if process.returncode is not None:
-                        await self._reading
-                        raise EmbeddedNatsError(self._why_it_ended())
-                    await asyncio.sleep(POLL_S)
+                        await self._log_task
+                        raise EmbeddedNatsError(self._exit_reason())
+                    await asyncio.sleep(POLL_INTERVAL_S)
         except TimeoutError:
             raise EmbeddedNatsError(
-                f"the embedded NATS was not ready within {STARTS_WITHIN_S:.0f} s"
+                f"the embedded NATS was not ready within {START_TIMEOUT_S:.0f} s"
             ) from None
         self.port = port
 
-    async def _keep_running(self) -> None:
+    async def _supervise(self) -> None:
         why_not = ""
         while True:
-            await self._until_restart()
+            await self._wait_for_restart()
             try:
                 await self._start()
             except (EmbeddedNatsError, OSError) as error:
@@ -211,12 +211,12 @@ class EmbeddedNats:
                 await self._end_process()
             else:
                 why_not = ""
-            await asyncio.sleep(RESTART_WAIT_S)
+            await asyncio.sleep(RESTART_DELAY_S)
 
-    async def _until_restart(self) -> None:
+    async def _wait_for_restart(self) -> None:
         """Return once no server runs: it has ended, or it is ended to store messages again."""
         ended = asyncio.create_task(self.wait())
-        writable = asyncio.create_task(self._storage.until_restart_helps())
+        writable = asyncio.create_task(self._storage.wait_until_writable())
         try:
             await asyncio.wait({ended, writable}, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
@@ -231,21 +231,21 @@ class EmbeddedNats:
             writable.cancel()
             await asyncio.wait({ended, writable})
 
-    async def stop(self, within_s: float = STOPS_WITHIN_S) -> None:
-        """Stop it: SIGTERM, and SIGKILL when that takes longer than `within_s`."""
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.gather(self._keeping, return_exceptions=True)
-            self._keeping = None
-        await self._end_process(within_s)
-        self._lock.let_go()
+    async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Stop it: SIGTERM, and SIGKILL when that takes longer than `timeout_s`."""
+        if self._supervisor_task is not None:
+            self._supervisor_task.cancel()
+            await asyncio.gather(self._supervisor_task, return_exceptions=True)
+            self._supervisor_task = None
+        await self._end_process(timeout_s)
+        self._lock.release()
 
-    async def _end_process(self, within_s: float = STOPS_WITHIN_S) -> None:
+    async def _end_process(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         if self._process is None:
             return
-        await end_process(self._process, within_s)
-        if self._reading is not None:
-            await self._reading
+        await terminate_process(self._process, timeout_s)
+        if self._log_task is not None:
+            await self._log_task
 
     async def _read_log(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None  # noqa: S101 -- it was asked for as a pipe
@@ -254,12 +254,12 @@ class EmbeddedNats:
             match = _LINE.search(line)
             # Before it has read its configuration, the server says what is wrong in plain lines.
             level, text = match.groups() if match else ("ERR", line)
-            self._last_lines.append(text)
+            self._log_tail.append(text)
             if "Plaintext passwords detected" in text:
                 level = "DBG"  # tokens are long and random, and the file is this user's alone
-            if self._storage.has_failed and self._storage.reports_failure(text):
+            if self._storage.has_failed and self._storage.observe_log_line(text):
                 level = "DBG"  # it says so again at every write
-            self._storage.reports_failure(text)
+            self._storage.observe_log_line(text)
             logger.log(_LEVELS.get(level, logging.DEBUG), "nats-server: %s", text)
             result = self._reload_result
             if (
@@ -269,24 +269,24 @@ class EmbeddedNats:
             ):
                 result.set_result(text)
 
-    def _why_it_ended(self) -> str:
-        log = "\n".join(self._last_lines)
+    def _exit_reason(self) -> str:
+        log = "\n".join(self._log_tail)
         if "address already in use" in log:
             return (
                 f"the embedded NATS cannot listen on {self._host}:{self.port}: the port is taken; "
                 "stop what uses it or choose another port"
             )
-        return f"the embedded NATS did not start: {self._last_lines[-1] if log else 'no reason'}"
+        return f"the embedded NATS did not start: {self._log_tail[-1] if log else 'no reason'}"
 
-    def _take_folder(self) -> None:
+    def _lock_folder(self) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._folder.chmod(0o700)
-            self._lock.take()
+            self._lock.acquire()
         except OSError as error:
-            raise self._unusable(error) from None
+            raise self._folder_error(error) from None
 
-    def _unusable(self, error: OSError) -> EmbeddedNatsError:
+    def _folder_error(self, error: OSError) -> EmbeddedNatsError:
         room = "make room on its disk, or " if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
         return EmbeddedNatsError(
             f"{self._folder} cannot be used ({error.strerror}); {room}choose another --home "

@@ -13,19 +13,19 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from pylon.common.backoff import Pauses
+from pylon.common.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
 PROBE_BYTES: Final = 4 * 2**20
 """Bytes that the disk must take before the server is restarted."""
-REMIND_EVERY_S: Final = 60.0
+LOG_INTERVAL_S: Final = 60.0
 """Seconds between two log lines while the disk takes no writes."""
-PROBE_FIRST_S: Final = 1.0
-PROBE_LONGEST_S: Final = 30.0
+PROBE_INITIAL_DELAY_S: Final = 1.0
+PROBE_MAX_DELAY_S: Final = 30.0
 """Longest pause, in seconds, before the disk is probed again after restarts that did not help."""
 
-_CANNOT_STORE: Final = re.compile(
+_STORE_ERROR: Final = re.compile(
     r"no space left on device|disk quota exceeded|input/output error|read-only file system"
     r"|critical write error|failed to store a msg|out of (?:space|resources)",
     re.IGNORECASE,
@@ -42,11 +42,11 @@ class EmbeddedStorage:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._failed = asyncio.Event()
-        self._pauses = Pauses(PROBE_FIRST_S, PROBE_LONGEST_S)
+        self._backoff = Backoff(PROBE_INITIAL_DELAY_S, PROBE_MAX_DELAY_S)
 
-    def reports_failure(self, line: str) -> bool:
+    def observe_log_line(self, line: str) -> bool:
         """Return whether a line of the server's log says that it cannot store; remember that."""
-        if not _CANNOT_STORE.search(line):
+        if not _STORE_ERROR.search(line):
             return False
         self._failed.set()
         return True
@@ -56,35 +56,35 @@ class EmbeddedStorage:
         """Whether the server that runs has said that it cannot store."""
         return self._failed.is_set()
 
-    def begin(self) -> None:
+    def reset(self) -> None:
         """Forget the failures of a server that has ended: another one is started."""
         self._failed.clear()
 
-    async def until_restart_helps(self) -> None:
+    async def wait_until_writable(self) -> None:
         """Return once the server has failed to store and the disk takes writes again."""
         await self._failed.wait()
         logger.error(
             "The embedded NATS cannot store messages: %s. Nothing is published and no write is "
             "accepted until there is space on the disk of %s",
-            self._free(),
+            self._free_space_text(),
             self._folder,
         )
         clock_s = asyncio.get_running_loop().time
-        remind_at_s = clock_s() + REMIND_EVERY_S
+        remind_at_s = clock_s() + LOG_INTERVAL_S
         while True:
-            await self._pauses.wait()
+            await self._backoff.wait()
             try:
                 await asyncio.to_thread(self._probe)
             except OSError as error:
                 # Quickly noticed when it ends; the pauses are for restarts that do not help.
-                self._pauses.reset()
+                self._backoff.reset()
                 if clock_s() >= remind_at_s:
-                    remind_at_s = clock_s() + REMIND_EVERY_S
+                    remind_at_s = clock_s() + LOG_INTERVAL_S
                     logger.error(  # noqa: TRY400 -- its text says all
                         "The disk of %s still takes no writes: %s; %s",
                         self._folder,
                         error.strerror,
-                        self._free(),
+                        self._free_space_text(),
                     )
             else:
                 return
@@ -105,7 +105,7 @@ class EmbeddedStorage:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
-    def _free(self) -> str:
+    def _free_space_text(self) -> str:
         try:
             return f"{shutil.disk_usage(self._folder).free / 2**20:.0f} MiB are free"
         except OSError as error:

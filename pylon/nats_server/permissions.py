@@ -31,7 +31,7 @@ from pylon_client.contract.subjects import (
     identity_requests,
     inbox_prefix,
 )
-from pylon_client.contract.topology import EVENTS, JOBS, LEADERSHIP, LEASES, LEDGER
+from pylon_client.contract.topology import EVENTS, JOB_QUEUE, JOB_STORE, LEADERSHIP, LEASES
 from pylon_client.contract.types import IdentityName
 
 AUTHORIZATION_TIMEOUT_S: Final = 3
@@ -43,7 +43,7 @@ JETSTREAM_ACKS: Final = "$JS.ACK.>"
 ALL_INBOXES: Final = "_INBOX.>"
 
 _UNESCAPED = frozenset((string.ascii_letters + string.digits + "._-*>$ ").encode())
-_LIKE_BCRYPT = re.compile(r"\$2[abxy]\$")
+_BCRYPT_PREFIX = re.compile(r"\$2[abxy]\$")
 
 
 class PermissionsError(ValueError):
@@ -58,7 +58,7 @@ class NatsUser:
     password: SecretStr
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
-    publish_never: tuple[str, ...] = ()
+    publish_deny: tuple[str, ...] = ()
 
 
 def nats_users(settings: DeploymentSettings) -> list[NatsUser]:
@@ -76,15 +76,15 @@ def nats_users(settings: DeploymentSettings) -> list[NatsUser]:
         if not password.get_secret_value():
             raise PermissionsError(f"{variable} is empty: anybody could act in its place")
     return [
-        _worker(settings.nats_worker_password),
-        _bridge(settings.nats_bridge_password),
-        *_reader(settings.nats_reader_password),
-        _open(settings.open_access_token),
-        *(_identity(name, of.token) for name, of in settings.identities_with_tokens.items()),
+        _worker_user(settings.nats_worker_password),
+        _bridge_user(settings.nats_bridge_password),
+        *_reader_users(settings.nats_reader_password),
+        _open_user(settings.open_access_token),
+        *(_identity_user(name, of.token) for name, of in settings.identities_with_tokens.items()),
     ]
 
 
-def authorization(settings: DeploymentSettings) -> str:
+def authorization_config(settings: DeploymentSettings) -> str:
     """The part of a nats-server's configuration that says who may do what.
 
     It holds every token and must be kept as secret as they are.
@@ -92,13 +92,13 @@ def authorization(settings: DeploymentSettings) -> str:
     Raises:
         PermissionsError: no safe users can be made from the settings.
     """
-    text = authorization_of(nats_users(settings))
+    text = authorization_block(nats_users(settings))
     if not settings.open_access_token.get_secret_value():
         text += f"no_auth_user: {quoted(OPEN_USER)}\n"
     return text
 
 
-def authorization_of(users: Iterable[NatsUser]) -> str:
+def authorization_block(users: Iterable[NatsUser]) -> str:
     """The `authorization { … }` block of a nats-server's configuration for some users.
 
     Raises:
@@ -109,7 +109,7 @@ def authorization_of(users: Iterable[NatsUser]) -> str:
             "authorization {",
             f"  timeout: {AUTHORIZATION_TIMEOUT_S}",
             "  users: [",
-            *(_block(user) for user in users),
+            *(_user_block(user) for user in users),
             "  ]",
             "}",
             "",
@@ -117,7 +117,7 @@ def authorization_of(users: Iterable[NatsUser]) -> str:
     )
 
 
-def _worker(password: SecretStr) -> NatsUser:
+def _worker_user(password: SecretStr) -> NatsUser:
     return NatsUser(
         WORKER_USER,
         password,
@@ -126,14 +126,14 @@ def _worker(password: SecretStr) -> NatsUser:
             ALL_EVENTS,
             JETSTREAM_API,
             JETSTREAM_ACKS,
-            *JOBS.subjects,
-            *LEDGER.subjects,
+            *JOB_QUEUE.subjects,
+            *JOB_STORE.subjects,
             *LEASES.subjects,
             *LEADERSHIP.subjects,
         ),
         # A caller chooses the reply subject of its own request, and must not make a worker speak
         # as another identity.
-        publish_never=(ALL_IDENTITIES,),
+        publish_deny=(ALL_IDENTITIES,),
         subscribe=(
             _inbox(WORKER_USER),
             ALL_OPEN,
@@ -145,7 +145,7 @@ def _worker(password: SecretStr) -> NatsUser:
     )
 
 
-def _reader(password: SecretStr) -> list[NatsUser]:
+def _reader_users(password: SecretStr) -> list[NatsUser]:
     """Return the user of readers, without JetStream: it can neither store nor change anything."""
     if not password.get_secret_value():
         return []
@@ -154,7 +154,7 @@ def _reader(password: SecretStr) -> list[NatsUser]:
             READER_USER,
             password,
             publish=(ALL_INBOXES, ALL_REPLAYS),
-            publish_never=(_inbox(WORKER_USER),),
+            publish_deny=(_inbox(WORKER_USER),),
             subscribe=(
                 _inbox(READER_USER),
                 ALL_OPEN,
@@ -167,7 +167,7 @@ def _reader(password: SecretStr) -> list[NatsUser]:
     ]
 
 
-def _bridge(password: SecretStr) -> NatsUser:
+def _bridge_user(password: SecretStr) -> NatsUser:
     return NatsUser(
         BRIDGE_USER,
         password,
@@ -176,7 +176,7 @@ def _bridge(password: SecretStr) -> NatsUser:
     )
 
 
-def _open(password: SecretStr) -> NatsUser:
+def _open_user(password: SecretStr) -> NatsUser:
     return NatsUser(
         OPEN_USER,
         password,
@@ -185,7 +185,7 @@ def _open(password: SecretStr) -> NatsUser:
     )
 
 
-def _identity(name: IdentityName, token: SecretStr) -> NatsUser:
+def _identity_user(name: IdentityName, token: SecretStr) -> NatsUser:
     return NatsUser(
         name,
         token,
@@ -198,20 +198,20 @@ def _inbox(user: str) -> str:
     return f"{inbox_prefix(user)}.>"
 
 
-def _block(user: NatsUser) -> str:
-    never = [f"          deny: {_list(user.publish_never)}"] if user.publish_never else []
+def _user_block(user: NatsUser) -> str:
+    never = [f"          deny: {_subject_list(user.publish_deny)}"] if user.publish_deny else []
     return "\n".join(
         [
             "    {",
             f"      user: {quoted(user.name)}",
-            f"      password: {_password(user)}",
+            f"      password: {_checked_password(user)}",
             "      permissions: {",
             "        publish: {",
-            f"          allow: {_list(user.publish)}",
+            f"          allow: {_subject_list(user.publish)}",
             *never,
             "        }",
             "        subscribe: {",
-            f"          allow: {_list(user.subscribe)}",
+            f"          allow: {_subject_list(user.subscribe)}",
             "        }",
             "      }",
             "    }",
@@ -219,13 +219,13 @@ def _block(user: NatsUser) -> str:
     )
 
 
-def _list(subjects: tuple[str, ...]) -> str:
+def _subject_list(subjects: tuple[str, ...]) -> str:
     return f"[{', '.join(map(quoted, subjects))}]"
 
 
-def _password(user: NatsUser) -> str:
+def _checked_password(user: NatsUser) -> str:
     text = user.password.get_secret_value()
-    if _LIKE_BCRYPT.match(text):
+    if _BCRYPT_PREFIX.match(text):
         raise PermissionsError(
             f"the token of {user.name!r} looks like a bcrypt hash, for which nats-server would "
             "take it: choose another"

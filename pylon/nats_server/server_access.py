@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import SecretStr, model_validator
 
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.nats_server.permissions import PermissionsError, authorization, quoted
+from pylon.nats_server.permissions import PermissionsError, authorization_config, quoted
 from pylon.nats_server.server_limits import limits_text
 
 CLUSTER_USER = "route"
@@ -60,7 +60,7 @@ class ServerAccessSettings(DeploymentSettings):
         return self
 
 
-def server_access(settings: ServerAccessSettings) -> str:
+def server_access_config(settings: ServerAccessSettings) -> str:
     """The part of a nats-server's configuration that says who may reach it, and take how much.
 
     It holds every token and must be kept as secret as they are.
@@ -68,19 +68,19 @@ def server_access(settings: ServerAccessSettings) -> str:
     Raises:
         PermissionsError: no safe users can be made from the settings.
     """
-    parts = [limits_text(), authorization(settings)]
+    parts = [limits_text(), authorization_config(settings)]
     if settings.nats_server_cert_file is not None and settings.nats_server_key_file is not None:
-        parts += _tls(
+        parts += _tls_block(
             settings.nats_server_cert_file,
             settings.nats_server_key_file,
             settings.nats_server_ca_file,
         )
     if settings.nats_cluster_name:
-        parts += _cluster(settings)
+        parts += _cluster_block(settings)
     return "\n".join(parts) + "\n"
 
 
-def _tls(cert: Path, key: Path, ca: Path | None) -> list[str]:
+def _tls_block(cert: Path, key: Path, ca: Path | None) -> list[str]:
     verified = [] if ca is None else [f"  ca_file: {quoted(str(ca))}", "  verify: true"]
     return [
         "tls {",
@@ -91,7 +91,7 @@ def _tls(cert: Path, key: Path, ca: Path | None) -> list[str]:
     ]
 
 
-def _cluster(settings: ServerAccessSettings) -> list[str]:
+def _cluster_block(settings: ServerAccessSettings) -> list[str]:
     password = settings.nats_cluster_password.get_secret_value()
     if not password:
         raise PermissionsError(
@@ -99,7 +99,7 @@ def _cluster(settings: ServerAccessSettings) -> list[str]:
         )
     tls: list[str] = []
     if settings.nats_cluster_cert_file is not None and settings.nats_cluster_key_file is not None:
-        tls = _tls(
+        tls = _tls_block(
             settings.nats_cluster_cert_file,
             settings.nats_cluster_key_file,
             settings.nats_cluster_ca_file,
@@ -116,14 +116,14 @@ def _cluster(settings: ServerAccessSettings) -> list[str]:
         "    timeout: 3",
         "  }",
         "  routes: [",
-        *(f"    {quoted(_with_password(url, password))}" for url in _urls(settings)),
+        *(f"    {quoted(_with_password(url, password))}" for url in _route_urls(settings)),
         "  ]",
         *(f"  {line}" for line in tls),
         "}",
     ]
 
 
-def _urls(settings: ServerAccessSettings) -> list[str]:
+def _route_urls(settings: ServerAccessSettings) -> list[str]:
     urls = [url.strip() for url in settings.nats_cluster_routes.split(",") if url.strip()]
     if any(not url.startswith("nats-route://") or "@" in url for url in urls):
         raise PermissionsError(

@@ -5,7 +5,7 @@ from pylon_client.contract.subjects import READER_USER, WORKER_USER
 from pylon_client.nats.nats_connection import ConnectionOptions
 
 
-def worker_options(
+def worker_connection_options(
     settings: DeploymentSettings, name: str, *, is_confined: bool = False
 ) -> ConnectionOptions:
     """Return where to connect to, and as which user: without a password, without credentials.

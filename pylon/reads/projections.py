@@ -6,25 +6,25 @@ in it.
 
 from typing import Any, Final
 
-from pylon.reads.read_query import Asked
+from pylon.reads.read_query import ReadQuery
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import CommitmentKind
-from pylon_client.contract.reads import ExtrinsicAt
+from pylon_client.contract.reads import ExtrinsicParams
 
 Json = dict[str, Any]
 
-_COMMITMENT: Final = "Commitment not found."
-_CERTIFICATE: Final = "Certificate not found."
+_COMMITMENT_NOT_FOUND: Final = "Commitment not found."
+_CERTIFICATE_NOT_FOUND: Final = "Certificate not found."
 
 
-def validators(answer: Json, _asked: Asked) -> Json:
+def validators(answer: Json, _read: ReadQuery) -> Json:
     """The neurons that hold a validator permit, by total stake, the largest first."""
     permitted = [neuron for neuron in answer["neurons"].values() if neuron["validator_permit"]]
     permitted.sort(key=lambda neuron: (-neuron["stakes"]["total"], neuron["uid"]))
-    return {**_collection(answer), "validators": permitted}
+    return {**_collection_fields(answer), "validators": permitted}
 
 
-def hex_commitments(answer: Json, _asked: Asked) -> Json:
+def hex_commitments(answer: Json, _read: ReadQuery) -> Json:
     """The commitments that are data; sealed ones are left to the typed form."""
     found: Json = answer["commitments"]
     data = {
@@ -32,12 +32,12 @@ def hex_commitments(answer: Json, _asked: Asked) -> Json:
         for hotkey, commitment in found.items()
         if commitment["kind"] == CommitmentKind.HEX_DATA
     }
-    return {**_collection(answer), "commitments": data}
+    return {**_collection_fields(answer), "commitments": data}
 
 
-def hex_commitment(answer: Json, asked: Asked) -> Json:
+def hex_commitment(answer: Json, read: ReadQuery) -> Json:
     """One hotkey's commitment, which must be data."""
-    commitment = _one_of(answer, "commitments", asked.hotkey, _COMMITMENT)
+    commitment = _item_of(answer, "commitments", read.hotkey, _COMMITMENT_NOT_FOUND)
     if commitment["kind"] != CommitmentKind.HEX_DATA:
         reveal_round = commitment["reveal_round"]
         why = (
@@ -48,25 +48,25 @@ def hex_commitment(answer: Json, asked: Asked) -> Json:
         raise FailureError(ErrorCode.NOT_FOUND, f"Commitment not found: {why}.")
     return {
         "block": answer["block"],
-        "hotkey": asked.hotkey,
+        "hotkey": read.hotkey,
         "commitment": commitment["commitment"],
         "commitment_block_number": commitment["commitment_block_number"],
     }
 
 
-def typed_commitment(answer: Json, asked: Asked) -> Json:
+def typed_commitment(answer: Json, read: ReadQuery) -> Json:
     """One hotkey's commitment in the form it stands on the chain."""
-    commitment = _one_of(answer, "commitments", asked.hotkey, _COMMITMENT)
+    commitment = _item_of(answer, "commitments", read.hotkey, _COMMITMENT_NOT_FOUND)
     return {"block": answer["block"], "commitment": commitment}
 
 
-def revealed_commitments(answer: Json, asked: Asked) -> Json:
+def revealed_commitments(answer: Json, read: ReadQuery) -> Json:
     """One hotkey's commitments that the chain has opened."""
-    found = _one_of(answer, "commitments", asked.hotkey, _COMMITMENT)
+    found = _item_of(answer, "commitments", read.hotkey, _COMMITMENT_NOT_FOUND)
     return {"block": answer["block"], "skipped": [], "commitments": found}
 
 
-def certificates(answer: Json, _asked: Asked) -> Json:
+def certificates(answer: Json, _read: ReadQuery) -> Json:
     """The certificates alone: this reply has no room for a block or for what was skipped.
 
     What was is in the log, and told to whoever asks for it alone.
@@ -74,24 +74,24 @@ def certificates(answer: Json, _asked: Asked) -> Json:
     return answer["certificates"]
 
 
-def certificate(answer: Json, asked: Asked) -> Json:
+def certificate(answer: Json, read: ReadQuery) -> Json:
     """One hotkey's certificate."""
-    return _one_of(answer, "certificates", asked.hotkey, _CERTIFICATE)
+    return _item_of(answer, "certificates", read.hotkey, _CERTIFICATE_NOT_FOUND)
 
 
-def price(answer: Json, asked: Asked) -> Json:
+def price(answer: Json, read: ReadQuery) -> Json:
     """The price of one subnet's alpha."""
-    found = answer["prices"].get(str(asked.netuid))
+    found = answer["prices"].get(str(read.netuid))
     if found is None:
-        raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {asked.netuid} not found.")
-    return {"block": answer["block"], "netuid": asked.netuid, "price": found}
+        raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {read.netuid} not found.")
+    return {"block": answer["block"], "netuid": read.netuid, "price": found}
 
 
-def extrinsic(answer: Json, asked: Asked) -> Json:
+def extrinsic(answer: Json, read: ReadQuery) -> Json:
     """One extrinsic of the block."""
-    params = asked.params
-    if not isinstance(params, ExtrinsicAt):
-        raise TypeError(f"{asked.operation} takes ExtrinsicAt, not {type(params).__name__}")
+    params = read.params
+    if not isinstance(params, ExtrinsicParams):
+        raise TypeError(f"{read.operation} takes ExtrinsicParams, not {type(params).__name__}")
     place = f"Extrinsic {params.extrinsic_index} of block {params.block_number}"
     if params.extrinsic_index >= len(answer["extrinsics"]):
         raise FailureError(ErrorCode.NOT_FOUND, f"{place} not found.")
@@ -103,11 +103,11 @@ def extrinsic(answer: Json, asked: Asked) -> Json:
     return found
 
 
-def _collection(answer: Json) -> Json:
+def _collection_fields(answer: Json) -> Json:
     return {"block": answer["block"], "skipped": answer["skipped"]}
 
 
-def _one_of(answer: Json, items: str, hotkey: str, missing: str) -> Any:
+def _item_of(answer: Json, items: str, hotkey: str, missing: str) -> Any:
     found = answer[items].get(hotkey)
     if found is not None:
         return found

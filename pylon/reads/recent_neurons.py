@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pylon.blocks.snapshots import Snapshot, Snapshots
-from pylon.rpc.calls import Answer
+from pylon.rpc.calls import CallResult
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
@@ -38,7 +38,7 @@ class RecentNeurons:
     block_duration_s: float
     now_s: Callable[[], float] = time.time
 
-    def of(self, netuid: NetUid) -> Answer:
+    def get(self, netuid: NetUid) -> CallResult:
         """The last published neurons of a subnet.
 
         Raises:
@@ -51,8 +51,8 @@ class RecentNeurons:
                 f"Subnet {netuid} is not one of the tracked subnets ({TRACKED_SETTING}), of which "
                 "alone recent neurons are kept.",
             )
-        snapshot = self.snapshots.last(str(NeuronsEventSubject(netuid)))
-        newest = self.snapshots.last(str(BlockEventSubject()))
+        snapshot = self.snapshots.get(str(NeuronsEventSubject(netuid)))
+        newest = self.snapshots.get(str(BlockEventSubject()))
         if snapshot is None or newest is None:
             raise FailureError(
                 ErrorCode.NO_RECENT_SNAPSHOT, f"Subnet {netuid}: nothing was published yet."
@@ -64,10 +64,10 @@ class RecentNeurons:
                 f"Subnet {netuid}: the last neurons were published about {age_blocks} blocks ago, "
                 f"at block {snapshot.block.number}; at most {self.hard_limit_blocks} are allowed.",
             )
-        return Answer(snapshot.body, snapshot.block)
+        return CallResult(snapshot.body, snapshot.block)
 
     def _age_blocks(self, snapshot: Snapshot, newest: Snapshot) -> int:
-        silent_s, last = self.snapshots.silent_s, newest.block.number
+        silent_s, last = self.snapshots.since_last_advance_s, newest.block.number
         if silent_s is None:
             silent_s = max(self.now_s() - wire.decode(newest.body)["timestamp"], 0.0)
         else:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from pylon.common.admission import OPEN_CALLER, Place
+from pylon.common.admission import OPEN_CALLER, Permit
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.event_replay import EVENT_OPERATIONS
@@ -18,7 +18,7 @@ from pylon_client.contract.failures import (
     ErrorCode,
     FailureError,
     InvalidItem,
-    repeated_key,
+    duplicate_key_item,
 )
 from pylon_client.contract.models import Block
 from pylon_client.contract.operations import OPERATIONS_BY_NAME, Operation, Params, Scope
@@ -26,29 +26,29 @@ from pylon_client.contract.subjects import (
     BRIDGE_USER,
     CONTRACT_VERSION,
     READER_USER,
-    REPLAYS,
+    REPLAY_PREFIX,
     SERVER_USERS,
     IdentitySubject,
     InvalidSubjectError,
     OpenSubject,
     ReplaySubject,
     inbox_prefix,
-    parse,
+    parse_subject,
 )
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from pylon_client.contract.types import IdentityName, NetUid
 
 EXTRA_ITEMS_MAX: Final = 20
 
-SHOWN_MAX_CHARS: Final = 64
+EXCERPT_MAX_CHARS: Final = 64
 
-_REPLAYED = frozenset(operation.name for operation in EVENT_OPERATIONS)
+_REPLAY_OPERATIONS = frozenset(operation.name for operation in EVENT_OPERATIONS)
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _INBOX = re.compile(r"_INBOX(?:\.(?:(?![.*>])[!-~])+)+")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ServiceCall:
     """One request, checked: who asks for what, and for how long they wait.
 
     Attributes:
@@ -61,7 +61,7 @@ class Call:
         timeout_s: for how many more seconds the caller waits.
         request_id: the caller's name for this request, or one made up here.
         idempotency_key: the caller's name for what is to be written; None where there is none.
-        place: that the request holds while it is answered; None where places are not limited.
+        admission_slot: that the request holds while it is answered; None where places are not limited.
     """
 
     operation: str
@@ -72,19 +72,23 @@ class Call:
     timeout_s: float
     request_id: str
     idempotency_key: str | None = None
-    place: Place | None = field(default=None, compare=False, repr=False)
+    admission_slot: Permit | None = field(default=None, compare=False, repr=False)
 
-    def parked(self, *, required: bool = True) -> AbstractContextManager[None]:
+    def without_admission_slot(self, *, required: bool = True) -> AbstractContextManager[None]:
         """Hold no place within the block, which waits for something slow; see `Place.parked`.
 
         Raises:
             FailureError: OVERLOADED, when the caller has too many requests that wait.
         """
-        return nullcontext() if self.place is None else self.place.parked(required=required)
+        return (
+            nullcontext()
+            if self.admission_slot is None
+            else self.admission_slot.parked(required=required)
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallResult:
     """What a handler found out.
 
     Attributes:
@@ -99,7 +103,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def may_be_answered(subject: str, reply: str) -> bool:
+def is_valid_reply_subject(subject: str, reply: str) -> bool:
     """Whether an answer to `reply` goes to whom the request's subject says, or to the bridge.
 
     NATS lets a caller name any subject for the reply, so that a worker, or JetStream, could be
@@ -118,7 +122,7 @@ def may_be_answered(subject: str, reply: str) -> bool:
     """
     if not _INBOX.fullmatch(reply):
         return False
-    if subject.startswith(f"{REPLAYS}."):
+    if subject.startswith(f"{REPLAY_PREFIX}."):
         return reply.startswith(f"{inbox_prefix(READER_USER)}.")
     if reply.split(".", 2)[1] in SERVER_USERS:
         return False
@@ -143,16 +147,16 @@ def caller_of(subject: str, identities: Mapping[IdentityName, NetUid]) -> str:
             return OPEN_CALLER
 
 
-def read_call(
+def parse_call(
     subject: str,
     headers: Mapping[str, str],
     body: bytes,
     *,
     identities: Mapping[IdentityName, NetUid],
     default_timeout_s: float = DEFAULT_TIMEOUT_S,
-    waited_s: float = 0.0,
-    place: Place | None = None,
-) -> Call:
+    queued_s: float = 0.0,
+    admission_slot: Permit | None = None,
+) -> ServiceCall:
     """Return the call that a message makes.
 
     Args:
@@ -161,8 +165,8 @@ def read_call(
         body: of the message.
         identities: the configured identities and the subnet of each.
         default_timeout_s: the timeout of a request that gives none.
-        waited_s: seconds since the message was received here.
-        place: that the request holds while it is answered.
+        queued_s: seconds since the message was received here.
+        admission_slot: that the request holds while it is answered.
 
     Raises:
         FailureError: NOT_FOUND for an operation or an identity that is not there,
@@ -170,49 +174,49 @@ def read_call(
             DEADLINE_EXCEEDED where nobody waits any more, INVALID where the request is wrong,
             with an item of `extra` for each thing that is.
     """
-    operation, scope, netuid, identity = _addressed(subject, identities)
+    operation, scope, netuid, identity = _parse_subject(subject, identities)
     if identity is not None:
         _check_netuid(identity, netuid, headers.get(wire_headers.NETUID))
     _check_contract(headers.get(wire_headers.CONTRACT, CONTRACT_VERSION))
-    return Call(
+    return ServiceCall(
         operation=operation.name,
         scope=scope,
         netuid=netuid,
         identity=identity,
-        timeout_s=_timeout_s(headers, default_timeout_s, waited_s),
-        params=_params(operation, body),
-        request_id=_request_id(headers.get(wire_headers.REQUEST_ID, "")),
-        idempotency_key=_idempotency_key(headers.get(wire_headers.IDEMPOTENCY_KEY)),
-        place=place,
+        timeout_s=_remaining_s(headers, default_timeout_s, queued_s),
+        params=_parse_params(operation, body),
+        request_id=_parse_request_id(headers.get(wire_headers.REQUEST_ID, "")),
+        idempotency_key=_parse_idempotency_key(headers.get(wire_headers.IDEMPOTENCY_KEY)),
+        admission_slot=admission_slot,
     )
 
 
-def _addressed(
+def _parse_subject(
     subject: str, identities: Mapping[IdentityName, NetUid]
 ) -> tuple[Operation[Params, BaseModel], Scope, NetUid | None, IdentityName | None]:
     try:
-        parsed = parse(subject)
+        parsed = parse_subject(subject)
     except InvalidSubjectError as error:
         raise FailureError(ErrorCode.INVALID, str(error)) from None
     match parsed:
         case OpenSubject(netuid, name):
-            operation = _operation(name, Scope.OPEN, of_subnet=netuid is not None)
+            operation = _find_operation(name, Scope.OPEN, of_subnet=netuid is not None)
             return operation, Scope.OPEN, netuid, None
-        case ReplaySubject(netuid, name) if name in _REPLAYED:
-            operation = _operation(name, Scope.OPEN, of_subnet=netuid is not None)
+        case ReplaySubject(netuid, name) if name in _REPLAY_OPERATIONS:
+            operation = _find_operation(name, Scope.OPEN, of_subnet=netuid is not None)
             return operation, Scope.OPEN, netuid, None
         case IdentitySubject(identity, name):
             if identity not in identities:
                 raise FailureError(ErrorCode.NOT_FOUND, f"Identity {identity!r} not found.")
-            operation = _operation(name, Scope.IDENTITY, of_subnet=True)
+            operation = _find_operation(name, Scope.IDENTITY, of_subnet=True)
             return operation, Scope.IDENTITY, identities[identity], identity
         case _:
             raise FailureError(ErrorCode.NOT_FOUND, f"{subject!r} takes no requests.")
 
 
-def _operation(name: str, scope: Scope, *, of_subnet: bool) -> Operation[Params, BaseModel]:
+def _find_operation(name: str, scope: Scope, *, of_subnet: bool) -> Operation[Params, BaseModel]:
     operation = OPERATIONS_BY_NAME.get(name)
-    if operation is None or scope not in operation.scopes or operation.of_subnet != of_subnet:
+    if operation is None or scope not in operation.scopes or operation.per_subnet != of_subnet:
         place = "a subnet" if of_subnet else "the chain"
         raise FailureError(
             ErrorCode.NOT_FOUND, f"There is no {scope} operation {name!r} on {place}."
@@ -220,13 +224,15 @@ def _operation(name: str, scope: Scope, *, of_subnet: bool) -> Operation[Params,
     return operation
 
 
-def _check_netuid(identity: IdentityName, netuid: NetUid | None, believed: str | None) -> None:
+def _check_netuid(
+    identity: IdentityName, netuid: NetUid | None, expected_netuid: str | None
+) -> None:
     # A bridge that has not been told yet that the identity has moved would write to its new subnet
     # what was meant for the old one.
-    if believed is not None and believed != str(netuid):
+    if expected_netuid is not None and expected_netuid != str(netuid):
         raise FailureError(
             ErrorCode.NETUID_MISMATCH,
-            f"Identity {identity!r} is of subnet {netuid}, not of {believed[:SHOWN_MAX_CHARS]!r}.",
+            f"Identity {identity!r} is of subnet {netuid}, not of {expected_netuid[:EXCERPT_MAX_CHARS]!r}.",
         )
 
 
@@ -234,12 +240,12 @@ def _check_contract(version: str) -> None:
     if version.partition(".")[0] != CONTRACT_VERSION:
         raise FailureError(
             ErrorCode.INVALID,
-            f"The request speaks contract {version[:SHOWN_MAX_CHARS]!r}, this worker "
+            f"The request speaks contract {version[:EXCERPT_MAX_CHARS]!r}, this worker "
             f"{CONTRACT_VERSION!r}.",
         )
 
 
-def _timeout_s(headers: Mapping[str, str], default_timeout_s: float, waited_s: float) -> float:
+def _remaining_s(headers: Mapping[str, str], default_timeout_s: float, waited_s: float) -> float:
     """Return for how many more seconds the sender waits.
 
     Raises:
@@ -249,7 +255,7 @@ def _timeout_s(headers: Mapping[str, str], default_timeout_s: float, waited_s: f
     timeout, deadline = headers.get(wire_headers.TIMEOUT), headers.get(wire_headers.DEADLINE)
     try:
         if timeout is not None:
-            left_s = wire_headers.timeout_in(timeout) - waited_s
+            left_s = wire_headers.decode_timeout(timeout) - waited_s
         elif deadline is not None:
             left_s = wire_headers.seconds_left(deadline)
         else:
@@ -271,7 +277,7 @@ def _timeout_s(headers: Mapping[str, str], default_timeout_s: float, waited_s: f
     return min(left_s, MAX_TIMEOUT_S)
 
 
-def _params(operation: Operation[Params, BaseModel], body: bytes) -> Params:
+def _parse_params(operation: Operation[Params, BaseModel], body: bytes) -> Params:
     most_bytes = operation.request_max_bytes
     if len(body) > most_bytes:
         raise FailureError(
@@ -282,13 +288,17 @@ def _params(operation: Operation[Params, BaseModel], body: bytes) -> Params:
     try:
         params = operation.params.model_validate_json(body)
     except ValidationError as error:
-        raise _invalid(operation, [_item(problem) for problem in _problems(error)]) from None
-    if repeated := wire.repeated_keys(body):
-        raise _invalid(operation, [repeated_key(key) for key in repeated])
+        raise _invalid_error(
+            operation, [_invalid_item(problem) for problem in _validation_errors(error)]
+        ) from None
+    if repeated := wire.duplicate_keys(body):
+        raise _invalid_error(operation, [duplicate_key_item(key) for key in repeated])
     return params
 
 
-def _invalid(operation: Operation[Params, BaseModel], items: list[InvalidItem]) -> FailureError:
+def _invalid_error(
+    operation: Operation[Params, BaseModel], items: list[InvalidItem]
+) -> FailureError:
     return FailureError(
         ErrorCode.INVALID,
         f"Validation failed for {operation.name}",
@@ -296,18 +306,18 @@ def _invalid(operation: Operation[Params, BaseModel], items: list[InvalidItem]) 
     )
 
 
-def _problems(error: ValidationError) -> list[dict[str, Any]]:
+def _validation_errors(error: ValidationError) -> list[dict[str, Any]]:
     # What was sent is not sent back: it may be large, or a secret in the wrong place.
     found = error.errors(include_input=False, include_url=False, include_context=False)
     return [dict(problem) for problem in found]
 
 
-def _item(problem: dict[str, Any]) -> InvalidItem:
-    key = ".".join(map(str, problem["loc"]))[:KEY_MAX_CHARS]
-    return InvalidItem(message=problem["msg"], key=key or None, source="body")
+def _invalid_item(validation_error: dict[str, Any]) -> InvalidItem:
+    key = ".".join(map(str, validation_error["loc"]))[:KEY_MAX_CHARS]
+    return InvalidItem(message=validation_error["msg"], key=key or None, source="body")
 
 
-def _idempotency_key(text: str | None) -> str | None:
+def _parse_idempotency_key(text: str | None) -> str | None:
     if text is not None and not wire_headers.is_idempotency_key(text):
         raise FailureError(
             ErrorCode.INVALID,
@@ -317,5 +327,5 @@ def _idempotency_key(text: str | None) -> str | None:
     return text
 
 
-def _request_id(text: str) -> str:
+def _parse_request_id(text: str) -> str:
     return text if _REQUEST_ID.fullmatch(text) else secrets.token_hex(8)

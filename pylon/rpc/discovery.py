@@ -13,7 +13,7 @@ from pylon_client.contract.topology import QUEUE_GROUP
 
 SERVICE_NAME: Final = "pylon"
 DISTRIBUTION: Final = "pylon-client"
-_ALL = "$SRV"
+_DISCOVERY_ROOT = "$SRV"
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class EndpointCounts:
     processing_ns: int = 0
     last_error: str = ""
 
-    def add(self, processing_ns: int, error: str = "") -> None:
+    def record(self, processing_ns: int, error: str = "") -> None:
         """Count one answered request; `error` is the code and text of a failure."""
         self.requests += 1
         self.processing_ns += processing_ns
@@ -35,7 +35,7 @@ class EndpointCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Discovery:
+class ServiceDiscovery:
     """Who this worker is and what it has done, in the words of NATS's service discovery.
 
     Attributes:
@@ -57,16 +57,16 @@ class Discovery:
     def subjects(self) -> tuple[str, ...]:
         """Where the questions come: to all services, to those of our name, to this worker."""
         return (
-            f"{_ALL}.*",
-            f"{_ALL}.*.{SERVICE_NAME}",
-            f"{_ALL}.*.{SERVICE_NAME}.{self.id}",
+            f"{_DISCOVERY_ROOT}.*",
+            f"{_DISCOVERY_ROOT}.*.{SERVICE_NAME}",
+            f"{_DISCOVERY_ROOT}.*.{SERVICE_NAME}.{self.id}",
         )
 
-    def answer(self, subject: str) -> bytes | None:
+    def respond(self, subject: str) -> bytes | None:
         """The JSON answer to a question, or None when the subject asks none that is known."""
         match subject.split(".", 2)[1]:
             case "PING":
-                return wire.encode(self._about("ping"))
+                return wire.encode(self._identity_fields("ping"))
             case "INFO":
                 return wire.encode(self._info())
             case "STATS":
@@ -74,7 +74,7 @@ class Discovery:
             case _:
                 return None
 
-    def _about(self, kind: str) -> dict[str, Any]:
+    def _identity_fields(self, kind: str) -> dict[str, Any]:
         return {
             "type": f"io.nats.micro.v1.{kind}_response",
             "name": SERVICE_NAME,
@@ -85,7 +85,7 @@ class Discovery:
 
     def _info(self) -> dict[str, Any]:
         return {
-            **self._about("info"),
+            **self._identity_fields("info"),
             "description": "A gateway to the Bittensor chain",
             "endpoints": [
                 _endpoint(scope, name) | {"metadata": {}} for scope, name in self.endpoints
@@ -94,7 +94,7 @@ class Discovery:
 
     def _stats(self) -> dict[str, Any]:
         return {
-            **self._about("stats"),
+            **self._identity_fields("stats"),
             "started": self.started.isoformat().replace("+00:00", "Z"),
             "endpoints": [
                 _endpoint(scope, name)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 import nats.errors
 from nats.aio.msg import Msg
 
-from pylon.common.admission import OPEN_CALLER, Admission, Place
-from pylon.common.logs import note, trace_id
-from pylon.rpc.calls import Answer, Call, caller_of, may_be_answered, read_call
-from pylon.rpc.discovery import Discovery
+from pylon.common.admission import OPEN_CALLER, Admission, Permit
+from pylon.common.logs import bind_log_fields, parse_trace_id
+from pylon.rpc.calls import CallResult, ServiceCall, caller_of, is_valid_reply_subject, parse_call
+from pylon.rpc.discovery import ServiceDiscovery
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
@@ -24,15 +24,15 @@ from pylon_client.contract.subjects import (
     CANCELLATIONS,
     CONTRACT_VERSION,
     READER_USER,
-    cancellation,
+    cancellation_subject,
 )
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, QUEUE_GROUP
 from pylon_client.contract.types import IdentityName, NetUid
-from pylon_client.log_limit import LogLimit, origin_of
-from pylon_client.nats.message_parts import cut, part_header
+from pylon_client.log_limit import LogLimit, error_origin
+from pylon_client.nats.message_parts import part_header, split_body
 from pylon_client.nats.nats_client import ReceivedMsg
-from pylon_client.nats.nats_connection import Connection
-from pylon_client.nats.nats_errors import Denied
+from pylon_client.nats.nats_connection import NatsConnection
+from pylon_client.nats.nats_errors import PermissionViolation
 
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
@@ -44,12 +44,12 @@ PENDING_MAX_REQUESTS: Final = 4096
 """Delivered requests of a subscription that may wait for the loop; more are dropped.
 
 They only pile up in a flood. What waits then delays the requests that come after it."""
-EARLY_CANCELLATIONS_MAX: Final = 4096
+MAX_EARLY_CANCELLATIONS: Final = 4096
 """Maximum number of cancellations that are kept for requests that have not been taken yet."""
 CANCEL_ID_MAX_BYTES: Final = 64
-REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES, ALL_REPLAYS)
+ALL_REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES, ALL_REPLAYS)
 
-Handler = Callable[[Call], Awaitable[Answer | bytes]]
+Handler = Callable[[ServiceCall], Awaitable[CallResult | bytes]]
 """Answers a call, with the bare body where it is of no block; raises failures as FailureError."""
 
 
@@ -58,19 +58,19 @@ class ServiceCounts:
     """What a service has turned away since it was made.
 
     Attributes:
-        refused: requests dropped unanswered, since the answer would not go to who may ask.
+        invalid_replies: requests dropped unanswered, since the answer would not go to who may ask.
         overloaded: requests turned away since their caller had too many in progress.
-        unsent: answers that could not be sent.
+        unsent_replies: answers that could not be sent.
         cancelled: requests that were ended since their sender stopped waiting.
     """
 
-    refused: int = 0
+    invalid_replies: int = 0
     overloaded: int = 0
-    unsent: int = 0
+    unsent_replies: int = 0
     cancelled: int = 0
 
 
-class Service:
+class RequestService:
     """Answers the requests of its queue group with one handler per operation.
 
     Args:
@@ -85,23 +85,23 @@ class Service:
     Attributes:
         counts: what was turned away.
         discovery: what was answered, per operation and scope.
-        refused: set when NATS does not deliver requests here; `refusal` is then what to raise.
+        subscription_denied: set when NATS does not deliver requests here; `denied_error` is then what to raise.
     """
 
     def __init__(
         self,
-        connection: Connection,
+        connection: NatsConnection,
         handlers: Mapping[str, Handler],
         *,
         identities: Mapping[IdentityName, NetUid],
         max_requests: int,
-        subjects: Sequence[str] = REQUESTS,
+        subjects: Sequence[str] = ALL_REQUESTS,
         default_timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         self.counts: Final = ServiceCounts()
-        self.discovery: Final = Discovery()
-        self.refused: Final = asyncio.Event()
-        self.refusal: FailureError | None = None
+        self.discovery: Final = ServiceDiscovery()
+        self.subscription_denied: Final = asyncio.Event()
+        self.denied_error: FailureError | None = None
         self._connection = connection
         self._handlers = handlers
         self._identities = identities
@@ -109,12 +109,14 @@ class Service:
         self._subjects = tuple(subjects)
         self._default_timeout_s = default_timeout_s
         self._subscriptions: list[Subscription] = []
-        self._forget_denials: Callable[[], None] = connection.on_denial(self._on_denial)
-        self._in_hand: set[asyncio.Task[None]] = set()
+        self._remove_denial_callback: Callable[[], None] = connection.on_permission_violation(
+            self._on_denial
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
         self._by_cancel_id: dict[str, asyncio.Task[None]] = {}
         # Requests and cancellations come by different subscriptions, in no order.
-        self._cancelled_early: dict[str, None] = {}
-        self._cancelled: set[asyncio.Task[None]] = set()
+        self._early_cancellations: dict[str, None] = {}
+        self._cancelled_tasks: set[asyncio.Task[None]] = set()
         self._log_limit = LogLimit()
 
     @property
@@ -123,12 +125,12 @@ class Service:
         return bool(self._subscriptions)
 
     @property
-    def in_hand(self) -> int:
+    def in_progress(self) -> int:
         """How many requests are being answered right now."""
-        return len(self._in_hand)
+        return len(self._tasks)
 
     @property
-    def parked(self) -> int:
+    def waiting(self) -> int:
         """How many of them wait for the chain or for a job."""
         return self._admission.parked
 
@@ -140,21 +142,21 @@ class Service:
         """
         subscribe = self._connection.subscribe
         self._subscriptions = [
-            *[await self._receive(subject) for subject in self._subjects],
-            *[await subscribe(subject, self._cancel) for subject in CANCELLATIONS],
-            *[await subscribe(subject, self._discover) for subject in self.discovery.subjects],
+            *[await self._subscribe_requests(subject) for subject in self._subjects],
+            *[await subscribe(subject, self._on_cancellation) for subject in CANCELLATIONS],
+            *[await subscribe(subject, self._on_discovery) for subject in self.discovery.subjects],
         ]
         await self._connection.nats.flush()
-        if self.refusal is not None:
-            raise self.refusal
+        if self.denied_error is not None:
+            raise self.denied_error
 
-    async def add(self, subjects: Iterable[str]) -> Callable[[], Awaitable[None]]:
+    async def add_subjects(self, subjects: Iterable[str]) -> Callable[[], Awaitable[None]]:
         """Answer the requests on further subjects too, until the returned function is called.
 
         Raises:
             nats.errors.Error: NATS takes no subscriptions now.
         """
-        added = [await self._receive(subject) for subject in subjects]
+        added = [await self._subscribe_requests(subject) for subject in subjects]
         self._subscriptions += added
 
         async def remove() -> None:
@@ -164,9 +166,9 @@ class Service:
 
         return remove
 
-    async def _receive(self, subject: str) -> "Subscription":
+    async def _subscribe_requests(self, subject: str) -> "Subscription":
         return await self._connection.subscribe(
-            subject, self._take, queue=QUEUE_GROUP, pending_max_msgs=PENDING_MAX_REQUESTS
+            subject, self._on_request, queue=QUEUE_GROUP, pending_max_msgs=PENDING_MAX_REQUESTS
         )
 
     async def drain(self, timeout_s: float) -> None:
@@ -179,37 +181,39 @@ class Service:
                 # Other workers get what comes from now on; what was delivered is still taken.
                 await asyncio.gather(*(held.drain() for held in self._subscriptions))
                 self._subscriptions.clear()
-                while self._in_hand:
-                    await asyncio.wait(self._in_hand)
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
         except (TimeoutError, nats.errors.Error, OSError) as error:
-            logger.warning("Giving up %d requests in hand: %s", self.in_hand, type(error).__name__)
+            logger.warning(
+                "Giving up %d requests in hand: %s", self.in_progress, type(error).__name__
+            )
         finally:
-            self._forget_denials()
+            self._remove_denial_callback()
             self._subscriptions.clear()
-            await self._give_up()
+            await self._cancel_all()
 
-    async def _give_up(self) -> None:
-        given_up = tuple(self._in_hand)
+    async def _cancel_all(self) -> None:
+        given_up = tuple(self._tasks)
         for task in given_up:
             task.cancel()
         await asyncio.gather(*given_up, return_exceptions=True)
         if self._connection.is_connected:
             await self._connection.nats.flush()
 
-    def _on_denial(self, denied: Denied, failure: FailureError) -> None:
-        if any(denied.forbids_hearing(subject) for subject in self._subjects):
-            self.refusal = failure
-            self.refused.set()
+    def _on_denial(self, denied: PermissionViolation, failure: FailureError) -> None:
+        if any(denied.denies_subscribe(subject) for subject in self._subjects):
+            self.denied_error = failure
+            self.subscription_denied.set()
 
-    async def _take(self, message: Msg) -> None:
-        if message.subject == cancellation(message.subject):
+    async def _on_request(self, message: Msg) -> None:
+        if message.subject == cancellation_subject(message.subject):
             return  # every worker receives it elsewhere
-        if not may_be_answered(message.subject, message.reply):
-            self._refuse(message)
+        if not is_valid_reply_subject(message.subject, message.reply):
+            self._drop(message)
             return
         cancel_id = (message.headers or {}).get(wire_headers.CANCEL_ID)
-        if cancel_id and cancel_id in self._cancelled_early:
-            del self._cancelled_early[cancel_id]
+        if cancel_id and cancel_id in self._early_cancellations:
+            del self._early_cancellations[cancel_id]
             self.counts.cancelled += 1
             return
         try:
@@ -218,70 +222,70 @@ class Service:
             self.counts.overloaded += 1
             await self._send_failure(message, error.failure)
             return
-        task = asyncio.create_task(self._serve(message, place))
+        task = asyncio.create_task(self._handle(message, place))
         # Also of a task that is cancelled before it has run.
         task.add_done_callback(lambda _: place.release())
-        self._in_hand.add(task)
-        task.add_done_callback(self._in_hand.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         if cancel_id:
             self._by_cancel_id[cancel_id] = task
             task.add_done_callback(lambda _: self._by_cancel_id.pop(cancel_id, None))
         # Let it begin before the next message is taken: of a burst, those that wait are parked.
         await asyncio.sleep(0)
 
-    async def _cancel(self, message: Msg) -> None:
+    async def _on_cancellation(self, message: Msg) -> None:
         """End a request whose sender does not wait for it any more."""
         cancel_id = message.data[: CANCEL_ID_MAX_BYTES + 1].decode(errors="replace")
         task = self._by_cancel_id.get(cancel_id)
         if task is not None:
             self.counts.cancelled += 1
-            self._cancelled.add(task)
-            task.add_done_callback(self._cancelled.discard)
+            self._cancelled_tasks.add(task)
+            task.add_done_callback(self._cancelled_tasks.discard)
             task.cancel()
         elif len(message.data) <= CANCEL_ID_MAX_BYTES:
             # It may also be the request of another worker, or one that has been answered.
-            self._cancelled_early[cancel_id] = None
-            if len(self._cancelled_early) > EARLY_CANCELLATIONS_MAX:
-                del self._cancelled_early[next(iter(self._cancelled_early))]
+            self._early_cancellations[cancel_id] = None
+            if len(self._early_cancellations) > MAX_EARLY_CANCELLATIONS:
+                del self._early_cancellations[next(iter(self._early_cancellations))]
 
-    def _refuse(self, message: Msg) -> None:
-        self.counts.refused += 1
+    def _drop(self, message: Msg) -> None:
+        self.counts.invalid_replies += 1
         # At 1, 2, 4, 8 and so on: whoever may ask must not be able to fill the log.
-        if self.counts.refused.bit_count() == 1:
+        if self.counts.invalid_replies.bit_count() == 1:
             logger.warning(
                 "Refused %d requests so far whose reply goes elsewhere, the last one on %r",
-                self.counts.refused,
+                self.counts.invalid_replies,
                 message.subject,
             )
 
-    async def _serve(self, message: Msg, place: Place) -> None:
+    async def _handle(self, message: Msg, admission_slot: Permit) -> None:
         begun_ns = time.monotonic_ns()
-        call: Call | None = None
+        call: ServiceCall | None = None
         error = ""
         try:
-            call = read_call(
+            call = parse_call(
                 message.subject,
                 message.headers or {},
                 message.data,
                 identities=self._identities,
                 default_timeout_s=self._default_timeout_s,
-                waited_s=message.waited_s if isinstance(message, ReceivedMsg) else 0.0,
-                place=place,
+                queued_s=message.age_s if isinstance(message, ReceivedMsg) else 0.0,
+                admission_slot=admission_slot,
             )
-            note(
+            bind_log_fields(
                 request_id=call.request_id,
-                trace_id=trace_id((message.headers or {}).get(wire_headers.TRACE_PARENT, "")),
+                trace_id=parse_trace_id((message.headers or {}).get(wire_headers.TRACE_PARENT, "")),
                 identity=call.identity,
                 netuid=call.netuid,
             )
-            answer = await self._answer(call)
-            await self._send_answer(message, answer)
+            answer = await self._execute(call)
+            await self._send_result(message, answer)
         except FailureError as failed:
             error = str(failed)
             self.counts.overloaded += failed.code is ErrorCode.OVERLOADED
             await self._send_failure(message, failed.failure)
         except asyncio.CancelledError:
-            if asyncio.current_task() in self._cancelled:
+            if asyncio.current_task() in self._cancelled_tasks:
                 error = ErrorCode.CANCELLED
                 raise
             error = ErrorCode.SHUTTING_DOWN
@@ -293,9 +297,9 @@ class Service:
         finally:
             if call is not None:
                 counts = self.discovery.endpoints[call.scope, call.operation]
-                counts.add(time.monotonic_ns() - begun_ns, error)
+                counts.record(time.monotonic_ns() - begun_ns, error)
 
-    async def _answer(self, call: Call) -> Answer:
+    async def _execute(self, call: ServiceCall) -> CallResult:
         handler = self._handlers.get(call.operation)
         if handler is None:
             raise FailureError(
@@ -314,7 +318,7 @@ class Service:
                 ) from None
             # What went wrong inside is for the log; a caller learns only where to look.
             # Each request has its line; the traceback, which they share, is logged once.
-            is_due = self._log_limit.is_due(call.operation, origin_of(error))
+            is_due = self._log_limit.is_due(call.operation, error_origin(error))
             logger.error(  # noqa: TRY400 -- with the traceback where that is due
                 *("%s failed; request %s: %s", call.operation, call.request_id),
                 type(error).__name__,
@@ -324,19 +328,19 @@ class Service:
                 ErrorCode.INTERNAL,
                 f"The worker failed; its log says why at request {call.request_id}.",
             ) from None
-        return found if isinstance(found, Answer) else Answer(found)
+        return found if isinstance(found, CallResult) else CallResult(found)
 
-    async def _send_answer(self, message: Msg, answer: Answer) -> None:
-        parts = cut(answer.body, self._connection.max_payload_bytes)
+    async def _send_result(self, message: Msg, result: CallResult) -> None:
+        parts = split_body(result.body, self._connection.max_payload_bytes)
         if len(parts) > 1 and wire_headers.ACCEPT_PARTS not in (message.headers or {}):
             raise FailureError(
                 ErrorCode.INTERNAL,
-                f"The answer has {len(answer.body)} bytes, more than NATS is configured to carry: "
+                f"The answer has {len(result.body)} bytes, more than NATS is configured to carry: "
                 f"ask with the header {wire_headers.ACCEPT_PARTS}, or raise its max_payload.",
             )
-        headers = _headers(answer)
+        headers = _result_headers(result)
         if len(parts) == 1:
-            await self._send(message, answer.body, headers)
+            await self._send(message, result.body, headers)
             return
         for number, part in enumerate(parts, 1):
             told = headers if number == len(parts) else {}
@@ -358,21 +362,21 @@ class Service:
         try:
             await self._connection.nats.publish(message.reply, body, headers=headers)
         except (nats.errors.Error, OSError) as error:
-            self.counts.unsent += 1
+            self.counts.unsent_replies += 1
             if self._log_limit.is_due("unsent", type(error)):
                 logger.warning("An answer could not be sent: %s", type(error).__name__)
 
-    async def _discover(self, message: Msg) -> None:
-        answer = self.discovery.answer(message.subject)
-        if answer is not None and may_be_answered(message.subject, message.reply):
+    async def _on_discovery(self, message: Msg) -> None:
+        answer = self.discovery.respond(message.subject)
+        if answer is not None and is_valid_reply_subject(message.subject, message.reply):
             await self._send(message, answer, {})
 
 
-def _headers(answer: Answer) -> dict[str, str]:
-    if answer.block is None:
-        return dict(answer.headers)
+def _result_headers(result: CallResult) -> dict[str, str]:
+    if result.block is None:
+        return dict(result.headers)
     return {
-        **answer.headers,
-        wire_headers.BLOCK_NUMBER: str(answer.block.number),
-        wire_headers.BLOCK_HASH: answer.block.hash,
+        **result.headers,
+        wire_headers.BLOCK_NUMBER: str(result.block.number),
+        wire_headers.BLOCK_HASH: result.block.hash,
     }

@@ -30,8 +30,8 @@ class AddressError(Exception):
         self.remedy = remedy
 
 
-def known_addresses(
-    wallets: Path | None,
+def resolve_addresses(
+    wallets_folder: Path | None,
     identities: Mapping[IdentityName, IdentitySettings],
     *,
     opened: Mapping[IdentityName, Hotkey],
@@ -39,14 +39,14 @@ def known_addresses(
     """Return the address of each identity's hotkey, without one that is not known; log why.
 
     Args:
-        wallets: the folder of wallets.
+        wallets_folder: the folder of wallets.
         identities: whose addresses.
         opened: those of hotkeys that this worker has opened, such as encrypted ones.
     """
     known: dict[IdentityName, Hotkey] = {}
     for name, identity in identities.items():
         try:
-            known[name] = address_of(wallets, identity)
+            known[name] = resolve_address(wallets_folder, identity)
         except AddressError as error:
             if name in opened:
                 known[name] = opened[name]
@@ -55,7 +55,7 @@ def known_addresses(
     return known
 
 
-def address_of(wallets: Path | None, identity: IdentitySettings) -> Hotkey:
+def resolve_address(wallets_folder: Path | None, identity: IdentitySettings) -> Hotkey:
     """The address of an identity's hotkey: as the settings say it, or as its wallet does.
 
     Raises:
@@ -64,21 +64,21 @@ def address_of(wallets: Path | None, identity: IdentitySettings) -> Hotkey:
     if identity.hotkey_ss58:
         return identity.hotkey_ss58
     variable = f"{identity.env_prefix}HOTKEY_SS58"
-    if wallets is None or not identity.wallet_name or not identity.hotkey_name:
+    if wallets_folder is None or not identity.wallet_name or not identity.hotkey_name:
         remedy = f"set {variable}, or the wallet's path, name and hotkey"
         raise AddressError("no wallet is configured", remedy)
-    folder = wallets.expanduser() / identity.wallet_name / "hotkeys"
+    folder = wallets_folder.expanduser() / identity.wallet_name / "hotkeys"
     public, whole = folder / f"{identity.hotkey_name}pub.txt", folder / identity.hotkey_name
     problems: list[str] = []
     for path in (public, whole):
         try:
-            return _address_in(path)
+            return _read_address(path)
         except (OSError, ValueError) as error:
             problems.append(f"{path}: {_reason(error)}")
-    raise AddressError(_joined(problems), f"make one of them readable, or set {variable}")
+    raise AddressError(_join_problems(problems), f"make one of them readable, or set {variable}")
 
 
-def _address_in(keyfile: Path) -> Hotkey:
+def _read_address(keyfile: Path) -> Hotkey:
     # The file may hold the secret half too: nothing but the address leaves this function.
     try:
         content: Any = json.loads(keyfile.read_bytes())
@@ -98,5 +98,5 @@ def _reason(error: OSError | ValueError) -> str:
     return str(error)
 
 
-def _joined(problems: Iterable[str]) -> str:
+def _join_problems(problems: Iterable[str]) -> str:
     return "; ".join(problems)

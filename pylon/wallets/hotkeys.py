@@ -9,7 +9,7 @@ from bittensor import keyfiles
 from pylon.chain.write_port import Signer
 
 _WrongPasswordError: Final = cast("type[Exception]", cast("Any", keyfiles).WrongPasswordError)
-_ED25519: Final = 0
+_CRYPTO_TYPE_ED25519: Final = 0
 """In the SDK's numbering of kinds of keys."""
 
 
@@ -46,11 +46,13 @@ class _Keyfile(Protocol):
     def get_keypair(self, password: str | None = None) -> Any: ...
 
 
-def open_hotkey(wallets: Path, wallet_name: str, hotkey_name: str, password: str = "") -> Signer:
+def open_hotkey(
+    wallets_folder: Path, wallet_name: str, hotkey_name: str, password: str = ""
+) -> Signer:
     """The hotkey in a folder of wallets, in the layout of btcli.
 
     Args:
-        wallets: the folder; `~` is the home folder.
+        wallets_folder: the folder; `~` is the home folder.
         wallet_name: a wallet's name.
         hotkey_name: a hotkey's name.
         password: opens an encrypted file.
@@ -59,7 +61,7 @@ def open_hotkey(wallets: Path, wallet_name: str, hotkey_name: str, password: str
         HotkeyError: it is missing, unreadable, encrypted or without its private half, or the
             password is wrong.
     """
-    path = wallets.expanduser() / wallet_name / "hotkeys" / hotkey_name
+    path = wallets_folder.expanduser() / wallet_name / "hotkeys" / hotkey_name
     keyfile = cast("_Keyfile", keyfiles.Keyfile(path))
     try:
         path.read_bytes()
@@ -95,5 +97,7 @@ def open_hotkey(wallets: Path, wallet_name: str, hotkey_name: str, password: str
 
 def ed25519_public_key(private_key: bytes) -> bytes:
     """The public half of an Ed25519 key pair whose private half is 32 bytes."""
-    pair: Any = cast("Any", keyfiles).Keypair.create_from_seed(private_key, crypto_type=_ED25519)
+    pair: Any = cast("Any", keyfiles).Keypair.create_from_seed(
+        private_key, crypto_type=_CRYPTO_TYPE_ED25519
+    )
     return bytes(pair.public_key)

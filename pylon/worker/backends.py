@@ -5,32 +5,32 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from pylon.chain.archive_routing import ArchiveRouting
+from pylon.chain.archive_routing import RoutedChain
 from pylon.chain.chain_guard import ChainGuard
-from pylon.chain.endpoint_label import place_of
-from pylon.chain.node_connection import Patience
+from pylon.chain.endpoint_label import endpoint_label
+from pylon.chain.node_connection import ConnectionTimeouts
 from pylon.chain.node_probe import NodeProbe
 from pylon.chain.port import Chain
-from pylon.chain.subtensor_reader import Subtensor
-from pylon.chain.subtensor_writer import Submission
-from pylon.common.backoff import Pauses
-from pylon.events.event_log import KeptInStream
+from pylon.chain.subtensor_reader import SubtensorReader
+from pylon.chain.subtensor_writer import SubtensorWriter
+from pylon.common.backoff import Backoff
+from pylon.events.event_log import EventLog
 from pylon.jetstream.ordered_bucket import OrderedBucket
-from pylon.nats_server.worker_user import worker_options
+from pylon.nats_server.worker_user import worker_connection_options
 from pylon.worker.binding.chain_binder import ChainBinder
-from pylon.worker.binding.remedy import remedy, remedy_of_readers
-from pylon.worker.instrumented_chain import MeasuredChain
+from pylon.worker.binding.remedy import mismatch_remedy, reader_mismatch_remedy
+from pylon.worker.instrumented_chain import InstrumentedChain
 from pylon.worker.metrics import WorkerMetrics
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import ReplaySubject
 from pylon_client.contract.topology import JOBS_BUCKET
-from pylon_client.events.stored_events import KeptEvents, last_by_request
-from pylon_client.nats.nats_connection import Connection, connect
+from pylon_client.events.stored_events import EventLogReader, event_log_via_worker
+from pylon_client.nats.nats_connection import NatsConnection, connect
 
 logger = logging.getLogger(__name__)
 
-NATS_WAIT_S: Final = 60.0
+NATS_START_TIMEOUT_S: Final = 60.0
 """Start-up timeout for NATS, in seconds; NATS and the worker usually start together."""
 
 
@@ -38,35 +38,37 @@ class WorkerError(Exception):
     """Why a worker cannot run, in words for its operator."""
 
 
-def guard_of(settings: WorkerSettings) -> ChainGuard:
+def create_guard(settings: WorkerSettings) -> ChainGuard:
     """Return the guard of a worker's connections to nodes; nothing is bound yet.
 
     A reader without JetStream learns from events which chain the signers publish.
     """
     return ChainGuard(
-        place_of(settings.bittensor_network),
-        remedy_of_readers if settings.is_confined else remedy,
-        needs_binding=not settings.is_confined,
+        endpoint_label(settings.bittensor_network),
+        reader_mismatch_remedy if settings.uses_reader_user else mismatch_remedy,
+        needs_binding=not settings.uses_reader_user,
     )
 
 
-def binder_of(
-    settings: WorkerSettings, guard: ChainGuard, connection: Connection
+def create_binder(
+    settings: WorkerSettings, guard: ChainGuard, connection: NatsConnection
 ) -> ChainBinder | None:
     """Return what binds the state to the chain; None for a reader without JetStream."""
-    if settings.is_confined:
+    if settings.uses_reader_user:
         return None
     return ChainBinder(
         guard,
-        place_of(settings.bittensor_network),
+        endpoint_label(settings.bittensor_network),
         NodeProbe(settings.bittensor_network),
         OrderedBucket(connection, JOBS_BUCKET),
-        stored_events(settings, connection),
+        open_stored_events(settings, connection),
         connection,
     )
 
 
-def chain_of(settings: WorkerSettings, metrics: WorkerMetrics, guard: ChainGuard) -> ArchiveRouting:
+def create_chain(
+    settings: WorkerSettings, metrics: WorkerMetrics, guard: ChainGuard
+) -> RoutedChain:
     """Return a chain to read, old blocks from the archive; its connections open on first use.
 
     Args:
@@ -77,25 +79,25 @@ def chain_of(settings: WorkerSettings, metrics: WorkerMetrics, guard: ChainGuard
     Raises:
         WorkerError: the SDK does not know a network's name.
     """
-    patience = Patience(operation_s=settings.chain_timeout_s)
+    patience = ConnectionTimeouts(operation_s=settings.chain_timeout_s)
 
     def node(network: str, role: str, admit: Callable[[str], None]) -> Chain:
-        subtensor = Subtensor(network, role=role, patience=patience, admit=admit)
-        guard.on_bound(subtensor.check_again)
-        return MeasuredChain(subtensor, subtensor.place, metrics)
+        subtensor = SubtensorReader(network, role=role, timeouts=patience, check_genesis=admit)
+        guard.on_bound(subtensor.reconnect_threadsafe)
+        return InstrumentedChain(subtensor, subtensor.endpoint_label, metrics)
 
     variable = "PYLON_BITTENSOR_NETWORK"
     try:
-        lite = node(settings.bittensor_network, "The chain node", guard.admit)
+        lite = node(settings.bittensor_network, "The chain node", guard.check_genesis)
         variable = "PYLON_BITTENSOR_ARCHIVE_NETWORK"
         archive: Chain | None = None
         if settings.bittensor_archive_network:
             archive = node(
-                settings.bittensor_archive_network, "The archive node", guard.admit_archive
+                settings.bittensor_archive_network, "The archive node", guard.check_archive_genesis
             )
     except ValueError as error:
         raise WorkerError(f"{variable}: {error}") from None
-    return ArchiveRouting(
+    return RoutedChain(
         lite,
         archive,
         settings.bittensor_archive_blocks_cutoff,
@@ -103,9 +105,9 @@ def chain_of(settings: WorkerSettings, metrics: WorkerMetrics, guard: ChainGuard
     )
 
 
-def submission_of(settings: WorkerSettings, guard: ChainGuard) -> Submission:
+def create_chain_writer(settings: WorkerSettings, guard: ChainGuard) -> SubtensorWriter:
     """Return a chain to write to, of a guarded node; its connections open on first use."""
-    return Submission(
+    return SubtensorWriter(
         settings.bittensor_network,
         settings.bittensor_archive_network,
         archive_cutoff_blocks=settings.bittensor_archive_blocks_cutoff,
@@ -114,7 +116,7 @@ def submission_of(settings: WorkerSettings, guard: ChainGuard) -> Submission:
     )
 
 
-async def connect_worker(settings: WorkerSettings, name: str) -> Connection:
+async def connect_worker(settings: WorkerSettings, name: str) -> NatsConnection:
     """Connect to NATS as this worker's user, once NATS is there.
 
     Args:
@@ -122,11 +124,11 @@ async def connect_worker(settings: WorkerSettings, name: str) -> Connection:
         name: of the connection in the server's monitoring.
 
     Raises:
-        WorkerError: NATS refuses, or does not answer within `NATS_WAIT_S` seconds.
+        WorkerError: NATS refuses, or does not answer within `NATS_START_TIMEOUT_S` seconds.
     """
-    options = worker_options(settings, name, is_confined=settings.is_confined)
-    pauses = Pauses(first_s=0.1, longest_s=2.0)
-    give_up_at_s = asyncio.get_running_loop().time() + NATS_WAIT_S
+    options = worker_connection_options(settings, name, is_confined=settings.uses_reader_user)
+    pauses = Backoff(initial_s=0.1, max_s=2.0)
+    give_up_at_s = asyncio.get_running_loop().time() + NATS_START_TIMEOUT_S
     while True:
         try:
             return await connect(options)
@@ -138,8 +140,8 @@ async def connect_worker(settings: WorkerSettings, name: str) -> Connection:
         await pauses.wait()
 
 
-def stored_events(settings: WorkerSettings, connection: Connection) -> KeptEvents:
+def open_stored_events(settings: WorkerSettings, connection: NatsConnection) -> EventLogReader:
     """Return the stored events, from JetStream or, for a reader without it, from a signer."""
-    if settings.is_confined:
-        return last_by_request(connection, ReplaySubject)
-    return KeptInStream(connection)
+    if settings.uses_reader_user:
+        return event_log_via_worker(connection, ReplaySubject)
+    return EventLog(connection)

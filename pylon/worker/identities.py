@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pylon.chain.write_port import Signer
 from pylon.common.deployment_settings import IdentitySettings
-from pylon.jobs.signer_directory import CAUSE_MAX_CHARS, Announcement
+from pylon.jobs.signer_directory import CAUSE_MAX_CHARS, SignerAnnouncement
 from pylon.wallets.hotkeys import HotkeyError, HotkeyProblem, open_hotkey
 from pylon_client.contract.types import Hotkey, IdentityName
 
@@ -34,18 +34,18 @@ class OpenedHotkeys:
         return {name: Hotkey(signer.ss58_address) for name, signer in self.signers.items()}
 
     @property
-    def announcements(self) -> dict[IdentityName, Announcement]:
+    def announcements(self) -> dict[IdentityName, SignerAnnouncement]:
         """What a worker with these hotkeys announces of each identity."""
-        can = {name: Announcement(hotkey=hotkey) for name, hotkey in self.addresses.items()}
+        can = {name: SignerAnnouncement(hotkey=hotkey) for name, hotkey in self.addresses.items()}
         cannot = {
-            name: Announcement(problem=error.problem, cause=str(error)[:CAUSE_MAX_CHARS])
+            name: SignerAnnouncement(problem=error.problem, cause=str(error)[:CAUSE_MAX_CHARS])
             for name, error in self.problems.items()
         }
         return can | cannot
 
 
 def open_hotkeys(
-    wallets: Path | None, identities: Mapping[IdentityName, IdentitySettings]
+    wallets_folder: Path | None, identities: Mapping[IdentityName, IdentitySettings]
 ) -> OpenedHotkeys:
     """Open the hotkey of each identity; log why one cannot be opened.
 
@@ -54,21 +54,21 @@ def open_hotkeys(
     opened = OpenedHotkeys()
     for name, identity in identities.items():
         try:
-            opened.signers[name] = open_identity(wallets, identity)
+            opened.signers[name] = open_identity_hotkey(wallets_folder, identity)
         except HotkeyError as error:
             opened.problems[name] = error
             logger.error("Identity %s cannot write: %s", name, error)  # noqa: TRY400 -- its text says all
     return opened
 
 
-def open_identity(wallets: Path | None, identity: IdentitySettings) -> Signer:
+def open_identity_hotkey(wallets_folder: Path | None, identity: IdentitySettings) -> Signer:
     """Return the hotkey of an identity.
 
     Raises:
         HotkeyError: it cannot sign; the text says why, and which setting to change.
     """
     prefix = identity.env_prefix
-    if wallets is None:
+    if wallets_folder is None:
         raise HotkeyError(
             HotkeyProblem.NOT_CONFIGURED,
             "no folder of wallets is configured",
@@ -82,7 +82,7 @@ def open_identity(wallets: Path | None, identity: IdentitySettings) -> Signer:
         )
     try:
         signer = open_hotkey(
-            wallets,
+            wallets_folder,
             identity.wallet_name,
             identity.hotkey_name,
             identity.hotkey_password.get_secret_value(),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from pylon.chain.port import Chain
-from pylon.chain.query import AnswerT_co, Question
+from pylon.chain.query import Query, ResultT_co
 from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
@@ -23,7 +23,7 @@ UNKNOWN_BLOCK: Final = "unknown_block"
 """Status of an operation on a block that the node does not have, or whose state it discarded."""
 
 
-class MeasuredChain:
+class InstrumentedChain:
     """The same chain, and how long it takes to answer.
 
     Args:
@@ -52,17 +52,17 @@ class MeasuredChain:
         with self._timed("timestamp"):
             return await self._chain.timestamp(block, timeout_s=timeout_s)
 
-    async def ask(
-        self, question: Question[AnswerT_co], block: Block, *, timeout_s: float
-    ) -> AnswerT_co:
+    async def query(
+        self, query: Query[ResultT_co], block: Block, *, timeout_s: float
+    ) -> ResultT_co:
         """The answer to a question as it was after a block."""
-        netuid = getattr(question, "netuid", "")
-        with self._timed(question.name, str(netuid)):
-            return await self._chain.ask(question, block, timeout_s=timeout_s)
+        netuid = getattr(query, "netuid", "")
+        with self._timed(query.name, str(netuid)):
+            return await self._chain.query(query, block, timeout_s=timeout_s)
 
-    def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
+    def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
         """The number of each new best block; a subscription takes no time."""
-        return self._chain.heads(silence_s=silence_s)
+        return self._chain.subscribe_heads(silence_s=silence_s)
 
     async def close(self) -> None:
         """Close the connection."""

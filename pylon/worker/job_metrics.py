@@ -7,7 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pylon.jobs.weights_planner import LIMIT_WAIT_BLOCKS
+from pylon.jobs.weights_planner import RATE_LIMIT_RETRY_BLOCKS
 from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import IN_FLIGHT, Job, JobState
@@ -27,12 +27,12 @@ SUCCESS: Final = "success"
 ERROR: Final = "error"
 CANCELLED: Final = "cancelled"
 FAILED_STATES: Final = (JobState.EXPIRED, JobState.REJECTED, JobState.FAILED)
-FOLLOWED_MAX: Final = 10_000
+MAX_TRACKED_JOBS: Final = 10_000
 """Maximum number of jobs whose state is remembered; a forgotten job counts as new."""
-CENSUS_EVERY_S: Final = 15.0
+COLLECT_INTERVAL_S: Final = 15.0
 
 
-class Counted(Protocol):
+class HasJob(Protocol):
     """A job as it was read from the ledger."""
 
     @property
@@ -44,7 +44,7 @@ class Counted(Protocol):
 class JobsPort(Protocol):
     """The ledger, as far as it is counted."""
 
-    async def open_jobs(self, identity: IdentityName) -> Sequence[Counted]:
+    async def open_jobs(self, identity: IdentityName) -> Sequence[HasJob]:
         """Return the jobs of an identity that have not ended."""
         ...
 
@@ -60,7 +60,7 @@ class JobMetrics:
     def __init__(self, metrics: WorkerMetrics, hotkeys: Mapping[IdentityName, Hotkey]) -> None:
         self._metrics = metrics
         self._hotkeys = hotkeys
-        self._followed: OrderedDict[JobId, tuple[JobState, float]] = OrderedDict()
+        self._tracked: OrderedDict[JobId, tuple[JobState, float]] = OrderedDict()
         self._job_s: Mapping[JobKind, Histogram] = {
             JobKind.WEIGHTS: metrics.weights_job_s,
             JobKind.COMMITMENT: metrics.commitment_job_s,
@@ -71,23 +71,23 @@ class JobMetrics:
                 for state in FAILED_STATES:  # a counter that begins at 0 shows its first increase
                     metrics.job_failures.labels(identity, kind, state)
 
-    def saw(self, job: Job) -> None:
+    def observe(self, job: Job) -> None:
         """Take note of a job that was just written to the ledger."""
-        before, begun_s = self._followed.pop(job.job_id, (None, 0.0))
+        before, begun_s = self._tracked.pop(job.job_id, (None, 0.0))
         now_s = time.monotonic()
         if job.state is not before:
             self._metrics.job_transitions.labels(job.kind, job.state).inc()
-            if job.state in FAILED_STATES and not _only_rate_limited(job):
+            if job.state in FAILED_STATES and not _was_only_rate_limited(job):
                 self._metrics.job_failures.labels(job.identity, job.kind, job.state).inc()
-            self._time(job, before, now_s - begun_s)
+            self._observe_durations(job, before, now_s - begun_s)
         if job.has_ended:
             return
         is_same_attempt = before in IN_FLIGHT and job.state in IN_FLIGHT
-        self._followed[job.job_id] = (job.state, begun_s if is_same_attempt else now_s)
-        while len(self._followed) > FOLLOWED_MAX:
-            self._followed.popitem(last=False)
+        self._tracked[job.job_id] = (job.state, begun_s if is_same_attempt else now_s)
+        while len(self._tracked) > MAX_TRACKED_JOBS:
+            self._tracked.popitem(last=False)
 
-    def _time(self, job: Job, before: JobState | None, attempt_s: float) -> None:
+    def _observe_durations(self, job: Job, before: JobState | None, attempt_s: float) -> None:
         labels = (_status_of(job), str(job.netuid), self._hotkeys.get(job.identity, ""))
         is_over = before in IN_FLIGHT and job.state not in IN_FLIGHT
         if is_over and job.kind is JobKind.WEIGHTS:
@@ -101,13 +101,13 @@ class JobMetrics:
             duration.labels(JOB_OPERATION, *labels).observe(took_s)
 
 
-class JobCensus:
-    """Counts the jobs that have not ended by state, every `CENSUS_EVERY_S` seconds.
+class JobCollector:
+    """Counts the jobs that have not ended by state, every `COLLECT_INTERVAL_S` seconds.
 
     Args:
         metrics: where the counts go.
         identities: whose jobs.
-        ledger: where they are.
+        store: where they are.
         head: the chain's newest block, where it is known.
     """
 
@@ -115,41 +115,41 @@ class JobCensus:
         self,
         metrics: WorkerMetrics,
         identities: Iterable[IdentityName],
-        ledger: JobsPort,
+        store: JobsPort,
         *,
         head: Callable[[], BlockNumber | None],
     ) -> None:
         self._identities = tuple(identities)
-        self._ledger = ledger
+        self._store = store
         self._head = head
         self._counts: dict[tuple[str, str, str], int] = {}
-        self._deadlines: dict[tuple[str, str], BlockNumber] = {}
-        self._due: dict[JobId, BlockNumber] = {}
+        self._deadline_blocks: dict[tuple[str, str], BlockNumber] = {}
+        self._due_blocks: dict[JobId, BlockNumber] = {}
         self._log_limit = LogLimit()
-        self._due_first: dict[tuple[str, str], BlockNumber] = {}
+        self._earliest_due_blocks: dict[tuple[str, str], BlockNumber] = {}
         metrics.jobs.read = lambda: self._counts
-        metrics.window_blocks_left.read = self._blocks_left
+        metrics.weights_deadline_blocks.read = self._blocks_until_deadline
         metrics.weights_overdue_blocks.read = self._blocks_overdue
 
     async def run(self) -> None:
         """Count again and again, until cancelled; what cannot be counted stays as it was."""
         while True:
             try:
-                await self.count()
+                await self.collect()
             except Exception as error:  # noqa: BLE001 -- the next lines say why
                 # Numbers for a dashboard: whatever is wrong, the jobs themselves go on.
                 if self._log_limit.is_due(type(error)):
                     logger.warning("The jobs could not be counted: %s", type(error).__name__)
-            await asyncio.sleep(CENSUS_EVERY_S)
+            await asyncio.sleep(COLLECT_INTERVAL_S)
 
-    async def count(self) -> None:
+    async def collect(self) -> None:
         """Count once."""
         counts = Counter[tuple[str, str, str]]()
         deadlines: dict[tuple[str, str], BlockNumber] = {}
         due: dict[JobId, BlockNumber] = {}
         due_first: dict[tuple[str, str], BlockNumber] = {}
         for identity in self._identities:
-            for held in await self._ledger.open_jobs(identity):
+            for held in await self._store.open_jobs(identity):
                 job = held.job
                 counts[identity, str(job.kind), str(job.state)] += 1
                 if job.kind is not JobKind.WEIGHTS or job.deadline_block is None:
@@ -160,31 +160,33 @@ class JobCensus:
                     due[job.job_id] = block
                     due_first[place] = min(due_first.get(place, block), block)
         self._counts = dict(counts)
-        self._deadlines = deadlines
-        self._due = due
-        self._due_first = due_first
+        self._deadline_blocks = deadlines
+        self._due_blocks = due
+        self._earliest_due_blocks = due_first
 
     def _due_block(self, job: Job) -> BlockNumber | None:
         """Return the block since which a job could be on the chain, as far as is known.
 
         A rate limit that the chain's state shows moves it. A refusal, after which the job is put
-        off by `LIMIT_WAIT_BLOCKS`, does not.
+        off by `RATE_LIMIT_RETRY_BLOCKS`, does not.
         """
         head = self._head()
-        block = self._due.get(job.job_id, job.submitted_block or job.accepted_block or head)
+        block = self._due_blocks.get(job.job_id, job.submitted_block or job.accepted_block or head)
         until = _rate_limited_until(job)
         if block is None or until is None or head is None:
             return block
-        is_known_limit = job.attempts == 0 or until > head + LIMIT_WAIT_BLOCKS
+        is_known_limit = job.attempts == 0 or until > head + RATE_LIMIT_RETRY_BLOCKS
         return max(block, until) if is_known_limit else block
 
-    def _blocks_left(self) -> dict[tuple[str, ...], float]:
-        return self._from_head(self._deadlines, lambda deadline, head: deadline - head)
+    def _blocks_until_deadline(self) -> dict[tuple[str, ...], float]:
+        return self._distances_from_head(
+            self._deadline_blocks, lambda deadline, head: deadline - head
+        )
 
     def _blocks_overdue(self) -> dict[tuple[str, ...], float]:
-        return self._from_head(self._due_first, lambda due, head: head - due)
+        return self._distances_from_head(self._earliest_due_blocks, lambda due, head: head - due)
 
-    def _from_head(
+    def _distances_from_head(
         self,
         blocks: Mapping[tuple[str, str], BlockNumber],
         distance: Callable[[BlockNumber, BlockNumber], int],
@@ -210,7 +212,7 @@ def _rate_limited_until(job: Job) -> BlockNumber | None:
     return job.retry_at_block
 
 
-def _only_rate_limited(job: Job) -> bool:
+def _was_only_rate_limited(job: Job) -> bool:
     """Return whether a rate limit held a job back from its acceptance to its end.
 
     Weights of an earlier job are then on the chain: the client puts them more often than the

@@ -13,11 +13,11 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-ENDS_WITHIN_S: Final = 5.0
+JOIN_TIMEOUT_S: Final = 5.0
 """Seconds for which leaving waits for the thread."""
-BEAT_EVERY_S: Final = 0.5
+HEARTBEAT_INTERVAL_S: Final = 0.5
 """Seconds between two heartbeats of the loop."""
-CHECK_EVERY_S: Final = 1.0
+HEARTBEAT_CHECK_INTERVAL_S: Final = 1.0
 """Seconds between two checks for a heartbeat."""
 BLOCKED_AFTER_S: Final = 60.0
 """Seconds without a heartbeat after which the loop counts as blocked.
@@ -32,7 +32,7 @@ class LoopThread:
     Args:
         name: of the thread.
         blocked_after_s: seconds without a heartbeat after which the loop counts as blocked.
-        check_every_s: seconds between two checks for a heartbeat.
+        check_interval_s: seconds between two checks for a heartbeat.
     """
 
     def __init__(
@@ -40,14 +40,14 @@ class LoopThread:
         name: str,
         *,
         blocked_after_s: float = BLOCKED_AFTER_S,
-        check_every_s: float = CHECK_EVERY_S,
+        check_interval_s: float = HEARTBEAT_CHECK_INTERVAL_S,
     ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._watching: asyncio.Task[None] | None = None
+        self._watchdog_task: asyncio.Task[None] | None = None
         self._blocked_after_s = blocked_after_s
-        self._check_every_s = check_every_s
-        self._beats = 0
+        self._check_interval_s = check_interval_s
+        self._heartbeats = 0
         self._silent_s = 0.0
 
     @property
@@ -60,7 +60,9 @@ class LoopThread:
     async def __aenter__(self) -> Self:
         """Start the thread."""
         self._thread.start()
-        self._watching = asyncio.create_task(self._watch(), name=f"watch of {self._thread.name}")
+        self._watchdog_task = asyncio.create_task(
+            self._run_watchdog(), name=f"watch of {self._thread.name}"
+        )
         return self
 
     async def __aexit__(
@@ -70,42 +72,42 @@ class LoopThread:
         trace: TracebackType | None,
     ) -> None:
         """Cancel what still runs there, and end the thread."""
-        if self._watching is not None:
-            self._watching.cancel()
+        if self._watchdog_task is not None:
+            self._watchdog_task.cancel()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        await asyncio.to_thread(self._thread.join, ENDS_WITHIN_S)
+        await asyncio.to_thread(self._thread.join, JOIN_TIMEOUT_S)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the thread's loop, and return its result; cancelling cancels it."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
-    def call(self, function: Callable[..., object], *args: object) -> None:
+    def call_soon(self, function: Callable[..., object], *args: object) -> None:
         """Call a function on the thread's loop soon; after its end, do nothing."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function, *args)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.get_loop().call_soon(self._beat)
+            runner.get_loop().call_soon(self._heartbeat)
             runner.get_loop().run_forever()
 
-    def _beat(self) -> None:
-        self._beats += 1
-        self._loop.call_later(BEAT_EVERY_S, self._beat)
+    def _heartbeat(self) -> None:
+        self._heartbeats += 1
+        self._loop.call_later(HEARTBEAT_INTERVAL_S, self._heartbeat)
 
-    async def _watch(self) -> None:
+    async def _run_watchdog(self) -> None:
         """Add up the checks without a heartbeat, on the loop that is not the thread's.
 
         Time in which this loop does not run either, as in a suspended process, does not count.
         """
         while True:
-            beats = self._beats
-            await asyncio.sleep(self._check_every_s)
-            if self._beats != beats:
+            beats = self._heartbeats
+            await asyncio.sleep(self._check_interval_s)
+            if self._heartbeats != beats:
                 self._silent_s = 0.0
                 continue
             was_blocked = bool(self.problems)
-            self._silent_s += self._check_every_s
+            self._silent_s += self._check_interval_s
             if self.problems and not was_blocked:
                 logger.error("%s:\n%s", self.problems[0].capitalize(), self._stack())
 

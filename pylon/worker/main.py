@@ -7,55 +7,55 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
-from pylon.blocks.head_tracker import Heads
+from pylon.blocks.head_tracker import HeadTracker
 from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots
-from pylon.common.redaction import REDACTOR, secrets_of
+from pylon.common.redaction import REDACTOR, collect_secrets
 from pylon.common.sentry import set_up_sentry
 from pylon.common.task_supervisor import Supervisor
-from pylon.common.tasks import end_tasks, run_until
-from pylon.common.variables import report_variables
+from pylon.common.tasks import cancel_and_wait, run_until_stopped
+from pylon.common.variables import check_variables
 from pylon.events.signer_events import SignerEvents
-from pylon.jetstream.provision import ProvisionError, provision
+from pylon.jetstream.provision import ProvisionError, provision_streams
 from pylon.jetstream.write_health import WriteHealth
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.worker.backends import (
     WorkerError,
-    binder_of,
-    chain_of,
     connect_worker,
-    guard_of,
-    submission_of,
+    create_binder,
+    create_chain,
+    create_chain_writer,
+    create_guard,
 )
 from pylon.worker.binding.chain_binder import ChainBinder, ForeignStateError
 from pylon.worker.health import WorkerHealth
 from pylon.worker.identities import OpenedHotkeys, open_hotkeys
 from pylon.worker.job_metrics import JobMetrics
 from pylon.worker.loop_thread import LoopThread
-from pylon.worker.memory import outgrown
+from pylon.worker.memory import wait_for_memory_limit
 from pylon.worker.metrics import WorkerMetrics
-from pylon.worker.probes import show_health
+from pylon.worker.probes import serve_health
 from pylon.worker.publishing import Publishing
-from pylon.worker.request_thread import RequestServer
+from pylon.worker.request_thread import RequestThread
 from pylon.worker.settings import WorkerSettings
-from pylon.worker.signing import JOBS, Signing
+from pylon.worker.signing import JOBS_PART, SigningParts
 from pylon.worker.snapshot_keeper import SnapshotKeeper
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 
 logger = logging.getLogger(__name__)
 
-Part = Callable[[], Coroutine[Any, Any, None]]
+PartRunner = Callable[[], Coroutine[Any, Any, None]]
 """Runs a part of the worker until it is cancelled."""
 
-READY_HEAD_BLOCKS: Final = 5
+READY_MAX_LAG_BLOCKS: Final = 5
 """Blocks that a ready worker's view of the head, and what is published, may be behind the chain."""
-REQUESTS: Final = "requests"
-JOBS_STOP_S: Final = 4.0
+REQUESTS_PART: Final = "requests"
+JOBS_STOP_TIMEOUT_S: Final = 4.0
 """How long a stop waits for the jobs in hand before they are handed back to the queue."""
-POLL_AFTER_S: Final = 12.0
+MAX_POLL_AFTER_S: Final = 12.0
 """A block's time on the real chain."""
 
 
@@ -65,9 +65,9 @@ async def run_worker(settings: WorkerSettings) -> None:
     Raises:
         WorkerError: it cannot start, or NATS has ended its connection for good.
     """
-    REDACTOR.learn(secrets_of(settings))
+    REDACTOR.add_secrets(collect_secrets(settings))
     set_up_sentry(settings, "worker")
-    report_variables(settings)
+    check_variables(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -94,41 +94,43 @@ class Worker:
         """
         self.ready = asyncio.Event()
         self.metrics: Final = WorkerMetrics(settings.worker_role)
-        self.guard: Final = guard_of(settings)
-        self.chain: Final = chain_of(settings, self.metrics, self.guard)
+        self.guard: Final = create_guard(settings)
+        self.chain: Final = create_chain(settings, self.metrics, self.guard)
         self.snapshots: Final = Snapshots(max_silence_s=settings.head_silence_s)
         self.metrics.watch_head(self.snapshots)
-        self._published = LastPublished()
-        self._writes = WriteHealth()
-        self.metrics.watch_writes(self._writes)
+        self._last_published = LastPublished()
+        self._write_health = WriteHealth()
+        self.metrics.watch_writes(self._write_health)
         self._settings = settings
-        self._submission = submission_of(settings, self.guard)
+        self._chain_writer = create_chain_writer(settings, self.guard)
         self._health = WorkerHealth(
             self.snapshots,
-            self._published,
-            self._writes,
+            self._last_published,
+            self._write_health,
             guard=self.guard,
-            head_max_age_s=READY_HEAD_BLOCKS * settings.block_duration_seconds,
-            head_max_lag_blocks=READY_HEAD_BLOCKS,
+            head_max_age_s=READY_MAX_LAG_BLOCKS * settings.block_duration_seconds,
+            head_max_lag_blocks=READY_MAX_LAG_BLOCKS,
         )
-        self._supervisor = self._health.supervisor = Supervisor(_is_final)
+        self._supervisor = self._health.supervisor = Supervisor(_is_fatal)
         self.metrics.watch_parts(self._supervisor)
-        self._signers = SignerDirectory(settings.identity_settings, settings.signer_grace_seconds)
-        self._health.signers = self._signers
-        self.metrics.watch_signers(self._signers.problems)
+        self._signer_directory = SignerDirectory(
+            settings.identity_settings, settings.signer_grace_seconds
+        )
+        self._health.signer_directory = self._signer_directory
+        self.metrics.watch_signers(self._signer_directory.problem_codes)
         self._forward_head: Callable[[BlockNumber], None] = lambda _: None
-        self._heads = Heads(
+        self._head_tracker = HeadTracker(
             self.chain,
-            heard_of=self._observe_head,
+            observe_head=self._observe_head,
             silence_s=settings.head_silence_s,
-            poll_after_s=min(POLL_AFTER_S, settings.head_silence_s / 3),
+            poll_after_s=min(MAX_POLL_AFTER_S, settings.head_silence_s / 3),
             chain_timeout_s=settings.chain_timeout_s,
             block_duration_s=settings.block_duration_seconds,
         )
 
     def _observe_head(self, head: BlockNumber) -> None:
         self.chain.observe_head(head)
-        self.snapshots.heard_of(head)
+        self.snapshots.observe_head(head)
         self._forward_head(head)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -139,26 +141,31 @@ class Worker:
         """
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.chain.close)
-            stack.push_async_callback(self._submission.close)
-            await show_health(stack, self._settings, self._health, self.metrics)
-            connection = await run_until(stop, connect_worker(self._settings, "pylon worker"))
+            stack.push_async_callback(self._chain_writer.close)
+            await serve_health(stack, self._settings, self._health, self.metrics)
+            connection = await run_until_stopped(
+                stop, connect_worker(self._settings, "pylon worker")
+            )
             if connection is None:
                 return
             stack.push_async_callback(connection.close)
             self._health.connection = connection
             self.metrics.watch_nats(connection)
             try:
-                if await run_until(stop, self._provision(connection)) is None:
+                if await run_until_stopped(stop, self._provision(connection)) is None:
                     return
-                binder = binder_of(self._settings, self.guard, connection)
-                if binder is not None and await run_until(stop, _started(binder)) is None:
+                binder = create_binder(self._settings, self.guard, connection)
+                if (
+                    binder is not None
+                    and await run_until_stopped(stop, _start_binder(binder)) is None
+                ):
                     return
                 await self._serve(connection, binder, stop)
             except (ProvisionError, ForeignStateError) as error:
                 raise WorkerError(str(error)) from error
 
     async def _serve(
-        self, connection: Connection, binder: ChainBinder | None, stop: asyncio.Event
+        self, connection: NatsConnection, binder: ChainBinder | None, stop: asyncio.Event
     ) -> None:
         try:
             await self._run(connection, binder, stop)
@@ -173,75 +180,75 @@ class Worker:
         logger.info("Stopped")
 
     async def _run(
-        self, connection: Connection, binder: ChainBinder | None, stop: asyncio.Event
+        self, connection: NatsConnection, binder: ChainBinder | None, stop: asyncio.Event
     ) -> None:
         hotkeys = self._open_hotkeys()
         measured = JobMetrics(self.metrics, hotkeys.addresses)
-        await SignerEvents(connection).subscribe(self._signers.observe)
+        await SignerEvents(connection).subscribe(self._signer_directory.observe)
         for identity, announcement in hotkeys.announcements.items():
-            self._signers.observe(identity, wire.encode(announcement))
-        keeper = SnapshotKeeper(self._settings, self.snapshots, self.guard, self._published)
-        parts: dict[str, Part] = {
+            self._signer_directory.observe(identity, wire.encode(announcement))
+        keeper = SnapshotKeeper(self._settings, self.snapshots, self.guard, self._last_published)
+        parts: dict[str, PartRunner] = {
             "snapshots": lambda: keeper.run(connection),
-            "heads": self._heads.run,
+            "heads": self._head_tracker.run,
         }
         if binder is not None:
             publishing = Publishing(
                 self._settings,
                 self.chain,
-                self._heads,
+                self._head_tracker,
                 self.snapshots,
                 self.metrics,
                 connection,
                 self.guard,
-                self._published,
-                self._writes,
+                self._last_published,
+                self._write_health,
             )
-            self.metrics.watch_published(self._published)
+            self.metrics.watch_published(self._last_published)
             parts["binding to the chain"] = binder.run
-            self._health.streams = publishing.streams
+            self._health.stream_keeper = publishing.streams
             self._health.leadership = publishing.leadership
             parts |= publishing.parts
-        signing: Signing | None = None
+        signing: SigningParts | None = None
         if self._settings.worker_role.signs:
-            signing = Signing(
+            signing = SigningParts(
                 self._settings,
-                self._submission,
+                self._chain_writer,
                 connection,
                 hotkeys,
-                self._signers,
+                self._signer_directory,
                 self._supervisor,
                 self.snapshots,
                 self.metrics,
                 measured,
-                self._writes,
+                self._write_health,
             )
             parts |= signing.parts
         main = asyncio.get_running_loop()
         memory_limit_mib = self._settings.worker_memory_limit_mib
-        server = self._health.requests = RequestServer(
+        server = self._health.request_server = RequestThread(
             self._settings,
             self.snapshots,
-            self._signers,
+            self._signer_directory,
             hotkeys.addresses,
             self.metrics,
             self.guard,
-            self._writes,
+            self._write_health,
             on_connect=lambda own: self.metrics.watch_nats(connection, own),
-            on_job=lambda job: main.call_soon_threadsafe(measured.saw, job),
+            on_job=lambda job: main.call_soon_threadsafe(measured.observe, job),
         )
-        async with LoopThread(REQUESTS) as thread:
-            self._health.request_loop = thread
-            self._forward_head = lambda head: thread.call(server.observe_head, head)
-            parts[REQUESTS] = lambda: thread.run(
-                server.run(lambda: main.call_soon_threadsafe(self._is_ready))
+        async with LoopThread(REQUESTS_PART) as thread:
+            self._health.request_thread = thread
+            self._forward_head = lambda head: thread.call_soon(server.observe_head, head)
+            parts[REQUESTS_PART] = lambda: thread.run(
+                server.run(lambda: main.call_soon_threadsafe(self._on_ready))
             )
-            tasks = {name: self._part(name, run) for name, run in parts.items()}
-            background = self._health.essential = set(tasks.values())
+            tasks = {name: self._start_part(name, run) for name, run in parts.items()}
+            background = self._health.essential_tasks = set(tasks.values())
             signs = {
                 asyncio.create_task(stop.wait(), name="stop"),
                 asyncio.create_task(connection.closed.wait(), name="end of NATS"),
-                self._part("memory limit", lambda: outgrown(memory_limit_mib)),
+                self._start_part("memory limit", lambda: wait_for_memory_limit(memory_limit_mib)),
             }
             try:
                 await asyncio.wait(background | signs, return_when=asyncio.FIRST_COMPLETED)
@@ -252,22 +259,24 @@ class Worker:
                         task.result()
                 # Requests in progress may still need the chain and the snapshots.
                 if signing is not None:
-                    signing.office.stop()
-                thread.call(server.stop)
-                await asyncio.wait({tasks[REQUESTS]}, timeout=2 * self._settings.drain_timeout_s)
+                    signing.job_service.stop()
+                thread.call_soon(server.stop)
+                await asyncio.wait(
+                    {tasks[REQUESTS_PART]}, timeout=2 * self._settings.drain_timeout_s
+                )
                 if signing is not None:
                     # A job that takes longer than the chain's next blocks is handed back.
-                    await asyncio.wait({tasks[JOBS]}, timeout=JOBS_STOP_S)
+                    await asyncio.wait({tasks[JOBS_PART]}, timeout=JOBS_STOP_TIMEOUT_S)
             finally:
-                await end_tasks(background | signs)
+                await cancel_and_wait(background | signs)
 
-    def _is_ready(self) -> None:
+    def _on_ready(self) -> None:
         self.ready.set()
         netuids = ", ".join(map(str, self._settings.netuids)) or "none"
         logger.info("The worker is ready; tracked subnets: %s", netuids)
 
-    def _part(self, name: str, run: Part) -> asyncio.Task[None]:
-        return asyncio.create_task(self._supervisor.keep(name, run), name=name)
+    def _start_part(self, name: str, run: PartRunner) -> asyncio.Task[None]:
+        return asyncio.create_task(self._supervisor.supervise(name, run), name=name)
 
     def _open_hotkeys(self) -> OpenedHotkeys:
         settings = self._settings
@@ -279,20 +288,20 @@ class Worker:
         ]
         return hotkeys
 
-    async def _provision(self, connection: Connection) -> bool:
-        if self._settings.is_confined:
+    async def _provision(self, connection: NatsConnection) -> bool:
+        if self._settings.uses_reader_user:
             return True  # a signer makes the streams
-        await provision(connection, replicas=self._settings.nats_stream_replicas)
+        await provision_streams(connection, replicas=self._settings.nats_stream_replicas)
         return True
 
 
-def _is_final(error: Exception) -> bool:
+def _is_fatal(error: Exception) -> bool:
     """Return whether no restart of a part helps: NATS refuses it, or the chain is another one."""
     if isinstance(error, ForeignStateError):
         return True
     return isinstance(error, FailureError) and error.code is ErrorCode.FORBIDDEN
 
 
-async def _started(binder: ChainBinder) -> bool:
+async def _start_binder(binder: ChainBinder) -> bool:
     await binder.start()
     return True

@@ -12,7 +12,7 @@ from typing import Final
 
 logger = logging.getLogger(__name__)
 
-CHECK_EVERY_S: Final = 5.0
+MEMORY_CHECK_INTERVAL_S: Final = 5.0
 MIB: Final = 2**20
 
 _STATM: Final = Path("/proc/self/statm")
@@ -27,21 +27,23 @@ def resident_bytes() -> int | None:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-async def exceeded(limit_bytes: int, *, every_s: float = CHECK_EVERY_S) -> int:
+async def wait_until_exceeded(
+    limit_bytes: int, *, interval_s: float = MEMORY_CHECK_INTERVAL_S
+) -> int:
     """Wait until this process has more memory than that; how much it has then."""
     while True:
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(interval_s)
         held = resident_bytes()
         if held is not None and held > limit_bytes:
             return held
 
 
-async def outgrown(limit_mib: int | None) -> None:
+async def wait_for_memory_limit(limit_mib: int | None) -> None:
     """Return, and log why, once this process has more memory than the limit; None is no limit."""
     if limit_mib is None:
         await asyncio.Event().wait()
         return
-    held_bytes = await exceeded(limit_mib * MIB)
+    held_bytes = await wait_until_exceeded(limit_mib * MIB)
     logger.warning(
         "This worker holds %d MiB of memory, more than the %d of "
         "PYLON_WORKER_MEMORY_LIMIT_MIB: it stops, to be started afresh",

@@ -12,7 +12,7 @@ from pylon.common.read_cache import ReadCache
 from pylon.common.task_supervisor import Supervisor
 from pylon.common.unreadable_records import UNREADABLE
 from pylon.jetstream.write_health import WriteHealth
-from pylon.rpc.request_server import Service
+from pylon.rpc.request_server import RequestService
 from pylon.worker.role import WorkerRole
 from pylon_client.contract.types import IdentityName
 
@@ -98,103 +98,103 @@ class WorkerMetrics(ProcessMetrics):
             ("netuid",),
             registry=registry,
         )
-        self.jobs = self.reading(
+        self.jobs = self.callback_metric(
             "pylon_jobs",
             "Jobs in the ledger that have not ended, and those that ended and are still kept",
             "gauge",
             ("identity", "kind", "state"),
         )
-        self.window_blocks_left = self.reading(
+        self.weights_deadline_blocks = self.callback_metric(
             "pylon_window_blocks_left",
             "Blocks until the time of the weights in hand is over",
             "gauge",
             ("netuid", "identity"),
         )
-        self.weights_overdue_blocks = self.reading(
+        self.weights_overdue_blocks = self.callback_metric(
             "pylon_weights_overdue_blocks",
             "Blocks since the oldest open weights could have been on the chain, rate limits aside",
             "gauge",
             ("netuid", "identity"),
         )
-        self._head = self.reading(
+        self._head = self.callback_metric(
             "pylon_chain_head_block", "The newest block of the chain that was heard of", "gauge"
         )
-        self._head_age = self.reading(
+        self._head_age = self.callback_metric(
             "pylon_chain_head_age_seconds", "Time since the chain's head moved last", "gauge"
         )
-        self._published = self.reading(
+        self._last_published = self.callback_metric(
             "pylon_last_published_block",
             "Number of the newest block event that JetStream stores, whichever worker published "
             "it; not shown by readers that connect as the NATS user reader",
             "gauge",
         )
-        self._published_age = self.reading(
+        self._last_published_age = self.callback_metric(
             "pylon_last_published_age_seconds",
             "Seconds since JetStream stored the newest block event, as this worker has read it; "
             "about the same at all workers, so alert on the minimum",
             "gauge",
         )
-        self._write_failures = self.reading(
+        self._write_failures = self.callback_metric(
             "pylon_jetstream_write_failures",
             "Writes that JetStream did not store: not acknowledged, or no storage left",
             labels=("stream",),
         )
-        self.publishing = self.reading(
+        self.publisher_leader = self.callback_metric(
             "pylon_publishing", "Whether this is the worker that publishes blocks", "gauge"
         )
-        self.publisher_stalls = self.reading(
+        self.publisher_stalls = self.callback_metric(
             "pylon_publisher_stalls",
             "Turns to publish that ended because no due block was published",
         )
-        self._cannot_sign = self.reading(
+        self._cannot_sign = self.callback_metric(
             "pylon_identity_cannot_sign",
             "1 for each identity that no running worker can sign for, by why",
             "gauge",
             ("identity", "problem"),
         )
-        self._cache_hits = self.reading(
+        self._cache_hits = self.callback_metric(
             "pylon_read_cache_hits", "Reads answered from what was kept"
         )
-        self._cache_misses = self.reading(
+        self._cache_misses = self.callback_metric(
             "pylon_read_cache_misses", "Reads that had to be asked of the chain"
         )
-        self._cache_bytes = self.reading(
+        self._cache_bytes = self.callback_metric(
             "pylon_read_cache_bytes", "Bytes of answers that are kept", "gauge"
         )
-        self._served = self.reading(
+        self._requests = self.callback_metric(
             "pylon_service_requests",
             "Requests over NATS that were answered",
             labels=("scope", "operation"),
         )
-        self._failed = self.reading(
+        self._request_failures = self.callback_metric(
             "pylon_service_failures",
             "Requests over NATS that were answered with a failure",
             labels=("scope", "operation"),
         )
-        self._served_s = self.reading(
+        self._busy_s = self.callback_metric(
             "pylon_service_busy_seconds",
             "Time that went into answering requests over NATS",
             labels=("scope", "operation"),
         )
-        self._in_hand = self.reading(
+        self._in_progress = self.callback_metric(
             "pylon_service_requests_in_hand", "Requests over NATS being answered", "gauge"
         )
-        self._parked = self.reading(
+        self._waiting = self.callback_metric(
             "pylon_service_requests_waiting",
             "Requests over NATS that wait for the chain or for a job, and take no place",
             "gauge",
         )
-        self._turned_away = self.reading(
+        self._rejected = self.callback_metric(
             "pylon_service_turned_away",
             "Requests over NATS that were not taken, by why",
             labels=("reason",),
         )
-        self.reading(
+        self.callback_metric(
             "pylon_unreadable_records",
             "Readings of records that cannot be decoded, of the chain, the events or the ledger",
             labels=("kind",),
         ).read = lambda: {(kind,): count for kind, count in UNREADABLE.counts.items()}
-        self._part_restarts = self.reading(
+        self._part_restarts = self.callback_metric(
             "pylon_worker_part_restarts",
             "Restarts of parts of this worker that failed, by part",
             labels=("part",),
@@ -208,13 +208,13 @@ class WorkerMetrics(ProcessMetrics):
 
     def watch_head(self, snapshots: Snapshots) -> None:
         """Tell of the chain's head."""
-        self._head.read = lambda: _unless_none(snapshots.head)
-        self._head_age.read = lambda: _unless_none(snapshots.head_age_s)
+        self._head.read = lambda: _as_values(snapshots.head)
+        self._head_age.read = lambda: _as_values(snapshots.head_age_s)
 
     def watch_published(self, published: LastPublished) -> None:
         """Show the newest block that is published, and its age."""
-        self._published.read = lambda: _unless_none(published.number)
-        self._published_age.read = lambda: _unless_none(published.age_s)
+        self._last_published.read = lambda: _as_values(published.block_number)
+        self._last_published_age.read = lambda: _as_values(published.age_s)
 
     def watch_writes(self, writes: WriteHealth) -> None:
         """Show the writes that JetStream did not store."""
@@ -232,9 +232,9 @@ class WorkerMetrics(ProcessMetrics):
         """Tell of the answers that are kept."""
         self._cache_hits.read = lambda: {(): cache.hits}
         self._cache_misses.read = lambda: {(): cache.misses}
-        self._cache_bytes.read = lambda: {(): cache.kept_bytes}
+        self._cache_bytes.read = lambda: {(): cache.size_bytes}
 
-    def watch_service(self, service: Service) -> None:
+    def watch_service(self, service: RequestService) -> None:
         """Tell of the requests that come over NATS."""
 
         def by_endpoint(of: Callable[[int, int, int], float]) -> Callable[[], Values]:
@@ -244,17 +244,17 @@ class WorkerMetrics(ProcessMetrics):
                 if counts.requests
             }
 
-        self._served.read = by_endpoint(lambda requests, _errors, _ns: requests)
-        self._failed.read = by_endpoint(lambda _requests, errors, _ns: errors)
-        self._served_s.read = by_endpoint(lambda _requests, _errors, ns: ns / 1e9)
-        self._in_hand.read = lambda: {(): service.in_hand}
-        self._parked.read = lambda: {(): service.parked}
-        self._turned_away.read = lambda: {
+        self._requests.read = by_endpoint(lambda requests, _errors, _ns: requests)
+        self._request_failures.read = by_endpoint(lambda _requests, errors, _ns: errors)
+        self._busy_s.read = by_endpoint(lambda _requests, _errors, ns: ns / 1e9)
+        self._in_progress.read = lambda: {(): service.in_progress}
+        self._waiting.read = lambda: {(): service.waiting}
+        self._rejected.read = lambda: {
             ("overloaded",): service.counts.overloaded,
-            ("refused",): service.counts.refused,
-            ("unsent",): service.counts.unsent,
+            ("refused",): service.counts.invalid_replies,
+            ("unsent",): service.counts.unsent_replies,
         }
 
 
-def _unless_none(value: float | None) -> Values:
+def _as_values(value: float | None) -> Values:
     return {} if value is None else {(): value}

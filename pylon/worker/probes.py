@@ -9,7 +9,7 @@ from pylon.worker.metrics import WorkerMetrics
 from pylon.worker.settings import WorkerSettings
 
 
-async def show_health(
+async def serve_health(
     stack: AsyncExitStack, settings: WorkerSettings, health: WorkerHealth, metrics: WorkerMetrics
 ) -> None:
     """Answer probes and show metrics until `stack` is closed, where the settings say so.

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pylon.blocks.block_publisher import BlockPublisher
-from pylon.blocks.head_tracker import Heads
-from pylon.blocks.last_published import LastPublished, Stored
+from pylon.blocks.head_tracker import HeadTracker
+from pylon.blocks.last_published import LastPublished, StoredBlock
 from pylon.blocks.leadership import STALLED_AFTER_BLOCKS, Leadership
-from pylon.blocks.publish_progress import Progress
+from pylon.blocks.publish_progress import PublishProgress
 from pylon.blocks.snapshots import Snapshots
-from pylon.blocks.watcher import Watcher
+from pylon.blocks.watcher import BlockWatcher
 from pylon.chain.chain_guard import ChainGuard
 from pylon.chain.chain_reader import ChainReader
 from pylon.chain.port import Chain
 from pylon.common.read_cache import ReadCache
-from pylon.events.event_log import KeptInStream
-from pylon.events.event_publisher import JetStreamEvents
+from pylon.events.event_log import EventLog
+from pylon.events.event_publisher import EventPublisher
 from pylon.jetstream.bucket import Bucket
 from pylon.jetstream.lease import Leases
 from pylon.jetstream.stream_keeper import StreamKeeper
@@ -28,7 +28,7 @@ from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 
 logger = logging.getLogger(__name__)
 
@@ -43,33 +43,33 @@ class Publishing:
     Attributes:
         settings: of the worker.
         chain: that is read.
-        heads: of that chain.
+        head_tracker: of that chain.
         snapshots: what has been published.
         metrics: of the worker.
         connection: to NATS, as a user with JetStream.
         guard: knows the chain that is published.
-        published: the newest block that JetStream stores.
-        writes: records which writes JetStream stores.
+        last_published: the newest block that JetStream stores.
+        write_health: records which writes JetStream stores.
     """
 
     settings: WorkerSettings
     chain: Chain
-    heads: Heads
+    head_tracker: HeadTracker
     snapshots: Snapshots
     metrics: WorkerMetrics
-    connection: Connection
+    connection: NatsConnection
     guard: ChainGuard
-    published: LastPublished
-    writes: WriteHealth
+    last_published: LastPublished
+    write_health: WriteHealth
 
     def __post_init__(self) -> None:
         """Begin with no turn."""
-        self._progress = Progress()
-        self._kept = KeptInStream(self.connection)
+        self._progress = PublishProgress()
+        self._event_log = EventLog(self.connection)
         self.streams = StreamKeeper(self.connection, replicas=self.settings.nats_stream_replicas)
         self.leadership = Leadership(
-            Leases(Bucket(self.connection, LEADERSHIP_BUCKET, self.writes), LEADERSHIP_TTL_S),
-            self.heads,
+            Leases(Bucket(self.connection, LEADERSHIP_BUCKET, self.write_health), LEADERSHIP_TTL_S),
+            self.head_tracker,
             self._publish,
             progress=self._progress,
             stalled_after_s=max(
@@ -77,7 +77,7 @@ class Publishing:
                 2 * self.settings.chain_timeout_s,
             ),
         )
-        self.metrics.publishing.read = lambda: {(): float(self.leadership.is_leader)}
+        self.metrics.publisher_leader.read = lambda: {(): float(self.leadership.is_leader)}
         self.metrics.publisher_stalls.read = lambda: {(): self.leadership.stalls}
         for netuid in self.settings.netuids:  # a counter that begins at 0 shows its first increase
             self.metrics.skipped_neurons.labels(str(netuid))
@@ -88,7 +88,7 @@ class Publishing:
         return {
             "events": self.leadership.run,
             "streams": self.streams.run,
-            "last published block": lambda: self.published.follow(self._newest_stored),
+            "last published block": lambda: self.last_published.poll(self._newest_stored_block),
         }
 
     async def _publish(self) -> None:
@@ -99,23 +99,23 @@ class Publishing:
                 chain_timeout_s=self.settings.chain_timeout_s,
                 cache=ReadCache(CACHE_BYTES),
             ),
-            JetStreamEvents(self.connection, lambda: self.guard.genesis, self.writes),
+            EventPublisher(self.connection, lambda: self.guard.genesis, self.write_health),
             self.settings.netuids,
             chain_timeout_s=self.settings.chain_timeout_s,
-            seen=self._seen,
-            head=lambda: self.heads.newest,
+            last_received=self._last_received_block,
+            head=lambda: self.head_tracker.newest,
             progress=self._progress,
-            on_published=self.published.observe,
+            on_published=self.last_published.observe,
             on_skipped=self.metrics.skipped_blocks.inc,
             on_skipped_neurons=lambda netuid, blocks: self.metrics.skipped_neurons.labels(
                 str(netuid)
             ).inc(blocks),
         )
-        watcher = Watcher(
-            self.heads,
+        watcher = BlockWatcher(
+            self.head_tracker,
             publisher.publish,
             progress=self._progress,
-            on_left_out=self.metrics.skipped_blocks.inc,
+            on_dropped=self.metrics.skipped_blocks.inc,
         )
         last = await publisher.resume()
         logger.info("Publishing %s", "from now on" if last is None else f"after block {last}")
@@ -123,18 +123,18 @@ class Publishing:
             group.create_task(publisher.run())
             group.create_task(watcher.run(last))
 
-    async def _newest_stored(self) -> Stored | None:
-        newest = await self._kept.newest(str(BlockEventSubject()))
+    async def _newest_stored_block(self) -> StoredBlock | None:
+        newest = await self._event_log.newest(str(BlockEventSubject()))
         if newest is None or newest.event is None:
             return None
-        return newest.number, newest.stored_at
+        return newest.block_number, newest.stored_at
 
-    def _seen(self, subject: str) -> Block | None:
+    def _last_received_block(self, subject: str) -> Block | None:
         """Return the block of the newest event of a subject that this worker has received.
 
         An event of a block after the head is of another chain, and left aside.
         """
-        seen, head = self.snapshots.last(subject), self.heads.newest
+        seen, head = self.snapshots.get(subject), self.head_tracker.newest
         if seen is None or head is None or seen.block.number > head:
             return None
         return seen.block

@@ -12,34 +12,34 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from pylon.blocks.snapshots import Snapshots
-from pylon.chain.archive_routing import ArchiveRouting
+from pylon.chain.archive_routing import RoutedChain
 from pylon.chain.chain_guard import ChainGuard
 from pylon.chain.chain_reader import ChainReader
-from pylon.chain.subtensor_writer import Submission
+from pylon.chain.subtensor_writer import SubtensorWriter
 from pylon.common.read_cache import ReadCache
-from pylon.events.job_event_listener import on_changes_of_jobs
-from pylon.events.job_event_publisher import JobEvents
+from pylon.events.job_event_listener import subscribe_jobs
+from pylon.events.job_event_publisher import JobEventPublisher
 from pylon.events.replay import ReplayHandlers
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.work_queue import WorkQueue
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jobs.absent_signers import AbsentSigners
-from pylon.jobs.acceptor import Intake
-from pylon.jobs.job_handlers import JobDesk
-from pylon.jobs.job_store import Ledger
-from pylon.jobs.job_waiter import JobWaits
+from pylon.jobs.absent_signers import AbsentSignerHandlers
+from pylon.jobs.acceptor import JobAcceptor
+from pylon.jobs.job_handlers import JobHandlers
+from pylon.jobs.job_store import JobStore
+from pylon.jobs.job_waiter import JobWaiter
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.jobs.weights_status import WeightsStatusHandler
 from pylon.reads.read_handlers import ReadHandlers
 from pylon.reads.recent_neurons import RecentNeurons
-from pylon.rpc.request_server import REQUESTS, Handler, Service
-from pylon.wallets.addresses import known_addresses
+from pylon.rpc.request_server import ALL_REQUESTS, Handler, RequestService
+from pylon.wallets.addresses import resolve_addresses
 from pylon.worker.backends import (
     WorkerError,
-    chain_of,
     connect_worker,
-    stored_events,
-    submission_of,
+    create_chain,
+    create_chain_writer,
+    open_stored_events,
 )
 from pylon.worker.metrics import WorkerMetrics
 from pylon.worker.role import WorkerRole
@@ -52,15 +52,15 @@ from pylon_client.contract.subjects import (
     ALL_REPLAYS,
     requests_of_all_identities,
 )
-from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
+from pylon_client.contract.topology import JOB_QUEUE, JOB_STORE, JOBS_BUCKET
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
-class RequestServer:
+class RequestThread:
     """Answers the requests of a worker; made on its main loop, and run on another.
 
     What is shared between the two loops is read here and written there.
@@ -72,7 +72,7 @@ class RequestServer:
         addresses: of the hotkeys that were opened here.
         metrics: of the worker.
         guard: checks the chain of each node.
-        writes: records which writes JetStream stores.
+        write_health: records which writes JetStream stores.
         on_connect: called, on this server's loop, with the connection to NATS once it exists.
         on_job: the same with each job that was accepted or changed here.
         connection: to NATS, once it exists.
@@ -85,14 +85,14 @@ class RequestServer:
     addresses: Mapping[IdentityName, Hotkey]
     metrics: WorkerMetrics
     guard: ChainGuard
-    writes: WriteHealth
-    on_connect: Callable[[Connection], object]
+    write_health: WriteHealth
+    on_connect: Callable[[NatsConnection], object]
     on_job: Callable[[Job], object]
-    connection: Connection | None = None
-    service: Service | None = None
+    connection: NatsConnection | None = None
+    service: RequestService | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
-    _chain: ArchiveRouting | None = None
+    _chain: RoutedChain | None = None
 
     def observe_head(self, head: BlockNumber) -> None:
         """Note the head of the chain, from which the age of blocks is counted."""
@@ -114,41 +114,41 @@ class RequestServer:
             WorkerError: NATS cannot be reached, or has ended the connection for good.
         """
         async with AsyncExitStack() as stack:
-            chain = self._chain = chain_of(self.settings, self.metrics, self.guard)
+            chain = self._chain = create_chain(self.settings, self.metrics, self.guard)
             if self.snapshots.head is not None:
                 chain.observe_head(self.snapshots.head)
             stack.push_async_callback(chain.close)
-            submission = submission_of(self.settings, self.guard)
+            submission = create_chain_writer(self.settings, self.guard)
             stack.push_async_callback(submission.close)
             connection = self.connection = await connect_worker(
                 self.settings, "pylon worker requests"
             )
             stack.push_async_callback(connection.close)
             self.on_connect(connection)
-            absent = AbsentSigners(self.signers, self.settings.identity_settings)
-            service = self.service = self._service(connection, chain, submission, absent)
+            absent = AbsentSignerHandlers(self.signers, self.settings.identity_settings)
+            service = self.service = self._build_service(connection, chain, submission, absent)
             self.metrics.watch_service(service)
             await service.start()
             if not self.settings.worker_role.signs:
                 refusing = asyncio.create_task(absent.run(service), name="absent signers")
                 stack.callback(refusing.cancel)
             ready()
-            await _first(self._stopping, connection.closed, service.refused)
-            if service.refusal is not None:
-                raise service.refusal
+            await _wait_for_any(self._stopping, connection.closed, service.subscription_denied)
+            if service.denied_error is not None:
+                raise service.denied_error
             if not self._stopping.is_set():
                 raise WorkerError("NATS has ended the connection for good; the log says why")
-            logger.info("Stopping: answering %d requests in progress", service.in_hand)
+            logger.info("Stopping: answering %d requests in progress", service.in_progress)
             await service.drain(self.settings.drain_timeout_s)
             await connection.drain()
 
-    def _service(
+    def _build_service(
         self,
-        connection: Connection,
-        chain: ArchiveRouting,
-        submission: Submission,
-        absent: AbsentSigners,
-    ) -> Service:
+        connection: NatsConnection,
+        chain: RoutedChain,
+        submission: SubtensorWriter,
+        absent: AbsentSignerHandlers,
+    ) -> RequestService:
         settings = self.settings
         netuids = {name: of.netuid for name, of in settings.identity_settings.items()}
         role = settings.worker_role
@@ -164,61 +164,67 @@ class RequestServer:
                 block_duration_s=settings.block_duration_seconds,
             ),
             identities=netuids,
-            addresses=known_addresses(
+            addresses=resolve_addresses(
                 settings.bittensor_wallet_path, settings.identity_settings, opened=self.addresses
             ),
         )
-        return Service(
+        return RequestService(
             connection,
             reads.by_operation
-            | ReplayHandlers(stored_events(settings, connection)).by_operation
-            | (self._jobs(connection, submission, reads) if role.signs else absent.by_operation),
+            | ReplayHandlers(open_stored_events(settings, connection)).by_operation
+            | (
+                self._job_handlers(connection, submission, reads)
+                if role.signs
+                else absent.by_operation
+            ),
             identities=netuids,
             max_requests=settings.max_requests,
-            subjects=_subjects(settings),
+            subjects=_request_subjects(settings),
         )
 
-    def _jobs(
-        self, connection: Connection, submission: Submission, reads: ReadHandlers
+    def _job_handlers(
+        self, connection: NatsConnection, submission: SubtensorWriter, reads: ReadHandlers
     ) -> dict[str, Handler]:
-        events = JobEvents(connection)
+        events = JobEventPublisher(connection)
 
         async def announce(job: Job) -> None:
             self.on_job(job)
-            await events.announce(job)
+            await events.publish(job)
 
-        ledger = Ledger(
-            OrderedBucket(connection, JOBS_BUCKET, self.writes),
+        ledger = JobStore(
+            OrderedBucket(connection, JOBS_BUCKET, self.write_health),
             announce,
-            ended_kept_days=self.settings.ended_jobs_kept_days,
+            ended_retention_days=self.settings.ended_jobs_kept_days,
         )
-        intake = Intake(
+        intake = JobAcceptor(
             ledger,
-            WorkQueue(connection, self.writes),
+            WorkQueue(connection, self.write_health),
             submission,
             self.signers,
-            require_storage=lambda: self.writes.require(LEDGER.name, JOBS.name),
+            require_storage=lambda: self.write_health.require_writable(
+                JOB_STORE.name, JOB_QUEUE.name
+            ),
         )
-        waits = JobWaits(ledger, partial(on_changes_of_jobs, connection))
-        desk = JobDesk(intake, ledger, self.signers, submission, waits)
+        waits = JobWaiter(ledger, partial(subscribe_jobs, connection))
+        desk = JobHandlers(intake, ledger, self.signers, submission, waits)
         status = WeightsStatusHandler(ledger, submission, reads.read)
-        return desk.by_operation | {WEIGHTS_STATUS.name: status.answer}
+        return desk.by_operation | {WEIGHTS_STATUS.name: status.handle}
 
 
-def _subjects(settings: WorkerSettings) -> tuple[str, ...]:
+def _request_subjects(settings: WorkerSettings) -> tuple[str, ...]:
     """Return the subjects of the requests that a worker of this role answers."""
     role = settings.worker_role
     if role is WorkerRole.ALL:
-        return REQUESTS
+        return ALL_REQUESTS
     if role.signs:
         return (*map(requests_of_all_identities, sorted(JOB_OPERATIONS)), ALL_REPLAYS)
     of_identities = {each.name for each in NATS_OPERATIONS if Scope.IDENTITY in each.scopes}
     of_readers = sorted(of_identities - JOB_OPERATIONS)
-    replays = () if settings.is_confined else (ALL_REPLAYS,)
+    replays = () if settings.uses_reader_user else (ALL_REPLAYS,)
     return (ALL_OPEN, *map(requests_of_all_identities, of_readers), *replays)
 
 
-async def _first(*events: asyncio.Event) -> None:
+async def _wait_for_any(*events: asyncio.Event) -> None:
     """Return when one of the events is set."""
     waiting = [asyncio.ensure_future(event.wait()) for event in events]
     try:

@@ -9,8 +9,8 @@ from pydantic_settings import NoDecode
 from pylon.chain.archive_routing import DEFAULT_CUTOFF_BLOCKS
 from pylon.chain.endpoint_label import is_node_url
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.common.environment_settings import from_json
-from pylon.jobs.unknown_hotkeys import UnknownHotkeys
+from pylon.common.environment_settings import json_list
+from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
 from pylon.worker.role import WorkerRole
 from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS
 from pylon_client.contract.types import NetUid, NetUidField
@@ -56,7 +56,7 @@ class WorkerSettings(DeploymentSettings):
     bittensor_archive_network: str = "archive"
     bittensor_archive_blocks_cutoff: int = Field(default=DEFAULT_CUTOFF_BLOCKS, ge=0)
     bittensor_wallet_path: Path | None = Path("~/.bittensor/wallets")
-    tracked_netuids: Annotated[list[NetUidField], NoDecode, from_json("[1, 12]")] = Field(
+    tracked_netuids: Annotated[list[NetUidField], NoDecode, json_list("[1, 12]")] = Field(
         default_factory=list[NetUid]
     )
     recent_objects_hard_limit_blocks: int = Field(default=64, ge=0)
@@ -69,7 +69,7 @@ class WorkerSettings(DeploymentSettings):
     worker_role: WorkerRole = WorkerRole.ALL
     weights_retry_attempts: int = Field(default=200, ge=1)
     weights_retry_delay_seconds: float = Field(default=1.0, ge=0)
-    weights_unknown_hotkeys: UnknownHotkeys = UnknownHotkeys.DROP
+    weights_unknown_hotkeys: UnknownHotkeyPolicy = UnknownHotkeyPolicy.DROP
     commitment_retry_attempts: int = Field(default=10, ge=1)
     commitment_retry_delay_seconds: float = Field(default=1.0, ge=0)
     ended_jobs_kept_days: int = Field(default=ENDED_JOBS_KEPT_DAYS, ge=1)
@@ -80,13 +80,13 @@ class WorkerSettings(DeploymentSettings):
 
     @field_validator("bittensor_network", "bittensor_archive_network")
     @classmethod
-    def _is_a_name_or_a_node(cls, network: str) -> str:
+    def _validate_network(cls, network: str) -> str:
         if "://" in network and not is_node_url(network):
             raise ValueError("must be the name of a network or a ws:// or wss:// URL")
         return network
 
     @property
-    def is_confined(self) -> bool:
+    def uses_reader_user(self) -> bool:
         """Whether this worker connects as the NATS user `reader`, which has no JetStream."""
         return not self.worker_role.signs and bool(self.nats_reader_password.get_secret_value())
 

@@ -5,68 +5,68 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pylon.blocks.snapshots import Snapshots
-from pylon.chain.subtensor_writer import Submission
+from pylon.chain.subtensor_writer import SubtensorWriter
 from pylon.common.task_supervisor import Supervisor
-from pylon.events.job_event_publisher import JobEvents
+from pylon.events.job_event_publisher import JobEventPublisher
 from pylon.events.signer_events import SignerEvents
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jobs.job_service import JobOffice
+from pylon.jobs.job_service import JobService
 from pylon.jobs.signer_directory import SignerDirectory, announce_signers
 from pylon.worker.identities import OpenedHotkeys
-from pylon.worker.job_metrics import JobCensus, JobMetrics
+from pylon.worker.job_metrics import JobCollector, JobMetrics
 from pylon.worker.metrics import WorkerMetrics
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.jobs import Job
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 
-JOBS: Final = "jobs"
+JOBS_PART: Final = "jobs"
 
 
 @dataclass
-class Signing:
+class SigningParts:
     """Works on the jobs of the identities whose hotkeys this worker has opened.
 
     Attributes:
         settings: of the worker.
-        submission: the chain to write to.
+        chain_writer: the chain to write to.
         connection: to NATS, as a user with JetStream.
         hotkeys: that sign.
-        signers: which identities can be signed for in the whole deployment.
+        signer_directory: which identities can be signed for in the whole deployment.
         supervisor: restarts what fails.
         snapshots: know the chain's head.
         metrics: of the worker.
-        measured: records each change of a job.
-        writes: records which writes JetStream stores.
+        job_metrics: records each change of a job.
+        write_health: records which writes JetStream stores.
     """
 
     settings: WorkerSettings
-    submission: Submission
-    connection: Connection
+    chain_writer: SubtensorWriter
+    connection: NatsConnection
     hotkeys: OpenedHotkeys
-    signers: SignerDirectory
+    signer_directory: SignerDirectory
     supervisor: Supervisor
     snapshots: Snapshots
     metrics: WorkerMetrics
-    measured: JobMetrics
-    writes: WriteHealth
+    job_metrics: JobMetrics
+    write_health: WriteHealth
 
     def __post_init__(self) -> None:
         """Begin with no job in progress."""
-        self._events = JobEvents(self.connection)
-        self.office = JobOffice(
+        self._events = JobEventPublisher(self.connection)
+        self.job_service = JobService(
             self.connection,
             self.settings,
-            self.submission,
+            self.chain_writer,
             self.hotkeys.signers,
-            self.signers,
+            self.signer_directory,
             self._announce,
             self.supervisor,
-            self.writes,
+            self.write_health,
         )
-        self._census = JobCensus(
+        self._job_collector = JobCollector(
             self.metrics,
-            self.office.identities,
-            self.office.ledger,
+            self.job_service.identities,
+            self.job_service.store,
             head=lambda: self.snapshots.head,
         )
 
@@ -75,11 +75,11 @@ class Signing:
         """Return what runs, by its name."""
         publish = SignerEvents(self.connection).publish
         return {
-            JOBS: self.office.run,
-            "count of jobs": self._census.run,
+            JOBS_PART: self.job_service.run,
+            "count of jobs": self._job_collector.run,
             "signers": lambda: announce_signers(self.hotkeys.announcements, publish),
         }
 
     async def _announce(self, job: Job) -> None:
-        self.measured.saw(job)
-        await self._events.announce(job)
+        self.job_metrics.observe(job)
+        await self._events.publish(job)

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 
 from pylon.blocks.last_published import LastPublished
-from pylon.blocks.snapshots import Snapshots, snapshot_of
+from pylon.blocks.snapshots import Snapshots, parse_snapshot
 from pylon.chain.chain_guard import ChainGuard
 from pylon.chain.chain_identity import ChainIdentity
-from pylon.worker.backends import stored_events
+from pylon.worker.backends import open_stored_events
 from pylon.worker.binding.chain_binder import ForeignStateError
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.events.feed import EventFeed
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +22,15 @@ class SnapshotKeeper:
         settings: of the worker.
         snapshots: to fill.
         guard: knows the chain of the state; a reader without JetStream learns it here.
-        published: the newest block that is published; a reader without JetStream learns it here.
+        last_published: the newest block that is published; a reader without JetStream learns it here.
     """
 
     settings: WorkerSettings
     snapshots: Snapshots
     guard: ChainGuard
-    published: LastPublished
+    last_published: LastPublished
 
-    async def run(self, connection: Connection) -> None:
+    async def run(self, connection: NatsConnection) -> None:
         """Follow the events until cancelled.
 
         Args:
@@ -41,19 +41,19 @@ class SnapshotKeeper:
         """
         subjects = [str(BlockEventSubject())]
         subjects += [str(NeuronsEventSubject(netuid)) for netuid in self.settings.netuids]
-        stored = stored_events(self.settings, connection)
+        stored = open_stored_events(self.settings, connection)
         async with EventFeed(connection, subjects, stored) as feed:
             async for event in feed:
                 if event.genesis and self.guard.genesis not in {None, event.genesis}:
-                    if not self.settings.is_confined:
+                    if not self.settings.uses_reader_user:
                         continue  # left there by another chain
                     raise ForeignStateError(
                         "the signers publish another chain than before: this worker stops, to be "
                         "started afresh"
                     )
-                if self.settings.is_confined and event.genesis:
+                if self.settings.uses_reader_user and event.genesis:
                     self.guard.bind(ChainIdentity("of the signers", event.genesis))
-                if (snapshot := snapshot_of(event)) is not None:
-                    self.snapshots.keep(event.subject, snapshot)
-                    if self.settings.is_confined and event.subject == str(BlockEventSubject()):
-                        self.published.observe(event.block.number)  # it may not ask the stream
+                if (snapshot := parse_snapshot(event)) is not None:
+                    self.snapshots.put(event.subject, snapshot)
+                    if self.settings.uses_reader_user and event.subject == str(BlockEventSubject()):
+                        self.last_published.observe(event.block.number)  # it may not ask the stream

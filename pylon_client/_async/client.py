@@ -12,18 +12,18 @@ from pylon_client.config import AsyncConfig
 from pylon_client.contract.models import Neuron, NeuronCertificate
 from pylon_client.contract.types import BlockNumber, NetUid
 from pylon_client.errors import PylonNotFound
-from pylon_client.events.resuming_stream import Following
+from pylon_client.events.resuming_stream import ResumingStream
 from pylon_client.neuron_client import (
     TIMEOUT_S,
     certificate_call,
+    client_certificate,
     miner_url,
-    no_certificate,
-    own_certificate,
+    missing_certificate_error,
     pinned_context,
-    refusals_named,
+    translate_tls_errors,
 )
-from pylon_client.requester import Channel, require_config
-from pylon_client.transport import Call, ReplyT, Stream, Transport
+from pylon_client.requester import Requester, require_config
+from pylon_client.transport import OperationCall, ReplyT, StreamSpec, Transport
 
 if TYPE_CHECKING:
     import ssl
@@ -52,22 +52,22 @@ class AsyncPylonClient:
     def __init__(self, config: AsyncConfig, *, transport: Transport | None = None) -> None:
         require_config(config, AsyncConfig, "AsyncPylonClient")
         self.config = config
-        self._channel = Channel(config, transport)
-        self.open_access = AsyncOpenAccess(self._send, self._follow)
-        self.identity = AsyncIdentity(self._send, self._channel.job_changes)
+        self._requester = Requester(config, transport)
+        self.open_access = AsyncOpenAccess(self._send, self._open_stream)
+        self.identity = AsyncIdentity(self._send, self._requester.job_updates)
 
     @property
     def is_open(self) -> bool:
         """Whether it can be used."""
-        return self._channel.is_open
+        return self._requester.is_open
 
     async def open(self) -> None:
         """Make ready for use; it may be open already."""
-        await self._channel.open()
+        await self._requester.open()
 
     async def close(self) -> None:
         """Close every connection; it may be closed already, and may be opened again."""
-        await self._channel.close()
+        await self._requester.close()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -108,38 +108,40 @@ class AsyncPylonClient:
         """
         import httpx  # noqa: PLC0415 - imported if used
 
-        own = own_certificate(self.config)
+        own = client_certificate(self.config)
         url = miner_url(neuron, "http" if own is None else "https")
         context: ssl.SSLContext | bool = True
         if own is not None:
-            on_chain = await self._on_chain(neuron, netuid)
+            on_chain = await self._fetch_chain_certificate(neuron, netuid)
             context = await asyncio.to_thread(pinned_context, neuron, on_chain, own, timeout)
         async with httpx.AsyncClient(
             base_url=url, timeout=timeout, verify=context, trust_env=False
         ) as http:
-            with refusals_named(neuron, url):
+            with translate_tls_errors(neuron, url):
                 yield http
 
-    async def _on_chain(self, neuron: Neuron, netuid: NetUid | None) -> NeuronCertificate:
+    async def _fetch_chain_certificate(
+        self, neuron: Neuron, netuid: NetUid | None
+    ) -> NeuronCertificate:
         try:
             return await self._send(certificate_call(self.config, neuron, netuid))
         except PylonNotFound as error:
-            raise no_certificate(neuron) from error
+            raise missing_certificate_error(neuron) from error
 
-    async def _send(self, call: Call[ReplyT]) -> ReplyT:
+    async def _send(self, call: OperationCall[ReplyT]) -> ReplyT:
         # A tenacity object keeps the state of one call per thread, and calls share this one.
-        reply: ReplyT = await self.config.retry.copy()(self._channel.attempt, call)
+        reply: ReplyT = await self.config.retry.copy()(self._requester.attempt, call)
         return reply
 
-    async def _follow(
-        self, stream: Stream[ReplyT], *, after: BlockNumber | None, patience_s: float
+    async def _open_stream(
+        self, stream: StreamSpec[ReplyT], *, after: BlockNumber | None, give_up_after_s: float
     ) -> AsyncGenerator[ReplyT]:
-        following = Following(
-            self._channel.listen, self._channel.confirm, stream, after, patience_s
+        following = ResumingStream(
+            self._requester.listen, self._requester.confirm, stream, after, give_up_after_s
         )
         try:
             await self.config.retry.copy()(following.connect)
             while True:
-                yield await following.take()
+                yield await following.__anext__()
         finally:
             await following.close()

@@ -11,14 +11,14 @@ from pylon_client.contract import writes
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import Hotkey, JobId, MechanismId, Weight
 from pylon_client.errors import BasePylonException
-from pylon_client.job_poller import WAIT_FOR_JOB_S, OnChange, WaitingForJob
+from pylon_client.job_poller import JOB_TIMEOUT_S, JobPoller, OnChange
 from pylon_client.requester import AsyncListenToJob, AsyncSend
-from pylon_client.transport import Call, idempotency_key_of
+from pylon_client.transport import OperationCall, idempotency_key_or_new
 
-_ONLY_MECHANISM = MechanismId(0)
+_DEFAULT_MECHANISM = MechanismId(0)
 
 
-class AsyncWriting:
+class AsyncIdentityWrites:
     """Writes as the configured identity, on the subnet that is configured for it.
 
     A write has an idempotency key, which is made for it where none is given: however often the
@@ -32,7 +32,7 @@ class AsyncWriting:
     async def put_weights(
         self,
         weights: Mapping[Hotkey, Weight],
-        mechanism_id: MechanismId = _ONLY_MECHANISM,
+        mechanism_id: MechanismId = _DEFAULT_MECHANISM,
         *,
         idempotency_key: str | None = None,
     ) -> responses.SetWeightsResponse:
@@ -46,13 +46,15 @@ class AsyncWriting:
             mechanism_id: which of the subnet's mechanisms they are for.
             idempotency_key: the caller's name for these weights; the same name is the same job.
         """
-        key = idempotency_key_of(idempotency_key)
-        if mechanism_id == _ONLY_MECHANISM:
+        key = idempotency_key_or_new(idempotency_key)
+        if mechanism_id == _DEFAULT_MECHANISM:
             params = writes.PutWeights(weights=dict(weights))
-            return await self._send(Call(writes.PUT_WEIGHTS, Scope.IDENTITY, None, params, key))
+            return await self._send(
+                OperationCall(writes.PUT_WEIGHTS, Scope.IDENTITY, None, params, key)
+            )
         of_mechanism = writes.PutMechanismWeights(weights=dict(weights), mechanism_id=mechanism_id)
         return await self._send(
-            Call(writes.PUT_MECHANISM_WEIGHTS, Scope.IDENTITY, None, of_mechanism, key)
+            OperationCall(writes.PUT_MECHANISM_WEIGHTS, Scope.IDENTITY, None, of_mechanism, key)
         )
 
     async def set_commitment(
@@ -72,8 +74,10 @@ class AsyncWriting:
         """
         text = commitment if isinstance(commitment, str) else f"0x{commitment.hex()}"
         params = writes.SetCommitment(commitment=text)
-        key = idempotency_key_of(idempotency_key)
-        return await self._send(Call(writes.SET_COMMITMENT, Scope.IDENTITY, None, params, key))
+        key = idempotency_key_or_new(idempotency_key)
+        return await self._send(
+            OperationCall(writes.SET_COMMITMENT, Scope.IDENTITY, None, params, key)
+        )
 
     async def set_revealed_commitment(
         self,
@@ -95,9 +99,9 @@ class AsyncWriting:
         params = writes.SetRevealedCommitment(
             commitment=commitment, blocks_until_reveal=blocks_until_reveal
         )
-        key = idempotency_key_of(idempotency_key)
+        key = idempotency_key_or_new(idempotency_key)
         return await self._send(
-            Call(writes.SET_REVEALED_COMMITMENT, Scope.IDENTITY, None, params, key)
+            OperationCall(writes.SET_REVEALED_COMMITMENT, Scope.IDENTITY, None, params, key)
         )
 
     async def generate_certificate(
@@ -118,9 +122,9 @@ class AsyncWriting:
             PylonBadGateway: its hotkey is not registered on the subnet.
         """
         params = writes.GenerateCertificate()
-        key = idempotency_key_of(idempotency_key)
+        key = idempotency_key_or_new(idempotency_key)
         return await self._send(
-            Call(writes.GENERATE_CERTIFICATE, Scope.IDENTITY, None, params, key)
+            OperationCall(writes.GENERATE_CERTIFICATE, Scope.IDENTITY, None, params, key)
         )
 
     async def get_jobs(
@@ -144,7 +148,7 @@ class AsyncWriting:
         params = writes.ListJobs.model_validate(
             {name: value for name, value in given.items() if value is not None}
         )
-        return await self._send(Call(writes.LIST_JOBS, Scope.IDENTITY, params=params))
+        return await self._send(OperationCall(writes.LIST_JOBS, Scope.IDENTITY, params=params))
 
     async def get_job(self, job_id: JobId) -> responses.GetJobResponse:
         """How far one write of the identity has come.
@@ -152,13 +156,13 @@ class AsyncWriting:
         Raises:
             PylonNotFound: the identity has no such job, or it ended long ago.
         """
-        params = writes.OfJob(job_id=job_id)
-        return await self._send(Call(writes.GET_JOB, Scope.IDENTITY, params=params))
+        params = writes.JobParams(job_id=job_id)
+        return await self._send(OperationCall(writes.GET_JOB, Scope.IDENTITY, params=params))
 
     async def wait_for_job(
         self,
         job_id: JobId,
-        timeout_s: float = WAIT_FOR_JOB_S,
+        timeout_s: float = JOB_TIMEOUT_S,
         *,
         on_change: OnChange | None = None,
     ) -> responses.GetJobResponse:
@@ -178,19 +182,19 @@ class AsyncWriting:
                 wait may be repeated.
             PylonNotFound: the identity has no such job, or it ended long ago.
         """
-        waiting = WaitingForJob(job_id, timeout_s, on_change)
+        waiting = JobPoller(job_id, timeout_s, on_change)
         changes = self._listen_to_job(job_id)
         try:
             while True:
                 try:
                     job = await self.get_job(job_id)
                 except BasePylonException as error:
-                    waiting.failed(error)
+                    waiting.observe_error(error)
                 else:
-                    if waiting.found(job):
+                    if waiting.observe(job):
                         return job
-                while change := await changes.next(waiting.pause_s(is_live=changes.is_live)):
-                    if waiting.found(change):
+                while change := await changes.next(waiting.poll_delay_s(is_live=changes.is_live)):
+                    if waiting.observe(change):
                         return change
         finally:
             await changes.close()
@@ -202,5 +206,5 @@ class AsyncWriting:
             PylonNotFound: the identity has no such job, or it ended long ago.
             PylonResponseException: with the code CONFLICT; it is on its way to the chain.
         """
-        params = writes.OfJob(job_id=job_id)
-        return await self._send(Call(writes.CANCEL_JOB, Scope.IDENTITY, params=params))
+        params = writes.JobParams(job_id=job_id)
+        return await self._send(OperationCall(writes.CANCEL_JOB, Scope.IDENTITY, params=params))

@@ -16,19 +16,19 @@ from pylon_client.contract.jobs import Job
 from pylon_client.contract.models import Neuron, NeuronCertificate
 from pylon_client.contract.types import BlockNumber, JobId, NetUid
 from pylon_client.errors import PylonClosed, PylonNotFound
-from pylon_client.events.job_updates import JobChanges
-from pylon_client.events.resuming_stream import Following
+from pylon_client.events.job_updates import JobUpdateSubscription
+from pylon_client.events.resuming_stream import ResumingStream
 from pylon_client.neuron_client import (
     TIMEOUT_S,
     certificate_call,
+    client_certificate,
     miner_url,
-    no_certificate,
-    own_certificate,
+    missing_certificate_error,
     pinned_context,
-    refusals_named,
+    translate_tls_errors,
 )
-from pylon_client.requester import Channel, require_config
-from pylon_client.transport import Call, ReplyT, Stream, Transport
+from pylon_client.requester import Requester, require_config
+from pylon_client.transport import OperationCall, ReplyT, StreamSpec, Transport
 
 if TYPE_CHECKING:
     import ssl
@@ -63,12 +63,12 @@ class PylonClient:
     def __init__(self, config: Config, *, transport: Transport | None = None) -> None:
         require_config(config, Config, "PylonClient")
         self.config = config
-        self._channel = Channel(config, transport)
+        self._requester = Requester(config, transport)
         self._lifecycle = Lock()
         self._portal: BlockingPortal | None = None
         self._portal_thread = ExitStack()
         self._is_exiting = False
-        self.open_access = OpenAccess(self._send, self._follow)
+        self.open_access = OpenAccess(self._send, self._open_stream)
         self.identity = Identity(self._send, self._listen_to_job)
 
     @property
@@ -85,7 +85,7 @@ class PylonClient:
                 return
             with ExitStack() as thread:
                 portal = thread.enter_context(start_blocking_portal(name="pylon-client"))
-                portal.call(self._channel.open)
+                portal.call(self._requester.open)
                 self._portal_thread = thread.pop_all()
             self._portal = portal
             atexit.register(self._close_at_exit)
@@ -101,7 +101,7 @@ class PylonClient:
                 return
             atexit.unregister(self._close_at_exit)
             with self._portal_thread:
-                portal.call(self._channel.close)
+                portal.call(self._requester.close)
                 portal.call(portal.stop, True)
 
     def _close_at_exit(self) -> None:
@@ -143,91 +143,93 @@ class PylonClient:
         """
         import httpx  # noqa: PLC0415 - imported if used
 
-        own = own_certificate(self.config)
+        own = client_certificate(self.config)
         url = miner_url(neuron, "http" if own is None else "https")
         context: ssl.SSLContext | bool = True
         if own is not None:
-            on_chain = self._on_chain(neuron, netuid)
+            on_chain = self._fetch_chain_certificate(neuron, netuid)
             context = pinned_context(neuron, on_chain, own, timeout)
         with (
             httpx.Client(base_url=url, timeout=timeout, verify=context, trust_env=False) as http,
-            refusals_named(neuron, url),
+            translate_tls_errors(neuron, url),
         ):
             yield http
 
-    def _on_chain(self, neuron: Neuron, netuid: NetUid | None) -> NeuronCertificate:
+    def _fetch_chain_certificate(self, neuron: Neuron, netuid: NetUid | None) -> NeuronCertificate:
         try:
             return self._send(certificate_call(self.config, neuron, netuid))
         except PylonNotFound as error:
-            raise no_certificate(neuron) from error
+            raise missing_certificate_error(neuron) from error
 
-    def _send(self, call: Call[ReplyT]) -> ReplyT:
+    def _send(self, call: OperationCall[ReplyT]) -> ReplyT:
         def attempt() -> ReplyT:
-            return self._run(self._channel.attempt, call)
+            return self._run_in_loop(self._requester.attempt, call)
 
         return self.config.retry(attempt)
 
     def _listen_to_job(self, job_id: JobId) -> "_BlockingJobUpdates":
-        return _BlockingJobUpdates(self._channel.job_changes(job_id), self._run)
+        return _BlockingJobUpdates(self._requester.job_updates(job_id), self._run_in_loop)
 
-    def _follow(
-        self, stream: Stream[ReplyT], *, after: BlockNumber | None, patience_s: float
+    def _open_stream(
+        self, stream: StreamSpec[ReplyT], *, after: BlockNumber | None, give_up_after_s: float
     ) -> Generator[ReplyT]:
-        following = Following(
-            self._channel.listen, self._channel.confirm, stream, after, patience_s
+        following = ResumingStream(
+            self._requester.listen, self._requester.confirm, stream, after, give_up_after_s
         )
         try:
-            self.config.retry(partial(self._run, following.connect))
+            self.config.retry(partial(self._run_in_loop, following.connect))
             while True:
-                yield self._run(following.take)
+                yield self._run_in_loop(following.__anext__)
         finally:
             # A client that is closed has let go of everything already.
             with suppress(PylonClosed):
-                self._run(following.close)
+                self._run_in_loop(following.close)
 
-    def _run(self, act: Callable[[*ArgsT], Awaitable[T]], *args: *ArgsT) -> T:
+    def _run_in_loop(self, function: Callable[[*ArgsT], Awaitable[T]], *args: *ArgsT) -> T:
         portal = self._portal
         if portal is None:
-            raise self._closed("the client is not open: use it in a `with` block, or call open()")
+            raise self._closed_error(
+                "the client is not open: use it in a `with` block, or call open()"
+            )
         try:
-            answer = portal.start_task_soon(act, *args)
+            answer = portal.start_task_soon(function, *args)
         except RuntimeError as error:
-            raise self._closed("the client is closed") from error
+            raise self._closed_error("the client is closed") from error
         try:
             return answer.result()
         except (CancelledError, PylonClosed) as error:
-            raise self._closed("the client was closed during the call") from error
+            raise self._closed_error("the client was closed during the call") from error
         except BaseException:
             # The waiting thread may have been interrupted: nobody wants the answer any more.
             answer.cancel()
             raise
 
-    def _closed(self, why: str) -> BaseException:
+    def _closed_error(self, why: str) -> BaseException:
         # At exit only daemon threads are left. They end then, and Python says nothing of it.
         return SystemExit() if self._is_exiting else PylonClosed(why)
 
 
-class _Run(Protocol):
+class _RunInLoop(Protocol):
     """Runs something in the client's event loop, and waits for it."""
 
-    def __call__(self, act: Callable[[*ArgsT], Awaitable[T]], *args: *ArgsT) -> T: ...
+    def __call__(self, function: Callable[[*ArgsT], Awaitable[T]], *args: *ArgsT) -> T: ...
 
 
 class _BlockingJobUpdates:
     """The changes of a job, received in the client's event loop."""
 
-    def __init__(self, changes: JobChanges, run: _Run) -> None:
-        self._changes = changes
+    def __init__(self, changes: JobUpdateSubscription, run: _RunInLoop) -> None:
+        self._updates = changes
         self._run = run
 
     @property
     def is_live(self) -> bool:
-        return self._changes.is_live
+        return self._updates.is_live
 
-    def next(self, within_s: float) -> Job | None:
-        return self._run(self._changes.next, within_s)
+    def next(self, timeout_s: float) -> Job | None:
+        return self._run(self._updates.next, timeout_s)
 
     def close(self) -> None:
         # A client that is closed has let go of everything already.
         with suppress(PylonClosed):
-            self._run(self._changes.close)
+            self._run(self._updates.close)

@@ -8,7 +8,7 @@ from pylon_client._sync.identity_writes import Writing
 from pylon_client.contract import reads
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import BlockNumber, ExtrinsicIndex, Hotkey, MechanismId
-from pylon_client.transport import Call
+from pylon_client.transport import OperationCall
 
 _ONLY_MECHANISM = MechanismId(0)
 
@@ -26,7 +26,7 @@ class Identity(Writing):
 
     def get_latest_block_info(self) -> responses.GetLatestBlockInfoResponse:
         """The number, the hash and the timestamp, in seconds, of the latest block."""
-        return self._send(Call(reads.LATEST_BLOCK, Scope.OPEN))
+        return self._send(OperationCall(reads.LATEST_BLOCK, Scope.OPEN))
 
     def get_extrinsic(
         self, block_number: BlockNumber, extrinsic_index: ExtrinsicIndex
@@ -36,21 +36,21 @@ class Identity(Writing):
         Raises:
             PylonNotFound: there is no such block, or it has no such extrinsic.
         """
-        params = reads.ExtrinsicAt(block_number=block_number, extrinsic_index=extrinsic_index)
-        return self._send(Call(reads.EXTRINSIC, Scope.OPEN, params=params))
+        params = reads.ExtrinsicParams(block_number=block_number, extrinsic_index=extrinsic_index)
+        return self._send(OperationCall(reads.EXTRINSIC, Scope.OPEN, params=params))
 
     def get_drand_last_stored_round(self) -> responses.GetDrandLastStoredRoundResponse:
         """The number of the last round of drand that the chain has stored."""
-        return self._send(Call(reads.LAST_DRAND_ROUND, Scope.OPEN))
+        return self._send(OperationCall(reads.LAST_DRAND_ROUND, Scope.OPEN))
 
     def get_latest_neurons(self) -> responses.GetNeuronsResponse:
         """All neurons of the subnet at the latest block, by hotkey, in the order of their uids."""
-        return self._send(Call(reads.LATEST_NEURONS, Scope.IDENTITY))
+        return self._send(OperationCall(reads.LATEST_NEURONS, Scope.IDENTITY))
 
     def get_neurons(self, block_number: BlockNumber) -> responses.GetNeuronsResponse:
         """All neurons of the subnet at a block, by hotkey, in the order of their uids."""
-        params = reads.AtBlock(block_number=block_number)
-        return self._send(Call(reads.NEURONS_AT, Scope.IDENTITY, params=params))
+        params = reads.BlockParams(block_number=block_number)
+        return self._send(OperationCall(reads.NEURONS_AT, Scope.IDENTITY, params=params))
 
     def get_recent_neurons(self) -> responses.GetNeuronsResponse:
         """All neurons of the subnet as they were published last; the chain is not asked.
@@ -58,20 +58,20 @@ class Identity(Writing):
         Raises:
             PylonUnavailable: what was published last is too old.
         """
-        return self._send(Call(reads.RECENT_NEURONS, Scope.IDENTITY))
+        return self._send(OperationCall(reads.RECENT_NEURONS, Scope.IDENTITY))
 
     def get_latest_validators(self) -> responses.GetValidatorsResponse:
         """The neurons with a validator permit at the latest block, the largest stake first."""
-        return self._send(Call(reads.LATEST_VALIDATORS, Scope.IDENTITY))
+        return self._send(OperationCall(reads.LATEST_VALIDATORS, Scope.IDENTITY))
 
     def get_validators(self, block_number: BlockNumber) -> responses.GetValidatorsResponse:
         """The neurons with a validator permit at a block, the largest total stake first."""
-        params = reads.AtBlock(block_number=block_number)
-        return self._send(Call(reads.VALIDATORS_AT, Scope.IDENTITY, params=params))
+        params = reads.BlockParams(block_number=block_number)
+        return self._send(OperationCall(reads.VALIDATORS_AT, Scope.IDENTITY, params=params))
 
     def get_commitments(self) -> responses.GetCommitmentsResponse:
         """The commitments of the subnet that are data, in hexadecimal digits, by hotkey."""
-        return self._send(Call(reads.COMMITMENTS, Scope.IDENTITY))
+        return self._send(OperationCall(reads.COMMITMENTS, Scope.IDENTITY))
 
     def get_commitment(self, hotkey: Hotkey) -> responses.GetCommitmentResponse:
         """A hotkey's commitment that is data, and the block in which it was made.
@@ -79,8 +79,8 @@ class Identity(Writing):
         Raises:
             PylonNotFound: the hotkey has none.
         """
-        params = reads.OfHotkey(hotkey=hotkey)
-        return self._send(Call(reads.COMMITMENT, Scope.IDENTITY, params=params))
+        params = reads.HotkeyParams(hotkey=hotkey)
+        return self._send(OperationCall(reads.COMMITMENT, Scope.IDENTITY, params=params))
 
     def get_own_commitment(self) -> responses.GetCommitmentResponse:
         """The commitment of the identity's own hotkey that is data.
@@ -88,11 +88,11 @@ class Identity(Writing):
         Raises:
             PylonNotFound: there is none.
         """
-        return self._send(Call(reads.OWN_COMMITMENT, Scope.IDENTITY))
+        return self._send(OperationCall(reads.OWN_COMMITMENT, Scope.IDENTITY))
 
     def get_typed_commitments(self) -> responses.GetTypedCommitmentsResponse:
         """All commitments of the subnet, by hotkey: data, or sealed until a round of drand."""
-        return self._send(Call(reads.TYPED_COMMITMENTS, Scope.IDENTITY))
+        return self._send(OperationCall(reads.TYPED_COMMITMENTS, Scope.IDENTITY))
 
     def get_typed_commitment(self, hotkey: Hotkey) -> responses.GetTypedCommitmentResponse:
         """A hotkey's commitment: data, or sealed until a round of drand.
@@ -100,8 +100,8 @@ class Identity(Writing):
         Raises:
             PylonNotFound: the hotkey has none.
         """
-        params = reads.OfHotkey(hotkey=hotkey)
-        return self._send(Call(reads.TYPED_COMMITMENT, Scope.IDENTITY, params=params))
+        params = reads.HotkeyParams(hotkey=hotkey)
+        return self._send(OperationCall(reads.TYPED_COMMITMENT, Scope.IDENTITY, params=params))
 
     def get_own_typed_commitment(self) -> responses.GetTypedCommitmentResponse:
         """The commitment of the identity's own hotkey: data, or sealed until a round of drand.
@@ -109,11 +109,11 @@ class Identity(Writing):
         Raises:
             PylonNotFound: there is none.
         """
-        return self._send(Call(reads.OWN_TYPED_COMMITMENT, Scope.IDENTITY))
+        return self._send(OperationCall(reads.OWN_TYPED_COMMITMENT, Scope.IDENTITY))
 
     def get_all_revealed_commitments(self) -> responses.GetAllRevealedCommitmentsResponse:
         """The sealed commitments of the subnet that were opened, by hotkey, the oldest first."""
-        return self._send(Call(reads.REVEALED_COMMITMENTS, Scope.IDENTITY))
+        return self._send(OperationCall(reads.REVEALED_COMMITMENTS, Scope.IDENTITY))
 
     def get_revealed_commitments(self, hotkey: Hotkey) -> responses.GetRevealedCommitmentsResponse:
         """The sealed commitments of a hotkey that were opened, the oldest first.
@@ -121,8 +121,10 @@ class Identity(Writing):
         Raises:
             PylonNotFound: the hotkey has none.
         """
-        params = reads.OfHotkey(hotkey=hotkey)
-        return self._send(Call(reads.REVEALED_COMMITMENTS_OF, Scope.IDENTITY, params=params))
+        params = reads.HotkeyParams(hotkey=hotkey)
+        return self._send(
+            OperationCall(reads.REVEALED_COMMITMENTS_OF, Scope.IDENTITY, params=params)
+        )
 
     def get_own_revealed_commitments(self) -> responses.GetRevealedCommitmentsResponse:
         """The sealed commitments of the identity's own hotkey that were opened, the oldest first.
@@ -130,11 +132,11 @@ class Identity(Writing):
         Raises:
             PylonNotFound: there are none.
         """
-        return self._send(Call(reads.OWN_REVEALED_COMMITMENTS, Scope.IDENTITY))
+        return self._send(OperationCall(reads.OWN_REVEALED_COMMITMENTS, Scope.IDENTITY))
 
     def get_certificates(self) -> responses.GetCertificatesResponse:
         """The public keys that the subnet's neurons announced for TLS, by hotkey."""
-        return self._send(Call(reads.CERTIFICATES, Scope.IDENTITY))
+        return self._send(OperationCall(reads.CERTIFICATES, Scope.IDENTITY))
 
     def get_certificate(self, hotkey: Hotkey) -> responses.GetCertificateResponse:
         """The public key that a hotkey announced for TLS.
@@ -142,8 +144,8 @@ class Identity(Writing):
         Raises:
             PylonNotFound: the hotkey has announced none.
         """
-        params = reads.OfHotkey(hotkey=hotkey)
-        return self._send(Call(reads.CERTIFICATE, Scope.IDENTITY, params=params))
+        params = reads.HotkeyParams(hotkey=hotkey)
+        return self._send(OperationCall(reads.CERTIFICATE, Scope.IDENTITY, params=params))
 
     def get_own_certificate(self) -> responses.GetCertificateResponse:
         """The public key that the identity's own hotkey announced for TLS.
@@ -151,44 +153,44 @@ class Identity(Writing):
         Raises:
             PylonNotFound: there is none.
         """
-        return self._send(Call(reads.OWN_CERTIFICATE, Scope.IDENTITY))
+        return self._send(OperationCall(reads.OWN_CERTIFICATE, Scope.IDENTITY))
 
     def get_latest_hyperparameters(self) -> responses.GetHyperparametersResponse:
         """The subnet's hyperparameters at the latest block, by the names that the chain gives."""
-        return self._send(Call(reads.LATEST_HYPERPARAMETERS, Scope.IDENTITY))
+        return self._send(OperationCall(reads.LATEST_HYPERPARAMETERS, Scope.IDENTITY))
 
     def get_hyperparameters(
         self, block_number: BlockNumber
     ) -> responses.GetHyperparametersResponse:
         """The subnet's hyperparameters at a block, by the names that the chain gives."""
-        params = reads.AtBlock(block_number=block_number)
-        return self._send(Call(reads.HYPERPARAMETERS_AT, Scope.IDENTITY, params=params))
+        params = reads.BlockParams(block_number=block_number)
+        return self._send(OperationCall(reads.HYPERPARAMETERS_AT, Scope.IDENTITY, params=params))
 
     def get_latest_price(self) -> responses.GetPriceResponse:
         """What one alpha of the subnet costs at the latest block, in rao of TAO."""
-        return self._send(Call(reads.LATEST_PRICE, Scope.IDENTITY))
+        return self._send(OperationCall(reads.LATEST_PRICE, Scope.IDENTITY))
 
     def get_price(self, block_number: BlockNumber) -> responses.GetPriceResponse:
         """What one alpha of the subnet cost at a block, in rao of TAO."""
-        params = reads.AtBlock(block_number=block_number)
-        return self._send(Call(reads.PRICE_AT, Scope.IDENTITY, params=params))
+        params = reads.BlockParams(block_number=block_number)
+        return self._send(OperationCall(reads.PRICE_AT, Scope.IDENTITY, params=params))
 
     def get_latest_prices(self) -> responses.GetPricesResponse:
         """What one alpha of each subnet costs at the latest block, in rao of TAO, by netuid."""
-        return self._send(Call(reads.LATEST_PRICES, Scope.OPEN))
+        return self._send(OperationCall(reads.LATEST_PRICES, Scope.OPEN))
 
     def get_prices(self, block_number: BlockNumber) -> responses.GetPricesResponse:
         """What one alpha of each subnet cost at a block, in rao of TAO, by netuid."""
-        params = reads.AtBlock(block_number=block_number)
-        return self._send(Call(reads.PRICES_AT, Scope.OPEN, params=params))
+        params = reads.BlockParams(block_number=block_number)
+        return self._send(OperationCall(reads.PRICES_AT, Scope.OPEN, params=params))
 
     def get_latest_evm_associations(self) -> responses.GetLatestEvmAssociationsResponse:
         """The EVM addresses that the subnet's neurons have proven to own, by hotkey."""
-        return self._send(Call(reads.EVM_ASSOCIATIONS, Scope.IDENTITY))
+        return self._send(OperationCall(reads.EVM_ASSOCIATIONS, Scope.IDENTITY))
 
     def get_weights_status(
         self, block_number: BlockNumber, mechanism_id: MechanismId = _ONLY_MECHANISM
     ) -> responses.GetWeightsStatusResponse:
         """Whether the identity's weights had been submitted in the epoch of a block."""
-        params = reads.WeightsStatusAt(block_number=block_number, mechanism_id=mechanism_id)
-        return self._send(Call(reads.WEIGHTS_STATUS, Scope.IDENTITY, params=params))
+        params = reads.WeightsStatusParams(block_number=block_number, mechanism_id=mechanism_id)
+        return self._send(OperationCall(reads.WEIGHTS_STATUS, Scope.IDENTITY, params=params))

@@ -11,9 +11,9 @@ from pylon_client.contract import writes
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import Hotkey, JobId, MechanismId, Weight
 from pylon_client.errors import BasePylonException
-from pylon_client.job_poller import WAIT_FOR_JOB_S, OnChange, WaitingForJob
+from pylon_client.job_poller import JOB_TIMEOUT_S, JobPoller, OnChange
 from pylon_client.requester import ListenToJob, Send
-from pylon_client.transport import Call, idempotency_key_of
+from pylon_client.transport import OperationCall, idempotency_key_or_new
 
 _ONLY_MECHANISM = MechanismId(0)
 
@@ -46,13 +46,13 @@ class Writing:
             mechanism_id: which of the subnet's mechanisms they are for.
             idempotency_key: the caller's name for these weights; the same name is the same job.
         """
-        key = idempotency_key_of(idempotency_key)
+        key = idempotency_key_or_new(idempotency_key)
         if mechanism_id == _ONLY_MECHANISM:
             params = writes.PutWeights(weights=dict(weights))
-            return self._send(Call(writes.PUT_WEIGHTS, Scope.IDENTITY, None, params, key))
+            return self._send(OperationCall(writes.PUT_WEIGHTS, Scope.IDENTITY, None, params, key))
         of_mechanism = writes.PutMechanismWeights(weights=dict(weights), mechanism_id=mechanism_id)
         return self._send(
-            Call(writes.PUT_MECHANISM_WEIGHTS, Scope.IDENTITY, None, of_mechanism, key)
+            OperationCall(writes.PUT_MECHANISM_WEIGHTS, Scope.IDENTITY, None, of_mechanism, key)
         )
 
     def set_commitment(
@@ -72,8 +72,8 @@ class Writing:
         """
         text = commitment if isinstance(commitment, str) else f"0x{commitment.hex()}"
         params = writes.SetCommitment(commitment=text)
-        key = idempotency_key_of(idempotency_key)
-        return self._send(Call(writes.SET_COMMITMENT, Scope.IDENTITY, None, params, key))
+        key = idempotency_key_or_new(idempotency_key)
+        return self._send(OperationCall(writes.SET_COMMITMENT, Scope.IDENTITY, None, params, key))
 
     def set_revealed_commitment(
         self,
@@ -95,8 +95,10 @@ class Writing:
         params = writes.SetRevealedCommitment(
             commitment=commitment, blocks_until_reveal=blocks_until_reveal
         )
-        key = idempotency_key_of(idempotency_key)
-        return self._send(Call(writes.SET_REVEALED_COMMITMENT, Scope.IDENTITY, None, params, key))
+        key = idempotency_key_or_new(idempotency_key)
+        return self._send(
+            OperationCall(writes.SET_REVEALED_COMMITMENT, Scope.IDENTITY, None, params, key)
+        )
 
     def generate_certificate(
         self, *, idempotency_key: str | None = None
@@ -116,8 +118,10 @@ class Writing:
             PylonBadGateway: its hotkey is not registered on the subnet.
         """
         params = writes.GenerateCertificate()
-        key = idempotency_key_of(idempotency_key)
-        return self._send(Call(writes.GENERATE_CERTIFICATE, Scope.IDENTITY, None, params, key))
+        key = idempotency_key_or_new(idempotency_key)
+        return self._send(
+            OperationCall(writes.GENERATE_CERTIFICATE, Scope.IDENTITY, None, params, key)
+        )
 
     def get_jobs(
         self,
@@ -140,7 +144,7 @@ class Writing:
         params = writes.ListJobs.model_validate(
             {name: value for name, value in given.items() if value is not None}
         )
-        return self._send(Call(writes.LIST_JOBS, Scope.IDENTITY, params=params))
+        return self._send(OperationCall(writes.LIST_JOBS, Scope.IDENTITY, params=params))
 
     def get_job(self, job_id: JobId) -> responses.GetJobResponse:
         """How far one write of the identity has come.
@@ -148,13 +152,13 @@ class Writing:
         Raises:
             PylonNotFound: the identity has no such job, or it ended long ago.
         """
-        params = writes.OfJob(job_id=job_id)
-        return self._send(Call(writes.GET_JOB, Scope.IDENTITY, params=params))
+        params = writes.JobParams(job_id=job_id)
+        return self._send(OperationCall(writes.GET_JOB, Scope.IDENTITY, params=params))
 
     def wait_for_job(
         self,
         job_id: JobId,
-        timeout_s: float = WAIT_FOR_JOB_S,
+        timeout_s: float = JOB_TIMEOUT_S,
         *,
         on_change: OnChange | None = None,
     ) -> responses.GetJobResponse:
@@ -174,19 +178,19 @@ class Writing:
                 wait may be repeated.
             PylonNotFound: the identity has no such job, or it ended long ago.
         """
-        waiting = WaitingForJob(job_id, timeout_s, on_change)
+        waiting = JobPoller(job_id, timeout_s, on_change)
         changes = self._listen_to_job(job_id)
         try:
             while True:
                 try:
                     job = self.get_job(job_id)
                 except BasePylonException as error:
-                    waiting.failed(error)
+                    waiting.observe_error(error)
                 else:
-                    if waiting.found(job):
+                    if waiting.observe(job):
                         return job
-                while change := changes.next(waiting.pause_s(is_live=changes.is_live)):
-                    if waiting.found(change):
+                while change := changes.next(waiting.poll_delay_s(is_live=changes.is_live)):
+                    if waiting.observe(change):
                         return change
         finally:
             changes.close()
@@ -198,5 +202,5 @@ class Writing:
             PylonNotFound: the identity has no such job, or it ended long ago.
             PylonResponseException: with the code CONFLICT; it is on its way to the chain.
         """
-        params = writes.OfJob(job_id=job_id)
-        return self._send(Call(writes.CANCEL_JOB, Scope.IDENTITY, params=params))
+        params = writes.JobParams(job_id=job_id)
+        return self._send(OperationCall(writes.CANCEL_JOB, Scope.IDENTITY, params=params))

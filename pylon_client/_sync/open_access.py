@@ -9,8 +9,8 @@ from pylon_client import responses
 from pylon_client.contract import reads
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import BlockNumber, ExtrinsicIndex, Hotkey, NetUid
-from pylon_client.requester import PATIENCE_S, Follow, Send
-from pylon_client.transport import Call, Stream
+from pylon_client.requester import STREAM_GIVE_UP_AFTER_S, OpenStream, Send
+from pylon_client.transport import OperationCall, StreamSpec
 
 
 class OpenAccess:
@@ -22,12 +22,12 @@ class OpenAccess:
     not be read of them in `skipped`, each with its reason; those of certificates leave it out.
     """
 
-    def __init__(self, send: Send, follow: Follow) -> None:
+    def __init__(self, send: Send, follow: OpenStream) -> None:
         self._send = send
         self._follow = follow
 
     def blocks(
-        self, *, after: BlockNumber | None = None, patience_s: float = PATIENCE_S
+        self, *, after: BlockNumber | None = None, patience_s: float = STREAM_GIVE_UP_AFTER_S
     ) -> Generator[responses.GetLatestBlockInfoResponse]:
         """Every block as it comes, each once and in order, whatever breaks meanwhile.
 
@@ -43,14 +43,14 @@ class OpenAccess:
             PylonUnavailable: no worker is there; at the beginning, or for so long.
             PylonRequestException: the bridge or NATS cannot be reached; the same.
         """
-        return self._follow(Stream(reads.LATEST_BLOCK), after=after, patience_s=patience_s)
+        return self._follow(StreamSpec(reads.LATEST_BLOCK), after=after, give_up_after_s=patience_s)
 
     def neuron_snapshots(
         self,
         netuid: NetUid,
         *,
         after: BlockNumber | None = None,
-        patience_s: float = PATIENCE_S,
+        patience_s: float = STREAM_GIVE_UP_AFTER_S,
     ) -> Generator[responses.GetNeuronsResponse]:
         """All neurons of a tracked subnet at every block, as it comes, each once and in order.
 
@@ -66,12 +66,12 @@ class OpenAccess:
             PylonUnavailable: no worker is there; at the beginning, or for so long.
             PylonRequestException: the bridge or NATS cannot be reached; the same.
         """
-        stream = Stream(reads.LATEST_NEURONS, netuid)
-        return self._follow(stream, after=after, patience_s=patience_s)
+        stream = StreamSpec(reads.LATEST_NEURONS, netuid)
+        return self._follow(stream, after=after, give_up_after_s=patience_s)
 
     def get_latest_block_info(self) -> responses.GetLatestBlockInfoResponse:
         """The number, the hash and the timestamp, in seconds, of the latest block."""
-        return self._send(Call(reads.LATEST_BLOCK, Scope.OPEN))
+        return self._send(OperationCall(reads.LATEST_BLOCK, Scope.OPEN))
 
     def get_extrinsic(
         self, block_number: BlockNumber, extrinsic_index: ExtrinsicIndex
@@ -81,27 +81,27 @@ class OpenAccess:
         Raises:
             PylonNotFound: there is no such block, or it has no such extrinsic.
         """
-        params = reads.ExtrinsicAt(block_number=block_number, extrinsic_index=extrinsic_index)
-        return self._send(Call(reads.EXTRINSIC, Scope.OPEN, params=params))
+        params = reads.ExtrinsicParams(block_number=block_number, extrinsic_index=extrinsic_index)
+        return self._send(OperationCall(reads.EXTRINSIC, Scope.OPEN, params=params))
 
     def get_drand_last_stored_round(self) -> responses.GetDrandLastStoredRoundResponse:
         """The number of the last round of drand that the chain has stored."""
-        return self._send(Call(reads.LAST_DRAND_ROUND, Scope.OPEN))
+        return self._send(OperationCall(reads.LAST_DRAND_ROUND, Scope.OPEN))
 
     def get_identities(self) -> responses.GetIdentitiesResponse:
         """The netuids of the identities that this Pylon is configured for, by their names."""
-        return self._send(Call(reads.IDENTITIES, Scope.OPEN))
+        return self._send(OperationCall(reads.IDENTITIES, Scope.OPEN))
 
     def get_latest_neurons(self, netuid: NetUid) -> responses.GetNeuronsResponse:
         """All neurons of a subnet at the latest block, by hotkey, in the order of their uids."""
-        return self._send(Call(reads.LATEST_NEURONS, Scope.OPEN, netuid))
+        return self._send(OperationCall(reads.LATEST_NEURONS, Scope.OPEN, netuid))
 
     def get_neurons(
         self, netuid: NetUid, block_number: BlockNumber
     ) -> responses.GetNeuronsResponse:
         """All neurons of a subnet at a block, by hotkey, in the order of their uids."""
-        params = reads.AtBlock(block_number=block_number)
-        return self._send(Call(reads.NEURONS_AT, Scope.OPEN, netuid, params))
+        params = reads.BlockParams(block_number=block_number)
+        return self._send(OperationCall(reads.NEURONS_AT, Scope.OPEN, netuid, params))
 
     def get_recent_neurons(self, netuid: NetUid) -> responses.GetNeuronsResponse:
         """All neurons of a tracked subnet as they were published last; the chain is not asked.
@@ -110,22 +110,22 @@ class OpenAccess:
             PylonNotFound: Pylon does not track this subnet.
             PylonUnavailable: what was published last is too old.
         """
-        return self._send(Call(reads.RECENT_NEURONS, Scope.OPEN, netuid))
+        return self._send(OperationCall(reads.RECENT_NEURONS, Scope.OPEN, netuid))
 
     def get_latest_validators(self, netuid: NetUid) -> responses.GetValidatorsResponse:
         """The neurons with a validator permit at the latest block, the largest stake first."""
-        return self._send(Call(reads.LATEST_VALIDATORS, Scope.OPEN, netuid))
+        return self._send(OperationCall(reads.LATEST_VALIDATORS, Scope.OPEN, netuid))
 
     def get_validators(
         self, netuid: NetUid, block_number: BlockNumber
     ) -> responses.GetValidatorsResponse:
         """The neurons with a validator permit at a block, the largest total stake first."""
-        params = reads.AtBlock(block_number=block_number)
-        return self._send(Call(reads.VALIDATORS_AT, Scope.OPEN, netuid, params))
+        params = reads.BlockParams(block_number=block_number)
+        return self._send(OperationCall(reads.VALIDATORS_AT, Scope.OPEN, netuid, params))
 
     def get_commitments(self, netuid: NetUid) -> responses.GetCommitmentsResponse:
         """The commitments of a subnet that are data, in hexadecimal digits, by hotkey."""
-        return self._send(Call(reads.COMMITMENTS, Scope.OPEN, netuid))
+        return self._send(OperationCall(reads.COMMITMENTS, Scope.OPEN, netuid))
 
     def get_commitment(self, netuid: NetUid, hotkey: Hotkey) -> responses.GetCommitmentResponse:
         """A hotkey's commitment that is data, and the block in which it was made.
@@ -133,12 +133,12 @@ class OpenAccess:
         Raises:
             PylonNotFound: the hotkey has none.
         """
-        params = reads.OfHotkey(hotkey=hotkey)
-        return self._send(Call(reads.COMMITMENT, Scope.OPEN, netuid, params))
+        params = reads.HotkeyParams(hotkey=hotkey)
+        return self._send(OperationCall(reads.COMMITMENT, Scope.OPEN, netuid, params))
 
     def get_typed_commitments(self, netuid: NetUid) -> responses.GetTypedCommitmentsResponse:
         """All commitments of a subnet, by hotkey: data, or sealed until a round of drand."""
-        return self._send(Call(reads.TYPED_COMMITMENTS, Scope.OPEN, netuid))
+        return self._send(OperationCall(reads.TYPED_COMMITMENTS, Scope.OPEN, netuid))
 
     def get_typed_commitment(
         self, netuid: NetUid, hotkey: Hotkey
@@ -148,14 +148,14 @@ class OpenAccess:
         Raises:
             PylonNotFound: the hotkey has none.
         """
-        params = reads.OfHotkey(hotkey=hotkey)
-        return self._send(Call(reads.TYPED_COMMITMENT, Scope.OPEN, netuid, params))
+        params = reads.HotkeyParams(hotkey=hotkey)
+        return self._send(OperationCall(reads.TYPED_COMMITMENT, Scope.OPEN, netuid, params))
 
     def get_all_revealed_commitments(
         self, netuid: NetUid
     ) -> responses.GetAllRevealedCommitmentsResponse:
         """The sealed commitments of a subnet that were opened, by hotkey, the oldest first."""
-        return self._send(Call(reads.REVEALED_COMMITMENTS, Scope.OPEN, netuid))
+        return self._send(OperationCall(reads.REVEALED_COMMITMENTS, Scope.OPEN, netuid))
 
     def get_revealed_commitments(
         self, netuid: NetUid, hotkey: Hotkey
@@ -165,12 +165,12 @@ class OpenAccess:
         Raises:
             PylonNotFound: the hotkey has none.
         """
-        params = reads.OfHotkey(hotkey=hotkey)
-        return self._send(Call(reads.REVEALED_COMMITMENTS_OF, Scope.OPEN, netuid, params))
+        params = reads.HotkeyParams(hotkey=hotkey)
+        return self._send(OperationCall(reads.REVEALED_COMMITMENTS_OF, Scope.OPEN, netuid, params))
 
     def get_certificates(self, netuid: NetUid) -> responses.GetCertificatesResponse:
         """The public keys that a subnet's neurons announced for TLS, by hotkey."""
-        return self._send(Call(reads.CERTIFICATES, Scope.OPEN, netuid))
+        return self._send(OperationCall(reads.CERTIFICATES, Scope.OPEN, netuid))
 
     def get_certificate(self, netuid: NetUid, hotkey: Hotkey) -> responses.GetCertificateResponse:
         """The public key that a hotkey announced for TLS.
@@ -178,40 +178,40 @@ class OpenAccess:
         Raises:
             PylonNotFound: the hotkey has announced none.
         """
-        params = reads.OfHotkey(hotkey=hotkey)
-        return self._send(Call(reads.CERTIFICATE, Scope.OPEN, netuid, params))
+        params = reads.HotkeyParams(hotkey=hotkey)
+        return self._send(OperationCall(reads.CERTIFICATE, Scope.OPEN, netuid, params))
 
     def get_latest_hyperparameters(self, netuid: NetUid) -> responses.GetHyperparametersResponse:
         """A subnet's hyperparameters at the latest block, by the names that the chain gives."""
-        return self._send(Call(reads.LATEST_HYPERPARAMETERS, Scope.OPEN, netuid))
+        return self._send(OperationCall(reads.LATEST_HYPERPARAMETERS, Scope.OPEN, netuid))
 
     def get_hyperparameters(
         self, netuid: NetUid, block_number: BlockNumber
     ) -> responses.GetHyperparametersResponse:
         """A subnet's hyperparameters at a block, by the names that the chain gives."""
-        params = reads.AtBlock(block_number=block_number)
-        return self._send(Call(reads.HYPERPARAMETERS_AT, Scope.OPEN, netuid, params))
+        params = reads.BlockParams(block_number=block_number)
+        return self._send(OperationCall(reads.HYPERPARAMETERS_AT, Scope.OPEN, netuid, params))
 
     def get_latest_price(self, netuid: NetUid) -> responses.GetPriceResponse:
         """What one alpha of a subnet costs at the latest block, in rao of TAO."""
-        return self._send(Call(reads.LATEST_PRICE, Scope.OPEN, netuid))
+        return self._send(OperationCall(reads.LATEST_PRICE, Scope.OPEN, netuid))
 
     def get_price(self, netuid: NetUid, block_number: BlockNumber) -> responses.GetPriceResponse:
         """What one alpha of a subnet cost at a block, in rao of TAO."""
-        params = reads.AtBlock(block_number=block_number)
-        return self._send(Call(reads.PRICE_AT, Scope.OPEN, netuid, params))
+        params = reads.BlockParams(block_number=block_number)
+        return self._send(OperationCall(reads.PRICE_AT, Scope.OPEN, netuid, params))
 
     def get_latest_prices(self) -> responses.GetPricesResponse:
         """What one alpha of each subnet costs at the latest block, in rao of TAO, by netuid."""
-        return self._send(Call(reads.LATEST_PRICES, Scope.OPEN))
+        return self._send(OperationCall(reads.LATEST_PRICES, Scope.OPEN))
 
     def get_prices(self, block_number: BlockNumber) -> responses.GetPricesResponse:
         """What one alpha of each subnet cost at a block, in rao of TAO, by netuid."""
-        params = reads.AtBlock(block_number=block_number)
-        return self._send(Call(reads.PRICES_AT, Scope.OPEN, params=params))
+        params = reads.BlockParams(block_number=block_number)
+        return self._send(OperationCall(reads.PRICES_AT, Scope.OPEN, params=params))
 
     def get_latest_evm_associations(
         self, netuid: NetUid
     ) -> responses.GetLatestEvmAssociationsResponse:
         """The EVM addresses that a subnet's neurons have proven to own, by hotkey."""
-        return self._send(Call(reads.EVM_ASSOCIATIONS, Scope.OPEN, netuid))
+        return self._send(OperationCall(reads.EVM_ASSOCIATIONS, Scope.OPEN, netuid))

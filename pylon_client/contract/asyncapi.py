@@ -76,19 +76,25 @@ def asyncapi_document() -> _Document:
         "defaultContentType": "application/json",
         "servers": {"nats": _SERVER},
         "channels": {
-            **{_key(row, scope): _request_channel(row, scope) for row, scope in asked},
+            **{_channel_name(row, scope): _request_channel(row, scope) for row, scope in asked},
             **{f"reply.{row.name}": _reply_channel(row) for row in NATS_OPERATIONS},
             **{name: _event_channel(name, subject) for name, (subject, _, _) in _EVENTS.items()},
         },
         "operations": {
-            **{_key(row, scope): _request(row, scope) for row, scope in asked},
-            **{name: _event(name, summary) for name, (_, _, summary) in _EVENTS.items()},
+            **{_channel_name(row, scope): _receive_operation(row, scope) for row, scope in asked},
+            **{name: _send_operation(name, summary) for name, (_, _, summary) in _EVENTS.items()},
         },
         "components": {
             "messages": {
-                **{f"request.{row.name}": _asked(schemas[row.params]) for row in NATS_OPERATIONS},
-                **{f"reply.{row.name}": _told(schemas[row.reply]) for row in NATS_OPERATIONS},
-                **{name: _told(schemas[model]) for name, (_, model, _) in _EVENTS.items()},
+                **{
+                    f"request.{row.name}": _request_message(schemas[row.params])
+                    for row in NATS_OPERATIONS
+                },
+                **{
+                    f"reply.{row.name}": _value_message(schemas[row.reply])
+                    for row in NATS_OPERATIONS
+                },
+                **{name: _value_message(schemas[model]) for name, (_, model, _) in _EVENTS.items()},
                 "failure": {
                     "summary": "Why there is no answer",
                     "headers": _headers(_FAILURE_HEADERS, required=(headers.ERROR,)),
@@ -199,11 +205,11 @@ def _headers(properties: Mapping[str, Any], *, required: tuple[str, ...] = ()) -
     return {"type": "object", "properties": dict(properties), **needed}
 
 
-def _asked(payload: _Document) -> _Document:
+def _request_message(payload: _Document) -> _Document:
     return {"headers": _headers(_REQUEST_HEADERS), "payload": payload}
 
 
-def _told(payload: _Document) -> _Document:
+def _value_message(payload: _Document) -> _Document:
     return {"headers": _headers(_VALUE_HEADERS), "payload": payload}
 
 
@@ -224,7 +230,7 @@ def _schemas() -> tuple[Mapping[Any, _Document], _Document]:
     )
 
 
-def _key(row: _Operation, scope: Scope) -> str:
+def _channel_name(row: _Operation, scope: Scope) -> str:
     return f"{scope}.{row.name}"
 
 
@@ -233,7 +239,7 @@ def _request_channel(row: _Operation, scope: Scope) -> _Document:
     if scope is Scope.IDENTITY:
         subject = IdentitySubject(_IDENTITY, row.name)
     else:
-        subject = OpenSubject(_NETUID if row.of_subnet else None, row.name)
+        subject = OpenSubject(_NETUID if row.per_subnet else None, row.name)
     message = {"$ref": f"#/components/messages/request.{row.name}"}
     return {**_address(subject), "messages": {"request": message}}
 
@@ -266,8 +272,8 @@ def _address(subject: Subject) -> _Document:
     return {"address": address, **({"parameters": parameters} if parameters else {})}
 
 
-def _request(row: _Operation, scope: Scope) -> _Document:
-    channel, reply = f"#/channels/{_key(row, scope)}", f"#/channels/reply.{row.name}"
+def _receive_operation(row: _Operation, scope: Scope) -> _Document:
+    channel, reply = f"#/channels/{_channel_name(row, scope)}", f"#/channels/reply.{row.name}"
     return {
         "action": "receive",
         "channel": {"$ref": channel},
@@ -281,7 +287,7 @@ def _request(row: _Operation, scope: Scope) -> _Document:
     }
 
 
-def _event(name: str, summary: str) -> _Document:
+def _send_operation(name: str, summary: str) -> _Document:
     channel = f"#/channels/{name}"
     return {
         "action": "send",

@@ -12,7 +12,7 @@ from pylon_client.contract.operation import Operation, Params
 from pylon_client.contract.types import BlockNumberField
 
 
-class After(Params):
+class ReplayParams(Params):
     """After which block's event; without one, the newest event is asked for.
 
     What answers is the event itself: its body, with its block in the headers, and with
@@ -26,15 +26,15 @@ class After(Params):
 PUBLISHED_BLOCK: Final = Operation(
     name="events.block",
     summary="The first published block after a block, or the newest one",
-    params=After,
+    params=ReplayParams,
     reply=BlockInfo,
     path="",
-    of_subnet=False,
+    per_subnet=False,
 )
 PUBLISHED_NEURONS: Final = Operation(
     name="events.neurons",
     summary="The first published neurons of a subnet after a block, or the newest ones",
-    params=After,
+    params=ReplayParams,
     reply=SubnetNeurons,
     path="",
 )

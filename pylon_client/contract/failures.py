@@ -98,7 +98,7 @@ class InvalidItem(BaseModel):
     source: str | None = None
 
 
-def repeated_key(key: str) -> InvalidItem:
+def duplicate_key_item(key: str) -> InvalidItem:
     """Return what is wrong where a body has a key twice."""
     return InvalidItem(
         message="The key appears more than once", key=key[:KEY_MAX_CHARS], source="body"
@@ -183,7 +183,7 @@ class FailureError(Exception):
         )
 
     @classmethod
-    def of(cls, failure: Failure) -> Self:
+    def from_failure(cls, failure: Failure) -> Self:
         """What raises a failure that is there already."""
         error = cls(failure.code, failure.detail)
         error.failure = failure

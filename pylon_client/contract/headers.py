@@ -58,12 +58,12 @@ def is_idempotency_key(text: str) -> bool:
     return re.fullmatch(IDEMPOTENCY_KEY_PATTERN, text) is not None
 
 
-def timeout_of(timeout_s: float) -> str:
+def encode_timeout(timeout_s: float) -> str:
     """Return the value of the timeout header for a sender that waits `timeout_s` seconds."""
     return str(max(math.ceil(timeout_s * 1000), 0))
 
 
-def timeout_in(timeout: str) -> float:
+def decode_timeout(timeout: str) -> float:
     """Return the seconds that a timeout header gives.
 
     Raises:
@@ -74,7 +74,7 @@ def timeout_in(timeout: str) -> float:
     return int(timeout) / 1000
 
 
-def deadline_in(timeout_s: float) -> str:
+def encode_deadline(timeout_s: float) -> str:
     """The value of the deadline header for a caller that waits `timeout_s` seconds from now."""
     return str(int((time.time() + timeout_s) * 1000))
 

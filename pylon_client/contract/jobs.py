@@ -57,27 +57,27 @@ class JobState(StrEnum):
     FAILED = "FAILED"
 
 
-_GIVEN_UP: Final = frozenset(
+_UNSUCCESSFUL: Final = frozenset(
     {JobState.SUPERSEDED, JobState.EXPIRED, JobState.REJECTED, JobState.FAILED}
 )
-_DONE: Final = frozenset({JobState.COMMITTED, JobState.CONFIRMED})
-_OPENED: Final = frozenset({JobState.REVEALED, JobState.FAILED, JobState.SUPERSEDED})
-_LAST: Final = _GIVEN_UP | {JobState.CONFIRMED, JobState.REVEALED, JobState.CANCELLED}
+_ON_CHAIN: Final = frozenset({JobState.COMMITTED, JobState.CONFIRMED})
+_AFTER_REVEAL: Final = frozenset({JobState.REVEALED, JobState.FAILED, JobState.SUPERSEDED})
+_TERMINAL: Final = _UNSUCCESSFUL | {JobState.CONFIRMED, JobState.REVEALED, JobState.CANCELLED}
 
 TRANSITIONS: Final[Mapping[JobState, frozenset[JobState]]] = {
-    JobState.ACCEPTED: _GIVEN_UP | {JobState.CANCELLED, JobState.WAITING, JobState.SUBMITTING},
-    JobState.WAITING: _GIVEN_UP | {JobState.CANCELLED, JobState.SUBMITTING},
+    JobState.ACCEPTED: _UNSUCCESSFUL | {JobState.CANCELLED, JobState.WAITING, JobState.SUBMITTING},
+    JobState.WAITING: _UNSUCCESSFUL | {JobState.CANCELLED, JobState.SUBMITTING},
     # Back to WAITING only with proof that the extrinsic is not, and will never be, on the chain.
-    JobState.SUBMITTING: _GIVEN_UP | _DONE | {JobState.UNKNOWN, JobState.WAITING},
-    JobState.UNKNOWN: _GIVEN_UP | _DONE | {JobState.WAITING},
-    JobState.COMMITTED: _OPENED,  # of a sealed commitment alone
-    **{state: frozenset[JobState]() for state in _LAST},
+    JobState.SUBMITTING: _UNSUCCESSFUL | _ON_CHAIN | {JobState.UNKNOWN, JobState.WAITING},
+    JobState.UNKNOWN: _UNSUCCESSFUL | _ON_CHAIN | {JobState.WAITING},
+    JobState.COMMITTED: _AFTER_REVEAL,  # of a sealed commitment alone
+    **{state: frozenset[JobState]() for state in _TERMINAL},
 }
 """Every change of state that there is. A job may also be amended without leaving its state, until
 it has ended."""
 
 ENDED: Final = frozenset(state for state, following in TRANSITIONS.items() if not following)
-SUCCEEDED: Final = _DONE | {JobState.REVEALED}
+SUCCEEDED: Final = _ON_CHAIN | {JobState.REVEALED}
 IN_FLIGHT: Final = frozenset({JobState.SUBMITTING, JobState.UNKNOWN})
 """An extrinsic of the job may be on its way: nothing else may be sent with its hotkey."""
 

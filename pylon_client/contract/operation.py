@@ -46,11 +46,11 @@ class Operation(Generic[ParamsT_co, ReplyT_co]):
         path: the REST path behind the prefix of its scope; `{names}` are fields of `params`. Empty
             for what only NATS carries.
         method: the HTTP method.
-        of_subnet: whether it reads one subnet; otherwise it reads the chain, in open scope only.
+        per_subnet: whether it reads one subnet; otherwise it reads the chain, in open scope only.
         identity_only: whether it needs an identity, and so has no open form.
         success_status: the HTTP status of a successful answer.
         request_max_bytes: how large a request's body may be over NATS.
-        of_block: whether the answer at one block never changes.
+        immutable_at_block: whether the answer at one block never changes.
     """
 
     name: str
@@ -59,22 +59,22 @@ class Operation(Generic[ParamsT_co, ReplyT_co]):
     reply: type[ReplyT_co]
     path: str
     method: str = "GET"
-    of_subnet: bool = True
+    per_subnet: bool = True
     identity_only: bool = False
     success_status: int = 200
     request_max_bytes: int = SMALL_REQUEST_MAX_BYTES
-    of_block: bool = True
+    immutable_at_block: bool = True
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
         """In which scopes it can be asked, always in the same order."""
         if self.identity_only:
             return (Scope.IDENTITY,)
-        return tuple(Scope) if self.of_subnet else (Scope.OPEN,)
+        return tuple(Scope) if self.per_subnet else (Scope.OPEN,)
 
     def rest_path(self, scope: Scope) -> str:
         """The REST path template in a scope."""
-        if not self.of_subnet:
+        if not self.per_subnet:
             return f"{API_PREFIX}{self.path}"
         prefix = OPEN_SUBNET_PREFIX if scope is Scope.OPEN else IDENTITY_SUBNET_PREFIX
         return f"{prefix}{self.path}"

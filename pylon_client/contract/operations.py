@@ -17,7 +17,7 @@ from pylon_client.contract.reads import (
     LATEST_BLOCK,
     LATEST_NEURONS,
     NEURONS_AT,
-    AtBlock,
+    BlockParams,
 )
 from pylon_client.contract.writes import WRITE_OPERATIONS
 
@@ -30,7 +30,7 @@ __all__ = [
     "NEURONS_AT",
     "OPERATIONS",
     "OPERATIONS_BY_NAME",
-    "AtBlock",
+    "BlockParams",
     "NoParams",
     "Operation",
     "Params",
@@ -92,7 +92,7 @@ def is_read(subject: str) -> bool:
             return False
 
 
-def is_for_signers(subject: str) -> bool:
+def needs_signer(subject: str) -> bool:
     """Return whether only signers answer requests on a subject."""
     match subject.split(".", 4):
         case ["pylon", "v1", "identity", _, operation]:

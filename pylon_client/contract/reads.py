@@ -30,25 +30,25 @@ from pylon_client.contract.ss58 import HotkeyField
 from pylon_client.contract.types import BlockNumberField, ExtrinsicIndex, MechanismField
 
 
-class AtBlock(Params):
+class BlockParams(Params):
     """Which block to read at."""
 
     block_number: BlockNumberField
 
 
-class OfHotkey(Params):
+class HotkeyParams(Params):
     """Whose value to read."""
 
     hotkey: HotkeyField
 
 
-class ExtrinsicAt(AtBlock):
+class ExtrinsicParams(BlockParams):
     """Which extrinsic of which block to read, counted from 0."""
 
     extrinsic_index: Annotated[ExtrinsicIndex, Field(ge=0, le=65_535)]
 
 
-class WeightsStatusAt(AtBlock):
+class WeightsStatusParams(BlockParams):
     """Which mechanism of the subnet, in the epoch of which block."""
 
     mechanism_id: MechanismField
@@ -60,7 +60,7 @@ LATEST_BLOCK: Final = Operation(
     params=NoParams,
     reply=BlockInfo,
     path="/block/latest",
-    of_subnet=False,
+    per_subnet=False,
 )
 LATEST_NEURONS: Final = Operation(
     name="neurons.latest",
@@ -72,7 +72,7 @@ LATEST_NEURONS: Final = Operation(
 NEURONS_AT: Final = Operation(
     name="neurons.at",
     summary="All neurons of a subnet at a block",
-    params=AtBlock,
+    params=BlockParams,
     reply=SubnetNeurons,
     path="/block/{block_number}/neurons",
 )
@@ -93,7 +93,7 @@ LATEST_VALIDATORS: Final = Operation(
 VALIDATORS_AT: Final = Operation(
     name="validators.at",
     summary="The validators of a subnet at a block, by total stake",
-    params=AtBlock,
+    params=BlockParams,
     reply=SubnetValidators,
     path="/block/{block_number}/validators",
 )
@@ -107,7 +107,7 @@ COMMITMENTS: Final = Operation(
 COMMITMENT: Final = Operation(
     name="commitments.of",
     summary="The commitment of a hotkey",
-    params=OfHotkey,
+    params=HotkeyParams,
     reply=Commitment,
     path="/block/latest/commitments/{hotkey}",
 )
@@ -129,7 +129,7 @@ TYPED_COMMITMENTS: Final = Operation(
 TYPED_COMMITMENT: Final = Operation(
     name="commitments.typed.of",
     summary="The commitment of a hotkey, data or timelock-encrypted",
-    params=OfHotkey,
+    params=HotkeyParams,
     reply=HotkeyTypedCommitment,
     path="/block/latest/commitments/typed/{hotkey}",
 )
@@ -151,7 +151,7 @@ REVEALED_COMMITMENTS: Final = Operation(
 REVEALED_COMMITMENTS_OF: Final = Operation(
     name="commitments.revealed.of",
     summary="The revealed commitments of a hotkey",
-    params=OfHotkey,
+    params=HotkeyParams,
     reply=HotkeyRevealedCommitments,
     path="/block/latest/commitments/revealed/{hotkey}",
 )
@@ -173,7 +173,7 @@ CERTIFICATES: Final = Operation(
 CERTIFICATE: Final = Operation(
     name="certificates.of",
     summary="The certificate of a hotkey",
-    params=OfHotkey,
+    params=HotkeyParams,
     reply=NeuronCertificate,
     path="/block/latest/certificates/{hotkey}",
 )
@@ -195,7 +195,7 @@ LATEST_HYPERPARAMETERS: Final = Operation(
 HYPERPARAMETERS_AT: Final = Operation(
     name="hyperparameters.at",
     summary="The hyperparameters of a subnet at a block",
-    params=AtBlock,
+    params=BlockParams,
     reply=SubnetHyperparameters,
     path="/block/{block_number}/hyperparameters",
 )
@@ -209,7 +209,7 @@ LATEST_PRICE: Final = Operation(
 PRICE_AT: Final = Operation(
     name="price.at",
     summary="The price of a subnet's alpha at a block",
-    params=AtBlock,
+    params=BlockParams,
     reply=SubnetPrice,
     path="/block/{block_number}/price",
 )
@@ -219,15 +219,15 @@ LATEST_PRICES: Final = Operation(
     params=NoParams,
     reply=SubnetPrices,
     path="/block/latest/prices",
-    of_subnet=False,
+    per_subnet=False,
 )
 PRICES_AT: Final = Operation(
     name="prices.at",
     summary="The price of every subnet's alpha at a block",
-    params=AtBlock,
+    params=BlockParams,
     reply=SubnetPrices,
     path="/block/{block_number}/prices",
-    of_subnet=False,
+    per_subnet=False,
 )
 EVM_ASSOCIATIONS: Final = Operation(
     name="evm_associations.latest",
@@ -239,10 +239,10 @@ EVM_ASSOCIATIONS: Final = Operation(
 EXTRINSIC: Final = Operation(
     name="extrinsic.at",
     summary="One extrinsic of a block, decoded",
-    params=ExtrinsicAt,
+    params=ExtrinsicParams,
     reply=Extrinsic,
     path="/block/{block_number}/extrinsic/{extrinsic_index}",
-    of_subnet=False,
+    per_subnet=False,
 )
 LAST_DRAND_ROUND: Final = Operation(
     name="drand.last_stored_round",
@@ -250,7 +250,7 @@ LAST_DRAND_ROUND: Final = Operation(
     params=NoParams,
     reply=DrandRound,
     path="/block/latest/drand/last_stored_round",
-    of_subnet=False,
+    per_subnet=False,
 )
 IDENTITIES: Final = Operation(
     name="identities",
@@ -258,14 +258,14 @@ IDENTITIES: Final = Operation(
     params=NoParams,
     reply=Identities,
     path="/identities",
-    of_subnet=False,
+    per_subnet=False,
 )
 WEIGHTS_STATUS: Final = Operation(
     name="weights.status",
     summary="Whether the identity's weights were accepted, or are set, in the epoch of a block",
-    params=WeightsStatusAt,
+    params=WeightsStatusParams,
     reply=WeightsStatus,
     path="/mechanism/{mechanism_id}/block/{block_number}/weights/status",
     identity_only=True,
-    of_block=False,
+    immutable_at_block=False,
 )

@@ -46,7 +46,7 @@ def ss58_address(public_key: bytes) -> str:
     return "".join(reversed(digits))
 
 
-def checked_hotkey(text: Hotkey) -> Hotkey:
+def validate_hotkey(text: Hotkey) -> Hotkey:
     """The same address.
 
     Raises:
@@ -64,5 +64,5 @@ def _checksum(payload: bytes) -> bytes:
 _SCHEMA: Final = {"type": "string", "format": "ss58", "minLength": 48, "maxLength": 48}
 """All that a schema can say; a pattern could not tell of the checksum either."""
 
-HotkeyField = Annotated[Hotkey, AfterValidator(checked_hotkey), WithJsonSchema(_SCHEMA)]
+HotkeyField = Annotated[Hotkey, AfterValidator(validate_hotkey), WithJsonSchema(_SCHEMA)]
 """A hotkey as a request carries it: what is no address is refused."""

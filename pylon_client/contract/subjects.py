@@ -34,8 +34,8 @@ RESERVED_USERS: Final = frozenset({OPEN_USER, WORKER_USER, BRIDGE_USER, READER_U
 
 ALL_OPEN: Final = f"{ROOT}.open.>"
 ALL_IDENTITIES: Final = f"{ROOT}.identity.>"
-REPLAYS: Final = f"{ROOT}.replay"
-ALL_REPLAYS: Final = f"{REPLAYS}.>"
+REPLAY_PREFIX: Final = f"{ROOT}.replay"
+ALL_REPLAYS: Final = f"{REPLAY_PREFIX}.>"
 """Requests of readers for stored events; they have no JetStream API."""
 ALL_EVENTS: Final = f"{ROOT}.event.>"
 BLOCK_EVENTS: Final = f"{ROOT}.event.block"
@@ -46,9 +46,12 @@ ALL_JOB_EVENTS: Final = f"{ROOT}.event.job.>"
 ALL_SIGNER_EVENTS: Final = f"{ROOT}.event.signer.*"
 """Between workers alone: which identities they can sign for."""
 
-CHAIN_PLACE: Final = "chain"
-CANCEL: Final = "cancel"
-CANCELLATIONS: Final = (f"{ROOT}.open.{CHAIN_PLACE}.{CANCEL}", f"{ROOT}.identity.*.{CANCEL}")
+CHAIN_TOKEN: Final = "chain"
+CANCEL_TOKEN: Final = "cancel"
+CANCELLATIONS: Final = (
+    f"{ROOT}.open.{CHAIN_TOKEN}.{CANCEL_TOKEN}",
+    f"{ROOT}.identity.*.{CANCEL_TOKEN}",
+)
 """Where every worker receives that the sender of a request does not wait for it any more."""
 
 _IDENTITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -63,7 +66,7 @@ class InvalidSubjectError(ValueError):
     """A subject, or a part of one, that the contract does not know."""
 
 
-def identity_name(text: str) -> IdentityName:
+def validate_identity_name(text: str) -> IdentityName:
     """The name of an identity: letters, digits, `_` and `-`, at most 63, not a reserved user.
 
     Raises:
@@ -77,19 +80,19 @@ def identity_name(text: str) -> IdentityName:
     return IdentityName(text)
 
 
-def _netuid(text: str) -> NetUid:
+def _parse_netuid(text: str) -> NetUid:
     if not _NETUID.fullmatch(text) or int(text) > NETUID_MAX:
         raise InvalidSubjectError(f"{text!r} is not a netuid")
     return NetUid(int(text))
 
 
-def _operation(text: str) -> str:
+def _validate_operation(text: str) -> str:
     if not _OPERATION.fullmatch(text):
         raise InvalidSubjectError(f"{text!r} is not an operation")
     return text
 
 
-def job_id(text: str) -> JobId:
+def validate_job_id(text: str) -> JobId:
     """The id of a job: 26 characters of lower-case base32.
 
     Raises:
@@ -100,14 +103,14 @@ def job_id(text: str) -> JobId:
     return JobId(text)
 
 
-def _kind(text: str) -> JobKind:
+def _parse_kind(text: str) -> JobKind:
     try:
         return JobKind(text)
     except ValueError:
         raise InvalidSubjectError(f"{text!r} is not a kind of job") from None
 
 
-def _mechanism(text: str) -> MechanismId:
+def _parse_mechanism(text: str) -> MechanismId:
     if not _MECHANISM.fullmatch(text) or int(text) > MECHANISM_MAX:
         raise InvalidSubjectError(f"{text!r} is not a mechanism")
     return MechanismId(int(text))
@@ -121,8 +124,8 @@ class OpenSubject:
     operation: str
 
     def __str__(self) -> str:
-        place = CHAIN_PLACE if self.netuid is None else str(_netuid(str(self.netuid)))
-        return f"{ROOT}.open.{place}.{_operation(self.operation)}"
+        place = CHAIN_TOKEN if self.netuid is None else str(_parse_netuid(str(self.netuid)))
+        return f"{ROOT}.open.{place}.{_validate_operation(self.operation)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ class IdentitySubject:
     operation: str
 
     def __str__(self) -> str:
-        return f"{ROOT}.identity.{identity_name(self.identity)}.{_operation(self.operation)}"
+        return f"{ROOT}.identity.{validate_identity_name(self.identity)}.{_validate_operation(self.operation)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +147,8 @@ class ReplaySubject:
     operation: str
 
     def __str__(self) -> str:
-        place = CHAIN_PLACE if self.netuid is None else str(_netuid(str(self.netuid)))
-        return f"{REPLAYS}.{place}.{_operation(self.operation)}"
+        place = CHAIN_TOKEN if self.netuid is None else str(_parse_netuid(str(self.netuid)))
+        return f"{REPLAY_PREFIX}.{place}.{_validate_operation(self.operation)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,7 @@ class NeuronsEventSubject:
     netuid: NetUid
 
     def __str__(self) -> str:
-        return f"{ROOT}.event.neurons.{_netuid(str(self.netuid))}"
+        return f"{ROOT}.event.neurons.{_parse_netuid(str(self.netuid))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +196,8 @@ class JobSubject:
     def __str__(self) -> str:
         if (self.kind is JobKind.WEIGHTS) != (self.mechanism is not None):
             raise InvalidSubjectError("weights, and nothing else, are of a mechanism")
-        lane = f"{ROOT}.job.{identity_name(self.identity)}.{self.kind}"
-        return lane if self.mechanism is None else f"{lane}.{_mechanism(str(self.mechanism))}"
+        lane = f"{ROOT}.job.{validate_identity_name(self.identity)}.{self.kind}"
+        return lane if self.mechanism is None else f"{lane}.{_parse_mechanism(str(self.mechanism))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +208,7 @@ class JobEventSubject:
     job_id: JobId
 
     def __str__(self) -> str:
-        return f"{ROOT}.event.job.{identity_name(self.identity)}.{job_id(self.job_id)}"
+        return f"{ROOT}.event.job.{validate_identity_name(self.identity)}.{validate_job_id(self.job_id)}"
 
 
 Subject = (
@@ -220,7 +223,7 @@ Subject = (
 )
 
 
-def parse(subject: str) -> Subject:
+def parse_subject(subject: str) -> Subject:
     """The parts of a subject; `str()` of the result is the same subject again.
 
     Raises:
@@ -229,57 +232,61 @@ def parse(subject: str) -> Subject:
     match subject.split(".", 4):
         case ["pylon", "v1", "open" | "replay" as kind, place, operation]:
             subject_of = OpenSubject if kind == "open" else ReplaySubject
-            netuid = None if place == CHAIN_PLACE else _netuid(place)
-            return subject_of(netuid, _operation(operation))
+            netuid = None if place == CHAIN_TOKEN else _parse_netuid(place)
+            return subject_of(netuid, _validate_operation(operation))
         case ["pylon", "v1", "identity", name, operation]:
-            return IdentitySubject(identity_name(name), _operation(operation))
+            return IdentitySubject(validate_identity_name(name), _validate_operation(operation))
         case ["pylon", "v1", "event", *event]:
-            return _event(subject, event)
+            return _parse_event(subject, event)
         case ["pylon", "v1", "job", name, lane]:
-            return _job_lane(name, lane)
+            return _parse_job_queue(name, lane)
         case _:
             raise InvalidSubjectError(f"{subject!r} is not a subject of contract v1")
 
 
-def _event(
+def _parse_event(
     subject: str, event: list[str]
 ) -> BlockEventSubject | NeuronsEventSubject | NeuronsPartSubject | JobEventSubject:
     match event:
         case ["block"]:
             return BlockEventSubject()
         case ["neurons", rest]:
-            return _neurons_event(subject, rest)
+            return _parse_neurons_event(subject, rest)
         case ["job", rest]:
             name, _, last = rest.partition(".")
-            return JobEventSubject(identity_name(name), job_id(last))
+            return JobEventSubject(validate_identity_name(name), validate_job_id(last))
         case _:
             raise InvalidSubjectError(f"{subject!r} is not a subject of contract v1")
 
 
-def _neurons_event(subject: str, rest: str) -> NeuronsEventSubject | NeuronsPartSubject:
+def _parse_neurons_event(subject: str, rest: str) -> NeuronsEventSubject | NeuronsPartSubject:
     match rest.split("."):
         case [netuid]:
-            return NeuronsEventSubject(_netuid(netuid))
+            return NeuronsEventSubject(_parse_netuid(netuid))
         case [netuid, "part", number] if _PART.fullmatch(number):
-            return NeuronsPartSubject(_netuid(netuid), int(number))
+            return NeuronsPartSubject(_parse_netuid(netuid), int(number))
         case _:
             raise InvalidSubjectError(f"{subject!r} is not a subject of contract v1")
 
 
-def _job_lane(name: str, lane: str) -> JobSubject:
+def _parse_job_queue(name: str, lane: str) -> JobSubject:
     kind, dot, mechanism = lane.partition(".")
-    parsed = JobSubject(identity_name(name), _kind(kind), _mechanism(mechanism) if dot else None)
+    parsed = JobSubject(
+        validate_identity_name(name),
+        _parse_kind(kind),
+        _parse_mechanism(mechanism) if dot else None,
+    )
     str(parsed)
     return parsed
 
 
-def cancellation(request: str) -> str | None:
+def cancellation_subject(request: str) -> str | None:
     """Return where to publish that the sender of a request stopped waiting; None for others."""
     match request.split(".", 4):
         case ["pylon", "v1", "open", _, _]:
-            return f"{ROOT}.open.{CHAIN_PLACE}.{CANCEL}"
+            return f"{ROOT}.open.{CHAIN_TOKEN}.{CANCEL_TOKEN}"
         case ["pylon", "v1", "identity", name, _]:
-            return f"{ROOT}.identity.{name}.{CANCEL}"
+            return f"{ROOT}.identity.{name}.{CANCEL_TOKEN}"
         case _:
             return None
 
@@ -291,25 +298,25 @@ def inbox_prefix(user: str) -> str:
 
 def identity_requests(name: IdentityName) -> str:
     """The wildcard over all requests of one identity."""
-    return f"{ROOT}.identity.{identity_name(name)}.>"
+    return f"{ROOT}.identity.{validate_identity_name(name)}.>"
 
 
 def requests_of_all_identities(operation: str) -> str:
     """Return the wildcard over the requests of all identities for one operation."""
-    return f"{ROOT}.identity.*.{_operation(operation)}"
+    return f"{ROOT}.identity.*.{_validate_operation(operation)}"
 
 
 def identity_jobs(name: IdentityName, kind: JobKind) -> str:
     """The wildcard over all jobs of one identity and kind, whatever their mechanism."""
-    lane = f"{ROOT}.job.{identity_name(name)}.{kind}"
+    lane = f"{ROOT}.job.{validate_identity_name(name)}.{kind}"
     return f"{lane}.*" if kind is JobKind.WEIGHTS else lane
 
 
-def signer_event(name: IdentityName) -> str:
+def signer_event_subject(name: IdentityName) -> str:
     """Return the subject on which workers say whether they can sign for an identity."""
-    return f"{ROOT}.event.signer.{identity_name(name)}"
+    return f"{ROOT}.event.signer.{validate_identity_name(name)}"
 
 
 def identity_job_events(name: IdentityName) -> str:
     """The wildcard over the events of all jobs of one identity."""
-    return f"{ROOT}.event.job.{identity_name(name)}.*"
+    return f"{ROOT}.event.job.{validate_identity_name(name)}.*"

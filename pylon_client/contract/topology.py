@@ -18,7 +18,7 @@ class StreamPlan:
         duplicate_window_s: for how long a message id is remembered.
         max_age_s: how long a value is kept; 0 is for ever.
         is_work_queue: a message is kept until a worker has dealt with it, and no longer.
-        may_expire_singly: a message may say for itself how long it is kept.
+        allow_msg_ttl: a message may say for itself how long it is kept.
     """
 
     name: str
@@ -27,7 +27,7 @@ class StreamPlan:
     duplicate_window_s: int
     max_age_s: int = 0
     is_work_queue: bool = False
-    may_expire_singly: bool = False
+    allow_msg_ttl: bool = False
 
     @property
     def is_bucket(self) -> bool:
@@ -43,7 +43,7 @@ EVENTS: Final = StreamPlan(
 )
 """The last blocks and snapshots; on file, since a stream in memory is gone after a restart."""
 
-JOBS: Final = StreamPlan(
+JOB_QUEUE: Final = StreamPlan(
     name="PYLON_JOBS",
     subjects=(subjects.ALL_JOBS,),
     max_msgs_per_subject=1000,
@@ -60,12 +60,12 @@ LEADERSHIP_BUCKET: Final = "pylon_leadership"
 LEADERSHIP_TTL_S: Final = 3
 """So long after a worker that publishes was killed, another one may take over."""
 
-LEDGER: Final = StreamPlan(
+JOB_STORE: Final = StreamPlan(
     name=f"KV_{JOBS_BUCKET}",
     subjects=(f"$KV.{JOBS_BUCKET}.>",),
     max_msgs_per_subject=1,
     duplicate_window_s=120,
-    may_expire_singly=True,
+    allow_msg_ttl=True,
 )
 """The ledger of jobs, a key-value bucket. A job that has ended is written with a time to live of
 its own; one in hand has none, and so never expires."""
@@ -88,7 +88,7 @@ LEADERSHIP: Final = StreamPlan(
 """Which worker publishes. Apart from the other leases, since it must be free again much sooner, and
 may be: two workers that publish at once do no harm."""
 
-STREAMS: Final = (EVENTS, JOBS, LEDGER, LEASES, LEADERSHIP)
+STREAMS: Final = (EVENTS, JOB_QUEUE, JOB_STORE, LEASES, LEADERSHIP)
 
 QUEUE_GROUP: Final = "pylon"
 """Requests are shared out among all workers of this queue group."""

@@ -7,13 +7,13 @@ import msgspec
 from pydantic import BaseModel
 
 
-def _plain(value: object) -> Any:
+def _encode_model(value: object) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     raise TypeError(f"{type(value).__name__} has no place on the wire")
 
 
-_ENCODER = msgspec.json.Encoder(enc_hook=_plain)
+_ENCODER = msgspec.json.Encoder(enc_hook=_encode_model)
 _DECODER = msgspec.json.Decoder[Any]()
 
 
@@ -31,7 +31,7 @@ def decode(data: bytes) -> Any:
     return _DECODER.decode(data)
 
 
-def repeated_keys(data: bytes) -> list[str]:
+def duplicate_keys(data: bytes) -> list[str]:
     """Return the keys that an object in JSON bytes has more than once, each of them once.
 
     Parsers keep one of their values and say nothing: a weight would count that was overwritten.

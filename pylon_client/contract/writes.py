@@ -29,14 +29,14 @@ REVEALED_COMMITMENT_MAX_BYTES: Final = 768
 BLOCKS_UNTIL_REVEAL_MAX: Final = 1_000_000
 
 
-def _not_too_many(weights: object) -> object:
+def _limit_count(weights: object) -> object:
     # Counted before each is looked at: what is wrong with ten thousands of them is not worth it.
     if isinstance(weights, dict) and (count := len(weights)) > WEIGHTS_MAX:  # pyright: ignore[reportUnknownArgumentType] -- of anything
         raise ValueError(f"At most {WEIGHTS_MAX} weights can be set, not {count}")
     return weights  # pyright: ignore[reportUnknownVariableType] -- the same
 
 
-def _some_positive(weights: dict[Hotkey, float]) -> dict[Hotkey, float]:
+def _require_positive(weights: dict[Hotkey, float]) -> dict[Hotkey, float]:
     if not weights:
         raise ValueError("No weights provided")
     if not any(weight > 0 for weight in weights.values()):
@@ -44,13 +44,13 @@ def _some_positive(weights: dict[Hotkey, float]) -> dict[Hotkey, float]:
     return weights
 
 
-def _is_hex_text(value: object) -> object:
+def _to_hex_text(value: object) -> object:
     if not isinstance(value, str | bytes):
         raise ValueError("commitment must be bytes or hex string")  # noqa: TRY004 -- pydantic reports ValueErrors
     return value if isinstance(value, str) else "0x" + value.hex()
 
 
-def _plain_hex(text: str) -> str:
+def _normalize_hex(text: str) -> str:
     digits = text.removeprefix("0x").removeprefix("0X")
     if len(digits) % 2 or not all(digit in "0123456789abcdefABCDEF" for digit in digits):
         raise ValueError("passed commitment data is not a valid hex string.")
@@ -74,13 +74,13 @@ Weights = Annotated[
         # What the validator below refuses, in the words of a schema.
         json_schema_extra={"minProperties": 1, "not": {"additionalProperties": {"const": 0}}},
     ),
-    BeforeValidator(_not_too_many),
-    AfterValidator(_some_positive),
+    BeforeValidator(_limit_count),
+    AfterValidator(_require_positive),
 ]
 HexBytes = Annotated[
     str,
-    BeforeValidator(_is_hex_text),
-    AfterValidator(_plain_hex),
+    BeforeValidator(_to_hex_text),
+    AfterValidator(_normalize_hex),
     Field(
         json_schema_extra={
             "pattern": f"^(0[xX])?([0-9a-fA-F]{{2}}){{1,{COMMITMENT_MAX_BYTES}}}$",
@@ -89,7 +89,7 @@ HexBytes = Annotated[
 ]
 
 
-def _fits_sealed(text: str) -> str:
+def _limit_sealed_size(text: str) -> str:
     if len(text.encode()) > REVEALED_COMMITMENT_MAX_BYTES:
         raise ValueError(f"should have at most {REVEALED_COMMITMENT_MAX_BYTES} bytes in UTF-8")
     return text
@@ -116,7 +116,7 @@ class SetCommitment(Params):
 class SetRevealedCommitment(Params):
     """A text to put on the chain sealed, which the chain opens by itself."""
 
-    commitment: Annotated[str, AfterValidator(_fits_sealed)] = Field(
+    commitment: Annotated[str, AfterValidator(_limit_sealed_size)] = Field(
         min_length=1, max_length=REVEALED_COMMITMENT_MAX_BYTES
     )
     blocks_until_reveal: Annotated[int, BeforeValidator(_as_integer)] = Field(
@@ -163,19 +163,19 @@ class ListJobs(Params):
         return super().model_dump(**options)
 
 
-class OfJob(Params):
+class JobParams(Params):
     """Which job."""
 
     job_id: JobId = Field(pattern=r"^[a-z2-7]{26}$")
 
 
-class Reply(BaseModel):
+class WriteReply(BaseModel):
     """The body of an answer to a write."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class WeightsScheduled(Reply):
+class WeightsScheduled(WriteReply):
     """The weights are durable, and will be set or the job will say why not.
 
     Attributes:
@@ -190,14 +190,14 @@ class WeightsScheduled(Reply):
     warning: str | None = None
 
 
-class CommitmentSet(Reply):
+class CommitmentSet(WriteReply):
     """The commitment stands on the chain."""
 
     detail: str = "Commitment set successfully."
     job_id: JobId
 
 
-class RevealedCommitmentSet(Reply):
+class RevealedCommitmentSet(WriteReply):
     """The sealed commitment stands on the chain until the drand round that opens it."""
 
     reveal_round: int
@@ -266,7 +266,7 @@ LIST_JOBS: Final = Operation(
 GET_JOB: Final = Operation(
     name="jobs.get",
     summary="One job of this identity",
-    params=OfJob,
+    params=JobParams,
     reply=Job,
     method="GET",
     path="/jobs/{job_id}",
@@ -275,7 +275,7 @@ GET_JOB: Final = Operation(
 CANCEL_JOB: Final = Operation(
     name="jobs.cancel",
     summary="Give up a job of this identity that was not submitted yet",
-    params=OfJob,
+    params=JobParams,
     reply=Job,
     method="DELETE",
     path="/jobs/{job_id}",

@@ -17,14 +17,19 @@ from nats.aio.msg import Msg
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
 from pylon_client.events.sequence import EventSequence, FeedCounts
-from pylon_client.events.stored_events import FeedEvent, KeptEvents, event_of, last_by_request
-from pylon_client.nats.nats_connection import Connection
-from pylon_client.nats.nats_errors import Denied, kind_of
+from pylon_client.events.stored_events import (
+    EventLogReader,
+    FeedEvent,
+    event_log_via_worker,
+    parse_event,
+)
+from pylon_client.nats.nats_connection import NatsConnection
+from pylon_client.nats.nats_errors import PermissionViolation, describe_error
 
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
 
-__all__ = ["EventFeed", "FeedCounts", "FeedEvent", "KeptEvents", "last_by_request"]
+__all__ = ["EventFeed", "EventLogReader", "FeedCounts", "FeedEvent", "event_log_via_worker"]
 
 PENDING_MAX_MSGS: Final = 256
 PENDING_MAX_BYTES: Final = 64 * 1024 * 1024
@@ -39,7 +44,7 @@ class EventFeed:
     Args:
         connection: where to listen; it may break and come back.
         subjects: event subjects, wildcards too.
-        kept: how to ask for values that did not come.
+        event_log: how to ask for values that did not come.
         after: the block of the last value that the reader has: the feed resumes after it. It goes
             for every subject that is no wildcard; None begins with the newest value of each.
         pending_max_msgs: how many events may wait for the reader, per subject; what comes beyond
@@ -51,9 +56,9 @@ class EventFeed:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: NatsConnection,
         subjects: Sequence[str],
-        kept: KeptEvents,
+        event_log: EventLogReader,
         *,
         after: BlockNumber | None = None,
         pending_max_msgs: int = PENDING_MAX_MSGS,
@@ -61,23 +66,23 @@ class EventFeed:
         self.counts: Final = FeedCounts()
         self._connection = connection
         self._subjects = tuple(subjects)
-        self._kept = kept
+        self._event_log = event_log
         self._after = after
         self._pending_max_msgs = pending_max_msgs
         # Events wait in the subscriptions, whose bound is known; here is only the next one.
-        self._next: asyncio.Queue[FeedEvent] = asyncio.Queue(maxsize=1)
-        self._coming: asyncio.Task[FeedEvent] | None = None
+        self._delivered: asyncio.Queue[FeedEvent] = asyncio.Queue(maxsize=1)
+        self._next_task: asyncio.Task[FeedEvent] | None = None
         self._sequences: dict[str, EventSequence] = {}
         self._subscriptions: list[Subscription] = []
         self._tasks: list[asyncio.Task[Any]] = []
-        self._refused: asyncio.Future[FailureError] = asyncio.get_running_loop().create_future()
-        self._listening = contextlib.ExitStack()
+        self._violation: asyncio.Future[FailureError] = asyncio.get_running_loop().create_future()
+        self._stack = contextlib.ExitStack()
 
     async def __aenter__(self) -> Self:
         try:
-            await self._begin()
+            await self._start()
         except BaseException:
-            await self._end()
+            await self._stop()
             raise
         return self
 
@@ -87,7 +92,7 @@ class EventFeed:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._end()
+        await self._stop()
 
     def __aiter__(self) -> Self:
         return self
@@ -100,25 +105,27 @@ class EventFeed:
                 come. NATS_UNAVAILABLE, when the connection has ended for good.
         """
         # Kept when the reader is cancelled, so that the event in it is not lost.
-        self._coming = self._coming or asyncio.create_task(self._next.get())
+        self._next_task = self._next_task or asyncio.create_task(self._delivered.get())
         await asyncio.wait(
-            [self._coming, self._refused, *self._tasks], return_when=asyncio.FIRST_COMPLETED
+            [self._next_task, self._violation, *self._tasks], return_when=asyncio.FIRST_COMPLETED
         )
-        if self._coming.done():
-            coming, self._coming = self._coming, None
+        if self._next_task.done():
+            coming, self._next_task = self._next_task, None
             return coming.result()
-        self._raise_if_refused()
+        self._raise_if_denied()
         for task in self._tasks:
             if task.done():
                 task.result()
         raise FailureError(ErrorCode.NATS_UNAVAILABLE, "The connection to NATS has ended.")
 
-    async def _begin(self) -> None:
+    async def _start(self) -> None:
         for subject in self._subjects:
             if "*" not in subject:
-                self._sequence(subject, self._after)
-        self._listening.callback(self._connection.on_gap(self._catch_up))
-        self._listening.callback(self._connection.on_denial(self._on_denial))
+                self._add_sequence(subject, self._after)
+        self._stack.callback(self._connection.on_gap(self._catch_up))
+        self._stack.callback(
+            self._connection.on_permission_violation(self._on_permission_violation)
+        )
         try:
             for subject in self._subjects:
                 self._subscriptions.append(await self._subscribe(subject))
@@ -127,24 +134,24 @@ class EventFeed:
                 await self._connection.nats.flush()
         except nats.errors.Error as error:
             raise FailureError(
-                ErrorCode.NATS_UNAVAILABLE, f"NATS takes no subscription: {kind_of(error)}."
+                ErrorCode.NATS_UNAVAILABLE, f"NATS takes no subscription: {describe_error(error)}."
             ) from None
-        self._raise_if_refused()
+        self._raise_if_denied()
         self._tasks.append(asyncio.create_task(self._connection.closed.wait()))
         for sequence in self._sequences.values():
-            sequence.begin()
+            sequence.start()
 
     async def _subscribe(self, subject: str) -> "Subscription":
         return await self._connection.subscribe(
             subject,
-            self._take,
+            self._on_message,
             pending_max_msgs=self._pending_max_msgs,
             pending_max_bytes=PENDING_MAX_BYTES,
         )
 
-    async def _end(self) -> None:
-        self._listening.close()
-        tasks = [*self._tasks, *([self._coming] if self._coming else [])]
+    async def _stop(self) -> None:
+        self._stack.close()
+        tasks = [*self._tasks, *([self._next_task] if self._next_task else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -157,27 +164,31 @@ class EventFeed:
         for sequence in self._sequences.values():
             sequence.catch_up()
 
-    def _on_denial(self, denied: Denied, failure: FailureError) -> None:
-        if not self._refused.done() and any(map(denied.forbids_hearing, self._subjects)):
-            self._refused.set_result(failure)
+    def _on_permission_violation(
+        self, violation: PermissionViolation, failure: FailureError
+    ) -> None:
+        if not self._violation.done() and any(map(violation.denies_subscribe, self._subjects)):
+            self._violation.set_result(failure)
 
-    def _raise_if_refused(self) -> None:
-        if self._refused.done():
-            raise self._refused.result()
+    def _raise_if_denied(self) -> None:
+        if self._violation.done():
+            raise self._violation.result()
 
-    async def _take(self, message: Msg) -> None:
-        event = event_of(message.subject, message.headers or {}, message.data)
+    async def _on_message(self, message: Msg) -> None:
+        event = parse_event(message.subject, message.headers or {}, message.data)
         if event is None:
             self.counts.skipped += 1
         else:
-            sequence = self._sequences.get(event.subject) or self._sequence(event.subject)
-            if event.kept_parts:
+            sequence = self._sequences.get(event.subject) or self._add_sequence(event.subject)
+            if event.stored_parts:
                 sequence.announce(event.block.number)
             else:
-                await sequence.take(event)
+                await sequence.receive(event)
 
-    def _sequence(self, subject: str, after: BlockNumber | None = None) -> EventSequence:
-        sequence = EventSequence(subject, self._kept, self._next.put, self.counts, after=after)
+    def _add_sequence(self, subject: str, after: BlockNumber | None = None) -> EventSequence:
+        sequence = EventSequence(
+            subject, self._event_log, self._delivered.put, self.counts, after=after
+        )
         self._sequences[subject] = sequence
         self._tasks.append(asyncio.create_task(sequence.run(), name=f"events of {subject}"))
         return sequence

@@ -9,8 +9,8 @@ import nats.errors
 from nats.aio.msg import Msg
 
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.nats.nats_connection import Connection
-from pylon_client.nats.nats_errors import Denied
+from pylon_client.nats.nats_connection import NatsConnection
+from pylon_client.nats.nats_errors import PermissionViolation
 
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
@@ -24,7 +24,7 @@ class JobEventQueue:
         subject: where the changes are published.
     """
 
-    def __init__(self, connection: Connection, subject: str) -> None:
+    def __init__(self, connection: NatsConnection, subject: str) -> None:
         self._connection = connection
         self._subject = subject
         self._received: asyncio.Queue[bytes | FailureError | None] = asyncio.Queue()
@@ -35,9 +35,11 @@ class JobEventQueue:
         try:
             self._subscription = await self._connection.subscribe(self._subject, self._on_message)
         except (nats.errors.Error, OSError):
-            raise _no_connection() from None
+            raise _no_connection_error() from None
         self._stack.callback(self._connection.on_gap(lambda: self._received.put_nowait(None)))
-        self._stack.callback(self._connection.on_denial(self._on_denial))
+        self._stack.callback(
+            self._connection.on_permission_violation(self._on_permission_violation)
+        )
         closing = asyncio.create_task(self._on_close())
         self._stack.callback(closing.cancel)
         return self
@@ -68,14 +70,16 @@ class JobEventQueue:
     async def _on_message(self, message: Msg) -> None:
         self._received.put_nowait(message.data)
 
-    def _on_denial(self, denied: Denied, failure: FailureError) -> None:
-        if denied.forbids_hearing(self._subject):
+    def _on_permission_violation(
+        self, violation: PermissionViolation, failure: FailureError
+    ) -> None:
+        if violation.denies_subscribe(self._subject):
             self._received.put_nowait(failure)
 
     async def _on_close(self) -> None:
         await self._connection.closed.wait()
-        self._received.put_nowait(_no_connection())
+        self._received.put_nowait(_no_connection_error())
 
 
-def _no_connection() -> FailureError:
+def _no_connection_error() -> FailureError:
     return FailureError(ErrorCode.NATS_UNAVAILABLE, "There is no connection to NATS.")

@@ -14,11 +14,11 @@ from pylon_client.errors import BasePylonException
 
 logger = logging.getLogger(__name__)
 
-LISTEN_AGAIN_FIRST_S: Final = 1.0
-LISTEN_AGAIN_LONGEST_S: Final = 30.0
+RESUBSCRIBE_INITIAL_DELAY_S: Final = 1.0
+RESUBSCRIBE_MAX_DELAY_S: Final = 30.0
 """Bounds of the pause between two attempts to listen, in seconds; it doubles with each failure."""
 
-ListenToJob = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
+OpenJobStream = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 
 
 class AsyncJobUpdates(Protocol):
@@ -29,7 +29,7 @@ class AsyncJobUpdates(Protocol):
         """Whether changes are being received now."""
         ...
 
-    async def next(self, within_s: float) -> Job | None:
+    async def next(self, timeout_s: float) -> Job | None:
         """Return the next change; None when none came in time, or no more are received."""
         ...
 
@@ -46,7 +46,7 @@ class JobUpdates(Protocol):
         """Whether changes are being received now."""
         ...
 
-    def next(self, within_s: float) -> Job | None:
+    def next(self, timeout_s: float) -> Job | None:
         """Return the next change; None when none came in time, or no more are received."""
         ...
 
@@ -55,7 +55,7 @@ class JobUpdates(Protocol):
         ...
 
 
-class JobChanges:
+class JobUpdateSubscription:
     """Listens to one job in a task, and again after a break; used from one event loop.
 
     Args:
@@ -65,44 +65,44 @@ class JobChanges:
         is_live: whether changes are being received now, so that polling is needed rarely.
     """
 
-    def __init__(self, listen: ListenToJob) -> None:
+    def __init__(self, listen: OpenJobStream) -> None:
         self.is_live = False
         self._listen = listen
-        self._changes: asyncio.Queue[Job | None] = asyncio.Queue()
-        self._listening: asyncio.Task[None] | None = None
-        self._listen_again_s = 0.0
-        self._pause_s = LISTEN_AGAIN_FIRST_S
+        self._updates: asyncio.Queue[Job | None] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self._retry_at_s = 0.0
+        self._retry_delay_s = RESUBSCRIBE_INITIAL_DELAY_S
 
-    async def next(self, within_s: float) -> Job | None:
+    async def next(self, timeout_s: float) -> Job | None:
         """Return the next change; None when none came in time, or no more are received."""
-        if self._listening is None and time.monotonic() >= self._listen_again_s:
-            self._listening = asyncio.create_task(self._receive())
+        if self._task is None and time.monotonic() >= self._retry_at_s:
+            self._task = asyncio.create_task(self._receive())
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(timeout_s):
                 while True:
-                    job = await self._changes.get()
+                    job = await self._updates.get()
                     if job is not None:
                         return job
-                    if self._has_ended():
+                    if self._schedule_retry():
                         return None
         except TimeoutError:
             return None
 
     async def close(self) -> None:
         """Listen no more; it may be closed already."""
-        listening, self._listening = self._listening, None
+        listening, self._task = self._task, None
         if listening is not None:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
 
-    def _has_ended(self) -> bool:
+    def _schedule_retry(self) -> bool:
         """Schedule the next attempt to listen; return whether this one has received anything."""
         was_live, self.is_live = self.is_live, False
-        self._listening = None
+        self._task = None
         if was_live:
-            self._pause_s = LISTEN_AGAIN_FIRST_S
-        self._listen_again_s = time.monotonic() + self._pause_s
-        self._pause_s = min(self._pause_s * 2, LISTEN_AGAIN_LONGEST_S)
+            self._retry_delay_s = RESUBSCRIBE_INITIAL_DELAY_S
+        self._retry_at_s = time.monotonic() + self._retry_delay_s
+        self._retry_delay_s = min(self._retry_delay_s * 2, RESUBSCRIBE_MAX_DELAY_S)
         return was_live
 
     async def _receive(self) -> None:
@@ -111,10 +111,10 @@ class JobChanges:
                 async for body in bodies:
                     self.is_live = True
                     try:
-                        self._changes.put_nowait(Job.model_validate_json(body))
+                        self._updates.put_nowait(Job.model_validate_json(body))
                     except ValidationError:
                         logger.debug("A change of a job is of a newer version, and left out")
         except BasePylonException as error:
             logger.debug("Cannot listen to a job; asking for it instead: %s", error)
         finally:
-            self._changes.put_nowait(None)
+            self._updates.put_nowait(None)

@@ -17,26 +17,26 @@ from pylon_client.errors import (
     PylonTimeoutException,
     TimeoutReason,
 )
-from pylon_client.transport import Published, ReplyT, Stream
+from pylon_client.transport import ReplyT, StreamItem, StreamSpec
 
 logger = logging.getLogger(__name__)
 
-FIRST_WAIT_S: Final = 0.1
-LONGEST_WAIT_S: Final = 5.0
-QUIET_MIN_S: Final = 1.0
-QUIET_MAX_S: Final = 20.0
+RETRY_INITIAL_DELAY_S: Final = 0.1
+RETRY_MAX_DELAY_S: Final = 5.0
+IDLE_MIN_S: Final = 1.0
+IDLE_MAX_S: Final = 20.0
 """After so long without a value a worker is asked for; the real chain's blocks come sooner."""
 
 Confirm = Callable[[], Awaitable[None]]
 
 Listen = Callable[
-    [Stream[BaseModel], BlockNumber | None],
-    AbstractAsyncContextManager[AsyncIterator[Published]],
+    [StreamSpec[BaseModel], BlockNumber | None],
+    AbstractAsyncContextManager[AsyncIterator[StreamItem]],
 ]
 
 
-class Following(Generic[ReplyT]):
-    """One reader's way along a stream: `connect`, then `take` again and again, at last `close`.
+class ResumingStream(Generic[ReplyT]):
+    """One reader's way along a stream: `connect`, then `__anext__` again and again, at last `close`.
 
     A stream may be quiet because nothing happens, or because nobody is left who would publish. So
     while no value comes a worker is asked for, and its answer is as good a sign as a value.
@@ -46,27 +46,27 @@ class Following(Generic[ReplyT]):
         confirm: returns when a worker answers.
         stream: what to follow.
         after: the block after which to begin; None begins with the newest value.
-        patience_s: for how long to go on without any sign of Pylon.
+        give_up_after_s: for how long to go on without any sign of Pylon.
     """
 
     def __init__(
         self,
         listen: Listen,
         confirm: Confirm,
-        stream: Stream[ReplyT],
+        stream: StreamSpec[ReplyT],
         after: BlockNumber | None,
-        patience_s: float,
+        give_up_after_s: float,
     ) -> None:
         self._listen = listen
         self._confirm = confirm
         self._stream = stream
         self._after = after
-        self._patience_s = patience_s
-        self._quiet_s = min(max(patience_s / 2, QUIET_MIN_S), QUIET_MAX_S)
-        self._listening = AsyncExitStack()
-        self._values: AsyncIterator[Published] | None = None
-        self._coming: asyncio.Future[Published] | None = None
-        self._last_sign_s = time.monotonic()
+        self._give_up_after_s = give_up_after_s
+        self._idle_s = min(max(give_up_after_s / 2, IDLE_MIN_S), IDLE_MAX_S)
+        self._stack = AsyncExitStack()
+        self._items: AsyncIterator[StreamItem] | None = None
+        self._next_task: asyncio.Future[StreamItem] | None = None
+        self._last_activity_s = time.monotonic()
 
     async def connect(self) -> None:
         """Connect once, to go on after the last value that was taken.
@@ -77,22 +77,22 @@ class Following(Generic[ReplyT]):
         await self.close()
         await self._confirm()
         listening = self._listen(self._stream, self._after)
-        self._values = await self._listening.enter_async_context(listening)
-        self._last_sign_s = time.monotonic()
+        self._items = await self._stack.enter_async_context(listening)
+        self._last_activity_s = time.monotonic()
 
-    async def take(self) -> ReplyT:
+    async def __anext__(self) -> ReplyT:
         """The next value, when it comes; connects again where that is needed.
 
         Raises:
             BasePylonException: the stream cannot be followed, or not within the patience.
         """
         while True:
-            if self._values is None:
+            if self._items is None:
                 raise PylonClosed("the stream is closed")
             try:
-                published = await self._next(self._values)
+                published = await self._next(self._items)
             except BasePylonException as error:
-                await self._come_back(error)
+                await self._reconnect(error)
             else:
                 if published.is_after_gap:
                     logger.warning(
@@ -101,55 +101,55 @@ class Following(Generic[ReplyT]):
                         published.number,
                     )
                 self._after = published.number
-                return self._stream.read(published.body)
+                return self._stream.decode_event(published.body)
 
     async def close(self) -> None:
         """Leave the stream; it may be left already."""
-        self._values = None
-        coming, self._coming = self._coming, None
+        self._items = None
+        coming, self._next_task = self._next_task, None
         if coming is not None:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
-        await self._listening.aclose()
+        await self._stack.aclose()
 
-    async def _next(self, values: AsyncIterator[Published]) -> Published:
+    async def _next(self, values: AsyncIterator[StreamItem]) -> StreamItem:
         # A wait that was given up would end the values: it goes on while a worker is asked for, and
         # is left to `close` where that fails.
-        coming = self._coming = asyncio.ensure_future(anext(values))
-        while not (await asyncio.wait([coming], timeout=self._quiet_s))[0]:
-            await self._confirm_unless(coming)
-        self._coming = None
+        coming = self._next_task = asyncio.ensure_future(anext(values))
+        while not (await asyncio.wait([coming], timeout=self._idle_s))[0]:
+            await self._confirm_or_receive(coming)
+        self._next_task = None
         published = coming.result()
-        self._last_sign_s = time.monotonic()
+        self._last_activity_s = time.monotonic()
         return published
 
-    async def _confirm_unless(self, coming: asyncio.Future[Published]) -> None:
+    async def _confirm_or_receive(self, next_task: asyncio.Future[StreamItem]) -> None:
         """Hear from a worker, or of a value, which is as good."""
-        confirming = asyncio.ensure_future(self._confirm_in_time())
+        confirming = asyncio.ensure_future(self._confirm_before_deadline())
         try:
-            await asyncio.wait([coming, confirming], return_when=asyncio.FIRST_COMPLETED)
-            if not coming.done():
+            await asyncio.wait([next_task, confirming], return_when=asyncio.FIRST_COMPLETED)
+            if not next_task.done():
                 confirming.result()
-                self._last_sign_s = time.monotonic()
+                self._last_activity_s = time.monotonic()
         finally:
             confirming.cancel()
             await asyncio.gather(confirming, return_exceptions=True)
 
-    async def _confirm_in_time(self) -> None:
-        left_s = self._last_sign_s + self._patience_s - time.monotonic()
+    async def _confirm_before_deadline(self) -> None:
+        left_s = self._last_activity_s + self._give_up_after_s - time.monotonic()
         try:
-            async with asyncio.timeout(max(left_s, FIRST_WAIT_S)):
+            async with asyncio.timeout(max(left_s, RETRY_INITIAL_DELAY_S)):
                 await self._confirm()
         except TimeoutError:
             raise PylonTimeoutException(TimeoutReason.READ, detail="no worker answers") from None
 
-    async def _come_back(self, error: BasePylonException) -> None:
-        give_up_at = self._last_sign_s + self._patience_s
-        wait_s = FIRST_WAIT_S
+    async def _reconnect(self, error: BasePylonException) -> None:
+        give_up_at = self._last_activity_s + self._give_up_after_s
+        wait_s = RETRY_INITIAL_DELAY_S
         while error.retryable and time.monotonic() + wait_s < give_up_at:
             logger.info("The stream is interrupted, and followed again in a moment: %s", error)
             await asyncio.sleep(random.uniform(wait_s / 2, wait_s))  # noqa: S311 -- jitter, no secret
-            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+            wait_s = min(wait_s * 2, RETRY_MAX_DELAY_S)
             try:
                 await self.connect()
             except BasePylonException as another:

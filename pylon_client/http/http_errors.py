@@ -18,7 +18,7 @@ from pylon_client.errors import (
     TimeoutReason,
     failure_exception,
 )
-from pylon_client.network_errors import network_reason
+from pylon_client.network_errors import network_error_reason
 
 _TIMEOUTS: Final = (
     (httpx.ConnectTimeout, TimeoutReason.CONNECT),
@@ -38,7 +38,7 @@ class _Problem(BaseModel):
 
 
 @asynccontextmanager
-async def failures_named(steps: PylonTimeout, address: str) -> AsyncGenerator[None]:
+async def translate_http_errors(timeout: PylonTimeout, address: str) -> AsyncGenerator[None]:
     """Translate what goes wrong within the block, and limit its time.
 
     Raises:
@@ -46,20 +46,20 @@ async def failures_named(steps: PylonTimeout, address: str) -> AsyncGenerator[No
     """
     try:
         # httpx limits the wait for each piece of an answer; this limits the whole of it.
-        async with asyncio.timeout(steps.total_s):
+        async with asyncio.timeout(timeout.total_s):
             yield
     except (httpx.TimeoutException, TimeoutError) as error:
         reason = next(
             (why for kind, why in _TIMEOUTS if isinstance(error, kind)), TimeoutReason.READ
         )
-        limit_s: float = getattr(steps, reason)
+        limit_s: float = getattr(timeout, reason)
         raise PylonTimeoutException(reason, limit_s, address=address) from error
     except httpx.HTTPError as error:
-        reason = network_reason(error) or str(error) or type(error).__name__
+        reason = network_error_reason(error) or str(error) or type(error).__name__
         raise PylonRequestException(f"Pylon cannot be reached at {address}: {reason}") from error
 
 
-def failure_of(response: httpx.Response) -> BasePylonException:
+def exception_from_response(response: httpx.Response) -> BasePylonException:
     """Return the exception for an unsuccessful response."""
     try:
         problem = _Problem.model_validate_json(response.content)

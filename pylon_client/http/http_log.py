@@ -8,18 +8,18 @@ from typing import Final
 
 HTTP_LIBRARY: Final = "httpx"
 
-_is_ours: ContextVar[bool] = ContextVar("is_ours", default=False)
+_is_own_request: ContextVar[bool] = ContextVar("is_ours", default=False)
 
 
-class _OthersRequests(logging.Filter):
+class _OwnRequestFilter(logging.Filter):
     """Drops what the library logs below WARNING about requests of this client."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record is logged."""
-        return record.levelno >= logging.WARNING or not _is_ours.get()
+        return record.levelno >= logging.WARNING or not _is_own_request.get()
 
 
-_FILTER: Final = _OthersRequests()
+_FILTER: Final = _OwnRequestFilter()
 
 
 def install_filter() -> None:
@@ -28,10 +28,10 @@ def install_filter() -> None:
 
 
 @contextmanager
-def as_ours() -> Generator[None]:
+def suppress_httpx_log() -> Generator[None]:
     """Within the block, the library logs nothing below WARNING in this task."""
-    token = _is_ours.set(True)
+    token = _is_own_request.set(True)
     try:
         yield
     finally:
-        _is_ours.reset(token)
+        _is_own_request.reset(token)

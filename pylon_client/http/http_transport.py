@@ -11,12 +11,12 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from pylon_client.cached_value import Shared
+from pylon_client.cached_value import CachedValue
 from pylon_client.config import BaseConfig
 from pylon_client.contract import headers
 from pylon_client.contract.operation import API_PREFIX, Scope
 from pylon_client.contract.types import BlockNumber, IdentityName, JobId, NetUid
-from pylon_client.contract.writes import GET_JOB, OfJob
+from pylon_client.contract.writes import GET_JOB, JobParams
 from pylon_client.errors import (
     PylonClosed,
     PylonMisconfigured,
@@ -24,18 +24,18 @@ from pylon_client.errors import (
     PylonRequestException,
     PylonResponseException,
 )
-from pylon_client.http.http_errors import failure_of, failures_named
-from pylon_client.http.http_log import as_ours, install_filter
-from pylon_client.http.sse_parser import sent_events
-from pylon_client.network_errors import network_reason
-from pylon_client.transport import Call, Published, Stream, confirm_by
+from pylon_client.http.http_errors import exception_from_response, translate_http_errors
+from pylon_client.http.http_log import install_filter, suppress_httpx_log
+from pylon_client.http.sse_parser import parse_sse
+from pylon_client.network_errors import network_error_reason
+from pylon_client.transport import OperationCall, StreamItem, StreamSpec, confirm_with
 
 logger = logging.getLogger(__name__)
 
 IDENTITIES_PATH: Final = f"{API_PREFIX}/identities"
-SILENCE_S: Final = 60.0
+STREAM_READ_TIMEOUT_S: Final = 60.0
 """After so long without a byte a stream counts as broken: Pylon sends a comment every 15 s."""
-COME_BACK_MAX_S: Final = 10.0
+STREAM_RETRY_MAX_S: Final = 10.0
 """For so long a stream that has ended lets itself be put off at most."""
 JOB_STREAMS_MAX: Final = 16
 """Maximum number of jobs that are streamed at once; more are polled. Each takes a connection of the
@@ -55,17 +55,17 @@ class HttpTransport:
 
     Args:
         config: the address, the tokens and the timeouts.
-        carrier: what carries the requests instead of the network, in tests.
+        http_transport: what carries the requests instead of the network, in tests.
     """
 
     def __init__(
-        self, config: BaseConfig, *, carrier: httpx.AsyncBaseTransport | None = None
+        self, config: BaseConfig, *, http_transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self._config = config
-        self._carrier = carrier
+        self._http_transport = http_transport
         self._http: httpx.AsyncClient | None = None
         self._timeout = httpx.Timeout(**config.timeout.model_dump())
-        self._netuid = Shared(self._ask_identity_netuid)
+        self._netuid = CachedValue(self._fetch_identity_netuid)
         self._job_streams = 0
 
     async def open(self) -> None:
@@ -76,17 +76,17 @@ class HttpTransport:
             base_url=self._config.urls[0],
             headers={headers.HTTP_TIMEOUT: str(timeout_s), "Accept": "application/json"},
             timeout=self._timeout,
-            transport=self._carrier,
+            transport=self._http_transport,
         )
 
     async def close(self) -> None:
         """Close every connection of the pool."""
         http, self._http = self._http, None
-        await self._netuid.stop()
+        await self._netuid.close()
         if http is not None:
             await http.aclose()
 
-    async def ask(self, call: Call[BaseModel]) -> bytes:
+    async def ask(self, call: OperationCall[BaseModel]) -> bytes:
         """The body of the successful answer to one attempt of a call.
 
         Raises:
@@ -99,17 +99,17 @@ class HttpTransport:
             return await self._send(call, netuid)
         except PylonNetuidMismatch:
             # Another call may have learned the new one already: then it is not asked for again.
-            self._netuid.forget(netuid)
+            self._netuid.invalidate(netuid)
             return await self._send(call, await self._netuid.get())
 
     async def confirm(self) -> None:
         """Return when a worker of Pylon answers; see `Transport.confirm`."""
-        await confirm_by(self.ask)
+        await confirm_with(self.ask)
 
     @asynccontextmanager
     async def listen(
-        self, stream: Stream[BaseModel], after: BlockNumber | None
-    ) -> AsyncGenerator[AsyncIterator[Published]]:
+        self, stream: StreamSpec[BaseModel], after: BlockNumber | None
+    ) -> AsyncGenerator[AsyncIterator[StreamItem]]:
         """The values of a stream; see `Transport.listen`.
 
         Raises:
@@ -119,7 +119,7 @@ class HttpTransport:
         if after is not None:
             sent_headers["Last-Event-ID"] = str(after)
         async with self._stream(stream.path, sent_headers) as response:
-            yield self._published(response)
+            yield self._stream_items(response)
 
     @asynccontextmanager
     async def listen_to_job(self, job_id: JobId) -> AsyncGenerator[AsyncIterator[bytes]]:
@@ -140,59 +140,61 @@ class HttpTransport:
     @asynccontextmanager
     async def _job_stream(self, job_id: JobId) -> AsyncGenerator[httpx.Response]:
         netuid = await self._netuid.get()
-        path, _ = self._path(Call(GET_JOB, Scope.IDENTITY, params=OfJob(job_id=job_id)), netuid)
+        path, _ = self._path(
+            OperationCall(GET_JOB, Scope.IDENTITY, params=JobParams(job_id=job_id)), netuid
+        )
         try:
             async with self._stream(
                 f"{path}/stream", self._authorization(Scope.IDENTITY)
             ) as response:
                 yield response
         except PylonNetuidMismatch:
-            self._netuid.forget(netuid)
+            self._netuid.invalidate(netuid)
             raise
 
     @asynccontextmanager
     async def _stream(
         self, path: str, sent_headers: dict[str, str]
     ) -> AsyncGenerator[httpx.Response]:
-        http = self._in_use()
-        steps = {**self._config.timeout.model_dump(), "read": SILENCE_S}
+        http = self._require_open()
+        steps = {**self._config.timeout.model_dump(), "read": STREAM_READ_TIMEOUT_S}
         request = http.build_request(
             "GET",
             path,
             headers={"Accept": "text/event-stream", **sent_headers},
             timeout=httpx.Timeout(**steps),
         )
-        async with failures_named(self._config.timeout, self._address):
-            with as_ours():
+        async with translate_http_errors(self._config.timeout, self._address):
+            with suppress_httpx_log():
                 response = await http.send(request, stream=True)
         logger.debug("GET %s: %d", path, response.status_code)
         try:
             if not response.is_success:
-                async with failures_named(self._config.timeout, self._address):
+                async with translate_http_errors(self._config.timeout, self._address):
                     await response.aread()
-                raise failure_of(response)
+                raise exception_from_response(response)
             yield response
         finally:
             await response.aclose()
 
     async def _job_bodies(self, response: httpx.Response) -> AsyncGenerator[bytes]:
-        with self._breaks_named():
-            async for event in sent_events(response.aiter_bytes()):
+        with self._translate_errors():
+            async for event in parse_sse(response.aiter_bytes()):
                 if event.kind == "job":
                     yield event.data
 
-    async def _published(self, response: httpx.Response) -> AsyncGenerator[Published]:
+    async def _stream_items(self, response: httpx.Response) -> AsyncGenerator[StreamItem]:
         is_after_gap = False
         come_back_s = 0.0
-        with self._breaks_named():
-            async for event in sent_events(response.aiter_bytes()):
+        with self._translate_errors():
+            async for event in parse_sse(response.aiter_bytes()):
                 if event.retry_s is not None:
-                    come_back_s = min(event.retry_s, COME_BACK_MAX_S)
+                    come_back_s = min(event.retry_s, STREAM_RETRY_MAX_S)
                 if event.kind == "missed":
                     is_after_gap = True
                 elif event.id is not None:
                     number = BlockNumber(int(event.id))
-                    yield Published(number, event.data, is_after_gap=is_after_gap)
+                    yield StreamItem(number, event.data, is_after_gap=is_after_gap)
                     is_after_gap = False
         # Each listener of a bridge that stops is given another time, so that the next one is not
         # asked by all of them at once.
@@ -200,19 +202,19 @@ class HttpTransport:
         raise PylonRequestException("Pylon has ended the stream, to be asked for again")
 
     @contextmanager
-    def _breaks_named(self) -> Generator[None]:
+    def _translate_errors(self) -> Generator[None]:
         try:
             yield
         except (httpx.HTTPError, httpx.StreamError) as error:
             if self._http is None:
                 raise PylonClosed("the client was closed during the stream") from error
-            reason = network_reason(error) or str(error) or type(error).__name__
+            reason = network_error_reason(error) or str(error) or type(error).__name__
             raise PylonRequestException(
                 f"The stream from {self._address} broke off: {reason}"
             ) from error
 
-    async def _ask_identity_netuid(self) -> NetUid:
-        body = await self._exchange("GET", IDENTITIES_PATH)
+    async def _fetch_identity_netuid(self) -> NetUid:
+        body = await self._request("GET", IDENTITIES_PATH)
         try:
             netuids = _Identities.model_validate_json(body).identities
         except ValidationError as error:
@@ -222,7 +224,7 @@ class HttpTransport:
             raise PylonMisconfigured(f"Pylon has no identity {name!r}")
         return netuids[name]
 
-    async def _send(self, call: Call[BaseModel], netuid: NetUid | None) -> bytes:
+    async def _send(self, call: OperationCall[BaseModel], netuid: NetUid | None) -> bytes:
         operation = call.operation
         path, rest = self._path(call, netuid)
         content = (
@@ -231,9 +233,11 @@ class HttpTransport:
         sent_headers = self._authorization(call.scope)
         if call.idempotency_key is not None:
             sent_headers[headers.IDEMPOTENCY_KEY] = call.idempotency_key
-        return await self._exchange(operation.method, path, headers=sent_headers, **content)
+        return await self._request(operation.method, path, headers=sent_headers, **content)
 
-    def _path(self, call: Call[BaseModel], netuid: NetUid | None) -> tuple[str, dict[str, Any]]:
+    def _path(
+        self, call: OperationCall[BaseModel], netuid: NetUid | None
+    ) -> tuple[str, dict[str, Any]]:
         """Return the path of a call, and those of its parameters that are not in the path."""
         values: dict[str, Any] = call.params.model_dump(mode="json")
         template = call.operation.rest_path(call.scope)
@@ -248,17 +252,17 @@ class HttpTransport:
         token = (scope is Scope.OPEN and config.open_access_token) or config.identity_token
         return {"Authorization": f"Bearer {token}"} if token else {}
 
-    async def _exchange(self, method: str, path: str, **content: Any) -> bytes:
-        http = self._in_use()
-        async with failures_named(self._config.timeout, self._address):
-            with as_ours():
+    async def _request(self, method: str, path: str, **content: Any) -> bytes:
+        http = self._require_open()
+        async with translate_http_errors(self._config.timeout, self._address):
+            with suppress_httpx_log():
                 response = await http.request(method, path, **content)
         logger.debug("%s %s: %d", method, path, response.status_code)
         if response.is_success:
             return response.content
-        raise failure_of(response)
+        raise exception_from_response(response)
 
-    def _in_use(self) -> httpx.AsyncClient:
+    def _require_open(self) -> httpx.AsyncClient:
         if self._http is None:
             raise PylonClosed("the client is closed")
         return self._http

@@ -11,7 +11,7 @@ EVENT_MAX_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class SentEvent:
+class ServerSentEvent:
     """One event.
 
     Attributes:
@@ -28,7 +28,7 @@ class SentEvent:
     retry_s: float | None = None
 
 
-async def sent_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[SentEvent]:
+async def parse_sse(chunks: AsyncIterable[bytes]) -> AsyncGenerator[ServerSentEvent]:
     """The events in the bytes of an answer; comments are left out.
 
     Lines end with a line feed, with or without a carriage return, and with nothing else: what
@@ -50,13 +50,13 @@ async def sent_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[SentEvent]
                 fields.setdefault(name.decode(), []).append(value.removeprefix(b" "))
             elif fields:
                 if "event" in fields or "data" in fields:
-                    yield _event(fields)
+                    yield _parse_event(fields)
                 fields = {}
 
 
-def _event(fields: dict[str, list[bytes]]) -> SentEvent:
+def _parse_event(fields: dict[str, list[bytes]]) -> ServerSentEvent:
     kind = fields.get("event", [b"message"])[-1].decode()
     identifier = fields["id"][-1].decode() if "id" in fields else None
     retry_ms = fields.get("retry", [b""])[-1]
     retry_s = float(retry_ms) / 1000 if retry_ms.isdigit() else None
-    return SentEvent(kind, b"\n".join(fields.get("data", [])), identifier, retry_s)
+    return ServerSentEvent(kind, b"\n".join(fields.get("data", [])), identifier, retry_s)

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 
-def heed_cancellation() -> None:
+def raise_if_cancelled() -> None:
     """Raise the cancellation of this task that came at the moment of an answer.
 
     The NATS library waits with `asyncio.wait_for`, which on Python 3.11 gives back the answer and
@@ -21,7 +21,7 @@ def heed_cancellation() -> None:
 
 
 @contextmanager
-def no_lost_cancellation() -> Generator[None]:
+def preserve_cancellation() -> Generator[None]:
     """End what happens within by the cancellation that came in its course, if one did.
 
     A cancellation from before does not count: who cleans up after one may still ask.

@@ -14,30 +14,30 @@ from pylon_client.contract import headers as wire_headers
 _STREAM: Final = "Nats-Stream"
 
 
-def cut(body: bytes, part_max_bytes: int) -> list[bytes]:
+def split_body(body: bytes, part_max_bytes: int) -> list[bytes]:
     """A value as parts of at most so many bytes each; at least one."""
     starts = range(0, max(len(body), 1), part_max_bytes)
     return [body[start : start + part_max_bytes] for start in starts]
 
 
-class Joiner:
+class PartJoiner:
     """Joins the parts of replies, as long as somebody waits for them.
 
     The parts of one reply come in order, since one worker sends them over one connection. A reply
     of which one was lost is never complete, and who waits for it gives up at the deadline.
 
     Args:
-        is_awaited: whether somebody waits for a reply to an inbox.
+        is_pending: whether somebody waits for a reply to an inbox.
     """
 
-    def __init__(self, is_awaited: Callable[[str], bool]) -> None:
-        self._is_awaited = is_awaited
-        self._begun: Final[dict[str, list[bytes]]] = {}
+    def __init__(self, is_pending: Callable[[str], bool]) -> None:
+        self._is_pending = is_pending
+        self._incomplete: Final[dict[str, list[bytes]]] = {}
 
     @property
-    def begun(self) -> int:
+    def incomplete(self) -> int:
         """How many replies have come in part."""
-        return len(self._begun)
+        return len(self._incomplete)
 
     def join(self, message: Msg) -> Msg | None:
         """The whole reply with its last part; None before that."""
@@ -46,24 +46,24 @@ class Joiner:
         if part is None or _STREAM in headers:
             return message  # what JetStream keeps comes with headers of whoever has published it
         inbox = message.subject
-        number, count = _place(part)
+        number, count = _parse_part(part)
         if number == 1:
-            self._forget_given_up()
-            self._begun[inbox] = []
-        parts = self._begun.get(inbox)
-        if parts is None or len(parts) != number - 1 or not self._is_awaited(inbox):
-            self._begun.pop(inbox, None)
+            self._discard_abandoned()
+            self._incomplete[inbox] = []
+        parts = self._incomplete.get(inbox)
+        if parts is None or len(parts) != number - 1 or not self._is_pending(inbox):
+            self._incomplete.pop(inbox, None)
             return None
         parts.append(message.data)
         if number < count:
             return None
-        del self._begun[inbox]
+        del self._incomplete[inbox]
         message.data = b"".join(parts)
         return message
 
-    def _forget_given_up(self) -> None:
-        for inbox in [inbox for inbox in self._begun if not self._is_awaited(inbox)]:
-            del self._begun[inbox]
+    def _discard_abandoned(self) -> None:
+        for inbox in [inbox for inbox in self._incomplete if not self._is_pending(inbox)]:
+            del self._incomplete[inbox]
 
 
 def part_header(number: int, count: int) -> dict[str, str]:
@@ -71,7 +71,7 @@ def part_header(number: int, count: int) -> dict[str, str]:
     return {wire_headers.PART: f"{number}/{count}"}
 
 
-def _place(text: str) -> tuple[int, int]:
+def _parse_part(text: str) -> tuple[int, int]:
     number, _, count = text.partition("/")
     try:
         return int(number), int(count)

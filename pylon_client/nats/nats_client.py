@@ -11,9 +11,9 @@ from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, PING_PROTO, Client
 from nats.aio.msg import Msg
 from nats.js.api import Header
 
-from pylon_client.nats.cancellation import no_lost_cancellation
+from pylon_client.nats.cancellation import preserve_cancellation
 from pylon_client.nats.inboxes import InboxIds
-from pylon_client.nats.message_parts import Joiner
+from pylon_client.nats.message_parts import PartJoiner
 from pylon_client.nats.protocol_parser import MessageParser
 
 
@@ -28,7 +28,7 @@ class ReceivedMsg(Msg):
     received_at_s: float = field(default_factory=time.monotonic)
 
     @property
-    def waited_s(self) -> float:
+    def age_s(self) -> float:
         """Return the seconds since it was received."""
         return time.monotonic() - self.received_at_s
 
@@ -37,7 +37,7 @@ class NoTlsError(nats.errors.Error):
     """A server that was to speak TLS offers none."""
 
 
-class OrderedClient(Client):
+class PylonNatsClient(Client):
     """A client whose `flush` and `drain` return after the server has seen what was sent before.
 
     The library queues what it sends, but writes the PING of a flush past that queue: the answer
@@ -67,7 +67,7 @@ class OrderedClient(Client):
         super().__init__()
         self._ps = MessageParser(self)
         self._nuid = InboxIds()
-        self._joiner = Joiner(self._is_awaited)
+        self._joiner = PartJoiner(self._is_reply_pending)
 
     async def request(
         self,
@@ -78,15 +78,15 @@ class OrderedClient(Client):
         headers: dict[str, Any] | None = None,
     ) -> Msg:
         """The answer to a request, as the library gives it."""
-        with no_lost_cancellation():
+        with preserve_cancellation():
             return await super().request(subject, payload, timeout, old_style, headers)  # pyright: ignore[reportUnknownMemberType] -- the library's headers are of anything
 
     async def flush(self, timeout: int = DEFAULT_FLUSH_TIMEOUT) -> None:  # noqa: ASYNC109 -- the library's own
         """Return when the server has seen what was sent before, as the library does."""
-        with no_lost_cancellation():
+        with preserve_cancellation():
             await super().flush(timeout)
 
-    async def forget_inbox(self, subject: str) -> None:
+    async def renew_inbox(self, subject: str) -> None:
         """Take another inbox for the next request, if this one, in lower case, is of the last.
 
         A server that refuses the inbox has forgotten it too; the library would go on sending
@@ -138,16 +138,18 @@ class OrderedClient(Client):
             # The server's own words on a request want no answer. Whoever publishes may put the
             # same header into a message, and a fetch would take it for the end of itself.
             headers = {name: text for name, text in headers.items() if name != Header.STATUS}
-        return super()._build_message(sid, _readable(subject), _readable(reply), data, headers)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- the library returns nothing or a message
+        return super()._build_message(
+            sid, _replace_invalid_utf8(subject), _replace_invalid_utf8(reply), data, headers
+        )  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- the library returns nothing or a message
 
     async def _request_sub_callback(self, msg: Msg) -> None:
         whole = self._joiner.join(msg)
         if whole is not None:
             await super()._request_sub_callback(whole)
 
-    def _is_awaited(self, inbox: str) -> bool:
+    def _is_reply_pending(self, inbox: str) -> bool:
         return inbox.rpartition(".")[2] in self._resp_map  # pyright: ignore[reportUnknownMemberType] -- the library's futures are of anything
 
 
-def _readable(text: bytes) -> bytes:
+def _replace_invalid_utf8(text: bytes) -> bytes:
     return text.decode(errors="replace").encode()

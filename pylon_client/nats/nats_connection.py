@@ -15,30 +15,36 @@ from nats.aio.subscription import Subscription
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import OPEN_USER, inbox_prefix
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S
-from pylon_client.log_limit import LogLimit, origin_of
+from pylon_client.log_limit import LogLimit, error_origin
 from pylon_client.nats.connection_options import ConnectionOptions
-from pylon_client.nats.nats_client import OrderedClient
-from pylon_client.nats.nats_errors import Denied, connect_failure, denied_by, is_refusal, kind_of
+from pylon_client.nats.nats_client import PylonNatsClient
+from pylon_client.nats.nats_errors import (
+    PermissionViolation,
+    connect_failure,
+    describe_error,
+    is_authorization_error,
+    parse_permission_violation,
+)
 from pylon_client.nats.nats_reply import Reply
-from pylon_client.nats.pending_requests import WaitingRequests
+from pylon_client.nats.pending_requests import PendingRequests
 from pylon_client.nats.request_sender import RequestSender
 from pylon_client.nats.server_pool import (
-    RECONNECT_LONGEST_WAIT_S,
-    checked_urls,
+    RECONNECT_MAX_DELAY_S,
     next_server,
+    shuffle_nats_urls,
 )
 
-__all__ = ["Connection", "ConnectionCounts", "ConnectionOptions", "Reply", "connect"]
+__all__ = ["ConnectionCounts", "ConnectionOptions", "NatsConnection", "Reply", "connect"]
 
 logger = logging.getLogger(__name__)
 
 RECONNECT_GRACE_S: Final = 0.5
 """For how long a request waits for a lost connection to come back before it fails."""
-READ_AGAIN_WITHIN_S: Final = 2.0
+READ_RETRY_WINDOW_S: Final = 2.0
 """Seconds after the loss of a server for which reads that fail for it are sent again: enough for
 this connection and those of workers to reach another server of the cluster."""
 PING_INTERVAL_S: Final = 15
-CLOSE_WITHIN_S: Final = 5.0
+CLOSE_TIMEOUT_S: Final = 5.0
 PENDING_MAX_MSGS: Final = 65_536
 PENDING_MAX_BYTES: Final = 64 * 1024 * 1024
 HEADERS_MAX_BYTES: Final = 4096
@@ -62,7 +68,7 @@ class ConnectionCounts:
     permission_violations: int = 0
 
 
-class Connection:
+class NatsConnection:
     """A connection that heals by itself; made by `connect`.
 
     Attributes:
@@ -74,26 +80,28 @@ class Connection:
     """
 
     def __init__(self, options: ConnectionOptions) -> None:
-        self.nats: Final = OrderedClient()
+        self.nats: Final = PylonNatsClient()
         self.user: Final = options.user or OPEN_USER
         self.counts: Final = ConnectionCounts()
         self.closed: Final = asyncio.Event()
         self._options = options
         self._inbox_user: Final = options.inbox_user or self.user
         self._connected = asyncio.Event()
-        self._opened = False
-        self._leaving = False
-        self._lost_at_s = float("-inf")
-        self._refused: asyncio.Task[None] | None = None
-        self._ended = FailureError(ErrorCode.NATS_UNAVAILABLE, "The connection to NATS is closed.")
-        self._attempts: list[Exception] = []
+        self._has_connected = False
+        self._is_closing = False
+        self._disconnected_at_s = float("-inf")
+        self._closing_task: asyncio.Task[None] | None = None
+        self._closed_error = FailureError(
+            ErrorCode.NATS_UNAVAILABLE, "The connection to NATS is closed."
+        )
+        self._connect_errors: list[Exception] = []
         self._log_limit = LogLimit()
-        self._waiting = WaitingRequests()
+        self._pending = PendingRequests()
         self._sender = RequestSender(
-            self.nats, self._waiting, self._await_connected, self._may_ask_again
+            self.nats, self._pending, self._await_connected, self._may_retry_read
         )
         self._gap_listeners: set[Callable[[], None]] = set()
-        self._denial_listeners: set[Callable[[Denied, FailureError], None]] = set()
+        self._violation_listeners: set[Callable[[PermissionViolation, FailureError], None]] = set()
 
     @property
     def is_connected(self) -> bool:
@@ -114,7 +122,9 @@ class Connection:
         self._gap_listeners.add(listener)
         return lambda: self._gap_listeners.discard(listener)
 
-    def on_denial(self, listener: Callable[[Denied, FailureError], None]) -> Callable[[], None]:
+    def on_permission_violation(
+        self, listener: Callable[[PermissionViolation, FailureError], None]
+    ) -> Callable[[], None]:
         """Call `listener` with what the server refuses, and with what is to be raised for it.
 
         It may take a subscription away at any time: whoever waits for messages hears of it here,
@@ -123,8 +133,8 @@ class Connection:
         Returns:
             What to call when it should no longer be called.
         """
-        self._denial_listeners.add(listener)
-        return lambda: self._denial_listeners.discard(listener)
+        self._violation_listeners.add(listener)
+        return lambda: self._violation_listeners.discard(listener)
 
     async def request(
         self,
@@ -149,9 +159,9 @@ class Connection:
             raise FailureError(ErrorCode.INVALID, f"A request of {len(body)} bytes is too large.")
         return await self._sender.request(subject, body, headers or {}, timeout_s)
 
-    def _may_ask_again(self, error: FailureError) -> bool:
-        is_lost = time.monotonic() - self._lost_at_s < READ_AGAIN_WITHIN_S
-        is_over = self._leaving or self.closed.is_set()
+    def _may_retry_read(self, error: FailureError) -> bool:
+        is_lost = time.monotonic() - self._disconnected_at_s < READ_RETRY_WINDOW_S
+        is_over = self._is_closing or self.closed.is_set()
         return error.code is ErrorCode.NATS_UNAVAILABLE and is_lost and not is_over
 
     async def subscribe(
@@ -179,7 +189,7 @@ class Connection:
 
     async def drain(self) -> None:
         """Take no more messages, finish those at hand, send what is unsent, and close."""
-        self._leaving = True
+        self._is_closing = True
         if self.is_connected and not self.nats.is_draining:
             with contextlib.suppress(nats.errors.Error, OSError):
                 await self.nats.drain()
@@ -187,14 +197,14 @@ class Connection:
 
     async def close(self) -> None:
         """Close at once; it may be closed already."""
-        self._leaving = True
+        self._is_closing = True
         try:
-            async with asyncio.timeout(CLOSE_WITHIN_S):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self.nats.close()
         except (nats.errors.Error, OSError) as error:
             # What was still unsent could not be flushed into a connection that is gone.
             logger.debug("closing the connection to NATS: %s", error)
-        self._end()
+        self._mark_closed()
 
     async def open(self) -> None:
         """Connect for the first time; `connect` is the way to call it."""
@@ -203,7 +213,7 @@ class Connection:
                 await self._first_connect()
         except (nats.errors.Error, OSError) as error:
             await self.close()
-            raise connect_failure(self._options, error, self._attempts) from None
+            raise connect_failure(self._options, error, self._connect_errors) from None
         except BaseException:
             await self.close()
             raise
@@ -212,9 +222,9 @@ class Connection:
         self.nats.options.update(
             allow_reconnect=True,
             max_reconnect_attempts=-1,
-            reconnect_time_wait=RECONNECT_LONGEST_WAIT_S,
+            reconnect_time_wait=RECONNECT_MAX_DELAY_S,
         )
-        self._opened = True
+        self._has_connected = True
         self._connected.set()
 
     async def _first_connect(self) -> None:
@@ -243,78 +253,80 @@ class Connection:
 
     async def _await_connected(self) -> None:
         if self.closed.is_set():
-            raise self._ended
+            raise self._closed_error
         if not self.is_connected:
             try:
                 async with asyncio.timeout(RECONNECT_GRACE_S):
                     await self._connected.wait()
             except TimeoutError:
-                raise _not_connected() from None
+                raise _not_connected_error() from None
 
     async def _on_error(self, error: Exception) -> None:
-        if not self._opened:
-            self._attempts.append(error)
+        if not self._has_connected:
+            self._connect_errors.append(error)
         if isinstance(error, nats.errors.SlowConsumerError):
             self.counts.slow_consumer_drops += 1
-            self._tell_of_gap()
-        elif denied := denied_by(error):
+            self._notify_gap()
+        elif denied := parse_permission_violation(error):
             self.counts.permission_violations += 1
-            await self._on_denied(denied)
-        elif is_refusal(error) and self._opened and self._refused is None:
+            await self._on_permission_violation(denied)
+        elif is_authorization_error(error) and self._has_connected and self._closing_task is None:
             # The user is gone or its password has changed: asking again would not help.
-            self._ended = connect_failure(self._options, error)
-            logger.error("%s", self._ended.failure.detail)
-            self._refused = asyncio.create_task(self.close())
+            self._closed_error = connect_failure(self._options, error)
+            logger.error("%s", self._closed_error.failure.detail)
+            self._closing_task = asyncio.create_task(self.close())
         elif not isinstance(error, OSError | nats.errors.Error):
-            if self._log_limit.is_due(origin_of(error)):
+            if self._log_limit.is_due(error_origin(error)):
                 logger.error("NATS: taking a message failed", exc_info=error)
         elif not isinstance(error, OSError | nats.errors.UnexpectedEOF):
             # Before the first connect, the failure that is raised says it better.
-            level = logging.WARNING if self._opened else logging.DEBUG
-            logger.log(level, "NATS: %s", kind_of(error))
+            level = logging.WARNING if self._has_connected else logging.DEBUG
+            logger.log(level, "NATS: %s", describe_error(error))
 
-    async def _on_denied(self, denied: Denied) -> None:
-        if self._log_limit.is_due(denied):
-            logger.warning("NATS refuses the user %s: %s", self.user, denied)
+    async def _on_permission_violation(self, violation: PermissionViolation) -> None:
+        if self._log_limit.is_due(violation):
+            logger.warning("NATS refuses the user %s: %s", self.user, violation)
         failure = FailureError(
-            ErrorCode.FORBIDDEN, f"The user {self.user!r} may not use {denied.subject!r}."
+            ErrorCode.FORBIDDEN, f"The user {self.user!r} may not use {violation.subject!r}."
         )
-        no_inbox = denied.is_inbox_of(self._inbox_user)
-        self._waiting.fail(failure, where=lambda asked: no_inbox or denied.forbids_sending(asked))
-        for listener in tuple(self._denial_listeners):
-            listener(denied, failure)
+        no_inbox = violation.is_inbox_of(self._inbox_user)
+        self._pending.fail(
+            failure, matching=lambda asked: no_inbox or violation.denies_publish(asked)
+        )
+        for listener in tuple(self._violation_listeners):
+            listener(violation, failure)
         if no_inbox:
-            await self.nats.forget_inbox(denied.subject)
+            await self.nats.renew_inbox(violation.subject)
 
     async def _on_disconnected(self) -> None:
-        if self._leaving or not self._connected.is_set():
+        if self._is_closing or not self._connected.is_set():
             return
         self._connected.clear()
         self.counts.disconnects += 1
-        self._lost_at_s = time.monotonic()
+        self._disconnected_at_s = time.monotonic()
         logger.warning("NATS: the connection is lost")
-        self._waiting.fail(_not_connected())
+        self._pending.fail(_not_connected_error())
 
     async def _on_reconnected(self) -> None:
         self.counts.reconnects += 1
         self._connected.set()
         logger.info("NATS: the connection is back")
-        self._tell_of_gap()
+        self._notify_gap()
 
     async def _on_closed(self) -> None:
-        self._end()
+        self._mark_closed()
 
-    def _end(self) -> None:
+    def _mark_closed(self) -> None:
         self._connected.clear()
         self.closed.set()
-        self._waiting.fail(self._ended)
+        self._pending.fail(self._closed_error)
 
-    def _tell_of_gap(self) -> None:
+    def _notify_gap(self) -> None:
         for listener in tuple(self._gap_listeners):
             listener()
 
 
-async def connect(options: ConnectionOptions) -> Connection:
+async def connect(options: ConnectionOptions) -> NatsConnection:
     """A connection to one of the servers, which from then on heals by itself for ever.
 
     The first connect fails fast: every server is tried within `connect_timeout_s`.
@@ -324,11 +336,11 @@ async def connect(options: ConnectionOptions) -> Connection:
             are asked for, FORBIDDEN where they are refused, INVALID where a URL is none or
             carries credentials. No text holds a password.
     """
-    urls = checked_urls(options.urls)
+    urls = shuffle_nats_urls(options.urls)
     for first in range(len(urls)):
         # A server that takes the connection and stays silent ends the library's first connect,
         # so each server gets its turn to be the first, and its share of the time.
-        connection = Connection(
+        connection = NatsConnection(
             replace(
                 options,
                 urls=urls[first:] + urls[:first],
@@ -345,5 +357,5 @@ async def connect(options: ConnectionOptions) -> Connection:
     raise AssertionError("there is at least one URL, and its turn either returned or raised")
 
 
-def _not_connected() -> FailureError:
+def _not_connected_error() -> FailureError:
     return FailureError(ErrorCode.NATS_UNAVAILABLE, "There is no connection to NATS.")

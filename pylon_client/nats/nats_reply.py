@@ -11,7 +11,7 @@ from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError, NewerFailure
 
 _OBJECT: Final = TypeAdapter(dict[str, Any])
-_UNTOLD_STATUS: Final = 500
+_DEFAULT_STATUS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Reply:
     headers: Mapping[str, str]
 
 
-def success(reply: Reply) -> Reply:
+def raise_for_failure(reply: Reply) -> Reply:
     """The reply itself, unless it is a failure.
 
     Raises:
@@ -30,7 +30,7 @@ def success(reply: Reply) -> Reply:
     """
     if wire_headers.ERROR not in reply.headers:
         return reply
-    raise FailureError.of(_failure(reply))
+    raise FailureError.from_failure(_failure(reply))
 
 
 def _failure(reply: Reply) -> Failure:
@@ -40,7 +40,7 @@ def _failure(reply: Reply) -> Failure:
         body = _OBJECT.validate_json(reply.body)
         told = {
             "newer_code": body.get("code"),
-            "newer_status": reply.headers.get(wire_headers.SERVICE_ERROR_CODE, _UNTOLD_STATUS),
+            "newer_status": reply.headers.get(wire_headers.SERVICE_ERROR_CODE, _DEFAULT_STATUS),
         }
         return NewerFailure.model_validate({**body, "code": ErrorCode.INTERNAL, **told})
     detail = reply.headers.get(wire_headers.SERVICE_ERROR) or "The worker's failure is unknown."

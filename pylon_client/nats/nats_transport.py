@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from pylon_client.cached_value import Shared
+from pylon_client.cached_value import CachedValue
 from pylon_client.config import BaseConfig
 from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -24,7 +24,7 @@ from pylon_client.contract.subjects import (
     OpenSubject,
 )
 from pylon_client.contract.types import BlockNumber, IdentityName, JobId, NetUid
-from pylon_client.contract.writes import GET_JOB, OfJob
+from pylon_client.contract.writes import GET_JOB, JobParams
 from pylon_client.errors import (
     BasePylonException,
     PylonClosed,
@@ -34,12 +34,12 @@ from pylon_client.errors import (
     TimeoutReason,
     failure_exception,
 )
-from pylon_client.events.feed import EventFeed, last_by_request
+from pylon_client.events.feed import EventFeed, event_log_via_worker
 from pylon_client.events.job_event_queue import JobEventQueue
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
-from pylon_client.transport import Call, Published, Stream, confirm_by
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
+from pylon_client.transport import OperationCall, StreamItem, StreamSpec, confirm_with
 
-_LATER_THAN_OURS_S: Final = 1.0
+_DEADLINE_MARGIN_S: Final = 1.0
 """How much later than ours the connection's own deadlines are, so that ours tell what was late."""
 
 
@@ -65,7 +65,7 @@ class NatsTransport:
     def __init__(self, config: BaseConfig) -> None:
         self._config = config
         self._is_open = False
-        self._connections: dict[_Credential, Shared[Connection]] = {}
+        self._connections: dict[_Credential, CachedValue[NatsConnection]] = {}
 
     async def open(self) -> None:
         """Make ready; connections are made when they are first needed."""
@@ -76,9 +76,9 @@ class NatsTransport:
         self._is_open = False
         connections = tuple(self._connections.values())
         self._connections.clear()
-        await asyncio.gather(*(_close(connection) for connection in connections))
+        await asyncio.gather(*(_close_connection(connection) for connection in connections))
 
-    async def ask(self, call: Call[BaseModel]) -> bytes:
+    async def ask(self, call: OperationCall[BaseModel]) -> bytes:
         """The body of the successful answer to one attempt of a call.
 
         Raises:
@@ -100,17 +100,17 @@ class NatsTransport:
             waited_s = time.monotonic() - began
             if error.code is ErrorCode.DEADLINE_EXCEEDED and waited_s >= timeout_s:
                 raise PylonTimeoutException(TimeoutReason.READ, timeout_s) from error
-            raise _exception(error) from error
+            raise _to_exception(error) from error
         return reply.body
 
     async def confirm(self) -> None:
         """Return when a worker of Pylon answers; see `Transport.confirm`."""
-        await confirm_by(self.ask)
+        await confirm_with(self.ask)
 
     @asynccontextmanager
     async def listen(
-        self, stream: Stream[BaseModel], after: BlockNumber | None
-    ) -> AsyncGenerator[AsyncIterator[Published]]:
+        self, stream: StreamSpec[BaseModel], after: BlockNumber | None
+    ) -> AsyncGenerator[AsyncIterator[StreamItem]]:
         """The values of a stream; see `Transport.listen`.
 
         A server that is lost and found again does not end it.
@@ -121,12 +121,12 @@ class NatsTransport:
         if stream.netuid is not None:
             await self._require_tracked(stream.netuid)
         connection = await self._connection(self._credential(Scope.OPEN))
-        kept = last_by_request(connection)
+        kept = event_log_via_worker(connection)
         feed = EventFeed(connection, [str(stream.subject)], kept, after=after)
         async with contextlib.AsyncExitStack() as listening:
-            with self._breaks_named():
+            with self._translate_errors():
                 await listening.enter_async_context(feed)
-            yield self._published(feed)
+            yield self._stream_items(feed)
 
     @asynccontextmanager
     async def listen_to_job(self, job_id: JobId) -> AsyncGenerator[AsyncIterator[bytes]]:
@@ -139,29 +139,29 @@ class NatsTransport:
         connection = await self._connection(self._credential(Scope.IDENTITY))
         changes = JobEventQueue(connection, str(JobEventSubject(name, job_id)))
         async with contextlib.AsyncExitStack() as listening:
-            with self._breaks_named():
+            with self._translate_errors():
                 await listening.enter_async_context(changes)
             yield self._job_bodies(
-                changes, Call(GET_JOB, Scope.IDENTITY, None, OfJob(job_id=job_id))
+                changes, OperationCall(GET_JOB, Scope.IDENTITY, None, JobParams(job_id=job_id))
             )
 
     async def _job_bodies(
-        self, changes: JobEventQueue, as_it_is: Call[BaseModel]
+        self, changes: JobEventQueue, get_job: OperationCall[BaseModel]
     ) -> AsyncGenerator[bytes]:
-        yield await self.ask(as_it_is)
+        yield await self.ask(get_job)
         while True:
-            with self._breaks_named():
+            with self._translate_errors():
                 body = await changes.get()
             # After a gap, what was announced meanwhile is in the job itself.
-            yield await self.ask(as_it_is) if body is None else body
+            yield await self.ask(get_job) if body is None else body
 
-    async def _published(self, feed: EventFeed) -> AsyncGenerator[Published]:
-        with self._breaks_named():
+    async def _stream_items(self, feed: EventFeed) -> AsyncGenerator[StreamItem]:
+        with self._translate_errors():
             async for event in feed:
-                yield Published(event.block.number, event.body, is_after_gap=bool(event.lost))
+                yield StreamItem(event.block.number, event.body, is_after_gap=bool(event.lost))
 
     @contextlib.contextmanager
-    def _breaks_named(self) -> Generator[None]:
+    def _translate_errors(self) -> Generator[None]:
         try:
             yield
         except FailureError as error:
@@ -169,18 +169,18 @@ class NatsTransport:
                 raise PylonClosed("the client was closed during the stream") from None
             if error.code is ErrorCode.NATS_UNAVAILABLE:
                 raise PylonRequestException(error.failure.detail) from error
-            raise _exception(error) from error
+            raise _to_exception(error) from error
 
     async def _require_tracked(self, netuid: NetUid) -> None:
         """Refuse a subnet whose neurons nobody publishes, in the words of a worker, who knows."""
         try:
-            await self.ask(Call(RECENT_NEURONS, Scope.OPEN, netuid))
+            await self.ask(OperationCall(RECENT_NEURONS, Scope.OPEN, netuid))
         except BasePylonException as error:
             # A tracked subnet may have no value that is new enough; a stream waits for the next.
             if error.code != ErrorCode.NO_RECENT_SNAPSHOT:
                 raise
 
-    def _subject(self, call: Call[BaseModel]) -> OpenSubject | IdentitySubject:
+    def _subject(self, call: OperationCall[BaseModel]) -> OpenSubject | IdentitySubject:
         if call.scope is Scope.OPEN:
             return OpenSubject(call.netuid, call.operation.name)
         return IdentitySubject(self._identity(), call.operation.name)
@@ -197,33 +197,33 @@ class NatsTransport:
             return _Credential(OPEN_USER, config.open_access_token)
         return _Credential(config.identity_name, config.identity_token or "")
 
-    async def _connection(self, credential: _Credential) -> Connection:
+    async def _connection(self, credential: _Credential) -> NatsConnection:
         if not self._is_open:
             raise PylonClosed("the client is closed")
         if credential not in self._connections:
-            self._connections[credential] = Shared(partial(self._connect, credential))
+            self._connections[credential] = CachedValue(partial(self._connect, credential))
         shared = self._connections[credential]
         connection = await shared.get()
         if connection.closed.is_set():
             # One that lost its server heals; one that the server has refused for good does not.
-            shared.forget(connection)
+            shared.invalidate(connection)
             connection = await shared.get()
         return connection
 
-    async def _connect(self, credential: _Credential) -> Connection:
+    async def _connect(self, credential: _Credential) -> NatsConnection:
         timeout_s = self._config.timeout.connect
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._connect_as_allowed(credential)
+                return await self._connect_or_fall_back(credential)
         except TimeoutError as error:
             where = ", ".join(self._config.urls)
             raise PylonTimeoutException(TimeoutReason.CONNECT, timeout_s, address=where) from error
         except FailureError as error:
             if error.code is ErrorCode.NATS_UNAVAILABLE:
                 raise PylonRequestException(error.failure.detail) from error
-            raise _exception(error) from error
+            raise _to_exception(error) from error
 
-    async def _connect_as_allowed(self, credential: _Credential) -> Connection:
+    async def _connect_or_fall_back(self, credential: _Credential) -> NatsConnection:
         try:
             return await connect(self._options(credential))
         except FailureError as error:
@@ -238,17 +238,17 @@ class NatsTransport:
             user=credential.user,
             password=credential.token,
             name="pylon-client",
-            connect_timeout_s=self._config.timeout.connect + _LATER_THAN_OURS_S,
+            connect_timeout_s=self._config.timeout.connect + _DEADLINE_MARGIN_S,
         )
 
 
-async def _close(shared: Shared[Connection]) -> None:
-    connection = await shared.stop()
+async def _close_connection(shared: CachedValue[NatsConnection]) -> None:
+    connection = await shared.close()
     if connection is not None:
         await connection.close()
 
 
-def _exception(error: FailureError) -> BasePylonException:
+def _to_exception(error: FailureError) -> BasePylonException:
     failure = error.failure
     return failure_exception(
         failure.http_status,

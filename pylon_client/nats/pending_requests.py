@@ -9,17 +9,17 @@ from pylon_client.contract.failures import FailureError
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
+class _PendingRequest:
     subject: str
-    scope: asyncio.Timeout
+    timeout: asyncio.Timeout
     failure: FailureError | None = None
 
 
-class WaitingRequests:
+class PendingRequests:
     """All requests of one connection that are not answered yet."""
 
     def __init__(self) -> None:
-        self._all: set[_Waiting] = set()
+        self._requests: set[_PendingRequest] = set()
 
     @contextlib.asynccontextmanager
     async def wait(self, subject: str, timeout_s: float) -> AsyncGenerator[None]:
@@ -29,11 +29,11 @@ class WaitingRequests:
             FailureError: the one that the request was failed with.
             TimeoutError: the time is over.
         """
-        waiting: _Waiting | None = None
+        waiting: _PendingRequest | None = None
         try:
             async with asyncio.timeout(timeout_s) as scope:
-                waiting = _Waiting(subject, scope)
-                self._all.add(waiting)
+                waiting = _PendingRequest(subject, scope)
+                self._requests.add(waiting)
                 yield
         except TimeoutError:
             if waiting is not None and waiting.failure is not None:
@@ -41,13 +41,13 @@ class WaitingRequests:
             raise
         finally:
             if waiting is not None:
-                self._all.discard(waiting)
+                self._requests.discard(waiting)
 
-    def fail(self, failure: FailureError, *, where: Callable[[str], bool] | None = None) -> None:
-        """End the wait of every request, or of those whose subject is one of `where`."""
+    def fail(self, failure: FailureError, *, matching: Callable[[str], bool] | None = None) -> None:
+        """End the wait of every request, or of those whose subject is one of `matching`."""
         now = asyncio.get_running_loop().time()
-        for waiting in self._all:
-            chosen = where is None or where(waiting.subject)
-            if chosen and waiting.failure is None and not waiting.scope.expired():
+        for waiting in self._requests:
+            chosen = matching is None or matching(waiting.subject)
+            if chosen and waiting.failure is None and not waiting.timeout.expired():
                 waiting.failure = failure
-                waiting.scope.reschedule(now)
+                waiting.timeout.reschedule(now)

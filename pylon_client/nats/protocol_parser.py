@@ -11,7 +11,7 @@ from typing import Any, Final
 from nats.errors import ProtocolError
 from nats.protocol.parser import Parser
 
-from pylon_client.log_limit import LogLimit, origin_of
+from pylon_client.log_limit import LogLimit, error_origin
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class MessageParser(Parser):
     def reset(self) -> None:
         """Forget what was begun: another connection begins."""
         super().reset()
-        self._unread = bytearray()
+        self._buffer = bytearray()
 
     async def parse(self, data: bytes = b"") -> None:
         """Take what was received, which may end anywhere.
@@ -42,30 +42,30 @@ class MessageParser(Parser):
         Raises:
             ProtocolError: this is no NATS server.
         """
-        self._unread += data
-        while (line_bytes := self._unread.find(_LINE_END)) >= 0:
-            line = bytes(self._unread[:line_bytes])
+        self._buffer += data
+        while (line_bytes := self._buffer.find(_LINE_END)) >= 0:
+            line = bytes(self._buffer[:line_bytes])
             begin = line_bytes + len(_LINE_END)
             verb, _, rest = line.partition(b" ")
             if verb not in _WITH_BODY:
-                del self._unread[:begin]
+                del self._buffer[:begin]
                 await super().parse(line + _LINE_END)  # pyright: ignore[reportUnknownMemberType] -- the library returns nothing
                 continue
-            subject, number, reply, header_bytes, content_bytes = _arguments(verb, rest)
+            subject, number, reply, header_bytes, content_bytes = _parse_arguments(verb, rest)
             end = begin + content_bytes
-            if len(self._unread) < end + len(_LINE_END):
+            if len(self._buffer) < end + len(_LINE_END):
                 return
-            content = bytes(self._unread[begin:end])
-            del self._unread[: end + len(_LINE_END)]
+            content = bytes(self._buffer[begin:end])
+            del self._buffer[: end + len(_LINE_END)]
             headers, body = content[:header_bytes], content[header_bytes:]
             try:
                 await self._client._process_msg(number, subject, reply, body, headers)  # noqa: SLF001 -- what the library's parser calls
             except Exception as error:  # noqa: BLE001 -- whatever it is, the next message is another
-                if self._log_limit.is_due(origin_of(error)):
+                if self._log_limit.is_due(error_origin(error)):
                     logger.warning("NATS: a message could not be read: %s", type(error).__name__)
 
 
-def _arguments(verb: bytes, rest: bytes) -> tuple[bytes, int, bytes, int, int]:
+def _parse_arguments(verb: bytes, rest: bytes) -> tuple[bytes, int, bytes, int, int]:
     """Subject, number of the subscription, reply subject, and the sizes of headers and of all.
 
     Raises:

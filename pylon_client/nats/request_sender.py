@@ -12,18 +12,18 @@ from nats.aio.msg import Msg
 
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.operations import is_for_signers, is_read
-from pylon_client.contract.subjects import CONTRACT_VERSION, cancellation
-from pylon_client.nats.nats_client import OrderedClient
-from pylon_client.nats.nats_errors import kind_of
-from pylon_client.nats.nats_reply import Reply, success
-from pylon_client.nats.pending_requests import WaitingRequests
+from pylon_client.contract.operations import is_read, needs_signer
+from pylon_client.contract.subjects import CONTRACT_VERSION, cancellation_subject
+from pylon_client.nats.nats_client import PylonNatsClient
+from pylon_client.nats.nats_errors import describe_error
+from pylon_client.nats.nats_reply import Reply, raise_for_failure
+from pylon_client.nats.pending_requests import PendingRequests
 from pylon_client.nats.reply_budget import ReplyBudget
 
-SIGNER_WITHIN_S: Final = 15.0
+SIGNER_WAIT_MAX_S: Final = 15.0
 """Seconds for which a request that only signers answer waits for one: about a restart."""
-SIGNER_RETRY_S: Final = 0.25
-READ_AGAIN_PAUSE_S: Final = 0.05
+SIGNER_RETRY_DELAY_S: Final = 0.25
+READ_RETRY_DELAY_S: Final = 0.05
 
 
 class RequestSender:
@@ -31,23 +31,23 @@ class RequestSender:
 
     Args:
         nats: the client of the NATS library.
-        waiting: the requests of this connection that have no reply yet.
+        pending: the requests of this connection that have no reply yet.
         await_connected: waits a while for a lost connection; raises FailureError without one.
-        may_ask_again: return whether a read that failed so may be sent again.
+        may_retry_read: return whether a read that failed so may be sent again.
     """
 
     def __init__(
         self,
-        nats: OrderedClient,
-        waiting: WaitingRequests,
+        nats: PylonNatsClient,
+        pending: PendingRequests,
         await_connected: Callable[[], Awaitable[None]],
-        may_ask_again: Callable[[FailureError], bool],
+        may_retry_read: Callable[[FailureError], bool],
     ) -> None:
         self._nats = nats
         self._await_connected = await_connected
-        self._may_ask_again = may_ask_again
-        self._waiting = waiting
-        self._replies = ReplyBudget()
+        self._may_retry_read = may_retry_read
+        self._pending = pending
+        self._reply_budget = ReplyBudget()
 
     async def request(
         self, subject: str, body: bytes, headers: Mapping[str, str], timeout_s: float
@@ -65,46 +65,46 @@ class RequestSender:
             try:
                 return await self._request_once(subject, body, headers, left_s)
             except FailureError as error:
-                if not (is_read(subject) and self._may_ask_again(error)):
+                if not (is_read(subject) and self._may_retry_read(error)):
                     raise
-            await asyncio.sleep(READ_AGAIN_PAUSE_S)
+            await asyncio.sleep(READ_RETRY_DELAY_S)
 
     async def _request_once(
         self, subject: str, body: bytes, headers: Mapping[str, str], timeout_s: float
     ) -> Reply:
         sent_headers = {
             **headers,
-            wire_headers.TIMEOUT: wire_headers.timeout_of(timeout_s),
+            wire_headers.TIMEOUT: wire_headers.encode_timeout(timeout_s),
             # For workers of a version that does not read the timeout.
-            wire_headers.DEADLINE: wire_headers.deadline_in(timeout_s),
+            wire_headers.DEADLINE: wire_headers.encode_deadline(timeout_s),
             wire_headers.CONTRACT: CONTRACT_VERSION,
             wire_headers.ACCEPT_PARTS: "1",
         }
-        cancel_on = cancellation(subject)
+        cancel_on = cancellation_subject(subject)
         if cancel_on is None:
-            return success(await self._ask(subject, body, sent_headers, timeout_s))
+            return raise_for_failure(await self._send(subject, body, sent_headers, timeout_s))
         cancel_id = sent_headers[wire_headers.CANCEL_ID] = secrets.token_urlsafe(16)
         try:
-            return success(await self._ask(subject, body, sent_headers, timeout_s))
+            return raise_for_failure(await self._send(subject, body, sent_headers, timeout_s))
         except asyncio.CancelledError:
             with contextlib.suppress(nats.errors.Error, OSError):
                 await self._nats.publish(cancel_on, cancel_id.encode())
             raise
 
-    async def _ask(
+    async def _send(
         self, subject: str, body: bytes, headers: dict[str, str], timeout_s: float
     ) -> Reply:
         try:
             async with (
-                self._waiting.wait(subject, timeout_s),
-                self._replies.reserve(subject),
+                self._pending.wait(subject, timeout_s),
+                self._reply_budget.reserve(subject),
             ):
                 await self._await_connected()
                 # The library's deadline is later than ours, which alone knows why it ended.
-                message = await self._once_received(
+                message = await self._request_until_received(
                     subject, body, timeout=timeout_s + 1, headers=headers
                 )
-                self._replies.learn(subject, len(message.data))
+                self._reply_budget.record_size(subject, len(message.data))
         except nats.errors.NoRespondersError:
             raise FailureError(
                 ErrorCode.NATS_UNAVAILABLE, "No worker is running that could answer."
@@ -115,17 +115,18 @@ class RequestSender:
             ) from None
         except nats.errors.Error as error:
             raise FailureError(
-                ErrorCode.NATS_UNAVAILABLE, f"NATS did not take the request: {kind_of(error)}."
+                ErrorCode.NATS_UNAVAILABLE,
+                f"NATS did not take the request: {describe_error(error)}.",
             ) from None
         return Reply(message.data, message.headers or {})
 
-    async def _once_received(self, subject: str, body: bytes, **options: Any) -> Msg:
+    async def _request_until_received(self, subject: str, body: bytes, **options: Any) -> Msg:
         """Return the reply; a request that no signer receives is sent again until one runs."""
-        until_s = time.monotonic() + (SIGNER_WITHIN_S if is_for_signers(subject) else 0)
+        until_s = time.monotonic() + (SIGNER_WAIT_MAX_S if needs_signer(subject) else 0)
         while True:
             try:
                 return await self._nats.request(subject, body, **options)
             except nats.errors.NoRespondersError:
                 if time.monotonic() > until_s:
                     raise
-            await asyncio.sleep(SIGNER_RETRY_S)
+            await asyncio.sleep(SIGNER_RETRY_DELAY_S)

@@ -9,11 +9,11 @@ from nats.aio.client import Server
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.urls import check_nats_urls
 
-RECONNECT_FIRST_WAIT_S: Final = 0.05
-RECONNECT_LONGEST_WAIT_S: Final = 2.0
+RECONNECT_INITIAL_DELAY_S: Final = 0.05
+RECONNECT_MAX_DELAY_S: Final = 2.0
 
 
-def checked_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
+def shuffle_nats_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
     """The same URLs in an order of chance, so that many processes spread over the servers.
 
     Raises:
@@ -27,7 +27,7 @@ def checked_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(random.sample(urls, len(urls)))
 
 
-def place(url: str) -> str:
+def host_and_port(url: str) -> str:
     """Host and port alone, whatever else a URL carries."""
     return urlsplit(url).netloc.rpartition("@")[2]
 
@@ -37,5 +37,5 @@ def next_server(servers: list[Server], _info: dict[str, Any]) -> tuple[Server | 
     random.shuffle(servers)
     server = min(servers, key=lambda server: server.reconnects)
     doublings = min(server.reconnects, 10)
-    longest_s = min(RECONNECT_FIRST_WAIT_S * 2**doublings, RECONNECT_LONGEST_WAIT_S)
+    longest_s = min(RECONNECT_INITIAL_DELAY_S * 2**doublings, RECONNECT_MAX_DELAY_S)
     return server, random.uniform(longest_s / 2, longest_s)  # noqa: S311 -- jitter, no secret

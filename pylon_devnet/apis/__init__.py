@@ -7,26 +7,26 @@ from collections.abc import Callable
 from typing import Any
 
 from pylon_devnet.apis import neuron_apis, pool_apis, stake_apis, subnet_apis, system_apis
-from pylon_devnet.chain_state import State
+from pylon_devnet.chain_state import StateReader
 
-Answer = Callable[..., Any]
+RuntimeApiMethod = Callable[..., Any]
 
-ANSWERS: dict[str, Callable[..., Any]] = {
-    **neuron_apis.ANSWERS,
-    **subnet_apis.ANSWERS,
-    **stake_apis.ANSWERS,
-    **pool_apis.ANSWERS,
-    **system_apis.ANSWERS,
+API_METHODS: dict[str, Callable[..., Any]] = {
+    **neuron_apis.API_METHODS,
+    **subnet_apis.API_METHODS,
+    **stake_apis.API_METHODS,
+    **pool_apis.API_METHODS,
+    **system_apis.API_METHODS,
 }
 
 
-def answer(state: State, api: str, method: str, arguments: list[Any]) -> Any:
+def execute_api(state: StateReader, api: str, method: str, arguments: list[Any]) -> Any:
     """The answer of a runtime API method, as the value that its output type encodes.
 
     Raises:
         NotImplementedError: the devnet does not answer this method.
     """
-    function = ANSWERS.get(f"{api}_{method}")
+    function = API_METHODS.get(f"{api}_{method}")
     if function is None:
         raise NotImplementedError(f"the devnet does not answer {api}_{method}")
     return function(state, *arguments)

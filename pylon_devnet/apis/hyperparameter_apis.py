@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pylon_devnet.chain_state import State
-from pylon_devnet.subnet_state import exists, value
+from pylon_devnet.chain_state import StateReader
+from pylon_devnet.subnet_state import subnet_exists, value
 
 MAX_WEIGHTS_LIMIT = 65_535
 """What the chain answers whatever `MaxWeightsLimit` holds (`get_max_weight_limit`)."""
@@ -51,7 +51,7 @@ _ITEMS: dict[str, tuple[str, str]] = {
 }
 
 
-def named_values(state: State, netuid: int) -> dict[str, Any]:
+def hyperparameter_values(state: StateReader, netuid: int) -> dict[str, Any]:
     """Hyperparameters under the names that structs of the runtime APIs use."""
     alpha_low, alpha_high = value(state, "AlphaValues", netuid)
     return {
@@ -66,12 +66,12 @@ def named_values(state: State, netuid: int) -> dict[str, Any]:
     }
 
 
-def hyperparameters_v2(state: State, netuid: int) -> dict[str, Any] | None:
+def hyperparameters_v2(state: StateReader, netuid: int) -> dict[str, Any] | None:
     """What `get_subnet_hyperparams_v2`, and the first version, answer."""
-    if not exists(state, netuid):
+    if not subnet_exists(state, netuid):
         return None
     return {
-        **named_values(state, netuid),
+        **hyperparameter_values(state, netuid),
         "alpha_sigmoid_steepness": _steepness(state, netuid),
         "yuma_version": 3 if value(state, "Yuma3On", netuid) else 2,
         "subnet_is_active": value(state, "SubtokenEnabled", netuid),
@@ -79,9 +79,9 @@ def hyperparameters_v2(state: State, netuid: int) -> dict[str, Any] | None:
     }
 
 
-def hyperparameters(state: State, netuid: int) -> list[dict[str, Any]] | None:
+def hyperparameters_v3(state: StateReader, netuid: int) -> list[dict[str, Any]] | None:
     """What `get_subnet_hyperparams_v3` answers: a list of named, typed values."""
-    if not exists(state, netuid):
+    if not subnet_exists(state, netuid):
         return None
     alpha_low, alpha_high = value(state, "AlphaValues", netuid)
     entries: dict[str, dict[str, Any]] = {
@@ -97,5 +97,5 @@ def hyperparameters(state: State, netuid: int) -> list[dict[str, Any]] | None:
     return [{"name": name.encode(), "value": entry} for name, entry in entries.items()]
 
 
-def _steepness(state: State, netuid: int) -> dict[str, int]:
+def _steepness(state: StateReader, netuid: int) -> dict[str, int]:
     return {"bits": value(state, "AlphaSigmoidSteepness", netuid) << 32}

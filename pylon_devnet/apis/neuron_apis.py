@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pylon_devnet.chain_state import State
+from pylon_devnet.chain_state import StateReader
 from pylon_devnet.subnet_state import (
     SUBTENSOR,
     U16_MAX,
     alpha_stake,
-    column,
-    exists,
     neuron_count,
+    subnet_exists,
+    uid_vector,
     value,
 )
 
@@ -35,12 +35,12 @@ class _Columns:
     validator_permit: list[bool]
 
     @classmethod
-    def read(cls, state: State, netuid: int) -> "_Columns":
+    def read(cls, state: StateReader, netuid: int) -> "_Columns":
         """Reads them."""
         length = neuron_count(state, netuid)
 
         def of(item: str, default: Any = 0) -> list[Any]:
-            return column(state, item, netuid, length, default)
+            return uid_vector(state, item, netuid, length, default)
 
         return cls(
             active=of("Active", default=False),
@@ -54,30 +54,30 @@ class _Columns:
         )
 
 
-def neurons_lite(state: State, netuid: int) -> list[dict[str, Any]]:
+def neurons_lite(state: StateReader, netuid: int) -> list[dict[str, Any]]:
     """Every neuron of a subnet without weights and bonds; none if there is no such subnet."""
-    if not exists(state, netuid):
+    if not subnet_exists(state, netuid):
         return []
     columns = _Columns.read(state, netuid)
     return [_lite(state, netuid, uid, columns) for uid in range(neuron_count(state, netuid))]
 
 
-def _neuron_lite(state: State, netuid: int, uid: int) -> dict[str, Any] | None:
-    if not exists(state, netuid) or uid >= neuron_count(state, netuid):
+def _neuron_lite(state: StateReader, netuid: int, uid: int) -> dict[str, Any] | None:
+    if not subnet_exists(state, netuid) or uid >= neuron_count(state, netuid):
         return None
     return _lite(state, netuid, uid, _Columns.read(state, netuid))
 
 
-def _neurons(state: State, netuid: int) -> list[dict[str, Any]]:
+def _neurons(state: StateReader, netuid: int) -> list[dict[str, Any]]:
     return [_full(state, netuid, lite) for lite in neurons_lite(state, netuid)]
 
 
-def _neuron(state: State, netuid: int, uid: int) -> dict[str, Any] | None:
+def _neuron(state: StateReader, netuid: int, uid: int) -> dict[str, Any] | None:
     lite = _neuron_lite(state, netuid, uid)
     return None if lite is None else _full(state, netuid, lite)
 
 
-def _lite(state: State, netuid: int, uid: int, columns: _Columns) -> dict[str, Any]:
+def _lite(state: StateReader, netuid: int, uid: int, columns: _Columns) -> dict[str, Any]:
     hotkey = value(state, "Keys", netuid, uid)
     coldkey = value(state, "Owner", hotkey)
     return {
@@ -103,7 +103,7 @@ def _lite(state: State, netuid: int, uid: int, columns: _Columns) -> dict[str, A
     }
 
 
-def _full(state: State, netuid: int, lite: dict[str, Any]) -> dict[str, Any]:
+def _full(state: StateReader, netuid: int, lite: dict[str, Any]) -> dict[str, Any]:
     uid = lite["uid"]
     return {
         **lite,
@@ -112,7 +112,7 @@ def _full(state: State, netuid: int, lite: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-ANSWERS: dict[str, Callable[..., Any]] = {
+API_METHODS: dict[str, Callable[..., Any]] = {
     "NeuronInfoRuntimeApi_get_neurons": _neurons,
     "NeuronInfoRuntimeApi_get_neuron": _neuron,
     "NeuronInfoRuntimeApi_get_neurons_lite": neurons_lite,

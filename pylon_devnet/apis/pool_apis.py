@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from pylon_devnet.chain_state import State
+from pylon_devnet.chain_state import StateReader
 from pylon_devnet.subnet_state import RAO_PER_TAO, ROOT_NETUID, netuids, value
 
 
-def alpha_price(state: State, netuid: int) -> int:
+def alpha_price(state: StateReader, netuid: int) -> int:
     """Rao of TAO that one alpha costs; 1 TAO on the root network."""
     if netuid == ROOT_NETUID:
         return RAO_PER_TAO
@@ -15,25 +15,25 @@ def alpha_price(state: State, netuid: int) -> int:
     return int(value(state, "SubnetTAO", netuid)) * RAO_PER_TAO // alpha if alpha else 0
 
 
-def _prices(state: State) -> list[dict[str, int]]:
+def _prices(state: StateReader) -> list[dict[str, int]]:
     return [{"netuid": netuid, "price": alpha_price(state, netuid)} for netuid in netuids(state)]
 
 
-def _buy(state: State, netuid: int, tao: int) -> dict[str, int]:
+def _buy(state: StateReader, netuid: int, tao: int) -> dict[str, int]:
     pool_tao, pool_alpha = _pool(state, netuid)
     alpha = pool_alpha * tao // (pool_tao + tao) if pool_tao else 0
     ideal = tao * pool_alpha // pool_tao if pool_tao else 0
     return _quote(tao=tao, alpha=alpha, alpha_slippage=ideal - alpha)
 
 
-def _sell(state: State, netuid: int, alpha: int) -> dict[str, int]:
+def _sell(state: StateReader, netuid: int, alpha: int) -> dict[str, int]:
     pool_tao, pool_alpha = _pool(state, netuid)
     tao = pool_tao * alpha // (pool_alpha + alpha) if pool_alpha else 0
     ideal = alpha * pool_tao // pool_alpha if pool_alpha else 0
     return _quote(tao=tao, alpha=alpha, tao_slippage=ideal - tao)
 
 
-def _pool(state: State, netuid: int) -> tuple[int, int]:
+def _pool(state: StateReader, netuid: int) -> tuple[int, int]:
     return int(value(state, "SubnetTAO", netuid)), int(value(state, "SubnetAlphaIn", netuid))
 
 
@@ -50,11 +50,11 @@ def _quote(
     }
 
 
-def _registration_cost(state: State) -> int:
+def _registration_cost(state: StateReader) -> int:
     return int(value(state, "NetworkLastLockCost"))
 
 
-ANSWERS: dict[str, Callable[..., Any]] = {
+API_METHODS: dict[str, Callable[..., Any]] = {
     "SwapRuntimeApi_current_alpha_price": alpha_price,
     "SwapRuntimeApi_current_alpha_price_all": _prices,
     "SwapRuntimeApi_sim_swap_tao_for_alpha": _buy,

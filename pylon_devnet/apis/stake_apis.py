@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from pylon_devnet.chain_state import State
+from pylon_devnet.chain_state import StateReader
 from pylon_devnet.subnet_state import SUBTENSOR, U16_MAX, alpha_stake, netuids, uid_of, value
 
 
-def _of_coldkey(state: State, coldkey: str) -> list[dict[str, Any]]:
+def _stakes_of_coldkey(state: StateReader, coldkey: str) -> list[dict[str, Any]]:
     stakes = [
         _stake(state, hotkey, coldkey, netuid)
         for hotkey in value(state, "StakingHotkeys", coldkey)
@@ -16,15 +16,17 @@ def _of_coldkey(state: State, coldkey: str) -> list[dict[str, Any]]:
     return [stake for stake in stakes if stake["stake"]]
 
 
-def _of_coldkeys(state: State, coldkeys: list[str]) -> list[tuple[str, list[dict[str, Any]]]]:
-    return [(coldkey, _of_coldkey(state, coldkey)) for coldkey in coldkeys]
+def _stakes_of_coldkeys(
+    state: StateReader, coldkeys: list[str]
+) -> list[tuple[str, list[dict[str, Any]]]]:
+    return [(coldkey, _stakes_of_coldkey(state, coldkey)) for coldkey in coldkeys]
 
 
-def _of_one(state: State, hotkey: str, coldkey: str, netuid: int) -> dict[str, Any]:
+def _stake_on_subnet(state: StateReader, hotkey: str, coldkey: str, netuid: int) -> dict[str, Any]:
     return _stake(state, hotkey, coldkey, netuid)
 
 
-def _stake(state: State, hotkey: str, coldkey: str, netuid: int) -> dict[str, Any]:
+def _stake(state: StateReader, hotkey: str, coldkey: str, netuid: int) -> dict[str, Any]:
     is_owner = value(state, "Owner", hotkey) == coldkey
     uid = uid_of(state, netuid, hotkey)
     emissions: list[int] = value(state, "Emission", netuid)
@@ -42,12 +44,12 @@ def _stake(state: State, hotkey: str, coldkey: str, netuid: int) -> dict[str, An
 
 
 def _availability(
-    state: State, coldkeys: list[str], chosen: list[int] | None
+    state: StateReader, coldkeys: list[str], chosen: list[int] | None
 ) -> list[tuple[str, list[tuple[int, dict[str, int]]]]]:
     answer: list[tuple[str, list[tuple[int, dict[str, int]]]]] = []
     for coldkey in sorted(coldkeys):
         totals: dict[int, int] = {}
-        for stake in _of_coldkey(state, coldkey):
+        for stake in _stakes_of_coldkey(state, coldkey):
             if chosen is None or stake["netuid"] in chosen:
                 totals[stake["netuid"]] = totals.get(stake["netuid"], 0) + stake["stake"]
         rows = [
@@ -58,28 +60,28 @@ def _availability(
     return answer
 
 
-def _no_fee(_state: State, *_arguments: Any) -> int:
+def _no_fee(_state: StateReader, *_arguments: Any) -> int:
     return 0
 
 
-def _nothing(_state: State, *_arguments: Any) -> None:
+def _nothing(_state: StateReader, *_arguments: Any) -> None:
     return None
 
 
-def _no_conviction(_state: State, *_arguments: Any) -> dict[str, int]:
+def _no_conviction(_state: StateReader, *_arguments: Any) -> dict[str, int]:
     return {"bits": 0}
 
 
-def _delegates(state: State) -> list[dict[str, Any]]:
+def _delegates(state: StateReader) -> list[dict[str, Any]]:
     return [_delegate_info(state, params[0]) for params, _ in state.entries(SUBTENSOR, "Delegates")]
 
 
-def _delegate(state: State, hotkey: str) -> dict[str, Any] | None:
+def _delegate(state: StateReader, hotkey: str) -> dict[str, Any] | None:
     known = any(params == [hotkey] for params, _ in state.entries(SUBTENSOR, "Delegates", hotkey))
     return _delegate_info(state, hotkey) if known else None
 
 
-def _delegate_info(state: State, hotkey: str) -> dict[str, Any]:
+def _delegate_info(state: StateReader, hotkey: str) -> dict[str, Any]:
     owner = value(state, "Owner", hotkey)
     registrations = [
         netuid for netuid in netuids(state) if uid_of(state, netuid, hotkey) is not None
@@ -99,23 +101,23 @@ def _delegate_info(state: State, hotkey: str) -> dict[str, Any]:
     }
 
 
-def _has_permit(state: State, netuid: int, hotkey: str) -> bool:
+def _has_permit(state: StateReader, netuid: int, hotkey: str) -> bool:
     uid = uid_of(state, netuid, hotkey)
     permits: list[bool] = value(state, "ValidatorPermit", netuid)
     return uid is not None and uid < len(permits) and permits[uid]
 
 
-def _delegated(state: State, coldkey: str) -> list[tuple[dict[str, Any], tuple[int, int]]]:
+def _delegated(state: StateReader, coldkey: str) -> list[tuple[dict[str, Any], tuple[int, int]]]:
     return [
         (_delegate_info(state, stake["hotkey"]), (stake["netuid"], stake["stake"]))
-        for stake in _of_coldkey(state, coldkey)
+        for stake in _stakes_of_coldkey(state, coldkey)
     ]
 
 
-ANSWERS: dict[str, Callable[..., Any]] = {
-    "StakeInfoRuntimeApi_get_stake_info_for_coldkey": _of_coldkey,
-    "StakeInfoRuntimeApi_get_stake_info_for_coldkeys": _of_coldkeys,
-    "StakeInfoRuntimeApi_get_stake_info_for_hotkey_coldkey_netuid": _of_one,
+API_METHODS: dict[str, Callable[..., Any]] = {
+    "StakeInfoRuntimeApi_get_stake_info_for_coldkey": _stakes_of_coldkey,
+    "StakeInfoRuntimeApi_get_stake_info_for_coldkeys": _stakes_of_coldkeys,
+    "StakeInfoRuntimeApi_get_stake_info_for_hotkey_coldkey_netuid": _stake_on_subnet,
     "StakeInfoRuntimeApi_get_stake_availability_for_coldkeys": _availability,
     "StakeInfoRuntimeApi_get_stake_fee": _no_fee,
     "StakeInfoRuntimeApi_get_coldkey_lock": _nothing,

@@ -3,49 +3,53 @@
 from collections.abc import Callable
 from typing import Any
 
-from pylon_devnet.apis.hyperparameter_apis import hyperparameters, hyperparameters_v2, named_values
+from pylon_devnet.apis.hyperparameter_apis import (
+    hyperparameter_values,
+    hyperparameters_v2,
+    hyperparameters_v3,
+)
 from pylon_devnet.apis.neuron_apis import NO_AXON
-from pylon_devnet.chain_state import State
+from pylon_devnet.chain_state import StateReader
 from pylon_devnet.subnet_state import (
     MECHANISM_STRIDE,
     ROOT_NETUID,
     U16_MAX,
     alpha_stake,
-    column,
-    exists,
     hotkeys,
     netuids,
     next_epoch_block,
     stake_weight,
     storage_index,
+    subnet_exists,
+    uid_vector,
     value,
 )
 
 
-def _subnet_state(state: State, netuid: int) -> dict[str, Any] | None:
-    if not exists(state, netuid):
+def _subnet_state(state: StateReader, netuid: int) -> dict[str, Any] | None:
+    if not subnet_exists(state, netuid):
         return None
     keys = hotkeys(state, netuid)
     return {"netuid": netuid, **_columns(state, netuid, netuid, keys), "emission_history": []}
 
 
-def _columns(state: State, netuid: int, index: int, keys: list[str]) -> dict[str, list[Any]]:
+def _columns(state: StateReader, netuid: int, index: int, keys: list[str]) -> dict[str, list[Any]]:
     count = len(keys)
 
     def of(item: str, default: Any = 0) -> list[Any]:
-        return column(state, item, index, count, default)
+        return uid_vector(state, item, index, count, default)
 
     return {
         "hotkeys": keys,
         "coldkeys": [value(state, "Owner", key) for key in keys],
-        "active": column(state, "Active", netuid, count, default=False),
-        "validator_permit": column(state, "ValidatorPermit", netuid, count, default=False),
+        "active": uid_vector(state, "Active", netuid, count, default=False),
+        "validator_permit": uid_vector(state, "ValidatorPermit", netuid, count, default=False),
         "pruning_score": [U16_MAX] * count,
         "last_update": of("LastUpdate"),
-        "emission": column(state, "Emission", netuid, count),
-        "dividends": column(state, "Dividends", netuid, count),
+        "emission": uid_vector(state, "Emission", netuid, count),
+        "dividends": uid_vector(state, "Dividends", netuid, count),
         "incentives": of("Incentive"),
-        "consensus": column(state, "Consensus", netuid, count),
+        "consensus": uid_vector(state, "Consensus", netuid, count),
         "trust": [0] * count,
         "rank": [0] * count,
         "block_at_registration": [
@@ -57,18 +61,20 @@ def _columns(state: State, netuid: int, index: int, keys: list[str]) -> dict[str
     }
 
 
-def _metagraph(state: State, netuid: int, mechanism: int = 0) -> dict[str, Any] | None:
-    if not exists(state, netuid) or mechanism >= value(state, "MechanismCountCurrent", netuid):
+def _metagraph(state: StateReader, netuid: int, mechanism: int = 0) -> dict[str, Any] | None:
+    if not subnet_exists(state, netuid) or mechanism >= value(
+        state, "MechanismCountCurrent", netuid
+    ):
         return None
     keys = hotkeys(state, netuid)
     dividends = [
         (key, int(value(state, "AlphaDividendsPerSubnet", netuid, key)))
-        for key, paid in zip(keys, column(state, "Dividends", netuid, len(keys)), strict=True)
+        for key, paid in zip(keys, uid_vector(state, "Dividends", netuid, len(keys)), strict=True)
         if paid
     ]
     return {
         **_description(state, netuid),
-        **named_values(state, netuid),
+        **hyperparameter_values(state, netuid),
         **_columns(state, netuid, storage_index(netuid, mechanism), keys),
         "netuid": netuid + mechanism * MECHANISM_STRIDE,
         "identities": [value(state, "IdentitiesV2", value(state, "Owner", key)) for key in keys],
@@ -78,14 +84,14 @@ def _metagraph(state: State, netuid: int, mechanism: int = 0) -> dict[str, Any] 
     }
 
 
-def _description(state: State, netuid: int) -> dict[str, Any]:
+def _description(state: StateReader, netuid: int) -> dict[str, Any]:
     identity = value(state, "SubnetIdentitiesV3", netuid)
     name = identity["subnet_name"] if identity else ""
     pending = value(state, "PendingServerEmission", netuid)
     pending += value(state, "PendingValidatorEmission", netuid)
     return {
-        "name": list(_octets(name)),
-        "symbol": list(_octets(value(state, "TokenSymbol", netuid))),
+        "name": list(_as_bytes(name)),
+        "symbol": list(_as_bytes(value(state, "TokenSymbol", netuid))),
         "identity": identity,
         "network_registered_at": value(state, "NetworkRegisteredAt", netuid),
         "owner_hotkey": value(state, "SubnetOwnerHotkey", netuid),
@@ -108,8 +114,8 @@ def _description(state: State, netuid: int) -> dict[str, Any]:
     }
 
 
-def _dynamic_info(state: State, netuid: int) -> dict[str, Any] | None:
-    if not exists(state, netuid):
+def _dynamic_info(state: StateReader, netuid: int) -> dict[str, Any] | None:
+    if not subnet_exists(state, netuid):
         return None
     known = _description(state, netuid)
     return {
@@ -122,10 +128,10 @@ def _dynamic_info(state: State, netuid: int) -> dict[str, Any] | None:
     }
 
 
-def _subnet_info(state: State, netuid: int) -> dict[str, Any] | None:
-    if not exists(state, netuid):
+def _subnet_info(state: StateReader, netuid: int) -> dict[str, Any] | None:
+    if not subnet_exists(state, netuid):
         return None
-    known = {**_description(state, netuid), **named_values(state, netuid)}
+    known = {**_description(state, netuid), **hyperparameter_values(state, netuid)}
     return {
         **known,
         "netuid": netuid,
@@ -142,7 +148,7 @@ def _subnet_info(state: State, netuid: int) -> dict[str, Any] | None:
 
 
 def _selective_metagraph(
-    state: State, netuid: int, indexes: list[int], mechanism: int = 0
+    state: StateReader, netuid: int, indexes: list[int], mechanism: int = 0
 ) -> dict[str, Any] | None:
     graph = _metagraph(state, netuid, mechanism)
     if graph is None:
@@ -156,17 +162,17 @@ def _selective_metagraph(
     return {**answer, "netuid": graph["netuid"]}
 
 
-def _all(one: Callable[[State, int], Any]) -> Callable[[State], list[Any]]:
+def _all(one: Callable[[StateReader, int], Any]) -> Callable[[StateReader], list[Any]]:
     return lambda state: [one(state, netuid) for netuid in netuids(state)]
 
 
 def _selective_mechagraph(
-    state: State, netuid: int, mechanism: int, indexes: list[int]
+    state: StateReader, netuid: int, mechanism: int, indexes: list[int]
 ) -> dict[str, Any] | None:
     return _selective_metagraph(state, netuid, indexes, mechanism)
 
 
-def _all_mechagraphs(state: State) -> list[Any]:
+def _all_mechagraphs(state: StateReader) -> list[Any]:
     return [
         _metagraph(state, netuid, mechanism)
         for netuid in netuids(state)
@@ -174,11 +180,11 @@ def _all_mechagraphs(state: State) -> list[Any]:
     ]
 
 
-def _auto_stake_hotkey(state: State, coldkey: str, netuid: int) -> str | None:
+def _auto_stake_hotkey(state: StateReader, coldkey: str, netuid: int) -> str | None:
     return value(state, "AutoStakeDestination", coldkey, netuid)
 
 
-def _octets(text: str | bytes) -> bytes:
+def _as_bytes(text: str | bytes) -> bytes:
     return text.encode() if isinstance(text, str) else text
 
 
@@ -201,7 +207,7 @@ SELECTIVE_FIELDS = (
 )  # fmt: skip
 """The fields of a selective metagraph; its callers name them by their place here."""
 
-ANSWERS: dict[str, Callable[..., Any]] = {
+API_METHODS: dict[str, Callable[..., Any]] = {
     f"SubnetInfoRuntimeApi_{name}": function
     for name, function in {
         "get_subnet_info": _subnet_info,
@@ -210,7 +216,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
         "get_subnets_info_v2": _all(_subnet_info),
         "get_subnet_hyperparams": hyperparameters_v2,
         "get_subnet_hyperparams_v2": hyperparameters_v2,
-        "get_subnet_hyperparams_v3": hyperparameters,
+        "get_subnet_hyperparams_v3": hyperparameters_v3,
         "get_all_dynamic_info": _all(_dynamic_info),
         "get_dynamic_info": _dynamic_info,
         "get_all_metagraphs": _all(_metagraph),

@@ -3,18 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
-from pylon_devnet.chain_state import State
+from pylon_devnet.chain_state import StateReader
 
 
-def _nonce(state: State, account: str) -> int:
+def _nonce(state: StateReader, account: str) -> int:
     return int(state.get("System", "Account", account)["nonce"])
 
 
-def _authorities(_state: State) -> list[Any]:
+def _authorities(_state: StateReader) -> list[Any]:
     return []
 
 
-ANSWERS: dict[str, Callable[..., Any]] = {
+API_METHODS: dict[str, Callable[..., Any]] = {
     "AccountNonceApi_account_nonce": _nonce,
     "AuraApi_authorities": _authorities,
 }

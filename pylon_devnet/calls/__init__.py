@@ -13,9 +13,9 @@ from pylon_devnet.calls import (
     weight_calls,
     wrapper_calls,
 )
-from pylon_devnet.calls.dispatch import Handler
+from pylon_devnet.calls.dispatch import CallHandler
 
-HANDLERS: dict[str, Handler] = {
+HANDLERS: dict[str, CallHandler] = {
     **weight_calls.HANDLERS,
     **commitment_calls.HANDLERS,
     **serving_calls.HANDLERS,

@@ -1,12 +1,18 @@
 """Setting hyperparameters: by root, and those of one subnet also by its owner."""
 
-from pylon_devnet.calls.dispatch import Call, Dispatch, Handler, bad_origin, ensure
-from pylon_devnet.epoch_run import begin_epoch_cycle
-from pylon_devnet.subnet_state import SUBTENSOR, exists, value
+from pylon_devnet.calls.dispatch import (
+    CallHandler,
+    DecodedCall,
+    DispatchContext,
+    bad_origin,
+    ensure,
+)
+from pylon_devnet.epoch_run import restart_epoch_schedule
+from pylon_devnet.subnet_state import SUBTENSOR, subnet_exists, value
 
 _PALLET = "AdminUtils"
 
-_OF_SUBNET = {
+_SUBNET_ITEMS = {
     "sudo_set_serving_rate_limit": "ServingRateLimit",
     "sudo_set_min_difficulty": "MinDifficulty",
     "sudo_set_max_difficulty": "MaxDifficulty",
@@ -41,7 +47,7 @@ _OF_SUBNET = {
     "sudo_set_sn_owner_hotkey": "SubnetOwnerHotkey",
     "sudo_set_subnet_emission_enabled": "SubnetEmissionEnabled",
 }
-_OF_CHAIN = {
+_CHAIN_ITEMS = {
     "sudo_set_stake_threshold": "StakeThreshold",
     "sudo_set_tx_rate_limit": "TxRateLimit",
     "sudo_set_commit_reveal_version": "CommitRevealWeightsVersion",
@@ -49,34 +55,34 @@ _OF_CHAIN = {
     "sudo_set_network_rate_limit": "NetworkRateLimit",
     "sudo_set_admin_freeze_window": "AdminFreezeWindow",
 }
-HYPERPARAMETERS: frozenset[str] = frozenset(_OF_SUBNET.values())
+HYPERPARAMETERS: frozenset[str] = frozenset(_SUBNET_ITEMS.values())
 """The storage items of subnets that can be set."""
 
 
-def _set_of_subnet(dispatch: Dispatch, call: Call) -> None:
+def _set_subnet_item(dispatch: DispatchContext, call: DecodedCall) -> None:
     netuid, setting = call.arguments.values()
     draft = dispatch.draft
-    ensure(exists(draft, netuid), "SubnetDoesNotExist", _PALLET)
+    ensure(subnet_exists(draft, netuid), "SubnetDoesNotExist", _PALLET)
     if dispatch.signer not in {None, value(draft, "SubnetOwner", netuid)}:
         raise bad_origin()
-    draft.put(SUBTENSOR, _OF_SUBNET[call.function], netuid, setting)
+    draft.put(SUBTENSOR, _SUBNET_ITEMS[call.function], netuid, setting)
     if call.function == "sudo_set_tempo":
-        begin_epoch_cycle(draft, netuid)
+        restart_epoch_schedule(draft, netuid)
 
 
-def _set_of_chain(dispatch: Dispatch, call: Call) -> None:
+def _set_chain_item(dispatch: DispatchContext, call: DecodedCall) -> None:
     dispatch.ensure_root()
     (setting,) = call.arguments.values()
-    dispatch.draft.put(SUBTENSOR, _OF_CHAIN[call.function], setting)
+    dispatch.draft.put(SUBTENSOR, _CHAIN_ITEMS[call.function], setting)
 
 
-def _set_max_space(dispatch: Dispatch, call: Call) -> None:
+def _set_max_space(dispatch: DispatchContext, call: DecodedCall) -> None:
     dispatch.ensure_root()
     dispatch.draft.put("Commitments", "MaxSpace", call.arguments["new_limit"])
 
 
-HANDLERS: dict[str, Handler] = {
-    **{f"{_PALLET}.{function}": _set_of_subnet for function in _OF_SUBNET},
-    **{f"{_PALLET}.{function}": _set_of_chain for function in _OF_CHAIN},
+HANDLERS: dict[str, CallHandler] = {
+    **{f"{_PALLET}.{function}": _set_subnet_item for function in _SUBNET_ITEMS},
+    **{f"{_PALLET}.{function}": _set_chain_item for function in _CHAIN_ITEMS},
     "Commitments.set_max_space": _set_max_space,
 }

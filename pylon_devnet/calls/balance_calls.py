@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from pylon_devnet.calls.dispatch import Call, Dispatch, DispatchError, Handler
-from pylon_devnet.chain_state import Draft, State
+from pylon_devnet.calls.dispatch import CallHandler, DecodedCall, DispatchContext, DispatchError
+from pylon_devnet.chain_state import Draft, StateReader
 from pylon_devnet.codec import blake2b_256
-from pylon_devnet.runtime.scale_encoding import read_compact
+from pylon_devnet.runtime.scale_encoding import decode_compact
 
 EXISTENTIAL_DEPOSIT_RAO = 500
 
 
-def free_balance(state: State, address: str) -> int:
+def free_balance(state: StateReader, address: str) -> int:
     """What an account can spend, in rao."""
     return int(state.get("System", "Account", address)["data"]["free"])
 
@@ -23,7 +23,7 @@ def set_free_balance(draft: Draft, address: str, free_rao: int) -> None:
     draft.put("System", "Account", address, account)
 
 
-def withdraw(dispatch: Dispatch, address: str, amount_rao: int) -> bool:
+def withdraw(dispatch: DispatchContext, address: str, amount_rao: int) -> bool:
     """Takes TAO from an account, if it has so much."""
     free = free_balance(dispatch.draft, address)
     if free < amount_rao:
@@ -33,18 +33,20 @@ def withdraw(dispatch: Dispatch, address: str, amount_rao: int) -> bool:
     return True
 
 
-def _transfer(dispatch: Dispatch, call: Call) -> None:
+def _transfer(dispatch: DispatchContext, call: DecodedCall) -> None:
     _move(dispatch, call, int(call.arguments["value"]), keep_alive=call.function.endswith("alive"))
 
 
-def _transfer_all(dispatch: Dispatch, call: Call) -> None:
+def _transfer_all(dispatch: DispatchContext, call: DecodedCall) -> None:
     keep_alive = bool(call.arguments["keep_alive"])
     free = free_balance(dispatch.draft, dispatch.ensure_signed())
     amount = free - EXISTENTIAL_DEPOSIT_RAO if keep_alive else free
     _move(dispatch, call, max(0, amount), keep_alive=keep_alive)
 
 
-def _move(dispatch: Dispatch, call: Call, amount_rao: int, *, keep_alive: bool) -> None:
+def _move(
+    dispatch: DispatchContext, call: DecodedCall, amount_rao: int, *, keep_alive: bool
+) -> None:
     draft, source = dispatch.draft, dispatch.ensure_signed()
     destination = address_of(call.arguments["dest"])
     left = free_balance(draft, source) - amount_rao
@@ -74,18 +76,18 @@ def address_of(destination: Any) -> str:
     return named
 
 
-def _remark(_dispatch: Dispatch, _call: Call) -> None:
+def _remark(_dispatch: DispatchContext, _call: DecodedCall) -> None:
     return
 
 
-def _remark_with_event(dispatch: Dispatch, call: Call) -> None:
+def _remark_with_event(dispatch: DispatchContext, call: DecodedCall) -> None:
     remark = call.raw["remark"]
-    _, offset = read_compact(remark, 0)
+    _, offset = decode_compact(remark, 0)
     digest = "0x" + blake2b_256(remark[offset:]).hex()
     dispatch.emit("System", "Remarked", {"sender": dispatch.ensure_signed(), "hash": digest})
 
 
-HANDLERS: dict[str, Handler] = {
+HANDLERS: dict[str, CallHandler] = {
     "Balances.transfer_allow_death": _transfer,
     "Balances.transfer_keep_alive": _transfer,
     "Balances.transfer_all": _transfer_all,

@@ -6,17 +6,17 @@ block, where another call may wrap it, it fails with the error itself (guards/).
 
 from collections.abc import Callable
 
-from pylon_devnet.calls.dispatch import Call
-from pylon_devnet.calls.serving_calls import axon_refusal, prometheus_refusal
-from pylon_devnet.calls.weight_calls import has_stake_for_weights, may_set_now
-from pylon_devnet.chain_state import State
+from pylon_devnet.calls.dispatch import DecodedCall
+from pylon_devnet.calls.serving_calls import axon_error, prometheus_error
+from pylon_devnet.calls.weight_calls import has_stake_for_weights, rate_limit_allows
+from pylon_devnet.chain_state import StateReader
 from pylon_devnet.subnet_state import storage_index, uid_of, value
 
-Guard = Callable[[State, Call, str, int], str | None]
+Guard = Callable[[StateReader, DecodedCall, str, int], str | None]
 """Returns the error for a call that a signer makes in a block, or None."""
 
 
-def _set_weights(state: State, call: Call, who: str, block: int) -> str | None:
+def _set_weights(state: StateReader, call: DecodedCall, who: str, block: int) -> str | None:
     netuid = call.arguments["netuid"]
     if not has_stake_for_weights(state, netuid, who):
         return "NotEnoughStakeToSetWeights"
@@ -24,10 +24,10 @@ def _set_weights(state: State, call: Call, who: str, block: int) -> str | None:
     if uid is None or value(state, "CommitRevealWeightsEnabled", netuid):
         return None
     index = storage_index(netuid, call.arguments.get("mecid", 0))
-    return None if may_set_now(state, index, netuid, uid, block) else "SettingWeightsTooFast"
+    return None if rate_limit_allows(state, index, netuid, uid, block) else "SettingWeightsTooFast"
 
 
-def _commit_timelocked(state: State, call: Call, who: str, _block: int) -> str | None:
+def _commit_timelocked(state: StateReader, call: DecodedCall, who: str, _block: int) -> str | None:
     """The rate limit of these commits is left to the call itself."""
     if not has_stake_for_weights(state, call.arguments["netuid"], who):
         return "NotEnoughStakeToSetWeights"
@@ -35,12 +35,12 @@ def _commit_timelocked(state: State, call: Call, who: str, _block: int) -> str |
     return "InvalidRevealRound" if is_past else None
 
 
-def _serve_axon(state: State, call: Call, who: str, block: int) -> str | None:
-    return axon_refusal(state, who, call.arguments, block)
+def _serve_axon(state: StateReader, call: DecodedCall, who: str, block: int) -> str | None:
+    return axon_error(state, who, call.arguments, block)
 
 
-def _serve_prometheus(state: State, call: Call, who: str, block: int) -> str | None:
-    return prometheus_refusal(state, who, call.arguments, block)
+def _serve_prometheus(state: StateReader, call: DecodedCall, who: str, block: int) -> str | None:
+    return prometheus_error(state, who, call.arguments, block)
 
 
 GUARDS: dict[str, Guard] = {

@@ -3,7 +3,7 @@
 As on the chain there is no pause between commitments, but a budget of bytes per epoch.
 """
 
-from pylon_devnet.calls.dispatch import Call, Dispatch, Handler, ensure
+from pylon_devnet.calls.dispatch import CallHandler, DecodedCall, DispatchContext, ensure
 from pylon_devnet.commitment_fields import (
     RESET_BONDS_FLAG,
     TIMELOCK_ENCRYPTED,
@@ -13,10 +13,10 @@ from pylon_devnet.commitment_fields import (
 from pylon_devnet.subnet_state import uid_of, value
 
 _PALLET = "Commitments"
-_LEAST_SPACE_BYTES = 100
+_MIN_SPACE_BYTES = 100
 
 
-def _set_commitment(dispatch: Dispatch, call: Call) -> None:
+def _set_commitment(dispatch: DispatchContext, call: DecodedCall) -> None:
     draft, who = dispatch.draft, dispatch.ensure_signed()
     netuid = call.arguments["netuid"]
     info = call.raw["info"]
@@ -28,7 +28,7 @@ def _set_commitment(dispatch: Dispatch, call: Call) -> None:
     epoch = value(draft, "SubnetEpochIndex", netuid)
     usage = draft.get(_PALLET, "UsedSpaceOf", netuid, who)
     used = usage["used_space"] if usage and usage["last_epoch"] == epoch else 0
-    used += max(_LEAST_SPACE_BYTES, sum(len(field.data) for field in fields))
+    used += max(_MIN_SPACE_BYTES, sum(len(field.data) for field in fields))
     ensure(used <= draft.get(_PALLET, "MaxSpace"), "SpaceLimitExceeded", _PALLET)
     usage = {"last_epoch": epoch, "used_space": used}
     draft.put(_PALLET, "UsedSpaceOf", netuid, who, usage)
@@ -53,4 +53,4 @@ def _set_commitment(dispatch: Dispatch, call: Call) -> None:
         dispatch.emit(_PALLET, "Commitment", told)
 
 
-HANDLERS: dict[str, Handler] = {"Commitments.set_commitment": _set_commitment}
+HANDLERS: dict[str, CallHandler] = {"Commitments.set_commitment": _set_commitment}

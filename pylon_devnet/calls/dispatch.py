@@ -36,7 +36,7 @@ def ensure(condition: object, error: str, pallet: str = SUBTENSOR) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class DecodedCall:
     """A decoded call.
 
     Attributes:
@@ -58,23 +58,23 @@ class Call:
 
 
 @dataclass(slots=True)
-class Dispatch:
+class DispatchContext:
     """One call being made.
 
     Attributes:
         draft: the state of the block being built.
         signer: whose call it is; None is root.
-        perform: makes a call that is inside this one, from its bytes, as a signer or as root.
-        split: cuts an encoded vector of calls into calls.
-        error_value: a dispatch error as events show it.
+        dispatch_call: makes a call that is inside this one, from its bytes, as a signer or as root.
+        split_calls: cuts an encoded vector of calls into calls.
+        encode_error: a dispatch error as events show it.
         events: what happened so far, as (pallet, name, payload).
     """
 
     draft: Draft
     signer: str | None
-    perform: Callable[["Dispatch", bytes, str | None], None]
-    split: Callable[[bytes], list[bytes]]
-    error_value: Callable[[DispatchError], Any]
+    dispatch_call: Callable[["DispatchContext", bytes, str | None], None]
+    split_calls: Callable[[bytes], list[bytes]]
+    encode_error: Callable[[DispatchError], Any]
     events: list[tuple[str, str, Any]] = field(default_factory=list[tuple[str, str, Any]])
 
     def emit(self, pallet: str, name: str, payload: Any = None) -> None:
@@ -101,4 +101,4 @@ class Dispatch:
             raise bad_origin()
 
 
-Handler = Callable[[Dispatch, Call], None]
+CallHandler = Callable[[DispatchContext, DecodedCall], None]

@@ -5,21 +5,21 @@ immune nor the owner's (the chain weighs a few more things).
 """
 
 from pylon_devnet.calls.balance_calls import withdraw
-from pylon_devnet.calls.dispatch import Call, Dispatch, Handler, ensure
+from pylon_devnet.calls.dispatch import CallHandler, DecodedCall, DispatchContext, ensure
 from pylon_devnet.chain_state import Draft
 from pylon_devnet.codec import sr25519_address
-from pylon_devnet.population import dev_hotkey_seed, register, stake
+from pylon_devnet.population import dev_hotkey_seed, set_stake, write_neuron
 from pylon_devnet.subnet_state import (
     ROOT_NETUID,
     SUBTENSOR,
-    column,
-    exists,
     neuron_count,
+    subnet_exists,
     uid_of,
+    uid_vector,
     value,
 )
 
-_COLUMNS = ("Emission", "Incentive", "Consensus", "Dividends", "ValidatorTrust")
+_UID_VECTORS = ("Emission", "Incentive", "Consensus", "Dividends", "ValidatorTrust")
 _MAPS = ("Axons", "Prometheus", "NeuronCertificates", "Uids")
 
 
@@ -30,12 +30,12 @@ def add_neuron(draft: Draft, netuid: int, hotkey: str, coldkey: str) -> int | No
         uid = count
         draft.put(SUBTENSOR, "SubnetworkN", netuid, count + 1)
     else:
-        replaced = _least_earning(draft, netuid)
+        replaced = _lowest_emission_uid(draft, netuid)
         if replaced is None:
             return None
         uid = replaced
-        _leave(draft, netuid, uid)
-    _enter(draft, netuid, uid, hotkey, coldkey)
+        _remove_neuron(draft, netuid, uid)
+    _insert_neuron(draft, netuid, uid, hotkey, coldkey)
     return uid
 
 
@@ -44,40 +44,40 @@ def replace_neuron(draft: Draft, netuid: int, hotkey: str) -> None:
     uid = value(draft, "Uids", netuid, hotkey)
     newcomer = dev_hotkey_seed(f"newcomer-{netuid}-{uid}-{draft.number}")
     owner = value(draft, "SubnetOwner", netuid)
-    _leave(draft, netuid, uid)
-    _enter(draft, netuid, uid, sr25519_address(newcomer), owner)
+    _remove_neuron(draft, netuid, uid)
+    _insert_neuron(draft, netuid, uid, sr25519_address(newcomer), owner)
 
 
-def _enter(draft: Draft, netuid: int, uid: int, hotkey: str, coldkey: str) -> None:
-    register(draft, netuid, uid, hotkey, coldkey, draft.number)
-    _own(draft, hotkey, coldkey)
+def _insert_neuron(draft: Draft, netuid: int, uid: int, hotkey: str, coldkey: str) -> None:
+    write_neuron(draft, netuid, uid, hotkey, coldkey, draft.number)
+    _add_owned_hotkey(draft, hotkey, coldkey)
     count = neuron_count(draft, netuid)
-    for item in _COLUMNS:
+    for item in _UID_VECTORS:
         _set_cell(draft, item, netuid, uid, count, cell=0)
     _set_cell(draft, "ValidatorPermit", netuid, uid, count, cell=False)
     _set_cell(draft, "Active", netuid, uid, count, cell=True)
     _set_cell(draft, "LastUpdate", netuid, uid, count, cell=draft.number)
-    stake(draft, netuid, hotkey, value(draft, "TotalHotkeyAlpha", hotkey, netuid))
+    set_stake(draft, netuid, hotkey, value(draft, "TotalHotkeyAlpha", hotkey, netuid))
 
 
 def _set_cell(
     draft: Draft, item: str, netuid: int, uid: int, count: int, *, cell: int | bool
 ) -> None:
-    values = column(draft, item, netuid, count, type(cell)())
+    values = uid_vector(draft, item, netuid, count, type(cell)())
     values[uid] = cell
     draft.put(SUBTENSOR, item, netuid, values)
 
 
-def _own(draft: Draft, hotkey: str, coldkey: str) -> None:
+def _add_owned_hotkey(draft: Draft, hotkey: str, coldkey: str) -> None:
     for item in ("OwnedHotkeys", "StakingHotkeys"):
         owned = value(draft, item, coldkey)
         if hotkey not in owned:
             draft.put(SUBTENSOR, item, coldkey, [*owned, hotkey])
 
 
-def _least_earning(draft: Draft, netuid: int) -> int | None:
+def _lowest_emission_uid(draft: Draft, netuid: int) -> int | None:
     count = neuron_count(draft, netuid)
-    emission = column(draft, "Emission", netuid, count)
+    emission = uid_vector(draft, "Emission", netuid, count)
     immunity = value(draft, "ImmunityPeriod", netuid)
     owner = value(draft, "SubnetOwnerHotkey", netuid)
 
@@ -90,7 +90,7 @@ def _least_earning(draft: Draft, netuid: int) -> int | None:
     return min(filter(may_go, range(count)), key=lambda uid: (emission[uid], -uid), default=None)
 
 
-def _leave(draft: Draft, netuid: int, uid: int) -> None:
+def _remove_neuron(draft: Draft, netuid: int, uid: int) -> None:
     hotkey = value(draft, "Keys", netuid, uid)
     for item in _MAPS:
         draft.delete(SUBTENSOR, item, netuid, hotkey)
@@ -99,11 +99,11 @@ def _leave(draft: Draft, netuid: int, uid: int) -> None:
     draft.delete(SUBTENSOR, "Bonds", netuid, uid)
 
 
-def _burned_register(dispatch: Dispatch, call: Call) -> None:
+def _burned_register(dispatch: DispatchContext, call: DecodedCall) -> None:
     draft, coldkey = dispatch.draft, dispatch.ensure_signed()
     netuid, hotkey = call.arguments["netuid"], call.arguments["hotkey"]
     ensure(netuid != ROOT_NETUID, "RegistrationNotPermittedOnRootSubnet")
-    ensure(exists(draft, netuid), "SubnetNotExists")
+    ensure(subnet_exists(draft, netuid), "SubnetNotExists")
     ensure(value(draft, "NetworkRegistrationAllowed", netuid), "SubNetRegistrationDisabled")
     ensure(uid_of(draft, netuid, hotkey) is None, "HotKeyAlreadyRegisteredInSubNet")
     owner = value(draft, "Owner", hotkey)
@@ -126,7 +126,7 @@ def _registered_now(draft: Draft, netuid: int) -> int:
     )
 
 
-HANDLERS: dict[str, Handler] = {
+HANDLERS: dict[str, CallHandler] = {
     "SubtensorModule.burned_register": _burned_register,
     "SubtensorModule.register_limit": _burned_register,
 }

@@ -5,38 +5,40 @@ The checks run before the call is dispatched, in `guards`.
 
 from typing import Any
 
-from pylon_devnet.calls.dispatch import Call, Dispatch, Handler
-from pylon_devnet.chain_state import State
-from pylon_devnet.runtime.scale_encoding import octets, read_compact
+from pylon_devnet.calls.dispatch import CallHandler, DecodedCall, DispatchContext
+from pylon_devnet.chain_state import StateReader
+from pylon_devnet.runtime.scale_encoding import decode_compact, encode_bytes
 from pylon_devnet.subnet_state import SUBTENSOR, uid_of, value
 
 _IP_TYPES = {4: (0x7F00_0001, (1 << 32) - 1), 6: (1, (1 << 128) - 1)}
 _AXON_FIELDS = ("version", "ip", "port", "ip_type", "protocol", "placeholder1", "placeholder2")
 _PROMETHEUS_FIELDS = ("version", "ip", "port", "ip_type")
-_KEY_LIMIT_BYTES = 64
+_MAX_KEY_BYTES = 64
 
 
-def axon_refusal(state: State, who: str, arguments: dict[str, Any], block: int) -> str | None:
+def axon_error(state: StateReader, who: str, arguments: dict[str, Any], block: int) -> str | None:
     """Return the error with which the chain refuses an axon in a block, or None."""
     return (
         _unregistered(state, who, arguments)
         or _bad_address(arguments, allow_zero=True)
-        or _too_soon(state, "Axons", who, arguments, block)
+        or _rate_limited(state, "Axons", who, arguments, block)
         or _bad_port(arguments)
     )
 
 
-def prometheus_refusal(state: State, who: str, arguments: dict[str, Any], block: int) -> str | None:
+def prometheus_error(
+    state: StateReader, who: str, arguments: dict[str, Any], block: int
+) -> str | None:
     """Return the error with which the chain refuses a prometheus endpoint in a block, or None."""
     return (
         _bad_address(arguments, allow_zero=False)
         or _unregistered(state, who, arguments)
-        or _too_soon(state, "Prometheus", who, arguments, block)
+        or _rate_limited(state, "Prometheus", who, arguments, block)
         or _bad_port(arguments)
     )
 
 
-def _unregistered(state: State, who: str, arguments: dict[str, Any]) -> str | None:
+def _unregistered(state: StateReader, who: str, arguments: dict[str, Any]) -> str | None:
     registered = uid_of(state, arguments["netuid"], who) is not None
     return None if registered else "HotKeyNotRegisteredInNetwork"
 
@@ -50,8 +52,8 @@ def _bad_address(arguments: dict[str, Any], *, allow_zero: bool) -> str | None:
     return "InvalidIpAddress" if is_bad else None
 
 
-def _too_soon(
-    state: State, item: str, who: str, arguments: dict[str, Any], block: int
+def _rate_limited(
+    state: StateReader, item: str, who: str, arguments: dict[str, Any], block: int
 ) -> str | None:
     netuid = arguments["netuid"]
     before = value(state, item, netuid, who)
@@ -64,7 +66,7 @@ def _bad_port(arguments: dict[str, Any]) -> str | None:
     return "InvalidPort" if arguments["port"] == 0 else None
 
 
-def _serve_axon(dispatch: Dispatch, call: Call) -> None:
+def _serve_axon(dispatch: DispatchContext, call: DecodedCall) -> None:
     draft, who, netuid = dispatch.draft, dispatch.ensure_signed(), call.arguments["netuid"]
     axon = {name: call.arguments[name] for name in _AXON_FIELDS}
     draft.put(SUBTENSOR, "Axons", netuid, who, {"block": draft.number, **axon})
@@ -81,21 +83,21 @@ def _certificate(encoded: bytes | None) -> bytes | None:
     """
     if encoded is None:
         return None
-    _, offset = read_compact(encoded, 0)
+    _, offset = decode_compact(encoded, 0)
     algorithm, key = encoded[offset : offset + 1], encoded[offset + 1 :]
-    if not 0 < len(key) <= _KEY_LIMIT_BYTES:
+    if not 0 < len(key) <= _MAX_KEY_BYTES:
         return None
-    return octets(key) + algorithm
+    return encode_bytes(key) + algorithm
 
 
-def _serve_prometheus(dispatch: Dispatch, call: Call) -> None:
+def _serve_prometheus(dispatch: DispatchContext, call: DecodedCall) -> None:
     draft, who, netuid = dispatch.draft, dispatch.ensure_signed(), call.arguments["netuid"]
     served = {name: call.arguments[name] for name in _PROMETHEUS_FIELDS}
     draft.put(SUBTENSOR, "Prometheus", netuid, who, {"block": draft.number, **served})
     dispatch.emit(SUBTENSOR, "PrometheusServed", (netuid, who))
 
 
-HANDLERS: dict[str, Handler] = {
+HANDLERS: dict[str, CallHandler] = {
     "SubtensorModule.serve_axon": _serve_axon,
     "SubtensorModule.serve_axon_tls": _serve_axon,
     "SubtensorModule.serve_prometheus": _serve_prometheus,

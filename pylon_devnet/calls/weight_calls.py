@@ -6,58 +6,64 @@ before a call is dispatched are in `guards`.
 
 from collections.abc import Sequence
 
-from pylon_devnet.calls.dispatch import Call, Dispatch, DispatchError, Handler, ensure
-from pylon_devnet.chain_state import Draft, State
+from pylon_devnet.calls.dispatch import (
+    CallHandler,
+    DecodedCall,
+    DispatchContext,
+    DispatchError,
+    ensure,
+)
+from pylon_devnet.chain_state import Draft, StateReader
 from pylon_devnet.codec import blake2b_256, public_key
-from pylon_devnet.runtime.scale_encoding import compact, read_compact
+from pylon_devnet.runtime.scale_encoding import decode_compact, encode_compact
 from pylon_devnet.subnet_state import (
     ROOT_NETUID,
     SUBTENSOR,
     U16_MAX,
-    column,
     epoch_index,
-    exists,
     neuron_count,
     stake_weight,
     storage_index,
+    subnet_exists,
     uid_of,
+    uid_vector,
     value,
 )
 
-UNREVEALED_COMMITS_LIMIT = 10
+MAX_UNREVEALED_COMMITS = 10
 """Maximum timelocked commits of one hotkey in one epoch of a subnet."""
-COMMIT_LIMIT_BYTES = 5000
+MAX_COMMIT_BYTES = 5000
 """Maximum size of a timelocked commit on a subnet of Yuma consensus."""
 
 _FRACTION_BITS = 32  # of the fixed-point numbers that the chain computes weights with
 _UPSCALE_THRESHOLD = 32768
 
 
-def is_owner(state: State, netuid: int, hotkey: str) -> bool:
+def is_owner(state: StateReader, netuid: int, hotkey: str) -> bool:
     """Return whether a hotkey is the registered hotkey of the subnet's owner."""
     owner = value(state, "SubnetOwnerHotkey", netuid)
     return owner == hotkey and uid_of(state, netuid, hotkey) is not None
 
 
-def has_stake_for_weights(state: State, netuid: int, hotkey: str) -> bool:
+def has_stake_for_weights(state: StateReader, netuid: int, hotkey: str) -> bool:
     """Return whether a hotkey may set weights by its stake; the subnet's owner needs none."""
     if is_owner(state, netuid, hotkey):
         return True
     return stake_weight(state, netuid, hotkey) >= value(state, "StakeThreshold")
 
 
-def may_set_now(state: State, index: int, netuid: int, uid: int, block: int) -> bool:
+def rate_limit_allows(state: StateReader, index: int, netuid: int, uid: int, block: int) -> bool:
     """Return whether the rate limit lets a neuron set or commit weights in a block."""
-    last = column(state, "LastUpdate", index, neuron_count(state, netuid))[uid]
+    last = uid_vector(state, "LastUpdate", index, neuron_count(state, netuid))[uid]
     return last == 0 or block - last >= value(state, "WeightsSetRateLimit", netuid)
 
 
-def set_row(
+def set_weights_row(
     draft: Draft,
     netuid: int,
     mechanism: int,
     who: str,
-    miners: Sequence[int],
+    uids: Sequence[int],
     weights: Sequence[int],
     version_key: int | None = None,
 ) -> None:
@@ -71,7 +77,7 @@ def set_row(
         netuid: the subnet.
         mechanism: of the subnet.
         who: the hotkey.
-        miners: the uids that get a weight.
+        uids: the uids that get a weight.
         weights: the weight of each of them.
         version_key: that came with the weights; None passes.
 
@@ -81,29 +87,29 @@ def set_row(
     sealed = value(draft, "CommitRevealWeightsEnabled", netuid)
     index = storage_index(netuid, mechanism)
     ensure(netuid != ROOT_NETUID, "CanNotSetRootNetworkWeights")
-    ensure(len(miners) == len(weights), "WeightVecNotEqualSize")
+    ensure(len(uids) == len(weights), "WeightVecNotEqualSize")
     _ensure_mechanism(draft, netuid, mechanism)
     count = neuron_count(draft, netuid)
-    ensure(len(miners) <= count, "UidsLengthExceedUidsInSubNet")
+    ensure(len(uids) <= count, "UidsLengthExceedUidsInSubNet")
     uid = _ensure_registered(draft, netuid, who)
     ensure(has_stake_for_weights(draft, netuid, who), "NotEnoughStakeToSetWeights")
     least_key = value(draft, "WeightsVersionKey", netuid)
     is_current = version_key is None or least_key == 0 or version_key >= least_key
     ensure(is_current, "IncorrectWeightVersionKey")
-    in_time = sealed or may_set_now(draft, index, netuid, uid, draft.number)
+    in_time = sealed or rate_limit_allows(draft, index, netuid, uid, draft.number)
     ensure(in_time, "SettingWeightsTooFast")
-    is_self = list(miners) == [uid]
-    permits = column(draft, "ValidatorPermit", netuid, count, default=False)
+    is_self = list(uids) == [uid]
+    permits = uid_vector(draft, "ValidatorPermit", netuid, count, default=False)
     permitted = is_self or permits[uid] or is_owner(draft, netuid, who)
     ensure(permitted, "NeuronNoValidatorPermit")
-    ensure(len(set(miners)) == len(miners), "DuplicateUids")
-    ensure(all(miner < count for miner in miners), "UidVecContainInvalidOne")
+    ensure(len(set(uids)) == len(uids), "DuplicateUids")
+    ensure(all(miner < count for miner in uids), "UidVecContainInvalidOne")
     least = min(value(draft, "MinAllowedWeights", netuid), count)
-    ensure(is_self or len(miners) >= least, "WeightVecLengthIsLow")
-    row = list(zip(miners, upscale(weights), strict=True))
+    ensure(is_self or len(uids) >= least, "WeightVecLengthIsLow")
+    row = list(zip(uids, upscale(weights), strict=True))
     draft.put(SUBTENSOR, "Weights", index, uid, row)
     if not sealed:
-        _touch(draft, index, netuid, uid)
+        _set_last_update(draft, index, netuid, uid)
 
 
 def upscale(weights: Sequence[int]) -> list[int]:
@@ -124,53 +130,55 @@ def upscale(weights: Sequence[int]) -> list[int]:
     return [min(U16_MAX, fixed + half >> _FRACTION_BITS) for fixed in scaled]
 
 
-def _touch(draft: Draft, index: int, netuid: int, uid: int) -> None:
+def _set_last_update(draft: Draft, index: int, netuid: int, uid: int) -> None:
     """Store that a neuron set or committed weights in this block."""
-    updates = column(draft, "LastUpdate", index, neuron_count(draft, netuid))
+    updates = uid_vector(draft, "LastUpdate", index, neuron_count(draft, netuid))
     updates[uid] = draft.number
     draft.put(SUBTENSOR, "LastUpdate", index, updates)
 
 
-def _ensure_mechanism(state: State, netuid: int, mechanism: int) -> None:
-    known = exists(state, netuid) and mechanism < value(state, "MechanismCountCurrent", netuid)
+def _ensure_mechanism(state: StateReader, netuid: int, mechanism: int) -> None:
+    known = subnet_exists(state, netuid) and mechanism < value(
+        state, "MechanismCountCurrent", netuid
+    )
     ensure(known, "MechanismDoesNotExist")
 
 
-def _ensure_registered(state: State, netuid: int, who: str) -> int:
+def _ensure_registered(state: StateReader, netuid: int, who: str) -> int:
     uid = uid_of(state, netuid, who)
     if uid is None:
         raise DispatchError("HotKeyNotRegisteredInSubNet")
     return uid
 
 
-def _set_weights(dispatch: Dispatch, call: Call) -> None:
+def _set_weights(dispatch: DispatchContext, call: DecodedCall) -> None:
     draft, who = dispatch.draft, dispatch.ensure_signed()
     netuid, mechanism = call.arguments["netuid"], call.arguments.get("mecid", 0)
     ensure(not value(draft, "CommitRevealWeightsEnabled", netuid), "CommitRevealEnabled")
     row = list(call.arguments["dests"]), list(call.arguments["weights"])
-    set_row(draft, netuid, mechanism, who, *row, call.arguments["version_key"])
+    set_weights_row(draft, netuid, mechanism, who, *row, call.arguments["version_key"])
     index = storage_index(netuid, mechanism)
     dispatch.emit(SUBTENSOR, "WeightsSet", (index, uid_of(draft, netuid, who)))
 
 
-def _commit_timelocked(dispatch: Dispatch, call: Call) -> None:
+def _commit_timelocked(dispatch: DispatchContext, call: DecodedCall) -> None:
     draft, who = dispatch.draft, dispatch.ensure_signed()
     netuid = call.arguments["netuid"]
     mechanism = call.arguments.get("mecid", 0)
     index = storage_index(netuid, mechanism)
     commit, reveal_round = call.raw["commit"], call.arguments["reveal_round"]
-    size, offset = read_compact(commit, 0)
+    size, offset = decode_compact(commit, 0)
     _ensure_mechanism(draft, netuid, mechanism)
     ensure(value(draft, "CommitRevealWeightsEnabled", netuid), "CommitRevealDisabled")
     version = value(draft, "CommitRevealWeightsVersion")
     ensure(call.arguments["commit_reveal_version"] == version, "IncorrectCommitRevealVersion")
-    ensure(size <= COMMIT_LIMIT_BYTES, "CommitPayloadTooLarge")
+    ensure(size <= MAX_COMMIT_BYTES, "CommitPayloadTooLarge")
     uid = _ensure_registered(draft, netuid, who)
-    ensure(may_set_now(draft, index, netuid, uid, draft.number), "CommittingWeightsTooFast")
+    ensure(rate_limit_allows(draft, index, netuid, uid, draft.number), "CommittingWeightsTooFast")
     where = (index, epoch_index(draft, netuid))
     pending = value(draft, "TimelockedWeightCommits", *where)
     mine = sum(1 for one in pending if one[0] == who)
-    ensure(mine < UNREVEALED_COMMITS_LIMIT, "TooManyUnrevealedCommits")
+    ensure(mine < MAX_UNREVEALED_COMMITS, "TooManyUnrevealedCommits")
     entry = (
         public_key(who)
         + draft.number.to_bytes(8, "little")
@@ -178,17 +186,20 @@ def _commit_timelocked(dispatch: Dispatch, call: Call) -> None:
         + reveal_round.to_bytes(8, "little")
     )
     before = draft.get_raw(SUBTENSOR, "TimelockedWeightCommits", *where) or b"\x00"
-    count, behind = read_compact(before, 0)
+    count, behind = decode_compact(before, 0)
     # The ciphertext is kept byte for byte: decoded bytes would not survive the way back.
     draft.put_raw(
-        SUBTENSOR, "TimelockedWeightCommits", where, compact(count + 1) + before[behind:] + entry
+        SUBTENSOR,
+        "TimelockedWeightCommits",
+        where,
+        encode_compact(count + 1) + before[behind:] + entry,
     )
-    _touch(draft, index, netuid, uid)
+    _set_last_update(draft, index, netuid, uid)
     digest = "0x" + blake2b_256(commit[offset:]).hex()
     dispatch.emit(SUBTENSOR, "TimelockedWeightsCommitted", (who, index, digest, reveal_round))
 
 
-HANDLERS: dict[str, Handler] = {
+HANDLERS: dict[str, CallHandler] = {
     "SubtensorModule.set_weights": _set_weights,
     "SubtensorModule.set_mechanism_weights": _set_weights,
     "SubtensorModule.commit_timelocked_weights": _commit_timelocked,

@@ -1,52 +1,58 @@
 """Calls that make other calls: batches and sudo."""
 
-from pylon_devnet.calls.dispatch import Call, Dispatch, DispatchError, Handler, ensure
+from pylon_devnet.calls.dispatch import (
+    CallHandler,
+    DecodedCall,
+    DispatchContext,
+    DispatchError,
+    ensure,
+)
 
 
-def _batch(dispatch: Dispatch, call: Call) -> None:
-    for index, inner in enumerate(dispatch.split(call.raw["calls"])):
+def _batch(dispatch: DispatchContext, call: DecodedCall) -> None:
+    for index, inner in enumerate(dispatch.split_calls(call.raw["calls"])):
         try:
-            dispatch.perform(dispatch, inner, dispatch.signer)
+            dispatch.dispatch_call(dispatch, inner, dispatch.signer)
         except DispatchError as error:
-            told = {"index": index, "error": dispatch.error_value(error)}
+            told = {"index": index, "error": dispatch.encode_error(error)}
             dispatch.emit("Utility", "BatchInterrupted", told)
             return
         dispatch.emit("Utility", "ItemCompleted")
     dispatch.emit("Utility", "BatchCompleted")
 
 
-def _batch_all(dispatch: Dispatch, call: Call) -> None:
-    for inner in dispatch.split(call.raw["calls"]):
-        dispatch.perform(dispatch, inner, dispatch.signer)
+def _batch_all(dispatch: DispatchContext, call: DecodedCall) -> None:
+    for inner in dispatch.split_calls(call.raw["calls"]):
+        dispatch.dispatch_call(dispatch, inner, dispatch.signer)
         dispatch.emit("Utility", "ItemCompleted")
     dispatch.emit("Utility", "BatchCompleted")
 
 
-def _force_batch(dispatch: Dispatch, call: Call) -> None:
+def _force_batch(dispatch: DispatchContext, call: DecodedCall) -> None:
     failed = False
-    for inner in dispatch.split(call.raw["calls"]):
+    for inner in dispatch.split_calls(call.raw["calls"]):
         try:
-            dispatch.perform(dispatch, inner, dispatch.signer)
+            dispatch.dispatch_call(dispatch, inner, dispatch.signer)
         except DispatchError as error:
             failed = True
-            dispatch.emit("Utility", "ItemFailed", {"error": dispatch.error_value(error)})
+            dispatch.emit("Utility", "ItemFailed", {"error": dispatch.encode_error(error)})
         else:
             dispatch.emit("Utility", "ItemCompleted")
     dispatch.emit("Utility", "BatchCompletedWithErrors" if failed else "BatchCompleted")
 
 
-def _sudo(dispatch: Dispatch, call: Call) -> None:
+def _sudo(dispatch: DispatchContext, call: DecodedCall) -> None:
     key = dispatch.draft.get("Sudo", "Key")
     ensure(dispatch.signer == key, "RequireSudo", "Sudo")
     result: dict[str, object] = {"Ok": ()}
     try:
-        dispatch.perform(dispatch, call.raw["call"], None)
+        dispatch.dispatch_call(dispatch, call.raw["call"], None)
     except DispatchError as error:
-        result = {"Err": dispatch.error_value(error)}
+        result = {"Err": dispatch.encode_error(error)}
     dispatch.emit("Sudo", "Sudid", {"sudo_result": result})
 
 
-HANDLERS: dict[str, Handler] = {
+HANDLERS: dict[str, CallHandler] = {
     "Utility.batch": _batch,
     "Utility.batch_all": _batch_all,
     "Utility.force_batch": _force_batch,

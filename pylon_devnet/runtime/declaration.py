@@ -151,7 +151,7 @@ class Declaration:
         raise KeyError(name)
 
 
-def split(text: str, separator: str = ",") -> list[str]:
+def split_outside_brackets(text: str, separator: str = ",") -> list[str]:
     """The parts of `text` between separators that are outside all brackets, stripped."""
     parts: list[str] = []
     depth = start = 0
@@ -167,17 +167,17 @@ def split(text: str, separator: str = ",") -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def load(runtime: str = NEWEST) -> Declaration:
+def load_declaration(runtime: str = NEWEST) -> Declaration:
     """Return what the tables of a runtime declare; pallets sorted by index."""
     paths = (*sorted(_FACTS.glob("*.facts")), *sorted((_FACTS / runtime).glob("*.facts")))
     source = "\n".join(path.read_text(encoding="utf-8") for path in paths)
     declaration = Declaration()
-    parse(source, into=declaration)
+    parse_declaration(source, declaration=declaration)
     declaration.pallets.sort(key=lambda pallet: pallet.index)
     return declaration
 
 
-def parse(source: str, into: Declaration) -> None:
+def parse_declaration(source: str, declaration: Declaration) -> None:
     """Adds what one table says to a declaration.
 
     Raises:
@@ -189,18 +189,18 @@ def parse(source: str, into: Declaration) -> None:
         match word:
             case "struct" | "enum":
                 declared = _type(rest, is_enum=word == "enum")
-                into.types[declared.name] = declared
+                declaration.types[declared.name] = declared
             case "pallet":
-                pallet = _pallet(rest, into)
+                pallet = _pallet(rest, declaration)
             case "spec_version":
-                into.spec_version = int(rest)
+                declaration.spec_version = int(rest)
             case "api":
-                into.apis[rest] = []
+                declaration.apis[rest] = []
                 section = "api"
             case "storage" | "calls" | "events" | "errors" | "constants" | "extensions" if not rest:
                 section = word
             case _:
-                _member(into, pallet, section, statement)
+                _member(declaration, pallet, section, statement)
 
 
 def _without_aliases(source: str) -> str:
@@ -267,7 +267,7 @@ def _statements(source: str) -> Iterator[str]:
 
 def _fields(text: str) -> tuple[Field, ...]:
     result: list[Field] = []
-    for part in split(text):
+    for part in split_outside_brackets(text):
         match = re.match(r"(\w+): (.+)$", part)
         result.append(Field(match[1], match[2]) if match else Field(None, part))
     return tuple(result)
@@ -282,7 +282,7 @@ def _type(text: str, *, is_enum: bool) -> TypeDeclaration:
     if match is None:
         raise ValueError(f"a table of facts declares a type as {text!r}")
     path = tuple(match[1].split("::"))
-    parameters = tuple(split(match[2][1:-1])) if match[2] else ()
+    parameters = tuple(split_outside_brackets(match[2][1:-1])) if match[2] else ()
     name, body = match[3] or path[-1], match[4]
     if is_enum:
         return TypeDeclaration(name, path, parameters, variants=_variants(body[1:-1]))
@@ -292,7 +292,7 @@ def _type(text: str, *, is_enum: bool) -> TypeDeclaration:
 def _variants(text: str) -> tuple[Variant, ...]:
     result: list[Variant] = []
     following = 0
-    for part in split(text):
+    for part in split_outside_brackets(text):
         family = re.match(r"(\w+)\{N in (\d+)\.\.=(\d+)\}\((.+)\)$", part)
         if family:
             for number in range(int(family[2]), int(family[3]) + 1):
@@ -323,7 +323,7 @@ def _storage(statement: str) -> StorageItem:
     match = re.match(r"(\w+)(?:\[(.*?)\])?: (.+)$", head)
     if match is None:
         raise ValueError(f"a table of facts has a storage item {statement!r}")
-    pairs = [key.split(" ", 1) for key in split(match[2] or "")]
+    pairs = [key.split(" ", 1) for key in split_outside_brackets(match[2] or "")]
     return StorageItem(
         name=match[1],
         hashers=tuple(hasher for hasher, _ in pairs),

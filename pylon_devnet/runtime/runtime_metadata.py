@@ -13,10 +13,17 @@ from pylon_devnet.runtime.declaration import (
     Pallet,
     StorageItem,
     Variant,
-    load,
-    split,
+    load_declaration,
+    split_outside_brackets,
 )
-from pylon_devnet.runtime.scale_encoding import compact, octets, option, text, u32, vector
+from pylon_devnet.runtime.scale_encoding import (
+    encode_bytes,
+    encode_compact,
+    encode_option,
+    encode_str,
+    encode_u32,
+    encode_vector,
+)
 from pylon_devnet.runtime.type_registry import TypeRegistry
 
 SPEC_NAME = "node-subtensor"
@@ -35,7 +42,7 @@ _WIDTHS = {
 _PARTS = ("Call", "Event", "Error")
 _SIGNED_EXTRA = "SignedExtra"
 _ADDRESS, _SIGNATURE = "MultiAddress<AccountId32, ()>", "MultiSignature"
-_NO_DOCS = vector(())
+_NO_DOCS = encode_vector(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,36 +63,36 @@ class RuntimeMetadata:
 
 
 @lru_cache(maxsize=4)
-def build(slot_duration_ms: int, runtime: str = NEWEST) -> RuntimeMetadata:
+def build_metadata(slot_duration_ms: int, runtime: str = NEWEST) -> RuntimeMetadata:
     """Return the metadata of a chain whose blocks are `slot_duration_ms` apart.
 
     The slot duration is a constant of the Aura pallet: clients learn the block time from it.
     """
-    declaration = load(runtime)
+    declaration = load_declaration(runtime)
     version = _runtime_version(declaration.spec_version)
     words = {"slot_duration": slot_duration_ms.to_bytes(8, "little"), "version": version}
-    writer = _Writer(declaration, words)
+    writer = _MetadataWriter(declaration, words)
     return RuntimeMetadata(writer.write(), writer.write_legacy(), version, declaration)
 
 
 def _runtime_version(spec_version: int) -> bytes:
     """Return the SCALE encoded `RuntimeVersion`."""
     return (
-        text(SPEC_NAME)
-        + text(SPEC_NAME)
-        + u32(1)
-        + u32(spec_version)
-        + u32(1)
-        + vector(())
-        + u32(TRANSACTION_VERSION)
+        encode_str(SPEC_NAME)
+        + encode_str(SPEC_NAME)
+        + encode_u32(1)
+        + encode_u32(spec_version)
+        + encode_u32(1)
+        + encode_vector(())
+        + encode_u32(TRANSACTION_VERSION)
         + b"\x01"
     )
 
 
-class _Writer:
-    def __init__(self, declaration: Declaration, words: dict[str, bytes]) -> None:
+class _MetadataWriter:
+    def __init__(self, declaration: Declaration, placeholders: dict[str, bytes]) -> None:
         self._declaration = declaration
-        self._words = words
+        self._placeholders = placeholders
         self._types = TypeRegistry(declaration)
         for part in _PARTS:
             self._declare_outer(part)
@@ -95,47 +102,51 @@ class _Writer:
         self._extrinsic = (
             f"UncheckedExtrinsic<{_ADDRESS}, RuntimeCall, {_SIGNATURE}, {self._extra}>"
         )
-        self._types.number(self._extrinsic)
+        self._types.type_id(self._extrinsic)
 
     def write(self) -> bytes:
         """V15."""
-        number = self._types.number
-        pallets = vector(self._pallet(pallet) + _NO_DOCS for pallet in self._declaration.pallets)
+        number = self._types.type_id
+        pallets = encode_vector(
+            self._pallet(pallet) + _NO_DOCS for pallet in self._declaration.pallets
+        )
         signed = (
             bytes([EXTRINSIC_VERSION])
-            + compact(number(_ADDRESS))
-            + compact(number("RuntimeCall"))
-            + compact(number(_SIGNATURE))
-            + compact(number(self._extra))
-            + vector(map(self._extension, self._declaration.extensions))
+            + encode_compact(number(_ADDRESS))
+            + encode_compact(number("RuntimeCall"))
+            + encode_compact(number(_SIGNATURE))
+            + encode_compact(number(self._extra))
+            + encode_vector(map(self._extension, self._declaration.extensions))
         )
-        apis = vector(
-            text(name) + vector(map(self._method, methods)) + _NO_DOCS
+        apis = encode_vector(
+            encode_str(name) + encode_vector(map(self._method, methods)) + _NO_DOCS
             for name, methods in self._declaration.apis.items()
         )
-        outer = b"".join(compact(number(f"Runtime{part}")) for part in _PARTS)
-        body = pallets + signed + compact(number("Runtime")) + apis + outer + vector(())
+        outer = b"".join(encode_compact(number(f"Runtime{part}")) for part in _PARTS)
+        body = (
+            pallets + signed + encode_compact(number("Runtime")) + apis + outer + encode_vector(())
+        )
         return b"meta\x0f" + self._types.encode() + body
 
     def write_legacy(self) -> bytes:
         """V14."""
-        pallets = vector(map(self._pallet, self._declaration.pallets))
+        pallets = encode_vector(map(self._pallet, self._declaration.pallets))
         signed = (
-            compact(self._types.number(self._extrinsic))
+            encode_compact(self._types.type_id(self._extrinsic))
             + bytes([EXTRINSIC_VERSION])
-            + vector(map(self._extension, self._declaration.extensions))
+            + encode_vector(map(self._extension, self._declaration.extensions))
         )
-        runtime = compact(self._types.number("Runtime"))
+        runtime = encode_compact(self._types.type_id("Runtime"))
         return b"meta\x0e" + self._types.encode() + pallets + signed + runtime
 
     def _method(self, method: ApiMethod) -> bytes:
-        inputs = vector(
-            text(field.name or "")
-            + compact(self._types.number(field.type.replace(_SIGNED_EXTRA, self._extra)))
+        inputs = encode_vector(
+            encode_str(field.name or "")
+            + encode_compact(self._types.type_id(field.type.replace(_SIGNED_EXTRA, self._extra)))
             for field in method.inputs
         )
-        output = compact(self._types.number(method.output))
-        return text(method.name) + inputs + output + _NO_DOCS
+        output = encode_compact(self._types.type_id(method.output))
+        return encode_str(method.name) + inputs + output + _NO_DOCS
 
     def _declare_outer(self, part: str) -> None:
         variants: list[Variant] = []
@@ -150,30 +161,32 @@ class _Writer:
     def _pallet(self, pallet: Pallet) -> bytes:
         def inner(part: str) -> bytes:
             if not _members(pallet, part):
-                return option(None)
-            return option(compact(self._types.number(f"{pallet.name}{part}")))
+                return encode_option(None)
+            return encode_option(encode_compact(self._types.type_id(f"{pallet.name}{part}")))
 
-        storage = text(pallet.name) + vector(map(self._storage, pallet.storage))
+        storage = encode_str(pallet.name) + encode_vector(map(self._storage, pallet.storage))
         return (
-            text(pallet.name)
-            + option(storage if pallet.storage else None)
+            encode_str(pallet.name)
+            + encode_option(storage if pallet.storage else None)
             + inner("Call")
             + inner("Event")
-            + vector(map(self._constant, pallet.constants))
+            + encode_vector(map(self._constant, pallet.constants))
             + inner("Error")
             + bytes([pallet.index])
         )
 
     def _storage(self, item: StorageItem) -> bytes:
-        value = compact(self._types.number(item.value))
+        value = encode_compact(self._types.type_id(item.value))
         if item.keys:
             key = item.keys[0] if len(item.keys) == 1 else _tuple_of(list(item.keys))
-            hashers = vector(bytes([_HASHERS.index(hasher)]) for hasher in item.hashers)
-            kind = b"\x01" + hashers + compact(self._types.number(key)) + value
+            hashers = encode_vector(bytes([_HASHERS.index(hasher)]) for hasher in item.hashers)
+            kind = b"\x01" + hashers + encode_compact(self._types.type_id(key)) + value
         else:
             kind = b"\x00" + value
         modifier = b"\x00" if item.optional else b"\x01"
-        return text(item.name) + modifier + kind + octets(self._default(item)) + _NO_DOCS
+        return (
+            encode_str(item.name) + modifier + kind + encode_bytes(self._default(item)) + _NO_DOCS
+        )
 
     def _default(self, item: StorageItem) -> bytes:
         if item.optional:
@@ -187,7 +200,7 @@ class _Writer:
         if type_ in _WIDTHS:
             return _WIDTHS[type_]
         if type_.startswith("("):
-            return sum(map(self._zero_width, split(type_[1:-1])))
+            return sum(map(self._zero_width, split_outside_brackets(type_[1:-1])))
         if type_.startswith("["):
             item, _, length = type_[1:-1].rpartition("; ")
             return self._zero_width(item) * int(length)
@@ -197,21 +210,25 @@ class _Writer:
         declared = self._declaration.types[name]
         if declared.variants is not None:
             return 1  # the first variant, which has no fields in any item that defaults to it
-        bound = dict(zip(declared.parameters, split(rest[:-1]), strict=True)) if rest else {}
+        bound = (
+            dict(zip(declared.parameters, split_outside_brackets(rest[:-1]), strict=True))
+            if rest
+            else {}
+        )
         return sum(self._zero_width(bound.get(field.type, field.type)) for field in declared.fields)
 
     def _constant(self, constant: Constant) -> bytes:
         value = self._literal(constant.type, constant.value)
         return (
-            text(constant.name)
-            + compact(self._types.number(constant.type))
-            + octets(value)
+            encode_str(constant.name)
+            + encode_compact(self._types.type_id(constant.type))
+            + encode_bytes(value)
             + _NO_DOCS
         )
 
     def _literal(self, type_: str, written: str) -> bytes:
-        if written in self._words:
-            return self._words[written]
+        if written in self._placeholders:
+            return self._placeholders[written]
         if written.startswith("0x"):
             return bytes.fromhex(written[2:])
         if type_ == "bool":
@@ -220,9 +237,9 @@ class _Writer:
 
     def _extension(self, extension: Extension) -> bytes:
         return (
-            text(extension.name)
-            + compact(self._types.number(extension.type))
-            + compact(self._types.number(extension.additional))
+            encode_str(extension.name)
+            + encode_compact(self._types.type_id(extension.type))
+            + encode_compact(self._types.type_id(extension.additional))
         )
 
 

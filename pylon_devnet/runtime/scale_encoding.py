@@ -7,7 +7,7 @@ exists because the metadata itself has to be written before there is a codec.
 from collections.abc import Iterable
 
 
-def compact(value: int) -> bytes:
+def encode_compact(value: int) -> bytes:
     """SCALE compact encoding of an unsigned integer of any size."""
     if value < 1 << 6:
         return bytes([value << 2])
@@ -19,7 +19,7 @@ def compact(value: int) -> bytes:
     return bytes([(len(body) - 4) << 2 | 3]) + body
 
 
-def read_compact(data: bytes, offset: int) -> tuple[int, int]:
+def decode_compact(data: bytes, offset: int) -> tuple[int, int]:
     """The compact integer at `offset`, and the offset behind it.
 
     Raises:
@@ -36,27 +36,27 @@ def read_compact(data: bytes, offset: int) -> tuple[int, int]:
     return int.from_bytes(data[offset + 1 : offset + width], "little"), offset + width
 
 
-def vector(items: Iterable[bytes]) -> bytes:
+def encode_vector(items: Iterable[bytes]) -> bytes:
     """Already encoded items as a SCALE vector."""
     encoded = list(items)
-    return compact(len(encoded)) + b"".join(encoded)
+    return encode_compact(len(encoded)) + b"".join(encoded)
 
 
-def octets(data: bytes) -> bytes:
+def encode_bytes(data: bytes) -> bytes:
     """Bytes with their length in front: `Vec<u8>`."""
-    return compact(len(data)) + data
+    return encode_compact(len(data)) + data
 
 
-def text(value: str) -> bytes:
+def encode_str(value: str) -> bytes:
     """A string as SCALE writes it."""
-    return octets(value.encode())
+    return encode_bytes(value.encode())
 
 
-def option(encoded: bytes | None) -> bytes:
+def encode_option(encoded: bytes | None) -> bytes:
     """An already encoded value, or nothing, as an `Option`."""
     return b"\x00" if encoded is None else b"\x01" + encoded
 
 
-def u32(value: int) -> bytes:
+def encode_u32(value: int) -> bytes:
     """A fixed-width little-endian u32."""
     return value.to_bytes(4, "little")

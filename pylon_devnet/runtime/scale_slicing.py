@@ -6,8 +6,13 @@ cut out of the call instead.
 
 import re
 
-from pylon_devnet.runtime.declaration import Declaration, Field, TypeDeclaration, split
-from pylon_devnet.runtime.scale_encoding import read_compact
+from pylon_devnet.runtime.declaration import (
+    Declaration,
+    Field,
+    TypeDeclaration,
+    split_outside_brackets,
+)
+from pylon_devnet.runtime.scale_encoding import decode_compact
 
 _WIDTHS = {
     "bool": 1, "u8": 1, "i8": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4, "u64": 8, "i64": 8,
@@ -49,7 +54,7 @@ class Slicer:
 
     def items(self, item: str, vector: bytes) -> list[bytes]:
         """The bytes of each item of an encoded `Vec`."""
-        count, offset = read_compact(vector, 0)
+        count, offset = decode_compact(vector, 0)
         parts: list[bytes] = []
         for _ in range(count):
             end = self.skip(item, vector, offset)
@@ -73,17 +78,17 @@ class Slicer:
         if type_ in _WIDTHS:
             return offset + _WIDTHS[type_]
         if type_ == "str" or type_.startswith("Compact<"):
-            number, behind = read_compact(data, offset)
+            number, behind = decode_compact(data, offset)
             return behind + number if type_ == "str" else behind
         if type_.startswith("("):
-            for part in split(type_[1:-1]):
+            for part in split_outside_brackets(type_[1:-1]):
                 offset = self._skip(part, data, offset)
             return offset
         if type_.startswith("["):
             item, _, length = type_[1:-1].rpartition("; ")
             return self._repeat(item, int(length), data, offset)
         if type_.startswith("Vec<"):
-            count, offset = read_compact(data, offset)
+            count, offset = decode_compact(data, offset)
             return self._repeat(type_[4:-1], count, data, offset)
         return self._named(type_, data, offset)
 
@@ -99,8 +104,12 @@ class Slicer:
     def _named(self, type_: str, data: bytes, offset: int) -> int:
         name, _, rest = type_.partition("<")
         declared = self._types[name]
-        bound = dict(zip(declared.parameters, split(rest[:-1]), strict=True)) if rest else {}
-        if bound.get("S", "_").isdigit() and read_compact(data, offset)[0] > int(bound["S"]):
+        bound = (
+            dict(zip(declared.parameters, split_outside_brackets(rest[:-1]), strict=True))
+            if rest
+            else {}
+        )
+        if bound.get("S", "_").isdigit() and decode_compact(data, offset)[0] > int(bound["S"]):
             raise ValueError(f"the data has more items than {type_} holds")
         fields = declared.fields
         if declared.variants is not None:

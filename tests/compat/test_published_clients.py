@@ -9,7 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from pylon.cli.up.devnet_identities import token
+from pylon.cli.up.devnet_identities import identity_token
 from pylon.jobs.epochs import ACCEPTED_SLACK_BLOCKS
 from pylon.wallets.hotkeys import ed25519_public_key
 from pylon_client._async.identity import AsyncIdentity
@@ -75,7 +75,7 @@ def config_of(product: Product, identity: str) -> dict[str, str]:
         "address": product.url,
         "open_access_token": "any",
         "identity_name": identity,
-        "identity_token": token(identity),
+        "identity_token": identity_token(identity),
     }
 
 
@@ -194,7 +194,9 @@ async def sn2(product: Product) -> AsyncGenerator[AsyncIdentity]:
             "POST", "/set-hyperparameter", netuid=2, item=item, value=blocks
         )
     await product.devnet.advance(3)
-    config = AsyncConfig(address=product.url, identity_name="sn2", identity_token=token("sn2"))
+    config = AsyncConfig(
+        address=product.url, identity_name="sn2", identity_token=identity_token("sn2")
+    )
     async with AsyncPylonClient(config) as client:
         yield client.identity
     await product.devnet.control("POST", "/resume")
@@ -232,7 +234,7 @@ async def test_a_key_pair_is_answered_with_both_halves_before_the_chain_has_it(
         answer = await http.post(
             f"{product.url}{path}",
             json={"algorithm": 1},
-            headers={"Authorization": f"Bearer {token('sn2')}"},
+            headers={"Authorization": f"Bearer {identity_token('sn2')}"},
         )
     assert answer.status_code == 201
     pair = answer.json()

@@ -15,8 +15,8 @@ import yaml
 
 from pylon.common.deployment_settings import IdentitySettings
 from pylon.nats_server.server_limits import LIMITS
-from pylon.wallets.addresses import address_of
-from pylon.worker.main import JOBS_STOP_S
+from pylon.wallets.addresses import resolve_address
+from pylon.worker.main import JOBS_STOP_TIMEOUT_S
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.ss58 import is_address
 from pylon_client.contract.types import HotkeyName, IdentityName, NetUid, WalletName
@@ -475,7 +475,9 @@ def test_readers_know_the_address_of_each_identity(manifests: list[Manifest]) ->
 
 def test_the_local_address_is_that_of_the_local_wallet(tmp_path: Path) -> None:
     settings = settings_of(render(K8S / "overlays/local"))
-    wallet, hotkey = (settings[f"PYLON_ID_SN1_{part}_NAME"] for part in ("WALLET", "HOTKEY"))
+    wallet, hotkey = (
+        settings[f"PYLON_ID_SN1_{part}_CONNECTION_NAME"] for part in ("WALLET", "HOTKEY")
+    )
     write_wallet(tmp_path, wallet, hotkey)
     identity = IdentitySettings.model_construct(
         name=IdentityName("sn1"),
@@ -483,7 +485,7 @@ def test_the_local_address_is_that_of_the_local_wallet(tmp_path: Path) -> None:
         wallet_name=WalletName(wallet),
         hotkey_name=HotkeyName(hotkey),
     )
-    assert settings["PYLON_ID_SN1_HOTKEY_SS58"] == address_of(tmp_path, identity)
+    assert settings["PYLON_ID_SN1_HOTKEY_SS58"] == resolve_address(tmp_path, identity)
 
 
 def test_pods_have_time_to_end_in_good_order(manifests: list[Manifest]) -> None:
@@ -497,7 +499,7 @@ def test_pods_have_time_to_end_in_good_order(manifests: list[Manifest]) -> None:
     assert specs["pylon-bridge"]["terminationGracePeriodSeconds"] > ending_s
     drain_s = WorkerSettings.model_fields["drain_timeout_s"].default
     assert specs["pylon-reader"]["terminationGracePeriodSeconds"] > drain_s
-    assert specs["pylon-signer"]["terminationGracePeriodSeconds"] > drain_s + JOBS_STOP_S
+    assert specs["pylon-signer"]["terminationGracePeriodSeconds"] > drain_s + JOBS_STOP_TIMEOUT_S
 
 
 def test_workers_end_before_they_would_be_killed_for_their_memory(

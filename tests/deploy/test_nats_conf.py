@@ -9,7 +9,7 @@ import pytest
 
 from pylon.nats_server.server_limits import MAX_PAYLOAD_BYTES
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.nats.nats_process import NatsProcess
 from tests.support.product.certificates import Authority
 from tests.support.product.deployment import BRIDGE_PASSWORD, WORKER_PASSWORD, token_of
@@ -46,7 +46,7 @@ async def configured(folder: Path, **more: str) -> Path:
 
 async def connected(
     stack: AsyncExitStack, url: str, user: str, password: str, tls: ssl.SSLContext | None = None
-) -> Connection:
+) -> NatsConnection:
     connection = await connect(
         ConnectionOptions(urls=(url,), user=user, password=password, tls=tls)
     )

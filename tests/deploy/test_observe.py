@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from bridge.http_metrics import BridgeMetrics
-from bridge.metrics_page import merged
+from bridge.metrics_page import merge_pages
 from pylon.worker.metrics import WorkerMetrics
 from scripts.prometheus_rule import prometheus_rule
 from tests.support.k8s.prometheus import prometheus_binary
@@ -181,7 +181,7 @@ def test_prometheus_takes_the_files(path: Path, tmp_path: Path) -> None:
 
 
 def test_promtool_finds_no_fault_in_a_page_of_both_processes() -> None:
-    page = merged(BridgeMetrics().text().decode(), WorkerMetrics().text().decode())
+    page = merge_pages(BridgeMetrics().text().decode(), WorkerMetrics().text().decode())
     done = subprocess.run(
         [prometheus_binary("promtool"), "check", "metrics"],
         input=page,

@@ -10,29 +10,29 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from pylon.events.event_log import KeptInStream
-from pylon.events.event_publisher import JetStreamEvents
+from pylon.events.event_log import EventLog
+from pylon.events.event_publisher import EventPublisher
 from pylon.events.event_types import Event, neurons_event
 from pylon.jetstream import consumer, provision, write_retry
 from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
-from pylon.jetstream.consumer import Consumer, Done, Verdict
+from pylon.jetstream.consumer import Ack, Acknowledgement, Consumer
 from pylon.jetstream.lease import Leases, LeaseTakenError
 from pylon.jetstream.ordered_bucket import OrderedBucket
-from pylon.jetstream.provision import ProvisionError, inspect, storage
+from pylon.jetstream.provision import ProvisionError, storage_usage, stream_differences
 from pylon.jetstream.stream_keeper import StreamKeeper
 from pylon.jetstream.work_queue import WorkQueue
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject
 from pylon_client.contract.topology import (
     EVENTS,
-    JOBS,
+    JOB_QUEUE,
     JOBS_BUCKET,
     LEASE_TTL_S,
     LEASES_BUCKET,
     STREAMS,
 )
 from pylon_client.contract.types import BlockNumber, IdentityName, JobId, JobKind, NetUid, Revision
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.chain.fake_chain import block_of
 from tests.support.nats.garbled_jetstream import GARBAGE, Garbled
 from tests.support.nats.nats_server import NatsServer
@@ -48,14 +48,14 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
 
 @pytest_asyncio.fixture
-async def connection(tmp_path: Path) -> AsyncGenerator[Connection]:
+async def connection(tmp_path: Path) -> AsyncGenerator[NatsConnection]:
     async with NatsServer(tmp_path) as server, connected(server.url) as connection:
-        await provision.provision(connection)
+        await provision.provision_streams(connection)
         yield connection
 
 
 @pytest.fixture
-def garbled(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Garbled:
+def garbled(connection: NatsConnection, monkeypatch: pytest.MonkeyPatch) -> Garbled:
     monkeypatch.setattr(write_retry, "RETRY_WAIT_S", 0.0)
     monkeypatch.setattr(consumer, "RETRY_WAIT_S", 0.0)
     monkeypatch.setattr(provision, "RETRY_WAIT_S", 0.0)
@@ -84,7 +84,7 @@ async def unless_unavailable(
 
 
 async def test_a_write_or_read_is_sent_again_until_jetstream_answers(
-    connection: Connection, garbled: Garbled
+    connection: NatsConnection, garbled: Garbled
 ) -> None:
     bucket, queue = OrderedBucket(connection, JOBS_BUCKET), WorkQueue(connection)
     leases = Leases(Bucket(connection, LEASES_BUCKET), LEASE_TTL_S)
@@ -106,7 +106,7 @@ async def test_a_write_or_read_is_sent_again_until_jetstream_answers(
         async with leases.hold("hotkey"):
             pass
         garble()
-        assert await provision.provision(connection) == []
+        assert await provision.provision_streams(connection) == []
         assert next(garbled.garbage, None) is None, "an operation took garbage for an answer"
     garbled.garbage = repeat(b"{}", GARBLED_EACH)
     assert len(await bucket.entries("job.alice")) == len(GARBAGE)
@@ -116,14 +116,14 @@ async def test_a_write_or_read_is_sent_again_until_jetstream_answers(
     ):
         garbled.garbage = repeat(b"{}", GARBLED_EACH)
         assert len((await reading).entries) == len(GARBAGE)
-    state = (await connection.nats.jetstream().stream_info(JOBS.name)).state
+    state = (await connection.nats.jetstream().stream_info(JOB_QUEUE.name)).state
     assert state.messages == len(GARBAGE)
 
 
 async def test_an_event_whose_ack_is_garbage_is_published_again_and_stored_once(
-    connection: Connection, garbled: Garbled
+    connection: NatsConnection, garbled: Garbled
 ) -> None:
-    events, kept = JetStreamEvents(connection), KeptInStream(connection)
+    events, kept = EventPublisher(connection), EventLog(connection)
     stored_before = (await connection.nats.jetstream().stream_info(EVENTS.name)).state.last_seq
     for number, garbage in enumerate(GARBAGE, 1):
         garbled.garbage = repeat(garbage, GARBLED_EACH)
@@ -139,7 +139,7 @@ async def test_an_event_whose_ack_is_garbage_is_published_again_and_stored_once(
 
 
 async def test_garbage_without_an_end_is_a_nats_that_is_away(
-    connection: Connection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
+    connection: NatsConnection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write_retry, "WITHIN_S", 0.05)
     monkeypatch.setattr(provision, "READY_WITHIN_S", 0.05)
@@ -154,29 +154,29 @@ async def test_garbage_without_an_end_is_a_nats_that_is_away(
             lambda: bucket.oldest_first("job", after=ABSENT, count=3),
             lambda: bucket.remove("job.x", Revision(1)),
             lambda: WorkQueue(connection).publish(LANE, job(0)),
-            lambda: JetStreamEvents(connection).publish(event(1)),
-            lambda: JetStreamEvents(connection).last_block(event(1).subject),
+            lambda: EventPublisher(connection).publish(event(1)),
+            lambda: EventPublisher(connection).last_block(event(1).subject),
         ]
         for operation in operations:
             assert not await unless_unavailable(operation()), garbage
         for reading in (
-            provision.provision(connection),
-            inspect(connection, STREAMS[0]),
-            storage(connection),
+            provision.provision_streams(connection),
+            stream_differences(connection, STREAMS[0]),
+            storage_usage(connection),
         ):
             with pytest.raises(ProvisionError):
                 await reading
 
 
 async def test_a_queue_is_worked_off_although_half_of_the_answers_are_garbage(
-    connection: Connection, garbled: Garbled
+    connection: NatsConnection, garbled: Garbled
 ) -> None:
     corpus = Corpus(3, 200)
     done: list[bytes] = []
 
-    async def work(body: bytes) -> Verdict:
+    async def work(body: bytes) -> Acknowledgement:
         done.append(body)
-        return Done()
+        return Ack()
 
     async def idle() -> None:
         await consumer.is_idle()
@@ -188,7 +188,7 @@ async def test_a_queue_is_worked_off_although_half_of_the_answers_are_garbage(
         corpus.random.choice(GARBAGE) if corpus.random.random() < 0.5 else None
     )
     consumer = Consumer(
-        connection, JOBS, name="lane", subject=str(LANE), handler=work, on_idle=idle
+        connection, JOB_QUEUE, name="lane", subject=str(LANE), handler=work, on_idle=idle
     )
     keeper = StreamKeeper(connection, replicas=1)
     keeping = asyncio.create_task(keeper.run())
@@ -203,12 +203,12 @@ async def test_a_queue_is_worked_off_although_half_of_the_answers_are_garbage(
 
 
 async def test_answers_with_any_part_replaced_raise_nothing_else(
-    connection: Connection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
+    connection: NatsConnection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write_retry, "WITHIN_S", 0.2)
     monkeypatch.setattr(provision, "READY_WITHIN_S", 0.2)
     corpus = Corpus(4, 200)
-    events, kept = JetStreamEvents(connection), KeptInStream(connection)
+    events, kept = EventPublisher(connection), EventLog(connection)
     bucket, queue = OrderedBucket(connection, JOBS_BUCKET), WorkQueue(connection)
     leases = Leases(Bucket(connection, LEASES_BUCKET), LEASE_TTL_S)
     came: Counter[bool] = Counter()
@@ -224,7 +224,7 @@ async def test_answers_with_any_part_replaced_raise_nothing_else(
 
     async def check() -> None:
         with contextlib.suppress(ProvisionError):
-            await provision.provision(connection)
+            await provision.provision_streams(connection)
 
     garbled.mutate = lambda reply: corpus.mutated(reply) if corpus.random.random() < 0.7 else None
     for number in range(1, MUTATED):

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-from pylon.nats_server.permissions import authorization
+from pylon.nats_server.permissions import authorization_config
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.subjects import ALL_OPEN
 from pylon_client.v1 import (
@@ -41,7 +41,7 @@ async def test_a_client_raises_its_own_errors_whatever_it_is_answered(tmp_path: 
         ]
         raw.publish(reply, corpus.random.choice(odd), headers=headers)
 
-    async with NatsServer(tmp_path, authorization(deployment_settings())) as server:
+    async with NatsServer(tmp_path, authorization_config(deployment_settings())) as server:
         config = AsyncConfig(
             address=server.url,
             timeout=PylonTimeout(read=READ_S),

@@ -17,15 +17,15 @@ import httpx
 import pytest
 from nats.js.errors import NotFoundError
 
-from pylon.nats_server.permissions import authorization
+from pylon.nats_server.permissions import authorization_config
 from pylon_client.contract.event_replay import PUBLISHED_BLOCK
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ENDED, JobState
 from pylon_client.contract.reads import LATEST_BLOCK, LATEST_NEURONS
 from pylon_client.contract.subjects import BLOCK_EVENTS, WORKER_USER
-from pylon_client.contract.topology import JOBS
-from pylon_client.events.feed import EventFeed, last_by_request
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.contract.topology import JOB_QUEUE
+from pylon_client.events.feed import EventFeed, event_log_via_worker
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.chain.sdk_home import sdk_home
 from tests.support.nats.nats_server import NatsServer
@@ -68,7 +68,7 @@ async def deployment(tmp_path: Path) -> AsyncGenerator[Deployment]:
         make_wallets(tmp_path, devnet)
         # What the flood commits must leave room for what is committed after it.
         devnet.set_storage("Commitments", "MaxSpace", [], 1_000_000)
-        rules = authorization(deployment_settings(identities=SUBNETS))
+        rules = authorization_config(deployment_settings(identities=SUBNETS))
         async with NatsServer(tmp_path, rules) as server:
             yield Deployment(tmp_path, server, devnet)
 
@@ -147,7 +147,7 @@ async def still_works(deployment: Deployment) -> None:
     """Events come, reads are answered, and every lane of every identity brings a job to its end."""
     url = deployment.nats.url
     async with _connected(url, None, "") as reader:
-        blocks = last_by_request(reader)
+        blocks = event_log_via_worker(reader)
         async with EventFeed(reader, [BLOCK_EVENTS], blocks) as feed:
             first = await anext(feed)
             assert (await anext(feed)).block.number == first.block.number + 1
@@ -161,7 +161,7 @@ async def still_works(deployment: Deployment) -> None:
     await comes_true(lambda: _only_jobs_in_hand_are_queued(deployment))
 
 
-async def _is_published(reader: Connection) -> bool:
+async def _is_published(reader: NatsConnection) -> bool:
     try:
         await reader.request(f"pylon.v1.open.chain.{PUBLISHED_BLOCK.name}")
     except FailureError as error:
@@ -179,12 +179,12 @@ async def _only_jobs_in_hand_are_queued(deployment: Deployment) -> bool:
             in_hand |= {job.job_id for job in listed if job.state not in ENDED}
     async with _connected(deployment.nats.url, WORKER_USER, WORKER_PASSWORD) as connection:
         context = connection.nats.jetstream()
-        state = (await context.stream_info(JOBS.name)).state
+        state = (await context.stream_info(JOB_QUEUE.name)).state
         queued: set[str] = set()
         for sequence in range(state.first_seq, state.last_seq + 1):
             with contextlib.suppress(NotFoundError):
                 queued.add(
-                    ((await context.get_msg(JOBS.name, sequence)).data or b"").decode(
+                    ((await context.get_msg(JOB_QUEUE.name, sequence)).data or b"").decode(
                         errors="replace"
                     )
                 )
@@ -202,7 +202,7 @@ async def writes_still_work(deployment: Deployment, name: str) -> None:
 
 
 @asynccontextmanager
-async def _connected(url: str, user: str | None, password: str) -> AsyncGenerator[Connection]:
+async def _connected(url: str, user: str | None, password: str) -> AsyncGenerator[NatsConnection]:
     connection = await connect(ConnectionOptions(urls=(url,), user=user, password=password))
     yield connection
     await connection.close()

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from pylon.chain.queries.storage_maps import HotkeyMap, hotkey_entries
+from pylon.chain.queries.storage_maps import HotkeyStorageMap, read_hotkey_entries
 from pylon.chain.query import Commitments, RevealedCommitments
-from pylon.chain.scale_decoding import Scale, hex_of, text_of
+from pylon.chain.scale_decoding import ScaleReader, to_hex, to_text
 from pylon.chain.sdk_types import Sdk
 from pylon_client.contract.models import (
     Block,
@@ -24,11 +24,11 @@ from pylon_client.contract.models import (
 )
 from pylon_client.contract.types import BlockNumber, CommitmentHex, Hotkey, RevealRound
 
-COMMITMENT_OF: Final = HotkeyMap(
+COMMITMENT_OF: Final = HotkeyStorageMap(
     "Commitments.CommitmentOf",
     bytes.fromhex("ca407206ec1ab726b2636c4b145ac287419a60ae8b01e6dcaebd7317e43c69bf"),
 )
-REVEALED_COMMITMENTS: Final = HotkeyMap(
+REVEALED_COMMITMENTS: Final = HotkeyStorageMap(
     "Commitments.RevealedCommitments",
     bytes.fromhex("ca407206ec1ab726b2636c4b145ac2879055a2cffd4b296f38f2de8d9b333cab"),
 )
@@ -40,7 +40,7 @@ _REVEAL_BLOCK_BYTES: Final = 8
 _HASH_BYTES: Final = 32
 
 
-class _Kind(IntEnum):
+class _DataKind(IntEnum):
     """The variants of `Data`; those between `NONE` and `BLAKE_TWO_256` are raw data by length."""
 
     NONE = 0
@@ -55,88 +55,90 @@ class _Kind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Sealed:
+class _TimelockedField:
     data: bytes
     reveal_round: int
     reveal_failed: bool
 
 
-async def read_commitments(sdk: Sdk, question: Commitments, block: Block) -> SubnetTypedCommitments:
+async def read_commitments(sdk: Sdk, query: Commitments, block: Block) -> SubnetTypedCommitments:
     """All commitments of a subnet in the form they stand on the chain."""
-    values, skipped = await hotkey_entries(sdk, COMMITMENT_OF, question.netuid, block, _commitment)
+    values, skipped = await read_hotkey_entries(
+        sdk, COMMITMENT_OF, query.netuid, block, _decode_commitment
+    )
     return SubnetTypedCommitments(block=block, commitments=values, skipped=skipped)
 
 
-async def read_revealed(
-    sdk: Sdk, question: RevealedCommitments, block: Block
+async def read_revealed_commitments(
+    sdk: Sdk, query: RevealedCommitments, block: Block
 ) -> SubnetRevealedCommitments:
     """All commitments of a subnet that the chain has opened, the oldest first."""
-    values, skipped = await hotkey_entries(
-        sdk, REVEALED_COMMITMENTS, question.netuid, block, _revealed
+    values, skipped = await read_hotkey_entries(
+        sdk, REVEALED_COMMITMENTS, query.netuid, block, _decode_revealed
     )
     return SubnetRevealedCommitments(block=block, commitments=values, skipped=skipped)
 
 
-def _commitment(hotkey: Hotkey, scale: Scale) -> TypedCommitment:
-    scale.take(_DEPOSIT_BYTES)
-    made_in = BlockNumber(scale.unsigned(_BLOCK_BYTES))
-    fields = [_field(scale) for _ in range(scale.compact())]
-    sealed = [field for field in fields if isinstance(field, _Sealed)]
+def _decode_commitment(hotkey: Hotkey, scale: ScaleReader) -> TypedCommitment:
+    scale.read_bytes(_DEPOSIT_BYTES)
+    made_in = BlockNumber(scale.read_uint(_BLOCK_BYTES))
+    fields = [_decode_field(scale) for _ in range(scale.read_compact())]
+    sealed = [field for field in fields if isinstance(field, _TimelockedField)]
     if sealed:
         # The chain takes several; the commitment is open when the last of them is.
         last = max(sealed, key=lambda one: one.reveal_round)
         return TimelockEncryptedCommitment(
             commitment_block_number=made_in,
             hotkey=hotkey,
-            commitment=CommitmentHex(hex_of(last.data)),
+            commitment=CommitmentHex(to_hex(last.data)),
             reveal_round=RevealRound(last.reveal_round),
             reveal_failed=last.reveal_failed,
         )
     data = b"".join(field for field in fields if isinstance(field, bytes))
     return HexDataCommitment(
-        commitment_block_number=made_in, hotkey=hotkey, commitment=CommitmentHex(hex_of(data))
+        commitment_block_number=made_in, hotkey=hotkey, commitment=CommitmentHex(to_hex(data))
     )
 
 
-def _field(scale: Scale) -> bytes | _Sealed:
-    kind = scale.unsigned(1)
-    if _Kind.RAW_0 <= kind <= _Kind.RAW_128:
-        return scale.take(kind - _Kind.RAW_0)
-    if _Kind.BLAKE_TWO_256 <= kind <= _Kind.SHA_THREE_256:
-        return scale.take(_HASH_BYTES)
+def _decode_field(scale: ScaleReader) -> bytes | _TimelockedField:
+    kind = scale.read_uint(1)
+    if _DataKind.RAW_0 <= kind <= _DataKind.RAW_128:
+        return scale.read_bytes(kind - _DataKind.RAW_0)
+    if _DataKind.BLAKE_TWO_256 <= kind <= _DataKind.SHA_THREE_256:
+        return scale.read_bytes(_HASH_BYTES)
     match kind:
-        case _Kind.NONE | _Kind.RESET_BONDS_FLAG:
+        case _DataKind.NONE | _DataKind.RESET_BONDS_FLAG:
             return b""
-        case _Kind.TIMELOCK_ENCRYPTED | _Kind.TIMELOCK_REVEAL_FAILED:
-            data, reveal_round = scale.octets(), scale.unsigned(_ROUND_BYTES)
-            return _Sealed(data, reveal_round, kind == _Kind.TIMELOCK_REVEAL_FAILED)
-        case _Kind.BIG_RAW:
-            return scale.octets()
+        case _DataKind.TIMELOCK_ENCRYPTED | _DataKind.TIMELOCK_REVEAL_FAILED:
+            data, reveal_round = scale.read_byte_vector(), scale.read_uint(_ROUND_BYTES)
+            return _TimelockedField(data, reveal_round, kind == _DataKind.TIMELOCK_REVEAL_FAILED)
+        case _DataKind.BIG_RAW:
+            return scale.read_byte_vector()
         case _:
             raise ValueError(f"data of the unknown kind {kind}")
 
 
-def _revealed(hotkey: Hotkey, scale: Scale) -> list[RevealedCommitment]:
+def _decode_revealed(hotkey: Hotkey, scale: ScaleReader) -> list[RevealedCommitment]:
     opened = [
         RevealedCommitment(
-            commitment=_plaintext(scale.octets()),
-            reveal_block_number=BlockNumber(scale.unsigned(_REVEAL_BLOCK_BYTES)),
+            commitment=_decode_plaintext(scale.read_byte_vector()),
+            reveal_block_number=BlockNumber(scale.read_uint(_REVEAL_BLOCK_BYTES)),
             hotkey=hotkey,
         )
-        for _ in range(scale.compact())
+        for _ in range(scale.read_compact())
     ]
     return sorted(opened, key=lambda one: one.reveal_block_number)
 
 
-def _plaintext(data: bytes) -> str:
+def _decode_plaintext(data: bytes) -> str:
     """What was sealed, as text where it is UTF-8.
 
     Bittensor's own tools seal a text with its length before it, which is no part of the text.
     """
-    scale = Scale(data)
+    scale = ScaleReader(data)
     try:
-        text = scale.octets()
-        scale.end()
+        text = scale.read_byte_vector()
+        scale.require_end()
     except ValueError:
-        return text_of(data)
-    return text_of(text)
+        return to_text(data)
+    return to_text(text)

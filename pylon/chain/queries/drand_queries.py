@@ -6,7 +6,7 @@ from pylon.chain.sdk_types import Sdk
 from pylon_client.contract.models import Block, DrandRound
 
 
-async def read_last_drand_round(sdk: Sdk, _question: LastDrandRound, block: Block) -> DrandRound:
+async def read_last_drand_round(sdk: Sdk, _query: LastDrandRound, block: Block) -> DrandRound:
     """The newest round that the chain has stored; 0 before the first."""
     stored = await sdk.query("Drand", "LastStoredRound", [], block.hash)
     return DrandRound(last_stored_round=u64(stored, "The newest round of drand"))

@@ -5,23 +5,23 @@ import asyncio
 from pylon.chain.bounds import block_number, u16
 from pylon.chain.queries.storage_maps import require_subnet
 from pylon.chain.query import EvmAssociations
-from pylon.chain.sdk_types import SUBTENSOR, Sdk
+from pylon.chain.sdk_types import SUBTENSOR_PALLET, Sdk
 from pylon_client.contract.models import Block, EvmAssociation, Skipped, SubnetEvmAssociations
 from pylon_client.contract.types import EvmAddress, Hotkey
 
 
 async def read_evm_associations(
-    sdk: Sdk, question: EvmAssociations, block: Block
+    sdk: Sdk, query: EvmAssociations, block: Block
 ) -> SubnetEvmAssociations:
     """The EVM addresses of a subnet's neurons, by hotkey in the order of uids.
 
     The chain keeps them by uid. An entry of a uid that nobody holds is skipped.
     """
-    netuid = question.netuid
+    netuid = query.netuid
     await require_subnet(sdk, netuid, block)
     entries, keys = await asyncio.gather(
-        sdk.query_map(SUBTENSOR, "AssociatedEvmAddress", [netuid], block.hash),
-        sdk.query_map(SUBTENSOR, "Keys", [netuid], block.hash),
+        sdk.query_map(SUBTENSOR_PALLET, "AssociatedEvmAddress", [netuid], block.hash),
+        sdk.query_map(SUBTENSOR_PALLET, "Keys", [netuid], block.hash),
     )
     hotkey_by_uid = {u16(uid, "A uid"): Hotkey(hotkey) for uid, hotkey in keys}
     associations: dict[Hotkey, EvmAssociation] = {}

@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 
 from pylon.chain import query
 from pylon.chain.queries.certificate_queries import read_certificates
-from pylon.chain.queries.commitment_queries import read_commitments, read_revealed
+from pylon.chain.queries.commitment_queries import read_commitments, read_revealed_commitments
 from pylon.chain.queries.drand_queries import read_last_drand_round
 from pylon.chain.queries.evm_queries import read_evm_associations
 from pylon.chain.queries.extrinsic_queries import read_extrinsics
@@ -13,16 +13,16 @@ from pylon.chain.queries.hyperparameter_queries import read_hyperparameters
 from pylon.chain.queries.neuron_queries import read_neurons
 from pylon.chain.queries.price_queries import read_prices
 from pylon.chain.queries.weight_queries import read_weights_status
-from pylon.chain.query import AnswerT_co, Question
+from pylon.chain.query import Query, ResultT_co
 from pylon.chain.sdk_types import Sdk
 from pylon_client.contract.models import Block
 
-_Read = Callable[[Sdk, Any, Block], Awaitable[Any]]
+_Execute = Callable[[Sdk, Any, Block], Awaitable[Any]]
 
-READS: Final[Mapping[type[Any], _Read]] = {
+EXECUTORS: Final[Mapping[type[Any], _Execute]] = {
     query.Neurons: read_neurons,
     query.Commitments: read_commitments,
-    query.RevealedCommitments: read_revealed,
+    query.RevealedCommitments: read_revealed_commitments,
     query.CertificatesOf: read_certificates,
     query.Hyperparameters: read_hyperparameters,
     query.Prices: read_prices,
@@ -33,7 +33,7 @@ READS: Final[Mapping[type[Any], _Read]] = {
 }
 
 
-async def answer(sdk: Sdk, question: Question[AnswerT_co], block: Block) -> AnswerT_co:
+async def execute(sdk: Sdk, query: Query[ResultT_co], block: Block) -> ResultT_co:
     """The answer to a question, from the SDK."""
-    read = cast("_Read", READS[type(question)])
-    return cast("AnswerT_co", await read(sdk, question, block))
+    read = cast("_Execute", EXECUTORS[type(query)])
+    return cast("ResultT_co", await read(sdk, query, block))

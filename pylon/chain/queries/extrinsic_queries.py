@@ -14,7 +14,7 @@ from pylon_client.contract.models import Block, Extrinsic, Skipped
 logger = logging.getLogger(__name__)
 
 
-async def read_extrinsics(sdk: Sdk, _question: Extrinsics, block: Block) -> BlockExtrinsics:
+async def read_extrinsics(sdk: Sdk, _query: Extrinsics, block: Block) -> BlockExtrinsics:
     """The extrinsics of a block in their order.
 
     An extrinsic's hash is blake2b-256 of its bytes; its length does not count the bytes that say
@@ -26,12 +26,12 @@ async def read_extrinsics(sdk: Sdk, _question: Extrinsics, block: Block) -> Bloc
     extrinsics: list[Extrinsic | None] = []
     skipped: list[Skipped] = []
     for index, decoded in enumerate(found["extrinsics"]):
-        extrinsic = _extrinsic(block, index, decoded)
+        extrinsic = _decode_extrinsic(block, index, decoded)
         extrinsics.append(extrinsic)
         if extrinsic is None:
             reason = "it does not decode with the runtime of its block"
             skipped.append(Skipped(item=str(index), reason=reason))
-            UNREADABLE.note(
+            UNREADABLE.report(
                 logger,
                 "extrinsic",
                 index,  # there is one more in each block
@@ -41,7 +41,7 @@ async def read_extrinsics(sdk: Sdk, _question: Extrinsics, block: Block) -> Bloc
     return BlockExtrinsics(block=block, extrinsics=extrinsics, skipped=skipped)
 
 
-def _extrinsic(block: Block, index: int, decoded: dict[str, Any] | None) -> Extrinsic | None:
+def _decode_extrinsic(block: Block, index: int, decoded: dict[str, Any] | None) -> Extrinsic | None:
     if decoded is None:
         return None
     place = {"block_number": block.number, "extrinsic_index": index}

@@ -9,7 +9,7 @@ from pylon.chain.sdk_types import Sdk
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, Skipped, SubnetHyperparameters
 
-Value = bool | int | float
+HyperparameterValue = bool | int | float
 
 _API: Final = "SubnetInfoRuntimeApi"
 _METHODS: Final = (
@@ -24,45 +24,45 @@ _FRACTION_BITS_BY_NAME: Final = {"alpha_sigmoid_steepness": 32}
 
 
 async def read_hyperparameters(
-    sdk: Sdk, question: Hyperparameters, block: Block
+    sdk: Sdk, query: Hyperparameters, block: Block
 ) -> SubnetHyperparameters:
     """All hyperparameters of a subnet that are numbers or flags, by the chain's names."""
-    await require_subnet(sdk, question.netuid, block)
-    values: dict[str, Value] = {}
+    await require_subnet(sdk, query.netuid, block)
+    values: dict[str, HyperparameterValue] = {}
     skipped: list[Skipped] = []
-    for name, value in await _found(sdk, question, block):
+    for name, value in await _read_values(sdk, query, block):
         if isinstance(value, bool | int | float):
             values[name] = value
         else:
             skipped.append(Skipped(item=name, reason="it is neither a number nor a flag"))
     return SubnetHyperparameters(
-        block=block, netuid=question.netuid, hyperparameters=values, skipped=skipped
+        block=block, netuid=query.netuid, hyperparameters=values, skipped=skipped
     )
 
 
-async def _found(
-    sdk: Sdk, question: Hyperparameters, block: Block
-) -> Iterable[tuple[str, Value | None]]:
+async def _read_values(
+    sdk: Sdk, query: Hyperparameters, block: Block
+) -> Iterable[tuple[str, HyperparameterValue | None]]:
     for method in _METHODS:
         try:
-            found = await sdk.runtime_call(_API, method, [question.netuid], block.hash)
+            found = await sdk.runtime_call(_API, method, [query.netuid], block.hash)
         except ValueError:  # the SDK's word for what the runtime does not have
             continue
         if found is None:
             break
         if isinstance(found, list):
             entries = cast("list[dict[str, Any]]", found)
-            return [(entry["name"], _tagged(entry["value"])) for entry in entries]
+            return [(entry["name"], _decode_tagged(entry["value"])) for entry in entries]
         fields = cast("dict[str, Any]", found)
-        return [(name, _plain(name, value)) for name, value in fields.items()]
+        return [(name, _decode_plain(name, value)) for name, value in fields.items()]
     else:
         raise FailureError(
             ErrorCode.CHAIN_REJECTED, "The chain's runtime does not offer hyperparameters."
         )
-    raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {question.netuid} not found.")
+    raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {query.netuid} not found.")
 
 
-def _tagged(value: dict[str, Any]) -> Value | None:
+def _decode_tagged(value: dict[str, Any]) -> HyperparameterValue | None:
     """A value that says its type: one of the variants of `HyperparamValue`."""
     ((kind, inner),) = value.items()
     bits = _FRACTION_BITS.get(kind)
@@ -71,7 +71,7 @@ def _tagged(value: dict[str, Any]) -> Value | None:
     return inner if isinstance(inner, bool | int | float) else None
 
 
-def _plain(name: str, value: Any) -> Value | None:
+def _decode_plain(name: str, value: Any) -> HyperparameterValue | None:
     bits = _FRACTION_BITS_BY_NAME.get(name)
     if bits is not None and isinstance(value, dict):
         return cast("dict[str, int]", value)["bits"] / 2**bits

@@ -2,25 +2,25 @@
 
 import asyncio
 
-from pylon.chain.neuron_decoding import Record, subnet_neurons
+from pylon.chain.neuron_decoding import RuntimeRecord, decode_subnet_neurons
 from pylon.chain.query import Neurons
 from pylon.chain.sdk_types import Sdk
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, SubnetNeurons
 
 
-async def read_neurons(sdk: Sdk, question: Neurons, block: Block) -> SubnetNeurons:
+async def read_neurons(sdk: Sdk, query: Neurons, block: Block) -> SubnetNeurons:
     """All neurons of a subnet, by hotkey, in the order of their uids.
 
     Raises:
         FailureError: NOT_FOUND, where there is no such subnet.
     """
-    netuid = question.netuid
+    netuid = query.netuid
     neurons_lite, state = await asyncio.gather(
         sdk.runtime_call("NeuronInfoRuntimeApi", "get_neurons_lite", [netuid], block.hash),
         sdk.runtime_call("SubnetInfoRuntimeApi", "get_subnet_state", [netuid], block.hash),
     )
-    lite: list[Record] = neurons_lite
+    lite: list[RuntimeRecord] = neurons_lite
     if not state or not state["hotkeys"]:
         raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {netuid} not found.")
-    return subnet_neurons(block, lite, state)
+    return decode_subnet_neurons(block, lite, state)

@@ -13,7 +13,7 @@ RAO_PER_TAO: Final = 10**9
 _ROOT: Final = 0
 
 
-async def read_prices(sdk: Sdk, _question: Prices, block: Block) -> SubnetPrices:
+async def read_prices(sdk: Sdk, _query: Prices, block: Block) -> SubnetPrices:
     """The price of every subnet's alpha, in rao; on the root network that is one TAO."""
     try:
         found = await sdk.runtime_call("SwapRuntimeApi", "current_alpha_price_all", [], block.hash)
@@ -24,7 +24,7 @@ async def read_prices(sdk: Sdk, _question: Prices, block: Block) -> SubnetPrices
         found = await sdk.runtime_call(
             "SubnetInfoRuntimeApi", "get_all_dynamic_info", [], block.hash
         )
-        prices = _of_pools(record for record in found if record is not None)
+        prices = _prices_from_pools(record for record in found if record is not None)
     return SubnetPrices(
         block=block,
         prices={
@@ -34,12 +34,12 @@ async def read_prices(sdk: Sdk, _question: Prices, block: Block) -> SubnetPrices
     )
 
 
-def _of_pools(records: Iterable[Any]) -> list[tuple[int, int]]:
+def _prices_from_pools(records: Iterable[Any]) -> list[tuple[int, int]]:
     """Prices as the runtimes before that API had them: the ratio of what is in the pool."""
-    return [_of_pool(cast("dict[str, int]", record)) for record in records]
+    return [_price_from_pool(cast("dict[str, int]", record)) for record in records]
 
 
-def _of_pool(record: dict[str, int]) -> tuple[int, int]:
+def _price_from_pool(record: dict[str, int]) -> tuple[int, int]:
     netuid, alpha = u16(record["netuid"], "A netuid"), u64(record["alpha_in"], "A pool")
     if netuid == _ROOT:
         return netuid, RAO_PER_TAO

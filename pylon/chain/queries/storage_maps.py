@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
-from pylon.chain.scale_decoding import Scale
-from pylon.chain.sdk_types import SUBTENSOR, Sdk
+from pylon.chain.scale_decoding import ScaleReader
+from pylon.chain.sdk_types import SUBTENSOR_PALLET, Sdk
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, Skipped
@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-PAGE_KEYS: Final = 500
+KEYS_PER_PAGE: Final = 500
 """A node gives at most 1,000 at once."""
 _ACCOUNT_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class HotkeyMap:
+class HotkeyStorageMap:
     """A storage map whose first key is a netuid, hashed by Identity, and whose second is a hotkey.
 
     Attributes:
@@ -40,14 +40,14 @@ class HotkeyMap:
     prefix: bytes
 
 
-async def hotkey_entries(
+async def read_hotkey_entries(
     sdk: Sdk,
-    storage_map: HotkeyMap,
+    storage_map: HotkeyStorageMap,
     netuid: NetUid,
     block: Block,
-    read: Callable[[Hotkey, Scale], T],
+    decode: Callable[[Hotkey, ScaleReader], T],
 ) -> tuple[dict[Hotkey, T], list[Skipped]]:
-    """What `read` makes of each value under a subnet, by hotkey, and what it could not read.
+    """What `decode` makes of each value under a subnet, by hotkey, and what it could not read.
 
     Raises:
         FailureError: NOT_FOUND, where there is no such subnet.
@@ -56,17 +56,17 @@ async def hotkey_entries(
     values: dict[Hotkey, T] = {}
     skipped: list[Skipped] = []
     prefix = storage_map.prefix + netuid.to_bytes(2, "little")
-    for key, value in await _entries(sdk, prefix, block):
+    for key, value in await _read_raw_entries(sdk, prefix, block):
         # Both hashers that are used for the second key end with the key itself.
         hotkey = Hotkey(ss58_address(key[-_ACCOUNT_BYTES:]))
-        scale = Scale(value)
+        scale = ScaleReader(value)
         try:
-            values[hotkey] = read(hotkey, scale)
-            scale.end()
+            values[hotkey] = decode(hotkey, scale)
+            scale.require_end()
         except ValueError as error:
             values.pop(hotkey, None)
             skipped.append(Skipped(item=hotkey, reason=f"it cannot be decoded: {error}"))
-            UNREADABLE.note(
+            UNREADABLE.report(
                 logger,
                 storage_map.name,
                 (netuid, hotkey, value),
@@ -82,16 +82,16 @@ async def require_subnet(sdk: Sdk, netuid: NetUid, block: Block) -> None:
     Raises:
         FailureError: NOT_FOUND, where it does not.
     """
-    if not await sdk.query(SUBTENSOR, "NetworksAdded", [netuid], block.hash):
+    if not await sdk.query(SUBTENSOR_PALLET, "NetworksAdded", [netuid], block.hash):
         raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {netuid} not found.")
 
 
-async def _entries(sdk: Sdk, prefix: bytes, block: Block) -> list[tuple[bytes, bytes]]:
+async def _read_raw_entries(sdk: Sdk, prefix: bytes, block: Block) -> list[tuple[bytes, bytes]]:
     found: list[tuple[bytes, bytes]] = []
     start = begin = f"0x{prefix.hex()}"
     while True:
         keys: list[str] = await sdk.raw.rpc_request(
-            "state_getKeysPaged", [begin, PAGE_KEYS, start, block.hash]
+            "state_getKeysPaged", [begin, KEYS_PER_PAGE, start, block.hash]
         )
         if keys:
             groups = await sdk.raw.rpc_request("state_queryStorageAt", [keys, block.hash])
@@ -99,6 +99,6 @@ async def _entries(sdk: Sdk, prefix: bytes, block: Block) -> list[tuple[bytes, b
                 for key, value in group["changes"]:
                     if value is not None:
                         found.append((bytes.fromhex(key[2:]), bytes.fromhex(value[2:])))
-        if len(keys or ()) < PAGE_KEYS:
+        if len(keys or ()) < KEYS_PER_PAGE:
             return found
         start = keys[-1]

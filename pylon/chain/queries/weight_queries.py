@@ -6,7 +6,7 @@ from typing import Final
 from pylon.chain.bounds import u16, u64
 from pylon.chain.queries.storage_maps import require_subnet
 from pylon.chain.query import WeightsOf
-from pylon.chain.sdk_types import SUBTENSOR, Sdk
+from pylon.chain.sdk_types import SUBTENSOR_PALLET, Sdk
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, WeightsStatus
 
@@ -14,7 +14,7 @@ MECHANISM_STRIDE: Final = 4096
 """Items of mechanism m of a subnet are stored under netuid + m x 4096."""
 
 
-async def read_weights_status(sdk: Sdk, question: WeightsOf, block: Block) -> WeightsStatus:
+async def read_weights_status(sdk: Sdk, query: WeightsOf, block: Block) -> WeightsStatus:
     """Whether a hotkey had submitted weights for a mechanism between the epoch's start and a block.
 
     The chain's rule (`pallet_subtensor`, `subnets/weights.rs` and `coinbase/run_coinbase.rs`): an
@@ -28,35 +28,36 @@ async def read_weights_status(sdk: Sdk, question: WeightsOf, block: Block) -> We
         FailureError: NOT_FOUND where the subnet or the mechanism does not exist, or the hotkey is
             not registered at the block.
     """
-    netuid = question.netuid
+    netuid = query.netuid
     await require_subnet(sdk, netuid, block)
-    index = question.mechanism * MECHANISM_STRIDE + netuid
+    index = query.mechanism * MECHANISM_STRIDE + netuid
     mechanisms, uid, updates, epoch_start = await asyncio.gather(
-        sdk.query(SUBTENSOR, "MechanismCountCurrent", [netuid], block.hash),
-        sdk.query(SUBTENSOR, "Uids", [netuid, question.hotkey], block.hash),
-        sdk.query(SUBTENSOR, "LastUpdate", [index], block.hash),
-        _epoch_start(sdk, question, block),
+        sdk.query(SUBTENSOR_PALLET, "MechanismCountCurrent", [netuid], block.hash),
+        sdk.query(SUBTENSOR_PALLET, "Uids", [netuid, query.hotkey], block.hash),
+        sdk.query(SUBTENSOR_PALLET, "LastUpdate", [index], block.hash),
+        _read_epoch_start(sdk, query, block),
     )
-    if question.mechanism >= u16(mechanisms, "MechanismCountCurrent"):
+    if query.mechanism >= u16(mechanisms, "MechanismCountCurrent"):
         raise FailureError(
-            ErrorCode.NOT_FOUND, f"Mechanism {question.mechanism} of subnet {netuid} not found."
+            ErrorCode.NOT_FOUND, f"Mechanism {query.mechanism} of subnet {netuid} not found."
         )
     if uid is None:
         raise FailureError(
             ErrorCode.NOT_FOUND,
-            f"Hotkey {question.hotkey} is not registered on subnet {netuid} "
-            f"at block {block.number}.",
+            f"Hotkey {query.hotkey} is not registered on subnet {netuid} at block {block.number}.",
         )
-    registered_at = await sdk.query(SUBTENSOR, "BlockAtRegistration", [netuid, uid], block.hash)
+    registered_at = await sdk.query(
+        SUBTENSOR_PALLET, "BlockAtRegistration", [netuid, uid], block.hash
+    )
     updated_at = u64(updates[uid], "LastUpdate") if u16(uid, "A uid") < len(updates) else 0
     on_chain = updated_at >= epoch_start and updated_at > u64(registered_at, "BlockAtRegistration")
     return WeightsStatus(weights_submitted=on_chain, weights_on_chain=on_chain)
 
 
-async def _epoch_start(sdk: Sdk, question: WeightsOf, block: Block) -> int:
+async def _read_epoch_start(sdk: Sdk, query: WeightsOf, block: Block) -> int:
     try:
-        last = await sdk.query(SUBTENSOR, "LastEpochBlock", [question.netuid], block.hash)
+        last = await sdk.query(SUBTENSOR_PALLET, "LastEpochBlock", [query.netuid], block.hash)
         return u64(last, "LastEpochBlock")
     except ValueError:  # a runtime from before epochs had a schedule of their own
-        since = await sdk.query(SUBTENSOR, "BlocksSinceLastStep", [question.netuid], block.hash)
+        since = await sdk.query(SUBTENSOR_PALLET, "BlocksSinceLastStep", [query.netuid], block.hash)
         return block.number - u64(since, "BlocksSinceLastStep")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Deployment = tuple[WorkerSettings, Path | None, Path | None]
 
-STANDARD: Final = "-"
+STDIO: Final = "-"
 """Instead of a file's name: standard output, or standard input."""
 
 _DevnetOption = Annotated[
@@ -40,23 +40,23 @@ def backup(
     names, else of the stopped Pylon in PYLON_HOME. The file may hold what was put sealed and is
     not revealed yet: its mode is 0600. It holds no password and no key.
     """
-    from pylon.cli.backup.backup_file import BackupError, private_file
+    from pylon.cli.backup.backup_file import BackupError, create_private_file
     from pylon.cli.backup.backup_run import make_backup
 
     try:
-        settings, state, _ = _deployment(home, devnet=devnet)
+        settings, state, _ = _find_deployment(home, devnet=devnet)
         if state is not None and not (state / "nats").is_dir():
-            raise BackupError(_without_state(state))  # noqa: TRY301 -- as all others end
-        if file == STANDARD:
+            raise BackupError(_no_state_error(state))  # noqa: TRY301 -- as all others end
+        if file == STDIO:
             buffer = io.BytesIO()
-            what = asyncio.run(make_backup(settings, state, buffer, _tell))
+            what = asyncio.run(make_backup(settings, state, buffer, _echo))
             sys.stdout.buffer.write(buffer.getvalue())
         else:
-            with private_file(Path(file)) as opened:
-                what = asyncio.run(make_backup(settings, state, opened, _tell))
+            with create_private_file(Path(file)) as opened:
+                what = asyncio.run(make_backup(settings, state, opened, _echo))
     except BackupError as error:
-        raise _ended("backup", error) from None
-    _tell(f"Wrote {file}: {what}")
+        raise _fail("backup", error) from None
+    _echo(f"Wrote {file}: {what}")
 
 
 def restore(
@@ -84,24 +84,24 @@ def restore(
     from pylon.cli.backup.backup_file import BackupError, BackupFile
 
     try:
-        source = io.BytesIO(sys.stdin.buffer.read()) if file == STANDARD else Path(file)
+        source = io.BytesIO(sys.stdin.buffer.read()) if file == STDIO else Path(file)
         found = BackupFile(source, file)
-        settings, state, running_home = _deployment(home, devnet=devnet)
+        settings, state, running_home = _find_deployment(home, devnet=devnet)
         if running_home is not None:
             raise BackupError(f"Pylon runs from {running_home}: stop it, then restore")  # noqa: TRY301 -- as all others end
         what = asyncio.run(
             backup_run.restore(
-                *(settings, state, found, _tell),
+                *(settings, state, found, _echo),
                 replace=replace,
                 check_chain=not (no_chain_check or devnet),
             )
         )
     except BackupError as error:
-        raise _ended("restore", error) from None
-    _tell(f"Restored {what}")
+        raise _fail("restore", error) from None
+    _echo(f"Restored {what}")
 
 
-def _without_state(folder: Path) -> str:
+def _no_state_error(folder: Path) -> str:
     """Return that a folder holds no state, and what to do about it."""
     if (folder / "devnet" / "nats").is_dir():
         return f"{folder.absolute()} holds the state of `pylon up --devnet` alone: add --devnet"
@@ -111,7 +111,7 @@ def _without_state(folder: Path) -> str:
     )
 
 
-def _deployment(
+def _find_deployment(
     home: Path | None, *, devnet: bool
 ) -> tuple["WorkerSettings", Path | None, Path | None]:
     """Return the settings, the home of a stopped Pylon or None, and that of a running one or None.
@@ -123,31 +123,31 @@ def _deployment(
     from pylon.cli.backup.backup_file import BackupError
     from pylon.cli.up import running_home
     from pylon.cli.up.up_options import UpError, UpSettings
-    from pylon.common.redaction import REDACTOR, secrets_of
+    from pylon.common.redaction import REDACTOR, collect_secrets
     from pylon.worker.settings import WorkerSettings
 
     logging.getLogger().setLevel(logging.ERROR)  # the errors tell it better
     if home is not None:
         os.environ["PYLON_HOME"] = str(home.absolute())
     try:
-        running_home = running_home.adopt()
+        running_home = running_home.load_runtime_env()
     except UpError as error:
         raise BackupError(str(error)) from None
     settings = WorkerSettings()
-    REDACTOR.learn(secrets_of(settings))
+    REDACTOR.add_secrets(collect_secrets(settings))
     if running_home is not None or (home is None and "nats_url" in settings.model_fields_set):
         return settings, None, running_home
     state = UpSettings().home
     return settings, state / "devnet" if devnet else state, None
 
 
-def _tell(text: str) -> None:
+def _echo(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _ended(command: str, error: Exception) -> typer.Exit:
+def _fail(command: str, error: Exception) -> typer.Exit:
     """Show why a command failed, and return what ends it."""
     from pylon.common.redaction import REDACTOR
 
-    typer.echo(REDACTOR.text(f"pylon {command}: {error}"), err=True)
+    typer.echo(REDACTOR.redact_text(f"pylon {command}: {error}"), err=True)
     return typer.Exit(1)

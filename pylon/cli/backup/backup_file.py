@@ -21,12 +21,12 @@ from pylon.rpc.discovery import DISTRIBUTION
 
 FORMAT: Final = 1
 """Version of the format; a file of another version is not restored."""
-PRIVATE: Final = 0o600
+PRIVATE_MODE: Final = 0o600
 
 _MANIFEST: Final = "manifest.json"
 _ENTRIES: Final = "entries.jsonl"
-_LEVEL: Final = 6
-_NOT_WHOLE: Final = (
+_COMPRESSION_LEVEL: Final = 6
+_CORRUPT_ARCHIVE_ERRORS: Final = (
     ArithmeticError,
     EOFError,
     RuntimeError,
@@ -42,14 +42,14 @@ class BackupError(Exception):
     """Why there is no backup, or why it is not restored, in words for the operator."""
 
 
-class KeptEntry(msgspec.Struct, frozen=True):
+class BackupEntry(msgspec.Struct, frozen=True):
     """An entry of the ledger: its key, and its value as base64."""
 
     key: str
     value: bytes
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class BackupManifest(msgspec.Struct, frozen=True):
     """What a backup holds.
 
     Attributes:
@@ -71,7 +71,7 @@ class Manifest(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class _Format(msgspec.Struct):
+class _FormatVersion(msgspec.Struct):
     """What every version of the manifest says."""
 
     format: int
@@ -89,7 +89,7 @@ class BackupWriter:
         self._member = member
         self._digest = hashlib.sha256()
 
-    def add(self, entry: KeptEntry) -> None:
+    def add(self, entry: BackupEntry) -> None:
         """Write an entry."""
         line = msgspec.json.encode(entry) + b"\n"
         self._digest.update(line)
@@ -103,7 +103,7 @@ class BackupWriter:
 
 
 @contextlib.contextmanager
-def private_file(path: Path) -> Generator[BinaryIO]:
+def create_private_file(path: Path) -> Generator[BinaryIO]:
     """Give a file to write, which is at its path, whole, when the block has ended.
 
     Its owner alone may read it, from the first byte on.
@@ -116,7 +116,7 @@ def private_file(path: Path) -> Generator[BinaryIO]:
         raise BackupError(f"{path} exists already: choose another name")
     try:
         unready.unlink(missing_ok=True)
-        fd = os.open(unready, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE)
+        fd = os.open(unready, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
         with open(fd, "w+b") as file:  # noqa: PTH123 -- the mode must hold from the first byte on
             yield file
             file.flush()
@@ -130,17 +130,17 @@ def private_file(path: Path) -> Generator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def archive_in(
+def write_archive(
     file: BinaryIO, *, genesis: str | None, stream: str, made_at: str
 ) -> Generator[BackupWriter]:
     """Write a backup into a file within the block."""
     with zipfile.ZipFile(
-        file, "w", compression=zipfile.ZIP_DEFLATED, compresslevel=_LEVEL
+        file, "w", compression=zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION_LEVEL
     ) as archive:
         with archive.open(_ENTRIES, "w", force_zip64=True) as member:
             writer = BackupWriter(member)
             yield writer
-        manifest = Manifest(
+        manifest = BackupManifest(
             format=FORMAT,
             pylon=version(DISTRIBUTION),
             made_at=made_at,
@@ -169,62 +169,62 @@ class BackupFile:
     def __init__(self, file: Path | BinaryIO, name: str) -> None:
         self._file = file
         self._name = name
-        self.manifest: Final = self._manifest()
+        self.manifest: Final = self._read_manifest()
         digest, count = hashlib.sha256(), 0
-        self._last: dict[str, int] = {}
-        for line in self._lines():
+        self._last_line_by_key: dict[str, int] = {}
+        for line in self._read_lines():
             digest.update(line)
-            self._last[self._entry(line).key] = count
+            self._last_line_by_key[self._decode_entry(line).key] = count
             count += 1
         if digest.hexdigest() != self.manifest.sha256 or count != self.manifest.entries:
-            raise self._damaged("its entries are not those of its manifest")
+            raise self._corrupt("its entries are not those of its manifest")
 
     def __len__(self) -> int:
         """Return how many entries it gives."""
-        return len(self._last)
+        return len(self._last_line_by_key)
 
-    def entries(self) -> Generator[KeptEntry]:
+    def entries(self) -> Generator[BackupEntry]:
         """Give the entries in the order of the file: of each key the one that was read last."""
-        for number, line in enumerate(self._lines()):
-            entry = self._entry(line)
-            if self._last[entry.key] == number:
+        for number, line in enumerate(self._read_lines()):
+            entry = self._decode_entry(line)
+            if self._last_line_by_key[entry.key] == number:
                 yield entry
 
-    def _manifest(self) -> Manifest:
-        with self._opened() as archive:
+    def _read_manifest(self) -> BackupManifest:
+        with self._open() as archive:
             text = archive.read(_MANIFEST)
         try:
-            found = msgspec.json.decode(text, type=_Format).format
+            found = msgspec.json.decode(text, type=_FormatVersion).format
             if found != FORMAT:
                 raise BackupError(
                     f"{self._name} has version {found} of the format, and this Pylon reads "
                     f"{FORMAT}: restore it with the Pylon that made it"
                 )
-            return msgspec.json.decode(text, type=Manifest)
+            return msgspec.json.decode(text, type=BackupManifest)
         except msgspec.DecodeError:
-            raise self._damaged("its manifest cannot be read") from None
+            raise self._corrupt("its manifest cannot be read") from None
 
-    def _lines(self) -> Generator[bytes]:
-        with self._opened() as archive, archive.open(_ENTRIES) as member:
+    def _read_lines(self) -> Generator[bytes]:
+        with self._open() as archive, archive.open(_ENTRIES) as member:
             yield from member
 
-    def _entry(self, line: bytes) -> KeptEntry:
+    def _decode_entry(self, line: bytes) -> BackupEntry:
         try:
-            return msgspec.json.decode(line, type=KeptEntry)
+            return msgspec.json.decode(line, type=BackupEntry)
         except msgspec.DecodeError:
-            raise self._damaged("an entry cannot be read") from None
+            raise self._corrupt("an entry cannot be read") from None
 
     @contextlib.contextmanager
-    def _opened(self) -> Generator[zipfile.ZipFile]:
+    def _open(self) -> Generator[zipfile.ZipFile]:
         try:
             with zipfile.ZipFile(self._file) as archive:
                 yield archive
         except OSError as error:
             raise BackupError(f"{self._name} cannot be read: {error.strerror or error}") from None
         except KeyError:
-            raise self._damaged("it is not a backup of Pylon") from None
-        except _NOT_WHOLE:
-            raise self._damaged("it is not whole, or not a backup of Pylon") from None
+            raise self._corrupt("it is not a backup of Pylon") from None
+        except _CORRUPT_ARCHIVE_ERRORS:
+            raise self._corrupt("it is not whole, or not a backup of Pylon") from None
 
-    def _damaged(self, why: str) -> BackupError:
+    def _corrupt(self, why: str) -> BackupError:
         return BackupError(f"{self._name} is damaged, {why}: restore another backup")

@@ -5,24 +5,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pylon.chain.archive_routing import genesis_hash
-from pylon.chain.subtensor_reader import Subtensor
-from pylon.cli.backup.backup_file import BackupError, BackupFile, archive_in
-from pylon.cli.backup.job_store_copy import LedgerCopy
-from pylon.cli.backup.state_access import connected, running_signers
+from pylon.chain.archive_routing import read_genesis_hash
+from pylon.chain.subtensor_reader import SubtensorReader
+from pylon.cli.backup.backup_file import BackupError, BackupFile, write_archive
+from pylon.cli.backup.job_store_copy import JobStoreCopy
+from pylon.cli.backup.state_access import connect_to_deployment, running_signers
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
-from pylon_client.contract.topology import LEDGER
+from pylon_client.contract.topology import JOB_STORE
 
-Tell = Callable[[str], None]
+ShowProgress = Callable[[str], None]
 """Shows the operator a line."""
 
-TELL_EVERY: Final = 1000
+PROGRESS_INTERVAL: Final = 1000
 """Entries between two lines of progress."""
 
 
 async def make_backup(
-    settings: WorkerSettings, home: Path | None, file: BinaryIO, tell: Tell
+    settings: WorkerSettings, home: Path | None, file: BinaryIO, show_progress: ShowProgress
 ) -> str:
     """Write the ledger of a deployment into a file; workers may run.
 
@@ -30,7 +30,7 @@ async def make_backup(
         settings: of the deployment's worker.
         home: the folder of a stopped Pylon; None for a NATS that runs.
         file: where to.
-        tell: shows how far it is.
+        show_progress: shows how far it is.
 
     Returns:
         What the backup holds, in a sentence.
@@ -39,14 +39,14 @@ async def make_backup(
         BackupError: NATS cannot be reached, or is not as Pylon needs it.
     """
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
-    async with connected(settings, home, "pylon backup") as connection:
-        ledger = LedgerCopy(connection)
+    async with connect_to_deployment(settings, home, "pylon backup") as connection:
+        ledger = JobStoreCopy(connection)
         genesis = await ledger.genesis()
-        with archive_in(file, genesis=genesis, stream=LEDGER.name, made_at=made_at) as writer:
-            async for entry in ledger.entries():
+        with write_archive(file, genesis=genesis, stream=JOB_STORE.name, made_at=made_at) as writer:
+            async for entry in ledger.export_entries():
                 writer.add(entry)
-                if writer.count % TELL_EVERY == 0:
-                    tell(f"{writer.count} entries read")
+                if writer.count % PROGRESS_INTERVAL == 0:
+                    show_progress(f"{writer.count} entries read")
     return f"{writer.count} entries, of the chain with genesis {genesis or 'unknown'}"
 
 
@@ -54,7 +54,7 @@ async def restore(
     settings: WorkerSettings,
     home: Path | None,
     backup: BackupFile,
-    tell: Tell,
+    show_progress: ShowProgress,
     *,
     replace: bool,
     check_chain: bool,
@@ -65,7 +65,7 @@ async def restore(
         settings: of the deployment's worker.
         home: the folder of a stopped Pylon; None for a NATS that runs.
         backup: what to restore.
-        tell: shows how far it is.
+        show_progress: shows how far it is.
         replace: whether the jobs that are there are removed first.
         check_chain: whether the chain's genesis is compared with the backup's.
 
@@ -77,57 +77,59 @@ async def restore(
     """
     genesis = backup.manifest.genesis
     if check_chain and genesis is not None:
-        await _require_chain(settings, genesis)
-    async with connected(settings, home, "pylon restore") as connection:
+        await _require_same_chain(settings, genesis)
+    async with connect_to_deployment(settings, home, "pylon restore") as connection:
         if home is None and (running := await running_signers(connection)):
             raise BackupError(
                 f"workers run, for {', '.join(sorted(running))}: stop every worker, then restore"
             )
-        ledger = LedgerCopy(connection)
+        ledger = JobStoreCopy(connection)
         if replace:
             await ledger.clear()
         await _require_empty(ledger, genesis)
-        await ledger.bind(genesis)
+        await ledger.set_legacy_genesis(genesis)
 
         def progress(count: int) -> None:
-            if count % TELL_EVERY == 0 or count == len(backup):
-                tell(f"{count} of {len(backup)} entries written")
+            if count % PROGRESS_INTERVAL == 0 or count == len(backup):
+                show_progress(f"{count} of {len(backup)} entries written")
 
-        left_out = await ledger.fill(
-            backup.entries(), ended_kept_days=settings.ended_jobs_kept_days, progress=progress
+        left_out = await ledger.import_entries(
+            backup.entries(),
+            ended_retention_days=settings.ended_jobs_kept_days,
+            on_progress=progress,
         )
     what = f"{len(backup) - left_out} entries of the backup of {backup.manifest.made_at}"
     return f"{what}; {left_out} cannot be read and were left out" if left_out else what
 
 
-async def _require_empty(ledger: LedgerCopy, genesis: str | None) -> None:
+async def _require_empty(copy: JobStoreCopy, genesis: str | None) -> None:
     remedy = "add --replace to remove them first, or restore elsewhere"
-    if not await ledger.is_empty():
+    if not await copy.is_empty():
         raise BackupError(f"there are jobs already: {remedy}")
-    there = await ledger.genesis()
+    there = await copy.genesis()
     if None not in {genesis, there} and genesis != there:
         raise BackupError(
             f"the state is of the chain with genesis {there}, the backup of {genesis}: {remedy}"
         )
 
 
-async def _require_chain(settings: WorkerSettings, genesis: str) -> None:
+async def _require_same_chain(settings: WorkerSettings, genesis: str) -> None:
     """Raise unless the chain of the settings is the one that a backup is of."""
     remedy = "correct PYLON_BITTENSOR_NETWORK, or add --no-chain-check"
     try:
-        chain = Subtensor(settings.bittensor_network)
+        chain = SubtensorReader(settings.bittensor_network)
     except ValueError as error:
         raise BackupError(f"{error}: {remedy}") from None
     try:
-        found = await genesis_hash(chain, settings.chain_timeout_s)
+        found = await read_genesis_hash(chain, settings.chain_timeout_s)
     except FailureError as error:
         raise BackupError(
-            f"{chain.place} does not give its genesis: {error.failure.detail.rstrip('.')}: {remedy}"
+            f"{chain.endpoint_label} does not give its genesis: {error.failure.detail.rstrip('.')}: {remedy}"
         ) from None
     finally:
         await chain.close()
     if found != genesis:
         raise BackupError(
-            f"the backup is of the chain with genesis {genesis}, {chain.place} of {found}: "
+            f"the backup is of the chain with genesis {genesis}, {chain.endpoint_label} of {found}: "
             "correct PYLON_BITTENSOR_NETWORK, or restore another backup"
         )

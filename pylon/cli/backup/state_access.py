@@ -11,26 +11,26 @@ from pydantic import SecretStr
 
 from pylon.cli.backup.backup_file import BackupError
 from pylon.events.signer_events import SignerEvents
-from pylon.jetstream.provision import ProvisionError, provision
-from pylon.jobs.signer_directory import ANNOUNCE_EVERY_S
+from pylon.jetstream.provision import ProvisionError, provision_streams
+from pylon.jobs.signer_directory import ANNOUNCE_INTERVAL_S
 from pylon.nats_server.embedded_server import EmbeddedNats, EmbeddedNatsError
 from pylon.nats_server.permissions import PermissionsError
-from pylon.nats_server.worker_user import worker_options
+from pylon.nats_server.worker_user import worker_connection_options
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
-from pylon_client.contract.topology import JOBS, LEDGER
+from pylon_client.contract.topology import JOB_QUEUE, JOB_STORE
 from pylon_client.contract.types import IdentityName
-from pylon_client.nats.nats_connection import Connection, connect
-from pylon_client.nats.nats_errors import Denied
+from pylon_client.nats.nats_connection import NatsConnection, connect
+from pylon_client.nats.nats_errors import PermissionViolation
 
-LISTEN_S: Final = ANNOUNCE_EVERY_S + 1
+LISTEN_S: Final = ANNOUNCE_INTERVAL_S + 1
 """Seconds within which every running signer announces itself."""
 
 
 @contextlib.asynccontextmanager
-async def connected(
+async def connect_to_deployment(
     settings: WorkerSettings, home: Path | None, name: str
-) -> AsyncGenerator[Connection]:
+) -> AsyncGenerator[NatsConnection]:
     """Connect to the NATS of a deployment within the block; its ledger and its queue exist.
 
     Args:
@@ -45,12 +45,12 @@ async def connected(
     try:
         async with contextlib.AsyncExitStack() as stack:
             if home is not None:
-                settings = settings.model_copy(update=_of_embedded())
+                settings = settings.model_copy(update=_embedded_settings())
                 nats = await stack.enter_async_context(EmbeddedNats(home, settings, port=0))
                 settings = settings.model_copy(update={"nats_url": nats.url})
-            connection = await connect(worker_options(settings, name))
+            connection = await connect(worker_connection_options(settings, name))
             stack.push_async_callback(connection.close)
-            await _provide(connection, settings.nats_stream_replicas)
+            await _provision(connection, settings.nats_stream_replicas)
             yield connection
     except (EmbeddedNatsError, PermissionsError, ProvisionError) as error:
         raise BackupError(str(error)) from None
@@ -58,7 +58,7 @@ async def connected(
         raise BackupError(error.failure.detail) from None
 
 
-async def _provide(connection: Connection, replicas: int) -> None:
+async def _provision(connection: NatsConnection, replicas: int) -> None:
     """Make the ledger and the queue if they are missing.
 
     Raises:
@@ -66,12 +66,14 @@ async def _provide(connection: Connection, replicas: int) -> None:
     """
     denied: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    def on_denial(_: Denied, failure: FailureError) -> None:
+    def on_denial(_: PermissionViolation, failure: FailureError) -> None:
         if not denied.done():
             denied.set_result(failure.failure.detail)
 
-    forget = connection.on_denial(on_denial)
-    making = asyncio.create_task(provision(connection, (LEDGER, JOBS), replicas=replicas))
+    forget = connection.on_permission_violation(on_denial)
+    making = asyncio.create_task(
+        provision_streams(connection, (JOB_STORE, JOB_QUEUE), replicas=replicas)
+    )
     try:
         await asyncio.wait({making, denied}, return_when=asyncio.FIRST_COMPLETED)
         if denied.done():
@@ -86,7 +88,7 @@ async def _provide(connection: Connection, replicas: int) -> None:
         await asyncio.gather(making, return_exceptions=True)
 
 
-def _of_embedded() -> dict[str, object]:
+def _embedded_settings() -> dict[str, object]:
     return {
         "nats_worker_password": SecretStr(secrets.token_urlsafe(24)),
         "nats_bridge_password": SecretStr(secrets.token_urlsafe(24)),
@@ -96,7 +98,7 @@ def _of_embedded() -> dict[str, object]:
     }
 
 
-async def running_signers(connection: Connection) -> set[IdentityName]:
+async def running_signers(connection: NatsConnection) -> set[IdentityName]:
     """Return the identities whose workers run; it takes `LISTEN_S` seconds."""
     found: set[IdentityName] = set()
     await SignerEvents(connection).subscribe(lambda identity, _: found.add(identity))

@@ -3,17 +3,17 @@
 import time
 from collections.abc import AsyncGenerator
 
-from pylon.chain.archive_routing import genesis_hash
+from pylon.chain.archive_routing import read_genesis_hash
 from pylon.chain.port import ChainReads
 from pylon.chain.query import Hyperparameters, Neurons
-from pylon.chain.subtensor_reader import Subtensor
-from pylon.chain.subtensor_writer import Submission
-from pylon.cli.check.clock_check import check_head, nats_ahead_s
+from pylon.chain.subtensor_reader import SubtensorReader
+from pylon.chain.subtensor_writer import SubtensorWriter
+from pylon.cli.check.clock_check import check_head, nats_clock_offset_s
 from pylon.cli.check.findings import Finding, failure, ok, warning
 from pylon.common.deployment_settings import IdentitySettings
-from pylon.wallets.addresses import AddressError, address_of
+from pylon.wallets.addresses import AddressError, resolve_address
 from pylon.wallets.hotkeys import HotkeyError
-from pylon.worker.identities import open_identity
+from pylon.worker.identities import open_identity_hotkey
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.models import Block, Neuron
@@ -25,7 +25,7 @@ WEIGHTS_RATE_LIMIT = "weights_rate_limit"
 async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
     """Whether the chain answers, and whether each identity could act on it."""
     try:
-        chain = Subtensor(settings.bittensor_network)
+        chain = SubtensorReader(settings.bittensor_network)
     except ValueError as error:
         yield failure("chain", str(error), "correct PYLON_BITTENSOR_NETWORK")
         return
@@ -36,21 +36,21 @@ async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
         seen_at_s = time.time()
         age_s = seen_at_s - await chain.timestamp(block, timeout_s=settings.chain_timeout_s)
         for finding in check_head(
-            chain.place,
+            chain.endpoint_label,
             block.number,
             age_s,
             silence_s=settings.head_silence_s,
-            nats_ahead_s=await nats_ahead_s(settings),
+            nats_offset_s=await nats_clock_offset_s(settings),
         ):
             yield finding
-        genesis = await genesis_hash(chain, settings.chain_timeout_s)
+        genesis = await read_genesis_hash(chain, settings.chain_timeout_s)
         for identity in settings.identity_settings.values():
             async for finding in _check_identity(settings, identity, chain, block):
                 yield finding
         async for finding in _check_writes(settings):
             yield finding
     except FailureError as error:
-        text = f"{chain.place}: {error.failure.detail}"
+        text = f"{chain.endpoint_label}: {error.failure.detail}"
         yield failure("chain", text, "correct PYLON_BITTENSOR_NETWORK, or wait")
     finally:
         await chain.close()
@@ -63,9 +63,9 @@ async def _check_writes(settings: WorkerSettings) -> AsyncGenerator[Finding]:
     netuids = [identity.netuid for identity in settings.identity_settings.values()]
     if not netuids:
         return
-    chain = Submission(settings.bittensor_network, timeout_s=settings.chain_timeout_s)
+    chain = SubtensorWriter(settings.bittensor_network, timeout_s=settings.chain_timeout_s)
     try:
-        missing = await chain.unsupported(netuids[0])
+        missing = await chain.unsupported_writes(netuids[0])
     finally:
         await chain.close()
     for kind, why in missing.items():
@@ -79,18 +79,18 @@ async def _check_writes(settings: WorkerSettings) -> AsyncGenerator[Finding]:
 async def _check_archive(settings: WorkerSettings, genesis: str | None) -> Finding:
     remedy = "correct PYLON_BITTENSOR_ARCHIVE_NETWORK; until then old blocks cannot be read"
     try:
-        archive = Subtensor(settings.bittensor_archive_network, role="The archive node")
+        archive = SubtensorReader(settings.bittensor_archive_network, role="The archive node")
     except ValueError as error:
         return warning("archive", str(error), remedy)
     try:
         block = await archive.latest_block(timeout_s=settings.chain_timeout_s)
-        its_genesis = await genesis_hash(archive, settings.chain_timeout_s)
+        its_genesis = await read_genesis_hash(archive, settings.chain_timeout_s)
     except FailureError as error:
-        return warning("archive", f"{archive.place}: {error.failure.detail}", remedy)
+        return warning("archive", f"{archive.endpoint_label}: {error.failure.detail}", remedy)
     else:
         if genesis not in (None, its_genesis):
-            return warning("archive", f"{archive.place} is of another chain", remedy)
-        return ok("archive", f"{archive.place} is at block {block.number}")
+            return warning("archive", f"{archive.endpoint_label} is of another chain", remedy)
+        return ok("archive", f"{archive.endpoint_label} is at block {block.number}")
     finally:
         await archive.close()
 
@@ -102,22 +102,22 @@ async def _check_identity(
     hotkey: Hotkey | None = None
     if settings.worker_role.signs:
         try:
-            signer = open_identity(settings.bittensor_wallet_path, identity)
+            signer = open_identity_hotkey(settings.bittensor_wallet_path, identity)
         except HotkeyError as error:
             yield failure(subject, f"it cannot write: {error.cause}", error.remedy)
         else:
             hotkey = Hotkey(signer.ss58_address)
             yield ok(subject, "its hotkey can be opened")
     try:
-        hotkey = hotkey or address_of(settings.bittensor_wallet_path, identity)
+        hotkey = hotkey or resolve_address(settings.bittensor_wallet_path, identity)
     except AddressError as error:
         text = f"its hotkey's address is not known: {error.cause}"
         yield failure(subject, text, error.remedy)
         return
     try:
         timeout_s = settings.chain_timeout_s
-        neurons = await chain.ask(Neurons(identity.netuid), block, timeout_s=timeout_s)
-        limits = await chain.ask(Hyperparameters(identity.netuid), block, timeout_s=timeout_s)
+        neurons = await chain.query(Neurons(identity.netuid), block, timeout_s=timeout_s)
+        limits = await chain.query(Hyperparameters(identity.netuid), block, timeout_s=timeout_s)
     except FailureError as error:
         remedy = f"correct {identity.env_prefix}NETUID"
         yield failure(subject, f"subnet {identity.netuid}: {error.failure.detail}", remedy)

@@ -12,11 +12,11 @@ from pylon.common.variables import ineffective_variables, unknown_variables
 from pylon.worker.settings import WorkerSettings
 
 
-async def check(settings: WorkerSettings, tell: Callable[[Finding], None]) -> bool:
+async def check(settings: WorkerSettings, report: Callable[[Finding], None]) -> bool:
     """Look at everything, and tell each finding as it comes; whether nothing stands in the way."""
     is_fit = True
     async for finding in _findings(settings):
-        tell(finding)
+        report(finding)
         is_fit = is_fit and finding.level is not Level.FAILURE
     return is_fit
 

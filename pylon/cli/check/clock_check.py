@@ -8,43 +8,43 @@ from typing import Any, Final
 import nats.errors
 
 from pylon.cli.check.findings import Finding, failure, ok, warning
-from pylon.nats_server.worker_user import worker_options
+from pylon.nats_server.worker_user import worker_connection_options
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import STREAMS
-from pylon_client.nats.nats_connection import Connection, connect
+from pylon_client.nats.nats_connection import NatsConnection, connect
 
-CLOCKS_DIFFER_S: Final = 5.0
+CLOCK_TOLERANCE_S: Final = 5.0
 """Seconds by which two clocks may differ; blocks are dated in whole seconds."""
-ASK_TIMEOUT_S: Final = 5.0
+REQUEST_TIMEOUT_S: Final = 5.0
 SUBJECT: Final = "clock"
 _REMEDY: Final = "synchronise it (NTP)"
 
 
-async def nats_ahead_s(settings: WorkerSettings) -> float | None:
+async def nats_clock_offset_s(settings: WorkerSettings) -> float | None:
     """Return by how many seconds the NATS server's clock is ahead of this machine's.
 
     JetStream dates its replies about streams. None where it cannot be asked.
     """
-    if settings.is_confined:  # which may not look at streams
+    if settings.uses_reader_user:  # which may not look at streams
         return None
     try:
-        connection = await connect(worker_options(settings, "pylon check"))
+        connection = await connect(worker_connection_options(settings, "pylon check"))
     except FailureError:
         return None
     try:
-        return await _ahead_s(connection)
+        return await _clock_offset_s(connection)
     except (nats.errors.Error, OSError, ValueError, LookupError, TypeError):
         return None
     finally:
         await connection.close()
 
 
-async def _ahead_s(connection: Connection) -> float | None:
+async def _clock_offset_s(connection: NatsConnection) -> float | None:
     for plan in STREAMS:
         began_s = time.time()
         reply = await connection.nats.request(
-            f"$JS.API.STREAM.INFO.{plan.name}", timeout=ASK_TIMEOUT_S
+            f"$JS.API.STREAM.INFO.{plan.name}", timeout=REQUEST_TIMEOUT_S
         )
         ended_s = time.time()
         told: Any = json.loads(reply.data)
@@ -55,7 +55,7 @@ async def _ahead_s(connection: Connection) -> float | None:
 
 
 def check_head(
-    node: str, number: int, age_s: float, *, silence_s: float, nats_ahead_s: float | None
+    node: str, number: int, age_s: float, *, silence_s: float, nats_offset_s: float | None
 ) -> list[Finding]:
     """Judge the age of the newest block, and name the clock that makes it impossible.
 
@@ -64,22 +64,24 @@ def check_head(
         number: of its newest block.
         age_s: seconds since the block was made, by this machine's clock.
         silence_s: age from which on a node lags behind.
-        nats_ahead_s: seconds by which the clock of the NATS server is ahead; None if not known.
+        nats_offset_s: seconds by which the clock of the NATS server is ahead; None if not known.
     """
     head = f"{node} is at block {number}"
     old = f"{head}, {max(age_s, 0.0):.0f} s old"
-    is_plausible = -CLOCKS_DIFFER_S <= age_s <= silence_s
-    if nats_ahead_s is not None and abs(nats_ahead_s) > CLOCKS_DIFFER_S:
-        return _nats_differs(head, old, age_s, silence_s, nats_ahead_s, is_plausible=is_plausible)
+    is_plausible = -CLOCK_TOLERANCE_S <= age_s <= silence_s
+    if nats_offset_s is not None and abs(nats_offset_s) > CLOCK_TOLERANCE_S:
+        return _nats_clock_findings(
+            head, old, age_s, silence_s, nats_offset_s, is_plausible=is_plausible
+        )
     if is_plausible:
         return [ok("chain", old)]
     if age_s > silence_s:
         remedy = "the node lags behind: choose another"
-        if nats_ahead_s is None:
+        if nats_offset_s is None:
             remedy += ", unless the clock of this machine is ahead"
         return [failure("chain", old, remedy)]
     future = f"its newest block is dated {-age_s:.0f} s after this machine's time"
-    if nats_ahead_s is None:
+    if nats_offset_s is None:
         text = f"{future}: this machine's clock is behind, or the chain's is ahead"
     else:
         text = (
@@ -89,22 +91,20 @@ def check_head(
     return [ok("chain", head), warning(SUBJECT, text, _REMEDY)]
 
 
-def _nats_differs(
-    head: str, old: str, age_s: float, silence_s: float, nats_ahead_s: float, *, is_plausible: bool
+def _nats_clock_findings(
+    head: str, old: str, age_s: float, silence_s: float, nats_offset_s: float, *, is_plausible: bool
 ) -> list[Finding]:
     """Return what follows where this machine and the NATS server have different times."""
     if is_plausible:
-        text = (
-            f"the clock of the NATS server is {_off(nats_ahead_s)}, by this machine and the chain"
-        )
+        text = f"the clock of the NATS server is {_offset_text(nats_offset_s)}, by this machine and the chain"
         return [ok("chain", old), warning(SUBJECT, text, _REMEDY)]
-    text = f"the clock of this machine is {_off(-nats_ahead_s)}, by the NATS server"
-    if -CLOCKS_DIFFER_S <= age_s + nats_ahead_s <= silence_s:
+    text = f"the clock of this machine is {_offset_text(-nats_offset_s)}, by the NATS server"
+    if -CLOCK_TOLERANCE_S <= age_s + nats_offset_s <= silence_s:
         text += " and the chain"
         return [ok("chain", head), warning(SUBJECT, text, _REMEDY)]
-    text += f"; by the chain, whose newest block is dated otherwise, it is {_off(age_s)}"
+    text += f"; by the chain, whose newest block is dated otherwise, it is {_offset_text(age_s)}"
     return [ok("chain", head), warning(SUBJECT, text, "compare all three clocks (NTP)")]
 
 
-def _off(ahead_s: float) -> str:
-    return f"{abs(ahead_s):.0f} s {'ahead' if ahead_s > 0 else 'behind'}"
+def _offset_text(offset_s: float) -> str:
+    return f"{abs(offset_s):.0f} s {'ahead' if offset_s > 0 else 'behind'}"

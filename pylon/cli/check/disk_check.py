@@ -7,11 +7,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from pylon.cli.check.findings import Finding, failure, ok
-from pylon.nats_server.embedded_process import port_in_use
+from pylon.nats_server.embedded_process import listening_port
 
 FREE_MIN_BYTES: Final = 2**30
 """Free bytes below which the disk counts as full: less than a day of a large deployment."""
-_STATES: Final = ("", "devnet")
+_STATE_FOLDERS: Final = ("", "devnet")
 """Folders of the home in which `pylon up` keeps its state, of a real and of the simulated chain."""
 
 
@@ -27,14 +27,16 @@ def check_disk(nats_urls: list[str], home: Path) -> Finding:
         places = ", ".join(str(urlsplit(url).hostname) for url in nats_urls)
         return ok("disk", f"not measured: NATS at {places} keeps the streams on its own disks")
     ports = {parts.port for parts in local}
-    for state in _STATES:
+    for state in _STATE_FOLDERS:
         folder = home / state / "nats"
-        if port_in_use(folder / "ports") in ports:
-            return _room(folder / "jetstream", "where NATS keeps the streams")
-    return _room(home, "for `pylon up`; the disk of a NATS that it does not run is not measured")
+        if listening_port(folder / "ports") in ports:
+            return _free_space(folder / "jetstream", "where NATS keeps the streams")
+    return _free_space(
+        home, "for `pylon up`; the disk of a NATS that it does not run is not measured"
+    )
 
 
-def _room(folder: Path, what: str) -> Finding:
+def _free_space(folder: Path, what: str) -> Finding:
     folder = folder.absolute()
     there = next(each for each in (folder, *folder.parents) if each.exists())
     try:

@@ -6,16 +6,21 @@ from collections.abc import AsyncGenerator
 from pylon.cli.check.findings import Finding, Level, failure, ok, warning
 from pylon.cli.check.stream_check import check_storage
 from pylon.events.signer_events import SignerEvents
-from pylon.jetstream.provision import ProvisionError, Storage, inspect, storage
-from pylon.jetstream.stream_rules import remedy
-from pylon.jobs.signer_directory import ANNOUNCE_EVERY_S, SignerDirectory
-from pylon.nats_server.worker_user import worker_options
+from pylon.jetstream.provision import (
+    ProvisionError,
+    StorageUsage,
+    storage_usage,
+    stream_differences,
+)
+from pylon.jetstream.stream_rules import stream_remedy
+from pylon.jobs.signer_directory import ANNOUNCE_INTERVAL_S, SignerDirectory
+from pylon.nats_server.worker_user import worker_connection_options
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import STREAMS, StreamPlan
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 
-FULL_FROM = 0.9
+STORAGE_FULL_RATIO = 0.9
 """The part of JetStream's storage that may be in use before one should act."""
 
 _REMEDIES = {
@@ -36,11 +41,11 @@ async def check_signers(settings: WorkerSettings) -> AsyncGenerator[Finding]:
     directory = SignerDirectory(settings.identity_settings, grace_s=0)
     try:
         await SignerEvents(connection).subscribe(directory.observe)
-        await asyncio.sleep(ANNOUNCE_EVERY_S + 1)
+        await asyncio.sleep(ANNOUNCE_INTERVAL_S + 1)
     finally:
         await connection.close()
     for name in settings.identity_settings:
-        missing = directory.missing(name)
+        missing = directory.unavailable_reason(name)
         if missing:
             yield warning(f"identity {name}", "it cannot write", missing)
         else:
@@ -63,13 +68,13 @@ async def check_nats(settings: WorkerSettings) -> AsyncGenerator[Finding]:
                 "NATS", "it asks for no password: anybody could act as a worker",
                 "give it users with `pylon nats-conf`",
             )  # fmt: skip
-        if not settings.is_confined:  # as which it may not look at streams
+        if not settings.uses_reader_user:  # as which it may not look at streams
             are_made = True
             for plan in STREAMS:
-                finding = await _stream(connection, plan)
+                finding = await _check_stream(connection, plan)
                 are_made = are_made and finding.level is Level.OK
                 yield finding
-            yield _room(await storage(connection))
+            yield _check_usage(await storage_usage(connection))
             if are_made:
                 async for finding in check_storage(connection, settings.block_duration_seconds):
                     yield finding
@@ -80,26 +85,26 @@ async def check_nats(settings: WorkerSettings) -> AsyncGenerator[Finding]:
 
 
 def _options(settings: WorkerSettings) -> ConnectionOptions:
-    return worker_options(settings, "pylon check", is_confined=settings.is_confined)
+    return worker_connection_options(settings, "pylon check", is_confined=settings.uses_reader_user)
 
 
-async def _stream(connection: Connection, plan: StreamPlan) -> Finding:
+async def _check_stream(connection: NatsConnection, plan: StreamPlan) -> Finding:
     name = plan.name
-    found = await inspect(connection, plan)
+    found = await stream_differences(connection, plan)
     if found is None:
         return warning(f"stream {name}", "is not there yet", "the first worker makes it")
     if found:
         text = "; ".join(difference.text for difference in found)
-        return failure(f"stream {name}", text, remedy(plan, found))
+        return failure(f"stream {name}", text, stream_remedy(plan, found))
     return ok(f"stream {name}", "is as it should be")
 
 
-def _room(room: Storage) -> Finding:
-    used = f"{room.used_bytes / 2**20:.0f} MiB"
-    if room.limit_bytes is None:
+def _check_usage(usage: StorageUsage) -> Finding:
+    used = f"{usage.used_bytes / 2**20:.0f} MiB"
+    if usage.limit_bytes is None:
         return ok("JetStream", f"{used} in use, without a limit of its own")
-    part = room.used_bytes / max(room.limit_bytes, 1)
-    text = f"{used} in use of {room.limit_bytes / 2**20:.0f} MiB"
-    if part >= FULL_FROM:
+    part = usage.used_bytes / max(usage.limit_bytes, 1)
+    text = f"{used} in use of {usage.limit_bytes / 2**20:.0f} MiB"
+    if part >= STORAGE_FULL_RATIO:
         return failure("JetStream", text, "give the NATS servers more storage")
     return ok("JetStream", text)

@@ -8,11 +8,11 @@ from pathlib import Path
 from pylon.cli.check.findings import Finding
 from pylon.common.redaction import REDACTOR
 
-Run = Callable[[Callable[[Finding], None]], bool]
+RunCheck = Callable[[Callable[[Finding], None]], bool]
 """Looks at everything; calls its argument with each finding; returns whether all is fit."""
 
 
-def report_as_lines(run: Run, home: Path | None) -> bool:
+def report_as_lines(run: RunCheck, home: Path | None) -> bool:
     """Print a line for each finding as it comes, and return whether all is fit.
 
     Args:
@@ -21,10 +21,10 @@ def report_as_lines(run: Run, home: Path | None) -> bool:
     """
     if home is not None:
         _write(f"This is about the Pylon that runs from {home}.")
-    return run(lambda finding: _write(REDACTOR.text(str(finding))))
+    return run(lambda finding: _write(REDACTOR.redact_text(str(finding))))
 
 
-def report_as_json(run: Run, home: Path | None) -> bool:
+def report_as_json(run: RunCheck, home: Path | None) -> bool:
     """Print one JSON object when all has been looked at, and return whether all is fit.
 
     Args:
@@ -46,7 +46,7 @@ def report_as_json(run: Run, home: Path | None) -> bool:
             for finding in findings
         ],
     }
-    _write(json.dumps(REDACTOR.tree(report), indent=2, ensure_ascii=False))
+    _write(json.dumps(REDACTOR.redact_value(report), indent=2, ensure_ascii=False))
     return is_fit
 
 

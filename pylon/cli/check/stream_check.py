@@ -8,13 +8,13 @@ from typing import Final
 import nats.errors
 from nats.js.client import JetStreamContext
 
-from pylon.blocks.leadership import PUBLISHER
+from pylon.blocks.leadership import PUBLISHER_LEASE
 from pylon.cli.check.findings import Finding, failure, ok, warning
-from pylon.events.event_log import KeptInStream
+from pylon.events.event_log import EventLog
 from pylon.jetstream.bucket import Bucket
 from pylon.jetstream.lease import Leases
 from pylon.jetstream.write_health import STORAGE_REMEDY, WriteHealth
-from pylon.jetstream.write_retry import TRY_FOR_S
+from pylon.jetstream.write_retry import REQUEST_TIMEOUT_S
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.topology import (
@@ -23,16 +23,18 @@ from pylon_client.contract.topology import (
     LEASES,
     LEASES_BUCKET,
 )
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 
 STALE_BLOCKS: Final = 5
 STALE_MIN_S: Final = 10.0
 """Seconds that a published block may be old however short the chain's blocks are."""
-_PROBE: Final = f"$KV.{LEASES_BUCKET}.check"
+_PROBE_SUBJECT: Final = f"$KV.{LEASES_BUCKET}.check"
 """A key that expires like a lease."""
 
 
-async def check_storage(connection: Connection, block_duration_s: float) -> AsyncGenerator[Finding]:
+async def check_storage(
+    connection: NatsConnection, block_duration_s: float
+) -> AsyncGenerator[Finding]:
     """Check that JetStream stores a message, and that the newest block event is not old.
 
     Args:
@@ -46,28 +48,28 @@ async def check_storage(connection: Connection, block_duration_s: float) -> Asyn
         yield failure("published blocks", error.failure.detail, STORAGE_REMEDY)
 
 
-async def _check_writes(connection: Connection) -> Finding:
-    context = JetStreamContext(connection.nats, timeout=TRY_FOR_S)
+async def _check_writes(connection: NatsConnection) -> Finding:
+    context = JetStreamContext(connection.nats, timeout=REQUEST_TIMEOUT_S)
     try:
-        with WriteHealth().write(LEASES.name, connection):
-            await context.publish(_PROBE, b"")
+        with WriteHealth().track_write(LEASES.name, connection):
+            await context.publish(_PROBE_SUBJECT, b"")
     except (nats.errors.Error, OSError) as error:
         return failure("JetStream", f"it stores nothing: {error}", STORAGE_REMEDY)
     return ok("JetStream", "it stores what is written")
 
 
-async def _check_events(connection: Connection, block_duration_s: float) -> Finding:
+async def _check_events(connection: NatsConnection, block_duration_s: float) -> Finding:
     subject = "published blocks"
-    newest = await KeptInStream(connection).newest(str(BlockEventSubject()))
+    newest = await EventLog(connection).newest(str(BlockEventSubject()))
     if newest is None or newest.stored_at is None:
         return ok(subject, "none yet; the first worker publishes them")
     age_s = max(0.0, time.time() - newest.stored_at.timestamp())
-    text = f"the newest is {newest.number}, published {age_s:.0f} s ago"
+    text = f"the newest is {newest.block_number}, published {age_s:.0f} s ago"
     if age_s <= max(STALE_BLOCKS * block_duration_s, STALE_MIN_S):
         return ok(subject, text)
     text += f", at {datetime.fromtimestamp(newest.stored_at.timestamp(), UTC):%Y-%m-%dT%H:%M:%SZ}"
     leases = Leases(Bucket(connection, LEADERSHIP_BUCKET), LEADERSHIP_TTL_S)
-    if await leases.is_held(PUBLISHER):
+    if await leases.is_held(PUBLISHER_LEASE):
         return failure(
             subject,
             f"{text}, although a worker holds the publisher lease",

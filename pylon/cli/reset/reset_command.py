@@ -27,14 +27,14 @@ def reset(
     The state of `pylon up` is moved within its home. Of a NATS that PYLON_NATS_URL names, all jobs
     are written to a file for `pylon restore`, and all streams are emptied.
     """
-    from pylon.cli.reset.reset_run import Reset, ResetError
+    from pylon.cli.reset.reset_run import ResetError, StateReset
     from pylon.cli.up import running_home
     from pylon.cli.up.up_options import UpSettings
-    from pylon.common.redaction import REDACTOR, secrets_of
+    from pylon.common.redaction import REDACTOR, collect_secrets
     from pylon.worker.settings import WorkerSettings
 
     def confirm(what: str) -> None:
-        typer.echo(REDACTOR.text(what), err=True)
+        typer.echo(REDACTOR.redact_text(what), err=True)
         if yes:
             return
         if not sys.stdin.isatty():
@@ -44,16 +44,16 @@ def reset(
 
     logging.getLogger().setLevel(logging.WARNING)
     try:
-        runs_from = None if home is not None else running_home.adopt()
+        runs_from = None if home is not None else running_home.load_runtime_env()
         settings = WorkerSettings()
-        REDACTOR.learn(secrets_of(settings))
+        REDACTOR.add_secrets(collect_secrets(settings))
         if runs_from is not None:
             raise ResetError(f"Pylon runs from {runs_from}: stop it first")  # noqa: TRY301 -- as all others end
-        wish = Reset(network, settings, confirm)
+        wish = StateReset(network, settings, confirm)
         is_elsewhere = home is None and "nats_url" in settings.model_fields_set
         folder = (home or UpSettings().home).absolute()
-        work = wish.of_nats(into.absolute()) if is_elsewhere else wish.of_home(folder)
-        typer.echo(REDACTOR.text(asyncio.run(work)))
+        work = wish.set_aside_nats(into.absolute()) if is_elsewhere else wish.set_aside_home(folder)
+        typer.echo(REDACTOR.redact_text(asyncio.run(work)))
     except ResetError as error:
-        typer.echo(REDACTOR.text(f"pylon reset: {error}"), err=True)
+        typer.echo(REDACTOR.redact_text(f"pylon reset: {error}"), err=True)
         raise typer.Exit(1) from None

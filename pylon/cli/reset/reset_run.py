@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pylon.cli.backup.backup_file import BackupError, private_file
+from pylon.cli.backup.backup_file import BackupError, create_private_file
 from pylon.cli.backup.backup_run import make_backup
-from pylon.cli.backup.state_access import connected, running_signers
-from pylon.cli.reset.reset_state import State, is_published_to, state_of
+from pylon.cli.backup.state_access import connect_to_deployment, running_signers
+from pylon.cli.reset.reset_state import DeploymentState, has_publisher, read_state
 from pylon.common.folder_lock import FolderLock
-from pylon.jetstream.provision import ProvisionError, provision, remake
+from pylon.jetstream.provision import ProvisionError, provision_streams, recreate_stream
 from pylon.worker.binding.adoption import UNKNOWN_NETWORK
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
@@ -22,9 +22,9 @@ SET_ASIDE: Final = "set-aside"
 DEVNET_CHAIN: Final = "chain"
 """The folder in the state of `pylon up --devnet` that holds the simulated chain."""
 _NATS: Final = "nats"
-_STREAMS: Final = "jetstream"
-_NAME: Final = "pylon reset"
-_RUNNING: Final = "workers run: stop every worker first"
+_JETSTREAM: Final = "jetstream"
+_CONNECTION_NAME: Final = "pylon reset"
+_WORKERS_RUNNING: Final = "workers run: stop every worker first"
 
 Confirm = Callable[[str], None]
 """Shows the operator what will be done; raises where it must not be."""
@@ -35,7 +35,7 @@ class ResetError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Reset:
+class StateReset:
     """A wish to set state aside.
 
     Attributes:
@@ -48,7 +48,7 @@ class Reset:
     settings: WorkerSettings
     confirm: Confirm
 
-    async def of_home(self, home: Path) -> str:
+    async def set_aside_home(self, home: Path) -> str:
         """Move the streams of the network out of a home; return where they are, in a sentence.
 
         A simulated chain is moved with the streams of its blocks.
@@ -56,7 +56,7 @@ class Reset:
         Raises:
             ResetError: there are none, they are in use, or they cannot be moved.
         """
-        states = [each for each in (home, home / "devnet") if (each / _NATS / _STREAMS).is_dir()]
+        states = [each for each in (home, home / "devnet") if (each / _NATS / _JETSTREAM).is_dir()]
         if not states:
             raise ResetError(
                 f"there is no state in {home}: name its folder with --home, or set "
@@ -64,59 +64,59 @@ class Reset:
             )
         found: list[str] = []
         for folder in states:
-            state = await self._read(folder)
+            state = await self._read_state(folder)
             found.append(str(state.chain))
             if state.chain.network == self.network:
                 return self._move(home, folder, state)
-        raise self._other(found, str(home))
+        raise self._wrong_network(found, str(home))
 
-    async def of_nats(self, folder: Path) -> str:
+    async def set_aside_nats(self, folder: Path) -> str:
         """Write the jobs in the configured NATS to a file in a folder, and empty the streams.
 
         Raises:
             ResetError: workers run, or NATS holds the state of another network.
         """
         try:
-            async with connected(self.settings, None, _NAME) as connection:
-                await provision(connection, replicas=self.settings.nats_stream_replicas)
-                state = await state_of(connection)
+            async with connect_to_deployment(self.settings, None, _CONNECTION_NAME) as connection:
+                await provision_streams(connection, replicas=self.settings.nats_stream_replicas)
+                state = await read_state(connection)
                 if state.chain.network != self.network:
-                    raise self._other([str(state.chain)], "NATS")
-                if await is_published_to(connection):
-                    raise ResetError(_RUNNING)
-                file = folder / f"pylon-{state.label}-{_now()}.backup"
+                    raise self._wrong_network([str(state.chain)], "NATS")
+                if await has_publisher(connection):
+                    raise ResetError(_WORKERS_RUNNING)
+                file = folder / f"pylon-{state.label}-{_timestamp()}.backup"
                 self.confirm(
                     f"NATS holds the state of {state.chain}, with {state.jobs_text}. All jobs are "
                     f"written to {file}. Then every stream of Pylon is emptied; published blocks "
                     "are not kept."
                 )
                 if await running_signers(connection):
-                    raise ResetError(_RUNNING)
-                with private_file(file) as opened:
+                    raise ResetError(_WORKERS_RUNNING)
+                with create_private_file(file) as opened:
                     what = await make_backup(self.settings, None, opened, lambda _: None)
                 for plan in STREAMS:
-                    await remake(connection, plan)
+                    await recreate_stream(connection, plan)
         except (BackupError, ProvisionError) as error:
             raise ResetError(str(error)) from None
         except FailureError as error:
             raise ResetError(error.failure.detail) from None
         return f"Wrote {file}: {what}. `pylon restore {file}` brings the jobs back"
 
-    async def _read(self, folder: Path) -> State:
-        with _Locked(folder):
+    async def _read_state(self, folder: Path) -> DeploymentState:
+        with _LockedFolder(folder):
             pass  # otherwise the error would be about a nats-server that cannot start
         try:
-            async with connected(self.settings, folder, _NAME) as connection:
-                return await state_of(connection)
+            async with connect_to_deployment(self.settings, folder, _CONNECTION_NAME) as connection:
+                return await read_state(connection)
         except BackupError as error:
             raise ResetError(str(error)) from None
         except FailureError as error:
             raise ResetError(error.failure.detail) from None
 
-    def _move(self, home: Path, folder: Path, state: State) -> str:
-        other_home = home / SET_ASIDE / f"{state.label}-{_now()}"
+    def _move(self, home: Path, folder: Path, state: DeploymentState) -> str:
+        other_home = home / SET_ASIDE / f"{state.label}-{_timestamp()}"
         other_folder = other_home / folder.relative_to(home)
-        target = other_folder / _NATS / _STREAMS
+        target = other_folder / _NATS / _JETSTREAM
         # State without the simulated chain that it is of would be removed by the next start.
         chain = [folder / DEVNET_CHAIN] if (folder / DEVNET_CHAIN).is_dir() else []
         what = "It and the simulated chain are" if chain else "It is"
@@ -125,9 +125,9 @@ class Reset:
             f"moved to {other_home}; none of its jobs is carried out from there."
         )
         try:
-            with _Locked(folder):
+            with _LockedFolder(folder):
                 target.parent.mkdir(parents=True, mode=0o700)
-                (folder / _NATS / _STREAMS).rename(target)
+                (folder / _NATS / _JETSTREAM).rename(target)
                 for each in chain:
                     each.rename(other_folder / DEVNET_CHAIN)
         except OSError as error:
@@ -135,15 +135,15 @@ class Reset:
         devnet = "" if folder == home else "--devnet "
         return f"`pylon up {devnet}--home {other_home}` runs with that state again"
 
-    def _other(self, found: list[str], where: str) -> ResetError:
+    def _wrong_network(self, found: list[str], where: str) -> ResetError:
         return ResetError(
             f"{where} holds the state of {' and of '.join(found)}, and not of {self.network}: name "
             f"that network ({UNKNOWN_NETWORK} for state that no worker has bound to a chain)"
         )
 
 
-class _Locked:
-    """`with _Locked(folder):` holds the lock of the embedded NATS of a folder."""
+class _LockedFolder:
+    """`with _LockedFolder(folder):` holds the lock of the embedded NATS of a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -151,7 +151,7 @@ class _Locked:
 
     def __enter__(self) -> None:
         try:
-            self._lock.take()
+            self._lock.acquire()
         except OSError as error:
             raise ResetError(
                 f"{self._folder} is in use ({error.strerror}): stop the `pylon up` that "
@@ -159,8 +159,8 @@ class _Locked:
             ) from None
 
     def __exit__(self, *_: object) -> None:
-        self._lock.let_go()
+        self._lock.release()
 
 
-def _now() -> str:
+def _timestamp() -> str:
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from pylon.blocks.leadership import PUBLISHER
+from pylon.blocks.leadership import PUBLISHER_LEASE
 from pylon.chain.chain_identity import ChainIdentity
 from pylon.jetstream.bucket import Bucket
 from pylon.jetstream.lease import Leases
@@ -14,13 +14,13 @@ from pylon.jobs.stored_job import UnreadableEntryError
 from pylon.worker.binding.adoption import UNKNOWN_NETWORK
 from pylon_client.contract.topology import JOBS_BUCKET, LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.contract.types import IdentityName
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 
-_SHOWN_CHARS = 12
+_LABEL_CHARS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class DeploymentState:
     """What is set aside.
 
     Attributes:
@@ -44,10 +44,10 @@ class State:
     @property
     def label(self) -> str:
         """Return what names of files and folders begin with."""
-        return self.chain.genesis.removeprefix("0x")[:_SHOWN_CHARS]
+        return self.chain.genesis.removeprefix("0x")[:_LABEL_CHARS]
 
 
-async def state_of(connection: Connection) -> State:
+async def read_state(connection: NatsConnection) -> DeploymentState:
     """Return what the NATS of a deployment holds.
 
     Raises:
@@ -60,15 +60,15 @@ async def state_of(connection: Connection) -> State:
     except UnreadableEntryError:
         chain = None
     if chain is None:
-        chain = ChainIdentity(UNKNOWN_NETWORK, await record.earlier_genesis() or UNKNOWN_NETWORK)
-    return State(chain, Counter(held.job.identity for held in await all_open_jobs(store)))
+        chain = ChainIdentity(UNKNOWN_NETWORK, await record.legacy_genesis() or UNKNOWN_NETWORK)
+    return DeploymentState(chain, Counter(held.job.identity for held in await all_open_jobs(store)))
 
 
-async def is_published_to(connection: Connection) -> bool:
+async def has_publisher(connection: NatsConnection) -> bool:
     """Return whether a worker publishes at this moment.
 
     Raises:
         FailureError: NATS_UNAVAILABLE.
     """
     leases = Leases(Bucket(connection, LEADERSHIP_BUCKET), LEADERSHIP_TTL_S)
-    return await leases.is_held(PUBLISHER)
+    return await leases.is_held(PUBLISHER_LEASE)

@@ -9,9 +9,9 @@ from pylon.cli.up.up_options import LOOPBACK, UpOptions
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract.operations import LATEST_BLOCK, LATEST_NEURONS, Scope
 
-_FIRST_PROCESS: Final = 1
+_CONTAINER_PID: Final = 1
 """Process id of the command of a container."""
-_OF_ENV_FILE: Final = (
+_HEADER_FROM_ENV_FILE: Final = (
     """ -H "Authorization: Bearer $(sed -n 's/^PYLON_OPEN_ACCESS_TOKEN=//p' .env)\""""
 )
 
@@ -29,7 +29,11 @@ def banner(options: UpOptions, settings: DeploymentSettings) -> str:
     header = ""
     if settings.open_access_token.get_secret_value():
         file = (options.home / HEADER_FILE).absolute()
-        header = _OF_ENV_FILE if os.getpid() == _FIRST_PROCESS else f" -H {shlex.quote(f'@{file}')}"
+        header = (
+            _HEADER_FROM_ENV_FILE
+            if os.getpid() == _CONTAINER_PID
+            else f" -H {shlex.quote(f'@{file}')}"
+        )
     path = LATEST_NEURONS.rest_path(Scope.OPEN).format(netuid=netuid)
     lines = [
         "",

@@ -15,25 +15,25 @@ IDENTITIES = {f"sn{subnet.netuid}": subnet.netuid for subnet in SUBNETS}
 """The netuid of each identity; its validator is the subnet's uid 0."""
 
 
-def token(identity: str) -> str:
+def identity_token(identity: str) -> str:
     """The token of a devnet identity; it is public, as all of the devnet is."""
     return f"devnet-{identity}-token"
 
 
-def wallets_of(home: Path) -> Path:
+def wallets_folder(home: Path) -> Path:
     """The folder of the identities' wallets."""
     return (home / WALLETS_FOLDER).absolute()
 
 
 def write_wallets(home: Path) -> Path:
     """Write a wallet for each identity, and return the folder that holds them."""
-    wallets = wallets_of(home)
+    wallets = wallets_folder(home)
     for name in IDENTITIES:
         write_wallet(wallets, name, HOTKEY_NAME)
     return wallets
 
 
-def settings(devnet_url: str, wallets: Path, block_time_s: float) -> dict[str, str]:
+def devnet_settings(devnet_url: str, wallets: Path, block_time_s: float) -> dict[str, str]:
     """The environment under which worker and bridge serve the devnet.
 
     It wins over the user's own settings, which are about another chain and its wallets.
@@ -53,7 +53,7 @@ def settings(devnet_url: str, wallets: Path, block_time_s: float) -> dict[str, s
         prefix = f"PYLON_ID_{name.upper()}"
         environment |= {
             f"{prefix}_NETUID": str(netuid),
-            f"{prefix}_TOKEN": token(name),
+            f"{prefix}_TOKEN": identity_token(name),
             f"{prefix}_WALLET_NAME": name,
             f"{prefix}_HOTKEY_NAME": HOTKEY_NAME,
             f"{prefix}_HOTKEY_SS58": "",

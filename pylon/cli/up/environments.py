@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from pylon.common.deployment_settings import DeploymentSettings, IdentitySettings
-from pylon.common.env_file import VARIABLE as ENV_FILE_VARIABLE
+from pylon.common.env_file import ENV_FILE_VARIABLE
 from pylon.common.env_file import read_env_file
 from pylon.common.environment_settings import PREFIX, EnvironmentSettings
 from pylon.common.logs import LogSettings
@@ -21,17 +21,17 @@ from pylon.common.secret_files import FILE_SUFFIX
 from pylon.worker.binding.remedy import HOME_VARIABLE
 from pylon.worker.settings import WorkerSettings
 
-_TO_OTHER_MACHINES: Final = frozenset(
+_NETWORK_VARIABLES: Final = frozenset(
     {
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
         *("HTTP_PROXY", "HTTPS_PROXY", "WS_PROXY", "WSS_PROXY", "ALL_PROXY", "NO_PROXY"),
     }
 )
-_OF_METRICS: Final = frozenset({"PROMETHEUS_DISABLE_CREATED_SERIES"})
-_OF_THE_SDK: Final = ("BITTENSOR_", "BT_")
-_OF_IDENTITIES_FOR_BRIDGES: Final = frozenset({"netuid", "token"})
+_METRICS_VARIABLES: Final = frozenset({"PROMETHEUS_DISABLE_CREATED_SERIES"})
+_SDK_PREFIXES: Final = ("BITTENSOR_", "BT_")
+_BRIDGE_IDENTITY_FIELDS: Final = frozenset({"netuid", "token"})
 """An identity's wallet, its hotkey and that one's password are for workers alone."""
-_OF_IDENTITIES_NOT_FOR_WORKERS: Final = frozenset({"token"})
+_WITHHELD_FROM_WORKERS: Final = frozenset({"token"})
 """The bridge and NATS check tokens; workers see the identity in the subject."""
 _PROMETHEUS_PREFIX: Final = PrometheusSettings.model_config.get("env_prefix", "")
 _NATS_PASSWORDS: Final = frozenset(
@@ -41,31 +41,33 @@ NO_ENV_FILE: Final = {ENV_FILE_VARIABLE: ""}
 """Keeps a process from reading `.env`, whose variables it has as far as they are for it."""
 
 
-def tree_environment(own: Mapping[str, str]) -> dict[str, str]:
+def supervisor_environment(overrides: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the tree, the variables of `.env` included.
 
     Args:
-        own: settings that the tree decides, whatever the environment and `.env` say.
+        overrides: settings that the tree decides, whatever the environment and `.env` say.
 
     Raises:
         SettingsError: `.env` cannot be read.
     """
-    decided = {name.upper() for name in (*own, *(f"{name}{FILE_SUFFIX}" for name in own))}
+    decided = {
+        name.upper() for name in (*overrides, *(f"{name}{FILE_SUFFIX}" for name in overrides))
+    }
     given = {name.upper() for name in os.environ}
     of_file = {
         name: text
         for name, text in read_env_file().items()
-        if text is not None and not _spellings(name) & given
+        if text is not None and not _secret_variables(name) & given
     }
     kept = {
         name: text
         for name, text in {**of_file, **os.environ}.items()
         if name.upper() not in decided
     }
-    return kept | dict(own) | NO_ENV_FILE
+    return kept | dict(overrides) | NO_ENV_FILE
 
 
-def _spellings(name: str) -> set[str]:
+def _secret_variables(name: str) -> set[str]:
     """Return both variables that may give one secret: a file's name wins over `.env` as well."""
     variable = name.upper().removesuffix(FILE_SUFFIX)
     return {variable, variable + FILE_SUFFIX}
@@ -74,56 +76,56 @@ def _spellings(name: str) -> set[str]:
 def worker_environment(env: Mapping[str, str], settings: WorkerSettings) -> dict[str, str]:
     """Return the variables of a worker."""
     withheld = {"nats_bridge_password", "nats_reader_password", "open_access_token"}
-    chosen = _chosen(env, _names(WorkerSettings, but=withheld) | {HOME_VARIABLE})
-    chosen |= _chosen(env, _names(PrometheusSettings, prefix=_PROMETHEUS_PREFIX))
+    chosen = _select(env, _variables_of(WorkerSettings, exclude=withheld) | {HOME_VARIABLE})
+    chosen |= _select(env, _variables_of(PrometheusSettings, prefix=_PROMETHEUS_PREFIX))
     for identity in settings.identity_settings.values():
         prefix = identity.env_prefix
-        names = _names(IdentitySettings, prefix=prefix, but=_OF_IDENTITIES_NOT_FOR_WORKERS)
-        chosen |= _chosen(env, names)
-    of_the_sdk = {name: text for name, text in env.items() if name.startswith(_OF_THE_SDK)}
-    return _reaching_out(env) | of_the_sdk | chosen
+        names = _variables_of(IdentitySettings, prefix=prefix, exclude=_WITHHELD_FROM_WORKERS)
+        chosen |= _select(env, names)
+    of_the_sdk = {name: text for name, text in env.items() if name.startswith(_SDK_PREFIXES)}
+    return _base_variables(env) | of_the_sdk | chosen
 
 
 def bridge_environment(
-    env: Mapping[str, str], settings: WorkerSettings, reads: type[EnvironmentSettings]
+    env: Mapping[str, str], settings: WorkerSettings, settings_class: type[EnvironmentSettings]
 ) -> dict[str, str]:
     """Return the variables of a bridge.
 
     Args:
         env: of the tree.
         settings: which name the identities.
-        reads: the bridge's own settings.
+        settings_class: the bridge's own settings.
     """
     withheld = _NATS_PASSWORDS - {"nats_bridge_password"}
-    chosen = _chosen(env, _names(reads, but=withheld))
-    chosen |= _chosen(env, _names(PrometheusSettings, prefix=_PROMETHEUS_PREFIX))
-    withheld = set(IdentitySettings.model_fields) - _OF_IDENTITIES_FOR_BRIDGES - {"name"}
+    chosen = _select(env, _variables_of(settings_class, exclude=withheld))
+    chosen |= _select(env, _variables_of(PrometheusSettings, prefix=_PROMETHEUS_PREFIX))
+    withheld = set(IdentitySettings.model_fields) - _BRIDGE_IDENTITY_FIELDS - {"name"}
     for identity in settings.identity_settings.values():
         prefix = identity.env_prefix
-        chosen |= _chosen(env, _names(IdentitySettings, prefix=prefix, but=withheld))
-    return _reaching_out(env) | chosen
+        chosen |= _select(env, _variables_of(IdentitySettings, prefix=prefix, exclude=withheld))
+    return _base_variables(env) | chosen
 
 
 def devnet_environment(env: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of the simulated chain."""
-    return base_environment(env) | _chosen(env, set())
+    return base_environment(env) | _select(env, set())
 
 
-def _names(
-    settings: type[EnvironmentSettings], *, prefix: str = PREFIX, but: Collection[str] = ()
+def _variables_of(
+    settings: type[EnvironmentSettings], *, prefix: str = PREFIX, exclude: Collection[str] = ()
 ) -> set[str]:
     """Return the variables that a class of settings reads, in upper case."""
-    names = {f"{prefix}{field}".upper() for field in settings.model_fields if field not in but}
+    names = {f"{prefix}{field}".upper() for field in settings.model_fields if field not in exclude}
     return names | {f"{name}{FILE_SUFFIX}" for name in names}
 
 
-def _chosen(env: Mapping[str, str], names: set[str]) -> dict[str, str]:
-    wanted = names | _names(LogSettings)
+def _select(env: Mapping[str, str], names: set[str]) -> dict[str, str]:
+    wanted = names | _variables_of(LogSettings)
     return {name: text for name, text in env.items() if name.upper() in wanted} | NO_ENV_FILE
 
 
-def _reaching_out(env: Mapping[str, str]) -> dict[str, str]:
+def _base_variables(env: Mapping[str, str]) -> dict[str, str]:
     """Return what any process needs, and what one needs with metrics and other machines."""
-    wanted = _TO_OTHER_MACHINES | _OF_METRICS
+    wanted = _NETWORK_VARIABLES | _METRICS_VARIABLES
     more = {name: text for name, text in env.items() if name.upper() in wanted}
     return base_environment(env) | more

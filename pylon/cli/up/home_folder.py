@@ -9,13 +9,13 @@ from pathlib import Path
 from pylon.cli.up import devnet_identities
 from pylon.cli.up.running_home import HEADER_FILE, SETTINGS_FILE
 from pylon.cli.up.up_options import UpError, UpOptions
-from pylon.common.folder_access import require_access, require_access_to
+from pylon.common.folder_access import require_access, require_path_access
 from pylon.common.folder_lock import LOCK_FILE, FolderLock
 
 log = logging.getLogger(__name__)
 
 RUNTIME_CACHE = "runtime-cache"
-OWN_FOLDERS = (
+HOME_ENTRIES = (
     *("nats", "devnet", devnet_identities.WALLETS_FOLDER, RUNTIME_CACHE),
     *(LOCK_FILE, SETTINGS_FILE, HEADER_FILE),
 )
@@ -23,7 +23,7 @@ OWN_FOLDERS = (
 
 
 @contextlib.contextmanager
-def _usable(options: UpOptions) -> Generator[None]:
+def _os_errors_as_up_error(options: UpOptions) -> Generator[None]:
     """Raise an error of the operating system as UpError, with what to do."""
     try:
         yield
@@ -35,35 +35,36 @@ def _usable(options: UpOptions) -> Generator[None]:
 
 def require_home_access(options: UpOptions) -> None:
     """Look whose the home is, and all that a tree has written into it before."""
-    with _usable(options):
-        require_access_to(options.home)
-        require_access(options.home / name for name in OWN_FOLDERS)
+    with _os_errors_as_up_error(options):
+        require_path_access(options.home)
+        require_access(options.home / name for name in HOME_ENTRIES)
 
 
 @contextlib.contextmanager
-def hold_home(options: UpOptions) -> Generator[None]:
+def lock_home(options: UpOptions) -> Generator[None]:
     """Hold the home within the block.
 
     Raises:
         UpError: it cannot be used, or another `pylon up` uses it.
     """
     lock = FolderLock(options.home, "another `pylon up`")
-    with _usable(options):
+    with _os_errors_as_up_error(options):
         options.home.mkdir(parents=True, exist_ok=True)
-        lock.take()
+        lock.acquire()
     try:
         yield
     finally:
-        lock.let_go()
+        lock.release()
 
 
-def is_without_chain(options: UpOptions) -> bool:
+def is_new_chain(options: UpOptions) -> bool:
     """Return whether the simulated chain is a new one, of which no state can be."""
-    if options.devnet_port is None or options.chain.exists():
+    if options.devnet_port is None or options.chain_folder.exists():
         return False
-    if (options.state / "nats").exists():
+    if (options.state_folder / "nats").exists():
         log.warning(
-            "%s is gone: what was published of it, and its jobs, are removed too", options.chain
+            "%s is gone: what was published of it, and its jobs, are removed too",
+            options.chain_folder,
         )
     return True
 
@@ -72,16 +73,16 @@ def prepare_home(options: UpOptions) -> None:
     """Write what the processes find in the home; for whoever holds the lock of the state."""
     if options.devnet_port is None:
         return
-    with _usable(options):
-        if options.fresh and options.chain.exists():
-            _empty(options.chain)
+    with _os_errors_as_up_error(options):
+        if options.fresh and options.chain_folder.exists():
+            _clear_folder(options.chain_folder)
         devnet_identities.write_wallets(options.home)
 
 
-def _empty(folder: Path) -> None:
+def _clear_folder(folder: Path) -> None:
     """Delete what is in the folder of a devnet that nothing runs in, but for its lock."""
     lock = FolderLock(folder, "another devnet")
-    lock.take()
+    lock.acquire()
     try:
         for path in folder.iterdir():
             if path.is_dir():
@@ -89,4 +90,4 @@ def _empty(folder: Path) -> None:
             elif path.name != LOCK_FILE:
                 path.unlink()
     finally:
-        lock.let_go()
+        lock.release()

@@ -12,7 +12,7 @@ from pylon.worker.binding.remedy import HOME_VARIABLE
 
 log = logging.getLogger(__name__)
 
-_SAYS_NOTHING: Final = frozenset(
+_NOT_REPORTED: Final = frozenset(
     {HOME_VARIABLE, "PYLON_BITTENSOR_WALLET_PATH", "BITTENSOR_RUNTIME_CACHE_DIR"}
 )
 """The home is the given one, as an absolute path; the image sets both of the other paths."""
@@ -23,11 +23,11 @@ _OPTIONS: Final = {
 }
 
 
-def overridden(own: Mapping[str, str]) -> list[str]:
+def overridden_variables(overrides: Mapping[str, str]) -> list[str]:
     """Return the given variables of Pylon whose values are replaced by other ones.
 
     Args:
-        own: the variables that the tree decides, with its values.
+        overrides: the variables that the tree decides, with its values.
 
     Raises:
         SettingsError: `.env` cannot be read.
@@ -36,11 +36,11 @@ def overridden(own: Mapping[str, str]) -> list[str]:
     return [
         name
         for name, text in sorted(given.items())
-        if (variable := name.removesuffix(FILE_SUFFIX)) in own
+        if (variable := name.removesuffix(FILE_SUFFIX)) in overrides
         and variable.startswith(PREFIX)
-        and variable not in _SAYS_NOTHING
+        and variable not in _NOT_REPORTED
         and text
-        and text != own[variable]
+        and text != overrides[variable]
     ]
 
 

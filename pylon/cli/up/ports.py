@@ -6,10 +6,10 @@ import socket
 
 from pylon.cli.up.up_options import LOOPBACK, UpError, UpOptions
 
-_OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
+_PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
 
 
-def require_free(options: UpOptions) -> None:
+def require_free_ports(options: UpOptions) -> None:
     """Look at each port before anything is started.
 
     Raises:
@@ -30,17 +30,23 @@ def require_free(options: UpOptions) -> None:
         for host, port, of_host, of_port in places:
             if port is not None:
                 # Held until all are known, so that two options with one port are found too.
-                stack.enter_context(_listening(host, port, of_host, of_port))
+                stack.enter_context(_bind(host, port, of_host, of_port))
 
 
-def _listening(host: str, port: int, of_host: str, of_port: str) -> socket.socket:
+def _bind(host: str, port: int, host_option: str, port_option: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]  # without the address once more
-        if error.errno in _OF_THE_PORT:
-            why, remedy = f"port {port} of {host} cannot be used", f"choose another with {of_port}"
+        if error.errno in _PORT_ERRORS:
+            why, remedy = (
+                f"port {port} of {host} cannot be used",
+                f"choose another with {port_option}",
+            )
         else:
-            why, remedy = f"{host} is no address of this machine", f"choose another with {of_host}"
+            why, remedy = (
+                f"{host} is no address of this machine",
+                f"choose another with {host_option}",
+            )
         raise UpError(f"{why} ({reason}); {remedy}") from None

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from pylon.chain.endpoint_label import place_of
+from pylon.chain.endpoint_label import endpoint_label
 from pylon.cli.up.up_options import UpOptions
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import LATEST_BLOCK
 from pylon_client.contract.subjects import OPEN_USER, OpenSubject
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +22,10 @@ FIRST_REPORT_S: Final = 2.0
 REPORT_MAX_S: Final = 60.0
 """Longest delay between two reports."""
 POLL_S: Final = 0.1
-ANSWERS_WITHIN_S: Final = 5.0
-LATEST: Final = str(OpenSubject(None, LATEST_BLOCK.name))
+REQUEST_TIMEOUT_S: Final = 5.0
+LATEST_BLOCK_SUBJECT: Final = str(OpenSubject(None, LATEST_BLOCK.name))
 
-_OF_THE_CHAIN: Final = (
+_CHAIN_ERRORS: Final = (
     ErrorCode.CHAIN_UNAVAILABLE,
     ErrorCode.CHAIN_TIMEOUT,
     ErrorCode.CHAIN_REJECTED,
@@ -33,7 +33,7 @@ _OF_THE_CHAIN: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingComponent:
     """What is not there yet.
 
     Attributes:
@@ -45,8 +45,8 @@ class Missing:
     is_chain: bool = False
 
 
-async def until_ready(
-    options: UpOptions, settings: WorkerSettings, processes_work: asyncio.Event
+async def wait_until_ready(
+    options: UpOptions, settings: WorkerSettings, processes_ready: asyncio.Event
 ) -> None:
     """Return once the chain, the worker, NATS and the bridge work together, however late.
 
@@ -55,16 +55,16 @@ async def until_ready(
     Args:
         options: of the tree.
         settings: of its worker.
-        processes_work: set once worker and bridge work, be the chain there or not.
+        processes_ready: set once worker and bridge work, be the chain there or not.
     """
     token = settings.open_access_token.get_secret_value()
     user = OPEN_USER if token else None
     connection = await connect(ConnectionOptions((options.nats_url,), user, token, "pylon up"))
-    reports = Reports(asyncio.get_running_loop().time())
+    reports = ReportSchedule(asyncio.get_running_loop().time())
     try:
-        while missing := await _missing(options, settings, connection):
-            if missing.is_chain and not processes_work.is_set():
-                processes_work.set()
+        while missing := await _find_missing(options, settings, connection):
+            if missing.is_chain and not processes_ready.is_set():
+                processes_ready.set()
                 log.warning(
                     "No answer from %s: until there is, %s serves what needs no chain",
                     missing.name,
@@ -75,10 +75,10 @@ async def until_ready(
             await asyncio.sleep(POLL_S)
     finally:
         await connection.close()
-    processes_work.set()
+    processes_ready.set()
 
 
-class Reports:
+class ReportSchedule:
     """When the next report is due: often at first, then every minute.
 
     Args:
@@ -86,40 +86,42 @@ class Reports:
     """
 
     def __init__(self, now_s: float) -> None:
-        self._pause_s = FIRST_REPORT_S
-        self._due_s = now_s + self._pause_s
+        self._interval_s = FIRST_REPORT_S
+        self._due_s = now_s + self._interval_s
 
     def is_due(self, now_s: float) -> bool:
         """Return whether to report now; if so, the next report is due later."""
         if now_s < self._due_s:
             return False
-        self._pause_s = min(2 * self._pause_s, REPORT_MAX_S)
-        self._due_s = now_s + self._pause_s
+        self._interval_s = min(2 * self._interval_s, REPORT_MAX_S)
+        self._due_s = now_s + self._interval_s
         return True
 
 
-async def _missing(
-    options: UpOptions, settings: WorkerSettings, connection: Connection
-) -> Missing | None:
+async def _find_missing(
+    options: UpOptions, settings: WorkerSettings, connection: NatsConnection
+) -> MissingComponent | None:
     chain_is_away = False
     try:
-        await connection.request(LATEST, timeout_s=ANSWERS_WITHIN_S)
+        await connection.request(LATEST_BLOCK_SUBJECT, timeout_s=REQUEST_TIMEOUT_S)
     except FailureError as error:
-        if error.code not in _OF_THE_CHAIN:
-            return Missing("the worker")
+        if error.code not in _CHAIN_ERRORS:
+            return MissingComponent("the worker")
         chain_is_away = True
-    if not await asyncio.to_thread(_answers, f"{options.rest_url}/health/ready"):
-        return Missing("the bridge")
+    if not await asyncio.to_thread(_responds, f"{options.rest_url}/health/ready"):
+        return MissingComponent("the bridge")
     if chain_is_away:
-        return Missing(f"the chain at {place_of(settings.bittensor_network)}", is_chain=True)
+        return MissingComponent(
+            f"the chain at {endpoint_label(settings.bittensor_network)}", is_chain=True
+        )
     return None
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     # Of the standard library, since this is imported before anything can be started.
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with direct.open(url, timeout=ANSWERS_WITHIN_S) as answer:
+        with direct.open(url, timeout=REQUEST_TIMEOUT_S) as answer:
             return answer.status == HTTPStatus.OK
     except OSError:
         return False

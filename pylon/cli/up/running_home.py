@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from pylon.cli.up.up_options import UpError, UpSettings
-from pylon.common.env_file import VARIABLE as ENV_FILE_VARIABLE
+from pylon.common.env_file import ENV_FILE_VARIABLE
 from pylon.common.env_file import env_file, read_env_file
 from pylon.common.environment_settings import PREFIX
 from pylon.common.private_file import write_private
@@ -24,14 +24,14 @@ from pylon.common.secret_files import FILE_SUFFIX
 SETTINGS_FILE: Final = "running.json"
 HEADER_FILE: Final = "open-access.header"
 """The header of open access, as `curl -H @FILE` reads it."""
-NATS_URL: Final = "PYLON_NATS_URL"
+NATS_URL_VARIABLE: Final = "PYLON_NATS_URL"
 _PATHS: Final = (FILE_SUFFIX, "_WALLET_PATH")
 """Ends of the names of variables that hold a path."""
-_SAYS_NOTHING: Final = frozenset({"PYLON_HOME", "PYLON_LOG_LEVEL", "PYLON_LOG_FORMAT"})
+_NOT_DEPLOYMENT_VARIABLES: Final = frozenset({"PYLON_HOME", "PYLON_LOG_LEVEL", "PYLON_LOG_FORMAT"})
 """Variables that do not say which deployment is meant."""
 
 
-class _Running(msgspec.Struct):
+class _RuntimeEnv(msgspec.Struct):
     """What is kept.
 
     Attributes:
@@ -42,15 +42,17 @@ class _Running(msgspec.Struct):
 
 
 @contextlib.contextmanager
-def told_in(home: Path, env: Mapping[str, str], open_access_token: str) -> Generator[None]:
+def write_runtime_env(
+    home: Path, env: Mapping[str, str], open_access_token: str
+) -> Generator[None]:
     """Publish the settings in the home within the block, readable by its owner alone."""
     settings = {
-        name: _from_any_folder(name, text)
+        name: _with_absolute_path(name, text)
         for name, text in env.items()
         if name.upper().startswith(PREFIX)
     }
     settings["PYLON_HOME"] = str(home.absolute())
-    kept = msgspec.json.encode(_Running(settings)).decode()
+    kept = msgspec.json.encode(_RuntimeEnv(settings)).decode()
     written = home / SETTINGS_FILE
     header = home / HEADER_FILE
     write_private(written, kept)
@@ -78,8 +80,8 @@ def find_deployment(home: Path | None = None) -> Path | None:
     Raises:
         UpError: none runs from the home of the command line, or nothing says which is meant.
     """
-    found = adopt(home)
-    if found is None and not _names_a_deployment():
+    found = load_runtime_env(home)
+    if found is None and not _environment_names_deployment():
         file = env_file()
         asked = "the environment" if file is None else f"the environment and {file.absolute()}"
         raise UpError(
@@ -90,7 +92,7 @@ def find_deployment(home: Path | None = None) -> Path | None:
     return found
 
 
-def adopt(home: Path | None = None) -> Path | None:
+def load_runtime_env(home: Path | None = None) -> Path | None:
     """Take the settings of the Pylon that runs from a home into the environment.
 
     Without a home of the command line it is that of the settings, and an environment that names
@@ -106,9 +108,9 @@ def adopt(home: Path | None = None) -> Path | None:
         UpError: none runs from the home of the command line, or it belongs to another user.
     """
     where = (home or UpSettings().home).absolute()
-    running = _read(where)
-    if running is not None and (home is not None or _is_of(running.settings)):
-        _take(running)
+    running = _read_runtime_env(where)
+    if running is not None and (home is not None or _matches_environment(running.settings)):
+        _apply_runtime_env(running)
         return where
     if home is not None:
         raise UpError(f"no Pylon runs from {where}: start it with `pylon up --home {home}`")
@@ -121,16 +123,16 @@ def is_running(home: Path) -> bool:
     Raises:
         UpError: the home belongs to another user.
     """
-    return _read(home.absolute()) is not None
+    return _read_runtime_env(home.absolute()) is not None
 
 
-def _read(home: Path) -> _Running | None:
+def _read_runtime_env(home: Path) -> _RuntimeEnv | None:
     try:
         with (home / SETTINGS_FILE).open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return msgspec.json.decode(file.read(), type=_Running)
+                return msgspec.json.decode(file.read(), type=_RuntimeEnv)
             return None  # left behind by one that was killed
     except PermissionError:
         raise UpError(
@@ -141,27 +143,31 @@ def _read(home: Path) -> _Running | None:
         return None
 
 
-def _is_of(settings: Mapping[str, str]) -> bool:
-    return os.environ.get(NATS_URL, settings.get(NATS_URL)) == settings.get(NATS_URL)
+def _matches_environment(settings: Mapping[str, str]) -> bool:
+    return os.environ.get(NATS_URL_VARIABLE, settings.get(NATS_URL_VARIABLE)) == settings.get(
+        NATS_URL_VARIABLE
+    )
 
 
-def _take(running: _Running) -> None:
+def _apply_runtime_env(runtime_env: _RuntimeEnv) -> None:
     for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
         del os.environ[name]
-    os.environ.update(running.settings)
+    os.environ.update(runtime_env.settings)
     os.environ[ENV_FILE_VARIABLE] = ""
 
 
-def _from_any_folder(name: str, text: str) -> str:
+def _with_absolute_path(name: str, text: str) -> str:
     """Return a setting with its path, if it holds one, as an absolute path."""
     if not text or text.startswith("~") or not name.upper().endswith(_PATHS):
         return text
     return str(Path(text).absolute())
 
 
-def _names_a_deployment() -> bool:
+def _environment_names_deployment() -> bool:
     given = {name.upper() for name in (*os.environ, *read_env_file())}
     return any(
-        name.startswith(PREFIX) and name not in _SAYS_NOTHING and name != ENV_FILE_VARIABLE
+        name.startswith(PREFIX)
+        and name not in _NOT_DEPLOYMENT_VARIABLES
+        and name != ENV_FILE_VARIABLE
         for name in given
     )

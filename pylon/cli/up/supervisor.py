@@ -16,29 +16,29 @@ from bridge.settings import BridgeSettings
 from pylon.cli.up import devnet_identities
 from pylon.cli.up.banner import banner
 from pylon.cli.up.bridge_password import bridge_password
-from pylon.cli.up.child_process import Child
+from pylon.cli.up.child_process import ChildProcess
 from pylon.cli.up.environments import (
     bridge_environment,
     devnet_environment,
-    tree_environment,
+    supervisor_environment,
     worker_environment,
 )
 from pylon.cli.up.home_folder import (
     RUNTIME_CACHE,
-    hold_home,
-    is_without_chain,
+    is_new_chain,
+    lock_home,
     prepare_home,
     require_home_access,
 )
-from pylon.cli.up.overridden_settings import overridden, warn_of_overridden
-from pylon.cli.up.ports import require_free
-from pylon.cli.up.readiness import until_ready
-from pylon.cli.up.running_home import is_running, told_in
+from pylon.cli.up.overridden_settings import overridden_variables, warn_of_overridden
+from pylon.cli.up.ports import require_free_ports
+from pylon.cli.up.readiness import wait_until_ready
+from pylon.cli.up.running_home import is_running, write_runtime_env
 from pylon.cli.up.socket_folder import socket_folder
 from pylon.cli.up.up_options import LOOPBACK, UpError, UpOptions
 from pylon.common.process_metrics import PrometheusSettings
-from pylon.common.redaction import REDACTOR, secrets_of
-from pylon.common.variables import report_variables
+from pylon.common.redaction import REDACTOR, collect_secrets
+from pylon.common.variables import check_variables
 from pylon.nats_server.embedded_server import EmbeddedNats
 from pylon.worker.binding.remedy import HOME_VARIABLE
 from pylon.worker.settings import WorkerSettings
@@ -46,15 +46,15 @@ from pylon.worker.settings import WorkerSettings
 log = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT_S = 2
-STOP_WITHIN_S = 8.0
+STOP_TIMEOUT_S = 8.0
 """For the whole tree; what is left then is killed, so that whoever stops it need not."""
-CHILD_STOPS_WITHIN_S = 3.0
+CHILD_STOP_TIMEOUT_S = 3.0
 """For each child, so that one that hangs leaves time for the others."""
 PAST_BLOCKS = 20
 """So many blocks a new devnet has behind it, so that there is a past to read from the start."""
 
 
-def _own(options: UpOptions, sockets: Path) -> dict[str, str]:
+def _overrides(options: UpOptions, sockets: Path) -> dict[str, str]:
     """Return the settings that this tree gives its processes, whatever the environment says.
 
     Args:
@@ -82,12 +82,12 @@ def _own(options: UpOptions, sockets: Path) -> dict[str, str]:
         "BITTENSOR_RUNTIME_CACHE_DIR": str((options.home / RUNTIME_CACHE).absolute()),
     }
     if options.devnet_url is not None:
-        wallets = devnet_identities.wallets_of(options.home)
-        own |= devnet_identities.settings(options.devnet_url, wallets, options.block_time_s)
+        wallets = devnet_identities.wallets_folder(options.home)
+        own |= devnet_identities.devnet_settings(options.devnet_url, wallets, options.block_time_s)
     return own
 
 
-def _settings(env: dict[str, str]) -> WorkerSettings:
+def _load_settings(env: dict[str, str]) -> WorkerSettings:
     """The worker's settings, once the bridge's are known to be right too."""
     os.environ.clear()
     os.environ.update(env)  # so that this process reads the same settings as its children
@@ -95,15 +95,17 @@ def _settings(env: dict[str, str]) -> WorkerSettings:
     PrometheusSettings()
     settings = WorkerSettings()
     _ = settings.identities_with_tokens
-    report_variables(settings)
+    check_variables(settings)
     return settings
 
 
-def _children(options: UpOptions, env: dict[str, str], settings: WorkerSettings) -> list[Child]:
+def _children(
+    options: UpOptions, env: dict[str, str], settings: WorkerSettings
+) -> list[ChildProcess]:
     worker_env = worker_environment(env, settings)
     children = [
-        Child("worker", [sys.executable, "-m", "pylon", "worker"], worker_env),
-        Child(
+        ChildProcess("worker", [sys.executable, "-m", "pylon", "worker"], worker_env),
+        ChildProcess(
             "bridge",
             [sys.executable, "-m", "bridge"],
             bridge_environment(env, settings, BridgeSettings),
@@ -112,7 +114,7 @@ def _children(options: UpOptions, env: dict[str, str], settings: WorkerSettings)
     if options.devnet_port is not None:
         argv = [sys.executable, "-m", "pylon_devnet", "--host", LOOPBACK]
         argv += ["--port", str(options.devnet_port), "--block-time", str(options.block_time_s)]
-        argv += ["--state", str(options.chain), "--past-blocks", str(PAST_BLOCKS)]
+        argv += ["--state", str(options.chain_folder), "--past-blocks", str(PAST_BLOCKS)]
         if options.control_port is not None:
             argv += ["--control-port", str(options.control_port)]
         for option, value in (
@@ -122,13 +124,13 @@ def _children(options: UpOptions, env: dict[str, str], settings: WorkerSettings)
         ):
             if value is not None:
                 argv += [option, str(value)]
-        children.insert(0, Child("devnet", argv, devnet_environment(env)))
+        children.insert(0, ChildProcess("devnet", argv, devnet_environment(env)))
     return children
 
 
 @contextlib.asynccontextmanager
-async def _running(
-    nats: EmbeddedNats, children: Sequence[Child], ready: asyncio.Event
+async def _run_children(
+    nats: EmbeddedNats, children: Sequence[ChildProcess], ready: asyncio.Event
 ) -> AsyncGenerator[asyncio.Future[list[None]]]:
     """Keep processes running within the block, and stop them in the reverse of their order.
 
@@ -139,9 +141,9 @@ async def _running(
         yield watch
     finally:
         now_s = asyncio.get_running_loop().time
-        end_s = now_s() + STOP_WITHIN_S
+        end_s = now_s() + STOP_TIMEOUT_S
         for child in reversed(children):
-            await child.stop(min(CHILD_STOPS_WITHIN_S, max(end_s - now_s(), 0.0)))
+            await child.stop(min(CHILD_STOP_TIMEOUT_S, max(end_s - now_s(), 0.0)))
         await asyncio.gather(watch, return_exceptions=True)
         await nats.stop(max(end_s - now_s(), 0.0))
 
@@ -152,7 +154,7 @@ async def run(options: UpOptions) -> None:
     Raises:
         UpError: it cannot start; the text says what to do.
         SettingsError: a setting of one of the processes is wrong.
-        ChildEndedError: a process of it ended before all was ready.
+        ChildExitedError: a process of it ended before all was ready.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -166,21 +168,21 @@ async def run(options: UpOptions) -> None:
             "(PYLON_HOME)"
         )
     with socket_folder() as sockets:
-        own = _own(options, sockets)
-        replaced = overridden(own)
-        env = tree_environment(own)
-        settings = _settings(env)
-        REDACTOR.learn(secrets_of(settings))
-        require_free(options)
-        if options.offers_nats:
-            _warn_of_offered_nats(options, settings)
-        with hold_home(options):
+        own = _overrides(options, sockets)
+        replaced = overridden_variables(own)
+        env = supervisor_environment(own)
+        settings = _load_settings(env)
+        REDACTOR.add_secrets(collect_secrets(settings))
+        require_free_ports(options)
+        if options.exposes_nats:
+            _warn_of_exposed_nats(options, settings)
+        with lock_home(options):
             command = "pylon up" if options.devnet_url is None else "pylon up --devnet"
             warn_of_overridden(replaced, command)
             await _run_processes(options, env, settings, stop)
 
 
-def _warn_of_offered_nats(options: UpOptions, settings: WorkerSettings) -> None:
+def _warn_of_exposed_nats(options: UpOptions, settings: WorkerSettings) -> None:
     log.warning(
         "NATS listens on %s for other machines, without TLS: use it within a trusted network only",
         options.nats_host,
@@ -200,11 +202,11 @@ async def _run_processes(
     options: UpOptions, env: dict[str, str], settings: WorkerSettings, stop: asyncio.Event
 ) -> None:
     nats = EmbeddedNats(
-        options.state,
+        options.state_folder,
         settings,
         host=options.nats_host,
         port=options.nats_port,
-        fresh=options.fresh or is_without_chain(options),
+        fresh=options.fresh or is_new_chain(options),
     )
     async with nats:
         prepare_home(options)
@@ -212,22 +214,22 @@ async def _run_processes(
         children = _children(options, env, settings)
         token = settings.open_access_token.get_secret_value()
         async with AsyncExitStack() as stack:
-            stack.enter_context(told_in(options.home, env, token))
-            watch = await stack.enter_async_context(_running(nats, children, processes_work))
-            starting = asyncio.create_task(until_ready(options, settings, processes_work))
+            stack.enter_context(write_runtime_env(options.home, env, token))
+            watch = await stack.enter_async_context(_run_children(nats, children, processes_work))
+            starting = asyncio.create_task(wait_until_ready(options, settings, processes_work))
             stopping = asyncio.create_task(stop.wait())
             try:
-                await _first_of(starting, stopping, watch)
+                await _wait_first(starting, stopping, watch)
                 if starting.done():
                     sys.stdout.write(banner(options, settings))
                     sys.stdout.flush()
-                    await _first_of(stopping, watch)
+                    await _wait_first(stopping, watch)
             finally:
                 starting.cancel()
                 stopping.cancel()
 
 
-async def _first_of(*futures: asyncio.Future[Any]) -> None:
+async def _wait_first(*futures: asyncio.Future[Any]) -> None:
     """Wait for one of several futures; raises what it raised."""
     done, _ = await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
     for future in done:

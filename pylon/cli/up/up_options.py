@@ -13,7 +13,7 @@ from pylon.nats_server.embedded_config import nats_url
 from pylon_devnet.runtime.declaration import RUNTIMES
 
 LOOPBACK = "127.0.0.1"
-_REACHABLE = {"0.0.0.0": LOOPBACK, "::": "::1"}
+_LOCAL_ADDRESSES = {"0.0.0.0": LOOPBACK, "::": "::1"}
 
 
 class UpError(CommandError):
@@ -36,7 +36,7 @@ class UpSettings(EnvironmentSettings):
 
     @field_validator("nats_host")
     @classmethod
-    def _is_an_address(cls, host: str) -> str:
+    def _validate_nats_host(cls, host: str) -> str:
         try:
             ipaddress.ip_address(host)
         except ValueError:
@@ -103,7 +103,7 @@ class UpOptions:
     @property
     def rest_url(self) -> str:
         """Under which URL this machine reaches its own REST API."""
-        host = _REACHABLE.get(self.host, self.host)
+        host = _LOCAL_ADDRESSES.get(self.host, self.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
@@ -112,19 +112,19 @@ class UpOptions:
         return nats_url(self.nats_host, self.nats_port)
 
     @property
-    def offers_nats(self) -> bool:
+    def exposes_nats(self) -> bool:
         """Whether other machines can connect to the embedded nats-server."""
         return not ipaddress.ip_address(self.nats_host).is_loopback
 
     @property
-    def state(self) -> Path:
+    def state_folder(self) -> Path:
         """Where the state that belongs to one chain is kept: its events, and the devnet itself."""
         return self.home if self.devnet_port is None else self.home / "devnet"
 
     @property
-    def chain(self) -> Path:
+    def chain_folder(self) -> Path:
         """Where the simulated chain is kept."""
-        return self.state / "chain"
+        return self.state_folder / "chain"
 
     @property
     def devnet_url(self) -> str | None:

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from pylon.cli.watch.screen import Column, Screen
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.events.event_log import KeptInStream
+from pylon.events.event_log import EventLog
 from pylon.events.published_subnets import published_subnets
-from pylon.nats_server.worker_user import worker_options
+from pylon.nats_server.worker_user import worker_connection_options
 from pylon_client.contract.models import BlockInfo, Neuron, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import NetUid
@@ -47,9 +47,9 @@ async def watch_blocks(settings: DeploymentSettings, console: Console) -> None:
         FailureError: NATS cannot be reached.
     """
     rows: deque[tuple[str, ...]] = deque(maxlen=BLOCKS_SHOWN)
-    connection = await connect(worker_options(settings, "pylon watch"))
+    connection = await connect(worker_connection_options(settings, "pylon watch"))
     try:
-        feed = EventFeed(connection, [str(BlockEventSubject())], KeptInStream(connection))
+        feed = EventFeed(connection, [str(BlockEventSubject())], EventLog(connection))
         with Screen(console, _BLOCK_COLUMNS, "Blocks") as screen:
             async with feed:
                 async for event in feed:
@@ -69,13 +69,13 @@ async def watch_neurons(settings: DeploymentSettings, netuid: NetUid, console: C
     Raises:
         FailureError: NATS cannot be reached.
     """
-    connection = await connect(worker_options(settings, "pylon watch"))
+    connection = await connect(worker_connection_options(settings, "pylon watch"))
     try:
         subject = str(NeuronsEventSubject(netuid))
         published = await published_subnets(connection)
         if netuid not in published:
             _report_untracked(netuid, published)
-        feed = EventFeed(connection, [subject], KeptInStream(connection))
+        feed = EventFeed(connection, [subject], EventLog(connection))
         with Screen(console, _NEURON_COLUMNS, f"Neurons of subnet {netuid}") as screen:
             async with feed:
                 async for event in feed:

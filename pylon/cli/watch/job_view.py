@@ -9,15 +9,15 @@ from rich.console import Console
 
 from pylon.cli.watch.screen import Column, Screen
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.events.job_event_listener import on_job_changes
+from pylon.events.job_event_listener import subscribe_identity_jobs
 from pylon.jetstream.ordered_bucket import OrderedBucket
-from pylon.jobs.job_store import Ledger
-from pylon.nats_server.worker_user import worker_options
+from pylon.jobs.job_store import JobStore
+from pylon.nats_server.worker_user import worker_connection_options
 from pylon_client.contract.jobs import ENDED_JOBS_KEPT_DAYS, Job
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId
 from pylon_client.contract.writes import ListJobs
-from pylon_client.nats.nats_connection import Connection, connect
+from pylon_client.nats.nats_connection import NatsConnection, connect
 
 JOBS_SHOWN: Final = 30
 
@@ -33,7 +33,7 @@ JOB_COLUMNS: Final = (
 )
 
 
-class _Shown:
+class _JobTable:
     """The newest jobs, by their ids."""
 
     def __init__(self) -> None:
@@ -61,9 +61,9 @@ async def watch_jobs(settings: DeploymentSettings, console: Console) -> None:
     Raises:
         FailureError: NATS cannot be reached, or JetStream does not answer.
     """
-    connection = await connect(worker_options(settings, "pylon watch"))
+    connection = await connect(worker_connection_options(settings, "pylon watch"))
     try:
-        shown = _Shown()
+        shown = _JobTable()
         with Screen(console, JOB_COLUMNS, "Jobs") as screen:
 
             def take(jobs: Iterable[Job]) -> None:
@@ -72,28 +72,30 @@ async def watch_jobs(settings: DeploymentSettings, console: Console) -> None:
                         screen.show(shown.rows, " ".join(filter(None, job_row(job))))
 
             for identity in settings.identities:
-                await on_job_changes(connection, identity, lambda job: take([job]))
+                await subscribe_identity_jobs(connection, identity, lambda job: take([job]))
             missed = asyncio.Event()
             missed.set()
             connection.on_gap(missed.set)
             while not connection.closed.is_set():
                 await missed.wait()
                 missed.clear()
-                take(reversed(await _jobs_of(connection, settings.identities)))
+                take(reversed(await _read_jobs(connection, settings.identities)))
     finally:
         await connection.close()
 
 
-async def _jobs_of(connection: Connection, identities: Iterable[IdentityName]) -> list[Job]:
+async def _read_jobs(connection: NatsConnection, identities: Iterable[IdentityName]) -> list[Job]:
     async def nobody_listens(_job: Job) -> None:
         pass
 
-    ledger = Ledger(
-        OrderedBucket(connection, JOBS_BUCKET), nobody_listens, ended_kept_days=ENDED_JOBS_KEPT_DAYS
+    ledger = JobStore(
+        OrderedBucket(connection, JOBS_BUCKET),
+        nobody_listens,
+        ended_retention_days=ENDED_JOBS_KEPT_DAYS,
     )
     newest = ListJobs(limit=JOBS_SHOWN)
     return [
-        held.job for identity in identities for held in (await ledger.page(identity, newest)).held
+        held.job for identity in identities for held in (await ledger.page(identity, newest)).jobs
     ]
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from pylon.cli.watch.job_view import JOB_COLUMNS, job_row
-from pylon.cli.watch.screen import table
+from pylon.cli.watch.screen import build_table
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -14,8 +14,8 @@ from pylon_client.contract.jobs import JOBS_PER_PAGE_MAX
 from pylon_client.contract.operation import Operation, Params
 from pylon_client.contract.subjects import IdentitySubject
 from pylon_client.contract.types import IdentityName, JobId
-from pylon_client.contract.writes import CANCEL_JOB, GET_JOB, LIST_JOBS, ListJobs, OfJob
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.contract.writes import CANCEL_JOB, GET_JOB, LIST_JOBS, JobParams, ListJobs
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from pylon_client.transport import ReplyT
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from pylon_client.contract.jobs import Job
 
-WITHIN_S: Final = 15.0
+REQUEST_TIMEOUT_S: Final = 15.0
 
 
 async def list_jobs(
     settings: DeploymentSettings,
     console: "Console",
-    only: IdentityName | None,
+    only_identity: IdentityName | None,
     limit: int,
     *,
     as_json: bool,
@@ -39,7 +39,7 @@ async def list_jobs(
     Args:
         settings: of the deployment.
         console: a table if it is a terminal, else a line for each.
-        only: whose jobs; None for every identity's.
+        only_identity: whose jobs; None for every identity's.
         limit: how many jobs of each identity at most.
         as_json: print one JSON object, with the jobs as the REST API has them.
 
@@ -48,9 +48,9 @@ async def list_jobs(
     """
     jobs: list[Job] = []
     cut = False
-    for identity in _asked(settings, only):
+    for identity in _selected_identities(settings, only_identity):
         async with _connection(settings, identity) as connection:
-            found, has_more = await _jobs(connection, identity, limit)
+            found, has_more = await _fetch_jobs(connection, identity, limit)
             jobs.extend(found)
             cut |= has_more
     newest_first = sorted(jobs, key=lambda job: -job.created_at_ms)
@@ -59,7 +59,7 @@ async def list_jobs(
         listed = [job.model_dump(mode="json") for job in newest_first]
         _print(console, json.dumps({"jobs": listed, "has_more": cut}, indent=2))
     elif console.is_terminal:
-        console.print(table("Jobs", JOB_COLUMNS, rows, console.width))
+        console.print(build_table("Jobs", JOB_COLUMNS, rows, console.width))
         if cut:
             _print(console, f"There are older jobs: --limit {10 * limit} shows more.")
     else:
@@ -67,15 +67,15 @@ async def list_jobs(
             _print(console, " ".join(filter(None, row)))
 
 
-async def _jobs(
-    connection: Connection, identity: IdentityName, limit: int
+async def _fetch_jobs(
+    connection: NatsConnection, identity: IdentityName, limit: int
 ) -> tuple[list["Job"], bool]:
     """Return up to `limit` jobs of an identity, and whether it has more."""
     jobs: list[Job] = []
     before: str | None = None
     while True:
         asked = ListJobs(limit=min(limit - len(jobs), JOBS_PER_PAGE_MAX), before=before)
-        page = await _ask(connection, identity, LIST_JOBS, asked)
+        page = await _request(connection, identity, LIST_JOBS, asked)
         jobs += page.jobs
         before = page.next
         if before is None or len(jobs) >= limit:
@@ -83,7 +83,10 @@ async def _jobs(
 
 
 async def show_job(
-    settings: DeploymentSettings, console: "Console", job_id: JobId, only: IdentityName | None
+    settings: DeploymentSettings,
+    console: "Console",
+    job_id: JobId,
+    only_identity: IdentityName | None,
 ) -> None:
     """Print all that is known of one job, as JSON.
 
@@ -91,17 +94,20 @@ async def show_job(
         settings: of the deployment.
         console: where to.
         job_id: of the job.
-        only: whose it is; None asks every identity.
+        only_identity: whose it is; None asks every identity.
 
     Raises:
         FailureError: it cannot be had; it says why.
     """
-    job = await _of_owner(settings, GET_JOB, job_id, only)
+    job = await _request_owner(settings, GET_JOB, job_id, only_identity)
     _print(console, job.model_dump_json(indent=2, exclude_none=True))
 
 
 async def cancel_job(
-    settings: DeploymentSettings, console: "Console", job_id: JobId, only: IdentityName | None
+    settings: DeploymentSettings,
+    console: "Console",
+    job_id: JobId,
+    only_identity: IdentityName | None,
 ) -> None:
     """Give up a job that was not submitted yet, and print it; one that has ended stays as it is.
 
@@ -109,25 +115,25 @@ async def cancel_job(
         settings: of the deployment.
         console: where to.
         job_id: of the job.
-        only: whose it is; None asks every identity.
+        only_identity: whose it is; None asks every identity.
 
     Raises:
         FailureError: CONFLICT where it is on its way to the chain; or it cannot be reached.
     """
-    job = await _of_owner(settings, CANCEL_JOB, job_id, only)
+    job = await _request_owner(settings, CANCEL_JOB, job_id, only_identity)
     _print(console, " ".join(filter(None, job_row(job))))
 
 
-async def _of_owner(
+async def _request_owner(
     settings: DeploymentSettings,
     operation: Operation[Params, "Job"],
     job_id: JobId,
-    only: IdentityName | None,
+    only_identity: IdentityName | None,
 ) -> "Job":
-    for identity in _asked(settings, only):
+    for identity in _selected_identities(settings, only_identity):
         async with _connection(settings, identity) as connection:
             try:
-                return await _ask(connection, identity, operation, OfJob(job_id=job_id))
+                return await _request(connection, identity, operation, JobParams(job_id=job_id))
             except FailureError as error:
                 if error.code is not ErrorCode.NOT_FOUND:
                     raise
@@ -137,19 +143,21 @@ async def _of_owner(
     )
 
 
-def _asked(settings: DeploymentSettings, only: IdentityName | None) -> Sequence[IdentityName]:
-    if only is None and settings.identities:
+def _selected_identities(
+    settings: DeploymentSettings, only_identity: IdentityName | None
+) -> Sequence[IdentityName]:
+    if only_identity is None and settings.identities:
         return settings.identities
-    if only is None or only not in settings.identities:
-        whose = "any identity" if only is None else f"an identity '{only}'"
+    if only_identity is None or only_identity not in settings.identities:
+        whose = "any identity" if only_identity is None else f"an identity '{only_identity}'"
         raise FailureError(ErrorCode.INVALID, f"PYLON_IDENTITIES does not have {whose}.")
-    return [only]
+    return [only_identity]
 
 
 @asynccontextmanager
 async def _connection(
     settings: DeploymentSettings, identity: IdentityName
-) -> AsyncGenerator[Connection]:
+) -> AsyncGenerator[NatsConnection]:
     connection = await connect(
         ConnectionOptions(
             urls=tuple(settings.nats_urls),
@@ -165,14 +173,14 @@ async def _connection(
         await connection.close()
 
 
-async def _ask(
-    connection: Connection,
+async def _request(
+    connection: NatsConnection,
     identity: IdentityName,
     operation: Operation[Params, ReplyT],
     params: Params,
 ) -> ReplyT:
     subject = str(IdentitySubject(identity, operation.name))
-    reply = await connection.request(subject, wire.encode(params), timeout_s=WITHIN_S)
+    reply = await connection.request(subject, wire.encode(params), timeout_s=REQUEST_TIMEOUT_S)
     return operation.reply.model_validate_json(reply.body)
 
 

@@ -25,12 +25,12 @@ class Column:
 
     Attributes:
         title: over it.
-        rank: which columns are left out first where the terminal is narrow: those of a high rank.
+        hide_priority: which columns are left out first where the terminal is narrow: those of a high rank.
         wraps: whether its text may be broken into lines; other cells, such as ids, stay whole.
     """
 
     title: str
-    rank: int
+    hide_priority: int
     wraps: bool = False
 
 
@@ -65,12 +65,12 @@ class Screen:
     def show(self, rows: Callable[[], Iterable[Sequence[str]]], line: str) -> None:
         """Show the rows of this moment; where there is no terminal, one line on what is new."""
         if self._console.is_terminal:
-            self._live.update(table(self._title, self._columns, rows(), self._console.width))
+            self._live.update(build_table(self._title, self._columns, rows(), self._console.width))
         else:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def table(
+def build_table(
     title: str, columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int
 ) -> Table:
     """Return a table of text, in which nothing is markup, that fits a terminal.
@@ -87,7 +87,7 @@ def table(
         for place, column in enumerate(columns)
     }
     empty = {column for place, column in enumerate(columns) if not any(row[place] for row in lines)}
-    shown = _fitting(columns, needed, empty, width)
+    shown = _columns_that_fit(columns, needed, empty, width)
     left_out = ", ".join(
         column.title for column in columns if column not in shown and column not in empty
     )
@@ -111,7 +111,7 @@ def table(
     return made
 
 
-def _fitting(
+def _columns_that_fit(
     columns: Iterable[Column], needed: Mapping[Column, int], empty: AbstractSet[Column], width: int
 ) -> frozenset[Column]:
     """Return the columns that fit beside each other, the most important one in any case.
@@ -120,7 +120,7 @@ def _fitting(
     """
     left = width - BORDER_CHARS
     shown: set[Column] = set()
-    for column in sorted(columns, key=lambda one: (one in empty, one.rank)):
+    for column in sorted(columns, key=lambda one: (one in empty, one.hide_priority)):
         chars = min(needed[column], WRAPPED_MIN_CHARS) if column.wraps else needed[column]
         left -= chars + PADDING_AND_BORDER_CHARS
         if left < 0 and shown:

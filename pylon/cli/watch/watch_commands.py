@@ -11,7 +11,7 @@ import typer
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import JOBS_PER_PAGE
-from pylon_client.contract.subjects import InvalidSubjectError, job_id
+from pylon_client.contract.subjects import InvalidSubjectError, validate_job_id
 from pylon_client.contract.types import IdentityName, JobId, NetUid
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def blocks(home: HomeOption = None) -> None:
     """Each block, as the workers publish it."""
     from pylon.cli.watch.event_view import watch_blocks
 
-    _watch(watch_blocks, home)
+    _run(watch_blocks, home)
 
 
 @watch_app.command()
@@ -47,7 +47,7 @@ def neurons(
     """The neurons of a tracked subnet, those with the most stake first, at every block."""
     from pylon.cli.watch.event_view import watch_neurons
 
-    _watch(lambda settings, console: watch_neurons(settings, NetUid(netuid), console), home)
+    _run(lambda settings, console: watch_neurons(settings, NetUid(netuid), console), home)
 
 
 @watch_app.command(name="jobs")
@@ -55,7 +55,7 @@ def watched_jobs(home: HomeOption = None) -> None:
     """The jobs of every identity, and each change of their states."""
     from pylon.cli.watch.job_view import watch_jobs
 
-    _watch(watch_jobs, home)
+    _run(watch_jobs, home)
 
 
 jobs_app = typer.Typer(
@@ -70,15 +70,16 @@ jobs_app = typer.Typer(
 )
 
 
-def _of_contract(text: str) -> str:
+def _validate_job_id(text: str) -> str:
     try:
-        return job_id(text)
+        return validate_job_id(text)
     except InvalidSubjectError as error:
         raise typer.BadParameter(f"{error}: `pylon jobs ls` tells them") from None
 
 
 _JobArgument = Annotated[
-    str, typer.Argument(metavar="JOB_ID", callback=_of_contract, help="As `pylon jobs ls` tells.")
+    str,
+    typer.Argument(metavar="JOB_ID", callback=_validate_job_id, help="As `pylon jobs ls` tells."),
 ]
 _IdentityOption = Annotated[
     str | None,
@@ -101,9 +102,9 @@ def list_jobs(
     """
     from pylon.cli.watch import own_jobs
 
-    _watch(
+    _run(
         lambda settings, console: own_jobs.list_jobs(
-            settings, console, _name(identity), limit, as_json=as_json
+            settings, console, _identity_name(identity), limit, as_json=as_json
         ),
         home,
     )
@@ -114,8 +115,10 @@ def show_job(job: _JobArgument, identity: _IdentityOption = None, home: HomeOpti
     """Show all that is known of a job, as JSON: blocks, attempts, last error, left-out hotkeys."""
     from pylon.cli.watch import own_jobs
 
-    _watch(
-        lambda settings, console: own_jobs.show_job(settings, console, JobId(job), _name(identity)),
+    _run(
+        lambda settings, console: own_jobs.show_job(
+            settings, console, JobId(job), _identity_name(identity)
+        ),
         home,
     )
 
@@ -131,35 +134,35 @@ def cancel_job(
     """
     from pylon.cli.watch import own_jobs
 
-    _watch(
+    _run(
         lambda settings, console: own_jobs.cancel_job(
-            settings, console, JobId(job), _name(identity)
+            settings, console, JobId(job), _identity_name(identity)
         ),
         home,
     )
 
 
-def _name(identity: str | None) -> IdentityName | None:
+def _identity_name(identity: str | None) -> IdentityName | None:
     return None if identity is None else IdentityName(identity)
 
 
-def _watch(
-    watching: Callable[[DeploymentSettings, "Console"], Coroutine[Any, Any, None]],
+def _run(
+    action: Callable[[DeploymentSettings, "Console"], Coroutine[Any, Any, None]],
     home: Path | None,
 ) -> None:
     from rich.console import Console
 
     from pylon.cli.up import running_home
-    from pylon.common.redaction import REDACTOR, secrets_of
+    from pylon.common.redaction import REDACTOR, collect_secrets
 
     logging.getLogger().setLevel(logging.WARNING)
     running_home.find_deployment(home)
     settings = DeploymentSettings()
-    REDACTOR.learn(secrets_of(settings))
+    REDACTOR.add_secrets(collect_secrets(settings))
     try:
-        asyncio.run(watching(settings, Console()))
+        asyncio.run(action(settings, Console()))
     except FailureError as error:
-        typer.echo(REDACTOR.text(f"pylon: {error.failure.detail}"), err=True)
+        typer.echo(REDACTOR.redact_text(f"pylon: {error.failure.detail}"), err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(0) from None

@@ -5,43 +5,43 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from pylon.chain.chain_identity import ChainIdentity, short_genesis
-from pylon.jobs.bucket_port import Store
+from pylon.jobs.bucket_port import BucketPort
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.open_jobs import all_open_jobs
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.types import BlockHash, BlockNumber
-from pylon_client.events.stored_events import KeptEvents
+from pylon_client.events.stored_events import EventLogReader
 
 UNKNOWN_NETWORK: Final = "unknown"
 """The name of the network in state that no worker has bound; `pylon reset` takes it too."""
 _BEFORE_ALL: Final = BlockNumber(-1)
 
 
-class Node(Protocol):
+class BlockHashReader(Protocol):
     """The part of a probe that is needed."""
 
-    async def hashes(self, numbers: Sequence[int]) -> list[BlockHash | None]:
+    async def block_hashes(self, numbers: Sequence[int]) -> list[BlockHash | None]:
         """Return the hash of each block, None for a number without a block."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Contradiction:
+class ChainMismatch:
     """Why state is not the node's chain's.
 
     Attributes:
         chain: what is known of the chain that the state is of.
-        why: what shows it.
+        reason: what shows it.
     """
 
     chain: ChainIdentity
-    why: str
+    reason: str
 
 
-async def contradiction(
-    genesis: str, node: Node, store: Store, events: KeptEvents
-) -> Contradiction | None:
+async def find_mismatch(
+    genesis: str, node: BlockHashReader, store: BucketPort, events: EventLogReader
+) -> ChainMismatch | None:
     """Return why state without a record is not of the chain with this genesis; None where it is.
 
     State that holds nothing of a chain is of any.
@@ -49,27 +49,29 @@ async def contradiction(
     Raises:
         FailureError: the node or NATS did not answer.
     """
-    earlier = await ChainRecord(store).earlier_genesis()
+    earlier = await ChainRecord(store).legacy_genesis()
     if earlier not in {None, genesis}:
-        return _other(earlier, f"its writes were accepted for the genesis {_short(earlier)}")
+        return _mismatch(
+            earlier, f"its writes were accepted for the genesis {_short_genesis(earlier)}"
+        )
     held = await all_open_jobs(store)
     foreign = [one.job for one in held if one.job.genesis not in {None, genesis}]
     if foreign:
         why = f"{len(foreign)} of its jobs that have not ended are for another genesis"
-        return _other(foreign[0].genesis, why)
-    published = await _published(events)
+        return _mismatch(foreign[0].genesis, why)
+    published = await _published_blocks(events)
     if not published:
         return None
-    hashes = await node.hashes([block.number for block in published])
+    hashes = await node.block_hashes([block.number for block in published])
     if any(block.hash == found for block, found in zip(published, hashes, strict=True)):
         return None
     newest = published[0]
     what = "another hash" if any(hashes) else "no block of that number"
     why = f"block {newest.number} of it was published, for which the node has {what}"
-    return _other(None, why)
+    return _mismatch(None, why)
 
 
-async def _published(events: KeptEvents) -> list[Block]:
+async def _published_blocks(events: EventLogReader) -> list[Block]:
     """Return the newest and the oldest published block that are kept, or none.
 
     Two, since a reorganisation may have replaced the newest one.
@@ -82,9 +84,9 @@ async def _published(events: KeptEvents) -> list[Block]:
     return [each.block for each in (newest, oldest) if each is not None]
 
 
-def _other(genesis: str | None, why: str) -> Contradiction:
-    return Contradiction(ChainIdentity(UNKNOWN_NETWORK, genesis or UNKNOWN_NETWORK), why)
+def _mismatch(genesis: str | None, why: str) -> ChainMismatch:
+    return ChainMismatch(ChainIdentity(UNKNOWN_NETWORK, genesis or UNKNOWN_NETWORK), why)
 
 
-def _short(genesis: str | None) -> str:
+def _short_genesis(genesis: str | None) -> str:
     return short_genesis(genesis or "")

@@ -4,25 +4,25 @@ import asyncio
 import logging
 from typing import Final, Protocol
 
-from pylon.chain.chain_guard import ChainGuard, refusal_text
+from pylon.chain.chain_guard import ChainGuard, mismatch_text
 from pylon.chain.chain_identity import ChainIdentity
-from pylon.jobs.bucket_port import Store
+from pylon.jobs.bucket_port import BucketPort
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.stored_job import UnreadableEntryError
-from pylon.worker.binding.adoption import UNKNOWN_NETWORK, Node, contradiction
-from pylon.worker.binding.remedy import remedy, reset_command
+from pylon.worker.binding.adoption import UNKNOWN_NETWORK, BlockHashReader, find_mismatch
+from pylon.worker.binding.remedy import mismatch_remedy, reset_command
 from pylon_client.contract.failures import FailureError
-from pylon_client.events.stored_events import KeptEvents
-from pylon_client.nats.cancellation import heed_cancellation
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.events.stored_events import EventLogReader
+from pylon_client.nats.cancellation import raise_if_cancelled
+from pylon_client.nats.nats_connection import NatsConnection
 
 logger = logging.getLogger(__name__)
 
-CHECK_EVERY_S: Final = 5.0
+CHECK_INTERVAL_S: Final = 5.0
 """Seconds between two reads of the record while the state is bound."""
-RETRY_S: Final = 1.0
+RETRY_DELAY_S: Final = 1.0
 """Seconds between two tries while it is not: the chain or NATS is away, or of another chain."""
-START_WITHIN_S: Final = 6.0
+START_TIMEOUT_S: Final = 6.0
 """Seconds for which the start of a worker waits for the node's genesis and the record."""
 
 
@@ -36,7 +36,7 @@ class ForeignStateError(Exception):
     """The state belongs to another chain than the node; the text says what to do."""
 
 
-class _Probe(Node, Protocol):
+class _GenesisReader(BlockHashReader, Protocol):
     async def genesis(self) -> str:
         """Return the genesis of the node."""
         ...
@@ -58,10 +58,10 @@ class ChainBinder:
         self,
         guard: ChainGuard,
         network: str,
-        node: _Probe,
-        store: Store,
-        events: KeptEvents,
-        connection: Connection,
+        node: _GenesisReader,
+        store: BucketPort,
+        events: EventLogReader,
+        connection: NatsConnection,
     ) -> None:
         self._guard = guard
         self._network = network
@@ -78,12 +78,12 @@ class ChainBinder:
             ForeignStateError: it belongs to another chain than the node.
         """
         try:
-            async with asyncio.timeout(START_WITHIN_S):
+            async with asyncio.timeout(START_TIMEOUT_S):
                 await self._check()
                 if self._guard.bound is not None:
-                    self._guard.problem = self._guard.refusal(await self._node.genesis())
+                    self._guard.problem = self._guard.mismatch(await self._node.genesis())
         except TimeoutError:
-            logger.warning("The chain node's genesis is not known within %g s", START_WITHIN_S)
+            logger.warning("The chain node's genesis is not known within %g s", START_TIMEOUT_S)
         except UnreadableEntryError as error:
             raise ForeignStateError(f"{error.failure.detail} {UNREADABLE_REMEDY}") from error
         except FailureError as error:
@@ -104,13 +104,13 @@ class ChainBinder:
                 try:
                     await self._check()
                 except UnreadableEntryError as error:
-                    self._guard.refuse(f"{error.failure.detail} {UNREADABLE_REMEDY}")
+                    self._guard.set_problem(f"{error.failure.detail} {UNREADABLE_REMEDY}")
                 except FailureError as error:
                     logger.debug("The record of the chain cannot be checked: %s", error)
-                heed_cancellation()
+                raise_if_cancelled()
                 try:
                     async with asyncio.timeout(
-                        RETRY_S if self._guard.bound is None else CHECK_EVERY_S
+                        RETRY_DELAY_S if self._guard.bound is None else CHECK_INTERVAL_S
                     ):
                         await gap.wait()
                 except TimeoutError:
@@ -122,10 +122,10 @@ class ChainBinder:
     async def _check(self) -> None:
         bound = await self._record.get()
         if bound is None:
-            chain = await self._find()
+            chain = await self._identify_chain()
             if chain is None:
                 return
-            bound = await self._record.create(chain)
+            bound = await self._record.bind(chain)
             logger.info("The state of this deployment belongs to the chain %s from now on", bound)
         if self._guard.genesis not in {None, bound.genesis}:
             # What this worker holds in memory is of the other chain.
@@ -135,15 +135,15 @@ class ChainBinder:
             )
         self._guard.bind(bound)
 
-    async def _find(self) -> ChainIdentity | None:
+    async def _identify_chain(self) -> ChainIdentity | None:
         """Return the node's chain, if the state is of no other."""
         chain = ChainIdentity(self._network, await self._node.genesis())
         if self._guard.genesis == chain.genesis:
             return chain  # the ledger was lost while this worker ran
-        found = await contradiction(chain.genesis, self._node, self._store, self._events)
+        found = await find_mismatch(chain.genesis, self._node, self._store, self._events)
         if found is None:
             self._guard.problem = ""
             return chain
-        text = f"{refusal_text(found.chain, chain)} ({found.why})"
-        self._guard.refuse(f"{text}: {remedy(found.chain)}")
+        text = f"{mismatch_text(found.chain, chain)} ({found.reason})"
+        self._guard.set_problem(f"{text}: {mismatch_remedy(found.chain)}")
         return None

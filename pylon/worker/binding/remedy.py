@@ -17,7 +17,7 @@ def reset_command(network: str) -> str:
     return f"{command} --home {shlex.quote(home)}" if home else command
 
 
-def remedy(bound: ChainIdentity) -> str:
+def mismatch_remedy(bound: ChainIdentity) -> str:
     """Return what to do where the state belongs to this chain, and the node is of another."""
     return (
         f"connect to {bound.network} again (PYLON_BITTENSOR_NETWORK), or stop all workers and set "
@@ -25,6 +25,6 @@ def remedy(bound: ChainIdentity) -> str:
     )
 
 
-def remedy_of_readers(_bound: ChainIdentity) -> str:
+def reader_mismatch_remedy(_bound: ChainIdentity) -> str:
     """Return the same for a reader, whose state is what the signers publish."""
     return "set PYLON_BITTENSOR_NETWORK to the network of the signers"

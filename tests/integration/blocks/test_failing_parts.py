@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pylon.common.task_supervisor import FAILING_AFTER
-from pylon.events.event_publisher import JetStreamEvents
-from pylon.jobs.deadline_enforcer import DeadlineKeeper
+from pylon.events.event_publisher import EventPublisher
+from pylon.jobs.deadline_enforcer import DeadlineEnforcer
 from pylon.worker.health import WorkerHealth
 from pylon.worker.main import Worker
 from pylon_client.contract.subjects import BLOCK_EVENTS
@@ -30,7 +30,7 @@ def restarts(worker: Worker, part: str) -> float:
 async def test_a_failing_publisher_and_failing_jobs_are_restarted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish, check = JetStreamEvents.publish, DeadlineKeeper.run
+    publish, check = EventPublisher.publish, DeadlineEnforcer.run
     failures = {"events": 3, "deadlines of jobs": 3}
 
     def fail(part: str) -> None:
@@ -38,16 +38,16 @@ async def test_a_failing_publisher_and_failing_jobs_are_restarted(
             failures[part] -= 1
             raise TypeError("PubAck.__init__() missing 2 required positional arguments")
 
-    async def unsteady_publish(events: JetStreamEvents, *args: Any) -> None:
+    async def unsteady_publish(events: EventPublisher, *args: Any) -> None:
         fail("events")
         await publish(events, *args)
 
-    async def unsteady_check(keeper: DeadlineKeeper) -> None:
+    async def unsteady_check(keeper: DeadlineEnforcer) -> None:
         fail("deadlines of jobs")
         await check(keeper)
 
-    monkeypatch.setattr(JetStreamEvents, "publish", unsteady_publish)
-    monkeypatch.setattr(DeadlineKeeper, "run", unsteady_check)
+    monkeypatch.setattr(EventPublisher, "publish", unsteady_publish)
+    monkeypatch.setattr(DeadlineEnforcer, "run", unsteady_check)
     async with (
         NatsServer(tmp_path) as server,
         Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
@@ -58,29 +58,31 @@ async def test_a_failing_publisher_and_failing_jobs_are_restarted(
             await connection.request(LATEST_NEURONS, timeout_s=60)
             await asyncio.sleep(0.05)
         # With the failures over, blocks are published again.
-        await eventually(lambda: worker.snapshots.last(BLOCK_EVENTS) is not None)
+        await eventually(lambda: worker.snapshots.get(BLOCK_EVENTS) is not None)
         await eventually(lambda: restarts(worker, "deadlines of jobs") == 3)
         assert restarts(worker, "events") == 3
         assert restarts(worker, "heads") == 0
         assert restarts(worker, "jobs") == 0
-        assert not health_of(worker).not_live()
+        assert not health_of(worker).liveness_problems()
 
 
 async def test_a_part_that_no_restart_helps_shows_in_the_liveness_probe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def always_fails(_: DeadlineKeeper) -> None:
+    async def always_fails(_: DeadlineEnforcer) -> None:
         raise ValueError
 
-    monkeypatch.setattr(DeadlineKeeper, "run", always_fails)
+    monkeypatch.setattr(DeadlineEnforcer, "run", always_fails)
     async with (
         NatsServer(tmp_path) as server,
         Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
         worker_on(server.url, devnet.url) as worker,
         connected(server.url) as connection,
     ):
-        await eventually(lambda: health_of(worker).not_live())
-        assert health_of(worker).not_live() == ["deadlines of jobs fails after every restart"]
+        await eventually(lambda: health_of(worker).liveness_problems())
+        assert health_of(worker).liveness_problems() == [
+            "deadlines of jobs fails after every restart"
+        ]
         assert restarts(worker, "deadlines of jobs") >= FAILING_AFTER - 1
         await connection.request(LATEST_NEURONS, timeout_s=60)
 

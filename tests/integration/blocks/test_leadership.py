@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pylon.blocks.head_tracker import Heads
-from pylon.blocks.leadership import ASK_AGAIN_S, PUBLISHER, Leadership
+from pylon.blocks.head_tracker import HeadTracker
+from pylon.blocks.leadership import ACQUIRE_RETRY_S, PUBLISHER_LEASE, Leadership
 from pylon.jetstream.bucket import ABSENT, Bucket
 from pylon.jetstream.lease import Leases
-from pylon.jetstream.provision import provision
+from pylon.jetstream.provision import provision_streams
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.topology import LEADERSHIP_BUCKET, LEADERSHIP_TTL_S
 from pylon_client.contract.types import NetUid
@@ -36,9 +36,9 @@ class Candidate:
     def __init__(self, bucket: Bucket) -> None:
         self.chain = FakeChain(10)
         self.publishing = False
-        heads = Heads(self.chain, silence_s=60, poll_after_s=60)
+        heads = HeadTracker(self.chain, silence_s=60, poll_after_s=60)
         self.leadership = Leadership(
-            Leases(bucket, LEADERSHIP_TTL_S), heads, self._publish, give_up_after_s=0.2
+            Leases(bucket, LEADERSHIP_TTL_S), heads, self._publish, chain_lost_after_s=0.2
         )
         self._work = [
             asyncio.create_task(heads.run()),
@@ -61,7 +61,7 @@ class Candidate:
 @pytest.fixture
 async def bucket(tmp_path: Path) -> AsyncGenerator[Bucket]:
     async with NatsServer(tmp_path) as server, connected(server.url) as connection:
-        await provision(connection)
+        await provision_streams(connection)
         yield Bucket(connection, LEADERSHIP_BUCKET)
 
 
@@ -79,7 +79,7 @@ def leaders(among: list[Candidate]) -> list[Candidate]:
 
 def test_a_killed_leader_is_replaced_within_five_seconds() -> None:
     begins_s = 1.0  # asking for the lease, and reading where the stream ends
-    assert LEADERSHIP_TTL_S + ASK_AGAIN_S + begins_s < 5
+    assert LEADERSHIP_TTL_S + ACQUIRE_RETRY_S + begins_s < 5
 
 
 async def test_one_publishes_and_when_it_leaves_another_does(bucket: Bucket) -> None:
@@ -118,7 +118,7 @@ async def test_without_a_chain_nobody_takes_the_lease(bucket: Bucket) -> None:
         await eventually(lambda: not only.publishing)
 
         async def free() -> bool:
-            entry = await bucket.get(PUBLISHER)
+            entry = await bucket.get(PUBLISHER_LEASE)
             return entry is None or entry.value == b""
 
         await comes_true(free)
@@ -131,10 +131,10 @@ async def test_without_a_chain_nobody_takes_the_lease(bucket: Bucket) -> None:
 async def test_one_that_lost_the_lease_stops_and_may_take_it_again(bucket: Bucket) -> None:
     async with candidates(bucket, 1) as (only,):
         await eventually(lambda: only.publishing)
-        entry = await bucket.get(PUBLISHER)
+        entry = await bucket.get(PUBLISHER_LEASE)
         assert entry is not None
         assert entry.revision != ABSENT
-        await bucket.put(PUBLISHER, b"an intruder", revision=entry.revision)
+        await bucket.put(PUBLISHER_LEASE, b"an intruder", revision=entry.revision)
         await eventually(lambda: not only.publishing)
         # The intruder does not renew it.
         await eventually(lambda: only.publishing)

@@ -18,7 +18,7 @@ from pylon_client.contract.subjects import (
     NeuronsEventSubject,
 )
 from pylon_client.contract.types import NetUid
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.chain.devnet_process import DevnetProcess
 from tests.support.nats.nats_server import NatsServer
@@ -37,7 +37,7 @@ FETCHES = {
 }
 
 
-async def number_of_latest(connection: Connection, netuid: int) -> int:
+async def number_of_latest(connection: NatsConnection, netuid: int) -> int:
     reply = await connection.request(LATEST_NEURONS.format(netuid), timeout_s=30)
     return int(wire.decode(reply.body)["block"]["number"])
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bridge.security import HEAD_MAX_BYTES
+from bridge.security import MAX_HEADER_BYTES
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 from tests.support.nats.nats_server import NatsServer
 from tests.support.nats.tcp_proxy import TcpProxy
@@ -184,9 +184,9 @@ CHUNKED = b"POST /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r
 @pytest.mark.parametrize(
     ("begin", "at_least_bytes"),
     [
-        (b"GET /health HTTP/1.1\r\nHost: x\r\nX: ", HEAD_MAX_BYTES),
-        (b"GET /", HEAD_MAX_BYTES),
-        (CHUNKED + b"X: ", HEAD_MAX_BYTES),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\nX: ", MAX_HEADER_BYTES),
+        (b"GET /", MAX_HEADER_BYTES),
+        (CHUNKED + b"X: ", MAX_HEADER_BYTES),
         (
             b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n",
             REQUEST_MAX_BYTES,

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from pylon.nats_server.permissions import authorization
+from pylon.nats_server.permissions import authorization_config
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
@@ -33,7 +33,7 @@ def bearer(token: str) -> dict[str, str]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[NatsServer]:
-    rules = authorization(deployment_settings(identities=IDENTITIES))
+    rules = authorization_config(deployment_settings(identities=IDENTITIES))
     async with NatsServer(tmp_path_factory.mktemp("nats"), rules) as server:
         yield server
 

@@ -11,12 +11,12 @@ import bittensor
 import pytest
 from bittensor._transport import errors as transport
 
-from pylon.chain.archive_routing import ArchiveRouting
-from pylon.chain.node_connection import Patience
+from pylon.chain.archive_routing import RoutedChain
+from pylon.chain.node_connection import ConnectionTimeouts
 from pylon.chain.query import Neurons
 from pylon.chain.substrate import Substrate
-from pylon.chain.subtensor_reader import Subtensor
-from pylon.chain.subtensor_writer import Submission
+from pylon.chain.subtensor_reader import SubtensorReader
+from pylon.chain.subtensor_writer import SubtensorWriter
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber, NetUid
@@ -40,8 +40,10 @@ async def devnet_with(blocks: int = 10, **options: Any) -> AsyncGenerator[Devnet
 
 
 @asynccontextmanager
-async def subtensor_at(url: str, patience: Patience | None = None) -> AsyncGenerator[Subtensor]:
-    subtensor = Subtensor(url, patience=patience)
+async def subtensor_at(
+    url: str, patience: ConnectionTimeouts | None = None
+) -> AsyncGenerator[SubtensorReader]:
+    subtensor = SubtensorReader(url, timeouts=patience)
     try:
         yield subtensor
     finally:
@@ -63,7 +65,7 @@ async def failure_of(awaitable: Awaitable[object]) -> FailureError:
 async def test_the_neurons_are_those_that_the_sdk_itself_reads() -> None:
     async with devnet_with(40) as devnet, subtensor_at(devnet.url) as chain:
         block = await chain.latest_block(timeout_s=LONG_S)
-        result = await chain.ask(Neurons(ONE), block, timeout_s=LONG_S)
+        result = await chain.query(Neurons(ONE), block, timeout_s=LONG_S)
         async with bittensor.Client(
             devnet.url, fallback_endpoints=[], archive_endpoints=[]
         ) as client:
@@ -88,7 +90,7 @@ async def test_a_subnets_neurons_cost_one_call_of_each_runtime_api() -> None:
     async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
         block = await chain.latest_block(timeout_s=LONG_S)
         devnet.clear_requests()
-        await chain.ask(Neurons(ONE), block, timeout_s=LONG_S)
+        await chain.query(Neurons(ONE), block, timeout_s=LONG_S)
         calls = [record for record in devnet.requests() if record.method.startswith("state_call")]
     assert sorted(call.method for call in calls) == [NEURONS_CALL, STATE_CALL]
     assert {call.block_hash for call in calls} == {block.hash}
@@ -97,15 +99,15 @@ async def test_a_subnets_neurons_cost_one_call_of_each_runtime_api() -> None:
 async def test_a_past_block_reads_as_it_was() -> None:
     async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
         block = await chain.latest_block(timeout_s=LONG_S)
-        before = await chain.ask(Neurons(ONE), block, timeout_s=LONG_S)
+        before = await chain.query(Neurons(ONE), block, timeout_s=LONG_S)
         made = await chain.timestamp(block, timeout_s=LONG_S)
         await devnet.advance(20)
         newest = await chain.latest_block(timeout_s=LONG_S)
         assert newest.number == block.number + 20
         assert await chain.block(block.number, timeout_s=LONG_S) == block
-        assert await chain.ask(Neurons(ONE), block, timeout_s=LONG_S) == before
+        assert await chain.query(Neurons(ONE), block, timeout_s=LONG_S) == before
         assert await chain.timestamp(block, timeout_s=LONG_S) == made
-        assert (await chain.ask(Neurons(ONE), newest, timeout_s=LONG_S)).neurons != before.neurons
+        assert (await chain.query(Neurons(ONE), newest, timeout_s=LONG_S)).neurons != before.neurons
 
 
 async def test_number_and_hash_of_the_latest_block_belong_together() -> None:
@@ -124,10 +126,10 @@ async def test_number_and_hash_of_the_latest_block_belong_together() -> None:
 async def test_what_does_not_exist_is_not_found() -> None:
     async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
         block = await chain.latest_block(timeout_s=LONG_S)
-        absent = await failure_of(chain.ask(Neurons(NetUid(777)), block, timeout_s=LONG_S))
+        absent = await failure_of(chain.query(Neurons(NetUid(777)), block, timeout_s=LONG_S))
         future = await failure_of(chain.block(BlockNumber(99_999), timeout_s=LONG_S))
         unknown = Block(number=BlockNumber(3), hash="0x" + "ab" * 32)
-        forked = await failure_of(chain.ask(Neurons(ONE), unknown, timeout_s=LONG_S))
+        forked = await failure_of(chain.query(Neurons(ONE), unknown, timeout_s=LONG_S))
         assert chain.connections_opened == 1, "an answer is no reason to reconnect"
     assert (absent.code, absent.failure.detail) == (ErrorCode.NOT_FOUND, "Subnet 777 not found.")
     assert (future.code, future.failure.detail) == (ErrorCode.NOT_FOUND, "Block 99999 not found.")
@@ -144,7 +146,7 @@ async def test_c1_all_reads_share_one_websocket() -> None:
             *(chain.block(BlockNumber(number), timeout_s=LONG_S) for number in range(10, 60))
         )
         results = await asyncio.gather(
-            *(chain.ask(Neurons(NetUid(2)), block, timeout_s=LONG_S) for block in blocks),
+            *(chain.query(Neurons(NetUid(2)), block, timeout_s=LONG_S) for block in blocks),
             chain.latest_block(timeout_s=LONG_S),
         )
         assert [result.block for result in results[:-1]] == blocks
@@ -152,7 +154,7 @@ async def test_c1_all_reads_share_one_websocket() -> None:
 
 
 async def test_c4_a_node_that_never_answers_is_a_timeout_and_frees_the_slot() -> None:
-    patience = Patience(max_in_flight=2)
+    patience = ConnectionTimeouts(max_in_flight=2)
     async with devnet_with() as devnet, subtensor_at(devnet.url, patience) as chain:
         await chain.latest_block(timeout_s=LONG_S)
         devnet.go_silent()
@@ -164,7 +166,7 @@ async def test_c4_a_node_that_never_answers_is_a_timeout_and_frees_the_slot() ->
         assert await eventually_reads(chain) == 10
 
 
-async def eventually_reads(chain: Subtensor) -> int:
+async def eventually_reads(chain: SubtensorReader) -> int:
     """The latest number, as soon as the chain can be read again by the same object."""
     async with asyncio.timeout(LONG_S):
         while True:
@@ -194,7 +196,7 @@ async def test_c5_a_connection_whose_opening_is_cut_short_leaves_nothing_behind(
     async with (
         devnet_with() as devnet,
         proxied(devnet) as (proxy, url),
-        subtensor_at(url, Patience(connect_s=1.0, backoff_s=0.0)) as chain,
+        subtensor_at(url, ConnectionTimeouts(connect_s=1.0, backoff_s=0.0)) as chain,
     ):
         devnet.go_silent()  # takes the connection, and says nothing
         for _ in range(3):
@@ -211,11 +213,11 @@ async def test_the_exception_of_an_idle_connection_whose_node_ended_is_retrieved
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with devnet_with() as devnet:
-        chain, writes = Subtensor(devnet.url), Submission(devnet.url)
+        chain, writes = SubtensorReader(devnet.url), SubtensorWriter(devnet.url)
         await chain.latest_block(timeout_s=LONG_S)
-        await writes.heads()
+        await writes.tip()
     await eventually(lambda: not sdk_tasks())  # the SDK has dialled once more, in vain
-    for asked in (chain.latest_block(timeout_s=LONG_S), writes.heads()):
+    for asked in (chain.latest_block(timeout_s=LONG_S), writes.tip()):
         assert (await failure_of(asked)).code is ErrorCode.CHAIN_UNAVAILABLE
     await chain.close()
     await writes.close()
@@ -230,7 +232,7 @@ async def test_a_closed_connection_is_not_opened_again() -> None:
         await sdk.connect()
         await sdk.close()
         with pytest.raises(transport.MaxRetriesExceeded):
-            await sdk._made[0].rpc_request("chain_getHead")
+            await sdk._connections[0].rpc_request("chain_getHead")
         assert proxy.accepted == 1
         await eventually(lambda: not sdk_tasks())
 
@@ -241,14 +243,14 @@ FALSE_HEADERS = [-1, 2**32, 2**64, "f" * 4_000, "0x" + "f" * 4_000, "not a numbe
 @pytest.mark.parametrize("number", FALSE_HEADERS)
 async def test_a_false_header_is_a_fault_of_the_node_and_asked_for_again(number: Any) -> None:
     async with devnet_with() as devnet:
-        writes = Submission(devnet.url)
-        truth = await writes.heads()
+        writes = SubtensorWriter(devnet.url)
+        truth = await writes.tip()
         devnet.falsify_headers(number, times=1)
-        assert await writes.heads() == truth
+        assert await writes.tip() == truth
         devnet.falsify_headers(number, times=1_000)
-        assert (await failure_of(writes.heads())).code is ErrorCode.CHAIN_UNAVAILABLE
+        assert (await failure_of(writes.tip())).code is ErrorCode.CHAIN_UNAVAILABLE
         devnet.falsify_headers(number, times=0)
-        assert await writes.heads() == truth
+        assert await writes.tip() == truth
         assert writes.connections_opened == 1
         await writes.close()
 
@@ -256,16 +258,16 @@ async def test_a_false_header_is_a_fault_of_the_node_and_asked_for_again(number:
 @pytest.mark.parametrize("number", [0, 3, 500, 2**32 - 1])
 async def test_a_false_final_block_ends_no_extrinsics_era(number: int) -> None:
     async with devnet_with() as devnet:
-        writes = Submission(devnet.url)
+        writes = SubtensorWriter(devnet.url)
         devnet.falsify_headers(number, times=1_000)
-        assert (await failure_of(writes.heads())).code is ErrorCode.CHAIN_UNAVAILABLE
+        assert (await failure_of(writes.tip())).code is ErrorCode.CHAIN_UNAVAILABLE
         await writes.close()
 
 
 @pytest.mark.parametrize("number", [*FALSE_HEADERS, 2**32 - 1, 0])
 async def test_a_false_announcement_does_not_end_the_subscription(number: Any) -> None:
     async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
-        async with aclosing(chain.heads(silence_s=LONG_S)) as heads:
+        async with aclosing(chain.subscribe_heads(silence_s=LONG_S)) as heads:
             assert await anext(heads) == 10
             devnet.announce_head(number)
             following = asyncio.ensure_future(anext(heads))
@@ -290,7 +292,8 @@ async def test_c6_a_connection_that_breaks_under_reads_is_replaced_unseen() -> N
     ):
         block = await chain.latest_block(timeout_s=LONG_S)
         reads = [
-            asyncio.create_task(chain.ask(Neurons(ONE), block, timeout_s=LONG_S)) for _ in range(20)
+            asyncio.create_task(chain.query(Neurons(ONE), block, timeout_s=LONG_S))
+            for _ in range(20)
         ]
         await asyncio.sleep(0)
         proxy.drop()
@@ -308,12 +311,12 @@ async def test_c10_an_idle_drop_is_invisible_to_a_read() -> None:
 
 async def test_c7_heads_end_when_the_subscription_stays_silent() -> None:
     async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
-        async with aclosing(chain.heads(silence_s=LONG_S)) as heads:
+        async with aclosing(chain.subscribe_heads(silence_s=LONG_S)) as heads:
             announced = asyncio.create_task(anext(heads))
             await eventually(lambda: "chain_subscribeNewHeads" in devnet.request_counts())
             await devnet.advance(1)
             assert await announced in {10, 11}
-        async with aclosing(chain.heads(silence_s=0.3)) as heads:
+        async with aclosing(chain.subscribe_heads(silence_s=0.3)) as heads:
             failure = await failure_of(drain(heads))
         assert failure.code is ErrorCode.CHAIN_TIMEOUT
         assert await eventually_reads(chain) == 11
@@ -329,11 +332,11 @@ async def test_c7_heads_end_when_the_connection_breaks_and_can_be_had_again() ->
         Devnet(DevnetOptions(port=0, block_time_s=0.1)) as devnet,
         subtensor_at(devnet.url) as chain,
     ):
-        async with aclosing(chain.heads(silence_s=LONG_S)) as heads:
+        async with aclosing(chain.subscribe_heads(silence_s=LONG_S)) as heads:
             await anext(heads)
             devnet.drop_connections()
             assert (await failure_of(drain(heads))).code is ErrorCode.CHAIN_UNAVAILABLE
-        async with aclosing(chain.heads(silence_s=LONG_S)) as heads:
+        async with aclosing(chain.subscribe_heads(silence_s=LONG_S)) as heads:
             first = await anext(heads)
             assert await anext(heads) > first
 
@@ -342,7 +345,7 @@ async def test_c8_heads_come_as_the_node_announces_them() -> None:
     async with (
         Devnet(DevnetOptions(port=0, block_time_s=0.1)) as devnet,
         subtensor_at(devnet.url) as chain,
-        aclosing(chain.heads(silence_s=LONG_S)) as heads,
+        aclosing(chain.subscribe_heads(silence_s=LONG_S)) as heads,
     ):
         numbers = [await anext(heads) for _ in range(5)]
     assert numbers == list(range(numbers[0], numbers[0] + 5))
@@ -350,7 +353,7 @@ async def test_c8_heads_come_as_the_node_announces_them() -> None:
 
 async def test_c9_while_the_node_is_gone_the_failure_is_quick_and_dials_are_few() -> None:
     async with devnet_with() as devnet, proxied(devnet) as (proxy, url):
-        async with subtensor_at(url, Patience(backoff_s=600, backoff_max_s=600)) as chain:
+        async with subtensor_at(url, ConnectionTimeouts(backoff_s=600, backoff_max_s=600)) as chain:
             await chain.latest_block(timeout_s=LONG_S)
             await devnet.stop()
             proxy.drop()
@@ -363,12 +366,12 @@ async def test_c9_while_the_node_is_gone_the_failure_is_quick_and_dials_are_few(
 
 async def test_c9_a_node_that_refuses_the_handshake_with_429_is_asked_once() -> None:
     async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
-        devnet.faults.handshakes_refused = 100
+        devnet.faults.handshakes_to_reject = 100
         for _ in range(20):
             failure = await failure_of(chain.latest_block(timeout_s=LONG_S))
             assert failure.code is ErrorCode.CHAIN_UNAVAILABLE
             assert "refuses" in failure.failure.detail
-        assert devnet.faults.handshakes_refused == 99
+        assert devnet.faults.handshakes_to_reject == 99
 
 
 async def test_c14_callers_that_go_away_in_flight_leave_the_same_object_reading() -> None:
@@ -390,7 +393,7 @@ async def test_c14_callers_that_go_away_in_flight_leave_the_same_object_reading(
             results = await asyncio.gather(*reads, return_exceptions=True)
             assert [result.number for result in results[1::2]] == [1, 3, 5, 7, 9]
         block = await chain.latest_block(timeout_s=LONG_S)
-        assert len((await chain.ask(Neurons(ONE), block, timeout_s=LONG_S)).neurons) == 256
+        assert len((await chain.query(Neurons(ONE), block, timeout_s=LONG_S)).neurons) == 256
         assert proxy.accepted == 1
 
 
@@ -420,13 +423,13 @@ async def test_c12_blocks_are_read_where_their_state_is_and_old_ones_never_on_th
         subtensor_at(lite.url) as lite_chain,
         subtensor_at(archive.url) as archive_chain,
     ):
-        chain = ArchiveRouting(lite_chain, archive_chain, cutoff_blocks=20)
+        chain = RoutedChain(lite_chain, archive_chain, cutoff_blocks=20)
         for number, by_lite, by_archive in ((39, 1, 0), (25, 1, 1), (15, 0, 1)):
             block = await archive_chain.block(BlockNumber(number), timeout_s=LONG_S)
-            expected = await archive_chain.ask(Neurons(ONE), block, timeout_s=LONG_S)
+            expected = await archive_chain.query(Neurons(ONE), block, timeout_s=LONG_S)
             lite.clear_requests()
             archive.clear_requests()
-            assert await chain.ask(Neurons(ONE), block, timeout_s=LONG_S) == expected
+            assert await chain.query(Neurons(ONE), block, timeout_s=LONG_S) == expected
             assert lite.request_counts().get(NEURONS_CALL, 0) == by_lite, number
             assert archive.request_counts().get(NEURONS_CALL, 0) == by_archive, number
             if not by_lite:
@@ -435,10 +438,10 @@ async def test_c12_blocks_are_read_where_their_state_is_and_old_ones_never_on_th
 
 async def test_c12_without_an_archive_the_failure_says_which_setting_is_missing() -> None:
     async with lite_and_archive() as (lite, _), subtensor_at(lite.url) as lite_chain:
-        chain = ArchiveRouting(lite_chain, None, cutoff_blocks=20)
+        chain = RoutedChain(lite_chain, None, cutoff_blocks=20)
         for number in (25, 15):
             block = await lite_chain.block(BlockNumber(number), timeout_s=LONG_S)
-            failure = await failure_of(chain.ask(Neurons(ONE), block, timeout_s=LONG_S))
+            failure = await failure_of(chain.query(Neurons(ONE), block, timeout_s=LONG_S))
             assert failure.code is ErrorCode.ARCHIVE_REQUIRED
             assert "PYLON_BITTENSOR_ARCHIVE_NETWORK" in failure.failure.detail
         assert lite_chain.connections_opened == 1
@@ -446,4 +449,4 @@ async def test_c12_without_an_archive_the_failure_says_which_setting_is_missing(
 
 def test_a_network_that_is_none_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="unknown network"):
-        Subtensor("fnney")
+        SubtensorReader("fnney")

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from pylon.cli.up.devnet_identities import token
+from pylon.cli.up.devnet_identities import identity_token
 from pylon_client import job_poller
 from pylon_client.v1 import (
     AsyncConfig,
@@ -122,7 +122,7 @@ async def test_waiting_for_a_job_receives_its_changes_without_polling(
     fields = {
         "address": product.url if over == "http" else product.nats_url,
         "identity_name": "sn12",
-        "identity_token": token("sn12"),
+        "identity_token": identity_token("sn12"),
     }
     await product.devnet.control(
         "POST", "/set-hyperparameter", netuid=12, item="WeightsSetRateLimit", value=0
@@ -157,7 +157,7 @@ async def test_closing_the_client_ends_the_wait_for_a_job(
     config = AsyncConfig(
         address=product.url if over == "http" else product.nats_url,
         identity_name="sn12",
-        identity_token=token("sn12"),
+        identity_token=identity_token("sn12"),
     )
     client = AsyncPylonClient(config)
     await client.open()
@@ -252,7 +252,7 @@ async def test_what_is_written_is_read_back(product: Product, transport: str) ->
     config = AsyncConfig(
         address=product.url if transport == "http" else product.nats_url,
         identity_name=name,
-        identity_token=token(name),
+        identity_token=identity_token(name),
     )
     miner = Hotkey(hotkey(netuid, 5))
     async with AsyncPylonClient(config) as client, asyncio.timeout(HANGS_AFTER_S):
@@ -279,7 +279,7 @@ async def test_the_blocking_client_writes_too(product: Product, transport: str) 
     config = Config(
         address=product.url if transport == "http" else product.nats_url,
         identity_name="sn12",
-        identity_token=token("sn12"),
+        identity_token=identity_token("sn12"),
     )
 
     def weights_over_http() -> None:

@@ -120,7 +120,7 @@ async def test_every_method_asks_for_and_returns_what_its_name_says(
             scope = method.scope(accessor)
             assert (asked.scope, asked.operation) == (scope, method.operation.name)
             of_identity = scope is Scope.IDENTITY
-            of_subnet = NETUID if method.operation.of_subnet else None
+            of_subnet = NETUID if method.operation.per_subnet else None
             assert asked.netuid == (service.netuid if of_identity else of_subnet)
             assert asked.params == method.params
             assert asked.identity == (IDENTITY if of_identity else None)
@@ -219,7 +219,7 @@ async def test_a_newer_services_failure_is_told_as_far_as_it_is_understood(
     url: str, service: ScriptedService, status: int, kind: type[BasePylonException]
 ) -> None:
     newer = NewerFailure(newer_code="NEW", newer_status=status, detail="Because.", retryable=True)
-    service.failures = [FailureError.of(newer) for _ in range(3)]
+    service.failures = [FailureError.from_failure(newer) for _ in range(3)]
     async with asking("async", url, **TOKENS) as ask:
         with pytest.raises(BasePylonException) as caught:
             await ask(lambda c: c.open_access.get_latest_neurons(NETUID))

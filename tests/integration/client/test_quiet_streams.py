@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pylon.nats_server.permissions import authorization
-from pylon.rpc.calls import Answer, Call
-from pylon.rpc.request_server import Service
+from pylon.nats_server.permissions import authorization_config
+from pylon.rpc.calls import CallResult, ServiceCall
+from pylon.rpc.request_server import RequestService
 from pylon_client.contract import wire
 from pylon_client.contract.event_replay import PUBLISHED_BLOCK, PUBLISHED_NEURONS
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -45,13 +45,13 @@ class QuietWorker:
     asked: int = 0
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def latest_block(self, _call: Call) -> Answer:
+    async def latest_block(self, _call: ServiceCall) -> CallResult:
         self.asked += 1
         if self.failure is not None:
             raise FailureError(self.failure, "the test says so")
-        return Answer(wire.encode(sample_block_info()))
+        return CallResult(wire.encode(sample_block_info()))
 
-    async def nothing(self, call: Call) -> Answer:
+    async def nothing(self, call: ServiceCall) -> CallResult:
         is_recent = call.operation == RECENT_NEURONS.name
         code = ErrorCode.NO_RECENT_SNAPSHOT if is_recent else ErrorCode.NOT_FOUND
         raise FailureError(code, "nothing yet")
@@ -63,7 +63,7 @@ class QuietWorker:
         operations = (PUBLISHED_BLOCK, PUBLISHED_NEURONS, RECENT_NEURONS)
         handlers = {operation.name: self.nothing for operation in operations}
         handlers[LATEST_BLOCK.name] = self.latest_block
-        service = Service(connection, handlers, identities={}, max_requests=10)
+        service = RequestService(connection, handlers, identities={}, max_requests=10)
         await service.start()
         yield
         await service.drain(10)
@@ -81,7 +81,7 @@ class Places:
 @pytest.fixture(params=["nats", "http"])
 async def places(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Places]:
     """Everything but a worker."""
-    async with NatsServer(tmp_path, authorization(deployment_settings())) as server:
+    async with NatsServer(tmp_path, authorization_config(deployment_settings())) as server:
         if request.param == "nats":
             yield Places(server.url, server.url)
             return

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pylon.cli.up import devnet_identities
-from pylon.jetstream.provision import provision
-from pylon.nats_server.permissions import authorization
+from pylon.jetstream.provision import provision_streams
+from pylon.nats_server.permissions import authorization_config
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from pylon_devnet import Devnet, DevnetOptions
@@ -40,11 +40,11 @@ class Deployment:
 @pytest.fixture
 async def deployment(tmp_path: Path) -> AsyncGenerator[Deployment]:
     async with (
-        NatsServer(tmp_path, authorization(deployment_settings())) as server,
+        NatsServer(tmp_path, authorization_config(deployment_settings())) as server,
         Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,
     ):
         wallets = devnet_identities.write_wallets(tmp_path)
-        of_the_simulation = devnet_identities.settings(with_keys(devnet.url), wallets, 0.5)
+        of_the_simulation = devnet_identities.devnet_settings(with_keys(devnet.url), wallets, 0.5)
         variables = {
             name: text
             for name, text in of_the_simulation.items()
@@ -70,7 +70,7 @@ async def test_where_all_is_well_it_says_so_of_each_thing(deployment: Deployment
         urls=(deployment.server.url,), user=WORKER_USER, password=WORKER_PASSWORD
     )
     connection = await connect(options)
-    await provision(connection)
+    await provision_streams(connection)
     await connection.close()
     code, lines = await deployment.check()
     assert code == 0, lines
@@ -137,7 +137,7 @@ async def test_the_clock_of_this_machine_is_named_where_it_is_wrong(
         urls=(deployment.server.url,), user=WORKER_USER, password=WORKER_PASSWORD
     )
     connection = await connect(options)
-    await provision(connection)
+    await provision_streams(connection)
     await connection.close()
     code, lines = await deployment.check(**skewed_clock(skew_s))
     assert code == 0, lines

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pylon.events.job_event_publisher import JobEvents
+from pylon.events.job_event_publisher import JobEventPublisher
 from pylon.jetstream.ordered_bucket import OrderedBucket
-from pylon.jetstream.provision import provision
-from pylon.jobs.job_store import Ledger, Record
+from pylon.jetstream.provision import provision_streams
+from pylon.jobs.job_store import JobRecord, JobStore
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.topology import JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
@@ -103,9 +103,9 @@ async def test_jobs_and_their_changes_are_shown(tmp_path: Path) -> None:
         NatsServer(tmp_path) as server,
         connected(server.url) as connection,
     ):
-        await provision(connection)
-        announce = JobEvents(connection).announce
-        ledger = Ledger(OrderedBucket(connection, JOBS_BUCKET), announce, ended_kept_days=1)
+        await provision_streams(connection)
+        announce = JobEventPublisher(connection).publish
+        ledger = JobStore(OrderedBucket(connection, JOBS_BUCKET), announce, ended_retention_days=1)
         job = Job(
             job_id=JobId("a" * 26),
             identity=IdentityName("alice"),
@@ -114,7 +114,7 @@ async def test_jobs_and_their_changes_are_shown(tmp_path: Path) -> None:
             created_at_ms=1,
             updated_at_ms=1,
         )
-        held = await ledger.create(Record(job=job, number=1, digest="", request={}))
+        held = await ledger.create(JobRecord(job=job, number=1, digest="", request={}))
         async with watching(tmp_path, server.url, "jobs") as seen:
             await eventually(lambda: "ACCEPTED" in seen.text)
             assert seen.text.startswith("a" * 26 + " alice on 1 commitment ACCEPTED ")

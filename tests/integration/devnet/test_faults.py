@@ -136,7 +136,7 @@ async def test_an_answer_that_is_held_back_does_not_hold_up_the_end() -> None:
     async with Devnet(DevnetOptions(port=0)) as devnet:
         devnet.delay_method("system_chain", 3600)
         asking = asyncio.create_task(raw(devnet, {"id": 1, "method": "system_chain"}))
-        await eventually(lambda: devnet._connections._peers)
+        await eventually(lambda: devnet._server._clients)
     with pytest.raises(WebSocketException):
         await asking
 

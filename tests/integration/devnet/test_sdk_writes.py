@@ -56,7 +56,9 @@ async def test_weights_under_a_time_lock_are_stored_told_and_revealed() -> None:
         assert (epoch, who) == (0, hotkey(12, 0))
         assert block == live.applied_extrinsics()[0].block_number
         assert reveal_round == result.data["reveal_round"]
-        raw = live.chain.at(None).get_raw("SubtensorModule", "TimelockedWeightCommits", 12, 0)
+        raw = live.chain.state_at_hash(None).get_raw(
+            "SubtensorModule", "TimelockedWeightCommits", 12, 0
+        )
         assert raw is not None
         assert bytes.fromhex(ciphertext.removeprefix("0x")) in raw
         updates = await writer.query(st.SubtensorModule.LastUpdate, [12])
@@ -117,7 +119,7 @@ async def test_commitments_come_back_byte_for_byte(
 ) -> None:
     info = {"fields": [{f"Raw{len(data)}": data}]}
     await submit(writer, calls.Commitments.set_commitment(netuid=1, info=info), dev_wallet("sn1"))
-    raw = live.chain.at(None).get_raw("Commitments", "CommitmentOf", 1, hotkey(1, 0))
+    raw = live.chain.state_at_hash(None).get_raw("Commitments", "CommitmentOf", 1, hotkey(1, 0))
     assert raw is not None
     # Deposit (8 bytes), block (4), one field, its variant, the data.
     assert raw[12:] == bytes([4, 1 + len(data)]) + data

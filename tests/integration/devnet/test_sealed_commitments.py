@@ -53,7 +53,7 @@ async def kinds(client: bittensor.Client) -> list[str]:
 
 
 async def reveals(devnet: Devnet) -> bytes | None:
-    return devnet.chain.at(None).get_raw("Commitments", "RevealedCommitments", 1, WHO)
+    return devnet.chain.state_at_hash(None).get_raw("Commitments", "RevealedCommitments", 1, WHO)
 
 
 async def test_a_real_signature_opens_what_was_sealed_for_its_round(

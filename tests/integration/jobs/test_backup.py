@@ -9,17 +9,17 @@ import pytest
 
 from pylon.cli.backup import state_access
 from pylon.cli.backup.backup_file import (
+    BackupEntry,
     BackupError,
     BackupFile,
-    KeptEntry,
-    archive_in,
-    private_file,
+    create_private_file,
+    write_archive,
 )
 from pylon.cli.backup.backup_run import restore
-from pylon.cli.backup.job_store_copy import LedgerCopy
+from pylon.cli.backup.job_store_copy import JobStoreCopy
 from pylon.events.signer_events import SignerEvents
-from pylon.jobs.signer_directory import Announcement
-from pylon.nats_server.permissions import authorization
+from pylon.jobs.signer_directory import SignerAnnouncement
+from pylon.nats_server.permissions import authorization_config
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract import wire
 from pylon_client.contract.jobs import IN_FLIGHT
@@ -47,7 +47,9 @@ __all__ = ["sdk_home"]
 
 
 def new_nats(folder: Path, name: str) -> NatsServer:
-    return NatsServer(folder, authorization(deployment_settings(identities=SUBNETS)), name=name)
+    return NatsServer(
+        folder, authorization_config(deployment_settings(identities=SUBNETS)), name=name
+    )
 
 
 def variables(folder: Path, devnet: Devnet, nats_url: str) -> dict[str, str]:
@@ -177,7 +179,7 @@ async def test_a_restore_refuses_while_a_worker_runs_and_replaces_only_when_told
         connection = await nats.connect()
 
         async def announce() -> None:
-            body = wire.encode(Announcement(hotkey=None, cause="none", problem="none"))
+            body = wire.encode(SignerAnnouncement(hotkey=None, cause="none", problem="none"))
             while True:
                 await SignerEvents(connection).publish(IdentityName("sn2"), body)
                 await asyncio.sleep(0.05)
@@ -203,7 +205,9 @@ async def test_a_restore_refuses_while_a_worker_runs_and_replaces_only_when_told
         # A worker that starts meanwhile has written first.
         entries = BackupFile(path, "jobs.zip").entries()
         with pytest.raises(BackupError, match=r"lane\.sn1\.weights was written meanwhile"):
-            await LedgerCopy(connection).fill(entries, ended_kept_days=7, progress=lambda _: None)
+            await JobStoreCopy(connection).import_entries(
+                entries, ended_retention_days=7, on_progress=lambda _: None
+            )
         await connection.close()
 
 
@@ -252,8 +256,8 @@ async def test_the_state_of_a_stopped_pylon_is_backed_up_and_restored_without_on
 async def _small_backup(folder: Path) -> Path:
     path = folder / "small.zip"
     with (
-        private_file(path) as file,
-        archive_in(file, genesis="0x01", stream="KV_pylon_jobs", made_at="2026-01-01") as writer,
+        create_private_file(path) as file,
+        write_archive(file, genesis="0x01", stream="KV_pylon_jobs", made_at="2026-01-01") as writer,
     ):
-        writer.add(KeptEntry("lane.sn1.weights", b'{"number": 3}'))
+        writer.add(BackupEntry("lane.sn1.weights", b'{"number": 3}'))
     return path

@@ -9,13 +9,13 @@ from nats.js.client import JetStreamContext
 from pylon.jetstream.bucket import Bucket, ConflictError
 from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.jetstream.work_queue import WorkQueue
-from pylon.jobs.acceptor import Intake, Wanted
-from pylon.jobs.job_store import Ledger
+from pylon.jobs.acceptor import JobAcceptor, WriteRequest
+from pylon.jobs.job_store import JobStore
 from pylon_client.contract.jobs import Job, JobState
-from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
+from pylon_client.contract.topology import JOB_QUEUE, JOB_STORE, JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid, Revision
 from pylon_client.contract.writes import ListJobs
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.nats.replicas import Nats
 from tests.support.product.adversary import World, signers_of
 
@@ -31,16 +31,16 @@ async def not_announced(_job: Job) -> None:
     pass
 
 
-def ledger_of(connection: Connection) -> Ledger:
-    return Ledger(OrderedBucket(connection, JOBS_BUCKET), not_announced, ended_kept_days=1)
+def ledger_of(connection: NatsConnection) -> JobStore:
+    return JobStore(OrderedBucket(connection, JOBS_BUCKET), not_announced, ended_retention_days=1)
 
 
 async def accept_at_once(nats: Nats, round_number: int, *, vary: bool, key: bool) -> list[Job]:
     """The answers of all workers, each of which is asked for a write at the same time."""
 
-    def wanted(worker: int) -> Wanted:
+    def wanted(worker: int) -> WriteRequest:
         request = {"weights": {"hotkey": float(round_number + 1), "other": float(vary and worker)}}
-        return Wanted(
+        return WriteRequest(
             ALICE,
             NetUid(1),
             JobKind.WEIGHTS,
@@ -51,7 +51,7 @@ async def accept_at_once(nats: Nats, round_number: int, *, vary: bool, key: bool
 
     connections = [await nats.connect(worker) for worker in range(WORKERS)]
     intakes = [
-        Intake(ledger_of(one), WorkQueue(one), World().process(), signers_of(ALICE))
+        JobAcceptor(ledger_of(one), WorkQueue(one), World().process(), signers_of(ALICE))
         for one in connections
     ]
     return await asyncio.gather(
@@ -61,7 +61,7 @@ async def accept_at_once(nats: Nats, round_number: int, *, vary: bool, key: bool
 
 @pytest.mark.parametrize("key", [False, True])
 async def test_the_same_write_accepted_by_all_at_once_is_one_job(nats: Nats, *, key: bool) -> None:
-    connection = await nats.provision(LEDGER, JOBS)
+    connection = await nats.provision(JOB_STORE, JOB_QUEUE)
     for number in range(ROUNDS):
         jobs = await accept_at_once(nats, number, vary=False, key=key)
         assert len({job.job_id for job in jobs}) == 1
@@ -71,7 +71,7 @@ async def test_the_same_write_accepted_by_all_at_once_is_one_job(nats: Nats, *, 
 async def test_different_writes_accepted_at_once_are_jobs_of_which_the_newest_is_left(
     nats: Nats,
 ) -> None:
-    connection = await nats.provision(LEDGER, JOBS)
+    connection = await nats.provision(JOB_STORE, JOB_QUEUE)
     for number in range(ROUNDS):
         jobs = await accept_at_once(nats, number, vary=True, key=False)
         assert len({job.job_id for job in jobs}) == WORKERS
@@ -81,7 +81,7 @@ async def test_different_writes_accepted_at_once_are_jobs_of_which_the_newest_is
 async def test_writes_of_one_lane_take_turns_in_a_worker(
     nats: Nats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await nats.provision(LEDGER, JOBS)
+    await nats.provision(JOB_STORE, JOB_QUEUE)
     connection = await nats.connect()
     conflicts = 0
     real_put = Bucket.put
@@ -95,13 +95,15 @@ async def test_writes_of_one_lane_take_turns_in_a_worker(
             raise
 
     monkeypatch.setattr(Bucket, "put", put)
-    intake = Intake(
+    intake = JobAcceptor(
         ledger_of(connection), WorkQueue(connection), World().process(), signers_of(ALICE)
     )
     jobs = await asyncio.gather(
         *(
             intake.accept(
-                Wanted(ALICE, NetUid(1), JobKind.WEIGHTS, {"weights": {"a": n}}, MechanismId(0))
+                WriteRequest(
+                    ALICE, NetUid(1), JobKind.WEIGHTS, {"weights": {"a": n}}, MechanismId(0)
+                )
             )
             for n in range(PUTS)
         )
@@ -110,14 +112,14 @@ async def test_writes_of_one_lane_take_turns_in_a_worker(
     assert conflicts == 0
 
 
-async def every_job_is_queued(connection: Connection, count: int) -> None:
+async def every_job_is_queued(connection: NatsConnection, count: int) -> None:
     """Each is in the ledger and in the queue, and all but the newest are superseded."""
-    held = (await ledger_of(connection).page(ALICE, ListJobs())).held
+    held = (await ledger_of(connection).page(ALICE, ListJobs())).jobs
     assert len(held) == count
     numbers = sorted(one.record.number for one in held)
     assert len(set(numbers)) == count
     left = [one for one in held if one.job.state is not JobState.SUPERSEDED]
     assert [one.record.number for one in left] == [max(numbers)]
     # One that was superseded before it was queued need not be.
-    queued = (await JetStreamContext(connection.nats).stream_info(JOBS.name)).state.messages
+    queued = (await JetStreamContext(connection.nats).stream_info(JOB_QUEUE.name)).state.messages
     assert 1 <= queued <= count

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from pylon.jobs.acceptance_context import CHAIN_WITHIN_S
+from pylon.jobs.acceptance_context import CHAIN_TIMEOUT_S
 from pylon.jobs.epochs import ACCEPTED_SLACK_BLOCKS
 from pylon_client._async.identity import AsyncIdentity
 from pylon_client.contract.types import JobKind
@@ -143,7 +143,7 @@ async def test_a_hotkey_that_is_registered_after_its_weights_were_accepted_sets_
         devnet.register_neuron(2, OWN, OWN)
         await devnet.advance(1)
         await becomes(sn2, answer.job_id, gives(ErrorCode.NO_VALIDATOR_PERMIT))
-        uids = devnet.chain.at(None).get("SubtensorModule", "SubnetworkN", 2)
+        uids = devnet.chain.state_at_hash(None).get("SubtensorModule", "SubnetworkN", 2)
         devnet.set_storage("SubtensorModule", "ValidatorPermit", [2], [True] * uids)
         devnet.set_storage("SubtensorModule", "StakeThreshold", [], 0)
         job = await until_ended(devnet, sn2, answer.job_id)
@@ -165,7 +165,7 @@ async def test_a_key_pair_whose_caller_has_gone_is_not_put_on_the_chain(
         given_up.cancel()
         await asyncio.wait({given_up})
         # A worker that went on would do without the chain by then, and enter a job.
-        await asyncio.sleep(2 * CHAIN_WITHIN_S + 1)
+        await asyncio.sleep(2 * CHAIN_TIMEOUT_S + 1)
         devnet.speak()
         weights = await sn2.put_weights(weights_of(devnet, 2, 3))
         assert (await until_ended(devnet, sn2, weights.job_id)).state is JobState.CONFIRMED

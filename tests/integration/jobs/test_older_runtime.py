@@ -12,7 +12,7 @@ from bittensor._generated import storage as st
 from pylon_client.v1 import ErrorCode, JobState, PylonBadGateway
 from pylon_devnet import Devnet, DevnetOptions, simulated_chain
 from pylon_devnet.runtime import runtime_metadata
-from pylon_devnet.runtime.declaration import Declaration, load
+from pylon_devnet.runtime.declaration import Declaration, load_declaration
 from tests.support.product.job_deployment import Deployment, IdentityOf, ended, weights_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -26,7 +26,7 @@ async def devnet(
     missing = getattr(request, "param", ())
 
     def without_calls(runtime: str) -> Declaration:
-        declared = load(runtime)
+        declared = load_declaration(runtime)
         for pallet in declared.pallets:
             pallet.calls = [
                 call for call in pallet.calls if f"{pallet.name}.{call.name}" not in missing
@@ -35,7 +35,7 @@ async def devnet(
 
     monkeypatch.setattr(runtime_metadata, "load", without_calls)
     monkeypatch.setattr(
-        simulated_chain, "build", runtime_metadata.build.__wrapped__
+        simulated_chain, "build", runtime_metadata.build_metadata.__wrapped__
     )  # which caches nothing
     options = DevnetOptions(
         port=0, block_time_s=0.25, active=False, tempo_blocks=2000, runtime="finney-424"

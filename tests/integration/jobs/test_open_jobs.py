@@ -4,16 +4,16 @@ import pytest
 from nats.js.client import JetStreamContext
 
 from pylon.jetstream.ordered_bucket import OrderedBucket
-from pylon.jetstream.provision import provision
+from pylon.jetstream.provision import provision_streams
 from pylon.jetstream.work_queue import WorkQueue
 from pylon.jobs import open_jobs
-from pylon.jobs.acceptor import Intake, Wanted
-from pylon.jobs.job_store import Ledger
+from pylon.jobs.acceptor import JobAcceptor, WriteRequest
+from pylon.jobs.job_store import JobStore
 from pylon_client.contract.jobs import Job, JobState
-from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
+from pylon_client.contract.topology import JOB_QUEUE, JOB_STORE, JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
 from pylon_client.contract.writes import ListJobs
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.nats.replicas import Nats
 from tests.support.product.adversary import World, signers_of
 from tests.support.product.ended_jobs import job_of, write_ended
@@ -29,28 +29,28 @@ async def not_announced(_job: Job) -> None:
     pass
 
 
-def ledger_of(connection: Connection) -> Ledger:
-    return Ledger(OrderedBucket(connection, JOBS_BUCKET), not_announced, ended_kept_days=1)
+def ledger_of(connection: NatsConnection) -> JobStore:
+    return JobStore(OrderedBucket(connection, JOBS_BUCKET), not_announced, ended_retention_days=1)
 
 
-async def accept(connection: Connection, number: int) -> Job:
-    intake = Intake(
+async def accept(connection: NatsConnection, number: int) -> Job:
+    intake = JobAcceptor(
         ledger_of(connection), WorkQueue(connection), World().process(), signers_of(ALICE)
     )
     request = {"commitment": f"0x{number:04x}"}
-    return await intake.accept(Wanted(ALICE, NetUid(1), JobKind.COMMITMENT, request))
+    return await intake.accept(WriteRequest(ALICE, NetUid(1), JobKind.COMMITMENT, request))
 
 
-async def open_ids(connection: Connection) -> list[JobId]:
+async def open_ids(connection: NatsConnection) -> list[JobId]:
     return [held.job.job_id for held in await ledger_of(connection).open_jobs(ALICE)]
 
 
-async def markers(connection: Connection) -> list[str]:
+async def markers(connection: NatsConnection) -> list[str]:
     return await OrderedBucket(connection, JOBS_BUCKET).keys(f"open.{ALICE}.{JobKind.COMMITMENT}")
 
 
 async def test_markers_come_with_jobs_and_go_with_their_ends(nats: Nats) -> None:
-    connection, another = await nats.provision(LEDGER, JOBS), await nats.connect(1)
+    connection, another = await nats.provision(JOB_STORE, JOB_QUEUE), await nats.connect(1)
     jobs = [await accept(connection, number) for number in range(5)]
     assert await open_ids(another) == [jobs[-1].job_id]  # each took the place of the one before
     assert len(await markers(connection)) == 1
@@ -61,25 +61,25 @@ async def test_markers_come_with_jobs_and_go_with_their_ends(nats: Nats) -> None
     assert await open_ids(another) == []
     assert await markers(connection) == []
     page = await ledger_of(another).page(ALICE, ListJobs(state="ended"))
-    assert [one.job.job_id for one in page.held] == [job.job_id for job in reversed(jobs)]
+    assert [one.job.job_id for one in page.jobs] == [job.job_id for job in reversed(jobs)]
 
 
 async def test_the_open_jobs_of_an_older_ledger_are_indexed_and_queued(
     nats: Nats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(open_jobs, "OVERLAP_S", 1)
-    connection = await nats.provision(LEDGER, JOBS)
+    connection = await nats.provision(JOB_STORE, JOB_QUEUE)
     await write_ended(connection, ALICE, range(OLDER))
     job = await accept(connection, 1)
     await write_ended(connection, ALICE, range(OLDER, 2 * OLDER))
     stream = JetStreamContext(connection.nats, timeout=5)
-    await stream.purge_stream(LEDGER.name, subject=f"$KV.{JOBS_BUCKET}.open.>")
-    await stream.purge_stream(JOBS.name)
+    await stream.purge_stream(JOB_STORE.name, subject=f"$KV.{JOBS_BUCKET}.open.>")
+    await stream.purge_stream(JOB_QUEUE.name)
     another = await nats.connect(1)
     assert await open_ids(another) == [job.job_id]
     # Until workers of the older version have gone, they may write jobs without a marker.
     await stream.purge_stream(
-        LEDGER.name, subject=f"$KV.{JOBS_BUCKET}.{(await markers(another))[0]}"
+        JOB_STORE.name, subject=f"$KV.{JOBS_BUCKET}.{(await markers(another))[0]}"
     )
 
     async def is_found_again() -> bool:
@@ -94,21 +94,21 @@ async def test_the_open_jobs_of_an_older_ledger_are_indexed_and_queued(
 
     await comes_true(is_for_good)
     page = await ledger_of(another).page(ALICE, ListJobs(limit=3))
-    assert [one.job.job_id for one in page.held][1:] == [
+    assert [one.job.job_id for one in page.jobs][1:] == [
         job_of(2 * OLDER - 1),
         job_of(2 * OLDER - 2),
     ]
 
 
 async def test_a_ledger_that_was_made_again_is_indexed_again(nats: Nats) -> None:
-    connection = await nats.provision(LEDGER, JOBS)
+    connection = await nats.provision(JOB_STORE, JOB_QUEUE)
     lost = await accept(connection, 1)
     assert await open_ids(connection) == [lost.job_id]
-    await JetStreamContext(connection.nats).delete_stream(LEDGER.name)
-    await provision(connection, (LEDGER,), replicas=nats.replicas)
+    await JetStreamContext(connection.nats).delete_stream(JOB_STORE.name)
+    await provision_streams(connection, (JOB_STORE,), replicas=nats.replicas)
     assert await open_ids(connection) == []
     again = await accept(connection, 1)
     assert again.job_id == lost.job_id
     assert await open_ids(connection) == [again.job_id]
     page = await ledger_of(connection).page(ALICE, ListJobs())
-    assert [one.job.job_id for one in page.held] == [again.job_id]
+    assert [one.job.job_id for one in page.jobs] == [again.job_id]

@@ -11,10 +11,10 @@ import pytest_asyncio
 
 from pylon.chain.chain_guard import ChainGuard
 from pylon.chain.chain_identity import ChainIdentity, short_genesis
-from pylon.chain.subtensor_writer import Submission
+from pylon.chain.subtensor_writer import SubtensorWriter
 from pylon.chain.write_port import CommitmentCall, RefusedError
 from pylon.cli.backup.backup_file import BackupFile
-from pylon.nats_server.permissions import authorization
+from pylon.nats_server.permissions import authorization_config
 from pylon.wallets.hotkeys import open_hotkey
 from pylon_client.contract import wire
 from pylon_client.contract.failures import FailureError
@@ -78,7 +78,9 @@ async def proxy(old: Devnet) -> AsyncGenerator[TcpProxy]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def nats(tmp_path: Path) -> AsyncGenerator[NatsServer]:
-    async with NatsServer(tmp_path, authorization(deployment_settings(identities=SUBNETS))) as run:
+    async with NatsServer(
+        tmp_path, authorization_config(deployment_settings(identities=SUBNETS))
+    ) as run:
         yield run
 
 
@@ -254,7 +256,7 @@ async def test_what_is_signed_for_one_chain_is_in_no_pool_of_another(
     network = f"ws://127.0.0.1:{proxy.port}"
     guard = ChainGuard(network, lambda _: "", needs_binding=True)
     guard.bind(ChainIdentity(network, genesis_of(old)))
-    for chain in (Submission(network, guard=guard), Submission(network)):
+    for chain in (SubtensorWriter(network, guard=guard), SubtensorWriter(network)):
         proxy.server_port = port_of(old)
         proxy.drop()
         signed = await chain.sign(CommitmentCall(NetUid(2), b"x"), signer)

@@ -8,9 +8,9 @@ from typing import Any
 import bittensor
 import pytest
 
-from pylon.chain.reveal_status import read_seal
-from pylon.chain.subtensor_writer import Submission
-from pylon.chain.write_port import Seal, SealedCommitmentCall
+from pylon.chain.reveal_status import read_reveal_status
+from pylon.chain.subtensor_writer import SubtensorWriter
+from pylon.chain.write_port import RevealStatus, TimelockedCommitmentCall
 from pylon.wallets.hotkeys import open_hotkey
 from pylon_client._async.identity import AsyncIdentity
 from pylon_client.v1 import (
@@ -79,8 +79,8 @@ async def test_what_the_chain_opens_is_read_as_it_was_sealed(
 async def test_the_readers_of_others_read_what_was_sealed(devnet: Devnet, tmp_path: Path) -> None:
     write_wallet(tmp_path / "wallets", "sn2", "default")
     signer = open_hotkey(tmp_path / "wallets", "sn2", "default")
-    chain = Submission(devnet.url)
-    signed = await chain.sign(SealedCommitmentCall(NetUid(2), TEXT, BLOCKS), signer)
+    chain = SubtensorWriter(devnet.url)
+    signed = await chain.sign(TimelockedCommitmentCall(NetUid(2), TEXT, BLOCKS), signer)
     await chain.submit(signed)
     await chain.close()
     await eventually(devnet.applied_counts)
@@ -146,23 +146,26 @@ def kept(block: int, field: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("stored", "seal"),
     [
-        (Stored(kept(100, "TimelockEncrypted"), [], 100), Seal.CLOSED),
-        (Stored(kept(100, "TimelockEncrypted"), [90], 100), Seal.CLOSED),
-        (Stored(None, [120], 100), Seal.OPENED),
-        (Stored(kept(100, "TimelockRevealFailed"), [], 100), Seal.BROKEN),
-        (Stored(None, [90], 100), Seal.BROKEN),
-        (Stored(kept(110, "TimelockEncrypted"), [], 110), Seal.REPLACED),
-        (Stored(kept(110, "Raw2"), [], 110), Seal.REPLACED),
+        (Stored(kept(100, "TimelockEncrypted"), [], 100), RevealStatus.PENDING),
+        (Stored(kept(100, "TimelockEncrypted"), [90], 100), RevealStatus.PENDING),
+        (Stored(None, [120], 100), RevealStatus.REVEALED),
+        (Stored(kept(100, "TimelockRevealFailed"), [], 100), RevealStatus.FAILED),
+        (Stored(None, [90], 100), RevealStatus.FAILED),
+        (Stored(kept(110, "TimelockEncrypted"), [], 110), RevealStatus.REPLACED),
+        (Stored(kept(110, "Raw2"), [], 110), RevealStatus.REPLACED),
         # Opened before it was replaced, and the one in its place opened later.
-        (Stored(kept(110, "TimelockEncrypted"), [105], 110), Seal.OPENED),
-        (Stored(None, [120], 110), Seal.REPLACED),
+        (Stored(kept(110, "TimelockEncrypted"), [105], 110), RevealStatus.REVEALED),
+        (Stored(None, [120], 110), RevealStatus.REPLACED),
     ],
 )
-async def test_what_became_of_a_seal(stored: Any, seal: Seal) -> None:
-    assert await read_seal(stored, NetUid(2), Hotkey(OWN), BlockNumber(100), "0x") is seal
+async def test_what_became_of_a_seal(stored: Any, seal: RevealStatus) -> None:
+    assert await read_reveal_status(stored, NetUid(2), Hotkey(OWN), BlockNumber(100), "0x") is seal
 
 
 async def test_a_hotkey_without_commitments_has_no_seal(devnet: Devnet) -> None:
-    chain = Submission(devnet.url)
-    assert await chain.seal(NetUid(2), Hotkey(hotkey(2, 5)), BlockNumber(1)) is Seal.BROKEN
+    chain = SubtensorWriter(devnet.url)
+    assert (
+        await chain.reveal_status(NetUid(2), Hotkey(hotkey(2, 5)), BlockNumber(1))
+        is RevealStatus.FAILED
+    )
     await chain.close()

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from pylon.chain.subtensor_writer import ERA_BLOCKS, Submission
+from pylon.chain.subtensor_writer import ERA_PERIOD_BLOCKS, SubtensorWriter
 from pylon.chain.write_port import (
     CertificateCall,
     CommitmentCall,
     Inclusion,
+    RefusalKind,
     RefusedError,
-    SealedCommitmentCall,
-    Signed,
+    SignedCall,
     Signer,
-    Step,
+    TimelockedCommitmentCall,
     WeightsCall,
     WriteCall,
 )
@@ -44,8 +44,8 @@ FIRST = MechanismId(0)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def chain(devnet: Devnet) -> AsyncGenerator[Submission]:
-    submission = Submission(devnet.url)
+async def chain(devnet: Devnet) -> AsyncGenerator[SubtensorWriter]:
+    submission = SubtensorWriter(devnet.url)
     yield submission
     await submission.close()
 
@@ -59,9 +59,9 @@ async def test_the_log_names_the_node_by_its_host_and_port(
     devnet: Devnet, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    submission = Submission(with_keys(devnet.url))
+    submission = SubtensorWriter(with_keys(devnet.url))
     try:
-        assert (await submission.heads()).best >= 0
+        assert (await submission.tip()).best >= 0
     finally:
         await submission.close()
     assert f"Connected to {devnet.url.rstrip('/')}\n" in caplog.text
@@ -69,18 +69,18 @@ async def test_the_log_names_the_node_by_its_host_and_port(
     assert SHORT_SECRET not in caplog.text
 
 
-async def weights(chain: Submission, netuid: int, own: Hotkey) -> WeightsCall:
-    facts = await chain.weights_facts(NetUid(netuid), FIRST, own, [])
-    return WeightsCall(NetUid(netuid), FIRST, {NeuronUid(5): 65_535}, 0, facts.sealing)
+async def weights(chain: SubtensorWriter, netuid: int, own: Hotkey) -> WeightsCall:
+    facts = await chain.weights_state(NetUid(netuid), FIRST, own, [])
+    return WeightsCall(NetUid(netuid), FIRST, {NeuronUid(5): 65_535}, 0, facts.commit_reveal)
 
 
-async def settled(chain: Submission, signed: Signed) -> Inclusion | None:
+async def settled(chain: SubtensorWriter, signed: SignedCall) -> Inclusion | None:
     last = signed.record.last_valid_block
     found: list[Inclusion] = []
 
     async def known() -> bool:
-        final = (await chain.heads()).final
-        inclusion = await chain.find(
+        final = (await chain.tip()).finalized
+        inclusion = await chain.find_extrinsic(
             signed.record, signed.record.era_birth, BlockNumber(min(final, last))
         )
         found.extend([inclusion] if inclusion else [])
@@ -95,14 +95,14 @@ async def settled(chain: Submission, signed: Signed) -> Inclusion | None:
     [
         ("sn2", 2, JobKind.WEIGHTS, None),
         ("sn2", 2, JobKind.COMMITMENT, CommitmentCall(NetUid(2), b"\xff\x00pylon")),
-        ("sn2", 2, JobKind.REVEALED_COMMITMENT, SealedCommitmentCall(NetUid(2), "later", 100)),
+        ("sn2", 2, JobKind.REVEALED_COMMITMENT, TimelockedCommitmentCall(NetUid(2), "later", 100)),
         ("sn2", 2, JobKind.CERTIFICATE, CertificateCall(NetUid(2), 1, bytes(range(32)))),
         ("sn12", 12, JobKind.WEIGHTS, None),
     ],
 )
 async def test_a_write_is_found_and_stands(
     devnet: Devnet,
-    chain: Submission,
+    chain: SubtensorWriter,
     tmp_path: Path,
     identity: str,
     netuid: int,
@@ -120,8 +120,8 @@ async def test_a_write_is_found_and_stands(
     inclusion = await settled(chain, signed)
     assert inclusion is not None
     assert inclusion.refusal is None
-    assert await chain.stands(kind, NetUid(netuid), FIRST, own, inclusion.block)
-    assert not await chain.stands(
+    assert await chain.is_on_chain(kind, NetUid(netuid), FIRST, own, inclusion.block)
+    assert not await chain.is_on_chain(
         kind, NetUid(netuid), FIRST, own, BlockNumber(inclusion.block - 1)
     )
     sealed = kind is JobKind.REVEALED_COMMITMENT or identity == "sn12"
@@ -130,24 +130,24 @@ async def test_a_write_is_found_and_stands(
 
 
 async def test_w9_facts_are_those_of_the_subnet(
-    devnet: Devnet, chain: Submission, tmp_path: Path
+    devnet: Devnet, chain: SubtensorWriter, tmp_path: Path
 ) -> None:
     own = Hotkey(signer_of(tmp_path, "sn12").ss58_address)
     stranger = Hotkey(signer_of(tmp_path, "sn1").ss58_address)
-    facts = await chain.weights_facts(NetUid(12), FIRST, own, [own, stranger])
+    facts = await chain.weights_state(NetUid(12), FIRST, own, [own, stranger])
     assert facts.own_uid == facts.uids[own]
     assert stranger not in facts.uids
-    assert facts.sealing is not None
-    assert facts.sealing.version == 4
+    assert facts.commit_reveal is not None
+    assert facts.commit_reveal.version == 4
     assert facts.has_permit
     assert facts.unrevealed_commits == 0
     assert facts.epoch.tempo == 2000
-    assert facts.epoch.next_block == facts.epoch.last_block + 2000
-    assert (await chain.weights_facts(NetUid(2), FIRST, own, [])).sealing is None
+    assert facts.epoch.next_start_block == facts.epoch.start_block + 2000
+    assert (await chain.weights_state(NetUid(2), FIRST, own, [])).commit_reveal is None
 
 
 async def test_w4_a_rate_limit_is_told_by_the_pool(
-    devnet: Devnet, chain: Submission, tmp_path: Path
+    devnet: Devnet, chain: SubtensorWriter, tmp_path: Path
 ) -> None:
     devnet.set_hyperparameter(2, "MinAllowedWeights", 0)
     devnet.set_hyperparameter(2, "WeightsSetRateLimit", 0)
@@ -159,7 +159,7 @@ async def test_w4_a_rate_limit_is_told_by_the_pool(
     with pytest.raises(RefusedError) as refused:
         await chain.submit(signed)
     assert refused.value.refusal.code is ErrorCode.RATE_LIMITED
-    assert refused.value.refusal.step is Step.WAIT
+    assert refused.value.refusal.kind is RefusalKind.RATE_LIMITED
     signed = await chain.sign(call, signer)
     await chain.submit(signed)
     assert await settled(chain, signed) is not None
@@ -167,7 +167,7 @@ async def test_w4_a_rate_limit_is_told_by_the_pool(
     await devnet.advance(2)
     with pytest.raises(RefusedError) as refused:
         await chain.submit(await chain.sign(call, signer))
-    assert refused.value.refusal.step is Step.WAIT
+    assert refused.value.refusal.kind is RefusalKind.RATE_LIMITED
 
 
 @pytest.mark.parametrize(
@@ -181,13 +181,13 @@ async def test_w3_what_a_fresh_signature_mends_is_signed_again(
     signer = signer_of(tmp_path, "sn2")
     call = CommitmentCall(NetUid(2), b"x")
     async with TcpProxy(int(devnet.url.rpartition(":")[2])) as proxy:
-        chain = Submission(f"ws://127.0.0.1:{proxy.port}")
+        chain = SubtensorWriter(f"ws://127.0.0.1:{proxy.port}")
         for _ in range(2):
             signed = await chain.sign(call, signer)
             devnet.refuse_extrinsics(times=1, data=refused_for)
             with pytest.raises(RefusedError) as refused:
                 await chain.submit(signed)
-            assert refused.value.refusal.step is Step.AGAIN
+            assert refused.value.refusal.kind is RefusalKind.RETRY
         signed = await chain.sign(call, signer)
         await chain.submit(signed)
         assert await settled(chain, signed) is not None
@@ -196,10 +196,10 @@ async def test_w3_what_a_fresh_signature_mends_is_signed_again(
 
 
 async def test_nothing_is_sealed_by_a_clock_that_is_behind(
-    devnet: Devnet, chain: Submission, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    devnet: Devnet, chain: SubtensorWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signer = signer_of(tmp_path, "sn2")
-    call = SealedCommitmentCall(NetUid(2), "x", 3)
+    call = TimelockedCommitmentCall(NetUid(2), "x", 3)
     await devnet.advance(1)
     now_s = time.time()
     monkeypatch.setattr(time, "time", lambda: now_s - 600)
@@ -212,12 +212,12 @@ async def test_nothing_is_sealed_by_a_clock_that_is_behind(
 
 
 async def test_what_would_be_over_when_it_is_signed_is_not_sent(
-    devnet: Devnet, chain: Submission, tmp_path: Path
+    devnet: Devnet, chain: SubtensorWriter, tmp_path: Path
 ) -> None:
     signer = signer_of(tmp_path, "sn2")
     call = CommitmentCall(NetUid(2), b"x")
     devnet.stall_finality()
-    await devnet.advance(ERA_BLOCKS + 2)
+    await devnet.advance(ERA_PERIOD_BLOCKS + 2)
     with pytest.raises(FailureError, match="Finality is") as refused:
         await chain.sign(call, signer)
     assert refused.value.failure.retryable
@@ -229,7 +229,7 @@ async def test_what_would_be_over_when_it_is_signed_is_not_sent(
 
 
 async def test_w4_a_limit_of_the_nodes_own_is_none_of_the_chains(
-    devnet: Devnet, chain: Submission, tmp_path: Path
+    devnet: Devnet, chain: SubtensorWriter, tmp_path: Path
 ) -> None:
     """The text of such an error is not the chain's word on the write."""
     signer = signer_of(tmp_path, "sn2")
@@ -244,7 +244,7 @@ async def test_w4_a_limit_of_the_nodes_own_is_none_of_the_chains(
 
 
 async def test_the_number_of_a_refusal_without_a_name_is_kept(
-    devnet: Devnet, chain: Submission, tmp_path: Path
+    devnet: Devnet, chain: SubtensorWriter, tmp_path: Path
 ) -> None:
     signed = await chain.sign(CommitmentCall(NetUid(2), b"x"), signer_of(tmp_path, "sn2"))
     devnet.refuse_extrinsics(times=1, data="Custom error: 200")
@@ -254,7 +254,7 @@ async def test_the_number_of_a_refusal_without_a_name_is_kept(
 
 
 async def test_a_swallowed_extrinsic_is_in_no_block_of_its_era(
-    devnet: Devnet, chain: Submission, tmp_path: Path
+    devnet: Devnet, chain: SubtensorWriter, tmp_path: Path
 ) -> None:
     signer = signer_of(tmp_path, "sn2")
     devnet.swallow_extrinsics(times=1)
@@ -270,26 +270,29 @@ async def test_c12_an_old_write_is_looked_for_in_the_archive(tmp_path: Path) -> 
     signer = signer_of(tmp_path, "sn2")
     own = Hotkey(signer.ss58_address)
     async with Devnet(options) as lite, Devnet(options) as archive:
-        chain, alone = Submission(lite.url, archive.url), Submission(lite.url)
+        chain, alone = SubtensorWriter(lite.url, archive.url), SubtensorWriter(lite.url)
         signed = await chain.sign(CommitmentCall(NetUid(2), b"old"), signer)
         for node in (lite, archive):
-            sender = Submission(node.url)
+            sender = SubtensorWriter(node.url)
             await sender.submit(signed)
             await sender.close()
             await node.advance(30)
         record = signed.record
-        cautious = Submission(lite.url, archive_cutoff_blocks=1)
-        await cautious.heads()
-        assert await cautious.find(record, record.era_birth, record.last_valid_block) is not None
+        cautious = SubtensorWriter(lite.url, archive_cutoff_blocks=1)
+        await cautious.tip()
+        assert (
+            await cautious.find_extrinsic(record, record.era_birth, record.last_valid_block)
+            is not None
+        )
         await cautious.close()
         lite.prune(keep_blocks=5)
         try:
-            await asyncio.gather(chain.heads(), alone.heads())
-            found = await chain.find(record, record.era_birth, record.last_valid_block)
-            assert found == Inclusion(BlockNumber(signed.block + 1))
-            assert await chain.stands(JobKind.COMMITMENT, NetUid(2), None, own, found.block)
+            await asyncio.gather(chain.tip(), alone.tip())
+            found = await chain.find_extrinsic(record, record.era_birth, record.last_valid_block)
+            assert found == Inclusion(BlockNumber(signed.signed_at_block + 1))
+            assert await chain.is_on_chain(JobKind.COMMITMENT, NetUid(2), None, own, found.block)
             with pytest.raises(FailureError) as refused:
-                await alone.find(record, record.era_birth, record.last_valid_block)
+                await alone.find_extrinsic(record, record.era_birth, record.last_valid_block)
             assert refused.value.code is ErrorCode.ARCHIVE_REQUIRED
         finally:
             await chain.close()

@@ -13,10 +13,10 @@ from nats.js.client import JetStreamContext
 from pylon_client._async.identity import AsyncIdentity
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
-from pylon_client.contract.topology import JOBS, STREAMS, StreamPlan
+from pylon_client.contract.topology import JOB_QUEUE, STREAMS, StreamPlan
 from pylon_client.contract.types import MechanismId, NetUid
-from pylon_client.events.feed import EventFeed, last_by_request
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.events.feed import EventFeed, event_log_via_worker
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.nats.replicas import Nats
 from tests.support.product.deployment import token_of
@@ -59,7 +59,7 @@ class Running:
     devnet: Devnet
     worker: WorkerProcess
     identity: AsyncIdentity
-    connection: Connection
+    connection: NatsConnection
     health: httpx.AsyncClient
     numbers: dict[str, list[int]] = field(default_factory=lambda: {BLOCKS: [], NEURONS: []})
     makes_blocks: asyncio.Event = field(default_factory=asyncio.Event)
@@ -86,7 +86,7 @@ class Running:
             await asyncio.sleep(BLOCK_TIME_S)
 
     async def listen(self) -> None:
-        kept = last_by_request(self.connection)
+        kept = event_log_via_worker(self.connection)
         async with EventFeed(self.connection, list(self.numbers), kept) as feed:
             async for event in feed:
                 self.numbers[event.subject].append(event.block.number)
@@ -170,7 +170,7 @@ async def test_a_job_whose_message_was_lost_with_the_queue_is_queued_beside_newe
         here.makes_blocks.clear()
         parked = await identity.put_weights(weights_of(devnet, 2, 4))
         await becomes(identity, parked.job_id, is_parked)
-        await here.delete(JOBS)
+        await here.delete(JOB_QUEUE)
         # In a chain that stands still, this one keeps the new queue from being idle.
         newer = await identity.put_weights(weights_of(devnet, 2, 5), MechanismId(1))
         await here.worker.logs(f"Job {parked.job_id} of sn2 was not queued; it is now")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pylon.nats_server.permissions import authorization
+from pylon.nats_server.permissions import authorization_config
 from pylon_client.contract.subjects import BRIDGE_USER, WORKER_USER
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.deployment import (
     BRIDGE_PASSWORD,
@@ -23,7 +23,7 @@ PASSWORDS = {WORKER_USER: WORKER_PASSWORD, BRIDGE_USER: BRIDGE_PASSWORD}
 async def server(tmp_path: Path) -> AsyncGenerator[NatsServer]:
     """A server with the users of a deployment: alice on subnet 1, Bob on subnet 2, and open."""
     settings = deployment_settings(identities={"alice": 1, "Bob": 2})
-    async with NatsServer(tmp_path, authorization(settings)) as running:
+    async with NatsServer(tmp_path, authorization_config(settings)) as running:
         yield running
 
 
@@ -32,7 +32,7 @@ async def connect_as(server: NatsServer) -> AsyncGenerator[ConnectAs]:
     """Connect to the server as a user, None for one without credentials; closed afterwards."""
     async with AsyncExitStack() as closing:
 
-        async def connect_user(user: str | None) -> Connection:
+        async def connect_user(user: str | None) -> NatsConnection:
             password = "" if user is None else PASSWORDS.get(user, token_of(user))
             options = ConnectionOptions(urls=(server.url,), user=user, password=password)
             connection = await connect(options)

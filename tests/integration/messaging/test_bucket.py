@@ -6,9 +6,9 @@ from nats.js.client import JetStreamContext
 
 from pylon.jetstream import write_retry
 from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
-from pylon.jetstream.provision import provision
+from pylon.jetstream.provision import provision_streams
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.topology import JOBS_BUCKET, LEDGER
+from pylon_client.contract.topology import JOB_STORE, JOBS_BUCKET
 from pylon_client.contract.types import Revision
 from tests.support.nats.nats_cluster import NatsCluster
 from tests.support.nats.replicas import Nats, nats, nats_servers
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def bucket(nats: Nats) -> Bucket:
-    return Bucket(await nats.provision(LEDGER), JOBS_BUCKET)
+    return Bucket(await nats.provision(JOB_STORE), JOBS_BUCKET)
 
 
 async def test_a_value_is_set_by_whoever_read_the_newest(bucket: Bucket) -> None:
@@ -82,7 +82,7 @@ async def test_a_missing_stream_is_no_empty_bucket(
     bucket: Bucket, nats: Nats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bucket.put("a.b", b"1", revision=ABSENT)
-    await JetStreamContext((await nats.connect()).nats).delete_stream(LEDGER.name)
+    await JetStreamContext((await nats.connect()).nats).delete_stream(JOB_STORE.name)
     monkeypatch.setattr(write_retry, "WITHIN_S", 1.0)
     for asking in (bucket.get("a.b"), bucket.entries("a"), bucket.put("a", b"", revision=ABSENT)):
         with pytest.raises(FailureError) as caught:
@@ -97,8 +97,8 @@ async def test_a_revision_of_a_deleted_bucket_sets_nothing_in_the_one_made_again
     for number in range(20):
         read.append(await bucket.put("a", b"%d" % number, revision=read[-1]))
     connection = await nats.connect()
-    await JetStreamContext(connection.nats).delete_stream(LEDGER.name)
-    await provision(connection, (LEDGER,), replicas=nats.replicas)
+    await JetStreamContext(connection.nats).delete_stream(JOB_STORE.name)
+    await provision_streams(connection, (JOB_STORE,), replicas=nats.replicas)
     made_again = await bucket.put("a", b"another", revision=ABSENT)
     assert made_again > read[-1]
     for stale in read:
@@ -125,7 +125,7 @@ async def test_n10_a_write_waits_out_a_server_that_is_away(bucket: Bucket, nats:
     revision = await bucket.put("a", b"1", revision=ABSENT)
     server = nats.servers
     if isinstance(server, NatsCluster):
-        server = await server.leader(await nats.connect(), LEDGER.name)
+        server = await server.leader(await nats.connect(), JOB_STORE.name)
     await server.kill()
     writing = asyncio.create_task(bucket.put("a", b"2", revision=revision))
     reading = asyncio.create_task(bucket.get("a"))

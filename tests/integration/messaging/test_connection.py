@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from nats.aio.msg import Msg
 
-from pylon.nats_server.permissions import authorization
+from pylon.nats_server.permissions import authorization_config
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.deployment import (
     WORKER_PASSWORD,
@@ -35,13 +35,13 @@ async def refusal(*urls: str, **given: object) -> FailureError:
     return caught.value
 
 
-async def failure(connection: Connection, subject: str, timeout_s: float = 30) -> FailureError:
+async def failure(connection: NatsConnection, subject: str, timeout_s: float = 30) -> FailureError:
     with pytest.raises(FailureError) as caught:
         await connection.request(subject, timeout_s=timeout_s)
     return caught.value
 
 
-async def answer(connection: Connection, subject: str, body: bytes, **headers: str) -> None:
+async def answer(connection: NatsConnection, subject: str, body: bytes, **headers: str) -> None:
     async def reply(message: Msg) -> None:
         await connection.nats.publish(message.reply, body, headers=headers)
 
@@ -49,7 +49,7 @@ async def answer(connection: Connection, subject: str, body: bytes, **headers: s
     await connection.nats.flush()
 
 
-async def swallow(connection: Connection, subject: str) -> asyncio.Event:
+async def swallow(connection: NatsConnection, subject: str) -> asyncio.Event:
     """Take the requests on a subject and never answer; set once one has come."""
     taken = asyncio.Event()
 
@@ -86,7 +86,7 @@ async def test_every_server_gets_its_turn(server: NatsServer) -> None:
 
 async def test_refused_credentials_are_told_from_missing_ones(tmp_path: Path) -> None:
     settings = deployment_settings(identities={"alice": 1}, open_access_token="o" * 20)
-    async with NatsServer(tmp_path, authorization(settings)) as server:
+    async with NatsServer(tmp_path, authorization_config(settings)) as server:
         wrong = await refusal(server.url, user="alice", password=SECRET)
         assert wrong.code is ErrorCode.FORBIDDEN
         assert "'alice'" in str(wrong)
@@ -196,7 +196,7 @@ async def test_a_refused_subject_is_forbidden_at_once_and_spares_other_requests(
 async def test_a_foreign_inbox_prefix_is_forbidden_rather_than_silent(server: NatsServer) -> None:
     # A wrong user in the settings of a server that takes everybody as `open`.
     settings = deployment_settings()
-    text = authorization(settings).replace("_INBOX.open.>", "_INBOX.elsewhere.>")
+    text = authorization_config(settings).replace("_INBOX.open.>", "_INBOX.elsewhere.>")
     folder = server.folder / "other"
     async with NatsServer(folder, text) as other:
         connection = await connect(options(other.url))
@@ -269,7 +269,7 @@ async def test_a_user_that_is_taken_away_ends_its_connection_for_good(
     server: NatsServer, connect_as: ConnectAs, caplog: pytest.LogCaptureFixture
 ) -> None:
     alice, bob = await connect_as("alice"), await connect_as("Bob")
-    server.reload(authorization(deployment_settings(identities={"Bob": 2})))
+    server.reload(authorization_config(deployment_settings(identities={"Bob": 2})))
     async with asyncio.timeout(HANGS_AFTER_S):
         await alice.closed.wait()
     assert (await failure(alice, "pylon.v1.open.1.x")).code is ErrorCode.FORBIDDEN
@@ -278,7 +278,7 @@ async def test_a_user_that_is_taken_away_ends_its_connection_for_good(
 
 
 async def test_closing_is_told_and_can_be_done_twice(connect_as: ConnectAs) -> None:
-    for how in (Connection.close, Connection.drain):
+    for how in (NatsConnection.close, NatsConnection.drain):
         alice = await connect_as("alice")
         await how(alice)
         await how(alice)

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import pytest
 from nats.js.client import JetStreamContext
 
-from pylon.jetstream.consumer import Consumer, Done, Handler, Later, Never, Verdict
-from pylon.jetstream.provision import provision
+from pylon.jetstream.consumer import Ack, Acknowledgement, Consumer, MessageHandler, Nak, Term
+from pylon.jetstream.provision import provision_streams
 from pylon_client.contract.subjects import JobSubject, identity_jobs
-from pylon_client.contract.topology import JOBS
+from pylon_client.contract.topology import JOB_QUEUE
 from pylon_client.contract.types import IdentityName, JobKind
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.deployment import ConnectAs
 from tests.support.product.eventually import comes_true
@@ -22,9 +22,9 @@ SUBJECT = str(JobSubject(ALICE, JobKind.COMMITMENT))
 
 
 @pytest.fixture
-async def connection(connect_as: ConnectAs) -> Connection:
+async def connection(connect_as: ConnectAs) -> NatsConnection:
     connection = await connect_as("worker")
-    await provision(connection, (JOBS,))
+    await provision_streams(connection, (JOB_QUEUE,))
     return connection
 
 
@@ -32,13 +32,13 @@ async def connection(connect_as: ConnectAs) -> Connection:
 class Work:
     """Deals with messages, and remembers in what order and how many at once."""
 
-    verdicts: dict[bytes, list[Verdict]] = field(default_factory=dict)
+    verdicts: dict[bytes, list[Acknowledgement]] = field(default_factory=dict)
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     seen: list[bytes] = field(default_factory=list)
     now: int = 0
     most: int = 0
 
-    async def __call__(self, body: bytes) -> Verdict:
+    async def __call__(self, body: bytes) -> Acknowledgement:
         self.seen.append(body)
         self.now += 1
         self.most = max(self.most, self.now)
@@ -47,7 +47,7 @@ class Work:
         finally:
             self.now -= 1
         left = self.verdicts.get(body)
-        return left.pop(0) if left else Done()
+        return left.pop(0) if left else Ack()
 
     def has(self, body: bytes) -> Callable[[], Awaitable[bool]]:
         async def check() -> bool:
@@ -64,11 +64,11 @@ class Work:
 
 @asynccontextmanager
 async def consuming(
-    connection: Connection, handler: Handler, *, ack_wait_s: float = 30.0
+    connection: NatsConnection, handler: MessageHandler, *, ack_wait_s: float = 30.0
 ) -> AsyncGenerator[Consumer]:
     consumer = Consumer(
         connection,
-        JOBS,
+        JOB_QUEUE,
         name=NAME,
         subject=identity_jobs(ALICE, JobKind.COMMITMENT),
         handler=handler,
@@ -82,13 +82,13 @@ async def consuming(
         await asyncio.wait({running})
 
 
-async def publish(connection: Connection, *bodies: bytes) -> None:
+async def publish(connection: NatsConnection, *bodies: bytes) -> None:
     for body in bodies:
         await JetStreamContext(connection.nats).publish(SUBJECT, body)
 
 
-async def stored(connection: Connection) -> int:
-    return (await JetStreamContext(connection.nats).stream_info(JOBS.name)).state.messages
+async def stored(connection: NatsConnection) -> int:
+    return (await JetStreamContext(connection.nats).stream_info(JOB_QUEUE.name)).state.messages
 
 
 def open_work() -> Work:
@@ -98,7 +98,7 @@ def open_work() -> Work:
 
 
 async def test_one_message_is_in_hand_in_each_worker(
-    connection: Connection, connect_as: ConnectAs
+    connection: NatsConnection, connect_as: ConnectAs
 ) -> None:
     one, other = Work(), Work()
     async with consuming(connection, one), consuming(await connect_as("worker"), other):
@@ -119,10 +119,10 @@ async def test_one_message_is_in_hand_in_each_worker(
 
 
 async def test_a_message_that_is_put_off_comes_again_and_holds_up_none_behind_it(
-    connection: Connection,
+    connection: NatsConnection,
 ) -> None:
     work = open_work()
-    work.verdicts[b"1"] = [Later(0.5), Later(0.0)]
+    work.verdicts[b"1"] = [Nak(0.5), Nak(0.0)]
     async with consuming(connection, work):
         await publish(connection, b"1", b"2")
         await comes_true(work.saw(b"1", b"2", b"1", b"1"))
@@ -134,10 +134,10 @@ async def test_a_message_that_is_put_off_comes_again_and_holds_up_none_behind_it
 
 
 async def test_a_message_that_nobody_can_deal_with_leaves_the_queue(
-    connection: Connection,
+    connection: NatsConnection,
 ) -> None:
     work = open_work()
-    work.verdicts[b"1"] = [Never()]
+    work.verdicts[b"1"] = [Term()]
     async with consuming(connection, work):
         await publish(connection, b"1", b"2")
         await comes_true(work.saw(b"1", b"2"))
@@ -148,7 +148,7 @@ async def test_a_message_that_nobody_can_deal_with_leaves_the_queue(
         await comes_true(empty)
 
 
-async def test_n8_a_job_longer_than_three_ack_waits_runs_once(connection: Connection) -> None:
+async def test_n8_a_job_longer_than_three_ack_waits_runs_once(connection: NatsConnection) -> None:
     work = Work()
     ack_wait_s = 3.0
     async with consuming(connection, work, ack_wait_s=ack_wait_s) as consumer:
@@ -166,7 +166,7 @@ async def test_n8_a_job_longer_than_three_ack_waits_runs_once(connection: Connec
 
 
 async def test_n1_the_next_job_is_taken_after_the_server_was_killed(
-    connection: Connection, server: NatsServer
+    connection: NatsConnection, server: NatsServer
 ) -> None:
     work = open_work()
     async with consuming(connection, work):
@@ -183,7 +183,7 @@ async def test_n1_the_next_job_is_taken_after_the_server_was_killed(
             await comes_true(work.has(number))
 
 
-async def test_n1_a_consumer_that_was_deleted_is_made_again(connection: Connection) -> None:
+async def test_n1_a_consumer_that_was_deleted_is_made_again(connection: NatsConnection) -> None:
     work = open_work()
     async with consuming(connection, work):
         await publish(connection, b"1")
@@ -192,23 +192,23 @@ async def test_n1_a_consumer_that_was_deleted_is_made_again(connection: Connecti
             return work.seen == [b"1"] and await stored(connection) == 0
 
         await comes_true(acknowledged)  # otherwise it would rightly come again
-        await JetStreamContext(connection.nats).delete_consumer(JOBS.name, NAME)
+        await JetStreamContext(connection.nats).delete_consumer(JOB_QUEUE.name, NAME)
         await publish(connection, b"2")
         await comes_true(work.saw(b"1", b"2"))
 
 
 async def test_a_consumer_that_was_made_again_with_its_stream_says_so_once(
-    connection: Connection, server: NatsServer
+    connection: NatsConnection, server: NatsServer
 ) -> None:
     work = open_work()
-    work.verdicts[b"put off"] = [Later(3600.0)]
+    work.verdicts[b"put off"] = [Nak(3600.0)]
     remade = asyncio.Semaphore(0)
 
     async def on_remade() -> None:
         remade.release()
 
     consumer = Consumer(
-        connection, JOBS, name=NAME, subject=SUBJECT, handler=work, on_remade=on_remade
+        connection, JOB_QUEUE, name=NAME, subject=SUBJECT, handler=work, on_recreated=on_remade
     )
     running = asyncio.create_task(consumer.run())
     await publish(connection, b"1")
@@ -220,8 +220,8 @@ async def test_a_consumer_that_was_made_again_with_its_stream_says_so_once(
     await comes_true(work.has(b"2"))
     assert remade.locked()
 
-    await JetStreamContext(connection.nats).delete_stream(JOBS.name)
-    await provision(connection, (JOBS,))
+    await JetStreamContext(connection.nats).delete_stream(JOB_QUEUE.name)
+    await provision_streams(connection, (JOB_QUEUE,))
     # A message that waits in the new stream holds nothing up.
     await publish(connection, b"put off")
     await remade.acquire()
@@ -233,12 +233,12 @@ async def test_a_consumer_that_was_made_again_with_its_stream_says_so_once(
     assert remade.locked()
 
 
-async def is_connected(connection: Connection) -> bool:
+async def is_connected(connection: NatsConnection) -> bool:
     return connection.is_connected
 
 
 async def test_n2_messages_are_not_swallowed_by_fetches_that_found_nothing(
-    connection: Connection,
+    connection: NatsConnection,
 ) -> None:
     work = open_work()
     idle = asyncio.Event()
@@ -246,7 +246,9 @@ async def test_n2_messages_are_not_swallowed_by_fetches_that_found_nothing(
     async def on_idle() -> None:
         idle.set()
 
-    consumer = Consumer(connection, JOBS, name=NAME, subject=SUBJECT, handler=work, on_idle=on_idle)
+    consumer = Consumer(
+        connection, JOB_QUEUE, name=NAME, subject=SUBJECT, handler=work, on_idle=on_idle
+    )
     running = asyncio.create_task(consumer.run())
     for number in range(3):
         idle.clear()
@@ -258,7 +260,7 @@ async def test_n2_messages_are_not_swallowed_by_fetches_that_found_nothing(
 
 
 async def test_what_is_in_hand_is_handed_back_when_the_worker_must_go(
-    connection: Connection,
+    connection: NatsConnection,
 ) -> None:
     stuck, next_one = Work(), open_work()
     async with consuming(connection, stuck):
@@ -268,9 +270,11 @@ async def test_what_is_in_hand_is_handed_back_when_the_worker_must_go(
         await comes_true(next_one.saw(b"1"))
 
 
-async def test_a_worker_that_is_told_to_stop_finishes_what_it_has(connection: Connection) -> None:
+async def test_a_worker_that_is_told_to_stop_finishes_what_it_has(
+    connection: NatsConnection,
+) -> None:
     work = Work()
-    consumer = Consumer(connection, JOBS, name=NAME, subject=SUBJECT, handler=work)
+    consumer = Consumer(connection, JOB_QUEUE, name=NAME, subject=SUBJECT, handler=work)
     running = asyncio.create_task(consumer.run())
     await publish(connection, b"1", b"2")
     await comes_true(work.saw(b"1"))
@@ -286,17 +290,17 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_it_has(connection: Co
 
 
 async def test_a_handler_that_breaks_is_logged_and_its_message_comes_again(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    connection: NatsConnection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pylon.jetstream.consumer.FAILED_WAIT_S", 0.1)
+    monkeypatch.setattr("pylon.jetstream.consumer.HANDLER_ERROR_DELAY_S", 0.1)
     times = 0
 
-    async def break_once(_body: bytes) -> Verdict:
+    async def break_once(_body: bytes) -> Acknowledgement:
         nonlocal times
         times += 1
         if times == 1:
             raise RuntimeError("unforeseen")
-        return Done()
+        return Ack()
 
     async with consuming(connection, break_once) as consumer:
         await publish(connection, b"1")

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.jetstream.provision import provision
+from pylon.jetstream.provision import provision_streams
 from pylon.nats_server.embedded_server import EmbeddedNats, EmbeddedNatsError
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import WORKER_USER
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings, token_of
 from tests.support.product.eventually import HANGS_AFTER_S, comes_true, eventually
 
@@ -26,7 +26,7 @@ def settings(**identities: int) -> DeploymentSettings:
     return deployment_settings(identities=identities)
 
 
-async def as_user(server: EmbeddedNats, user: str) -> Connection:
+async def as_user(server: EmbeddedNats, user: str) -> NatsConnection:
     password = WORKER_PASSWORD if user == WORKER_USER else token_of(user)
     return await connect(ConnectionOptions((server.url,), user, password))
 
@@ -65,7 +65,7 @@ async def test_what_it_acknowledged_is_on_disk(tmp_path: Path) -> None:
     async with EmbeddedNats(tmp_path, settings(), port=0) as server:
         assert "sync_interval: always" in (tmp_path / "nats" / "nats.conf").read_text()
         worker = await as_user(server, WORKER_USER)
-        await provision(worker)
+        await provision_streams(worker)
         await worker.nats.jetstream().publish("pylon.v1.event.block", b"kept")
         await worker.close()
     async with EmbeddedNats(tmp_path, settings(), port=0) as server:

@@ -3,13 +3,13 @@ import asyncio
 import pytest
 import pytest_asyncio
 
-from pylon.events.event_log import KeptInStream
-from pylon.events.event_publisher import JetStreamEvents
+from pylon.events.event_log import EventLog
+from pylon.events.event_publisher import EventPublisher
 from pylon.events.event_types import Event, neurons_event
 from pylon_client.contract.subjects import NeuronsEventSubject
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber, NetUid
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.chain.fake_chain import block_of
 from tests.support.nats.replicas import Nats, nats, nats_servers
 
@@ -23,7 +23,7 @@ LARGE = b"x" * 20_000_000
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def connection(nats: Nats) -> Connection:
+async def connection(nats: Nats) -> NatsConnection:
     return await nats.provision(EVENTS)
 
 
@@ -31,9 +31,9 @@ def event_of(number: int, body: bytes = b"{}") -> Event:
     return neurons_event(NETUID, block_of(number), body)
 
 
-async def kept_numbers(connection: Connection) -> list[int]:
+async def kept_numbers(connection: NatsConnection) -> list[int]:
     """The block numbers of the events that the stream keeps, in its order."""
-    kept = KeptInStream(connection)
+    kept = EventLog(connection)
     numbers: list[int] = []
     after: BlockNumber | None = BlockNumber(0)
     while event := await kept(str(NeuronsEventSubject(NETUID)), after):
@@ -43,20 +43,20 @@ async def kept_numbers(connection: Connection) -> list[int]:
 
 
 async def test_what_many_publish_at_once_is_stored_once_and_in_order(
-    connection: Connection, nats: Nats
+    connection: NatsConnection, nats: Nats
 ) -> None:
-    publishers = [JetStreamEvents(await nats.connect(first)) for first in range(4)]
+    publishers = [EventPublisher(await nats.connect(first)) for first in range(4)]
     for number in BLOCKS:
         await asyncio.gather(*(one.publish(event_of(number)) for one in publishers))
     assert await kept_numbers(connection) == list(BLOCKS)
 
 
 async def test_a_large_event_published_by_many_at_once_is_stored_once_and_whole(
-    connection: Connection, nats: Nats
+    connection: NatsConnection, nats: Nats
 ) -> None:
-    publishers = [JetStreamEvents(await nats.connect(first)) for first in range(3)]
+    publishers = [EventPublisher(await nats.connect(first)) for first in range(3)]
     await asyncio.gather(*(one.publish(event_of(1, LARGE)) for one in publishers))
     assert await kept_numbers(connection) == [1]
-    event = await KeptInStream(connection)(str(NeuronsEventSubject(NETUID)))
+    event = await EventLog(connection)(str(NeuronsEventSubject(NETUID)))
     assert event is not None
     assert event.body == LARGE

@@ -5,17 +5,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pylon.events.event_log import KeptInStream
+from pylon.events.event_log import EventLog
 from pylon.events.replay import ReplayHandlers
-from pylon.jetstream.provision import provision
-from pylon.rpc.request_server import Service
+from pylon.jetstream.provision import provision_streams
+from pylon.rpc.request_server import RequestService
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import ALL_NEURONS_EVENTS, BLOCK_EVENTS
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
-from pylon_client.events.feed import EventFeed, FeedEvent, last_by_request
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.events.feed import EventFeed, FeedEvent, event_log_via_worker
+from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.deployment import ConnectAs
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
@@ -25,13 +25,13 @@ NEURONS_2 = "pylon.v1.event.neurons.2"
 
 
 @pytest.fixture
-async def worker(connect_as: ConnectAs) -> Connection:
+async def worker(connect_as: ConnectAs) -> NatsConnection:
     connection = await connect_as("worker")
-    await provision(connection)
+    await provision_streams(connection)
     return connection
 
 
-async def publish(worker: Connection, subject: str, *numbers: int) -> None:
+async def publish(worker: NatsConnection, subject: str, *numbers: int) -> None:
     for number in numbers:
         await worker.nats.jetstream().publish(
             subject,
@@ -61,18 +61,18 @@ async def nothing_kept(_: str, after: BlockNumber | None = None) -> FeedEvent | 
 
 
 @asynccontextmanager
-async def replaying(worker: Connection) -> AsyncGenerator[None]:
+async def replaying(worker: NatsConnection) -> AsyncGenerator[None]:
     """A worker that answers what it is asked of the stream."""
-    handlers = ReplayHandlers(KeptInStream(worker)).by_operation
-    service = Service(worker, handlers, identities={}, max_requests=10)
+    handlers = ReplayHandlers(EventLog(worker)).by_operation
+    service = RequestService(worker, handlers, identities={}, max_requests=10)
     await service.start()
     yield
     await service.drain(10)
 
 
-async def test_first_comes_the_last_value_then_every_new_one(worker: Connection) -> None:
+async def test_first_comes_the_last_value_then_every_new_one(worker: NatsConnection) -> None:
     await publish(worker, BLOCK_EVENTS, 1, 2, 3)
-    async with EventFeed(worker, [BLOCK_EVENTS], KeptInStream(worker)) as feed:
+    async with EventFeed(worker, [BLOCK_EVENTS], EventLog(worker)) as feed:
         event = await following(feed)
         assert (event.subject, event.block.number, event.block.hash) == (
             BLOCK_EVENTS,
@@ -85,7 +85,7 @@ async def test_first_comes_the_last_value_then_every_new_one(worker: Connection)
 
 
 async def test_what_is_not_newer_is_dropped_for_each_subject_by_itself(
-    worker: Connection,
+    worker: NatsConnection,
 ) -> None:
     async with EventFeed(worker, [BLOCK_EVENTS, NEURONS_1], nothing_kept) as feed:
         for subject in (BLOCK_EVENTS, NEURONS_1):
@@ -95,18 +95,18 @@ async def test_what_is_not_newer_is_dropped_for_each_subject_by_itself(
             assert [event.block.number for event in got if event.subject == subject] == [5, 6]
 
 
-async def test_a_wildcard_follows_every_subnet(worker: Connection) -> None:
-    async with EventFeed(worker, [ALL_NEURONS_EVENTS], KeptInStream(worker)) as feed:
+async def test_a_wildcard_follows_every_subnet(worker: NatsConnection) -> None:
+    async with EventFeed(worker, [ALL_NEURONS_EVENTS], EventLog(worker)) as feed:
         await publish(worker, NEURONS_1, 1)
         await publish(worker, NEURONS_2, 1)
         assert {(await following(feed)).subject for _ in range(2)} == {NEURONS_1, NEURONS_2}
 
 
 async def test_nothing_falls_between_the_last_value_and_the_subscription(
-    worker: Connection,
+    worker: NatsConnection,
 ) -> None:
     """A value published while the last one is being asked for arrives, and only once."""
-    in_stream = KeptInStream(worker)
+    in_stream = EventLog(worker)
     await publish(worker, BLOCK_EVENTS, 1)
 
     async def last_while_publishing(
@@ -126,7 +126,7 @@ async def test_nothing_falls_between_the_last_value_and_the_subscription(
 
 
 async def test_n7_after_a_break_every_value_comes_that_was_published_meanwhile(
-    server: NatsServer, worker: Connection, connect_as: ConnectAs
+    server: NatsServer, worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("worker")
     got: dict[str, list[int]] = {BLOCK_EVENTS: [], NEURONS_1: []}
@@ -136,7 +136,7 @@ async def test_n7_after_a_break_every_value_comes_that_was_published_meanwhile(
             event = await following(feed)
             got[event.subject].append(event.block.number)
 
-    async with EventFeed(reader, [BLOCK_EVENTS, ALL_NEURONS_EVENTS], KeptInStream(reader)) as feed:
+    async with EventFeed(reader, [BLOCK_EVENTS, ALL_NEURONS_EVENTS], EventLog(reader)) as feed:
         await publish(worker, BLOCK_EVENTS, 1)
         await publish(worker, NEURONS_1, 1)
         await follow_until(feed, 1)
@@ -157,10 +157,10 @@ async def test_n7_after_a_break_every_value_comes_that_was_published_meanwhile(
 
 
 async def test_n7_what_a_slow_reader_let_drop_is_counted_and_comes_from_the_stream(
-    worker: Connection, connect_as: ConnectAs
+    worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("worker")
-    async with EventFeed(reader, [BLOCK_EVENTS], KeptInStream(reader), pending_max_msgs=3) as feed:
+    async with EventFeed(reader, [BLOCK_EVENTS], EventLog(reader), pending_max_msgs=3) as feed:
         await publish(worker, BLOCK_EVENTS, *range(1, 30))
         await eventually(lambda: reader.counts.slow_consumer_drops > 0)
         got = await numbers(feed, 1)
@@ -170,9 +170,9 @@ async def test_n7_what_a_slow_reader_let_drop_is_counted_and_comes_from_the_stre
         assert feed.counts.replayed > 0
 
 
-async def test_n7_a_feed_resumes_after_a_block(worker: Connection) -> None:
+async def test_n7_a_feed_resumes_after_a_block(worker: NatsConnection) -> None:
     await publish(worker, BLOCK_EVENTS, *range(1, 8))
-    feed = EventFeed(worker, [BLOCK_EVENTS], KeptInStream(worker), after=BlockNumber(4))
+    feed = EventFeed(worker, [BLOCK_EVENTS], EventLog(worker), after=BlockNumber(4))
     async with feed:
         assert await numbers(feed, 3) == [5, 6, 7]
         await publish(worker, BLOCK_EVENTS, 8)
@@ -182,11 +182,11 @@ async def test_n7_a_feed_resumes_after_a_block(worker: Connection) -> None:
 
 @pytest.mark.parametrize("user", ["worker", "alice"])
 async def test_n7_what_the_stream_keeps_no_longer_is_told(
-    worker: Connection, connect_as: ConnectAs, user: str
+    worker: NatsConnection, connect_as: ConnectAs, user: str
 ) -> None:
     await publish(worker, BLOCK_EVENTS, *range(1, 51))
     reader = await connect_as(user)
-    kept = KeptInStream(reader) if user == "worker" else last_by_request(reader)
+    kept = EventLog(reader) if user == "worker" else event_log_via_worker(reader)
     feed = EventFeed(reader, [BLOCK_EVENTS], kept, after=BlockNumber(9))
     async with replaying(worker), feed:
         first = await following(feed)
@@ -196,9 +196,9 @@ async def test_n7_what_the_stream_keeps_no_longer_is_told(
         assert feed.counts.lost == len(first.lost)
 
 
-async def test_numbers_that_were_never_published_are_no_loss(worker: Connection) -> None:
+async def test_numbers_that_were_never_published_are_no_loss(worker: NatsConnection) -> None:
     await publish(worker, BLOCK_EVENTS, 1)
-    async with EventFeed(worker, [BLOCK_EVENTS], KeptInStream(worker)) as feed:
+    async with EventFeed(worker, [BLOCK_EVENTS], EventLog(worker)) as feed:
         assert await numbers(feed, 1) == [1]
         await publish(worker, BLOCK_EVENTS, 2, 5, 6)
         events = [await following(feed) for _ in range(3)]
@@ -207,9 +207,9 @@ async def test_numbers_that_were_never_published_are_no_loss(worker: Connection)
         assert feed.counts.gaps == 1
 
 
-async def test_a_replica_that_lags_behind_is_asked_again(worker: Connection) -> None:
+async def test_a_replica_that_lags_behind_is_asked_again(worker: NatsConnection) -> None:
     """It knows nothing newer, though a later value has come already."""
-    in_stream = KeptInStream(worker)
+    in_stream = EventLog(worker)
     lags = 2
 
     async def lagging(subject: str, after: BlockNumber | None = None) -> FeedEvent | None:
@@ -228,7 +228,7 @@ async def test_a_replica_that_lags_behind_is_asked_again(worker: Connection) -> 
         assert (lags, feed.counts.lost) == (0, 0)
 
 
-async def test_what_a_purged_stream_cannot_tell_is_told_as_lost(worker: Connection) -> None:
+async def test_what_a_purged_stream_cannot_tell_is_told_as_lost(worker: NatsConnection) -> None:
     await publish(worker, BLOCK_EVENTS, 1)
     async with EventFeed(worker, [BLOCK_EVENTS], nothing_kept) as feed:
         await publish(worker, BLOCK_EVENTS, 2, 5)
@@ -238,7 +238,7 @@ async def test_what_a_purged_stream_cannot_tell_is_told_as_lost(worker: Connecti
 
 
 async def test_a_last_value_that_cannot_be_had_is_asked_for_again_and_holds_up_nothing(
-    worker: Connection,
+    worker: NatsConnection,
 ) -> None:
     refusals = 0
 
@@ -248,7 +248,7 @@ async def test_a_last_value_that_cannot_be_had_is_asked_for_again_and_holds_up_n
             refusals += 1
             if refusals < 3:
                 raise FailureError(ErrorCode.NATS_UNAVAILABLE, "not now")
-        return await KeptInStream(worker)(subject, after)
+        return await EventLog(worker)(subject, after)
 
     await publish(worker, NEURONS_1, 1)
     await publish(worker, BLOCK_EVENTS, 1)
@@ -259,7 +259,7 @@ async def test_a_last_value_that_cannot_be_had_is_asked_for_again_and_holds_up_n
         assert feed.counts.retries == 2
 
 
-async def test_what_is_no_event_is_skipped_and_counted(worker: Connection) -> None:
+async def test_what_is_no_event_is_skipped_and_counted(worker: NatsConnection) -> None:
     async with EventFeed(worker, [BLOCK_EVENTS], nothing_kept) as feed:
         await worker.nats.publish(BLOCK_EVENTS, b"{}")
         await worker.nats.publish(BLOCK_EVENTS, b"{}", headers={"Pylon-Block-Number": "x"})
@@ -268,7 +268,7 @@ async def test_what_is_no_event_is_skipped_and_counted(worker: Connection) -> No
         assert feed.counts.skipped == 2
 
 
-async def test_a_reader_that_stops_waiting_loses_nothing(worker: Connection) -> None:
+async def test_a_reader_that_stops_waiting_loses_nothing(worker: NatsConnection) -> None:
     async with EventFeed(worker, [BLOCK_EVENTS], nothing_kept) as feed:
         for _ in range(5):
             with pytest.raises(TimeoutError):
@@ -290,12 +290,12 @@ async def test_it_ends_with_its_connection(connect_as: ConnectAs) -> None:
 
 @pytest.mark.parametrize("user", [None, "alice", "bridge"])
 async def test_clients_get_what_they_missed_by_asking_a_worker(
-    worker: Connection, connect_as: ConnectAs, user: str | None
+    worker: NatsConnection, connect_as: ConnectAs, user: str | None
 ) -> None:
     await publish(worker, BLOCK_EVENTS, 6, 7)
     await publish(worker, NEURONS_1, 7)
     reader = await connect_as(user)
-    last = last_by_request(reader)
+    last = event_log_via_worker(reader)
     async with (
         replaying(worker),
         EventFeed(reader, [BLOCK_EVENTS, NEURONS_1, NEURONS_2], last) as feed,
@@ -313,7 +313,7 @@ async def test_clients_get_what_they_missed_by_asking_a_worker(
 
 
 async def test_the_stream_is_not_there_for_clients_to_ask(
-    worker: Connection, connect_as: ConnectAs
+    worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     await publish(worker, BLOCK_EVENTS, 1)
     reader = await connect_as("alice")

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from nats.js.client import JetStreamContext
 
-from pylon.jetstream.provision import provision
+from pylon.jetstream.provision import provision_streams
 from pylon.jetstream.write_health import NotAcknowledgedError, WriteHealth
 from pylon.nats_server.embedded_server import EmbeddedNats, EmbeddedNatsError
 from pylon_client.contract.subjects import WORKER_USER
-from pylon_client.contract.topology import LEDGER
+from pylon_client.contract.topology import JOB_STORE
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from tests.support.nats.small_disk import small_disk
 from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
@@ -25,13 +25,13 @@ async def test_it_stores_again_once_there_is_space_and_has_lost_nothing(
     with small_disk(tmp_path / "disk") as disk:
         async with EmbeddedNats(disk.path, deployment_settings(), port=0) as server:
             worker = await connect(ConnectionOptions((server.url,), WORKER_USER, WORKER_PASSWORD))
-            await provision(worker)
+            await provision_streams(worker)
             stream = JetStreamContext(worker.nats, timeout=1.0)
             stored: list[int] = []
 
             async def store() -> bool:
                 try:
-                    with health.write(LEDGER.name, worker):
+                    with health.track_write(JOB_STORE.name, worker):
                         ack = await stream.publish(f"$KV.pylon_jobs.a.{len(stored)}", VALUE)
                 except NotAcknowledgedError:
                     return False
@@ -56,7 +56,7 @@ async def test_it_stores_again_once_there_is_space_and_has_lost_nothing(
             await comes_true(store)
             assert "restarting the embedded NATS" in caplog.text
             for number in range(len(stored)):
-                found = await stream.get_last_msg(LEDGER.name, f"$KV.pylon_jobs.a.{number}")
+                found = await stream.get_last_msg(JOB_STORE.name, f"$KV.pylon_jobs.a.{number}")
                 assert (found.seq, found.data) == (stored[number], VALUE)
             assert stored == sorted(set(stored))
             await worker.close()

@@ -16,9 +16,9 @@ from nats.js import api
 from nats.js.client import JetStreamContext
 from pydantic import SecretStr
 
-from pylon.nats_server.worker_user import worker_options
+from pylon.nats_server.worker_user import worker_connection_options
 from pylon_client.nats.inboxes import RANDOM_BYTES, InboxIds
-from pylon_client.nats.nats_connection import Connection, connect
+from pylon_client.nats.nats_connection import NatsConnection, connect
 from tests.support.nats.nats_server import NatsServer
 from tests.support.nats.raw_nats import RawNats
 from tests.support.product.deployment import WORKER_PASSWORD, ConnectAs, deployment_settings
@@ -52,7 +52,7 @@ def share_nothing(names: list[str]) -> bool:
     )
 
 
-async def ask_of_nobody(connection: Connection, subject: str) -> None:
+async def ask_of_nobody(connection: NatsConnection, subject: str) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
             await connection.nats.request(subject, timeout=60)
@@ -128,7 +128,7 @@ async def test_a_worker_without_a_password_has_the_inboxes_of_workers(tmp_path: 
     async with NatsServer(tmp_path) as server:
         settings = deployment_settings(server.url)
         settings.nats_worker_password = SecretStr("")
-        connection = await connect(worker_options(settings, "test"))
+        connection = await connect(worker_connection_options(settings, "test"))
         try:
             assert connection.user == "open"
             assert connection.nats.new_inbox().startswith("_INBOX.worker.")

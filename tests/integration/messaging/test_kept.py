@@ -4,16 +4,16 @@ import random
 
 import pytest
 
-from pylon.events.event_log import KeptInStream
-from pylon.events.event_publisher import JetStreamEvents
+from pylon.events.event_log import EventLog
+from pylon.events.event_publisher import EventPublisher
 from pylon.events.event_types import Event, block_event
-from pylon.jetstream.provision import provision
+from pylon.jetstream.provision import provision_streams
 from pylon_client.contract import headers
 from pylon_client.contract.models import BlockInfo
 from pylon_client.contract.subjects import BLOCK_EVENTS
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber, Timestamp
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.chain.fake_chain import block_of, hash_of
 from tests.support.product.deployment import ConnectAs
 
@@ -21,9 +21,9 @@ SUBJECTS = [BLOCK_EVENTS, "pylon.v1.event.neurons.1", "pylon.v1.event.neurons.2"
 
 
 @pytest.fixture
-async def worker(connect_as: ConnectAs) -> Connection:
+async def worker(connect_as: ConnectAs) -> NatsConnection:
     connection = await connect_as("worker")
-    await provision(connection)
+    await provision_streams(connection)
     return connection
 
 
@@ -34,8 +34,8 @@ def event(number: int, *, fork: int = 0) -> Event:
     return block_event(info)
 
 
-async def stored_hashes(worker: Connection) -> list[str]:
-    kept, found, after = KeptInStream(worker), list[str](), BlockNumber(-1)
+async def stored_hashes(worker: NatsConnection) -> list[str]:
+    kept, found, after = EventLog(worker), list[str](), BlockNumber(-1)
     while (following := await kept(BLOCK_EVENTS, after)) is not None:
         found.append(following.block.hash)
         after = following.block.number
@@ -43,10 +43,10 @@ async def stored_hashes(worker: Connection) -> list[str]:
 
 
 async def test_the_first_event_after_any_block_is_found_among_those_of_other_subjects(
-    worker: Connection,
+    worker: NatsConnection,
 ) -> None:
     chance = random.Random(1)  # noqa: S311 -- a test's choices
-    stream = JetStreamEvents(worker)
+    stream = EventPublisher(worker)
     published: dict[str, list[int]] = {subject: [] for subject in SUBJECTS}
     number = 0
     for _ in range(180):
@@ -55,7 +55,7 @@ async def test_the_first_event_after_any_block_is_found_among_those_of_other_sub
         block = block_of(number)
         await stream.publish(Event(subject, block, f"{subject}-{number}", b"{}"))
         published[subject].append(number)
-    kept = KeptInStream(worker)
+    kept = EventLog(worker)
     for subject in SUBJECTS:
         still_kept = published[subject][-EVENTS.max_msgs_per_subject :]
         assert len(published[subject]) > len(still_kept)
@@ -69,9 +69,9 @@ async def test_the_first_event_after_any_block_is_found_among_those_of_other_sub
 
 
 async def test_of_two_publishers_neither_puts_another_block_in_the_place_of_one(
-    worker: Connection,
+    worker: NatsConnection,
 ) -> None:
-    one, other = JetStreamEvents(worker), JetStreamEvents(worker)
+    one, other = EventPublisher(worker), EventPublisher(worker)
     await one.publish(event(1))
     await one.publish(event(2))
     await other.publish(event(3))
@@ -83,10 +83,10 @@ async def test_of_two_publishers_neither_puts_another_block_in_the_place_of_one(
     assert await stored_hashes(worker) == [hash_of(number) for number in range(1, 6)]
 
 
-async def test_messages_that_are_no_events_hide_none_that_are(worker: Connection) -> None:
+async def test_messages_that_are_no_events_hide_none_that_are(worker: NatsConnection) -> None:
     chance = random.Random(2)  # noqa: S311 -- a test's choices
     context = worker.nats.jetstream()
-    kept = KeptInStream(worker)
+    kept = EventLog(worker)
     numbers: list[int] = []
     for number in range(1, 15):
         for _ in range(chance.choice([0, 1, 2])):
@@ -100,7 +100,7 @@ async def test_messages_that_are_no_events_hide_none_that_are(worker: Connection
                 headers={headers.BLOCK_NUMBER: odd, **other},
             )
         if chance.random() < 0.8:
-            await JetStreamEvents(worker).publish(event(number))
+            await EventPublisher(worker).publish(event(number))
             numbers.append(number)
         for after in range(16):
             found = await kept(BLOCK_EVENTS, BlockNumber(after))
@@ -108,16 +108,18 @@ async def test_messages_that_are_no_events_hide_none_that_are(worker: Connection
             assert (None if found is None else found.block.number) == expected
         newest = await kept(BLOCK_EVENTS)
         assert [newest.block.number if newest else None] == (numbers[-1:] or [None])
-        last = await JetStreamEvents(worker).last_block(BLOCK_EVENTS)
+        last = await EventPublisher(worker).last_block(BLOCK_EVENTS)
         assert last == (block_of(numbers[-1]) if numbers else None)
 
 
-async def test_a_message_that_is_no_event_does_not_stop_the_publisher(worker: Connection) -> None:
-    stream = JetStreamEvents(worker)
+async def test_a_message_that_is_no_event_does_not_stop_the_publisher(
+    worker: NatsConnection,
+) -> None:
+    stream = EventPublisher(worker)
     await stream.publish(event(1))
     await worker.nats.jetstream().publish(BLOCK_EVENTS, b"not an event")
-    assert await JetStreamEvents(worker).last_block(BLOCK_EVENTS) == block_of(1)
-    await JetStreamEvents(worker).publish(event(2))
-    found = await KeptInStream(worker)(BLOCK_EVENTS)
+    assert await EventPublisher(worker).last_block(BLOCK_EVENTS) == block_of(1)
+    await EventPublisher(worker).publish(event(2))
+    found = await EventLog(worker)(BLOCK_EVENTS)
     assert found is not None
     assert found.block == block_of(2)

@@ -37,7 +37,7 @@ async def test_one_holder_at_a_time_whose_fence_grows(leases: Leases) -> None:
         async with leases.hold("other"):
             pass
     async with leases.hold("key") as second:
-        assert second.fence > first.revision >= first.fence
+        assert second.fencing_token > first.revision >= first.fencing_token
 
 
 async def test_of_many_who_want_a_lease_at_once_one_gets_it(bucket: Bucket, nats: Nats) -> None:
@@ -70,7 +70,7 @@ async def test_a_lease_outlives_its_time_to_live_while_it_is_held(leases: Leases
     async with leases.hold("key") as lease:
 
         async def renewed_often() -> bool:
-            return lease.revision >= lease.fence + 6
+            return lease.revision >= lease.fencing_token + 6
 
         await comes_true(renewed_often)
         with pytest.raises(LeaseTakenError):

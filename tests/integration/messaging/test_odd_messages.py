@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from nats.aio.msg import Msg
 
-from pylon.jetstream.consumer import Consumer, Done, Verdict
-from pylon.jetstream.provision import provision
-from pylon_client.contract.topology import JOBS
+from pylon.jetstream.consumer import Ack, Acknowledgement, Consumer
+from pylon.jetstream.provision import provision_streams
+from pylon_client.contract.topology import JOB_QUEUE
 from tests.support.nats.nats_server import NatsServer
 from tests.support.nats.raw_nats import RawNats, header_block
 from tests.support.product.deployment import WORKER_PASSWORD, ConnectAs
@@ -61,15 +61,15 @@ async def test_a_job_whose_headers_look_like_a_status_does_not_hold_up_its_lane(
     server: NatsServer, connect_as: ConnectAs
 ) -> None:
     worker = await connect_as("worker")
-    await provision(worker)
+    await provision_streams(worker)
     bodies: list[bytes] = []
 
-    async def handler(body: bytes) -> Verdict:
+    async def handler(body: bytes) -> Acknowledgement:
         bodies.append(body)
-        return Done()
+        return Ack()
 
     lane = "pylon.v1.job.alice.commitment"
-    consumer = Consumer(worker, JOBS, name="lane", subject=lane, handler=handler)
+    consumer = Consumer(worker, JOB_QUEUE, name="lane", subject=lane, handler=handler)
     async with RawNats(server.url, "worker", WORKER_PASSWORD, lambda *_: None) as raw:
         for number, status in enumerate((b"100", b"404", b"408", b"409", b"503")):
             raw.publish(lane.encode(), b"%d" % number, headers=header_block((b"Status", status)))

@@ -10,9 +10,9 @@ from nats.js.client import JetStreamContext
 from pylon.jetstream import ordered_bucket, write_retry
 from pylon.jetstream.bucket import ABSENT
 from pylon.jetstream.ordered_bucket import OrderedBucket
-from pylon.jetstream.provision import provision
+from pylon.jetstream.provision import provision_streams
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.topology import JOBS_BUCKET, LEDGER
+from pylon_client.contract.topology import JOB_STORE, JOBS_BUCKET
 from pylon_client.contract.types import Revision
 from tests.support.nats.replicas import Nats, nats, nats_servers
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def bucket(nats: Nats) -> OrderedBucket:
-    return OrderedBucket(await nats.provision(LEDGER), JOBS_BUCKET)
+    return OrderedBucket(await nats.provision(JOB_STORE), JOBS_BUCKET)
 
 
 async def newest_first(bucket: OrderedBucket, prefix: str, count: int) -> list[bytes]:
@@ -86,7 +86,7 @@ async def test_large_values_make_short_pages(
 
 
 async def test_what_was_written_is_read_at_once_whichever_server_answers(nats: Nats) -> None:
-    await nats.provision(LEDGER)
+    await nats.provision(JOB_STORE)
     buckets = [OrderedBucket(await nats.connect(first), JOBS_BUCKET) for first in range(3)]
     for number in range(100):
         key, value = f"a.{number}", b"%d" % number
@@ -124,7 +124,7 @@ async def test_a_missing_stream_is_no_empty_page(
     bucket: OrderedBucket, nats: Nats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bucket.put("a.b", b"1", revision=ABSENT)
-    await JetStreamContext((await nats.connect()).nats).delete_stream(LEDGER.name)
+    await JetStreamContext((await nats.connect()).nats).delete_stream(JOB_STORE.name)
     monkeypatch.setattr(write_retry, "WITHIN_S", 1.0)
     for asking in (
         bucket.newest_first("a", before=None, count=1),
@@ -148,8 +148,8 @@ async def test_only_the_revision_that_was_read_is_removed(
     assert await bucket.get("a.b") is None
     assert await bucket.keys("a") == []
     connection = await nats.connect()
-    await JetStreamContext(connection.nats).delete_stream(LEDGER.name)
-    await provision(connection, (LEDGER,), replicas=nats.replicas)
+    await JetStreamContext(connection.nats).delete_stream(JOB_STORE.name)
+    await provision_streams(connection, (JOB_STORE,), replicas=nats.replicas)
     again = await bucket.put("a.b", b"3", revision=ABSENT)
     await bucket.remove("a.b", new)
     entry = await bucket.get("a.b")

@@ -14,16 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nats.aio.msg import Msg
 
-from pylon.jetstream.provision import provision
-from pylon.nats_server.permissions import TOKEN_MAX_CHARS, PermissionsError, authorization
-from pylon.rpc.calls import Call
-from pylon.rpc.request_server import Service
+from pylon.jetstream.provision import provision_streams
+from pylon.nats_server.permissions import TOKEN_MAX_CHARS, PermissionsError, authorization_config
+from pylon.rpc.calls import ServiceCall
+from pylon.rpc.request_server import RequestService
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import OPERATIONS_BY_NAME
 from pylon_client.contract.subjects import ALL_SIGNER_EVENTS
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import IdentityName, NetUid
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.nats.nats_server import NatsServer, nats_server_binary
 from tests.support.product.deployment import ConnectAs, deployment_settings
 from tests.support.product.eventually import HANGS_AFTER_S
@@ -40,10 +40,10 @@ class Pylon:
     """A running worker's service, its stream with one event, and who asked what of it."""
 
     connect_as: ConnectAs
-    worker: Connection
-    service: Service
+    worker: NatsConnection
+    service: RequestService
     first_sequence: int
-    calls: list[Call] = field(default_factory=list)
+    calls: list[ServiceCall] = field(default_factory=list)
 
     async def settle(self) -> None:
         """Return when everything sent so far has been delivered and answered."""
@@ -66,24 +66,24 @@ class Pylon:
 @pytest.fixture
 async def pylon(connect_as: ConnectAs) -> AsyncGenerator[Pylon]:
     worker = await connect_as("worker")
-    await provision(worker)
+    await provision_streams(worker)
     first = await worker.nats.jetstream().publish("pylon.v1.event.block", FIRST_EVENT)
-    calls: list[Call] = []
+    calls: list[ServiceCall] = []
 
-    async def handler(call: Call) -> bytes:
+    async def handler(call: ServiceCall) -> bytes:
         calls.append(call)
         return b""  # empty, as JetStream's API wants a request to delete a stream
 
     identities = {IdentityName("alice"): NetUid(1), IdentityName("Bob"): NetUid(2)}
     handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
-    service = Service(worker, handlers, identities=identities, max_requests=10)
+    service = RequestService(worker, handlers, identities=identities, max_requests=10)
     await service.start()
     yield Pylon(connect_as, worker, service, first.seq, calls)
     await service.drain(10)
 
 
 async def attack(
-    connection: Connection, subject: str, *, reply: str = "", body: bytes = b"", **headers: str
+    connection: NatsConnection, subject: str, *, reply: str = "", body: bytes = b"", **headers: str
 ) -> None:
     await connection.nats.publish(subject, body, reply=reply, headers=headers or None)
     await connection.nats.flush()
@@ -223,7 +223,7 @@ async def test_a_worker_is_no_deputy_by_the_reply_of_a_request(
     subject = OPEN_REQUEST if user is None else ALICES_REQUEST
     await attack(attacker, subject, reply=reply)
     await pylon.settle()
-    assert pylon.service.counts.refused == 1
+    assert pylon.service.counts.invalid_replies == 1
     assert (pylon.calls, await pylon.events(), await pylon.keeps_the_first()) == ([], 1, True)
     assert pylon.worker.counts.permission_violations == 0
 
@@ -248,7 +248,7 @@ async def test_the_bridge_announces_no_signer(pylon: Pylon, subject: str | None)
 async def test_an_identity_is_answered_in_its_own_inbox_only(pylon: Pylon, reply: str) -> None:
     await attack(await pylon.connect_as("alice"), ALICES_REQUEST, reply=reply)
     await pylon.settle()
-    assert (pylon.calls, pylon.service.counts.refused) == ([], 1)
+    assert (pylon.calls, pylon.service.counts.invalid_replies) == ([], 1)
 
 
 async def test_the_server_itself_keeps_a_worker_from_speaking_as_an_identity(
@@ -341,7 +341,7 @@ async def test_a_token_of_any_text_is_exactly_the_one_that_opens(tmp_path: Path)
     chosen = deployment_settings(
         identities=dict.fromkeys(tokens, 1), tokens=tokens, open_access_token='op"en$'
     )
-    async with NatsServer(tmp_path, authorization(chosen)) as server:
+    async with NatsServer(tmp_path, authorization_config(chosen)) as server:
         for user, token in {**tokens, "open": 'op"en$'}.items():
             connection = await connect(ConnectionOptions((server.url,), user, token))
             await connection.close()
@@ -361,7 +361,9 @@ def test_nats_server_takes_the_configuration_whatever_the_tokens(
 ) -> None:
     named = {f"user{number}": token for number, token in enumerate(tokens)}
     try:
-        text = authorization(deployment_settings(identities=dict.fromkeys(named, 1), tokens=named))
+        text = authorization_config(
+            deployment_settings(identities=dict.fromkeys(named, 1), tokens=named)
+        )
     except PermissionsError:
         assert any(
             token.startswith("$2") or len(json.dumps(token)) > TOKEN_MAX_CHARS for token in tokens

@@ -6,21 +6,21 @@ import pytest
 from nats.js.api import StorageType, StoreCompression, StreamConfig
 
 from pylon.jetstream import provision as provisioning
-from pylon.jetstream.provision import ProvisionError, provision
+from pylon.jetstream.provision import ProvisionError, provision_streams
 from pylon_client.contract.topology import EVENTS, STREAMS
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.deployment import ConnectAs
 
 
-async def config(worker: Connection) -> StreamConfig:
+async def config(worker: NatsConnection) -> StreamConfig:
     return (await worker.nats.jetstream().stream_info(EVENTS.name)).config
 
 
 async def test_the_stream_is_made_as_planned(connect_as: ConnectAs) -> None:
     worker = await connect_as("worker")
-    assert await provision(worker) == [plan.name for plan in STREAMS]
-    assert await provision(worker) == []
+    assert await provision_streams(worker) == [plan.name for plan in STREAMS]
+    assert await provision_streams(worker) == []
     made = await config(worker)
     assert sorted(made.subjects or []) == sorted(EVENTS.subjects)
     assert made.storage == StorageType.FILE
@@ -31,19 +31,19 @@ async def test_the_stream_is_made_as_planned(connect_as: ConnectAs) -> None:
 
 async def test_it_can_be_done_again_and_by_many_at_once(connect_as: ConnectAs) -> None:
     workers = [await connect_as("worker") for _ in range(5)]
-    await asyncio.gather(*(provision(worker) for worker in workers))
+    await asyncio.gather(*(provision_streams(worker) for worker in workers))
     await workers[0].nats.jetstream().publish("pylon.v1.event.block", b"kept")
-    await asyncio.gather(*(provision(worker) for worker in workers))
+    await asyncio.gather(*(provision_streams(worker) for worker in workers))
     assert (await workers[0].nats.jetstream().stream_info(EVENTS.name)).state.messages == 1
 
 
 async def test_a_stream_that_differs_is_told_and_left_as_it_is(connect_as: ConnectAs) -> None:
     worker = await connect_as("worker")
     other = replace(EVENTS, max_msgs_per_subject=3, duplicate_window_s=60)
-    await provision(worker, (other,))
+    await provision_streams(worker, (other,))
     before = await config(worker)
     with pytest.raises(ProvisionError) as caught:
-        await provision(worker)
+        await provision_streams(worker)
     assert "max_msgs_per_subject is 3, not 32 or more" in str(caught.value)
     assert "duplicate_window is 60 s, not 3600 s or more" in str(caught.value)
     assert "storage" not in str(caught.value)
@@ -55,7 +55,7 @@ async def test_what_an_operator_has_raised_is_accepted_and_left_as_it_is(
     connect_as: ConnectAs,
 ) -> None:
     worker = await connect_as("worker")
-    await provision(worker)
+    await provision_streams(worker)
     stream = worker.nats.jetstream()
     for plan in STREAMS:
         raised = replace(
@@ -66,7 +66,7 @@ async def test_what_an_operator_has_raised_is_accepted_and_left_as_it_is(
         )
         await stream.update_stream(raised)  # pyright: ignore[reportUnknownMemberType] -- the library's **params
     before = await config(worker)
-    assert await provision(worker) == []
+    assert await provision_streams(worker) == []
     assert before.max_msgs_per_subject == 5000
     assert await config(worker) == before
 
@@ -77,15 +77,15 @@ async def test_a_stream_in_memory_is_not_taken_for_one_on_file(connect_as: Conne
         name=EVENTS.name, subjects=["pylon.v1.event.block"], storage=StorageType.MEMORY
     )
     with pytest.raises(ProvisionError, match="storage is memory, not file") as caught:
-        await provision(worker)
+        await provision_streams(worker)
     assert "subjects is pylon.v1.event.block, not" in str(caught.value)
 
 
 async def test_a_subject_that_another_stream_holds_is_told(connect_as: ConnectAs) -> None:
     worker = await connect_as("worker")
-    await provision(worker, (replace(EVENTS, name="OTHER"),))
+    await provision_streams(worker, (replace(EVENTS, name="OTHER"),))
     with pytest.raises(ProvisionError, match="overlap"):
-        await provision(worker)
+        await provision_streams(worker)
 
 
 async def test_a_server_without_jetstream_is_told_in_time(
@@ -96,5 +96,5 @@ async def test_a_server_without_jetstream_is_told_in_time(
     async with NatsServer(tmp_path, text) as server:
         worker = await connect(ConnectionOptions(urls=(server.url,)))
         with pytest.raises(ProvisionError, match="JetStream"):
-            await provision(worker)
+            await provision_streams(worker)
         await worker.close()

@@ -8,9 +8,9 @@ from nats.js.client import JetStreamContext
 from pylon.jetstream.work_queue import WorkQueue
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject
-from pylon_client.contract.topology import JOBS
+from pylon_client.contract.topology import JOB_QUEUE
 from pylon_client.contract.types import IdentityName, JobId, JobKind
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.nats.replicas import Nats, nats, nats_servers
 
 __all__ = ["nats", "nats_servers"]
@@ -22,17 +22,17 @@ CAPACITY = 3
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def connection(nats: Nats) -> Connection:
+async def connection(nats: Nats) -> NatsConnection:
     """The stream of jobs, with room for few."""
-    return await nats.provision(replace(JOBS, max_msgs_per_subject=CAPACITY))
+    return await nats.provision(replace(JOB_QUEUE, max_msgs_per_subject=CAPACITY))
 
 
-async def queued(connection: Connection) -> int:
-    return (await JetStreamContext(connection.nats).stream_info(JOBS.name)).state.messages
+async def queued(connection: NatsConnection) -> int:
+    return (await JetStreamContext(connection.nats).stream_info(JOB_QUEUE.name)).state.messages
 
 
 async def test_one_job_queued_by_many_at_once_is_queued_once(
-    connection: Connection, nats: Nats
+    connection: NatsConnection, nats: Nats
 ) -> None:
     queues = [WorkQueue(await nats.connect(first)) for first in range(4)]
     for number in range(CAPACITY):
@@ -46,7 +46,7 @@ async def test_one_job_queued_by_many_at_once_is_queued_once(
 
 
 async def test_a_full_lane_is_overloaded_and_takes_jobs_again_when_it_has_room(
-    connection: Connection,
+    connection: NatsConnection,
 ) -> None:
     queue = WorkQueue(connection)
     for number in range(CAPACITY):
@@ -58,6 +58,6 @@ async def test_a_full_lane_is_overloaded_and_takes_jobs_again_when_it_has_room(
     bobs = JobSubject(IdentityName("bob"), JobKind.COMMITMENT)
     assert await queue.publish(bobs, JobId("of another"))
 
-    await JetStreamContext(connection.nats).delete_msg(JOBS.name, 1)
+    await JetStreamContext(connection.nats).delete_msg(JOB_QUEUE.name, 1)
     await queue.publish(LANE, JobId("another"))
     assert await queued(connection) == CAPACITY + 1

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from nats.aio.msg import Msg
 
-from pylon.rpc.calls import Answer, Call
-from pylon.rpc.request_server import Handler, Service
+from pylon.rpc.calls import CallResult, ServiceCall
+from pylon.rpc.request_server import Handler, RequestService
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
-from pylon_client.contract.operations import OPERATIONS_BY_NAME, AtBlock, NoParams, Scope
+from pylon_client.contract.operations import OPERATIONS_BY_NAME, BlockParams, NoParams, Scope
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 from pylon_client.contract.types import BlockHash, BlockNumber, IdentityName, NetUid
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.deployment import ConnectAs
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
@@ -28,7 +28,7 @@ AT = "pylon.v1.open.1.neurons.at"
 BLOCK = "pylon.v1.open.chain.block.latest"
 REQUESTERS = 20
 
-Serve = Callable[[Handler], Awaitable[Service]]
+Serve = Callable[[Handler], Awaitable[RequestService]]
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ async def serve(connect_as: ConnectAs) -> AsyncGenerator[Serve]:
 
     Of four places each of three callers has one, and one is shared.
     """
-    services: list[Service] = []
+    services: list[RequestService] = []
 
-    async def start(handler: Handler) -> Service:
+    async def start(handler: Handler) -> RequestService:
         services.append(await serving(await connect_as("worker"), handler, max_requests=5))
         return services[-1]
 
@@ -48,15 +48,17 @@ async def serve(connect_as: ConnectAs) -> AsyncGenerator[Serve]:
         await service.drain(0)
 
 
-async def serving(connection: Connection, handler: Handler, max_requests: int = 1000) -> Service:
+async def serving(
+    connection: NatsConnection, handler: Handler, max_requests: int = 1000
+) -> RequestService:
     handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
-    service = Service(connection, handlers, identities=IDENTITIES, max_requests=max_requests)
+    service = RequestService(connection, handlers, identities=IDENTITIES, max_requests=max_requests)
     await service.start()
     return service
 
 
 async def failure(
-    connection: Connection,
+    connection: NatsConnection,
     subject: str,
     body: bytes = b"",
     headers: Mapping[str, str] | None = None,
@@ -67,15 +69,17 @@ async def failure(
     return caught.value
 
 
-async def raw(connection: Connection, subject: str, body: bytes, headers: dict[str, str]) -> Msg:
+async def raw(
+    connection: NatsConnection, subject: str, body: bytes, headers: dict[str, str]
+) -> Msg:
     """A request without what `Connection.request` adds to it."""
     return await connection.nats.request(subject, body, timeout=60, headers=headers)
 
 
 async def test_a_call_says_who_asks_for_what(serve: Serve, connect_as: ConnectAs) -> None:
-    calls: list[Call] = []
+    calls: list[ServiceCall] = []
 
-    async def handler(call: Call) -> bytes:
+    async def handler(call: ServiceCall) -> bytes:
         calls.append(call)
         return b"{}"
 
@@ -89,7 +93,7 @@ async def test_a_call_says_who_asks_for_what(serve: Serve, connect_as: ConnectAs
         (call.operation, call.scope, call.netuid, call.identity, call.params) for call in calls
     ] == [
         ("block.latest", Scope.OPEN, None, None, NoParams()),
-        ("neurons.at", Scope.OPEN, 7, None, AtBlock(block_number=BlockNumber(5))),
+        ("neurons.at", Scope.OPEN, 7, None, BlockParams(block_number=BlockNumber(5))),
         ("neurons.latest", Scope.IDENTITY, 2, "Bob", NoParams()),
     ]
     assert all(0 < call.timeout_s <= 40 for call in calls)
@@ -98,7 +102,7 @@ async def test_a_call_says_who_asks_for_what(serve: Serve, connect_as: ConnectAs
 
 
 async def test_an_answer_comes_as_the_handler_made_it(serve: Serve, connect_as: ConnectAs) -> None:
-    async def handler(_: Call) -> bytes:
+    async def handler(_: ServiceCall) -> bytes:
         return b'{"a": 1 }'
 
     await serve(handler)
@@ -111,8 +115,8 @@ async def test_an_answer_comes_as_the_handler_made_it(serve: Serve, connect_as: 
 async def test_an_answer_of_a_block_says_of_which(serve: Serve, connect_as: ConnectAs) -> None:
     block = Block(number=BlockNumber(7), hash=BlockHash("0x07"))
 
-    async def handler(_: Call) -> Answer:
-        return Answer(b"{}", block)
+    async def handler(_: ServiceCall) -> CallResult:
+        return CallResult(b"{}", block)
 
     await serve(handler)
     reply = await (await connect_as(None)).request(LATEST)
@@ -157,9 +161,9 @@ async def test_a_wrong_request_is_refused_and_never_started(
     headers: dict[str, str],
     code: ErrorCode,
 ) -> None:
-    calls: list[Call] = []
+    calls: list[ServiceCall] = []
 
-    async def handler(call: Call) -> bytes:
+    async def handler(call: ServiceCall) -> bytes:
         calls.append(call)
         return b""
 
@@ -176,7 +180,7 @@ async def test_a_wrong_request_is_refused_and_never_started(
 
 
 async def test_each_thing_that_is_wrong_is_named(serve: Serve, connect_as: ConnectAs) -> None:
-    async def handler(_: Call) -> bytes:
+    async def handler(_: ServiceCall) -> bytes:
         return b""
 
     await serve(handler)
@@ -193,7 +197,7 @@ async def test_a_deadline_ends_the_work_and_not_only_the_wait(
 ) -> None:
     cancelled = asyncio.Event()
 
-    async def handler(_: Call) -> bytes:
+    async def handler(_: ServiceCall) -> bytes:
         try:
             await asyncio.Event().wait()
         finally:
@@ -202,12 +206,12 @@ async def test_a_deadline_ends_the_work_and_not_only_the_wait(
 
     service = await serve(handler)
     client = await connect_as("bridge")
-    headers = {wire_headers.DEADLINE: wire_headers.deadline_in(0.2)}
+    headers = {wire_headers.DEADLINE: wire_headers.encode_deadline(0.2)}
     reply = await raw(client, LATEST, b"", headers)
     assert reply.headers is not None
     assert reply.headers[wire_headers.ERROR] == ErrorCode.DEADLINE_EXCEEDED
     assert cancelled.is_set()
-    await eventually(lambda: service.in_hand == 0)
+    await eventually(lambda: service.in_progress == 0)
 
 
 async def test_a_caller_that_names_no_deadline_gets_the_default_one(
@@ -215,12 +219,12 @@ async def test_a_caller_that_names_no_deadline_gets_the_default_one(
 ) -> None:
     timeouts: list[float] = []
 
-    async def handler(call: Call) -> bytes:
+    async def handler(call: ServiceCall) -> bytes:
         timeouts.append(call.timeout_s)
         return b""
 
     worker = await connect_as("worker")
-    service = Service(
+    service = RequestService(
         worker,
         {"neurons.latest": handler},
         identities=IDENTITIES,
@@ -230,7 +234,7 @@ async def test_a_caller_that_names_no_deadline_gets_the_default_one(
     await service.start()
     client = await connect_as("bridge")
     await raw(client, LATEST, b"", {})
-    await raw(client, LATEST, b"", {wire_headers.DEADLINE: wire_headers.deadline_in(1e9)})
+    await raw(client, LATEST, b"", {wire_headers.DEADLINE: wire_headers.encode_deadline(1e9)})
     assert timeouts == [12.5, 300]
     assert (await failure(client, BLOCK)).code is ErrorCode.NOT_FOUND
 
@@ -239,7 +243,7 @@ async def test_a_caller_that_names_no_deadline_gets_the_default_one(
 async def test_what_breaks_inside_is_logged_and_not_told(
     serve: Serve, connect_as: ConnectAs, caplog: pytest.LogCaptureFixture, raised: Exception
 ) -> None:
-    async def handler(_: Call) -> bytes:
+    async def handler(_: ServiceCall) -> bytes:
         raise raised
 
     await serve(handler)
@@ -258,7 +262,7 @@ async def test_a_failure_of_the_handlers_arrives_whole(serve: Serve, connect_as:
         ErrorCode.RATE_LIMITED, "line\r\nInjected: yes", retry_at_block=BlockNumber(9)
     )
 
-    async def handler(_: Call) -> bytes:
+    async def handler(_: ServiceCall) -> bytes:
         raise sent
 
     await serve(handler)
@@ -273,19 +277,19 @@ async def test_past_the_bound_a_request_is_turned_away_at_once(
 ) -> None:
     go = asyncio.Event()
 
-    async def handler(_: Call) -> bytes:
+    async def handler(_: ServiceCall) -> bytes:
         await go.wait()
         return b"done"
 
     service = await serve(handler)
     client = await connect_as(None)
     first = [asyncio.create_task(client.request(LATEST, timeout_s=600)) for _ in range(2)]
-    await eventually(lambda: service.in_hand == 2)
+    await eventually(lambda: service.in_progress == 2)
     assert (await failure(client, LATEST, timeout_s=600)).code is ErrorCode.OVERLOADED
     assert service.counts.overloaded == 1
     alice = await connect_as("alice")
     own = asyncio.create_task(alice.request(ALICES, timeout_s=600))
-    await eventually(lambda: service.in_hand == 3)
+    await eventually(lambda: service.in_progress == 3)
     go.set()
     assert (await own).body == b"done"
     assert [reply.body for reply in await asyncio.gather(*first)] == [b"done"] * 2
@@ -295,20 +299,20 @@ async def test_past_the_bound_a_request_is_turned_away_at_once(
 async def test_requests_that_wait_count_no_more(serve: Serve, connect_as: ConnectAs) -> None:
     go = asyncio.Event()
 
-    async def handler(call: Call) -> bytes:
+    async def handler(call: ServiceCall) -> bytes:
         if call.operation != "block.latest":
-            with call.parked():
+            with call.without_admission_slot():
                 await go.wait()
         return b"done"
 
     service = await serve(handler)
     client = await connect_as(None)
     waiting = [asyncio.create_task(client.request(LATEST, timeout_s=600)) for _ in range(50)]
-    await eventually(lambda: service.parked == 50)
+    await eventually(lambda: service.waiting == 50)
     assert (await client.request(BLOCK)).body == b"done"
     go.set()
     assert {reply.body for reply in await asyncio.gather(*waiting)} == {b"done"}
-    assert (service.parked, service.counts.overloaded) == (0, 0)
+    assert (service.waiting, service.counts.overloaded) == (0, 0)
 
 
 async def test_an_answer_too_large_for_one_message_comes_in_parts(tmp_path: Path) -> None:
@@ -317,8 +321,8 @@ async def test_an_answer_too_large_for_one_message_comes_in_parts(tmp_path: Path
         most = connection.max_payload_bytes
         body = b""
 
-        async def handler(_: Call) -> Answer:
-            return Answer(body, headers={"Said": "once"})
+        async def handler(_: ServiceCall) -> CallResult:
+            return CallResult(body, headers={"Said": "once"})
 
         service = await serving(connection, handler)
         for size in (0, most, most + 1, 2 * most, 10 * most + 1):
@@ -336,7 +340,7 @@ async def test_who_cannot_join_parts_gets_a_failure_and_no_torn_answer(tmp_path:
     async with NatsServer(tmp_path, max_payload_bytes=20_000) as server:
         connection = await connect(ConnectionOptions(urls=(server.url,)))
 
-        async def handler(_: Call) -> bytes:
+        async def handler(_: ServiceCall) -> bytes:
             return b"x" * 20_000
 
         service = await serving(connection, handler)
@@ -352,14 +356,14 @@ async def test_draining_answers_what_is_in_hand_and_takes_nothing_new(
 ) -> None:
     go = asyncio.Event()
 
-    async def handler(_: Call) -> bytes:
+    async def handler(_: ServiceCall) -> bytes:
         await go.wait()
         return b"done"
 
     worker, client = await connect_as("worker"), await connect_as(None)
     service = await serving(worker, handler)
     in_hand = asyncio.create_task(client.request(LATEST, timeout_s=600))
-    await eventually(lambda: service.in_hand == 1)
+    await eventually(lambda: service.in_progress == 1)
     draining = asyncio.create_task(service.drain(600))
     await eventually(lambda: not service.is_serving)
     assert (await failure(client, LATEST)).code is ErrorCode.NATS_UNAVAILABLE
@@ -370,23 +374,23 @@ async def test_draining_answers_what_is_in_hand_and_takes_nothing_new(
 
 
 async def test_draining_gives_up_what_takes_too_long_and_says_so(connect_as: ConnectAs) -> None:
-    async def handler(_: Call) -> bytes:
+    async def handler(_: ServiceCall) -> bytes:
         await asyncio.Event().wait()
         raise AssertionError
 
     worker, client = await connect_as("worker"), await connect_as(None)
     service = await serving(worker, handler)
     endless = asyncio.create_task(failure(client, BLOCK, timeout_s=600))
-    await eventually(lambda: service.in_hand == 1)
+    await eventually(lambda: service.in_progress == 1)
     await service.drain(0.2)
     assert (await endless).code is ErrorCode.SHUTTING_DOWN
-    assert service.in_hand == 0
+    assert service.in_progress == 0
 
 
 async def test_draining_ends_in_time_when_the_server_is_away(
     server: NatsServer, connect_as: ConnectAs
 ) -> None:
-    async def handler(_: Call) -> bytes:
+    async def handler(_: ServiceCall) -> bytes:
         return b""
 
     worker = await connect_as("worker")
@@ -401,18 +405,18 @@ async def test_draining_ends_in_time_when_the_server_is_away(
 async def test_a_rolling_restart_of_two_workers_loses_no_request(connect_as: ConnectAs) -> None:
     """Twenty callers ask without pause while each of two workers is replaced five times."""
 
-    async def handler(_: Call) -> bytes:
+    async def handler(_: ServiceCall) -> bytes:
         await asyncio.sleep(0.001)
         return b"done"
 
-    async def worker() -> tuple[Connection, Service]:
+    async def worker() -> tuple[NatsConnection, RequestService]:
         connection = await connect_as("worker")
         return connection, await serving(connection, handler)
 
     answered = [0] * REQUESTERS
     stop = asyncio.Event()
 
-    async def ask(number: int, client: Connection) -> None:
+    async def ask(number: int, client: NatsConnection) -> None:
         while not stop.is_set():
             assert (await client.request(LATEST, timeout_s=60)).body == b"done"
             answered[number] += 1
@@ -429,7 +433,7 @@ async def test_a_rolling_restart_of_two_workers_loses_no_request(connect_as: Con
             connection, service = workers.pop(0)
             await service.drain(60)
             await connection.drain()
-            assert service.counts.unsent == 0
+            assert service.counts.unsent_replies == 0
         stop.set()
     assert min(answered) > 0
 
@@ -437,7 +441,7 @@ async def test_a_rolling_restart_of_two_workers_loses_no_request(connect_as: Con
 async def test_after_the_server_came_back_requests_are_served_again(
     server: NatsServer, serve: Serve, connect_as: ConnectAs
 ) -> None:
-    async def handler(_: Call) -> bytes:
+    async def handler(_: ServiceCall) -> bytes:
         return b"done"
 
     await serve(handler)
@@ -457,7 +461,7 @@ async def test_after_the_server_came_back_requests_are_served_again(
 async def test_service_discovery_tells_of_every_worker_and_what_it_did(
     connect_as: ConnectAs,
 ) -> None:
-    async def handler(call: Call) -> bytes:
+    async def handler(call: ServiceCall) -> bytes:
         if call.scope is Scope.IDENTITY:
             raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "no chain")
         return b""

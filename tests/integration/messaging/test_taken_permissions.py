@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 import bridge.event_buffers
-from bridge.event_buffers import follow
-from pylon.events.event_log import KeptInStream
+from bridge.event_buffers import follow_subject
+from pylon.events.event_log import EventLog
 from pylon.events.replay import ReplayHandlers
-from pylon.jetstream.provision import provision
-from pylon.nats_server.permissions import authorization, authorization_of, nats_users
-from pylon.rpc.request_server import Service
+from pylon.jetstream.provision import provision_streams
+from pylon.nats_server.permissions import authorization_block, authorization_config, nats_users
+from pylon.rpc.request_server import RequestService
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -25,9 +25,9 @@ from pylon_client.contract.subjects import (
     OPEN_USER,
     inbox_prefix,
 )
-from pylon_client.events.feed import EventFeed, last_by_request
+from pylon_client.events.feed import EventFeed, event_log_via_worker
 from pylon_client.events.stored_events import FeedEvent
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 from pylon_client.v1 import ASYNC_DEFAULT_RETRIES, AsyncConfig, AsyncPylonClient, PylonForbidden
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.deployment import ConnectAs, deployment_settings, token_of
@@ -41,7 +41,7 @@ RELOADED = "Reloaded server configuration"
 
 def authorization_without(user: str, *subjects: str) -> str:
     """The users of the server, one of which may not hear some subjects."""
-    users = authorization_of(
+    users = authorization_block(
         replace(each, subscribe=tuple(one for one in each.subscribe if one not in subjects))
         if each.name == user
         else each
@@ -58,7 +58,7 @@ async def reload(server: NatsServer, text: str) -> None:
     await eventually(lambda: server.log.count(RELOADED) > before)
 
 
-async def publish_block(worker: Connection, number: int) -> None:
+async def publish_block(worker: NatsConnection, number: int) -> None:
     block_hash = f"0x{number:064x}"
     await worker.nats.jetstream().publish(
         BLOCK_EVENTS,
@@ -71,13 +71,13 @@ async def publish_block(worker: Connection, number: int) -> None:
 
 
 @pytest.fixture
-async def worker(connect_as: ConnectAs) -> AsyncGenerator[Connection]:
+async def worker(connect_as: ConnectAs) -> AsyncGenerator[NatsConnection]:
     """A worker's connection, with one block published and whoever asks for it answered."""
     connection = await connect_as("worker")
-    await provision(connection)
+    await provision_streams(connection)
     await publish_block(connection, 1)
-    handlers = ReplayHandlers(KeptInStream(connection)).by_operation
-    service = Service(connection, handlers, identities={}, max_requests=10)
+    handlers = ReplayHandlers(EventLog(connection)).by_operation
+    service = RequestService(connection, handlers, identities={}, max_requests=10)
     await service.start()
     yield connection
     await service.drain(10)
@@ -97,20 +97,20 @@ async def forbidden() -> AsyncGenerator[None]:
 
 
 async def test_a_feed_that_may_not_be_heard_does_not_begin(
-    server: NatsServer, worker: Connection, connect_as: ConnectAs
+    server: NatsServer, worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     await reload(server, authorization_without("alice", *EVENTS_SUBJECTS))
     reader = await connect_as("alice")
-    async with forbidden(), EventFeed(reader, [BLOCK_EVENTS], last_by_request(reader)):
+    async with forbidden(), EventFeed(reader, [BLOCK_EVENTS], event_log_via_worker(reader)):
         pass
     assert reader.is_connected
 
 
 async def test_a_feed_ends_when_its_permission_is_taken_away_and_others_go_on(
-    server: NatsServer, worker: Connection, connect_as: ConnectAs
+    server: NatsServer, worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("alice")
-    kept = last_by_request(reader)
+    kept = event_log_via_worker(reader)
     blocks = EventFeed(reader, [BLOCK_EVENTS], kept)
     neurons = EventFeed(reader, [ALL_NEURONS_EVENTS], kept)
     async with blocks, neurons:
@@ -126,7 +126,7 @@ async def test_a_feed_ends_when_its_permission_is_taken_away_and_others_go_on(
 
 
 async def test_what_a_feed_may_not_ask_for_is_raised_too(
-    worker: Connection, connect_as: ConnectAs
+    worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("alice")
 
@@ -139,7 +139,7 @@ async def test_what_a_feed_may_not_ask_for_is_raised_too(
 
 
 async def test_clients_are_told_that_a_stream_is_forbidden(
-    server: NatsServer, worker: Connection
+    server: NatsServer, worker: NatsConnection
 ) -> None:
     async with client_of(server) as client, asyncio.timeout(HANGS_AFTER_S):
         async with aclosing(client.open_access.blocks()) as blocks:
@@ -153,10 +153,10 @@ async def test_clients_are_told_that_a_stream_is_forbidden(
 
 
 async def test_without_its_inbox_a_user_is_told_at_once_until_it_has_it_again(
-    server: NatsServer, worker: Connection, connect_as: ConnectAs
+    server: NatsServer, worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("alice")
-    last = last_by_request(reader)
+    last = event_log_via_worker(reader)
     first = await last(BLOCK_EVENTS)
     await reload(server, authorization_without("alice", INBOX_OF_ALICE))
     await eventually(lambda: reader.counts.permission_violations == 1)
@@ -166,13 +166,13 @@ async def test_without_its_inbox_a_user_is_told_at_once_until_it_has_it_again(
             await reader.request("pylon.v1.open.chain.events.block", timeout_s=600)
         assert reader.counts.permission_violations == violations
     assert len(reader.nats._subs) == subscriptions
-    await reload(server, authorization(SETTINGS))
+    await reload(server, authorization_config(SETTINGS))
     assert await last(BLOCK_EVENTS) == first
     assert reader.counts.disconnects == 0
 
 
 async def test_a_client_without_its_inbox_is_refused_by_its_first_attempt(
-    server: NatsServer, worker: Connection
+    server: NatsServer, worker: NatsConnection
 ) -> None:
     attempts: list[int] = []
     retry = ASYNC_DEFAULT_RETRIES.copy(before=lambda state: attempts.append(state.attempt_number))
@@ -188,7 +188,7 @@ async def test_a_client_without_its_inbox_is_refused_by_its_first_attempt(
 
 async def test_a_bridge_says_that_it_may_not_hear_and_goes_on_when_it_may(
     server: NatsServer,
-    worker: Connection,
+    worker: NatsConnection,
     connect_as: ConnectAs,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -197,7 +197,7 @@ async def test_a_bridge_says_that_it_may_not_hear_and_goes_on_when_it_may(
     monkeypatch.setattr(bridge.streams, "RETRY_WAIT_S", 0.0)
     connection = await connect_as("bridge")
 
-    async def connected() -> Connection:
+    async def connected() -> NatsConnection:
         return connection
 
     def said() -> int:
@@ -208,7 +208,10 @@ async def test_a_bridge_says_that_it_may_not_hear_and_goes_on_when_it_may(
             record.levelno for record in caplog.records if "No events of" in record.message
         ].count(logging.ERROR)
 
-    async with aclosing(follow(connected, BLOCK_EVENTS)) as events, asyncio.timeout(HANGS_AFTER_S):
+    async with (
+        aclosing(follow_subject(connected, BLOCK_EVENTS)) as events,
+        asyncio.timeout(HANGS_AFTER_S),
+    ):
         assert [event.block.number for event in await anext(events)] == [1]
         following = asyncio.create_task(anext(events))
         with caplog.at_level(logging.DEBUG, logger="bridge.event_buffers"):
@@ -217,5 +220,5 @@ async def test_a_bridge_says_that_it_may_not_hear_and_goes_on_when_it_may(
         assert errors() == 1
         await publish_block(worker, 2)
         assert not following.done()
-        await reload(server, authorization(SETTINGS))
+        await reload(server, authorization_config(SETTINGS))
         assert [event.block.number for event in await following] == [2]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from nats.aio.msg import Msg
 
-from pylon.rpc.calls import Call
-from pylon.rpc.request_server import Service
+from pylon.rpc.calls import ServiceCall
+from pylon.rpc.request_server import RequestService
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode
@@ -35,12 +35,12 @@ asyncio.run(main())
 """
 
 
-async def serving(connect_as: ConnectAs, timeouts_s: list[float]) -> Service:
-    async def latest_block(call: Call) -> bytes:
+async def serving(connect_as: ConnectAs, timeouts_s: list[float]) -> RequestService:
+    async def latest_block(call: ServiceCall) -> bytes:
         timeouts_s.append(call.timeout_s)
         return wire.encode(BLOCK)
 
-    service = Service(
+    service = RequestService(
         await connect_as("worker"),
         {LATEST_BLOCK.name: latest_block},
         identities={},
@@ -95,7 +95,7 @@ async def test_a_client_of_the_version_before_is_told_of_its_clock(
     timeouts_s: list[float] = []
     await serving(connect_as, timeouts_s)
     client = await connect_as(None)
-    deadline = wire_headers.deadline_in(60 + skew_s)
+    deadline = wire_headers.encode_deadline(60 + skew_s)
     reply = await client.nats.request(
         "pylon.v1.open.chain.block.latest",
         b"",

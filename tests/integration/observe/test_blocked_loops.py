@@ -32,7 +32,7 @@ def health_of(thread: LoopThread | None = None) -> WorkerHealth:
         head_max_age_s=60,
         head_max_lag_blocks=5,
     )
-    health.request_loop = thread
+    health.request_thread = thread
     return health
 
 
@@ -47,7 +47,7 @@ async def test_a_blocked_request_loop_ends_the_life_until_it_runs_again(
 ) -> None:
     release = threading.Event()
     async with (
-        LoopThread("requests", blocked_after_s=1.2, check_every_s=0.6) as thread,
+        LoopThread("requests", blocked_after_s=1.2, check_interval_s=0.6) as thread,
         server_of(health_of(thread)) as server,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as http,
     ):
@@ -63,7 +63,7 @@ async def test_a_blocked_request_loop_ends_the_life_until_it_runs_again(
 
         await thread.run(asyncio.sleep(0))
         assert await lives()
-        thread.call(_blocks, release)
+        thread.call_soon(_blocks, release)
         try:
             await comes_true(fails)
             assert BLOCKED in (await livez()).text
@@ -107,7 +107,7 @@ async def test_a_worker_whose_request_loop_is_blocked_does_not_live(
                     return (await livez()).status_code == 503
 
                 assert (await livez()).status_code == 200
-                threads[0].call(_blocks, release)
+                threads[0].call_soon(_blocks, release)
                 try:
                     await comes_true(fails)
                     assert BLOCKED in (await livez()).text
@@ -116,7 +116,7 @@ async def test_a_worker_whose_request_loop_is_blocked_does_not_live(
 
 
 async def test_a_busy_request_loop_lives() -> None:
-    async with LoopThread("requests", blocked_after_s=1.5, check_every_s=0.5) as thread:
+    async with LoopThread("requests", blocked_after_s=1.5, check_interval_s=0.5) as thread:
         stop = threading.Event()
 
         async def work() -> int:
@@ -143,7 +143,7 @@ async def test_a_probe_of_a_blocked_main_loop_gets_no_answer() -> None:
         url = f"http://127.0.0.1:{server.port}/livez"
         async with httpx.AsyncClient(trust_env=False) as http:
             assert (await http.get(url, timeout=HANGS_AFTER_S)).status_code == 200
-            main.call(_blocks, release)
+            main.call_soon(_blocks, release)
             try:
                 with pytest.raises(httpx.TimeoutException):
                     await http.get(url, timeout=1.0)

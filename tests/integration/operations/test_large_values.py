@@ -10,7 +10,7 @@ from pylon.worker.settings import WorkerSettings
 from pylon_client.contract import reads, wire
 from pylon_client.contract.subjects import NeuronsEventSubject
 from pylon_client.contract.types import NetUid
-from pylon_client.events.feed import EventFeed, last_by_request
+from pylon_client.events.feed import EventFeed, event_log_via_worker
 from tests.support.product.eventually import comes_true
 from tests.support.product.reads_deployment import ReadsDeployment, Via, reads_deployment
 from tests.support.product.running_worker import running
@@ -42,7 +42,7 @@ async def test_large_snapshots_reach_every_subscriber_once_and_in_order(
     connection = pylon.connections["sn2"]
     subject = str(NeuronsEventSubject(NetUid(1)))
     seen: list[int] = []
-    async with EventFeed(connection, [subject], last_by_request(connection)) as feed:
+    async with EventFeed(connection, [subject], event_log_via_worker(connection)) as feed:
         first = await anext(feed)
         for number in range(first.block.number, first.block.number + BLOCKS):
             event = first if number == first.block.number else await anext(feed)
@@ -64,10 +64,10 @@ async def test_a_worker_that_joins_fills_itself_from_the_parts(pylon: ReadsDeplo
     async with running(WorkerSettings()) as worker:
 
         async def is_filled() -> bool:
-            return worker.snapshots.last(str(NeuronsEventSubject(NetUid(1)))) is not None
+            return worker.snapshots.get(str(NeuronsEventSubject(NetUid(1)))) is not None
 
         await comes_true(is_filled)
-        snapshot = worker.snapshots.last(str(NeuronsEventSubject(NetUid(1))))
+        snapshot = worker.snapshots.get(str(NeuronsEventSubject(NetUid(1))))
     assert snapshot is not None
     assert len(wire.decode(snapshot.body)["neurons"]) == 256
     assert NEURONS_CALL not in pylon.devnet.request_counts()

@@ -65,7 +65,7 @@ async def test_weights_count_from_the_block_that_has_them_to_the_end_of_its_epoc
     await devnet.advance()
     devnet.trigger_epoch(1)
     first = await include(devnet, "sn1", 2, "SubtensorModule", "set_weights", weights)
-    assert devnet.chain.at(None).get("SubtensorModule", "LastEpochBlock", 1) == first
+    assert devnet.chain.state_at_hash(None).get("SubtensorModule", "LastEpochBlock", 1) == first
     assert await submitted(pylon, "sn1", first)
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, cast
 
-from pylon.chain.query import AnswerT_co, Neurons, Question
+from pylon.chain.query import Neurons, Query, ResultT_co
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, SubnetNeurons
 from pylon_client.contract.types import BlockHash, BlockNumber, NetUid, Timestamp
@@ -44,7 +44,7 @@ class FakeChain:
         self.keeps = keeps
         self.down: FailureError | None = None
         self.failing_netuids: dict[NetUid, FailureError] = {}
-        self.answers: dict[Question[Any], BaseModel] = {}
+        self.answers: dict[Query[Any], BaseModel] = {}
         self.gate = asyncio.Event()
         self.gate.set()
         self.reads = Counter[object]()
@@ -67,22 +67,22 @@ class FakeChain:
         self._check_kept(block)
         return Timestamp(1_700_000_000 + 12 * block.number)
 
-    async def ask(
-        self, question: Question[AnswerT_co], block: Block, *, timeout_s: float
-    ) -> AnswerT_co:
-        is_of_neurons = isinstance(question, Neurons)
-        what = ("neurons", question.netuid) if is_of_neurons else (question,)
+    async def query(
+        self, query: Query[ResultT_co], block: Block, *, timeout_s: float
+    ) -> ResultT_co:
+        is_of_neurons = isinstance(query, Neurons)
+        what = ("neurons", query.netuid) if is_of_neurons else (query,)
         await self._read((*what, block.number))
         await self.gate.wait()
         if block.hash != hash_of(block.number, self.fork):
             raise FailureError(ErrorCode.NOT_FOUND, f"Block {block.number} not found.")
         self._check_kept(block)
-        if is_of_neurons and (failure := self.failing_netuids.get(question.netuid)) is not None:
+        if is_of_neurons and (failure := self.failing_netuids.get(query.netuid)) is not None:
             raise failure
-        answer = self.answers.get(question)
-        return cast("AnswerT_co", answer or SubnetNeurons(block=block, neurons={}))
+        answer = self.answers.get(query)
+        return cast("ResultT_co", answer or SubnetNeurons(block=block, neurons={}))
 
-    async def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
+    async def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
         await self._read("heads")
         while True:
             announced = await self.announcements.get()

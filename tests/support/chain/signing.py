@@ -4,11 +4,11 @@ from typing import Any
 
 import bittensor_core
 
-from pylon_devnet.simulated_chain import Chain
+from pylon_devnet.simulated_chain import DevnetChain
 
 
 def signed(
-    chain: Chain, seed: bytes, call: tuple[str, str, dict[str, Any]], nonce: int, tip: int = 0
+    chain: DevnetChain, seed: bytes, call: tuple[str, str, dict[str, Any]], nonce: int, tip: int = 0
 ) -> bytes:
     """An immortal extrinsic of the sr25519 key of a seed."""
     keypair: Any = bittensor_core.Keypair.create_from_seed(seed)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from nats.aio.msg import Msg
 
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ class Garbled:
         replaced: the number of answers that were replaced.
     """
 
-    def __init__(self, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, connection: NatsConnection, monkeypatch: pytest.MonkeyPatch) -> None:
         self.garbage: Iterator[bytes] = iter(())
         self.mutate: Callable[[Any], bytes | None] | None = None
         self.replaced = 0

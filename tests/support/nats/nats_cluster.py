@@ -7,7 +7,7 @@ from typing import Self
 
 from nats.js.client import JetStreamContext
 
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.product import free_ports
 
@@ -61,7 +61,7 @@ class NatsCluster:
     ) -> None:
         await self._stack.aclose()
 
-    async def leader(self, worker: Connection, stream: str) -> NatsServer:
+    async def leader(self, worker: NatsConnection, stream: str) -> NatsServer:
         """The server that leads a stream just now."""
         info = await JetStreamContext(worker.nats).stream_info(stream)
         assert info.cluster is not None

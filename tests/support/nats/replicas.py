@@ -12,11 +12,11 @@ import pytest_asyncio
 from nats.errors import Error as NatsError
 from nats.js.client import JetStreamContext
 
-from pylon.jetstream.provision import provision
-from pylon.nats_server.permissions import authorization
+from pylon.jetstream.provision import provision_streams
+from pylon.nats_server.permissions import authorization_config
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.contract.topology import STREAMS, StreamPlan
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.nats.nats_cluster import NatsCluster
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.bridge_process import BridgeProcess, bridge_environment
@@ -46,7 +46,7 @@ class Nats:
         """The servers as one setting."""
         return ",".join(self.urls)
 
-    async def connect(self, first: int = 0, user: str | None = WORKER_USER) -> Connection:
+    async def connect(self, first: int = 0, user: str | None = WORKER_USER) -> NatsConnection:
         """Connect to one of the servers, the others in reserve; closed after the test.
 
         Args:
@@ -62,10 +62,10 @@ class Nats:
         self._closing.push_async_callback(connection.close)
         return connection
 
-    async def provision(self, *plans: StreamPlan) -> Connection:
+    async def provision(self, *plans: StreamPlan) -> NatsConnection:
         """Make streams, with a replica on each server, and return a connection."""
         connection = await self.connect()
-        await provision(connection, plans or STREAMS, replicas=self.replicas)
+        await provision_streams(connection, plans or STREAMS, replicas=self.replicas)
         return connection
 
     async def reset(self) -> None:
@@ -92,7 +92,7 @@ async def nats_servers(
 ) -> AsyncGenerator[Nats]:
     """The servers, started once for a module."""
     folder = tmp_path_factory.mktemp("nats")
-    users = authorization(deployment_settings(identities={"alice": 1, **SUBNETS}))
+    users = authorization_config(deployment_settings(identities={"alice": 1, **SUBNETS}))
     servers = NatsServer(folder, users) if request.param == 1 else NatsCluster(folder, users)
     async with servers:
         yield Nats(servers)

@@ -59,9 +59,11 @@ class ScriptedNats:
             yield [event]
 
     @asynccontextmanager
-    async def hearing(self, subject: str, take: Callable[[bytes], None]) -> AsyncGenerator[None]:
-        """Puts `take` into `heard` for as long as somebody listens."""
-        self.heard[subject] = take
+    async def subscribe(
+        self, subject: str, callback: Callable[[bytes], None]
+    ) -> AsyncGenerator[None]:
+        """Puts `callback` into `heard` for as long as somebody listens."""
+        self.heard[subject] = callback
         try:
             yield
         finally:
@@ -92,10 +94,10 @@ class _Relay:
     def events(self, subject: str) -> AsyncGenerator[list[FeedEvent]]:
         return self.nats.events(subject)
 
-    def hearing(
-        self, subject: str, take: Callable[[bytes], None]
+    def subscribe(
+        self, subject: str, callback: Callable[[bytes], None]
     ) -> AbstractAsyncContextManager[None]:
-        return self.nats.hearing(subject, take)
+        return self.nats.subscribe(subject, callback)
 
 
 _RELAY = _Relay()

@@ -25,7 +25,7 @@ from pylon_client.contract.subjects import (
     ALL_OPEN,
     IdentitySubject,
     OpenSubject,
-    parse,
+    parse_subject,
 )
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from tests.support.nats.nats_server import NatsServer
@@ -157,7 +157,7 @@ class ScriptedService:
         timeout_s = headers.seconds_left(sent[headers.DEADLINE])
         params = wire.decode(message.data)
         key = sent.get(headers.IDEMPOTENCY_KEY)
-        match parse(message.subject):
+        match parse_subject(message.subject):
             case OpenSubject(netuid, operation):
                 asked = Asked(operation, Scope.OPEN, netuid, None, params, timeout_s, key)
             case IdentitySubject(name, operation):

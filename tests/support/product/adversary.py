@@ -19,26 +19,26 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from pylon.chain.write_port import (
+    ChainTip,
+    CommitRevealState,
     Epoch,
-    Heads,
     Inclusion,
     Refusal,
+    RefusalKind,
     RefusedError,
-    Seal,
-    SealedCommitmentCall,
-    Sealing,
-    Signed,
+    RevealStatus,
+    SignedCall,
     Signer,
-    Step,
+    TimelockedCommitmentCall,
     WeightsCall,
-    WeightsFacts,
+    WeightsState,
     WriteCall,
 )
 from pylon.jetstream.bucket import ABSENT, ConflictError, Entry
 from pylon.jetstream.lease import Lease, LeaseTakenError
 from pylon.jetstream.ordered_bucket import Page
-from pylon.jobs.signer_directory import Announcement, SignerDirectory
-from pylon.jobs.stored_job import Record
+from pylon.jobs.signer_directory import SignerAnnouncement, SignerDirectory
+from pylon.jobs.stored_job import JobRecord
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord
@@ -87,7 +87,7 @@ class Fault(Enum):
 class Extrinsic:
     """Something that was sent."""
 
-    signed: Signed
+    signed: SignedCall
     own: Hotkey
     call: WriteCall
     fails: bool = False
@@ -133,7 +133,7 @@ class World:
     unrevealed_commits: int = 0
     genesis: str = "0xa"
     reveal_round: int = 10**9
-    seals: dict[int, Seal] = field(default_factory=dict[int, Seal])
+    seals: dict[int, RevealStatus] = field(default_factory=dict[int, RevealStatus])
     triggered: list[int] = field(default_factory=list[int])
     began_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     began_at: int = 100
@@ -174,7 +174,7 @@ class World:
             if (
                 extrinsic.block is None
                 and not extrinsic.swallowed
-                and self.best > extrinsic.signed.block + self.includes_after_blocks
+                and self.best > extrinsic.signed.signed_at_block + self.includes_after_blocks
                 and self.best <= record.last_valid_block
                 and record.nonce == self.nonces[extrinsic.own]
             ):
@@ -215,7 +215,7 @@ class World:
         for key, entry in self.store.items():
             if key.startswith("job."):
                 with contextlib.suppress(ValidationError):
-                    job = Record.model_validate_json(entry.value).job
+                    job = JobRecord.model_validate_json(entry.value).job
                     marker = f"open.{job.identity}.{job.kind}.{job.job_id}"
                     if not job.has_ended and marker not in self.store:
                         self.broken.append(f"{key} is open and has no marker")
@@ -346,12 +346,12 @@ class Process:
 
     # The queue.
 
-    async def publish(self, lane: JobSubject, job_id: JobId) -> bool:
+    async def publish(self, subject: JobSubject, job_id: JobId) -> bool:
         def write() -> bool:
             is_new = job_id not in self.world.queued
             if is_new:
                 self.world.queued.add(job_id)
-                queue = f"{lane.identity}.{lane.kind}"
+                queue = f"{subject.identity}.{subject.kind}"
                 self.world.queues.setdefault(queue, deque()).append(job_id)
             return is_new
 
@@ -381,9 +381,11 @@ class Process:
 
     # The chain.
 
-    async def heads(self) -> Heads:
+    async def tip(self) -> ChainTip:
         world = self.world
-        return await self._strike(lambda: Heads(BlockNumber(world.best), BlockNumber(world.final)))
+        return await self._strike(
+            lambda: ChainTip(BlockNumber(world.best), BlockNumber(world.final))
+        )
 
     async def block_time_s(self) -> float:
         return BLOCK_TIME_S
@@ -391,7 +393,7 @@ class Process:
     async def genesis(self) -> str:
         return await self._strike(lambda: self.world.genesis)
 
-    async def made_at_ms(self, block: BlockNumber) -> int:
+    async def block_timestamp_ms(self, block: BlockNumber) -> int:
         return await self._strike(lambda: self.world.made_at_ms(block))
 
     async def epoch(self, netuid: NetUid, block: BlockNumber | None = None) -> Epoch:
@@ -403,37 +405,45 @@ class Process:
         world = self.world
         return world.epoch(world.best)
 
-    async def weights_facts(
-        self, netuid: NetUid, mechanism: MechanismId, own: Hotkey, weighed: Sequence[Hotkey]
-    ) -> WeightsFacts:
+    async def weights_state(
+        self,
+        netuid: NetUid,
+        mechanism: MechanismId,
+        hotkey: Hotkey,
+        weighted_hotkeys: Sequence[Hotkey],
+    ) -> WeightsState:
         world = self.world
 
-        def read() -> WeightsFacts:
-            known = [key for key in weighed if world.registered is None or key in world.registered]
-            return WeightsFacts(
+        def read() -> WeightsState:
+            known = [
+                key
+                for key in weighted_hotkeys
+                if world.registered is None or key in world.registered
+            ]
+            return WeightsState(
                 block=BlockNumber(world.best),
                 epoch=self._epoch(),
                 own_uid=None if world.is_deregistered else world.own_uid,
                 has_permit=world.has_permit,
                 uids={key: NeuronUid(uid) for uid, key in enumerate(known, 1)},
-                sealing=self._sealing() if world.commit_reveal else None,
+                commit_reveal=self._commit_reveal() if world.commit_reveal else None,
                 unrevealed_commits=world.unrevealed_commits,
                 rate_limit_blocks=world.rate_limit_blocks,
-                last_update_block=BlockNumber(world.last_update.get(own, 0)),
-                least_weights=world.least_weights,
+                last_update_block=BlockNumber(world.last_update.get(hotkey, 0)),
+                min_allowed_weights=world.least_weights,
             )
 
         return await self._strike(read)
 
-    def _sealing(self) -> Sealing:
+    def _commit_reveal(self) -> CommitRevealState:
         epoch = self._epoch()
-        return Sealing(4, epoch.block, epoch.tempo, 1, epoch.last_block, 0, 0, 0)
+        return CommitRevealState(4, epoch.block, epoch.tempo, 1, epoch.start_block, 0, 0, 0)
 
-    async def sign(self, call: WriteCall, signer: Signer) -> Signed:
+    async def sign(self, call: WriteCall, signer: Signer) -> SignedCall:
         world = self.world
         own = Hotkey(signer.ss58_address)
 
-        def sign() -> Signed:
+        def sign() -> SignedCall:
             record = ExtrinsicRecord(
                 hash=f"0x{next(world.salts):064x}",
                 nonce=world.nonces[own] + len(world.in_the_air(own)),
@@ -441,10 +451,10 @@ class Process:
                 era_period=ERA_BLOCKS,
             )
             is_sealed = world.commit_reveal and isinstance(call, WeightsCall)
-            is_sealed = is_sealed or isinstance(call, SealedCommitmentCall)
+            is_sealed = is_sealed or isinstance(call, TimelockedCommitmentCall)
             reveal_round = world.reveal_round if is_sealed else None
             data = f"{own}".encode()
-            signed = Signed(record, data, BlockNumber(world.best), world.genesis, reveal_round)
+            signed = SignedCall(record, data, BlockNumber(world.best), world.genesis, reveal_round)
             self._signed[record.hash] = (own, call)
             return signed
 
@@ -454,7 +464,7 @@ class Process:
     def _signed(self) -> dict[str, tuple[Hotkey, WriteCall]]:
         return self.world.__dict__.setdefault("signed", {})
 
-    async def submit(self, signed: Signed) -> None:
+    async def submit(self, signed: SignedCall) -> None:
         world = self.world
         own, call = self._signed[signed.record.hash]
         fault = world.faults.get(world.steps)
@@ -484,7 +494,7 @@ class Process:
 
         await self._strike(send)
 
-    async def find(
+    async def find_extrinsic(
         self, record: ExtrinsicRecord, first: BlockNumber, last: BlockNumber
     ) -> Inclusion | None:
         world = self.world
@@ -499,28 +509,34 @@ class Process:
 
         return await self._strike(look)
 
-    async def stands(
+    async def is_on_chain(
         self,
         kind: JobKind,
         netuid: NetUid,
         mechanism: MechanismId | None,
-        own: Hotkey,
+        hotkey: Hotkey,
         block: BlockNumber,
     ) -> bool:
         applied = self.world.applied
-        return await self._strike(lambda: any(e.own == own and e.block == block for e in applied))
+        return await self._strike(
+            lambda: any(e.own == hotkey and e.block == block for e in applied)
+        )
 
-    async def unsupported(self, netuid: NetUid) -> dict[str, str]:
+    async def unsupported_writes(self, netuid: NetUid) -> dict[str, str]:
         return {}
 
-    async def is_registered(self, netuid: NetUid, own: Hotkey) -> bool:
+    async def is_registered(self, netuid: NetUid, hotkey: Hotkey) -> bool:
         return True
 
-    async def certificate_allowed_from(self, netuid: NetUid, own: Hotkey) -> BlockNumber:
+    async def next_certificate_block(self, netuid: NetUid, hotkey: Hotkey) -> BlockNumber:
         return await self._strike(lambda: BlockNumber(0))
 
-    async def seal(self, netuid: NetUid, own: Hotkey, made_in: BlockNumber) -> Seal:
-        return await self._strike(lambda: self.world.seals.get(made_in, Seal.CLOSED))
+    async def reveal_status(
+        self, netuid: NetUid, hotkey: Hotkey, commitment_block: BlockNumber
+    ) -> RevealStatus:
+        return await self._strike(
+            lambda: self.world.seals.get(commitment_block, RevealStatus.PENDING)
+        )
 
     async def sleep(self, _seconds: float) -> None:
         if self.dead:
@@ -553,7 +569,7 @@ def signers_of(*identities: IdentityName) -> SignerDirectory:
     """Identities for all of which a signer is running."""
     directory = SignerDirectory(identities, grace_s=0, clock=lambda: 0.0)
     for identity in identities:
-        directory.observe(identity, wire.encode(Announcement(hotkey=address(1))))
+        directory.observe(identity, wire.encode(SignerAnnouncement(hotkey=address(1))))
     return directory
 
 
@@ -575,5 +591,5 @@ def _unavailable() -> FailureError:
     return FailureError(ErrorCode.CHAIN_UNAVAILABLE, "Cut off.")
 
 
-_OUTDATED = Refusal(ErrorCode.CHAIN_REJECTED, Step.AGAIN, "Outdated.")
-_TOO_FAST = Refusal(ErrorCode.RATE_LIMITED, Step.WAIT, "Too fast.")
+_OUTDATED = Refusal(ErrorCode.CHAIN_REJECTED, RefusalKind.RETRY, "Outdated.")
+_TOO_FAST = Refusal(ErrorCode.RATE_LIMITED, RefusalKind.RATE_LIMITED, "Too fast.")

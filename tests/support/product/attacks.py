@@ -16,7 +16,7 @@ from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import IdentitySubject
 from pylon_client.contract.types import IdentityName
 from pylon_client.contract.writes import PUT_WEIGHTS, SET_COMMITMENT
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.nats.raw_nats import RawNats
 from tests.support.product.deployment import token_of
 from tests.support.product.flood import flood
@@ -174,7 +174,7 @@ class Attacker:
                         body = wire.encode({"weights": weights})
                         group.create_task(_ignoring(connection.request(subject, body, None, 250)))
 
-    async def _connected(self, stack: AsyncExitStack, user: str) -> Connection:
+    async def _connected(self, stack: AsyncExitStack, user: str) -> NatsConnection:
         options = ConnectionOptions((self.product.nats_url,), user, token_of(user))
         connection = await connect(options)
         stack.push_async_callback(connection.close)
@@ -263,7 +263,7 @@ class Attacker:
                 await devnet.control("POST", "/delay-method", method=method, seconds=0)
 
 
-async def _ask_old(connection: Connection, numbers: "itertools.cycle[int]") -> None:
+async def _ask_old(connection: NatsConnection, numbers: "itertools.cycle[int]") -> None:
     body = wire.encode({"block_number": next(numbers)})
     await connection.request(OLD_NEURONS, body, None, 20)
 

@@ -58,14 +58,14 @@ class Method:
 
     def call(self, client: Any, accessor: str, **instead: Any) -> Any:
         """Call it on `client.open_access` or `client.identity`, some arguments replaced."""
-        of_subnet = accessor == "open_access" and self.operation.of_subnet
+        of_subnet = accessor == "open_access" and self.operation.per_subnet
         given = {**({"netuid": NETUID} if of_subnet else {}), **self.arguments}
         arguments = {name: instead.get(name, value) for name, value in given.items()}
         return getattr(getattr(client, accessor), self.name)(**arguments)
 
     def scope(self, accessor: str) -> Scope:
         """Under whose authority it asks."""
-        in_open = accessor == "open_access" or not self.operation.of_subnet
+        in_open = accessor == "open_access" or not self.operation.per_subnet
         return Scope.OPEN if in_open else Scope.IDENTITY
 
 

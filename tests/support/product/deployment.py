@@ -6,10 +6,10 @@ from pydantic import Field, SecretStr
 
 from pylon.common.deployment_settings import DeploymentSettings, IdentitySettings
 from pylon_client.contract.types import IdentityName, NetUid
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.product.secret_texts import secret_of
 
-ConnectAs = Callable[[str | None], Awaitable[Connection]]
+ConnectAs = Callable[[str | None], Awaitable[NatsConnection]]
 """Connect to a test's server as a user; None is one without credentials."""
 
 WORKER_PASSWORD = secret_of("worker")
@@ -20,7 +20,9 @@ READER_PASSWORD = secret_of("reader")
 class _FixedSettings(DeploymentSettings):
     fixed: dict[IdentityName, IdentitySettings] = Field(default_factory=dict)
 
-    def _identities(self, kind: type[IdentitySettings]) -> dict[IdentityName, IdentitySettings]:
+    def _read_identities(
+        self, kind: type[IdentitySettings]
+    ) -> dict[IdentityName, IdentitySettings]:
         return self.fixed
 
 

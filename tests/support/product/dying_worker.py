@@ -12,22 +12,22 @@ from typing import Any, Final, NoReturn
 
 from nats.aio.msg import Msg
 
-from pylon.chain.subtensor_writer import Submission
+from pylon.chain.subtensor_writer import SubtensorWriter
 from pylon.jetstream.lease import Leases
 from pylon.jetstream.work_queue import WorkQueue
-from pylon.jobs.job_store import Ledger
+from pylon.jobs.job_store import JobStore
 from pylon_client.contract.jobs import ENDED, JobState
 
 _METHODS: Final = {
-    "Ledger.create": (Ledger, "create"),
-    "Ledger.advance": (Ledger, "advance"),
+    "Ledger.create": (JobStore, "create"),
+    "Ledger.set_latest": (JobStore, "advance"),
     "WorkQueue.publish": (WorkQueue, "publish"),
     "Leases.hold": (Leases, "hold"),
-    "Submission.sign": (Submission, "sign"),
-    "Ledger.occupy": (Ledger, "occupy"),
-    "Submission.submit": (Submission, "submit"),
-    "Submission.find": (Submission, "find"),
-    "Submission.stands": (Submission, "stands"),
+    "Submission.sign": (SubtensorWriter, "sign"),
+    "Ledger.mark_in_flight": (JobStore, "occupy"),
+    "Submission.submit": (SubtensorWriter, "submit"),
+    "Submission.find_extrinsic": (SubtensorWriter, "find"),
+    "Submission.is_on_chain": (SubtensorWriter, "stands"),
     "Msg.ack": (Msg, "ack"),
 }
 _CHANGES: Final = {
@@ -50,7 +50,7 @@ def die_at(step: str) -> None:
     """Arm this process."""
     when, _, what = step.partition(" ")
     states = _CHANGES.get(what)
-    owner, name = (Ledger, "change") if states else _METHODS[what]
+    owner, name = (JobStore, "change") if states else _METHODS[what]
     original = getattr(owner, name)
 
     def matters(arguments: tuple[Any, ...]) -> bool:
@@ -65,7 +65,7 @@ def die_at(step: str) -> None:
         if when == "before" and matters(arguments):
             _die()
         result = await original(*arguments, **more)
-        if matters(arguments) and (what != "Submission.find" or result is not None):
+        if matters(arguments) and (what != "Submission.find_extrinsic" or result is not None):
             _die()
         return result
 

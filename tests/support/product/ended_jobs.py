@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from nats.js.client import JetStreamContext
 
-from pylon.jobs.stored_job import Record, job_key
+from pylon.jobs.stored_job import JobRecord, job_key
 from pylon_client.contract.jobs import Job, JobState
-from pylon_client.contract.topology import JOBS_BUCKET, LEDGER
+from pylon_client.contract.topology import JOB_STORE, JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId, JobKind, MechanismId, NetUid
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.product.eventually import comes_true
 
 AT_ONCE = 2000
@@ -22,7 +22,9 @@ def job_of(number: int) -> JobId:
     return JobId(digits.rstrip("=").lower())
 
 
-def record_of(identity: IdentityName, number: int, state: JobState = JobState.SUPERSEDED) -> Record:
+def record_of(
+    identity: IdentityName, number: int, state: JobState = JobState.SUPERSEDED
+) -> JobRecord:
     """A job of weights, created by its number of milliseconds after the first."""
     job = Job(
         job_id=job_of(number),
@@ -35,11 +37,11 @@ def record_of(identity: IdentityName, number: int, state: JobState = JobState.SU
         updated_at_ms=FIRST_MS + number,
     )
     request = {} if job.has_ended else {"weights": {"hotkey": 1.0}}
-    return Record(job=job, number=number, digest="", request=request)
+    return JobRecord(job=job, number=number, digest="", request=request)
 
 
 async def write_ended(
-    connection: Connection, identity: IdentityName, numbers: Sequence[int]
+    connection: NatsConnection, identity: IdentityName, numbers: Sequence[int]
 ) -> None:
     """Write entries of ended jobs in the order of their numbers, and wait until all are stored."""
     template = record_of(identity, 0).model_dump_json()
@@ -54,12 +56,12 @@ async def write_ended(
             await _stored(connection, identity, number)  # and so are those before it
 
 
-async def _stored(connection: Connection, identity: IdentityName, number: int) -> None:
+async def _stored(connection: NatsConnection, identity: IdentityName, number: int) -> None:
     stream = JetStreamContext(connection.nats, timeout=60)
     subject = f"$KV.{JOBS_BUCKET}.{job_key(identity, job_of(number))}"
 
     async def is_there() -> bool:
-        info = await stream.stream_info(LEDGER.name, subjects_filter=subject)
+        info = await stream.stream_info(JOB_STORE.name, subjects_filter=subject)
         return bool(info.state.subjects)
 
     await connection.nats.flush(60)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pylon.jobs.deadlines import TERM_BLOCKS
+from pylon.jobs.deadlines import DEADLINE_BLOCKS
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind
 from tests.support.product.written import Written
@@ -109,7 +109,7 @@ def _expired_early(job: Job, epochs: Mapping[int, Mapping[int, int]]) -> bool:
     if deadline is None:
         return True
     if job.kind is not JobKind.WEIGHTS:
-        return accepted is None or deadline < accepted + TERM_BLOCKS
+        return accepted is None or deadline < accepted + DEADLINE_BLOCKS
     made_at_ms = epochs[job.netuid].get(deadline)
     if made_at_ms is None:
         return True

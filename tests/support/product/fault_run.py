@@ -26,14 +26,14 @@ from typing import Final, TypeVar
 
 from nats.aio.msg import Msg
 
-from pylon.nats_server.permissions import authorization
+from pylon.nats_server.permissions import authorization_config
 from pylon.wallets.hotkeys import open_hotkey
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import ALL_JOB_EVENTS, WORKER_USER
 from pylon_client.contract.types import Hotkey, Weight
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, BasePylonException, PylonTimeout
 from pylon_devnet.dev_wallets import write_wallet
 from tests.support.chain.devnet_process import DevnetProcess
@@ -99,7 +99,7 @@ class FaultRun:
         self._peace = asyncio.Event()
         self._truce = Truce()
         self._over = asyncio.Event()
-        users = authorization(deployment_settings(identities=SUBNETS))
+        users = authorization_config(deployment_settings(identities=SUBNETS))
         self._nats: NatsServer | NatsCluster = (
             NatsServer(folder, users) if servers == 1 else NatsCluster(folder, users)
         )
@@ -309,7 +309,7 @@ class FaultRun:
 
     # What is looked at.
 
-    async def _listen(self, stack: AsyncExitStack) -> Connection:
+    async def _listen(self, stack: AsyncExitStack) -> NatsConnection:
         """Hear of every change of every job."""
         options = ConnectionOptions(urls=self._urls, user=WORKER_USER, password=WORKER_PASSWORD)
         connection = await connect(options)

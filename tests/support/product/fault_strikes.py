@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import nats.errors
 from nats.js.client import JetStreamContext
 
-from pylon_client.contract.topology import EVENTS, JOBS, LEDGER
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.contract.topology import EVENTS, JOB_QUEUE, JOB_STORE
+from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.chain.devnet_process import DevnetProcess
 from tests.support.nats.nats_cluster import NatsCluster
 from tests.support.nats.nats_server import NatsServer
@@ -47,7 +47,7 @@ class Strikes:
         figures: Figures,
         devnet: DevnetProcess,
         nats: NatsServer | NatsCluster,
-        listener: Connection,
+        listener: NatsConnection,
         workers: Workers,
         truce: Truce,
         *,
@@ -120,7 +120,7 @@ class Strikes:
         struck = self._random.choice(self._nats.servers)
         with contextlib.suppress(Exception):  # it has no leader just now
             struck = await self._nats.leader(
-                self._listener, self._random.choice((JOBS, LEDGER)).name
+                self._listener, self._random.choice((JOB_QUEUE, JOB_STORE)).name
             )
             self._figures.faults["of these, leaders"] += 1
         await struck.kill()
@@ -130,7 +130,7 @@ class Strikes:
 
     async def _delete_stream(self) -> None:
         """Delete the queue or the events; not the ledger, with which jobs are really lost."""
-        name = self._random.choice((JOBS, EVENTS)).name
+        name = self._random.choice((JOB_QUEUE, EVENTS)).name
         # It may be missing already, or have no leader just now.
         with contextlib.suppress(nats.errors.Error, OSError):
             await JetStreamContext(self._listener.nats, timeout=5).delete_stream(name)

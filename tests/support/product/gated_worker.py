@@ -10,7 +10,7 @@ from pylon_client.contract import headers, wire
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import ALL_IDENTITIES, ALL_OPEN, WORKER_USER
 from pylon_client.contract.topology import QUEUE_GROUP
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.product.deployment import WORKER_PASSWORD
 from tests.support.product.eventually import HANGS_AFTER_S
 
@@ -59,7 +59,7 @@ class GatedWorker:
             while len(self.asked) < times:
                 await asyncio.sleep(POLL_S)
 
-    async def _serve(self, connection: Connection, message: Msg) -> None:
+    async def _serve(self, connection: NatsConnection, message: Msg) -> None:
         await self.gate.wait()
         if isinstance(self.answer, FailureError):
             failure = self.answer.failure

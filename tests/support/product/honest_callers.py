@@ -12,7 +12,7 @@ import httpx
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import IdentitySubject
 from pylon_client.contract.types import IdentityName
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.product.attack_figures import AttackFigures
 from tests.support.product.deployment import token_of
 from tests.support.product.private_product import NETUIDS, PrivateProduct
@@ -109,7 +109,7 @@ class HonestCallers:
             trust_env=False,
         )
 
-    async def _connected(self, stack: AsyncExitStack, user: str | None) -> Connection:
+    async def _connected(self, stack: AsyncExitStack, user: str | None) -> NatsConnection:
         password = "" if user is None else token_of(user)
         connection = await connect(
             ConnectionOptions((self._product.nats_url,), user, password, "honest")

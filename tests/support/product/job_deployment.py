@@ -10,7 +10,7 @@ from pylon_client._async.identity import AsyncIdentity
 from pylon_client.contract import wire
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.writes import PUT_WEIGHTS, PutWeights
-from pylon_client.transport import Call
+from pylon_client.transport import OperationCall
 from pylon_client.v1 import (
     AsyncConfig,
     AsyncPylonClient,
@@ -131,7 +131,7 @@ async def put_without_key(
 ) -> SetWeightsResponse:
     """Put weights as clients do that send no idempotency key, such as the published ones."""
     params = PutWeights(weights=dict(weights))
-    return await identity._send(Call(PUT_WEIGHTS, Scope.IDENTITY, params=params))
+    return await identity._send(OperationCall(PUT_WEIGHTS, Scope.IDENTITY, params=params))
 
 
 async def becomes(
@@ -170,7 +170,7 @@ def gives(code: ErrorCode) -> Callable[[Job], bool]:
 
 
 def weights_of(devnet: Devnet, netuid: int, *uids: int) -> dict[Hotkey, Weight]:
-    state = devnet.chain.at(None)
+    state = devnet.chain.state_at_hash(None)
     keys = [state.get("SubtensorModule", "Keys", netuid, uid) for uid in uids]
     return dict.fromkeys(keys, Weight(1.0))
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from pylon.nats_server.permissions import authorization
+from pylon.nats_server.permissions import authorization_config
 from pylon.nats_server.server_limits import MAX_PAYLOAD_BYTES
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract import wire
@@ -18,7 +18,7 @@ from pylon_client.contract.failures import FailureError
 from pylon_client.contract.operations import Operation, Params, Scope
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
 from pylon_client.contract.types import BlockNumber, IdentityName, NetUid
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.dev_wallets import write_wallet
 from pylon_devnet.population import dev_hotkey_seed, hotkey
@@ -68,7 +68,7 @@ class ReadsDeployment:
     devnet: Devnet
     nats: NatsServer
     bridge: BridgeProcess
-    connections: dict[str, Connection]
+    connections: dict[str, NatsConnection]
 
     async def ask(
         self,
@@ -131,7 +131,7 @@ async def reads_deployment(
         environment.chdir(folder)
         environment.setenv("HOME", str(folder))
         environment.setenv("BITTENSOR_RUNTIME_CACHE_DIR", str(folder / "runtime-cache"))
-        open_rules = authorization(deployment_settings(identities=NETUIDS))
+        open_rules = authorization_config(deployment_settings(identities=NETUIDS))
         server = NatsServer(folder, open_rules, max_payload_bytes=max_payload_bytes)
         nats = await stack.enter_async_context(server)
         simulated = Devnet(DevnetOptions(port=0, autostart=False, tempo_blocks=50))
@@ -155,7 +155,7 @@ async def reads_deployment(
             environment.setenv(name, value)
         await stack.enter_async_context(running(WorkerSettings()))
         bridge = await stack.enter_async_context(BridgeProcess(folder, variables))
-        connections: dict[str, Connection] = {}
+        connections: dict[str, NatsConnection] = {}
         for user, token in {"open": "", **{name: token_of(name) for name in NETUIDS}}.items():
             name = None if user == "open" else user
             options = ConnectionOptions(urls=(nats.url,), user=name, password=token)
@@ -178,7 +178,7 @@ async def furnish(devnet: Devnet) -> None:
     commit(TWO_FIELDS, {"Raw2": b"ab"}, "ResetBondsFlag", {"Sha256": b"\x01" * 32})
     commit(SEALED, {"TimelockEncrypted": {"encrypted": CIPHERTEXT, "reveal_round": 99}})
     garbled = bytes(12) + b"\x04\xfe"
-    devnet.chain.intend(
+    devnet.chain.schedule_change(
         lambda draft: draft.put_raw("Commitments", "CommitmentOf", (1, GARBLED), garbled)
     )
     revealed = [(b"\x18second", 30), (b"first", 20), (b"\xff\x00", 25)]

@@ -14,14 +14,14 @@ from pylon.worker.settings import WorkerSettings
 from pylon_client.contract import headers
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import NetUid
-from pylon_client.nats.cancellation import heed_cancellation
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.cancellation import raise_if_cancelled
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.product.eventually import HANGS_AFTER_S
 from tests.support.product.secret_texts import with_keys
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncGenerator[Connection]:
+async def connected(url: str) -> AsyncGenerator[NatsConnection]:
     connection = await connect(ConnectionOptions(urls=(url,), name="test"))
     try:
         yield connection
@@ -83,7 +83,7 @@ class Published:
         by_sequence: subject and block number of each message, by its sequence in the stream.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: NatsConnection) -> None:
         self.by_sequence: dict[int, tuple[str, int]] = {}
         self._stream = JetStreamContext(connection.nats, timeout=2)
         self._next = 1
@@ -111,5 +111,5 @@ class Published:
                     number = int((message.headers or {})[headers.BLOCK_NUMBER])
                     self.by_sequence[self._next] = (message.subject or "", number)
                     self._next += 1
-            heed_cancellation()
+            raise_if_cancelled()
             await asyncio.sleep(0.05)

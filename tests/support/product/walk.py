@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import httpx
 
-from pylon.cli.up.devnet_identities import settings as devnet_settings
-from pylon.cli.up.devnet_identities import token
+from pylon.cli.up.devnet_identities import devnet_devnet_settings
+from pylon.cli.up.devnet_identities import identity_token
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, JobId
 from tests.support.product.product import Product
 from tests.support.product.pylon_command import Ended, pylon_command
@@ -44,7 +44,7 @@ class Walk:
     async def get(self, path: str, identity: str | None = None, **options: Any) -> httpx.Response:
         """One GET of the REST API, with the token of an identity or without one."""
         if identity is not None:
-            options["headers"] = _bearer(token(identity)) | options.get("headers", {})
+            options["headers"] = _bearer(identity_token(identity)) | options.get("headers", {})
         return await self.product.get(path, **options)
 
     async def send(
@@ -52,7 +52,7 @@ class Walk:
     ) -> httpx.Response:
         """One request of the REST API that may change something."""
         if identity is not None:
-            options["headers"] = _bearer(token(identity)) | options.get("headers", {})
+            options["headers"] = _bearer(identity_token(identity)) | options.get("headers", {})
         async with httpx.AsyncClient(base_url=self.product.url, timeout=60) as client:
             return await client.request(verb, path, **options)
 
@@ -74,7 +74,7 @@ class Walk:
     ) -> AsyncGenerator[AsyncPylonClient]:
         address = self.product.nats_url if over_nats else self.product.url
         if identity is not None:
-            more |= {"identity_name": identity, "identity_token": token(identity)}
+            more |= {"identity_name": identity, "identity_token": identity_token(identity)}
         async with AsyncPylonClient(AsyncConfig(address=address, **more)) as client:
             yield client
 

@@ -3,7 +3,7 @@
 import json
 import re
 
-from pylon.cli.up.devnet_identities import token
+from pylon.cli.up.devnet_identities import identity_token
 from tests.support.product.walk import METRICS_TOKEN, NEURONS, Steps, Walk, problem
 from tests.support.wire.event_stream import listening_client
 
@@ -43,7 +43,7 @@ async def _(walk: Walk) -> None:
 @step("a login gives a session that reads like the token")
 async def _(walk: Walk) -> None:
     async with listening_client(walk.product.url) as http:
-        done = await http.post("/api/v1/login/identity/sn2", json={"token": token("sn2")})
+        done = await http.post("/api/v1/login/identity/sn2", json={"token": identity_token("sn2")})
         assert done.status_code == 200
         assert (await http.get(f"{OWN}/jobs")).status_code == 200
         assert (await http.post("/api/v1/logout")).status_code == 204
@@ -167,7 +167,7 @@ async def _(walk: Walk) -> None:
 async def _(walk: Walk) -> None:
     text = await walk.metrics(walk.product.url) + await walk.metrics(walk.worker_url)
     assert METRICS_TOKEN not in text
-    assert token("sn2") not in text
+    assert identity_token("sn2") not in text
 
 
 @step("a request id is handed back")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pylon_devnet import Devnet, DevnetOptions
-from pylon_devnet.extrinsics import parse
+from pylon_devnet.extrinsics import parse_extrinsic
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def written(options: DevnetOptions) -> list[Written]:
                 if event["event_id"] == "ExtrinsicSuccess"
             }
             for index, raw in enumerate(block.extrinsics[1:], start=1):
-                extrinsic = parse(raw)
+                extrinsic = parse_extrinsic(raw)
                 text = "0x" + extrinsic.hash.hex()
                 found.append(Written(number, text, extrinsic.signer, index in good))
     finally:
@@ -53,7 +53,7 @@ def epoch_starts(options: DevnetOptions, netuid: int) -> dict[int, int]:
     """Return the first block of every epoch that a subnet has had, and when it was made, in ms."""
     devnet = Devnet(options)
     try:
-        states = map(devnet.chain.state, range(1, devnet.best_number + 1))
+        states = map(devnet.chain.state_at_number, range(1, devnet.best_number + 1))
         return {
             state.get("SubtensorModule", "LastEpochBlock", netuid): state.get("Timestamp", "Now")
             for state in reversed([*states])

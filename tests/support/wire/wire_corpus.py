@@ -182,7 +182,7 @@ class Corpus:
             name = random.choice(list(SUBNETS))
             user = random.choice([name, name, "bridge"])
             return user, str(IdentitySubject(IdentityName(name), operation.name)).encode()
-        netuid = NetUid(random.choice([1, 2, 12, 7])) if operation.of_subnet else None
+        netuid = NetUid(random.choice([1, 2, 12, 7])) if operation.per_subnet else None
         return random.choice(USERS), str(OpenSubject(netuid, operation.name)).encode()
 
     def _reply(self, user: str, number: int) -> bytes:
@@ -204,5 +204,5 @@ def _impatient(operation: AnyOperation | None, headers: bytes) -> bytes:
         return headers
     is_sound = headers.startswith(b"NATS/1.0\r\n") and headers.endswith(b"\r\n\r\n")
     begin = headers[:-2] if is_sound else b"NATS/1.0\r\n"
-    deadline = wire_headers.deadline_in(WAIT_S).encode()
+    deadline = wire_headers.encode_deadline(WAIT_S).encode()
     return begin + b"%b: %b\r\n\r\n" % (wire_headers.DEADLINE.encode(), deadline)

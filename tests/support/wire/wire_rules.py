@@ -59,7 +59,7 @@ class Rules:
 
     def fate(self, sent: Sent) -> Fate:
         user = self._users[sent.user]
-        if not may(sent.subject, user.publish) or may(sent.subject, user.publish_never):
+        if not may(sent.subject, user.publish) or may(sent.subject, user.publish_deny):
             return Fate.DENIED
         if sent.user == WORKER_USER:
             return Fate.ANSWERED if may(sent.subject, self._streams) else Fate.NOT_STORED

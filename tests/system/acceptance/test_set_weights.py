@@ -20,7 +20,7 @@ from tests.support.wire.event_stream import EventStream, listening_client
 README = Path(__file__).parents[3] / "README.md"
 BIN = Path(sys.executable).parent
 JOBS = "/api/v1/identity/sn2/subnet/2/jobs"
-SN2 = {"Authorization": f"Bearer {devnet_identities.token('sn2')}"}
+SN2 = {"Authorization": f"Bearer {devnet_identities.identity_token('sn2')}"}
 
 
 def blocks(language: str, text: str) -> list[str]:
@@ -93,13 +93,13 @@ async def test_the_readmes_weights_stand_on_the_chain(tmp_path: Path) -> None:
                     await asyncio.sleep(0.05)
             environment = {
                 "PYLON_NATS_URL": product.nats_url,
-                **devnet_identities.settings("ws://127.0.0.1:1", tmp_path, 0.5),
+                **devnet_identities.devnet_settings("ws://127.0.0.1:1", tmp_path, 0.5),
             }
 
             async def operator(*arguments: str, code: int = 0) -> str:
                 done = await pylon_command(tmp_path, environment, "jobs", *arguments)
                 assert done.code == code, done
-                assert devnet_identities.token("sn2") not in done.out + done.err
+                assert devnet_identities.identity_token("sn2") not in done.out + done.err
                 return done.err if code else done.out
 
             listed = (await operator("ls")).splitlines()

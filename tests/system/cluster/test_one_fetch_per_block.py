@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pylon.nats_server.permissions import authorization
+from pylon.nats_server.permissions import authorization_config
 from pylon_client.contract.subjects import WORKER_USER, NeuronsEventSubject
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, BasePylonException, NetUid
@@ -143,7 +143,7 @@ async def cluster(folder: Path, server: NatsServer) -> AsyncGenerator[Cluster]:
 @pytest.mark.slow
 async def test_the_chain_is_read_once_per_block_and_subnet_whoever_dies(tmp_path: Path) -> None:
     async with (
-        NatsServer(tmp_path, authorization(deployment_settings())) as server,
+        NatsServer(tmp_path, authorization_config(deployment_settings())) as server,
         cluster(tmp_path, server) as running,
     ):
         devnet = running.devnet

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pylon.nats_server.permissions import authorization
+from pylon.nats_server.permissions import authorization_config
 from pylon_client.contract.subjects import BLOCK_EVENTS, NeuronsEventSubject
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import NetUid
-from pylon_client.events.feed import EventFeed, last_by_request
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.events.feed import EventFeed, event_log_via_worker
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.chain.devnet_control import ON_DEMAND_S, ON_DEMAND_SETTINGS
 from tests.support.chain.devnet_process import DevnetProcess
 from tests.support.nats.nats_server import NatsServer
@@ -35,10 +35,10 @@ class Subscriber:
         numbers: of each subject.
     """
 
-    def __init__(self, connection: Connection, subjects: list[str]) -> None:
+    def __init__(self, connection: NatsConnection, subjects: list[str]) -> None:
         self.numbers: dict[str, list[int]] = {subject: [] for subject in subjects}
         self.connection = connection
-        self._feed = EventFeed(connection, subjects, last_by_request(connection))
+        self._feed = EventFeed(connection, subjects, event_log_via_worker(connection))
 
     async def follow(self) -> None:
         async with self._feed:
@@ -99,7 +99,7 @@ async def test_a_thousand_subscribers_see_every_block_once_in_order(
         **ON_DEMAND_SETTINGS,
     }
     async with (
-        NatsServer(tmp_path, authorization(deployment_settings())) as server,
+        NatsServer(tmp_path, authorization_config(deployment_settings())) as server,
         TcpProxy(server.port) as proxy,
         DevnetProcess(tmp_path, block_time_s=ON_DEMAND_S) as devnet,
         worker_process(tmp_path, server.url, devnet.url, **settings) as one,

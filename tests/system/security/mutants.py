@@ -131,9 +131,9 @@ MUTANTS: Final = (
             *_ON_THE_MAIN_LOOP,
             Edit(
                 "pylon/worker/backends.py",
-                "    options = worker_options(",
+                "    options = worker_connection_options(",
                 "    if shared := globals().get('_shared'):\n        return shared\n"
-                "    options = worker_options(",
+                "    options = worker_connection_options(",
             ),
             Edit(
                 "pylon/worker/backends.py",
@@ -278,7 +278,7 @@ MUTANTS: Final = (
         (
             Edit(
                 HARDENING,
-                "self._head_timer = self.loop.call_later(self.head_within_s, self._head_is_late)",
+                "self._header_timer = self.loop.call_later(self.header_timeout_s, self._on_header_timeout)",
                 "pass",
             ),
         ),
@@ -300,7 +300,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "bridge/open_connections.py",
-                "if is_full and not self._make_room():",
+                "if is_full and not self._evict_oldest():",
                 "if is_full:",
             ),
         ),

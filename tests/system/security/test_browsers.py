@@ -8,9 +8,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from bridge.sessions import COOKIE
-from pylon.rpc.calls import Call
-from pylon.rpc.request_server import Service
+from bridge.sessions import COOKIE_NAME
+from pylon.rpc.calls import ServiceCall
+from pylon.rpc.request_server import RequestService
 from pylon_client.contract import wire
 from pylon_client.contract.operations import OPERATIONS_BY_NAME
 from pylon_client.contract.types import IdentityName, JobId, NetUid
@@ -62,11 +62,11 @@ async def browser(nats: Nats, tmp_path: Path) -> AsyncGenerator[Browser]:
         ) as http:
             browser = Browser(http)
 
-            async def handler(call: Call) -> bytes:
+            async def handler(call: ServiceCall) -> bytes:
                 browser.puts += call.operation == PUT_WEIGHTS.name
                 return wire.encode(WeightsScheduled(count=1, job_id=JobId("a" * 26)))
 
-            service = Service(
+            service = RequestService(
                 await nats.connect(),
                 dict.fromkeys(OPERATIONS_BY_NAME, handler),
                 identities={IdentityName("alice"): NetUid(1)},
@@ -104,8 +104,8 @@ async def test_a_change_by_cookie_is_json(browser: Browser) -> None:
 
 
 async def test_a_cookie_is_secure_behind_a_trusted_proxy_with_tls(browser: Browser) -> None:
-    plain = (await browser.log_in())[COOKIE]
-    secure = (await browser.log_in(**{"X-Forwarded-Proto": "https"}))[COOKIE]
+    plain = (await browser.log_in())[COOKIE_NAME]
+    secure = (await browser.log_in(**{"X-Forwarded-Proto": "https"}))[COOKIE_NAME]
     assert (plain["secure"], secure["secure"]) == ("", True)
     for cookie in (plain, secure):
         assert cookie["httponly"]

@@ -14,8 +14,8 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from pylon.common.admission import MAX_PARKED
-from pylon.rpc.calls import Call
-from pylon.rpc.request_server import Service
+from pylon.rpc.calls import ServiceCall
+from pylon.rpc.request_server import RequestService
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import JobList, JobState
@@ -24,7 +24,7 @@ from pylon_client.contract.reads import NEURONS_AT, RECENT_NEURONS
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject
 from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.contract.writes import LIST_JOBS, PUT_WEIGHTS, SET_COMMITMENT
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 from pylon_client.nats.nats_reply import Reply
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.chain.devnet_control import ON_DEMAND_SETTINGS
@@ -89,7 +89,7 @@ class Served:
     async def waiting(self) -> float:
         return await self.metric("pylon_service_requests_waiting")
 
-    async def open(self, connection: Connection, netuid: int = 1) -> Reply:
+    async def open(self, connection: NatsConnection, netuid: int = 1) -> Reply:
         return await connection.request(str(OpenSubject(NetUid(netuid), RECENT_NEURONS.name)))
 
     def weights(self, name: str, *uids: int) -> bytes:
@@ -117,7 +117,7 @@ async def served(tmp_path: Path, devnet: Devnet, nats: Nats) -> AsyncGenerator[S
 
 
 async def as_identity(
-    connection: Connection, name: str, operation: str, body: bytes = b"", timeout_s: float = 60
+    connection: NatsConnection, name: str, operation: str, body: bytes = b"", timeout_s: float = 60
 ) -> Reply:
     subject = str(IdentitySubject(IdentityName(name), operation))
     return await connection.request(subject, body, timeout_s=timeout_s)
@@ -220,24 +220,24 @@ async def test_a_slow_chain_delays_nothing_that_needs_no_chain(served: Served) -
 async def test_requests_that_hold_their_places_leave_every_caller_its_share(nats: Nats) -> None:
     gate = asyncio.Event()
 
-    async def handler(_: Call) -> bytes:
+    async def handler(_: ServiceCall) -> bytes:
         await gate.wait()
         return b"{}"
 
     identities = {IdentityName("sn1"): NetUid(1), IdentityName("sn2"): NetUid(2)}
     handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
-    service = Service(await nats.connect(), handlers, identities=identities, max_requests=8)
+    service = RequestService(await nats.connect(), handlers, identities=identities, max_requests=8)
     await service.start()
     stranger = await nats.connect(user=None)
     subject = str(OpenSubject(NetUid(1), RECENT_NEURONS.name))
     floods = [asyncio.create_task(stranger.request(subject, timeout_s=WAITS_S)) for _ in range(20)]
-    await eventually(lambda: service.counts.overloaded + service.in_hand == len(floods))
-    assert service.in_hand > 1  # its own share, and the shared half
+    await eventually(lambda: service.counts.overloaded + service.in_progress == len(floods))
+    assert service.in_progress > 1  # its own share, and the shared half
     for name in ("sn1", "sn2"):
-        held = service.in_hand + 1
+        held = service.in_progress + 1
         caller = await nats.connect(user=name)
         floods.append(asyncio.create_task(as_identity(caller, name, LIST_JOBS.name)))
-        await eventually(lambda held=held: service.in_hand == held)
+        await eventually(lambda held=held: service.in_progress == held)
     gate.set()
     assert [(await one).body for one in floods[-2:]] == [b"{}", b"{}"]
     await ended(floods)

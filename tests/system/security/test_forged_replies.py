@@ -15,14 +15,14 @@ import httpx
 import pytest
 from nats.nuid import BASE, DIGITS, NUID, PREFIX_LENGTH, TOTAL_LENGTH
 
-from pylon.nats_server.permissions import authorization
-from pylon.rpc.calls import Call
-from pylon.rpc.request_server import Service
+from pylon.nats_server.permissions import authorization_config
+from pylon.rpc.calls import ServiceCall
+from pylon.rpc.request_server import RequestService
 from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
 from pylon_client.contract.reads import LATEST_NEURONS
 from pylon_client.contract.subjects import BLOCK_EVENTS
-from pylon_client.events.feed import EventFeed, last_by_request
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.events.feed import EventFeed, event_log_via_worker
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from pylon_client.v1 import JobState
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.chain.sdk_home import sdk_home
@@ -71,7 +71,7 @@ class Attacked:
         return self.nats.urls[-1]
 
     @asynccontextmanager
-    async def reader(self) -> AsyncGenerator[Connection]:
+    async def reader(self) -> AsyncGenerator[NatsConnection]:
         """Connect as an honest caller without credentials."""
         connection = await connect(ConnectionOptions(self.nats.urls))
         try:
@@ -104,7 +104,7 @@ class Attacked:
     async def works(self) -> None:
         """See that blocks are published, reads answered and jobs done, by the same process."""
         async with self.reader() as reader:
-            async with EventFeed(reader, [BLOCK_EVENTS], last_by_request(reader)) as feed:
+            async with EventFeed(reader, [BLOCK_EVENTS], event_log_via_worker(reader)) as feed:
                 first = await anext(feed)
                 assert (await anext(feed)).block.number == first.block.number + 1
             await reader.request(LATEST, timeout_s=60)
@@ -121,7 +121,7 @@ class Attacked:
 @pytest.fixture(params=[1, 3], ids=["one-server", "three-servers"])
 async def attacked(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Attacked]:
     options = DevnetOptions(port=0, block_time_s=0.2, tempo_blocks=2000, active=False)
-    rules = authorization(deployment_settings(identities=SUBNETS))
+    rules = authorization_config(deployment_settings(identities=SUBNETS))
     shown = {
         "PYLON_HEALTH_PORT": "0",
         "PYLON_METRICS_TOKEN": METRICS_TOKEN,
@@ -251,18 +251,20 @@ def test_the_attacker_can_count() -> None:
 
 
 @asynccontextmanager
-async def slow_service(connection: Connection, gate: asyncio.Event) -> AsyncGenerator[Service]:
+async def slow_service(
+    connection: NatsConnection, gate: asyncio.Event
+) -> AsyncGenerator[RequestService]:
     """Answer one operation at once, and another when the gate is set."""
 
-    async def at_once(_: Call) -> bytes:
+    async def at_once(_: ServiceCall) -> bytes:
         return b"{}"
 
-    async def slow(_: Call) -> bytes:
+    async def slow(_: ServiceCall) -> bytes:
         await gate.wait()
         return b"right"
 
     handlers = dict.fromkeys(OPERATIONS_BY_NAME, at_once) | {LATEST_NEURONS.name: slow}
-    service = Service(connection, handlers, identities={}, max_requests=SUFFIXES)
+    service = RequestService(connection, handlers, identities={}, max_requests=SUFFIXES)
     await service.start()
     try:
         yield service
@@ -273,11 +275,11 @@ async def slow_service(connection: Connection, gate: asyncio.Event) -> AsyncGene
 async def test_nobody_answers_the_slow_request_of_another_anonymous_caller(tmp_path: Path) -> None:
     seen: list[str] = []
     gate = asyncio.Event()
-    rules = authorization(deployment_settings())
+    rules = authorization_config(deployment_settings())
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(NatsServer(tmp_path, rules))
 
-        async def connected(user: str | None, password: str = "") -> Connection:
+        async def connected(user: str | None, password: str = "") -> NatsConnection:
             connection = await connect(ConnectionOptions((server.url,), user, password))
             stack.push_async_callback(connection.close)
             return connection
@@ -296,7 +298,7 @@ async def test_nobody_answers_the_slow_request_of_another_anonymous_caller(tmp_p
         prefix = seen[0].rpartition(".")[0]
         name = predicted([one.rpartition(".")[2] for one in seen])
         slow = asyncio.create_task(victim.request(SLOW, timeout_s=600))
-        await eventually(lambda: service.in_hand == 1)
+        await eventually(lambda: service.in_progress == 1)
         for suffix in range(SUFFIXES):
             attacker.publish(LATEST.encode(), reply=f"{prefix}.{name}{suffix:04x}".encode())
             if suffix % 500 == 0:

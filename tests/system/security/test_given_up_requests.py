@@ -9,8 +9,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from pylon.rpc.calls import Call
-from pylon.rpc.request_server import Service
+from pylon.rpc.calls import ServiceCall
+from pylon.rpc.request_server import RequestService
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.headers import CANCEL_ID
 from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
@@ -29,17 +29,17 @@ WAITS_S = 250.0
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def service(nats: Nats) -> AsyncGenerator[Service]:
+async def service(nats: Nats) -> AsyncGenerator[RequestService]:
     """A worker whose chain does not answer."""
 
-    async def handler(_: Call) -> bytes:
+    async def handler(_: ServiceCall) -> bytes:
         await asyncio.Event().wait()
         raise AssertionError
 
     identities = {IdentityName("alice"): NetUid(1)}
     worker = await nats.connect()
     handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
-    service = Service(worker, handlers, identities=identities, max_requests=100)
+    service = RequestService(worker, handlers, identities=identities, max_requests=100)
     await service.start()
     yield service
     await service.drain(0)
@@ -47,21 +47,21 @@ async def service(nats: Nats) -> AsyncGenerator[Service]:
 
 @pytest.mark.parametrize(("user", "subject"), [(None, OPEN), ("alice", OPEN), ("alice", ALICES)])
 async def test_a_cancelled_request_ends_its_work(
-    nats: Nats, service: Service, user: str | None, subject: str
+    nats: Nats, service: RequestService, user: str | None, subject: str
 ) -> None:
     caller = await nats.connect(user=user)
     asked = [asyncio.create_task(caller.request(subject, timeout_s=WAITS_S)) for _ in range(5)]
-    await eventually(lambda: service.in_hand == 5)
+    await eventually(lambda: service.in_progress == 5)
     asked.pop().cancel()
-    await eventually(lambda: service.in_hand == 4)
+    await eventually(lambda: service.in_progress == 4)
     for one in asked:
         one.cancel()
-    await eventually(lambda: service.in_hand == 0)
+    await eventually(lambda: service.in_progress == 0)
     assert service.counts.cancelled == 5
 
 
 async def test_a_cancellation_that_overtakes_its_request_ends_it(
-    nats: Nats, service: Service
+    nats: Nats, service: RequestService
 ) -> None:
     alice = await nats.connect(user="alice")
     await alice.nats.publish(CANCELLATIONS[1].replace("*", "alice"), b"early")
@@ -71,13 +71,13 @@ async def test_a_cancellation_that_overtakes_its_request_ends_it(
     headers = {CANCEL_ID: "early"}
     await alice.nats.publish(ALICES, reply=alice.nats.new_inbox(), headers=headers)
     await eventually(lambda: service.counts.cancelled == 1)
-    assert service.in_hand == 0
+    assert service.in_progress == 0
 
 
-async def test_nobody_else_ends_it(nats: Nats, service: Service) -> None:
+async def test_nobody_else_ends_it(nats: Nats, service: RequestService) -> None:
     alice, stranger = await nats.connect(user="alice"), await nats.connect(user=None)
     waiting = asyncio.create_task(alice.request(ALICES, timeout_s=WAITS_S))
-    await eventually(lambda: service.in_hand == 1)
+    await eventually(lambda: service.in_progress == 1)
     for subject in (CANCELLATIONS[0], "pylon.v1.identity.alice.cancel"):
         for guess in (b"", b"\xff", b"x" * 22, b"*"):
             await stranger.nats.publish(subject, guess)
@@ -87,11 +87,11 @@ async def test_nobody_else_ends_it(nats: Nats, service: Service) -> None:
     assert not waiting.done()
     assert service.counts.cancelled == 0
     waiting.cancel()
-    await eventually(lambda: service.in_hand == 0)
+    await eventually(lambda: service.in_progress == 0)
 
 
 async def test_a_closed_http_connection_ends_the_work(
-    nats: Nats, service: Service, tmp_path: Path
+    nats: Nats, service: RequestService, tmp_path: Path
 ) -> None:
     async with (
         BridgeProcess(tmp_path, bridge_environment(nats.url)) as bridge,
@@ -101,9 +101,9 @@ async def test_a_closed_http_connection_ends_the_work(
         asked = [
             asyncio.create_task(http.get("/api/v1/subnet/1/block/latest/neurons")) for _ in range(3)
         ]
-        await eventually(lambda: service.in_hand == 3)
+        await eventually(lambda: service.in_progress == 3)
         for one in asked:
             one.cancel()
         await asyncio.wait(asked, timeout=HANGS_AFTER_S)
-        await eventually(lambda: service.in_hand == 0)
+        await eventually(lambda: service.in_progress == 0)
         assert service.counts.cancelled == 3

@@ -10,27 +10,27 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from pylon.events.job_event_listener import on_changes_of_jobs
+from pylon.events.job_event_listener import subscribe_jobs
 from pylon.jetstream.ordered_bucket import OrderedBucket
-from pylon.jetstream.provision import provision
+from pylon.jetstream.provision import provision_streams
 from pylon.jetstream.work_queue import WorkQueue
-from pylon.jobs.acceptor import Intake
-from pylon.jobs.deadline_enforcer import DeadlineKeeper
-from pylon.jobs.executor import Runner
-from pylon.jobs.job_handlers import JobDesk
-from pylon.jobs.job_store import Ledger
-from pylon.jobs.job_waiter import JobWaits
+from pylon.jobs.acceptor import JobAcceptor
+from pylon.jobs.deadline_enforcer import DeadlineEnforcer
+from pylon.jobs.executor import JobExecutor
+from pylon.jobs.job_handlers import JobHandlers
+from pylon.jobs.job_store import JobStore
+from pylon.jobs.job_waiter import JobWaiter
 from pylon.jobs.signer_directory import SignerDirectory
-from pylon.nats_server.permissions import authorization
-from pylon.rpc.request_server import Service
-from pylon.worker.job_metrics import JobCensus
+from pylon.nats_server.permissions import authorization_config
+from pylon.rpc.request_server import RequestService
+from pylon.worker.job_metrics import JobCollector
 from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.jobs import Job, JobList, JobState
 from pylon_client.contract.subjects import WORKER_USER
-from pylon_client.contract.topology import JOBS, JOBS_BUCKET, LEDGER
+from pylon_client.contract.topology import JOB_QUEUE, JOB_STORE, JOBS_BUCKET
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
 from pylon_client.contract.writes import ListJobs
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.adversary import World, signers_of
@@ -67,17 +67,17 @@ class Counted:
 class Office:
     """What a worker does with jobs, over a real ledger, and what of it is sent and received."""
 
-    connection: Connection
-    ledger: Ledger = field(init=False)
-    intake: Intake = field(init=False)
+    connection: NatsConnection
+    ledger: JobStore = field(init=False)
+    intake: JobAcceptor = field(init=False)
 
     def __post_init__(self) -> None:
         self.process = World().process()
-        self.ledger = Ledger(
-            OrderedBucket(self.connection, JOBS_BUCKET), not_announced, ended_kept_days=7
+        self.ledger = JobStore(
+            OrderedBucket(self.connection, JOBS_BUCKET), not_announced, ended_retention_days=7
         )
         queue = WorkQueue(self.connection)
-        self.intake = Intake(self.ledger, queue, self.process, signers_of(FEW, MANY))
+        self.intake = JobAcceptor(self.ledger, queue, self.process, signers_of(FEW, MANY))
 
     async def count(self, work: Callable[[], Awaitable[object]]) -> Counted:
         stats = dict(self.connection.nats.stats)
@@ -92,11 +92,11 @@ class Office:
     async def idle(self, identity: IdentityName) -> None:
         """Do once all that an idle worker repeats for an identity."""
         for kind in JobKind:
-            await self.intake.sweep(identity, kind)
-        await JobCensus(WorkerMetrics(), [identity], self.ledger, head=lambda: None).count()
-        runner = Runner(self.ledger, self.process, self.process, {}, {})
+            await self.intake.requeue_open_jobs(identity, kind)
+        await JobCollector(WorkerMetrics(), [identity], self.ledger, head=lambda: None).collect()
+        runner = JobExecutor(self.ledger, self.process, self.process, {}, {})
         directory = SignerDirectory([identity], grace_s=0)
-        keeper = DeadlineKeeper(self.ledger, self.process, runner, directory, [identity])
+        keeper = DeadlineEnforcer(self.ledger, self.process, runner, directory, [identity])
         await keeper.check()
 
     async def open_ids(self, identity: IdentityName) -> set[JobId]:
@@ -122,13 +122,13 @@ class Grown:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def grown(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Grown]:
-    users = authorization(deployment_settings(identities=SUBNETS))
+    users = authorization_config(deployment_settings(identities=SUBNETS))
     folder = tmp_path_factory.mktemp("nats")
     # Nothing here is about power cuts, and writing through would take most of the time.
     async with NatsServer(folder, users, sync_interval="2m") as nats:
         options = ConnectionOptions(urls=(nats.url,), user=WORKER_USER, password=WORKER_PASSWORD)
         connection = await connect(options)
-        await provision(connection, (LEDGER, JOBS))
+        await provision_streams(connection, (JOB_STORE, JOB_QUEUE))
         office = Office(connection)
         await write_ended(connection, FEW, range(FEW_JOBS))
         await office.idle(FEW)
@@ -154,10 +154,12 @@ async def bridge(
     """A bridge, and what answers it about jobs."""
     office = grown.office
     process = World().process()
-    waits = JobWaits(office.ledger, partial(on_changes_of_jobs, office.connection))
-    desk = JobDesk(office.intake, office.ledger, signers_of(FEW, MANY), process, waits)
+    waits = JobWaiter(office.ledger, partial(subscribe_jobs, office.connection))
+    desk = JobHandlers(office.intake, office.ledger, signers_of(FEW, MANY), process, waits)
     netuids = {IdentityName(name): NetUid(netuid) for name, netuid in SUBNETS.items()}
-    service = Service(office.connection, desk.by_operation, identities=netuids, max_requests=100)
+    service = RequestService(
+        office.connection, desk.by_operation, identities=netuids, max_requests=100
+    )
     await service.start()
     environment = bridge_environment(grown.nats.url, SUBNETS)
     async with BridgeProcess(tmp_path_factory.mktemp("bridge"), environment) as running:
@@ -228,7 +230,7 @@ async def test_all_pages_together_are_all_jobs(grown: Grown) -> None:
     before: str | None = None
     while True:
         page = await grown.office.ledger.page(MANY, ListJobs(limit=1000, before=before))
-        seen += [held.job.job_id for held in page.held]
+        seen += [held.job.job_id for held in page.jobs]
         before = page.next
         if before is None:
             break

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
-from pylon.rpc.calls import Call
-from pylon.rpc.request_server import Service
+from pylon.rpc.calls import ServiceCall
+from pylon.rpc.request_server import RequestService
 from pylon_client.contract import wire
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.operations import OPERATIONS_BY_NAME
@@ -51,11 +51,11 @@ async def worker(nats: Nats) -> AsyncGenerator[None]:
         count=1,
     )
 
-    async def handler(_: Call) -> bytes:
+    async def handler(_: ServiceCall) -> bytes:
         return wire.encode(job)
 
     identities = {IdentityName(name): NetUid(netuid) for name, netuid in IDENTITIES.items()}
-    service = Service(
+    service = RequestService(
         await nats.connect(),
         dict.fromkeys(OPERATIONS_BY_NAME, handler),
         identities=identities,

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from pylon.nats_server.permissions import authorization
+from pylon.nats_server.permissions import authorization_config
 from pylon.nats_server.server_limits import MAX_PENDING_BYTES, limits_text
 from pylon_client.nats.nats_connection import ConnectionOptions, connect
 from tests.support.nats.nats_server import NatsServer
@@ -17,7 +17,7 @@ REQUESTS = 20 * MAX_PENDING_BYTES // len(REPLY)
 
 
 async def test_one_connection_receives_many_large_replies_at_once(tmp_path: Path) -> None:
-    rules = authorization(deployment_settings())
+    rules = authorization_config(deployment_settings())
     async with NatsServer(tmp_path, rules, more=limits_text()) as server:
         asked: list[bytes] = []
 

@@ -13,7 +13,7 @@ import pytest
 from pylon_client.contract import wire
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import BlockEventSubject
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.chain.devnet_process import DevnetProcess
 from tests.support.chain.sdk_home import sdk_home
 from tests.support.nats.nats_cluster import NatsCluster
@@ -45,7 +45,7 @@ FALSE_NUMBERS: tuple[Any, ...] = (
 )
 
 
-async def until_answered(connection: Connection, subject: str, body: bytes) -> None:
+async def until_answered(connection: NatsConnection, subject: str, body: bytes) -> None:
     async def is_answered() -> bool:
         try:
             await connection.request(subject, body, timeout_s=60)
@@ -65,7 +65,7 @@ async def health_of(worker: WorkerProcess) -> AsyncGenerator[httpx.AsyncClient]:
         yield http
 
 
-async def numbers_read(connection: Connection) -> tuple[int, int]:
+async def numbers_read(connection: NatsConnection) -> tuple[int, int]:
     """The latest block, and that of neurons which are read from the chain; each read succeeds."""
     block, neurons = await asyncio.gather(
         connection.request(LATEST_BLOCK, timeout_s=60),

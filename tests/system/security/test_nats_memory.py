@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from pylon.nats_server.embedded_server import EmbeddedNats
-from pylon.nats_server.permissions import PermissionsError, authorization
-from pylon.nats_server.server_access import ServerAccessSettings, server_access
+from pylon.nats_server.permissions import PermissionsError, authorization_config
+from pylon.nats_server.server_access import ServerAccessSettings, server_access_config
 from pylon.nats_server.server_limits import (
     CONNECTION_BYTES,
     GO_MEMORY_LIMIT,
@@ -28,7 +28,7 @@ from pylon.nats_server.server_limits import (
     limits_text,
 )
 from pylon_client.contract.topology import REPLIES_IN_FLIGHT_BYTES, REQUEST_MAX_BYTES
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions, connect
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.nats.nats_server import NatsServer
 from tests.support.nats.raw_nats import RawNats
 from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
@@ -45,7 +45,7 @@ LATEST: Final = "pylon.v1.open.chain.block.latest"
 class Victim:
     """A server, its worker, and somebody who reads honestly all the time."""
 
-    def __init__(self, server: NatsServer, worker: Connection, reader: Connection) -> None:
+    def __init__(self, server: NatsServer, worker: NatsConnection, reader: NatsConnection) -> None:
         self.server = server
         self.worker = worker
         self.reader = reader
@@ -71,7 +71,7 @@ class Victim:
 @pytest.fixture
 async def victim(tmp_path: Path) -> AsyncGenerator[Victim]:
     settings = deployment_settings(identities={"alice": 1})
-    server = NatsServer(tmp_path, authorization(settings), more=limits_text())
+    server = NatsServer(tmp_path, authorization_config(settings), more=limits_text())
     async with server:
         urls = (server.url,)
         worker = await connect(ConnectionOptions(urls, "worker", WORKER_PASSWORD))
@@ -214,7 +214,7 @@ def test_the_sum_fits_into_the_memory_of_every_manifest() -> None:
 
 async def test_every_configuration_has_the_limits(tmp_path: Path) -> None:
     settings = deployment_settings()
-    access = server_access(ServerAccessSettings.model_construct(**vars(settings)))
+    access = server_access_config(ServerAccessSettings.model_construct(**vars(settings)))
     values = yaml.safe_load((ROOT / "deploy/k8s/overlays/production/nats-values.yaml").read_text())
     merged = values["config"]["merge"]
     assert {name: merged.get(name) for name in LIMITS} == LIMITS
@@ -236,16 +236,16 @@ def test_a_token_that_does_not_fit_into_a_line_is_refused() -> None:
     for token, is_fit in (("x" * 510, True), ("x" * 511, False), ("é" * 86, False)):
         settings = deployment_settings(identities={"alice": 1}, tokens={"alice": token})
         if is_fit:
-            assert authorization(settings)
+            assert authorization_config(settings)
         else:
             with pytest.raises(PermissionsError, match="too long"):
-                authorization(settings)
+                authorization_config(settings)
 
 
 async def test_the_longest_token_connects(tmp_path: Path) -> None:
     token = "x" * 510
     settings = deployment_settings(identities={"a" * 32: 1}, tokens={"a" * 32: token})
-    async with NatsServer(tmp_path, authorization(settings), more=limits_text()) as server:
+    async with NatsServer(tmp_path, authorization_config(settings), more=limits_text()) as server:
         connection = await connect(
             ConnectionOptions((server.url,), "a" * 32, token, "a program with a long name " * 3)
         )

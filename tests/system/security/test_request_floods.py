@@ -2,8 +2,8 @@
 
 import pytest
 
-from pylon.rpc.calls import Call
-from pylon.rpc.request_server import PENDING_MAX_REQUESTS, Service
+from pylon.rpc.calls import ServiceCall
+from pylon.rpc.request_server import PENDING_MAX_REQUESTS, RequestService
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.operations import LATEST_BLOCK, OPERATIONS_BY_NAME
 from pylon_client.contract.subjects import BLOCK_EVENTS
@@ -74,12 +74,12 @@ async def test_publishing_leases_and_jobs_go_on_during_a_flood(
 async def test_a_worker_keeps_a_bounded_number_of_requests_and_answers_what_follows(
     nats: Nats,
 ) -> None:
-    async def handler(_: Call) -> bytes:
+    async def handler(_: ServiceCall) -> bytes:
         return b"{}"
 
     worker, caller = await nats.connect(), await nats.connect(user=None)
     handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
-    service = Service(worker, handlers, identities={}, max_requests=100)
+    service = RequestService(worker, handlers, identities={}, max_requests=100)
     await service.start()
     subject = f"pylon.v1.open.chain.{LATEST_BLOCK.name}"
     async with RawNats(nats.urls[0], None, "", lambda *_: None) as attacker:

@@ -12,8 +12,8 @@ from nats.js.errors import NotFoundError
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BLOCK_EVENTS, READER_USER
-from pylon_client.contract.topology import EVENTS, JOBS, LEDGER, STREAMS
-from pylon_client.nats.nats_connection import Connection
+from pylon_client.contract.topology import EVENTS, JOB_QUEUE, JOB_STORE, STREAMS
+from pylon_client.nats.nats_connection import NatsConnection
 from pylon_client.v1 import JobState
 from tests.support.nats.replicas import Nats
 from tests.support.product.deployment import READER_PASSWORD
@@ -34,12 +34,12 @@ SIGNER = {"PYLON_WORKER_ROLE": "signer"}
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def reader(nats: Nats) -> AsyncGenerator[Connection]:
+async def reader(nats: Nats) -> AsyncGenerator[NatsConnection]:
     """What holds the password of readers, and no more."""
     yield await nats.connect(user=READER_USER)
 
 
-async def code_of(connection: Connection, subject: str) -> ErrorCode | None:
+async def code_of(connection: NatsConnection, subject: str) -> ErrorCode | None:
     try:
         await connection.request(subject, timeout_s=60)
     except FailureError as error:
@@ -80,22 +80,22 @@ async def test_a_confined_reader_beside_a_signer_is_the_whole_product(
 
 
 async def test_the_reader_user_can_neither_store_nor_change_anything(
-    nats: Nats, deployment: Deployment, reader: Connection
+    nats: Nats, deployment: Deployment, reader: NatsConnection
 ) -> None:
     async with deployment.worker() as worker:
         await worker.logs(ITS_TURN)
         admin = (await nats.connect()).nats.jetstream()
         forbidden = {
-            *(subject.replace("*", "1").replace(">", "x") for subject in JOBS.subjects),
-            *(subject.replace(">", "x") for subject in LEDGER.subjects),
+            *(subject.replace("*", "1").replace(">", "x") for subject in JOB_QUEUE.subjects),
+            *(subject.replace(">", "x") for subject in JOB_STORE.subjects),
             BLOCK_EVENTS,
             "pylon.v1.event.neurons.1",
             "pylon.v1.event.signer.sn2",
             "pylon.v1.identity.sn2.weights.put",
             "_INBOX.worker.anything",
-            f"$JS.API.STREAM.PURGE.{LEDGER.name}",
+            f"$JS.API.STREAM.PURGE.{JOB_STORE.name}",
             f"$JS.API.STREAM.DELETE.{EVENTS.name}",
-            f"$JS.API.STREAM.MSG.GET.{LEDGER.name}",
+            f"$JS.API.STREAM.MSG.GET.{JOB_STORE.name}",
             f"$JS.API.DIRECT.GET.{EVENTS.name}",
             "$JS.API.STREAM.NAMES",
             "$JS.ACK.anything",

@@ -9,8 +9,8 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from bridge.open_connections import Connections, Reason, Stage
-from bridge.security import HEAD_WITHIN_S, BoundedProtocol, bounded_protocol
+from bridge.open_connections import CloseReason, ConnectionStage, ConnectionTracker
+from bridge.security import HEADER_TIMEOUT_S, LimitedHttpProtocol, limited_http_protocol
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 SHORT_S = 0.2
@@ -62,7 +62,7 @@ class Caller:
 class Server:
     """A server on a port of the system's choosing."""
 
-    def __init__(self, app: App, connections: Connections, port: int) -> None:
+    def __init__(self, app: App, connections: ConnectionTracker, port: int) -> None:
         self.app = app
         self.connections = connections
         self.port = port
@@ -76,11 +76,11 @@ class Server:
 
 @asynccontextmanager
 async def serving(limit: int = 100, **limits: float) -> AsyncGenerator[Server]:
-    app, connections = App(), Connections(limit)
+    app, connections = App(), ConnectionTracker(limit)
     config = uvicorn.Config(
         app,
         port=0,
-        http=bounded_protocol(connections, **limits),
+        http=limited_http_protocol(connections, **limits),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -107,7 +107,7 @@ def on_uvloop(test: Callable[[], Any]) -> None:
 
 
 def test_a_head_may_take_30_seconds() -> None:
-    assert BoundedProtocol.head_within_s == HEAD_WITHIN_S == 30.0
+    assert LimitedHttpProtocol.header_timeout_s == HEADER_TIMEOUT_S == 30.0
 
 
 async def trickled() -> None:
@@ -117,12 +117,14 @@ async def trickled() -> None:
         silent = await server.connect()
         await silent.send(HEAD)
         with contextlib.suppress(ConnectionError):
-            while not server.connections.refused:  # each byte in time does not make it longer
+            while (
+                not server.connections.closed_by_reason
+            ):  # each byte in time does not make it longer
                 await caller.send(b"X")
                 await asyncio.sleep(SHORT_S / 10)
         assert (await silent.rest()).startswith(b"HTTP/1.1 408 ")
-        await eventually(lambda: server.connections.refused[Reason.HEAD_TIMEOUT] == 2)
-        await eventually(lambda: not sum(server.connections.by_stage.values()))
+        await eventually(lambda: server.connections.closed_by_reason[CloseReason.HEAD_TIMEOUT] == 2)
+        await eventually(lambda: not sum(server.connections.counts_by_stage.values()))
 
 
 async def test_a_head_that_does_not_end_is_closed() -> None:
@@ -139,7 +141,7 @@ async def test_a_second_head_is_bounded_as_the_first() -> None:
             caller = await server.connect()
             await caller.send(HEAD + b"\r\n")
             await caller.ok()
-            assert server.connections.by_stage[Stage.IDLE] == 1
+            assert server.connections.counts_by_stage[ConnectionStage.IDLE] == 1
             await caller.send(begin)
             assert (await caller.rest()).startswith(b"HTTP/1.1 408 ")
 
@@ -161,7 +163,7 @@ async def test_a_request_and_an_idle_connection_may_take_longer() -> None:
         await asyncio.sleep(3 * SHORT_S)
         await caller.send(HEAD + b"\r\n")
         await caller.ok()
-        assert not server.connections.refused
+        assert not server.connections.closed_by_reason
 
 
 async def test_requests_sent_one_after_the_other_without_waiting_are_all_answered() -> None:
@@ -170,7 +172,7 @@ async def test_requests_sent_one_after_the_other_without_waiting_are_all_answere
         await caller.send(3 * (HEAD + b"\r\n"))
         for _ in range(3):
             await caller.ok()
-        assert server.connections.by_stage[Stage.IDLE] == 1
+        assert server.connections.counts_by_stage[ConnectionStage.IDLE] == 1
 
 
 async def test_a_caller_that_reads_nothing_is_disconnected() -> None:
@@ -178,8 +180,8 @@ async def test_a_caller_that_reads_nothing_is_disconnected() -> None:
         server.app.body = bytes(64 * 2**20)
         caller = await server.connect()
         await caller.send(HEAD + b"\r\n")
-        await eventually(lambda: server.connections.refused[Reason.STALLED])
-        await eventually(lambda: not sum(server.connections.by_stage.values()))
+        await eventually(lambda: server.connections.closed_by_reason[CloseReason.STALLED])
+        await eventually(lambda: not sum(server.connections.counts_by_stage.values()))
 
 
 async def bounded() -> None:
@@ -191,7 +193,7 @@ async def bounded() -> None:
         half_sent = [await server.connect() for _ in range(50)]
         for caller in half_sent:
             await caller.send(HEAD)
-        await eventually(lambda: server.connections.refused[Reason.MADE_ROOM] == 41)
+        await eventually(lambda: server.connections.closed_by_reason[CloseReason.MADE_ROOM] == 41)
         for caller in half_sent[:41]:
             assert not await caller.rest()
         others = [await server.connect() for _ in range(9)]
@@ -200,7 +202,7 @@ async def bounded() -> None:
             await eventually(lambda asked=asked: server.app.asked == asked)
         refused = await server.connect()
         assert (await refused.rest()).startswith(b"HTTP/1.1 503 ")
-        assert server.connections.refused[Reason.LIMIT] == 1
+        assert server.connections.closed_by_reason[CloseReason.LIMIT] == 1
         server.app.may_answer.set()
         for caller in (honest, *others):
             await caller.ok()

@@ -5,18 +5,18 @@ from collections.abc import AsyncGenerator, Mapping
 import pytest
 
 import bridge.connection
-from bridge.connection import NatsLink, link_options
+from bridge.connection import BridgeConnection, bridge_connection_options
 from bridge.settings import BridgeSettings
 from pylon.common.task_supervisor import Supervisor
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection
 from pylon_client.nats.nats_reply import Reply
 from tests.support.product.eventually import HANGS_AFTER_S
 
 OPTIONS = ConnectionOptions(urls=("nats://127.0.0.1:4222",))
 
 
-class FakeConnection(Connection):
+class FakeConnection(NatsConnection):
     def __init__(self) -> None:
         super().__init__(OPTIONS)
 
@@ -53,7 +53,7 @@ class FakeConnects:
 
 
 @contextlib.asynccontextmanager
-async def kept(link: NatsLink) -> AsyncGenerator[asyncio.Task[None]]:
+async def kept(link: BridgeConnection) -> AsyncGenerator[asyncio.Task[None]]:
     keeping = asyncio.create_task(link.keep_connected())
     try:
         async with asyncio.timeout(HANGS_AFTER_S):
@@ -63,7 +63,7 @@ async def kept(link: NatsLink) -> AsyncGenerator[asyncio.Task[None]]:
         await asyncio.wait([keeping])
 
 
-async def ask(link: NatsLink) -> bytes:
+async def ask(link: BridgeConnection) -> bytes:
     return (await link.request("here", b"", headers={}, timeout_s=1)).body
 
 
@@ -78,7 +78,7 @@ def nats_down() -> FailureError:
 
 
 async def test_without_a_connection_a_request_fails_at_once() -> None:
-    link = NatsLink(OPTIONS, FakeConnects())
+    link = BridgeConnection(OPTIONS, FakeConnects())
     assert not link.is_connected
     with pytest.raises(FailureError) as caught:
         await ask(link)
@@ -90,7 +90,7 @@ async def test_connecting_is_tried_until_it_works_and_complained_about_once(
 ) -> None:
     refused = FailureError(ErrorCode.FORBIDDEN, "wrong token")
     connects = FakeConnects(*[nats_down() for _ in range(9)], refused, nats_down())
-    link = NatsLink(OPTIONS, connects)
+    link = BridgeConnection(OPTIONS, connects)
     async with kept(link):
         await connects.made.get()
         assert await ask(link) == b"here"
@@ -101,7 +101,7 @@ async def test_connecting_is_tried_until_it_works_and_complained_about_once(
 
 async def test_a_connection_that_ended_for_good_is_replaced() -> None:
     connects = FakeConnects()
-    link = NatsLink(OPTIONS, connects)
+    link = BridgeConnection(OPTIONS, connects)
     async with kept(link):
         first = await connects.made.get()
         first.closed.set()
@@ -113,7 +113,7 @@ async def test_a_connection_that_ended_for_good_is_replaced() -> None:
 
 async def test_the_connection_is_closed_at_the_end() -> None:
     connects = FakeConnects()
-    link = NatsLink(OPTIONS, connects)
+    link = BridgeConnection(OPTIONS, connects)
     async with kept(link):
         connection = await connects.made.get()
     assert connection.closed.is_set()
@@ -137,7 +137,7 @@ async def test_a_connect_that_swallows_a_cancellation_does_not_keep_it_from_endi
             return connection
         raise nats_down()
 
-    keeping = asyncio.create_task(NatsLink(OPTIONS, connect).keep_connected())
+    keeping = asyncio.create_task(BridgeConnection(OPTIONS, connect).keep_connected())
     await begun.wait()
     keeping.cancel()
     done, _ = await asyncio.wait([keeping], timeout=HANGS_AFTER_S)
@@ -147,7 +147,7 @@ async def test_a_connect_that_swallows_a_cancellation_does_not_keep_it_from_endi
 
 
 async def test_options_that_can_never_work_end_it() -> None:
-    link = NatsLink(OPTIONS, FakeConnects(FailureError(ErrorCode.INVALID, "no URL")))
+    link = BridgeConnection(OPTIONS, FakeConnects(FailureError(ErrorCode.INVALID, "no URL")))
     async with kept(link) as keeping:
         with pytest.raises(FailureError, match="no URL"):
             await keeping
@@ -156,7 +156,7 @@ async def test_options_that_can_never_work_end_it() -> None:
 def test_a_bridge_connects_as_the_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYLON_NATS_URL", "nats://a:1, nats://b:2")
     monkeypatch.setenv("PYLON_NATS_BRIDGE_PASSWORD", "secret")
-    options = link_options(BridgeSettings())
+    options = bridge_connection_options(BridgeSettings())
     assert options.urls == ("nats://a:1", "nats://b:2")
     assert (options.user, options.password) == ("bridge", "secret")
     assert "secret" not in repr(options)
@@ -166,7 +166,7 @@ async def test_a_link_that_fails_is_made_again() -> None:
     tries = 0
     made = asyncio.Event()
 
-    async def connect(_: ConnectionOptions) -> Connection:
+    async def connect(_: ConnectionOptions) -> NatsConnection:
         nonlocal tries
         tries += 1
         if tries < 3:
@@ -174,9 +174,9 @@ async def test_a_link_that_fails_is_made_again() -> None:
         made.set()
         raise FailureError(ErrorCode.NATS_UNAVAILABLE, "down")
 
-    supervisor = Supervisor(first_pause_s=0.0)
-    link = NatsLink(OPTIONS, connect)
-    keeping = asyncio.create_task(supervisor.keep("connection to NATS", link.keep_connected))
+    supervisor = Supervisor(initial_delay_s=0.0)
+    link = BridgeConnection(OPTIONS, connect)
+    keeping = asyncio.create_task(supervisor.supervise("connection to NATS", link.keep_connected))
     await made.wait()
     assert supervisor.restarts["connection to NATS"] == 2
     keeping.cancel()

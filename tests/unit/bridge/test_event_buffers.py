@@ -10,9 +10,9 @@ import pytest
 from starlette.types import Message
 
 import bridge.sse_response
-from bridge.event_buffers import KEPT_VALUES, Channel, Channels
+from bridge.event_buffers import BUFFER_SIZE, EventBuffer, EventBuffers
 from bridge.settings import BridgeSettings
-from bridge.sse_response import StreamCounts, StreamResponse, frames, value_frame
+from bridge.sse_response import StreamCounts, StreamResponse, frame_encoder, stream_frames
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
@@ -39,8 +39,8 @@ def event_of(number: int, subject: str = "pylon.v1.event.block") -> FeedEvent:
     return FeedEvent(subject, block, wire.encode({"number": number}))
 
 
-def channel_of(*numbers: int) -> Channel:
-    channel = Channel(value_frame("block"))
+def channel_of(*numbers: int) -> EventBuffer:
+    channel = EventBuffer(frame_encoder("block"))
     for number in numbers:
         channel.add(event_of(number))
     return channel
@@ -54,10 +54,10 @@ def parsed(frame: bytes) -> dict[str, str]:
 class Listener:
     """Takes frames one at a time, as `id` numbers or else as the names of events."""
 
-    def __init__(self, channel: Channel, last_id: int | None = None) -> None:
+    def __init__(self, channel: EventBuffer, last_id: int | None = None) -> None:
         self.counts = StreamCounts()
         last = None if last_id is None else BlockNumber(last_id)
-        self._frames = frames(channel, last, self.counts)
+        self._frames = stream_frames(channel, last, self.counts)
 
     async def next(self) -> int | str:
         async with asyncio.timeout(HANGS_AFTER_S):
@@ -91,7 +91,7 @@ async def test_a_listener_goes_on_after_the_last_value_it_has() -> None:
 
 
 async def test_what_is_no_longer_kept_is_told_and_not_counted_against_who_comes_late() -> None:
-    channel = channel_of(*range(10, 10 + KEPT_VALUES + 5))
+    channel = channel_of(*range(10, 10 + BUFFER_SIZE + 5))
     listener = Listener(channel, last_id=3)
     assert await listener.take(2) == ["missed", 15]
     assert listener.counts.fell_behind == 0
@@ -107,12 +107,12 @@ async def test_who_has_the_newest_value_waits_for_the_next() -> None:
 
 
 async def test_a_value_of_another_chains_future_does_not_silence_a_stream() -> None:
-    assert await Listener(channel_of(1, 2), last_id=2 + KEPT_VALUES + 1).next() == 2
+    assert await Listener(channel_of(1, 2), last_id=2 + BUFFER_SIZE + 1).next() == 2
 
 
 async def test_blocks_without_values_are_told() -> None:
     channel = channel_of(1, 5)
-    frames_of = frames(channel, BlockNumber(1), StreamCounts())
+    frames_of = stream_frames(channel, BlockNumber(1), StreamCounts())
     async with aclosing(frames_of):
         missed = parsed(await anext(frames_of))
     assert missed["event"] == "missed"
@@ -125,18 +125,18 @@ async def test_a_slow_listener_catches_up_and_one_too_slow_is_told_and_counted()
     channel = channel_of(0)
     listener = Listener(channel)
     assert await listener.next() == 0
-    for number in range(1, KEPT_VALUES + 1):
+    for number in range(1, BUFFER_SIZE + 1):
         channel.add(event_of(number))
     assert await listener.take(2) == [1, 2]
-    for number in range(KEPT_VALUES + 1, 2 * KEPT_VALUES + 1):
+    for number in range(BUFFER_SIZE + 1, 2 * BUFFER_SIZE + 1):
         channel.add(event_of(number))
-    assert await listener.take(2) == ["missed", KEPT_VALUES + 1]
+    assert await listener.take(2) == ["missed", BUFFER_SIZE + 1]
     assert listener.counts.fell_behind == 1
 
 
 async def test_a_value_is_made_into_bytes_once_for_all() -> None:
     channel = channel_of()
-    listening = [frames(channel, None, StreamCounts()) for _ in range(200)]
+    listening = [stream_frames(channel, None, StreamCounts()) for _ in range(200)]
     tasks = [asyncio.create_task(anext(one)) for one in listening]
     await asyncio.sleep(0)
     channel.add(event_of(1))
@@ -150,7 +150,7 @@ async def test_while_nothing_happens_a_comment_shows_that_the_stream_lives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bridge.sse, "HEARTBEAT_S", 0.0)
-    stream = frames(channel_of(), None, StreamCounts())
+    stream = stream_frames(channel_of(), None, StreamCounts())
     async with aclosing(stream):
         assert (await anext(stream)).startswith(b":")
 
@@ -158,7 +158,7 @@ async def test_while_nothing_happens_a_comment_shows_that_the_stream_lives(
 async def test_the_end_is_told_after_all_values() -> None:
     channel = channel_of(1, 2)
     channel.end()
-    stream = frames(channel, BlockNumber(0), StreamCounts())
+    stream = stream_frames(channel, BlockNumber(0), StreamCounts())
     sent = [parsed(frame) async for frame in stream]
     assert [frame.get("id") for frame in sent] == ["1", "2", None]
     assert sent[-1]["event"] == "closing"
@@ -173,15 +173,15 @@ async def test_one_subscription_serves_all_listeners_of_a_subject() -> None:
         yield [event_of(0), event_of(1)]
         await asyncio.Event().wait()
 
-    channels = Channels(events)
-    opened = {id(channels.open("a", value_frame("block"))) for _ in range(200)}
-    channel = channels.open("b", value_frame("block"))
+    channels = EventBuffers(events)
+    opened = {id(channels.open("a", frame_encoder("block"))) for _ in range(200)}
+    channel = channels.open("b", frame_encoder("block"))
     assert await Listener(channel).next() == 1
     assert len(opened) == 1
     assert sorted(begun) == ["a", "b"]
     channels.close()
     assert channel.ended
-    assert channels.open("c", value_frame("block")).ended
+    assert channels.open("c", frame_encoder("block")).ended
     await asyncio.sleep(0)
     assert sorted(begun) == ["a", "b"]
 
@@ -207,25 +207,25 @@ async def test_listeners_of_events_that_failed_come_again_to_others(
             raise LookupError("nobody has foreseen this")
         await asyncio.Event().wait()
 
-    channels = Channels(events)
-    listener = Listener(channels.open("a", value_frame("block")))
+    channels = EventBuffers(events)
+    listener = Listener(channels.open("a", frame_encoder("block")))
     assert await listener.take(2) == [1, "closing"]
     assert "Listening to a has failed" in caplog.text
-    assert await Listener(channels.open("a", value_frame("block"))).next() == 2
+    assert await Listener(channels.open("a", frame_encoder("block"))).next() == 2
     channels.close()
 
 
 async def test_a_listener_that_takes_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bridge.sse, "SEND_WITHIN_S", 0.01)
     counts = StreamCounts()
-    response = StreamResponse(frames(channel_of(1), None, counts), counts, is_private=False)
+    response = StreamResponse(stream_frames(channel_of(1), None, counts), counts, is_private=False)
 
     async def stuck(message: Message) -> None:
         if message["type"] == "http.response.body":
             await asyncio.Event().wait()
 
     await response.stream_response(stuck)
-    assert (counts.given_up, counts.listening) == (1, 0)
+    assert (counts.timed_out, counts.open_streams) == (1, 0)
 
 
 OPEN = {"Authorization": f"Bearer {OPEN_TOKEN}"}

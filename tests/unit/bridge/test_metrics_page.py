@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from bridge.http_metrics import BridgeMetrics
-from bridge.metrics_page import MetricsPage, merged
+from bridge.metrics_page import MetricsPage, merge_pages
 from pylon.worker.metrics import WorkerMetrics
 from tests.support.product.secret_texts import secret_of
 
@@ -125,8 +125,8 @@ async def test_without_a_socket_no_worker_is_looked_for() -> None:
 def test_pages_are_merged_by_family() -> None:
     first = '# HELP a The a.\n# TYPE a gauge\na{c="1"} 1\n# HELP b B.\n# TYPE b gauge\nb 2\n'
     second = '# HELP a The a.\n# TYPE a gauge\na{c="2",d="\u2028# HELP"} 3\n'
-    assert merged(first, second) == (
+    assert merge_pages(first, second) == (
         '# HELP a The a.\n# TYPE a gauge\na{c="1"} 1\na{c="2",d="\u2028# HELP"} 3\n'
         "# HELP b B.\n# TYPE b gauge\nb 2\n"
     )
-    assert merged(first) == first
+    assert merge_pages(first) == first

@@ -6,7 +6,13 @@ import resource
 import pytest
 
 from bridge import open_connections as module
-from bridge.open_connections import LOG_EVERY_S, Connections, Reason, Stage, connection_limit
+from bridge.open_connections import (
+    LOG_INTERVAL_S,
+    CloseReason,
+    ConnectionStage,
+    ConnectionTracker,
+    connection_limit,
+)
 
 
 class Fake:
@@ -15,65 +21,71 @@ class Fake:
     def __init__(self) -> None:
         self.closed = False
 
-    def make_room(self) -> None:
+    def evict(self) -> None:
         self.closed = True
 
 
-def entered(connections: Connections, *stages: Stage) -> list[Fake]:
+def entered(connections: ConnectionTracker, *stages: ConnectionStage) -> list[Fake]:
     made: list[Fake] = []
     for stage in stages:
         made.append(Fake())
-        assert connections.enter(made[-1])
-        connections.move(made[-1], stage)
+        assert connections.add(made[-1])
+        connections.set_stage(made[-1], stage)
     return made
 
 
 def test_a_new_connection_closes_the_one_that_waited_longest_for_a_head() -> None:
-    connections = Connections(4)
+    connections = ConnectionTracker(4)
     response, body, old, new = entered(
-        connections, Stage.RESPONSE, Stage.BODY, Stage.HEAD, Stage.HEAD
+        connections,
+        ConnectionStage.RESPONSE,
+        ConnectionStage.BODY,
+        ConnectionStage.HEAD,
+        ConnectionStage.HEAD,
     )
-    assert connections.enter(Fake())
+    assert connections.add(Fake())
     assert [one.closed for one in (response, body, old, new)] == [False, False, True, False]
-    assert connections.by_stage == {
-        Stage.HEAD: 2,
-        Stage.IDLE: 0,
-        Stage.BODY: 1,
-        Stage.RESPONSE: 1,
+    assert connections.counts_by_stage == {
+        ConnectionStage.HEAD: 2,
+        ConnectionStage.IDLE: 0,
+        ConnectionStage.BODY: 1,
+        ConnectionStage.RESPONSE: 1,
     }
-    assert connections.refused == {Reason.MADE_ROOM: 1}
+    assert connections.closed_by_reason == {CloseReason.MADE_ROOM: 1}
 
 
 def test_idle_connections_are_closed_next_and_unfinished_bodies_last() -> None:
-    connections = Connections(3)
-    response, body, idle = entered(connections, Stage.RESPONSE, Stage.BODY, Stage.IDLE)
+    connections = ConnectionTracker(3)
+    response, body, idle = entered(
+        connections, ConnectionStage.RESPONSE, ConnectionStage.BODY, ConnectionStage.IDLE
+    )
     for closed in (idle, body):
-        (_new,) = entered(connections, Stage.RESPONSE)
+        (_new,) = entered(connections, ConnectionStage.RESPONSE)
         assert closed.closed
     assert not response.closed
-    assert not connections.enter(Fake())
-    assert connections.refused == {Reason.MADE_ROOM: 2, Reason.LIMIT: 1}
+    assert not connections.add(Fake())
+    assert connections.closed_by_reason == {CloseReason.MADE_ROOM: 2, CloseReason.LIMIT: 1}
 
 
 def test_a_connection_that_was_closed_counts_no_more() -> None:
-    connections = Connections(2)
-    old, _ = entered(connections, Stage.HEAD, Stage.HEAD)
-    entered(connections, Stage.HEAD)
-    connections.move(old, Stage.RESPONSE)
-    connections.leave(old)
-    connections.leave(old)
-    assert sum(connections.by_stage.values()) == 2
+    connections = ConnectionTracker(2)
+    old, _ = entered(connections, ConnectionStage.HEAD, ConnectionStage.HEAD)
+    entered(connections, ConnectionStage.HEAD)
+    connections.set_stage(old, ConnectionStage.RESPONSE)
+    connections.remove(old)
+    connections.remove(old)
+    assert sum(connections.counts_by_stage.values()) == 2
 
 
 def test_a_flood_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
     clock = [0.0]
-    connections = Connections(1, lambda: clock[0])
+    connections = ConnectionTracker(1, lambda: clock[0])
     with caplog.at_level(logging.WARNING):
         for _ in range(1000):
-            connections.enter(Fake())
+            connections.add(Fake())
         assert len(caplog.messages) == 1
-        clock[0] += LOG_EVERY_S
-        connections.note(Reason.HEAD_TIMEOUT)
+        clock[0] += LOG_INTERVAL_S
+        connections.count_closed(CloseReason.HEAD_TIMEOUT)
     assert len(caplog.messages) == 2
     assert "head_timeout 1, made_room 998; 1 of 1 are open" in caplog.messages[1]
 

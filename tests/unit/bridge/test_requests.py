@@ -18,7 +18,7 @@ from pylon_client.contract.failures import (
 )
 from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
 from pylon_client.contract.reads import IDENTITIES
-from pylon_client.contract.subjects import IdentitySubject, OpenSubject, parse
+from pylon_client.contract.subjects import IdentitySubject, OpenSubject, parse_subject
 from pylon_client.contract.types import BlockNumber, IdentityName, NetUid
 from pylon_client.nats.nats_reply import Reply
 from tests.support.nats.scripted_nats import (
@@ -112,13 +112,13 @@ async def test_no_path_is_taken_for_another(
     path = operation.rest_path(scope).format(**SAMPLES)
     response = await client.get(path, headers={"Authorization": f"Bearer {token}"})
     assert response.status_code == 200
-    asked = [parse(asked.subject) for asked in nats.asked]
+    asked = [parse_subject(asked.subject) for asked in nats.asked]
     if operation is IDENTITIES:
         assert not asked
     elif scope is Scope.IDENTITY:
         assert asked == [IdentitySubject(IdentityName("sn1"), operation.name)]
     else:
-        netuid = NetUid(1) if operation.of_subnet else None
+        netuid = NetUid(1) if operation.per_subnet else None
         assert asked == [OpenSubject(netuid, operation.name)]
 
 
@@ -195,7 +195,7 @@ async def test_a_newer_workers_failure_goes_on_as_it_is(
     newer = NewerFailure(newer_code="NEW", newer_status=418, detail="Tea.", retryable=True)
 
     def fail(_asked: Asked) -> bytes:
-        raise FailureError.of(newer)
+        raise FailureError.from_failure(newer)
 
     nats.answer = fail
     response = await open_client.get(LATEST)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import zstandard
 
-from bridge.compression import Coding, CompressedBodies, preferred_coding
+from bridge.compression import Coding, CompressionCache, preferred_coding
 from bridge.settings import BridgeSettings
 from pylon_client.contract import headers as wire_headers
 from tests.support.nats.scripted_nats import OPEN_TOKEN, SN1_TOKEN, ScriptedNats, bridge_client
@@ -149,18 +149,18 @@ def test_the_best_coding_is_the_callers_choice(accept: str, coding: Coding | Non
 
 
 def test_a_body_is_compressed_once_and_forgotten_in_time() -> None:
-    bodies = CompressedBodies(max_bytes=3 * len(gzip.compress(LARGE, mtime=0)))
+    bodies = CompressionCache(max_bytes=3 * len(gzip.compress(LARGE, mtime=0)))
     first = bodies.get(1, LARGE, Coding.GZIP)
     assert all(bodies.get(1, LARGE, Coding.GZIP) is first for _ in range(100))
-    assert bodies.made == 1
+    assert bodies.compression_count == 1
     bodies.get(1, LARGE, Coding.ZSTD)
-    assert bodies.made == 2
+    assert bodies.compression_count == 2
     for key in range(2, 9):
         bodies.get(1, LARGE, Coding.GZIP)
         bodies.get(key, LARGE, Coding.GZIP)
-    assert bodies.made == 9
+    assert bodies.compression_count == 9
     bodies.get(2, LARGE, Coding.GZIP)
-    assert bodies.made == 10
+    assert bodies.compression_count == 10
 
 
 async def test_two_questions_about_one_block_are_not_mixed_up(

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from bridge.security import HEAD_MAX_BYTES
+from bridge.security import MAX_HEADER_BYTES
 from tests.support.nats.scripted_nats import OPEN_TOKEN, ScriptedNats
 
 LATEST = "/api/v1/block/latest"
@@ -54,9 +54,9 @@ async def test_a_head_past_the_bound_is_refused(
                 many = {f"X-{number}": "x" * 100 for number in range(length // 100)}
                 return await client.get(LATEST, headers={**headers, **many})
 
-    assert (await ask(HEAD_MAX_BYTES // 2)).status_code == (404 if where == "path" else 200)
+    assert (await ask(MAX_HEADER_BYTES // 2)).status_code == (404 if where == "path" else 200)
     asked = len(nats.asked)
-    response = await ask(HEAD_MAX_BYTES)
+    response = await ask(MAX_HEADER_BYTES)
     assert response.status_code == 431
     assert response.json()["code"] == "INVALID"
     assert response.headers["X-Request-Id"]

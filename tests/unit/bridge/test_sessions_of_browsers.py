@@ -6,7 +6,7 @@ from http.cookies import SimpleCookie
 import httpx
 import pytest
 
-from bridge.sessions import COOKIE
+from bridge.sessions import COOKIE_NAME
 from bridge.settings import BridgeSettings
 from tests.support.nats.scripted_nats import SN1_TOKEN, ScriptedNats, bridge_client
 from tests.unit.bridge.routes.test_login import HOTKEY, LOGIN, SN1, log_in
@@ -85,22 +85,22 @@ async def test_a_logout_ends_one_session_and_deletes_the_cookie(
     client: httpx.AsyncClient, prefix: str
 ) -> None:
     await log_in(client)
-    other = client.cookies[COOKIE]
+    other = client.cookies[COOKIE_NAME]
     client.cookies.clear()
     await log_in(client)
-    cookie = client.cookies[COOKIE]
+    cookie = client.cookies[COOKIE_NAME]
     assert cookie != other
     response = await client.post(f"/api/{prefix}/logout")
     assert response.status_code == 204
-    deleted = SimpleCookie(response.headers["Set-Cookie"])[COOKIE]
+    deleted = SimpleCookie(response.headers["Set-Cookie"])[COOKIE_NAME]
     assert (deleted["max-age"], deleted["path"]) == ("0", "/api")
-    assert COOKIE not in client.cookies
+    assert COOKIE_NAME not in client.cookies
     for value, status in ((cookie, 401), (other, 200)):
-        response = await client.get(SN1, headers={"Cookie": f"{COOKIE}={value}"})
+        response = await client.get(SN1, headers={"Cookie": f"{COOKIE_NAME}={value}"})
         assert response.status_code == status
     # Again, without a session or with one that is not valid, it does nothing.
     for value in (cookie, "nonsense", None):
-        headers = {} if value is None else {"Cookie": f"{COOKIE}={value}"}
+        headers = {} if value is None else {"Cookie": f"{COOKIE_NAME}={value}"}
         assert (await client.post(LOGOUT, headers=headers)).status_code == 204
 
 
@@ -120,13 +120,13 @@ async def test_a_cookie_is_secure_where_a_trusted_proxy_ended_tls(
     async with bridge_client(nats, BridgeSettings(bridge_trusted_proxies=trusted)) as client:
         headers = {"X-Forwarded-Proto": proto, "X-Forwarded-For": "203.0.113.9"}
         response = await client.post(LOGIN, json={"token": SN1_TOKEN}, headers=headers)
-        cookie = SimpleCookie(response.headers["Set-Cookie"])[COOKIE]
+        cookie = SimpleCookie(response.headers["Set-Cookie"])[COOKIE_NAME]
         assert bool(cookie["secure"]) is secure
         # The page was loaded by the scheme that the proxy tells of.
         change = {
             **headers,
             "Origin": "https://bridge",
-            "Cookie": f"{COOKIE}={cookie.value}",
+            "Cookie": f"{COOKIE_NAME}={cookie.value}",
             **JSON,
         }
         put = await client.put(WEIGHTS, content=BODY, headers=change)

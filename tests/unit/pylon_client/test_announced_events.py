@@ -58,7 +58,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY_FIRST_WAIT_S", 0.001)
 
 
-@pytest.mark.parametrize("lags", [0, 1, module.UNSURE_MAX])
+@pytest.mark.parametrize("lags", [0, 1, module.INCOMPLETE_READS_MAX])
 async def test_an_announced_event_is_asked_for_until_a_lagging_replica_has_it(lags: int) -> None:
     given: list[int] = []
     async with followed(LaggingStream(5, lags), given) as (sequence, came):
@@ -70,7 +70,7 @@ async def test_an_announced_event_is_asked_for_until_a_lagging_replica_has_it(la
 
 async def test_an_event_that_the_stream_never_has_does_not_hold_up_the_next_one() -> None:
     given: list[int] = []
-    stream = LaggingStream(6, module.UNSURE_MAX + 1)
+    stream = LaggingStream(6, module.INCOMPLETE_READS_MAX + 1)
     async with followed(stream, given) as (sequence, came):
         sequence.announce(BlockNumber(5))
         await eventually(lambda: stream.asked == stream.lags)

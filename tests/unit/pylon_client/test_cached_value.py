@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from tenacity import stop_after_attempt
 
-from pylon_client.cached_value import Shared
+from pylon_client.cached_value import CachedValue
 from pylon_client.v1 import (
     ASYNC_DEFAULT_RETRIES,
     AsyncConfig,
@@ -32,7 +32,7 @@ class Made:
         return self.count
 
 
-async def all_waiting(shared: Shared[int], made: Made, count: int) -> list[asyncio.Task[int]]:
+async def all_waiting(shared: CachedValue[int], made: Made, count: int) -> list[asyncio.Task[int]]:
     waiting = [asyncio.create_task(shared.get()) for _ in range(count)]
     while made.count == 0:
         await asyncio.sleep(0)
@@ -41,7 +41,7 @@ async def all_waiting(shared: Shared[int], made: Made, count: int) -> list[async
 
 async def test_all_who_wait_share_one_making_and_its_failure() -> None:
     made = Made()
-    shared = Shared(made)
+    shared = CachedValue(made)
     waiting = await all_waiting(shared, made, 20)
     made.error = OSError("down")
     made.ready.set()
@@ -54,7 +54,7 @@ async def test_all_who_wait_share_one_making_and_its_failure() -> None:
 
 async def test_one_who_gives_up_does_not_end_it_for_the_others() -> None:
     made = Made()
-    shared = Shared(made)
+    shared = CachedValue(made)
     first, second = await all_waiting(shared, made, 2)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -66,21 +66,21 @@ async def test_one_who_gives_up_does_not_end_it_for_the_others() -> None:
 async def test_a_value_is_made_again_only_if_it_is_the_forgotten_one() -> None:
     made = Made()
     made.ready.set()
-    shared = Shared(made)
+    shared = CachedValue(made)
     assert await shared.get() == 1
-    shared.forget(1)
+    shared.invalidate(1)
     assert await shared.get() == 2
-    shared.forget(1)
+    shared.invalidate(1)
     assert await shared.get() == 2
-    assert await shared.stop() == 2
-    assert await shared.stop() is None
+    assert await shared.close() == 2
+    assert await shared.close() is None
 
 
 async def test_stopping_ends_the_wait_of_all_with_closed() -> None:
     made = Made()
-    shared = Shared(made)
+    shared = CachedValue(made)
     waiting = await all_waiting(shared, made, 3)
-    assert await shared.stop() is None
+    assert await shared.close() is None
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [PylonClosed] * 3
 

@@ -18,7 +18,7 @@ from pylon_client._sync.identity import Identity
 from pylon_client._sync.open_access import OpenAccess
 from pylon_client.contract.operations import Scope
 from pylon_client.contract.ss58 import is_address
-from pylon_client.retry import worth_retrying
+from pylon_client.retry import is_worth_retrying
 from pylon_client.testing import (
     FakePylon,
     operations,
@@ -27,7 +27,7 @@ from pylon_client.testing import (
     sample_neurons,
     writes,
 )
-from pylon_client.transport import Call
+from pylon_client.transport import OperationCall
 from pylon_client.v1 import (
     ASYNC_DEFAULT_RETRIES,
     AsyncConfig,
@@ -152,7 +152,7 @@ async def test_retries_can_be_switched_off_as_the_readme_says(pylon: FakePylon) 
 
 
 def test_answers_may_depend_on_the_call_and_unknown_ones_are_loud(pylon: FakePylon) -> None:
-    def answer(call: Call[Any]) -> Any:
+    def answer(call: OperationCall[Any]) -> Any:
         if call.netuid == 9:
             raise PylonNotFound(detail="No such subnet.")
         return sample_neurons(count=call.netuid or 0)
@@ -189,7 +189,7 @@ async def test_concurrent_calls_each_have_their_own_attempts(pylon: FakePylon) -
     async def decide_slowly(state: RetryCallState) -> bool:
         await asyncio.sleep(0)
         error = state.outcome.exception() if state.outcome else None
-        return error is not None and worth_retrying(error)
+        return error is not None and is_worth_retrying(error)
 
     pylon.fail(operations.LATEST_NEURONS, ErrorCode.CHAIN_UNAVAILABLE, times=None)
     retry = ASYNC_DEFAULT_RETRIES.copy(wait=wait_none(), retry=decide_slowly)

@@ -12,9 +12,9 @@ from pylon_client.contract import wire
 from pylon_client.contract.operations import LATEST_NEURONS, NoParams, Operation, Params, Scope
 from pylon_client.http import http_transport
 from pylon_client.http.http_transport import HttpTransport
-from pylon_client.retry import worth_retrying
+from pylon_client.retry import is_worth_retrying
 from pylon_client.testing import sample_block_info, sample_neuron, sample_neurons
-from pylon_client.transport import Call
+from pylon_client.transport import OperationCall
 from pylon_client.v1 import (
     AsyncConfig,
     AsyncPylonClient,
@@ -41,9 +41,9 @@ CONFIG = AsyncConfig(
     identity_token="token-of-sn1",
     timeout=PylonTimeout(read=12.5),
 )
-OPEN_CALL = Call(LATEST_NEURONS, Scope.OPEN, NetUid(3))
+OPEN_CALL = OperationCall(LATEST_NEURONS, Scope.OPEN, NetUid(3))
 JOB_ID = JobId("a" * 26)
-IDENTITY_CALL = Call(LATEST_NEURONS, Scope.IDENTITY)
+IDENTITY_CALL = OperationCall(LATEST_NEURONS, Scope.IDENTITY)
 
 Handler = Callable[[httpx.Request], httpx.Response]
 
@@ -56,8 +56,10 @@ class Write(Params):
     weights: dict[str, float]
 
 
-async def ask(handler: Handler, call: Call[Any] = OPEN_CALL, config: AsyncConfig = CONFIG) -> bytes:
-    transport = HttpTransport(config, carrier=httpx.MockTransport(handler))
+async def ask(
+    handler: Handler, call: OperationCall[Any] = OPEN_CALL, config: AsyncConfig = CONFIG
+) -> bytes:
+    transport = HttpTransport(config, http_transport=httpx.MockTransport(handler))
     await transport.open()
     try:
         return await transport.ask(call)
@@ -97,7 +99,7 @@ async def test_what_is_not_in_the_path_is_the_body_and_the_path_is_quoted() -> N
         return httpx.Response(200, json=identities if "identities" in str(request.url) else {})
 
     params = Write(hotkey="5C/../x?y", mechanism=1, weights={"5D": 0.5})
-    await ask(handler, Call(operation, Scope.IDENTITY, params=params))
+    await ask(handler, OperationCall(operation, Scope.IDENTITY, params=params))
     public, write = seen
     assert str(public.url).endswith("/api/v1/identities")
     assert "authorization" not in public.headers
@@ -127,7 +129,7 @@ class Service:
 
 async def test_the_identitys_netuid_is_asked_once_and_again_when_it_has_changed() -> None:
     service = Service()
-    transport = HttpTransport(CONFIG, carrier=httpx.MockTransport(service))
+    transport = HttpTransport(CONFIG, http_transport=httpx.MockTransport(service))
     await transport.open()
     await asyncio.gather(*(transport.ask(IDENTITY_CALL) for _ in range(5)))
     assert service.seen.count("/identities") == 1
@@ -147,7 +149,7 @@ async def test_a_netuid_that_stays_wrong_is_raised_after_one_more_try() -> None:
 
     service = Confused()
     async with AsyncPylonClient(
-        CONFIG, transport=HttpTransport(CONFIG, carrier=httpx.MockTransport(service))
+        CONFIG, transport=HttpTransport(CONFIG, http_transport=httpx.MockTransport(service))
     ) as client:
         with pytest.raises(PylonNetuidMismatch, match="Moved"):
             await client.identity.get_latest_neurons()
@@ -202,7 +204,7 @@ async def test_every_answer_is_understood_as_far_as_it_goes(
     error = caught.value
     assert (error.code, error.detail, error.retryable) == (code, detail, retryable)
     assert error.status_code == answer.status_code
-    assert worth_retrying(error) is retryable
+    assert is_worth_retrying(error) is retryable
 
 
 @pytest.mark.parametrize(
@@ -223,7 +225,7 @@ async def test_a_timeout_says_what_was_waited_for(
     with pytest.raises(PylonTimeoutException, match=reason) as caught:
         await ask(handler)
     assert (caught.value.reason, caught.value.timeout_seconds) == (reason, seconds)
-    assert worth_retrying(caught.value)
+    assert is_worth_retrying(caught.value)
 
 
 async def test_an_answer_that_trickles_is_not_waited_for_for_ever() -> None:
@@ -234,7 +236,7 @@ async def test_an_answer_that_trickles_is_not_waited_for_for_ever() -> None:
     config = CONFIG.model_copy(
         update={"timeout": PylonTimeout(connect=0.05, read=0.05, write=0.05, pool=0.05)}
     )
-    transport = HttpTransport(config, carrier=httpx.MockTransport(trickle))
+    transport = HttpTransport(config, http_transport=httpx.MockTransport(trickle))
     await transport.open()
     with pytest.raises(PylonTimeoutException, match="read"):
         await transport.ask(OPEN_CALL)
@@ -258,7 +260,7 @@ async def test_a_stream_that_pylon_ends_is_asked_for_again_when_it_says(
         value = f"event: block\nid: {len(asked_s)}\ndata: {block}\n\n"
         return httpx.Response(200, text=f"{value}event: closing\nretry: {retry}\ndata: {{}}\n\n")
 
-    transport = HttpTransport(CONFIG, carrier=httpx.MockTransport(handler))
+    transport = HttpTransport(CONFIG, http_transport=httpx.MockTransport(handler))
     async with (
         AsyncPylonClient(CONFIG, transport=transport) as client,
         aclosing(client.open_access.blocks()) as blocks,
@@ -274,7 +276,7 @@ async def test_a_broken_connection_is_a_request_exception() -> None:
 
     with pytest.raises(PylonRequestException, match="cut") as caught:
         await ask(handler)
-    assert worth_retrying(caught.value)
+    assert is_worth_retrying(caught.value)
 
 
 async def test_a_reply_that_breaks_the_contract_says_where_and_shows_no_value() -> None:
@@ -282,10 +284,10 @@ async def test_a_reply_that_breaks_the_contract_says_where_and_shows_no_value() 
     hotkey = sample_neuron(1).hotkey
     body["neurons"][hotkey]["uid"] = "not-a-uid"
     with pytest.raises(PylonResponseException) as caught:
-        OPEN_CALL.read(wire.encode(body))
+        OPEN_CALL.decode_reply(wire.encode(body))
     assert f"neurons.{hotkey}.uid" in str(caught.value)
     assert "not-a-uid" not in str(caught.value)
-    assert not worth_retrying(caught.value)
+    assert not is_worth_retrying(caught.value)
 
 
 async def test_the_streams_of_jobs_leave_connections_for_requests() -> None:
@@ -301,7 +303,7 @@ async def test_the_streams_of_jobs_leave_connections_for_requests() -> None:
         streams += 1
         return httpx.Response(200, content=b'event: job\ndata: {"a": 1}\n\n')
 
-    transport = HttpTransport(CONFIG, carrier=httpx.MockTransport(handler))
+    transport = HttpTransport(CONFIG, http_transport=httpx.MockTransport(handler))
     await transport.open()
     async with AsyncExitStack() as stack:
         for _ in range(http_transport.JOB_STREAMS_MAX):

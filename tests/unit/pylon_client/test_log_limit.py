@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.event_buffers import Channel
-from bridge.sse_response import value_frame
-from pylon.chain.node_connection import FAILURES_MAX, ConnectionOwner, Patience
+from bridge.event_buffers import EventBuffer
+from bridge.sse_response import frame_encoder
+from pylon.chain.node_connection import MAX_COUNTED_FAILURES, ConnectionOwner, ConnectionTimeouts
 from pylon.common.task_supervisor import Supervisor
 from pylon.common.unreadable_records import UNREADABLE
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -16,7 +16,7 @@ from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.types import BlockHash, BlockNumber
 from pylon_client.events.stored_events import FeedEvent
-from pylon_client.log_limit import REMIND_EVERY_S, LogLimit, origin_of
+from pylon_client.log_limit import REMIND_EVERY_S, LogLimit, error_origin
 
 READS = 50
 
@@ -36,8 +36,10 @@ class Node:
 
 
 def owner_of(make: Callable[[], Node] = Node) -> ConnectionOwner[Node]:
-    patience = Patience(backoff_s=0.0, backoff_max_s=0.0)
-    return ConnectionOwner(make, role="The chain node", place="ws://node", patience=patience)
+    patience = ConnectionTimeouts(backoff_s=0.0, backoff_max_s=0.0)
+    return ConnectionOwner(
+        make, role="The chain node", endpoint_label="ws://node", timeouts=patience
+    )
 
 
 def fail_with(make: Callable[[], Exception]) -> Callable[[Node], Awaitable[str]]:
@@ -77,8 +79,8 @@ def test_errors_are_told_apart_by_class_and_line() -> None:
             _ = 1e300**2 if divisor else 1 / divisor
         return raised.value
 
-    assert origin_of(caught(1)) == origin_of(caught(2)) != origin_of(caught(0))
-    assert origin_of(ValueError("never raised"))[0] == "builtins.ValueError"
+    assert error_origin(caught(1)) == error_origin(caught(2)) != error_origin(caught(0))
+    assert error_origin(ValueError("never raised"))[0] == "builtins.ValueError"
 
 
 async def test_an_answer_that_cannot_be_decoded_has_one_traceback(
@@ -114,7 +116,7 @@ async def test_a_node_that_stays_away_is_logged_while_the_pauses_grow(
             await owner.connection()
         assert raised.value.code is ErrorCode.CHAIN_UNAVAILABLE
     # The first with the longest pause is the first of the reminders.
-    assert len(lines(caplog, "Cannot connect to ws://node")) == FAILURES_MAX
+    assert len(lines(caplog, "Cannot connect to ws://node")) == MAX_COUNTED_FAILURES
     await owner.close()
 
 
@@ -127,7 +129,7 @@ def test_an_event_that_the_bridge_cannot_read_is_logged_once_and_counted(
         nonlocal unreadable
         unreadable += 1
 
-    channel = Channel(value_frame("block"), count)
+    channel = EventBuffer(frame_encoder("block"), count)
     for number in range(READS):
         block = Block(number=BlockNumber(number), hash=BlockHash(f"0x{number:064x}"))
         event = FeedEvent(str(BlockEventSubject()), block, b"{}")
@@ -147,7 +149,7 @@ async def test_a_part_that_keeps_failing_has_one_traceback(
         if fails >= 0:
             raise RuntimeError(f"at {fails}")
 
-    await Supervisor(first_pause_s=0.0).keep("part", run)
+    await Supervisor(initial_delay_s=0.0).supervise("part", run)
     records = lines(caplog, "part failed; restart")
     assert len(records) == READS
     assert [record.exc_info is not None for record in records] == [True] + [False] * (READS - 1)

@@ -9,9 +9,9 @@ from itertools import islice
 
 import pytest
 
-from pylon_client.http.sse_parser import SentEvent, sent_events
+from pylon_client.http.sse_parser import ServerSentEvent, parse_sse
 from pylon_client.testing import FakePylon, sample_block_info, sample_neurons
-from pylon_client.transport import Published
+from pylon_client.transport import StreamItem
 from pylon_client.v1 import BlockNumber, NetUid, PylonClosed, PylonRequestException
 
 
@@ -101,8 +101,8 @@ async def test_what_cannot_be_had_any_more_is_logged(
     pylon: FakePylon, caplog: pytest.LogCaptureFixture
 ) -> None:
     pylon.publish(sample_block_info(40))
-    after_gap = Published(BlockNumber(40), pylon._published[None][-1].body, is_after_gap=True)
-    pylon._published[None][-1] = after_gap
+    after_gap = StreamItem(BlockNumber(40), pylon._items[None][-1].body, is_after_gap=True)
+    pylon._items[None][-1] = after_gap
     with caplog.at_level(logging.WARNING, "pylon_client"):
         async with pylon.async_client() as client:
             blocks = client.open_access.blocks(after=BlockNumber(7))
@@ -128,9 +128,9 @@ async def test_events_are_read_whichever_pieces_they_come_in(size: int) -> None:
         for start in range(0, len(SENT), size):
             yield SENT[start : start + size]
 
-    assert [event async for event in sent_events(chunks())] == [
-        SentEvent("block", b'{"a":\xe2\x80\xa8"\x85"}', "7"),
-        SentEvent("message", b"one\ntwo"),
-        SentEvent("closing", b"{}", retry_s=0.5),
-        SentEvent("message", b"two"),
+    assert [event async for event in parse_sse(chunks())] == [
+        ServerSentEvent("block", b'{"a":\xe2\x80\xa8"\x85"}', "7"),
+        ServerSentEvent("message", b"one\ntwo"),
+        ServerSentEvent("closing", b"{}", retry_s=0.5),
+        ServerSentEvent("message", b"two"),
     ]

@@ -14,9 +14,9 @@ from pylon_client.contract import wire
 from pylon_client.contract.operations import LATEST_NEURONS, Scope
 from pylon_client.http.http_transport import HttpTransport
 from pylon_client.nats.nats_transport import _Credential
-from pylon_client.network_errors import network_reason
+from pylon_client.network_errors import network_error_reason
 from pylon_client.testing import sample_neurons
-from pylon_client.transport import Call
+from pylon_client.transport import OperationCall
 from pylon_client.v1 import (
     ASYNC_DEFAULT_RETRIES,
     AsyncConfig,
@@ -110,14 +110,14 @@ async def test_a_silent_server_is_told_with_its_address(
 def test_the_cause_of_a_failed_connection_is_found(error: Exception, reason: str | None) -> None:
     raised = httpx.ConnectError("All connection attempts failed")
     raised.__cause__ = error
-    found = network_reason(raised)
+    found = network_error_reason(raised)
     assert found is reason is None or str(found).startswith(str(reason))
 
 
 @pytest.mark.parametrize("wrong", [70_000, -1, True, "1"])
 def test_a_netuid_that_cannot_be_one_is_named(wrong: object) -> None:
     with pytest.raises(ValueError, match="netuid\n"):
-        Call(LATEST_NEURONS, Scope.OPEN, wrong)  # type: ignore[arg-type]
+        OperationCall(LATEST_NEURONS, Scope.OPEN, wrong)  # type: ignore[arg-type]
 
 
 def test_key_material_and_tokens_are_in_no_repr() -> None:
@@ -143,16 +143,16 @@ async def test_the_http_librarys_lines_are_not_in_the_log_of_the_clients_request
         return httpx.Response(200, content=wire.encode(sample_neurons()))
 
     carrier = httpx.MockTransport(handler)
-    transport = HttpTransport(AsyncConfig(address="http://pylon.test"), carrier=carrier)
+    transport = HttpTransport(AsyncConfig(address="http://pylon.test"), http_transport=carrier)
     await transport.open()
     with caplog.at_level(logging.INFO, "httpx"):
-        await transport.ask(Call(LATEST_NEURONS, Scope.OPEN, NetUid(3)))
+        await transport.ask(OperationCall(LATEST_NEURONS, Scope.OPEN, NetUid(3)))
         assert not caplog.records
         # What a program asks with the library itself is logged as before.
         async with httpx.AsyncClient(transport=carrier) as others:
             await others.get("http://elsewhere.test")
         assert [record.name for record in caplog.records] == ["httpx"]
     with caplog.at_level(logging.DEBUG, "pylon_client"):
-        await transport.ask(Call(LATEST_NEURONS, Scope.OPEN, NetUid(3)))
+        await transport.ask(OperationCall(LATEST_NEURONS, Scope.OPEN, NetUid(3)))
     await transport.close()
     assert caplog.messages[-1] == "GET /api/v1/subnet/3/block/latest/neurons: 200"

@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 from pydantic_settings import SettingsError
 
-from bridge.auth import Gatekeeper
+from bridge.auth import Authenticator
 from bridge.settings import BridgeSettings
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon.common.environment_settings import EnvironmentSettings
@@ -99,7 +99,7 @@ def test_only_processes_that_check_tokens_need_them(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PYLON_ID_SN2_NETUID", "2")
     monkeypatch.setenv("PYLON_ID_SN2_TOKEN", "")
     assert WorkerSettings().netuids == [1, 2]
-    for read in (lambda: Gatekeeper(BridgeSettings()), lambda: nats_users(_passwords())):
+    for read in (lambda: Authenticator(BridgeSettings()), lambda: nats_users(_passwords())):
         with pytest.raises(SettingsError) as caught:
             read()
         assert str(caught.value).splitlines() == [

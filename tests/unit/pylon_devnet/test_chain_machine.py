@@ -115,7 +115,7 @@ class ChainMachine(RuleBasedStateMachine):
         chain = self.node.chain
         assert chain.best.number == len(self.blocks) - 1
         for number in range(chain.history.oldest, len(self.blocks)):
-            model, state = self.blocks[number], chain.state(number)
+            model, state = self.blocks[number], chain.state_at_number(number)
             nonces = [state.get("System", "Account", one)["nonce"] for one in ADDRESSES]
             assert nonces == model.nonces
             assert state.get("System", "Number") == number
@@ -149,7 +149,7 @@ class ChainMachine(RuleBasedStateMachine):
 
     @invariant()
     def money_is_only_spent_on_fees(self) -> None:
-        state = self.node.chain.at(None)
+        state = self.node.chain.state_at_hash(None)
         free = sum(state.get("System", "Account", one)["data"]["free"] for one in ADDRESSES)
         paid = sum(
             waiting.kind != "fails" for block in self.blocks for *_, waiting in block.included

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pylon_devnet.epoch_run import settle
+from pylon_devnet.epoch_run import compute_epoch
 
 ROWS = st.dictionaries(
     st.integers(0, 3),
@@ -16,7 +16,7 @@ STAKES = st.lists(st.integers(1, 10**15), min_size=10, max_size=10)
 
 @given(stakes=STAKES, rows=ROWS)
 def test_shares_are_shares(stakes: list[int], rows: dict[int, list[tuple[int, int]]]) -> None:
-    outcome = settle(stakes, rows, 0.5)
+    outcome = compute_epoch(stakes, rows, 0.5)
     for shares in (outcome.incentive, outcome.dividends):
         assert sum(shares) == pytest.approx(1) or not any(shares)
         assert all(share >= 0 for share in shares)
@@ -28,7 +28,7 @@ def test_shares_are_shares(stakes: list[int], rows: dict[int, list[tuple[int, in
 def test_more_weight_never_means_less_incentive(stakes: list[int], weight: int, more: int) -> None:
     def incentive(of_four: int) -> float:
         rows = {uid: [(4, of_four), (5, 65535)] for uid in range(4)}
-        return settle(stakes, rows, 0.5).incentive[4]
+        return compute_epoch(stakes, rows, 0.5).incentive[4]
 
     assert incentive(min(65535, weight + more)) >= incentive(weight) - 1e-12
 
@@ -36,7 +36,7 @@ def test_more_weight_never_means_less_incentive(stakes: list[int], weight: int, 
 def test_what_a_minority_likes_is_clipped() -> None:
     stakes = [60, 40, 0, 0]
     rows = {0: [(2, 65535), (3, 6553)], 1: [(3, 65535)]}
-    outcome = settle(stakes, rows, 0.5)
+    outcome = compute_epoch(stakes, rows, 0.5)
     assert outcome.consensus[3] == pytest.approx(6553 / (65535 + 6553))
     assert outcome.validator_trust[0] == pytest.approx(1)
     assert outcome.validator_trust[1] == pytest.approx(outcome.consensus[3])
@@ -45,6 +45,6 @@ def test_what_a_minority_likes_is_clipped() -> None:
 
 
 def test_nobody_set_weights() -> None:
-    outcome = settle([1, 1], {0: []}, 0.5)
+    outcome = compute_epoch([1, 1], {0: []}, 0.5)
     assert outcome.incentive == [0, 0]
     assert outcome.dividends == [0, 0]

@@ -11,7 +11,7 @@ import pytest
 from bittensor._generated import calls, constants, errors, runtime_apis, storage
 
 from pylon_devnet.runtime.declaration import RUNTIMES
-from pylon_devnet.runtime.runtime_metadata import TRANSACTION_VERSION, build
+from pylon_devnet.runtime.runtime_metadata import TRANSACTION_VERSION, build_metadata
 from tests.support.chain import metadata_v15
 
 SLOT_MS = 12_000
@@ -26,7 +26,7 @@ REAL_RUNTIME = "finney-424"
 
 @pytest.fixture(scope="module")
 def ours() -> dict[str, Any]:
-    newest = build(SLOT_MS)
+    newest = build_metadata(SLOT_MS)
     spec_version = newest.declaration.spec_version
     runtime: Any = bittensor_core.Runtime(newest.encoded, spec_version, TRANSACTION_VERSION, 42)
     ir = runtime.metadata_ir()
@@ -38,7 +38,7 @@ def ours() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def read() -> metadata_v15.Metadata:
-    return metadata_v15.read(build(SLOT_MS, REAL_RUNTIME).encoded)
+    return metadata_v15.read(build_metadata(SLOT_MS, REAL_RUNTIME).encoded)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_every_constant_and_api_method_exists(ours: dict[str, Any]) -> None:
 
 
 def test_the_reader_and_the_codec_agree_on_our_metadata(ours: dict[str, Any]) -> None:
-    read = metadata_v15.read(build(SLOT_MS).encoded)
+    read = metadata_v15.read(build_metadata(SLOT_MS).encoded)
     assert set(read.pallets) == set(ours["pallets"])
     assert read.types[read.pallets["System"].calls or 0].path[-1] == "Call"
 
@@ -222,8 +222,8 @@ def test_real_constants_have_our_types_and_values(
 
 
 def test_the_runtimes_differ_where_newer_chains_do() -> None:
-    newest = metadata_v15.read(build(SLOT_MS).encoded)
-    older = metadata_v15.read(build(SLOT_MS, REAL_RUNTIME).encoded)
+    newest = metadata_v15.read(build_metadata(SLOT_MS).encoded)
+    older = metadata_v15.read(build_metadata(SLOT_MS, REAL_RUNTIME).encoded)
 
     def storage_items(read: metadata_v15.Metadata) -> set[str]:
         return {f"{name}.{item}" for name, one in read.pallets.items() for item in one.storage}
@@ -245,7 +245,7 @@ def test_the_runtimes_differ_where_newer_chains_do() -> None:
     }.items():
         assert errors_of(newest, "SubtensorModule").get(error) == index, error
         assert errors_of(older, "SubtensorModule").get(error) == index_424, error
-    versions = [build(SLOT_MS, name).declaration.spec_version for name in RUNTIMES]
+    versions = [build_metadata(SLOT_MS, name).declaration.spec_version for name in RUNTIMES]
     assert versions == [475, 424]
 
 

@@ -8,7 +8,7 @@ from pylon_devnet.subnet_state import SUBTENSOR, hotkeys
 @pytest.mark.parametrize("neurons", [16, 40, 256])
 def test_every_subnet_can_be_made_as_large_as_another(neurons: int) -> None:
     node = Controls(DevnetOptions(neurons=neurons, active=False, extra_subnets=1))
-    state = node.chain.at(None)
+    state = node.chain.state_at_hash(None)
     for netuid in (1, 2, 12, 101):
         assert len(set(hotkeys(state, netuid))) == neurons
         permits = state.get(SUBTENSOR, "ValidatorPermit", netuid)

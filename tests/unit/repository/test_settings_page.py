@@ -15,7 +15,7 @@ from pylon.cli.main import main
 from pylon.common.deployment_settings import IdentitySettings, IdentityWithToken
 from pylon.common.environment_settings import EnvironmentSettings
 from pylon.common.process_metrics import PrometheusSettings
-from pylon.common.variables import CHANGE_NOTHING, unknown_variables
+from pylon.common.variables import IGNORED_VARIABLES, unknown_variables
 from pylon_client.config import BaseConfig
 
 ROOT = Path(__file__).parents[3]
@@ -56,7 +56,7 @@ OF_CLASSES = {
     variable
     for settings in EVERY_CLASS
     for variable in variables(settings, PREFIXES.get(settings, "PYLON_"))
-} - {"PYLON_ID_{NAME}_NAME"}
+} - {"PYLON_ID_{NAME}_CONNECTION_NAME"}
 OF_CLIENT = set(variables(BaseConfig, "PYLON_CLIENT_"))
 
 
@@ -79,9 +79,9 @@ def test_every_setting_is_listed_and_nothing_else() -> None:
 
 
 def test_the_variables_without_an_effect_are_listed_on_both_pages() -> None:
-    assert re.findall(r"^\| `(\S+)` \|", WITHOUT_EFFECT, re.MULTILINE) == list(CHANGE_NOTHING)
+    assert re.findall(r"^\| `(\S+)` \|", WITHOUT_EFFECT, re.MULTILINE) == list(IGNORED_VARIABLES)
     compatibility = (ROOT / "docs" / "compatibility.md").read_text()
-    assert not [name for name in CHANGE_NOTHING if f"`{name}`" not in compatibility]
+    assert not [name for name in IGNORED_VARIABLES if f"`{name}`" not in compatibility]
 
 
 def test_no_variable_of_the_deployment_files_is_taken_for_a_mistake(

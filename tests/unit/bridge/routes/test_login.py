@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from bridge.routes.unstable_routes import unstable_paths
-from bridge.sessions import LIFETIME_S, Sessions
+from bridge.sessions import SESSION_LIFETIME_S, Sessions
 from bridge.settings import BridgeSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import OPERATIONS
@@ -42,7 +42,7 @@ async def test_a_login_is_worth_as_much_as_the_token(
     assert cookie["httponly"]
     assert cookie["samesite"] == "strict"
     assert cookie["path"] == "/api"
-    assert int(cookie["max-age"]) == LIFETIME_S
+    assert int(cookie["max-age"]) == SESSION_LIFETIME_S
     assert SN2_TOKEN not in response.headers["Set-Cookie"]
     of_sn2 = f"/api/{prefix}/identity/sn2/subnet/2/block/latest/neurons"
     assert (await client.get(of_sn2)).status_code == 200
@@ -136,8 +136,8 @@ async def test_a_session_ends_and_none_can_be_made_up(monkeypatch: pytest.Monkey
     identities = BridgeSettings().identity_settings
     sn1, sn2 = identities.values()
     sessions = Sessions(identities, lambda: clock[0])
-    cookie = sessions.begin(sn1)
-    assert sessions.identity(cookie) == sn1
+    cookie = sessions.create(sn1)
+    assert sessions.verify(cookie) == sn1
     body, _, signature = cookie.partition(".")
     said = json.loads(base64.urlsafe_b64decode(body))
     forged = base64.urlsafe_b64encode(json.dumps({**said, "identity_name": "sn2"}).encode())
@@ -155,15 +155,15 @@ async def test_a_session_ends_and_none_can_be_made_up(monkeypatch: pytest.Monkey
         "ÿ.ÿ",
         f"{base64.urlsafe_b64encode(b'[]').decode()}.{signature}",
     ):
-        assert sessions.identity(wrong) is None
+        assert sessions.verify(wrong) is None
     moved = {sn1.name: sn1.model_copy(update={"netuid": 9})}
-    assert Sessions(moved, lambda: clock[0]).identity(cookie) is None
+    assert Sessions(moved, lambda: clock[0]).verify(cookie) is None
     new_token = {sn1.name: sn1.model_copy(update={"token": sn2.token})}
-    assert Sessions(new_token, lambda: clock[0]).identity(cookie) is None
-    clock[0] += LIFETIME_S - 1
-    assert sessions.identity(cookie) == sn1
+    assert Sessions(new_token, lambda: clock[0]).verify(cookie) is None
+    clock[0] += SESSION_LIFETIME_S - 1
+    assert sessions.verify(cookie) == sn1
     clock[0] += 1
-    assert sessions.identity(cookie) is None
+    assert sessions.verify(cookie) is None
 
 
 UNSTABLE = "/api/_unstable"

@@ -46,7 +46,7 @@ def test_settings_have_the_documented_names_and_defaults(monkeypatch: pytest.Mon
     monkeypatch.setenv("PYLON_BRIDGE_PORT", "80")
     settings = BridgeSettings()
     assert (settings.bridge_host, settings.bridge_port) == ("0.0.0.0", 80)
-    assert [settings.timeout_s(asked_s) for asked_s in (None, 6, 7)] == [5, 6, 6.5]
+    assert [settings.request_timeout_s(asked_s) for asked_s in (None, 6, 7)] == [5, 6, 6.5]
 
 
 def test_settings_may_come_from_a_file() -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from pylon.blocks.block_publisher import BlockPublisher
-from pylon.blocks.subnet_publisher import WAITING_MAX_BLOCKS, SubnetLane
+from pylon.blocks.subnet_publisher import MAX_QUEUED_BLOCKS, SubnetPublisher
 from pylon.chain.chain_reader import ChainReader
 from pylon.events.event_types import block_event, neurons_event
 from pylon_client.contract import wire
@@ -97,8 +97,8 @@ async def test_a_failing_subnet_holds_up_neither_the_block_nor_the_others(
         for number in range(5, 10):
             await publisher.publish(BlockNumber(number), with_neurons=True)
         await stream.until(lambda: stream.numbers(snapshots_of(ONE)) == [5, 6, 7, 8, 9])
-        lane_two = publisher.lanes[1]
-        while lane_two.skipped < 5:
+        lane_two = publisher.subnet_publishers[1]
+        while lane_two.skipped_snapshots < 5:
             await asyncio.sleep(0.01)
     assert stream.numbers(BLOCKS) == [5, 6, 7, 8, 9]
     assert stream.numbers(snapshots_of(TWO)) == []
@@ -136,7 +136,7 @@ async def test_a_subnet_that_fails_for_a_moment_is_tried_again() -> None:
             await asyncio.sleep(0.01)
         chain.failing_netuids.clear()
         await stream.until(lambda: stream.numbers(snapshots_of(ONE)) == [5])
-    assert publisher.lanes[0].skipped == 0
+    assert publisher.subnet_publishers[0].skipped_snapshots == 0
 
 
 async def test_a_subnet_that_keeps_failing_gives_way_to_the_next_block() -> None:
@@ -147,12 +147,12 @@ async def test_a_subnet_that_keeps_failing_gives_way_to_the_next_block() -> None
             raise UNAVAILABLE
         return block, b"{}"
 
-    lane = SubnetLane(ONE, fetch=fetch, send=stream.publish, patience_s=0.0)
+    lane = SubnetPublisher(ONE, fetch=fetch, publish=stream.publish, retry_timeout_s=0.0)
     task = asyncio.create_task(lane.run())
-    lane.offer(block_of(5))
-    lane.offer(block_of(6))
+    lane.enqueue(block_of(5))
+    lane.enqueue(block_of(6))
     await stream.until(lambda: stream.numbers(snapshots_of(ONE)) == [6])
-    assert lane.skipped == 1
+    assert lane.skipped_snapshots == 1
     task.cancel()
 
 
@@ -162,13 +162,13 @@ async def test_a_lane_queues_no_more_than_the_stream_would_keep() -> None:
     async def fetch(netuid: NetUid, block: Block) -> tuple[Block, bytes]:
         return block, b"{}"
 
-    lane = SubnetLane(ONE, fetch=fetch, send=stream.publish)
+    lane = SubnetPublisher(ONE, fetch=fetch, publish=stream.publish)
     for number in range(100):
-        lane.offer(block_of(number))
+        lane.enqueue(block_of(number))
     task = asyncio.create_task(lane.run())
     await stream.until(lambda: stream.numbers(snapshots_of(ONE))[-1:] == [99])
-    assert stream.numbers(snapshots_of(ONE)) == list(range(100 - WAITING_MAX_BLOCKS, 100))
-    assert lane.skipped == 100 - WAITING_MAX_BLOCKS
+    assert stream.numbers(snapshots_of(ONE)) == list(range(100 - MAX_QUEUED_BLOCKS, 100))
+    assert lane.skipped_snapshots == 100 - MAX_QUEUED_BLOCKS
     task.cancel()
 
 
@@ -202,7 +202,7 @@ async def test_c12_a_block_whose_state_nobody_keeps_does_not_stop_the_ones_after
     await publisher.publish(BlockNumber(50), with_neurons=False)
     await publisher.publish(BlockNumber(95), with_neurons=False)
     assert stream.numbers(BLOCKS) == [95]
-    assert (publisher.published, publisher.skipped) == (1, 1)
+    assert (publisher.published_blocks, publisher.skipped_blocks) == (1, 1)
 
 
 async def test_a_restarted_worker_goes_on_after_the_last_block_and_fills_in_snapshots() -> None:
@@ -237,16 +237,16 @@ async def test_blocks_between_those_that_are_offered_get_no_snapshot_and_are_cou
     async def unused(*_: object) -> None:
         raise AssertionError
 
-    lane = SubnetLane(
+    lane = SubnetPublisher(
         ONE,
         fetch=unused,  # type: ignore[arg-type]
-        send=unused,
+        publish=unused,
         on_skipped=lambda netuid, blocks: counted.append((netuid, blocks)),
     )
     for number in (5, 6, 40):
-        lane.offer(block_of(number))
+        lane.enqueue(block_of(number))
     assert counted == [(ONE, 33)]
-    assert lane.skipped == 33
+    assert lane.skipped_snapshots == 33
     assert "no snapshots at blocks 7 to 39 (33 skipped so far)" in caplog.text
 
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pylon.events.event_publisher import JetStreamEvents
+from pylon.events.event_publisher import EventPublisher
 from pylon.events.event_types import neurons_event
 from pylon_client.contract.types import NetUid
 from tests.support.chain.fake_chain import block_of
 from tests.support.product.eventually import HANGS_AFTER_S
 
 if TYPE_CHECKING:
-    from pylon_client.nats.nats_connection import Connection
+    from pylon_client.nats.nats_connection import NatsConnection
 
 
 class AnsweringNats:
@@ -35,9 +35,10 @@ async def test_a_cancellation_that_comes_with_the_acknowledgement_is_not_lost(
     *, cancelled: bool
 ) -> None:
     library = AnsweringNats()
-    events = JetStreamEvents(
+    events = EventPublisher(
         cast(
-            "Connection", SimpleNamespace(is_connected=True, nats=library, max_payload_bytes=1_000)
+            "NatsConnection",
+            SimpleNamespace(is_connected=True, nats=library, max_payload_bytes=1_000),
         )
     )
     event = neurons_event(NetUid(1), block_of(1), b"{}")

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pylon.blocks.head_tracker import STEP_MAX_BLOCKS, UNVERIFIED_MAX_BLOCKS, Heads
+from pylon.blocks.head_tracker import MAX_STEP_BLOCKS, MAX_UNVERIFIED_BLOCKS, HeadTracker
 from pylon_client.contract.types import BlockNumber
 from tests.support.chain.fake_chain import UNAVAILABLE, FakeChain
 from tests.support.product.eventually import eventually
@@ -15,7 +15,7 @@ from tests.support.product.eventually import eventually
 class LyingChain(FakeChain):
     """Announces what it is told to, whatever its head is."""
 
-    async def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
+    async def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
         while True:
             announced = await self.announcements.get()
             if isinstance(announced, Exception):
@@ -24,8 +24,8 @@ class LyingChain(FakeChain):
 
 
 @asynccontextmanager
-async def followed(chain: FakeChain, seen: list[int]) -> AsyncGenerator[Heads]:
-    heads = Heads(chain, heard_of=seen.append, silence_s=60, poll_after_s=60)
+async def followed(chain: FakeChain, seen: list[int]) -> AsyncGenerator[HeadTracker]:
+    heads = HeadTracker(chain, observe_head=seen.append, silence_s=60, poll_after_s=60)
     running = asyncio.create_task(heads.run())
     await eventually(lambda: heads.newest == chain.head)
     try:
@@ -35,13 +35,13 @@ async def followed(chain: FakeChain, seen: list[int]) -> AsyncGenerator[Heads]:
         await asyncio.gather(running, return_exceptions=True)
 
 
-@pytest.mark.parametrize("false", [2**32 - 1, 10 + STEP_MAX_BLOCKS + 1, 9, 0])
+@pytest.mark.parametrize("false", [2**32 - 1, 10 + MAX_STEP_BLOCKS + 1, 9, 0])
 async def test_a_false_head_never_counts(false: int, caplog: pytest.LogCaptureFixture) -> None:
     chain, seen = LyingChain(10), list[int]()
     async with followed(chain, seen) as heads:
         for _ in range(3):
             chain.announcements.put_nowait(false)
-        await eventually(lambda: heads.doubted == 3)
+        await eventually(lambda: heads.suspect_heads == 3)
         chain.head = 11
         chain.announcements.put_nowait(11)
         await eventually(lambda: heads.newest == 11)
@@ -69,7 +69,7 @@ async def test_a_jump_that_is_true_counts() -> None:
         chain.head = 900
         chain.announcements.put_nowait(899)
         await eventually(lambda: heads.newest == 900)
-        assert not heads.news.is_set()
+        assert not heads.changed.is_set()
 
 
 async def test_a_chain_that_seems_to_run_ahead_in_small_steps_is_verified() -> None:
@@ -79,7 +79,7 @@ async def test_a_chain_that_seems_to_run_ahead_in_small_steps_is_verified() -> N
             chain.announcements.put_nowait(head)
         await eventually(chain.announcements.empty)
         await eventually(lambda: heads.newest == 10)
-    assert max(seen) <= 10 + UNVERIFIED_MAX_BLOCKS + 1
+    assert max(seen) <= 10 + MAX_UNVERIFIED_BLOCKS + 1
     assert chain.reads["latest"] < 200
 
 

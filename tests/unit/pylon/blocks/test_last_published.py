@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pylon.blocks.last_published import LastPublished, Stored
+from pylon.blocks.last_published import LastPublished, StoredBlock
 from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
@@ -26,35 +26,35 @@ class Clock:
 def test_its_age_begins_with_each_block() -> None:
     clock = Clock()
     published = LastPublished(clock)
-    assert (published.number, published.age_s, published.since) == (None, None, "")
+    assert (published.block_number, published.age_s, published.stored_at_text) == (None, None, "")
     published.observe(BlockNumber(7))
     clock.now_s += 30
     published.observe(BlockNumber(7))
     assert published.age_s == 30
     published.observe(BlockNumber(8))
-    assert (published.number, published.age_s) == (8, 0)
+    assert (published.block_number, published.age_s) == (8, 0)
     published.observe(BlockNumber(3))  # of a stream that was made again
-    assert published.number == 3
+    assert published.block_number == 3
 
 
 def test_when_it_was_published_is_told_in_utc() -> None:
     published = LastPublished()
     published.observe(BlockNumber(7), age_s=3600)
-    stored = datetime.strptime(published.since, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    stored = datetime.strptime(published.stored_at_text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     assert time.time() - stored.timestamp() >= 3599
 
 
 async def test_a_worker_that_starts_late_knows_how_old_it_is() -> None:
     published = LastPublished()
     long_ago = datetime.now(UTC) - timedelta(hours=1)
-    answers: list[Stored | FailureError | None] = [
+    answers: list[StoredBlock | FailureError | None] = [
         FailureError(ErrorCode.NATS_UNAVAILABLE, "away"),
         None,
         (BlockNumber(5), long_ago),
     ]
     asked = 0
 
-    async def newest() -> Stored | None:
+    async def newest() -> StoredBlock | None:
         nonlocal asked
         answer = answers[min(asked, len(answers) - 1)]
         asked += 1
@@ -62,10 +62,10 @@ async def test_a_worker_that_starts_late_knows_how_old_it_is() -> None:
             raise answer
         return answer
 
-    following = asyncio.create_task(published.follow(newest, every_s=0.0))
+    following = asyncio.create_task(published.poll(newest, interval_s=0.0))
     await eventually(lambda: asked > 5)
     following.cancel()
-    assert published.number == 5
+    assert published.block_number == 5
     assert (published.age_s or 0) >= 3600
 
 
@@ -74,7 +74,7 @@ async def test_an_answer_from_before_a_publish_does_not_hide_it() -> None:
     published.observe(BlockNumber(8))
     reads = 0
 
-    async def newest() -> Stored | None:
+    async def newest() -> StoredBlock | None:
         nonlocal reads
         reads += 1
         if reads == 1:
@@ -83,10 +83,10 @@ async def test_an_answer_from_before_a_publish_does_not_hide_it() -> None:
         await asyncio.Event().wait()
         return None
 
-    following = asyncio.create_task(published.follow(newest, every_s=0.0))
+    following = asyncio.create_task(published.poll(newest, interval_s=0.0))
     await eventually(lambda: reads == 2)
     following.cancel()
-    assert published.number == 9
+    assert published.block_number == 9
 
 
 def test_it_is_a_metric() -> None:

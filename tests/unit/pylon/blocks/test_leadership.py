@@ -5,9 +5,9 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any, cast
 
-from pylon.blocks.head_tracker import Heads
-from pylon.blocks.leadership import STALLS_MAX, Leadership
-from pylon.blocks.publish_progress import Progress
+from pylon.blocks.head_tracker import HeadTracker
+from pylon.blocks.leadership import MAX_CONSECUTIVE_STALLS, Leadership
+from pylon.blocks.publish_progress import PublishProgress
 from pylon.jetstream.lease import Leases, LeaseTakenError
 from tests.support.chain.fake_chain import FakeChain
 from tests.support.product.eventually import eventually
@@ -36,8 +36,8 @@ class Candidate:
     def __init__(self, lease: Any, *, works: bool) -> None:
         self.works = works
         self.waits_for_nats = False
-        self.progress = Progress()
-        heads = Heads(FakeChain(10), silence_s=60, poll_after_s=60)
+        self.progress = PublishProgress()
+        heads = HeadTracker(FakeChain(10), silence_s=60, poll_after_s=60)
         self.leadership = Leadership(
             lease,
             heads,
@@ -57,11 +57,11 @@ class Candidate:
 
     async def _publish(self) -> None:
         while True:
-            self.progress.due()
+            self.progress.mark_due()
             if self.works:
-                self.progress.published()
+                self.progress.mark_published()
             elif self.waits_for_nats:
-                self.progress.excused()
+                self.progress.mark_active()
             await asyncio.sleep(0.01)
 
 
@@ -80,7 +80,7 @@ async def test_a_stalled_leader_leaves_its_turn_and_another_one_takes_it() -> No
 
 async def test_a_leader_that_stalls_again_and_again_is_broken_until_it_publishes() -> None:
     only = Candidate(OneLease(), works=False)
-    await eventually(lambda: only.leadership.stalls >= STALLS_MAX)
+    await eventually(lambda: only.leadership.stalls >= MAX_CONSECUTIVE_STALLS)
     assert only.leadership.problems
     only.works = True
     await eventually(lambda: only.progress.published_blocks)
@@ -97,9 +97,9 @@ async def test_a_publisher_that_does_not_end_holds_the_lease_no_longer() -> None
             with contextlib.suppress(asyncio.CancelledError):
                 await is_over.wait()
 
-    heads = Heads(FakeChain(10), silence_s=60, poll_after_s=60)
+    heads = HeadTracker(FakeChain(10), silence_s=60, poll_after_s=60)
     leadership = Leadership(
-        cast("Leases", lease), heads, endless, stalled_after_s=STALLED_AFTER_S, end_timeout_s=0.1
+        cast("Leases", lease), heads, endless, stalled_after_s=STALLED_AFTER_S, cancel_timeout_s=0.1
     )
     tasks = [asyncio.create_task(heads.run()), asyncio.create_task(leadership.run())]
     await eventually(lambda: leadership.is_leader)
@@ -124,16 +124,16 @@ async def test_a_leader_that_only_waits_for_nats_keeps_its_turn() -> None:
 
 def test_time_without_a_due_block_is_no_stall() -> None:
     now_s = [0.0]
-    progress = Progress(lambda: now_s[0])
+    progress = PublishProgress(lambda: now_s[0])
     now_s[0] = 100.0
     assert progress.stalled_s == 0
-    progress.due()
+    progress.mark_due()
     now_s[0] = 130.0
     assert progress.stalled_s == 30
-    progress.due()
+    progress.mark_due()
     assert progress.stalled_s == 30
-    progress.published()
+    progress.mark_published()
     assert progress.stalled_s == 0
     now_s[0] = 140.0
-    progress.idle()
+    progress.mark_idle()
     assert progress.stalled_s == 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pylon.blocks.snapshots import MAX_LAG_BLOCKS, Snapshot, Snapshots, snapshot_of
+from pylon.blocks.snapshots import MAX_LAG_BLOCKS, Snapshot, Snapshots, parse_snapshot
 from pylon_client.contract import wire
 from pylon_client.contract.models import BlockInfo, SubnetNeurons
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
@@ -23,15 +23,15 @@ class Clock:
 
 def snapshots_at(head: int, clock: Clock) -> Snapshots:
     snapshots = Snapshots(max_silence_s=36.0, clock_s=clock)
-    snapshots.keep(str(BlockEventSubject()), Snapshot(block_of(head), b"block"))
-    snapshots.keep(str(NeuronsEventSubject(NETUID)), Snapshot(block_of(head), b"neurons"))
+    snapshots.put(str(BlockEventSubject()), Snapshot(block_of(head), b"block"))
+    snapshots.put(str(NeuronsEventSubject(NETUID)), Snapshot(block_of(head), b"neurons"))
     return snapshots
 
 
 def test_the_newest_is_given_out_and_an_older_one_does_not_replace_it() -> None:
     snapshots = snapshots_at(10, Clock())
-    snapshots.heard_of(BlockNumber(10))
-    snapshots.keep(str(BlockEventSubject()), Snapshot(block_of(9), b"older"))
+    snapshots.observe_head(BlockNumber(10))
+    snapshots.put(str(BlockEventSubject()), Snapshot(block_of(9), b"older"))
     newest = snapshots.latest_block()
     assert newest is not None
     assert (newest.block, newest.body) == (block_of(10), b"block")
@@ -46,29 +46,29 @@ def test_what_the_stream_kept_from_before_is_not_the_latest_until_the_chain_is_h
 def test_a_chain_that_makes_no_more_blocks_ends_it() -> None:
     clock = Clock()
     snapshots = snapshots_at(10, clock)
-    snapshots.heard_of(BlockNumber(10))
+    snapshots.observe_head(BlockNumber(10))
     clock.now_s += 36
     assert snapshots.latest_block() is not None
     clock.now_s += 1
-    snapshots.heard_of(BlockNumber(10))  # a node that answers, and stands still
+    snapshots.observe_head(BlockNumber(10))  # a node that answers, and stands still
     assert snapshots.latest_block() is None
-    snapshots.heard_of(BlockNumber(11))
+    snapshots.observe_head(BlockNumber(11))
     assert snapshots.latest_block() is not None
 
 
 def test_a_snapshot_too_far_behind_the_head_is_not_the_latest() -> None:
     snapshots = snapshots_at(10, Clock())
-    snapshots.heard_of(BlockNumber(10 + MAX_LAG_BLOCKS))
+    snapshots.observe_head(BlockNumber(10 + MAX_LAG_BLOCKS))
     assert snapshots.latest_neurons(NETUID) is not None
-    snapshots.heard_of(BlockNumber(10 + MAX_LAG_BLOCKS + 1))
+    snapshots.observe_head(BlockNumber(10 + MAX_LAG_BLOCKS + 1))
     assert snapshots.latest_neurons(NETUID) is None
 
 
 def test_a_lower_head_counts_and_makes_the_snapshots_of_a_false_one_useless() -> None:
     snapshots = snapshots_at(10, Clock())
-    snapshots.heard_of(BlockNumber(2**32 - 1))
+    snapshots.observe_head(BlockNumber(2**32 - 1))
     assert snapshots.latest_block() is None
-    snapshots.heard_of(BlockNumber(10))
+    snapshots.observe_head(BlockNumber(10))
     assert (snapshots.head, snapshots.latest_block() is not None) == (10, True)
 
 
@@ -77,29 +77,29 @@ def test_nodes_that_stopped_at_different_blocks_are_no_sign_of_life() -> None:
     snapshots = snapshots_at(10, clock)
     for _ in range(10):
         for head in (10, 10 - MAX_LAG_BLOCKS):
-            snapshots.heard_of(BlockNumber(head))
+            snapshots.observe_head(BlockNumber(head))
             clock.now_s += 5
     assert snapshots.latest_block() is None
 
 
 def test_what_another_chain_left_in_the_stream_is_not_the_latest_of_this_one() -> None:
     snapshots = snapshots_at(5_000, Clock())
-    snapshots.heard_of(BlockNumber(3))
+    snapshots.observe_head(BlockNumber(3))
     assert snapshots.latest_block() is None
 
 
 def test_when_the_chain_was_last_heard_of_can_be_told() -> None:
     clock = Clock()
     snapshots = snapshots_at(10, clock)
-    assert not snapshots.last_heard()
-    snapshots.heard_of(BlockNumber(10))
+    assert not snapshots.describe_last_head()
+    snapshots.observe_head(BlockNumber(10))
     clock.now_s += 75
-    assert snapshots.last_heard() == " The last block heard of is 10, 75 s ago."
+    assert snapshots.describe_last_head() == " The last block heard of is 10, 75 s ago."
 
 
 def test_of_a_subnet_that_is_not_tracked_there_is_none() -> None:
     snapshots = snapshots_at(10, Clock())
-    snapshots.heard_of(BlockNumber(10))
+    snapshots.observe_head(BlockNumber(10))
     assert snapshots.latest_neurons(NetUid(2)) is None
 
 
@@ -108,7 +108,7 @@ def test_of_a_subnet_that_is_not_tracked_there_is_none() -> None:
 )
 def test_what_is_not_what_its_headers_say_is_no_snapshot(body: bytes) -> None:
     for subject in (str(BlockEventSubject()), str(NeuronsEventSubject(NETUID))):
-        assert snapshot_of(FeedEvent(subject, block_of(10), body)) is None
+        assert parse_snapshot(FeedEvent(subject, block_of(10), body)) is None
 
 
 def test_an_event_is_kept_as_it_came() -> None:
@@ -117,4 +117,4 @@ def test_an_event_is_kept_as_it_came() -> None:
     neurons = SubnetNeurons(block=block, neurons={})
     for subject, told in ((BlockEventSubject(), info), (NeuronsEventSubject(NETUID), neurons)):
         body = wire.encode(told)
-        assert snapshot_of(FeedEvent(str(subject), block, body)) == Snapshot(block, body)
+        assert parse_snapshot(FeedEvent(str(subject), block, body)) == Snapshot(block, body)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pylon.blocks.head_tracker import Heads
+from pylon.blocks.head_tracker import HeadTracker
 from pylon.blocks.watcher import (
-    BACKFILL_MAX_BLOCKS,
-    NEURONS_BACKFILL_MAX_BLOCKS,
-    Watcher,
+    MAX_BACKFILL_BLOCKS,
+    MAX_NEURONS_BACKFILL_BLOCKS,
+    BlockWatcher,
     missed_blocks,
 )
 from pylon_client.contract.types import BlockNumber
@@ -44,14 +44,16 @@ class Published:
             await self._changed.wait_for(lambda: holds(self.numbers))
 
 
-def heads_of(chain: FakeChain, *, poll_after_s: float = 60.0) -> Heads:
-    return Heads(chain, silence_s=60.0, poll_after_s=poll_after_s)
+def heads_of(chain: FakeChain, *, poll_after_s: float = 60.0) -> HeadTracker:
+    return HeadTracker(chain, silence_s=60.0, poll_after_s=poll_after_s)
 
 
 @asynccontextmanager
-async def watching(heads: Heads, published: Published, last: int | None) -> AsyncGenerator[Watcher]:
+async def watching(
+    heads: HeadTracker, published: Published, last: int | None
+) -> AsyncGenerator[BlockWatcher]:
     """Follow the heads, and hand every block after `last` to `published`."""
-    watcher = Watcher(heads, published)
+    watcher = BlockWatcher(heads, published)
     number = None if last is None else BlockNumber(last)
     tasks = [asyncio.create_task(heads.run()), asyncio.create_task(watcher.run(number))]
     try:
@@ -65,8 +67,8 @@ async def watching(heads: Heads, published: Published, last: int | None) -> Asyn
 
 @given(
     # Within the limit of what is filled in, which has a property of its own below.
-    heads=st.lists(st.integers(0, BACKFILL_MAX_BLOCKS - 1), min_size=1, max_size=40),
-    last=st.none() | st.integers(0, BACKFILL_MAX_BLOCKS - 1),
+    heads=st.lists(st.integers(0, MAX_BACKFILL_BLOCKS - 1), min_size=1, max_size=40),
+    last=st.none() | st.integers(0, MAX_BACKFILL_BLOCKS - 1),
 )
 @settings(deadline=None, max_examples=150)
 def test_c8_jumps_repeats_and_reorganisations_give_contiguous_numbers_once(
@@ -97,14 +99,14 @@ def test_c8_jumps_repeats_and_reorganisations_give_contiguous_numbers_once(
 @given(last=st.none() | st.integers(0, 2_000), head=st.integers(0, 2_000))
 def test_c8_what_was_missed_is_bounded_and_ends_at_the_head(last: int | None, head: int) -> None:
     missed = missed_blocks(None if last is None else BlockNumber(last), BlockNumber(head))
-    assert len(missed) <= BACKFILL_MAX_BLOCKS
+    assert len(missed) <= MAX_BACKFILL_BLOCKS
     if last is None:
         assert list(missed) == [head]
     elif head <= last:
         assert not missed
     else:
         assert missed[-1] == head
-        assert missed[0] == last + 1 or len(missed) == BACKFILL_MAX_BLOCKS
+        assert missed[0] == last + 1 or len(missed) == MAX_BACKFILL_BLOCKS
 
 
 async def test_c7_a_broken_subscription_is_taken_up_again_and_the_gap_is_filled() -> None:
@@ -160,22 +162,22 @@ async def test_the_chain_is_live_only_while_its_head_moves_after_a_failure() -> 
     chain, published = FakeChain(10), Published()
     heads = heads_of(chain)
     async with watching(heads, published, 10):
-        await heads.until_live()
-        dead = asyncio.create_task(heads.until_dead(0))
+        await heads.wait_until_live()
+        dead = asyncio.create_task(heads.wait_until_lost(0))
         chain.announcements.put_nowait(UNAVAILABLE)
         await dead
         await eventually(lambda: heads.subscriptions == 2)
         assert not heads.is_live, "the head was told again, and is the same"
         chain.announcements.put_nowait(11)
-        await heads.until_live()
+        await heads.wait_until_live()
 
 
 async def test_a_chain_that_comes_back_in_time_was_not_dead() -> None:
     chain, published = FakeChain(10), Published()
     heads = heads_of(chain)
     async with watching(heads, published, 10):
-        await heads.until_live()
-        dead = asyncio.create_task(heads.until_dead(60))
+        await heads.wait_until_live()
+        dead = asyncio.create_task(heads.wait_until_lost(60))
         chain.announcements.put_nowait(UNAVAILABLE)
         await eventually(lambda: not heads.is_live)
         chain.announcements.put_nowait(11)
@@ -189,7 +191,7 @@ async def test_only_recent_missed_blocks_get_snapshots() -> None:
     async with watching(heads_of(chain), published, 100):
         await published.until(lambda numbers: 200 in numbers)
     assert published.numbers == list(range(101, 201))
-    assert published.with_neurons == list(range(201 - NEURONS_BACKFILL_MAX_BLOCKS, 201))
+    assert published.with_neurons == list(range(201 - MAX_NEURONS_BACKFILL_BLOCKS, 201))
 
 
 async def test_blocks_that_are_too_many_are_left_out_logged_and_counted(
@@ -198,9 +200,9 @@ async def test_blocks_that_are_too_many_are_left_out_logged_and_counted(
     chain, published = FakeChain(5_000), Published()
     async with watching(heads_of(chain), published, 1_000) as watcher:
         await published.until(lambda numbers: 5_000 in numbers)
-    assert published.numbers == list(range(5_001 - BACKFILL_MAX_BLOCKS, 5_001))
-    assert watcher.left_out == 4_000 - BACKFILL_MAX_BLOCKS
-    assert f"Blocks 1001 to {5_000 - BACKFILL_MAX_BLOCKS}" in caplog.text
+    assert published.numbers == list(range(5_001 - MAX_BACKFILL_BLOCKS, 5_001))
+    assert watcher.dropped_blocks == 4_000 - MAX_BACKFILL_BLOCKS
+    assert f"Blocks 1001 to {5_000 - MAX_BACKFILL_BLOCKS}" in caplog.text
 
 
 async def test_while_a_block_waits_to_be_published_the_next_ones_wait_behind_it() -> None:
@@ -232,7 +234,7 @@ async def test_a_block_behind_which_the_chain_went_back_is_published_when_it_com
         published.append(number)
         return True
 
-    watcher = Watcher(heads, sink)
+    watcher = BlockWatcher(heads, sink)
     tasks = [asyncio.create_task(heads.run()), asyncio.create_task(watcher.run(BlockNumber(19)))]
     await eventually(lambda: published == [20])
     chain.announcements.put_nowait(21)

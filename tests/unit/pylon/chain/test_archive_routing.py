@@ -2,7 +2,7 @@
 
 import pytest
 
-from pylon.chain.archive_routing import ArchiveRouting
+from pylon.chain.archive_routing import RoutedChain
 from pylon.chain.query import Neurons
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber, NetUid
@@ -22,10 +22,10 @@ async def test_c12_any_age_is_read_somewhere_and_an_old_block_never_on_the_lite_
     age: int,
 ) -> None:
     lite, archive = nodes()
-    chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
+    chain = RoutedChain(lite, archive, cutoff_blocks=300)
     number = BlockNumber(HEAD - age)
     block = await chain.block(number, timeout_s=5)
-    result = await chain.ask(Neurons(NETUID), block, timeout_s=5)
+    result = await chain.query(Neurons(NETUID), block, timeout_s=5)
     await chain.timestamp(block, timeout_s=5)
     assert result.block == block_of(number)
     touched_lite = [read for read in lite.reads if read not in ("latest", OF_WHICH_CHAIN)]
@@ -36,8 +36,8 @@ async def test_c12_any_age_is_read_somewhere_and_an_old_block_never_on_the_lite_
 
 async def test_c12_what_the_lite_node_discarded_is_asked_of_it_once_only() -> None:
     lite, archive = nodes(keeps=10)
-    chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
-    await chain.ask(Neurons(NETUID), block_of(HEAD - 50), timeout_s=5)
+    chain = RoutedChain(lite, archive, cutoff_blocks=300)
+    await chain.query(Neurons(NETUID), block_of(HEAD - 50), timeout_s=5)
     assert lite.reads["neurons", NETUID, HEAD - 50] == 1
     assert archive.reads["neurons", NETUID, HEAD - 50] == 1
 
@@ -45,26 +45,26 @@ async def test_c12_what_the_lite_node_discarded_is_asked_of_it_once_only() -> No
 @pytest.mark.parametrize("age", [50, 400])
 async def test_c12_without_an_archive_the_failure_names_the_setting(age: int) -> None:
     lite, _ = nodes(keeps=10)
-    chain = ArchiveRouting(lite, None, cutoff_blocks=300)
+    chain = RoutedChain(lite, None, cutoff_blocks=300)
     with pytest.raises(FailureError) as caught:
-        await chain.ask(Neurons(NETUID), block_of(HEAD - age), timeout_s=5)
+        await chain.query(Neurons(NETUID), block_of(HEAD - age), timeout_s=5)
     assert caught.value.code is ErrorCode.ARCHIVE_REQUIRED
     assert "PYLON_BITTENSOR_ARCHIVE_NETWORK" in caught.value.failure.detail
 
 
 async def test_c12_another_failure_of_the_lite_node_does_not_go_to_the_archive() -> None:
     lite, archive = nodes()
-    chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
+    chain = RoutedChain(lite, archive, cutoff_blocks=300)
     await chain.latest_block(timeout_s=5)
     lite.down = FailureError(ErrorCode.CHAIN_UNAVAILABLE, "down")
     with pytest.raises(FailureError, match="down"):
-        await chain.ask(Neurons(NETUID), block_of(HEAD), timeout_s=5)
+        await chain.query(Neurons(NETUID), block_of(HEAD), timeout_s=5)
     assert not archive.reads
 
 
 async def test_c12_age_is_counted_from_the_head_that_was_observed_last() -> None:
     lite, archive = nodes()
-    chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
+    chain = RoutedChain(lite, archive, cutoff_blocks=300)
     chain.observe_head(BlockNumber(HEAD + 500))
     await chain.block(BlockNumber(HEAD), timeout_s=5)
     assert set(lite.reads) == {OF_WHICH_CHAIN}, "the age was known without asking"
@@ -76,8 +76,8 @@ async def test_c12_age_is_counted_from_the_head_that_was_observed_last() -> None
 
 async def test_an_announced_head_sends_no_read_to_the_archive() -> None:
     lite, archive = nodes()
-    chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
-    heads = chain.heads(silence_s=5)
+    chain = RoutedChain(lite, archive, cutoff_blocks=300)
+    heads = chain.subscribe_heads(silence_s=5)
     lite.announcements.put_nowait(2**32 - 1)
     assert await anext(heads) == 2**32 - 1
     await heads.aclose()
@@ -88,7 +88,7 @@ async def test_an_announced_head_sends_no_read_to_the_archive() -> None:
 
 async def test_without_an_archive_a_wrong_head_keeps_no_read_from_the_node() -> None:
     lite, _ = nodes()
-    chain = ArchiveRouting(lite, None, cutoff_blocks=300)
+    chain = RoutedChain(lite, None, cutoff_blocks=300)
     chain.observe_head(BlockNumber(HEAD + 10_000))
     assert (await chain.block(BlockNumber(HEAD), timeout_s=5)).number == HEAD
 
@@ -96,7 +96,7 @@ async def test_without_an_archive_a_wrong_head_keeps_no_read_from_the_node() -> 
 async def test_c12_an_archive_of_another_chain_answers_nothing() -> None:
     lite, archive = nodes()
     archive.fork = 1
-    chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
+    chain = RoutedChain(lite, archive, cutoff_blocks=300)
     for _ in range(2):
         with pytest.raises(FailureError, match="another chain") as caught:
             await chain.block(BlockNumber(10), timeout_s=5)
@@ -106,19 +106,19 @@ async def test_c12_an_archive_of_another_chain_answers_nothing() -> None:
 
 async def test_which_chain_the_archive_is_of_is_asked_once() -> None:
     lite, archive = nodes()
-    chain = ArchiveRouting(lite, archive, cutoff_blocks=300)
+    chain = RoutedChain(lite, archive, cutoff_blocks=300)
     for number in (10, 20, 30):
         await chain.block(BlockNumber(number), timeout_s=5)
     assert (lite.reads[OF_WHICH_CHAIN], archive.reads[OF_WHICH_CHAIN]) == (1, 1)
 
 
 async def test_a_block_of_the_future_is_not_found() -> None:
-    chain = ArchiveRouting(*nodes(), cutoff_blocks=300)
+    chain = RoutedChain(*nodes(), cutoff_blocks=300)
     with pytest.raises(FailureError, match=r"Block 5000 not found\."):
         await chain.block(BlockNumber(5_000), timeout_s=5)
 
 
 async def test_closing_closes_both() -> None:
     lite, archive = nodes()
-    await ArchiveRouting(lite, archive, cutoff_blocks=300).close()
+    await RoutedChain(lite, archive, cutoff_blocks=300).close()
     assert (lite.closed, archive.closed) == (True, True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pylon.chain import bounds
 from pylon.chain.bounds import ImplausibleError
-from pylon.chain.faults import Remedy, describe, fault_of
+from pylon.chain.faults import Recovery, describe_error, fault_of
 from pylon_client.contract.failures import ErrorCode
 
 HUGE = 16**4_000
@@ -77,5 +77,5 @@ def test_no_chain_has_such_a_block_time(seconds: float) -> None:
 @pytest.mark.parametrize("error", [ImplausibleError("A number", HUGE), OverflowError("too large")])
 def test_an_implausible_number_is_a_fault_of_the_node_that_passes(error: Exception) -> None:
     fault = fault_of(error)
-    assert (fault.code, fault.remedy) == (ErrorCode.CHAIN_UNAVAILABLE, Remedy.ASK_AGAIN)
-    assert len(describe(error)) < 200
+    assert (fault.code, fault.recovery) == (ErrorCode.CHAIN_UNAVAILABLE, Recovery.RETRY)
+    assert len(describe_error(error)) < 200

@@ -2,10 +2,10 @@
 
 import pytest
 
-from pylon.chain.endpoint_label import place_of
+from pylon.chain.endpoint_label import endpoint_label
 from pylon.chain.substrate import node_url
-from pylon.chain.subtensor_reader import Subtensor
-from pylon.chain.subtensor_writer import Submission
+from pylon.chain.subtensor_reader import SubtensorReader
+from pylon.chain.subtensor_writer import SubtensorWriter
 
 
 @pytest.mark.parametrize(
@@ -18,11 +18,11 @@ from pylon.chain.subtensor_writer import Submission
     ],
 )
 def test_a_node_is_named_by_its_host_and_port(network: str, shown: str) -> None:
-    assert place_of(network) == shown
+    assert endpoint_label(network) == shown
 
 
 @pytest.mark.parametrize("network", ["node.example/secret-key", "http://node.example/secret-key"])
-@pytest.mark.parametrize("made", [node_url, Subtensor, Submission])
+@pytest.mark.parametrize("made", [node_url, SubtensorReader, SubtensorWriter])
 def test_what_names_no_node_is_not_repeated(network: str, made: type) -> None:
     with pytest.raises(ValueError, match=r"unknown network: choose one of .*finney") as refused:
         made(network)

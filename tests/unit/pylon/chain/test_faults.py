@@ -20,12 +20,12 @@ from bittensor.result import (
 from pylon.chain.faults import (
     FAULTS_BY_CLASS,
     REQUEST_ERROR_CLASS,
-    Remedy,
-    describe,
+    Recovery,
+    describe_error,
     fault_of,
     is_refused_submission,
 )
-from pylon.chain.subtensor_reader import Subtensor
+from pylon.chain.subtensor_reader import SubtensorReader
 from pylon_client.contract.failures import ErrorCode, FailureError
 
 
@@ -51,56 +51,58 @@ NODE_ERROR = {"code": -32603, "message": "internal"}
 @pytest.mark.parametrize(
     ("error", "code", "remedy"),
     [
-        (transport.StateDiscardedError("0xab"), ErrorCode.ARCHIVE_REQUIRED, Remedy.KEEP),
-        (transport.BlockNotFound("no block"), ErrorCode.NOT_FOUND, Remedy.KEEP),
-        (transport.StorageFunctionNotFound("x"), ErrorCode.CHAIN_REJECTED, Remedy.KEEP),
-        (transport.MaxRetriesExceeded("x"), ErrorCode.CHAIN_UNAVAILABLE, Remedy.REPLACE),
-        (transport.RpcPolicyRejection("x"), ErrorCode.CHAIN_UNAVAILABLE, Remedy.COOL_DOWN),
-        (RpcPolicyError("x"), ErrorCode.CHAIN_UNAVAILABLE, Remedy.COOL_DOWN),
-        (RpcConnectionError("x"), ErrorCode.CHAIN_UNAVAILABLE, Remedy.REPLACE),
-        (ConnectionNotReady("x"), ErrorCode.CHAIN_UNAVAILABLE, Remedy.REPLACE),
-        (ConnectionRefusedError("x"), ErrorCode.CHAIN_UNAVAILABLE, Remedy.REPLACE),
-        (TimeoutError(), ErrorCode.CHAIN_UNAVAILABLE, Remedy.REPLACE),
-        (ValueError("no such API"), ErrorCode.CHAIN_REJECTED, Remedy.KEEP),
-        (KeyError("a bug"), ErrorCode.INTERNAL, Remedy.REPLACE),
+        (transport.StateDiscardedError("0xab"), ErrorCode.ARCHIVE_REQUIRED, Recovery.KEEP),
+        (transport.BlockNotFound("no block"), ErrorCode.NOT_FOUND, Recovery.KEEP),
+        (transport.StorageFunctionNotFound("x"), ErrorCode.CHAIN_REJECTED, Recovery.KEEP),
+        (transport.MaxRetriesExceeded("x"), ErrorCode.CHAIN_UNAVAILABLE, Recovery.RECONNECT),
+        (transport.RpcPolicyRejection("x"), ErrorCode.CHAIN_UNAVAILABLE, Recovery.BACK_OFF),
+        (RpcPolicyError("x"), ErrorCode.CHAIN_UNAVAILABLE, Recovery.BACK_OFF),
+        (RpcConnectionError("x"), ErrorCode.CHAIN_UNAVAILABLE, Recovery.RECONNECT),
+        (ConnectionNotReady("x"), ErrorCode.CHAIN_UNAVAILABLE, Recovery.RECONNECT),
+        (ConnectionRefusedError("x"), ErrorCode.CHAIN_UNAVAILABLE, Recovery.RECONNECT),
+        (TimeoutError(), ErrorCode.CHAIN_UNAVAILABLE, Recovery.RECONNECT),
+        (ValueError("no such API"), ErrorCode.CHAIN_REJECTED, Recovery.KEEP),
+        (KeyError("a bug"), ErrorCode.INTERNAL, Recovery.RECONNECT),
         # No payload: the session was closed, or the subscription's connection was lost.
         (
             transport.SubstrateRequestException("RPC session closed"),
             ErrorCode.CHAIN_UNAVAILABLE,
-            Remedy.REPLACE,
+            Recovery.RECONNECT,
         ),
-        (classify_rpc_error(NODE_ERROR), ErrorCode.CHAIN_REJECTED, Remedy.KEEP),
+        (classify_rpc_error(NODE_ERROR), ErrorCode.CHAIN_REJECTED, Recovery.KEEP),
         (
             classify_rpc_error({"code": -32999, "message": "slow down"}),
             ErrorCode.CHAIN_UNAVAILABLE,
-            Remedy.COOL_DOWN,
+            Recovery.BACK_OFF,
         ),
         (
             classify_rpc_error({"code": -32009, "message": "busy"}),
             ErrorCode.CHAIN_UNAVAILABLE,
-            Remedy.KEEP,
+            Recovery.KEEP,
         ),
         (
             classify_rpc_error({"code": -32005, "message": "no", "data": {"policy": "p"}}),
             ErrorCode.CHAIN_UNAVAILABLE,
-            Remedy.COOL_DOWN,
+            Recovery.BACK_OFF,
         ),
         (
             classify_rpc_error({"code": 4003, "message": "State already discarded for 0xab"}),
             ErrorCode.ARCHIVE_REQUIRED,
-            Remedy.KEEP,
+            Recovery.KEEP,
         ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )
 def test_w4_each_error_of_the_sdk_has_its_code(
-    error: Exception, code: ErrorCode, remedy: Remedy
+    error: Exception, code: ErrorCode, remedy: Recovery
 ) -> None:
     fault = fault_of(error)
-    assert (fault.code, fault.remedy) == (code, remedy)
+    assert (fault.code, fault.recovery) == (code, remedy)
     if isinstance(error, transport.SubstrateRequestException):
         wrapped = fault_of(as_the_sdk_raises_it(error))
-        assert (wrapped.code, wrapped.remedy) == (code, remedy), "the SDK's wrapping hides nothing"
+        assert (wrapped.code, wrapped.recovery) == (code, remedy), (
+            "the SDK's wrapping hides nothing"
+        )
 
 
 @pytest.mark.parametrize(
@@ -138,11 +140,11 @@ def test_neither_the_detail_nor_the_log_shows_a_text_of_the_sdk() -> None:
     error = RpcConnectionError(secret)
     error.__cause__ = OSError(111, f"refused by {secret}")
     assert "hunter2" not in fault_of(error).detail
-    assert describe(error) == (
+    assert describe_error(error) == (
         "Connection refused (RpcConnectionError from ConnectionRefusedError)"
     )
     bare = RpcConnectionError(f"{secret} is wrong")
-    assert describe(bare) == "RpcConnectionError"
+    assert describe_error(bare) == "RpcConnectionError"
 
 
 async def answer_404(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -165,7 +167,7 @@ async def test_why_a_node_is_not_reached_is_told_in_words_and_its_secrets_are_no
 ) -> None:
     async with await asyncio.start_server(answer_404, "127.0.0.1", 0) as server:
         at = place.format(port=server.sockets[0].getsockname()[1])
-        chain = Subtensor(f"{scheme}://user:hunter2@{at}/hunter2")
+        chain = SubtensorReader(f"{scheme}://user:hunter2@{at}/hunter2")
         with pytest.raises(FailureError):
             await chain.latest_block(timeout_s=30)
         await chain.close()

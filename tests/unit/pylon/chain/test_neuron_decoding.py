@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pylon.chain.neuron_decoding import subnet_neurons
+from pylon.chain.neuron_decoding import decode_subnet_neurons
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockHash, BlockNumber
 
@@ -54,7 +54,7 @@ def state(*uids: int) -> dict[str, Any]:
 
 
 def test_a_record_becomes_a_neuron_in_tokens_and_shares() -> None:
-    result = subnet_neurons(BLOCK, [record(3)], state(3))
+    result = decode_subnet_neurons(BLOCK, [record(3)], state(3))
     (neuron,) = result.neurons.values()
     assert result.block == BLOCK
     assert (neuron.uid, neuron.hotkey, neuron.coldkey) == (3, "hotkey-3", "coldkey-3")
@@ -85,14 +85,16 @@ def axon(ip: int, ip_type: int) -> dict[str, int]:
 def test_an_address_is_read_by_its_type(
     axon_info: dict[str, int], expected: IPv4Address | IPv6Address
 ) -> None:
-    neuron = subnet_neurons(BLOCK, [record(0, axon_info=axon_info)], state(0)).neurons["hotkey-0"]
+    neuron = decode_subnet_neurons(BLOCK, [record(0, axon_info=axon_info)], state(0)).neurons[
+        "hotkey-0"
+    ]
     assert neuron.axon_info.ip == expected
     assert neuron.axon_info.is_serving is (int(expected) != 0)
 
 
 def test_neurons_come_in_the_order_of_their_uids() -> None:
     uids = [5, 0, 3]
-    result = subnet_neurons(BLOCK, [record(uid) for uid in uids], state(*uids))
+    result = decode_subnet_neurons(BLOCK, [record(uid) for uid in uids], state(*uids))
     assert [neuron.uid for neuron in result.neurons.values()] == [0, 3, 5]
 
 
@@ -111,7 +113,7 @@ def test_neurons_come_in_the_order_of_their_uids() -> None:
 def test_w13_a_record_that_cannot_be_read_spoils_no_other(
     spoilt: dict[str, Any], item: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    result = subnet_neurons(BLOCK, [record(0), spoilt, record(2)], state(0, 1, 2))
+    result = decode_subnet_neurons(BLOCK, [record(0), spoilt, record(2)], state(0, 1, 2))
     assert [neuron.uid for neuron in result.neurons.values()] == [0, 2]
     assert [skipped.item for skipped in result.skipped] == [item]
     assert "is skipped" in caplog.text

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from bittensor.result import RpcConnectionError, RpcPolicyError
 
-from pylon.chain.node_connection import ConnectionOwner, Patience
+from pylon.chain.node_connection import ConnectionOwner, ConnectionTimeouts
 from pylon_client.contract.failures import ErrorCode, FailureError
 from tests.support.product.eventually import HANGS_AFTER_S
 
-PATIENT = Patience(silence_s=0.0, backoff_s=0.0)
+PATIENT = ConnectionTimeouts(discard_after_silence_s=0.0, backoff_s=0.0)
 
 
 class FakeClient:
@@ -52,9 +52,11 @@ class Clients:
 
 
 def owner_of(
-    clients: Callable[[], FakeClient], patience: Patience = PATIENT
+    clients: Callable[[], FakeClient], patience: ConnectionTimeouts = PATIENT
 ) -> ConnectionOwner[FakeClient]:
-    return ConnectionOwner(clients, role="The chain node", place="ws://node", patience=patience)
+    return ConnectionOwner(
+        clients, role="The chain node", endpoint_label="ws://node", timeouts=patience
+    )
 
 
 async def answer(client: FakeClient) -> str:
@@ -84,13 +86,13 @@ async def test_c1_many_callers_share_one_connection_that_is_opened_once() -> Non
     owner = owner_of(clients)
     answers = await asyncio.gather(*(owner.call(answer, timeout_s=30) for _ in range(51)))
     assert answers == ["answer"] * 51
-    assert len(clients.made) == owner.opened == 1
+    assert len(clients.made) == owner.opened_count == 1
     await owner.close()
 
 
 async def test_c1_no_more_operations_are_in_flight_than_allowed() -> None:
     clients = Clients()
-    owner = owner_of(clients, Patience(max_in_flight=3))
+    owner = owner_of(clients, ConnectionTimeouts(max_in_flight=3))
     await asyncio.gather(*(owner.call(answer, timeout_s=30) for _ in range(20)))
     assert clients.made[0].most_in_recv == 3
     await owner.close()
@@ -108,7 +110,9 @@ async def test_c2_forced_reconnects_leave_one_open_connection() -> None:
 
 
 async def test_c4_a_call_that_hangs_ends_at_its_deadline_and_frees_its_slot() -> None:
-    owner = owner_of(Clients(), Patience(silence_s=0.0, backoff_s=0.0, max_in_flight=1))
+    owner = owner_of(
+        Clients(), ConnectionTimeouts(discard_after_silence_s=0.0, backoff_s=0.0, max_in_flight=1)
+    )
     error = await failure_of(owner.call(hang, timeout_s=0.05))
     assert error.code is ErrorCode.CHAIN_TIMEOUT
     assert await owner.call(answer, timeout_s=30) == "answer"
@@ -120,7 +124,7 @@ async def test_c4_a_connect_that_hangs_ends_at_the_deadline_of_each_caller() -> 
         async def connect(self) -> None:
             await self.silent.wait()
 
-    owner = owner_of(Hanging, Patience(connect_s=30))
+    owner = owner_of(Hanging, ConnectionTimeouts(connect_s=30))
     assert (await failure_of(owner.call(answer, timeout_s=0.05))).code is ErrorCode.CHAIN_TIMEOUT
     await owner.close()
 
@@ -151,10 +155,12 @@ async def test_c5_others_on_a_poisoned_connection_are_answered_by_the_next() -> 
 
 async def test_c5_an_operation_past_its_own_limit_costs_the_connection_too() -> None:
     clients = Clients()
-    owner = owner_of(clients, Patience(operation_s=0.05, backoff_s=0.0))
+    owner = owner_of(clients, ConnectionTimeouts(operation_s=0.05, backoff_s=0.0))
     error = await failure_of(owner.call(hang, timeout_s=30))
     assert error.code is ErrorCode.CHAIN_TIMEOUT
-    assert owner.discarded == 2, "the read was tried on a fresh connection, which hung as well"
+    assert owner.discarded_count == 2, (
+        "the read was tried on a fresh connection, which hung as well"
+    )
     await owner.close()
 
 
@@ -213,13 +219,13 @@ async def test_c10_a_read_is_repeated_once_and_no_more() -> None:
     owner = owner_of(Clients())
     error = await failure_of(owner.call(fail_with(RpcConnectionError("gone")), timeout_s=30))
     assert error.code is ErrorCode.CHAIN_UNAVAILABLE
-    assert owner.opened == 2
+    assert owner.opened_count == 2
     await owner.close()
 
 
 async def test_c9_while_the_pause_lasts_nobody_dials() -> None:
     clients = Clients(*[OSError("refused")] * 5)
-    owner = owner_of(clients, Patience(backoff_s=600))
+    owner = owner_of(clients, ConnectionTimeouts(backoff_s=600))
     for _ in range(50):
         error = await failure_of(owner.call(answer, timeout_s=30))
         assert error.code is ErrorCode.CHAIN_UNAVAILABLE
@@ -229,7 +235,7 @@ async def test_c9_while_the_pause_lasts_nobody_dials() -> None:
 
 async def test_c9_a_node_that_refuses_at_the_handshake_is_left_in_peace() -> None:
     clients = Clients(*[RpcPolicyError("429", retry_after="120")] * 5)
-    owner = owner_of(clients, Patience(refused_s=0.0))
+    owner = owner_of(clients, ConnectionTimeouts(rate_limit_backoff_s=0.0))
     for _ in range(50):
         await failure_of(owner.call(answer, timeout_s=30))
     assert len(clients.made) == 1
@@ -238,7 +244,7 @@ async def test_c9_a_node_that_refuses_at_the_handshake_is_left_in_peace() -> Non
 
 async def test_c9_a_node_that_refuses_one_call_gets_no_more_for_a_while() -> None:
     clients = Clients()
-    owner = owner_of(clients, Patience(refused_s=600))
+    owner = owner_of(clients, ConnectionTimeouts(rate_limit_backoff_s=600))
     calls = 0
 
     async def refused(client: FakeClient) -> str:
@@ -255,7 +261,7 @@ async def test_c9_a_node_that_refuses_one_call_gets_no_more_for_a_while() -> Non
 
 async def test_c9_a_connection_that_never_answers_counts_as_a_failed_attempt() -> None:
     clients = Clients()
-    owner = owner_of(clients, Patience(backoff_s=600))
+    owner = owner_of(clients, ConnectionTimeouts(backoff_s=600))
     for _ in range(10):
         await failure_of(owner.call(fail_with(RpcConnectionError("gone")), timeout_s=30))
     assert len(clients.made) == 1
@@ -288,7 +294,7 @@ async def test_c14_a_caller_that_goes_away_leaves_the_operation_and_the_connecti
 
 async def test_c14_a_caller_in_a_hurry_does_not_cost_the_others_their_connection() -> None:
     clients = Clients()
-    owner = owner_of(clients, Patience(silence_s=600))
+    owner = owner_of(clients, ConnectionTimeouts(discard_after_silence_s=600))
     for _ in range(20):
         await failure_of(owner.call(hang, timeout_s=0.001))
     assert await owner.call(answer, timeout_s=30) == "answer"

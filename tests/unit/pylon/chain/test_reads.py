@@ -7,8 +7,8 @@ import pytest
 from pylon.chain import query
 from pylon.chain.queries.certificate_queries import NEURON_CERTIFICATES
 from pylon.chain.queries.commitment_queries import COMMITMENT_OF, REVEALED_COMMITMENTS
-from pylon.chain.queries.executors import READS, answer
-from pylon.chain.queries.storage_maps import PAGE_KEYS, HotkeyMap
+from pylon.chain.queries.executors import EXECUTORS, execute
+from pylon.chain.queries.storage_maps import KEYS_PER_PAGE, HotkeyStorageMap
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.ss58 import ss58_address
@@ -26,7 +26,7 @@ HEAD = f"0x{'00' * 12}"
 
 
 def commitments_sdk(
-    values: dict[bytes, str], storage_map: HotkeyMap = COMMITMENT_OF
+    values: dict[bytes, str], storage_map: HotkeyStorageMap = COMMITMENT_OF
 ) -> ScriptedSdk:
     prefix = f"0x{storage_map.prefix.hex()}0100{'00' * 8}"
     entries = {f"{prefix}{key.hex()}": value for key, value in values.items()}
@@ -37,13 +37,13 @@ def test_every_question_has_an_adapter() -> None:
     asked = {
         kind
         for kind in vars(query).values()
-        if isinstance(kind, type) and issubclass(kind, query.Question)
+        if isinstance(kind, type) and issubclass(kind, query.Query)
     }
-    assert asked - {query.Question} == set(READS)
+    assert asked - {query.Query} == set(EXECUTORS)
 
 
 @pytest.mark.parametrize("known", [COMMITMENT_OF, REVEALED_COMMITMENTS, NEURON_CERTIFICATES])
-async def test_a_maps_prefix_is_the_hash_of_its_names(known: HotkeyMap) -> None:
+async def test_a_maps_prefix_is_the_hash_of_its_names(known: HotkeyStorageMap) -> None:
     codec = Devnet(DevnetOptions(port=0, autostart=False)).chain.codec
     pallet, item = known.name.split(".")
     under_one = codec.storage_key(pallet, item, [1])
@@ -51,9 +51,9 @@ async def test_a_maps_prefix_is_the_hash_of_its_names(known: HotkeyMap) -> None:
 
 
 async def test_more_entries_than_a_page_are_all_read() -> None:
-    keys = [number.to_bytes(32, "big") for number in range(2 * PAGE_KEYS + 1)]
+    keys = [number.to_bytes(32, "big") for number in range(2 * KEYS_PER_PAGE + 1)]
     sdk = commitments_sdk(dict.fromkeys(keys, f"{HEAD}0402aa"))
-    found = await answer(sdk, query.Commitments(ONE), BLOCK)
+    found = await execute(sdk, query.Commitments(ONE), BLOCK)
     assert sdk.raw.pages == 3
     assert set(found.commitments) == {ss58_address(key) for key in keys}
     assert {one.commitment for one in found.commitments.values()} == {"0xaa"}
@@ -72,7 +72,7 @@ async def test_more_entries_than_a_page_are_all_read() -> None:
 )
 async def test_a_commitment_that_cannot_be_read_is_skipped_with_its_reason(value: str) -> None:
     sdk = commitments_sdk({KEY: value, b"\x01" * 32: f"{HEAD}0402aa"})
-    found = await answer(sdk, query.Commitments(ONE), BLOCK)
+    found = await execute(sdk, query.Commitments(ONE), BLOCK)
     assert list(found.commitments) == [ss58_address(b"\x01" * 32)]
     assert [one.item for one in found.skipped] == [ss58_address(KEY)]
     assert found.skipped[0].reason
@@ -82,7 +82,7 @@ async def test_a_certificate_that_cannot_be_read_is_skipped_and_named_in_the_log
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     sdk = commitments_sdk({KEY: "0x0caabb"}, NEURON_CERTIFICATES)
-    found = await answer(sdk, query.CertificatesOf(ONE), BLOCK)
+    found = await execute(sdk, query.CertificatesOf(ONE), BLOCK)
     assert (found.certificates, [one.item for one in found.skipped]) == ({}, [ss58_address(KEY)])
     # The published reply has no room for it.
     assert f"{ss58_address(KEY)} is left out" in caplog.text
@@ -90,7 +90,7 @@ async def test_a_certificate_that_cannot_be_read_is_skipped_and_named_in_the_log
 
 async def test_a_reveal_that_failed_is_shown_and_not_skipped() -> None:
     sdk = commitments_sdk({KEY: "0x" + "00" * 8 + "07000000" + "04" + "8904aa0500000000000000"})
-    found = await answer(sdk, query.Commitments(ONE), BLOCK)
+    found = await execute(sdk, query.Commitments(ONE), BLOCK)
     (failed,) = found.commitments.values()
     assert found.skipped == []
     assert wire.decode(wire.encode(failed))["reveal_failed"] is True
@@ -99,7 +99,7 @@ async def test_a_reveal_that_failed_is_shown_and_not_skipped() -> None:
 async def test_of_several_sealed_fields_the_one_that_opens_last_counts() -> None:
     fields = "08" + "8604aa0500000000000000" + "8604bb0400000000000000"
     sdk = commitments_sdk({KEY: "0x" + "00" * 8 + "07000000" + fields})
-    found = await answer(sdk, query.Commitments(ONE), BLOCK)
+    found = await execute(sdk, query.Commitments(ONE), BLOCK)
     (sealed,) = found.commitments.values()
     assert wire.decode(wire.encode(sealed)) == {
         "kind": "timelock_encrypted",
@@ -115,14 +115,14 @@ async def test_an_extrinsic_that_cannot_be_decoded_does_not_spoil_the_others() -
     call = {"call_module": "Timestamp", "call_function": "set", "call_args": []}
     good = {"extrinsic_hash": "0x00", "extrinsic_length": 1, "call": call}
     sdk = ScriptedSdk(block={"header": {}, "extrinsics": [good, None, {"odd": 1}, good]})
-    found = await answer(sdk, query.Extrinsics(), BLOCK)
+    found = await execute(sdk, query.Extrinsics(), BLOCK)
     assert [one and one.extrinsic_index for one in found.extrinsics] == [0, None, None, 3]
     assert [one.item for one in found.skipped] == ["1", "2"]
 
 
 async def test_a_block_without_a_body_is_not_found() -> None:
     with pytest.raises(FailureError, match=r"Block 1000 not found\.") as caught:
-        await answer(ScriptedSdk(), query.Extrinsics(), BLOCK)
+        await execute(ScriptedSdk(), query.Extrinsics(), BLOCK)
     assert caught.value.code is ErrorCode.NOT_FOUND
 
 
@@ -134,7 +134,7 @@ async def test_prices_of_older_runtimes_are_the_ratio_of_the_pool() -> None:
         {"netuid": 3, "tao_in": 1, "alpha_in": 0},
     ]
     sdk = ScriptedSdk(apis={"get_all_dynamic_info": lambda: pools})
-    found = await answer(sdk, query.Prices(), BLOCK)
+    found = await execute(sdk, query.Prices(), BLOCK)
     assert {netuid: price.value for netuid, price in found.prices.items()} == {
         0: 10**9,
         2: 1_500_000_000,
@@ -150,7 +150,7 @@ async def test_hyperparameters_of_older_runtimes_come_from_their_struct() -> Non
         "odd": {"bits": 1},
     }
     sdk = ScriptedSdk(storage=THERE, apis={"get_subnet_hyperparams_v2": lambda _: struct})
-    found = await answer(sdk, query.Hyperparameters(ONE), BLOCK)
+    found = await execute(sdk, query.Hyperparameters(ONE), BLOCK)
     assert found.hyperparameters == {
         "rho": 10,
         "liquid_alpha_enabled": False,
@@ -165,14 +165,14 @@ async def test_a_hyperparameter_of_an_unknown_kind_is_skipped() -> None:
         {"name": "new", "value": {"Matrix": [[1]]}},
     ]
     sdk = ScriptedSdk(storage=THERE, apis={"get_subnet_hyperparams_v3": lambda _: entries})
-    found = await answer(sdk, query.Hyperparameters(ONE), BLOCK)
+    found = await execute(sdk, query.Hyperparameters(ONE), BLOCK)
     assert found.hyperparameters == {"rho": 10}
     assert [one.item for one in found.skipped] == ["new"]
 
 
 async def test_a_runtime_without_hyperparameters_says_so() -> None:
     with pytest.raises(FailureError) as caught:
-        await answer(ScriptedSdk(storage=THERE), query.Hyperparameters(ONE), BLOCK)
+        await execute(ScriptedSdk(storage=THERE), query.Hyperparameters(ONE), BLOCK)
     assert caught.value.code is ErrorCode.CHAIN_REJECTED
 
 
@@ -192,12 +192,12 @@ async def test_weights_count_within_their_epoch_and_registration_is_none(
     }
     sdk = ScriptedSdk(storage=THERE | schedule | state)
     question = query.WeightsOf(ONE, MechanismId(0), Hotkey("5"))
-    assert (await answer(sdk, question, BLOCK)).weights_submitted is submitted
+    assert (await execute(sdk, question, BLOCK)).weights_submitted is submitted
 
 
 async def test_the_status_of_a_hotkey_that_is_not_registered_is_not_found() -> None:
     state = {"MechanismCountCurrent": 1, "Uids": None, "LastUpdate": [], "LastEpochBlock": 0}
     question = query.WeightsOf(ONE, MechanismId(0), Hotkey("5"))
     with pytest.raises(FailureError, match="not registered") as caught:
-        await answer(ScriptedSdk(storage=THERE | state), question, BLOCK)
+        await execute(ScriptedSdk(storage=THERE | state), question, BLOCK)
     assert caught.value.code is ErrorCode.NOT_FOUND

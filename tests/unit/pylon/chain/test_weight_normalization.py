@@ -5,7 +5,7 @@ from bittensor.intents import normalize
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pylon.chain.weight_normalization import U16_MAX, conformed
+from pylon.chain.weight_normalization import U16_MAX, normalize_weights
 from pylon_client.contract.types import NeuronUid
 
 OWN = NeuronUid(0)
@@ -13,7 +13,7 @@ OWN = NeuronUid(0)
 
 def fitted(weights: dict[int, float], limit: int = U16_MAX) -> tuple[dict[int, int], set[int]]:
     by_uid = {NeuronUid(uid): weight for uid, weight in weights.items()}
-    result = conformed(by_uid, own_uid=OWN, max_weight_limit=limit)
+    result = normalize_weights(by_uid, own_uid=OWN, max_weight_limit=limit)
     return {int(uid): value for uid, value in result.weights.items()}, {
         int(uid) for uid in result.rounded_to_zero
     }

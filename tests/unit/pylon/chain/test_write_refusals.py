@@ -3,7 +3,7 @@ from bittensor import error_map
 from bittensor._generated.errors import ERRORS
 from bittensor.result import ErrorCode as SdkCode
 
-from pylon.chain.write_port import Step
+from pylon.chain.write_port import RefusalKind
 from pylon.chain.write_refusals import (
     REASON_MAX_CHARS,
     REFUSALS_BY_CODE,
@@ -31,19 +31,19 @@ def test_w4_every_known_error_says_what_to_do(name: str) -> None:
     refusal = refusal_of(name, KNOWN[name])
     assert name in refusal.detail
     if "RateLimit" in name or name == "SettingWeightsTooFast":
-        assert (refusal.code, refusal.step) == (ErrorCode.RATE_LIMITED, Step.WAIT)
+        assert (refusal.code, refusal.kind) == (ErrorCode.RATE_LIMITED, RefusalKind.RATE_LIMITED)
 
 
 @pytest.mark.parametrize(
     "name", ["Stale", "AncientBirthBlock", "PriorityTooLow", "IncorrectWeightVersionKey"]
 )
 def test_w3_what_a_fresh_signature_mends_is_signed_again(name: str) -> None:
-    assert refusal_of(name, KNOWN[name]).step is Step.AGAIN
+    assert refusal_of(name, KNOWN[name]).kind is RefusalKind.RETRY
 
 
 def test_what_nobody_knows_is_tried_again() -> None:
-    assert refusal_of("Invented", "unknown").step is Step.AGAIN
-    assert refusal_of(None, "invented").step is Step.AGAIN
+    assert refusal_of("Invented", "unknown").kind is RefusalKind.RETRY
+    assert refusal_of(None, "invented").kind is RefusalKind.RETRY
 
 
 def test_what_has_no_name_is_told_by_its_number() -> None:
@@ -62,7 +62,7 @@ def test_a_reason_is_one_short_line_without_addresses() -> None:
 def test_a_mechanism_that_does_not_exist_is_not_told_as_a_missing_subnet() -> None:
     """The chain has one name for both, and the SDK one code."""
     refusal = refusal_of("MechanismDoesNotExist", KNOWN["MechanismDoesNotExist"])
-    assert (refusal.code, refusal.step) == (ErrorCode.NOT_FOUND, Step.NEVER)
+    assert (refusal.code, refusal.kind) == (ErrorCode.NOT_FOUND, RefusalKind.FATAL)
     assert refusal.detail.startswith("The subnet has no such mechanism, or")
     missing = refusal_of("SubnetNotExists", KNOWN["SubnetNotExists"])
     assert missing.detail.startswith("There is no such subnet.")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from pylon.cli.container_health import check, target
+from pylon.cli.container_health import check, health_url
 
 INIT = ["/sbin/docker-init", "--"]
 PYTHON = "/opt/pylon/bin/python"
@@ -31,7 +31,7 @@ BRIDGE = [PYTHON, "-m", "bridge"]
 def test_what_runs_is_asked(
     command: list[str], environment: Mapping[str, str], expected: str | None
 ) -> None:
-    assert target(command, environment) == expected
+    assert health_url(command, environment) == expected
 
 
 def test_a_port_is_healthy_while_it_is_open() -> None:

@@ -26,7 +26,7 @@ def places_of(admission: Admission, caller: str) -> int:
 def test_a_caller_has_its_share_and_the_shared_half() -> None:
     admission = Admission(12, CALLERS)
     assert {caller: places_of(admission, caller) for caller in CALLERS} == dict.fromkeys(CALLERS, 8)
-    assert admission.held == 0
+    assert admission.in_use == 0
 
 
 def test_one_caller_cannot_take_the_share_of_another() -> None:
@@ -49,9 +49,9 @@ def test_a_shared_place_is_given_back_before_a_callers_own() -> None:
 def test_releasing_twice_gives_one_place_back() -> None:
     admission = Admission(12, CALLERS)
     with admission.admit(ALICE) as place:
-        assert admission.held == 1
+        assert admission.in_use == 1
         place.release()
-    assert admission.held == 0
+    assert admission.in_use == 0
 
 
 def test_a_single_caller_has_every_place() -> None:
@@ -72,9 +72,9 @@ def test_an_unknown_caller_has_the_shared_half() -> None:
 def test_a_parked_request_costs_no_place() -> None:
     admission = Admission(12, CALLERS)
     with admission.admit(ALICE) as place, place.parked():
-        assert (admission.held, admission.parked) == (0, 1)
+        assert (admission.in_use, admission.parked) == (0, 1)
         assert places_of(admission, ALICE) == 8
-    assert (admission.held, admission.parked) == (0, 0)
+    assert (admission.in_use, admission.parked) == (0, 0)
 
 
 def test_after_parking_a_place_is_taken_again() -> None:
@@ -82,8 +82,8 @@ def test_after_parking_a_place_is_taken_again() -> None:
     with admission.admit(ALICE) as place:
         with place.parked(), place.parked():
             assert admission.parked == 1
-        assert (admission.held, admission.parked) == (1, 0)
-    assert admission.held == 0
+        assert (admission.in_use, admission.parked) == (1, 0)
+    assert admission.in_use == 0
 
 
 def test_a_request_goes_on_without_a_place_when_none_is_free() -> None:
@@ -91,18 +91,18 @@ def test_a_request_goes_on_without_a_place_when_none_is_free() -> None:
     with admission.admit(ALICE) as place:
         with place.parked():
             others = [admission.admit(ALICE) for _ in range(8)]
-        assert admission.held == 8
-    assert admission.held == 8
+        assert admission.in_use == 8
+    assert admission.in_use == 8
     for other in others:
         other.release()
-    assert admission.held == 0
+    assert admission.in_use == 0
 
 
 def test_a_request_that_fails_while_parked_leaves_nothing_behind() -> None:
     admission = Admission(12, CALLERS)
     with pytest.raises(ZeroDivisionError), admission.admit(ALICE) as place, place.parked():
         raise ZeroDivisionError
-    assert (admission.held, admission.parked) == (0, 0)
+    assert (admission.in_use, admission.parked) == (0, 0)
 
 
 def test_a_caller_may_park_some_requests_and_no_more() -> None:
@@ -113,6 +113,6 @@ def test_a_caller_may_park_some_requests_and_no_more() -> None:
             pass
         assert refused.value.code is ErrorCode.OVERLOADED
         with third.parked(required=False):
-            assert (admission.held, admission.parked) == (1, 2)
+            assert (admission.in_use, admission.parked) == (1, 2)
         with admission.admit(BOB).parked():
             assert admission.parked == 3

@@ -9,10 +9,10 @@ from pydantic_settings import SettingsError
 from pylon.common.logs import (
     HumanFormatter,
     JsonFormatter,
-    forget,
-    note,
+    bind_log_fields,
+    parse_trace_id,
+    reset_log_fields,
     set_up_logging,
-    trace_id,
 )
 from pylon.common.redaction import REDACTOR
 
@@ -33,9 +33,9 @@ def record(text: str, *arguments: object) -> logging.LogRecord:
 
 
 def test_a_line_of_json_has_what_happened_and_what_was_noted() -> None:
-    noted = note(request_id="r-1", identity="alice", netuid=7, block=None, trace_id="")
+    noted = bind_log_fields(request_id="r-1", identity="alice", netuid=7, block=None, trace_id="")
     line = json.loads(JsonFormatter().format(record("Job %s waits", "j-1")))
-    forget(noted)
+    reset_log_fields(noted)
     assert line.pop("ts").endswith("+00:00")
     assert line == {
         "level": "WARNING",
@@ -49,15 +49,15 @@ def test_a_line_of_json_has_what_happened_and_what_was_noted() -> None:
 
 
 def test_a_line_for_people_ends_with_what_was_noted() -> None:
-    noted = note(request_id="r-1")
+    noted = bind_log_fields(request_id="r-1")
     text = HumanFormatter().format(record("Stopped"))
-    forget(noted)
+    reset_log_fields(noted)
     assert text.endswith("WARNING pylon.test: Stopped [request_id=r-1]")
 
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), HumanFormatter()])
 def test_secrets_are_not_written_wherever_they_stand(formatter: logging.Formatter) -> None:
-    REDACTOR.learn([SECRET])
+    REDACTOR.add_secrets([SECRET])
     line = record("to %s with %r", "wss://user:password@node/", {"token": SECRET})
     line.exc_info = (ValueError, ValueError(SECRET), None)
     text = formatter.format(line)
@@ -94,6 +94,6 @@ def test_a_wrong_choice_is_told(monkeypatch: pytest.MonkeyPatch, variable: str) 
 
 def test_a_trace_is_read_from_a_sound_header_alone() -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    assert trace_id(f"00-{trace}-00f067aa0ba902b7-01") == trace
-    assert trace_id(f"00-{trace}-00f067aa0ba902b7-01\n") == ""
-    assert trace_id("anything") == ""
+    assert parse_trace_id(f"00-{trace}-00f067aa0ba902b7-01") == trace
+    assert parse_trace_id(f"00-{trace}-00f067aa0ba902b7-01\n") == ""
+    assert parse_trace_id("anything") == ""

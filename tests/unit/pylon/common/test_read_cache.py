@@ -122,7 +122,7 @@ def test_what_is_kept_stays_within_its_bound_and_is_the_most_recently_used(
                 model.append(key)
             while sum(sizes[kept] for kept in model) > max_bytes:
                 model.pop(0)
-            assert cache.kept_bytes == sum(sizes[kept] for kept in model) <= max_bytes
+            assert cache.size_bytes == sum(sizes[kept] for kept in model) <= max_bytes
 
     asyncio.run(scenario())
 
@@ -131,7 +131,7 @@ async def test_an_answer_larger_than_the_bound_is_given_but_not_kept() -> None:
     cache, question = ReadCache(max_bytes=3), Question()
     question.release.set()
     assert await cache.get("key", question) == b"answer"
-    assert cache.kept_bytes == 0
+    assert cache.size_bytes == 0
 
 
 async def test_waiting_for_a_flight_can_be_bounded_by_each_caller() -> None:

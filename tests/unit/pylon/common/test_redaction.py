@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from pylon.common import logs
-from pylon.common.redaction import Redactor, secret_parts, secrets_of
+from pylon.common.redaction import Redactor, collect_secrets, secret_parts
 from pylon.worker.settings import WorkerSettings
 from tests.support.product.deployment import (
     BRIDGE_PASSWORD,
@@ -29,32 +29,35 @@ def redactor(monkeypatch: pytest.MonkeyPatch) -> Redactor:
 
 
 def test_the_longest_is_hidden_first_and_in_everything(redactor: Redactor) -> None:
-    redactor.learn(["secret-1", "secret-123", "abc"])
+    redactor.add_secrets(["secret-1", "secret-123", "abc"])
     tree = {"secret-123": ["x secret-1 y", ("Bearer abcdef",)], "abcd": 5}
-    assert redactor.tree(tree) == {"[secret]": ["x [secret] y", ["Bearer [secret]"]], "abcd": 5}
+    assert redactor.redact_value(tree) == {
+        "[secret]": ["x [secret] y", ["Bearer [secret]"]],
+        "abcd": 5,
+    }
 
 
 @pytest.mark.parametrize("token", ["x", "t0k", "$^", "12345", "sévé"])
 def test_a_short_token_is_hidden_as_a_word_and_nowhere_else(redactor: Redactor, token: str) -> None:
-    redactor.learn([token])
-    assert redactor.text(f"token={token}, '{token}': {token}.") == (
+    redactor.add_secrets([token])
+    assert redactor.redact_text(f"token={token}, '{token}': {token}.") == (
         "token=[secret], '[secret]': [secret]."
     )
-    assert redactor.text(f"a{token}b {token}_ _{token}") == f"a{token}b {token}_ _{token}"
+    assert redactor.redact_text(f"a{token}b {token}_ _{token}") == f"a{token}b {token}_ _{token}"
 
 
 @pytest.mark.parametrize(
     "token", ['quo"ted-token', "back\\slash-token", "with space/token", "tökén-x"]
 )
 def test_a_secret_is_hidden_as_it_is_spelt_in_urls_and_json(redactor: Redactor, token: str) -> None:
-    redactor.learn([token])
+    redactor.add_secrets([token])
     for spelt in (token, json.dumps(token), quote(token, safe=""), quote_plus(token)):
-        assert redactor.text(f"<{spelt.strip(chr(34))}>") == "<[secret]>"
+        assert redactor.redact_text(f"<{spelt.strip(chr(34))}>") == "<[secret]>"
 
 
 def test_no_secret_means_nothing_is_hidden(redactor: Redactor) -> None:
-    redactor.learn([""])
-    assert redactor.text("all of it") == "all of it"
+    redactor.add_secrets([""])
+    assert redactor.redact_text("all of it") == "all of it"
 
 
 def test_every_part_of_a_url_behind_its_host_may_be_secret() -> None:
@@ -76,7 +79,7 @@ def test_the_secrets_are_all_those_of_the_settings() -> None:
         identities={"alice": 1},
         open_access_token="open-token",
     )
-    assert set(secrets_of(settings)) == {
+    assert set(collect_secrets(settings)) == {
         *(WORKER_PASSWORD, BRIDGE_PASSWORD, READER_PASSWORD),
         *("open-token", token_of("alice")),
         *("in-path", "query", "in=query"),
@@ -91,7 +94,7 @@ def test_a_log_line_holds_no_part_of_a_nodes_url(
         bittensor_network=NODE,
         bittensor_archive_network="wss://archive.example/ark-5,with-comma?x=y6",
     )
-    redactor.learn(secrets_of(settings))
+    redactor.add_secrets(collect_secrets(settings))
     text = formatter.format(
         logging.LogRecord(
             *("pylon.test", logging.INFO, "file", 1, "Connected to %s; %s; %s"),
@@ -107,7 +110,7 @@ def test_a_log_line_holds_no_part_of_a_nodes_url(
 
 
 def test_the_fields_of_a_line_keep_their_names(redactor: Redactor) -> None:
-    redactor.learn(["event", "level", "INFO"])
+    redactor.add_secrets(["event", "level", "INFO"])
     record = logging.LogRecord("pylon", logging.INFO, "file", 1, "an event of INFO", (), None)
     line = json.loads(logs.JsonFormatter().format(record))
     assert line["level"] == "INFO"

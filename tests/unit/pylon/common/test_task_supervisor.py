@@ -30,7 +30,7 @@ def is_final(error: Exception) -> bool:
 
 def quick(clock: Clock | None = None) -> Supervisor:
     return Supervisor(
-        is_final, first_pause_s=0.0, longest_pause_s=0.0, steady_after_s=60, clock=clock or Clock()
+        is_final, initial_delay_s=0.0, max_delay_s=0.0, steady_after_s=60, clock=clock or Clock()
     )
 
 
@@ -55,8 +55,8 @@ async def test_a_failed_part_starts_again_and_the_others_go_on(
 
     with caplog.at_level(logging.ERROR):
         async with asyncio.TaskGroup() as group:
-            group.create_task(supervisor.keep("one", fails_twice))
-            group.create_task(supervisor.keep("other", goes_on))
+            group.create_task(supervisor.supervise("one", fails_twice))
+            group.create_task(supervisor.supervise("other", goes_on))
             await eventually(lambda: started == 3)
             assert supervisor.failing == []
             done.set()
@@ -81,7 +81,7 @@ async def test_a_part_that_fails_again_and_again_is_failing_until_it_runs_well()
             raise ValueError
         await done.wait()
 
-    task = asyncio.create_task(supervisor.keep("part", fails))
+    task = asyncio.create_task(supervisor.supervise("part", fails))
     await eventually(lambda: started > FAILING_AFTER)
     assert supervisor.failing == ["part"]
     clock.now_s = 61.0
@@ -103,12 +103,12 @@ async def test_failures_far_apart_are_not_failing() -> None:
         clock.now_s += 61.0
         raise ValueError
 
-    await supervisor.keep("part", runs_well_then_fails)
+    await supervisor.supervise("part", runs_well_then_fails)
     assert not any(seen)
 
 
 async def test_the_pauses_grow_to_a_bound() -> None:
-    supervisor = Supervisor(first_pause_s=0.001, longest_pause_s=0.02)
+    supervisor = Supervisor(initial_delay_s=0.001, max_delay_s=0.02)
     at_s: list[float] = []
 
     async def fails() -> None:
@@ -116,7 +116,7 @@ async def test_the_pauses_grow_to_a_bound() -> None:
         if len(at_s) < 8:
             raise ValueError
 
-    await supervisor.keep("part", fails)
+    await supervisor.supervise("part", fails)
     waited_s = [later - earlier for earlier, later in itertools.pairwise(at_s)]
     # The least that each pause may be: half of 1, 2, 4, 8, 16, 20 and 20 ms.
     least_s = [min(0.001 * 2**count, 0.02) / 2 for count in range(7)]
@@ -130,13 +130,13 @@ async def test_a_final_error_passes() -> None:
         raise FinalError
 
     with pytest.raises(FinalError):
-        await supervisor.keep("part", is_refused)
+        await supervisor.supervise("part", is_refused)
     assert supervisor.restarts == {"part": 0}
     assert not supervisor.failing
 
 
 async def test_a_cancellation_ends_a_part_and_its_pause() -> None:
-    supervisor = Supervisor(first_pause_s=1000, longest_pause_s=1000)
+    supervisor = Supervisor(initial_delay_s=1000, max_delay_s=1000)
     failed = asyncio.Event()
 
     async def fails() -> None:
@@ -147,8 +147,8 @@ async def test_a_cancellation_ends_a_part_and_its_pause() -> None:
         await asyncio.Event().wait()
 
     tasks = [
-        asyncio.create_task(supervisor.keep("pauses", fails)),
-        asyncio.create_task(supervisor.keep("runs", waits)),
+        asyncio.create_task(supervisor.supervise("pauses", fails)),
+        asyncio.create_task(supervisor.supervise("runs", waits)),
     ]
     await failed.wait()
     for task in tasks:

@@ -4,11 +4,11 @@ import logging
 
 import pytest
 
-from pylon.blocks.snapshots import snapshot_of
-from pylon.chain.neuron_decoding import subnet_neurons
+from pylon.blocks.snapshots import parse_snapshot
+from pylon.chain.neuron_decoding import decode_subnet_neurons
 from pylon.common.unreadable_records import UNREADABLE, UnreadableRecords
 from pylon.jetstream.bucket import Entry
-from pylon.jobs.stored_job import readable_in
+from pylon.jobs.stored_job import try_decode_job
 from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject
@@ -34,7 +34,7 @@ def test_a_neuron_is_logged_at_its_first_block_alone(caplog: pytest.LogCaptureFi
     for block in BLOCKS:
         # Its other values change from block to block.
         broken = {"netuid": 1, "uid": 7, "hotkey": "5Broken", "last_update": block.number}
-        assert len(subnet_neurons(block, [broken], EMPTY_STATE).skipped) == 1
+        assert len(decode_subnet_neurons(block, [broken], EMPTY_STATE).skipped) == 1
     (warning,) = warnings(caplog)
     assert "Block 1: a neuron's record (uid 7) cannot be read" in warning
     assert "from now on it is only counted" in warning
@@ -44,7 +44,7 @@ def test_a_neuron_is_logged_at_its_first_block_alone(caplog: pytest.LogCaptureFi
 def test_other_records_are_logged_too(caplog: pytest.LogCaptureFixture) -> None:
     for block in BLOCKS:
         broken = [{"netuid": 1, "uid": uid, "hotkey": f"5Broken{uid}"} for uid in range(3)]
-        subnet_neurons(block, broken, EMPTY_STATE)
+        decode_subnet_neurons(block, broken, EMPTY_STATE)
     assert len(warnings(caplog)) == 3
     assert counted("neuron") == 3 * len(BLOCKS)
 
@@ -53,22 +53,22 @@ def test_an_event_and_an_entry_of_the_ledger_are_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     for block in BLOCKS:
-        assert snapshot_of(FeedEvent(str(BlockEventSubject()), block, b"broken")) is None
-        assert readable_in(Entry("job.alice.x", b"broken", Revision(5))) is None
+        assert parse_snapshot(FeedEvent(str(BlockEventSubject()), block, b"broken")) is None
+        assert try_decode_job(Entry("job.alice.x", b"broken", Revision(5))) is None
     assert len(warnings(caplog)) == 2
     assert counted("event") == counted("job") == len(BLOCKS)
     # Written again, it is another one.
-    readable_in(Entry("job.alice.x", b"broken", Revision(6)))
+    try_decode_job(Entry("job.alice.x", b"broken", Revision(6)))
     assert len(warnings(caplog)) == 3
 
 
 def test_what_was_logged_takes_bounded_memory(caplog: pytest.LogCaptureFixture) -> None:
-    records = UnreadableRecords(logged_max=10)
+    records = UnreadableRecords(max_logged=10)
     for number in (*range(10), *range(10)):
-        records.note(logger, "neuron", number, "record %d", number)
+        records.report(logger, "neuron", number, "record %d", number)
     assert len(warnings(caplog)) == 10
-    records.note(logger, "neuron", 10, "record %d", 10)
-    records.note(logger, "neuron", 0, "record %d", 0)  # the oldest was forgotten for it
+    records.report(logger, "neuron", 10, "record %d", 10)
+    records.report(logger, "neuron", 0, "record %d", 0)  # the oldest was forgotten for it
     assert len(warnings(caplog)) == 12
     assert records.counts == {"neuron": 22}
 

@@ -9,10 +9,10 @@ from pydantic_settings import SettingsError
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon.common.known_variables import OF_IDENTITIES, VARIABLES
 from pylon.common.variables import (
-    CHANGE_NOTHING,
-    OF_OTHERS,
+    EXTERNAL_VARIABLES,
+    IGNORED_VARIABLES,
+    check_variables,
     ineffective_variables,
-    report_variables,
     unknown_variables,
 )
 
@@ -60,7 +60,7 @@ def test_what_some_process_reads_is_known(monkeypatch: pytest.MonkeyPatch) -> No
         "NOT_PYLONS": "x",
     }
     Path("other.env").touch()
-    known = dict.fromkeys(VARIABLES | OF_OTHERS | of_identities, "x") | others
+    known = dict.fromkeys(VARIABLES | EXTERNAL_VARIABLES | of_identities, "x") | others
     for name, text in (known | {"PYLON_ENV_FILE": "other.env"}).items():
         monkeypatch.setenv(name, text)
     assert unknown_variables() == []
@@ -74,11 +74,11 @@ def test_a_deployment_starts_with_a_warning_or_if_it_is_strict_not_at_all(
         "PYLON_OPEN_ACESS_TOKEN is not a setting of Pylon and has no effect: "
         "did you mean PYLON_OPEN_ACCESS_TOKEN?"
     )
-    report_variables(DeploymentSettings())
+    check_variables(DeploymentSettings())
     assert caplog.record_tuples == [("pylon.common.variables", logging.WARNING, line)]
     monkeypatch.setenv("PYLON_STRICT_SETTINGS", "true")
     with pytest.raises(SettingsError) as caught:
-        report_variables(DeploymentSettings())
+        check_variables(DeploymentSettings())
     assert str(caught.value) == line
 
 
@@ -90,11 +90,11 @@ def test_a_setting_of_the_published_service_is_told_without_its_value(
     monkeypatch.setenv("PYLON_EVM_ARCHIVE_RPC_URL", "")
     monkeypatch.setenv("PYLON_OTEL_EXPORTER_ENDPOINT", "http://otel")
     monkeypatch.setenv("PYLON_STRICT_SETTINGS", "true")
-    report_variables(DeploymentSettings())
+    check_variables(DeploymentSettings())
     assert unknown_variables() == []
     assert [record.getMessage() for record in caplog.records] == [
         "PYLON_EVM_RPC_URL changes nothing: Pylon asks no EVM node",
-        f"PYLON_OTEL_EXPORTER_ENDPOINT changes nothing: {CHANGE_NOTHING['PYLON_OTEL_*']}",
+        f"PYLON_OTEL_EXPORTER_ENDPOINT changes nothing: {IGNORED_VARIABLES['PYLON_OTEL_*']}",
         "PYLON_RECENT_OBJECTS_NETUIDS changes nothing: set PYLON_TRACKED_NETUIDS instead",
     ]
     assert len(ineffective_variables([])) == 3
@@ -108,7 +108,7 @@ def test_a_variable_of_an_identity_that_is_not_configured_is_reported(
         monkeypatch.setenv(f"PYLON_ID_{name}", "1")
     for name in ("MY_SN1_TOKEN_FILE", "SN12_TOKEN_FILE"):
         monkeypatch.setenv(f"PYLON_ID_{name}", "a-file")
-    report_variables(DeploymentSettings())
+    check_variables(DeploymentSettings())
     assert [record.getMessage() for record in caplog.records] == [
         "PYLON_ID_SN12_… changes nothing: no identity has that name; configured identities: my-sn1"
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pylon.events.event_publisher import JetStreamEvents
+from pylon.events.event_publisher import EventPublisher
 from pylon.events.event_types import neurons_event
 from pylon.jetstream import write_retry
 from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
@@ -23,7 +23,7 @@ from tests.support.nats.scripted_jetstream import Fault, ScriptedJetStream
 from tests.support.product.eventually import HANGS_AFTER_S
 
 if TYPE_CHECKING:
-    from pylon_client.nats.nats_connection import Connection
+    from pylon_client.nats.nats_connection import NatsConnection
 
 SCHEDULES = 200
 WRITERS = 3
@@ -60,9 +60,9 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_retry, "WITHIN_S", HANGS_AFTER_S)
 
 
-def connection_to(stream: ScriptedJetStream) -> "Connection":
+def connection_to(stream: ScriptedJetStream) -> "NatsConnection":
     return cast(
-        "Connection", SimpleNamespace(is_connected=True, nats=stream, max_payload_bytes=1_000)
+        "NatsConnection", SimpleNamespace(is_connected=True, nats=stream, max_payload_bytes=1_000)
     )
 
 
@@ -146,7 +146,7 @@ async def test_every_job_is_queued_once_in_a_stream_that_has_not_vanished() -> N
 
 async def publish(stream: ScriptedJetStream) -> None:
     """Publish blocks as a publisher does: a failure is followed by the same event again."""
-    events = JetStreamEvents(connection_to(stream))
+    events = EventPublisher(connection_to(stream))
     for block in BLOCKS:
         event = neurons_event(NetUid(1), block_of(block), b"%d" % block)
         while True:

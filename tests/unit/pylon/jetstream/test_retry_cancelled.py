@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pylon.jetstream.write_retry import until_answered
+from pylon.jetstream.write_retry import retry_while_unavailable
 
 
 async def test_an_answer_that_comes_with_a_cancellation_is_not_returned() -> None:
@@ -18,7 +18,7 @@ async def test_an_answer_that_comes_with_a_cancellation_is_not_returned() -> Non
             return b"the answer came at the same moment"
         raise AssertionError
 
-    task = asyncio.create_task(until_answered(ask, "JetStream"))
+    task = asyncio.create_task(retry_while_unavailable(ask, "JetStream"))
     await asked.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

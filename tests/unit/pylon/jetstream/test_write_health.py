@@ -8,10 +8,10 @@ import nats.js.errors
 import pytest
 
 from pylon.jetstream.write_health import NotAcknowledgedError, WriteHealth
-from pylon.jetstream.write_retry import until_answered
+from pylon.jetstream.write_retry import retry_while_unavailable
 from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.topology import EVENTS, JOBS, LEADERSHIP, LEDGER
+from pylon_client.contract.topology import EVENTS, JOB_QUEUE, JOB_STORE, LEADERSHIP
 
 FULL_SERVER = nats.js.errors.ServiceUnavailableError(
     code=503, err_code=10023, description="insufficient resources"
@@ -59,14 +59,14 @@ def fails(
     within_s: float = 3.0,
     link: Link | None = None,
 ) -> None:
-    with contextlib.suppress(nats.errors.Error), health.write(stream, link or Link()):
+    with contextlib.suppress(nats.errors.Error), health.track_write(stream, link or Link()):
         clock.now_s += within_s
         raise error or nats.errors.TimeoutError
 
 
 def test_without_a_failure_all_is_well(health: WriteHealth) -> None:
-    assert health.problem(LEDGER.name) is None
-    health.require(LEDGER.name)
+    assert health.describe_problem(JOB_STORE.name) is None
+    health.require_writable(JOB_STORE.name)
 
 
 def test_missing_acknowledgements_count_once_they_last_longer_than_an_election(
@@ -74,14 +74,14 @@ def test_missing_acknowledgements_count_once_they_last_longer_than_an_election(
 ) -> None:
     for _ in range(2):
         fails(health, clock, EVENTS.name)
-        assert health.problem() is None
+        assert health.describe_problem() is None
     fails(health, clock, EVENTS.name)
-    problem = health.problem()
+    problem = health.describe_problem()
     assert problem is not None
     assert "JetStream has stored nothing since" in problem
     assert "as when the disk of its server is full" in problem
     with pytest.raises(FailureError) as refused:
-        health.require(LEDGER.name)
+        health.require_writable(JOB_STORE.name)
     assert refused.value.code is ErrorCode.NATS_UNAVAILABLE
     assert problem in refused.value.failure.detail
 
@@ -89,13 +89,13 @@ def test_missing_acknowledgements_count_once_they_last_longer_than_an_election(
 def test_no_answer_counts_only_while_nats_is_connected(health: WriteHealth, clock: Clock) -> None:
     for _ in range(5):
         fails(health, clock, EVENTS.name, link=Link(is_connected=False))
-    assert health.problem(EVENTS.name) is None
+    assert health.describe_problem(EVENTS.name) is None
     assert health.failures == {}
 
 
 def test_a_limit_of_the_server_counts_at_once(health: WriteHealth, clock: Clock) -> None:
     fails(health, clock, LEADERSHIP.name, FULL_SERVER, within_s=0.0)
-    problem = health.problem(LEDGER.name)
+    problem = health.describe_problem(JOB_STORE.name)
     assert problem is not None
     assert "insufficient resources (error 10023)" in problem
 
@@ -105,36 +105,36 @@ def test_a_refusal_of_the_one_message_says_nothing_of_the_others(
     health: WriteHealth, clock: Clock, error: Exception
 ) -> None:
     for _ in range(5):
-        fails(health, clock, JOBS.name, error)
-    assert health.problem(JOBS.name) is None
+        fails(health, clock, JOB_QUEUE.name, error)
+    assert health.describe_problem(JOB_QUEUE.name) is None
 
 
 def test_a_store_that_fails_counts_when_it_goes_on(health: WriteHealth, clock: Clock) -> None:
     for _ in range(3):
-        fails(health, clock, LEDGER.name, BROKEN_STORE)
-    assert "input/output error (error 10077)" in (health.problem(LEDGER.name) or "")
+        fails(health, clock, JOB_STORE.name, BROKEN_STORE)
+    assert "input/output error (error 10077)" in (health.describe_problem(JOB_STORE.name) or "")
 
 
 def test_a_write_that_is_stored_ends_it(health: WriteHealth, clock: Clock) -> None:
     for _ in range(3):
         fails(health, clock, EVENTS.name)
-    with health.write(LEADERSHIP.name, Link()):
+    with health.track_write(LEADERSHIP.name, Link()):
         pass
     # The disk has room again, and only the one stream is still broken.
-    assert health.problem(LEDGER.name) is None
-    assert health.problem(EVENTS.name) is not None
-    with health.write(EVENTS.name, Link()):
+    assert health.describe_problem(JOB_STORE.name) is None
+    assert health.describe_problem(EVENTS.name) is not None
+    with health.track_write(EVENTS.name, Link()):
         pass
-    assert health.problem(EVENTS.name) is None
+    assert health.describe_problem(EVENTS.name) is None
 
 
 def test_what_failed_long_ago_lets_a_write_be_tried_again(
     health: WriteHealth, clock: Clock
 ) -> None:
     for _ in range(3):
-        fails(health, clock, LEDGER.name)
+        fails(health, clock, JOB_STORE.name)
     clock.now_s += 31
-    assert health.problem(LEDGER.name) is None
+    assert health.describe_problem(JOB_STORE.name) is None
 
 
 def test_failures_are_a_metric(health: WriteHealth, clock: Clock) -> None:
@@ -160,13 +160,13 @@ def test_failures_are_a_metric(health: WriteHealth, clock: Clock) -> None:
 async def test_the_end_of_all_retries_names_the_reason(
     monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
-    monkeypatch.setattr("pylon.jetstream.write_retry.WITHIN_S", 0.3)
+    monkeypatch.setattr("pylon.jetstream.write_retry.RETRY_TIMEOUT_S", 0.3)
 
     async def ask() -> None:
         raise error
 
     with pytest.raises(FailureError) as failed:
-        await until_answered(ask, "The bucket x")
+        await retry_while_unavailable(ask, "The bucket x")
     assert failed.value.code is ErrorCode.NATS_UNAVAILABLE
     assert failed.value.failure.detail.startswith("The bucket x did not answer within 0.3 s")
     assert failed.value.failure.detail.endswith(reason)

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import pytest
 
 from pylon.chain.chain_identity import ChainIdentity
-from pylon.jobs.acceptor import Wanted
+from pylon.jobs.acceptor import WriteRequest
 from pylon.jobs.chain_record import ChainRecord
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
@@ -30,7 +30,7 @@ class Unreachable(Process):
 async def accepted_without_chain(world: World) -> tuple[Office, Job]:
     """A job that was accepted by a worker which once knew the chain, and does not reach it."""
     office = Office(world)
-    await ChainRecord(world.process()).create(ChainIdentity("devnet", world.genesis))
+    await ChainRecord(world.process()).bind(ChainIdentity("devnet", world.genesis))
     cut_off = Office(world, chain=Unreachable(world))
     return office, await cut_off.accept()
 
@@ -57,10 +57,10 @@ async def test_a_commitment_is_bounded_by_the_time_of_its_acceptance(
 ) -> None:
     world = World(tempo=100)
     office = Office(world)
-    await ChainRecord(world.process()).create(ChainIdentity("devnet", world.genesis))
+    await ChainRecord(world.process()).bind(ChainIdentity("devnet", world.genesis))
     cut_off = Office(world, chain=Unreachable(world))
     job = await cut_off.intake.accept(
-        Wanted(ALICE, NetUid(1), JobKind.COMMITMENT, {"commitment": "0x00"})
+        WriteRequest(ALICE, NetUid(1), JobKind.COMMITMENT, {"commitment": "0x00"})
     )
     pass_to(world, world.best + 937)
     monkeypatch.setattr(time, "time", lambda: world.made_at_ms(world.best) / 1000)
@@ -89,7 +89,7 @@ async def test_a_job_of_another_chain_is_not_signed() -> None:
 
 async def test_what_was_sent_on_another_chain_is_not_sent_again() -> None:
     class Silent(Process):
-        async def find(self, *_: Any) -> NoReturn:
+        async def find_extrinsic(self, *_: Any) -> NoReturn:
             raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "away")
 
     world = World()
@@ -119,7 +119,7 @@ async def test_a_chain_that_changes_between_plan_and_signature_gets_nothing() ->
 
 async def test_a_write_that_the_runtime_does_not_support_ends_at_once_and_names_the_item() -> None:
     class Older(Process):
-        async def weights_facts(self, *_: Any) -> NoReturn:
+        async def weights_state(self, *_: Any) -> NoReturn:
             raise FailureError(ErrorCode.RUNTIME_UNSUPPORTED, "No SubtensorModule.Tempo.")
 
     world = World()

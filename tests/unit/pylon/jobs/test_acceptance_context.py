@@ -7,9 +7,9 @@ import pytest
 from pylon.chain.chain_identity import ChainIdentity
 from pylon.chain.write_port import Epoch
 from pylon.jobs import acceptance_context
-from pylon.jobs.acceptance_context import Moments
+from pylon.jobs.acceptance_context import AcceptanceContexts
 from pylon.jobs.chain_record import ChainRecord
-from pylon.jobs.job_store import Ledger
+from pylon.jobs.job_store import JobStore
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import BlockNumber, NetUid
 from tests.support.product.adversary import Process, World
@@ -48,45 +48,47 @@ async def chain() -> Slow:
 
 
 @pytest.fixture
-async def asked(chain: Slow) -> Moments:
-    ledger = Ledger(chain, not_announced, ended_kept_days=1)
-    await ChainRecord(chain).create(ChainIdentity("devnet", chain.world.genesis))
-    return Moments(chain, ledger)
+async def asked(chain: Slow) -> AcceptanceContexts:
+    ledger = JobStore(chain, not_announced, ended_retention_days=1)
+    await ChainRecord(chain).bind(ChainIdentity("devnet", chain.world.genesis))
+    return AcceptanceContexts(chain, ledger)
 
 
-async def test_writes_at_one_time_ask_the_chain_once(asked: Moments, chain: Slow) -> None:
-    waiting = [asyncio.create_task(asked.now(NETUID)) for _ in range(WRITES)]
+async def test_writes_at_one_time_ask_the_chain_once(
+    asked: AcceptanceContexts, chain: Slow
+) -> None:
+    waiting = [asyncio.create_task(asked.get(NETUID)) for _ in range(WRITES)]
     await asyncio.sleep(0)
     chain.may_answer.set()
     found = await asyncio.gather(*waiting)
     assert all(moment.epoch is not None for moment in found)
     assert chain.asked == 1
-    await asked.now(NETUID)
+    await asked.get(NETUID)
     assert chain.asked == 2
 
 
 async def test_a_slow_chain_delays_one_write_and_is_tried_again(
-    asked: Moments, chain: Slow, monkeypatch: pytest.MonkeyPatch
+    asked: AcceptanceContexts, chain: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(acceptance_context, "CHAIN_WITHIN_S", 0.05)
-    assert (await asked.now(NETUID)).epoch is None
+    assert (await asked.get(NETUID)).epoch is None
     # Whatever is waited for now, it is not the first patience.
     monkeypatch.setattr(acceptance_context, "CHAIN_WITHIN_S", LONG_S)
     monkeypatch.setattr(acceptance_context, "SLOW_CHAIN_WITHIN_S", 0.01)
     for _ in range(3):
-        assert (await asked.now(NETUID)).epoch is None
+        assert (await asked.get(NETUID)).epoch is None
     chain.may_answer.set()
     monkeypatch.setattr(acceptance_context, "SLOW_CHAIN_WITHIN_S", 0.0)
-    while (await asked.now(NETUID)).epoch is None:
+    while (await asked.get(NETUID)).epoch is None:
         await asyncio.sleep(0)
     # It answers in time again, and is waited for again.
-    assert (await asked.now(NETUID)).epoch is not None
+    assert (await asked.get(NETUID)).epoch is not None
 
 
 async def test_a_write_that_is_cancelled_leaves_the_others_their_answer(
-    asked: Moments, chain: Slow
+    asked: AcceptanceContexts, chain: Slow
 ) -> None:
-    first, second = (asyncio.create_task(asked.now(NETUID)) for _ in range(2))
+    first, second = (asyncio.create_task(asked.get(NETUID)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.wait({first})

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from pylon.jetstream.consumer import Done, Later
-from pylon.jobs.acceptor import Intake, Wanted
-from pylon.jobs.commitment_planner import PublishingWork
-from pylon.jobs.deadline_enforcer import DeadlineKeeper
-from pylon.jobs.executor import Runner
-from pylon.jobs.job_store import Ledger, Record
-from pylon.jobs.retry_policy import Retries
+from pylon.jetstream.consumer import Ack, Nak
+from pylon.jobs.acceptor import JobAcceptor, WriteRequest
+from pylon.jobs.commitment_planner import CommitmentPlanner
+from pylon.jobs.deadline_enforcer import DeadlineEnforcer
+from pylon.jobs.executor import JobExecutor
+from pylon.jobs.job_store import JobRecord, JobStore
+from pylon.jobs.retry_policy import RetryPolicy
 from pylon.jobs.signer_directory import SignerDirectory
-from pylon.jobs.unknown_hotkeys import UnknownHotkeys
-from pylon.jobs.weights_planner import WeightsWork
+from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
+from pylon.jobs.weights_planner import WeightsPlanner
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import TRANSITIONS, Job
 from pylon_client.contract.types import (
@@ -41,7 +41,7 @@ from tests.support.product.adversary import (
     signers_of,
 )
 
-RETRIES = Retries(attempts=6, delay_s=1.0)
+RETRIES = RetryPolicy(attempts=6, delay_s=1.0)
 ROUNDS = 1000
 """Far more deliveries than any job needs."""
 
@@ -57,17 +57,17 @@ async def hear(_job: Job) -> None:
     return
 
 
-def ledger_of(process: Process) -> Ledger:
-    return Ledger(process, hear, ended_kept_days=7)
+def ledger_of(process: Process) -> JobStore:
+    return JobStore(process, hear, ended_retention_days=7)
 
 
-def intake_of(process: Process) -> Intake:
-    return Intake(ledger_of(process), process, process, signers_of(*IDENTITIES))
+def intake_of(process: Process) -> JobAcceptor:
+    return JobAcceptor(ledger_of(process), process, process, signers_of(*IDENTITIES))
 
 
-def keeper_of(process: Process) -> DeadlineKeeper:
+def keeper_of(process: Process) -> DeadlineEnforcer:
     """What keeps jobs to their deadlines where nothing can sign them."""
-    return DeadlineKeeper(
+    return DeadlineEnforcer(
         ledger_of(process),
         process,
         runner_of(process, {}),
@@ -76,15 +76,15 @@ def keeper_of(process: Process) -> DeadlineKeeper:
     )
 
 
-def runner_of(process: Process, signers: Mapping[IdentityName, FakeSigner]) -> Runner:
-    publishing = PublishingWork(process, RETRIES)
-    return Runner(
+def runner_of(process: Process, signers: Mapping[IdentityName, FakeSigner]) -> JobExecutor:
+    publishing = CommitmentPlanner(process, RETRIES)
+    return JobExecutor(
         ledger_of(process),
         process,
         process,
         signers,
         {
-            JobKind.WEIGHTS: WeightsWork(process, RETRIES, UnknownHotkeys.DROP),
+            JobKind.WEIGHTS: WeightsPlanner(process, RETRIES, UnknownHotkeyPolicy.DROP),
             JobKind.COMMITMENT: publishing,
             JobKind.REVEALED_COMMITMENT: publishing,
             JobKind.CERTIFICATE: publishing,
@@ -93,24 +93,24 @@ def runner_of(process: Process, signers: Mapping[IdentityName, FakeSigner]) -> R
     )
 
 
-def weights(identity: str, number: int, key: str | None = None) -> Wanted:
-    return Wanted(
+def weights(identity: str, number: int, key: str | None = None) -> WriteRequest:
+    return WriteRequest(
         identity=IdentityName(identity),
         netuid=NetUid(1),
         kind=JobKind.WEIGHTS,
         mechanism=MechanismId(0),
-        request={"weights": {address(7): 1.0, address(8): float(number)}},
+        params={"weights": {address(7): 1.0, address(8): float(number)}},
         count=2,
         idempotency_key=key,
     )
 
 
-def commitment(identity: str, number: int, key: str | None = None) -> Wanted:
-    return Wanted(
+def commitment(identity: str, number: int, key: str | None = None) -> WriteRequest:
+    return WriteRequest(
         identity=IdentityName(identity),
         netuid=NetUid(1),
         kind=JobKind.COMMITMENT,
-        request={"commitment": f"0x{number:04x}"},
+        params={"commitment": f"0x{number:04x}"},
         idempotency_key=key,
     )
 
@@ -126,11 +126,11 @@ class Drive:
 
     world: World
     absence: float = 0.0
-    accepted: dict[JobId, Wanted] = field(default_factory=dict[JobId, Wanted])
+    accepted: dict[JobId, WriteRequest] = field(default_factory=dict[JobId, WriteRequest])
     _behind: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
     _withheld: dict[JobId, int] = field(default_factory=dict[JobId, int])
 
-    async def ask(self, wanted: Wanted) -> None:
+    async def ask(self, wanted: WriteRequest) -> None:
         """Ask until the answer is there, as a client does that retries."""
         for _ in range(20):
             intake = intake_of(self.world.process())
@@ -159,22 +159,22 @@ class Drive:
             self._withheld[job_id] = rounds - 1
             return
         verdict = await self._watched(self._work(job_id))
-        if isinstance(verdict, Done) and job_id in queue:
+        if isinstance(verdict, Ack) and job_id in queue:
             queue.remove(job_id)
-        elif not isinstance(verdict, Later):
+        elif not isinstance(verdict, Nak):
             # It comes again when nothing was heard of it for some time.
             self._withheld[job_id] = self.world.random.randrange(6)
 
     async def _work(self, job_id: JobId) -> Any:
         process = self.world.process()
         held = next(
-            Record.model_validate_json(entry.value)
+            JobRecord.model_validate_json(entry.value)
             for key, entry in self.world.store.items()
             if key.startswith("job.") and key.endswith(job_id)
         )
         is_absent = self.world.random.random() < self.absence
         runner = runner_of(process, {} if is_absent else IDENTITIES)
-        return await runner.work(held.job.identity, job_id)
+        return await runner.execute(held.job.identity, job_id)
 
     async def _watched(self, work: Coroutine[Any, Any, Any]) -> Any:
         """What becomes of a process, an error of it included; None when it dozes off."""
@@ -203,7 +203,7 @@ class Drive:
         for identity in IDENTITIES:
             for kind in (JobKind.WEIGHTS, JobKind.COMMITMENT):
                 intake = intake_of(self.world.process())
-                swept |= await self._watched(intake.sweep(identity, kind)) != 0
+                swept |= await self._watched(intake.requeue_open_jobs(identity, kind)) != 0
         return swept
 
 
@@ -214,7 +214,7 @@ def _result(task: "asyncio.Task[Any]") -> Any:
         return error
 
 
-def check(drive: Drive) -> list[Record]:
+def check(drive: Drive) -> list[JobRecord]:
     world = drive.world
     assert world.broken == []
     applied = Counter(str(extrinsic.call) for extrinsic in world.applied)
@@ -222,7 +222,7 @@ def check(drive: Drive) -> list[Record]:
         record.job.job_id: record
         for key, entry in world.store.items()
         if key.startswith("job.")
-        for record in [Record.model_validate_json(entry.value)]
+        for record in [JobRecord.model_validate_json(entry.value)]
     }
     assert set(drive.accepted) <= set(records), "an accepted job is missing"
     for job_id, record in records.items():
@@ -236,7 +236,7 @@ def check(drive: Drive) -> list[Record]:
     seen: dict[str, Job] = {}
     for key, value in world.writes:
         if key.startswith("job."):
-            job = Record.model_validate_json(value).job
+            job = JobRecord.model_validate_json(value).job
             before = seen.get(key)
             if before is not None:
                 assert not before.has_ended, f"{key} was changed after it had ended"
@@ -273,7 +273,7 @@ strikes = st.dictionaries(st.integers(0, 220), st.sampled_from(Fault), max_size=
     tempo=st.sampled_from([40, 1000]),
 )
 def test_w6_no_job_is_lost_and_none_is_applied_twice(
-    wanted: list[Wanted],
+    wanted: list[WriteRequest],
     faults: dict[int, Fault],
     random: Random,
     *,
@@ -283,7 +283,7 @@ def test_w6_no_job_is_lost_and_none_is_applied_twice(
     absence: float,
     tempo: int,
 ) -> None:
-    keyed: dict[tuple[IdentityName, JobKind], Wanted] = {}
+    keyed: dict[tuple[IdentityName, JobKind], WriteRequest] = {}
 
     async def story() -> None:
         world = World(
@@ -295,7 +295,7 @@ def test_w6_no_job_is_lost_and_none_is_applied_twice(
             tempo=tempo,
         )
         drive = Drive(world, absence)
-        asking: list[Wanted] = []
+        asking: list[WriteRequest] = []
         for one in wanted:
             if one.idempotency_key is not None:
                 # A key is the name of one thing.
@@ -305,7 +305,7 @@ def test_w6_no_job_is_lost_and_none_is_applied_twice(
         await drive.run()
         event(f"steps: {world.steps // 50 * 50}+")
         for state in {
-            Record.model_validate_json(e.value).job.state
+            JobRecord.model_validate_json(e.value).job.state
             for k, e in world.store.items()
             if k.startswith("job.")
         }:

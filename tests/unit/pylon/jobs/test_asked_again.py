@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pylon.jetstream.consumer import Later
-from pylon.jobs.acceptor import Wanted
+from pylon.jetstream.consumer import Nak
+from pylon.jobs.acceptor import WriteRequest
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid
@@ -23,7 +23,7 @@ EPOCH_AT = 150
 
 async def accept_commitment(office: Office, netuid: NetUid = SUBNET) -> Job:
     request = {"commitment": "0x00"}
-    return await office.intake.accept(Wanted(ALICE, netuid, JobKind.COMMITMENT, request))
+    return await office.intake.accept(WriteRequest(ALICE, netuid, JobKind.COMMITMENT, request))
 
 
 async def accept_cut_off(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +51,7 @@ async def test_w1_what_was_done_without_its_place_in_the_lane_is_done_again_when
     office = Office(world)
     await office.ended(await office.accept({address(5): 1.0}))
     await accept_cut_off(office, monkeypatch)
-    assert await office.intake.sweep(ALICE, JobKind.WEIGHTS) == 1
+    assert await office.intake.requeue_open_jobs(ALICE, JobKind.WEIGHTS) == 1
     swept = next(job for job in office.told[::-1] if job.state is JobState.ACCEPTED)
     assert (await office.ended(swept)).state is JobState.CONFIRMED
     seen = {swept.job_id}
@@ -69,10 +69,10 @@ async def test_a_job_that_is_in_the_queue_already_is_not_reported_as_queued_late
 ) -> None:
     office = Office(World(tempo=TEMPO))
     await accept_commitment(office)
-    assert await office.intake.sweep(ALICE, JobKind.COMMITMENT) == 1
+    assert await office.intake.requeue_open_jobs(ALICE, JobKind.COMMITMENT) == 1
     assert "was not queued" not in caplog.text
     await accept_cut_off(office, monkeypatch)
-    assert await office.intake.sweep(ALICE, JobKind.WEIGHTS) == 1
+    assert await office.intake.requeue_open_jobs(ALICE, JobKind.WEIGHTS) == 1
     assert caplog.text.count("was not queued; it is now") == 1
 
 
@@ -102,7 +102,7 @@ async def test_w11_weights_that_are_asked_for_again_in_the_next_epoch_are_set_in
     office = Office(world)
     first = await office.accept()
     if looked_at:
-        assert isinstance(await office.runner.work(ALICE, first.job_id), Later)
+        assert isinstance(await office.runner.execute(ALICE, first.job_id), Nak)
         assert (await office.accept()).job_id == first.job_id, "its epoch is not over"
     pass_to(world, EPOCH_AT + 5)
     second = await office.accept()
@@ -146,7 +146,7 @@ async def test_w8_of_all_who_ask_for_the_same_at_once_one_job_remains(seed: int)
     world = World(random=Random(seed))  # noqa: S311 -- guards nothing
     offices = [Office(world, process=Dawdling(world)) for _ in range(3)]
     await asyncio.gather(*(office.accept() for office in offices))
-    jobs = [held.job for held in (await offices[0].ledger.page(ALICE, ListJobs())).held]
+    jobs = [held.job for held in (await offices[0].ledger.page(ALICE, ListJobs())).jobs]
     states = sorted([(await offices[0].ended(job)).state for job in jobs])
     assert states == [JobState.CONFIRMED, *[JobState.SUPERSEDED] * (len(jobs) - 1)]
     assert len(world.applied) == 1

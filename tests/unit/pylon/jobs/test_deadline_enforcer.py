@@ -4,8 +4,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pylon.jobs.acceptor import Wanted
-from pylon.jobs.deadline_enforcer import DeadlineKeeper
+from pylon.jobs.acceptor import WriteRequest
+from pylon.jobs.deadline_enforcer import DeadlineEnforcer
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
@@ -17,9 +17,9 @@ from tests.unit.pylon.jobs.test_endings import ALICE, Office
 from tests.unit.pylon.jobs.test_waiting_for_rights import looked_at
 
 
-def keeper_of(office: Office, signers: SignerDirectory | None = None) -> DeadlineKeeper:
+def keeper_of(office: Office, signers: SignerDirectory | None = None) -> DeadlineEnforcer:
     process = office.world.process()
-    return DeadlineKeeper(
+    return DeadlineEnforcer(
         office.ledger,
         process,
         office.runner,
@@ -40,7 +40,7 @@ async def test_a_job_that_nothing_signs_ends_by_its_deadline_and_says_why(kind: 
     accepted = await (
         office.accept()
         if kind is JobKind.WEIGHTS
-        else office.intake.accept(Wanted(ALICE, NetUid(1), kind, {"commitment": "0x00"}))
+        else office.intake.accept(WriteRequest(ALICE, NetUid(1), kind, {"commitment": "0x00"}))
     )
     assert accepted.deadline_block is not None
     keeper = keeper_of(office)
@@ -73,7 +73,7 @@ async def test_the_deadline_of_a_job_that_nobody_looks_at_follows_the_chain() ->
 
 async def test_what_a_signer_sent_that_is_gone_is_settled_when_its_era_is_over() -> None:
     class Cut(Process):
-        async def find(self, *_: Any) -> NoReturn:
+        async def find_extrinsic(self, *_: Any) -> NoReturn:
             raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "away")
 
     world = World(tempo=1000)

@@ -5,16 +5,22 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pylon.chain.write_port import Epoch, WeightsFacts
-from pylon.jetstream.consumer import Done, Later
-from pylon.jobs.acceptor import Intake, Wanted
-from pylon.jobs.commitment_planner import PublishingWork
-from pylon.jobs.deadlines import TERM_BLOCKS
-from pylon.jobs.executor import Runner
-from pylon.jobs.job_store import IllegalTransitionError, Lane, Ledger, Newest, Record
-from pylon.jobs.retry_policy import Retries
-from pylon.jobs.unknown_hotkeys import UnknownHotkeys
-from pylon.jobs.weights_planner import WeightsWork
+from pylon.chain.write_port import Epoch, WeightsState
+from pylon.jetstream.consumer import Ack, Nak
+from pylon.jobs.acceptor import JobAcceptor, WriteRequest
+from pylon.jobs.commitment_planner import CommitmentPlanner
+from pylon.jobs.deadlines import DEADLINE_BLOCKS
+from pylon.jobs.executor import JobExecutor
+from pylon.jobs.job_store import (
+    IllegalTransitionError,
+    JobRecord,
+    JobStore,
+    LatestJob,
+    LatestJobEntry,
+)
+from pylon.jobs.retry_policy import RetryPolicy
+from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
+from pylon.jobs.weights_planner import WeightsPlanner
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import (
@@ -50,7 +56,7 @@ class Office:
     def __init__(
         self,
         world: World,
-        unknown: UnknownHotkeys = UnknownHotkeys.DROP,
+        unknown: UnknownHotkeyPolicy = UnknownHotkeyPolicy.DROP,
         attempts: int = 3,
         process: Process | None = None,
         lag: int = 0,
@@ -58,15 +64,17 @@ class Office:
     ) -> None:
         self.world = world
         process = process or world.process()
-        retries = Retries(attempts, 0.0)
+        retries = RetryPolicy(attempts, 0.0)
         self.told: list[Job] = []
-        self.ledger = Ledger(process, self._hear, ended_kept_days=7)
-        self.intake = Intake(self.ledger, process, chain or Lagging(world, lag), signers_of(ALICE))
-        publishing = PublishingWork(process, retries)
+        self.ledger = JobStore(process, self._hear, ended_retention_days=7)
+        self.intake = JobAcceptor(
+            self.ledger, process, chain or Lagging(world, lag), signers_of(ALICE)
+        )
+        publishing = CommitmentPlanner(process, retries)
         works = dict.fromkeys(JobKind, publishing) | {
-            JobKind.WEIGHTS: WeightsWork(process, retries, unknown)
+            JobKind.WEIGHTS: WeightsPlanner(process, retries, unknown)
         }
-        self.runner = Runner(
+        self.runner = JobExecutor(
             self.ledger, process, process, {ALICE: SIGNER}, works, sleep=process.sleep
         )
 
@@ -76,12 +84,12 @@ class Office:
     async def accept(self, weights: dict[str, float] | None = None) -> Job:
         request = {"weights": weights or {KNOWN: 1.0}}
         return await self.intake.accept(
-            Wanted(ALICE, NetUid(1), JobKind.WEIGHTS, request, MechanismId(0))
+            WriteRequest(ALICE, NetUid(1), JobKind.WEIGHTS, request, MechanismId(0))
         )
 
     async def ended(self, job: Job) -> Job:
         for _ in range(100):
-            if isinstance(await self.runner.work(ALICE, job.job_id), Done):
+            if isinstance(await self.runner.execute(ALICE, job.job_id), Ack):
                 break
             self.world.tick()
         held = await self.ledger.get(ALICE, job.job_id)
@@ -113,7 +121,7 @@ async def test_w12_unknown_hotkeys_are_dropped_and_reported() -> None:
 
 async def test_w12_unknown_hotkeys_fail_the_job_where_the_settings_say_so() -> None:
     world = World(registered={KNOWN})
-    office = Office(world, UnknownHotkeys.FAIL)
+    office = Office(world, UnknownHotkeyPolicy.FAIL)
     job = await office.ended(await office.accept({KNOWN: 1.0, STRANGER: 2.0}))
     assert (job.state, world.applied) == (JobState.REJECTED, [])
     assert job.last_error is not None
@@ -122,10 +130,10 @@ async def test_w12_unknown_hotkeys_fail_the_job_where_the_settings_say_so() -> N
 
 async def test_w9_an_unknown_version_of_commit_reveal_is_refused() -> None:
     class Newer(Process):
-        async def weights_facts(self, *args: Any) -> WeightsFacts:
-            facts = await super().weights_facts(*args)
-            assert facts.sealing is not None
-            return replace(facts, sealing=replace(facts.sealing, version=5))
+        async def weights_state(self, *args: Any) -> WeightsState:
+            facts = await super().weights_state(*args)
+            assert facts.commit_reveal is not None
+            return replace(facts, commit_reveal=replace(facts.commit_reveal, version=5))
 
     world = World(commit_reveal=True)
     office = Office(world, process=Newer(world))
@@ -137,7 +145,7 @@ async def test_w9_an_unknown_version_of_commit_reveal_is_refused() -> None:
 
 async def test_w5_success_is_only_what_the_chain_shows() -> None:
     class Lying(Process):
-        async def stands(self, *args: Any) -> bool:
+        async def is_on_chain(self, *args: Any) -> bool:
             return False
 
     world = World()
@@ -151,7 +159,7 @@ async def test_w5_success_is_only_what_the_chain_shows() -> None:
 
 async def test_a_job_whose_block_no_node_keeps_ends_and_says_which_setting_is_missing() -> None:
     class Forgetful(Process):
-        async def find(self, *args: Any) -> Any:
+        async def find_extrinsic(self, *args: Any) -> Any:
             raise FailureError(ErrorCode.ARCHIVE_REQUIRED, "Set the archive.")
 
     world = World()
@@ -191,7 +199,7 @@ async def test_w7_w10_each_pending_job_is_told_of_on_its_own() -> None:
     office = Office(World())
     first = await office.accept()
     second = await office.accept({KNOWN: 2.0})
-    held = (await office.ledger.page(ALICE, ListJobs())).held
+    held = (await office.ledger.page(ALICE, ListJobs())).jobs
     assert {one.job.job_id: one.job.state for one in held} == {
         first.job_id: JobState.SUPERSEDED,
         second.job_id: JobState.ACCEPTED,
@@ -231,10 +239,10 @@ async def test_a_job_that_cannot_even_be_signed_ends_when_its_time_is_over(kind:
     job = await (
         office.accept()
         if kind is JobKind.WEIGHTS
-        else office.intake.accept(Wanted(ALICE, NetUid(1), kind, {"commitment": "0x00"}))
+        else office.intake.accept(WriteRequest(ALICE, NetUid(1), kind, {"commitment": "0x00"}))
     )
-    for _ in range(TERM_BLOCKS + 1):
-        await office.runner.work(ALICE, job.job_id)
+    for _ in range(DEADLINE_BLOCKS + 1):
+        await office.runner.execute(ALICE, job.job_id)
         world.tick()
     held = await office.ledger.get(ALICE, job.job_id)
     assert held is not None
@@ -256,13 +264,13 @@ async def test_a_worker_without_the_hotkey_leaves_the_job_to_others() -> None:
     office = Office(world)
     job = await office.accept()
     process = world.process()
-    stranger = Runner(office.ledger, process, process, {}, {})
-    assert isinstance(await stranger.work(ALICE, job.job_id), Later)
+    stranger = JobExecutor(office.ledger, process, process, {}, {})
+    assert isinstance(await stranger.execute(ALICE, job.job_id), Nak)
     assert (await office.ended(job)).state is JobState.CONFIRMED
 
 
 def test_of_two_jobs_with_one_number_the_lane_has_chosen() -> None:
-    def record(job_id: str, number: int) -> Record:
+    def record(job_id: str, number: int) -> JobRecord:
         job = Job(
             job_id=JobId(job_id),
             identity=ALICE,
@@ -271,9 +279,9 @@ def test_of_two_jobs_with_one_number_the_lane_has_chosen() -> None:
             created_at_ms=0,
             updated_at_ms=0,
         )
-        return Record(job=job, number=number, digest="", request={})
+        return JobRecord(job=job, number=number, digest="", request={})
 
-    lane = Lane(Newest(number=2, job_id=JobId("a")), Revision(1))
+    lane = LatestJobEntry(LatestJob(number=2, job_id=JobId("a")), Revision(1))
     assert not lane.has_newer_than(record("a", 2))
     assert lane.has_newer_than(record("b", 2))
     assert lane.has_newer_than(record("b", 1))

@@ -89,17 +89,17 @@ def test_w9_a_subnet_without_epochs_reveals_never() -> None:
 @given(chain_epochs(), st.integers(0, 10_000_000))
 def test_w11_a_job_ends_with_the_epoch_that_accepted_it(epoch: Epoch, accepted: int) -> None:
     assume(accepted <= epoch.block)
-    over = epochs.is_over(epoch, BlockNumber(accepted))
-    assert not over or accepted < epoch.last_block
-    if accepted >= epoch.last_block:
+    over = epochs.has_ended(epoch, BlockNumber(accepted))
+    assert not over or accepted < epoch.start_block
+    if accepted >= epoch.start_block:
         assert not over
-    if accepted < epoch.last_block - epochs.ACCEPTED_SLACK_BLOCKS:
+    if accepted < epoch.start_block - epochs.ACCEPTED_SLACK_BLOCKS:
         assert over
 
 
 @given(st.integers(0, 10_000), st.integers(0, 1000))
 def test_w4_weights_are_taken_again_when_the_limit_has_passed(last: int, limit: int) -> None:
-    allowed = epochs.allowed_from(BlockNumber(last), limit)
+    allowed = epochs.next_allowed_block(BlockNumber(last), limit)
     assert allowed in {0, last + limit}
     if last and limit:
         assert allowed - last == limit

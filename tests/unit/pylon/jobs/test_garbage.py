@@ -6,14 +6,14 @@ import pytest
 
 from pylon.chain.write_port import Signer
 from pylon.jetstream.bucket import Entry
-from pylon.jetstream.consumer import Done, Later
-from pylon.jobs.acceptor import Intake, Wanted
-from pylon.jobs.commitment_planner import PublishingWork
-from pylon.jobs.executor import Runner
-from pylon.jobs.job_store import Ledger, UnreadableEntryError
-from pylon.jobs.retry_policy import Retries
-from pylon.jobs.unknown_hotkeys import UnknownHotkeys
-from pylon.jobs.weights_planner import WeightsWork
+from pylon.jetstream.consumer import Ack, Nak
+from pylon.jobs.acceptor import JobAcceptor, WriteRequest
+from pylon.jobs.commitment_planner import CommitmentPlanner
+from pylon.jobs.executor import JobExecutor
+from pylon.jobs.job_store import JobStore, UnreadableEntryError
+from pylon.jobs.retry_policy import RetryPolicy
+from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
+from pylon.jobs.weights_planner import WeightsPlanner
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import (
@@ -37,13 +37,13 @@ class Office:
     def __init__(self) -> None:
         self.world = World()
         process = self.world.process()
-        self.ledger = Ledger(process, self._hear, ended_kept_days=7)
-        self.intake = Intake(self.ledger, process, process, signers_of(ALICE))
-        publishing = PublishingWork(process, Retries(3, 0.0))
+        self.ledger = JobStore(process, self._hear, ended_retention_days=7)
+        self.intake = JobAcceptor(self.ledger, process, process, signers_of(ALICE))
+        publishing = CommitmentPlanner(process, RetryPolicy(3, 0.0))
         works = dict.fromkeys(JobKind, publishing) | {
-            JobKind.WEIGHTS: WeightsWork(process, Retries(3, 0.0), UnknownHotkeys.DROP)
+            JobKind.WEIGHTS: WeightsPlanner(process, RetryPolicy(3, 0.0), UnknownHotkeyPolicy.DROP)
         }
-        self.runner = Runner(
+        self.runner = JobExecutor(
             self.ledger, process, process, {ALICE: SIGNER}, works, sleep=process.sleep
         )
 
@@ -52,12 +52,12 @@ class Office:
 
     async def accept(self, uid: int) -> Job:
         request = {"weights": {address(uid): 1.0}}
-        wanted = Wanted(ALICE, NetUid(1), JobKind.WEIGHTS, request, MechanismId(0))
+        wanted = WriteRequest(ALICE, NetUid(1), JobKind.WEIGHTS, request, MechanismId(0))
         return await self.intake.accept(wanted)
 
     async def worked(self, job_id: JobId) -> Job:
         for _ in range(100):
-            if isinstance(await self.runner.work(ALICE, job_id), Done):
+            if isinstance(await self.runner.execute(ALICE, job_id), Ack):
                 break
             self.world.tick()
         held = await self.ledger.get(ALICE, job_id)
@@ -87,11 +87,11 @@ async def test_a_job_that_cannot_be_read_is_told_of_and_gives_way_to_the_next() 
     with pytest.raises(UnreadableEntryError) as unreadable:
         await office.ledger.get(ALICE, broken.job_id)
     assert unreadable.value.code is ErrorCode.UNDECODABLE
-    assert await office.runner.work(ALICE, broken.job_id) == Done()
+    assert await office.runner.execute(ALICE, broken.job_id) == Ack()
     following = await office.accept(4)
     assert (await office.worked(following.job_id)).state is JobState.CONFIRMED
     page = await office.ledger.page(ALICE, ListJobs())
-    assert [held.job.job_id for held in page.held] == [following.job_id]
+    assert [held.job.job_id for held in page.jobs] == [following.job_id]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ async def test_an_entry_that_says_it_is_another_job_cannot_be_read(updates: Any)
     await office.rewrite(job, **updates)
     with pytest.raises(UnreadableEntryError):
         await office.ledger.get(ALICE, job.job_id)
-    assert (await office.ledger.page(ALICE, ListJobs())).held == []
+    assert (await office.ledger.page(ALICE, ListJobs())).jobs == []
 
 
 async def test_a_lane_that_cannot_be_read_is_what_its_jobs_say() -> None:
@@ -127,7 +127,7 @@ async def test_a_slot_that_cannot_be_read_waits_for_what_may_be_on_its_way() -> 
     await office.rewrite(first, state=JobState.SUBMITTING)
     office.spoil(SLOT)
     following = await office.accept(4)
-    assert isinstance(await office.runner.work(ALICE, following.job_id), Later)
+    assert isinstance(await office.runner.execute(ALICE, following.job_id), Nak)
     assert len(office.world.sent) == 1
     assert (await office.worked(first.job_id)).state is JobState.CONFIRMED
     assert (await office.worked(following.job_id)).state is JobState.CONFIRMED
@@ -155,7 +155,7 @@ async def test_weights_that_cannot_be_read_are_rejected(request_: Any) -> None:
 )
 async def test_other_writes_that_cannot_be_read_are_rejected(kind: JobKind, request_: Any) -> None:
     office = Office()
-    job = await office.intake.accept(Wanted(ALICE, NetUid(1), kind, request_))
+    job = await office.intake.accept(WriteRequest(ALICE, NetUid(1), kind, request_))
     assert (await office.worked(job.job_id)).state is JobState.REJECTED
 
 

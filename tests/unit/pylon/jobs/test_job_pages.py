@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pylon.jobs import job_pages
-from pylon.jobs.job_store import Ledger
-from pylon.jobs.stored_job import Record
+from pylon.jobs.job_store import JobStore
+from pylon.jobs.stored_job import JobRecord
 from pylon_client.contract import wire
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobId, JobKind, MechanismId, NetUid
@@ -42,11 +42,11 @@ def new_job(number: int, identity: IdentityName = ALICE, created_at_ms: int | No
 class Desk:
     def __init__(self) -> None:
         self.world = World()
-        self.ledger = Ledger(self.world.process(), not_announced, ended_kept_days=7)
+        self.ledger = JobStore(self.world.process(), not_announced, ended_retention_days=7)
 
     async def create(self, number: int, identity: IdentityName = ALICE, **given: Any) -> Job:
         job = new_job(number, identity, **given)
-        record = Record(job=job, number=number, digest="", request={})
+        record = JobRecord(job=job, number=number, digest="", request={})
         return (await self.ledger.create(record)).job
 
     async def end(self, job: Job, **updates: Any) -> None:
@@ -59,7 +59,7 @@ class Desk:
         before = None
         while True:
             page = await self.ledger.page(ALICE, ListJobs(before=before, **asked))
-            found.append([held.job for held in page.held])
+            found.append([held.job for held in page.jobs])
             before = page.next
             if before is None:
                 return found
@@ -147,8 +147,8 @@ async def test_no_job_is_missed_that_is_there_from_the_first_page_to_the_last(
                 key.rpartition(".")[2] for key in desk.world.store if key.startswith("job.")
             )
         found = await desk.ledger.page(ALICE, ListJobs(limit=limit, before=before))
-        assert len(found.held) <= limit
-        seen.extend(held.job.job_id for held in found.held)
+        assert len(found.jobs) <= limit
+        seen.extend(held.job.job_id for held in found.jobs)
         before = found.next
         is_over = before is None
 

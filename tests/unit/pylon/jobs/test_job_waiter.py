@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pylon.jobs import job_waiter
-from pylon.jobs.job_waiter import JobWaits
+from pylon.jobs.job_waiter import JobWaiter
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from tests.support.product.adversary import World
@@ -27,7 +27,7 @@ class Watched:
         self.reads = 0
         self.job_ids: Container[str] = ()
         self.observe: Callable[[Job], None] = lambda _job: None
-        self.waits = JobWaits(office.ledger, self._subscribe)
+        self.waits = JobWaiter(office.ledger, self._subscribe)
         real_get = office.ledger.get
 
         async def get(*args: Any) -> Any:
@@ -42,7 +42,7 @@ class Watched:
 
     async def waiting(self, count: int) -> list[asyncio.Task[Job]]:
         """Requests that wait, each of which has read the ledger."""
-        tasks = [asyncio.create_task(self.waits.until_done(self.job)) for _ in range(count)]
+        tasks = [asyncio.create_task(self.waits.wait_until_done(self.job)) for _ in range(count)]
         reads = self.reads + count
         while self.reads < reads:
             await asyncio.sleep(0)
@@ -74,14 +74,14 @@ async def test_a_lost_event_is_made_up_for_by_the_ledger(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_waiter, "POLL_S", 0.001)
-    waiting = asyncio.create_task(watched.waits.until_done(watched.job))
+    waiting = asyncio.create_task(watched.waits.wait_until_done(watched.job))
     ended = await watched.office.ended(watched.job)
     assert await waiting == ended
 
 
 async def test_what_has_changed_before_is_found_in_the_ledger(watched: Watched) -> None:
     ended = await watched.office.ended(watched.job)
-    assert await watched.waits.until_done(watched.job) == ended
+    assert await watched.waits.wait_until_done(watched.job) == ended
 
 
 async def test_a_request_that_stops_waiting_leaves_the_others_waiting(watched: Watched) -> None:
@@ -95,5 +95,5 @@ async def test_a_request_that_stops_waiting_leaves_the_others_waiting(watched: W
 async def test_a_job_that_is_not_kept_any_more_is_not_found(watched: Watched) -> None:
     watched.office.world.store.clear()
     with pytest.raises(FailureError) as refused:
-        await watched.waits.until_done(watched.job)
+        await watched.waits.wait_until_done(watched.job)
     assert refused.value.code is ErrorCode.NOT_FOUND

@@ -10,13 +10,13 @@ import pytest
 from pylon.common.task_supervisor import Supervisor
 from pylon.jetstream.consumer import Consumer
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jobs.deadline_enforcer import DeadlineKeeper
-from pylon.jobs.job_service import JobOffice
+from pylon.jobs.deadline_enforcer import DeadlineEnforcer
+from pylon.jobs.job_service import JobService
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName, JobKind
-from pylon_client.nats.nats_connection import Connection, ConnectionOptions
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection
 from tests.support.product.eventually import eventually
 from tests.support.product.job_deployment import SUBNETS, signing_settings
 
@@ -26,7 +26,7 @@ FAILS = "weights_sn1"
 class AbsentChain:
     """A chain that cannot be reached."""
 
-    async def unsupported(self, _: int) -> dict[JobKind, str]:
+    async def unsupported_writes(self, _: int) -> dict[JobKind, str]:
         raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "away")
 
 
@@ -45,16 +45,16 @@ async def test_a_failing_lane_stops_no_other(
             raise TypeError
         await consumer._stopping.wait()
 
-    async def check(_: DeadlineKeeper) -> None:
+    async def check(_: DeadlineEnforcer) -> None:
         started["deadlines"] += 1
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Consumer, "run", run)
-    monkeypatch.setattr(DeadlineKeeper, "run", check)
+    monkeypatch.setattr(DeadlineEnforcer, "run", check)
     settings = WorkerSettings()
-    supervisor = Supervisor(first_pause_s=0.0)
-    office = JobOffice(
-        Connection(ConnectionOptions(("nats://127.0.0.1:1",))),
+    supervisor = Supervisor(initial_delay_s=0.0)
+    office = JobService(
+        NatsConnection(ConnectionOptions(("nats://127.0.0.1:1",))),
         settings,
         cast("Any", AbsentChain()),
         {IdentityName(name): cast("Any", object()) for name in SUBNETS},

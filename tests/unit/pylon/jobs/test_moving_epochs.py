@@ -1,6 +1,6 @@
 """Jobs of epochs that end sooner or later than was planned when they were accepted."""
 
-from pylon.jobs.deadlines import TERM_BLOCKS
+from pylon.jobs.deadlines import DEADLINE_BLOCKS
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import JobState
 from tests.support.product.adversary import World, address
@@ -62,8 +62,8 @@ async def test_without_epochs_a_job_has_a_deadline_all_the_same() -> None:
     world.rate_limit_blocks = 2000
     office = Office(world)
     job = await looked_at(office, await office.accept())
-    assert job.deadline_block == 100 + TERM_BLOCKS
-    pass_to(world, 100 + TERM_BLOCKS)
+    assert job.deadline_block == 100 + DEADLINE_BLOCKS
+    pass_to(world, 100 + DEADLINE_BLOCKS)
     assert (await looked_at(office, job)).state is JobState.EXPIRED
 
 

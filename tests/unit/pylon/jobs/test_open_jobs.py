@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from pylon.jobs import open_jobs
-from pylon.jobs.acceptor import Intake, Wanted
-from pylon.jobs.job_store import Ledger
+from pylon.jobs.acceptor import JobAcceptor, WriteRequest
+from pylon.jobs.job_store import JobStore
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobId, JobKind, NetUid
@@ -22,24 +22,24 @@ async def not_announced(_: Job) -> None:
     pass
 
 
-def ledger_of(process: Process) -> Ledger:
-    return Ledger(process, not_announced, ended_kept_days=7)
+def ledger_of(process: Process) -> JobStore:
+    return JobStore(process, not_announced, ended_retention_days=7)
 
 
-def intake_of(process: Process) -> Intake:
-    return Intake(ledger_of(process), process, process, signers_of(ALICE, BOB))
+def intake_of(process: Process) -> JobAcceptor:
+    return JobAcceptor(ledger_of(process), process, process, signers_of(ALICE, BOB))
 
 
-def commitment(number: int, identity: IdentityName = ALICE) -> Wanted:
-    return Wanted(
+def commitment(number: int, identity: IdentityName = ALICE) -> WriteRequest:
+    return WriteRequest(
         identity=identity,
         netuid=NetUid(1),
         kind=JobKind.COMMITMENT,
-        request={"commitment": f"0x{number:04x}"},
+        params={"commitment": f"0x{number:04x}"},
     )
 
 
-async def end(ledger: Ledger, job: Job) -> Job:
+async def end(ledger: JobStore, job: Job) -> Job:
     held = await ledger.get(job.identity, job.job_id)
     assert held is not None
     return (await ledger.change(held, JobState.CANCELLED)).job
@@ -92,7 +92,7 @@ async def test_a_crash_at_any_step_hides_no_open_job_from_a_sweep(fault: Fault) 
         assert set(await open_ids(world)) == written
         world.queued.clear()
         intake = intake_of(world.process())
-        assert await intake.sweep(ALICE, JobKind.COMMITMENT) == len(written)
+        assert await intake.requeue_open_jobs(ALICE, JobKind.COMMITMENT) == len(written)
         assert world.queued == written
         step += 1
     assert step > 5
@@ -128,12 +128,12 @@ async def test_a_marker_without_a_job_is_removed_after_a_while(
     index = open_jobs.OpenJobs(process)
     job = await intake_of(process).accept(commitment(1))
     del world.store[f"job.alice.{job.job_id}"]
-    assert await index.of(ALICE) == []
+    assert await index.list_jobs(ALICE) == []
     assert len(markers(world)) == 1, "the job may be about to be written"
-    assert await index.of(ALICE, JobKind.WEIGHTS) == []
+    assert await index.list_jobs(ALICE, JobKind.WEIGHTS) == []
     await index.mark(job)
     monkeypatch.setattr(open_jobs, "ORPHAN_AFTER_S", 0.0)
-    assert await index.of(ALICE) == []
+    assert await index.list_jobs(ALICE) == []
     assert markers(world) == set()
 
 
@@ -163,7 +163,7 @@ async def test_the_open_jobs_of_an_older_version_are_found(
     of_bob = await intake.accept(commitment(1, BOB))
     forget_markers(world)
     world.queued.clear()
-    assert await intake_of(world.process()).sweep(ALICE, JobKind.COMMITMENT) == 1
+    assert await intake_of(world.process()).requeue_open_jobs(ALICE, JobKind.COMMITMENT) == 1
     assert world.queued == {jobs[-1].job_id}
     assert markers(world) == {f"open.alice.commitment.{jobs[-1].job_id}"}
     assert await open_ids(world, BOB) == [of_bob.job_id]

@@ -6,23 +6,23 @@ from typing import Final
 import pytest
 
 from pylon.jetstream.bucket import Entry
-from pylon.jetstream.consumer import Done
-from pylon.jobs.acceptor import Intake, Wanted
-from pylon.jobs.commitment_planner import PublishingWork
-from pylon.jobs.executor import Runner
-from pylon.jobs.job_store import KEPT_PREFIXES, Ledger
-from pylon.jobs.restored_jobs import as_restored
-from pylon.jobs.retry_policy import Retries
-from pylon.jobs.stored_job import Record
-from pylon.jobs.unknown_hotkeys import UnknownHotkeys
-from pylon.jobs.weights_planner import WeightsWork
+from pylon.jetstream.consumer import Ack
+from pylon.jobs.acceptor import JobAcceptor, WriteRequest
+from pylon.jobs.commitment_planner import CommitmentPlanner
+from pylon.jobs.executor import JobExecutor
+from pylon.jobs.job_store import BACKUP_PREFIXES, JobStore
+from pylon.jobs.restored_jobs import prepare_restored
+from pylon.jobs.retry_policy import RetryPolicy
+from pylon.jobs.stored_job import JobRecord
+from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
+from pylon.jobs.weights_planner import WeightsPlanner
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import IdentityName, JobKind, MechanismId, NetUid, Revision
 from tests.support.product.adversary import FakeSigner, Fault, World, address, signers_of
 
 ALICE: Final = IdentityName("alice")
-WEIGHTS: Final = Wanted(
+WEIGHTS: Final = WriteRequest(
     ALICE,
     NetUid(1),
     JobKind.WEIGHTS,
@@ -30,7 +30,7 @@ WEIGHTS: Final = Wanted(
     MechanismId(0),
     idempotency_key="weights",
 )
-COMMITMENT: Final = Wanted(
+COMMITMENT: Final = WriteRequest(
     ALICE, NetUid(1), JobKind.COMMITMENT, {"commitment": "0x01"}, idempotency_key="text"
 )
 
@@ -39,27 +39,29 @@ async def hear(_job: Job) -> None:
     return
 
 
-async def accept(world: World, wanted: Wanted) -> Job:
+async def accept(world: World, wanted: WriteRequest) -> Job:
     process = world.process()
-    ledger = Ledger(process, hear, ended_kept_days=7)
-    return await Intake(ledger, process, process, signers_of(ALICE)).accept(wanted)
+    ledger = JobStore(process, hear, ended_retention_days=7)
+    return await JobAcceptor(ledger, process, process, signers_of(ALICE)).accept(wanted)
 
 
 async def carry_out(world: World) -> None:
     """Work on every queued job until all have ended."""
     process = world.process()
-    retries = Retries(3, 0.0)
-    works = dict.fromkeys(JobKind, PublishingWork(process, retries)) | {
-        JobKind.WEIGHTS: WeightsWork(process, retries, UnknownHotkeys.DROP)
+    retries = RetryPolicy(3, 0.0)
+    works = dict.fromkeys(JobKind, CommitmentPlanner(process, retries)) | {
+        JobKind.WEIGHTS: WeightsPlanner(process, retries, UnknownHotkeyPolicy.DROP)
     }
-    ledger = Ledger(process, hear, ended_kept_days=7)
-    runner = Runner(ledger, process, process, {ALICE: FakeSigner(1)}, works, sleep=process.sleep)
+    ledger = JobStore(process, hear, ended_retention_days=7)
+    runner = JobExecutor(
+        ledger, process, process, {ALICE: FakeSigner(1)}, works, sleep=process.sleep
+    )
     waiting = deque(job_id for queue in world.queues.values() for job_id in queue)
     for _ in range(1000):
         if not waiting:
             return
         job_id = waiting.popleft()
-        if not isinstance(await runner.work(ALICE, job_id), Done):
+        if not isinstance(await runner.execute(ALICE, job_id), Ack):
             waiting.append(job_id)
         world.tick()
     pytest.fail("the jobs did not come to an end")
@@ -67,13 +69,13 @@ async def carry_out(world: World) -> None:
 
 def restore(world: World, writes: list[tuple[str, bytes]]) -> None:
     """Put the ledger as it was after some writes in the place of the one that there is."""
-    kept = {key: value for key, value in writes if key.split(".")[0] in KEPT_PREFIXES}
+    kept = {key: value for key, value in writes if key.split(".")[0] in BACKUP_PREFIXES}
     world.store, world.queues, world.queued, world.leases, world.writes = {}, {}, set(), {}, []
     for key, value in kept.items():
         if not key.startswith("job."):
             world.store[key] = Entry(key, value, Revision(next(world.revisions)))
             continue
-        record = as_restored(Record.model_validate_json(value))
+        record = prepare_restored(JobRecord.model_validate_json(value))
         job = record.job
         if not job.has_ended:
             marker = f"open.{ALICE}.{job.kind}.{job.job_id}"
@@ -85,7 +87,7 @@ def restore(world: World, writes: list[tuple[str, bytes]]) -> None:
 
 def jobs_in(world: World) -> list[Job]:
     return [
-        Record.model_validate_json(entry.value).job
+        JobRecord.model_validate_json(entry.value).job
         for key, entry in world.store.items()
         if key.startswith("job.")
     ]
@@ -132,8 +134,8 @@ async def test_a_job_whose_extrinsic_was_sent_again_after_the_backup_is_not_sent
         count
         for count, (key, value) in enumerate(world.writes, 1)
         if key.startswith("job.")
-        and Record.model_validate_json(value).job.extrinsic == first
-        and Record.model_validate_json(value).job.state is JobState.SUBMITTING
+        and JobRecord.model_validate_json(value).job.extrinsic == first
+        and JobRecord.model_validate_json(value).job.state is JobState.SUBMITTING
     )
     restore(world, world.writes[:in_flight])
     await carry_out(world)
@@ -171,5 +173,5 @@ async def test_what_is_restored_as_ended_holds_its_request_no_longer() -> None:
     await accept(world, COMMITMENT)
     restore(world, list(world.writes))
     (value,) = (entry.value for key, entry in world.store.items() if key.startswith("job."))
-    record = Record.model_validate_json(value)
+    record = JobRecord.model_validate_json(value)
     assert (record.job.state, record.request) == (JobState.FAILED, {})

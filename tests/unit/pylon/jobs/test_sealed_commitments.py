@@ -2,9 +2,9 @@
 
 import pytest
 
-from pylon.chain.write_port import Seal
-from pylon.jetstream.consumer import Later
-from pylon.jobs.acceptor import Wanted
+from pylon.chain.write_port import RevealStatus
+from pylon.jetstream.consumer import Nak
+from pylon.jobs.acceptor import WriteRequest
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind, NetUid
@@ -19,7 +19,7 @@ LONG_AGO = 1000
 
 async def committed(office: Office) -> Job:
     """A sealed commitment that is on the chain."""
-    wanted = Wanted(ALICE, NetUid(1), JobKind.REVEALED_COMMITMENT, SEALED)
+    wanted = WriteRequest(ALICE, NetUid(1), JobKind.REVEALED_COMMITMENT, SEALED)
     job = await office.intake.accept(wanted)
     for _ in range(20):
         job = await looked_at(office, job)
@@ -36,9 +36,9 @@ async def test_a_sealed_commitment_is_followed_until_it_is_opened() -> None:
     held = await office.ledger.get(ALICE, job.job_id)
     assert held is not None
     assert held.record.request == {}, "what is sealed is not kept in the open"
-    assert isinstance(await office.runner.work(ALICE, job.job_id), Later)
+    assert isinstance(await office.runner.execute(ALICE, job.job_id), Nak)
     assert job.included_block is not None
-    office.world.seals[job.included_block] = Seal.OPENED
+    office.world.seals[job.included_block] = RevealStatus.REVEALED
     ended = await looked_at(office, job)
     assert (ended.state, ended.has_succeeded) == (JobState.REVEALED, True)
     assert len(office.world.applied) == 1
@@ -48,7 +48,7 @@ async def test_a_reveal_that_failed_is_reported() -> None:
     office = Office(World())
     job = await committed(office)
     assert job.included_block is not None
-    office.world.seals[job.included_block] = Seal.BROKEN
+    office.world.seals[job.included_block] = RevealStatus.FAILED
     ended = await looked_at(office, job)
     assert ended.state is JobState.FAILED
     assert ended.last_error is not None
@@ -70,6 +70,6 @@ async def test_a_commitment_that_was_replaced_is_superseded() -> None:
     assert first.included_block is not None
     second = await committed(office)
     assert second.job_id != first.job_id
-    office.world.seals[first.included_block] = Seal.REPLACED
+    office.world.seals[first.included_block] = RevealStatus.REPLACED
     ended = await looked_at(office, first)
     assert (ended.state, ended.superseded_by) == (JobState.SUPERSEDED, second.job_id)

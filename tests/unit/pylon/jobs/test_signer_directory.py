@@ -2,7 +2,12 @@
 
 import pytest
 
-from pylon.jobs.signer_directory import ALIVE_FOR_S, NO_SIGNER, Announcement, SignerDirectory
+from pylon.jobs.signer_directory import (
+    ALIVE_TIMEOUT_S,
+    NO_SIGNER,
+    SignerAnnouncement,
+    SignerDirectory,
+)
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName
@@ -13,9 +18,11 @@ ALICE, BOB = IdentityName("alice"), IdentityName("bob")
 GRACE_S = 60.0
 GARBAGE = 1_000
 LINE_MAX_CHARS = 300
-CAN = wire.encode(Announcement(hotkey=address(1)))
+CAN = wire.encode(SignerAnnouncement(hotkey=address(1)))
 CANNOT = wire.encode(
-    Announcement(problem="encrypted", cause="it is encrypted; set PYLON_ID_ALICE_HOTKEY_PASSWORD")
+    SignerAnnouncement(
+        problem="encrypted", cause="it is encrypted; set PYLON_ID_ALICE_HOTKEY_PASSWORD"
+    )
 )
 
 
@@ -28,7 +35,7 @@ class Directory(SignerDirectory):
 
     def refusal(self, identity: IdentityName = ALICE) -> str:
         try:
-            self.require(identity)
+            self.require_signer(identity)
         except FailureError as error:
             return error.failure.detail if error.code is ErrorCode.MISCONFIGURED else "?"
         return ""
@@ -37,20 +44,20 @@ class Directory(SignerDirectory):
 def test_a_signer_that_was_just_seen_is_enough() -> None:
     directory = Directory()
     directory.observe(ALICE, CAN)
-    directory.now_s += ALIVE_FOR_S - 1
-    assert (directory.refusal(), directory.missing(ALICE)) == ("", "")
-    assert set(directory.problems()) == {BOB}
+    directory.now_s += ALIVE_TIMEOUT_S - 1
+    assert (directory.refusal(), directory.unavailable_reason(ALICE)) == ("", "")
+    assert set(directory.problem_codes()) == {BOB}
 
 
 def test_the_restart_of_a_signer_refuses_nothing_and_says_so() -> None:
     directory = Directory()
     directory.observe(ALICE, CAN)
-    directory.now_s += ALIVE_FOR_S + GRACE_S - 1
+    directory.now_s += ALIVE_TIMEOUT_S + GRACE_S - 1
     assert directory.refusal() == ""
-    assert "no signer" in directory.missing(ALICE)
+    assert "no signer" in directory.unavailable_reason(ALICE)
     directory.now_s += 2
     assert "PYLON_WORKER_ROLE=signer" in directory.refusal()
-    assert directory.problems()[ALICE] == NO_SIGNER
+    assert directory.problem_codes()[ALICE] == NO_SIGNER
 
 
 def test_a_worker_that_has_just_started_waits_for_announcements() -> None:
@@ -64,7 +71,7 @@ def test_a_hotkey_that_cannot_be_opened_refuses_at_once_and_says_what_to_do() ->
     directory = Directory()
     directory.observe(ALICE, CANNOT)
     assert "PYLON_ID_ALICE_HOTKEY_PASSWORD" in directory.refusal()
-    assert directory.problems()[ALICE] == "encrypted"
+    assert directory.problem_codes()[ALICE] == "encrypted"
     directory.observe(ALICE, CAN)
     assert directory.refusal() == ""
 
@@ -73,7 +80,7 @@ def test_the_cause_is_forgotten_with_the_worker_that_announced_it() -> None:
     directory = Directory()
     directory.now_s += 2 * GRACE_S
     directory.observe(ALICE, CANNOT)
-    directory.now_s += ALIVE_FOR_S
+    directory.now_s += ALIVE_TIMEOUT_S
     assert "PYLON_WORKER_ROLE=signer" in directory.refusal()
 
 
@@ -86,7 +93,7 @@ def test_what_cannot_be_read_is_ignored(body: bytes) -> None:
     directory.observe(ALICE, body)
     directory.observe(IdentityName("stranger"), CAN)
     assert directory.refusal() != ""
-    assert directory.problems()[ALICE] == NO_SIGNER
+    assert directory.problem_codes()[ALICE] == NO_SIGNER
 
 
 def test_an_announcement_of_a_later_version_is_read() -> None:
@@ -106,15 +113,15 @@ def test_garbage_makes_no_signer_and_is_logged_once_per_identity(
         name = corpus.random.choice([ALICE, BOB, IdentityName(f"stranger{number}")])
         body = corpus.announcement()
         try:
-            can_sign = Announcement.model_validate_json(body).hotkey is not None
+            can_sign = SignerAnnouncement.model_validate_json(body).hotkey is not None
         except ValueError:
             can_sign = False
         directory.observe(name, body)
         if name in {ALICE, BOB}:
-            assert (directory.missing(name) == "") is can_sign
+            assert (directory.unavailable_reason(name) == "") is can_sign
             assert (directory.refusal(name) == "") is can_sign
         else:
-            assert set(directory.problems()) <= {ALICE, BOB}
+            assert set(directory.problem_codes()) <= {ALICE, BOB}
         directory.now_s += 2 * GRACE_S
     assert len(caplog.records) == 2
     assert all(len(record.getMessage()) < LINE_MAX_CHARS for record in caplog.records)

@@ -4,21 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from pylon.jetstream.consumer import Done, Later
+from pylon.jetstream.consumer import Ack, Nak
 from pylon.jobs import executor
-from pylon.jobs.acceptor import Wanted
+from pylon.jobs.acceptor import WriteRequest
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import JobState
 from pylon_client.contract.types import JobKind, NetUid
 from tests.support.product.adversary import World
 from tests.unit.pylon.jobs.test_endings import ALICE, Office
 
-CERTIFICATE = Wanted(
+CERTIFICATE = WriteRequest(
     ALICE,
     NetUid(1),
     JobKind.CERTIFICATE,
     {"algorithm": 1, "public_key": "0x" + "ab" * 32},
-    answered_first=True,
+    submit_after_response=True,
 )
 
 
@@ -27,7 +27,7 @@ async def test_nothing_is_sent_before_the_release() -> None:
     office = Office(world)
     job = await office.intake.accept(CERTIFICATE)
     for _ in range(5):
-        assert isinstance(await office.runner.work(ALICE, job.job_id), Later)
+        assert isinstance(await office.runner.execute(ALICE, job.job_id), Nak)
         world.tick()
     assert world.sent == []
     await office.intake.release(job)
@@ -40,7 +40,7 @@ async def test_a_job_that_is_never_released_is_cancelled(monkeypatch: pytest.Mon
     office = Office(world)
     job = await office.intake.accept(CERTIFICATE)
     monkeypatch.setattr(executor, "UNANSWERED_MAX_S", 0.0)
-    assert isinstance(await office.runner.work(ALICE, job.job_id), Done)
+    assert isinstance(await office.runner.execute(ALICE, job.job_id), Ack)
     held = await office.ledger.get(ALICE, job.job_id)
     assert held is not None
     assert held.job.state is JobState.CANCELLED
@@ -55,5 +55,5 @@ async def test_a_job_that_is_never_released_is_cancelled(monkeypatch: pytest.Mon
 async def test_other_jobs_need_no_release() -> None:
     world = World()
     office = Office(world)
-    job = await office.intake.accept(replace(CERTIFICATE, answered_first=False))
+    job = await office.intake.accept(replace(CERTIFICATE, submit_after_response=False))
     assert (await office.ended(job)).state is JobState.CONFIRMED

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pylon.jetstream.consumer import Done
+from pylon.jetstream.consumer import Ack
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import NeuronUid
@@ -11,7 +11,7 @@ from tests.unit.pylon.jobs.test_endings import ALICE, KNOWN, STRANGER, Office
 
 
 async def looked_at(office: Office, job: Job) -> Job:
-    await office.runner.work(ALICE, job.job_id)
+    await office.runner.execute(ALICE, job.job_id)
     held = await office.ledger.get(ALICE, job.job_id)
     assert held is not None
     return held.job
@@ -96,7 +96,7 @@ async def test_weights_are_included_in_the_first_block_that_takes_them() -> None
     world.last_update[address(1)] = 95
     office = Office(world)
     job = await office.accept()
-    while not isinstance(await office.runner.work(ALICE, job.job_id), Done):
+    while not isinstance(await office.runner.execute(ALICE, job.job_id), Ack):
         world.tick()
     (applied,) = world.applied
     assert applied.block == 115

@@ -6,12 +6,12 @@ from pylon.jetstream.bucket import Entry
 from pylon.jobs import job_store
 from pylon.jobs.epochs import ACCEPTED_SLACK_BLOCKS
 from pylon.jobs.weights_status import WeightsStatusHandler
-from pylon.rpc.calls import Answer, Call
+from pylon.rpc.calls import CallResult, ServiceCall
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import WeightsStatus
 from pylon_client.contract.operations import Scope
-from pylon_client.contract.reads import WEIGHTS_STATUS, WeightsStatusAt
+from pylon_client.contract.reads import WEIGHTS_STATUS, WeightsStatusParams
 from pylon_client.contract.types import BlockNumber, MechanismId, NetUid, Revision
 from tests.support.product.adversary import World
 from tests.support.product.ended_jobs import record_of
@@ -29,26 +29,26 @@ class Chain:
     def __init__(self, *, on_chain: bool | None = False) -> None:
         self.on_chain = on_chain
 
-    async def __call__(self, _: Call) -> Answer:
+    async def __call__(self, _: ServiceCall) -> CallResult:
         if self.on_chain is None:
             raise FailureError(ErrorCode.NOT_FOUND, "not registered")
         shown = WeightsStatus(weights_submitted=self.on_chain, weights_on_chain=self.on_chain)
-        return Answer(wire.encode(shown))
+        return CallResult(wire.encode(shown))
 
 
 async def status(office: Office, block: int, chain: Chain | None = None) -> tuple[bool, bool]:
-    call = Call(
+    call = ServiceCall(
         operation=WEIGHTS_STATUS.name,
         scope=Scope.IDENTITY,
         netuid=NetUid(1),
         identity=ALICE,
-        params=WeightsStatusAt(block_number=BlockNumber(block), mechanism_id=MechanismId(0)),
+        params=WeightsStatusParams(block_number=BlockNumber(block), mechanism_id=MechanismId(0)),
         timeout_s=1.0,
         request_id="",
     )
     answer = await WeightsStatusHandler(
         office.ledger, office.world.process(), chain or Chain()
-    ).answer(call)
+    ).handle(call)
     assert answer.block is None, "a cache would keep what a job may change"
     shown = WeightsStatus.model_validate_json(answer.body)
     return shown.weights_submitted, shown.weights_on_chain

@@ -1,8 +1,13 @@
 import pytest
 from pydantic import SecretStr
 
-from pylon.nats_server.permissions import NatsUser, PermissionsError, authorization, nats_users
-from pylon_client.contract.subjects import ALL_IDENTITIES, signer_event
+from pylon.nats_server.permissions import (
+    NatsUser,
+    PermissionsError,
+    authorization_config,
+    nats_users,
+)
+from pylon_client.contract.subjects import ALL_IDENTITIES, signer_event_subject
 from pylon_client.contract.types import IdentityName
 from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.wire.wire_rules import may
@@ -17,28 +22,30 @@ def test_without_a_password_for_the_service_itself_there_are_no_users(which: str
     settings = deployment_settings()
     empty = settings.model_copy(update={f"nats_{which}_password": SecretStr("")})
     with pytest.raises(PermissionsError, match=f"PYLON_NATS_{which.upper()}_PASSWORD"):
-        authorization(empty)
+        authorization_config(empty)
 
 
 def test_a_token_that_nats_would_take_for_a_hash_is_refused_without_being_shown() -> None:
     token = "$2a$11$" + "a" * 53
     settings = deployment_settings(identities={"alice": 1}, tokens={"alice": token})
     with pytest.raises(PermissionsError, match="alice") as caught:
-        authorization(settings)
+        authorization_config(settings)
     assert token not in str(caught.value)
 
 
 def test_a_token_that_is_no_text_is_refused_without_being_shown() -> None:
     settings = deployment_settings(identities={"alice": 1}, tokens={"alice": "secret\udc80"})
     with pytest.raises(PermissionsError, match="alice") as caught:
-        authorization(settings)
+        authorization_config(settings)
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
 def test_only_without_an_open_access_token_may_anybody_come_as_open() -> None:
-    assert "no_auth_user" in authorization(deployment_settings())
-    assert "no_auth_user" not in authorization(deployment_settings(open_access_token="secret"))
+    assert "no_auth_user" in authorization_config(deployment_settings())
+    assert "no_auth_user" not in authorization_config(
+        deployment_settings(open_access_token="secret")
+    )
 
 
 def test_only_the_worker_reaches_jetstream() -> None:
@@ -50,7 +57,7 @@ def test_only_the_worker_reaches_jetstream() -> None:
 def test_no_user_may_publish_on_every_subject_of_every_identity_but_the_bridge() -> None:
     for user in users(alice=1, bob=2).values():
         assert (ALL_IDENTITIES in user.publish) == (user.name == "bridge")
-        assert (ALL_IDENTITIES in user.publish_never) == (user.name == "worker")
+        assert (ALL_IDENTITIES in user.publish_deny) == (user.name == "worker")
 
 
 def test_the_representation_of_a_user_hides_its_password() -> None:
@@ -59,9 +66,9 @@ def test_the_representation_of_a_user_hides_its_password() -> None:
 
 @pytest.mark.parametrize("identity", ["alice", "bob", "stranger"])
 def test_only_workers_announce_signers_and_receive_the_announcements(identity: str) -> None:
-    subject = signer_event(IdentityName(identity)).encode()
+    subject = signer_event_subject(IdentityName(identity)).encode()
     for user in users(alice=1, bob=2).values():
         is_worker = user.name == "worker"
         assert may(subject, user.publish) is is_worker
         assert may(subject, user.subscribe) is (is_worker or user.name == "reader")
-        assert not may(subject, user.publish_never)
+        assert not may(subject, user.publish_deny)

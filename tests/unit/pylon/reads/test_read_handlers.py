@@ -9,10 +9,10 @@ from pylon.blocks.snapshots import Snapshot, Snapshots
 from pylon.chain.chain_reader import ChainReader
 from pylon.reads.read_handlers import ReadHandlers
 from pylon.reads.recent_neurons import RecentNeurons
-from pylon.rpc.calls import Answer, Call
+from pylon.rpc.calls import CallResult, ServiceCall
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.operations import OPERATIONS, AtBlock, NoParams, Params, Scope
+from pylon_client.contract.operations import OPERATIONS, BlockParams, NoParams, Params, Scope
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, Hotkey, IdentityName, NetUid
 from pylon_client.contract.writes import WRITE_OPERATIONS
@@ -31,8 +31,8 @@ def call_of(
     netuid: NetUid | None = None,
     params: Params | None = None,
     timeout_s: float = 30.0,
-) -> Call:
-    return Call(
+) -> ServiceCall:
+    return ServiceCall(
         operation=operation,
         scope=Scope.OPEN,
         netuid=netuid,
@@ -50,10 +50,10 @@ class Worker:
         self.chain = FakeChain(HEAD)
         snapshots = Snapshots(max_silence_s=36.0, clock_s=lambda: 0.0)
         block = block_of(HEAD)
-        snapshots.keep(str(BlockEventSubject()), Snapshot(block, b"the block"))
-        snapshots.keep(str(NeuronsEventSubject(TRACKED)), Snapshot(block, b"the neurons"))
+        snapshots.put(str(BlockEventSubject()), Snapshot(block, b"the block"))
+        snapshots.put(str(NeuronsEventSubject(TRACKED)), Snapshot(block, b"the neurons"))
         if fresh:
-            snapshots.heard_of(block.number)
+            snapshots.observe_head(block.number)
         reader = ChainReader(self.chain, chain_timeout_s=30)
         recent = RecentNeurons(
             snapshots, tracked, hard_limit_blocks=10, block_duration_s=12, now_s=lambda: MADE_S
@@ -67,12 +67,12 @@ class Worker:
             addresses={IDENTITY: OWN},
         ).by_operation
 
-    async def ask(self, call: Call) -> bytes:
+    async def ask(self, call: ServiceCall) -> bytes:
         return (await self.answer(call)).body
 
-    async def answer(self, call: Call) -> Answer:
+    async def answer(self, call: ServiceCall) -> CallResult:
         answer = await self.handlers[call.operation](call)
-        return answer if isinstance(answer, Answer) else Answer(answer)
+        return answer if isinstance(answer, CallResult) else CallResult(answer)
 
 
 def test_every_read_has_a_handler() -> None:
@@ -91,7 +91,7 @@ async def test_c11_latest_of_a_tracked_subnet_does_not_touch_the_chain() -> None
 @pytest.mark.parametrize("fresh", [True, False])
 async def test_an_answer_says_of_which_block_it_is(*, fresh: bool) -> None:
     worker = Worker(fresh=fresh)
-    at = AtBlock(block_number=BlockNumber(5))
+    at = BlockParams(block_number=BlockNumber(5))
     for call, number in (
         (call_of("block.latest"), HEAD),
         (call_of("neurons.latest", netuid=TRACKED), HEAD),
@@ -147,7 +147,7 @@ async def test_of_a_subnet_that_does_not_exist_latest_is_not_found() -> None:
 
 async def test_neurons_at_a_block_are_read_once_for_all_who_ask_and_kept() -> None:
     worker = Worker(fresh=True)
-    call = call_of("neurons.at", netuid=TRACKED, params=AtBlock(block_number=BlockNumber(5)))
+    call = call_of("neurons.at", netuid=TRACKED, params=BlockParams(block_number=BlockNumber(5)))
     bodies = await asyncio.gather(*(worker.ask(call) for _ in range(50)))
     bodies.append(await worker.ask(call))
     assert {wire.decode(body)["block"]["number"] for body in bodies} == {5}
@@ -156,7 +156,7 @@ async def test_neurons_at_a_block_are_read_once_for_all_who_ask_and_kept() -> No
 
 async def test_after_a_reorganisation_a_block_is_read_anew() -> None:
     worker = Worker(fresh=True)
-    call = call_of("neurons.at", netuid=TRACKED, params=AtBlock(block_number=BlockNumber(5)))
+    call = call_of("neurons.at", netuid=TRACKED, params=BlockParams(block_number=BlockNumber(5)))
     first = wire.decode(await worker.ask(call))
     worker.chain.fork = 1
     second = wire.decode(await worker.ask(call))
@@ -164,7 +164,7 @@ async def test_after_a_reorganisation_a_block_is_read_anew() -> None:
 
 
 async def test_a_block_of_the_future_is_not_found() -> None:
-    call = call_of("neurons.at", netuid=TRACKED, params=AtBlock(block_number=BlockNumber(99)))
+    call = call_of("neurons.at", netuid=TRACKED, params=BlockParams(block_number=BlockNumber(99)))
     with pytest.raises(FailureError, match=r"Block 99 not found\.") as caught:
         await Worker(fresh=True).ask(call)
     assert caught.value.code is ErrorCode.NOT_FOUND

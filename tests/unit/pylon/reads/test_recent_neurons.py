@@ -20,8 +20,8 @@ def recent(*, neurons_at: int, newest: int, silent_s: float = 0.0) -> RecentNeur
     snapshots = Snapshots(max_silence_s=1.0, clock_s=lambda: 0.0)
     block = block_of(newest)
     info = BlockInfo(number=block.number, hash=block.hash, timestamp=Timestamp(MADE_S))
-    snapshots.keep(str(BlockEventSubject()), Snapshot(block, wire.encode(info)))
-    snapshots.keep(str(NeuronsEventSubject(ONE)), Snapshot(block_of(neurons_at), b"neurons"))
+    snapshots.put(str(BlockEventSubject()), Snapshot(block, wire.encode(info)))
+    snapshots.put(str(NeuronsEventSubject(ONE)), Snapshot(block_of(neurons_at), b"neurons"))
     return RecentNeurons(
         snapshots,
         {ONE},
@@ -38,7 +38,7 @@ def recent(*, neurons_at: int, newest: int, silent_s: float = 0.0) -> RecentNeur
 def test_what_is_not_older_than_the_limit_is_given_out(
     neurons_at: int, newest: int, silent_s: float
 ) -> None:
-    answer = recent(neurons_at=neurons_at, newest=newest, silent_s=silent_s).of(ONE)
+    answer = recent(neurons_at=neurons_at, newest=newest, silent_s=silent_s).get(ONE)
     assert (answer.body, answer.block) == (b"neurons", block_of(neurons_at))
 
 
@@ -49,7 +49,7 @@ def test_what_is_older_is_not_whether_blocks_came_or_the_chain_is_silent(
     neurons_at: int, newest: int, silent_s: float
 ) -> None:
     with pytest.raises(FailureError, match="about 11 blocks ago") as caught:
-        recent(neurons_at=neurons_at, newest=newest, silent_s=silent_s).of(ONE)
+        recent(neurons_at=neurons_at, newest=newest, silent_s=silent_s).get(ONE)
     assert (caught.value.code, caught.value.failure.http_status) == (
         ErrorCode.NO_RECENT_SNAPSHOT,
         503,
@@ -60,12 +60,12 @@ def test_what_is_older_is_not_whether_blocks_came_or_the_chain_is_silent(
 def test_a_wrong_clock_does_not_count_while_the_head_moves(skew_s: int) -> None:
     """Neither does a gap between what is published and the head."""
     kept = recent(neurons_at=45, newest=50, silent_s=skew_s)
-    kept.snapshots.heard_of(BlockNumber(54))
-    kept.snapshots.heard_of(BlockNumber(55))
-    assert kept.of(ONE).block == block_of(45)
-    kept.snapshots.heard_of(BlockNumber(56))
+    kept.snapshots.observe_head(BlockNumber(54))
+    kept.snapshots.observe_head(BlockNumber(55))
+    assert kept.get(ONE).block == block_of(45)
+    kept.snapshots.observe_head(BlockNumber(56))
     with pytest.raises(FailureError, match="about 11 blocks ago"):
-        kept.of(ONE)
+        kept.get(ONE)
 
 
 def test_before_anything_was_published_there_is_nothing_recent() -> None:
@@ -73,11 +73,11 @@ def test_before_anything_was_published_there_is_nothing_recent() -> None:
         Snapshots(max_silence_s=1.0), {ONE}, hard_limit_blocks=10, block_duration_s=12.0
     )
     with pytest.raises(FailureError, match="nothing was published yet") as caught:
-        empty.of(ONE)
+        empty.get(ONE)
     assert caught.value.code is ErrorCode.NO_RECENT_SNAPSHOT
 
 
 def test_of_a_subnet_that_is_not_tracked_the_setting_is_named() -> None:
     with pytest.raises(FailureError, match="PYLON_TRACKED_NETUIDS") as caught:
-        recent(neurons_at=50, newest=50).of(NetUid(2))
+        recent(neurons_at=50, newest=50).get(NetUid(2))
     assert caught.value.code is ErrorCode.NOT_FOUND

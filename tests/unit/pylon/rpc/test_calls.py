@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pylon.rpc.calls import Call, may_be_answered, read_call
+from pylon.rpc.calls import ServiceCall, is_valid_reply_subject, parse_call
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operation import Operation, Params
 from pylon_client.contract.reads import LATEST_NEURONS
@@ -23,10 +23,10 @@ def test_an_identity_is_answered_under_its_own_inbox_or_the_bridges_and_nowhere_
     reply: str, operation: str
 ) -> None:
     subject = f"pylon.v1.identity.alice.{operation}"
-    assert may_be_answered(subject, f"_INBOX.alice.{reply}")
-    assert may_be_answered(subject, f"_INBOX.bridge.{reply}")
+    assert is_valid_reply_subject(subject, f"_INBOX.alice.{reply}")
+    assert is_valid_reply_subject(subject, f"_INBOX.bridge.{reply}")
     for prefix in ("", "_INBOX.", "_INBOX.bob.", "_INBOX.ALICE.", "_INBOX.open.", "$JS.API."):
-        assert not may_be_answered(subject, f"{prefix}{reply}") or reply.startswith(
+        assert not is_valid_reply_subject(subject, f"{prefix}{reply}") or reply.startswith(
             ("_INBOX.alice.", "_INBOX.bridge.", "alice.", "bridge.")
         )
 
@@ -37,8 +37,8 @@ def test_an_identity_is_answered_under_its_own_inbox_or_the_bridges_and_nowhere_
     reply=TEXT,
 )
 def test_nothing_is_answered_outside_an_inbox(subject: str, inbox: str, reply: str) -> None:
-    assert may_be_answered(subject, f"_INBOX.{inbox}")
-    assert not may_be_answered(subject, reply) or reply.startswith("_INBOX.")
+    assert is_valid_reply_subject(subject, f"_INBOX.{inbox}")
+    assert not is_valid_reply_subject(subject, reply) or reply.startswith("_INBOX.")
 
 
 @given(
@@ -54,9 +54,9 @@ def test_nothing_is_answered_outside_an_inbox(subject: str, inbox: str, reply: s
     inbox=INBOX,
 )
 def test_nothing_is_answered_in_the_inbox_of_a_worker(subject: str, inbox: str) -> None:
-    assert not may_be_answered(subject, "_INBOX.worker")
-    assert not may_be_answered(subject, f"_INBOX.worker.{inbox}")
-    assert may_be_answered(subject, f"_INBOX.bridge.{inbox}") or "worker" in subject
+    assert not is_valid_reply_subject(subject, "_INBOX.worker")
+    assert not is_valid_reply_subject(subject, f"_INBOX.worker.{inbox}")
+    assert is_valid_reply_subject(subject, f"_INBOX.bridge.{inbox}") or "worker" in subject
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,14 @@ def test_nothing_is_answered_in_the_inbox_of_a_worker(subject: str, inbox: str) 
     ],
 )
 def test_what_the_server_may_refuse_to_carry_is_no_inbox(reply: str) -> None:
-    assert not may_be_answered("pylon.v1.open.chain.block.latest", reply)
+    assert not is_valid_reply_subject("pylon.v1.open.chain.block.latest", reply)
 
 
 def test_a_long_header_is_not_sent_back_whole() -> None:
     # Its control characters would be escaped, and so make a reply too large to be sent.
     headers = {"Pylon-Contract": "\x01" * 100_000}
     with pytest.raises(FailureError) as refused:
-        read_call("pylon.v1.open.1.neurons.latest", headers, b"", identities={})
+        parse_call("pylon.v1.open.1.neurons.latest", headers, b"", identities={})
     assert len(refused.value.failure.detail) < 1000
 
 
@@ -83,12 +83,12 @@ def test_a_long_header_is_not_sent_back_whole() -> None:
 def test_a_caller_that_takes_the_identity_for_another_subnets_is_refused(believed: str) -> None:
     subject = f"pylon.v1.identity.alice.{LATEST_NEURONS.name}"
     with pytest.raises(FailureError) as refused:
-        read_call(subject, {"Pylon-Netuid": believed}, b"", identities=IDENTITIES)
+        parse_call(subject, {"Pylon-Netuid": believed}, b"", identities=IDENTITIES)
     assert refused.value.code is ErrorCode.NETUID_MISMATCH
     assert "of subnet 1" in refused.value.failure.detail
     assert len(refused.value.failure.detail) < 200
     for headers in ({"Pylon-Netuid": "1"}, {}):
-        assert read_call(subject, headers, b"", identities=IDENTITIES).netuid == 1
+        assert parse_call(subject, headers, b"", identities=IDENTITIES).netuid == 1
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_only_weights_may_be_large(operation: Operation[Params, Any], most_bytes
 
     def details(body: bytes) -> str:
         try:
-            read_call(subject, {}, body, identities=IDENTITIES)
+            parse_call(subject, {}, body, identities=IDENTITIES)
         except FailureError as error:
             return error.failure.detail
         return ""
@@ -115,7 +115,7 @@ def test_only_weights_may_be_large(operation: Operation[Params, Any], most_bytes
 
 def timeout_s(headers: dict[str, str], waited_s: float = 0.0) -> float:
     subject = f"pylon.v1.open.1.{LATEST_NEURONS.name}"
-    return read_call(subject, headers, b"", identities={}, waited_s=waited_s).timeout_s
+    return parse_call(subject, headers, b"", identities={}, queued_s=waited_s).timeout_s
 
 
 def test_the_timeout_counts_and_not_the_deadline_of_another_clock() -> None:
@@ -156,7 +156,7 @@ def test_whatever_comes_is_a_call_or_a_failure_of_the_contract(
 ) -> None:
     code = None
     try:
-        read_call(subject, headers, body, identities=IDENTITIES)
+        parse_call(subject, headers, body, identities=IDENTITIES)
     except FailureError as error:
         code = error.code
     assert code in {
@@ -179,16 +179,16 @@ def test_a_writes_key_that_could_arrive_as_another_is_refused(key: str) -> None:
         called_with(key)
 
 
-def called_with(key: str | None) -> Call:
+def called_with(key: str | None) -> ServiceCall:
     headers = {} if key is None else {"Idempotency-Key": key}
     subject = f"pylon.v1.identity.alice.{GENERATE_CERTIFICATE.name}"
-    return read_call(subject, headers, b"", identities=IDENTITIES)
+    return parse_call(subject, headers, b"", identities=IDENTITIES)
 
 
 def test_a_request_id_that_could_spoil_a_log_is_replaced() -> None:
     for given_id in ("two\nlines", "", "x" * 129, "é"):
         headers = {"Pylon-Request-Id": given_id}
-        call = read_call("pylon.v1.open.1.neurons.latest", headers, b"", identities={})
+        call = parse_call("pylon.v1.open.1.neurons.latest", headers, b"", identities={})
         assert call.request_id != given_id
         assert len(call.request_id) == 16
 
@@ -197,6 +197,6 @@ def test_a_hotkey_that_is_weighed_twice_is_refused() -> None:
     hotkey = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
     body = b'{"weights": {"%s": 0.1, "%s": 0.9}}' % (hotkey.encode(), hotkey.encode())
     with pytest.raises(FailureError) as refused:
-        read_call("pylon.v1.identity.alice.weights.put", {}, body, identities=IDENTITIES)
+        parse_call("pylon.v1.identity.alice.weights.put", {}, body, identities=IDENTITIES)
     assert refused.value.code is ErrorCode.INVALID
     assert [item.key for item in refused.value.failure.extra] == [hotkey]

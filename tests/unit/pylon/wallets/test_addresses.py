@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from pydantic_settings import SettingsError
 
 from pylon.common.deployment_settings import IdentitySettings
-from pylon.wallets.addresses import AddressError, address_of, known_addresses
+from pylon.wallets.addresses import AddressError, resolve_address, resolve_addresses
 from pylon_client.contract.types import Hotkey, HotkeyName, IdentityName, NetUid, WalletName
 from pylon_devnet.codec import public_keyfile
 from pylon_devnet.dev_wallets import write_wallet
@@ -29,16 +29,16 @@ def identity(address: str | None = None) -> IdentitySettings:
 
 def test_the_settings_come_first(tmp_path: Path) -> None:
     write_wallet(tmp_path, "sn1", "default")
-    assert address_of(tmp_path, identity(SN2)) == SN2
-    assert address_of(None, identity(SN2)) == SN2
+    assert resolve_address(tmp_path, identity(SN2)) == SN2
+    assert resolve_address(None, identity(SN2)) == SN2
 
 
 def test_the_public_file_comes_before_the_keyfile(tmp_path: Path) -> None:
     write_wallet(tmp_path, "sn1", "default")
-    assert address_of(tmp_path, identity()) == SN1
+    assert resolve_address(tmp_path, identity()) == SN1
     public = tmp_path / "sn1" / "hotkeys" / "defaultpub.txt"
     public.write_bytes(public_keyfile(dev_hotkey_seed("sn2")))
-    assert address_of(tmp_path, identity()) == SN2
+    assert resolve_address(tmp_path, identity()) == SN2
 
 
 @pytest.mark.parametrize("content", ["$NACL\x80", "[]", '{"ss58Address": "5oops"}', "{}"])
@@ -47,7 +47,7 @@ def test_a_file_without_an_address_is_named_and_not_quoted(tmp_path: Path, conte
     keyfile.parent.mkdir(parents=True)
     keyfile.write_text(content)
     with pytest.raises(AddressError) as caught:
-        address_of(tmp_path, identity())
+        resolve_address(tmp_path, identity())
     text = str(caught.value)
     assert f"{keyfile}: it " in text
     assert f"{keyfile}pub.txt: No such file or directory" in text
@@ -57,14 +57,14 @@ def test_a_file_without_an_address_is_named_and_not_quoted(tmp_path: Path, conte
 
 def test_without_a_wallet_the_setting_is_named() -> None:
     with pytest.raises(AddressError, match="PYLON_ID_MY_SN1_HOTKEY_SS58"):
-        address_of(None, identity())
+        resolve_address(None, identity())
 
 
 def test_an_identity_without_an_address_does_not_keep_the_others_from_theirs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     identities = {IdentityName("a"): identity(), IdentityName("b"): identity(SN2)}
-    assert known_addresses(tmp_path, identities, opened={}) == {"b": SN2}
+    assert resolve_addresses(tmp_path, identities, opened={}) == {"b": SN2}
     assert str(tmp_path) in caplog.text
 
 

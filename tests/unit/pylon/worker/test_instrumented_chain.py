@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from pylon.chain.query import AnswerT_co, Question
-from pylon.worker.instrumented_chain import MeasuredChain
+from pylon.chain.query import Query, ResultT_co
+from pylon.worker.instrumented_chain import InstrumentedChain
 from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
@@ -38,12 +38,12 @@ class _Chain:
         self._finish()
         return Timestamp(0)
 
-    async def ask(
-        self, question: Question[AnswerT_co], block: Block, *, timeout_s: float
-    ) -> AnswerT_co:
+    async def query(
+        self, query: Query[ResultT_co], block: Block, *, timeout_s: float
+    ) -> ResultT_co:
         raise NotImplementedError
 
-    async def heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
+    async def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
         yield BLOCK.number
 
     async def close(self) -> None: ...
@@ -67,7 +67,7 @@ async def test_an_operation_has_the_published_status(
     end: BaseException | None, status: str
 ) -> None:
     metrics = WorkerMetrics()
-    chain = MeasuredChain(_Chain(end), "ws://node", metrics)
+    chain = InstrumentedChain(_Chain(end), "ws://node", metrics)
     with contextlib.nullcontext() if end is None else pytest.raises(type(end)):
         await chain.block(BLOCK.number, timeout_s=1)
     labels = {"operation": "block", "uri": "ws://node", "netuid": "", "hotkey": ""}

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from pylon.worker.job_metrics import JobCensus, JobMetrics
+from pylon.worker.job_metrics import JobCollector, JobMetrics
 from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
@@ -58,7 +58,7 @@ def metrics() -> WorkerMetrics:
 def test_each_change_of_state_counts_once(metrics: WorkerMetrics) -> None:
     seen = JobMetrics(metrics, HOTKEYS)
     for state in (JobState.ACCEPTED, JobState.ACCEPTED, JobState.SUBMITTING, JobState.CONFIRMED):
-        seen.saw(job(state))
+        seen.observe(job(state))
     for state in ("ACCEPTED", "SUBMITTING", "CONFIRMED"):
         assert value(metrics, "pylon_job_transitions_total", kind="weights", state=state) == 1
 
@@ -88,7 +88,7 @@ STATUSES = ("success", "error", "cancelled")
 def test_a_job_is_timed_from_its_acceptance_to_its_end(
     metrics: WorkerMetrics, state: JobState, status: str
 ) -> None:
-    JobMetrics(metrics, HOTKEYS).saw(job(state))
+    JobMetrics(metrics, HOTKEYS).observe(job(state))
     name = "pylon_apply_weights_job_duration_seconds_sum"
     assert value(metrics, name, status=status, **JOB) == 30
     assert durations(metrics, "apply_weights") == {status: 1}
@@ -102,7 +102,7 @@ def test_each_attempt_is_timed_until_its_outcome_is_known(metrics: WorkerMetrics
         *(JobState.SUBMITTING, JobState.UNKNOWN, JobState.WAITING),
         *(JobState.SUBMITTING, JobState.COMMITTED),
     ):
-        seen.saw(job(state))
+        seen.observe(job(state))
     name = "pylon_apply_weights_attempt_duration_seconds_count"
     assert value(metrics, name, status="error", **ATTEMPT) == 1
     assert value(metrics, name, status="success", **ATTEMPT) == 1
@@ -110,15 +110,15 @@ def test_each_attempt_is_timed_until_its_outcome_is_known(metrics: WorkerMetrics
 
 def test_commitments_are_timed_under_the_published_names(metrics: WorkerMetrics) -> None:
     seen = JobMetrics(metrics, HOTKEYS)
-    seen.saw(job(JobState.FAILED, JobKind.COMMITMENT))
+    seen.observe(job(JobState.FAILED, JobKind.COMMITMENT))
     assert durations(metrics, "set_commitment") == {"error": 1}
     assert durations(metrics, "apply_weights") == {}
     # A sealed one is timed when it is on the chain, and not again when the chain opens it.
     for state in (JobState.SUBMITTING, JobState.COMMITTED, JobState.REVEALED):
-        seen.saw(job(state, JobKind.REVEALED_COMMITMENT))
-    seen.saw(job(JobState.REVEALED, JobKind.REVEALED_COMMITMENT, job_id="b" * 26))
+        seen.observe(job(state, JobKind.REVEALED_COMMITMENT))
+    seen.observe(job(JobState.REVEALED, JobKind.REVEALED_COMMITMENT, job_id="b" * 26))
     assert durations(metrics, "set_revealed_commitment") == {"success": 1}
-    seen.saw(job(JobState.CONFIRMED, JobKind.CERTIFICATE))
+    seen.observe(job(JobState.CONFIRMED, JobKind.CERTIFICATE))
     assert value(metrics, "pylon_job_transitions_total", kind="certificate", state="CONFIRMED") == 1
 
 
@@ -132,11 +132,11 @@ def test_failures_begin_at_zero_and_leave_out_what_a_rate_limit_held_back(
     expired = {"kind": "weights", "state": "EXPIRED"}
     assert failures(**expired) == failures(kind="commitment", state="REJECTED") == 0
     limited = {"last_error": RATE_LIMITED, "retry_at_block": 200}
-    seen.saw(job(JobState.EXPIRED, **limited))
+    seen.observe(job(JobState.EXPIRED, **limited))
     assert failures(**expired) == 0
-    seen.saw(job(JobState.EXPIRED, **limited, attempts=1))  # the chain refused it
-    seen.saw(job(JobState.EXPIRED, last_error=REFUSED))
-    seen.saw(job(JobState.CONFIRMED))
+    seen.observe(job(JobState.EXPIRED, **limited, attempts=1))  # the chain refused it
+    seen.observe(job(JobState.EXPIRED, last_error=REFUSED))
+    seen.observe(job(JobState.CONFIRMED))
     assert failures(**expired) == 2
 
 
@@ -147,12 +147,12 @@ class _Census:
         self._metrics = metrics
         self.ledger = _Ledger([])
         self.head: BlockNumber | None = BlockNumber(100)
-        self._census = JobCensus(metrics, [ALICE], self.ledger, head=lambda: self.head)
+        self._census = JobCollector(metrics, [ALICE], self.ledger, head=lambda: self.head)
 
     async def at(self, head: int | None, *jobs: Job) -> dict[str, float | None]:
         self.ledger.jobs = list(jobs)
         self.head = None if head is None else BlockNumber(head)
-        await self._census.count()
+        await self._census.collect()
         return {
             name: value(self._metrics, f"pylon_{name}", netuid="7", identity="alice")
             for name in ("window_blocks_left", "weights_overdue_blocks")

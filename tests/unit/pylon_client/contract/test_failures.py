@@ -22,13 +22,13 @@ def test_what_is_not_set_is_left_out_of_the_body() -> None:
 
 
 def test_a_deadline_header_tells_the_seconds_that_are_left() -> None:
-    assert 59 < headers.seconds_left(headers.deadline_in(60)) <= 60
-    assert headers.seconds_left(headers.deadline_in(-5)) < 0
+    assert 59 < headers.seconds_left(headers.encode_deadline(60)) <= 60
+    assert headers.seconds_left(headers.encode_deadline(-5)) < 0
     with pytest.raises(ValueError, match="invalid literal"):
         headers.seconds_left("soon")
 
 
 def test_a_timeout_header_survives_the_wire_and_is_never_rounded_down() -> None:
-    assert headers.timeout_in(headers.timeout_of(2.5)) == 2.5
-    assert headers.timeout_of(0.0001) == "1"
-    assert headers.timeout_of(-1) == "0"
+    assert headers.decode_timeout(headers.encode_timeout(2.5)) == 2.5
+    assert headers.encode_timeout(0.0001) == "1"
+    assert headers.encode_timeout(-1) == "0"

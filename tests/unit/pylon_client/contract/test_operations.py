@@ -7,13 +7,13 @@ from pylon_client.contract.operations import (
     NATS_OPERATIONS,
     OPERATIONS,
     OPERATIONS_BY_NAME,
-    AtBlock,
+    BlockParams,
     Operation,
     Params,
     Scope,
     is_read,
 )
-from pylon_client.contract.subjects import OpenSubject, parse
+from pylon_client.contract.subjects import OpenSubject, parse_subject
 from pylon_client.contract.types import NetUid
 
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda row: row.name)
@@ -28,7 +28,7 @@ def test_names_and_routes_are_unique() -> None:
 @every_operation
 def test_a_name_fits_a_subject(operation: Operation[Params, BaseModel]) -> None:
     subject = OpenSubject(NetUid(1), operation.name)
-    assert parse(str(subject)) == subject
+    assert parse_subject(str(subject)) == subject
 
 
 @every_operation
@@ -54,12 +54,12 @@ def test_the_paths_are_those_that_users_know() -> None:
 @pytest.mark.parametrize("number", [-1, 2**32, 1.5, "7", True, None])
 def test_a_block_number_is_a_u32_and_nothing_coerced(number: object) -> None:
     with pytest.raises(ValidationError):
-        AtBlock.model_validate({"block_number": number})
+        BlockParams.model_validate({"block_number": number})
 
 
 def test_unknown_params_are_refused() -> None:
     with pytest.raises(ValidationError):
-        AtBlock.model_validate({"block_number": 1, "hash": "0x00"})
+        BlockParams.model_validate({"block_number": 1, "hash": "0x00"})
 
 
 def test_only_requests_that_change_nothing_are_reads() -> None:

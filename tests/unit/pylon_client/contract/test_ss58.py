@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from pylon_client.contract.ss58 import HotkeyField, checked_hotkey, is_address, ss58_address
+from pylon_client.contract.ss58 import HotkeyField, is_address, ss58_address, validate_hotkey
 from pylon_client.contract.types import Hotkey
 from pylon_devnet.codec import public_key, ss58
 
@@ -32,7 +32,7 @@ def test_it_agrees_with_the_codec(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "5", "0OIl", "5" * 500, "\N{SNOWMAN}"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not an ss58 address"):
-        checked_hotkey(Hotkey(text))
+        validate_hotkey(Hotkey(text))
 
 
 @pytest.mark.parametrize("key", [bytes(32), b"\xff" * 32])

@@ -40,13 +40,13 @@ any_subject = st.one_of(
 
 @given(any_subject)
 def test_a_built_subject_parses_to_its_parts(subject: Subject) -> None:
-    assert subjects.parse(str(subject)) == subject
+    assert subjects.parse_subject(str(subject)) == subject
 
 
 @given(st.text() | st.text(alphabet="pylon.v1open2identity*>chain").map("pylon.v1.".__add__))
 def test_what_parses_is_spelt_in_one_way_only(text: str) -> None:
     try:
-        parsed = subjects.parse(text)
+        parsed = subjects.parse_subject(text)
     except InvalidSubjectError:
         return
     assert str(parsed) == text
@@ -94,7 +94,7 @@ def test_a_subject_has_no_wildcard_nor_empty_token(subject: Subject) -> None:
 )
 def test_other_subjects_are_refused(text: str) -> None:
     with pytest.raises(InvalidSubjectError):
-        subjects.parse(text)
+        subjects.parse_subject(text)
 
 
 @pytest.mark.parametrize("name", ["", "a.b", "a b", "*", ">", "open", "WORKER", "-a", "a" * 64])

@@ -9,7 +9,7 @@ from pylon_client.contract.writes import (
     WEIGHTS_MAX,
     WRITE_OPERATIONS,
     GenerateCertificate,
-    OfJob,
+    JobParams,
     PutMechanismWeights,
     PutWeights,
     SetCommitment,
@@ -103,8 +103,8 @@ def test_other_commitments_are_refused(given: object, why: str) -> None:
         (SetRevealedCommitment, {"commitment": "ö" * 385, "blocks_until_reveal": 1}),
         (SetRevealedCommitment, {"commitment": "x", "blocks_until_reveal": 0}),
         (GenerateCertificate, {"algorithm": 2}),
-        (OfJob, {"job_id": "x"}),
-        (OfJob, {"job_id": "a" * 26 + "\n"}),
+        (JobParams, {"job_id": "x"}),
+        (JobParams, {"job_id": "a" * 26 + "\n"}),
     ],
 )
 def test_other_bodies_are_refused(model: type[Params], body: dict[str, object]) -> None:

@@ -11,9 +11,9 @@ from pylon_client.contract.models import BlockInfo
 from pylon_client.contract.types import BlockNumber
 from pylon_client.errors import PylonTimeoutException
 from pylon_client.events import resuming_stream
-from pylon_client.events.resuming_stream import Following
+from pylon_client.events.resuming_stream import ResumingStream
 from pylon_client.samples import sample_block_info
-from pylon_client.transport import Published, Stream
+from pylon_client.transport import StreamItem, StreamSpec
 from tests.support.product.eventually import eventually
 
 QUIET_S = 0.01
@@ -36,7 +36,7 @@ class Quiet:
     """
 
     def __init__(self, *, answers: int) -> None:
-        self.values: asyncio.Queue[Published] = asyncio.Queue()
+        self.values: asyncio.Queue[StreamItem] = asyncio.Queue()
         self.asked = 0
         self.is_waited_for = asyncio.Event()
         self.given_up = 0
@@ -55,8 +55,8 @@ class Quiet:
     @asynccontextmanager
     async def listen(
         self, _stream: object, _after: BlockNumber | None
-    ) -> AsyncGenerator[AsyncIterator[Published]]:
-        async def values() -> AsyncGenerator[Published]:
+    ) -> AsyncGenerator[AsyncIterator[StreamItem]]:
+        async def values() -> AsyncGenerator[StreamItem]:
             while True:
                 yield await self.values.get()
 
@@ -64,18 +64,18 @@ class Quiet:
 
     def publish(self, number: int) -> None:
         body = wire.encode(sample_block_info(number))
-        self.values.put_nowait(Published(BlockNumber(number), body))
+        self.values.put_nowait(StreamItem(BlockNumber(number), body))
 
-    def following(self, patience_s: float = ENDLESS_S) -> Following[BlockInfo]:
-        stream = Stream(reads.LATEST_BLOCK)
-        return Following(self.listen, self.confirm, stream, None, patience_s)
+    def following(self, patience_s: float = ENDLESS_S) -> ResumingStream[BlockInfo]:
+        stream = StreamSpec(reads.LATEST_BLOCK)
+        return ResumingStream(self.listen, self.confirm, stream, None, patience_s)
 
 
 async def test_a_value_is_given_out_while_a_worker_is_still_asked_for() -> None:
     quiet = Quiet(answers=1)
     stream = quiet.following()
     await stream.connect()
-    taking = asyncio.create_task(stream.take())
+    taking = asyncio.create_task(stream.__anext__())
     await quiet.is_waited_for.wait()
     quiet.publish(7)
     assert (await taking).number == 7
@@ -87,7 +87,7 @@ async def test_a_quiet_stream_is_waited_for_while_a_worker_answers() -> None:
     quiet = Quiet(answers=1000)
     stream = quiet.following(patience_s=100 * QUIET_S)
     await stream.connect()
-    taking = asyncio.create_task(stream.take())
+    taking = asyncio.create_task(stream.__anext__())
     await eventually(lambda: quiet.asked > 150)
     quiet.publish(7)
     assert (await taking).number == 7
@@ -100,7 +100,7 @@ async def test_where_neither_a_value_nor_a_worker_comes_patience_ends() -> None:
     stream = quiet.following(patience_s=5 * QUIET_S)
     await stream.connect()
     with pytest.raises(PylonTimeoutException):
-        await stream.take()
+        await stream.__anext__()
     assert quiet.given_up == quiet.asked - 1
     await stream.close()
 
@@ -109,7 +109,7 @@ async def test_nothing_is_left_of_a_stream_that_is_left_while_a_worker_is_asked_
     quiet = Quiet(answers=1)
     stream = quiet.following()
     await stream.connect()
-    taking = asyncio.create_task(stream.take())
+    taking = asyncio.create_task(stream.__anext__())
     await quiet.is_waited_for.wait()
     taking.cancel()
     await asyncio.gather(taking, return_exceptions=True)

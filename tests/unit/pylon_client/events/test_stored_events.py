@@ -3,7 +3,7 @@
 import pytest
 
 from pylon_client.contract import headers
-from pylon_client.events.stored_events import event_of
+from pylon_client.events.stored_events import parse_event
 
 BLOCK = "pylon.v1.event.block"
 HASH = f"0x{7:064x}"
@@ -12,7 +12,7 @@ HASH = f"0x{7:064x}"
 @pytest.mark.parametrize("subject", [BLOCK, "pylon.v1.event.neurons.1"])
 def test_an_event_tells_its_block(subject: str) -> None:
     told = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH, headers.LOST_BLOCKS: "2"}
-    event = event_of(subject, told, b"body")
+    event = parse_event(subject, told, b"body")
     assert event is not None
     assert (event.block.number, event.block.hash, event.lost) == (7, HASH, range(5, 7))
 
@@ -30,7 +30,7 @@ def test_an_event_tells_its_block(subject: str) -> None:
 )
 def test_a_subject_that_has_no_events_has_none(subject: str) -> None:
     told = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH}
-    assert event_of(subject, told, b"body") is None
+    assert parse_event(subject, told, b"body") is None
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_a_subject_that_has_no_events_has_none(subject: str) -> None:
 )
 def test_headers_are_read_strictly(odd: dict[str, str]) -> None:
     told = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH} | odd
-    assert event_of(BLOCK, told, b"body") is None
+    assert parse_event(BLOCK, told, b"body") is None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
-from pylon_client.nats.nats_client import OrderedClient
+from pylon_client.nats.nats_client import PylonNatsClient
 from tests.support.product.eventually import HANGS_AFTER_S
 
 
@@ -24,7 +24,7 @@ async def test_a_cancellation_that_comes_with_the_answer_is_not_lost(
         return await asyncio.wait_for(answered, HANGS_AFTER_S)  # as the library waits
 
     monkeypatch.setattr(Client, ask, wait)
-    client = OrderedClient()
+    client = PylonNatsClient()
     asking = asyncio.create_task(client.flush() if ask == "flush" else client.request("subject"))
     await asked.wait()
     if answer == "answered":
@@ -53,7 +53,7 @@ async def test_who_cleans_up_after_a_cancellation_can_still_ask(
         try:
             await asyncio.Event().wait()
         finally:
-            answers.extend([await OrderedClient().request("subject") for _ in range(2)])
+            answers.extend([await PylonNatsClient().request("subject") for _ in range(2)])
 
     working = asyncio.create_task(work())
     await asyncio.sleep(0)

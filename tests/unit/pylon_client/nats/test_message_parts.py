@@ -6,7 +6,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from pylon_client.contract import headers
-from pylon_client.nats.message_parts import Joiner, cut, part_header
+from pylon_client.nats.message_parts import PartJoiner, part_header, split_body
 
 
 def message(inbox: str, data: bytes, part: str | None = None) -> Msg:
@@ -21,33 +21,33 @@ def joined(whole: Msg | None) -> bytes | None:
 @pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 20, 101])
 def test_what_is_cut_is_joined_again(size: int) -> None:
     body = bytes(range(size))
-    parts = cut(body, 10)
+    parts = split_body(body, 10)
     assert len(parts) == max(1, -(-size // 10))
     assert all(len(part) <= 10 for part in parts)
-    joiner = Joiner(lambda _: True)
+    joiner = PartJoiner(lambda _: True)
     came = [
         joiner.join(message("i", part, part_header(number, len(parts))[headers.PART]))
         for number, part in enumerate(parts, 1)
     ]
     assert came[:-1] == [None] * (len(parts) - 1)
     assert joined(came[-1]) == body
-    assert joiner.begun == 0
+    assert joiner.incomplete == 0
 
 
 def test_a_reply_in_one_piece_passes_as_it_is() -> None:
     whole = message("i", b"all")
-    assert Joiner(lambda _: True).join(whole) is whole
+    assert PartJoiner(lambda _: True).join(whole) is whole
 
 
 def test_what_a_stream_keeps_is_no_part_whatever_its_headers_say() -> None:
     kept = message("i", b"all", "1/2")
     assert kept.headers is not None
     kept.headers["Nats-Stream"] = "PYLON_EVENTS"
-    assert Joiner(lambda _: True).join(kept) is kept
+    assert PartJoiner(lambda _: True).join(kept) is kept
 
 
 def test_replies_to_several_requests_may_be_mixed() -> None:
-    joiner = Joiner(lambda _: True)
+    joiner = PartJoiner(lambda _: True)
     assert joiner.join(message("a", b"1", "1/2")) is None
     assert joiner.join(message("b", b"x", "1/2")) is None
     assert joined(joiner.join(message("a", b"2", "2/2"))) == b"12"
@@ -56,17 +56,17 @@ def test_replies_to_several_requests_may_be_mixed() -> None:
 
 @pytest.mark.parametrize("places", [["2/3", "3/3"], ["1/3", "3/3"], ["1/2", "0/2"], ["x", "1"]])
 def test_a_reply_with_a_hole_is_never_complete(places: list[str]) -> None:
-    joiner = Joiner(lambda _: True)
+    joiner = PartJoiner(lambda _: True)
     assert [joiner.join(message("a", b"?", place)) for place in places] == [None] * len(places)
-    assert joiner.begun == 0
+    assert joiner.incomplete == 0
 
 
 def test_what_nobody_waits_for_is_not_kept() -> None:
     awaited = {"a"}
-    joiner = Joiner(awaited.__contains__)
+    joiner = PartJoiner(awaited.__contains__)
     joiner.join(message("a", b"1", "1/2"))
-    assert joiner.begun == 1
+    assert joiner.incomplete == 1
     awaited.clear()
     joiner.join(message("b", b"1", "1/2"))
-    assert joiner.begun == 0
+    assert joiner.incomplete == 0
     assert joiner.join(message("a", b"2", "2/2")) is None

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from pylon_client.nats.reply_budget import UNKNOWN_BYTES, ReplyBudget
+from pylon_client.nats.reply_budget import DEFAULT_REPLY_BYTES, ReplyBudget
 from tests.support.product.eventually import eventually
 
 MOST = 1_000_000
@@ -14,9 +14,9 @@ LARGE, SMALL = "neurons", "block"
 
 @pytest.fixture
 def budget() -> ReplyBudget:
-    made = ReplyBudget(MOST, reserved_max_s=3600)
-    made.learn(LARGE, 400_000)
-    made.learn(SMALL, 100)
+    made = ReplyBudget(MOST, reservation_max_s=3600)
+    made.record_size(LARGE, 400_000)
+    made.record_size(SMALL, 100)
     return made
 
 
@@ -62,14 +62,14 @@ async def test_a_thousand_small_ones_are_sent_at_once(budget: ReplyBudget) -> No
 
 
 async def test_one_that_is_larger_than_the_bound_is_sent_alone(budget: ReplyBudget) -> None:
-    budget.learn("huge", 50 * MOST)
+    budget.record_size("huge", 50 * MOST)
     async with budget.reserve("huge"):
         assert budget.reserved_bytes == MOST
 
 
 async def test_an_unknown_one_counts_as_an_assumed_size(budget: ReplyBudget) -> None:
     async with budget.reserve("unknown"):
-        assert budget.reserved_bytes == UNKNOWN_BYTES
+        assert budget.reserved_bytes == DEFAULT_REPLY_BYTES
 
 
 async def test_a_cancelled_one_holds_up_nobody(budget: ReplyBudget) -> None:
@@ -90,8 +90,8 @@ async def test_a_cancelled_one_holds_up_nobody(budget: ReplyBudget) -> None:
 
 
 async def test_a_reply_that_takes_long_holds_up_nobody() -> None:
-    budget = ReplyBudget(MOST, reserved_max_s=0.01)
-    budget.learn(LARGE, MOST)
+    budget = ReplyBudget(MOST, reservation_max_s=0.01)
+    budget.record_size(LARGE, MOST)
     slow, next_one = Request(budget, LARGE), Request(budget, LARGE)
     await eventually(lambda: next_one.is_sent)
     assert not slow.task.done()

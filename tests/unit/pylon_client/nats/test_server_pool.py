@@ -3,10 +3,10 @@ from urllib.parse import urlparse
 from nats.aio.client import Server
 
 from pylon_client.nats.server_pool import (
-    RECONNECT_FIRST_WAIT_S,
-    RECONNECT_LONGEST_WAIT_S,
-    checked_urls,
+    RECONNECT_INITIAL_DELAY_S,
+    RECONNECT_MAX_DELAY_S,
     next_server,
+    shuffle_nats_urls,
 )
 
 
@@ -32,11 +32,11 @@ def test_servers_that_failed_alike_are_all_chosen_in_time() -> None:
 def test_the_wait_grows_to_its_bound_and_is_never_none() -> None:
     for reconnects in range(200):
         _, wait_s = next_server([server("a", reconnects)], {})
-        assert RECONNECT_FIRST_WAIT_S / 2 <= wait_s <= RECONNECT_LONGEST_WAIT_S
+        assert RECONNECT_INITIAL_DELAY_S / 2 <= wait_s <= RECONNECT_MAX_DELAY_S
         if reconnects > 10:
-            assert wait_s >= RECONNECT_LONGEST_WAIT_S / 2
+            assert wait_s >= RECONNECT_MAX_DELAY_S / 2
 
 
 def test_no_url_is_lost_by_shuffling() -> None:
     urls = tuple(f"nats://host{number}:4222" for number in range(5))
-    assert sorted(checked_urls(urls)) == sorted(urls)
+    assert sorted(shuffle_nats_urls(urls)) == sorted(urls)

@@ -10,8 +10,8 @@ from pylon_devnet.runtime.declaration import (
     Field,
     StorageItem,
     Variant,
-    parse,
-    split,
+    parse_declaration,
+    split_outside_brackets,
 )
 
 TABLE = """
@@ -52,7 +52,7 @@ spec_version 7
 
 def test_everything_that_can_be_said() -> None:
     said = Declaration()
-    parse(TABLE, into=said)
+    parse_declaration(TABLE, declaration=said)
     assert said.types["Pair"].parameters == ("T",)
     assert said.types["Pair"].fields == (Field(None, "u8"), Field(None, "T"))
     assert said.types["Other"].path == ("some", "path", "Pair")
@@ -105,7 +105,7 @@ def test_everything_that_can_be_said() -> None:
 )
 def test_what_is_not_understood_is_quoted(table: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        parse(table, into=Declaration())
+        parse_declaration(table, declaration=Declaration())
 
 
 def test_a_pallet_that_nobody_declares() -> None:
@@ -114,4 +114,7 @@ def test_a_pallet_that_nobody_declares() -> None:
 
 
 def test_parts_are_split_outside_brackets_only() -> None:
-    assert split("a: Vec<(u8, u16)>, b: [u8; 3], ") == ["a: Vec<(u8, u16)>", "b: [u8; 3]"]
+    assert split_outside_brackets("a: Vec<(u8, u16)>, b: [u8; 3], ") == [
+        "a: Vec<(u8, u16)>",
+        "b: [u8; 3]",
+    ]

@@ -7,11 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pylon_devnet.codec import Codec
-from pylon_devnet.runtime.runtime_metadata import TRANSACTION_VERSION, build
-from pylon_devnet.runtime.scale_encoding import compact, octets, read_compact, vector
+from pylon_devnet.runtime.runtime_metadata import TRANSACTION_VERSION, build_metadata
+from pylon_devnet.runtime.scale_encoding import (
+    decode_compact,
+    encode_bytes,
+    encode_compact,
+    encode_vector,
+)
 from pylon_devnet.runtime.scale_slicing import Slicer
 
-RUNTIME = build(12_000)
+RUNTIME = build_metadata(12_000)
 CODEC = Codec(
     RUNTIME.encoded,
     spec_version=RUNTIME.declaration.spec_version,
@@ -49,7 +54,7 @@ def test_a_commitment_is_cut_out_as_it_was_signed(fields: list[Any], netuid: int
 
 @given(calls=st.lists(WEIGHTS, max_size=5))
 def test_a_batch_falls_apart_into_its_calls(calls: list[bytes]) -> None:
-    batch = bytes([11, 0]) + vector(calls)
+    batch = bytes([11, 0]) + encode_vector(calls)
     parts = SLICER.arguments("Utility", "batch", batch)
     assert SLICER.items("RuntimeCall", parts["calls"]) == calls
     assert [one["call_module"] for one in CODEC.decode_call(batch)["call_args"][0]["value"]] == [
@@ -72,18 +77,18 @@ def test_a_variant_that_does_not_exist() -> None:
 
 @given(number=st.integers(0, 1 << 300))
 def test_compact_integers_of_any_size(number: int) -> None:
-    encoded = compact(number)
-    assert read_compact(b"?" + encoded, 1) == (number, 1 + len(encoded))
+    encoded = encode_compact(number)
+    assert decode_compact(b"?" + encoded, 1) == (number, 1 + len(encoded))
     if number < 1 << 128:
         assert CODEC.encode("Compact<u128>", number) == encoded
 
 
 @given(data=st.binary(max_size=70_000 // 64))
 def test_octets_are_a_vector_of_bytes(data: bytes) -> None:
-    assert CODEC.encode("Vec<u8>", data) == octets(data)
+    assert CODEC.encode("Vec<u8>", data) == encode_bytes(data)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x01", b"\x02\x00", b"\x03\x00"])
 def test_a_compact_integer_that_is_cut_short(data: bytes) -> None:
     with pytest.raises(ValueError, match="compact integer"):
-        read_compact(data, 0)
+        decode_compact(data, 0)

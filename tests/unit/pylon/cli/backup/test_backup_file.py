@@ -9,24 +9,24 @@ from pathlib import Path
 import pytest
 
 from pylon.cli.backup.backup_file import (
+    BackupEntry,
     BackupError,
     BackupFile,
-    KeptEntry,
-    archive_in,
-    private_file,
+    create_private_file,
+    write_archive,
 )
 
 ENTRIES = [
-    KeptEntry("lane.sn1.weights", b"{}"),
-    KeptEntry("job.sn1.a", b'{"state": "ACCEPTED"}'),
-    KeptEntry("job.sn1.b", bytes(range(256))),
-    KeptEntry("job.sn1.a", b'{"state": "CONFIRMED"}'),
+    BackupEntry("lane.sn1.weights", b"{}"),
+    BackupEntry("job.sn1.a", b'{"state": "ACCEPTED"}'),
+    BackupEntry("job.sn1.b", bytes(range(256))),
+    BackupEntry("job.sn1.a", b'{"state": "CONFIRMED"}'),
 ]
 
 
 def backup() -> bytes:
     file = io.BytesIO()
-    with archive_in(file, genesis="0x01", stream="KV_x", made_at="2026-01-01") as writer:
+    with write_archive(file, genesis="0x01", stream="KV_x", made_at="2026-01-01") as writer:
         for entry in ENTRIES:
             writer.add(entry)
     return file.getvalue()
@@ -101,15 +101,15 @@ def test_a_missing_file_is_named() -> None:
 
 def test_a_file_is_private_whole_and_replaces_none(tmp_path: Path) -> None:
     path = tmp_path / "jobs.zip"
-    with contextlib.suppress(BackupError), private_file(path) as file:
+    with contextlib.suppress(BackupError), create_private_file(path) as file:
         file.write(b"half")
         raise BackupError("NATS is away")
     assert list(tmp_path.iterdir()) == []
-    with private_file(path) as file:
+    with create_private_file(path) as file:
         assert not path.exists()
         file.write(b"all")
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"all", 0o600)
-    with pytest.raises(BackupError, match="exists already"), private_file(path):
+    with pytest.raises(BackupError, match="exists already"), create_private_file(path):
         pass
-    with pytest.raises(BackupError, match="cannot be written"), private_file(path / "below"):
+    with pytest.raises(BackupError, match="cannot be written"), create_private_file(path / "below"):
         pass

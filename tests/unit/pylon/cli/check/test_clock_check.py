@@ -28,7 +28,7 @@ SILENCE_S = 36.0
 def test_the_clock_that_is_wrong_is_named(
     age_s: float, nats_ahead_s: float | None, level: Level, says: str
 ) -> None:
-    findings = check_head("node", 7, age_s, silence_s=SILENCE_S, nats_ahead_s=nats_ahead_s)
+    findings = check_head("node", 7, age_s, silence_s=SILENCE_S, nats_offset_s=nats_ahead_s)
     (found,) = [each for each in findings if says in str(each)]
     assert found.level is level
     assert all("-" not in each.text for each in findings), "no age is negative"

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from pylon.cli.up import banner as banners
 from pylon.cli.up.banner import banner
-from pylon.cli.up.running_home import told_in
+from pylon.cli.up.running_home import write_runtime_env
 from pylon.cli.up.up_options import UpOptions
 from tests.support.product.deployment import deployment_settings
 from tests.support.product.secret_texts import secret_of
@@ -64,7 +64,7 @@ def test_without_a_token_there_is_no_header(tmp_path: Path) -> None:
 
 def test_a_token_is_read_from_the_home(tmp_path: Path) -> None:
     (home := tmp_path / "a home").mkdir()
-    with told_in(home, {}, TOKEN):
+    with write_runtime_env(home, {}, TOKEN):
         assert header_of(line_of(home, TOKEN), tmp_path) == f"Authorization: Bearer {TOKEN}"
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from pylon.cli.up import child_process as module
-from pylon.cli.up.child_process import Child, ChildEndedError
+from pylon.cli.up.child_process import ChildExitedError, ChildProcess
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 
-def child_of(script: str, *arguments: str) -> Child:
-    return Child("devnet", ["/bin/sh", "-c", script, "sh", *arguments], dict(os.environ))
+def child_of(script: str, *arguments: str) -> ChildProcess:
+    return ChildProcess("devnet", ["/bin/sh", "-c", script, "sh", *arguments], dict(os.environ))
 
 
 def pauses(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -74,5 +74,5 @@ async def test_a_stop_does_not_wait_for_the_pause(
 
 
 async def test_an_end_before_the_tree_is_ready_is_an_error() -> None:
-    with pytest.raises(ChildEndedError, match="devnet ended with code 3; its log says why"):
+    with pytest.raises(ChildExitedError, match="devnet ended with code 3; its log says why"):
         await child_of("exit 3").keep_running(asyncio.Event())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pylon.cli.up.environments import tree_environment
+from pylon.cli.up.environments import supervisor_environment
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def pylons(own: dict[str, str]) -> dict[str, str]:
     return {
         name: text
-        for name, text in tree_environment(own).items()
+        for name, text in supervisor_environment(own).items()
         if name.upper().startswith("PYLON_")
     }
 

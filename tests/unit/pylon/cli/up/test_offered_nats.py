@@ -46,7 +46,7 @@ def options(host: str, devnet_port: int | None = None) -> UpOptions:
 def test_this_machine_reaches_what_is_offered_to_others(
     host: str, url: str, *, is_offered: bool
 ) -> None:
-    assert (options(host).offers_nats, options(host).nats_url) == (is_offered, url)
+    assert (options(host).exposes_nats, options(host).nats_url) == (is_offered, url)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_what_strangers_may_do_is_logged(
 ) -> None:
     settings = WorkerSettings.model_construct(open_access_token=SecretStr(token))
     with caplog.at_level(logging.WARNING):
-        supervisor._warn_of_offered_nats(options("0.0.0.0", devnet_port), settings)
+        supervisor._warn_of_exposed_nats(options("0.0.0.0", devnet_port), settings)
     logged = [record.getMessage() for record in caplog.records]
     assert len(logged) == len(warnings)
     assert all(text in line for line, text in zip(logged, warnings, strict=True))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pylon.cli.up.overridden_settings import overridden, warn_of_overridden
+from pylon.cli.up.overridden_settings import overridden_variables, warn_of_overridden
 
 OWN = {
     "PYLON_BRIDGE_HOST": "127.0.0.1",
@@ -27,7 +27,7 @@ def test_given_values_without_an_effect_are_named_and_not_shown(
     Path(".env").write_text("pylon_open_access_token=a-secret\nPYLON_LOG_LEVEL=DEBUG\n")
     monkeypatch.setenv("PYLON_BRIDGE_HOST", "0.0.0.0")
     monkeypatch.setenv("PYLON_OPEN_ACCESS_TOKEN_FILE", "/a-file")
-    warn_of_overridden(overridden(OWN), "pylon up")
+    warn_of_overridden(overridden_variables(OWN), "pylon up")
     (record,) = caplog.records
     assert record.getMessage() == (
         "`pylon up` decides these itself, and their given values have no effect: "
@@ -41,5 +41,5 @@ def test_equal_and_empty_values_are_not_reported(
     Path(".env").write_text('PYLON_IDENTITIES=["sn1"]\nPYLON_HOME=home\nPYLON_NATS_CA_FILE=\n')
     monkeypatch.setenv("PYLON_BRIDGE_HOST", "127.0.0.1")
     monkeypatch.setenv("BITTENSOR_RUNTIME_CACHE_DIR", "/elsewhere")
-    warn_of_overridden(overridden(OWN), "pylon up")
+    warn_of_overridden(overridden_variables(OWN), "pylon up")
     assert caplog.records == []

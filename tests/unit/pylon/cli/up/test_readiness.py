@@ -2,11 +2,11 @@
 
 import itertools
 
-from pylon.cli.up.readiness import FIRST_REPORT_S, REPORT_MAX_S, Reports
+from pylon.cli.up.readiness import FIRST_REPORT_S, REPORT_MAX_S, ReportSchedule
 
 
 def test_reports_become_rarer_and_never_end() -> None:
-    reports = Reports(now_s=0.0)
+    reports = ReportSchedule(now_s=0.0)
     day_s = 24 * 3600
     at_s = [now_s for now_s in range(day_s) if reports.is_due(float(now_s))]
     pauses_s = [later - earlier for earlier, later in itertools.pairwise(at_s)]

@@ -38,7 +38,7 @@ def test_all_settings_of_a_running_home_are_taken_on_and_no_others(
     (tmp_path / ".env").write_text("PYLON_OPEN_ACCESS_TOKEN=of-another\n")
     os.environ["PYLON_TRACKED_NETUIDS"] = "[64]"
     monkeypatch.chdir(tmp_path / "a")
-    with running_home.told_in(home, env_of(PYLON_ID_SN1_TOKEN_FILE="token"), ""):
+    with running_home.write_runtime_env(home, env_of(PYLON_ID_SN1_TOKEN_FILE="token"), ""):
         assert (home / "running.json").stat().st_mode & 0o777 == 0o600
         monkeypatch.chdir(tmp_path)
         assert running_home.find_deployment(home) == home
@@ -54,8 +54,8 @@ def test_all_settings_of_a_running_home_are_taken_on_and_no_others(
 def test_of_two_homes_that_of_the_option_counts(tmp_path: Path) -> None:
     one, another = home_of(tmp_path), home_of(tmp_path / "b")
     with (
-        running_home.told_in(one, env_of(), ""),
-        running_home.told_in(another, env_of(PYLON_NATS_URL="nats://127.0.0.1:5000"), ""),
+        running_home.write_runtime_env(one, env_of(), ""),
+        running_home.write_runtime_env(another, env_of(PYLON_NATS_URL="nats://127.0.0.1:5000"), ""),
     ):
         assert running_home.find_deployment(another) == another
         assert os.environ["PYLON_NATS_URL"] == "nats://127.0.0.1:5000"
@@ -66,7 +66,7 @@ def test_an_environment_that_names_another_nats_counts_unless_a_home_is_given(
 ) -> None:
     home = home_of(tmp_path)
     os.environ["PYLON_NATS_URL"] = "nats://nats.example:4222"
-    with running_home.told_in(home, env_of(), ""):
+    with running_home.write_runtime_env(home, env_of(), ""):
         assert running_home.find_deployment() is None
         assert os.environ["PYLON_NATS_URL"] == "nats://nats.example:4222"
         assert running_home.find_deployment(Path(".pylon")) == home
@@ -97,7 +97,7 @@ def test_settings_without_a_running_home_describe_a_deployment(tmp_path: Path, w
 
 def test_the_header_of_open_access_is_there_as_long_as_it_runs(tmp_path: Path) -> None:
     home = home_of(tmp_path)
-    with running_home.told_in(home, env_of(), "a-token"):
+    with running_home.write_runtime_env(home, env_of(), "a-token"):
         header = home / running_home.HEADER_FILE
         assert header.read_text() == "Authorization: Bearer a-token\n"
         assert header.stat().st_mode & 0o777 == 0o600
@@ -105,4 +105,4 @@ def test_the_header_of_open_access_is_there_as_long_as_it_runs(tmp_path: Path) -
 
 
 def test_a_command_that_needs_no_deployment_may_ask_for_one() -> None:
-    assert running_home.adopt() is None
+    assert running_home.load_runtime_env() is None

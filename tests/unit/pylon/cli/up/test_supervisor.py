@@ -34,9 +34,9 @@ async def test_processes_that_hang_share_the_time_of_a_container_that_is_stopped
     clock_s = [0.0]
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock_s[0])
     children = [Hanging(clock_s) for _ in range(5)]
-    async with supervisor._running(Hanging(clock_s), children, asyncio.Event()):
+    async with supervisor._run_children(Hanging(clock_s), children, asyncio.Event()):
         pass
-    assert clock_s[0] == supervisor.STOP_WITHIN_S < CONTAINER_GRACE_S
+    assert clock_s[0] == supervisor.STOP_TIMEOUT_S < CONTAINER_GRACE_S
 
 
 def test_the_devnet_gets_the_options_that_were_given(tmp_path: Path) -> None:

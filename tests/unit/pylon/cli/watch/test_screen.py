@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from pylon.cli.watch.job_view import JOB_COLUMNS, job_row
-from pylon.cli.watch.screen import Column, table
+from pylon.cli.watch.screen import Column, build_table
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import BlockNumber, IdentityName, JobId, JobKind, NetUid
@@ -31,7 +31,7 @@ def job(state: JobState = JobState.FAILED) -> Job:
 
 def printed(columns: tuple[Column, ...], rows: list[tuple[str, ...]], width: int) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
-    console.print(table("Jobs", columns, rows, width))
+    console.print(build_table("Jobs", columns, rows, width))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

@@ -9,9 +9,9 @@ from pylon.chain.chain_guard import ChainGuard, ForeignChainError, UnboundError
 from pylon.chain.chain_identity import ChainIdentity
 from pylon.jetstream.bucket import ABSENT
 from pylon.jobs.chain_record import ChainRecord
-from pylon.worker.binding.adoption import contradiction
+from pylon.worker.binding.adoption import find_mismatch
 from pylon.worker.binding.chain_binder import ChainBinder, ForeignStateError
-from pylon.worker.binding.remedy import HOME_VARIABLE, remedy, reset_command
+from pylon.worker.binding.remedy import HOME_VARIABLE, mismatch_remedy, reset_command
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.subjects import BlockEventSubject
@@ -42,7 +42,7 @@ class Node:
             raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "away")
         return self.its_genesis
 
-    async def hashes(self, numbers: Sequence[int]) -> list[BlockHash | None]:
+    async def block_hashes(self, numbers: Sequence[int]) -> list[BlockHash | None]:
         return [
             None if number > self.height
             else hash_of(number, NEW if number in self.forked else self.its_genesis)
@@ -70,7 +70,7 @@ class Connection:
 
 
 def guard_of(network: str = "test") -> ChainGuard:
-    return ChainGuard(network, remedy, needs_binding=True)
+    return ChainGuard(network, mismatch_remedy, needs_binding=True)
 
 
 def binder_of(world: World, guard: ChainGuard, node: Node, *published: int) -> ChainBinder:
@@ -123,13 +123,13 @@ async def test_while_the_node_is_away_a_worker_starts_and_admits_nothing_unbound
     binder = binder_of(World(), guard, node)
     await binder.start()
     with pytest.raises(UnboundError):
-        guard.admit(OLD)
+        guard.check_genesis(OLD)
     node.is_away = False
     running = asyncio.create_task(binder.run())
     while guard.bound is None:
         await asyncio.sleep(0)
     running.cancel()
-    guard.admit(OLD)
+    guard.check_genesis(OLD)
 
 
 async def test_a_worker_whose_state_was_set_aside_meanwhile_stops() -> None:
@@ -163,22 +163,22 @@ def test_a_guard_tells_which_node_it_refuses_and_when_it_is_right_again() -> Non
     guard.bind(FINNEY)
     assert asked_again == [True]
     with pytest.raises(ForeignChainError):
-        guard.admit_archive(NEW)
+        guard.check_archive_genesis(NEW)
     assert not guard.problems, "an archive of another chain is no problem of the worker's"
     with pytest.raises(ForeignChainError):
-        guard.admit(NEW)
+        guard.check_genesis(NEW)
     (problem,) = guard.problems
     assert "pylon reset --network finney" in problem
-    guard.admit(OLD)
+    guard.check_genesis(OLD)
     assert not guard.problems
 
 
 def test_a_reader_admits_any_node_until_it_knows_the_chain() -> None:
-    guard = ChainGuard("test", remedy, needs_binding=False)
-    guard.admit(NEW)
+    guard = ChainGuard("test", mismatch_remedy, needs_binding=False)
+    guard.check_genesis(NEW)
     guard.bind(FINNEY)
     with pytest.raises(ForeignChainError):
-        guard.admit(NEW)
+        guard.check_genesis(NEW)
 
 
 def test_the_command_names_the_home_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,26 +200,26 @@ def test_the_command_names_the_home_where_there_is_one(monkeypatch: pytest.Monke
 async def test_state_of_a_version_before_is_adopted_where_its_blocks_are_of_the_chain(
     published: tuple[int, ...], node: Node, *, fits: bool
 ) -> None:
-    found = await contradiction(node.its_genesis, node, World().process(), Events(*published))
+    found = await find_mismatch(node.its_genesis, node, World().process(), Events(*published))
     assert (found is None) == fits
     if found is not None:
-        assert "block 500 of it was published" in found.why
+        assert "block 500 of it was published" in found.reason
 
 
 async def test_a_reorganised_newest_block_does_not_make_it_another_chain() -> None:
     node = Node(OLD, 600)
     node.forked = {500}
-    assert await contradiction(OLD, node, World().process(), Events(470, 500)) is None
+    assert await find_mismatch(OLD, node, World().process(), Events(470, 500)) is None
 
 
 async def test_state_whose_jobs_are_for_another_chain_is_not_adopted() -> None:
     world = World(genesis=OLD)
     await Office(world).accept()
-    assert await contradiction(OLD, Node(OLD, 9), world.process(), Events()) is None
-    found = await contradiction(NEW, Node(NEW, 9), world.process(), Events())
+    assert await find_mismatch(OLD, Node(OLD, 9), world.process(), Events()) is None
+    found = await find_mismatch(NEW, Node(NEW, 9), world.process(), Events())
     assert found is not None
     assert found.chain == ChainIdentity("unknown", OLD)
-    assert "1 of its jobs" in found.why
+    assert "1 of its jobs" in found.reason
 
 
 async def test_what_a_version_before_noted_counts() -> None:
@@ -227,7 +227,7 @@ async def test_what_a_version_before_noted_counts() -> None:
     process = world.process()
     await process.put("chain", OLD.encode(), revision=ABSENT)
     assert await ChainRecord(process).genesis() == OLD
-    assert await contradiction(OLD, Node(OLD, 9), process, Events()) is None
+    assert await find_mismatch(OLD, Node(OLD, 9), process, Events()) is None
     with pytest.raises(ForeignStateError, match="pylon reset --network unknown"):
         await binder_of(world, guard_of(), Node(NEW, 9)).start()
     guard = guard_of("finney")

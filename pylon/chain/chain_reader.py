@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from pylon.chain.port import ChainReads, read_block_info
 from pylon.chain.query import Query
 from pylon.common.read_cache import ReadCache, SingleFlight, chain_timeout_error
-from pylon.rpc.calls import CallResult
 from pylon_client.contract import wire
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber
@@ -31,7 +30,7 @@ class ChainReader:
         self._chain_timeout_s = chain_timeout_s
         self._cache = cache or ReadCache()
         self._block_flight = SingleFlight[Block]()
-        self._info_flight = SingleFlight[CallResult]()
+        self._info_flight = SingleFlight[tuple[Block, bytes]]()
 
     async def latest_block(self, *, timeout_s: float) -> Block:
         """The chain's newest block, asked of the chain now.
@@ -45,13 +44,13 @@ class ChainReader:
 
         return await _with_timeout(timeout_s, self._block_flight.get("latest", fetch))
 
-    async def latest_block_info(self, *, timeout_s: float) -> CallResult:
+    async def latest_block_info(self, *, timeout_s: float) -> tuple[Block, bytes]:
         """The chain's newest block with its timestamp, encoded, asked of the chain now."""
 
-        async def fetch() -> CallResult:
+        async def fetch() -> tuple[Block, bytes]:
             block = await self._chain.latest_block(timeout_s=self._chain_timeout_s)
             info = await read_block_info(self._chain, block, timeout_s=self._chain_timeout_s)
-            return CallResult(wire.encode(info), block)
+            return block, wire.encode(info)
 
         return await _with_timeout(timeout_s, self._info_flight.get("latest", fetch))
 

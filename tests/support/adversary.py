@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 from hashlib import blake2b
 from itertools import count
 from random import Random
@@ -557,6 +558,7 @@ def signers_of(*identities: IdentityName) -> SignerDirectory:
     return directory
 
 
+@cache
 def address(number: int) -> Hotkey:
     """The address of a key that is nothing but a number."""
     body = bytes([42]) + number.to_bytes(32)

@@ -16,6 +16,8 @@ from pylon.devnet.population import dev_coldkey_seed
 from pylon.devnet.rpc_error import RpcError
 from tests.support.signing import signed
 
+pytestmark = pytest.mark.fuzz
+
 SEEDS = [dev_coldkey_seed(name) for name in ("sn1", "sn2", "sn12")]
 ADDRESSES = [sr25519_address(seed) for seed in SEEDS]
 KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {

@@ -4,6 +4,7 @@ When all tests are over, what processes and servers wrote into their folders is 
 what pytest has captured.
 """
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,12 @@ def level_of(path: Path) -> str:
     if not path.is_relative_to(TESTS):
         return "unit"
     return LEVELS.get(path.relative_to(TESTS).parts[0], _SYSTEM)
+
+
+def pytest_collection_finish() -> None:
+    # Modules and tests live as long as the process: no later collection needs to look at them.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

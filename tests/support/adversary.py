@@ -554,8 +554,13 @@ def signers_of(*identities: IdentityName) -> SignerDirectory:
     """Identities for all of which a signer is running."""
     directory = SignerDirectory(identities, grace_s=0, clock=lambda: 0.0)
     for identity in identities:
-        directory.observe(identity, wire.encode(Announcement(hotkey=address(1))))
+        directory.observe(identity, _announced())
     return directory
+
+
+@cache
+def _announced() -> bytes:
+    return wire.encode(Announcement(hotkey=address(1)))
 
 
 @cache

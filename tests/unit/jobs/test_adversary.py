@@ -316,7 +316,9 @@ def test_w6_no_job_is_lost_and_none_is_applied_twice(
     run_stepped(story())
 
 
-@pytest.mark.parametrize("includes_after_blocks", [0, 4])
+@pytest.mark.parametrize(
+    "includes_after_blocks", [0, pytest.param(4, marks=pytest.mark.integration)]
+)
 @pytest.mark.parametrize("fault", Fault)
 def test_w1_w6_two_jobs_of_one_hotkey_survive_every_fault_at_every_step(
     fault: Fault, includes_after_blocks: int

@@ -39,7 +39,7 @@ from tests.support.ended_jobs import job_of, record_of, write_ended
 from tests.support.eventually import HANGS_AFTER_S
 from tests.support.nats_server import NatsServer
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 FEW = IdentityName("few")
 MANY = IdentityName("many")

@@ -52,6 +52,9 @@ ALL_REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES, ALL_REPLAYS)
 Handler = Callable[[ServiceCall], Awaitable[CallResult | bytes]]
 """Answers a call, with the bare body where it is of no block; raises failures as FailureError."""
 
+SUBSCRIPTION_ERRORS: Final = (nats.errors.Error, OSError)
+"""Errors of `RequestService.add_subjects` and of the function that it returns."""
+
 
 @dataclass(slots=True)
 class ServiceCounts:

@@ -87,7 +87,7 @@ class JobService:
         supervisor: Supervisor,
         writes: WriteHealth,
     ) -> None:
-        ledger = JobStore(
+        store = JobStore(
             OrderedBucket(connection, JOBS_BUCKET, writes),
             on_change,
             ended_retention_days=options.ended_retention_days,
@@ -96,16 +96,14 @@ class JobService:
         self._chain = chain
         self._supervisor = supervisor
         self._netuids = [options.netuids[name] for name in signers]
-        self.store: Final = ledger
-        intake = JobAcceptor(ledger, WorkQueue(connection, writes), chain, directory)
+        self.store: Final = store
+        acceptor = JobAcceptor(store, WorkQueue(connection, writes), chain, directory)
         self._stopping = asyncio.Event()
         leases = Leases(Bucket(connection, LEASES_BUCKET, writes), LEASE_TTL_S)
-        self._executor = JobExecutor(ledger, leases, chain, signers, _planners(options, chain))
-        self._deadlines = DeadlineEnforcer(
-            ledger, chain, self._executor, directory, options.netuids
-        )
+        self._executor = JobExecutor(store, leases, chain, signers, _planners(options, chain))
+        self._deadlines = DeadlineEnforcer(store, chain, self._executor, directory, options.netuids)
         self._consumers = [
-            JobConsumer(connection, self._executor, intake, identity, kind)
+            JobConsumer(connection, self._executor, acceptor, identity, kind)
             for identity in signers
             for kind in JobKind
         ]
@@ -113,13 +111,15 @@ class JobService:
     async def run(self) -> None:
         """Work on jobs until `stop`; when it is cancelled, what is in hand is handed back."""
         async with asyncio.TaskGroup() as group:
-            keep = self._supervisor.supervise
+            supervise = self._supervisor.supervise
             checks = [
-                group.create_task(keep("deadlines of jobs", self._deadlines.run)),
-                group.create_task(keep("support of the runtime", self._log_unsupported)),
+                group.create_task(supervise("deadlines of jobs", self._deadlines.run)),
+                group.create_task(supervise("support of the runtime", self._log_unsupported)),
             ]
-            for lane in self._consumers:
-                group.create_task(keep(lane.name, lane.consumer.run), name=lane.name)
+            for job_consumer in self._consumers:
+                group.create_task(
+                    supervise(job_consumer.name, job_consumer.consumer.run), name=job_consumer.name
+                )
             # A signer whose hotkeys cannot be opened, and which has no lanes, runs on too.
             await self._stopping.wait()
             for check in checks:
@@ -140,8 +140,8 @@ class JobService:
     def stop(self) -> None:
         """Take no further job; `run` ends when those in hand are dealt with."""
         self._stopping.set()
-        for lane in self._consumers:
-            lane.consumer.stop()
+        for job_consumer in self._consumers:
+            job_consumer.consumer.stop()
 
 
 class JobConsumer:

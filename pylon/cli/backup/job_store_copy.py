@@ -125,11 +125,11 @@ class JobStoreCopy:
             await self._store.put(entry.key, entry.value, revision=ABSENT)
             return True
         try:
-            held = decode_job(Entry(entry.key, entry.value, Revision(0)))
+            stored = decode_job(Entry(entry.key, entry.value, Revision(0)))
         except UnreadableEntryError as error:
             logger.warning("Not restored: %s", error.failure.detail)
             return False
-        await self._import_job(prepare_restored(held.record), ended_ttl_s)
+        await self._import_job(prepare_restored(stored.record), ended_ttl_s)
         return True
 
     async def _import_job(self, record: JobRecord, ended_ttl_s: int) -> None:

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
-from pylon.chain.write_port import ChainWrites, Signer
+from pylon.chain.write_port import ChainWrites
+from pylon.common.signer import Signer
 from pylon.common.task_supervisor import Supervisor
 from pylon.jetstream.bucket import Bucket
 from pylon.jetstream.consumer import Acknowledgement, Consumer, Term

@@ -60,6 +60,8 @@ CANCEL_ID_MAX_BYTES: Final = 64
 """Maximum length of a cancellation's id."""
 ALL_REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES, ALL_REPLAYS)
 
+SUBSCRIPTION_ERRORS: Final = (nats.errors.Error, OSError)
+"""Errors of `RequestService.add_subjects` and of the function that it returns."""
 
 @dataclass(slots=True)
 class ServiceCounts:

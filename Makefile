@@ -1,5 +1,5 @@
-# The two commands of the README, for a machine that has python3 with venv and pip and nothing else.
-# `make run` sets up and starts everything on this machine; `make test` sets up and runs the tests.
+# The commands of the README, for a machine that has python3 with venv and pip and nothing else.
+# Each sets up .venv first. `make help` lists them.
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -16,25 +16,31 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 IS_FIT := import sys; sys.exit(sys.version_info < (3, 11))
 VENV_IS_FIT := $(shell $(BIN)/python -c '$(IS_FIT)' 2>/dev/null && $(UV) --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: run test lint audit sbom lock clean
+.PHONY: help run test check lint audit sbom lock clean
 ifneq ($(VENV_IS_FIT),yes)
 .PHONY: $(UV)
 endif
 
-run: .venv/.service
+run: .venv/.service ## start everything on this machine, with a simulated chain (PORT, NATS_PORT, …)
 	@exec $(BIN)/pylon up --devnet --port $(PORT) --nats-port $(NATS_PORT) \
 		--devnet-port $(DEVNET_PORT) --block-time $(BLOCK_TIME) $(if $(PYLON_HOME),--home "$(PYLON_HOME)")
 
-test: .venv/.dev
+help: ## print the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+test: .venv/.dev ## run the unit tests, or TESTS="…": paths and options of pytest
 	$(BIN)/nox --no-error-on-missing-interpreters -s test -- $(TESTS)
 
-lint: .venv/.dev
+check: test ## run the unit tests, then all others
+	$(BIN)/nox --no-error-on-missing-interpreters -s check
+
+lint: .venv/.dev ## check style, types, imports and the client's wheel
 	$(BIN)/nox -s lint types imports client_alone
 
-audit: .venv/.dev
+audit: .venv/.dev ## look for known vulnerabilities of the locked requirements
 	$(BIN)/nox -s audit
 
-sbom: .venv/.dev
+sbom: .venv/.dev ## write sbom.cdx.json
 	$(BIN)/nox -s sbom
 
 $(UV): requirements/bootstrap.txt
@@ -56,13 +62,13 @@ endif
 
 .venv/.dev: $(UV) requirements/dev.txt pyproject.toml
 	@echo "Installing the service and its tests …"
-	$(INSTALL) --require-hashes -r requirements/dev.txt
+	$(INSTALL) --compile-bytecode --require-hashes -r requirements/dev.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ .venv/.service
 
 # Resolve the locked requirements again, after a change of pyproject.toml.
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
-lock: $(UV)
+lock: $(UV) ## resolve the locked requirements again
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(COMPILE) requirements/audit.in -o requirements/audit.txt
 	$(COMPILE) pyproject.toml -o requirements/client.txt
@@ -70,5 +76,5 @@ lock: $(UV)
 	$(COMPILE) requirements/build.in --constraint requirements/service.txt -o requirements/build.txt
 	$(COMPILE) pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
 
-clean:
+clean: ## remove the environments
 	rm -rf .venv .nox

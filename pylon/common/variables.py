@@ -10,8 +10,7 @@ from typing import Final
 from pydantic_settings import SettingsError
 
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.common.env_file import ENV_FILE_VARIABLE
-from pylon.common.env_file import read_env_file
+from pylon.common.env_file import ENV_FILE_VARIABLE, read_env_file
 from pylon.common.environment_settings import PREFIX
 from pylon.common.known_variables import OF_IDENTITIES, VARIABLES
 

@@ -53,7 +53,8 @@ COMMITMENTS = MAX_PARKED + 44
 PUTS = 240
 WAITS_S = 250.0
 """Timeout of the requests that wait, in seconds: close to the longest that a worker accepts."""
-SLOW_CHAIN_S = 60.0
+SLOW_CHAIN_S = 2 * WAITS_S
+"""Delay of each answer of the node, in seconds: no request that needs one can end in the test."""
 
 T = TypeVar("T")
 
@@ -209,11 +210,9 @@ async def test_a_slow_chain_delays_nothing_that_needs_no_chain(served: Served) -
         for number in range(COMMITMENTS)
     ]
     await comes_true(lambda: has(served.waiting(), MAX_PARKED))
-    loop = asyncio.get_running_loop()
     for _ in range(3):
-        began_s = loop.time()
         await everybody_is_answered(served, ["sn1", "sn2", "sn12"])
-        assert loop.time() - began_s < SLOW_CHAIN_S / 2
+        assert sum(not read.done() for read in reads) == MAX_PARKED, "it waited for the chain"
     await ended(reads)
 
 

@@ -193,7 +193,7 @@ async def test_commitments_over_connections_that_are_closed_at_once_take_no_plac
         assert put.status_code == 200
         assert (await http.get("/api/v1/subnet/1/block/recent/neurons")).status_code == 200
         await comes_true(lambda: has(served.waiting(), 0))
-        await comes_true(lambda: has(served.metric("pylon_service_requests_in_hand"), 0))
+        await comes_true(lambda: has(served.metric("pylon_service_requests_in_progress"), 0))
 
 
 async def test_a_slow_chain_delays_nothing_that_needs_no_chain(served: Served) -> None:

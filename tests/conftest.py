@@ -9,6 +9,13 @@ import pytest
 from pylon.common.unreadable_records import UNREADABLE
 from tests.support.product.leaks import known_secrets, leaks_in, leaks_under
 
+pytest_plugins = [
+    "tests.support.chain.plugin",
+    "tests.support.k8s.plugin",
+    "tests.support.nats.plugin",
+    "tests.support.product.plugin",
+]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # Where tests run in several processes, the one that gathers their reports looks after all.

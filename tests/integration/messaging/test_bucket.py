@@ -11,10 +11,8 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import JOB_STORE, JOBS_BUCKET
 from pylon_client.contract.types import Revision
 from tests.support.nats.nats_cluster import NatsCluster
-from tests.support.nats.replicas import Nats, nats, nats_servers
+from tests.support.nats.replicas import Nats
 from tests.support.product.eventually import comes_true
-
-__all__ = ["nats", "nats_servers"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -14,9 +14,7 @@ from pylon.jetstream.provision import provision_streams
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import JOB_STORE, JOBS_BUCKET
 from pylon_client.contract.types import Revision
-from tests.support.nats.replicas import Nats, nats, nats_servers
-
-__all__ = ["nats", "nats_servers"]
+from tests.support.nats.replicas import Nats
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -88,7 +88,7 @@ async def test_a_full_disk_is_reported_everywhere_and_ends_with_the_first_space(
                 assert answer.status_code == 503, answer.text
                 body = answer.json()
                 assert body["code"] == "NATS_UNAVAILABLE"
-                assert "as when the disk of its server is full" in body["detail"]
+                assert "the disk of its server may be full" in body["detail"]
                 return True
 
             await comes_true(is_refused)

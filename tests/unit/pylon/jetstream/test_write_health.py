@@ -79,7 +79,7 @@ def test_missing_acknowledgements_count_once_they_last_longer_than_an_election(
     problem = health.describe_problem()
     assert problem is not None
     assert "JetStream has stored nothing since" in problem
-    assert "as when the disk of its server is full" in problem
+    assert "the disk of its server may be full" in problem
     with pytest.raises(FailureError) as refused:
         health.require_writable(JOB_STORE.name)
     assert refused.value.code is ErrorCode.NATS_UNAVAILABLE
@@ -152,7 +152,7 @@ def test_failures_are_a_metric(health: WriteHealth, clock: Clock) -> None:
     ("error", "reason"),
     [
         (FULL_SERVER, ": insufficient resources (error 10023)."),
-        (NotAcknowledgedError(), "as when the disk of its server is full."),
+        (NotAcknowledgedError(), "the disk of its server may be full."),
         (nats.errors.TimeoutError(), "within 0.3 s."),
     ],
     ids=["full server", "not acknowledged", "no answer"],

@@ -113,7 +113,7 @@ async def test_events_and_replies_are_the_same_bytes(tmp_path: Path) -> None:
         assert (block_event.headers or {})["Nats-Msg-Id"] == f"block-{block['hash']}"
 
 
-async def test_c7_c8_killed_chain_and_killed_nats_heal_without_a_gap_or_a_repeat(
+async def test_events_have_no_gap_or_repeat_after_chain_and_nats_were_killed(
     tmp_path: Path,
 ) -> None:
     async with (
@@ -153,7 +153,7 @@ async def test_c7_c8_killed_chain_and_killed_nats_heal_without_a_gap_or_a_repeat
     assert is_contiguous(snapshots), snapshots
 
 
-async def test_c8_a_worker_that_is_started_again_fills_in_what_it_missed(tmp_path: Path) -> None:
+async def test_a_restarted_worker_publishes_the_missed_blocks(tmp_path: Path) -> None:
     async with (
         NatsServer(tmp_path) as server,
         Devnet(DevnetOptions(port=0, autostart=False)) as devnet,
@@ -240,7 +240,9 @@ async def test_requests_in_hand_are_answered_before_a_worker_stops(tmp_path: Pat
     assert [wire.decode(reply.body)["block"]["number"] for reply in replies] == list(range(30))
 
 
-async def test_n4_a_worker_whose_connection_to_nats_ends_for_good_fails(tmp_path: Path) -> None:
+async def test_a_worker_fails_when_its_connection_to_nats_is_closed_for_good(
+    tmp_path: Path,
+) -> None:
     async with (
         NatsServer(tmp_path) as server,
         Devnet(DevnetOptions(port=0, autostart=False)) as devnet,

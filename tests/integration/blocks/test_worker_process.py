@@ -25,7 +25,7 @@ async def test_it_serves_until_sigterm_and_then_ends_with_code_zero(tmp_path: Pa
         assert "Traceback" not in worker.log
 
 
-async def test_n5_it_waits_for_a_nats_that_starts_later(tmp_path: Path) -> None:
+async def test_it_waits_for_nats_to_start(tmp_path: Path) -> None:
     async with (
         NatsServer(tmp_path) as server,
         Devnet(DevnetOptions(port=0, autostart=False)) as devnet,

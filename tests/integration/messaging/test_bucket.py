@@ -119,7 +119,7 @@ async def test_only_what_was_given_a_time_to_live_expires(bucket: Bucket) -> Non
     await bucket.put("kept.b", b"3", revision=ABSENT)
 
 
-async def test_n10_a_write_waits_out_a_server_that_is_away(bucket: Bucket, nats: Nats) -> None:
+async def test_a_write_is_retried_while_the_server_is_down(bucket: Bucket, nats: Nats) -> None:
     revision = await bucket.put("a", b"1", revision=ABSENT)
     server = nats.servers
     if isinstance(server, NatsCluster):

@@ -125,7 +125,7 @@ async def test_nothing_falls_between_the_last_value_and_the_subscription(
     assert got in ([1, 2, 3], [2, 3])
 
 
-async def test_n7_after_a_break_every_value_comes_that_was_published_meanwhile(
+async def test_after_an_outage_every_value_published_meanwhile_arrives(
     server: NatsServer, worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("worker")
@@ -156,7 +156,7 @@ async def test_n7_after_a_break_every_value_comes_that_was_published_meanwhile(
     assert got == {BLOCK_EVENTS: [1, 2, 3, 4], NEURONS_1: [1, 2, 3, 4]}
 
 
-async def test_n7_what_a_slow_reader_let_drop_is_counted_and_comes_from_the_stream(
+async def test_values_that_a_slow_reader_dropped_are_counted_and_read_from_the_stream(
     worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("worker")
@@ -170,7 +170,7 @@ async def test_n7_what_a_slow_reader_let_drop_is_counted_and_comes_from_the_stre
         assert feed.counts.replayed > 0
 
 
-async def test_n7_a_feed_resumes_after_a_block(worker: NatsConnection) -> None:
+async def test_a_feed_resumes_after_a_block(worker: NatsConnection) -> None:
     await publish(worker, BLOCK_EVENTS, *range(1, 8))
     feed = EventFeed(worker, [BLOCK_EVENTS], EventLog(worker), after=BlockNumber(4))
     async with feed:
@@ -181,7 +181,7 @@ async def test_n7_a_feed_resumes_after_a_block(worker: NatsConnection) -> None:
 
 
 @pytest.mark.parametrize("user", ["worker", "alice"])
-async def test_n7_what_the_stream_keeps_no_longer_is_told(
+async def test_values_that_the_stream_has_dropped_are_reported_as_lost(
     worker: NatsConnection, connect_as: ConnectAs, user: str
 ) -> None:
     await publish(worker, BLOCK_EVENTS, *range(1, 51))

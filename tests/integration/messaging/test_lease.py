@@ -76,9 +76,7 @@ async def test_a_lease_outlives_its_time_to_live_while_it_is_held(leases: Leases
                 pass
 
 
-async def test_n9_a_body_is_cancelled_when_its_lease_is_lost(
-    leases: Leases, bucket: Bucket
-) -> None:
+async def test_a_body_is_cancelled_when_its_lease_is_lost(leases: Leases, bucket: Bucket) -> None:
     async def hold_for_ever(held: asyncio.Future[Lease]) -> None:
         async with leases.hold("key") as lease:
             held.set_result(lease)

@@ -196,7 +196,7 @@ async def test_a_block_that_the_node_lost_is_waited_for() -> None:
     assert stream.numbers(BLOCKS) == [5]
 
 
-async def test_c12_a_block_whose_state_nobody_keeps_does_not_stop_the_ones_after_it() -> None:
+async def test_a_block_without_a_stored_state_does_not_stop_later_blocks() -> None:
     chain, stream = FakeChain(100, keeps=10), FakeStream()
     publisher = publisher_of(chain, stream)
     await publisher.publish(BlockNumber(50), with_neurons=False)

@@ -82,7 +82,7 @@ def test_every_read_has_a_handler() -> None:
     assert set(Worker(fresh=True).handlers) == {operation.name for operation in every_read}
 
 
-async def test_c11_latest_of_a_tracked_subnet_does_not_touch_the_chain() -> None:
+async def test_latest_of_a_tracked_subnet_does_not_read_the_chain() -> None:
     worker = Worker(fresh=True)
     worker.chain.down = UNAVAILABLE
     assert await worker.ask(call_of("block.latest")) == b"the block"

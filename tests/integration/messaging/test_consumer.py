@@ -148,7 +148,7 @@ async def test_a_message_that_nobody_can_deal_with_leaves_the_queue(
         await comes_true(empty)
 
 
-async def test_n8_a_job_longer_than_three_ack_waits_runs_once(connection: NatsConnection) -> None:
+async def test_a_job_longer_than_three_ack_waits_runs_once(connection: NatsConnection) -> None:
     work = Work()
     ack_wait_s = 3.0
     async with consuming(connection, work, ack_wait_s=ack_wait_s) as consumer:
@@ -165,7 +165,7 @@ async def test_n8_a_job_longer_than_three_ack_waits_runs_once(connection: NatsCo
     assert work.seen == [b"1"]
 
 
-async def test_n1_the_next_job_is_taken_after_the_server_was_killed(
+async def test_the_next_job_is_consumed_after_the_server_was_killed(
     connection: NatsConnection, server: NatsServer
 ) -> None:
     work = open_work()
@@ -183,7 +183,7 @@ async def test_n1_the_next_job_is_taken_after_the_server_was_killed(
             await comes_true(work.has(number))
 
 
-async def test_n1_a_consumer_that_was_deleted_is_made_again(connection: NatsConnection) -> None:
+async def test_a_deleted_consumer_is_created_again(connection: NatsConnection) -> None:
     work = open_work()
     async with consuming(connection, work):
         await publish(connection, b"1")
@@ -237,7 +237,7 @@ async def is_connected(connection: NatsConnection) -> bool:
     return connection.is_connected
 
 
-async def test_n2_messages_are_not_swallowed_by_fetches_that_found_nothing(
+async def test_empty_fetches_do_not_lose_messages(
     connection: NatsConnection,
 ) -> None:
     work = open_work()

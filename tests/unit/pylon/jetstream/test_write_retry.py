@@ -14,6 +14,7 @@ from pylon.events.event_types import neurons_event
 from pylon.jetstream import write_retry
 from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
 from pylon.jetstream.work_queue import WorkQueue
+from pylon.jetstream.write_retry import retry_while_unavailable
 from pylon_client.contract import headers
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import JobSubject
@@ -171,3 +172,21 @@ async def test_events_of_two_publishers_come_once_and_in_order() -> None:
             assert blocks[stream.life][-1] == BLOCKS[-1]
         if stream.life == 0:
             assert blocks == {0: [*BLOCKS]}
+
+
+async def test_a_response_that_arrives_with_a_cancellation_is_not_returned() -> None:
+    requested = asyncio.Event()
+
+    async def send() -> bytes:
+        requested.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return b"the response arrived at the same moment"
+        raise AssertionError
+
+    task = asyncio.create_task(retry_while_unavailable(send, "JetStream"))
+    await requested.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

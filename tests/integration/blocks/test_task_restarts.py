@@ -1,4 +1,4 @@
-"""A part of a worker that fails is started again; the process and its other parts go on."""
+"""A failed task of a worker is restarted; the process and its other tasks continue."""
 
 import asyncio
 from pathlib import Path
@@ -66,7 +66,7 @@ async def test_a_failing_publisher_and_failing_jobs_are_restarted(
         assert not health_of(worker).liveness_problems()
 
 
-async def test_a_part_that_no_restart_helps_shows_in_the_liveness_probe(
+async def test_a_task_that_keeps_failing_fails_the_liveness_probe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def always_fails(_: DeadlineEnforcer) -> None:

@@ -1,4 +1,4 @@
-"""Clients and bridges whose clock is wrong ask a worker whose clock is right."""
+"""Requests of clients and bridges with a wrong clock to a worker with a correct clock."""
 
 import asyncio
 import os
@@ -88,10 +88,10 @@ async def test_a_bridge_with_a_wrong_clock_is_answered(
 @pytest.mark.parametrize(
     ("skew_s", "code"), [(-86_400.0, ErrorCode.DEADLINE_EXCEEDED), (86_400.0, None)]
 )
-async def test_a_client_of_the_version_before_is_told_of_its_clock(
+async def test_the_error_for_an_older_client_mentions_its_clock(
     connect_as: ConnectAs, skew_s: float, code: ErrorCode | None
 ) -> None:
-    """It sends the deadline alone, from which a wrong clock cannot be told from a late request."""
+    """It sends only the deadline, by which a wrong clock and a late request look the same."""
     timeouts_s: list[float] = []
     await serving(connect_as, timeouts_s)
     client = await connect_as(None)

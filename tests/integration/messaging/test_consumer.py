@@ -97,7 +97,7 @@ def open_work() -> Work:
     return work
 
 
-async def test_one_message_is_in_hand_in_each_worker(
+async def test_each_worker_processes_one_message_at_a_time(
     connection: NatsConnection, connect_as: ConnectAs
 ) -> None:
     one, other = Work(), Work()
@@ -118,7 +118,7 @@ async def test_one_message_is_in_hand_in_each_worker(
     assert (one.most, other.most) == (1, 1)
 
 
-async def test_a_message_that_is_put_off_comes_again_and_holds_up_none_behind_it(
+async def test_a_delayed_message_is_redelivered_and_does_not_delay_later_ones(
     connection: NatsConnection,
 ) -> None:
     work = open_work()
@@ -133,7 +133,7 @@ async def test_a_message_that_is_put_off_comes_again_and_holds_up_none_behind_it
         await comes_true(empty)
 
 
-async def test_a_message_that_nobody_can_deal_with_leaves_the_queue(
+async def test_a_terminated_message_leaves_the_queue(
     connection: NatsConnection,
 ) -> None:
     work = open_work()
@@ -197,7 +197,7 @@ async def test_a_deleted_consumer_is_created_again(connection: NatsConnection) -
         await comes_true(work.saw(b"1", b"2"))
 
 
-async def test_a_consumer_that_was_made_again_with_its_stream_says_so_once(
+async def test_a_consumer_created_again_with_its_stream_calls_back_once(
     connection: NatsConnection, server: NatsServer
 ) -> None:
     work = open_work()
@@ -259,7 +259,7 @@ async def test_empty_fetches_do_not_lose_messages(
     await running
 
 
-async def test_what_is_in_hand_is_handed_back_when_the_worker_must_go(
+async def test_a_cancelled_consumer_releases_its_message_at_once(
     connection: NatsConnection,
 ) -> None:
     stuck, next_one = Work(), open_work()
@@ -270,7 +270,7 @@ async def test_what_is_in_hand_is_handed_back_when_the_worker_must_go(
         await comes_true(next_one.saw(b"1"))
 
 
-async def test_a_worker_that_is_told_to_stop_finishes_what_it_has(
+async def test_a_stopped_consumer_finishes_its_message(
     connection: NatsConnection,
 ) -> None:
     work = Work()
@@ -289,7 +289,7 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_it_has(
     await comes_true(one_is_left)
 
 
-async def test_a_handler_that_breaks_is_logged_and_its_message_comes_again(
+async def test_an_unexpected_error_is_logged_and_its_message_redelivered(
     connection: NatsConnection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("pylon.jetstream.consumer.HANDLER_ERROR_DELAY_S", 0.1)

@@ -61,7 +61,7 @@ async def test_its_secrets_are_for_this_user_alone_and_not_in_the_log(
     assert WORKER_PASSWORD not in caplog.text
 
 
-async def test_what_it_acknowledged_is_on_disk(tmp_path: Path) -> None:
+async def test_acknowledged_messages_are_on_disk(tmp_path: Path) -> None:
     async with EmbeddedNats(tmp_path, settings(), port=0) as server:
         assert "sync_interval: always" in (tmp_path / "nats" / "nats.conf").read_text()
         worker = await as_user(server, WORKER_USER)
@@ -75,7 +75,7 @@ async def test_what_it_acknowledged_is_on_disk(tmp_path: Path) -> None:
         await worker.close()
 
 
-async def test_it_comes_back_once_what_kept_it_from_starting_is_gone(
+async def test_it_starts_once_the_cause_of_a_failed_start_is_gone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with EmbeddedNats(tmp_path, settings(), port=0) as server:
@@ -95,7 +95,7 @@ async def test_it_comes_back_once_what_kept_it_from_starting_is_gone(
         await comes_true(is_back)
 
 
-async def test_when_it_is_killed_it_comes_back_where_it_was(tmp_path: Path) -> None:
+async def test_a_killed_server_is_restarted_on_its_port(tmp_path: Path) -> None:
     async with EmbeddedNats(tmp_path, settings(), port=0) as server:
         worker = await as_user(server, WORKER_USER)
         url, pid = server.url, server.pid
@@ -111,7 +111,7 @@ async def test_when_it_is_killed_it_comes_back_where_it_was(tmp_path: Path) -> N
         await worker.close()
 
 
-async def test_other_users_are_taken_without_a_restart(tmp_path: Path) -> None:
+async def test_other_users_are_reloaded_without_a_restart(tmp_path: Path) -> None:
     async with EmbeddedNats(tmp_path, settings(alice=1), port=0) as server:
         pid = server.pid
         alice = await as_user(server, "alice")
@@ -125,7 +125,7 @@ async def test_other_users_are_taken_without_a_restart(tmp_path: Path) -> None:
         await bob.close()
 
 
-async def test_users_that_cannot_be_are_not_taken(tmp_path: Path) -> None:
+async def test_invalid_users_are_rejected(tmp_path: Path) -> None:
     async with EmbeddedNats(tmp_path, settings(alice=1), port=0) as server:
         wrong = deployment_settings(identities={"Bob": 2}, tokens={"Bob": "$2a$04$x"})
         with pytest.raises(ValueError, match="bcrypt"):
@@ -134,7 +134,7 @@ async def test_users_that_cannot_be_are_not_taken(tmp_path: Path) -> None:
         await (await as_user(server, "alice")).close()
 
 
-async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+async def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     async with EmbeddedNats(tmp_path / "first", settings(), port=0) as first:
         with pytest.raises(EmbeddedNatsError, match=rf"127\.0\.0\.1:{first.port}.*taken"):
             async with EmbeddedNats(tmp_path / "second", settings(), port=first.port):
@@ -162,6 +162,6 @@ async def test_without_a_nats_server_it_says_what_to_install(
             pass
 
 
-async def test_a_home_with_odd_characters_is_no_hindrance(tmp_path: Path) -> None:
+async def test_a_home_folder_may_have_special_characters(tmp_path: Path) -> None:
     async with EmbeddedNats(tmp_path / 'a "b" $c {d} é', settings(), port=0):
         pass

@@ -1,4 +1,4 @@
-"""The embedded NATS on a disk that is full, for real, and has space again."""
+"""The embedded NATS on a disk that is really full, and then has space again."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ async def test_it_stores_again_once_there_is_space_and_has_lost_nothing(
             async def fails() -> bool:
                 return not await store()
 
-            await comes_true(fails)  # what is left of its last file may take a message or two
+            await comes_true(fails)  # the rest of its last file may store a message or two
             await eventually(lambda: "cannot store messages: 0 MiB are free" in caplog.text)
             assert server.pid == pid, "a restart would not help while there is no space"
             assert caplog.text.count("no space left on device") == 1, "it is logged once"

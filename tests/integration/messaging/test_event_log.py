@@ -1,4 +1,4 @@
-"""What the event stream keeps: found by block number, and put there in order."""
+"""Reads of the event stream by block number."""
 
 import random
 
@@ -69,7 +69,7 @@ async def test_the_first_event_after_any_block_is_found_among_those_of_other_sub
                 assert found.lost == (range(after + 1, still_kept[0]) if is_cut else range(0))
 
 
-async def test_of_two_publishers_neither_puts_another_block_in_the_place_of_one(
+async def test_two_publishers_do_not_replace_each_others_blocks(
     worker: NatsConnection,
 ) -> None:
     one, other = EventPublisher(worker), EventPublisher(worker)
@@ -84,7 +84,7 @@ async def test_of_two_publishers_neither_puts_another_block_in_the_place_of_one(
     assert await stored_hashes(worker) == [hash_of(number) for number in range(1, 6)]
 
 
-async def test_messages_that_are_no_events_hide_none_that_are(worker: NatsConnection) -> None:
+async def test_messages_that_are_not_events_do_not_hide_events(worker: NatsConnection) -> None:
     chance = random.Random(2)  # noqa: S311 -- a test's choices
     context = worker.nats.jetstream()
     kept = EventLog(worker)
@@ -113,7 +113,7 @@ async def test_messages_that_are_no_events_hide_none_that_are(worker: NatsConnec
         assert last == (block_of(numbers[-1]) if numbers else None)
 
 
-async def test_a_message_that_is_no_event_does_not_stop_the_publisher(
+async def test_a_message_that_is_not_an_event_does_not_stop_the_publisher(
     worker: NatsConnection,
 ) -> None:
     stream = EventPublisher(worker)

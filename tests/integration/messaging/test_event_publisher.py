@@ -41,7 +41,7 @@ async def kept_numbers(connection: NatsConnection) -> list[int]:
     return numbers
 
 
-async def test_what_many_publish_at_once_is_stored_once_and_in_order(
+async def test_events_of_concurrent_publishers_are_stored_once_and_in_order(
     connection: NatsConnection, nats: Nats
 ) -> None:
     publishers = [EventPublisher(await nats.connect(first)) for first in range(4)]

@@ -1,4 +1,4 @@
-"""Messages that no client library sends: none of them may cost a worker its connection."""
+"""Malformed messages, which client libraries do not send: a worker's connection stays open."""
 
 import asyncio
 
@@ -33,7 +33,7 @@ INBOX = b"_INBOX.open.x"
         (SANE, header_block((b"\xff", b"\xff"), (b"a b", b"c"), (b"", b""))),
     ],
 )
-async def test_an_odd_message_is_taken_and_so_is_the_next(
+async def test_a_malformed_message_and_the_next_one_are_processed(
     server: NatsServer, connect_as: ConnectAs, subject: bytes, headers: bytes
 ) -> None:
     worker = await connect_as("worker")
@@ -57,7 +57,7 @@ async def test_an_odd_message_is_taken_and_so_is_the_next(
     assert (worker.counts.disconnects, worker.is_connected) == (0, True)
 
 
-async def test_a_job_whose_headers_look_like_a_status_does_not_hold_up_its_lane(
+async def test_a_job_with_status_headers_does_not_block_its_queue(
     server: NatsServer, connect_as: ConnectAs
 ) -> None:
     worker = await connect_as("worker")

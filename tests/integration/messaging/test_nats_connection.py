@@ -76,7 +76,7 @@ async def test_the_first_connect_fails_in_time_where_a_server_says_nothing() -> 
     assert error.code is ErrorCode.NATS_UNAVAILABLE
 
 
-async def test_every_server_gets_its_turn(server: NatsServer) -> None:
+async def test_every_server_is_tried(server: NatsServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent_url = f"nats://127.0.0.1:{silent.getsockname()[1]}"
         for urls in ((silent_url, server.url), (server.url, silent_url)):
@@ -84,7 +84,7 @@ async def test_every_server_gets_its_turn(server: NatsServer) -> None:
             await connection.close()
 
 
-async def test_refused_credentials_are_told_from_missing_ones(tmp_path: Path) -> None:
+async def test_rejected_and_missing_credentials_have_different_errors(tmp_path: Path) -> None:
     settings = deployment_settings(identities={"alice": 1}, open_access_token="o" * 20)
     async with NatsServer(tmp_path, authorization_config(settings)) as server:
         wrong = await refusal(server.url, user="alice", password=SECRET)
@@ -101,7 +101,9 @@ async def test_refused_credentials_are_told_from_missing_ones(tmp_path: Path) ->
         *("nats://127.0.0.1:abc", "nats://127.0.0.1:99999", "nats://[::1"),
     ],
 )
-async def test_a_url_that_is_none_or_carries_credentials_is_refused_unseen(url: str) -> None:
+async def test_an_invalid_url_or_one_with_credentials_is_rejected_without_being_shown(
+    url: str,
+) -> None:
     assert (await refusal(url)).code is ErrorCode.INVALID
 
 
@@ -143,14 +145,14 @@ async def test_a_failure_reply_is_raised_as_it_was_sent(connect_as: ConnectAs) -
 
 async def test_a_failure_that_cannot_be_read_is_still_a_failure(connect_as: ConnectAs) -> None:
     worker, alice = await connect_as("worker"), await connect_as("alice")
-    headers = {wire_headers.ERROR: "FROM_THE_FUTURE", wire_headers.SERVICE_ERROR: "what it says"}
+    headers = {wire_headers.ERROR: "FROM_THE_FUTURE", wire_headers.SERVICE_ERROR: "the text"}
     await answer(worker, "pylon.v1.open.1.x", b'{"code":"FROM_THE_FUTURE"}', **headers)
     error = await failure(alice, "pylon.v1.open.1.x")
-    assert (error.code, error.failure.detail) == (ErrorCode.INTERNAL, "what it says")
+    assert (error.code, error.failure.detail) == (ErrorCode.INTERNAL, "the text")
 
 
 @pytest.mark.parametrize(("told", "status"), [("429", 429), (None, 500)])
-async def test_a_failure_of_the_future_is_raised_with_what_it_says(
+async def test_an_unknown_error_code_is_raised_with_its_text(
     connect_as: ConnectAs, told: str | None, status: int
 ) -> None:
     worker, alice = await connect_as("worker"), await connect_as("alice")
@@ -236,7 +238,7 @@ async def test_when_the_server_dies_waiting_requests_fail_and_later_ones_too(
     assert alice.nats.pending_data_size == 0
 
 
-async def test_when_the_server_comes_back_everything_goes_on_by_itself(
+async def test_after_an_outage_the_connection_recovers(
     server: NatsServer, connect_as: ConnectAs
 ) -> None:
     worker, alice = await connect_as("worker"), await connect_as("alice")
@@ -255,7 +257,9 @@ async def test_when_the_server_comes_back_everything_goes_on_by_itself(
     assert not alice.closed.is_set()
 
 
-async def test_a_request_waits_out_a_short_break(server: NatsServer, connect_as: ConnectAs) -> None:
+async def test_a_request_is_retried_during_a_short_outage(
+    server: NatsServer, connect_as: ConnectAs
+) -> None:
     worker, alice = await connect_as("worker"), await connect_as("alice")
     await answer(worker, "pylon.v1.open.1.x", b"here")
     for connection in (worker, alice):
@@ -265,7 +269,7 @@ async def test_a_request_waits_out_a_short_break(server: NatsServer, connect_as:
     assert (await alice.request("pylon.v1.open.1.x", timeout_s=60)).body == b"here"
 
 
-async def test_a_user_that_is_taken_away_ends_its_connection_for_good(
+async def test_a_removed_user_ends_its_connection_for_good(
     server: NatsServer, connect_as: ConnectAs, caplog: pytest.LogCaptureFixture
 ) -> None:
     alice, bob = await connect_as("alice"), await connect_as("Bob")
@@ -277,7 +281,7 @@ async def test_a_user_that_is_taken_away_ends_its_connection_for_good(
     assert token_of("alice") not in caplog.text
 
 
-async def test_closing_is_told_and_can_be_done_twice(connect_as: ConnectAs) -> None:
+async def test_closing_is_observable_and_idempotent(connect_as: ConnectAs) -> None:
     for how in (NatsConnection.close, NatsConnection.drain):
         alice = await connect_as("alice")
         await how(alice)
@@ -287,7 +291,7 @@ async def test_closing_is_told_and_can_be_done_twice(connect_as: ConnectAs) -> N
         assert (await failure(alice, "x")).code is ErrorCode.NATS_UNAVAILABLE
 
 
-async def test_closing_while_the_server_is_away_ends_in_time(
+async def test_closing_during_an_outage_ends_in_time(
     server: NatsServer, connect_as: ConnectAs
 ) -> None:
     alice = await connect_as("alice")
@@ -299,7 +303,9 @@ async def test_closing_while_the_server_is_away_ends_in_time(
     assert alice.closed.is_set()
 
 
-async def test_what_is_taken_too_slowly_is_counted_and_told(connect_as: ConnectAs) -> None:
+async def test_messages_dropped_by_a_slow_callback_are_counted_and_reported(
+    connect_as: ConnectAs,
+) -> None:
     worker, alice = await connect_as("worker"), await connect_as("alice")
     gaps: list[None] = []
     alice.on_gap(lambda: gaps.append(None))

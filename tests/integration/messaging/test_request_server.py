@@ -76,7 +76,9 @@ async def raw(
     return await connection.nats.request(subject, body, timeout=60, headers=headers)
 
 
-async def test_a_call_says_who_asks_for_what(serve: Serve, connect_as: ConnectAs) -> None:
+async def test_a_call_has_its_identity_operation_and_parameters(
+    serve: Serve, connect_as: ConnectAs
+) -> None:
     calls: list[ServiceCall] = []
 
     async def handler(call: ServiceCall) -> bytes:
@@ -101,7 +103,7 @@ async def test_a_call_says_who_asks_for_what(serve: Serve, connect_as: ConnectAs
     assert calls[0].request_id != calls[2].request_id
 
 
-async def test_an_answer_comes_as_the_handler_made_it(serve: Serve, connect_as: ConnectAs) -> None:
+async def test_a_reply_has_the_body_of_the_handler(serve: Serve, connect_as: ConnectAs) -> None:
     async def handler(_: ServiceCall) -> bytes:
         return b'{"a": 1 }'
 
@@ -112,7 +114,7 @@ async def test_an_answer_comes_as_the_handler_made_it(serve: Serve, connect_as: 
     assert wire_headers.BLOCK_HASH not in reply.headers
 
 
-async def test_an_answer_of_a_block_says_of_which(serve: Serve, connect_as: ConnectAs) -> None:
+async def test_a_reply_names_its_block(serve: Serve, connect_as: ConnectAs) -> None:
     block = Block(number=BlockNumber(7), hash=BlockHash("0x07"))
 
     async def handler(_: ServiceCall) -> CallResult:
@@ -179,7 +181,7 @@ async def test_a_wrong_request_is_refused_and_never_started(
     assert calls == []
 
 
-async def test_each_thing_that_is_wrong_is_named(serve: Serve, connect_as: ConnectAs) -> None:
+async def test_each_error_of_a_request_is_listed(serve: Serve, connect_as: ConnectAs) -> None:
     async def handler(_: ServiceCall) -> bytes:
         return b""
 
@@ -240,7 +242,7 @@ async def test_a_caller_that_names_no_deadline_gets_the_default_one(
 
 
 @pytest.mark.parametrize("raised", [ZeroDivisionError("secret"), TimeoutError("secret")])
-async def test_what_breaks_inside_is_logged_and_not_told(
+async def test_an_unexpected_error_is_logged_and_not_sent(
     serve: Serve, connect_as: ConnectAs, caplog: pytest.LogCaptureFixture, raised: Exception
 ) -> None:
     async def handler(_: ServiceCall) -> bytes:
@@ -272,7 +274,7 @@ async def test_a_failure_of_the_handlers_arrives_whole(serve: Serve, connect_as:
     assert "Injected" not in reply.headers
 
 
-async def test_past_the_bound_a_request_is_turned_away_at_once(
+async def test_requests_beyond_the_limit_are_rejected_at_once(
     serve: Serve, connect_as: ConnectAs
 ) -> None:
     go = asyncio.Event()
@@ -296,7 +298,7 @@ async def test_past_the_bound_a_request_is_turned_away_at_once(
     assert (await client.request(LATEST)).body == b"done"
 
 
-async def test_requests_that_wait_count_no_more(serve: Serve, connect_as: ConnectAs) -> None:
+async def test_waiting_requests_release_their_permits(serve: Serve, connect_as: ConnectAs) -> None:
     go = asyncio.Event()
 
     async def handler(call: ServiceCall) -> bytes:
@@ -336,7 +338,9 @@ async def test_an_answer_too_large_for_one_message_comes_in_parts(tmp_path: Path
         await connection.close()
 
 
-async def test_who_cannot_join_parts_gets_a_failure_and_no_torn_answer(tmp_path: Path) -> None:
+async def test_a_client_without_parts_gets_an_error_instead_of_a_partial_reply(
+    tmp_path: Path,
+) -> None:
     async with NatsServer(tmp_path, max_payload_bytes=20_000) as server:
         connection = await connect(ConnectionOptions(urls=(server.url,)))
 
@@ -351,7 +355,7 @@ async def test_who_cannot_join_parts_gets_a_failure_and_no_torn_answer(tmp_path:
         await connection.close()
 
 
-async def test_draining_answers_what_is_in_hand_and_takes_nothing_new(
+async def test_draining_finishes_requests_in_progress_and_accepts_no_new_ones(
     connect_as: ConnectAs,
 ) -> None:
     go = asyncio.Event()
@@ -373,7 +377,7 @@ async def test_draining_answers_what_is_in_hand_and_takes_nothing_new(
     assert (await in_hand).body == b"done"
 
 
-async def test_draining_gives_up_what_takes_too_long_and_says_so(connect_as: ConnectAs) -> None:
+async def test_draining_cancels_slow_requests_with_an_error(connect_as: ConnectAs) -> None:
     async def handler(_: ServiceCall) -> bytes:
         await asyncio.Event().wait()
         raise AssertionError
@@ -387,7 +391,7 @@ async def test_draining_gives_up_what_takes_too_long_and_says_so(connect_as: Con
     assert service.in_progress == 0
 
 
-async def test_draining_ends_in_time_when_the_server_is_away(
+async def test_draining_during_an_outage_ends_in_time(
     server: NatsServer, connect_as: ConnectAs
 ) -> None:
     async def handler(_: ServiceCall) -> bytes:
@@ -458,7 +462,7 @@ async def test_after_the_server_came_back_requests_are_served_again(
     assert reply.body == b"done"
 
 
-async def test_service_discovery_tells_of_every_worker_and_what_it_did(
+async def test_service_discovery_lists_every_worker_and_its_statistics(
     connect_as: ConnectAs,
 ) -> None:
     async def handler(call: ServiceCall) -> bytes:

@@ -1,4 +1,4 @@
-"""What may not be heard any more is told to whoever waits for it, in place of silence."""
+"""Revoked subscribe permissions: subscribers receive an error instead of nothing."""
 
 import asyncio
 import logging
@@ -40,7 +40,7 @@ RELOADED = "Reloaded server configuration"
 
 
 def authorization_without(user: str, *subjects: str) -> str:
-    """The users of the server, one of which may not hear some subjects."""
+    """Return the users of the server; one of them may not subscribe to some subjects."""
     users = authorization_block(
         replace(each, subscribe=tuple(one for one in each.subscribe if one not in subjects))
         if each.name == user
@@ -52,7 +52,7 @@ def authorization_without(user: str, *subjects: str) -> str:
 
 
 async def reload(server: NatsServer, text: str) -> None:
-    """Give the server other users, and return when it has taken them."""
+    """Reload the server with other users, and wait until they are active."""
     before = server.log.count(RELOADED)
     server.reload(text)
     await eventually(lambda: server.log.count(RELOADED) > before)
@@ -72,7 +72,7 @@ async def publish_block(worker: NatsConnection, number: int) -> None:
 
 @pytest.fixture
 async def worker(connect_as: ConnectAs) -> AsyncGenerator[NatsConnection]:
-    """A worker's connection, with one block published and whoever asks for it answered."""
+    """Connect a worker that has published one block and serves replay requests."""
     connection = await connect_as("worker")
     await provision_streams(connection)
     await publish_block(connection, 1)
@@ -96,7 +96,7 @@ async def forbidden() -> AsyncGenerator[None]:
     assert caught.value.code is ErrorCode.FORBIDDEN
 
 
-async def test_a_feed_that_may_not_be_heard_does_not_begin(
+async def test_a_feed_without_permission_does_not_start(
     server: NatsServer, worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     await reload(server, authorization_without("alice", *EVENTS_SUBJECTS))
@@ -106,7 +106,7 @@ async def test_a_feed_that_may_not_be_heard_does_not_begin(
     assert reader.is_connected
 
 
-async def test_a_feed_ends_when_its_permission_is_taken_away_and_others_go_on(
+async def test_a_feed_ends_when_its_permission_is_revoked_and_others_continue(
     server: NatsServer, worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("alice")
@@ -125,7 +125,7 @@ async def test_a_feed_ends_when_its_permission_is_taken_away_and_others_go_on(
         waiting.cancel()
 
 
-async def test_what_a_feed_may_not_ask_for_is_raised_too(
+async def test_a_denied_replay_of_a_feed_is_raised(
     worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("alice")
@@ -138,7 +138,7 @@ async def test_what_a_feed_may_not_ask_for_is_raised_too(
         await anext(feed)
 
 
-async def test_clients_are_told_that_a_stream_is_forbidden(
+async def test_clients_receive_an_error_for_a_forbidden_stream(
     server: NatsServer, worker: NatsConnection
 ) -> None:
     async with client_of(server) as client, asyncio.timeout(HANGS_AFTER_S):
@@ -152,7 +152,7 @@ async def test_clients_are_told_that_a_stream_is_forbidden(
                 await anext(blocks)
 
 
-async def test_without_its_inbox_a_user_is_told_at_once_until_it_has_it_again(
+async def test_without_its_inbox_a_user_gets_an_error_at_once_until_it_is_granted_again(
     server: NatsServer, worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("alice")
@@ -171,7 +171,7 @@ async def test_without_its_inbox_a_user_is_told_at_once_until_it_has_it_again(
     assert reader.counts.disconnects == 0
 
 
-async def test_a_client_without_its_inbox_is_refused_by_its_first_attempt(
+async def test_the_first_request_of_a_client_without_its_inbox_is_denied(
     server: NatsServer, worker: NatsConnection
 ) -> None:
     attempts: list[int] = []
@@ -186,7 +186,7 @@ async def test_a_client_without_its_inbox_is_refused_by_its_first_attempt(
     assert attempts == [1]
 
 
-async def test_a_bridge_says_that_it_may_not_hear_and_goes_on_when_it_may(
+async def test_a_bridge_logs_denied_subscriptions_and_recovers(
     server: NatsServer,
     worker: NatsConnection,
     connect_as: ConnectAs,

@@ -43,7 +43,7 @@ async def test_one_job_queued_by_many_at_once_is_queued_once(
         assert await queued(connection) == number + 1
 
 
-async def test_a_full_lane_is_overloaded_and_takes_jobs_again_when_it_has_room(
+async def test_a_full_queue_is_overloaded_and_accepts_jobs_again_later(
     connection: NatsConnection,
 ) -> None:
     queue = WorkQueue(connection)

@@ -19,7 +19,7 @@ from tests.support.product.secret_texts import secret_of
 
 @dataclass
 class Operator:
-    """Looks at a product, and puts weights."""
+    """Reads a product's probes, and puts weights."""
 
     product: PrivateProduct
     http: httpx.AsyncClient
@@ -42,7 +42,7 @@ class Operator:
         )
 
     async def put(self) -> httpx.Response:
-        """Put weights that were not put before."""
+        """Put weights that differ from earlier ones."""
         self.puts += 1
         weights = {hotkey(2, 1): 1.0, hotkey(2, 2): 1.0 / (1 + self.puts)}
         url = f"{self.product.url}/api/v1/identity/sn2/subnet/2/weights"

@@ -1,4 +1,4 @@
-"""Reads while time passes: epochs, pruned states, a chain that is down."""
+"""Reads over time: epochs, pruned states, a chain that is down."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -88,7 +88,7 @@ async def test_a_pruned_state_without_an_archive_says_so(pylon: ReadsDeployment)
             assert "PYLON_BITTENSOR_ARCHIVE_NETWORK" in got.body["detail"]
 
 
-async def test_while_the_chain_is_down_only_what_was_published_is_answered(
+async def test_while_the_chain_is_down_only_published_values_are_returned(
     pylon: ReadsDeployment,
 ) -> None:
     async def is_published() -> bool:

@@ -1,4 +1,4 @@
-"""Every block once, in order, whatever the subscription does."""
+"""Every block once and in order, with any behaviour of the subscription."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -21,7 +21,7 @@ from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 
 class Published:
-    """Takes blocks, and lets a test wait until it has a certain one."""
+    """Receives blocks; a test can wait for a block."""
 
     def __init__(self) -> None:
         self.numbers: list[int] = []
@@ -52,7 +52,7 @@ def heads_of(chain: FakeChain, *, poll_after_s: float = 60.0) -> HeadTracker:
 async def watching(
     heads: HeadTracker, published: Published, last: int | None
 ) -> AsyncGenerator[BlockWatcher]:
-    """Follow the heads, and hand every block after `last` to `published`."""
+    """Track the head, and pass every block after `last` to `published`."""
     watcher = BlockWatcher(heads, published)
     number = None if last is None else BlockNumber(last)
     tasks = [asyncio.create_task(heads.run()), asyncio.create_task(watcher.run(number))]
@@ -66,7 +66,7 @@ async def watching(
 
 
 @given(
-    # Within the limit of what is filled in, which has a property of its own below.
+    # Within the backfill limit, which a property below tests.
     heads=st.lists(st.integers(0, MAX_BACKFILL_BLOCKS - 1), min_size=1, max_size=40),
     last=st.none() | st.integers(0, MAX_BACKFILL_BLOCKS - 1),
 )
@@ -146,7 +146,7 @@ async def test_polling_replaces_a_silent_subscription() -> None:
         assert heads.subscriptions == 1
 
 
-async def test_a_head_that_is_announced_costs_no_read_of_the_chain() -> None:
+async def test_an_announced_head_needs_no_read_of_the_chain() -> None:
     chain, published = FakeChain(10), Published()
     heads = heads_of(chain)
     async with watching(heads, published, 10):
@@ -167,12 +167,12 @@ async def test_the_chain_is_live_only_while_its_head_moves_after_a_failure() -> 
         chain.announcements.put_nowait(UNAVAILABLE)
         await dead
         await eventually(lambda: heads.subscriptions == 2)
-        assert not heads.is_live, "the head was told again, and is the same"
+        assert not heads.is_live, "the same head was announced again"
         chain.announcements.put_nowait(11)
         await heads.wait_until_live()
 
 
-async def test_a_chain_that_comes_back_in_time_was_not_dead() -> None:
+async def test_a_chain_that_recovers_in_time_was_not_lost() -> None:
     chain, published = FakeChain(10), Published()
     heads = heads_of(chain)
     async with watching(heads, published, 10):
@@ -219,7 +219,7 @@ async def test_while_a_block_waits_to_be_published_the_next_ones_wait_behind_it(
     assert published.numbers == [10, 11, 12, 13]
 
 
-async def test_a_block_behind_which_the_chain_went_back_is_published_when_it_comes_again() -> None:
+async def test_a_block_removed_by_a_reorg_is_published_when_it_exists_again() -> None:
     chain = FakeChain(20)
     published: list[int] = []
     heads = heads_of(chain)

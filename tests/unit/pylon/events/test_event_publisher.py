@@ -1,4 +1,4 @@
-"""What a worker does while it publishes can always be cancelled."""
+"""Publishing an event can always be cancelled."""
 
 import asyncio
 from types import SimpleNamespace

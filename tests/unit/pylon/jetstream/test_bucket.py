@@ -1,4 +1,4 @@
-"""A retried compare-and-set write knows its own value from somebody else's."""
+"""A retried compare-and-set recognises its own value."""
 
 import base64
 import json
@@ -68,7 +68,7 @@ def bucket_over(stream: ScriptedStream, monkeypatch: pytest.MonkeyPatch) -> Buck
 
 
 @pytest.mark.parametrize("first", [None, UNDECIDED])
-async def test_a_write_that_was_stored_although_the_answer_was_another_has_succeeded(
+async def test_a_stored_write_succeeds_although_its_reply_was_an_error_or_lost(
     first: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = bucket_over(ScriptedStream([first, CONFLICT], stores=True), monkeypatch)
@@ -76,7 +76,7 @@ async def test_a_write_that_was_stored_although_the_answer_was_another_has_succe
 
 
 @pytest.mark.parametrize("first", [None, UNDECIDED])
-async def test_the_same_value_of_somebody_else_is_a_conflict(
+async def test_the_same_value_of_another_writer_is_a_conflict(
     first: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = bucket_over(ScriptedStream([first, CONFLICT], other=True), monkeypatch)

@@ -1,4 +1,4 @@
-"""When JetStream counts as unable to store, and who is refused for it."""
+"""JetStream counts as unable to store, and writes are rejected then."""
 
 import contextlib
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def fails(
         raise error or nats.errors.TimeoutError
 
 
-def test_without_a_failure_all_is_well(health: WriteHealth) -> None:
+def test_without_a_failure_there_is_no_problem(health: WriteHealth) -> None:
     assert health.describe_problem(JOB_STORE.name) is None
     health.require_writable(JOB_STORE.name)
 
@@ -101,7 +101,7 @@ def test_a_limit_of_the_server_counts_at_once(health: WriteHealth, clock: Clock)
 
 
 @pytest.mark.parametrize("error", [FULL_STREAM, CONFLICT], ids=["full stream", "conflict"])
-def test_a_refusal_of_the_one_message_says_nothing_of_the_others(
+def test_a_rejected_message_is_not_a_storage_problem(
     health: WriteHealth, clock: Clock, error: Exception
 ) -> None:
     for _ in range(5):
@@ -128,9 +128,7 @@ def test_a_write_that_is_stored_ends_it(health: WriteHealth, clock: Clock) -> No
     assert health.describe_problem(EVENTS.name) is None
 
 
-def test_what_failed_long_ago_lets_a_write_be_tried_again(
-    health: WriteHealth, clock: Clock
-) -> None:
+def test_an_old_failure_allows_a_new_write(health: WriteHealth, clock: Clock) -> None:
     for _ in range(3):
         fails(health, clock, JOB_STORE.name)
     clock.now_s += 31

@@ -1,4 +1,4 @@
-"""Whatever JetStream answers, and whether its streams vanish: each write is reported truthfully."""
+"""Random replies of JetStream and vanishing streams: each write is reported truthfully."""
 
 import asyncio
 from collections import Counter
@@ -68,7 +68,7 @@ def connection_to(stream: ScriptedJetStream) -> "NatsConnection":
 
 
 async def write(stream: ScriptedJetStream, name: str, number: int) -> list[Put]:
-    """Read a key and set it, again and again."""
+    """Read and set a key repeatedly."""
     bucket = Bucket(connection_to(stream), "bucket")
     chance = Random(f"{name}-{number}")  # noqa: S311 -- guards nothing
     puts: list[Put] = []
@@ -107,7 +107,7 @@ def check(put: Put, stream: ScriptedJetStream) -> None:
     assert before[-1:] == ([put.revision] if put.revision else []), f"{put} overwrote another"
 
 
-async def test_every_put_is_answered_as_success_or_conflict_as_it_was() -> None:
+async def test_every_put_reports_success_or_conflict_truthfully() -> None:
     met: Counter[Fault] = Counter()
     outcomes: Counter[bool] = Counter()
     for number in range(SCHEDULES):
@@ -146,7 +146,7 @@ async def test_every_job_is_queued_once_in_a_stream_that_has_not_vanished() -> N
 
 
 async def publish(stream: ScriptedJetStream) -> None:
-    """Publish blocks as a publisher does: a failure is followed by the same event again."""
+    """Publish blocks as a publisher does: retry the same event after a failure."""
     events = EventPublisher(connection_to(stream))
     for block in BLOCKS:
         event = neurons_event(NetUid(1), block_of(block), b"%d" % block)

@@ -274,7 +274,7 @@ async def test_the_server_denies_a_worker_requests_as_an_identity(
 async def test_a_direct_get_cannot_use_jetstream_as_a_confused_deputy(
     pylon: Pylon, user: str | None, kept: str, reply: str
 ) -> None:
-    """JetStream replies to a direct get on any subject: with permission, this deletes the stream."""
+    """JetStream replies to a direct get on any subject: permission would delete the stream."""
     attacker = await pylon.connect_as(user)
     await attack(attacker, f"{DIRECT_GET}.{kept}", reply=reply)
     await pylon.settle()

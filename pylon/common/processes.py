@@ -1,4 +1,4 @@
-"""What the processes that Pylon starts have in common."""
+"""Starting and ending of child processes."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ _BASE_PREFIXES = ("LC_", "PYTHON")
 
 
 def base_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return those variables that any process on this machine needs: none of them is a secret."""
+    """Return the variables that any process on this machine needs; they contain no secrets."""
     return {
         name: text
         for name, text in variables.items()
@@ -29,7 +29,7 @@ def base_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def die_with_parent() -> None:
-    """Ask Linux to end this process when its parent ends, even by SIGKILL; run before exec."""
+    """Make Linux send SIGTERM to this process when its parent ends; to be called before exec."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

@@ -35,10 +35,10 @@ def die_with_parent() -> None:
 
 
 async def terminate_process(process: Process, timeout_s: float) -> bool:
-    """End a process that leads a group of its own: SIGTERM, and after `timeout_s` SIGKILL for all.
+    """Send SIGTERM to the leader of a process group; kill the group after `timeout_s` seconds.
 
     Returns:
-        Whether it ended by itself.
+        Whether the process ended before the timeout.
     """
     with contextlib.suppress(ProcessLookupError):
         process.terminate()

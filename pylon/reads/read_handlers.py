@@ -71,7 +71,7 @@ class ReadHandlers:
             block, body = await self._with_last_head(
                 self._reader.latest_block_info(timeout_s=call.timeout_s)
             )
-            return CallResult(body, block)
+        return CallResult(body, block)
 
     async def recent_neurons(self, call: ServiceCall) -> CallResult:
         """The neurons of a tracked subnet as they were published last."""

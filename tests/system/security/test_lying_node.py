@@ -15,7 +15,6 @@ from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.chain.devnet_process import DevnetProcess
-from tests.support.chain.sdk_home import sdk_home
 from tests.support.nats.nats_cluster import NatsCluster
 from tests.support.nats.nats_server import NatsServer
 from tests.support.nats.replicas import Nats
@@ -28,8 +27,6 @@ from tests.support.product.worker_process import (
     leader_among,
     worker_process,
 )
-
-__all__ = ["sdk_home"]
 
 BLOCKS = str(BlockEventSubject())
 LATEST_BLOCK = "pylon.v1.open.chain.block.latest"

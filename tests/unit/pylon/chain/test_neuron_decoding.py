@@ -116,4 +116,4 @@ def test_w13_a_record_that_cannot_be_read_spoils_no_other(
     result = decode_subnet_neurons(BLOCK, [record(0), spoilt, record(2)], state(0, 1, 2))
     assert [neuron.uid for neuron in result.neurons.values()] == [0, 2]
     assert [skipped.item for skipped in result.skipped] == [item]
-    assert "is skipped" in caplog.text
+    assert "Skipped the neuron" in caplog.text

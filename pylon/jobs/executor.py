@@ -21,7 +21,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pylon.chain.write_port import ChainWrites, RefusedError, SignedCall, Signer
+from pylon.chain.write_port import ChainWrites, RefusedError, SignedCall
+from pylon.common.signer import Signer
 from pylon.jetstream.bucket import ConflictError
 from pylon.jetstream.consumer import Ack, Acknowledgement, Nak
 from pylon.jetstream.lease import Lease, LeaseLostError, LeaseTakenError

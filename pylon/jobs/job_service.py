@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pylon.chain.write_port import ChainWrites, Signer
+from pylon.chain.write_port import ChainWrites
+from pylon.common.signer import Signer
 from pylon.common.task_supervisor import Supervisor
 from pylon.jetstream.bucket import Bucket
 from pylon.jetstream.consumer import Acknowledgement, Consumer, Term

@@ -3,18 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pylon.jobs.signer_directory import SignerDirectory
-from pylon.rpc.calls import CallResult, ServiceCall
+from pylon.rpc.calls import CallResult, HandlerTable, ServiceCall
 from pylon.rpc.request_server import SUBSCRIPTION_ERRORS, RequestService
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.operations import JOB_OPERATIONS
+from pylon_client.contract.operations import JOB_OPERATIONS, OPERATIONS_BY_NAME, Params
 from pylon_client.contract.subjects import IdentitySubject
 from pylon_client.contract.types import IdentityName
-
-if TYPE_CHECKING:
-    from pylon.rpc.request_server import Handler
 
 logger = logging.getLogger(__name__)
 
@@ -30,28 +27,25 @@ class AbsentSignerHandlers:
     Args:
         signers: the signers that run.
         identities: all configured identities.
-
-    Attributes:
-        by_operation: handlers of the job operations, by operation name.
     """
 
     def __init__(self, signers: SignerDirectory, identities: Iterable[IdentityName]) -> None:
         self._signers = signers
         self._identities = tuple(identities)
         self._unsubscribe_by_identity: dict[IdentityName, Unsubscribe] = {}
-        self.by_operation: Final[dict[str, Handler]] = dict.fromkeys(
-            JOB_OPERATIONS, self.reject_request
-        )
 
-    async def reject_request(self, call: ServiceCall) -> CallResult:
+    def register(self, service: HandlerTable) -> None:
+        """Register the handler of all operations on jobs."""
+        for name in JOB_OPERATIONS:
+            service.add(OPERATIONS_BY_NAME[name], self.reject_request)
+
+    async def reject_request(self, call: ServiceCall[Params]) -> CallResult:
         """Reject a job request.
 
         Raises:
             FailureError: MISCONFIGURED if no signer runs; NATS_UNAVAILABLE if one has just started.
         """
-        if call.identity is None:
-            raise TypeError(f"{call.operation} needs an identity")
-        self._signers.require_signer(call.identity)
+        self._signers.require_signer(call.caller_identity)
         raise FailureError(
             ErrorCode.NATS_UNAVAILABLE, "A signer has just started; send the request again."
         )

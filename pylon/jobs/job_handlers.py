@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -13,12 +13,13 @@ from pylon.jobs.acceptor import JobAcceptor, WriteRequest
 from pylon.jobs.job_store import JobStore
 from pylon.jobs.job_waiter import JobWaiter
 from pylon.jobs.signer_directory import SignerDirectory
-from pylon.rpc.calls import CallResult, ServiceCall
+from pylon.rpc.calls import CallResult, HandlerTable, ServiceCall
 from pylon.wallets.hotkeys import ed25519_public_key
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobList, JobState
 from pylon_client.contract.models import CertificateAlgorithm, NeuronCertificateKeypair
+from pylon_client.contract.operations import Params
 from pylon_client.contract.types import (
     IdentityName,
     JobId,
@@ -49,9 +50,6 @@ from pylon_client.contract.writes import (
     WeightsScheduled,
 )
 
-if TYPE_CHECKING:
-    from pylon.rpc.request_server import Handler
-
 PRIVATE_KEY_BYTES: Final = 32
 RESPONSE_MARGIN_S: Final = 0.2
 """Seconds of a caller's timeout that are reserved for the response to reach it."""
@@ -72,9 +70,6 @@ class JobHandlers:
         signers: the signers that run.
         chain: the chain that the jobs are for.
         waiter: wakes the requests that wait for a job.
-
-    Attributes:
-        by_operation: handlers by operation name.
     """
 
     def __init__(
@@ -91,22 +86,21 @@ class JobHandlers:
         self._chain = chain
         self._cancellations: set[asyncio.Task[None]] = set()
         self._store = store
-        self.by_operation: Final[dict[str, Handler]] = {
-            PUT_WEIGHTS.name: self.put_weights,
-            PUT_MECHANISM_WEIGHTS.name: self.put_weights,
-            SET_COMMITMENT.name: self.set_commitment,
-            SET_REVEALED_COMMITMENT.name: self.set_revealed_commitment,
-            GENERATE_CERTIFICATE.name: self.generate_certificate,
-            LIST_JOBS.name: self.list_jobs,
-            GET_JOB.name: self.get_job,
-            CANCEL_JOB.name: self.cancel_job,
-        }
 
-    async def put_weights(self, call: ServiceCall) -> CallResult:
+    def register(self, service: HandlerTable) -> None:
+        """Register the handler of each operation."""
+        service.add(PUT_WEIGHTS, self.put_weights)
+        service.add(PUT_MECHANISM_WEIGHTS, self.put_weights)
+        service.add(SET_COMMITMENT, self.set_commitment)
+        service.add(SET_REVEALED_COMMITMENT, self.set_revealed_commitment)
+        service.add(GENERATE_CERTIFICATE, self.generate_certificate)
+        service.add(LIST_JOBS, self.list_jobs)
+        service.add(GET_JOB, self.get_job)
+        service.add(CANCEL_JOB, self.cancel_job)
+
+    async def put_weights(self, call: ServiceCall[PutWeights]) -> CallResult:
         """Accept weights as a durable job; its outcome can be queried by the job's id."""
         params = call.params
-        if not isinstance(params, PutWeights):
-            raise TypeError("expected parameters of put_weights")
         chosen = params.mechanism_id if isinstance(params, PutMechanismWeights) else 0
         count = len(params.weights)
         request = {"weights": dict(params.weights)}
@@ -117,21 +111,17 @@ class JobHandlers:
         warning = f"The job waits for a signer until its deadline: {missing}." if missing else None
         return _response(WeightsScheduled(count=count, job_id=job.job_id, warning=warning))
 
-    async def set_commitment(self, call: ServiceCall) -> CallResult:
+    async def set_commitment(self, call: ServiceCall[SetCommitment]) -> CallResult:
         """Accept a commitment, and respond when it is on the chain."""
         params = call.params
-        if not isinstance(params, SetCommitment):
-            raise TypeError("expected parameters of set_commitment")
         with call.without_admission_slot():
             job = await self._accept(call, JobKind.COMMITMENT, params.model_dump())
             job = await self._wait_for_success(call, job)
         return _response(CommitmentSet(job_id=job.job_id))
 
-    async def set_revealed_commitment(self, call: ServiceCall) -> CallResult:
+    async def set_revealed_commitment(self, call: ServiceCall[SetRevealedCommitment]) -> CallResult:
         """Accept a sealed commitment, and respond when it is on the chain."""
         params = call.params
-        if not isinstance(params, SetRevealedCommitment):
-            raise TypeError("expected parameters of set_revealed_commitment")
         with call.without_admission_slot():
             job = await self._accept(call, JobKind.REVEALED_COMMITMENT, params.model_dump())
             job = await self._wait_for_success(call, job)
@@ -139,7 +129,7 @@ class JobHandlers:
             RevealedCommitmentSet(reveal_round=job.reveal_round or 0, job_id=job.job_id)
         )
 
-    async def generate_certificate(self, call: ServiceCall) -> CallResult:
+    async def generate_certificate(self, call: ServiceCall[GenerateCertificate]) -> CallResult:
         """Return a new key pair, whose public half a job then publishes on the chain.
 
         Only this response contains the private half. It is sent before the job is submitted, so a
@@ -150,10 +140,8 @@ class JobHandlers:
             FailureError: NOT_REGISTERED if the identity's hotkey is not registered.
         """
         params = call.params
-        if not isinstance(params, GenerateCertificate):
-            raise TypeError("expected parameters of generate_certificate")
         with call.without_admission_slot():
-            await self._require_registered(*_identity_and_netuid(call))
+            await self._require_registered(call.caller_identity, call.subnet)
         private_key = secrets.token_bytes(PRIVATE_KEY_BYTES)
         public_key = f"0x{ed25519_public_key(private_key).hex()}"
         request = {"algorithm": params.algorithm, "public_key": public_key}
@@ -203,37 +191,31 @@ class JobHandlers:
                 "refuse its certificate.",
             )
 
-    async def list_jobs(self, call: ServiceCall) -> CallResult:
+    async def list_jobs(self, call: ServiceCall[ListJobs]) -> CallResult:
         """Return a page of the jobs of the calling identity."""
-        identity, _ = _identity_and_netuid(call)
-        if not isinstance(call.params, ListJobs):
-            raise TypeError("expected parameters of list_jobs")
-        page = await self._store.page(identity, call.params)
+        page = await self._store.page(call.caller_identity, call.params)
         return _response(JobList(jobs=[stored.job for stored in page.jobs], next=page.next))
 
-    async def get_job(self, call: ServiceCall) -> CallResult:
+    async def get_job(self, call: ServiceCall[JobParams]) -> CallResult:
         """Return one job of the calling identity."""
-        identity, _ = _identity_and_netuid(call)
-        return _response(await self._load_job(identity, _job_id(call)))
+        return _response(await self._load_job(call.caller_identity, call.params.job_id))
 
-    async def cancel_job(self, call: ServiceCall) -> CallResult:
+    async def cancel_job(self, call: ServiceCall[JobParams]) -> CallResult:
         """Cancel one job of the calling identity, if it is not submitted yet; return the job."""
-        identity, _ = _identity_and_netuid(call)
-        return _response(await self._acceptor.cancel(identity, _job_id(call)))
+        return _response(await self._acceptor.cancel(call.caller_identity, call.params.job_id))
 
     async def _accept(
         self,
-        call: ServiceCall,
+        call: ServiceCall[Params],
         kind: JobKind,
         request: dict[str, Any],
         mechanism: MechanismId | None = None,
         count: int = 1,
     ) -> Job:
-        identity, netuid = _identity_and_netuid(call)
         return await self._acceptor.accept(
             WriteRequest(
-                identity=identity,
-                netuid=netuid,
+                identity=call.caller_identity,
+                netuid=call.subnet,
                 kind=kind,
                 params=request,
                 mechanism=mechanism,
@@ -245,7 +227,7 @@ class JobHandlers:
             )
         )
 
-    async def _wait_for_success(self, call: ServiceCall, job: Job) -> Job:
+    async def _wait_for_success(self, call: ServiceCall[Params], job: Job) -> Job:
         """Wait until a job has succeeded, and return it; the job continues if the caller leaves.
 
         Raises:
@@ -277,18 +259,6 @@ class JobHandlers:
         if stored is None:
             raise FailureError(ErrorCode.NOT_FOUND, f"Job {job_id} not found.")
         return stored.job
-
-
-def _identity_and_netuid(call: ServiceCall) -> tuple[IdentityName, NetUid]:
-    if call.identity is None or call.netuid is None:
-        raise TypeError(f"{call.operation} needs an identity")
-    return call.identity, call.netuid
-
-
-def _job_id(call: ServiceCall) -> JobId:
-    if not isinstance(call.params, JobParams):
-        raise TypeError("expected parameters with a job id")
-    return call.params.job_id
 
 
 def _response(reply: BaseModel) -> CallResult:

@@ -38,14 +38,14 @@ class WeightsStatusHandler:
         self,
         store: JobStore,
         chain: ChainWrites,
-        read_chain_status: Callable[[ServiceCall], Awaitable[CallResult]],
+        read_chain_status: Callable[[ServiceCall[WeightsStatusParams]], Awaitable[CallResult]],
     ) -> None:
         self._store = store
         self._chain = chain
         self._read_chain_status = read_chain_status
 
-    async def handle(self, call: ServiceCall) -> CallResult:
-        """Return whether weights were accepted in the epoch of a block, and whether it shows them.
+    async def handle(self, call: ServiceCall[WeightsStatusParams]) -> CallResult:
+        """Return whether weights were accepted in the epoch of a block, and what the chain shows.
 
         Accepted weights count for every block of the epoch, unless their job failed. The response
         must not be cached by its block: a job may be accepted or fail before the next block.
@@ -66,23 +66,15 @@ class WeightsStatusHandler:
             )
         )
 
-    async def _is_accepted(self, call: ServiceCall) -> bool:
-        params = call.params
-        if (
-            call.identity is None
-            or call.netuid is None
-            or not isinstance(params, WeightsStatusParams)
-        ):
-            raise TypeError(
-                f"{call.operation} needs an identity and parameters of the weights status"
-            )
-        subject = JobSubject(call.identity, JobKind.WEIGHTS, params.mechanism_id)
+    async def _is_accepted(self, call: ServiceCall[WeightsStatusParams]) -> bool:
+        params, identity = call.params, call.caller_identity
+        subject = JobSubject(identity, JobKind.WEIGHTS, params.mechanism_id)
         newest_id = (await self._store.latest_entry(subject)).latest.job_id
         if newest_id is None:
             return False
-        newest = await self._store.get(call.identity, newest_id)
+        newest = await self._store.get(identity, newest_id)
         block = params.block_number
-        epoch = await self._chain.epoch(call.netuid, block)
+        epoch = await self._chain.epoch(call.subnet, block)
         if newest is not None:
             if _covers(newest.job, epoch, block):
                 return True

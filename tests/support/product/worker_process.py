@@ -14,7 +14,7 @@ from tests.support.product.kept_output import keep
 from tests.support.product.secret_texts import SHORT_SECRET, with_keys
 
 READY = "The worker is ready"
-ITS_TURN = "It is this worker's turn to publish"
+ITS_TURN = "Acquired the publisher lease"
 POLL_S = 0.02
 
 

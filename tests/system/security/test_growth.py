@@ -157,9 +157,8 @@ async def bridge(
     waits = JobWaiter(office.ledger, partial(subscribe_jobs, office.connection))
     desk = JobHandlers(office.intake, office.ledger, signers_of(FEW, MANY), process, waits)
     netuids = {IdentityName(name): NetUid(netuid) for name, netuid in SUBNETS.items()}
-    service = RequestService(
-        office.connection, desk.by_operation, identities=netuids, max_requests=100
-    )
+    service = RequestService(office.connection, identities=netuids, max_requests=100)
+    desk.register(service)
     await service.start()
     environment = bridge_environment(grown.nats.url, SUBNETS)
     async with BridgeProcess(tmp_path_factory.mktemp("bridge"), environment) as running:

@@ -92,5 +92,5 @@ async def test_a_write_that_the_runtime_does_not_have_ends_and_names_the_call(
         with pytest.raises(PylonBadGateway, match=r"Commitments\.set_commitment") as refused:
             await sn2.set_commitment("ff")
         assert refused.value.code == ErrorCode.RUNTIME_UNSUPPORTED
-        await worker.logs("This chain cannot take commitments")
+        await worker.logs("The chain's runtime does not support commitments")
     assert deployment.applied() == 0

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-NATS_PASSWORD_PREFIX: Final = "PYLON_NATS_"
+NATS_PASSWORD_PREFIX: Final = "PYLON_NATS_"  # noqa: S105 -- names of variables begin so
 MAY_BE_EQUAL: Final = {"PYLON_METRICS_TOKEN", "PYLON_OPEN_ACCESS_TOKEN"}
 
 

@@ -248,7 +248,7 @@ async def test_a_stream_that_pylon_ends_is_asked_for_again_when_it_says(
     monkeypatch: pytest.MonkeyPatch, retry: str, at_least_s: float
 ) -> None:
     """Listeners of a bridge that stops are told different times; no time is too long."""
-    monkeypatch.setattr(http_transport, "COME_BACK_MAX_S", 0.6)
+    monkeypatch.setattr(http_transport, "STREAM_RETRY_MAX_S", 0.6)
     clock_s = asyncio.get_running_loop().time
     asked_s: list[float] = []
 

@@ -144,8 +144,8 @@ async def test_announced_changes_are_received_without_asking_again(
     flavour: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # No second poll can come before a hang is noticed.
-    monkeypatch.setattr(job_poller, "LIVE_PAUSE_S", LONG_S)
-    monkeypatch.setattr(job_poller, "FIRST_PAUSE_S", LONG_S)
+    monkeypatch.setattr(job_poller, "POLL_WHILE_LIVE_S", LONG_S)
+    monkeypatch.setattr(job_poller, "POLL_INITIAL_DELAY_S", LONG_S)
     pylon = pylon_with(JobState.ACCEPTED)
     pylon.publish_job(job_in(JobState.ACCEPTED))
     seen: list[JobState] = []
@@ -173,7 +173,7 @@ async def test_announced_changes_are_received_without_asking_again(
 async def test_after_a_break_of_the_announcements_the_job_is_asked_for(
     flavour: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_poller, "LIVE_PAUSE_S", LONG_S)
+    monkeypatch.setattr(job_poller, "POLL_WHILE_LIVE_S", LONG_S)
     pylon = pylon_with(JobState.ACCEPTED, JobState.CONFIRMED)
     pylon.publish_job(job_in(JobState.WAITING, 3))
     seen: list[JobState] = []

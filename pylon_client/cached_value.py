@@ -17,7 +17,7 @@ class CachedValue(Generic[T]):
     value again.
 
     Args:
-        factory: creates the value, with a timeout of its own.
+        factory: creates the value; it must have a timeout.
     """
 
     def __init__(self, factory: Callable[[], Coroutine[Any, Any, T]]) -> None:

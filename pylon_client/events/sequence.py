@@ -163,7 +163,7 @@ class EventSequence:
         """Return the event to deliver before the buffered ones; None to read the log again.
 
         Args:
-            found: the first event of the log after the last delivered one; None if there is none.
+            found: the first event of the log after the last delivered one, if any.
         """
         ahead = self._out_of_order[min(self._out_of_order)]
         if found is not None and found.block.number < ahead.block.number:

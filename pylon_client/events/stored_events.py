@@ -54,7 +54,7 @@ class EventLogReader(Protocol):
     """Reads the stored events of each subject."""
 
     async def __call__(self, subject: str, /, after: BlockNumber | None = None) -> FeedEvent | None:
-        """Return the first event after a block, or the newest event; None if there is none yet.
+        """Return the first event after a block, or the newest event; None without such an event.
 
         Raises:
             FailureError: the event log cannot be read.

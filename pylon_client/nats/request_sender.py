@@ -32,7 +32,7 @@ class RequestSender:
     Args:
         nats: the NATS client.
         pending: the pending requests of the connection.
-        await_connected: waits for a reconnect; raises FailureError if there is none in time.
+        await_connected: waits for a reconnect; raises FailureError after a timeout.
         may_retry_read: returns whether to send a read again after this failure.
     """
 

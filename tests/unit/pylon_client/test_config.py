@@ -47,8 +47,8 @@ def test_a_token_may_have_a_space_within_as_in_the_service(kind: Any) -> None:
         ({"address": "http://a b"}, "address has a URL whose host or port"),
         ({"address": ["http://a", "http://b"]}, "only for NATS"),
         ({"address": "http://a,nats://b"}, "address must be"),
-        ({"address": f"nats://sn1:{SECRET}@host"}, "must not hold credentials"),
-        ({"address": f"http://{SECRET}@host"}, "must not hold credentials"),
+        ({"address": f"nats://sn1:{SECRET}@host"}, "must not contain credentials"),
+        ({"address": f"http://{SECRET}@host"}, "must not contain credentials"),
         ({"address": HTTP, "identity_name": "sn1"}, "identity_token is missing"),
         ({"address": HTTP, "identity_token": SECRET}, "identity_name is missing"),
         (

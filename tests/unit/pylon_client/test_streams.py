@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, closing
 from itertools import islice
 
@@ -12,7 +12,14 @@ import pytest
 from pylon_client.http.sse_parser import ServerSentEvent, parse_sse
 from pylon_client.testing import FakePylon, sample_block_info, sample_neurons
 from pylon_client.transport import StreamItem
-from pylon_client.v1 import BlockNumber, NetUid, PylonClosed, PylonRequestException
+from pylon_client.v1 import (
+    AsyncPylonClient,
+    BlockNumber,
+    NetUid,
+    PylonClient,
+    PylonClosed,
+    PylonRequestException,
+)
 
 
 @pytest.fixture
@@ -90,11 +97,26 @@ async def test_a_break_is_raised_when_patience_is_over(pylon: FakePylon) -> None
     broken = Broken()
     broken.publish(sample_block_info(1))
     async with broken.async_client() as client:
-        blocks = client.open_access.blocks(patience_s=0.3)
+        blocks = client.open_access.blocks(give_up_after_s=0.3)
         assert (await anext(blocks)).number == 1
         broken.break_streams()
         with pytest.raises(PylonRequestException, match="still down"):
             await anext(blocks)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        lambda client: client.open_access.blocks(patience_s=0.3),
+        lambda client: client.open_access.neuron_snapshots(NetUid(1), patience_s=0.3),
+    ],
+)
+async def test_the_old_name_of_the_limit_is_deprecated(
+    pylon: FakePylon, stream: Callable[[AsyncPylonClient | PylonClient], object]
+) -> None:
+    for client in (pylon.async_client(), pylon.client()):
+        with pytest.warns(DeprecationWarning, match="give_up_after_s"):
+            stream(client)
 
 
 async def test_what_cannot_be_had_any_more_is_logged(
@@ -108,7 +130,7 @@ async def test_what_cannot_be_had_any_more_is_logged(
             blocks = client.open_access.blocks(after=BlockNumber(7))
             assert (await anext(blocks)).number == 40
             await blocks.aclose()
-    assert "between 7 and 40" in caplog.text
+    assert "between block 7 and block 40" in caplog.text
 
 
 SENT = (

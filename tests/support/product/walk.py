@@ -12,8 +12,7 @@ from typing import Any, Final
 
 import httpx
 
-from pylon.cli.up.devnet_identities import devnet_devnet_settings
-from pylon.cli.up.devnet_identities import identity_token
+from pylon.cli.up.devnet_identities import devnet_settings, identity_token
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, JobId
 from tests.support.product.product import Product
 from tests.support.product.pylon_command import Ended, pylon_command

@@ -33,9 +33,9 @@ async def devnet(
             ]
         return declared
 
-    monkeypatch.setattr(runtime_metadata, "load", without_calls)
+    monkeypatch.setattr(runtime_metadata, "load_declaration", without_calls)
     monkeypatch.setattr(
-        simulated_chain, "build", runtime_metadata.build_metadata.__wrapped__
+        simulated_chain, "build_metadata", runtime_metadata.build_metadata.__wrapped__
     )  # which caches nothing
     options = DevnetOptions(
         port=0, block_time_s=0.25, active=False, tempo_blocks=2000, runtime="finney-424"

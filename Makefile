@@ -12,7 +12,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-# A .venv that was left half-made, or that an older Python made, is made again from the start.
+# An incomplete .venv, or one of an older Python, is created again.
 IS_FIT := import sys; sys.exit(sys.version_info < (3, 11))
 VENV_IS_FIT := $(shell $(BIN)/python -c '$(IS_FIT)' 2>/dev/null && $(UV) --version >/dev/null 2>&1 && echo yes)
 
@@ -66,7 +66,7 @@ endif
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ .venv/.service
 
-# Resolve the locked requirements again, after a change of pyproject.toml.
+# Resolve the locked requirements again after a change of pyproject.toml.
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 lock: $(UV) ## resolve the locked requirements again
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt

@@ -11,6 +11,8 @@ TESTS ?=
 BIN := .venv/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+CLIENT := distributions/client
+INSTALL_PYLON := $(INSTALL) --no-deps --no-build-isolation --editable $(CLIENT) --editable .
 
 # An incomplete .venv, or one of an older Python, is created again.
 IS_FIT := import sys; sys.exit(sys.version_info < (3, 11))
@@ -54,25 +56,27 @@ endif
 		-r requirements/bootstrap.txt
 	@touch $(UV)
 
-.venv/.service: $(UV) requirements/service.txt requirements/build.txt pyproject.toml
+.venv/.service: $(UV) requirements/service.txt requirements/build.txt pyproject.toml $(CLIENT)/pyproject.toml
 	@echo "Installing the service …"
 	$(INSTALL) --compile-bytecode --require-hashes -r requirements/service.txt -r requirements/build.txt
-	$(INSTALL) --no-deps --no-build-isolation --editable .
+	$(INSTALL_PYLON)
 	@touch $@
 
-.venv/.dev: $(UV) requirements/dev.txt pyproject.toml
+.venv/.dev: $(UV) requirements/dev.txt pyproject.toml $(CLIENT)/pyproject.toml
 	@echo "Installing the service and its tests …"
 	$(INSTALL) --compile-bytecode --require-hashes -r requirements/dev.txt
-	$(INSTALL) --no-deps --no-build-isolation --editable .
+	$(INSTALL_PYLON)
 	@touch $@ .venv/.service
 
-# Resolve the locked requirements again after a change of pyproject.toml.
-COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+# Resolve the locked requirements again after a change of a pyproject.toml. They do not include the
+# two distributions of Pylon, which are installed from the checkout.
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-package pylon-client --no-emit-package pylon-service
 lock: $(UV) ## resolve the locked requirements again
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(COMPILE) requirements/audit.in -o requirements/audit.txt
-	$(COMPILE) pyproject.toml -o requirements/client.txt
-	$(COMPILE) pyproject.toml --extra service -o requirements/service.txt
+	$(COMPILE) $(CLIENT)/pyproject.toml -o requirements/client.txt
+	$(COMPILE) pyproject.toml --extra devnet -o requirements/service.txt
 	$(COMPILE) requirements/build.in --constraint requirements/service.txt -o requirements/build.txt
 	$(COMPILE) pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
 

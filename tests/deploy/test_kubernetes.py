@@ -497,7 +497,7 @@ def test_pods_have_time_to_end_in_good_order(manifests: list[Manifest]) -> None:
     assert drains_s >= 10  # until no endpoint names it any more
     ending_s += drains_s
     assert specs["pylon-bridge"]["terminationGracePeriodSeconds"] > ending_s
-    drain_s = WorkerSettings.model_fields["drain_timeout_s"].default
+    drain_s = WorkerSettings.model_fields["drain_timeout_seconds"].default
     assert specs["pylon-reader"]["terminationGracePeriodSeconds"] > drain_s
     assert specs["pylon-signer"]["terminationGracePeriodSeconds"] > drain_s + JOBS_STOP_TIMEOUT_S
 

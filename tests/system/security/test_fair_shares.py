@@ -28,7 +28,6 @@ from pylon_client.nats.nats_connection import NatsConnection
 from pylon_client.nats.nats_reply import Reply
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.chain.devnet_control import ON_DEMAND_SETTINGS
-from tests.support.chain.sdk_home import sdk_home
 from tests.support.nats.replicas import Nats
 from tests.support.product.bridge_process import BridgeProcess, bridge_environment
 from tests.support.product.deployment import token_of
@@ -36,8 +35,6 @@ from tests.support.product.eventually import HANGS_AFTER_S, comes_true, eventual
 from tests.support.product.job_deployment import SUBNETS, Deployment, make_wallets, weights_of
 from tests.support.product.secret_texts import secret_of
 from tests.support.product.worker_process import WorkerProcess
-
-__all__ = ["sdk_home"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -25,7 +25,7 @@ SERVES_WITHIN_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What runs, and where.
+    """The processes, and their addresses.
 
     Attributes:
         devnet: the chain, whose control interface counts what it is asked.

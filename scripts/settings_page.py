@@ -191,7 +191,7 @@ def _rows(settings: type[BaseModel], prefix: str) -> list[tuple[str, str, str, s
 
 
 def _texts(settings: type[BaseModel]) -> Mapping[str, str]:
-    """What the docstrings of a class, and of those it stands on, say of each field."""
+    """Return the description of each field, from the docstrings of a class and its bases."""
     found: dict[str, str] = {}
     for cls in reversed(settings.__mro__):
         _, _, attributes = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")

@@ -426,7 +426,7 @@ def settings_of(manifests: list[Manifest]) -> dict[str, str]:
 
 
 def hosts_of(manifests: list[Manifest]) -> dict[str, set[int]]:
-    """What a pod can find by name, and the ports that answer there."""
+    """Return the names that a pod can resolve, and the ports that accept connections there."""
     services = {
         one["metadata"]["name"]: one["spec"] for one in manifests if one["kind"] == "Service"
     }

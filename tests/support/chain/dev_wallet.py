@@ -11,7 +11,7 @@ from pylon_devnet.population import dev_coldkey_seed, dev_hotkey_seed
 
 @dataclass
 class DevWallet:
-    """What the SDK asks of a wallet: two key pairs and two names."""
+    """The part of a wallet that the SDK uses: two key pairs and two names."""
 
     name: str
     hotkey: Keypair

@@ -1,4 +1,4 @@
-"""A NATS that answers the bridge as a test tells it, and the deployment of the bridge's tests."""
+"""A fake NATS with scripted replies to the bridge, and the deployment of the bridge's tests."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ class ScriptedNats:
     reply_headers: dict[str, str] = field(default_factory=dict)
 
     async def events(self, subject: str) -> AsyncGenerator[list[FeedEvent]]:
-        """What a test puts into `published`, of one subject only."""
+        """Yield the events of one subject that a test puts into `published`."""
         while True:
             event = await self.published.get()
             assert event.subject == subject, "one stream at a time"
@@ -109,10 +109,10 @@ def _shared_app() -> FastAPI:
 
 
 def shared_bridge_client(nats: ScriptedNats) -> httpx.AsyncClient:
-    """A client of the one app that all tests share which need no app of their own.
+    """Return a client of the app that tests share unless they need a separate app.
 
-    Making one takes longer than most tests do. What an app remembers, this one remembers from
-    test to test: compressed bodies and streams.
+    Making an app takes longer than most tests do. The shared app keeps its state from test to test:
+    compressed bodies and streams.
     """
     _RELAY.nats = nats
     return httpx.AsyncClient(transport=httpx.ASGITransport(_shared_app()), base_url="http://bridge")

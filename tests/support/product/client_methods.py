@@ -1,4 +1,4 @@
-"""Every method of both clients: what it asks for, and a reply that its operation may give."""
+"""Every method of both clients: its arguments, and a reply that its operation may return."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -76,7 +76,7 @@ class FaultRun:
         jobs: how many writes to ask for, over all identities.
         seed: decides the faults.
         servers: one nats-server, or three that keep every stream three times.
-        tell: is told now and then how far it has come.
+        report: called with a line about the progress now and then.
     """
 
     def __init__(
@@ -86,14 +86,14 @@ class FaultRun:
         seed: int,
         *,
         servers: int = 1,
-        tell: Callable[[str], object] = lambda _line: None,
+        report: Callable[[str], object] = lambda _line: None,
     ) -> None:
         self.figures = Figures()
         self._folder = folder
         self._jobs = jobs
         self._seed = seed
         self._random = random.Random(seed)  # noqa: S311 -- guards nothing
-        self._tell = tell
+        self._report = report
         self._answered: dict[str, set[str]] = {name: set() for name in SUBNETS}
         self._endings: dict[str, set[str]] = {}
         self._peace = asyncio.Event()
@@ -104,8 +104,8 @@ class FaultRun:
             NatsServer(folder, users) if servers == 1 else NatsCluster(folder, users)
         )
         self._replicas = servers
-        # Short epochs: the chain keeps only so many sealed weights until they are revealed, and a
-        # job that has to wait for that ends with its epoch.
+        # Short epochs: the chain bounds the number of sealed weights that are not yet revealed, and
+        # a job that has to wait for a reveal ends with its epoch.
         self._devnet = DevnetProcess(
             folder, "--still", f"--tempo={TEMPO_BLOCKS}", f"--keep-blocks={KEPT_BLOCKS}",
             block_time_s=BLOCK_TIME_S,
@@ -159,7 +159,7 @@ class FaultRun:
         self.figures.seconds = round(time.monotonic() - started_s)
         return self.figures
 
-    # What is asked.
+    # The requests.
 
     async def _prepare_chain(self) -> None:
         for name in SUBNETS:
@@ -198,7 +198,7 @@ class FaultRun:
         return list((await _persist(client.identity.get_latest_neurons)).neurons)
 
     async def _ask(self, name: str, client: AsyncPylonClient, hotkeys: list[Hotkey]) -> None:
-        """Ask for one write after the other; some while the one before is still in hand."""
+        """Request one write after the other; some while the previous one is in progress."""
         for number in range(self._jobs // len(SUBNETS) - 1):  # the last is asked in peace
             key = f"{name}-{number}"
             if number % 4 == 3:
@@ -230,7 +230,7 @@ class FaultRun:
             self.figures.healed += bool(job and job.has_succeeded)
 
     async def _answer(self, name: str, ask: Callable[[], Awaitable[str | None]]) -> str | None:
-        """The id of the job that a write became; None where all that is told is how it failed."""
+        """Return the id of a write's job; None if the only response is a failure."""
         job_id = None
         while True:
             try:
@@ -246,7 +246,7 @@ class FaultRun:
         self.figures.asked += 1
         if job_id:
             self._answered[name].add(job_id)
-        self._tell(f"{self.figures.asked} of {self._jobs} writes are answered")
+        self._report(f"{self.figures.asked} of {self._jobs} writes are answered")
         return job_id
 
     async def _ended(self, client: AsyncPylonClient, job_id: str, within_s: float) -> None:
@@ -271,7 +271,7 @@ class FaultRun:
         self.figures.missing = sum(map(len, self._answered.values()))
         return jobs
 
-    # What dies again and again.
+    # The workers, which are killed again and again.
 
     def _workers(self) -> Workers:
         settings = signing_settings(self._folder / "wallets", SUBNETS, WALLETS) | {
@@ -307,10 +307,10 @@ class FaultRun:
         """How long a process lives before it is killed; in peace, to the end of the run."""
         return float("inf") if self._peace.is_set() else self._random.uniform(least_s, most_s)
 
-    # What is looked at.
+    # The checks.
 
     async def _listen(self, stack: AsyncExitStack) -> NatsConnection:
-        """Hear of every change of every job."""
+        """Subscribe to every change of every job."""
         options = ConnectionOptions(urls=self._urls, user=WORKER_USER, password=WORKER_PASSWORD)
         connection = await connect(options)
         stack.push_async_callback(connection.close)
@@ -368,7 +368,7 @@ def main() -> None:
             chosen.jobs,
             chosen.seed,
             servers=chosen.servers,
-            tell=lambda line: print(line, file=sys.stderr),  # noqa: T201 -- a command
+            report=lambda line: print(line, file=sys.stderr),  # noqa: T201 -- a command
         )
         figures = asyncio.run(run.run())
     print(json.dumps(vars(figures), indent=2))  # noqa: T201 -- a command

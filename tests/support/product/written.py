@@ -1,4 +1,4 @@
-"""What a devnet's chain holds, read from its folder after it has ended."""
+"""The state of a devnet's chain, read from its folder after it has ended."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def drawn(strategy: st.SearchStrategy[T], count: int, number: int) -> list[T]:
-    """What hypothesis draws first of a strategy, the same each time; fewer if there are no more."""
+    """Return the first values that hypothesis draws from a strategy, the same on each run."""
     values: list[T] = []
 
     @seed(number)
@@ -132,4 +132,4 @@ HEADER_BLOCKS = st.one_of(
     HEADER_VALUES.map(lambda line: b"NATS/1.0 %b\r\n\r\n" % line),
     st.binary(min_size=1, max_size=60),
 )
-"""Blocks of headers that are none."""
+"""Invalid header blocks."""

@@ -14,27 +14,55 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "imports", "test", "client_alone"]
+nox.options.sessions = ["lint", "types", "imports", "test", "check", "client_alone"]
 
 # The tools stand beside the nox that was called, whether or not their environment is active.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
+# Tests start hundreds of Python processes; without cached bytecode each would compile all imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+UNITS = ["tests/unit"]
 VULNERABILITIES = "https://pypi.org/pypi/{name}/{version}/json"
 AUDITED = ["bootstrap", "build", "client", "service", "dev", "audit"]
-CODE = ["pylon", "pylon_client", "bridge", "pylon_devnet"]
-CODE += ["bench", "tests", "scripts", "noxfile.py"]
+PRODUCT = ["pylon", "pylon_client", "bridge", "pylon_devnet"]
+CODE = [*PRODUCT, "bench", "tests", "scripts", "noxfile.py"]
 
 
 @nox.session(venv_backend="none")
 def test(session: nox.Session) -> None:
-    """Run the tests; what follows `--` goes to pytest."""
-    # One more than there are cores: tests of whole processes wait more than they compute.
-    cores = 2 if os.environ.get("CI") else os.cpu_count() or 1
-    workers = str(cores + 1)
-    spread = ("--dist", "loadfile", "--no-loadscope-reorder")  # in the order of tests/conftest.py
+    """Run the unit tests; what follows `--` goes to pytest and may choose any other tests."""
+    if any(_selects_tests(argument) for argument in session.posargs):
+        _pytest(session, *_BY_FILE, *session.posargs)
+    else:
+        by_test = ("-n", str(_cores()), "--dist", "worksteal")
+        _pytest(session, *by_test, "-m", "unit", *UNITS, *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def check(session: nox.Session) -> None:
+    """Run all tests but the unit tests; what follows `--` goes to pytest."""
+    _pytest(session, *_BY_FILE, "-m", "not unit", *session.posargs)
+
+
+def _cores() -> int:
+    return 2 if os.environ.get("CI") else os.cpu_count() or 1
+
+
+# One more process than there are cores: tests of whole processes wait more than they compute.
+# Files stay together for their fixtures, in the order of tests/conftest.py.
+_BY_FILE = ("-n", str(_cores() + 1), "--dist", "loadfile", "--no-loadscope-reorder")
+
+
+def _selects_tests(argument: str) -> bool:
+    """Return whether an argument of pytest chooses tests: by path, by name or by marker."""
+    return argument.startswith(("-k", "-m")) or Path(argument.partition("::")[0]).exists()
+
+
+def _pytest(session: nox.Session, *arguments: str) -> None:
     began_s, began_cpu_s = time.monotonic(), _cpu_of_children_s()
     try:
-        session.run("pytest", "-n", workers, "--durations=10", *spread, *session.posargs)
+        session.run("pytest", "--durations=10", *arguments)
     finally:
         wall_s, cpu_s = time.monotonic() - began_s, _cpu_of_children_s() - began_cpu_s
         session.log(f"Tests took {wall_s:.0f} s of wall time and {cpu_s:.0f} s of CPU time.")

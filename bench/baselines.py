@@ -43,7 +43,7 @@ def _serve_http(body: bytes) -> None:
 
 
 async def _serve_nats(body: bytes, url: str) -> None:
-    client = await nats.connect(url)
+    client = await nats.connect(url)  # pyright: ignore[reportUnknownMemberType] -- untyped callbacks
 
     async def answer(message: Msg) -> None:
         await message.respond(body)

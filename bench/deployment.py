@@ -69,6 +69,7 @@ async def _first_body(url: str) -> bytes:
         async def is_served() -> bool:
             return (await client.get(url + NEURONS_PATH)).is_success
 
-        await comes_true(is_served, within_s=SERVES_WITHIN_S)
+        async with asyncio.timeout(SERVES_WITHIN_S):
+            await comes_true(is_served)
     async with KeepAlive(url, NEURONS_PATH) as bridge:
         return await bridge.get()

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from bench.pairs import ROUNDS, WARM_UP, Ask, Pair, compare
 from bench.processes import Baseline, baseline, cpu_s, rss_mb
 from pylon_devnet.codec import Codec
-from pylon_devnet.runtime.runtime_metadata import SPEC_VERSION, TRANSACTION_VERSION, build_metadata
+from pylon_devnet.runtime.runtime_metadata import TRANSACTION_VERSION, build_metadata
 from tests.support.chain.devnet_process import DevnetProcess
 
 NETUIDS: Final = (1, 2, 12)
@@ -156,9 +156,10 @@ async def run(folder: Path, seconds: float) -> None:
 
 async def _kinds(client: Asking, block: str) -> dict[str, Request]:
     """Return the requests that clients of the chain send, by name."""
+    metadata = build_metadata(round(BLOCK_TIME_S * 1000))
     codec = Codec(
-        build_metadata(round(BLOCK_TIME_S * 1000)).encoded,
-        spec_version=SPEC_VERSION,
+        metadata.encoded,
+        spec_version=metadata.declaration.spec_version,
         transaction_version=TRANSACTION_VERSION,
     )
     prefix = "0x" + codec.storage_key("SubtensorModule", "Uids", [1]).hex()

@@ -33,7 +33,7 @@ def licence_of(package: str) -> str | None:
         fields = metadata(package)
     except PackageNotFoundError:
         return None
-    text = fields.get("License-Expression") or fields.get("License") or ""
+    text = next((fields[name] for name in ("License-Expression", "License") if name in fields), "")
     classifiers = [
         one.rpartition(" :: ")[2]
         for one in fields.get_all("Classifier") or []

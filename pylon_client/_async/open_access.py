@@ -43,7 +43,9 @@ class AsyncOpenAccess:
             PylonUnavailable: no worker is there; at the beginning, or for so long.
             PylonRequestException: the bridge or NATS cannot be reached; the same.
         """
-        return self._open_stream(StreamSpec(reads.LATEST_BLOCK), after=after, give_up_after_s=patience_s)
+        return self._open_stream(
+            StreamSpec(reads.LATEST_BLOCK), after=after, give_up_after_s=patience_s
+        )
 
     def neuron_snapshots(
         self,

@@ -11,8 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from pylon.common.deployment_settings import DeploymentSettings, IdentitySettings
-from pylon.common.env_file import ENV_FILE_VARIABLE
-from pylon.common.env_file import read_env_file
+from pylon.common.env_file import ENV_FILE_VARIABLE, read_env_file
 from pylon.common.environment_settings import PREFIX, EnvironmentSettings
 from pylon.common.logs import LogSettings
 from pylon.common.process_metrics import PrometheusSettings

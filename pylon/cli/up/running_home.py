@@ -15,8 +15,7 @@ from typing import Final
 import msgspec
 
 from pylon.cli.up.up_options import UpError, UpSettings
-from pylon.common.env_file import ENV_FILE_VARIABLE
-from pylon.common.env_file import env_file, read_env_file
+from pylon.common.env_file import ENV_FILE_VARIABLE, env_file, read_env_file
 from pylon.common.environment_settings import PREFIX
 from pylon.common.private_file import write_private
 from pylon.common.secret_files import FILE_SUFFIX

@@ -81,7 +81,7 @@ async def test_a_missing_stream_is_no_empty_bucket(
 ) -> None:
     await bucket.put("a.b", b"1", revision=ABSENT)
     await JetStreamContext((await nats.connect()).nats).delete_stream(JOB_STORE.name)
-    monkeypatch.setattr(write_retry, "WITHIN_S", 1.0)
+    monkeypatch.setattr(write_retry, "RETRY_TIMEOUT_S", 1.0)
     for asking in (bucket.get("a.b"), bucket.entries("a"), bucket.put("a", b"", revision=ABSENT)):
         with pytest.raises(FailureError) as caught:
             await asking

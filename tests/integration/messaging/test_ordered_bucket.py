@@ -123,7 +123,7 @@ async def test_a_missing_stream_is_no_empty_page(
 ) -> None:
     await bucket.put("a.b", b"1", revision=ABSENT)
     await JetStreamContext((await nats.connect()).nats).delete_stream(JOB_STORE.name)
-    monkeypatch.setattr(write_retry, "WITHIN_S", 1.0)
+    monkeypatch.setattr(write_retry, "RETRY_TIMEOUT_S", 1.0)
     for asking in (
         bucket.newest_first("a", before=None, count=1),
         bucket.oldest_first("a", after=ABSENT, count=1),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pylon.cli.check.stream_check import STALE_MIN_S
@@ -54,6 +55,7 @@ def _bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+@pytest.mark.slow
 async def test_a_full_disk_is_reported_everywhere_and_ends_with_the_first_space(
     tmp_path: Path,
 ) -> None:

@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 from hashlib import blake2b
 from itertools import count
 from random import Random
@@ -28,12 +29,12 @@ from pylon.chain.write_port import (
     RefusedError,
     RevealStatus,
     SignedCall,
-    Signer,
     TimelockedCommitmentCall,
     WeightsCall,
     WeightsState,
     WriteCall,
 )
+from pylon.common.signer import Signer
 from pylon.jetstream.bucket import ABSENT, ConflictError, Entry
 from pylon.jetstream.lease import Lease, LeaseTakenError
 from pylon.jetstream.ordered_bucket import Page
@@ -569,10 +570,16 @@ def signers_of(*identities: IdentityName) -> SignerDirectory:
     """Identities for all of which a signer is running."""
     directory = SignerDirectory(identities, grace_s=0, clock=lambda: 0.0)
     for identity in identities:
-        directory.observe(identity, wire.encode(SignerAnnouncement(hotkey=address(1))))
+        directory.observe(identity, _announced())
     return directory
 
 
+@cache
+def _announced() -> bytes:
+    return wire.encode(SignerAnnouncement(hotkey=address(1)))
+
+
+@cache
 def address(number: int) -> Hotkey:
     """The address of a key that is nothing but a number."""
     body = bytes([42]) + number.to_bytes(32)

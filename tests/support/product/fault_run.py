@@ -184,7 +184,7 @@ class FaultRun:
     async def _client(self, stack: AsyncExitStack, name: str) -> AsyncPylonClient:
         client = AsyncPylonClient(
             AsyncConfig(
-                address=self._urls if name == OVER_NATS else self._bridge_url,
+                address=list(self._urls) if name == OVER_NATS else self._bridge_url,
                 identity_name=name,
                 identity_token=token_of(name),
                 timeout=PylonTimeout(read=ASKED_WITHIN_S),
@@ -212,12 +212,12 @@ class FaultRun:
                 with contextlib.suppress(TimeoutError):
                     await self._ended(client, job_id, UNDER_FAULTS_S)
 
-    async def _commit(self, client: AsyncPylonClient, mark: bytes, key: str) -> str | None:
+    async def _commit(self, client: AsyncPylonClient, mark: bytes, key: str) -> JobId | None:
         return (await client.identity.set_commitment(mark, idempotency_key=key)).job_id
 
     async def _put(
         self, client: AsyncPylonClient, weights: dict[Hotkey, Weight], key: str
-    ) -> str | None:
+    ) -> JobId | None:
         return (await client.identity.put_weights(weights, idempotency_key=key)).job_id
 
     async def _heals(self, name: str, client: AsyncPylonClient) -> None:
@@ -229,7 +229,7 @@ class FaultRun:
             job = await _persist(lambda: client.identity.get_job(job_id))
             self.figures.healed += bool(job and job.has_succeeded)
 
-    async def _answer(self, name: str, ask: Callable[[], Awaitable[str | None]]) -> str | None:
+    async def _answer(self, name: str, ask: Callable[[], Awaitable[JobId | None]]) -> JobId | None:
         """Return the id of a write's job; None if the only response is a failure."""
         job_id = None
         while True:
@@ -249,9 +249,9 @@ class FaultRun:
         self._report(f"{self.figures.asked} of {self._jobs} writes are answered")
         return job_id
 
-    async def _ended(self, client: AsyncPylonClient, job_id: str, within_s: float) -> None:
+    async def _ended(self, client: AsyncPylonClient, job_id: JobId, within_s: float) -> None:
         async def ended() -> bool:
-            return (await client.identity.get_job(job_id)).has_ended  # pyright: ignore[reportArgumentType] -- an id
+            return (await client.identity.get_job(job_id)).has_ended
 
         async with asyncio.timeout(within_s):
             while not await _persist(ended):
@@ -276,7 +276,7 @@ class FaultRun:
     def _workers(self) -> Workers:
         settings = signing_settings(self._folder / "wallets", SUBNETS, WALLETS) | {
             # Patience with a silent node is what a run would otherwise spend its time on.
-            "PYLON_CHAIN_TIMEOUT_S": "5",
+            "PYLON_CHAIN_TIMEOUT_SECONDS": "5",
             "PYLON_NATS_STREAM_REPLICAS": str(self._replicas),
             # Most of the refusals are the run's own.
             "PYLON_COMMITMENT_RETRY_ATTEMPTS": "100",
@@ -353,7 +353,7 @@ async def _persist(ask: Callable[[], Awaitable[T]], *, or_refused: bool = False)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=204, help="writes to ask for")
     parser.add_argument("--seed", type=int, default=1, help="decides the faults")
     parser.add_argument("--servers", type=int, choices=(1, 3), default=1, help="of NATS")

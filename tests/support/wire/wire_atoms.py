@@ -24,7 +24,7 @@ def drawn(strategy: st.SearchStrategy[T], count: int, number: int) -> list[T]:
         database=None,
         deadline=None,
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[*HealthCheck],
     )
     @given(strategy)
     def draw(value: T) -> None:

@@ -158,7 +158,7 @@ async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_an_ackno
     attacked: Attacked,
 ) -> None:
     listener = Listener()
-    refused = "pylon_service_turned_away_total"
+    refused = "pylon_service_requests_rejected_total"
     before = await attacked.metric(refused)
     async with (
         attacked.reader() as reader,

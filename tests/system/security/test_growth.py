@@ -39,7 +39,7 @@ from tests.support.product.deployment import WORKER_PASSWORD, deployment_setting
 from tests.support.product.ended_jobs import job_of, record_of, write_ended
 from tests.support.product.eventually import HANGS_AFTER_S
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 FEW = IdentityName("few")
 MANY = IdentityName("many")

@@ -140,7 +140,7 @@ async def test_a_publisher_that_stops_gives_its_lease_to_another_worker(
     tmp_path: Path, servers: int
 ) -> None:
     # 10 block times, or twice the timeout of a read: 5 s here.
-    pace = PACE | {"PYLON_CHAIN_TIMEOUT_S": "2", "PYLON_NATS_STREAM_REPLICAS": str(servers)}
+    pace = PACE | {"PYLON_CHAIN_TIMEOUT_SECONDS": "2", "PYLON_NATS_STREAM_REPLICAS": str(servers)}
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         folder.mkdir()

@@ -25,6 +25,7 @@ def encrypted_wallet(folder: Path) -> str:
     return plain.ss58_address
 
 
+@pytest.mark.integration  # the keyfile's key derivation is slow on purpose
 def test_an_encrypted_hotkey_is_opened_by_its_password_and_never_asked_for(tmp_path: Path) -> None:
     address = encrypted_wallet(tmp_path)
     assert open_hotkey(tmp_path, "sn1", "sealed", PASSWORD).ss58_address == address

@@ -1,5 +1,6 @@
 """The whole product and the bare parts beside it, as processes on this machine."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass

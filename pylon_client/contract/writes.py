@@ -145,7 +145,7 @@ class ListJobs(Params):
         state: `open` for those that have not ended, `ended` for the others; None for both.
     """
 
-    limit: int = Field(JOBS_PER_PAGE, ge=1, le=JOBS_PER_PAGE_MAX)
+    limit: int = Field(default=JOBS_PER_PAGE, ge=1, le=JOBS_PER_PAGE_MAX)
     # Either may be left out; over REST there is no null that it could be.
     before: Annotated[
         str | None,

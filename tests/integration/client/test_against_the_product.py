@@ -39,7 +39,7 @@ NEURONS_OF_SN2 = 16
 MINER_OF_SN2 = Hotkey(hotkey(2, 5))
 
 
-def config_fields(address: str) -> dict[str, str]:
+def config_fields(address: str) -> dict[str, Any]:
     return {
         "address": address,
         "identity_name": IdentityName("sn2"),

@@ -210,7 +210,7 @@ REPLIES: Mapping[type[BaseModel], BaseModel] = {
         writes.CommitmentSet(job_id=JOB_ID),
         writes.RevealedCommitmentSet(reveal_round=99, job_id=JOB_ID),
         models.NeuronCertificateKeypair(
-            algorithm=1,
+            algorithm=models.CertificateAlgorithm.ED25519,
             public_key=_CERTIFICATE.public_key,
             private_key=PrivateKey("0x" + "00" * 32),
         ),

@@ -32,7 +32,7 @@ from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import ALL_JOB_EVENTS, WORKER_USER
-from pylon_client.contract.types import Hotkey, Weight
+from pylon_client.contract.types import Hotkey, JobId, Weight
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, BasePylonException, PylonTimeout
 from pylon_devnet.dev_wallets import write_wallet
@@ -153,7 +153,9 @@ class FaultRun:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
             await strikes.note_pool()
-        chain = options_of(self._devnet.folder, keep_blocks=KEPT_BLOCKS, tempo_blocks=TEMPO_BLOCKS)
+        folder = self._devnet.folder
+        assert folder is not None
+        chain = options_of(folder, keep_blocks=KEPT_BLOCKS, tempo_blocks=TEMPO_BLOCKS)
         epochs = {netuid: epoch_starts(chain, netuid) for netuid in SUBNETS.values()}
         self.figures.compare(jobs, self._endings, written(chain), epochs)
         self.figures.seconds = round(time.monotonic() - started_s)

@@ -24,7 +24,12 @@ def drawn(strategy: st.SearchStrategy[T], count: int, number: int) -> list[T]:
         database=None,
         deadline=None,
         phases=[Phase.generate],
-        suppress_health_check=[*HealthCheck],
+        suppress_health_check=[
+            HealthCheck.data_too_large,
+            HealthCheck.filter_too_much,
+            HealthCheck.large_base_example,
+            HealthCheck.too_slow,
+        ],
     )
     @given(strategy)
     def draw(value: T) -> None:

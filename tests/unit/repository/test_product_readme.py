@@ -2,6 +2,7 @@
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -34,9 +35,9 @@ def test_a_setting_of_the_readme_has_its_default(name: str, default: str) -> Non
 
 
 @pytest.mark.parametrize("kind", [PylonClient, AsyncPylonClient])
-def test_the_readmes_methods_take_the_readmes_arguments(kind: type) -> None:
-    config = (Config if kind is PylonClient else AsyncConfig)(address="http://localhost:8000")
-    client = kind(config)
+def test_the_readmes_methods_take_the_readmes_arguments(kind: Any) -> None:
+    kind_of_config = Config if kind is PylonClient else AsyncConfig
+    client: Any = kind(kind_of_config(address="http://localhost:8000"))
     for api, methods in readme.METHODS.items():
         for method in methods:
             name, _, rest = method.partition("(")

@@ -82,7 +82,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def mutants(session: nox.Session) -> None:
-    """Switch off one defence after the other; each time, tests of `tests/system/security` must fail."""
+    """Switch off one defence after the other; tests of `tests/system/security` must fail."""
     session.run(
         sys.executable, "-m", "tests.system.security.mutants", *session.posargs, external=True
     )

@@ -119,7 +119,7 @@ async def test_waiting_for_a_job_receives_its_changes_without_polling(
     monkeypatch.setattr(job_poller, "LIVE_PAUSE_S", HANGS_AFTER_S)
     monkeypatch.setattr(job_poller, "FIRST_PAUSE_S", HANGS_AFTER_S)
     # The jobs of sn2 are counted elsewhere.
-    fields = {
+    fields: dict[str, Any] = {
         "address": product.url if over == "http" else product.nats_url,
         "identity_name": "sn12",
         "identity_token": identity_token("sn12"),

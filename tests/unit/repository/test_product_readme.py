@@ -34,10 +34,15 @@ def test_a_setting_of_the_readme_has_its_default(name: str, default: str) -> Non
     assert shown in ({f"`{default}`"} if default else {'`""`', ""}), row
 
 
-@pytest.mark.parametrize("kind", [PylonClient, AsyncPylonClient])
-def test_the_readmes_methods_take_the_readmes_arguments(kind: Any) -> None:
-    kind_of_config = Config if kind is PylonClient else AsyncConfig
-    client: Any = kind(kind_of_config(address="http://localhost:8000"))
+@pytest.mark.parametrize(
+    "client",
+    [
+        PylonClient(Config(address="http://localhost:8000")),
+        AsyncPylonClient(AsyncConfig(address="http://localhost:8000")),
+    ],
+    ids=["blocking", "asynchronous"],
+)
+def test_the_readmes_methods_take_the_readmes_arguments(client: Any) -> None:
     for api, methods in readme.METHODS.items():
         for method in methods:
             name, _, rest = method.partition("(")

@@ -146,7 +146,7 @@ class ListJobs(Params):
         state: `open` or `ended`; None for both.
     """
 
-    limit: int = Field(JOBS_PER_PAGE, ge=1, le=JOBS_PER_PAGE_MAX)
+    limit: int = Field(default=JOBS_PER_PAGE, ge=1, le=JOBS_PER_PAGE_MAX)
     # Both may be omitted; REST parameters cannot be null.
     before: Annotated[
         str | None,

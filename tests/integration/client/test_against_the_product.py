@@ -39,7 +39,7 @@ NEURONS_OF_SN2 = 16
 MINER_OF_SN2 = Hotkey(hotkey(2, 5))
 
 
-def config_fields(address: str) -> dict[str, str]:
+def config_fields(address: str) -> dict[str, Any]:
     return {
         "address": address,
         "identity_name": IdentityName("sn2"),
@@ -119,7 +119,7 @@ async def test_waiting_for_a_job_receives_its_changes_without_polling(
     monkeypatch.setattr(job_poller, "POLL_WHILE_LIVE_S", HANGS_AFTER_S)
     monkeypatch.setattr(job_poller, "POLL_INITIAL_DELAY_S", HANGS_AFTER_S)
     # The jobs of sn2 are counted elsewhere.
-    fields = {
+    fields: dict[str, Any] = {
         "address": product.url if over == "http" else product.nats_url,
         "identity_name": "sn12",
         "identity_token": identity_token("sn12"),

@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, closing
 from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -88,11 +89,13 @@ def test_closing_the_client_ends_its_streams(pylon: FakePylon) -> None:
 
 async def test_a_break_is_raised_when_patience_is_over(pylon: FakePylon) -> None:
     class Broken(FakePylon):
-        def listen(self, *_: object) -> object:
-            if self.calls:
+        is_down = False
+
+        def listen(self, *arguments: Any) -> Any:
+            if self.is_down:
                 raise PylonRequestException("still down")
-            self.calls.append(None)
-            return super().listen(*_)
+            self.is_down = True
+            return super().listen(*arguments)
 
     broken = Broken()
     broken.publish(sample_block_info(1))

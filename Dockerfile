@@ -13,13 +13,17 @@ RUN python -m venv /opt/build \
     && /opt/build/bin/uv pip install --no-cache --python /opt/pylon/bin/python \
         --require-hashes --compile-bytecode -r requirements/service.txt
 COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
+COPY distributions/client distributions/client
 COPY pylon_client pylon_client
 COPY pylon pylon
 COPY bridge bridge
 COPY pylon_devnet pylon_devnet
-RUN /opt/build/bin/python -m hatchling build --target wheel --directory /tmp/wheel \
+RUN /opt/build/bin/uv build --quiet --wheel --no-build-isolation --python /opt/build/bin/python \
+        --out-dir /tmp/wheels distributions/client \
+    && /opt/build/bin/uv build --quiet --wheel --no-build-isolation --python /opt/build/bin/python \
+        --out-dir /tmp/wheels \
     && /opt/build/bin/uv pip install --no-cache --python /opt/pylon/bin/python \
-        --no-deps --compile-bytecode /tmp/wheel/*.whl
+        --no-deps --compile-bytecode /tmp/wheels/*.whl
 
 FROM python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1
 # A volume takes its owner from the folder of the image that it is first mounted on. A wallet

@@ -24,6 +24,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 UNITS = ["tests/unit"]
 VULNERABILITIES = "https://pypi.org/pypi/{name}/{version}/json"
+PROJECTS = ["distributions/client", "."]
 AUDITED = ["bootstrap", "build", "client", "service", "dev", "audit"]
 CODE = ["pylon", "pylon_client", "bridge", "pylon_devnet"]
 CODE += ["bench", "tests", "scripts", "noxfile.py"]
@@ -166,7 +167,8 @@ def sbom(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def documents(session: nox.Session) -> None:
-    """Write what is made from other files: documents of the code, alert rules, the Helm chart."""
+    """Write what is made from other files: versions, documents, alert rules, the Helm chart."""
+    session.run("python", "scripts/version.py")
     session.run("python", "scripts/documents.py")
     session.run("python", "scripts/prometheus_rule.py")
     session.run("python", "scripts/helm_chart.py")
@@ -174,15 +176,22 @@ def documents(session: nox.Session) -> None:
 
 @nox.session(venv_backend="virtualenv")
 def client_alone(session: nox.Session) -> None:
-    """Install the built wheel without extras and prove that the client works on its own."""
+    """Build both wheels; check that the client works alone, and the service with it."""
+    check = str(Path("tests/compat/client_alone.py").absolute())
+    install = ("uv", "pip", "install", "--quiet", "--python", session.virtualenv.location)
+    # From another folder, so that the wheels are imported and not the checkout.
+    elsewhere = session.create_tmp()
     with tempfile.TemporaryDirectory() as wheels:
-        build = (sys.executable, "-m", "hatchling", "build", "--target", "wheel")
-        session.run(*build, "--directory", wheels, silent=True, external=True)
-        (wheel,) = Path(wheels).glob("*.whl")
-        uv = ("uv", "pip", "install", "--quiet", "--python", session.virtualenv.location)
-        session.run(*uv, "--require-hashes", "-r", "requirements/client.txt", external=True)
-        session.run(*uv, "--no-deps", str(wheel), external=True)
-    # From another folder, so that the wheel is imported and not the checkout.
-    check = Path("tests/compat/client_alone.py").absolute()
-    with session.chdir(session.create_tmp()):
-        session.run("python", "-I", str(check))
+        build = ("uv", "build", "--quiet", "--wheel", "--no-build-isolation", "--out-dir", wheels)
+        for project in PROJECTS:
+            session.run(*build, "--python", sys.executable, project, external=True)
+        for name in ("client", "service"):
+            locked = ("--require-hashes", "-r", f"requirements/{name}.txt")
+            session.run(*install, *locked, external=True)
+            (wheel,) = Path(wheels).glob(f"pylon_{name}-*.whl")
+            session.run(*install, "--no-deps", str(wheel), external=True)
+            with session.chdir(elsewhere):
+                session.run("python", "-I", check, name)
+    session.run("uv", "pip", "check", "--python", session.virtualenv.location, external=True)
+    with session.chdir(elsewhere):
+        session.run("pylon", "--help", silent=True)

@@ -18,7 +18,7 @@ from tenacity import BaseRetrying
 from typer.core import TyperGroup
 
 from bridge.settings import BridgeSettings
-from pylon.cli.main import main
+from pylon.cli import main
 from pylon.cli.up.up_options import UpSettings
 from pylon.common.deployment_settings import DeploymentSettings, IdentitySettings
 from pylon.common.environment_settings import PREFIX, EnvironmentSettings

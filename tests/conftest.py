@@ -22,6 +22,13 @@ LEVELS = {
 """The marker of each folder of `tests`; the tests of all other folders are `system`."""
 _SYSTEM = "system"
 
+pytest_plugins = [
+    "tests.support.chain.plugin",
+    "tests.support.k8s.plugin",
+    "tests.support.nats.plugin",
+    "tests.support.product.plugin",
+]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # Where tests run in several processes, the one that gathers their reports looks after all.

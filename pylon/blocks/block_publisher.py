@@ -12,11 +12,12 @@ from pylon.chain.chain_reader import ChainReader
 from pylon.chain.port import ChainReads, read_block_info
 from pylon.chain.query import Neurons
 from pylon.common.backoff import Backoff
-from pylon.events.event_types import Event, EventSink, block_event
+from pylon.events.event_types import EventSink, block_event
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.events.stored_events import FeedEvent
 from pylon_client.log_limit import LogLimit
 
 logger = logging.getLogger(__name__)
@@ -197,7 +198,7 @@ class BlockPublisher:
         head = self._head()
         return head is not None and head < number
 
-    async def _publish_event(self, event: Event) -> None:
+    async def _publish_event(self, event: FeedEvent) -> None:
         pauses = Backoff(initial_s=0.1, max_s=2.0)
         while True:
             try:

@@ -8,11 +8,12 @@ from typing import Final
 
 from pylon.chain.chain_guard import may_succeed_later
 from pylon.common.backoff import Backoff
-from pylon.events.event_types import Event, neurons_event
+from pylon.events.event_types import neurons_event
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.models import Block
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.events.stored_events import FeedEvent
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class SubnetPublisher:
         netuid: NetUid,
         *,
         fetch: Callable[[NetUid, Block], Awaitable[tuple[Block, bytes]]],
-        publish: Callable[[Event], Awaitable[None]],
+        publish: Callable[[FeedEvent], Awaitable[None]],
         retry_timeout_s: float = FETCH_RETRY_TIMEOUT_S,
         on_skipped: Callable[[NetUid, int], None] = lambda _netuid, _blocks: None,
     ) -> None:

@@ -13,11 +13,11 @@ from pylon.chain.write_port import (
     CertificateCall,
     CommitmentCall,
     CommitRevealState,
-    Signer,
     TimelockedCommitmentCall,
     WeightsCall,
     WriteCall,
 )
+from pylon.common.signer import Signer
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import MechanismId, NetUid
 

@@ -50,12 +50,12 @@ from pylon.chain.write_port import (
     RefusedError,
     RevealStatus,
     SignedCall,
-    Signer,
     WeightsState,
     WriteCall,
 )
 from pylon.chain.write_refusals import refusal_of
 from pylon.chain.write_support import unsupported_writes
+from pylon.common.signer import Signer
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord
 from pylon_client.contract.types import (

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
+from pylon.common.signer import Signer
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
 from pylon_client.contract.jobs import ExtrinsicRecord
 from pylon_client.contract.types import (
@@ -229,29 +230,6 @@ class RevealStatus(Enum):
     """The chain could not open it, and keeps it as such or has deleted it."""
     REPLACED = "replaced"
     """A later commitment of the hotkey took its place before it was opened."""
-
-
-class Signer(Protocol):
-    """A hotkey that can sign; a key pair of the SDK is one."""
-
-    @property
-    def ss58_address(self) -> str:
-        """The hotkey's address."""
-        ...
-
-    @property
-    def public_key(self) -> bytes:
-        """The hotkey's public key."""
-        ...
-
-    @property
-    def crypto_type(self) -> int:
-        """Which kind of signature it makes, in the SDK's numbering."""
-        ...
-
-    def sign(self, data: bytes) -> bytes:
-        """The signature of some bytes."""
-        ...
 
 
 class ChainWrites(Protocol):

@@ -5,11 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-import nats.errors
-
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.rpc.calls import CallResult, ServiceCall
-from pylon.rpc.request_server import RequestService
+from pylon.rpc.request_server import SUBSCRIPTION_ERRORS, RequestService
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import JOB_OPERATIONS
 from pylon_client.contract.subjects import IdentitySubject
@@ -63,7 +61,7 @@ class AbsentSignerHandlers:
             for identity in self._identities:
                 try:
                     await self._check(service, identity)
-                except (nats.errors.Error, OSError) as error:
+                except SUBSCRIPTION_ERRORS as error:
                     logger.info("Subscriptions could not be changed: %s", type(error).__name__)
             await asyncio.sleep(CHECK_INTERVAL_S)
 

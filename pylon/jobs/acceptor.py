@@ -104,7 +104,7 @@ class JobAcceptor:
         With an idempotency key the same key gives the same job, also after it has ended. Without
         one, the same content gives the same job while that is in hand and the newest of its lane,
         weights only within an epoch: who asks again in the next one wants them in that one.
-        A crash at any moment leaves nothing that was answered undone: what was not queued yet is
+        A crash at any context leaves nothing that was answered undone: what was not queued yet is
         queued by `sweep`, or by whoever asks again.
 
         Raises:
@@ -116,16 +116,16 @@ class JobAcceptor:
         """
         self._require_storage()
         digest = _digest(wire.encode(_canonical(request.params)))
-        moment = await self._contexts.get(request.netuid)
+        context = await self._contexts.get(request.netuid)
         # Writes of one lane would make each other repeat their compare-and-set. Only those of
         # other workers still do. The dictionary keeps a lock while a write holds or awaits it.
         lock = self._locks.setdefault(request.subject, asyncio.Lock())
         async with lock:
-            held, is_new = await self._get_or_create(request, digest, moment)
-            held = await self._make_latest(held, is_new=is_new)
-            if not held.job.has_ended:
-                await self._queue.publish(held.record.subject, held.job.job_id)
-        return held.job
+            stored, is_new = await self._get_or_create(request, digest, context)
+            stored = await self._make_latest(stored, is_new=is_new)
+            if not stored.job.has_ended:
+                await self._queue.publish(stored.record.subject, stored.job.job_id)
+        return stored.job
 
     async def release(self, job: Job) -> None:
         """Let an accepted job be sent, since its caller is answered now.
@@ -135,11 +135,11 @@ class JobAcceptor:
                 been released or not.
         """
         for _ in range(COMPARE_AND_SET_RETRIES):
-            held = await self._store.get(job.identity, job.job_id)
-            if held is None or held.job.has_ended:
+            stored = await self._store.get(job.identity, job.job_id)
+            if stored is None or stored.job.has_ended:
                 break
             try:
-                await self._store.release(held)
+                await self._store.release(stored)
             except ConflictError:
                 continue
             return
@@ -150,11 +150,11 @@ class JobAcceptor:
 
         For when the queue is known to hold none of them.
         """
-        held = await self._store.open_jobs(identity, kind)
-        for one in reversed(held):
+        stored = await self._store.open_jobs(identity, kind)
+        for one in reversed(stored):
             if await self._queue.publish(one.record.subject, one.job.job_id):
                 logger.warning("Job %s of %s was not queued; it is now", one.job.job_id, identity)
-        return len(held)
+        return len(stored)
 
     async def cancel(self, identity: IdentityName, job_id: JobId) -> Job:
         """Give up a job that was not submitted yet; one that has ended stays as it is.
@@ -164,16 +164,16 @@ class JobAcceptor:
         """
         why = FailureError(ErrorCode.CANCELLED, "The job was cancelled.").failure
         for _ in range(COMPARE_AND_SET_RETRIES):
-            held = await self._store.get(identity, job_id)
-            if held is None:
+            stored = await self._store.get(identity, job_id)
+            if stored is None:
                 raise FailureError(ErrorCode.NOT_FOUND, f"Job {job_id} not found.")
-            if held.job.has_ended:
-                return held.job
-            if held.job.state not in NOT_YET_SUBMITTED:
+            if stored.job.has_ended:
+                return stored.job
+            if stored.job.state not in NOT_YET_SUBMITTED:
                 break
             self._require_storage()
             try:
-                return (await self._store.change(held, JobState.CANCELLED, last_error=why)).job
+                return (await self._store.change(stored, JobState.CANCELLED, last_error=why)).job
             except ConflictError:
                 continue
         raise FailureError(ErrorCode.CONFLICT, f"Job {job_id} is being submitted.")
@@ -183,64 +183,66 @@ class JobAcceptor:
     ) -> tuple[StoredJob, bool]:
         """The job's entry, and whether it is new."""
         for _ in range(COMPARE_AND_SET_RETRIES):
-            lane = await self._store.latest_entry(request.subject)
-            newest = lane.latest
+            entry = await self._store.latest_entry(request.subject)
+            latest = entry.latest
             if request.idempotency_key is not None:
                 job_id = _derive_job_id(request, "key", request.idempotency_key)
             else:
-                if newest.job_id is not None:
-                    held = await self._get_if_readable(request.identity, newest.job_id)
+                if latest.job_id is not None:
+                    stored = await self._get_if_readable(request.identity, latest.job_id)
                     if (
-                        held
-                        and held.record.digest == digest
-                        and context.can_reuse(held.job, request.netuid)
+                        stored
+                        and stored.record.digest == digest
+                        and context.can_reuse(stored.job, request.netuid)
                     ):
-                        return held, False
+                        return stored, False
                 # All who ask for the same at this place of the lane come to the same id.
-                job_id = _derive_job_id(request, "place", digest, str(newest.number))
-            held = await self._store.get(request.identity, job_id)
-            if held is None:
+                job_id = _derive_job_id(request, "place", digest, str(latest.number))
+            stored = await self._store.get(request.identity, job_id)
+            if stored is None:
                 self._signers.require_signer(request.identity)
                 try:
-                    new = _new_record(request, context, job_id, digest, newest.number + 1)
+                    new = _new_record(request, context, job_id, digest, latest.number + 1)
                     return await self._store.create(new), True
                 except ConflictError:
                     continue  # somebody asks for the same at the same time
-            if held.record.digest != digest:
+            if stored.record.digest != digest:
                 raise FailureError(
                     ErrorCode.CONFLICT, "The idempotency key was used for something else."
                 )
-            if request.idempotency_key is None and not context.can_reuse(held.job, request.netuid):
+            if request.idempotency_key is None and not context.can_reuse(
+                stored.job, request.netuid
+            ):
                 # Whoever asked for it was cut off before it took its place, and it was worked on
                 # all the same. Now it takes the place, so that the next one is free.
                 with contextlib.suppress(ConflictError):
-                    await self._store.set_latest(lane, held.record)
+                    await self._store.set_latest(entry, stored.record)
                 continue
-            return held, False
+            return stored, False
         raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
 
     async def _make_latest(self, stored: StoredJob, *, is_new: bool) -> StoredJob:
         """The job as the newest of its lane, unless it has ended or was overtaken."""
         for _ in range(COMPARE_AND_SET_RETRIES):
-            lane = await self._store.latest_entry(stored.record.subject)
-            newest_id = lane.latest.job_id
-            if stored.job.has_ended or stored.job.job_id == newest_id:
+            entry = await self._store.latest_entry(stored.record.subject)
+            latest_id = entry.latest.job_id
+            if stored.job.has_ended or stored.job.job_id == latest_id:
                 return stored
             try:
-                if lane.has_newer_than(stored.record):
+                if entry.has_newer_than(stored.record):
                     if not is_new:
                         return stored
                     # Another write took the same place at the same time.
-                    stored = await self._store.renumber(stored, lane.latest.number + 1)
-                await self._store.set_latest(lane, stored.record)
+                    stored = await self._store.renumber(stored, entry.latest.number + 1)
+                await self._store.set_latest(entry, stored.record)
             except ConflictError:
                 found = await self._store.get(stored.job.identity, stored.job.job_id)
                 if found is None:
                     break
                 stored = found
                 continue
-            if newest_id is not None:
-                await self._supersede(newest_id, stored.record)
+            if latest_id is not None:
+                await self._supersede(latest_id, stored.record)
             return stored
         raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
 
@@ -250,13 +252,15 @@ class JobAcceptor:
         Where this is cut short, the runner finds the job overtaken.
         """
         for _ in range(COMPARE_AND_SET_RETRIES):
-            held = await self._get_if_readable(newer.job.identity, older)
-            if held is None or held.job.state not in NOT_YET_SUBMITTED:
+            stored = await self._get_if_readable(newer.job.identity, older)
+            if stored is None or stored.job.state not in NOT_YET_SUBMITTED:
                 return
-            if held.record.number > newer.number:
+            if stored.record.number > newer.number:
                 return  # its own intake has just given it a later place: each would end the other
             try:
-                await self._store.change(held, JobState.SUPERSEDED, superseded_by=newer.job.job_id)
+                await self._store.change(
+                    stored, JobState.SUPERSEDED, superseded_by=newer.job.job_id
+                )
             except ConflictError:
                 continue
             return

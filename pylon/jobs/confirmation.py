@@ -85,8 +85,8 @@ class ConfirmationTracker:
         # Not from `submitted_block` on: a reorganisation may include it lower than that.
         first = record.era_birth
         while True:
-            final = (await self._chain.tip()).finalized
-            last = min(final, record.last_valid_block)
+            finalized = (await self._chain.tip()).finalized
+            last = min(finalized, record.last_valid_block)
             if first <= last:
                 inclusion = await self._chain.find_extrinsic(record, first, last)
                 if inclusion is not None:
@@ -100,11 +100,11 @@ class ConfirmationTracker:
         self, stored: StoredJob, refusal: Refusal, hotkey: Hotkey, **updates: Any
     ) -> Acknowledgement:
         """What follows when the chain did not take the job, and nothing of it is on its way."""
-        work = self._planners[stored.job.kind]
+        planner = self._planners[stored.job.kind]
         if refusal.kind is RefusalKind.RETRY:
             return await self._retry(stored, refusal.failure(), **updates)
         if refusal.kind is RefusalKind.FATAL or (
-            refusal.kind is RefusalKind.NOT_ELIGIBLE and not work.waits_for_permission
+            refusal.kind is RefusalKind.NOT_ELIGIBLE and not planner.waits_for_permission
         ):
             failure = refusal.failure()
             await self._store.change(stored, JobState.REJECTED, last_error=failure, **updates)
@@ -113,7 +113,7 @@ class ConfirmationTracker:
         stored = await self._to_waiting(
             stored, last_error=refusal.failure(), retry_at_block=None, **updates
         )
-        until_block = await work.next_allowed_block(stored.job, hotkey)
+        until_block = await planner.next_allowed_block(stored.job, hotkey)
         best = (await self._chain.tip()).best
         return await self.defer(stored, Defer(best, until_block, refusal.failure(until_block)))
 
@@ -133,8 +133,8 @@ class ConfirmationTracker:
             case RevealStatus.REVEALED:
                 await self._store.change(stored, JobState.REVEALED)
             case RevealStatus.REPLACED:
-                lane = await self._store.latest_entry(stored.record.subject)
-                newer = lane.latest.job_id if lane.has_newer_than(stored.record) else None
+                entry = await self._store.latest_entry(stored.record.subject)
+                newer = entry.latest.job_id if entry.has_newer_than(stored.record) else None
                 await self._store.change(stored, JobState.SUPERSEDED, superseded_by=newer)
             case RevealStatus.FAILED:
                 await self._fail_reveal(stored, "The chain could not open the sealed commitment.")
@@ -162,13 +162,13 @@ class ConfirmationTracker:
 
     async def defer(self, stored: StoredJob, deferral: Defer) -> Acknowledgement:
         """Park the job until the chain may take it; write down what has changed about it."""
-        wanted = {
+        changes = {
             **deferral.updates,
             "retry_at_block": deferral.until_block,
             "last_error": deferral.failure,
         }
-        if stored.job.state is not JobState.WAITING or would_change(stored.job, wanted):
-            await self._to_waiting(stored, **wanted)
+        if stored.job.state is not JobState.WAITING or would_change(stored.job, changes):
+            await self._to_waiting(stored, **changes)
         block_time_s = await self._chain.block_time_s()
         if deferral.until_block is None:
             return Nak(min(block_time_s, DEFER_MAX_S))
@@ -180,10 +180,10 @@ class ConfirmationTracker:
 
     async def finish_if_superseded(self, stored: StoredJob) -> bool:
         """End the job if a newer one has taken its place in its lane; whether it did."""
-        lane = await self._store.latest_entry(stored.record.subject)
-        if not lane.has_newer_than(stored.record):
+        entry = await self._store.latest_entry(stored.record.subject)
+        if not entry.has_newer_than(stored.record):
             return False
-        await self._store.change(stored, JobState.SUPERSEDED, superseded_by=lane.latest.job_id)
+        await self._store.change(stored, JobState.SUPERSEDED, superseded_by=entry.latest.job_id)
         return True
 
     async def _on_included(
@@ -221,14 +221,14 @@ class ConfirmationTracker:
         return await self._retry(stored, failure)
 
     async def _retry(self, stored: StoredJob, failure: Failure, **updates: Any) -> Acknowledgement:
-        retries = self._planners[stored.job.kind].retry_policy
+        retry_policy = self._planners[stored.job.kind].retry_policy
         attempts: int = updates.get("attempts", stored.job.attempts)
         updates["last_error"] = failure
-        if retries.is_exhausted(attempts):
+        if retry_policy.is_exhausted(attempts):
             await self._store.change(stored, JobState.FAILED, **updates)
             return Ack()
         await self._to_waiting(stored, **updates, retry_at_block=None)
-        return Nak(retries.retry_delay_s(attempts))
+        return Nak(retry_policy.retry_delay_s(attempts))
 
     async def _to_waiting(self, stored: StoredJob, **updates: Any) -> StoredJob:
         state = None if stored.job.state is JobState.WAITING else JobState.WAITING

@@ -65,9 +65,9 @@ class DeadlineEnforcer:
             FailureError: the chain or NATS did not answer.
         """
         for identity in self._identities:
-            for held in await self._store.latest_jobs(identity):
+            for stored in await self._store.latest_jobs(identity):
                 try:
-                    await self._check(held)
+                    await self._check(stored)
                 except ConflictError:
                     continue  # it has just changed
 

@@ -5,7 +5,7 @@ The order of things is what keeps a write from being lost or doubled:
 1. See by the chain what is to be done. To send it, hold the hotkey's lease, and see that nothing
    sent with it is still on its way.
 2. Sign. Write the extrinsic's hash, nonce and era into the job (SUBMITTING), then into the
-   hotkey's slot; both by compare and set, so that a late holder of the lease stops here.
+   hotkey's marker; both by compare and set, so that a late holder of the lease stops here.
 3. Send.
 4. Look for the extrinsic in the final blocks of its era. Found: what the block says counts.
    Era over and not found: it is nowhere and never will be, and only then is it signed anew.
@@ -21,7 +21,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pylon.chain.write_port import ChainWrites, RefusedError, SignedCall, Signer
+from pylon.chain.write_port import ChainWrites, RefusedError, SignedCall
+from pylon.common.signer import Signer
 from pylon.jetstream.bucket import ConflictError
 from pylon.jetstream.consumer import Ack, Acknowledgement, Nak
 from pylon.jetstream.lease import Lease, LeaseLostError, LeaseTakenError
@@ -47,7 +48,7 @@ RESPONSE_PENDING_RETRY_S: Final = 0.5
 RESPONSE_PENDING_MAX_S: Final = 330.0
 """Seconds after which its caller cannot be waiting any more: more than the longest deadline.
 
-They are counted from when this worker has first seen the job, by its own clock alone."""
+They are counted from when this worker has first seen the job, by its hotkey clock alone."""
 HOTKEY_BUSY_RETRY_S: Final = 1.0
 """When to come again where another job is being sent with the same hotkey."""
 CONFLICT_RETRY_S: Final = 0.1
@@ -105,15 +106,15 @@ class JobExecutor:
 
     async def execute(self, identity: IdentityName, job_id: JobId) -> Acknowledgement:
         """Bring a job as far as it will go now; whether it comes again, and when."""
-        held = await self._load(identity, job_id)
-        if not isinstance(held, StoredJob):
-            return held
+        stored = await self._load(identity, job_id)
+        if not isinstance(stored, StoredJob):
+            return stored
         try:
-            if held.record.unanswered:
-                verdict = await self._defer_until_response(held)
+            if stored.record.unanswered:
+                acknowledgement = await self._defer_until_response(stored)
             else:
                 self._response_pending_since.pop(job_id, None)
-                verdict = await self._execute_step(held)
+                acknowledgement = await self._execute_step(stored)
         except ConflictError:
             return Nak(CONFLICT_RETRY_S)  # it was changed meanwhile: look at it anew
         except (LeaseTakenError, LeaseLostError):
@@ -122,12 +123,12 @@ class JobExecutor:
             self._log_deferral(identity, job_id, error)
             self._consecutive_failures += 1
             return Nak(
-                self._planners[held.job.kind].retry_policy.outage_delay_s(
+                self._planners[stored.job.kind].retry_policy.outage_delay_s(
                     self._consecutive_failures
                 )
             )
         self._consecutive_failures = 0
-        return verdict
+        return acknowledgement
 
     def _log_deferral(self, identity: IdentityName, job_id: JobId, error: FailureError) -> None:
         if self._log_limit.is_due(job_id, error.code):
@@ -136,7 +137,7 @@ class JobExecutor:
     async def _load(self, identity: IdentityName, job_id: JobId) -> StoredJob | Acknowledgement:
         """The job that a message names, or what becomes of the message where there is none."""
         try:
-            held = await self._store.get(identity, job_id)
+            stored = await self._store.get(identity, job_id)
         except UnreadableEntryError as error:
             # A worker that can read it finds that it is not queued, and queues it again.
             logger.warning("Job %s of %s is left alone: %s", job_id, identity, error.failure.detail)
@@ -144,10 +145,10 @@ class JobExecutor:
         except FailureError as error:
             self._log_deferral(identity, job_id, error)
             return Nak(HOTKEY_BUSY_RETRY_S)
-        if held is None:
+        if stored is None:
             logger.warning("Job %s of %s is queued but not in the ledger", job_id, identity)
             return Ack()
-        return held
+        return stored
 
     async def _execute_step(self, stored: StoredJob) -> Acknowledgement:
         job = stored.job
@@ -156,20 +157,20 @@ class JobExecutor:
         signer = self._signers.get(job.identity)
         if signer is None:
             return Nak(NO_SIGNER_RETRY_S)
-        own = Hotkey(signer.ss58_address)
+        hotkey = Hotkey(signer.ss58_address)
         if job.genesis not in {None, await self._chain.genesis()}:
             return await self._finish_wrong_chain(stored)
         if job.state is JobState.COMMITTED:
-            return await self._confirmation.check_reveal(stored, own)
+            return await self._confirmation.check_reveal(stored, hotkey)
         if job.state not in IN_FLIGHT:
             is_restored = stored.record.restored
             return await (
                 self._finish_restored(stored)
                 if is_restored
-                else self._plan_and_submit(stored, own, signer)
+                else self._plan_and_submit(stored, hotkey, signer)
             )
-        async with self._leases.hold(own):
-            return await self._confirm(stored, own)
+        async with self._leases.hold(hotkey):
+            return await self._confirm(stored, hotkey)
 
     async def _defer_until_response(self, stored: StoredJob) -> Acknowledgement:
         """Put a job off until its caller is answered; cancel it when that takes too long."""
@@ -269,8 +270,8 @@ class JobExecutor:
     async def _sign_and_submit(
         self, stored: StoredJob, plan: Submit, locked: _LockedHotkey
     ) -> Acknowledgement:
-        slot = await self._store.in_flight_marker(locked.hotkey)
-        if await self._is_hotkey_busy(slot):
+        marker = await self._store.in_flight_marker(locked.hotkey)
+        if await self._is_hotkey_busy(marker):
             return Nak(HOTKEY_BUSY_RETRY_S)
         try:
             signed = await self._chain.sign(plan.call, locked.signer)
@@ -278,7 +279,7 @@ class JobExecutor:
             return await self._finish_if_unsupported(stored, error, plan.updates)
         if stored.job.genesis not in {None, signed.genesis}:
             return await self._finish_wrong_chain(stored)
-        stored = await self._write_ahead(stored, locked, signed, plan.updates, slot)
+        stored = await self._write_ahead(stored, locked, signed, plan.updates, marker)
         return await self._submit(stored, locked.hotkey, signed)
 
     async def _finish_if_unsupported(
@@ -317,14 +318,14 @@ class JobExecutor:
             retry_at_block=None,
             fence=locked.lease.fencing_token,
         )
-        sent = Submission(
+        submission = Submission(
             identity=stored.job.identity,
             job_id=stored.job.job_id,
             extrinsic=signed.record,
             genesis=signed.genesis,
         )
         try:
-            await self._store.mark_in_flight(marker, locked.hotkey, sent)
+            await self._store.mark_in_flight(marker, locked.hotkey, submission)
         except (ConflictError, FailureError):
             # Another worker has sent meanwhile, or NATS did not answer: this was not sent.
             await self._store.change(stored, JobState.WAITING, extrinsic=None)

@@ -190,12 +190,12 @@ class JobHandlers:
         `SubtensorModule`: `serve_axon_tls` fails with HotKeyNotRegisteredInNetwork. As for every
         other write, a chain that cannot be reached refuses nothing.
         """
-        own = self._signers.hotkey(identity)
+        hotkey = self._signers.hotkey(identity)
         is_registered = True
-        if own is not None:
+        if hotkey is not None:
             with contextlib.suppress(TimeoutError, FailureError):
                 async with asyncio.timeout(CHAIN_TIMEOUT_S):
-                    is_registered = await self._chain.is_registered(netuid, own)
+                    is_registered = await self._chain.is_registered(netuid, hotkey)
         if not is_registered:
             raise FailureError(
                 ErrorCode.NOT_REGISTERED,
@@ -209,7 +209,7 @@ class JobHandlers:
         if not isinstance(call.params, ListJobs):
             raise TypeError("no jobs are asked for")
         page = await self._store.page(identity, call.params)
-        return _response(JobList(jobs=[held.job for held in page.jobs], next=page.next))
+        return _response(JobList(jobs=[stored.job for stored in page.jobs], next=page.next))
 
     async def get_job(self, call: ServiceCall) -> CallResult:
         """One job of the identity that asks."""
@@ -273,10 +273,10 @@ class JobHandlers:
         raise FailureError(code, detail if why is None else f"{detail} {why.detail}")
 
     async def _load_job(self, identity: IdentityName, job_id: JobId) -> Job:
-        held = await self._store.get(identity, job_id)
-        if held is None:
+        stored = await self._store.get(identity, job_id)
+        if stored is None:
             raise FailureError(ErrorCode.NOT_FOUND, f"Job {job_id} not found.")
-        return held.job
+        return stored.job
 
 
 def _identity_and_netuid(call: ServiceCall) -> tuple[IdentityName, NetUid]:

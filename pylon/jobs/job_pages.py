@@ -54,11 +54,11 @@ class JobPages:
         found: list[StoredJob] = []
         found_bytes = 0
         following: str | None = None
-        async for held, cursor in self._iterate(identity, query):
+        async for stored, cursor in self._iterate(identity, query):
             if len(found) == query.limit or (found and found_bytes >= PAGE_MAX_BYTES):
                 break
-            found.append(held)
-            found_bytes += len(held.job.model_dump_json())
+            found.append(stored)
+            found_bytes += len(stored.job.model_dump_json())
             following = cursor
         else:
             following = None
@@ -72,9 +72,9 @@ class JobPages:
         phase, _, place = (query.before or f"{_OPEN}.").partition(".")
         listed: frozenset[JobId] = frozenset()
         if phase == _OPEN and query.state != _ENDED:
-            held = await self._open_jobs.list_jobs(identity)
-            listed = frozenset(one.job.job_id for one in held)
-            for one in _after_cursor(held, place):
+            stored = await self._open_jobs.list_jobs(identity)
+            listed = frozenset(one.job.job_id for one in stored)
+            for one in _after_cursor(stored, place):
                 yield one, f"{_OPEN}.{one.job.created_at_ms}.{one.job.job_id}"
         elif query.state is None:
             listed = await self._open_jobs.ids(identity)

@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from pylon.chain.write_port import ChainWrites, Signer
+from pylon.chain.write_port import ChainWrites
+from pylon.common.signer import Signer
 from pylon.common.task_supervisor import Supervisor
 from pylon.jetstream.bucket import Bucket
 from pylon.jetstream.consumer import Acknowledgement, Consumer, Term
@@ -22,12 +24,12 @@ from pylon.jobs.job_planner import JobPlanner
 from pylon.jobs.job_store import JobStore, OnJobChange
 from pylon.jobs.retry_policy import RetryPolicy
 from pylon.jobs.signer_directory import SignerDirectory
+from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
 from pylon.jobs.weights_planner import WeightsPlanner
-from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import identity_jobs, validate_job_id
 from pylon_client.contract.topology import JOB_QUEUE, JOBS_BUCKET, LEASE_TTL_S, LEASES_BUCKET
-from pylon_client.contract.types import IdentityName, JobKind
+from pylon_client.contract.types import IdentityName, JobKind, NetUid
 from pylon_client.nats.nats_connection import NatsConnection
 
 logger = logging.getLogger(__name__)
@@ -38,12 +40,31 @@ RUNTIME_CHECK_RETRY_S: Final = 5.0
 """Seconds until the chain's runtime is looked at again when the chain could not be reached."""
 
 
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """Settings of the jobs of one worker.
+
+    Attributes:
+        netuids: subnet of each configured identity.
+        ended_retention_days: days after which an ended job is removed from the job store.
+        weights_retry: how weights jobs are retried.
+        commitment_retry: how jobs of the other kinds are retried.
+        unknown_hotkeys: how weights of unregistered hotkeys are handled.
+    """
+
+    netuids: Mapping[IdentityName, NetUid]
+    ended_retention_days: int
+    weights_retry: RetryPolicy
+    commitment_retry: RetryPolicy
+    unknown_hotkeys: UnknownHotkeyPolicy
+
+
 class JobService:
     """Works on the jobs whose hotkeys are at hand, and keeps all of them to their deadlines.
 
     Args:
         connection: as the user `worker`.
-        settings: of the worker.
+        options: settings of the jobs.
         chain: where jobs are written.
         signers: the hotkeys that are at hand, by identity.
         directory: for which identities any worker can sign.
@@ -59,7 +80,7 @@ class JobService:
     def __init__(
         self,
         connection: NatsConnection,
-        settings: WorkerSettings,
+        options: JobOptions,
         chain: ChainWrites,
         signers: Mapping[IdentityName, Signer],
         directory: SignerDirectory,
@@ -67,25 +88,23 @@ class JobService:
         supervisor: Supervisor,
         writes: WriteHealth,
     ) -> None:
-        ledger = JobStore(
+        store = JobStore(
             OrderedBucket(connection, JOBS_BUCKET, writes),
             on_change,
-            ended_retention_days=settings.ended_jobs_kept_days,
+            ended_retention_days=options.ended_retention_days,
         )
         self.identities: Final = tuple(signers)
         self._chain = chain
         self._supervisor = supervisor
-        self._netuids = [settings.identity_settings[name].netuid for name in signers]
-        self.store: Final = ledger
-        intake = JobAcceptor(ledger, WorkQueue(connection, writes), chain, directory)
+        self._netuids = [options.netuids[name] for name in signers]
+        self.store: Final = store
+        acceptor = JobAcceptor(store, WorkQueue(connection, writes), chain, directory)
         self._stopping = asyncio.Event()
         leases = Leases(Bucket(connection, LEASES_BUCKET, writes), LEASE_TTL_S)
-        self._executor = JobExecutor(ledger, leases, chain, signers, _planners(settings, chain))
-        self._deadlines = DeadlineEnforcer(
-            ledger, chain, self._executor, directory, settings.identity_settings
-        )
+        self._executor = JobExecutor(store, leases, chain, signers, _planners(options, chain))
+        self._deadlines = DeadlineEnforcer(store, chain, self._executor, directory, options.netuids)
         self._consumers = [
-            JobConsumer(connection, self._executor, intake, identity, kind)
+            JobConsumer(connection, self._executor, acceptor, identity, kind)
             for identity in signers
             for kind in JobKind
         ]
@@ -93,13 +112,15 @@ class JobService:
     async def run(self) -> None:
         """Work on jobs until `stop`; when it is cancelled, what is in hand is handed back."""
         async with asyncio.TaskGroup() as group:
-            keep = self._supervisor.supervise
+            supervise = self._supervisor.supervise
             checks = [
-                group.create_task(keep("deadlines of jobs", self._deadlines.run)),
-                group.create_task(keep("support of the runtime", self._log_unsupported)),
+                group.create_task(supervise("deadlines of jobs", self._deadlines.run)),
+                group.create_task(supervise("support of the runtime", self._log_unsupported)),
             ]
-            for lane in self._consumers:
-                group.create_task(keep(lane.name, lane.consumer.run), name=lane.name)
+            for job_consumer in self._consumers:
+                group.create_task(
+                    supervise(job_consumer.name, job_consumer.consumer.run), name=job_consumer.name
+                )
             # A signer whose hotkeys cannot be opened, and which has no lanes, runs on too.
             await self._stopping.wait()
             for check in checks:
@@ -120,8 +141,8 @@ class JobService:
     def stop(self) -> None:
         """Take no further job; `run` ends when those in hand are dealt with."""
         self._stopping.set()
-        for lane in self._consumers:
-            lane.consumer.stop()
+        for job_consumer in self._consumers:
+            job_consumer.consumer.stop()
 
 
 class JobConsumer:
@@ -181,14 +202,7 @@ class JobConsumer:
             self._next_requeue_s = asyncio.get_running_loop().time() + REQUEUE_INTERVAL_S
 
 
-def _planners(settings: WorkerSettings, chain: ChainWrites) -> dict[JobKind, JobPlanner]:
-    weights = WeightsPlanner(
-        chain,
-        RetryPolicy(settings.weights_retry_attempts, settings.weights_retry_delay_seconds),
-        settings.weights_unknown_hotkeys,
-    )
-    publishing = CommitmentPlanner(
-        chain,
-        RetryPolicy(settings.commitment_retry_attempts, settings.commitment_retry_delay_seconds),
-    )
-    return {kind: weights if kind is JobKind.WEIGHTS else publishing for kind in JobKind}
+def _planners(options: JobOptions, chain: ChainWrites) -> dict[JobKind, JobPlanner]:
+    weights = WeightsPlanner(chain, options.weights_retry, options.unknown_hotkeys)
+    other = CommitmentPlanner(chain, options.commitment_retry)
+    return {kind: weights if kind is JobKind.WEIGHTS else other for kind in JobKind}

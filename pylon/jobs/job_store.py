@@ -145,8 +145,8 @@ class JobStore:
                 f"job.{identity}", before=before, count=HISTORY_PAGE_SIZE
             )
             for entry in page.entries:
-                if (held := try_decode_job(entry)) is not None:
-                    yield held
+                if (stored := try_decode_job(entry)) is not None:
+                    yield stored
             if page.is_last:
                 return
             before = page.entries[-1].revision
@@ -156,12 +156,12 @@ class JobStore:
         found: list[StoredJob] = []
         for entry in await self._store.entries(f"lane.{identity}"):
             try:
-                newest = LatestJob.model_validate_json(entry.value)
-                held = None if newest.job_id is None else await self.get(identity, newest.job_id)
+                latest = LatestJob.model_validate_json(entry.value)
+                stored = None if latest.job_id is None else await self.get(identity, latest.job_id)
             except (ValidationError, UnreadableEntryError):
                 continue  # it is repaired, or passed over, by what accepts or runs the next job
-            if held is not None:
-                found.append(held)
+            if stored is not None:
+                found.append(stored)
         return found
 
     async def create(self, record: JobRecord) -> StoredJob:
@@ -237,19 +237,19 @@ class JobStore:
         if entry is None:
             return LatestJobEntry(LatestJob(), ABSENT)
         try:
-            newest = LatestJob.model_validate_json(entry.value)
+            latest = LatestJob.model_validate_json(entry.value)
         except ValidationError:
             _log_unreadable(entry)
-            newest = await self._find_latest(subject)
-        return LatestJobEntry(newest, entry.revision)
+            latest = await self._find_latest(subject)
+        return LatestJobEntry(latest, entry.revision)
 
     async def _find_latest(self, subject: JobSubject) -> LatestJob:
         """What is newest in a lane by what its jobs say."""
-        newest = LatestJob()
-        async for held in self._all_jobs(f"job.{subject.identity}"):
-            if held.record.subject == subject and held.record.number > newest.number:
-                newest = LatestJob(number=held.record.number, job_id=held.job.job_id)
-        return newest
+        latest = LatestJob()
+        async for stored in self._all_jobs(f"job.{subject.identity}"):
+            if stored.record.subject == subject and stored.record.number > latest.number:
+                latest = LatestJob(number=stored.record.number, job_id=stored.job.job_id)
+        return latest
 
     async def _all_jobs(self, prefix: str) -> AsyncGenerator[StoredJob]:
         """Give every job under a prefix, the last changed last, and miss none that changes."""
@@ -257,8 +257,8 @@ class JobStore:
         while True:
             page = await self._store.oldest_first(prefix, after=after, count=HISTORY_PAGE_SIZE)
             for entry in page.entries:
-                if (held := try_decode_job(entry)) is not None:
-                    yield held
+                if (stored := try_decode_job(entry)) is not None:
+                    yield stored
             if page.is_last:
                 return
             after = page.entries[-1].revision
@@ -269,12 +269,12 @@ class JobStore:
         Raises:
             ConflictError: the lane has moved since it was read.
         """
-        newest = LatestJob(number=record.number, job_id=record.job.job_id)
-        value = newest.model_dump_json().encode()
+        latest = LatestJob(number=record.number, job_id=record.job.job_id)
+        value = latest.model_dump_json().encode()
         revision = await self._store.put(
             _latest_key(record.subject), value, revision=entry.revision
         )
-        return LatestJobEntry(newest, revision)
+        return LatestJobEntry(latest, revision)
 
     async def in_flight_marker(self, hotkey: Hotkey) -> InFlightMarker:
         """What was last sent with a hotkey."""
@@ -282,15 +282,15 @@ class JobStore:
         if entry is None:
             return InFlightMarker(None, ABSENT)
         try:
-            sent = Submission.model_validate_json(entry.value)
+            submission = Submission.model_validate_json(entry.value)
         except ValidationError:
             _log_unreadable(entry)
-            sent = await self._find_submission()
-        return InFlightMarker(sent, entry.revision)
+            submission = await self._find_submission()
+        return InFlightMarker(submission, entry.revision)
 
     async def _find_submission(self) -> Submission | None:
         """What may be on its way for the longest, with whichever hotkey it was sent."""
-        flying = [
+        in_flight = [
             Submission(
                 identity=one.job.identity,
                 job_id=one.job.job_id,
@@ -300,7 +300,9 @@ class JobStore:
             async for one in self._all_jobs("job")
             if one.job.state in IN_FLIGHT and one.job.extrinsic is not None
         ]
-        return max(flying, key=lambda sent: sent.extrinsic.last_valid_block, default=None)
+        return max(
+            in_flight, key=lambda submission: submission.extrinsic.last_valid_block, default=None
+        )
 
     async def mark_in_flight(
         self, marker: InFlightMarker, hotkey: Hotkey, submission: Submission
@@ -319,13 +321,13 @@ class JobStore:
     async def is_in_flight(self, submission: Submission) -> bool:
         """Whether nobody has found out yet what became of something that was sent."""
         try:
-            held = await self.get(submission.identity, submission.job_id)
+            stored = await self.get(submission.identity, submission.job_id)
         except UnreadableEntryError:
             return True  # as far as is known
         return (
-            held is not None
-            and held.job.state in IN_FLIGHT
-            and held.job.extrinsic == submission.extrinsic
+            stored is not None
+            and stored.job.state in IN_FLIGHT
+            and stored.job.extrinsic == submission.extrinsic
         )
 
     async def _write(self, record: JobRecord, revision: Revision) -> StoredJob:

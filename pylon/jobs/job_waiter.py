@@ -43,11 +43,11 @@ class JobWaiter:
             await self._subscribe_once()
             while True:
                 # First of all, what changed before the request was registered.
-                held = await self._store.get(job.identity, job.job_id)
-                if held is None:
+                stored = await self._store.get(job.identity, job.job_id)
+                if stored is None:
                     raise FailureError(ErrorCode.NOT_FOUND, f"Job {job.job_id} not found.")
-                if _is_done(held.job):
-                    return held.job
+                if _is_done(stored.job):
+                    return stored.job
                 await asyncio.wait({done}, timeout=POLL_INTERVAL_S)
                 if done.done():
                     return done.result()

@@ -75,8 +75,8 @@ class OpenJobs:
             return
         # Read after the marker: it may be of a later job under the same id.
         entry = await self._store.get(job_key(job.identity, job.job_id))
-        held = None if entry is None else try_decode_job(entry)
-        if held is not None and held.job.has_ended:
+        stored = None if entry is None else try_decode_job(entry)
+        if stored is not None and stored.job.has_ended:
             await self._store.remove(key, marker.revision)
 
     async def list_jobs(
@@ -90,8 +90,8 @@ class OpenJobs:
         """
         markers = await self._markers(identity, kind)
         entries = await self._store.read(job_key(identity, job_id) for job_id in markers.values())
-        held = [found for entry in entries if (found := try_decode_job(entry)) is not None]
-        for one in held:
+        stored = [found for entry in entries if (found := try_decode_job(entry)) is not None]
+        for one in stored:
             if one.job.has_ended:
                 await self.unmark(one.job)
         present = {entry.key for entry in entries}
@@ -101,7 +101,7 @@ class OpenJobs:
             [key for key, job_id in markers.items() if job_key(identity, job_id) not in present],
         )
         return sorted(
-            (one for one in held if not one.job.has_ended),
+            (one for one in stored if not one.job.has_ended),
             key=lambda one: (one.job.created_at_ms, one.record.number),
             reverse=True,
         )
@@ -162,9 +162,9 @@ class OpenJobs:
                 f"job.{identity}", after=after, count=INDEX_PAGE_SIZE
             )
             for entry in page.entries:
-                held = try_decode_job(entry)
-                if held is not None and not held.job.has_ended:
-                    await self.mark(held.job)
+                stored = try_decode_job(entry)
+                if stored is not None and not stored.job.has_ended:
+                    await self.mark(stored.job)
                     marked += 1
             count += len(page.entries)
             if page.is_last:
@@ -193,7 +193,7 @@ async def all_open_jobs(store: BucketPort) -> list[StoredJob]:
     keys = [*await store.keys(_OPEN), *await store.keys("lane")]
     identities = sorted({key.split(".")[1] for key in keys})
     jobs = OpenJobs(store)
-    return [held for name in identities for held in await jobs.list_jobs(IdentityName(name))]
+    return [stored for name in identities for stored in await jobs.list_jobs(IdentityName(name))]
 
 
 def _prefix(identity: IdentityName) -> str:

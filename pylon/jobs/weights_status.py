@@ -98,10 +98,10 @@ class WeightsStatusHandler:
         with contextlib.suppress(FailureError):  # then every job is read
             began_ms = await self._chain.block_timestamp_ms(epoch.start_block)
         async with aclosing(self._store.history(subject.identity)) as history:
-            async for held in history:
-                if held.record.subject == subject and _covers(held.job, epoch, block):
+            async for stored in history:
+                if stored.record.subject == subject and _covers(stored.job, epoch, block):
                     return True
-                ended_ms = held.job.updated_at_ms if held.job.has_ended else None
+                ended_ms = stored.job.updated_at_ms if stored.job.has_ended else None
                 if ended_ms and began_ms and ended_ms < began_ms - CLOCK_TOLERANCE_MS:
                     return False
         return False

@@ -68,9 +68,10 @@ class ReadHandlers:
         if snapshot is not None:
             return CallResult(snapshot.body, snapshot.block)
         with call.without_admission_slot():
-            return await self._with_last_head(
+            block, body = await self._with_last_head(
                 self._reader.latest_block_info(timeout_s=call.timeout_s)
             )
+        return CallResult(body, block)
 
     async def recent_neurons(self, call: ServiceCall) -> CallResult:
         """The neurons of a tracked subnet as they were published last."""

@@ -79,7 +79,7 @@ def create_chain(
     Raises:
         WorkerError: the SDK does not know a network's name.
     """
-    patience = ConnectionTimeouts(operation_s=settings.chain_timeout_s)
+    patience = ConnectionTimeouts(operation_s=settings.chain_timeout_seconds)
 
     def node(network: str, role: str, admit: Callable[[str], None]) -> Chain:
         subtensor = SubtensorReader(network, role=role, timeouts=patience, check_genesis=admit)
@@ -111,7 +111,7 @@ def create_chain_writer(settings: WorkerSettings, guard: ChainGuard) -> Subtenso
         settings.bittensor_network,
         settings.bittensor_archive_network,
         archive_cutoff_blocks=settings.bittensor_archive_blocks_cutoff,
-        timeout_s=settings.chain_timeout_s,
+        timeout_s=settings.chain_timeout_seconds,
         guard=guard,
     )
 

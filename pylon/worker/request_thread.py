@@ -139,7 +139,7 @@ class RequestThread:
             if not self._stopping.is_set():
                 raise WorkerError("NATS has ended the connection for good; the log says why")
             logger.info("Stopping: answering %d requests in progress", service.in_progress)
-            await service.drain(self.settings.drain_timeout_s)
+            await service.drain(self.settings.drain_timeout_seconds)
             await connection.drain()
 
     def _build_service(
@@ -156,7 +156,7 @@ class RequestThread:
         self.metrics.watch_cache(cache)
         reads = ReadHandlers(
             self.snapshots,
-            ChainReader(chain, chain_timeout_s=settings.chain_timeout_s, cache=cache),
+            ChainReader(chain, chain_timeout_s=settings.chain_timeout_seconds, cache=cache),
             RecentNeurons(
                 self.snapshots,
                 tracked=settings.netuids,

@@ -476,7 +476,7 @@ def test_readers_know_the_address_of_each_identity(manifests: list[Manifest]) ->
 def test_the_local_address_is_that_of_the_local_wallet(tmp_path: Path) -> None:
     settings = settings_of(render(K8S / "overlays/local"))
     wallet, hotkey = (
-        settings[f"PYLON_ID_SN1_{part}_CONNECTION_NAME"] for part in ("WALLET", "HOTKEY")
+        settings[f"PYLON_ID_SN1_{part}_NAME"] for part in ("WALLET", "HOTKEY")
     )
     write_wallet(tmp_path, wallet, hotkey)
     identity = IdentitySettings.model_construct(
@@ -497,7 +497,7 @@ def test_pods_have_time_to_end_in_good_order(manifests: list[Manifest]) -> None:
     assert drains_s >= 10  # until no endpoint names it any more
     ending_s += drains_s
     assert specs["pylon-bridge"]["terminationGracePeriodSeconds"] > ending_s
-    drain_s = WorkerSettings.model_fields["drain_timeout_s"].default
+    drain_s = WorkerSettings.model_fields["drain_timeout_seconds"].default
     assert specs["pylon-reader"]["terminationGracePeriodSeconds"] > drain_s
     assert specs["pylon-signer"]["terminationGracePeriodSeconds"] > drain_s + JOBS_STOP_TIMEOUT_S
 

@@ -27,7 +27,7 @@ KNOWN = (
     'pylon_nats_connected{component="bridge"} == 1',
     'pylon_nats_connected{component="worker"} == 1',
     "pylon_chain_head_age_seconds",
-    "pylon_publishing == 1",
+    "pylon_publisher_leader == 1",
     "pylon_last_published_age_seconds",
 )
 # A second worker would have to be there for these.

@@ -27,7 +27,6 @@ from pylon_client.contract.topology import JOB_QUEUE
 from pylon_client.events.feed import EventFeed, event_log_via_worker
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.chain.sdk_home import sdk_home
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.product.eventually import comes_true
@@ -45,8 +44,6 @@ from tests.support.wire.wire_fuzz import Flood, rss_bytes
 from tests.support.wire.wire_rules import Fate
 from tests.support.wire.wire_streams import StreamCorpus
 
-__all__ = ["sdk_home"]
-
 SEED = int(os.environ.get("PYLON_FUZZ_SEED", "1"))
 MESSAGES = int(os.environ.get("PYLON_FUZZ_MESSAGES", "100000"))
 STREAM_MESSAGES = MESSAGES // 20
@@ -62,7 +59,7 @@ KEPT_BYTES = re.compile(r"^pylon_read_cache_bytes (\S+)$", re.MULTILINE)
 
 
 @pytest.fixture
-async def deployment(tmp_path: Path) -> AsyncGenerator[Deployment]:
+async def deployment(tmp_path: Path, sdk_home: Path) -> AsyncGenerator[Deployment]:
     options = DevnetOptions(port=0, block_time_s=1, tempo_blocks=2000, active=False)
     async with Devnet(options) as devnet:
         make_wallets(tmp_path, devnet)

@@ -121,7 +121,7 @@ async def _require_same_chain(settings: WorkerSettings, genesis: str) -> None:
     except ValueError as error:
         raise BackupError(f"{error}: {remedy}") from None
     try:
-        found = await read_genesis_hash(chain, settings.chain_timeout_s)
+        found = await read_genesis_hash(chain, settings.chain_timeout_seconds)
     except FailureError as error:
         raise BackupError(
             f"{chain.endpoint_label} does not give its genesis: {error.failure.detail.rstrip('.')}: {remedy}"

@@ -6,13 +6,10 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from itertools import islice
 from typing import Final
 
-import nats.errors
-from nats.js.client import JetStreamContext
-
 from pylon.cli.backup.backup_file import BackupEntry, BackupError
 from pylon.jetstream.bucket import ABSENT, ConflictError, Entry
-from pylon.jetstream.error_codes import readable_replies
 from pylon.jetstream.ordered_bucket import OrderedBucket
+from pylon.jetstream.stream_admin import JetStreamRequestError, purge
 from pylon.jetstream.work_queue import WorkQueue
 from pylon.jobs.chain_record import ChainRecord
 from pylon.jobs.job_store import BACKUP_PREFIXES
@@ -29,7 +26,6 @@ PAGE_SIZE: Final = 200
 BATCH_SIZE: Final = 50
 """Entries that are written at once."""
 DAY_S: Final = 86_400
-API_TIMEOUT_S: Final = 5.0
 
 OnProgress = Callable[[int], None]
 """Takes how many entries were read or written so far."""
@@ -47,7 +43,7 @@ class JobStoreCopy:
         self._chain = ChainRecord(self._store)
         self._open_jobs = OpenJobs(self._store)
         self._queue = WorkQueue(connection)
-        self._context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
+        self._connection = connection
 
     async def genesis(self) -> str | None:
         """Return the genesis of the chain that jobs are for, or None."""
@@ -86,9 +82,8 @@ class JobStoreCopy:
         """Remove every entry, and every job from the queue."""
         try:
             for name in (JOB_QUEUE.name, JOB_STORE.name):
-                with readable_replies():
-                    await self._context.purge_stream(name)
-        except (nats.errors.Error, OSError) as error:
+                await purge(self._connection, name)
+        except JetStreamRequestError as error:
             raise BackupError(f"NATS did not remove the jobs that are there: {error}") from None
 
     async def import_entries(
@@ -130,11 +125,11 @@ class JobStoreCopy:
             await self._store.put(entry.key, entry.value, revision=ABSENT)
             return True
         try:
-            held = decode_job(Entry(entry.key, entry.value, Revision(0)))
+            stored = decode_job(Entry(entry.key, entry.value, Revision(0)))
         except UnreadableEntryError as error:
             logger.warning("Not restored: %s", error.failure.detail)
             return False
-        await self._import_job(prepare_restored(held.record), ended_ttl_s)
+        await self._import_job(prepare_restored(stored.record), ended_ttl_s)
         return True
 
     async def _import_job(self, record: JobRecord, ended_ttl_s: int) -> None:

@@ -34,7 +34,7 @@ async def check_binding(settings: WorkerSettings) -> AsyncGenerator[Finding]:
     try:
         if None in [await stream_differences(connection, plan) for plan in (JOB_STORE, EVENTS)]:
             return
-        node = NodeProbe(settings.bittensor_network, timeout_s=settings.chain_timeout_s)
+        node = NodeProbe(settings.bittensor_network, timeout_s=settings.chain_timeout_seconds)
         chain = ChainIdentity(endpoint_label(settings.bittensor_network), await node.genesis())
         yield await _compare(connection, node, chain)
     except UnreadableEntryError as error:

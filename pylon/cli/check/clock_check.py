@@ -1,22 +1,17 @@
 """Whose clock is wrong: this machine's, the NATS server's or the chain's, where they disagree."""
 
-import json
-import time
-from datetime import datetime
-from typing import Any, Final
-
-import nats.errors
+from typing import Final
 
 from pylon.cli.check.findings import Finding, failure, ok, warning
+from pylon.jetstream.stream_admin import JetStreamRequestError, server_clock_offset_s
 from pylon.nats_server.worker_user import worker_connection_options
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import STREAMS
-from pylon_client.nats.nats_connection import NatsConnection, connect
+from pylon_client.nats.nats_connection import connect
 
 CLOCK_TOLERANCE_S: Final = 5.0
 """Seconds by which two clocks may differ; blocks are dated in whole seconds."""
-REQUEST_TIMEOUT_S: Final = 5.0
 SUBJECT: Final = "clock"
 _REMEDY: Final = "synchronise it (NTP)"
 
@@ -33,24 +28,14 @@ async def nats_clock_offset_s(settings: WorkerSettings) -> float | None:
     except FailureError:
         return None
     try:
-        return await _clock_offset_s(connection)
-    except (nats.errors.Error, OSError, ValueError, LookupError, TypeError):
+        for plan in STREAMS:
+            offset_s = await server_clock_offset_s(connection, plan.name)
+            if offset_s is not None:
+                return offset_s
+    except JetStreamRequestError:
         return None
     finally:
         await connection.close()
-
-
-async def _clock_offset_s(connection: NatsConnection) -> float | None:
-    for plan in STREAMS:
-        began_s = time.time()
-        reply = await connection.nats.request(
-            f"$JS.API.STREAM.INFO.{plan.name}", timeout=REQUEST_TIMEOUT_S
-        )
-        ended_s = time.time()
-        told: Any = json.loads(reply.data)
-        if "ts" in told:
-            its_s = datetime.fromisoformat(told["ts"]).timestamp()
-            return its_s - (began_s + ended_s) / 2
     return None
 
 

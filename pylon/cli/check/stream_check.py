@@ -5,16 +5,13 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Final
 
-import nats.errors
-from nats.js.client import JetStreamContext
-
 from pylon.blocks.leadership import PUBLISHER_LEASE
 from pylon.cli.check.findings import Finding, failure, ok, warning
 from pylon.events.event_log import EventLog
 from pylon.jetstream.bucket import Bucket
 from pylon.jetstream.lease import Leases
-from pylon.jetstream.write_health import STORAGE_REMEDY, WriteHealth
-from pylon.jetstream.write_retry import REQUEST_TIMEOUT_S
+from pylon.jetstream.stream_admin import JetStreamRequestError, write_probe
+from pylon.jetstream.write_health import STORAGE_REMEDY
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.topology import (
@@ -49,11 +46,9 @@ async def check_storage(
 
 
 async def _check_writes(connection: NatsConnection) -> Finding:
-    context = JetStreamContext(connection.nats, timeout=REQUEST_TIMEOUT_S)
     try:
-        with WriteHealth().track_write(LEASES.name, connection):
-            await context.publish(_PROBE_SUBJECT, b"")
-    except (nats.errors.Error, OSError) as error:
+        await write_probe(connection, LEASES.name, _PROBE_SUBJECT)
+    except JetStreamRequestError as error:
         return failure("JetStream", f"it stores nothing: {error}", STORAGE_REMEDY)
     return ok("JetStream", "it stores what is written")
 

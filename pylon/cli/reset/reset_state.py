@@ -61,7 +61,9 @@ async def read_state(connection: NatsConnection) -> DeploymentState:
         chain = None
     if chain is None:
         chain = ChainIdentity(UNKNOWN_NETWORK, await record.legacy_genesis() or UNKNOWN_NETWORK)
-    return DeploymentState(chain, Counter(held.job.identity for held in await all_open_jobs(store)))
+    return DeploymentState(
+        chain, Counter(stored.job.identity for stored in await all_open_jobs(store))
+    )
 
 
 async def has_publisher(connection: NatsConnection) -> bool:

@@ -95,7 +95,9 @@ async def _read_jobs(connection: NatsConnection, identities: Iterable[IdentityNa
     )
     newest = ListJobs(limit=JOBS_SHOWN)
     return [
-        held.job for identity in identities for held in (await ledger.page(identity, newest)).jobs
+        stored.job
+        for identity in identities
+        for stored in (await ledger.page(identity, newest)).jobs
     ]
 
 

@@ -193,8 +193,8 @@ async def test_a_bridge_says_that_it_may_not_hear_and_goes_on_when_it_may(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bridge.streams, "REFUSED_WAIT_S", 0.1)
-    monkeypatch.setattr(bridge.streams, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr(bridge.event_buffers, "FORBIDDEN_RETRY_DELAY_S", 0.1)
+    monkeypatch.setattr(bridge.event_buffers, "RETRY_DELAY_S", 0.0)
     connection = await connect_as("bridge")
 
     async def connected() -> NatsConnection:

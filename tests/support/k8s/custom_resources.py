@@ -53,7 +53,7 @@ _ENDPOINT: Schema = _object(
         "credentials", type=_TEXT, credentials=_object("name", "key", name=_TEXT, key=_TEXT)
     ),
 )
-_RULE: Schema = {
+_ALERT: Schema = {
     **_object(
         "alert",
         "expr",
@@ -64,6 +64,8 @@ _RULE: Schema = {
         annotations=_TEXTS,
     )
 }
+_RECORDING: Schema = _object("record", "expr", record=_TEXT, expr=_TEXT, labels=_TEXTS)
+_RULE: Schema = {"oneOf": [_ALERT, _RECORDING]}
 
 
 def _resource(spec: Schema) -> Schema:

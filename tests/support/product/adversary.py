@@ -29,12 +29,12 @@ from pylon.chain.write_port import (
     RefusedError,
     RevealStatus,
     SignedCall,
-    Signer,
     TimelockedCommitmentCall,
     WeightsCall,
     WeightsState,
     WriteCall,
 )
+from pylon.common.signer import Signer
 from pylon.jetstream.bucket import ABSENT, ConflictError, Entry
 from pylon.jetstream.lease import Lease, LeaseTakenError
 from pylon.jetstream.ordered_bucket import Page

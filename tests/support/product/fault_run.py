@@ -276,7 +276,7 @@ class FaultRun:
     def _workers(self) -> Workers:
         settings = signing_settings(self._folder / "wallets", SUBNETS, WALLETS) | {
             # Patience with a silent node is what a run would otherwise spend its time on.
-            "PYLON_CHAIN_TIMEOUT_S": "5",
+            "PYLON_CHAIN_TIMEOUT_SECONDS": "5",
             "PYLON_NATS_STREAM_REPLICAS": str(self._replicas),
             # Most of the refusals are the run's own.
             "PYLON_COMMITMENT_RETRY_ATTEMPTS": "100",

@@ -116,7 +116,7 @@ async def cluster(folder: Path, server: NatsServer) -> AsyncGenerator[Cluster]:
     settings = {
         "PYLON_NATS_WORKER_PASSWORD": WORKER_PASSWORD,
         "PYLON_TRACKED_NETUIDS": json.dumps(NETUIDS),
-        "PYLON_HEAD_SILENCE_S": "600",
+        "PYLON_HEAD_SILENCE_SECONDS": "600",
     }
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context

@@ -25,7 +25,6 @@ from pylon_client.events.feed import EventFeed, event_log_via_worker
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from pylon_client.v1 import JobState
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.chain.sdk_home import sdk_home
 from tests.support.nats.garbled_jetstream import GARBAGE
 from tests.support.nats.nats_cluster import NatsCluster
 from tests.support.nats.nats_server import NatsServer
@@ -42,8 +41,6 @@ from tests.support.product.job_deployment import (
 )
 from tests.support.product.secret_texts import secret_of
 from tests.support.product.worker_process import READY, WorkerProcess
-
-__all__ = ["sdk_home"]
 
 UNKNOWN_OPERATION = b"pylon.v1.open.chain.x"
 FORGED_EACH = 20
@@ -161,7 +158,7 @@ async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_an_ackno
     attacked: Attacked,
 ) -> None:
     listener = Listener()
-    refused = "pylon_service_turned_away_total"
+    refused = "pylon_service_requests_rejected_total"
     before = await attacked.metric(refused)
     async with (
         attacked.reader() as reader,

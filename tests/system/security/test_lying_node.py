@@ -15,7 +15,6 @@ from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.chain.devnet_process import DevnetProcess
-from tests.support.chain.sdk_home import sdk_home
 from tests.support.nats.nats_cluster import NatsCluster
 from tests.support.nats.nats_server import NatsServer
 from tests.support.nats.replicas import Nats
@@ -28,8 +27,6 @@ from tests.support.product.worker_process import (
     leader_among,
     worker_process,
 )
-
-__all__ = ["sdk_home"]
 
 BLOCKS = str(BlockEventSubject())
 LATEST_BLOCK = "pylon.v1.open.chain.block.latest"
@@ -143,7 +140,7 @@ async def test_a_publisher_that_stops_gives_its_lease_to_another_worker(
     tmp_path: Path, servers: int
 ) -> None:
     # 10 block times, or twice the timeout of a read: 5 s here.
-    pace = PACE | {"PYLON_CHAIN_TIMEOUT_S": "2", "PYLON_NATS_STREAM_REPLICAS": str(servers)}
+    pace = PACE | {"PYLON_CHAIN_TIMEOUT_SECONDS": "2", "PYLON_NATS_STREAM_REPLICAS": str(servers)}
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         folder.mkdir()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic_settings import BaseSettings
 from typer.core import TyperGroup
 
-from pylon.cli.main import main
+from pylon.cli import main
 from pylon.common.deployment_settings import IdentitySettings, IdentityWithToken
 from pylon.common.environment_settings import EnvironmentSettings
 from pylon.common.process_metrics import PrometheusSettings
@@ -56,7 +56,7 @@ OF_CLASSES = {
     variable
     for settings in EVERY_CLASS
     for variable in variables(settings, PREFIXES.get(settings, "PYLON_"))
-} - {"PYLON_ID_{NAME}_CONNECTION_NAME"}
+} - {"PYLON_ID_{NAME}_NAME"}
 OF_CLIENT = set(variables(BaseConfig, "PYLON_CLIENT_"))
 
 

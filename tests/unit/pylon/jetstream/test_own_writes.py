@@ -63,7 +63,7 @@ class ScriptedStream:
 
 
 def bucket_over(stream: ScriptedStream, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    monkeypatch.setattr(write_retry, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr(write_retry, "RETRY_DELAY_S", 0.0)
     return Bucket(cast("NatsConnection", SimpleNamespace(is_connected=True, nats=stream)), "bucket")
 
 

@@ -33,7 +33,7 @@ async def accept_cut_off(office: Office, monkeypatch: pytest.MonkeyPatch) -> Non
         raise FailureError(ErrorCode.NATS_UNAVAILABLE, "down")
 
     with monkeypatch.context() as patch:
-        patch.setattr(office.ledger, "advance", down)
+        patch.setattr(office.ledger, "set_latest", down)
         with pytest.raises(FailureError):
             await office.accept()
 

@@ -155,7 +155,7 @@ class _Census:
         await self._census.collect()
         return {
             name: value(self._metrics, f"pylon_{name}", netuid="7", identity="alice")
-            for name in ("window_blocks_left", "weights_overdue_blocks")
+            for name in ("weights_deadline_blocks", "weights_overdue_blocks")
         }
 
     async def overdue(self, head: int, *jobs: Job) -> float | None:
@@ -171,7 +171,7 @@ async def test_the_census_counts_by_state_and_tells_what_time_is_left(
         job(JobState.ACCEPTED, deadline_block=BlockNumber(140)),
     ]
     census = _Census(metrics)
-    left = [(await census.at(head, *jobs))["window_blocks_left"] for head in (None, 100, 150)]
+    left = [(await census.at(head, *jobs))["weights_deadline_blocks"] for head in (None, 100, 150)]
     assert left == [None, 20, 0]
     counted = {"identity": "alice", "kind": "weights"}
     assert value(metrics, "pylon_jobs", state="ACCEPTED", **counted) == 2

@@ -173,7 +173,7 @@ async def test_a_job_whose_message_was_lost_with_the_queue_is_queued_beside_newe
         await here.delete(JOB_QUEUE)
         # In a chain that stands still, this one keeps the new queue from being idle.
         newer = await identity.put_weights(weights_of(devnet, 2, 5), MechanismId(1))
-        await here.worker.logs(f"Job {parked.job_id} of sn2 was not queued; it is now")
+        await here.worker.logs(f"Requeued job {parked.job_id} of sn2: it was missing in the queue")
         await devnet.advance(LIMIT_BLOCKS)
         here.makes_blocks.set()
         for job in (parked, newer):

@@ -185,7 +185,7 @@ def test_the_sdk_requirement_has_a_minimum_and_the_same_major_version() -> None:
     requirements = tomllib.loads(PYPROJECT.read_text())["project"]
     (stated,) = [
         requirement
-        for requirement in requirements["optional-dependencies"]["service"]
+        for requirement in requirements["dependencies"]
         if requirement.startswith("bittensor>")
     ]
     assert stated == "bittensor>=11.3,<12"

@@ -1,7 +1,7 @@
 import pytest
 from bittensor import error_map
 from bittensor._generated.errors import ERRORS
-from bittensor.result import ErrorCode as SdkCode
+from bittensor.error_map import ErrorCode as SdkCode
 
 from pylon.chain.write_port import RefusalKind
 from pylon.chain.write_refusals import (

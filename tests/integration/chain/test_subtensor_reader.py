@@ -136,7 +136,7 @@ async def test_what_does_not_exist_is_not_found() -> None:
     assert (forked.code, forked.failure.detail) == (ErrorCode.NOT_FOUND, "Block 3 not found.")
 
 
-async def test_c1_all_reads_share_one_websocket() -> None:
+async def test_all_reads_share_one_websocket() -> None:
     async with (
         devnet_with(60) as devnet,
         proxied(devnet) as (proxy, url),
@@ -153,7 +153,7 @@ async def test_c1_all_reads_share_one_websocket() -> None:
         assert proxy.accepted == 1
 
 
-async def test_c4_a_node_that_never_answers_is_a_timeout_and_frees_the_slot() -> None:
+async def test_a_node_without_a_response_is_a_timeout_and_releases_the_limit() -> None:
     patience = ConnectionTimeouts(max_in_flight=2)
     async with devnet_with() as devnet, subtensor_at(devnet.url, patience) as chain:
         await chain.latest_block(timeout_s=LONG_S)
@@ -176,7 +176,7 @@ async def eventually_reads(chain: SubtensorReader) -> int:
                 await asyncio.sleep(0.05)
 
 
-async def test_c5_c6_poisoned_connection_is_thrown_away_and_closed() -> None:
+async def test_a_silent_connection_is_discarded_and_closed() -> None:
     async with (
         devnet_with() as devnet,
         proxied(devnet) as (proxy, url),
@@ -192,7 +192,7 @@ async def test_c5_c6_poisoned_connection_is_thrown_away_and_closed() -> None:
         await eventually(lambda: proxy.open == 1)
 
 
-async def test_c5_a_connection_whose_opening_is_cut_short_leaves_nothing_behind() -> None:
+async def test_a_cancelled_connect_leaves_nothing_open() -> None:
     async with (
         devnet_with() as devnet,
         proxied(devnet) as (proxy, url),
@@ -284,7 +284,7 @@ def sdk_tasks() -> list[str]:
     return [task.get_name() for task in asyncio.all_tasks() if "rpc" in task.get_name()]
 
 
-async def test_c6_a_connection_that_breaks_under_reads_is_replaced_unseen() -> None:
+async def test_a_connection_that_breaks_during_reads_is_replaced() -> None:
     async with (
         devnet_with(60) as devnet,
         proxied(devnet) as (proxy, url),
@@ -302,14 +302,14 @@ async def test_c6_a_connection_that_breaks_under_reads_is_replaced_unseen() -> N
         await eventually(lambda: proxy.open == 1)
 
 
-async def test_c10_an_idle_drop_is_invisible_to_a_read() -> None:
+async def test_a_read_after_an_idle_disconnect_succeeds() -> None:
     async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
         for _ in range(5):
             assert (await chain.latest_block(timeout_s=LONG_S)).number == 10
             devnet.drop_connections()
 
 
-async def test_c7_heads_end_when_the_subscription_stays_silent() -> None:
+async def test_heads_end_when_the_subscription_is_silent() -> None:
     async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
         async with aclosing(chain.subscribe_heads(silence_s=LONG_S)) as heads:
             announced = asyncio.create_task(anext(heads))
@@ -327,7 +327,7 @@ async def drain(heads: AsyncGenerator[BlockNumber]) -> None:
         pass
 
 
-async def test_c7_heads_end_when_the_connection_breaks_and_can_be_had_again() -> None:
+async def test_heads_end_when_the_connection_breaks_and_can_be_subscribed_again() -> None:
     async with (
         Devnet(DevnetOptions(port=0, block_time_s=0.1)) as devnet,
         subtensor_at(devnet.url) as chain,
@@ -341,7 +341,7 @@ async def test_c7_heads_end_when_the_connection_breaks_and_can_be_had_again() ->
             assert await anext(heads) > first
 
 
-async def test_c8_heads_come_as_the_node_announces_them() -> None:
+async def test_heads_are_yielded_as_announced() -> None:
     async with (
         Devnet(DevnetOptions(port=0, block_time_s=0.1)) as devnet,
         subtensor_at(devnet.url) as chain,
@@ -351,7 +351,7 @@ async def test_c8_heads_come_as_the_node_announces_them() -> None:
     assert numbers == list(range(numbers[0], numbers[0] + 5))
 
 
-async def test_c9_while_the_node_is_gone_the_failure_is_quick_and_dials_are_few() -> None:
+async def test_an_unreachable_node_fails_fast_with_few_connects() -> None:
     async with devnet_with() as devnet, proxied(devnet) as (proxy, url):
         async with subtensor_at(url, ConnectionTimeouts(backoff_s=600, backoff_max_s=600)) as chain:
             await chain.latest_block(timeout_s=LONG_S)
@@ -364,7 +364,7 @@ async def test_c9_while_the_node_is_gone_the_failure_is_quick_and_dials_are_few(
         assert proxy.accepted <= 4
 
 
-async def test_c9_a_node_that_refuses_the_handshake_with_429_is_asked_once() -> None:
+async def test_a_handshake_refused_with_429_is_not_retried_at_once() -> None:
     async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
         devnet.faults.handshakes_to_reject = 100
         for _ in range(20):
@@ -374,7 +374,7 @@ async def test_c9_a_node_that_refuses_the_handshake_with_429_is_asked_once() -> 
         assert devnet.faults.handshakes_to_reject == 99
 
 
-async def test_c14_callers_that_go_away_in_flight_leave_the_same_object_reading() -> None:
+async def test_callers_cancelled_in_flight_do_not_affect_later_reads() -> None:
     async with (
         devnet_with(60) as devnet,
         proxied(devnet) as (proxy, url),
@@ -397,7 +397,7 @@ async def test_c14_callers_that_go_away_in_flight_leave_the_same_object_reading(
         assert proxy.accepted == 1
 
 
-async def test_c14_a_node_that_restarts_is_read_again_by_the_same_object() -> None:
+async def test_a_restarted_node_is_read_again() -> None:
     async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
         await chain.latest_block(timeout_s=LONG_S)
         devnet.refuse_connections(0.5)
@@ -415,7 +415,7 @@ async def lite_and_archive() -> AsyncGenerator[tuple[Devnet, Devnet]]:
         yield lite, archive
 
 
-async def test_c12_blocks_are_read_where_their_state_is_and_old_ones_never_on_the_lite_node() -> (
+async def test_blocks_are_read_from_the_node_with_their_state() -> (
     None
 ):
     async with (
@@ -436,7 +436,7 @@ async def test_c12_blocks_are_read_where_their_state_is_and_old_ones_never_on_th
                 assert all(record.block_hash != block.hash for record in lite.requests())
 
 
-async def test_c12_without_an_archive_the_failure_says_which_setting_is_missing() -> None:
+async def test_without_an_archive_the_error_names_the_missing_setting() -> None:
     async with lite_and_archive() as (lite, _), subtensor_at(lite.url) as lite_chain:
         chain = RoutedChain(lite_chain, None, cutoff_blocks=20)
         for number in (25, 15):

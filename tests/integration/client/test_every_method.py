@@ -68,7 +68,7 @@ WRITING = {"PUT", "POST"}
 
 @asynccontextmanager
 async def asking(flavour: str, url: str, **fields: Any) -> AsyncGenerator[Ask]:
-    """What sends one call through an open client and gives its reply."""
+    """Return a function that sends one call through an open client."""
     if flavour == "async":
         fields = {"retry": ASYNC_DEFAULT_RETRIES.copy(wait=wait_none()), **fields}
         async with AsyncPylonClient(AsyncConfig(address=url, **fields)) as client:
@@ -133,7 +133,7 @@ async def test_every_method_asks_for_and_returns_what_its_name_says(
 async def test_every_write_that_is_sent_again_keeps_its_key(
     flavour: str, url: str, service: ScriptedService
 ) -> None:
-    """What was lost may have been the answer alone: the service must know the write again."""
+    """Possibly only the reply was lost: the service must know the write again."""
     writes = [method for _, method in METHODS if method.operation.method in WRITING]
     made: list[str | None] = []
     async with asking(flavour, url, **TOKENS) as ask:

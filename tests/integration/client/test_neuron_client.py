@@ -1,4 +1,4 @@
-"""Talking to miners: real TLS servers, the right ones and those that only claim to be."""
+"""HTTP clients for miners, against real TLS servers of right and wrong identity."""
 
 import asyncio
 import contextlib
@@ -204,7 +204,7 @@ async def test_both_sides_know_each_other_by_their_keys(
 
 
 async def test_nothing_is_sent_to_an_impostor(ask: Any, issue: Issue, mtls: dict[str, str]) -> None:
-    """One who shows another key; who has hidden the right one in it; or who has another kind."""
+    """Certificates with another key, with the right key hidden inside, or of another algorithm."""
     real = issue("real")
     known = real.key.public_key()
     spki = known.public_bytes(

@@ -107,7 +107,7 @@ async def number_of_next(blocks: AsyncIterator[BlockInfo]) -> int:
 
 
 async def test_a_stream_resumes_where_a_program_left_off(product: Product) -> None:
-    """A program that ended comes back with the number that it has, and is told of no other."""
+    """A program that ended resumes with its last number, and gets no other."""
     for address in (product.url, product.nats_url):
         seen: list[int] = []
         async with asyncio.timeout(HANGS_AFTER_S):

@@ -92,7 +92,7 @@ async def places(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerat
             yield Places(server.url, bridge.url)
 
 
-async def test_no_stream_begins_where_no_worker_is(places: Places) -> None:
+async def test_no_stream_starts_without_a_worker(places: Places) -> None:
     async with (
         AsyncPylonClient(AsyncConfig(address=places.address)) as client,
         asyncio.timeout(HANGS_AFTER_S),
@@ -104,7 +104,7 @@ async def test_no_stream_begins_where_no_worker_is(places: Places) -> None:
 
 
 @pytest.mark.parametrize("failure", [None, ErrorCode.CHAIN_UNAVAILABLE])
-async def test_a_stream_is_waited_for_as_long_as_a_worker_answers(
+async def test_an_idle_stream_waits_while_a_worker_replies(
     places: Places, failure: ErrorCode | None
 ) -> None:
     worker = QuietWorker(places.nats, failure)

@@ -1,4 +1,4 @@
-"""Both clients over both transports against `pylon up --devnet`: the same answers everywhere."""
+"""Both clients over both transports against `pylon up --devnet` have the same results."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -90,7 +90,7 @@ async def neurons_at(address: str, number: BlockNumber) -> list[GetNeuronsRespon
     return [*asynchronous, *await asyncio.to_thread(synchronous)]
 
 
-async def test_every_way_to_ask_gives_the_same_neurons(product: Product) -> None:
+async def test_both_transports_return_the_same_neurons(product: Product) -> None:
     async with AsyncPylonClient(AsyncConfig(address=product.url)) as client:
         number = (await client.open_access.get_latest_block_info()).number
     over_http, over_nats = await asyncio.gather(
@@ -102,7 +102,7 @@ async def test_every_way_to_ask_gives_the_same_neurons(product: Product) -> None
     assert all(other == first for other in others)
 
 
-async def test_a_wrong_token_is_forbidden_over_both(product: Product) -> None:
+async def test_a_wrong_token_is_forbidden_over_both_transports(product: Product) -> None:
     for address in (product.url, product.nats_url):
         config = AsyncConfig(address=address, identity_name="sn2", identity_token="wrong")
         async with AsyncPylonClient(config) as client:
@@ -179,7 +179,7 @@ async def test_closing_the_client_ends_the_wait_for_a_job(
         await product.devnet.control("POST", "/resume")
 
 
-async def test_an_unknown_identity_is_told_as_far_as_each_way_can_tell_it(
+async def test_an_unknown_identity_raises_over_both_transports(
     product: Product,
 ) -> None:
     """NATS rejects unknown users, and so cannot be asked for the known ones."""
@@ -205,7 +205,7 @@ READS = [(accessor, method) for accessor, method in METHODS if method.operation.
 
 @pytest.mark.parametrize("flavour", ["async", "sync"])
 @pytest.mark.parametrize("transport", ["http", "nats"])
-async def test_every_read_answers(product: Product, transport: str, flavour: str) -> None:
+async def test_every_read_has_a_reply(product: Product, transport: str, flavour: str) -> None:
     address = product.url if transport == "http" else product.nats_url
     fields = config_fields(address)
     async with AsyncPylonClient(AsyncConfig(**fields)) as client:
@@ -247,7 +247,7 @@ async def until_readable(product: Product) -> None:
 
 
 @pytest.mark.parametrize("transport", ["http", "nats"])
-async def test_what_is_written_is_read_back(product: Product, transport: str) -> None:
+async def test_writes_are_visible_in_reads(product: Product, transport: str) -> None:
     name, netuid = ("sn1", 1) if transport == "http" else ("sn2", 2)
     config = AsyncConfig(
         address=product.url if transport == "http" else product.nats_url,
@@ -275,7 +275,7 @@ async def test_what_is_written_is_read_back(product: Product, transport: str) ->
 
 
 @pytest.mark.parametrize("transport", ["http", "nats"])
-async def test_the_blocking_client_writes_too(product: Product, transport: str) -> None:
+async def test_the_blocking_client_writes(product: Product, transport: str) -> None:
     config = Config(
         address=product.url if transport == "http" else product.nats_url,
         identity_name="sn12",
@@ -312,7 +312,7 @@ async def test_the_blocking_client_writes_too(product: Product, transport: str) 
 
 @pytest.mark.parametrize("flavour", ["async", "sync"])
 @pytest.mark.parametrize("transport", ["http", "nats"])
-async def test_every_write_and_every_stream(product: Product, transport: str, flavour: str) -> None:
+async def test_all_writes_and_streams(product: Product, transport: str, flavour: str) -> None:
     fields = config_fields(product.url if transport == "http" else product.nats_url)
     async with AsyncPylonClient(AsyncConfig(**fields)) as client:
         with PylonClient(Config(**fields)) as blocking:

@@ -44,12 +44,12 @@ TypedCommitment ValidatorPermit ValidatorTrust WalletName Weight WeightsStatus
 """
 
 
-def test_the_public_names_are_these() -> None:
+def test_the_public_names_do_not_change() -> None:
     assert sorted(pylon_client.v1.__all__) == sorted(NAMES.split())
     assert all(hasattr(pylon_client.v1, name) for name in NAMES.split())
 
 
-def test_every_exception_of_the_client_is_public_and_in_the_drawn_tree() -> None:
+def test_every_exception_is_public_and_in_the_documented_tree() -> None:
     drawn = errors.__doc__ or ""
     kinds = [errors.BasePylonException]
     for kind in kinds:
@@ -74,7 +74,7 @@ def python(*args: str) -> str:
     return done.stdout
 
 
-def test_importing_the_client_pulls_in_nothing_of_the_service() -> None:
+def test_importing_the_client_does_not_import_the_service() -> None:
     script = """
 import sys, pylon_client.v1, pylon_client.testing
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
@@ -196,7 +196,7 @@ WRONG = {
 
 
 @pytest.mark.integration
-def test_right_uses_type_check_and_wrong_ones_do_not(tmp_path: Path) -> None:
+def test_correct_uses_type_check_and_wrong_ones_do_not(tmp_path: Path) -> None:
     """Pyright, strict, reads one file of right uses and one of wrong ones."""
     (tmp_path / "right.py").write_text(f"# pyright: strict, reportUnusedVariable=false{RIGHT}")
     head = [

@@ -1,4 +1,4 @@
-"""NATS over TLS: the token goes to whom the authority vouches for, and to nobody else."""
+"""NATS over TLS: tokens are sent only to servers with a trusted certificate."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ def tls_of(authority: Authority) -> str:
     return f"""tls {{ cert_file: "{issued.cert}", key_file: "{issued.key}" }}"""
 
 
-async def test_a_server_that_is_vouched_for_answers(
+async def test_a_server_with_a_trusted_certificate_replies(
     tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
@@ -58,7 +58,7 @@ async def test_a_server_that_is_vouched_for_answers(
         await worker.close()
 
 
-async def test_a_server_that_nobody_vouches_for_is_refused(
+async def test_a_server_with_an_untrusted_certificate_is_rejected(
     tmp_path: Path, authority: Authority
 ) -> None:
     async with (
@@ -70,7 +70,7 @@ async def test_a_server_that_nobody_vouches_for_is_refused(
 
 
 @pytest.mark.parametrize("info", [{}, {"tls_available": True}, {"tls_required": False}])
-async def test_a_server_without_tls_is_told_no_token(info: dict[str, bool]) -> None:
+async def test_a_server_without_tls_gets_no_token(info: dict[str, bool]) -> None:
     heard = bytearray()
     visits = 0
 

@@ -1,4 +1,4 @@
-"""Streams on which nothing comes: how a client tells a quiet chain from a Pylon that is gone."""
+"""Streams without events: an idle chain and a stopped Pylon are distinguished."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -33,11 +33,11 @@ FOLLOWING: list[Callable[[AsyncPylonClient], AsyncGenerator[Any]]] = [
 
 @dataclass
 class QuietWorker:
-    """Answers, and has nothing to publish.
+    """A worker that replies and publishes nothing.
 
     Attributes:
-        failure: with what it answers what is asked of the chain; None answers a block.
-        asked: how often it was.
+        failure: the failure of reads of the chain; None replies with a block.
+        asked: the number of reads.
     """
 
     url: str
@@ -72,7 +72,7 @@ class QuietWorker:
 
 @dataclass
 class Places:
-    """Where NATS is, and where the client is to go: there, or to a bridge."""
+    """The URL of NATS, and the address of the client: NATS or a bridge."""
 
     nats: str
     address: str
@@ -80,7 +80,7 @@ class Places:
 
 @pytest.fixture(params=["nats", "http"])
 async def places(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Places]:
-    """Everything but a worker."""
+    """Start everything but a worker."""
     async with NatsServer(tmp_path, authorization_config(deployment_settings())) as server:
         if request.param == "nats":
             yield Places(server.url, server.url)
@@ -92,7 +92,7 @@ async def places(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerat
             yield Places(server.url, bridge.url)
 
 
-async def test_no_stream_begins_where_no_worker_is(places: Places) -> None:
+async def test_no_stream_starts_without_a_worker(places: Places) -> None:
     async with (
         AsyncPylonClient(AsyncConfig(address=places.address)) as client,
         asyncio.timeout(HANGS_AFTER_S),
@@ -104,7 +104,7 @@ async def test_no_stream_begins_where_no_worker_is(places: Places) -> None:
 
 
 @pytest.mark.parametrize("failure", [None, ErrorCode.CHAIN_UNAVAILABLE])
-async def test_a_stream_is_waited_for_as_long_as_a_worker_answers(
+async def test_an_idle_stream_waits_while_a_worker_replies(
     places: Places, failure: ErrorCode | None
 ) -> None:
     worker = QuietWorker(places.nats, failure)
@@ -116,7 +116,7 @@ async def test_a_stream_is_waited_for_as_long_as_a_worker_answers(
     ):
         async with worker.running():
             waiting = [asyncio.ensure_future(anext(values)) for values in (blocks, snapshots)]
-            # Each asks at its beginning, and then every second, for longer than its patience.
+            # Each stream probes at its start and then every second, for longer than its limit.
             await eventually(lambda: worker.asked >= 10)
             assert not any(each.done() for each in waiting)
         for each in waiting:

@@ -1,4 +1,4 @@
-"""Both clients over both transports against `pylon up --devnet`: the same answers everywhere."""
+"""Both clients over both transports against `pylon up --devnet` have the same results."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -90,7 +90,7 @@ async def neurons_at(address: str, number: BlockNumber) -> list[GetNeuronsRespon
     return [*asynchronous, *await asyncio.to_thread(synchronous)]
 
 
-async def test_every_way_to_ask_gives_the_same_neurons(product: Product) -> None:
+async def test_both_transports_return_the_same_neurons(product: Product) -> None:
     async with AsyncPylonClient(AsyncConfig(address=product.url)) as client:
         number = (await client.open_access.get_latest_block_info()).number
     over_http, over_nats = await asyncio.gather(
@@ -102,7 +102,7 @@ async def test_every_way_to_ask_gives_the_same_neurons(product: Product) -> None
     assert all(other == first for other in others)
 
 
-async def test_a_wrong_token_is_forbidden_over_both(product: Product) -> None:
+async def test_a_wrong_token_is_forbidden_over_both_transports(product: Product) -> None:
     for address in (product.url, product.nats_url):
         config = AsyncConfig(address=address, identity_name="sn2", identity_token="wrong")
         async with AsyncPylonClient(config) as client:
@@ -115,7 +115,7 @@ async def test_a_wrong_token_is_forbidden_over_both(product: Product) -> None:
 async def test_waiting_for_a_job_receives_its_changes_without_polling(
     product: Product, over: str, flavour: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A poll that came in time could not be told from an announcement.
+    # A poll that came in time could not be distinguished from an event.
     monkeypatch.setattr(job_poller, "POLL_WHILE_LIVE_S", HANGS_AFTER_S)
     monkeypatch.setattr(job_poller, "POLL_INITIAL_DELAY_S", HANGS_AFTER_S)
     # The jobs of sn2 are counted elsewhere.
@@ -179,10 +179,10 @@ async def test_closing_the_client_ends_the_wait_for_a_job(
         await product.devnet.control("POST", "/resume")
 
 
-async def test_an_unknown_identity_is_told_as_far_as_each_way_can_tell_it(
+async def test_an_unknown_identity_raises_over_both_transports(
     product: Product,
 ) -> None:
-    """NATS lets nobody in whom it does not know, and so cannot be asked who is known."""
+    """NATS rejects unknown users, and so cannot be asked for the known ones."""
     for address, kind in ((product.url, PylonMisconfigured), (product.nats_url, PylonForbidden)):
         config = AsyncConfig(address=address, identity_name="nobody", identity_token="wrong")
         async with AsyncPylonClient(config) as client:
@@ -190,7 +190,7 @@ async def test_an_unknown_identity_is_told_as_far_as_each_way_can_tell_it(
                 await client.identity.get_latest_neurons()
 
 
-# What the devnet has nothing of: Pylon answers that there is none.
+# Pylon replies NOT_FOUND for data that the devnet does not have.
 NOTHING_THERE = {
     "get_revealed_commitments",
     "get_own_commitment",
@@ -205,7 +205,7 @@ READS = [(accessor, method) for accessor, method in METHODS if method.operation.
 
 @pytest.mark.parametrize("flavour", ["async", "sync"])
 @pytest.mark.parametrize("transport", ["http", "nats"])
-async def test_every_read_answers(product: Product, transport: str, flavour: str) -> None:
+async def test_every_read_has_a_reply(product: Product, transport: str, flavour: str) -> None:
     address = product.url if transport == "http" else product.nats_url
     fields = config_fields(address)
     async with AsyncPylonClient(AsyncConfig(**fields)) as client:
@@ -247,7 +247,7 @@ async def until_readable(product: Product) -> None:
 
 
 @pytest.mark.parametrize("transport", ["http", "nats"])
-async def test_what_is_written_is_read_back(product: Product, transport: str) -> None:
+async def test_writes_are_visible_in_reads(product: Product, transport: str) -> None:
     name, netuid = ("sn1", 1) if transport == "http" else ("sn2", 2)
     config = AsyncConfig(
         address=product.url if transport == "http" else product.nats_url,
@@ -269,13 +269,13 @@ async def test_what_is_written_is_read_back(product: Product, transport: str) ->
         jobs = (await client.identity.get_jobs()).jobs
         assert [each.job_id for each in jobs] == [committed.job_id, scheduled.job_id]
         cancelled = await client.identity.cancel_job(scheduled.job_id)
-        assert cancelled == job, "what has ended stays as it is"
+        assert cancelled == job, "an ended job does not change"
         with pytest.raises(ValueError, match="ss58"):
             await client.identity.put_weights({Hotkey("5C"): Weight(1.0)})
 
 
 @pytest.mark.parametrize("transport", ["http", "nats"])
-async def test_the_blocking_client_writes_too(product: Product, transport: str) -> None:
+async def test_the_blocking_client_writes(product: Product, transport: str) -> None:
     config = Config(
         address=product.url if transport == "http" else product.nats_url,
         identity_name="sn12",
@@ -312,7 +312,7 @@ async def test_the_blocking_client_writes_too(product: Product, transport: str) 
 
 @pytest.mark.parametrize("flavour", ["async", "sync"])
 @pytest.mark.parametrize("transport", ["http", "nats"])
-async def test_every_write_and_every_stream(product: Product, transport: str, flavour: str) -> None:
+async def test_all_writes_and_streams(product: Product, transport: str, flavour: str) -> None:
     fields = config_fields(product.url if transport == "http" else product.nats_url)
     async with AsyncPylonClient(AsyncConfig(**fields)) as client:
         with PylonClient(Config(**fields)) as blocking:
@@ -329,7 +329,7 @@ async def test_every_write_and_every_stream(product: Product, transport: str, fl
                 with closing(getattr(blocking.open_access, name)(*arguments)) as values:
                     return [await asyncio.to_thread(next, values) for _ in range(2)]
 
-            # Content of its own, so that no way joins the job of another.
+            # Each way has different content, so that none joins the job of another.
             own = f"{transport} {flavour}"
             weights = {Hotkey(hotkey(2, 6)): Weight(len(own)), MINER_OF_SN2: Weight(1.0)}
             scheduled = await call("put_weights", weights)

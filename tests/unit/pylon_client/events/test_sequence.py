@@ -1,4 +1,4 @@
-"""Events that are too large to come by themselves are fetched from the stream."""
+"""Announced events are read from the event log."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -19,32 +19,32 @@ def event(number: int) -> FeedEvent:
     return FeedEvent("s", block, b"body")
 
 
-class LaggingStream:
-    """Has one event, and a replica that answers so many times as if it had not."""
+class LaggingLog:
+    """A log with one event, whose replica lacks it in the first `lags` reads."""
 
     def __init__(self, number: int, lags: int) -> None:
         self.event = event(number)
         self.lags = lags
-        self.asked = 0
+        self.reads = 0
 
     async def __call__(self, _subject: str, after: BlockNumber | None = None) -> FeedEvent | None:
-        self.asked += 1
-        if self.asked <= self.lags or (after is not None and self.event.block.number <= after):
+        self.reads += 1
+        if self.reads <= self.lags or (after is not None and self.event.block.number <= after):
             return None
         return self.event
 
 
 @asynccontextmanager
 async def followed(
-    stream: LaggingStream, given: list[int]
+    log: LaggingLog, delivered: list[int]
 ) -> AsyncGenerator[tuple[EventSequence, asyncio.Event]]:
     came = asyncio.Event()
 
-    async def give(event: FeedEvent) -> None:
-        given.append(event.block.number)
+    async def deliver(event: FeedEvent) -> None:
+        delivered.append(event.block.number)
         came.set()
 
-    sequence = EventSequence("s", stream, give, FeedCounts(), after=BlockNumber(4))
+    sequence = EventSequence("s", log, deliver, FeedCounts(), after=BlockNumber(4))
     running = asyncio.create_task(sequence.run())
     try:
         yield sequence, came
@@ -59,23 +59,23 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("lags", [0, 1, module.INCOMPLETE_READS_MAX])
-async def test_an_announced_event_is_asked_for_until_a_lagging_replica_has_it(lags: int) -> None:
-    given: list[int] = []
-    async with followed(LaggingStream(5, lags), given) as (sequence, came):
+async def test_an_announced_event_is_read_until_a_lagging_replica_has_it(lags: int) -> None:
+    delivered: list[int] = []
+    async with followed(LaggingLog(5, lags), delivered) as (sequence, came):
         sequence.announce(BlockNumber(5))
         async with asyncio.timeout(HANGS_AFTER_S):
             await came.wait()
-    assert given == [5]
+    assert delivered == [5]
 
 
-async def test_an_event_that_the_stream_never_has_does_not_hold_up_the_next_one() -> None:
-    given: list[int] = []
-    stream = LaggingStream(6, module.INCOMPLETE_READS_MAX + 1)
-    async with followed(stream, given) as (sequence, came):
+async def test_an_event_missing_from_the_log_does_not_block_the_next_one() -> None:
+    delivered: list[int] = []
+    log = LaggingLog(6, module.INCOMPLETE_READS_MAX + 1)
+    async with followed(log, delivered) as (sequence, came):
         sequence.announce(BlockNumber(5))
-        await eventually(lambda: stream.asked == stream.lags)
-        assert given == []
+        await eventually(lambda: log.reads == log.lags)
+        assert delivered == []
         sequence.announce(BlockNumber(6))
         async with asyncio.timeout(HANGS_AFTER_S):
             await came.wait()
-    assert given == [6]
+    assert delivered == [6]

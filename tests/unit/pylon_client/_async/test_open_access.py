@@ -3,14 +3,13 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing, closing
 from itertools import islice
 from typing import Any
 
 import pytest
 
-from pylon_client.http.sse_parser import ServerSentEvent, parse_sse
 from pylon_client.testing import FakePylon, sample_block_info, sample_neurons
 from pylon_client.transport import StreamItem
 from pylon_client.v1 import (
@@ -31,7 +30,7 @@ def pylon() -> FakePylon:
     return pylon
 
 
-async def test_a_stream_begins_with_the_newest_value_and_goes_on_after_a_break(
+async def test_a_stream_starts_with_the_newest_value_and_resumes_after_a_break(
     pylon: FakePylon,
 ) -> None:
     async with pylon.async_client() as client, aclosing(client.open_access.blocks()) as blocks:
@@ -48,7 +47,7 @@ async def test_a_stream_begins_with_the_newest_value_and_goes_on_after_a_break(
     assert not pylon._listeners
 
 
-async def test_a_stream_can_begin_after_a_block_that_is_known(pylon: FakePylon) -> None:
+async def test_a_stream_can_start_after_a_known_block(pylon: FakePylon) -> None:
     pylon.publish(sample_neurons(block_number=3), NetUid(1))
     async with pylon.async_client() as client:
         async with aclosing(client.open_access.blocks(after=BlockNumber(5))) as blocks:
@@ -87,7 +86,7 @@ def test_closing_the_client_ends_its_streams(pylon: FakePylon) -> None:
     closing_later.join()
 
 
-async def test_a_break_is_raised_when_patience_is_over(pylon: FakePylon) -> None:
+async def test_a_break_is_raised_after_the_limit(pylon: FakePylon) -> None:
     class Broken(FakePylon):
         is_down = False
 
@@ -122,9 +121,7 @@ async def test_the_old_name_of_the_limit_is_deprecated(
             stream(client)
 
 
-async def test_what_cannot_be_had_any_more_is_logged(
-    pylon: FakePylon, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_missed_events_are_logged(pylon: FakePylon, caplog: pytest.LogCaptureFixture) -> None:
     pylon.publish(sample_block_info(40))
     after_gap = StreamItem(BlockNumber(40), pylon._items[None][-1].body, is_after_gap=True)
     pylon._items[None][-1] = after_gap
@@ -134,28 +131,3 @@ async def test_what_cannot_be_had_any_more_is_logged(
             assert (await anext(blocks)).number == 40
             await blocks.aclose()
     assert "between block 7 and block 40" in caplog.text
-
-
-SENT = (
-    b": a comment\n\n"
-    b'event: block\nid: 7\ndata: {"a":\xe2\x80\xa8"\x85"}\n\n'
-    b"retry: 500\n\n"
-    b"data: one\r\ndata:two\r\n\r\n"
-    b"event: closing\nretry: 500\ndata: {}\n\n"
-    b"retry: soon\ndata: two\n\n"
-    b"event: unfinished\n"
-)
-
-
-@pytest.mark.parametrize("size", [1, 2, 7, 1000])
-async def test_events_are_read_whichever_pieces_they_come_in(size: int) -> None:
-    async def chunks() -> AsyncIterator[bytes]:
-        for start in range(0, len(SENT), size):
-            yield SENT[start : start + size]
-
-    assert [event async for event in parse_sse(chunks())] == [
-        ServerSentEvent("block", b'{"a":\xe2\x80\xa8"\x85"}', "7"),
-        ServerSentEvent("message", b"one\ntwo"),
-        ServerSentEvent("closing", b"{}", retry_s=0.5),
-        ServerSentEvent("message", b"two"),
-    ]

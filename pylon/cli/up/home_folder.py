@@ -1,4 +1,4 @@
-"""The home folder of `pylon up`: whose it is, who holds it, and what is prepared in it."""
+"""The home folder of `pylon up`: access check, lock and preparation."""
 
 import contextlib
 import logging
@@ -19,22 +19,22 @@ HOME_ENTRIES = (
     *("nats", "devnet", devnet_identities.WALLETS_FOLDER, RUNTIME_CACHE),
     *(LOCK_FILE, SETTINGS_FILE, HEADER_FILE),
 )
-"""What a home holds; files of the user beside these are left alone."""
+"""Files and folders of a home; other files of the user are ignored."""
 
 
 @contextlib.contextmanager
 def _os_errors_as_up_error(options: UpOptions) -> Generator[None]:
-    """Raise an error of the operating system as UpError, with what to do."""
+    """Convert errors of the operating system to UpError, with a remedy."""
     try:
         yield
     except OSError as error:
         raise UpError(
-            f"{options.home} cannot be used ({error.strerror}); choose another --home (PYLON_HOME)"
+            f"cannot use {options.home} ({error.strerror}); choose another --home (PYLON_HOME)"
         ) from None
 
 
 def require_home_access(options: UpOptions) -> None:
-    """Look whose the home is, and all that a tree has written into it before."""
+    """Raise unless this user may use the home and all its entries."""
     with _os_errors_as_up_error(options):
         require_path_access(options.home)
         require_access(options.home / name for name in HOME_ENTRIES)
@@ -42,10 +42,10 @@ def require_home_access(options: UpOptions) -> None:
 
 @contextlib.contextmanager
 def lock_home(options: UpOptions) -> Generator[None]:
-    """Hold the home within the block.
+    """Lock the home within the block.
 
     Raises:
-        UpError: it cannot be used, or another `pylon up` uses it.
+        UpError: the home cannot be used, or another `pylon up` uses it.
     """
     lock = FolderLock(options.home, "another `pylon up`")
     with _os_errors_as_up_error(options):
@@ -58,7 +58,7 @@ def lock_home(options: UpOptions) -> Generator[None]:
 
 
 def is_new_chain(options: UpOptions) -> bool:
-    """Return whether the simulated chain is a new one, of which no state can be."""
+    """Return whether the simulated chain is new, so that no state of it can exist."""
     if options.devnet_port is None or options.chain_folder.exists():
         return False
     if (options.state_folder / "nats").exists():
@@ -70,7 +70,7 @@ def is_new_chain(options: UpOptions) -> bool:
 
 
 def prepare_home(options: UpOptions) -> None:
-    """Write what the processes find in the home; for whoever holds the lock of the state."""
+    """Write the files that the processes expect in the home, which must be locked."""
     if options.devnet_port is None:
         return
     with _os_errors_as_up_error(options):
@@ -80,7 +80,7 @@ def prepare_home(options: UpOptions) -> None:
 
 
 def _clear_folder(folder: Path) -> None:
-    """Delete what is in the folder of a devnet that nothing runs in, but for its lock."""
+    """Delete the content of the state folder of a stopped devnet, except its lock."""
     lock = FolderLock(folder, "another devnet")
     lock.acquire()
     try:

@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 
-from pylon.common.folder_access import require_access, require_path_access
-from pylon.common.folder_lock import LOCK_FILE, FolderLock
 from pylon_devnet.block import BlockHeader, DevnetBlock
+from pylon_devnet.state_folder import LOCK_FILE, StateFolderLock, require_writable
 
 _FILE = "chain.sqlite3"
 _FILES = (_FILE, f"{_FILE}-wal", f"{_FILE}-shm")
@@ -52,12 +51,12 @@ class BlockStore:
 
     def __init__(self, directory: Path | None, *, fresh: bool = False) -> None:
         self._on_disk = directory is not None
-        self._lock: FolderLock | None = None
+        self._lock: StateFolderLock | None = None
         if directory is not None:
-            require_path_access(directory)
+            require_writable([directory])
             directory.mkdir(parents=True, exist_ok=True)
-            require_access(directory / name for name in (*_FILES, LOCK_FILE))
-            self._lock = FolderLock(directory, "another devnet")
+            require_writable(directory / name for name in (*_FILES, LOCK_FILE))
+            self._lock = StateFolderLock(directory)
             self._lock.acquire()
             if fresh:
                 for name in _FILES:

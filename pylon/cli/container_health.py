@@ -70,7 +70,7 @@ def main() -> int:
     try:
         check(url)
     except OSError as error:
-        sys.stderr.write(f"{url} does not answer: {error}\n")
+        sys.stderr.write(f"{url} is not healthy: {error}\n")
         return 1
     return 0
 

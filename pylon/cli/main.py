@@ -72,7 +72,7 @@ def up(
         str | None,
         typer.Option(
             envvar="PYLON_NATS_HOST",
-            help="Address of the embedded nats-server; other machines can connect unless it is loopback.",
+            help="Address of the embedded nats-server; loopback admits this machine only.",
             show_default="127.0.0.1, or from .env",
         ),
     ] = None,
@@ -254,7 +254,7 @@ def _require_working_directory() -> None:
         Path.cwd()
     except OSError as error:
         raise CommandError(
-            f"cannot use the working directory ({error.strerror}): change to another one"
+            f"the working directory cannot be used ({error.strerror}): change to another one"
         ) from None
 
 

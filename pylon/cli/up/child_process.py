@@ -66,10 +66,10 @@ class ChildProcess:
             if self._stopping.is_set():
                 return
             if not ready.is_set():
-                raise ChildExitedError(f"{self.name} exited with code {code}; see its log")
+                raise ChildExitedError(f"{self.name} ended with code {code}; see its log")
             if time.monotonic() - started_at_s >= RESTART_DELAY_RESET_S:
                 pause_s = INITIAL_RESTART_DELAY_S
-            log.warning("%s exited with code %s; restarting in %g s", self.name, code, pause_s)
+            log.warning("%s ended with code %s; restarting in %g s", self.name, code, pause_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._stopping.wait()

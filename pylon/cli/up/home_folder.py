@@ -11,6 +11,7 @@ from pylon.cli.up.running_home import HEADER_FILE, SETTINGS_FILE
 from pylon.cli.up.up_options import UpError, UpOptions
 from pylon.common.folder_access import require_access, require_path_access
 from pylon.common.folder_lock import LOCK_FILE, FolderLock
+from pylon_devnet import state_folder
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def is_new_chain(options: UpOptions) -> bool:
         return False
     if (options.state_folder / "nats").exists():
         log.warning(
-            "%s is gone: what was published of it, and its jobs, are removed too",
+            "%s does not exist: removing its events and jobs",
             options.chain_folder,
         )
     return True
@@ -81,13 +82,13 @@ def prepare_home(options: UpOptions) -> None:
 
 def _clear_folder(folder: Path) -> None:
     """Delete the content of the state folder of a stopped devnet, except its lock."""
-    lock = FolderLock(folder, "another devnet")
+    lock = state_folder.StateFolderLock(folder)
     lock.acquire()
     try:
         for path in folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path.name != LOCK_FILE:
+            elif path.name != state_folder.LOCK_FILE:
                 path.unlink()
     finally:
         lock.release()

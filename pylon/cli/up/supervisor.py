@@ -189,7 +189,7 @@ def _warn_of_exposed_nats(options: UpOptions, settings: WorkerSettings) -> None:
     )
     if options.devnet_url is not None:
         log.warning(
-            "Every machine that can connect to NATS can act as any identity: their tokens are public"
+            "Every machine that can connect to NATS can act as any identity: tokens are public"
         )
     elif not settings.open_access_token.get_secret_value():
         log.warning(

@@ -33,5 +33,6 @@ def test_the_import_of_the_devnet_says_how_to_install_it() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert ended.stderr.splitlines()[-1] == (
-        "ImportError: the devnet needs bittensor_core, of `pip install 'pylon-client[service]'`"
+        "ImportError: the devnet needs bittensor_core: install it with "
+        "`pip install 'pylon-client[service]'`"
     )

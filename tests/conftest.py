@@ -1,13 +1,33 @@
-"""What goes for all tests: the slow ones come first, and none may write a secret.
+"""What applies to all tests: each has a level, the slow ones come first, none may write a secret.
 
 When all tests are over, what processes and servers wrote into their folders is looked through, and
 what pytest has captured.
 """
 
+import gc
+from pathlib import Path
+
 import pytest
 
 from pylon.common.unreadable_records import UNREADABLE
 from tests.support.product.leaks import known_secrets, leaks_in, leaks_under
+
+TESTS = Path(__file__).parent
+LEVELS = {
+    "unit": "unit",
+    "integration": "integration",
+    "compat": "compat",
+    "fuzz": "fuzz",
+}
+"""The marker of each folder of `tests`; the tests of all other folders are `system`."""
+_SYSTEM = "system"
+
+pytest_plugins = [
+    "tests.support.chain.plugin",
+    "tests.support.k8s.plugin",
+    "tests.support.nats.plugin",
+    "tests.support.product.plugin",
+]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -16,10 +36,27 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(LeakCheck(config))
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects by the markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not any(item.get_closest_marker(level) for level in {*LEVELS.values(), _SYSTEM}):
+            item.add_marker(level_of(item.path))
     # Begun last, a slow file would keep one process busy while the others have nothing left.
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def level_of(path: Path) -> str:
+    """Return the marker of the tests in a file that states none itself."""
+    if not path.is_relative_to(TESTS):
+        return "unit"
+    return LEVELS.get(path.relative_to(TESTS).parts[0], _SYSTEM)
+
+
+def pytest_collection_finish() -> None:
+    # Modules and tests live as long as the process: no later collection needs to look at them.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +80,8 @@ class LeakCheck:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        self._found += leaks_under(self._config._tmp_path_factory.getbasetemp(), self._secrets)
+        factory: pytest.TempPathFactory = vars(self._config)["_tmp_path_factory"]
+        self._found += leaks_under(factory.getbasetemp(), self._secrets)
         if self._found:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

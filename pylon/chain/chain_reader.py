@@ -1,4 +1,4 @@
-"""Reads of the chain as encoded replies, each of which is asked of the chain once."""
+"""Reads of the chain as encoded replies: shared between callers and cached by block hash."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from pylon.chain.port import ChainReads, read_block_info
 from pylon.chain.query import Query
 from pylon.common.read_cache import ReadCache, SingleFlight, chain_timeout_error
-from pylon.rpc.calls import CallResult
 from pylon_client.contract import wire
 from pylon_client.contract.models import Block
 from pylon_client.contract.types import BlockNumber
@@ -18,10 +17,15 @@ T = TypeVar("T")
 
 
 class ChainReader:
-    """What handlers and publishers read the chain through, so that nothing is read twice.
+    """Reads the chain for handlers and publishers, with one request per distinct read.
 
-    A flight has the chain's deadline, since others may be waiting for it; each caller waits as
-    long as it wants.
+    A shared request has the chain's own timeout, since several callers may wait for it. Each
+    caller waits at most for its own `timeout_s`.
+
+    Args:
+        chain: the chain to read.
+        chain_timeout_s: timeout of a shared request, in seconds.
+        cache: holds encoded results by query and block hash; a new one by default.
     """
 
     def __init__(
@@ -31,13 +35,13 @@ class ChainReader:
         self._chain_timeout_s = chain_timeout_s
         self._cache = cache or ReadCache()
         self._block_flight = SingleFlight[Block]()
-        self._info_flight = SingleFlight[CallResult]()
+        self._info_flight = SingleFlight[tuple[Block, bytes]]()
 
     async def latest_block(self, *, timeout_s: float) -> Block:
-        """The chain's newest block, asked of the chain now.
+        """Request the newest block from the chain.
 
         Raises:
-            FailureError: as the chain port says.
+            FailureError: see `ChainReads`.
         """
 
         async def fetch() -> Block:
@@ -45,18 +49,28 @@ class ChainReader:
 
         return await _with_timeout(timeout_s, self._block_flight.get("latest", fetch))
 
-    async def latest_block_info(self, *, timeout_s: float) -> CallResult:
-        """The chain's newest block with its timestamp, encoded, asked of the chain now."""
+    async def latest_block_info(self, *, timeout_s: float) -> tuple[Block, bytes]:
+        """Request the newest block and its timestamp; return the block and its encoded info.
 
-        async def fetch() -> CallResult:
+        Raises:
+            FailureError: see `ChainReads`.
+        """
+
+        async def fetch() -> tuple[Block, bytes]:
             block = await self._chain.latest_block(timeout_s=self._chain_timeout_s)
             info = await read_block_info(self._chain, block, timeout_s=self._chain_timeout_s)
-            return CallResult(wire.encode(info), block)
+            return block, wire.encode(info)
 
         return await _with_timeout(timeout_s, self._info_flight.get("latest", fetch))
 
     async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
-        """The block of that number; not kept, since a young block's number may get another hash."""
+        """Request a block of the best chain by its number.
+
+        The result is not cached: a reorg may give the number of a recent block another hash.
+
+        Raises:
+            FailureError: see `ChainReads`.
+        """
 
         async def fetch() -> Block:
             return await self._chain.block(number, timeout_s=self._chain_timeout_s)
@@ -64,7 +78,11 @@ class ChainReader:
         return await _with_timeout(timeout_s, self._block_flight.get(number, fetch))
 
     async def query(self, query: Query[BaseModel], block: Block, *, timeout_s: float) -> bytes:
-        """The answer to a question at a block, encoded."""
+        """Return the encoded result of a query at a block, from the cache or the chain.
+
+        Raises:
+            FailureError: see `ChainReads`.
+        """
 
         async def fetch() -> bytes:
             chain_timeout_s = self._chain_timeout_s
@@ -79,7 +97,13 @@ class ChainReader:
         *,
         timeout_s: float,
     ) -> bytes:
-        """What `fetch` gives, once for all who ask, and kept; the key must name a block's hash."""
+        """Return the cached value of `key`, or call `fetch` once for all concurrent callers.
+
+        Args:
+            key: identifies the value; it must contain the hash of a block.
+            fetch: computes the value.
+            timeout_s: how long this caller waits, in seconds.
+        """
         return await _with_timeout(timeout_s, self._cache.get(key, fetch))
 
 

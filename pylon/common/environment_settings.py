@@ -1,4 +1,4 @@
-"""Settings from variables and the `.env` file, and what is said of those that are wrong."""
+"""Settings from variables and the `.env` file, and the error texts of wrong ones."""
 
 import contextlib
 import json
@@ -21,15 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX: Final = "PYLON_"
+DEPRECATED_VARIABLES: Final = {
+    "PYLON_CHAIN_TIMEOUT_S": "PYLON_CHAIN_TIMEOUT_SECONDS",
+    "PYLON_DRAIN_TIMEOUT_S": "PYLON_DRAIN_TIMEOUT_SECONDS",
+    "PYLON_HEAD_SILENCE_S": "PYLON_HEAD_SILENCE_SECONDS",
+}
+"""Old names of variables with their current names; the old ones still have an effect."""
 
 
 class EnvironmentSettings(BaseSettings):
-    """Settings from `PYLON_…` variables, whose secrets may be in files instead.
+    """Settings from `PYLON_…` variables; secrets may be in files instead.
 
-    An empty variable stands for none where a setting may be without a value.
+    For an optional setting, an empty variable means that it is not set.
 
     Raises:
-        SettingsError: at construction, with a line for each mistake, which names the variable and
+        SettingsError: at construction, with one line per mistake. A line names the variable and
             does not show its value.
     """
 
@@ -59,7 +65,7 @@ class EnvironmentSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Where settings come from, the first that knows one wins."""
+        """Return the sources of settings in the order of their precedence."""
         del settings_cls, file_secret_settings
         assert isinstance(dotenv_settings, EnvSettingsSource)  # noqa: S101 -- the library's own is
         dotenv_settings.env_vars = {
@@ -69,15 +75,16 @@ class EnvironmentSettings(BaseSettings):
         }
         decided: Mapping[str, str | None] = {}
         for source in (env_settings, dotenv_settings):
+            _apply_deprecated_names(source)
             decided = read_secret_files(source, decided)
         return init_settings, env_settings, dotenv_settings
 
 
 def json_list(example: str) -> BeforeValidator:
-    """What reads a list from a variable.
+    """Return a validator that parses a JSON list.
 
     Args:
-        example: as a mistake shows how to write one.
+        example: a valid list, shown in the error text.
     """
 
     def read(value: object) -> object:
@@ -92,6 +99,17 @@ def json_list(example: str) -> BeforeValidator:
     return BeforeValidator(read)
 
 
+def _apply_deprecated_names(source: PydanticBaseSettingsSource) -> None:
+    """Set variables whose deprecated names alone are given in a source."""
+    assert isinstance(source, EnvSettingsSource)  # noqa: S101 -- the library's own sources are
+    given = source.env_vars
+    source.env_vars = {
+        new.lower(): given[old.lower()]
+        for old, new in DEPRECATED_VARIABLES.items()
+        if old.lower() in given
+    } | dict(given)
+
+
 def _format_errors(error: ValidationError, prefix: str) -> str:
     found = error.errors(include_url=False, include_input=False)
     return "\n".join(_format_error(one, prefix) for one in found)
@@ -104,7 +122,7 @@ def _format_error(error: ErrorDetails, prefix: str) -> str:
         text = "must not be empty"
     else:
         text = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if not error["loc"]:  # it is about several settings, which its text names
+    if not error["loc"]:  # about several settings, which the text names
         return text
     name, *items = error["loc"]
     place = "".join(f" item {item + 1}" for item in items if isinstance(item, int))

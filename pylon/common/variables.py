@@ -1,4 +1,4 @@
-"""Names of `PYLON_…` variables: one that nothing reads is reported, with the nearest known name."""
+"""Checks of the names of `PYLON_…` variables: unknown, deprecated and without an effect."""
 
 import difflib
 import logging
@@ -10,9 +10,8 @@ from typing import Final
 from pydantic_settings import SettingsError
 
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.common.env_file import ENV_FILE_VARIABLE
-from pylon.common.env_file import read_env_file
-from pylon.common.environment_settings import PREFIX
+from pylon.common.env_file import ENV_FILE_VARIABLE, read_env_file
+from pylon.common.environment_settings import DEPRECATED_VARIABLES, PREFIX
 from pylon.common.known_variables import OF_IDENTITIES, VARIABLES
 
 logger = logging.getLogger(__name__)
@@ -32,10 +31,10 @@ IGNORED_VARIABLES: Final[Mapping[str, str]] = {
     "PYLON_COMMIT_WINDOW_*": "weights follow the epochs of the chain",
     "PYLON_DOCKER_IMAGE_NAME": "the client starts no containers",
 }
-"""Variables of the published service without an effect here; `*` at the end is for any rest."""
+"""Variables of the published service that have no effect here; a final `*` is a wildcard."""
 
 SUGGESTION_CUTOFF: Final = 0.8
-"""Similarity, from 0 to 1, from which on a known name is suggested."""
+"""Minimum similarity, from 0 to 1, of a known name that is suggested."""
 EXTERNAL_VARIABLES: Final = frozenset(
     {
         ENV_FILE_VARIABLE,
@@ -53,11 +52,11 @@ _KUBERNETES_VARIABLE: Final = re.compile(
     r".+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=.*"
     r"|.+_PORT=(tcp|udp|sctp)://.*"
 )
-"""Kubernetes describes each service `pylon-…` of a namespace in such variables."""
+"""Variables that Kubernetes sets for each service `pylon-…` of a namespace."""
 
 
 def check_variables(settings: DeploymentSettings) -> None:
-    """Log a warning for each variable that has no effect.
+    """Log a warning for each variable that has no effect or a deprecated name.
 
     Raises:
         SettingsError: with `PYLON_STRICT_SETTINGS`, a line for each name that Pylon does not know.
@@ -65,7 +64,12 @@ def check_variables(settings: DeploymentSettings) -> None:
     unknown = unknown_variables(settings.identities)
     if unknown and settings.strict_settings:
         raise SettingsError("\n".join(unknown))
-    for line in (*unknown, *ineffective_variables(settings.identities)):
+    lines = (
+        *unknown,
+        *deprecated_variables(),
+        *ineffective_variables(settings.identities),
+    )
+    for line in lines:
         logger.warning("%s", line)
 
 
@@ -73,7 +77,7 @@ def unknown_variables(identities: Iterable[str] = ()) -> list[str]:
     """Return a line for each variable, of the environment and of `.env`, that Pylon does not know.
 
     Args:
-        identities: the configured ones, whose variables are suggested too.
+        identities: names of the configured identities; their variables are suggested too.
     """
     own = _identity_variables(identities)
     given = sorted(_read_variables().items())
@@ -82,13 +86,22 @@ def unknown_variables(identities: Iterable[str] = ()) -> list[str]:
     ]
 
 
+def deprecated_variables() -> list[str]:
+    """Return a line for each variable that is given under a deprecated name."""
+    return [
+        f"{name} is deprecated and will be removed: set {DEPRECATED_VARIABLES[name]} instead"
+        for name in sorted(_read_variables())
+        if name in DEPRECATED_VARIABLES
+    ]
+
+
 def ineffective_variables(identities: Iterable[str]) -> list[str]:
     """Return a line for each known variable that is set and has no effect.
 
-    These are variables of the published service, and of identities that are not configured.
+    Such variables belong to the published service, or to identities that are not configured.
 
     Args:
-        identities: the configured ones.
+        identities: names of the configured identities.
     """
     given = sorted(_read_variables().items())
     lines = [
@@ -138,6 +151,7 @@ def _is_known(name: str, text: str) -> bool:
         return any(rest.endswith(f"_{field}") for field in OF_IDENTITIES)
     return (
         name in VARIABLES
+        or name in DEPRECATED_VARIABLES
         or name in EXTERNAL_VARIABLES
         or name.startswith(_EXTERNAL_PREFIXES)
         or _ignored_reason(name) is not None

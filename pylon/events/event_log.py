@@ -1,28 +1,13 @@
-"""The events that the stream keeps: the newest of a subject, and the one that follows a block."""
+"""Events that the stream stores: the newest one of a subject, and the first one after a block."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, cast
 
-import nats.errors
-import nats.js.errors
-from nats.js.api import RawStreamMsg
-from nats.js.client import JetStreamContext
-
-from pylon.jetstream.error_codes import (
-    NO_MESSAGE,
-    UnreadableReplyError,
-    message_sequence,
-    readable_replies,
-)
-from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon.jetstream.stream_client import StreamClient
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber
 from pylon_client.events.stored_events import NO_LOST_BLOCKS, FeedEvent, parse_event
-from pylon_client.nats.cancellation import raise_if_cancelled
 from pylon_client.nats.nats_connection import NatsConnection
-
-GET_TIMEOUT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +15,8 @@ class StoredEvent:
     """A message of the stream.
 
     Attributes:
-        sequence: its place.
-        event: what it tells; None when it is no event of this contract.
+        sequence: its sequence in the stream.
+        event: the event that it holds; None if it is not an event of this contract.
         stored_at: when the server stored it, by the server's clock.
     """
 
@@ -41,22 +26,29 @@ class StoredEvent:
 
     @property
     def block_number(self) -> BlockNumber:
-        """Of which block it is; before all blocks when it is no event."""
+        """Return the event's block number, or -1 for a message that is not an event."""
         return BlockNumber(-1) if self.event is None else self.event.block.number
 
 
 class EventLog:
-    """The events as the stream keeps them; only workers may ask it.
+    """Reads the events that the stream stores; only workers may use it.
 
-    NATS delivers JetStream's answers to any subject that the asker names, even to JetStream's own
-    API: so this right is not given to clients.
+    NATS delivers JetStream's replies to any subject that the requester names, even to a subject of
+    JetStream's own API. Clients therefore have no permission for these requests.
+
+    Args:
+        connection: as the user `worker`.
     """
 
     def __init__(self, connection: NatsConnection) -> None:
-        self._context = JetStreamContext(connection.nats, timeout=GET_TIMEOUT_S)
+        self._stream = StreamClient(connection, EVENTS.name, "The event stream")
 
     async def __call__(self, subject: str, after: BlockNumber | None = None) -> FeedEvent | None:
-        """The first event after a block, or the newest; None where there is none yet.
+        """Return the first event after a block, or the newest event; None if there is not one yet.
+
+        Args:
+            subject: of the events.
+            after: the block number; None for the newest event.
 
         Raises:
             FailureError: NATS_UNAVAILABLE, when the stream does not answer.
@@ -71,9 +63,10 @@ class EventLog:
         return await self._with_body(await self._first_after(subject, after, newest))
 
     async def newest(self, subject: str) -> StoredEvent | None:
-        """The newest event of a subject as the stream's leader has it: no replica's is newer.
+        """Return the newest event of a subject as the stream's leader has it.
 
-        Its place is that of the newest message, be that an event or not.
+        No replica has a newer one. Its sequence is that of the subject's newest message, which may
+        not be an event.
 
         Raises:
             FailureError: NATS_UNAVAILABLE, when the stream does not answer.
@@ -86,7 +79,7 @@ class EventLog:
     async def _first_after(
         self, subject: str, after: BlockNumber, newest: StoredEvent
     ) -> FeedEvent | None:
-        """Bisect the stream, whose sequence and a subject's block numbers grow together."""
+        """Bisect the stream, in which sequences and a subject's block numbers grow together."""
         oldest = await self._get(subject, from_sequence=1)
         if oldest is None:
             return None
@@ -111,7 +104,7 @@ class EventLog:
     async def _scan(
         self, subject: str, after: BlockNumber | None, *, direct: bool = True
     ) -> FeedEvent | None:
-        """The same among messages that are no events, of which no order can be told."""
+        """Read every message of a subject: some are not events, so that their order is unknown."""
         sequence, found = 1, None
         is_first = True
         while at := await self._get(subject, from_sequence=sequence, direct=direct):
@@ -127,62 +120,24 @@ class EventLog:
         return found
 
     async def _with_body(self, event: FeedEvent | None) -> FeedEvent | None:
-        """An event together with its body, wherever that is kept; None where it is gone."""
+        """Return an event with its body, read from its parts; None if a part is gone."""
         if event is None or not event.stored_parts:
             return event
         parts: list[bytes] = []
         for sequence in event.stored_parts:
-            part = await self._get_message(None, sequence)
+            part = await self._stream.get(None, sequence)
             if part is None:
                 return None
-            parts.append(part.data or b"")
+            parts.append(part.body)
         return replace(event, body=b"".join(parts), stored_parts=())
 
     async def _get(
         self, subject: str, *, from_sequence: int | None = None, direct: bool = True
     ) -> StoredEvent | None:
-        found = await self._get_message(
+        found = await self._stream.get(
             subject, from_sequence, direct=direct, next_=from_sequence is not None
         )
         if found is None:
             return None
-        # Where a value is no ASCII the library has an object of the email package for it.
-        given = cast("dict[str, object]", found.headers or {})  # pyright: ignore[reportUnknownMemberType] -- the library says no more than dict
-        headers = {name: str(value) for name, value in given.items()}
-        event = parse_event(found.subject or subject, headers, found.data or b"")
-        stored_at = found.time if isinstance(found.time, datetime) else None
-        return StoredEvent(message_sequence(found), event, stored_at)
-
-    async def _get_message(
-        self,
-        subject: str | None,
-        sequence: int | None,
-        *,
-        direct: bool = True,
-        next_: bool = False,
-    ) -> RawStreamMsg | None:
-        # A direct answer mixes the message's headers with JetStream's own. So a message may look
-        # like none, or hide its place; asked otherwise, the stream tells of it apart.
-        try:
-            with readable_replies():
-                found = await self._context.get_msg(
-                    EVENTS.name, sequence, subject, direct=direct, next=next_
-                )
-                message_sequence(found)
-        except (nats.errors.Error, OSError) as error:
-            if direct and isinstance(error, UnreadableReplyError):
-                return await self._get_message(subject, sequence, direct=False, next_=next_)
-            if isinstance(error, nats.js.errors.NotFoundError):
-                if direct:
-                    return await self._get_message(subject, sequence, direct=False, next_=next_)
-                if error.err_code == NO_MESSAGE:
-                    return None
-                raise FailureError(
-                    ErrorCode.NATS_UNAVAILABLE, "The event stream does not exist."
-                ) from None
-            raise FailureError(
-                ErrorCode.NATS_UNAVAILABLE,
-                f"The event stream does not answer: {type(error).__name__}.",
-            ) from None
-        raise_if_cancelled()
-        return found
+        event = parse_event(found.subject, found.headers, found.body)
+        return StoredEvent(found.sequence, event, found.stored_at)

@@ -1,45 +1,28 @@
-"""What is published for a block, and where it goes."""
+"""Events of the event stream: how each kind is built, and where it is published."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from pylon_client.contract import wire
 from pylon_client.contract.models import Block, BlockInfo
 from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubject
 from pylon_client.contract.types import NetUid
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One message of the event stream.
-
-    Attributes:
-        subject: where it is published.
-        block: what it tells of; its number and hash travel in the headers.
-        message_id: the same for the same content, so that the stream keeps it once.
-        body: exactly the body that REST answers.
-    """
-
-    subject: str
-    block: Block
-    message_id: str
-    body: bytes
+from pylon_client.events.stored_events import FeedEvent
 
 
 class EventSink(Protocol):
-    """The stream that keeps the last events of each subject."""
+    """The stream that stores the last events of each subject."""
 
-    async def publish(self, event: Event) -> None:
-        """Return when the stream has stored the event, or had it already.
+    async def publish(self, event: FeedEvent) -> None:
+        """Return when the stream has stored the event, or had stored it before.
 
         Raises:
-            FailureError: NATS_UNAVAILABLE, when that is not known; the same event may be
-                published again.
+            FailureError: NATS_UNAVAILABLE, when that is unknown; publishing the same event again is
+                safe.
         """
         ...
 
     async def last_block(self, subject: str) -> Block | None:
-        """The block of the newest event of a subject; None when there is none.
+        """Return the block of a subject's newest event; None if it has no events.
 
         Raises:
             FailureError: NATS_UNAVAILABLE, when the stream does not answer.
@@ -47,21 +30,26 @@ class EventSink(Protocol):
         ...
 
 
-def block_event(info: BlockInfo) -> Event:
-    """The event of a new block."""
-    return Event(
-        subject=str(BlockEventSubject()),
-        block=Block(number=info.number, hash=info.hash),
-        message_id=f"block-{info.hash}",
-        body=wire.encode(info),
-    )
+def block_event(info: BlockInfo) -> FeedEvent:
+    """Return the event of a new block; its body is that of the REST response."""
+    block = Block(number=info.number, hash=info.hash)
+    return FeedEvent(str(BlockEventSubject()), block, wire.encode(info))
 
 
-def neurons_event(netuid: NetUid, block: Block, body: bytes) -> Event:
-    """The event of a subnet's neurons at a block, from the encoded neurons."""
-    return Event(
-        subject=str(NeuronsEventSubject(netuid)),
-        block=block,
-        message_id=f"{netuid}-{block.hash}",
-        body=body,
-    )
+def neurons_event(netuid: NetUid, block: Block, body: bytes) -> FeedEvent:
+    """Return the event of a subnet's neurons at a block.
+
+    Args:
+        netuid: the subnet.
+        block: at which the neurons were read.
+        body: the encoded neurons, as in the REST response.
+    """
+    return FeedEvent(str(NeuronsEventSubject(netuid)), block, body)
+
+
+def message_id(event: FeedEvent) -> str:
+    """Return the `Nats-Msg-Id` of an event, by which the stream detects duplicates.
+
+    It is `block-<hash>` or `<netuid>-<hash>`: the same number with another hash is not a duplicate.
+    """
+    return f"{event.subject.rpartition('.')[2]}-{event.block.hash}"

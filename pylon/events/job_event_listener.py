@@ -1,12 +1,10 @@
-"""Hearing of the changes of jobs, as they are announced."""
+"""Subscriptions to job events."""
 
-import contextlib
 from collections.abc import Callable, Container
 
-import nats.errors
-from nats.aio.msg import Msg
 from pydantic import ValidationError
 
+from pylon.rpc.notifications import on_notification
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import ALL_JOB_EVENTS, identity_job_events
 from pylon_client.contract.types import IdentityName
@@ -16,22 +14,21 @@ from pylon_client.nats.nats_connection import NatsConnection
 async def subscribe_identity_jobs(
     connection: NatsConnection, identity: IdentityName, callback: Callable[[Job], None]
 ) -> None:
-    """Call `callback` with a job of an identity whenever it has changed; a change may get lost."""
+    """Call `callback` with a job of an identity after each change; changes may get lost."""
     await _subscribe(connection, identity_job_events(identity), callback, None)
 
 
 async def subscribe_jobs(
     connection: NatsConnection, job_ids: Container[str], callback: Callable[[Job], None]
 ) -> None:
-    """Call `callback` with a job whenever it has changed; a change may get lost, or all of them.
+    """Call `callback` with a job after each change; changes may get lost, or all of them.
 
     Args:
-        connection: as the user `worker`.
-        job_ids: the jobs of interest at the moment; events of all others are not decoded.
-        callback: the callback.
+        connection: as the user `worker`; nothing is subscribed if it is closed.
+        job_ids: the jobs of interest, read at each event; events of other jobs are not decoded.
+        callback: receives the job.
     """
-    with contextlib.suppress(nats.errors.Error):  # the connection is closed, or about to be
-        await _subscribe(connection, ALL_JOB_EVENTS, callback, job_ids)
+    await _subscribe(connection, ALL_JOB_EVENTS, callback, job_ids, ignore_closed=True)
 
 
 async def _subscribe(
@@ -39,14 +36,16 @@ async def _subscribe(
     subject: str,
     callback: Callable[[Job], None],
     job_ids: Container[str] | None,
+    *,
+    ignore_closed: bool = False,
 ) -> None:
-    async def take(message: Msg) -> None:
-        if job_ids is not None and message.subject.rpartition(".")[2] not in job_ids:
+    def on_job_event(event_subject: str, body: bytes) -> None:
+        if job_ids is not None and event_subject.rpartition(".")[2] not in job_ids:
             return
         try:
-            job = Job.model_validate_json(message.data)
+            job = Job.model_validate_json(body)
         except ValidationError:
-            return  # a newer version's, which the ledger's listing leaves out too
+            return  # from a newer version; lists of jobs leave such jobs out as well
         callback(job)
 
-    await connection.subscribe(subject, take)
+    await on_notification(connection, subject, on_job_event, ignore_closed=ignore_closed)

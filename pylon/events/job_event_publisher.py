@@ -1,9 +1,6 @@
-"""Telling whoever listens that a job has changed."""
+"""Publishes job events."""
 
-import contextlib
-
-import nats.errors
-
+from pylon.rpc.notifications import notify
 from pylon_client.contract import wire
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import JobEventSubject
@@ -11,7 +8,7 @@ from pylon_client.nats.nats_connection import NatsConnection
 
 
 class JobEventPublisher:
-    """Publishes every change of a job once; one that is lost is found by asking for the job.
+    """Publishes every change of a job once; clients that miss one find it by requesting the job.
 
     Args:
         connection: as the user `worker`.
@@ -21,7 +18,6 @@ class JobEventPublisher:
         self._connection = connection
 
     async def publish(self, job: Job) -> None:
-        """Publish a job as it is now."""
+        """Publish the current state of a job."""
         subject = JobEventSubject(job.identity, job.job_id)
-        with contextlib.suppress(nats.errors.Error, OSError):
-            await self._connection.nats.publish(str(subject), wire.encode(job))
+        await notify(self._connection, str(subject), wire.encode(job))

@@ -1,11 +1,9 @@
-"""What workers tell each other of the identities that they can sign for."""
+"""Announcements between workers of the identities that they can sign for."""
 
 import contextlib
 from collections.abc import Callable
 
-import nats.errors
-from nats.aio.msg import Msg
-
+from pylon.rpc.notifications import notify, on_notification
 from pylon_client.contract.subjects import (
     ALL_SIGNER_EVENTS,
     InvalidSubjectError,
@@ -17,7 +15,7 @@ from pylon_client.nats.nats_connection import NatsConnection
 
 
 class SignerEvents:
-    """Publishes and receives announcements of signers; one that is lost is followed by the next.
+    """Publishes and receives announcements of signers; a lost one is followed by the next.
 
     Args:
         connection: as the user `worker`.
@@ -27,15 +25,14 @@ class SignerEvents:
         self._connection = connection
 
     async def publish(self, identity: IdentityName, body: bytes) -> None:
-        """Send an announcement to all workers, this one included."""
-        with contextlib.suppress(nats.errors.Error, OSError):
-            await self._connection.nats.publish(signer_event_subject(identity), body)
+        """Send an announcement to all workers, including this one."""
+        await notify(self._connection, signer_event_subject(identity), body)
 
     async def subscribe(self, callback: Callable[[IdentityName, bytes], None]) -> None:
-        """Call `callback` with every announcement."""
+        """Call `callback` with the identity and the payload of every announcement."""
 
-        async def take(message: Msg) -> None:
+        def on_announcement(subject: str, body: bytes) -> None:
             with contextlib.suppress(InvalidSubjectError):
-                callback(validate_identity_name(message.subject.rpartition(".")[2]), message.data)
+                callback(validate_identity_name(subject.rpartition(".")[2]), body)
 
-        await self._connection.subscribe(ALL_SIGNER_EVENTS, take)
+        await on_notification(self._connection, ALL_SIGNER_EVENTS, on_announcement)

@@ -1,4 +1,4 @@
-"""From a request to a durable job: accepted means written down and queued, and nothing less."""
+"""Accept write requests: a job is accepted once it is stored and queued durably."""
 
 import asyncio
 import base64
@@ -31,28 +31,32 @@ logger = logging.getLogger(__name__)
 
 NOT_YET_SUBMITTED: Final = frozenset({JobState.ACCEPTED, JobState.WAITING})
 COMPARE_AND_SET_RETRIES: Final = 100
-"""Maximum compare-and-set retries per request: more than workers that accept writes at once."""
+"""Maximum compare-and-set retries per request; must exceed the number of concurrent callers."""
 
 _ID_BYTES: Final = 16
 
 
 class JobQueuePort(Protocol):
-    """The work queue."""
+    """The work queue of jobs."""
 
     async def publish(self, subject: JobSubject, job_id: JobId) -> bool:
-        """Queue a job once, also when repeated; return whether this request queued it."""
+        """Queue a job; return False if a message of the same job is queued already."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
-    """A write as it was asked for, checked.
+    """A validated request to write to the chain.
 
     Attributes:
-        params: the operation's parameters.
-        count: how many items it has.
-        idempotency_key: the caller's name for it; the same name is the same job for ever.
-        submit_after_response: nothing of it is sent before `release`.
+        identity: identity that writes.
+        netuid: subnet of the identity.
+        kind: kind of job.
+        params: parameters of the operation.
+        mechanism: mechanism of the subnet; None for kinds without one.
+        count: number of items, for example of weights.
+        idempotency_key: the caller's key; requests with the same key get the same job.
+        submit_after_response: whether submission waits until `JobAcceptor.release`.
     """
 
     identity: IdentityName
@@ -66,20 +70,20 @@ class WriteRequest:
 
     @property
     def subject(self) -> JobSubject:
-        """Where it queues."""
+        """Return the queue subject of the job."""
         return JobSubject(self.identity, self.kind, self.mechanism)
 
 
 class JobAcceptor:
-    """Accepts writes.
+    """Accepts write requests as jobs.
 
     Args:
-        store: where jobs are written down.
-        queue: from where runners take them.
-        chain: for which they are.
-        signers: by whom they could be carried out.
-        require_storage: raises when it is known that nothing can be stored, so that a request is
-            refused with the reason instead of after its time.
+        store: the job store.
+        queue: the queue that job executors consume.
+        chain: the chain that the jobs are for.
+        signers: the signers that run.
+        require_storage: raises if JetStream is known to store nothing, so that a request fails at
+            once with the reason instead of by its timeout.
     """
 
     def __init__(
@@ -99,81 +103,86 @@ class JobAcceptor:
         self._locks: WeakValueDictionary[JobSubject, asyncio.Lock] = WeakValueDictionary()
 
     async def accept(self, request: WriteRequest) -> Job:
-        """A durable job for what is wanted: a new one, or the one that was asked for before.
+        """Return the durable job of a request: a new one, or that of an identical earlier request.
 
-        With an idempotency key the same key gives the same job, also after it has ended. Without
-        one, the same content gives the same job while that is in hand and the newest of its lane,
-        weights only within an epoch: who asks again in the next one wants them in that one.
-        A crash at any moment leaves nothing that was answered undone: what was not queued yet is
-        queued by `sweep`, or by whoever asks again.
+        With an idempotency key, the same key returns the same job, even after the job has ended.
+        Without one, the same content returns the same job while that job is in progress and the
+        latest of its queue. Weights are also bound to an epoch: the same weights in the next epoch
+        are a new job.
+
+        After a crash at any point, an accepted job is carried out nevertheless: a job that is
+        stored but not queued is queued by `requeue_open_jobs` or by a repeated request.
 
         Raises:
-            FailureError: CONFLICT when the key was used for something else; NATS_UNAVAILABLE when
-                it could not be made durable, and so may or may not have been accepted;
-                MISCONFIGURED when nothing can sign for the identity; RUNTIME_UNSUPPORTED when the
-                chain's runtime cannot take it; CHAIN_UNAVAILABLE when it is not known which chain
-                it would be for.
+            FailureError: CONFLICT if the key belongs to another request; NATS_UNAVAILABLE if it is
+                unknown whether the job was stored; MISCONFIGURED if no signer can sign for the
+                identity; RUNTIME_UNSUPPORTED if the chain's runtime does not accept such a write;
+                CHAIN_UNAVAILABLE if the genesis of the chain is unknown; OVERLOADED after
+                `COMPARE_AND_SET_RETRIES` conflicts.
         """
         self._require_storage()
         digest = _digest(wire.encode(_canonical(request.params)))
-        moment = await self._contexts.get(request.netuid)
-        # Writes of one lane would make each other repeat their compare-and-set. Only those of
-        # other workers still do. The dictionary keeps a lock while a write holds or awaits it.
+        context = await self._contexts.get(request.netuid)
+        # Without the lock, concurrent writes to one queue would cause compare-and-set conflicts for
+        # each other; now only writes of other workers do. The dictionary keeps a lock while a write
+        # holds or awaits it.
         lock = self._locks.setdefault(request.subject, asyncio.Lock())
         async with lock:
-            held, is_new = await self._get_or_create(request, digest, moment)
-            held = await self._make_latest(held, is_new=is_new)
-            if not held.job.has_ended:
-                await self._queue.publish(held.record.subject, held.job.job_id)
-        return held.job
+            stored, is_new = await self._get_or_create(request, digest, context)
+            stored = await self._make_latest(stored, is_new=is_new)
+            if not stored.job.has_ended:
+                await self._queue.publish(stored.record.subject, stored.job.job_id)
+        return stored.job
 
     async def release(self, job: Job) -> None:
-        """Let an accepted job be sent, since its caller is answered now.
+        """Allow the submission of a job that was accepted with `submit_after_response`.
 
         Raises:
-            FailureError: CANCELLED when it has ended meanwhile; NATS_UNAVAILABLE when it may have
-                been released or not.
+            FailureError: CANCELLED if the job has ended; NATS_UNAVAILABLE if it is unknown whether
+                the job was released.
         """
         for _ in range(COMPARE_AND_SET_RETRIES):
-            held = await self._store.get(job.identity, job.job_id)
-            if held is None or held.job.has_ended:
+            stored = await self._store.get(job.identity, job.job_id)
+            if stored is None or stored.job.has_ended:
                 break
             try:
-                await self._store.release(held)
+                await self._store.release(stored)
             except ConflictError:
                 continue
             return
         raise FailureError(ErrorCode.CANCELLED, f"Job {job.job_id} has ended meanwhile.")
 
     async def requeue_open_jobs(self, identity: IdentityName, kind: JobKind) -> int:
-        """Queue every job in hand of one identity and kind; how many there were.
+        """Queue every open job of an identity and kind; return the number of these jobs.
 
-        For when the queue is known to hold none of them.
+        Called when the queue holds no message of them, for example after it was created again.
         """
-        held = await self._store.open_jobs(identity, kind)
-        for one in reversed(held):
+        stored = await self._store.open_jobs(identity, kind)
+        for one in reversed(stored):
             if await self._queue.publish(one.record.subject, one.job.job_id):
-                logger.warning("Job %s of %s was not queued; it is now", one.job.job_id, identity)
-        return len(held)
+                logger.warning(
+                    "Requeued job %s of %s: it was missing in the queue", one.job.job_id, identity
+                )
+        return len(stored)
 
     async def cancel(self, identity: IdentityName, job_id: JobId) -> Job:
-        """Give up a job that was not submitted yet; one that has ended stays as it is.
+        """Cancel a job that is not submitted yet; return a job that has ended unchanged.
 
         Raises:
-            FailureError: NOT_FOUND; CONFLICT when an extrinsic of it may be on its way.
+            FailureError: NOT_FOUND; CONFLICT if an extrinsic of the job may be in flight.
         """
         why = FailureError(ErrorCode.CANCELLED, "The job was cancelled.").failure
         for _ in range(COMPARE_AND_SET_RETRIES):
-            held = await self._store.get(identity, job_id)
-            if held is None:
+            stored = await self._store.get(identity, job_id)
+            if stored is None:
                 raise FailureError(ErrorCode.NOT_FOUND, f"Job {job_id} not found.")
-            if held.job.has_ended:
-                return held.job
-            if held.job.state not in NOT_YET_SUBMITTED:
+            if stored.job.has_ended:
+                return stored.job
+            if stored.job.state not in NOT_YET_SUBMITTED:
                 break
             self._require_storage()
             try:
-                return (await self._store.change(held, JobState.CANCELLED, last_error=why)).job
+                return (await self._store.change(stored, JobState.CANCELLED, last_error=why)).job
             except ConflictError:
                 continue
         raise FailureError(ErrorCode.CONFLICT, f"Job {job_id} is being submitted.")
@@ -181,88 +190,92 @@ class JobAcceptor:
     async def _get_or_create(
         self, request: WriteRequest, digest: str, context: AcceptanceContext
     ) -> tuple[StoredJob, bool]:
-        """The job's entry, and whether it is new."""
+        """Return the stored job of a request, and whether it is new."""
         for _ in range(COMPARE_AND_SET_RETRIES):
-            lane = await self._store.latest_entry(request.subject)
-            newest = lane.latest
+            entry = await self._store.latest_entry(request.subject)
+            latest = entry.latest
             if request.idempotency_key is not None:
                 job_id = _derive_job_id(request, "key", request.idempotency_key)
             else:
-                if newest.job_id is not None:
-                    held = await self._get_if_readable(request.identity, newest.job_id)
+                if latest.job_id is not None:
+                    stored = await self._get_if_readable(request.identity, latest.job_id)
                     if (
-                        held
-                        and held.record.digest == digest
-                        and context.can_reuse(held.job, request.netuid)
+                        stored
+                        and stored.record.digest == digest
+                        and context.can_reuse(stored.job, request.netuid)
                     ):
-                        return held, False
-                # All who ask for the same at this place of the lane come to the same id.
-                job_id = _derive_job_id(request, "place", digest, str(newest.number))
-            held = await self._store.get(request.identity, job_id)
-            if held is None:
+                        return stored, False
+                # Concurrent requests with the same content derive the same id from the latest job.
+                job_id = _derive_job_id(request, "place", digest, str(latest.number))
+            stored = await self._store.get(request.identity, job_id)
+            if stored is None:
                 self._signers.require_signer(request.identity)
                 try:
-                    new = _new_record(request, context, job_id, digest, newest.number + 1)
+                    new = _new_record(request, context, job_id, digest, latest.number + 1)
                     return await self._store.create(new), True
                 except ConflictError:
-                    continue  # somebody asks for the same at the same time
-            if held.record.digest != digest:
+                    continue  # a concurrent request with the same content created it
+            if stored.record.digest != digest:
                 raise FailureError(
                     ErrorCode.CONFLICT, "The idempotency key was used for something else."
                 )
-            if request.idempotency_key is None and not context.can_reuse(held.job, request.netuid):
-                # Whoever asked for it was cut off before it took its place, and it was worked on
-                # all the same. Now it takes the place, so that the next one is free.
+            if request.idempotency_key is None and not context.can_reuse(
+                stored.job, request.netuid
+            ):
+                # The request that created it was interrupted before it became the latest, and the
+                # job was executed nevertheless. Make it the latest, so that the next id is unused.
                 with contextlib.suppress(ConflictError):
-                    await self._store.set_latest(lane, held.record)
+                    await self._store.set_latest(entry, stored.record)
                 continue
-            return held, False
+            return stored, False
         raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
 
     async def _make_latest(self, stored: StoredJob, *, is_new: bool) -> StoredJob:
-        """The job as the newest of its lane, unless it has ended or was overtaken."""
+        """Make a job the latest of its queue, unless it has ended or is superseded; return it."""
         for _ in range(COMPARE_AND_SET_RETRIES):
-            lane = await self._store.latest_entry(stored.record.subject)
-            newest_id = lane.latest.job_id
-            if stored.job.has_ended or stored.job.job_id == newest_id:
+            entry = await self._store.latest_entry(stored.record.subject)
+            latest_id = entry.latest.job_id
+            if stored.job.has_ended or stored.job.job_id == latest_id:
                 return stored
             try:
-                if lane.has_newer_than(stored.record):
+                if entry.has_newer_than(stored.record):
                     if not is_new:
                         return stored
-                    # Another write took the same place at the same time.
-                    stored = await self._store.renumber(stored, lane.latest.number + 1)
-                await self._store.set_latest(lane, stored.record)
+                    # A concurrent write has taken the same number.
+                    stored = await self._store.renumber(stored, entry.latest.number + 1)
+                await self._store.set_latest(entry, stored.record)
             except ConflictError:
                 found = await self._store.get(stored.job.identity, stored.job.job_id)
                 if found is None:
                     break
                 stored = found
                 continue
-            if newest_id is not None:
-                await self._supersede(newest_id, stored.record)
+            if latest_id is not None:
+                await self._supersede(latest_id, stored.record)
             return stored
         raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
 
     async def _supersede(self, older: JobId, newer: JobRecord) -> None:
-        """End a job whose place was taken, unless an extrinsic of it may be on its way.
+        """End an older job as superseded, unless an extrinsic of it may be in flight.
 
-        Where this is cut short, the runner finds the job overtaken.
+        If this is interrupted, the executor finds that the job is superseded.
         """
         for _ in range(COMPARE_AND_SET_RETRIES):
-            held = await self._get_if_readable(newer.job.identity, older)
-            if held is None or held.job.state not in NOT_YET_SUBMITTED:
+            stored = await self._get_if_readable(newer.job.identity, older)
+            if stored is None or stored.job.state not in NOT_YET_SUBMITTED:
                 return
-            if held.record.number > newer.number:
-                return  # its own intake has just given it a later place: each would end the other
+            if stored.record.number > newer.number:
+                return  # a concurrent request renumbered it: each job would supersede the other
             try:
-                await self._store.change(held, JobState.SUPERSEDED, superseded_by=newer.job.job_id)
+                await self._store.change(
+                    stored, JobState.SUPERSEDED, superseded_by=newer.job.job_id
+                )
             except ConflictError:
                 continue
             return
 
     async def _get_if_readable(self, identity: IdentityName, job_id: JobId) -> StoredJob | None:
-        """A job, or None where none can be read: a newer one then takes its place all the same."""
+        """Return a job, or None if it cannot be read; a newer job supersedes it nevertheless."""
         with contextlib.suppress(UnreadableEntryError):
             return await self._store.get(identity, job_id)
         return None
@@ -298,16 +311,16 @@ def _derive_job_id(request: WriteRequest, *parts: str) -> JobId:
 
 
 def _digest(*parts: bytes) -> str:
-    """26 characters of base32, which depend on every part and on where one ends."""
+    """Return 26 characters of base32 that depend on every part and on the part boundaries."""
     digest = hashlib.blake2b(digest_size=_ID_BYTES)
     for part in parts:
         digest.update(b"%d:" % len(part) + part)
     return base64.b32encode(digest.digest()).decode().rstrip("=").lower()
 
 
-def _canonical(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The same request with the names of its items in one order."""
+def _canonical(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of the parameters with sorted keys."""
     return {
         name: dict(sorted(value.items())) if isinstance(value, dict) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType] -- of any names and values
-        for name, value in sorted(request.items())
+        for name, value in sorted(params.items())
     }

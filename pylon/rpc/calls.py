@@ -1,11 +1,11 @@
-"""From a message on a request subject to a call that a handler can answer."""
+"""Parse a request message into a call, which a handler executes."""
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -39,46 +39,75 @@ from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from pylon_client.contract.types import IdentityName, NetUid
 
 EXTRA_ITEMS_MAX: Final = 20
-
+"""Maximum number of invalid items that one error lists."""
 EXCERPT_MAX_CHARS: Final = 64
+"""Maximum length of a value from the request that an error quotes."""
 
 _REPLAY_OPERATIONS = frozenset(operation.name for operation in EVENT_OPERATIONS)
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _INBOX = re.compile(r"_INBOX(?:\.(?:(?![.*>])[!-~])+)+")
 
+ParamsT = TypeVar("ParamsT", bound=Params)
+ParamsT_co = TypeVar("ParamsT_co", bound=Params, covariant=True)
+
 
 @dataclass(frozen=True, slots=True)
-class ServiceCall:
-    """One request, checked: who asks for what, and for how long they wait.
+class ServiceCall(Generic[ParamsT_co]):
+    """One validated request.
 
     Attributes:
-        operation: the operation's name.
-        scope: under whose authority it is asked.
-        netuid: the subnet it is about: the identity's own, or the one an open-access user named;
-            None when it is about the chain.
-        identity: who asks; None for open access.
-        params: an instance of the operation's own model.
-        timeout_s: for how many more seconds the caller waits.
-        request_id: the caller's name for this request, or one made up here.
-        idempotency_key: the caller's name for what is to be written; None where there is none.
-        admission_slot: that the request holds while it is answered; None where places are not limited.
+        operation: name of the operation.
+        scope: the authority of the caller.
+        netuid: the identity's subnet, or the subnet that a caller with open access named; None if
+            the operation concerns the chain.
+        identity: the calling identity; None for open access.
+        params: the operation's parameters.
+        timeout_s: seconds until the caller's deadline.
+        request_id: the caller's id of the request, or a random one.
+        idempotency_key: the caller's key of a write; None if the caller sent none.
+        admission_slot: the permit that the request holds while it is executed; None if concurrency
+            is not limited.
     """
 
     operation: str
     scope: Scope
     netuid: NetUid | None
     identity: IdentityName | None
-    params: Params
+    params: ParamsT_co
     timeout_s: float
     request_id: str
     idempotency_key: str | None = None
     admission_slot: Permit | None = field(default=None, compare=False, repr=False)
 
-    def without_admission_slot(self, *, required: bool = True) -> AbstractContextManager[None]:
-        """Hold no place within the block, which waits for something slow; see `Place.parked`.
+    @property
+    def subnet(self) -> NetUid:
+        """Return the subnet of a call of an operation per subnet.
 
         Raises:
-            FailureError: OVERLOADED, when the caller has too many requests that wait.
+            TypeError: the operation concerns the chain.
+        """
+        if self.netuid is None:
+            raise TypeError(f"{self.operation} has no subnet")
+        return self.netuid
+
+    @property
+    def caller_identity(self) -> IdentityName:
+        """Return the identity of a call of an operation for identities.
+
+        Raises:
+            TypeError: the call has open access.
+        """
+        if self.identity is None:
+            raise TypeError(f"{self.operation} needs an identity")
+        return self.identity
+
+    def without_admission_slot(self, *, required: bool = True) -> AbstractContextManager[None]:
+        """Release the admission slot within the block, which waits for something slow.
+
+        See `Permit.parked`.
+
+        Raises:
+            FailureError: OVERLOADED, when too many of the caller's requests are waiting.
         """
         return (
             nullcontext()
@@ -89,13 +118,13 @@ class ServiceCall:
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What a handler found out.
+    """The result of a call.
 
     Attributes:
         body: the JSON of the reply.
-        block: the block that all of it was read at, told in the reply's headers: whoever holds
-            an answer to the same question at that block holds this one.
-        headers: what else the reply's headers tell.
+        block: the block at which all of it was read. The reply's headers contain it, so that a
+            client can recognise a result that it has cached for the same query and block.
+        headers: further headers of the reply.
     """
 
     body: bytes
@@ -103,22 +132,41 @@ class CallResult:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+Handler = Callable[[ServiceCall[ParamsT]], Awaitable[CallResult | bytes]]
+"""Executes a call. It returns the bare body if the result has no block, and raises FailureError."""
+
+
+class HandlerTable:
+    """Handlers by the name of their operation.
+
+    Attributes:
+        handlers: the handlers by name.
+    """
+
+    def __init__(self) -> None:
+        self.handlers: dict[str, Handler[Any]] = {}
+
+    def add(self, operation: Operation[ParamsT, BaseModel], handler: Handler[ParamsT]) -> None:
+        """Register the handler of an operation, which receives the operation's parameters."""
+        self.handlers[operation.name] = handler
+
+
 def is_valid_reply_subject(subject: str, reply: str) -> bool:
-    """Whether an answer to `reply` goes to whom the request's subject says, or to the bridge.
+    """Return whether a reply to `reply` reaches the caller of the request's subject, or the bridge.
 
-    NATS lets a caller name any subject for the reply, so that a worker, or JetStream, could be
-    made to publish its answer on another identity's requests or on JetStream's own API. Only
-    inboxes are answered, and for an identity only its own. What no client would choose as its
-    inbox, such as a wildcard or a subject with an empty token, is none: the server may refuse it.
+    A caller may name any subject for the reply. A worker, or JetStream, could thus be made to
+    publish its reply on another identity's request subjects or on JetStream's own API. A reply
+    subject must therefore be an inbox, and for an identity an inbox of that identity. Reply
+    subjects with wildcards or empty tokens are rejected: the server may refuse them.
 
-    Never in an inbox of a worker: there it waits for JetStream, and would take its own answer to a
-    caller for JetStream's. A reader has no JetStream, and waits for replays, which it alone may
-    request.
+    An inbox of a worker is never accepted. A worker receives replies of JetStream there, and would
+    take its own reply to a caller for one of those. A reader does not use JetStream; its inboxes
+    receive replays, which only readers may request.
 
-    An open request may name any other inbox: its subject does not say who asks, and everybody may.
-    All that this can bring about is a public answer at an inbox where nobody waits for it, the
-    bridge's included: an inbox where a reply is awaited has two random parts of 128 bits, of the
-    connection and of the request, and a client drops what it did not ask for.
+    An open request may name any other inbox, since its subject names no caller. The worst case is a
+    public reply at an inbox that does not expect it, which may be the bridge's. The inbox of a
+    pending request contains two random parts of 128 bits, one per connection and one per request,
+    and a client drops unexpected replies.
     """
     if not _INBOX.fullmatch(reply):
         return False
@@ -134,9 +182,10 @@ def is_valid_reply_subject(subject: str, reply: str) -> bool:
 
 
 def caller_of(subject: str, identities: Mapping[IdentityName, NetUid]) -> str:
-    """Return the caller that a request counts for: its identity, the readers, or open access.
+    """Return the caller whose share a request uses: its identity, the readers, or open access.
 
-    A request for an identity that is not configured, which is refused, counts as open access.
+    A request for an identity that is not configured is rejected later, and uses the share of open
+    access.
     """
     match subject.split(".", 4):
         case ["pylon", "v1", "identity", name, _] if name in identities:
@@ -156,23 +205,23 @@ def parse_call(
     default_timeout_s: float = DEFAULT_TIMEOUT_S,
     queued_s: float = 0.0,
     admission_slot: Permit | None = None,
-) -> ServiceCall:
-    """Return the call that a message makes.
+) -> ServiceCall[Params]:
+    """Parse and validate a request message.
 
     Args:
         subject: of the message.
         headers: of the message.
         body: of the message.
         identities: the configured identities and the subnet of each.
-        default_timeout_s: the timeout of a request that gives none.
-        queued_s: seconds since the message was received here.
-        admission_slot: that the request holds while it is answered.
+        default_timeout_s: timeout of a request without a timeout header, in seconds.
+        queued_s: seconds since this worker received the message.
+        admission_slot: the permit that the request holds while it is executed.
 
     Raises:
-        FailureError: NOT_FOUND for an operation or an identity that is not there,
-            NETUID_MISMATCH where the identity is of another subnet than its caller believes,
-            DEADLINE_EXCEEDED where nobody waits any more, INVALID where the request is wrong,
-            with an item of `extra` for each thing that is.
+        FailureError: NOT_FOUND for an unknown operation or identity, NETUID_MISMATCH if the
+            identity belongs to another subnet than the caller expects, DEADLINE_EXCEEDED if the
+            caller's deadline has passed, INVALID for an invalid request, with one item of `extra`
+            per error.
     """
     operation, scope, netuid, identity = _parse_subject(subject, identities)
     if identity is not None:
@@ -227,12 +276,13 @@ def _find_operation(name: str, scope: Scope, *, of_subnet: bool) -> Operation[Pa
 def _check_netuid(
     identity: IdentityName, netuid: NetUid | None, expected_netuid: str | None
 ) -> None:
-    # A bridge that has not been told yet that the identity has moved would write to its new subnet
-    # what was meant for the old one.
+    # The identity may have moved to another subnet while the bridge still runs with the old
+    # settings: its write for the old subnet must not go to the new one.
     if expected_netuid is not None and expected_netuid != str(netuid):
         raise FailureError(
             ErrorCode.NETUID_MISMATCH,
-            f"Identity {identity!r} is of subnet {netuid}, not of {expected_netuid[:EXCERPT_MAX_CHARS]!r}.",
+            f"Identity {identity!r} is of subnet {netuid}, not of "
+            f"{expected_netuid[:EXCERPT_MAX_CHARS]!r}.",
         )
 
 
@@ -240,22 +290,22 @@ def _check_contract(version: str) -> None:
     if version.partition(".")[0] != CONTRACT_VERSION:
         raise FailureError(
             ErrorCode.INVALID,
-            f"The request speaks contract {version[:EXCERPT_MAX_CHARS]!r}, this worker "
+            f"The request uses contract {version[:EXCERPT_MAX_CHARS]!r}, this worker "
             f"{CONTRACT_VERSION!r}.",
         )
 
 
-def _remaining_s(headers: Mapping[str, str], default_timeout_s: float, waited_s: float) -> float:
-    """Return for how many more seconds the sender waits.
+def _remaining_s(headers: Mapping[str, str], default_timeout_s: float, queued_s: float) -> float:
+    """Return the seconds until the caller's deadline.
 
     Raises:
-        FailureError: INVALID where a header is not a number of milliseconds, DEADLINE_EXCEEDED
-            where the sender does not wait any more.
+        FailureError: INVALID if a header is not a number of milliseconds, DEADLINE_EXCEEDED if the
+            deadline has passed.
     """
     timeout, deadline = headers.get(wire_headers.TIMEOUT), headers.get(wire_headers.DEADLINE)
     try:
         if timeout is not None:
-            left_s = wire_headers.decode_timeout(timeout) - waited_s
+            left_s = wire_headers.decode_timeout(timeout) - queued_s
         elif deadline is not None:
             left_s = wire_headers.seconds_left(deadline)
         else:
@@ -263,14 +313,14 @@ def _remaining_s(headers: Mapping[str, str], default_timeout_s: float, waited_s:
     except (ValueError, OverflowError):
         name = wire_headers.DEADLINE if timeout is None else wire_headers.TIMEOUT
         raise FailureError(
-            ErrorCode.INVALID, f"The header {name} is no number of milliseconds."
+            ErrorCode.INVALID, f"The header {name} is not a number of milliseconds."
         ) from None
     if left_s <= 0:
-        detail = "The deadline had passed before the request was begun."
+        detail = "The deadline had passed before the request was started."
         if timeout is None:
             detail = (
-                f"The deadline had passed {-left_s:.1f} s before the request was begun, by this "
-                f"worker's clock. If the client waited for less than that, its clock is behind: "
+                f"The deadline had passed {-left_s:.1f} s before the request was started, by this "
+                f"worker's clock. If the client waited less than that, its clock is behind: "
                 f"set it, or update the client, which then sends {wire_headers.TIMEOUT}."
             )
         raise FailureError(ErrorCode.DEADLINE_EXCEEDED, detail)
@@ -282,7 +332,7 @@ def _parse_params(operation: Operation[Params, BaseModel], body: bytes) -> Param
     if len(body) > most_bytes:
         raise FailureError(
             ErrorCode.INVALID,
-            f"The request has {len(body)} bytes; at most {most_bytes} are taken.",
+            f"The request has {len(body)} bytes; the maximum is {most_bytes}.",
         )
     body = body or b"{}"
     try:
@@ -307,7 +357,7 @@ def _invalid_error(
 
 
 def _validation_errors(error: ValidationError) -> list[dict[str, Any]]:
-    # What was sent is not sent back: it may be large, or a secret in the wrong place.
+    # The input is not repeated in the error: it may be large, or a secret in the wrong field.
     found = error.errors(include_input=False, include_url=False, include_context=False)
     return [dict(problem) for problem in found]
 

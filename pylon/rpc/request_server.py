@@ -1,22 +1,31 @@
-"""Serving requests: a bounded number at once, each answered, none lost when the worker stops."""
+"""Serve requests: limited concurrency, one reply each, and a drain when the worker stops."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import nats.errors
 from nats.aio.msg import Msg
 
 from pylon.common.admission import OPEN_CALLER, Admission, Permit
 from pylon.common.logs import bind_log_fields, parse_trace_id
-from pylon.rpc.calls import CallResult, ServiceCall, caller_of, is_valid_reply_subject, parse_call
+from pylon.rpc.calls import (
+    CallResult,
+    Handler,
+    HandlerTable,
+    ServiceCall,
+    caller_of,
+    is_valid_reply_subject,
+    parse_call,
+)
 from pylon.rpc.discovery import ServiceDiscovery
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
+from pylon_client.contract.operations import Params
 from pylon_client.contract.subjects import (
     ALL_IDENTITIES,
     ALL_OPEN,
@@ -40,28 +49,29 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SERVICE_ERROR_MAX_CHARS: Final = 300
+"""Maximum length of the error text in the headers of a reply."""
 PENDING_MAX_REQUESTS: Final = 4096
-"""Delivered requests of a subscription that may wait for the loop; more are dropped.
-
-They only pile up in a flood. What waits then delays the requests that come after it."""
+"""Maximum number of delivered requests of a subscription that wait for the event loop; more are
+dropped. Requests queue up only in a flood, and delay the later ones."""
 MAX_EARLY_CANCELLATIONS: Final = 4096
-"""Maximum number of cancellations that are kept for requests that have not been taken yet."""
+"""Maximum number of cancellations that are stored for requests that have not arrived yet."""
 CANCEL_ID_MAX_BYTES: Final = 64
+"""Maximum length of a cancellation's id."""
 ALL_REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES, ALL_REPLAYS)
 
-Handler = Callable[[ServiceCall], Awaitable[CallResult | bytes]]
-"""Answers a call, with the bare body where it is of no block; raises failures as FailureError."""
+SUBSCRIPTION_ERRORS: Final = (nats.errors.Error, OSError)
+"""Errors of `RequestService.add_subjects` and of the function that it returns."""
 
 
 @dataclass(slots=True)
 class ServiceCounts:
-    """What a service has turned away since it was made.
+    """Requests that a service did not answer with a result.
 
     Attributes:
-        invalid_replies: requests dropped unanswered, since the answer would not go to who may ask.
-        overloaded: requests turned away since their caller had too many in progress.
-        unsent_replies: answers that could not be sent.
-        cancelled: requests that were ended since their sender stopped waiting.
+        invalid_replies: requests dropped without a reply, since their reply subject is not valid.
+        overloaded: requests rejected since their caller had too many in progress.
+        unsent_replies: replies that could not be sent.
+        cancelled: requests that their caller cancelled.
     """
 
     invalid_replies: int = 0
@@ -70,40 +80,42 @@ class ServiceCounts:
     cancelled: int = 0
 
 
-class RequestService:
-    """Answers the requests of its queue group with one handler per operation.
+class RequestService(HandlerTable):
+    """Executes the requests of its queue group with one handler per operation.
 
     Args:
-        connection: over which requests come; its owner closes it, after `drain`.
-        handlers: what answers each operation, by the operation's name.
+        connection: on which requests arrive; its owner closes it, after `drain`.
+        handlers: handlers by the operation's name; `add` registers further ones.
         identities: the configured identities and the subnet of each.
-        max_requests: maximum number of requests in progress, beside those that wait for the chain
-            or for a job; each identity and open access have a share of it.
-        subjects: of the requests that it answers.
-        default_timeout_s: for how long a caller waits that names no deadline.
+        max_requests: maximum number of requests in progress; requests that wait for the chain or
+            for a job do not count. Each identity and open access have a share of it.
+        subjects: subjects of the requests that it serves.
+        default_timeout_s: timeout of a request without a deadline, in seconds.
 
     Attributes:
-        counts: what was turned away.
-        discovery: what was answered, per operation and scope.
-        subscription_denied: set when NATS does not deliver requests here; `denied_error` is then what to raise.
+        counts: requests without a result.
+        discovery: counts of executed requests, per operation and scope.
+        subscription_denied: set when NATS denies a subscription of requests.
+        denied_error: the error to raise then.
     """
 
     def __init__(
         self,
         connection: NatsConnection,
-        handlers: Mapping[str, Handler],
+        handlers: Mapping[str, Handler[Any]] | None = None,
         *,
         identities: Mapping[IdentityName, NetUid],
         max_requests: int,
         subjects: Sequence[str] = ALL_REQUESTS,
         default_timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
+        super().__init__()
+        self.handlers.update(handlers or {})
         self.counts: Final = ServiceCounts()
         self.discovery: Final = ServiceDiscovery()
         self.subscription_denied: Final = asyncio.Event()
         self.denied_error: FailureError | None = None
         self._connection = connection
-        self._handlers = handlers
         self._identities = identities
         self._admission = Admission(max_requests, (OPEN_CALLER, READER_USER, *identities))
         self._subjects = tuple(subjects)
@@ -114,31 +126,31 @@ class RequestService:
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._by_cancel_id: dict[str, asyncio.Task[None]] = {}
-        # Requests and cancellations come by different subscriptions, in no order.
+        # Requests and cancellations arrive on different subscriptions, in any order.
         self._early_cancellations: dict[str, None] = {}
         self._cancelled_tasks: set[asyncio.Task[None]] = set()
         self._log_limit = LogLimit()
 
     @property
     def is_serving(self) -> bool:
-        """Whether new requests come here."""
+        """Return whether new requests arrive here."""
         return bool(self._subscriptions)
 
     @property
     def in_progress(self) -> int:
-        """How many requests are being answered right now."""
+        """Return the number of requests in progress."""
         return len(self._tasks)
 
     @property
     def waiting(self) -> int:
-        """How many of them wait for the chain or for a job."""
+        """Return the number of requests that wait for the chain or for a job."""
         return self._admission.parked
 
     async def start(self) -> None:
-        """Begin to serve; on return, NATS delivers requests here.
+        """Subscribe to the requests; on return, NATS delivers them here.
 
         Raises:
-            FailureError: FORBIDDEN where NATS refuses to.
+            FailureError: FORBIDDEN, if NATS denies a subscription.
         """
         subscribe = self._connection.subscribe
         self._subscriptions = [
@@ -151,18 +163,17 @@ class RequestService:
             raise self.denied_error
 
     async def add_subjects(self, subjects: Iterable[str]) -> Callable[[], Awaitable[None]]:
-        """Answer the requests on further subjects too, until the returned function is called.
+        """Serve further subjects as well, until the returned function is called.
 
-        Raises:
-            nats.errors.Error: NATS takes no subscriptions now.
+        Both functions raise one of `SUBSCRIPTION_ERRORS` if NATS does not accept the change.
         """
         added = [await self._subscribe_requests(subject) for subject in subjects]
         self._subscriptions += added
 
         async def remove() -> None:
-            for held in added:
-                self._subscriptions.remove(held)
-                await held.unsubscribe()
+            for subscription in added:
+                self._subscriptions.remove(subscription)
+                await subscription.unsubscribe()
 
         return remove
 
@@ -172,20 +183,21 @@ class RequestService:
         )
 
     async def drain(self, timeout_s: float) -> None:
-        """Take no new request, answer those in hand, and return when the answers are sent.
+        """Stop receiving requests, finish the requests in progress, and send their replies.
 
-        What is not answered within `timeout_s` is given up and answered with SHUTTING_DOWN.
+        Requests that do not finish within `timeout_s` seconds are cancelled, and their reply is
+        SHUTTING_DOWN.
         """
         try:
             async with asyncio.timeout(timeout_s):
-                # Other workers get what comes from now on; what was delivered is still taken.
-                await asyncio.gather(*(held.drain() for held in self._subscriptions))
+                # New requests go to other workers; delivered requests are still executed.
+                await asyncio.gather(*(each.drain() for each in self._subscriptions))
                 self._subscriptions.clear()
                 while self._tasks:
                     await asyncio.wait(self._tasks)
         except (TimeoutError, nats.errors.Error, OSError) as error:
             logger.warning(
-                "Giving up %d requests in hand: %s", self.in_progress, type(error).__name__
+                "Cancelling %d requests in progress: %s", self.in_progress, type(error).__name__
             )
         finally:
             self._remove_denial_callback()
@@ -193,10 +205,10 @@ class RequestService:
             await self._cancel_all()
 
     async def _cancel_all(self) -> None:
-        given_up = tuple(self._tasks)
-        for task in given_up:
+        cancelled = tuple(self._tasks)
+        for task in cancelled:
             task.cancel()
-        await asyncio.gather(*given_up, return_exceptions=True)
+        await asyncio.gather(*cancelled, return_exceptions=True)
         if self._connection.is_connected:
             await self._connection.nats.flush()
 
@@ -207,7 +219,7 @@ class RequestService:
 
     async def _on_request(self, message: Msg) -> None:
         if message.subject == cancellation_subject(message.subject):
-            return  # every worker receives it elsewhere
+            return  # every worker receives it by another subscription
         if not is_valid_reply_subject(message.subject, message.reply):
             self._drop(message)
             return
@@ -223,18 +235,19 @@ class RequestService:
             await self._send_failure(message, error.failure)
             return
         task = asyncio.create_task(self._handle(message, place))
-        # Also of a task that is cancelled before it has run.
+        # A callback also runs for a task that is cancelled before its first step.
         task.add_done_callback(lambda _: place.release())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         if cancel_id:
             self._by_cancel_id[cancel_id] = task
             task.add_done_callback(lambda _: self._by_cancel_id.pop(cancel_id, None))
-        # Let it begin before the next message is taken: of a burst, those that wait are parked.
+        # Start it before the next message is processed: requests of a burst that wait then release
+        # their permits early.
         await asyncio.sleep(0)
 
     async def _on_cancellation(self, message: Msg) -> None:
-        """End a request whose sender does not wait for it any more."""
+        """Cancel a request that its caller has cancelled."""
         cancel_id = message.data[: CANCEL_ID_MAX_BYTES + 1].decode(errors="replace")
         task = self._by_cancel_id.get(cancel_id)
         if task is not None:
@@ -243,24 +256,24 @@ class RequestService:
             task.add_done_callback(self._cancelled_tasks.discard)
             task.cancel()
         elif len(message.data) <= CANCEL_ID_MAX_BYTES:
-            # It may also be the request of another worker, or one that has been answered.
+            # Another worker may execute the request, or it may have finished.
             self._early_cancellations[cancel_id] = None
             if len(self._early_cancellations) > MAX_EARLY_CANCELLATIONS:
                 del self._early_cancellations[next(iter(self._early_cancellations))]
 
     def _drop(self, message: Msg) -> None:
         self.counts.invalid_replies += 1
-        # At 1, 2, 4, 8 and so on: whoever may ask must not be able to fill the log.
+        # Log at 1, 2, 4, 8 and so on: callers must not be able to fill the log.
         if self.counts.invalid_replies.bit_count() == 1:
             logger.warning(
-                "Refused %d requests so far whose reply goes elsewhere, the last one on %r",
+                "Dropped %d requests so far with an invalid reply subject, the last one on %r",
                 self.counts.invalid_replies,
                 message.subject,
             )
 
     async def _handle(self, message: Msg, admission_slot: Permit) -> None:
         begun_ns = time.monotonic_ns()
-        call: ServiceCall | None = None
+        call: ServiceCall[Params] | None = None
         error = ""
         try:
             call = parse_call(
@@ -278,8 +291,8 @@ class RequestService:
                 identity=call.identity,
                 netuid=call.netuid,
             )
-            answer = await self._execute(call)
-            await self._send_result(message, answer)
+            result = await self._execute(call)
+            await self._send_result(message, result)
         except FailureError as failed:
             error = str(failed)
             self.counts.overloaded += failed.code is ErrorCode.OVERLOADED
@@ -299,8 +312,8 @@ class RequestService:
                 counts = self.discovery.endpoints[call.scope, call.operation]
                 counts.record(time.monotonic_ns() - begun_ns, error)
 
-    async def _execute(self, call: ServiceCall) -> CallResult:
-        handler = self._handlers.get(call.operation)
+    async def _execute(self, call: ServiceCall[Params]) -> CallResult:
+        handler = self.handlers.get(call.operation)
         if handler is None:
             raise FailureError(
                 ErrorCode.NOT_FOUND, f"This worker does not serve {call.operation!r}."
@@ -314,19 +327,19 @@ class RequestService:
         except Exception as error:
             if isinstance(error, TimeoutError) and scope.expired():
                 raise FailureError(
-                    ErrorCode.DEADLINE_EXCEEDED, "The answer was not ready in the time given."
+                    ErrorCode.DEADLINE_EXCEEDED, "The request did not finish before its deadline."
                 ) from None
-            # What went wrong inside is for the log; a caller learns only where to look.
-            # Each request has its line; the traceback, which they share, is logged once.
+            # The log has the details; the caller receives only the request's id.
+            # Each request has its line; a traceback that repeats is logged once.
             is_due = self._log_limit.is_due(call.operation, error_origin(error))
-            logger.error(  # noqa: TRY400 -- with the traceback where that is due
+            logger.error(  # noqa: TRY400 -- with the traceback if it is due
                 *("%s failed; request %s: %s", call.operation, call.request_id),
                 type(error).__name__,
                 exc_info=error if is_due else None,
             )
             raise FailureError(
                 ErrorCode.INTERNAL,
-                f"The worker failed; its log says why at request {call.request_id}.",
+                f"The worker failed; its log has the reason at request {call.request_id}.",
             ) from None
         return found if isinstance(found, CallResult) else CallResult(found)
 
@@ -335,16 +348,16 @@ class RequestService:
         if len(parts) > 1 and wire_headers.ACCEPT_PARTS not in (message.headers or {}):
             raise FailureError(
                 ErrorCode.INTERNAL,
-                f"The answer has {len(result.body)} bytes, more than NATS is configured to carry: "
-                f"ask with the header {wire_headers.ACCEPT_PARTS}, or raise its max_payload.",
+                f"The reply has {len(result.body)} bytes, more than the max_payload of NATS: send "
+                f"the request with the header {wire_headers.ACCEPT_PARTS}, or raise max_payload.",
             )
         headers = _result_headers(result)
         if len(parts) == 1:
             await self._send(message, result.body, headers)
             return
         for number, part in enumerate(parts, 1):
-            told = headers if number == len(parts) else {}
-            await self._send(message, part, {**told, **part_header(number, len(parts))})
+            block_headers = headers if number == len(parts) else {}
+            await self._send(message, part, {**block_headers, **part_header(number, len(parts))})
 
     async def _send_failure(self, message: Msg, failure: Failure) -> None:
         await self._send(
@@ -364,12 +377,12 @@ class RequestService:
         except (nats.errors.Error, OSError) as error:
             self.counts.unsent_replies += 1
             if self._log_limit.is_due("unsent", type(error)):
-                logger.warning("An answer could not be sent: %s", type(error).__name__)
+                logger.warning("Could not send a reply: %s", type(error).__name__)
 
     async def _on_discovery(self, message: Msg) -> None:
-        answer = self.discovery.respond(message.subject)
-        if answer is not None and is_valid_reply_subject(message.subject, message.reply):
-            await self._send(message, answer, {})
+        response = self.discovery.respond(message.subject)
+        if response is not None and is_valid_reply_subject(message.subject, message.reply):
+            await self._send(message, response, {})
 
 
 def _result_headers(result: CallResult) -> dict[str, str]:

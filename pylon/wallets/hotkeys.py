@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol, cast
 
 from bittensor import keyfiles
 
-from pylon.chain.write_port import Signer
+from pylon.common.signer import Signer
 
 _WrongPasswordError: Final = cast("type[Exception]", cast("Any", keyfiles).WrongPasswordError)
 _CRYPTO_TYPE_ED25519: Final = 0

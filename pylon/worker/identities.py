@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pylon.chain.write_port import Signer
 from pylon.common.deployment_settings import IdentitySettings
+from pylon.common.signer import Signer
 from pylon.jobs.signer_directory import CAUSE_MAX_CHARS, SignerAnnouncement
 from pylon.wallets.hotkeys import HotkeyError, HotkeyProblem, open_hotkey
 from pylon_client.contract.types import Hotkey, IdentityName

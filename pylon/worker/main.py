@@ -96,7 +96,7 @@ class Worker:
         self.metrics: Final = WorkerMetrics(settings.worker_role)
         self.guard: Final = create_guard(settings)
         self.chain: Final = create_chain(settings, self.metrics, self.guard)
-        self.snapshots: Final = Snapshots(max_silence_s=settings.head_silence_s)
+        self.snapshots: Final = Snapshots(max_silence_s=settings.head_silence_seconds)
         self.metrics.watch_head(self.snapshots)
         self._last_published = LastPublished()
         self._write_health = WriteHealth()
@@ -122,9 +122,9 @@ class Worker:
         self._head_tracker = HeadTracker(
             self.chain,
             observe_head=self._observe_head,
-            silence_s=settings.head_silence_s,
-            poll_after_s=min(MAX_POLL_AFTER_S, settings.head_silence_s / 3),
-            chain_timeout_s=settings.chain_timeout_s,
+            silence_s=settings.head_silence_seconds,
+            poll_after_s=min(MAX_POLL_AFTER_S, settings.head_silence_seconds / 3),
+            chain_timeout_s=settings.chain_timeout_seconds,
             block_duration_s=settings.block_duration_seconds,
         )
 
@@ -262,7 +262,7 @@ class Worker:
                     signing.job_service.stop()
                 thread.call_soon(server.stop)
                 await asyncio.wait(
-                    {tasks[REQUESTS_PART]}, timeout=2 * self._settings.drain_timeout_s
+                    {tasks[REQUESTS_PART]}, timeout=2 * self._settings.drain_timeout_seconds
                 )
                 if signing is not None:
                     # A job that takes longer than the chain's next blocks is handed back.

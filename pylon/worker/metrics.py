@@ -105,7 +105,7 @@ class WorkerMetrics(ProcessMetrics):
             ("identity", "kind", "state"),
         )
         self.weights_deadline_blocks = self.callback_metric(
-            "pylon_window_blocks_left",
+            "pylon_weights_deadline_blocks",
             "Blocks until the time of the weights in hand is over",
             "gauge",
             ("netuid", "identity"),
@@ -140,7 +140,7 @@ class WorkerMetrics(ProcessMetrics):
             labels=("stream",),
         )
         self.publisher_leader = self.callback_metric(
-            "pylon_publishing", "Whether this is the worker that publishes blocks", "gauge"
+            "pylon_publisher_leader", "Whether this is the worker that publishes blocks", "gauge"
         )
         self.publisher_stalls = self.callback_metric(
             "pylon_publisher_stalls",
@@ -177,7 +177,7 @@ class WorkerMetrics(ProcessMetrics):
             labels=("scope", "operation"),
         )
         self._in_progress = self.callback_metric(
-            "pylon_service_requests_in_hand", "Requests over NATS being answered", "gauge"
+            "pylon_service_requests_in_progress", "Requests over NATS being answered", "gauge"
         )
         self._waiting = self.callback_metric(
             "pylon_service_requests_waiting",
@@ -185,7 +185,7 @@ class WorkerMetrics(ProcessMetrics):
             "gauge",
         )
         self._rejected = self.callback_metric(
-            "pylon_service_turned_away",
+            "pylon_service_requests_rejected",
             "Requests over NATS that were not taken, by why",
             labels=("reason",),
         )

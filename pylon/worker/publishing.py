@@ -74,7 +74,7 @@ class Publishing:
             progress=self._progress,
             stalled_after_s=max(
                 STALLED_AFTER_BLOCKS * self.settings.block_duration_seconds,
-                2 * self.settings.chain_timeout_s,
+                2 * self.settings.chain_timeout_seconds,
             ),
         )
         self.metrics.publisher_leader.read = lambda: {(): float(self.leadership.is_leader)}
@@ -96,12 +96,12 @@ class Publishing:
             self.chain,
             ChainReader(
                 self.chain,
-                chain_timeout_s=self.settings.chain_timeout_s,
+                chain_timeout_s=self.settings.chain_timeout_seconds,
                 cache=ReadCache(CACHE_BYTES),
             ),
             EventPublisher(self.connection, lambda: self.guard.genesis, self.write_health),
             self.settings.netuids,
-            chain_timeout_s=self.settings.chain_timeout_s,
+            chain_timeout_s=self.settings.chain_timeout_seconds,
             last_received=self._last_received_block,
             head=lambda: self.head_tracker.newest,
             progress=self._progress,

@@ -29,12 +29,12 @@ class WorkerSettings(DeploymentSettings):
         recent_objects_hard_limit_blocks: recent neurons older than this are not given out.
         block_duration_seconds: the chain's pace, by which the age of recent neurons is told while
             the chain is not heard of.
-        chain_timeout_s: how long one read of the chain may take when no caller says.
-        head_silence_s: without a new head for this long, the subscription is given up.
+        chain_timeout_seconds: how long one read of the chain may take when no caller says.
+        head_silence_seconds: without a new head for this long, the subscription is given up.
         max_requests: requests in progress at once, without those that wait for the chain or for a
             job. Half of the places are divided equally among the identities and open access, the
             others are shared.
-        drain_timeout_s: how long a worker finishes what it has in hand when told to stop.
+        drain_timeout_seconds: how long a worker finishes what it has in hand when told to stop.
         worker_memory_limit_mib: a worker that holds more stops in good order, to be started
             afresh; without it, none does.
         worker_role: whether it answers reads, accepts and carries out writes with the identities'
@@ -61,10 +61,10 @@ class WorkerSettings(DeploymentSettings):
     )
     recent_objects_hard_limit_blocks: int = Field(default=64, ge=0)
     block_duration_seconds: float = Field(default=12.0, gt=0)
-    chain_timeout_s: float = Field(default=30.0, gt=0)
-    head_silence_s: float = Field(default=36.0, gt=0)
+    chain_timeout_seconds: float = Field(default=30.0, gt=0)
+    head_silence_seconds: float = Field(default=36.0, gt=0)
     max_requests: int = Field(default=256, ge=1)
-    drain_timeout_s: float = Field(default=20.0, gt=0)
+    drain_timeout_seconds: float = Field(default=20.0, gt=0)
     worker_memory_limit_mib: int | None = Field(default=None, ge=1)
     worker_role: WorkerRole = WorkerRole.ALL
     weights_retry_attempts: int = Field(default=200, ge=1)

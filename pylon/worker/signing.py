@@ -10,7 +10,8 @@ from pylon.common.task_supervisor import Supervisor
 from pylon.events.job_event_publisher import JobEventPublisher
 from pylon.events.signer_events import SignerEvents
 from pylon.jetstream.write_health import WriteHealth
-from pylon.jobs.job_service import JobService
+from pylon.jobs.job_service import JobOptions, JobService
+from pylon.jobs.retry_policy import RetryPolicy
 from pylon.jobs.signer_directory import SignerDirectory, announce_signers
 from pylon.worker.identities import OpenedHotkeys
 from pylon.worker.job_metrics import JobCollector, JobMetrics
@@ -55,7 +56,7 @@ class SigningParts:
         self._events = JobEventPublisher(self.connection)
         self.job_service = JobService(
             self.connection,
-            self.settings,
+            job_options(self.settings),
             self.chain_writer,
             self.hotkeys.signers,
             self.signer_directory,
@@ -83,3 +84,18 @@ class SigningParts:
     async def _announce(self, job: Job) -> None:
         self.job_metrics.observe(job)
         await self._events.publish(job)
+
+
+def job_options(settings: WorkerSettings) -> JobOptions:
+    """Return the options of jobs that a worker's settings define."""
+    return JobOptions(
+        netuids={name: one.netuid for name, one in settings.identity_settings.items()},
+        ended_retention_days=settings.ended_jobs_kept_days,
+        weights_retry=RetryPolicy(
+            settings.weights_retry_attempts, settings.weights_retry_delay_seconds
+        ),
+        commitment_retry=RetryPolicy(
+            settings.commitment_retry_attempts, settings.commitment_retry_delay_seconds
+        ),
+        unknown_hotkeys=settings.weights_unknown_hotkeys,
+    )

@@ -12,7 +12,6 @@ import pytest_asyncio
 
 from pylon_client.v1 import AsyncPylonClient, JobId, JobState
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.chain.sdk_home import sdk_home
 from tests.support.nats.nats_server import NatsServer
 from tests.support.nats.replicas import Nats
 from tests.support.product.bridge_process import BridgeProcess, bridge_environment
@@ -34,9 +33,7 @@ from tests.support.product.previous_release import previous_release
 from tests.support.product.pylon_command import command_environment, pylon_argv
 from tests.support.product.subprocesses import output_of
 
-__all__ = ["sdk_home"]
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("sdk_home")]
 
 Release = Literal["previous", "this"]
 CLIENT: Final = ROOT / "tests" / "compat" / "scripts" / "release_client.py"

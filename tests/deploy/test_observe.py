@@ -22,11 +22,13 @@ from tests.support.k8s.prometheus import prometheus_binary
 ROOT = Path(__file__).parents[2]
 OBSERVE = ROOT / "deploy" / "observe"
 DASHBOARD = json.loads((OBSERVE / "dashboard.json").read_text())
-RULES = [
+ALL_RULES: list[dict[str, Any]] = [
     rule
     for group in yaml.safe_load((OBSERVE / "alerts.yaml").read_text())["groups"]
     for rule in group["rules"]
 ]
+RULES = [rule for rule in ALL_RULES if "alert" in rule]
+OLD_NAMES = {rule["record"]: rule["expr"] for rule in ALL_RULES if "record" in rule}
 _GRAFANA = {"$__rate_interval": "5m"}
 # Of Prometheus itself, and of the exporter that the NATS chart runs beside each server.
 _FOREIGN = {
@@ -39,7 +41,7 @@ _FOREIGN = {
 def expressions() -> list[str]:
     panels: list[dict[str, Any]] = [*DASHBOARD["panels"]]
     asked = [target["expr"] for panel in panels for target in panel.get("targets", [])]
-    return asked + [rule["expr"] for rule in RULES]
+    return asked + [rule["expr"] for rule in ALL_RULES]
 
 
 def parsed(expression: str) -> Any:
@@ -49,7 +51,7 @@ def parsed(expression: str) -> Any:
 
 
 def selectors(node: Any) -> Iterator[Any]:
-    """Every selector of metrics in a PromQL expression, wherever it stands."""
+    """Yield every metric selector in a PromQL expression, at any depth."""
     match node:
         case promql_parser.VectorSelector():
             yield node
@@ -68,7 +70,7 @@ def selectors(node: Any) -> Iterator[Any]:
 
 
 def samples_of(metrics: Iterable[Any]) -> dict[str, set[str]]:
-    """The names under which metrics are told, and the labels of each."""
+    """Return the names of the exposed metrics, and the labels of each."""
     told: dict[str, set[str]] = {}
     for family in metrics:
         suffixes = {
@@ -100,6 +102,16 @@ def test_every_metric_that_is_asked_for_exists(expression: str) -> None:
     asked = {selector.name for selector in selectors(parsed(expression))}
     assert asked
     assert asked <= set(in_code())
+
+
+def test_renamed_metrics_keep_their_old_names_as_recording_rules() -> None:
+    assert OLD_NAMES == {
+        "pylon_publishing": "pylon_publisher_leader",
+        "pylon_service_requests_in_hand": "pylon_service_requests_in_progress",
+        "pylon_service_turned_away_total": "pylon_service_requests_rejected_total",
+        "pylon_window_blocks_left": "pylon_weights_deadline_blocks",
+    }
+    assert not set(OLD_NAMES) & set(in_code())
 
 
 def test_no_metric_of_ours_is_missing_in_the_dashboard() -> None:

@@ -1,4 +1,4 @@
-"""What a worker does with answers that are not JetStream's: it asks again, or reports NATS away."""
+"""A worker that receives garbled replies of JetStream retries, or reports that NATS is away."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from pylon.events.event_log import EventLog
 from pylon.events.event_publisher import EventPublisher
-from pylon.events.event_types import Event, neurons_event
+from pylon.events.event_types import neurons_event
 from pylon.jetstream import consumer, provision, write_retry
 from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
 from pylon.jetstream.consumer import Ack, Acknowledgement, Consumer
@@ -32,6 +32,7 @@ from pylon_client.contract.topology import (
     STREAMS,
 )
 from pylon_client.contract.types import BlockNumber, IdentityName, JobId, JobKind, NetUid, Revision
+from pylon_client.events.stored_events import FeedEvent
 from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.chain.fake_chain import block_of
 from tests.support.nats.garbled_jetstream import GARBAGE, Garbled
@@ -62,7 +63,7 @@ def garbled(connection: NatsConnection, monkeypatch: pytest.MonkeyPatch) -> Garb
     return Garbled(connection, monkeypatch)
 
 
-def event(number: int) -> Event:
+def event(number: int) -> FeedEvent:
     return neurons_event(NetUid(1), block_of(number), b"%d" % number)
 
 

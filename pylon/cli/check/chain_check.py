@@ -1,4 +1,4 @@
-"""The chain as a worker would find it, and each identity on it."""
+"""Check the chain and every identity, as a worker would use them."""
 
 import time
 from collections.abc import AsyncGenerator
@@ -23,7 +23,7 @@ WEIGHTS_RATE_LIMIT = "weights_rate_limit"
 
 
 async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
-    """Whether the chain answers, and whether each identity could act on it."""
+    """Check that the chain answers, and that each identity can write to it."""
     try:
         chain = SubtensorReader(settings.bittensor_network)
     except ValueError as error:
@@ -31,19 +31,19 @@ async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
         return
     genesis: str | None = None
     try:
-        block = await chain.latest_block(timeout_s=settings.chain_timeout_s)
+        block = await chain.latest_block(timeout_s=settings.chain_timeout_seconds)
         # Before the next call: the first storage read of a connection decodes the metadata.
         seen_at_s = time.time()
-        age_s = seen_at_s - await chain.timestamp(block, timeout_s=settings.chain_timeout_s)
+        age_s = seen_at_s - await chain.timestamp(block, timeout_s=settings.chain_timeout_seconds)
         for finding in check_head(
             chain.endpoint_label,
             block.number,
             age_s,
-            silence_s=settings.head_silence_s,
+            silence_s=settings.head_silence_seconds,
             nats_offset_s=await nats_clock_offset_s(settings),
         ):
             yield finding
-        genesis = await read_genesis_hash(chain, settings.chain_timeout_s)
+        genesis = await read_genesis_hash(chain, settings.chain_timeout_seconds)
         for identity in settings.identity_settings.values():
             async for finding in _check_identity(settings, identity, chain, block):
                 yield finding
@@ -59,11 +59,11 @@ async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
 
 
 async def _check_writes(settings: WorkerSettings) -> AsyncGenerator[Finding]:
-    """Check that the chain's runtime takes what identities write."""
+    """Check that the chain's runtime supports the writes of identities."""
     netuids = [identity.netuid for identity in settings.identity_settings.values()]
     if not netuids:
         return
-    chain = SubtensorWriter(settings.bittensor_network, timeout_s=settings.chain_timeout_s)
+    chain = SubtensorWriter(settings.bittensor_network, timeout_s=settings.chain_timeout_seconds)
     try:
         missing = await chain.unsupported_writes(netuids[0])
     finally:
@@ -83,8 +83,8 @@ async def _check_archive(settings: WorkerSettings, genesis: str | None) -> Findi
     except ValueError as error:
         return warning("archive", str(error), remedy)
     try:
-        block = await archive.latest_block(timeout_s=settings.chain_timeout_s)
-        its_genesis = await read_genesis_hash(archive, settings.chain_timeout_s)
+        block = await archive.latest_block(timeout_s=settings.chain_timeout_seconds)
+        its_genesis = await read_genesis_hash(archive, settings.chain_timeout_seconds)
     except FailureError as error:
         return warning("archive", f"{archive.endpoint_label}: {error.failure.detail}", remedy)
     else:
@@ -115,7 +115,7 @@ async def _check_identity(
         yield failure(subject, text, error.remedy)
         return
     try:
-        timeout_s = settings.chain_timeout_s
+        timeout_s = settings.chain_timeout_seconds
         neurons = await chain.query(Neurons(identity.netuid), block, timeout_s=timeout_s)
         limits = await chain.query(Hyperparameters(identity.netuid), block, timeout_s=timeout_s)
     except FailureError as error:

@@ -1,20 +1,17 @@
-"""Whether the streams take what is written, and whether blocks are published."""
+"""Check that JetStream stores messages and that blocks are published."""
 
 import time
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Final
 
-import nats.errors
-from nats.js.client import JetStreamContext
-
 from pylon.blocks.leadership import PUBLISHER_LEASE
 from pylon.cli.check.findings import Finding, failure, ok, warning
 from pylon.events.event_log import EventLog
 from pylon.jetstream.bucket import Bucket
 from pylon.jetstream.lease import Leases
-from pylon.jetstream.write_health import STORAGE_REMEDY, WriteHealth
-from pylon.jetstream.write_retry import REQUEST_TIMEOUT_S
+from pylon.jetstream.stream_admin import JetStreamRequestError, write_probe
+from pylon.jetstream.write_health import STORAGE_REMEDY
 from pylon_client.contract.failures import FailureError
 from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.topology import (
@@ -26,10 +23,11 @@ from pylon_client.contract.topology import (
 from pylon_client.nats.nats_connection import NatsConnection
 
 STALE_BLOCKS: Final = 5
+"""Maximum age of the newest published block, in block times."""
 STALE_MIN_S: Final = 10.0
-"""Seconds that a published block may be old however short the chain's blocks are."""
+"""Minimum of that age, in seconds, for chains with short block times."""
 _PROBE_SUBJECT: Final = f"$KV.{LEASES_BUCKET}.check"
-"""A key that expires like a lease."""
+"""Subject of a key that expires like a lease."""
 
 
 async def check_storage(
@@ -39,7 +37,7 @@ async def check_storage(
 
     Args:
         connection: as the user `worker`; all streams exist.
-        block_duration_s: the chain's pace.
+        block_duration_s: block time of the chain, in seconds.
     """
     yield await _check_writes(connection)
     try:
@@ -49,11 +47,9 @@ async def check_storage(
 
 
 async def _check_writes(connection: NatsConnection) -> Finding:
-    context = JetStreamContext(connection.nats, timeout=REQUEST_TIMEOUT_S)
     try:
-        with WriteHealth().track_write(LEASES.name, connection):
-            await context.publish(_PROBE_SUBJECT, b"")
-    except (nats.errors.Error, OSError) as error:
+        await write_probe(connection, LEASES.name, _PROBE_SUBJECT)
+    except JetStreamRequestError as error:
         return failure("JetStream", f"it stores nothing: {error}", STORAGE_REMEDY)
     return ok("JetStream", "it stores what is written")
 

@@ -41,7 +41,7 @@ def devnet_settings(devnet_url: str, wallets: Path, block_time_s: float) -> dict
     head_silence_s = max(HEAD_SILENCE_MIN_S, HEAD_SILENCE_BLOCKS * block_time_s)
     environment = {
         "PYLON_BLOCK_DURATION_SECONDS": str(block_time_s),
-        "PYLON_HEAD_SILENCE_S": str(head_silence_s),
+        "PYLON_HEAD_SILENCE_SECONDS": str(head_silence_s),
         "PYLON_BITTENSOR_NETWORK": devnet_url,
         "PYLON_BITTENSOR_ARCHIVE_NETWORK": devnet_url,
         "PYLON_BITTENSOR_WALLET_PATH": str(wallets),

@@ -75,7 +75,7 @@ def _overrides(options: UpOptions, sockets: Path) -> dict[str, str]:
         "PYLON_BRIDGE_HOST": options.host,
         "PYLON_BRIDGE_PORT": str(options.port),
         "PYLON_BRIDGE_GRACEFUL_SHUTDOWN_SECONDS": str(DRAIN_TIMEOUT_S),
-        "PYLON_DRAIN_TIMEOUT_S": str(DRAIN_TIMEOUT_S),
+        "PYLON_DRAIN_TIMEOUT_SECONDS": str(DRAIN_TIMEOUT_S),
         HOME_VARIABLE: str(options.home.absolute()),  # shown in messages that recommend a reset
         # The bridge reads the worker's metrics from this socket.
         "PYLON_WORKER_HEALTH_SOCKET": str(sockets / "worker.sock"),

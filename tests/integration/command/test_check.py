@@ -115,7 +115,7 @@ async def test_streams_that_are_not_there_yet_are_no_failure(deployment: Deploym
 async def test_what_stands_in_the_way_is_told_with_what_to_do(
     deployment: Deployment, variable: str, value: str, remedy: str
 ) -> None:
-    code, lines = await deployment.check(PYLON_CHAIN_TIMEOUT_S="5", **{variable: value})
+    code, lines = await deployment.check(PYLON_CHAIN_TIMEOUT_SECONDS="5", **{variable: value})
     assert code == 1
     failures = [line for line in lines if line.startswith("FAIL")]
     assert lines_with(failures, remedy), lines
@@ -124,7 +124,7 @@ async def test_what_stands_in_the_way_is_told_with_what_to_do(
 
 async def test_a_chain_that_stands_still_is_a_failure(deployment: Deployment) -> None:
     deployment.devnet.pause()
-    code, lines = await deployment.check(PYLON_HEAD_SILENCE_S="0.001")
+    code, lines = await deployment.check(PYLON_HEAD_SILENCE_SECONDS="0.001")
     assert code == 1
     assert lines_with(lines, "the node lags behind")
 
@@ -242,7 +242,7 @@ async def test_a_shell_is_given_completions(tmp_path: Path) -> None:
 
 async def test_the_version_is_told(tmp_path: Path) -> None:
     ended = await pylon_command(tmp_path, {}, "--version")
-    assert (ended.code, ended.out) == (0, f"pylon {version('pylon-client')}\n")
+    assert (ended.code, ended.out) == (0, f"pylon {version('pylon-service')}\n")
 
 
 @pytest.mark.parametrize("option", ["--port", "--control-port"])

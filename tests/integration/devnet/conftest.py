@@ -6,9 +6,6 @@ import bittensor
 import pytest
 
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.chain.sdk_home import sdk_home
-
-__all__ = ["sdk_home"]
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from pylon_client.contract import wire
 from pylon_client.contract.jobs import IN_FLIGHT
 from pylon_client.v1 import ErrorCode, IdentityName, JobId, JobState, PylonNotFound
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.chain.sdk_home import sdk_home
 from tests.support.nats.nats_server import NatsServer
 from tests.support.nats.replicas import Nats
 from tests.support.product.deployment import deployment_settings
@@ -42,8 +41,6 @@ from tests.support.product.job_deployment import (
 )
 from tests.support.product.pylon_command import pylon_command
 from tests.support.product.secret_texts import with_keys
-
-__all__ = ["sdk_home"]
 
 
 def new_nats(folder: Path, name: str) -> NatsServer:

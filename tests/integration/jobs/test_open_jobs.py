@@ -67,7 +67,7 @@ async def test_markers_come_with_jobs_and_go_with_their_ends(nats: Nats) -> None
 async def test_the_open_jobs_of_an_older_ledger_are_indexed_and_queued(
     nats: Nats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(open_jobs, "OVERLAP_S", 1)
+    monkeypatch.setattr(open_jobs, "UPGRADE_OVERLAP_S", 1)
     connection = await nats.provision(JOB_STORE, JOB_QUEUE)
     await write_ended(connection, ALICE, range(OLDER))
     job = await accept(connection, 1)

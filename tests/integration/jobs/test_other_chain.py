@@ -21,7 +21,6 @@ from pylon_client.contract.failures import FailureError
 from pylon_client.contract.types import NetUid
 from pylon_client.v1 import ErrorCode, JobState, PylonBadGateway, PylonNotFound
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.chain.sdk_home import sdk_home
 from tests.support.nats.nats_server import NatsServer
 from tests.support.nats.tcp_proxy import TcpProxy
 from tests.support.product.deployment import READER_PASSWORD, deployment_settings
@@ -40,7 +39,6 @@ from tests.support.product.running_worker import connected
 from tests.support.product.secret_texts import MARK
 from tests.support.product.worker_process import WorkerProcess
 
-__all__ = ["sdk_home"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BLOCK_TIME_S = 0.1

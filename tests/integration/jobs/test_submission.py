@@ -17,11 +17,11 @@ from pylon.chain.write_port import (
     RefusalKind,
     RefusedError,
     SignedCall,
-    Signer,
     TimelockedCommitmentCall,
     WeightsCall,
     WriteCall,
 )
+from pylon.common.signer import Signer
 from pylon.wallets.hotkeys import open_hotkey
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import (

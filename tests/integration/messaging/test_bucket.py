@@ -11,10 +11,8 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import JOB_STORE, JOBS_BUCKET
 from pylon_client.contract.types import Revision
 from tests.support.nats.nats_cluster import NatsCluster
-from tests.support.nats.replicas import Nats, nats, nats_servers
+from tests.support.nats.replicas import Nats
 from tests.support.product.eventually import comes_true
-
-__all__ = ["nats", "nats_servers"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -83,7 +81,7 @@ async def test_a_missing_stream_is_no_empty_bucket(
 ) -> None:
     await bucket.put("a.b", b"1", revision=ABSENT)
     await JetStreamContext((await nats.connect()).nats).delete_stream(JOB_STORE.name)
-    monkeypatch.setattr(write_retry, "WITHIN_S", 1.0)
+    monkeypatch.setattr(write_retry, "RETRY_TIMEOUT_S", 1.0)
     for asking in (bucket.get("a.b"), bucket.entries("a"), bucket.put("a", b"", revision=ABSENT)):
         with pytest.raises(FailureError) as caught:
             await asking

@@ -5,15 +5,14 @@ import pytest_asyncio
 
 from pylon.events.event_log import EventLog
 from pylon.events.event_publisher import EventPublisher
-from pylon.events.event_types import Event, neurons_event
+from pylon.events.event_types import neurons_event
 from pylon_client.contract.subjects import NeuronsEventSubject
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.events.stored_events import FeedEvent
 from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.chain.fake_chain import block_of
-from tests.support.nats.replicas import Nats, nats, nats_servers
-
-__all__ = ["nats", "nats_servers"]
+from tests.support.nats.replicas import Nats
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -27,7 +26,7 @@ async def connection(nats: Nats) -> NatsConnection:
     return await nats.provision(EVENTS)
 
 
-def event_of(number: int, body: bytes = b"{}") -> Event:
+def event_of(number: int, body: bytes = b"{}") -> FeedEvent:
     return neurons_event(NETUID, block_of(number), body)
 
 

@@ -6,13 +6,14 @@ import pytest
 
 from pylon.events.event_log import EventLog
 from pylon.events.event_publisher import EventPublisher
-from pylon.events.event_types import Event, block_event
+from pylon.events.event_types import block_event
 from pylon.jetstream.provision import provision_streams
 from pylon_client.contract import headers
 from pylon_client.contract.models import BlockInfo
 from pylon_client.contract.subjects import BLOCK_EVENTS
 from pylon_client.contract.topology import EVENTS
 from pylon_client.contract.types import BlockNumber, Timestamp
+from pylon_client.events.stored_events import FeedEvent
 from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.chain.fake_chain import block_of, hash_of
 from tests.support.product.deployment import ConnectAs
@@ -27,7 +28,7 @@ async def worker(connect_as: ConnectAs) -> NatsConnection:
     return connection
 
 
-def event(number: int, *, fork: int = 0) -> Event:
+def event(number: int, *, fork: int = 0) -> FeedEvent:
     info = BlockInfo(
         number=BlockNumber(number), hash=hash_of(number, fork), timestamp=Timestamp(number)
     )
@@ -53,7 +54,7 @@ async def test_the_first_event_after_any_block_is_found_among_those_of_other_sub
         subject = chance.choice(SUBJECTS)
         number += chance.choice([1, 1, 1, 3])
         block = block_of(number)
-        await stream.publish(Event(subject, block, f"{subject}-{number}", b"{}"))
+        await stream.publish(FeedEvent(subject, block, b"{}"))
         published[subject].append(number)
     kept = EventLog(worker)
     for subject in SUBJECTS:

@@ -8,10 +8,8 @@ from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
 from pylon.jetstream.lease import Lease, LeaseLostError, Leases, LeaseTakenError
 from pylon_client.contract.topology import LEASES, LEASES_BUCKET
 from tests.support.nats.nats_server import NatsServer
-from tests.support.nats.replicas import Nats, nats, nats_servers
+from tests.support.nats.replicas import Nats
 from tests.support.product.eventually import HANGS_AFTER_S, comes_true
-
-__all__ = ["nats", "nats_servers"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -14,9 +14,7 @@ from pylon.jetstream.provision import provision_streams
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import JOB_STORE, JOBS_BUCKET
 from pylon_client.contract.types import Revision
-from tests.support.nats.replicas import Nats, nats, nats_servers
-
-__all__ = ["nats", "nats_servers"]
+from tests.support.nats.replicas import Nats
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -125,7 +123,7 @@ async def test_a_missing_stream_is_no_empty_page(
 ) -> None:
     await bucket.put("a.b", b"1", revision=ABSENT)
     await JetStreamContext((await nats.connect()).nats).delete_stream(JOB_STORE.name)
-    monkeypatch.setattr(write_retry, "WITHIN_S", 1.0)
+    monkeypatch.setattr(write_retry, "RETRY_TIMEOUT_S", 1.0)
     for asking in (
         bucket.newest_first("a", before=None, count=1),
         bucket.oldest_first("a", after=ABSENT, count=1),

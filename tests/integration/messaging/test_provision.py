@@ -91,7 +91,7 @@ async def test_a_subject_that_another_stream_holds_is_told(connect_as: ConnectAs
 async def test_a_server_without_jetstream_is_told_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provisioning, "READY_WITHIN_S", 0.5)
+    monkeypatch.setattr(provisioning, "READY_TIMEOUT_S", 0.5)
     text = 'accounts { A { users: [ { user: "a", password: "b" } ] } }\nno_auth_user: "a"'
     async with NatsServer(tmp_path, text) as server:
         worker = await connect(ConnectionOptions(urls=(server.url,)))

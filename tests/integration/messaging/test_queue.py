@@ -11,9 +11,7 @@ from pylon_client.contract.subjects import JobSubject
 from pylon_client.contract.topology import JOB_QUEUE
 from pylon_client.contract.types import IdentityName, JobId, JobKind
 from pylon_client.nats.nats_connection import NatsConnection
-from tests.support.nats.replicas import Nats, nats, nats_servers
-
-__all__ = ["nats", "nats_servers"]
+from tests.support.nats.replicas import Nats
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

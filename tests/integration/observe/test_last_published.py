@@ -23,8 +23,8 @@ async def test_a_worker_that_does_not_publish_shows_it_too(tmp_path: Path) -> No
         async with worker_on(server.url, devnet.url) as other:
             published = metric(publisher, "pylon_last_published_block")
             await eventually(lambda: metric(other, "pylon_last_published_block") >= published)
-            assert metric(other, "pylon_publishing") == 0
-            assert metric(publisher, "pylon_publishing") == 1
+            assert metric(other, "pylon_publisher_leader") == 0
+            assert metric(publisher, "pylon_publisher_leader") == 1
 
             # Both count on from the last block while the chain makes none.
             devnet.pause()

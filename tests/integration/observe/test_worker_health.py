@@ -170,7 +170,7 @@ async def test_a_socket_that_cannot_be_made_ends_it_with_the_path(tmp_path: Path
 
 
 async def _publishes(seen: Watched) -> bool:
-    return await seen.total("pylon_publishing") == 1
+    return await seen.total("pylon_publisher_leader") == 1
 
 
 async def test_it_is_not_ready_while_blocks_cannot_be_published(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ async def test_it_is_not_ready_while_blocks_cannot_be_published(tmp_path: Path) 
 
         await streams.delete_stream("INTRUDER")
         await seen.becomes("/readyz", 200)
-        await seen.worker.logs(f"The stream {EVENTS.name} was missing and has been made again")
+        await seen.worker.logs(f"The stream {EVENTS.name} was missing and was created again")
 
 
 async def take_subjects(streams: JetStreamContext, name: str) -> None:

@@ -11,7 +11,10 @@ from tests.support.k8s.prometheus import prometheus_binary
 
 ALERTS = Path(__file__).parents[3] / "deploy" / "observe" / "alerts.yaml"
 RULES: list[dict[str, Any]] = [
-    rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]
+    rule
+    for group in yaml.safe_load(ALERTS.read_text())["groups"]
+    for rule in group["rules"]
+    if "alert" in rule
 ]
 NAMES = [rule["alert"] for rule in RULES]
 EVALUATION_S = 30
@@ -35,7 +38,7 @@ def run_tests(folder: Path, tests: Sequence[Mapping[str, Any]]) -> None:
     groups = yaml.safe_load(ALERTS.read_text())["groups"]
     for group in groups:
         for rule in group["rules"]:
-            rule.pop("annotations")
+            rule.pop("annotations", None)
     (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
     (folder / "tests.yaml").write_text(
         yaml.safe_dump(

@@ -1,4 +1,4 @@
-"""Schemas of the custom resources that the manifests use; what they do not name is refused.
+"""Schemas of the custom resources that the manifests use; unknown fields are refused.
 
 From the definitions of the Prometheus operator (monitoring.coreos.com/v1), of KEDA
 (keda.sh/v1alpha1), of the Gateway API (gateway.networking.k8s.io/v1) and of the External Secrets
@@ -53,7 +53,7 @@ _ENDPOINT: Schema = _object(
         "credentials", type=_TEXT, credentials=_object("name", "key", name=_TEXT, key=_TEXT)
     ),
 )
-_RULE: Schema = {
+_ALERT: Schema = {
     **_object(
         "alert",
         "expr",
@@ -64,6 +64,8 @@ _RULE: Schema = {
         annotations=_TEXTS,
     )
 }
+_RECORDING: Schema = _object("record", "expr", record=_TEXT, expr=_TEXT, labels=_TEXTS)
+_RULE: Schema = {"oneOf": [_ALERT, _RECORDING]}
 
 
 def _resource(spec: Schema) -> Schema:

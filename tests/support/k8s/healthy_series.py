@@ -100,7 +100,7 @@ def _of_blocks() -> Iterator[dict[str, str]]:
             ended = [turn.stop for turn in mine if turn.stop <= step]
             return 4 if publishes(step, mine) else STEP_S * (step - max(ended, default=0))
 
-        yield series("pylon_publishing", _while_up(number, publishes), **place)
+        yield series("pylon_publisher_leader", _while_up(number, publishes), **place)
         yield series("pylon_last_published_age_seconds", _while_up(number, age), **place)
         for name in ("publisher_stalls", "skipped_blocks"):
             yield series(f"pylon_{name}_total", _while_up(number, lambda _: 0), **place)
@@ -127,7 +127,7 @@ def _of_writes() -> Iterator[dict[str, str]]:
     for identity, open_weights in (("late", late), ("limited", limited)):
         place = {"job": "pylon-signer", "netuid": "1", "identity": identity}
         for number, instance in ((4, "signer-0"), (5, "signer-1")):
-            for index, name in enumerate(("window_blocks_left", "weights_overdue_blocks")):
+            for index, name in enumerate(("weights_deadline_blocks", "weights_overdue_blocks")):
 
                 def value(step: int, index: int = index, of: Any = open_weights) -> float | None:
                     return None if (both := of(step)) is None else both[index]
@@ -189,7 +189,7 @@ def _of_requests() -> Iterator[dict[str, str]]:
     head = [float(step) for step in range(STEPS)]
     yield series("pylon_bridge_refused_connections_total", head, reason="head_timeout")
     overload = [float(min(step, 4)) for step in range(STEPS)]
-    yield series("pylon_service_turned_away_total", overload, reason="overloaded")
+    yield series("pylon_service_requests_rejected_total", overload, reason="overloaded")
 
 
 def _of_nats() -> Iterator[dict[str, str]]:

@@ -1,28 +1,19 @@
-"""NATS with every stream on one server and on three, for tests that must pass on both.
-
-A module that uses these fixtures runs in one loop: `pytest.mark.asyncio(loop_scope="module")`.
-"""
+"""NATS with one replica of every stream, or with three, and connections to it."""
 
 import contextlib
-from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 
-import pytest
-import pytest_asyncio
 from nats.errors import Error as NatsError
 from nats.js.client import JetStreamContext
 
 from pylon.jetstream.provision import provision_streams
-from pylon.nats_server.permissions import authorization_config
 from pylon_client.contract.subjects import WORKER_USER
 from pylon_client.contract.topology import STREAMS, StreamPlan
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.nats.nats_cluster import NatsCluster
 from tests.support.nats.nats_server import NatsServer
-from tests.support.product.bridge_process import BridgeProcess, bridge_environment
-from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings, token_of
+from tests.support.product.deployment import WORKER_PASSWORD, token_of
 from tests.support.product.eventually import comes_true
-from tests.support.product.job_deployment import SUBNETS
 
 
 class Nats:
@@ -82,41 +73,3 @@ class Nats:
 
         await comes_true(is_empty)
         await self._closing.aclose()
-
-
-@pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=[1, 3], ids=["one-server", "three-servers"]
-)
-async def nats_servers(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[Nats]:
-    """The servers, started once for a module."""
-    folder = tmp_path_factory.mktemp("nats")
-    users = authorization_config(deployment_settings(identities={"alice": 1, **SUBNETS}))
-    servers = NatsServer(folder, users) if request.param == 1 else NatsCluster(folder, users)
-    async with servers:
-        yield Nats(servers)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def nats(nats_servers: Nats) -> AsyncGenerator[Nats]:
-    """The servers without any stream."""
-    yield nats_servers
-    await nats_servers.reset()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def address(
-    nats_servers: Nats, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[str]:
-    """Where identities ask: the one server over NATS, or a bridge to the three over REST.
-
-    These pairs cover both ways to ask and both numbers of servers in two runs instead of four.
-    """
-    if nats_servers.replicas == 1:
-        yield nats_servers.url
-        return
-    environment = bridge_environment(nats_servers.url, SUBNETS)
-    async with BridgeProcess(tmp_path_factory.mktemp("bridge"), environment) as bridge:
-        await bridge.until("/health/ready", 200)
-        yield bridge.url

@@ -1,20 +1,22 @@
-"""A NATS that answers the bridge as a test tells it, and the deployment of the bridge's tests."""
+"""A fake NATS with scripted replies to the bridge, and the deployment of the bridge's tests."""
 
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from typing import TYPE_CHECKING
 
 import httpx
-from fastapi import FastAPI
 
 from bridge.main import create_app
 from bridge.settings import BridgeSettings
 from pylon_client.events.feed import FeedEvent
 from pylon_client.nats.nats_reply import Reply
 from tests.support.product.secret_texts import secret_of
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 OPEN_TOKEN = secret_of("open")
 SN1_TOKEN = secret_of("sn1")
@@ -52,7 +54,7 @@ class ScriptedNats:
     reply_headers: dict[str, str] = field(default_factory=dict)
 
     async def events(self, subject: str) -> AsyncGenerator[list[FeedEvent]]:
-        """What a test puts into `published`, of one subject only."""
+        """Yield the events of one subject that a test puts into `published`."""
         while True:
             event = await self.published.get()
             assert event.subject == subject, "one stream at a time"
@@ -100,22 +102,34 @@ class _Relay:
         return self.nats.subscribe(subject, callback)
 
 
-_RELAY = _Relay()
+class SharedBridge:
+    """One app for many tests: making one takes longer than most tests do.
+
+    It keeps its state from test to test: compressed bodies and streams. The settings of the first
+    test apply.
+    """
+
+    def __init__(self) -> None:
+        self._relay = _Relay()
+        self._app: FastAPI | None = None
+
+    def client(
+        self, nats: ScriptedNats, settings: BridgeSettings | None = None
+    ) -> httpx.AsyncClient:
+        """Return a client of the app, which sends its requests to `nats` from now on."""
+        if self._app is None:
+            self._app = create_app(settings or BridgeSettings(), self._relay)
+        self._relay.nats = nats
+        transport = httpx.ASGITransport(self._app)
+        return httpx.AsyncClient(transport=transport, base_url="http://bridge")
 
 
-@cache
-def _shared_app() -> FastAPI:
-    return create_app(BridgeSettings(), _RELAY)
+_SHARED = SharedBridge()
 
 
 def shared_bridge_client(nats: ScriptedNats) -> httpx.AsyncClient:
-    """A client of the one app that all tests share which need no app of their own.
-
-    Making one takes longer than most tests do. What an app remembers, this one remembers from
-    test to test: compressed bodies and streams.
-    """
-    _RELAY.nats = nats
-    return httpx.AsyncClient(transport=httpx.ASGITransport(_shared_app()), base_url="http://bridge")
+    """Return a client of the app that tests share unless they need a separate app."""
+    return _SHARED.client(nats)
 
 
 def bridge_client(nats: ScriptedNats, settings: BridgeSettings | None = None) -> httpx.AsyncClient:

@@ -40,7 +40,7 @@ def worker_settings(
         bittensor_network=with_keys(chain_url),
         bittensor_archive_network="",
         tracked_netuids=[NetUid(netuid) for netuid in netuids],
-        head_silence_s=head_silence_s,
+        head_silence_seconds=head_silence_s,
     )
 
 

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
-from pylon.events.event_types import Event
+from pylon.events.event_types import message_id
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
+from pylon_client.events.stored_events import FeedEvent
 from tests.support.product.eventually import HANGS_AFTER_S
 
 NATS_DOWN = FailureError(ErrorCode.NATS_UNAVAILABLE, "NATS is down.")
@@ -15,23 +16,23 @@ class FakeStream:
     """Keeps each message id once, in the order of arrival.
 
     Attributes:
-        events: what is stored.
-        refusals: so many of the next publishes are lost, unanswered.
-        unanswered: so many of the next publishes are stored, and yet the answer is lost.
+        events: the stored events.
+        refusals: number of the next publishes that are lost, without a reply.
+        unanswered: number of the next publishes that are stored, but whose reply is lost.
     """
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.events: list[FeedEvent] = []
         self.refusals = 0
         self.unanswered = 0
         self._changed = asyncio.Condition()
 
-    async def publish(self, event: Event) -> None:
+    async def publish(self, event: FeedEvent) -> None:
         await asyncio.sleep(0)
         if self.refusals:
             self.refusals -= 1
             raise NATS_DOWN
-        if event.message_id not in {stored.message_id for stored in self.events}:
+        if message_id(event) not in {message_id(stored) for stored in self.events}:
             self.events.append(event)
         async with self._changed:
             self._changed.notify_all()

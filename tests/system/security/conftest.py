@@ -1,7 +1,9 @@
-"""Every test here may use NATS with one server and with three, and whole workers on a devnet."""
+"""Security tests may start the chain SDK: each gets its own caches."""
 
-from tests.integration.jobs.conftest import deployment, devnet, identity
-from tests.support.chain.sdk_home import sdk_home
-from tests.support.nats.replicas import address, nats, nats_servers
+from pathlib import Path
 
-__all__ = ["address", "deployment", "devnet", "identity", "nats", "nats_servers", "sdk_home"]
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _isolated_sdk(sdk_home: Path) -> None: ...

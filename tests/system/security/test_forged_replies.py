@@ -25,7 +25,6 @@ from pylon_client.events.feed import EventFeed, event_log_via_worker
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from pylon_client.v1 import JobState
 from pylon_devnet import Devnet, DevnetOptions
-from tests.support.chain.sdk_home import sdk_home
 from tests.support.nats.garbled_jetstream import GARBAGE
 from tests.support.nats.nats_cluster import NatsCluster
 from tests.support.nats.nats_server import NatsServer
@@ -43,8 +42,6 @@ from tests.support.product.job_deployment import (
 from tests.support.product.secret_texts import secret_of
 from tests.support.product.worker_process import READY, WorkerProcess
 
-__all__ = ["sdk_home"]
-
 UNKNOWN_OPERATION = b"pylon.v1.open.chain.x"
 FORGED_EACH = 20
 """Requests that the attacker sends for each reply subject that it learns."""
@@ -53,7 +50,7 @@ LATEST = f"pylon.v1.open.chain.{LATEST_BLOCK.name}"
 SLOW = f"pylon.v1.open.1.{LATEST_NEURONS.name}"
 METRICS_TOKEN = secret_of("metrics")
 SUFFIXES = 1 << 16
-"""What the NATS library itself appends to a request's name: 16 bits."""
+"""Number of suffixes that the NATS library can append to a request's inbox: 16 bits."""
 
 
 @dataclass
@@ -161,7 +158,7 @@ async def test_a_worker_is_not_made_to_answer_itself_where_it_waits_for_an_ackno
     attacked: Attacked,
 ) -> None:
     listener = Listener()
-    refused = "pylon_service_turned_away_total"
+    refused = "pylon_service_requests_rejected_total"
     before = await attacked.metric(refused)
     async with (
         attacked.reader() as reader,
@@ -289,7 +286,7 @@ async def test_nobody_answers_the_slow_request_of_another_anonymous_caller(tmp_p
         victim, witness = await connected(None), await connected(None)
         listening = RawNats(server.url, None, "", lambda subject, *_: seen.append(subject.decode()))
         attacker = await stack.enter_async_context(listening)
-        # Users of the same name hear each other's replies: those that came tell nothing.
+        # Users of the same name receive each other's replies: the replies received prove nothing.
         attacker.subscribe("_INBOX.open.>")
         await attacker.flush()
         for _ in range(2):

@@ -15,10 +15,13 @@ from bridge.main import create_app
 from bridge.settings import BridgeSettings
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 from pylon_client.contract.writes import WRITE_OPERATIONS
-from tests.support.nats.scripted_nats import SN1_TOKEN, ScriptedNats, bridge_client
+from tests.support.nats.scripted_nats import SN1_TOKEN, ScriptedNats, SharedBridge
 
 SN1 = "/api/v1/identity/sn1/subnet/1"
 HOTKEY = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
+
+WRITES = SharedBridge()
+"""An app of the writing operations alone."""
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +31,7 @@ def _writes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def sn1(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
-    async with bridge_client(nats) as client:
+    async with WRITES.client(nats) as client:
         client.headers["Authorization"] = f"Bearer {SN1_TOKEN}"
         yield client
 

@@ -27,7 +27,7 @@ NEURONS = "/api/v1/subnet/7/neurons/stream"
 
 
 @pytest.fixture
-async def open_client(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
+async def own_client(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
     """A caller with open access, of an app that remembers nothing."""
     async with bridge_client(nats) as client:
         client.headers["Authorization"] = f"Bearer {OPEN_TOKEN}"
@@ -231,8 +231,8 @@ async def test_a_listener_that_takes_nothing_is_left(monkeypatch: pytest.MonkeyP
 OPEN = {"Authorization": f"Bearer {OPEN_TOKEN}"}
 
 
-async def test_values_arrive_over_http(open_client: httpx.AsyncClient, nats: ScriptedNats) -> None:
-    stream = Stream(open_client, BLOCKS, **OPEN)
+async def test_values_arrive_over_http(own_client: httpx.AsyncClient, nats: ScriptedNats) -> None:
+    stream = Stream(own_client, BLOCKS, **OPEN)
     for number in (1, 2):
         nats.published.put_nowait(event_of(number))
         await stream.has(f'event: block\ndata: {{"number":{number}}}\nid: {number}\n\n')
@@ -243,24 +243,24 @@ async def test_values_arrive_over_http(open_client: httpx.AsyncClient, nats: Scr
 
 
 async def test_a_subnets_neurons_are_streamed_where_it_is_tracked(
-    open_client: httpx.AsyncClient, nats: ScriptedNats
+    own_client: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     def fail(asked: Asked) -> bytes:
         raise FailureError(code, "Add 7 to PYLON_TRACKED_NETUIDS.")
 
     nats.answer = fail
     code = ErrorCode.NOT_FOUND
-    response = await open_client.get(NEURONS)
+    response = await own_client.get(NEURONS)
     assert response.status_code == 404
     assert "PYLON_TRACKED_NETUIDS" in response.json()["detail"]
     assert [asked.subject for asked in nats.asked] == ["pylon.v1.open.7.neurons.recent"]
     # While the chain is away there is no new value, but the subnet is tracked.
     code = ErrorCode.NO_RECENT_SNAPSHOT
-    stream = Stream(open_client, NEURONS, **OPEN)
+    stream = Stream(own_client, NEURONS, **OPEN)
     nats.published.put_nowait(event_of(9, "pylon.v1.event.neurons.7"))
     await stream.has("event: neurons\n")
     # Once it is known to be, nobody is asked.
-    another = Stream(open_client, NEURONS, **OPEN)
+    another = Stream(own_client, NEURONS, **OPEN)
     await another.has("id: 9\n")
     assert len(nats.asked) == 2
     await stream.leave()

@@ -13,6 +13,7 @@ from tests.support.nats.scripted_nats import (
     SN1_TOKEN,
     Asked,
     ScriptedNats,
+    SharedBridge,
     bridge_client,
 )
 from tests.support.product.eventually import comes_true
@@ -20,11 +21,18 @@ from tests.support.product.eventually import comes_true
 METRICS_TOKEN = "metrics-token"
 NEURONS = "/api/v1/subnet/{netuid}/block/latest/neurons"
 LABELS = {"method", "path", "status_code", "app_name"}
+UNCOUNTED = SharedBridge()
+"""Where no test reads what is counted."""
 
 
 @pytest.fixture
-async def client(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
-    settings = BridgeSettings().model_copy(update={"metrics_token": SecretStr(METRICS_TOKEN)})
+def settings() -> BridgeSettings:
+    return BridgeSettings().model_copy(update={"metrics_token": SecretStr(METRICS_TOKEN)})
+
+
+@pytest.fixture
+async def client(nats: ScriptedNats, settings: BridgeSettings) -> AsyncGenerator[httpx.AsyncClient]:
+    """A caller with open access, of an app that has counted nothing."""
     async with bridge_client(nats, settings) as client:
         client.headers["Authorization"] = f"Bearer {OPEN_TOKEN}"
         yield client
@@ -54,12 +62,12 @@ async def samples(client: httpx.AsyncClient) -> dict[str, list[tuple[dict[str, s
     ],
 )
 async def test_the_metrics_are_for_who_holds_their_token(
-    client: httpx.AsyncClient, header: str | None, detail: str
+    nats: ScriptedNats, settings: BridgeSettings, header: str | None, detail: str
 ) -> None:
-    client.headers.pop("Authorization")
-    response = await client.get(
-        "/metrics", headers={} if header is None else {"Authorization": header}
-    )
+    async with UNCOUNTED.client(nats, settings) as client:
+        response = await client.get(
+            "/metrics", headers={} if header is None else {"Authorization": header}
+        )
     assert response.status_code == 403
     assert response.json()["detail"] == detail
 

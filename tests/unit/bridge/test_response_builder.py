@@ -31,7 +31,7 @@ def nats() -> ScriptedNats:
 
 
 @pytest.fixture
-async def open_client(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
+async def own_client(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
     """A caller with open access, of an app that remembers nothing."""
     async with bridge_client(nats) as client:
         client.headers["Authorization"] = f"Bearer {OPEN_TOKEN}"
@@ -102,9 +102,9 @@ async def test_an_answer_of_no_block_is_kept_by_nobody(
 
 @pytest.mark.parametrize("coding", list(Coding))
 async def test_a_body_comes_in_the_coding_that_was_asked_for(
-    open_client: httpx.AsyncClient, coding: Coding
+    own_client: httpx.AsyncClient, coding: Coding
 ) -> None:
-    async with open_client.stream("GET", LATEST, headers={"Accept-Encoding": coding}) as response:
+    async with own_client.stream("GET", LATEST, headers={"Accept-Encoding": coding}) as response:
         raw = b"".join([chunk async for chunk in response.aiter_raw()])
     assert response.headers["Content-Encoding"] == coding
     assert response.headers["ETag"] == f'"{HASH}-{coding}"'
@@ -116,10 +116,10 @@ async def test_a_body_comes_in_the_coding_that_was_asked_for(
 
 
 async def test_a_small_body_comes_as_it_is(
-    open_client: httpx.AsyncClient, nats: ScriptedNats
+    own_client: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     nats.answer = lambda _asked: b"{}"
-    response = await open_client.get(LATEST, headers={"Accept-Encoding": "zstd"})
+    response = await own_client.get(LATEST, headers={"Accept-Encoding": "zstd"})
     assert "Content-Encoding" not in response.headers
     assert response.headers["ETag"] == TAG
 
@@ -164,10 +164,10 @@ def test_a_body_is_compressed_once_and_forgotten_in_time() -> None:
 
 
 async def test_two_questions_about_one_block_are_not_mixed_up(
-    open_client: httpx.AsyncClient, nats: ScriptedNats
+    own_client: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     nats.answer = lambda asked: asked.subject.encode() * 100
     for netuid in (1, 2, 1):
         path = f"/api/v1/subnet/{netuid}/block/latest/neurons"
-        response = await open_client.get(path, headers={"Accept-Encoding": "gzip"})
+        response = await own_client.get(path, headers={"Accept-Encoding": "gzip"})
         assert response.text.startswith(f"pylon.v1.open.{netuid}.neurons")

@@ -7,16 +7,17 @@ import pytest
 from pydantic_settings import SettingsError
 
 from bridge.settings import BridgeSettings
-from tests.support.nats.scripted_nats import OPEN_TOKEN, SN1_TOKEN, ScriptedNats, bridge_client
+from tests.support.nats.scripted_nats import OPEN_TOKEN, SN1_TOKEN, ScriptedNats, SharedBridge
 
 NEURONS = "/api/v1/subnet/1/block/latest/neurons"
+PREFIXED = SharedBridge()
 OPEN = {"Authorization": f"Bearer {OPEN_TOKEN}"}
 
 
 @pytest.mark.parametrize("kept", ["/gateways/pylon", ""])
 async def test_pages_redirects_and_cookies_have_the_prefix(nats: ScriptedNats, kept: str) -> None:
     settings = BridgeSettings(bridge_root_path="/gateways/pylon/")
-    async with bridge_client(nats, settings) as client:
+    async with PREFIXED.client(nats, settings) as client:
         assert (await client.get(f"{kept}/health")).status_code == 200
         assert (await client.get(f"{kept}{NEURONS}", headers=OPEN)).status_code == 200
         assert (await client.get(f"{kept}{NEURONS}/", headers=OPEN)).status_code == 200

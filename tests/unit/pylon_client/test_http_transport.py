@@ -32,6 +32,7 @@ from pylon_client.v1 import (
     TimeoutReason,
 )
 from tests.support.product.eventually import HANGS_AFTER_S
+from tests.support.product.stepped_loop import run_stepped
 
 NEURONS = wire.encode(sample_neurons())
 CONFIG = AsyncConfig(
@@ -244,29 +245,31 @@ async def test_an_answer_that_trickles_is_not_waited_for_for_ever() -> None:
 
 
 @pytest.mark.parametrize(("retry", "at_least_s"), [("400", 0.4), ("9" * 5000, 0.6)])
-async def test_a_stream_that_pylon_ends_is_asked_for_again_when_it_says(
+def test_a_stream_that_pylon_ends_is_asked_for_again_when_it_says(
     monkeypatch: pytest.MonkeyPatch, retry: str, at_least_s: float
 ) -> None:
     """Listeners of a bridge that stops are told different times; no time is too long."""
-    monkeypatch.setattr(http_transport, "COME_BACK_MAX_S", 0.6)
-    clock_s = asyncio.get_running_loop().time
+    monkeypatch.setattr(http_transport, "STREAM_RETRY_MAX_S", 0.6)
     asked_s: list[float] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
         if "stream" not in request.url.path:
             return httpx.Response(200, content=wire.encode(sample_block_info()))
-        asked_s.append(clock_s())
+        asked_s.append(asyncio.get_running_loop().time())
         block = wire.encode(sample_block_info(len(asked_s))).decode()
         value = f"event: block\nid: {len(asked_s)}\ndata: {block}\n\n"
         return httpx.Response(200, text=f"{value}event: closing\nretry: {retry}\ndata: {{}}\n\n")
 
-    transport = HttpTransport(CONFIG, http_transport=httpx.MockTransport(handler))
-    async with (
-        AsyncPylonClient(CONFIG, transport=transport) as client,
-        aclosing(client.open_access.blocks()) as blocks,
-        asyncio.timeout(HANGS_AFTER_S),
-    ):
-        assert [(await anext(blocks)).number for _ in range(2)] == [1, 2]
+    async def story() -> None:
+        transport = HttpTransport(CONFIG, http_transport=httpx.MockTransport(handler))
+        async with (
+            AsyncPylonClient(CONFIG, transport=transport) as client,
+            aclosing(client.open_access.blocks()) as blocks,
+            asyncio.timeout(HANGS_AFTER_S),
+        ):
+            assert [(await anext(blocks)).number for _ in range(2)] == [1, 2]
+
+    run_stepped(story())
     assert at_least_s <= asked_s[1] - asked_s[0] < 3
 
 

@@ -69,12 +69,12 @@ def test_a_wrong_value_is_told_by_its_variable(
 
 def test_there_is_a_line_for_each_mistake() -> None:
     Path(".env").write_text(
-        f"PYLON_IDENTITIES={VALUE}\nPYLON_TRACKED_NETUIDS={VALUE}\nPYLON_CHAIN_TIMEOUT_S=-1\n"
+        f"PYLON_IDENTITIES={VALUE}\nPYLON_TRACKED_NETUIDS={VALUE}\nPYLON_CHAIN_TIMEOUT_SECONDS=-1\n"
     )
     assert [line.partition(":")[0] for line in mistakes(WorkerSettings)] == [
         "PYLON_IDENTITIES",
         "PYLON_TRACKED_NETUIDS",
-        "PYLON_CHAIN_TIMEOUT_S",
+        "PYLON_CHAIN_TIMEOUT_SECONDS",
     ]
 
 
@@ -89,7 +89,7 @@ def test_so_there_is_over_all_identities(monkeypatch: pytest.MonkeyPatch) -> Non
         "PYLON_ID_SN1_NETUID: required",
         "PYLON_ID_SN1_TOKEN: must not be empty",
         "PYLON_ID_MY_SN2_TOKEN: required",
-        "PYLON_ID_MY_SN2_HOTKEY_SS58: is no ss58 address",
+        "PYLON_ID_MY_SN2_HOTKEY_SS58: is not an ss58 address",
     ]
 
 

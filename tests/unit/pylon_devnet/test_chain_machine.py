@@ -16,6 +16,8 @@ from pylon_devnet.rpc_error import RpcError
 from pylon_devnet.simulated_chain import StateDiscardedError
 from tests.support.chain.signing import signed
 
+pytestmark = pytest.mark.fuzz
+
 SEEDS = [dev_coldkey_seed(name) for name in ("sn1", "sn2", "sn12")]
 ADDRESSES = [sr25519_address(seed) for seed in SEEDS]
 KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {

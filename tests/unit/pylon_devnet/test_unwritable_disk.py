@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.product.eventually import HANGS_AFTER_S
 
+pytestmark = pytest.mark.integration
+
 DEVNET = [sys.executable, "-m", "pylon_devnet", "--port", "0", "--block-time", "0.05"]
 FILE_MAX_BYTES = 3 * 2**20
 """Enough for a new chain, and not for the blocks of a minute."""

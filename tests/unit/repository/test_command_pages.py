@@ -10,7 +10,7 @@ import typer
 import typer.main
 from typer.core import TyperGroup
 
-from pylon.cli.main import main
+from pylon.cli import main
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.devnet_command import devnet
 
@@ -22,7 +22,7 @@ OF_ALL_UP = {"--host", "--port", "--nats-host", "--nats-port", "--home"}
 
 @cache
 def app() -> TyperGroup:
-    main._devnet_command()
+    main._register_devnet_command()
     command = typer.main.get_command(main.app)
     assert isinstance(command, TyperGroup)
     return command

@@ -50,6 +50,7 @@ def test_what_is_set_here_does_not_change_the_documents(
     assert openapi_document() == openapi
 
 
+@pytest.mark.integration
 def test_the_openapi_document_is_valid(openapi: dict[str, Any]) -> None:
     assert openapi["openapi"].startswith("3.1.")
     assert list(OpenAPIV31SpecValidator(openapi).iter_errors()) == []

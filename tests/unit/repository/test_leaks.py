@@ -90,6 +90,7 @@ def test_what_is_made_up_for_one_run_is_a_secret_too(elsewhere: Path) -> None:
     assert leaks_under(elsewhere) == [f"{elsewhere / 'log'} holds a password of `pylon up`"]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("processes", [[], ["-n", "2"]], ids=["alone", "distributed"])
 def test_a_session_that_writes_a_secret_fails_and_names_where(
     elsewhere: Path, processes: list[str]

@@ -4,6 +4,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -11,7 +12,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic_settings import BaseSettings
 from typer.core import TyperGroup
 
-from pylon.cli.main import main
+from pylon.cli import main
 from pylon.common.deployment_settings import IdentitySettings, IdentityWithToken
 from pylon.common.environment_settings import EnvironmentSettings
 from pylon.common.process_metrics import PrometheusSettings
@@ -51,12 +52,15 @@ def variables(settings: type[BaseModel], prefix: str) -> Iterator[str]:
 
 # The latter has the same settings, of which one more is required.
 EVERY_CLASS = [one for one in classes(EnvironmentSettings) if one is not IdentityWithToken]
-PREFIXES = {IdentitySettings: "PYLON_ID_{NAME}_", PrometheusSettings: "PROMETHEUS_"}
+PREFIXES: dict[type[BaseSettings], str] = {
+    IdentitySettings: "PYLON_ID_{NAME}_",
+    PrometheusSettings: "PROMETHEUS_",
+}
 OF_CLASSES = {
     variable
     for settings in EVERY_CLASS
     for variable in variables(settings, PREFIXES.get(settings, "PYLON_"))
-} - {"PYLON_ID_{NAME}_CONNECTION_NAME"}
+} - {"PYLON_ID_{NAME}_NAME"}
 OF_CLIENT = set(variables(BaseConfig, "PYLON_CLIENT_"))
 
 
@@ -124,7 +128,7 @@ def test_the_listed_defaults_change_nothing(
 def test_those_of_an_identity_and_of_the_client_change_nothing_either(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    needed = {"name": "sn1", "netuid": 1, "token": "t"}
+    needed: dict[str, Any] = {"name": "sn1", "netuid": 1, "token": "t"}
     identity, client = IdentitySettings(**needed), BaseConfig(address="http://x")
     for variable in variables(IdentitySettings, "PYLON_ID_{NAME}_"):
         if variable in LISTED and LISTED[variable] != "required":

@@ -19,6 +19,7 @@ from tests.support.nats.scripted_nats import (
     SN1_TOKEN,
     Asked,
     ScriptedNats,
+    SharedBridge,
     bridge_client,
 )
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
@@ -28,6 +29,7 @@ JOB_ID = JobId("a" * 26)
 PATH = f"/api/v1/identity/sn1/subnet/1/jobs/{JOB_ID}/stream"
 SUBJECT = f"pylon.v1.event.job.sn1.{JOB_ID}"
 SN1 = {"Authorization": f"Bearer {SN1_TOKEN}"}
+ONE_STREAM = SharedBridge()
 ACCEPTED, SUBMITTING, CONFIRMED = JobState.ACCEPTED, JobState.SUBMITTING, JobState.CONFIRMED
 
 
@@ -53,6 +55,13 @@ def nats() -> ScriptedNats:
 
 
 @pytest.fixture
+async def client_of_one(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
+    """A caller of an app with a slot for one stream."""
+    async with ONE_STREAM.client(nats, BridgeSettings(bridge_max_streams=1)) as client:
+        yield client
+
+
+@pytest.fixture
 async def own_client(nats: ScriptedNats) -> AsyncGenerator[httpx.AsyncClient]:
     """A caller of an app of the test's own, which may therefore be told to stop."""
     async with bridge_client(nats, BridgeSettings(bridge_max_streams=1)) as client:
@@ -75,9 +84,9 @@ def states(stream: Stream) -> list[str]:
 
 
 async def test_the_job_as_it_is_comes_first_then_each_change_until_its_end(
-    own_client: httpx.AsyncClient, nats: ScriptedNats
+    client_of_one: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
-    stream = Stream(own_client, PATH, **SN1)
+    stream = Stream(client_of_one, PATH, **SN1)
     await eventually(lambda: states(stream) == [ACCEPTED])
     assert [asked.subject for asked in nats.asked] == ["pylon.v1.identity.sn1.jobs.get"]
     assert json.loads(nats.asked[0].body) == {"job_id": JOB_ID}
@@ -103,33 +112,33 @@ async def test_the_job_as_it_is_comes_first_then_each_change_until_its_end(
 
 
 async def test_a_change_between_the_listening_and_the_answer_is_not_lost(
-    own_client: httpx.AsyncClient, nats: ScriptedNats
+    client_of_one: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     def answer(_asked: Asked) -> bytes:
         nats.heard[SUBJECT](job(CONFIRMED, 2))
         return job(ACCEPTED, 1)
 
     nats.answer = answer
-    stream = Stream(own_client, PATH, **SN1)
+    stream = Stream(client_of_one, PATH, **SN1)
     async with asyncio.timeout(HANGS_AFTER_S):
         await stream.task
     assert states(stream) == [ACCEPTED, CONFIRMED]
 
 
 async def test_a_job_that_has_ended_is_told_and_no_more(
-    own_client: httpx.AsyncClient, nats: ScriptedNats
+    client_of_one: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     nats.answer = lambda _asked: job(CONFIRMED, 9)
-    response = await own_client.get(PATH, headers=SN1)
+    response = await client_of_one.get(PATH, headers=SN1)
     assert response.status_code == 200
     assert response.text.count("event: job\n") == response.text.count("event:") == 1
 
 
 async def test_the_end_is_told_though_its_workers_clock_is_behind(
-    own_client: httpx.AsyncClient, nats: ScriptedNats
+    client_of_one: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     nats.answer = lambda _asked: job(SUBMITTING, 5_000)
-    stream = Stream(own_client, PATH, **SN1)
+    stream = Stream(client_of_one, PATH, **SN1)
     await stream.has("SUBMITTING")
     nats.heard[SUBJECT](job(CONFIRMED, 4_000))
     async with asyncio.timeout(HANGS_AFTER_S):
@@ -138,7 +147,7 @@ async def test_the_end_is_told_though_its_workers_clock_is_behind(
 
 
 async def test_a_change_that_was_not_heard_is_asked_for(
-    own_client: httpx.AsyncClient, nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
+    client_of_one: httpx.AsyncClient, nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bridge.job_streams, "HEARTBEAT_INTERVAL_S", 0.0)
     answers = [job(ACCEPTED, 1), b"", job(ACCEPTED, 1), job(CONFIRMED, 2)]
@@ -150,7 +159,7 @@ async def test_a_change_that_was_not_heard_is_asked_for(
         return body
 
     nats.answer = answer
-    stream = Stream(own_client, PATH, **SN1)
+    stream = Stream(client_of_one, PATH, **SN1)
     async with asyncio.timeout(HANGS_AFTER_S):
         await stream.task
     assert states(stream) == [ACCEPTED, CONFIRMED]
@@ -158,7 +167,7 @@ async def test_a_change_that_was_not_heard_is_asked_for(
 
 
 async def test_a_job_that_is_forgotten_meanwhile_ends_the_stream(
-    own_client: httpx.AsyncClient, nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
+    client_of_one: httpx.AsyncClient, nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bridge.job_streams, "HEARTBEAT_INTERVAL_S", 0.0)
 
@@ -168,7 +177,7 @@ async def test_a_job_that_is_forgotten_meanwhile_ends_the_stream(
         return job(ACCEPTED, 1)
 
     nats.answer = answer
-    stream = Stream(own_client, PATH, **SN1)
+    stream = Stream(client_of_one, PATH, **SN1)
     async with asyncio.timeout(HANGS_AFTER_S):
         await stream.task
     assert [name for name, _ in sent(stream)] == ["job", "closing"]
@@ -190,26 +199,26 @@ async def test_a_bridge_that_stops_says_so(
 
 
 async def test_it_takes_a_slot_among_the_streams_and_gives_it_back(
-    own_client: httpx.AsyncClient, nats: ScriptedNats
+    client_of_one: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
-    stream = Stream(own_client, PATH, **SN1)
+    stream = Stream(client_of_one, PATH, **SN1)
     await stream.has("ACCEPTED")
-    refused = await own_client.get(PATH, headers=SN1)
+    refused = await client_of_one.get(PATH, headers=SN1)
     assert (refused.status_code, refused.json()["code"]) == (429, "OVERLOADED")
     await stream.leave()
     assert not nats.heard
     nats.answer = lambda _asked: job(CONFIRMED, 2)
-    assert (await own_client.get(PATH, headers=SN1)).status_code == 200
+    assert (await client_of_one.get(PATH, headers=SN1)).status_code == 200
 
 
 async def test_an_unknown_job_is_not_found(
-    own_client: httpx.AsyncClient, nats: ScriptedNats
+    client_of_one: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
     def answer(_asked: Asked) -> bytes:
         raise FailureError(ErrorCode.NOT_FOUND, "There is no such job.")
 
     nats.answer = answer
-    response = await own_client.get(PATH, headers=SN1)
+    response = await client_of_one.get(PATH, headers=SN1)
     assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND")
     assert not nats.heard
 

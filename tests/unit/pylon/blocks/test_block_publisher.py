@@ -9,7 +9,7 @@ import pytest
 from pylon.blocks.block_publisher import BlockPublisher
 from pylon.blocks.subnet_publisher import MAX_QUEUED_BLOCKS, SubnetPublisher
 from pylon.chain.chain_reader import ChainReader
-from pylon.events.event_types import block_event, neurons_event
+from pylon.events.event_types import block_event, message_id, neurons_event
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, BlockInfo, SubnetNeurons
@@ -48,10 +48,10 @@ async def test_a_block_and_its_snapshots_are_exactly_what_rest_answers() -> None
     async with running(publisher):
         await publisher.publish(BlockNumber(5), with_neurons=True)
         await stream.until(lambda: stream.numbers(snapshots_of(ONE)) == [5])
-    info = BlockInfo(number=5, hash=hash_of(5), timestamp=Timestamp(1_700_000_060))
+    info = BlockInfo(number=BlockNumber(5), hash=hash_of(5), timestamp=Timestamp(1_700_000_060))
     neurons = wire.encode(SubnetNeurons(block=block_of(5), neurons={}))
     assert stream.events == [block_event(info), neurons_event(ONE, block_of(5), neurons)]
-    assert [event.message_id for event in stream.events] == [
+    assert [message_id(event) for event in stream.events] == [
         f"block-{hash_of(5)}",
         f"1-{hash_of(5)}",
     ]
@@ -122,7 +122,7 @@ async def test_a_block_that_is_reorganised_away_gets_its_snapshot_from_the_one_t
         if event.subject == snapshots_of(ONE) and event.block.number == 5
     ]
     assert event.block == block_of(5, fork=1)
-    assert event.message_id == f"1-{hash_of(5, fork=1)}"
+    assert message_id(event) == f"1-{hash_of(5, fork=1)}"
     assert wire.decode(event.body)["block"]["hash"] == hash_of(5, fork=1)
 
 

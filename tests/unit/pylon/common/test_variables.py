@@ -12,9 +12,11 @@ from pylon.common.variables import (
     EXTERNAL_VARIABLES,
     IGNORED_VARIABLES,
     check_variables,
+    deprecated_variables,
     ineffective_variables,
     unknown_variables,
 )
+from pylon.worker.settings import WorkerSettings
 
 
 @pytest.fixture(autouse=True)
@@ -111,4 +113,17 @@ def test_a_variable_of_an_identity_that_is_not_configured_is_reported(
     check_variables(DeploymentSettings())
     assert [record.getMessage() for record in caplog.records] == [
         "PYLON_ID_SN12_… changes nothing: no identity has that name; configured identities: my-sn1"
+    ]
+
+
+def test_a_deprecated_name_has_an_effect_and_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYLON_CHAIN_TIMEOUT_S", "7")
+    Path(".env").write_text("PYLON_HEAD_SILENCE_S=8\nPYLON_HEAD_SILENCE_SECONDS=9\n")
+    settings = WorkerSettings()
+    assert settings.chain_timeout_seconds == 7
+    assert settings.head_silence_seconds == 9
+    assert unknown_variables() == []
+    assert deprecated_variables() == [
+        f"{name}_S is deprecated and will be removed: set {name}_SECONDS instead"
+        for name in ("PYLON_CHAIN_TIMEOUT", "PYLON_HEAD_SILENCE")
     ]

@@ -3,13 +3,16 @@
 import base64
 import json
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import nats.errors
 import pytest
 
 from pylon.jetstream import write_retry
 from pylon.jetstream.bucket import ABSENT, Bucket, ConflictError
+
+if TYPE_CHECKING:
+    from pylon_client.nats.nats_connection import NatsConnection
 
 VALUE = b"value"
 UNDECIDED = {"error": {"code": 400, "err_code": 10164, "description": "wrong last sequence"}}
@@ -60,7 +63,7 @@ class ScriptedStream:
 
 
 def bucket_over(stream: ScriptedStream, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    monkeypatch.setattr(write_retry, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr(write_retry, "RETRY_DELAY_S", 0.0)
     return Bucket(cast("NatsConnection", SimpleNamespace(is_connected=True, nats=stream)), "bucket")
 
 

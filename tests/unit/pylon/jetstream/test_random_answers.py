@@ -55,9 +55,9 @@ class Put:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write_retry, "RETRY_WAIT_S", 0.0)
-    monkeypatch.setattr(write_retry, "UNDECIDED_WAIT_S", 0.0)
-    monkeypatch.setattr(write_retry, "WITHIN_S", HANGS_AFTER_S)
+    monkeypatch.setattr(write_retry, "RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr(write_retry, "IN_FLIGHT_DELAY_MAX_S", 0.0)
+    monkeypatch.setattr(write_retry, "RETRY_TIMEOUT_S", HANGS_AFTER_S)
 
 
 def connection_to(stream: ScriptedJetStream) -> "NatsConnection":

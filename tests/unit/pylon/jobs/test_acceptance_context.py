@@ -70,15 +70,15 @@ async def test_writes_at_one_time_ask_the_chain_once(
 async def test_a_slow_chain_delays_one_write_and_is_tried_again(
     asked: AcceptanceContexts, chain: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acceptance_context, "CHAIN_WITHIN_S", 0.05)
+    monkeypatch.setattr(acceptance_context, "CHAIN_TIMEOUT_S", 0.05)
     assert (await asked.get(NETUID)).epoch is None
     # Whatever is waited for now, it is not the first patience.
-    monkeypatch.setattr(acceptance_context, "CHAIN_WITHIN_S", LONG_S)
-    monkeypatch.setattr(acceptance_context, "SLOW_CHAIN_WITHIN_S", 0.01)
+    monkeypatch.setattr(acceptance_context, "CHAIN_TIMEOUT_S", LONG_S)
+    monkeypatch.setattr(acceptance_context, "SLOW_CHAIN_TIMEOUT_S", 0.01)
     for _ in range(3):
         assert (await asked.get(NETUID)).epoch is None
     chain.may_answer.set()
-    monkeypatch.setattr(acceptance_context, "SLOW_CHAIN_WITHIN_S", 0.0)
+    monkeypatch.setattr(acceptance_context, "SLOW_CHAIN_TIMEOUT_S", 0.0)
     while (await asked.get(NETUID)).epoch is None:
         await asyncio.sleep(0)
     # It answers in time again, and is waited for again.

@@ -40,6 +40,7 @@ from tests.support.product.adversary import (
     address,
     signers_of,
 )
+from tests.support.product.stepped_loop import run_stepped
 
 RETRIES = RetryPolicy(attempts=6, delay_s=1.0)
 ROUNDS = 1000
@@ -312,10 +313,12 @@ def test_w6_no_job_is_lost_and_none_is_applied_twice(
             event(f"ended: {state}")
         check(drive)
 
-    asyncio.run(story())
+    run_stepped(story())
 
 
-@pytest.mark.parametrize("includes_after_blocks", [0, 4])
+@pytest.mark.parametrize(
+    "includes_after_blocks", [0, pytest.param(4, marks=pytest.mark.integration)]
+)
 @pytest.mark.parametrize("fault", Fault)
 def test_w1_w6_two_jobs_of_one_hotkey_survive_every_fault_at_every_step(
     fault: Fault, includes_after_blocks: int
@@ -338,7 +341,7 @@ def test_w1_w6_two_jobs_of_one_hotkey_survive_every_fault_at_every_step(
             # Weights whose epoch ends while another extrinsic of their hotkey is in flight expire.
             assert len(world.applied) == 2 or fault is Fault.EPOCH
 
-        asyncio.run(story())
+        run_stepped(story())
         if world.steps <= step:
             return
         step += 1

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pylon.chain.write_port import Signer
+from pylon.common.signer import Signer
 from pylon.jetstream.bucket import Entry
 from pylon.jetstream.consumer import Ack, Nak
 from pylon.jobs.acceptor import JobAcceptor, WriteRequest

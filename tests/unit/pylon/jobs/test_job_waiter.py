@@ -20,7 +20,7 @@ class Watched:
     """A job that requests wait for, and its events."""
 
     def __init__(self, office: Office, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(job_waiter, "POLL_S", LONG_S)
+        monkeypatch.setattr(job_waiter, "POLL_INTERVAL_S", LONG_S)
         self.office = office
         self.job = job
         self.subscriptions = 0
@@ -73,7 +73,7 @@ async def test_one_subscription_wakes_all_who_wait(watched: Watched) -> None:
 async def test_a_lost_event_is_made_up_for_by_the_ledger(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_waiter, "POLL_S", 0.001)
+    monkeypatch.setattr(job_waiter, "POLL_INTERVAL_S", 0.001)
     waiting = asyncio.create_task(watched.waits.wait_until_done(watched.job))
     ended = await watched.office.ended(watched.job)
     assert await waiting == ended

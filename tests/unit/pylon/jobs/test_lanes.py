@@ -14,6 +14,7 @@ from pylon.jobs.deadline_enforcer import DeadlineEnforcer
 from pylon.jobs.job_service import JobService
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.worker.settings import WorkerSettings
+from pylon.worker.signing import job_options
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import IdentityName, JobKind
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection
@@ -55,7 +56,7 @@ async def test_a_failing_lane_stops_no_other(
     supervisor = Supervisor(initial_delay_s=0.0)
     office = JobService(
         NatsConnection(ConnectionOptions(("nats://127.0.0.1:1",))),
-        settings,
+        job_options(settings),
         cast("Any", AbsentChain()),
         {IdentityName(name): cast("Any", object()) for name in SUBNETS},
         SignerDirectory(settings.identity_settings, 0.0),

@@ -156,7 +156,7 @@ async def test_a_late_removal_leaves_the_marker_of_a_new_job_with_the_same_id() 
 async def test_the_open_jobs_of_an_older_version_are_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(open_jobs, "INDEX_PAGE", 3)
+    monkeypatch.setattr(open_jobs, "INDEX_PAGE_SIZE", 3)
     world = World()
     intake = intake_of(world.process())
     jobs = [await intake.accept(commitment(number)) for number in range(10)]
@@ -201,6 +201,6 @@ async def test_jobs_of_an_older_version_are_indexed_once_more_when_it_no_longer_
     del world.store[f"open.alice.commitment.{late.job_id}"]  # an older worker wrote the job
     assert await open_ids(world) == []
     del world.store["open.alice.indexed"]  # its time to live is over
-    monkeypatch.setattr(open_jobs, "OVERLAP_S", 0)
+    monkeypatch.setattr(open_jobs, "UPGRADE_OVERLAP_S", 0)
     assert await open_ids(world) == [late.job_id]
     assert "open.alice.indexed" in world.store

@@ -103,6 +103,7 @@ def test_an_announcement_of_a_later_version_is_read() -> None:
     assert directory.refusal() == ""
 
 
+@pytest.mark.fuzz
 def test_garbage_makes_no_signer_and_is_logged_once_per_identity(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

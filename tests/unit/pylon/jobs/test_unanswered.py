@@ -39,7 +39,7 @@ async def test_a_job_that_is_never_released_is_cancelled(monkeypatch: pytest.Mon
     world = World()
     office = Office(world)
     job = await office.intake.accept(CERTIFICATE)
-    monkeypatch.setattr(executor, "UNANSWERED_MAX_S", 0.0)
+    monkeypatch.setattr(executor, "RESPONSE_PENDING_MAX_S", 0.0)
     assert isinstance(await office.runner.execute(ALICE, job.job_id), Ack)
     held = await office.ledger.get(ALICE, job.job_id)
     assert held is not None

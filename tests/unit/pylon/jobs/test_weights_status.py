@@ -128,7 +128,7 @@ async def test_weights_count_before_their_hotkey_is_registered() -> None:
 async def test_jobs_that_ended_before_the_epoch_are_not_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(job_store, "HISTORY_PAGE", 1)
+    monkeypatch.setattr(job_store, "HISTORY_PAGE_SIZE", 1)
     office = office_at_100()
     job = await office.accept()
     await office.intake.cancel(ALICE, job.job_id)

@@ -110,7 +110,7 @@ def test_only_weights_may_be_large(operation: Operation[Params, Any], most_bytes
         return ""
 
     assert "bytes" not in details(b"{}".ljust(most_bytes))
-    assert f"at most {most_bytes} are taken" in details(b"{}".ljust(most_bytes + 1))
+    assert f"the maximum is {most_bytes}" in details(b"{}".ljust(most_bytes + 1))
 
 
 def timeout_s(headers: dict[str, str], waited_s: float = 0.0) -> float:

@@ -25,6 +25,7 @@ def encrypted_wallet(folder: Path) -> str:
     return plain.ss58_address
 
 
+@pytest.mark.integration  # the keyfile's key derivation is slow on purpose
 def test_an_encrypted_hotkey_is_opened_by_its_password_and_never_asked_for(tmp_path: Path) -> None:
     address = encrypted_wallet(tmp_path)
     assert open_hotkey(tmp_path, "sn1", "sealed", PASSWORD).ss58_address == address
@@ -74,7 +75,7 @@ def test_one_hotkey_that_cannot_be_opened_stops_only_its_identity(
         return IdentitySettings(
             name=IdentityName(name),
             netuid=NetUid(1),
-            token="t" * 20,
+            token=SecretStr("t" * 20),
             wallet_name=WalletName(wallet),
             hotkey_name=HotkeyName("default"),
         )

@@ -1,12 +1,13 @@
-"""Keeps the chain SDK's caches of one test away from those of the machine and of other tests."""
+"""Fixtures about the chain SDK."""
 
 from pathlib import Path
 
 import pytest
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def sdk_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Isolate the chain SDK's caches from those of the machine and of other tests."""
     home = tmp_path / "sdk-home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))

@@ -1,3 +1,0 @@
-from tests.support.chain.sdk_home import sdk_home
-
-__all__ = ["sdk_home"]

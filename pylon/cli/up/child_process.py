@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pylon.common.backoff import Backoff
 from pylon.common.processes import die_with_parent, terminate_process
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class ChildProcess:
         Raises:
             ChildExitedError: it exited before `ready` was set.
         """
-        pause_s = INITIAL_RESTART_DELAY_S
+        backoff = Backoff(INITIAL_RESTART_DELAY_S, MAX_RESTART_DELAY_S, jitter=False)
         while not self._stopping.is_set():
             started_at_s = time.monotonic()
             self._process = await asyncio.create_subprocess_exec(
@@ -68,12 +69,12 @@ class ChildProcess:
             if not ready.is_set():
                 raise ChildExitedError(f"{self.name} ended with code {code}; see its log")
             if time.monotonic() - started_at_s >= RESTART_DELAY_RESET_S:
-                pause_s = INITIAL_RESTART_DELAY_S
-            log.warning("%s ended with code %s; restarting in %g s", self.name, code, pause_s)
+                backoff.reset()
+            delay_s = backoff.next_delay_s()
+            log.warning("%s ended with code %s; restarting in %g s", self.name, code, delay_s)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
+                async with asyncio.timeout(delay_s):
                     await self._stopping.wait()
-            pause_s = min(2 * pause_s, MAX_RESTART_DELAY_S)
 
     async def stop(self, timeout_s: float) -> None:
         """Stop the process: SIGTERM, then SIGKILL after `timeout_s` seconds."""

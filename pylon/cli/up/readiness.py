@@ -9,6 +9,7 @@ from typing import Final
 
 from pylon.chain.endpoint_label import endpoint_label
 from pylon.cli.up.up_options import UpOptions
+from pylon.common.backoff import Backoff
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import LATEST_BLOCK
@@ -86,15 +87,14 @@ class ReportSchedule:
     """
 
     def __init__(self, now_s: float) -> None:
-        self._interval_s = FIRST_REPORT_S
-        self._due_s = now_s + self._interval_s
+        self._backoff = Backoff(FIRST_REPORT_S, REPORT_MAX_S, jitter=False)
+        self._due_s = now_s + self._backoff.next_delay_s()
 
     def is_due(self, now_s: float) -> bool:
         """Return whether a report is due; if so, schedule the next one."""
         if now_s < self._due_s:
             return False
-        self._interval_s = min(2 * self._interval_s, REPORT_MAX_S)
-        self._due_s = now_s + self._interval_s
+        self._due_s = now_s + self._backoff.next_delay_s()
         return True
 
 

@@ -25,8 +25,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 UNITS = ["tests/unit"]
 VULNERABILITIES = "https://pypi.org/pypi/{name}/{version}/json"
 AUDITED = ["bootstrap", "build", "client", "service", "dev", "audit"]
-CODE = ["pylon", "pylon_client", "bridge", "pylon_devnet"]
-CODE += ["bench", "tests", "scripts", "noxfile.py"]
+PRODUCT = ["pylon", "pylon_client", "bridge", "pylon_devnet"]
+CODE = [*PRODUCT, "bench", "tests", "scripts", "noxfile.py"]
 
 
 @nox.session(venv_backend="none")

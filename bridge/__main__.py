@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 
 def main() -> int:
-    """Serve, as the settings say; the command line has no options of its own."""
+    """Run the REST API as configured by the settings, and return the exit code."""
     parser = argparse.ArgumentParser(
         "python -m bridge",
         description="Serves Pylon's REST API, until SIGINT or SIGTERM.",
@@ -18,11 +18,11 @@ def main() -> int:
 
     if find_spec("fastapi") is None:
         sys.stderr.write(
-            "bridge: this is the client alone, without fastapi: the service needs "
+            "bridge: fastapi is not installed; the service needs "
             "`pip install 'pylon-client[service]'`\n"
         )
         return 1
-    from bridge.main import run  # noqa: PLC0415 -- so that --help is quick
+    from bridge.main import run  # noqa: PLC0415 -- keeps --help fast
 
     return run()
 

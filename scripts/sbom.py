@@ -1,4 +1,4 @@
-"""Write `sbom.cdx.json`: what the service is installed with, as a CycloneDX 1.6 document.
+"""Write `sbom.cdx.json`: the packages that the service is installed with, in CycloneDX 1.6.
 
 The packages and the hashes of their files are those of `requirements/service.txt`; the licences are
 those of `docs/licences.md`.

@@ -1,1 +1,1 @@
-"""Every block, once and in order: followed on the chain, published, and kept at hand."""
+"""Blocks: follow the head of the chain, publish every block once and in order, serve snapshots."""

@@ -23,19 +23,19 @@ from pylon_client.log_limit import LogLimit
 logger = logging.getLogger(__name__)
 
 MAX_PERMANENT_ERRORS: Final = 3
-"""So often a block may fail in a way that asking again does not help, before it is skipped."""
+"""Number of permanent errors of reads of a block after which it is skipped."""
 
 
 class BlockPublisher:
-    """Turns block numbers into events, in order and each exactly once.
+    """Publishes each block once and in order, and the neurons of tracked subnets at it.
 
-    A block's event is published before its number is done; the neurons follow, each subnet in a
-    lane of its own. While NATS or the chain is down, `publish` waits.
+    `publish` returns after the block's event is stored; each subnet's neurons follow independently.
+    While NATS or the chain is down, `publish` waits.
 
     Attributes:
-        published_blocks: blocks that the stream took.
-        skipped_blocks: blocks that no configured node can read any more.
-        subnet_publishers: of the tracked subnets.
+        published_blocks: number of blocks that the stream stored.
+        skipped_blocks: number of blocks that no configured node could read.
+        subnet_publishers: the publishers of the tracked subnets.
     """
 
     def __init__(
@@ -53,21 +53,21 @@ class BlockPublisher:
         on_skipped: Callable[[int], None] = lambda _: None,
         on_skipped_neurons: Callable[[NetUid, int], None] = lambda _netuid, _blocks: None,
     ) -> None:
-        """Publish nothing yet.
+        """Initialise the publisher.
 
         Args:
-            chain: where blocks are read.
+            chain: the chain from which blocks are read.
             reader: reads neurons.
-            sink: takes the events.
+            sink: stores the events.
             netuids: the tracked subnets.
-            chain_timeout_s: how long one read may take.
-            last_received: the block of the newest event of a subject that was received here: where to
-                continue when the stream has none, since it was made again.
-            head: the chain's head; a block above it is not waited for.
-            progress: records that the publisher works, or waits for NATS.
-            on_published: receives each block that the stream has stored.
-            on_skipped: receives how many blocks are not published.
-            on_skipped_neurons: receives a subnet and how many of its snapshots are not published.
+            chain_timeout_s: timeout of one read, in seconds.
+            last_received: returns the block of the newest event of a subject that this worker has
+                received; publishing continues there if the stream was created again.
+            head: returns the chain's head; a block above it is dropped, not awaited.
+            progress: records that the publisher makes progress, or waits for NATS.
+            on_published: receives the number of each stored block.
+            on_skipped: receives the number of blocks that are skipped.
+            on_skipped_neurons: receives a subnet and its number of skipped snapshots.
         """
         self.published_blocks = 0
         self.skipped_blocks = 0
@@ -92,22 +92,22 @@ class BlockPublisher:
         ]
 
     async def resume(self) -> BlockNumber | None:
-        """Return the last published block, after which to go on; None when nothing was published.
+        """Return the last published block, after which to continue; None for an empty stream.
 
-        Snapshots that are missing up to that block are queued again, if the stream would still
-        keep them. Waits for as long as NATS or the chain is down.
+        Missing snapshots up to that block are queued again, unless the stream would drop them.
+        Waits while NATS or the chain is down.
         """
         last = await self._last_published_block(str(BlockEventSubject()))
         if last is None:
             return None
         oldest = last.number
-        for lane in self.subnet_publishers:
-            snapshot = await self._last_published_block(str(NeuronsEventSubject(lane.netuid)))
+        for subnet in self.subnet_publishers:
+            snapshot = await self._last_published_block(str(NeuronsEventSubject(subnet.netuid)))
             if snapshot is not None:
-                lane.resume_after(snapshot.number)
+                subnet.resume_after(snapshot.number)
                 oldest = min(oldest, snapshot.number + 1)
             else:
-                lane.resume_after(BlockNumber(last.number - 1))
+                subnet.resume_after(BlockNumber(last.number - 1))
         oldest = max(oldest, last.number - MAX_QUEUED_BLOCKS + 1)
         for number in range(oldest, last.number + 1):
             info = await self._read_block(BlockNumber(number))
@@ -117,19 +117,19 @@ class BlockPublisher:
         return last.number
 
     async def publish(self, number: BlockNumber, *, with_neurons: bool) -> bool:
-        """Publish a block, and start on its neurons; returns when the block is in the stream.
+        """Publish a block and queue its neurons; return after the stream has stored the block.
 
         Args:
-            number: the block after the one that was published last.
-            with_neurons: whether to fetch the tracked subnets too.
+            number: the number after the last published one.
+            with_neurons: whether to publish the neurons of tracked subnets as well.
 
         Returns:
-            False where the chain has gone back behind the block, which is not published.
+            False if a reorg has removed the block, which is not published then.
         """
         info = await self._read_block(number)
         if info is None:
             if self._is_reorged_out(number):
-                logger.warning("Block %d is not on the chain any more", number)
+                logger.warning("Not publishing block %d: a reorg removed it", number)
                 return False
             self.skipped_blocks += 1
             self._on_skipped(1)
@@ -142,14 +142,14 @@ class BlockPublisher:
         return True
 
     async def run(self) -> None:
-        """Publish the neurons of what was published, until cancelled."""
+        """Publish the neurons at the published blocks, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for lane in self.subnet_publishers:
-                group.create_task(lane.run(), name=f"snapshots of subnet {lane.netuid}")
+            for subnet in self.subnet_publishers:
+                group.create_task(subnet.run(), name=f"snapshots of subnet {subnet.netuid}")
 
     def _enqueue_neurons(self, info: BlockInfo) -> None:
-        for lane in self.subnet_publishers:
-            lane.enqueue(Block(number=info.number, hash=info.hash))
+        for subnet in self.subnet_publishers:
+            subnet.enqueue(Block(number=info.number, hash=info.hash))
 
     async def _fetch_neurons(self, netuid: NetUid, block: Block) -> tuple[Block, bytes]:
         timeout_s = self._chain_timeout_s
@@ -158,7 +158,7 @@ class BlockPublisher:
         except FailureError as error:
             if error.code is not ErrorCode.NOT_FOUND:
                 raise
-            # Either the subnet does not exist, or the block was reorganised away meanwhile.
+            # Either the subnet does not exist, or a reorg has removed the block.
             current = await self._chain.block(block.number, timeout_s=timeout_s)
             if current == block:
                 raise
@@ -172,17 +172,17 @@ class BlockPublisher:
                 block = await self._chain.block(number, timeout_s=self._chain_timeout_s)
                 return await read_block_info(self._chain, block, timeout_s=self._chain_timeout_s)
             except FailureError as error:
-                # A block that was announced and is not there yet comes: a reorganisation, or a
-                # node that was restarted and lost its newest blocks.
+                # An announced block that does not exist yet will come, after a reorg or from a node
+                # that was restarted and lost its newest blocks.
                 if error.code is ErrorCode.NOT_FOUND:
                     if self._is_reorged_out(number):
                         return None
                 elif not may_succeed_later(error):
                     refusals += 1
-                # The blocks after it mostly fail of the same cause.
+                # Later blocks mostly fail for the same reason.
                 is_due = self._log_limit.is_due("unreadable", error.code)
                 level = logging.WARNING if is_due else logging.DEBUG
-                logger.log(level, "Block %d cannot be read: %s", number, error)
+                logger.log(level, "Could not read block %d: %s", number, error)
             if refusals == MAX_PERMANENT_ERRORS:
                 if self._log_limit.is_due("skipped"):
                     logger.error(
@@ -194,7 +194,7 @@ class BlockPublisher:
             await pauses.wait()
 
     def _is_reorged_out(self, number: BlockNumber) -> bool:
-        """Return whether the chain has gone back behind a block since it was announced."""
+        """Return whether the head is now below an announced block."""
         head = self._head()
         return head is not None and head < number
 
@@ -206,7 +206,9 @@ class BlockPublisher:
             except FailureError as error:
                 self._progress.mark_active()
                 number = event.block.number
-                logger.log(pauses.log_level, "Block %d waits for NATS: %s", number, error)
+                logger.log(
+                    pauses.log_level, "Could not publish block %d: %s; retrying", number, error
+                )
             else:
                 return
             await pauses.wait()
@@ -218,5 +220,5 @@ class BlockPublisher:
                 return await self._sink.last_block(subject) or self._last_received(subject)
             except FailureError as error:
                 self._progress.mark_active()
-                logger.log(pauses.log_level, "The event stream cannot be read yet: %s", error)
+                logger.log(pauses.log_level, "Could not read the event stream: %s; retrying", error)
             await pauses.wait()

@@ -1,4 +1,4 @@
-"""The chain's head as it moves: by subscription, and by asking while that is silent."""
+"""Tracks the head of the chain by subscription, and by polling while the subscription is silent."""
 
 import asyncio
 import logging
@@ -14,26 +14,27 @@ from pylon_client.contract.types import BlockNumber
 logger = logging.getLogger(__name__)
 
 MAX_STEP_BLOCKS: Final = 8
-"""A head this far above the last one follows it; one further above, or below, is verified."""
+"""Maximum distance in blocks at which a new head follows the last one without verification."""
 MAX_UNVERIFIED_BLOCKS: Final = 32
-"""Blocks that announced heads may be above the last verified head, beside those that time makes."""
+"""Maximum distance in blocks of an announced head from the last verified one, in addition to the
+blocks that the chain may have produced since."""
 MAX_BLOCK_RATE_FACTOR: Final = 2.0
-"""How many times faster than its block time a chain may seem to be."""
+"""Maximum apparent block rate of a chain, as a multiple of the rate given by its block time."""
 
 
 class HeadTracker:
-    """Follows the head of the chain for as long as it runs, whatever happens to the chain.
+    """Tracks the head of the chain; outages of the chain do not end it.
 
-    A new head that follows the last one costs no read of the chain: the node announces it by
-    itself. Any other head counts only when its block can be read: a node may announce a false one,
-    or go back to an earlier block. The head that the chain then has counts, also a lower one.
+    An announced head that follows the last one is accepted without a read of the chain. Any other
+    head is verified by a read of the node's best block, since a node may announce a false head or
+    return to an earlier block. The verified head is accepted even if it is lower than the last one.
 
     Attributes:
-        newest: the newest head that counts.
-        suspect_heads: how many announced heads were verified, since they did not follow the last one.
-        is_live: the head has moved since the chain last failed to tell of it.
-        subscriptions: how often the new heads were subscribed to.
-        polls: how often the head was asked for because the subscription was silent.
+        newest: the newest accepted head.
+        suspect_heads: number of announced heads that had to be verified.
+        is_live: whether the head has changed since the last failure of the chain.
+        subscriptions: number of subscriptions to new heads.
+        polls: number of head queries because the subscription was silent.
     """
 
     def __init__(
@@ -46,15 +47,15 @@ class HeadTracker:
         chain_timeout_s: float = 30.0,
         block_duration_s: float = 12.0,
     ) -> None:
-        """Follow nothing yet.
+        """Initialise the tracker; `run` starts it.
 
         Args:
-            chain: what to follow.
-            observe_head: told of each head as soon as it is known.
-            silence_s: after this long without a head, the subscription is given up.
-            poll_after_s: after this long without a head, it is asked for.
-            chain_timeout_s: how long one question may take.
-            block_duration_s: the chain's pace, in seconds per block.
+            chain: the chain to track.
+            observe_head: receives each accepted head.
+            silence_s: seconds without a head after which the subscription is renewed.
+            poll_after_s: seconds without a head after which the head is queried.
+            chain_timeout_s: timeout of one query, in seconds.
+            block_duration_s: the chain's block time, in seconds.
         """
         self.newest: BlockNumber | None = None
         self.is_live = False
@@ -74,22 +75,22 @@ class HeadTracker:
 
     @property
     def changed(self) -> asyncio.Event:
-        """An event that is set by the next head, or by the next failure, and never cleared."""
+        """Return an event that the next head or the next failure sets; it is never cleared."""
         return self._changed
 
     async def run(self) -> None:
-        """Follow the head, until cancelled."""
+        """Track the head until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(), name="new heads")
             group.create_task(self._poll(), name="polls of the head")
 
     async def wait_until_live(self) -> None:
-        """Return once the chain is heard of."""
+        """Wait until the chain is live."""
         while not self.is_live:
             await self._changed.wait()
 
     async def wait_until_lost(self, silence_s: float) -> None:
-        """Return once the chain has not been heard of for so long."""
+        """Wait until the chain has not been live for `silence_s` seconds."""
         while True:
             news = self._changed
             if self.is_live:
@@ -114,20 +115,20 @@ class HeadTracker:
                         pauses.reset()
                         await self._on_announced_head(head)
             except FailureError as error:
-                logger.log(pauses.log_level, "New blocks are not announced any more: %s", error)
+                logger.log(pauses.log_level, "Lost the subscription to new heads: %s", error)
                 self._mark_lost()
             await pauses.wait()
 
     async def _poll(self) -> None:
         while True:
-            heard = self.newest
+            before = self.newest
             await asyncio.sleep(self._poll_after_s)
-            if self.newest == heard:
+            if self.newest == before:
                 self.polls += 1
                 await self._query_head()
 
     async def _on_announced_head(self, head: BlockNumber) -> None:
-        """Let an announced head count if it follows the last one; else ask for the head."""
+        """Accept an announced head that follows the last one; otherwise query the head."""
         if self._follows(head):
             self._is_suspect = False
             self._on_head(head)
@@ -135,7 +136,7 @@ class HeadTracker:
         self.suspect_heads += 1
         await self._query_head()
         if self.newest is not None and not 0 <= self.newest - head <= MAX_STEP_BLOCKS:
-            # Announced again and again, it is logged once.
+            # A false head that is announced repeatedly is logged once.
             level = logging.DEBUG if self._is_suspect else logging.WARNING
             self._is_suspect = True
             logger.log(level, "False head: block %d announced, best block is %d", head, self.newest)
@@ -151,11 +152,11 @@ class HeadTracker:
         )
 
     async def _query_head(self) -> None:
-        """Let the head count that the chain has, as its node confirms it."""
+        """Accept the best block that the node returns."""
         try:
             block = await self._chain.latest_block(timeout_s=self._chain_timeout_s)
         except FailureError as error:
-            logger.info("The chain's head is not known: %s", error)
+            logger.info("Could not query the chain's head: %s", error)
             self._mark_lost()
         else:
             self._verified = block.number
@@ -163,8 +164,8 @@ class HeadTracker:
             self._on_head(block.number)
 
     def _on_head(self, head: BlockNumber) -> None:
-        # A lower head counts too: the numbers that were handed on stay handed on, but a chain
-        # that went back must not be taken to be further than it is.
+        # A lower head is accepted as well: published numbers are not published again, but a chain
+        # that went back must not seem to be ahead.
         if head != self.newest:
             self.is_live = True
         self.newest = head
@@ -172,10 +173,10 @@ class HeadTracker:
         self._notify()
 
     def _mark_lost(self) -> None:
-        # A head that only stays the same after this is no sign of life: the node may be stuck.
+        # An unchanged head does not make the chain live again: the node may be stuck.
         self.is_live = False
         self._notify()
 
     def _notify(self) -> None:
-        told, self._changed = self._changed, asyncio.Event()
-        told.set()
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()

@@ -1,7 +1,6 @@
-"""The newest block that JetStream stores, and since when it has been the newest.
+"""The newest block that JetStream stores, and the time when it was stored.
 
-Subscribers receive a block also when JetStream cannot store it, so that their view of it is no
-evidence.
+Subscribers receive a block even if JetStream cannot store it, so a received block is not enough.
 """
 
 import asyncio
@@ -18,10 +17,10 @@ from pylon_client.nats.cancellation import raise_if_cancelled
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL_S: Final = 5.0
-"""Seconds between two reads of the event stream: what a worker knows of another's publishing."""
+"""Seconds between two reads of the event stream, by which a worker observes another publisher."""
 
 StoredBlock = tuple[BlockNumber, datetime | None]
-"""The newest stored block, and when the server stored it."""
+"""Number of the newest stored block, and the time when the server stored it."""
 
 
 class LastPublished:
@@ -31,7 +30,7 @@ class LastPublished:
         clock_s: monotonic time in seconds.
 
     Attributes:
-        block_number: of the block; None before one is known.
+        block_number: number of the block; None before the first observation.
     """
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -42,26 +41,26 @@ class LastPublished:
 
     @property
     def age_s(self) -> float | None:
-        """Return the seconds since the block was stored; None before one is known.
+        """Return the seconds since the block was stored; None before the first observation.
 
-        Of a block that was stored before this worker first read the stream it is the difference of
-        the two machines' clocks, and never negative.
+        For a block stored before this worker first read the stream, it is computed from the clocks
+        of the server and of this machine, and is never negative.
         """
         return None if self.block_number is None else self._clock_s() - self._stored_at_s
 
     @property
     def stored_at_text(self) -> str:
-        """Return when the block was stored, in UTC; empty before one is known."""
+        """Return the time when the block was stored, in UTC; empty before the first observation."""
         if self.age_s is None:
             return ""
         return datetime.fromtimestamp(time.time() - self.age_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def observe(self, number: BlockNumber, *, age_s: float = 0.0) -> None:
-        """Note that a block is the newest one in the stream.
+        """Record the newest block of the stream.
 
         Args:
-            number: of the block; it may be lower than before, in a stream that was made again.
-            age_s: seconds since it was stored; only the first block counts with it.
+            number: number of the block; lower than before in a stream that was created again.
+            age_s: seconds since it was stored; used for the first observation only.
         """
         if number == self.block_number:
             return
@@ -75,10 +74,10 @@ class LastPublished:
         *,
         interval_s: float = POLL_INTERVAL_S,
     ) -> None:
-        """Read the stream now and then, until cancelled.
+        """Read the stream periodically until cancelled.
 
         Args:
-            newest: reads the newest stored block; None where the stream has none.
+            newest: reads the newest stored block; returns None for an empty stream.
             interval_s: seconds between two reads.
         """
         while True:
@@ -86,9 +85,9 @@ class LastPublished:
             try:
                 stored = await newest()
             except FailureError as error:
-                logger.debug("The last published block is not known: %s", error)
+                logger.debug("Could not read the last published block: %s", error)
             else:
-                # A block that this worker has published meanwhile is newer than the answer.
+                # A block that this worker has published meanwhile is newer than the result.
                 if stored is not None and changes == self._changes:
                     self.observe(stored[0], age_s=_age_s(stored[1]))
             raise_if_cancelled()

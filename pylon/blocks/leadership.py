@@ -1,4 +1,4 @@
-"""Which of several workers publishes: the one that holds the lease, while it hears of the chain."""
+"""Elects the publisher: the worker that holds the lease, while its chain is live."""
 
 import asyncio
 import logging
@@ -19,37 +19,39 @@ PUBLISHER_LEASE: Final = "publisher"
 """The name of the lease."""
 ACQUIRE_RETRY_S: Final = 0.5
 CHAIN_LOST_AFTER_S: Final = 3.0
-"""A worker that has not heard of the chain for so long leaves publishing to another one."""
+"""Seconds without a new head after which a worker releases the publisher lease."""
 STALLED_AFTER_BLOCKS: Final = 10
-"""Block times without a published block, while blocks are due, after which a turn ends."""
+"""Block times without a published block, while blocks are due, after which a term ends."""
 MAX_CONSECUTIVE_STALLS: Final = 2
-"""Turns in a row that may end so before the worker counts as broken."""
+"""Consecutive stalled terms after which the worker reports a problem."""
 _CHECKS_PER_STALL: Final = 20
-"""Checks for a stall within the time after which a turn ends."""
+"""Number of checks for a stall within the time after which a term ends."""
 _MAX_CHECK_INTERVAL_S: Final = 5.0
 CANCEL_TIMEOUT_S: Final = 5.0
-"""How long the lease is held for a publisher that was cancelled and does not end, in seconds."""
+"""Seconds for which the lease is held for a cancelled publisher that does not end."""
 
 
 class Leadership:
-    """Publishes while it is this worker's turn, so that the chain is read once and not by each.
+    """Publishes while this worker holds the publisher lease, so that one worker reads the chain.
 
-    The lease saves reads and no more: two workers that publish at once, for as long as one has not
-    noticed that it lost the lease, are kept apart by the stream itself.
+    The lease only saves reads. Two workers may publish at the same time until one notices that it
+    lost the lease; the stream's compare-and-set keeps their events in order.
 
     Args:
-        leases: of the bucket for this purpose, which expire soon.
-        head_tracker: a worker that hears nothing of the chain neither takes the lease nor keeps it.
-        publish: publishes from where the stream ends, until it is cancelled.
-        progress: records whether `publish` publishes what is due.
-        stalled_after_s: a worker that has published no due block for this long ends its turn, and
-            takes none for as long again, so that another worker can publish.
-        cancel_timeout_s: how long the lease is held for a cancelled `publish` that does not end.
+        leases: leases of the publisher's bucket, with a short time to live.
+        head_tracker: a worker acquires and holds the lease only while its chain is live.
+        publish: publishes the blocks after the last stored one, until it is cancelled.
+        chain_lost_after_s: seconds without a new head after which the lease is released.
+        progress: records whether `publish` publishes due blocks.
+        stalled_after_s: seconds without a published block, while blocks are due, after which the
+            term ends. The worker then does not acquire the lease for the same time.
+        cancel_timeout_s: seconds for which the lease is held for a cancelled `publish` that does
+            not end.
 
     Attributes:
         is_leader: whether this worker publishes now.
-        terms: how often it has begun to.
-        stalls: how often a turn ended because no due block was published.
+        terms: number of terms of this worker.
+        stalls: number of terms that ended because no due block was published.
     """
 
     def __init__(
@@ -80,10 +82,10 @@ class Leadership:
 
     @property
     def problems(self) -> list[str]:
-        """Return why the worker should be restarted, if it should.
+        """Return the reasons for a restart of the worker.
 
-        It holds the lease and publishes nothing, or has done so in its last turns. While NATS or
-        the chain is down, no block is due that could be published.
+        The worker holds the lease and publishes nothing, or did so in its last terms. While NATS or
+        the chain is down, no block counts as due.
         """
         if self._is_stuck:
             return ["its publisher does not end"]
@@ -93,11 +95,11 @@ class Leadership:
             self._consecutive_stalls >= MAX_CONSECUTIVE_STALLS
             and not self._has_published_since_stall
         ):
-            return [f"it published no block in its last {self._consecutive_stalls} turns"]
+            return [f"it published no block in its last {self._consecutive_stalls} terms"]
         return []
 
     async def run(self) -> None:
-        """Take the lease whenever it is free, and publish while it is held, until cancelled."""
+        """Acquire the lease whenever it is free, and publish while it is held, until cancelled."""
         while True:
             await self._head_tracker.wait_until_live()
             try:
@@ -106,11 +108,11 @@ class Leadership:
             except LeaseTakenError:
                 pass
             except LeaseLostError:
-                logger.warning("This worker has lost its turn to publish")
+                logger.warning("Lost the publisher lease: it was not renewed in time")
             except FailureError as error:
-                logger.info("Whether to publish cannot be told now: %s", error)
+                logger.info("Could not acquire the publisher lease: %s; retrying", error)
             finally:
-                # Only now is the lease free: `publish` may take its time to end.
+                # The lease is free only now: `publish` may take some time to end.
                 was_stalled, self._is_stalled = self._is_stalled, False
             raise_if_cancelled()
             if was_stalled:
@@ -120,9 +122,9 @@ class Leadership:
     async def _lead(self) -> None:
         self.terms += 1
         self.is_leader = True
-        logger.info("It is this worker's turn to publish")
+        logger.info("Acquired the publisher lease")
         self._progress.mark_idle()
-        self._progress.mark_due()  # what is left to publish is yet to be found out
+        self._progress.mark_due()  # until the blocks to publish are known
         publishing = asyncio.ensure_future(self._publish())
         chain_lost = asyncio.create_task(
             self._head_tracker.wait_until_lost(self._chain_lost_after_s)
@@ -137,14 +139,16 @@ class Leadership:
             if stalled.done():
                 self._record_stall()
             else:
-                logger.warning("Nothing is heard of the chain: another worker may publish")
+                logger.warning(
+                    "Releasing the publisher lease: no new head for %g s", self._chain_lost_after_s
+                )
         finally:
             self.is_leader = False
             await self._cancel(publishing, chain_lost, stalled)
             self._progress.mark_idle()
 
     async def _cancel(self, *tasks: asyncio.Future[None]) -> None:
-        """Cancel tasks, and wait a while for them: the lease is held until this returns."""
+        """Cancel tasks and wait until they end, up to a timeout; the lease is held meanwhile."""
         for task in tasks:
             task.cancel()
         ended, left = await asyncio.wait(tasks, timeout=self._cancel_timeout_s)

@@ -1,9 +1,9 @@
-"""The newest published block and neurons, encoded: what "latest" is answered from.
+"""The newest published block and neurons, encoded, from which reads of the latest are served.
 
-"Latest" must not lie when the chain is down or this worker has lost it. A snapshot is given out
-only while the chain is heard of: its head must have advanced within the last `max_silence_s`
-seconds, and the snapshot may be at most `MAX_LAG_BLOCKS` away from that head. Otherwise there
-is no snapshot, and the caller asks the chain itself, which answers truly or fails with its reason.
+A stale snapshot must not be served as the latest when the chain is down. A snapshot is fresh while
+the head has advanced within the last `max_silence_s` seconds and the snapshot is at most
+`MAX_LAG_BLOCKS` away from that head. Without a fresh snapshot the caller queries the chain itself,
+which returns the truth or an error.
 """
 
 import logging
@@ -23,33 +23,36 @@ from pylon_client.events.stored_events import FeedEvent
 logger = logging.getLogger(__name__)
 
 MAX_LAG_BLOCKS: Final = 3
+"""Maximum distance of a fresh snapshot from the head, in blocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An event's body and the block that it was read at."""
+    """The body of an event, and the block at which it was read."""
 
     block: Block
     body: bytes
 
 
 def parse_snapshot(event: FeedEvent) -> Snapshot | None:
-    """What an event tells, or None where its body is not what its headers say."""
+    """Return the snapshot of an event, or None if its body does not match its headers."""
     model = BlockInfo if event.subject == str(BlockEventSubject()) else SubnetNeurons
     try:
-        told = model.model_validate_json(event.body)
+        value = model.model_validate_json(event.body)
     except ValidationError:
         block = None
     else:
         block = (
-            Block(number=told.number, hash=told.hash) if isinstance(told, BlockInfo) else told.block
+            Block(number=value.number, hash=value.hash)
+            if isinstance(value, BlockInfo)
+            else value.block
         )
     if block != event.block:
         UNREADABLE.report(
             logger,
             "event",
-            event.subject,  # a publisher that writes one writes another at the next block
-            "The event of %s at block %d cannot be read",
+            event.subject,  # the next event of the publisher mostly fails as well
+            "Could not decode the event of %s at block %d",
             *(event.subject, event.block.number),
         )
         return None
@@ -59,17 +62,17 @@ def parse_snapshot(event: FeedEvent) -> Snapshot | None:
 class Snapshots:
     """The newest snapshot of each event subject.
 
-    One thread may write while others read: each field is replaced as a whole.
+    One thread may write while others read: each field is replaced atomically.
     """
 
     def __init__(
         self, *, max_silence_s: float, clock_s: Callable[[], float] = time.monotonic
     ) -> None:
-        """Start with none.
+        """Start without snapshots.
 
         Args:
-            max_silence_s: for how long after the head's last advance snapshots are given out.
-            clock_s: a clock that never goes back.
+            max_silence_s: seconds after the head's last advance for which snapshots are fresh.
+            clock_s: monotonic time, in seconds.
         """
         self._max_silence_s = max_silence_s
         self._clock_s = clock_s
@@ -80,16 +83,16 @@ class Snapshots:
         self._has_advanced = False
 
     def put(self, subject: str, snapshot: Snapshot) -> None:
-        """Keep a snapshot, unless a newer one of the same subject is kept already."""
-        kept = self._by_subject.get(subject)
-        if kept is None or kept.block.number < snapshot.block.number:
+        """Store a snapshot, unless a newer one of the same subject is stored."""
+        stored = self._by_subject.get(subject)
+        if stored is None or stored.block.number < snapshot.block.number:
             self._by_subject[subject] = snapshot
 
     def observe_head(self, head: BlockNumber) -> None:
-        """Note the chain's head, as the chain itself said it just now; it may be a lower one.
+        """Record the chain's current head, which may be lower than before.
 
-        A head that is a few blocks lower is no sign of life: behind one address there may be
-        several nodes that have stopped at different blocks.
+        A head that is a few blocks lower does not count as an advance: several stopped nodes behind
+        one address may have different heads.
         """
         self._head = head
         if head > self._max_head or head < self._max_head - MAX_LAG_BLOCKS:
@@ -99,41 +102,42 @@ class Snapshots:
 
     @property
     def head(self) -> BlockNumber | None:
-        """The chain's head, as it was received last; None when it never was."""
+        """Return the chain's last known head; None before the first one."""
         return self._head if self._head >= 0 else None
 
     @property
     def head_age_s(self) -> float | None:
-        """How long ago the head moved last; None when it was never heard of."""
+        """Return the seconds since the head last moved; None before the first head."""
         return None if self._head < 0 else self._clock_s() - self._head_at_s
 
     @property
     def since_last_advance_s(self) -> float | None:
-        """Return how long ago a head followed another; None where none has since the start."""
+        """Return the seconds since the head last advanced; None if it has not since the start."""
         return self._clock_s() - self._head_at_s if self._has_advanced else None
 
     def describe_last_head(self) -> str:
-        """A sentence on when the chain was last heard of; empty when it never was."""
+        """Return a sentence on the last known head and its age; empty before the first head."""
         if self._head < 0:
             return ""
         age_s = self._clock_s() - self._head_at_s
-        return f" The last block heard of is {self._head}, {age_s:.0f} s ago."
+        return f" The last known block is {self._head}, {age_s:.0f} s ago."
 
     def latest_block(self) -> Snapshot | None:
-        """The newest block's event, if it can still be called the latest."""
+        """Return the newest block's snapshot, if it is fresh."""
         return self.get_fresh(str(BlockEventSubject()))
 
     def latest_neurons(self, netuid: NetUid) -> Snapshot | None:
-        """A subnet's newest neurons, if they can still be called the latest."""
+        """Return a subnet's newest neurons, if they are fresh."""
         return self.get_fresh(str(NeuronsEventSubject(netuid)))
 
     def get(self, subject: str) -> Snapshot | None:
-        """A subject's newest snapshot, however old it is."""
+        """Return a subject's newest snapshot, of any age."""
         return self._by_subject.get(subject)
 
     def get_fresh(self, subject: str) -> Snapshot | None:
+        """Return a subject's newest snapshot, if it is fresh."""
         snapshot = self._by_subject.get(subject)
         if snapshot is None or self._clock_s() - self._head_at_s > self._max_silence_s:
             return None
-        # Both ways: what another chain left in the stream may be far ahead of this one's head.
+        # In both directions: events of another chain may be far ahead of the head.
         return snapshot if abs(self._head - snapshot.block.number) <= MAX_LAG_BLOCKS else None

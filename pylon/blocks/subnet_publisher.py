@@ -1,4 +1,4 @@
-"""One tracked subnet's snapshots: fetched once per block and published in order."""
+"""Publishes the neurons of one tracked subnet: one read per block, in order."""
 
 import asyncio
 import logging
@@ -18,22 +18,22 @@ from pylon_client.events.stored_events import FeedEvent
 logger = logging.getLogger(__name__)
 
 MAX_QUEUED_BLOCKS: Final = EVENTS.max_msgs_per_subject
-"""Older snapshots than this would not be kept by the stream either."""
+"""Maximum number of queued blocks: the stream stores as many snapshots of a subnet."""
 FETCH_RETRY_TIMEOUT_S: Final = 12.0
-"""A block's time: for so long a failing fetch may hold up the blocks behind it."""
+"""Seconds for which a failing read is retried while later blocks wait: one block time."""
 
 
 class SubnetPublisher:
-    """Publishes one subnet's neurons block by block, apart from all other subnets.
+    """Publishes one subnet's neurons at each block, independently of other subnets.
 
-    A block whose neurons cannot be read is tried again until the block's time is over and the
-    next one waits; then it is skipped, with a warning. While the chain is down no next block
-    comes, so nothing is skipped.
+    A failing read is retried for one block time, or longer while no later block is queued. Then the
+    block is skipped with a warning. While the chain is down it has no new blocks, so that nothing
+    is skipped.
 
     Attributes:
-        netuid: of which subnet.
-        published_snapshots: snapshots that the stream took.
-        skipped_snapshots: blocks without a snapshot.
+        netuid: the subnet.
+        published_snapshots: number of snapshots that the stream stored.
+        skipped_snapshots: number of blocks without a snapshot.
     """
 
     def __init__(
@@ -45,15 +45,15 @@ class SubnetPublisher:
         retry_timeout_s: float = FETCH_RETRY_TIMEOUT_S,
         on_skipped: Callable[[NetUid, int], None] = lambda _netuid, _blocks: None,
     ) -> None:
-        """Make a lane.
+        """Initialise the publisher; `run` starts it.
 
         Args:
-            netuid: of which subnet.
-            fetch: the encoded neurons at a block, and the block of that number that they are
-                really of; raises FailureError.
-            publish: returns once the event is stored, however long that takes.
-            retry_timeout_s: for how long a failing fetch may hold up the blocks behind it.
-            on_skipped: receives the subnet and how many blocks get no snapshot.
+            netuid: the subnet.
+            fetch: returns the encoded neurons at a block, and the block at which they were read,
+                which a reorg may have replaced; raises FailureError.
+            publish: stores an event, and retries until it is stored.
+            retry_timeout_s: seconds for which a failing read is retried while later blocks wait.
+            on_skipped: receives the subnet and the number of skipped blocks.
         """
         self.netuid = netuid
         self.published_snapshots = 0
@@ -68,14 +68,14 @@ class SubnetPublisher:
         self._failing = False
 
     def resume_after(self, last: BlockNumber) -> None:
-        """Take no block up to `last`: its snapshot is in the stream already."""
+        """Ignore blocks up to `last`, whose snapshots are stored."""
         self._last_queued = last
 
     def enqueue(self, block: Block) -> None:
-        """Queue a block; past the bound, the oldest one that waits is skipped.
+        """Queue a block; if the queue is full, the oldest queued block is skipped.
 
-        The blocks between the last one and this one get no snapshot: the publisher was too far
-        behind the chain.
+        Blocks between the last queued one and this one are skipped as well: the publisher was too
+        far behind the chain.
         """
         if self._last_queued is not None:
             if block.number <= self._last_queued:
@@ -83,12 +83,12 @@ class SubnetPublisher:
             self._skip_between(self._last_queued + 1, block.number - 1)
         self._last_queued = block.number
         if len(self._queue) == MAX_QUEUED_BLOCKS:
-            self._skip(self._queue.popleft(), "the lane is full")
+            self._skip(self._queue.popleft(), "the queue is full")
         self._queue.append(block)
         self._queue_filled.set()
 
     async def run(self) -> None:
-        """Publish what is offered, until cancelled."""
+        """Publish the queued blocks until cancelled."""
         while True:
             await self._queue_filled.wait()
             while self._queue:
@@ -131,7 +131,7 @@ class SubnetPublisher:
     def _skip(self, block: Block, reason: str) -> None:
         self.skipped_snapshots += 1
         self._on_skipped(self.netuid, 1)
-        # A subnet that keeps failing is told of once, not once per block.
+        # A subnet that fails repeatedly is logged once, not once per block.
         level = logging.DEBUG if self._failing else logging.WARNING
         self._failing = True
         logger.log(

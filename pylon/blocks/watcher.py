@@ -1,4 +1,4 @@
-"""Hands on every block number once, in order, without a gap."""
+"""Passes every block number to a sink once, in order and without gaps."""
 
 import logging
 from collections.abc import Callable
@@ -12,30 +12,36 @@ from pylon_client.contract.types import BlockNumber
 logger = logging.getLogger(__name__)
 
 MAX_BACKFILL_BLOCKS: Final = 300
-"""How far back missed blocks are still published: about what an ordinary node can still read."""
+"""Maximum distance from the head, in blocks, at which missed blocks are published: a node without
+an archive keeps about as many states."""
 MAX_NEURONS_BACKFILL_BLOCKS: Final = EVENTS.max_msgs_per_subject
-"""How far back missed blocks still get snapshots: what the event stream keeps of a subject."""
+"""Maximum distance from the head, in blocks, at which missed blocks get snapshots: the event stream
+stores as many events of a subject."""
 MAX_REORG_BLOCKS: Final = 100
-"""A head further than this behind what was published is no reorganisation any more."""
+"""Maximum depth of a reorg, in blocks; a lower head belongs to a chain that was restarted."""
 
 
 class BlockSink(Protocol):
-    """Takes each block, in order; the next one comes when it has returned."""
+    """Receives each block in order, one at a time."""
 
     async def __call__(self, number: BlockNumber, *, with_neurons: bool) -> bool:
-        """Take a block; `with_neurons` says whether its snapshots are still worth having.
+        """Process a block.
+
+        Args:
+            number: number of the block.
+            with_neurons: whether its snapshots are needed as well.
 
         Returns:
-            False where the chain has gone back behind the block.
+            False if a reorg has removed the block.
         """
         ...
 
 
 def missed_blocks(last: BlockNumber | None, head: BlockNumber) -> range:
-    """The numbers that come after `last`, up to the head; the oldest are left out past the limit.
+    """Return the numbers after `last` up to the head, without those beyond the backfill limit.
 
-    With nothing published yet, that is the head alone. A head that is no news gives none: a
-    number that was published is never published again, whatever a reorganisation made of it.
+    If nothing was published yet, return the head only. If the head is not newer than `last`, return
+    an empty range: a published number is not published again after a reorg.
     """
     if last is None:
         return range(head, head + 1)
@@ -43,10 +49,10 @@ def missed_blocks(last: BlockNumber | None, head: BlockNumber) -> range:
 
 
 class BlockWatcher:
-    """Hands on every block that the chain has, from the one after the last published.
+    """Passes every block of the chain to a sink, starting after the last published block.
 
     Attributes:
-        dropped_blocks: missed blocks that were too many to publish.
+        dropped_blocks: number of missed blocks beyond the backfill limit.
     """
 
     def __init__(
@@ -57,13 +63,13 @@ class BlockWatcher:
         progress: PublishProgress | None = None,
         on_dropped: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Make a watcher.
+        """Initialise the watcher; `run` starts it.
 
         Args:
-            head_tracker: the chain's head; somebody else runs it.
-            sink: takes each block.
+            head_tracker: tracks the chain's head; the caller runs it.
+            sink: receives each block.
             progress: records whether blocks are due.
-            on_dropped: receives how many missed blocks are not published.
+            on_dropped: receives the number of missed blocks that are dropped.
         """
         self.dropped_blocks = 0
         self._progress = progress or PublishProgress()
@@ -74,10 +80,10 @@ class BlockWatcher:
         self._is_behind = False
 
     async def run(self, last: BlockNumber | None) -> None:
-        """Hand on every block after `last`, until cancelled."""
+        """Pass every block after `last` to the sink, until cancelled."""
         self._last = last
         while True:
-            news = self._head_tracker.changed
+            changed = self._head_tracker.changed
             while (head := self._head_tracker.newest) is not None and (
                 missed := missed_blocks(self._last, head)
             ):
@@ -92,19 +98,19 @@ class BlockWatcher:
                 self._progress.mark_published()
             self._progress.mark_idle()
             self._check_position()
-            await news.wait()
+            await changed.wait()
 
     def _drop(self, numbers: range) -> None:
         self.dropped_blocks += len(numbers)
         self._on_dropped(len(numbers))
         logger.error(
-            "Blocks %d to %d (%d) are not published: more than %d behind the chain",
+            "Not publishing blocks %d to %d (%d): more than %d behind the head",
             numbers[0],
             numbers[-1],
             len(numbers),
             MAX_BACKFILL_BLOCKS,
         )
-        # Counted once, also where the block after them is not published.
+        # They are counted once, even if the next block is not published.
         self._last = BlockNumber(numbers[-1])
 
     def _check_position(self) -> None:
@@ -114,8 +120,8 @@ class BlockWatcher:
         is_behind = self._last - head > MAX_REORG_BLOCKS
         if is_behind and not self._is_behind:
             logger.error(
-                "The chain is at block %d, but block %d was published: nothing is published until "
-                "then. If the chain was started over, stop all workers and set its state aside "
+                "The chain is at block %d, but block %d was published: publishing continues after "
+                "that block. If the chain was restarted, stop all workers and set its state aside "
                 "with `pylon reset`.",
                 head,
                 self._last,

@@ -33,8 +33,8 @@ class StoredEvent:
 class EventLog:
     """Reads the events that the stream stores; only workers may use it.
 
-    NATS delivers JetStream's replies to any subject that the requester names, including the subjects
-    of JetStream's own API. Clients therefore have no permission for these requests.
+    NATS delivers JetStream's replies to any subject that the requester names, even to a subject of
+    JetStream's own API. Clients therefore have no permission for these requests.
 
     Args:
         connection: as the user `worker`.

@@ -1,9 +1,7 @@
-"""Answering whoever missed a published event: from the stream, one flight per question."""
-
-from typing import TYPE_CHECKING, Final
+"""Answer requests for missed events from the stream; concurrent equal requests share one read."""
 
 from pylon.common.read_cache import SingleFlight
-from pylon.rpc.calls import CallResult, ServiceCall
+from pylon.rpc.calls import CallResult, HandlerTable, ServiceCall
 from pylon_client.contract import headers
 from pylon_client.contract.event_replay import PUBLISHED_BLOCK, PUBLISHED_NEURONS, ReplayParams
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -11,41 +9,34 @@ from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubjec
 from pylon_client.contract.types import BlockNumber
 from pylon_client.events.stored_events import EventLogReader, FeedEvent
 
-if TYPE_CHECKING:
-    from pylon.rpc.request_server import Handler
-
 
 class ReplayHandlers:
-    """Answers from the event stream, so that who listens needs no access to JetStream.
+    """Returns events of the event stream, so that subscribers need no access to JetStream.
 
-    After a break all listeners ask the same at once: those that ask while the answer is looked
-    for share it.
+    After an outage all subscribers send the same request at once; concurrent ones share one read.
 
-    Attributes:
-        by_operation: the handler of each operation, by its name.
+    Args:
+        event_log: reads the event stream.
     """
 
     def __init__(self, event_log: EventLogReader) -> None:
         self._event_log = event_log
         self._single_flight = SingleFlight[FeedEvent | None]()
-        self.by_operation: Final[dict[str, Handler]] = {
-            PUBLISHED_BLOCK.name: self.block,
-            PUBLISHED_NEURONS.name: self.neurons,
-        }
 
-    async def block(self, call: ServiceCall) -> CallResult:
-        """The first published block after a block, or the newest one."""
+    def register(self, service: HandlerTable) -> None:
+        """Register the handler of each operation."""
+        service.add(PUBLISHED_BLOCK, self.block)
+        service.add(PUBLISHED_NEURONS, self.neurons)
+
+    async def block(self, call: ServiceCall[ReplayParams]) -> CallResult:
+        """Return the first published block after a block, or the newest one."""
         return await self._replay(call, str(BlockEventSubject()))
 
-    async def neurons(self, call: ServiceCall) -> CallResult:
-        """The first published neurons of a subnet after a block, or the newest ones."""
-        if call.netuid is None:
-            raise TypeError(f"{call.operation} is about a subnet")
-        return await self._replay(call, str(NeuronsEventSubject(call.netuid)))
+    async def neurons(self, call: ServiceCall[ReplayParams]) -> CallResult:
+        """Return the first published neurons of a subnet after a block, or the newest ones."""
+        return await self._replay(call, str(NeuronsEventSubject(call.subnet)))
 
-    async def _replay(self, call: ServiceCall, subject: str) -> CallResult:
-        if not isinstance(call.params, ReplayParams):
-            raise TypeError(f"{call.operation} takes After, not {type(call.params).__name__}")
+    async def _replay(self, call: ServiceCall[ReplayParams], subject: str) -> CallResult:
         after = call.params.after
         event = await self._single_flight.get(
             (subject, after), lambda: self._find_event(subject, after)

@@ -1,1 +1,1 @@
-"""What a worker needs of NATS: a server, its users, streams, and requests to serve."""
+"""JetStream: buckets, leases, queues and streams, and the meaning of its errors."""

@@ -1,1 +1,1 @@
-"""Writes that are never lost and never doubled: from what was asked to what stands on the chain."""
+"""Jobs: writes to the chain that are carried out exactly once, from the request to final blocks."""

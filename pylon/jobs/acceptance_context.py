@@ -1,4 +1,4 @@
-"""Where the chain is when a write is accepted: which chain it is, its epoch, the deadline."""
+"""Read the chain's genesis and epoch when a write is accepted, within a time limit."""
 
 import asyncio
 import logging
@@ -17,23 +17,22 @@ from pylon_client.contract.types import JobKind, NetUid
 logger = logging.getLogger(__name__)
 
 CHAIN_TIMEOUT_S: Final = 3.0
-"""Longest time, in seconds, for which accepting a write waits for the chain."""
+"""Timeout of the chain read that accepting a write waits for, in seconds."""
 SLOW_CHAIN_TIMEOUT_S: Final = 0.25
-"""The same while the chain has not answered a question within `CHAIN_TIMEOUT_S` since the last one
-that it did not answer in time."""
+"""Timeout, in seconds, after a read has exceeded `CHAIN_TIMEOUT_S` and until one succeeds again."""
 REUSE_WINDOW_MS: Final = 72_000
-"""While the chain cannot be reached, the same weights join a job that is younger than this, in
-milliseconds: six blocks of the real chain."""
+"""Maximum age, in milliseconds, of a weights job that the same weights reuse while the chain cannot
+be reached: six blocks of the real chain."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptanceContext:
-    """When a write is accepted.
+    """Time and chain state at which a write is accepted.
 
     Attributes:
-        accepted_at_ms: in milliseconds since the Unix epoch.
-        genesis: of the chain that it is for.
-        epoch: of its subnet, at the newest block; None while the chain cannot be reached.
+        accepted_at_ms: milliseconds since the Unix epoch.
+        genesis: hash of the first block of the chain that the write is for.
+        epoch: epoch of the subnet at the newest block; None if the chain cannot be reached.
     """
 
     accepted_at_ms: int
@@ -41,16 +40,17 @@ class AcceptanceContext:
     epoch: Epoch | None
 
     def deadline_fields(self, kind: JobKind) -> dict[str, Any]:
-        """Return the fields of a job that is accepted now which say until when it is tried."""
+        """Return the deadline fields of a job that is accepted now."""
         return {} if self.epoch is None else deadline_at_acceptance(kind, self.epoch).updates
 
     def can_reuse(self, job: Job, netuid: NetUid) -> bool:
-        """Return whether a job with the same content does what is asked for now.
+        """Return whether a job with the same content already answers a new request.
 
-        Weights are asked for in an epoch: those of an earlier one do not serve.
+        A request for weights is about the current epoch, so a weights job of an earlier epoch
+        cannot be reused.
         """
         is_done = job.has_ended or job.has_succeeded
-        if is_done or job.netuid != netuid:  # the identity may have moved
+        if is_done or job.netuid != netuid:  # the identity may have moved to another subnet
             return False
         if job.genesis not in {None, self.genesis}:
             return False
@@ -63,22 +63,22 @@ class AcceptanceContext:
 
 @dataclass(frozen=True, slots=True)
 class _EpochRead:
-    """A question to the chain that has not been answered yet."""
+    """A read of genesis and epoch that is in progress."""
 
     task: asyncio.Task[tuple[str, Epoch]]
     deadline_s: float
 
 
 class AcceptanceContexts:
-    """Tells where the chain is.
+    """Creates the acceptance context of writes.
 
-    Writes that are accepted at the same time ask the chain once. A chain that does not answer in
-    time delays one write by `CHAIN_TIMEOUT_S` and the following ones by `SLOW_CHAIN_TIMEOUT_S` until
-    it answers in time again.
+    Writes to one subnet that are accepted at the same time share one chain read. A slow chain
+    delays one write by `CHAIN_TIMEOUT_S`, and the following ones by `SLOW_CHAIN_TIMEOUT_S` until a
+    read completes in time again.
 
     Args:
-        chain: that is asked.
-        store: which has the chain that jobs are for, for when that cannot be reached.
+        chain: the chain to read.
+        store: the job store; it holds the genesis to use while the chain cannot be reached.
     """
 
     def __init__(self, chain: ChainWrites, store: JobStore) -> None:
@@ -89,21 +89,21 @@ class AcceptanceContexts:
         self._is_slow = False
 
     async def get(self, netuid: NetUid) -> AcceptanceContext:
-        """Return where the chain is now, as far as it can be reached.
+        """Return the current context; it has no epoch if the chain cannot be reached.
 
         Raises:
-            FailureError: RUNTIME_UNSUPPORTED, where the chain's runtime has no such schedule;
-                WRONG_CHAIN, where the node is of another chain than the ledger;
-                CHAIN_UNAVAILABLE, where the chain cannot be reached and never was;
-                NATS_UNAVAILABLE, where the ledger does not answer which chain it is.
+            FailureError: RUNTIME_UNSUPPORTED if the chain's runtime has no such epochs; WRONG_CHAIN
+                if the node is of another chain than the job store; CHAIN_UNAVAILABLE if the chain
+                cannot be reached and its genesis is unknown; NATS_UNAVAILABLE if the job store
+                does not answer.
         """
         at_ms = time.time_ns() // 1_000_000
         flight = self._reads.get(netuid) or self._start_read(netuid)
         left_s = max(flight.deadline_s - asyncio.get_running_loop().time(), 0.0)
         if self._is_slow:
             left_s = min(left_s, SLOW_CHAIN_TIMEOUT_S)
-        # It is not cancelled with this write: others wait for it too, or it shows that the chain
-        # is quick again.
+        # The read is not cancelled with this write: other writes wait for it, or it shows that the
+        # chain answers in time again.
         await asyncio.wait({flight.task}, timeout=left_s)
         if not flight.task.done():
             return await self._offline_context(at_ms)
@@ -128,7 +128,7 @@ class AcceptanceContexts:
         if self._reads.get(netuid) is read:
             del self._reads[netuid]
         if not read.task.cancelled():
-            read.task.exception()  # the writes that waited for it have it
+            read.task.exception()  # the waiting writes have received it
 
     async def _read_chain(self, netuid: NetUid) -> tuple[str, Epoch]:
         try:
@@ -137,7 +137,7 @@ class AcceptanceContexts:
         except TimeoutError:
             if not self._is_slow:
                 logger.warning(
-                    "Accepting writes without the chain: no answer within %g s", CHAIN_TIMEOUT_S
+                    "Accepting writes without chain state: no response within %g s", CHAIN_TIMEOUT_S
                 )
             self._is_slow = True
             raise
@@ -150,7 +150,6 @@ class AcceptanceContexts:
         if genesis is None:
             raise FailureError(
                 ErrorCode.CHAIN_UNAVAILABLE,
-                "The chain cannot be reached and never was, so that it is not known for which "
-                "chain the write would be.",
+                "The chain cannot be reached, and its genesis is unknown: it was never reached.",
             )
         return AcceptanceContext(at_ms, genesis, None)

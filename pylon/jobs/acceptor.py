@@ -1,4 +1,4 @@
-"""From a request to a durable job: accepted means written down and queued, and nothing less."""
+"""Accept write requests: a job is accepted once it is stored and queued durably."""
 
 import asyncio
 import base64
@@ -31,28 +31,32 @@ logger = logging.getLogger(__name__)
 
 NOT_YET_SUBMITTED: Final = frozenset({JobState.ACCEPTED, JobState.WAITING})
 COMPARE_AND_SET_RETRIES: Final = 100
-"""Maximum compare-and-set retries per request: more than workers that accept writes at once."""
+"""Maximum compare-and-set retries per request; must exceed the number of concurrent callers."""
 
 _ID_BYTES: Final = 16
 
 
 class JobQueuePort(Protocol):
-    """The work queue."""
+    """The work queue of jobs."""
 
     async def publish(self, subject: JobSubject, job_id: JobId) -> bool:
-        """Queue a job once, also when repeated; return whether this request queued it."""
+        """Queue a job; return False if a message of the same job is queued already."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
-    """A write as it was asked for, checked.
+    """A validated request to write to the chain.
 
     Attributes:
-        params: the operation's parameters.
-        count: how many items it has.
-        idempotency_key: the caller's name for it; the same name is the same job for ever.
-        submit_after_response: nothing of it is sent before `release`.
+        identity: identity that writes.
+        netuid: subnet of the identity.
+        kind: kind of job.
+        params: parameters of the operation.
+        mechanism: mechanism of the subnet; None for kinds without one.
+        count: number of items, for example of weights.
+        idempotency_key: the caller's key; requests with the same key get the same job.
+        submit_after_response: whether submission waits until `JobAcceptor.release`.
     """
 
     identity: IdentityName
@@ -66,20 +70,20 @@ class WriteRequest:
 
     @property
     def subject(self) -> JobSubject:
-        """Where it queues."""
+        """Return the queue subject of the job."""
         return JobSubject(self.identity, self.kind, self.mechanism)
 
 
 class JobAcceptor:
-    """Accepts writes.
+    """Accepts write requests as jobs.
 
     Args:
-        store: where jobs are written down.
-        queue: from where runners take them.
-        chain: for which they are.
-        signers: by whom they could be carried out.
-        require_storage: raises when it is known that nothing can be stored, so that a request is
-            refused with the reason instead of after its time.
+        store: the job store.
+        queue: the queue that job executors consume.
+        chain: the chain that the jobs are for.
+        signers: the signers that run.
+        require_storage: raises if JetStream is known to store nothing, so that a request fails at
+            once with the reason instead of by its timeout.
     """
 
     def __init__(
@@ -99,26 +103,29 @@ class JobAcceptor:
         self._locks: WeakValueDictionary[JobSubject, asyncio.Lock] = WeakValueDictionary()
 
     async def accept(self, request: WriteRequest) -> Job:
-        """A durable job for what is wanted: a new one, or the one that was asked for before.
+        """Return the durable job of a request: a new one, or that of an identical earlier request.
 
-        With an idempotency key the same key gives the same job, also after it has ended. Without
-        one, the same content gives the same job while that is in hand and the newest of its lane,
-        weights only within an epoch: who asks again in the next one wants them in that one.
-        A crash at any context leaves nothing that was answered undone: what was not queued yet is
-        queued by `sweep`, or by whoever asks again.
+        With an idempotency key, the same key returns the same job, even after the job has ended.
+        Without one, the same content returns the same job while that job is in progress and the
+        latest of its queue. Weights are also bound to an epoch: the same weights in the next epoch
+        are a new job.
+
+        After a crash at any point, an accepted job is carried out nevertheless: a job that is
+        stored but not queued is queued by `requeue_open_jobs` or by a repeated request.
 
         Raises:
-            FailureError: CONFLICT when the key was used for something else; NATS_UNAVAILABLE when
-                it could not be made durable, and so may or may not have been accepted;
-                MISCONFIGURED when nothing can sign for the identity; RUNTIME_UNSUPPORTED when the
-                chain's runtime cannot take it; CHAIN_UNAVAILABLE when it is not known which chain
-                it would be for.
+            FailureError: CONFLICT if the key belongs to another request; NATS_UNAVAILABLE if it is
+                unknown whether the job was stored; MISCONFIGURED if no signer can sign for the
+                identity; RUNTIME_UNSUPPORTED if the chain's runtime does not accept such a write;
+                CHAIN_UNAVAILABLE if the genesis of the chain is unknown; OVERLOADED after
+                `COMPARE_AND_SET_RETRIES` conflicts.
         """
         self._require_storage()
         digest = _digest(wire.encode(_canonical(request.params)))
         context = await self._contexts.get(request.netuid)
-        # Writes of one lane would make each other repeat their compare-and-set. Only those of
-        # other workers still do. The dictionary keeps a lock while a write holds or awaits it.
+        # Without the lock, concurrent writes to one queue would cause compare-and-set conflicts for
+        # each other; now only writes of other workers do. The dictionary keeps a lock while a write
+        # holds or awaits it.
         lock = self._locks.setdefault(request.subject, asyncio.Lock())
         async with lock:
             stored, is_new = await self._get_or_create(request, digest, context)
@@ -128,11 +135,11 @@ class JobAcceptor:
         return stored.job
 
     async def release(self, job: Job) -> None:
-        """Let an accepted job be sent, since its caller is answered now.
+        """Allow the submission of a job that was accepted with `submit_after_response`.
 
         Raises:
-            FailureError: CANCELLED when it has ended meanwhile; NATS_UNAVAILABLE when it may have
-                been released or not.
+            FailureError: CANCELLED if the job has ended; NATS_UNAVAILABLE if it is unknown whether
+                the job was released.
         """
         for _ in range(COMPARE_AND_SET_RETRIES):
             stored = await self._store.get(job.identity, job.job_id)
@@ -146,21 +153,23 @@ class JobAcceptor:
         raise FailureError(ErrorCode.CANCELLED, f"Job {job.job_id} has ended meanwhile.")
 
     async def requeue_open_jobs(self, identity: IdentityName, kind: JobKind) -> int:
-        """Queue every job in hand of one identity and kind; how many there were.
+        """Queue every open job of an identity and kind; return the number of these jobs.
 
-        For when the queue is known to hold none of them.
+        Called when the queue holds no message of them, for example after it was created again.
         """
         stored = await self._store.open_jobs(identity, kind)
         for one in reversed(stored):
             if await self._queue.publish(one.record.subject, one.job.job_id):
-                logger.warning("Job %s of %s was not queued; it is now", one.job.job_id, identity)
+                logger.warning(
+                    "Requeued job %s of %s: it was missing in the queue", one.job.job_id, identity
+                )
         return len(stored)
 
     async def cancel(self, identity: IdentityName, job_id: JobId) -> Job:
-        """Give up a job that was not submitted yet; one that has ended stays as it is.
+        """Cancel a job that is not submitted yet; return a job that has ended unchanged.
 
         Raises:
-            FailureError: NOT_FOUND; CONFLICT when an extrinsic of it may be on its way.
+            FailureError: NOT_FOUND; CONFLICT if an extrinsic of the job may be in flight.
         """
         why = FailureError(ErrorCode.CANCELLED, "The job was cancelled.").failure
         for _ in range(COMPARE_AND_SET_RETRIES):
@@ -181,7 +190,7 @@ class JobAcceptor:
     async def _get_or_create(
         self, request: WriteRequest, digest: str, context: AcceptanceContext
     ) -> tuple[StoredJob, bool]:
-        """The job's entry, and whether it is new."""
+        """Return the stored job of a request, and whether it is new."""
         for _ in range(COMPARE_AND_SET_RETRIES):
             entry = await self._store.latest_entry(request.subject)
             latest = entry.latest
@@ -196,7 +205,7 @@ class JobAcceptor:
                         and context.can_reuse(stored.job, request.netuid)
                     ):
                         return stored, False
-                # All who ask for the same at this place of the lane come to the same id.
+                # Concurrent requests with the same content derive the same id from the latest job.
                 job_id = _derive_job_id(request, "place", digest, str(latest.number))
             stored = await self._store.get(request.identity, job_id)
             if stored is None:
@@ -205,7 +214,7 @@ class JobAcceptor:
                     new = _new_record(request, context, job_id, digest, latest.number + 1)
                     return await self._store.create(new), True
                 except ConflictError:
-                    continue  # somebody asks for the same at the same time
+                    continue  # a concurrent request with the same content created it
             if stored.record.digest != digest:
                 raise FailureError(
                     ErrorCode.CONFLICT, "The idempotency key was used for something else."
@@ -213,8 +222,8 @@ class JobAcceptor:
             if request.idempotency_key is None and not context.can_reuse(
                 stored.job, request.netuid
             ):
-                # Whoever asked for it was cut off before it took its place, and it was worked on
-                # all the same. Now it takes the place, so that the next one is free.
+                # The request that created it was interrupted before it became the latest, and the
+                # job was executed nevertheless. Make it the latest, so that the next id is unused.
                 with contextlib.suppress(ConflictError):
                     await self._store.set_latest(entry, stored.record)
                 continue
@@ -222,7 +231,7 @@ class JobAcceptor:
         raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
 
     async def _make_latest(self, stored: StoredJob, *, is_new: bool) -> StoredJob:
-        """The job as the newest of its lane, unless it has ended or was overtaken."""
+        """Make a job the latest of its queue, unless it has ended or is superseded; return it."""
         for _ in range(COMPARE_AND_SET_RETRIES):
             entry = await self._store.latest_entry(stored.record.subject)
             latest_id = entry.latest.job_id
@@ -232,7 +241,7 @@ class JobAcceptor:
                 if entry.has_newer_than(stored.record):
                     if not is_new:
                         return stored
-                    # Another write took the same place at the same time.
+                    # A concurrent write has taken the same number.
                     stored = await self._store.renumber(stored, entry.latest.number + 1)
                 await self._store.set_latest(entry, stored.record)
             except ConflictError:
@@ -247,16 +256,16 @@ class JobAcceptor:
         raise FailureError(ErrorCode.OVERLOADED, "Too many writes at once; ask again.")
 
     async def _supersede(self, older: JobId, newer: JobRecord) -> None:
-        """End a job whose place was taken, unless an extrinsic of it may be on its way.
+        """End an older job as superseded, unless an extrinsic of it may be in flight.
 
-        Where this is cut short, the runner finds the job overtaken.
+        If this is interrupted, the executor finds that the job is superseded.
         """
         for _ in range(COMPARE_AND_SET_RETRIES):
             stored = await self._get_if_readable(newer.job.identity, older)
             if stored is None or stored.job.state not in NOT_YET_SUBMITTED:
                 return
             if stored.record.number > newer.number:
-                return  # its own intake has just given it a later place: each would end the other
+                return  # a concurrent request renumbered it: each job would supersede the other
             try:
                 await self._store.change(
                     stored, JobState.SUPERSEDED, superseded_by=newer.job.job_id
@@ -266,7 +275,7 @@ class JobAcceptor:
             return
 
     async def _get_if_readable(self, identity: IdentityName, job_id: JobId) -> StoredJob | None:
-        """A job, or None where none can be read: a newer one then takes its place all the same."""
+        """Return a job, or None if it cannot be read; a newer job supersedes it nevertheless."""
         with contextlib.suppress(UnreadableEntryError):
             return await self._store.get(identity, job_id)
         return None
@@ -302,16 +311,16 @@ def _derive_job_id(request: WriteRequest, *parts: str) -> JobId:
 
 
 def _digest(*parts: bytes) -> str:
-    """26 characters of base32, which depend on every part and on where one ends."""
+    """Return 26 characters of base32 that depend on every part and on the part boundaries."""
     digest = hashlib.blake2b(digest_size=_ID_BYTES)
     for part in parts:
         digest.update(b"%d:" % len(part) + part)
     return base64.b32encode(digest.digest()).decode().rstrip("=").lower()
 
 
-def _canonical(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The same request with the names of its items in one order."""
+def _canonical(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of the parameters with sorted keys."""
     return {
         name: dict(sorted(value.items())) if isinstance(value, dict) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType] -- of any names and values
-        for name, value in sorted(request.items())
+        for name, value in sorted(params.items())
     }

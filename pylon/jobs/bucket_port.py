@@ -1,4 +1,4 @@
-"""What the ledger needs of the bucket that it is kept in."""
+"""The part of a bucket that the job store uses."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -12,7 +12,7 @@ class BucketPort(Protocol):
     """A key-value store with compare and set; see `pylon.jetstream.ordered_bucket`."""
 
     async def get(self, key: str) -> Entry | None:
-        """The newest value of a key."""
+        """Return the newest entry of a key, or None."""
         ...
 
     async def put(
@@ -22,7 +22,7 @@ class BucketPort(Protocol):
         ...
 
     async def remove(self, key: str, revision: Revision) -> None:
-        """Remove one revision of a key for good; a newer one stays."""
+        """Delete a key permanently if its revision is `revision`."""
         ...
 
     async def keys(self, prefix: str) -> list[str]:
@@ -30,17 +30,17 @@ class BucketPort(Protocol):
         ...
 
     async def read(self, keys: Iterable[str]) -> list[Entry]:
-        """Return the entries of those keys that have a value."""
+        """Return the entries of the keys that have a value."""
         ...
 
     async def entries(self, prefix: str) -> list[Entry]:
-        """Every entry under a prefix."""
+        """Return every entry under a prefix."""
         ...
 
     async def newest_first(self, prefix: str, *, before: Revision | None, count: int) -> Page:
-        """Return the entries under a prefix that were written last, the newest first."""
+        """Return the newest entries under a prefix, before a revision, newest first."""
         ...
 
     async def oldest_first(self, prefix: str, *, after: Revision, count: int) -> Page:
-        """Return the entries under a prefix that were written after a revision, oldest first."""
+        """Return the oldest entries under a prefix, after a revision, oldest first."""
         ...

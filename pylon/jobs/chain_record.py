@@ -1,6 +1,6 @@
-"""The record of the chain that the state of a deployment belongs to: written once, never changed.
+"""The record of the chain that a deployment's state belongs to: written once, never changed.
 
-It is an entry of the ledger, so that it is lost together with the jobs and kept together with them.
+The record is an entry of the job store, so jobs and record are kept or lost together.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ from pylon_client.contract.types import Revision
 
 _KEY: Final = "bound-chain"
 _LEGACY_KEY: Final = "chain"
-"""Where versions without this record note the genesis of the chain that they saw last."""
+"""Key under which versions without this record store the genesis of the chain seen last."""
 
 
 class ChainRecordBucket(Protocol):
-    """The part of the ledger's store that the record needs."""
+    """The part of the job store's bucket that the record uses."""
 
     async def get(self, key: str) -> Entry | None:
-        """Return the newest value of a key."""
+        """Return the newest entry of a key, or None."""
         ...
 
     async def put(
@@ -40,17 +40,17 @@ class _Record(BaseModel):
 
 
 class ChainRecord:
-    """The record of the bound chain.
+    """Reads and writes the record of the bound chain.
 
     Args:
-        store: of the ledger.
+        store: the bucket of the job store.
     """
 
     def __init__(self, store: ChainRecordBucket) -> None:
         self._store = store
 
     async def get(self) -> ChainIdentity | None:
-        """Return the chain that the state belongs to; None where no worker has bound it.
+        """Return the chain that the state belongs to; None if no worker has bound it yet.
 
         Raises:
             UnreadableEntryError: the record cannot be read.
@@ -66,7 +66,7 @@ class ChainRecord:
         return ChainIdentity(record.network, record.genesis)
 
     async def bind(self, chain: ChainIdentity) -> ChainIdentity:
-        """Bind the state to a chain, unless it is bound; return the chain that it is bound to.
+        """Bind the state to a chain unless it is bound already; return the bound chain.
 
         Raises:
             UnreadableEntryError: the record cannot be read.
@@ -77,23 +77,23 @@ class ChainRecord:
             try:
                 await self._store.put(_KEY, value, revision=ABSENT)
             except ConflictError:
-                continue  # another worker binds it at the same time
+                continue  # a concurrent worker has bound it
         return bound
 
     async def genesis(self) -> str | None:
-        """Return the genesis of the chain that jobs are for; None where it was never known."""
+        """Return the genesis of the chain that the jobs are for; None if it is unknown."""
         bound = await self.get()
         return await self.legacy_genesis() if bound is None else bound.genesis
 
     async def set_legacy_genesis(self, genesis: str) -> None:
-        """Note which chain jobs are for, for the worker that binds them; as earlier versions do.
+        """Store the genesis under the key of earlier versions, unless that key is set.
 
-        A note that is there stays.
+        The worker that binds the state reads it.
         """
         with contextlib.suppress(ConflictError):
             await self._store.put(_LEGACY_KEY, genesis.encode(), revision=ABSENT)
 
     async def legacy_genesis(self) -> str | None:
-        """Return the genesis that workers of earlier versions have seen last, if any has."""
+        """Return the genesis that workers of earlier versions saw last; None if none is stored."""
         entry = await self._store.get(_LEGACY_KEY)
         return None if entry is None else entry.value.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""What a job does that publishes a few bytes: commitments, sealed ones, and certificates."""
+"""Plan jobs that publish a few bytes: commitments, sealed commitments and certificates."""
 
 from typing import Final
 
@@ -25,18 +25,18 @@ from pylon_client.contract.types import BlockNumber, Hotkey, JobKind
 from pylon_client.contract.writes import SetRevealedCommitment
 
 RATE_LIMIT_RETRY_BLOCKS: Final = 10
-"""How long to wait for a limit that does not go by epochs."""
+"""Blocks until the next attempt after a rate limit that does not depend on epochs."""
 
 
 class CommitmentPlanner:
-    """Publishing a few bytes under a hotkey.
+    """Plans jobs that publish a few bytes under a hotkey.
 
     Args:
-        chain: where they are published.
-        retry_policy: how often a job is tried.
+        chain: the chain to write to.
+        retry_policy: number of attempts and delay between them.
     """
 
-    # Its caller waits for the end, and can ask again.
+    # The caller waits for the outcome, and can send the request again.
     waits_for_permission = False
 
     def __init__(self, chain: ChainWrites, retry_policy: RetryPolicy) -> None:
@@ -45,33 +45,37 @@ class CommitmentPlanner:
         self.retry_policy = retry_policy
 
     async def plan(self, job: Job, request: Updates, hotkey: Hotkey) -> Plan:
-        """Ready, unless the job's time is over."""
+        """Plan the submission of a job whose deadline has not passed."""
         _ = hotkey
-        term = await self._deadlines.calculate(job)
-        if term.has_passed:
-            return Finish(JobState.EXPIRED, expiry_failure(job, term.deadline_block), term.updates)
-        if (wait := await self._active_deferral(job, term.updates)) is not None:
-            return wait
+        deadline = await self._deadlines.calculate(job)
+        if deadline.has_passed:
+            return Finish(
+                JobState.EXPIRED, expiry_failure(job, deadline.deadline_block), deadline.updates
+            )
+        if (deferral := await self._active_deferral(job, deadline.updates)) is not None:
+            return deferral
         try:
-            return Submit(_call(job, request), term.updates)
+            return Submit(_call(job, request), deadline.updates)
         except (LookupError, TypeError, ValueError, AttributeError):
             return unreadable_request()
 
     async def _active_deferral(self, job: Job, updates: Updates) -> Defer | None:
-        """Return the wait for the limit that the chain has refused the job for, or None."""
-        until_block, why = job.retry_at_block, job.last_error
-        if until_block is None or why is None:
+        """Return the deferral for the rate limit that the chain refused the job for, or None."""
+        until_block, failure = job.retry_at_block, job.last_error
+        if until_block is None or failure is None:
             return None
         epoch = await self._chain.epoch(job.netuid)
-        has_begun = job.submitted_block is not None and epoch.start_block > job.submitted_block
-        if has_begun or epoch.block + 1 >= until_block:
+        epoch_has_changed = (
+            job.submitted_block is not None and epoch.start_block > job.submitted_block
+        )
+        if epoch_has_changed or epoch.block + 1 >= until_block:
             return None
-        return Defer(epoch.block, until_block, why, updates)
+        return Defer(epoch.block, until_block, failure, updates)
 
     async def next_allowed_block(self, job: Job, hotkey: Hotkey) -> BlockNumber:
-        """Return the block from which the chain takes what it has just refused for a limit.
+        """Return the first block in which the chain may accept the job, after a rate limit.
 
-        What limits commitments is a budget of bytes per epoch, and certificates a number of blocks.
+        Commitments are limited by bytes per epoch, certificates by blocks between two of them.
         """
         epoch = await self._chain.epoch(job.netuid)
         if job.kind is JobKind.CERTIFICATE:
@@ -98,7 +102,7 @@ def _call(job: Job, request: Updates) -> WriteCall:
                 job.netuid, int(request["algorithm"]), _decode_hex(request["public_key"])
             )
         case JobKind.WEIGHTS:
-            raise ValueError("weights are another kind of work")
+            raise ValueError("weights jobs are planned by WeightsPlanner")
 
 
 def _decode_hex(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Finding out what became of what was sent, and what follows for the job."""
+"""Confirm submitted extrinsics in final blocks, and decide what happens to their jobs."""
 
 import asyncio
 import logging
@@ -17,23 +17,25 @@ from pylon_client.contract.types import BlockNumber, Hotkey, JobKind
 logger = logging.getLogger(__name__)
 
 POLLS_PER_BLOCK: Final = 6
+"""Number of checks for a new block within the time of one block."""
 POLL_MIN_S: Final = 0.02
+"""Minimum seconds between two checks for a new block."""
 REVEAL_TIMEOUT_S: Final = 7200.0
 """Seconds after its drand round within which the chain must have opened a sealed commitment."""
 REVEAL_CHECK_MAX_S: Final = 60.0
-"""Longest delay, in seconds, after which a sealed commitment is looked at again."""
+"""Maximum seconds between two checks whether a sealed commitment is revealed."""
 DEFER_MAX_S: Final = 10.0
-"""Longest delay, in seconds, after which a parked job is looked at again: its epoch may have ended,
-or a newer job may have taken its place."""
+"""Maximum seconds between two checks of a deferred job: its epoch may have ended, or a newer job
+may have superseded it."""
 
 
 class ConfirmationTracker:
-    """Looks for what was sent and ends, or goes on with, its job.
+    """Looks for submitted extrinsics, and finishes or retries their jobs.
 
     Args:
-        store: where jobs are written down.
-        chain: where to look.
-        planners: what jobs do, by kind.
+        store: the job store.
+        chain: the chain that the extrinsics were submitted to.
+        planners: planners by kind of job.
         sleep: waits some seconds.
     """
 
@@ -51,26 +53,26 @@ class ConfirmationTracker:
         self._sleep = sleep
 
     async def confirm(self, stored: StoredJob, hotkey: Hotkey) -> Acknowledgement:
-        """What follows from what the chain shows; waits until it shows enough.
+        """Wait until the outcome of a job's extrinsic is final, and update the job accordingly.
 
-        Only final blocks count, so that no reorganisation can take back what was found. That an
-        extrinsic is in none of the blocks of its era is proof that it never will be in any.
+        Only final blocks count, so a reorg cannot revert the result. An extrinsic that is in no
+        block of its era can never be included.
 
         Raises:
             FailureError: the chain did not answer.
-            ConflictError: the job was changed meanwhile.
+            ConflictError: the job was changed concurrently.
         """
         record = stored.job.extrinsic
         if record is None:
             return await self._fail_outcome_unknown(
-                stored, "The ledger does not say what was sent."
+                stored, "The job store does not have the extrinsic that was submitted."
             )
         try:
             return await self._search_final_blocks(stored, record, hotkey)
         except FailureError as error:
             if error.code is not ErrorCode.ARCHIVE_REQUIRED:
                 raise
-            # Whoever waited for that state to come back would wait for ever.
+            # The state is pruned: without an archive node, a retry would fail in the same way.
             return await self._fail_outcome_unknown(stored, error.failure.detail)
 
     async def _fail_outcome_unknown(self, stored: StoredJob, why: str) -> Acknowledgement:
@@ -82,7 +84,7 @@ class ConfirmationTracker:
         self, stored: StoredJob, record: ExtrinsicRecord, hotkey: Hotkey
     ) -> Acknowledgement:
         poll_s = max(await self._chain.block_time_s() / POLLS_PER_BLOCK, POLL_MIN_S)
-        # Not from `submitted_block` on: a reorganisation may include it lower than that.
+        # Not `submitted_block`: after a reorg the extrinsic may be included in a lower block.
         first = record.era_birth
         while True:
             finalized = (await self._chain.tip()).finalized
@@ -99,7 +101,7 @@ class ConfirmationTracker:
     async def handle_refusal(
         self, stored: StoredJob, refusal: Refusal, hotkey: Hotkey, **updates: Any
     ) -> Acknowledgement:
-        """What follows when the chain did not take the job, and nothing of it is on its way."""
+        """Retry, defer or reject a job that the chain has refused; nothing of it is in flight."""
         planner = self._planners[stored.job.kind]
         if refusal.kind is RefusalKind.RETRY:
             return await self._retry(stored, refusal.failure(), **updates)
@@ -109,7 +111,7 @@ class ConfirmationTracker:
             failure = refusal.failure()
             await self._store.change(stored, JobState.REJECTED, last_error=failure, **updates)
             return Ack()
-        # First what is known for sure: that nothing of it is on its way.
+        # Store first that nothing is in flight: the following reads may fail.
         stored = await self._to_waiting(
             stored, last_error=refusal.failure(), retry_at_block=None, **updates
         )
@@ -118,16 +120,17 @@ class ConfirmationTracker:
         return await self.defer(stored, Defer(best, until_block, refusal.failure(until_block)))
 
     async def check_reveal(self, stored: StoredJob, hotkey: Hotkey) -> Acknowledgement:
-        """Look what became of a sealed commitment that is on the chain.
+        """Update the job of a sealed commitment by the commitment's status on the chain.
 
         Raises:
             FailureError: the chain did not answer.
-            ConflictError: the job was changed meanwhile.
+            ConflictError: the job was changed concurrently.
         """
         job = stored.job
         if job.included_block is None or job.reveal_round is None:
             return await self._fail_outcome_unknown(
-                stored, "The ledger does not say what was sealed."
+                stored,
+                "The job store does not have the block or the drand round of the commitment.",
             )
         match await self._chain.reveal_status(job.netuid, hotkey, job.included_block):
             case RevealStatus.REVEALED:
@@ -137,13 +140,15 @@ class ConfirmationTracker:
                 newer = entry.latest.job_id if entry.has_newer_than(stored.record) else None
                 await self._store.change(stored, JobState.SUPERSEDED, superseded_by=newer)
             case RevealStatus.FAILED:
-                await self._fail_reveal(stored, "The chain could not open the sealed commitment.")
+                await self._fail_reveal(
+                    stored, "The chain could not decrypt the sealed commitment."
+                )
             case RevealStatus.PENDING:
                 return await self._await_reveal(stored, job.reveal_round)
         return Ack()
 
     async def _await_reveal(self, stored: StoredJob, reveal_round: int) -> Acknowledgement:
-        # By the chain's time, which decides when it opens: this machine's clock may be wrong.
+        # Chain time decides when it is revealed; the clock of this machine may be wrong.
         made_at_ms = await self._chain.block_timestamp_ms((await self._chain.tip()).best)
         overdue_s = made_at_ms / 1000 - reveal_time_s(reveal_round)
         if overdue_s <= REVEAL_TIMEOUT_S:
@@ -151,8 +156,8 @@ class ConfirmationTracker:
             return Nak(min(max(-overdue_s, block_time_s), REVEAL_CHECK_MAX_S))
         await self._fail_reveal(
             stored,
-            f"The chain did not open the sealed commitment within {REVEAL_TIMEOUT_S:.0f} s "
-            f"of drand's round {reveal_round}.",
+            f"The chain did not reveal the sealed commitment within {REVEAL_TIMEOUT_S:.0f} s "
+            f"after drand round {reveal_round}.",
         )
         return Ack()
 
@@ -161,7 +166,7 @@ class ConfirmationTracker:
         await self._store.change(stored, JobState.FAILED, last_error=failure)
 
     async def defer(self, stored: StoredJob, deferral: Defer) -> Acknowledgement:
-        """Park the job until the chain may take it; write down what has changed about it."""
+        """Defer the job until the chain may accept it, and store its changed fields."""
         changes = {
             **deferral.updates,
             "retry_at_block": deferral.until_block,
@@ -172,14 +177,14 @@ class ConfirmationTracker:
         block_time_s = await self._chain.block_time_s()
         if deferral.until_block is None:
             return Nak(min(block_time_s, DEFER_MAX_S))
-        # It is sent at the block before, and that as soon as it is there.
+        # It is submitted as soon as the block before `until_block` exists.
         blocks_left = deferral.until_block - 1 - deferral.read_at_block
         if blocks_left > 1:
             return Nak(min((blocks_left - 1) * block_time_s, DEFER_MAX_S))
         return Nak(max(block_time_s / POLLS_PER_BLOCK, POLL_MIN_S))
 
     async def finish_if_superseded(self, stored: StoredJob) -> bool:
-        """End the job if a newer one has taken its place in its lane; whether it did."""
+        """Finish the job if a newer one of its queue supersedes it; return whether it did."""
         entry = await self._store.latest_entry(stored.record.subject)
         if not entry.has_newer_than(stored.record):
             return False
@@ -199,8 +204,8 @@ class ConfirmationTracker:
         ):
             failure = FailureError(
                 ErrorCode.OUTCOME_UNKNOWN,
-                f"Block {inclusion.block} holds the extrinsic, but its state does not show what "
-                "was written.",
+                f"Block {inclusion.block} includes the extrinsic, but its state does not show the "
+                "write.",
             ).failure
             await self._store.change(
                 stored, JobState.FAILED, included_block=inclusion.block, last_error=failure
@@ -214,7 +219,7 @@ class ConfirmationTracker:
 
     async def _on_not_included(self, stored: StoredJob) -> Acknowledgement:
         failure = FailureError(
-            ErrorCode.CHAIN_UNAVAILABLE, "No block of its era holds the extrinsic that was sent."
+            ErrorCode.CHAIN_UNAVAILABLE, "The extrinsic was not included in any block of its era."
         ).failure
         if await self.finish_if_superseded(stored):
             return Ack()

@@ -1,4 +1,4 @@
-"""Ending jobs whose time is over when no signer does, and noting where deadlines have moved."""
+"""Expire jobs that no signer executes, and store deadlines that have moved."""
 
 import asyncio
 import logging
@@ -19,20 +19,21 @@ from pylon_client.contract.types import IdentityName
 logger = logging.getLogger(__name__)
 
 CHECK_INTERVAL_S: Final = 6.0
-"""Seconds between two checks: twice in a block of the real chain."""
+"""Seconds between two checks: two per block of the real chain."""
 
 
 class DeadlineEnforcer:
-    """Checks the jobs of all identities against the chain's schedule.
+    """Checks the deadlines of the jobs of all identities.
 
-    Every signer does: of two that end a job at once, the ledger's compare-and-set lets one.
+    Every signer runs one. If two of them expire a job concurrently, the compare-and-set of the job
+    store lets one of them succeed.
 
     Args:
-        store: of the jobs.
-        chain: whose schedule it is.
-        executor: settles what was sent by a signer that is gone.
-        signers: which identities something can sign for.
-        identities: all that are configured.
+        store: the job store.
+        chain: the chain whose epochs decide the deadlines.
+        executor: confirms extrinsics of signers that no longer run.
+        signers: the signers that run.
+        identities: all configured identities.
     """
 
     def __init__(
@@ -50,16 +51,16 @@ class DeadlineEnforcer:
         self._deadlines = DeadlineCalculator(chain)
 
     async def run(self) -> None:
-        """Check again and again, until cancelled; what fails is checked again later."""
+        """Check every `CHECK_INTERVAL_S` seconds, also after a failure, until cancelled."""
         while True:
             try:
                 await self.check()
             except FailureError as error:
-                logger.info("Could not check the deadlines of jobs: %s", error.failure.detail)
+                logger.info("Could not check job deadlines: %s", error.failure.detail)
             await asyncio.sleep(CHECK_INTERVAL_S)
 
     async def check(self) -> None:
-        """Check every job that is the newest of its lane and has not ended.
+        """Check the latest job of each queue, unless it has ended.
 
         Raises:
             FailureError: the chain or NATS did not answer.
@@ -69,7 +70,7 @@ class DeadlineEnforcer:
                 try:
                     await self._check(stored)
                 except ConflictError:
-                    continue  # it has just changed
+                    continue  # it was changed concurrently; the next check sees it
 
     async def _check(self, stored: StoredJob) -> None:
         job = stored.job
@@ -80,19 +81,21 @@ class DeadlineEnforcer:
             if missing:
                 await self._executor.confirm_abandoned(stored)
             return
-        term = await self._deadlines.calculate(job)
-        if term.has_passed:
-            failure = _no_signer_failure(term.deadline_block, missing) if missing else None
+        deadline = await self._deadlines.calculate(job)
+        if deadline.has_passed:
+            failure = _no_signer_failure(deadline.deadline_block, missing) if missing else None
             await self._store.change(
                 stored,
                 JobState.EXPIRED,
-                **term.updates,
-                last_error=failure or expiry_failure(job, term.deadline_block),
+                **deadline.updates,
+                last_error=failure or expiry_failure(job, deadline.deadline_block),
             )
-        elif would_change(job, term.updates):
-            await self._store.change(stored, **term.updates)
+        elif would_change(job, deadline.updates):
+            await self._store.change(stored, **deadline.updates)
 
 
 def _no_signer_failure(deadline_block: int, missing: str) -> Failure:
-    detail = f"Its time was over at block {deadline_block}, and nothing could sign it: {missing}."
+    detail = (
+        f"The deadline passed at block {deadline_block}, and no signer was available: {missing}."
+    )
     return FailureError(ErrorCode.EXPIRED, detail).failure

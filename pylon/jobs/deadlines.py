@@ -1,7 +1,8 @@
-"""Until when a job may be carried out: every job has such a block, whoever works on it.
+"""The deadline of a job, as a block from which on it is not submitted any more.
 
-Weights end with the epoch in which they were accepted, as the chain's schedule has it now: owners
-trigger epochs and change the tempo. Everything else ends some blocks after its acceptance.
+The deadline of weights is the end of the epoch in which they were accepted. It moves when the
+subnet's owner triggers an epoch or changes the tempo. The deadline of other kinds is a fixed number
+of blocks after acceptance.
 """
 
 import math
@@ -15,20 +16,20 @@ from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import BlockNumber, JobKind
 
 DEADLINE_BLOCKS: Final = 720
-"""Blocks from acceptance to deadline of what does not end with an epoch: two ordinary epochs, so
-that a write that has to wait for the next one has time left in it."""
+"""Blocks from acceptance to deadline for jobs that do not end with an epoch: two default epochs, so
+that a write that waits for the next epoch can still be submitted in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobDeadline:
-    """When a job was accepted, and when it ends.
+    """When a job was accepted, and when it expires.
 
     Attributes:
-        accepted_block: the newest block at its acceptance; where that is not known, the lowest that
-            it can have been. None where it cannot be told.
-        epoch_block: the first block of the epoch that weights are for; None for other kinds.
-        deadline_block: from this block on the job is not tried.
-        has_passed: whether that block has come.
+        accepted_block: newest block at acceptance, or the lowest possible one if it is not stored;
+            None if it cannot be determined.
+        epoch_block: first block of the epoch that weights are for; None for other kinds.
+        deadline_block: first block after the deadline.
+        has_passed: whether that block exists.
     """
 
     accepted_block: BlockNumber | None
@@ -38,7 +39,7 @@ class JobDeadline:
 
     @property
     def updates(self) -> dict[str, Any]:
-        """The fields of the job that follow from it."""
+        """Return the fields of the job that hold the deadline."""
         return {
             "accepted_block": self.accepted_block,
             "epoch_block": self.epoch_block,
@@ -47,21 +48,21 @@ class JobDeadline:
 
 
 class DeadlineCalculator:
-    """The terms of jobs, by the chain's schedule.
+    """Calculates deadlines from the chain's epochs.
 
     Args:
-        chain: whose schedule it is.
+        chain: the chain to read.
     """
 
     def __init__(self, chain: ChainWrites) -> None:
         self._chain = chain
 
     async def calculate(self, job: Job, epoch: Epoch | None = None) -> JobDeadline:
-        """Return the term of a job that has not ended.
+        """Return the deadline of a job that has not ended.
 
         Args:
-            job: of any kind.
-            epoch: of its subnet at the newest block, where that is known already.
+            job: a job of any kind.
+            epoch: epoch of its subnet at the newest block, if it was read already.
 
         Raises:
             FailureError: the chain did not answer.
@@ -83,7 +84,7 @@ class DeadlineCalculator:
         return JobDeadline(None, None, epoch.start_block, has_passed=True)
 
     async def _was_accepted_in(self, epoch: Epoch, job: Job) -> bool:
-        """Return whether it is proven that a job was accepted since an epoch began."""
+        """Return whether a job was certainly accepted after an epoch began."""
         try:
             return job.created_at_ms >= await self._chain.block_timestamp_ms(epoch.start_block)
         except FailureError as error:
@@ -92,15 +93,15 @@ class DeadlineCalculator:
             return False
 
     async def _lowest_accepted_block(self, job: Job, best: BlockNumber) -> BlockNumber:
-        # The chain makes at most one block in each of its slots.
-        # Until the newest block, by the chain's time: this machine's clock may be wrong.
+        # The chain makes at most one block per block time. The newest block is dated by chain time,
+        # because the clock of this machine may be wrong.
         passed_s = max(await self._chain.block_timestamp_ms(best) - job.created_at_ms, 0) / 1000
         passed_blocks = math.ceil(passed_s / await self._chain.block_time_s())
         return BlockNumber(max(best - passed_blocks, 0))
 
 
 def weights_deadline(accepted_block: BlockNumber, epoch: Epoch) -> JobDeadline:
-    """Return the term of weights that were accepted at a block."""
+    """Return the deadline of weights that were accepted at a block."""
     if epoch.next_start_block is None:
         return _fixed_deadline(accepted_block, epoch.block)
     if epochs.has_ended(epoch, accepted_block):
@@ -109,7 +110,7 @@ def weights_deadline(accepted_block: BlockNumber, epoch: Epoch) -> JobDeadline:
 
 
 def deadline_at_acceptance(kind: JobKind, epoch: Epoch) -> JobDeadline:
-    """Return the term of a job that is accepted at the block at which `epoch` was read."""
+    """Return the deadline of a job that is accepted at the block at which `epoch` was read."""
     if kind is JobKind.WEIGHTS:
         return weights_deadline(epoch.block, epoch)
     return _fixed_deadline(epoch.block, epoch.block)

@@ -1,16 +1,16 @@
-"""Bringing a job to its end: one step per delivery, each of which may be the last before a crash.
+"""Execute jobs: one step per delivery from the queue; the worker may crash after any step.
 
-The order of things is what keeps a write from being lost or doubled:
+This order keeps a write from being lost or submitted twice:
 
-1. See by the chain what is to be done. To send it, hold the hotkey's lease, and see that nothing
-   sent with it is still on its way.
-2. Sign. Write the extrinsic's hash, nonce and era into the job (SUBMITTING), then into the
-   hotkey's marker; both by compare and set, so that a late holder of the lease stops here.
-3. Send.
-4. Look for the extrinsic in the final blocks of its era. Found: what the block says counts.
-   Era over and not found: it is nowhere and never will be, and only then is it signed anew.
+1. Plan the write by the chain state. To submit it, acquire the hotkey's lease and check that no
+   other extrinsic of the hotkey is in flight.
+2. Sign. Store the extrinsic's hash, nonce and era in the job (SUBMITTING), then in the hotkey's
+   in-flight marker. Both use compare-and-set, so an expired holder of the lease stops here.
+3. Submit.
+4. Search the final blocks of the extrinsic's era. If it is included, the block decides the outcome.
+   If it is not, it can never be included, and only then the write is signed again.
 
-Whoever finds a job in flight starts at 4.
+A worker that receives a job in flight starts at step 4.
 """
 
 import asyncio
@@ -44,19 +44,21 @@ from pylon_client.log_limit import LogLimit
 logger = logging.getLogger(__name__)
 
 RESPONSE_PENDING_RETRY_S: Final = 0.5
-"""Seconds until a job whose caller was not answered yet is looked at again."""
+"""Delay, in seconds, of a job whose caller has not received its response yet."""
 RESPONSE_PENDING_MAX_S: Final = 330.0
-"""Seconds after which its caller cannot be waiting any more: more than the longest deadline.
+"""Seconds after which a caller cannot be waiting any more: longer than the maximum deadline.
 
-They are counted from when this worker has first seen the job, by its hotkey clock alone."""
+Counted from the first delivery of the job to this worker, by this worker's clock."""
 HOTKEY_BUSY_RETRY_S: Final = 1.0
-"""When to come again where another job is being sent with the same hotkey."""
+"""Delay, in seconds, of a job while another one is submitted with the same hotkey."""
 CONFLICT_RETRY_S: Final = 0.1
+"""Delay, in seconds, after a compare-and-set conflict."""
 NO_SIGNER_RETRY_S: Final = 15.0
+"""Delay, in seconds, of a job whose hotkey this worker cannot sign with."""
 
 
 class LeasePort(Protocol):
-    """Leases; see `pylon.jetstream.lease`."""
+    """Leases by name; see `pylon.jetstream.lease`."""
 
     def hold(self, name: str) -> AbstractAsyncContextManager[Lease]:
         """Hold a lease while the body runs."""
@@ -65,7 +67,7 @@ class LeasePort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _LockedHotkey:
-    """A hotkey that nobody else may send with."""
+    """A hotkey whose lease this worker holds."""
 
     hotkey: Hotkey
     signer: Signer
@@ -73,14 +75,14 @@ class _LockedHotkey:
 
 
 class JobExecutor:
-    """Works on jobs.
+    """Executes jobs.
 
     Args:
-        store: where they are written down.
-        leases: one per hotkey.
-        chain: where they are written.
-        signers: the hotkeys that are at hand, by identity.
-        planners: what jobs do, by kind.
+        store: the job store.
+        leases: leases of hotkeys, by address.
+        chain: the chain to write to.
+        signers: the hotkeys that this worker can sign with, by identity.
+        planners: planners by kind of job.
         sleep: waits some seconds.
     """
 
@@ -100,12 +102,12 @@ class JobExecutor:
         self._signers = signers
         self._planners = planners
         self._confirmation = ConfirmationTracker(store, chain, planners, sleep=sleep)
-        self._consecutive_failures = 0  # of the chain or of NATS, on end
+        self._consecutive_failures = 0  # of the chain or of NATS
         self._response_pending_since: dict[JobId, float] = {}
         self._log_limit = LogLimit()
 
     async def execute(self, identity: IdentityName, job_id: JobId) -> Acknowledgement:
-        """Bring a job as far as it will go now; whether it comes again, and when."""
+        """Execute the next steps of a job; return how to acknowledge its message."""
         stored = await self._load(identity, job_id)
         if not isinstance(stored, StoredJob):
             return stored
@@ -116,7 +118,7 @@ class JobExecutor:
                 self._response_pending_since.pop(job_id, None)
                 acknowledgement = await self._execute_step(stored)
         except ConflictError:
-            return Nak(CONFLICT_RETRY_S)  # it was changed meanwhile: look at it anew
+            return Nak(CONFLICT_RETRY_S)  # it was changed concurrently
         except (LeaseTakenError, LeaseLostError):
             return Nak(HOTKEY_BUSY_RETRY_S)
         except FailureError as error:
@@ -132,21 +134,25 @@ class JobExecutor:
 
     def _log_deferral(self, identity: IdentityName, job_id: JobId, error: FailureError) -> None:
         if self._log_limit.is_due(job_id, error.code):
-            logger.warning("Job %s of %s waits: %s", job_id, identity, error.failure.detail)
+            logger.warning("Deferred job %s of %s: %s", job_id, identity, error.failure.detail)
 
     async def _load(self, identity: IdentityName, job_id: JobId) -> StoredJob | Acknowledgement:
-        """The job that a message names, or what becomes of the message where there is none."""
+        """Return the job of a message, or how to acknowledge a message without a readable job."""
         try:
             stored = await self._store.get(identity, job_id)
         except UnreadableEntryError as error:
-            # A worker that can read it finds that it is not queued, and queues it again.
-            logger.warning("Job %s of %s is left alone: %s", job_id, identity, error.failure.detail)
+            # A worker that can read the job finds that it is not queued, and queues it again.
+            logger.warning(
+                "Skipped unreadable job %s of %s: %s", job_id, identity, error.failure.detail
+            )
             return Ack()
         except FailureError as error:
             self._log_deferral(identity, job_id, error)
             return Nak(HOTKEY_BUSY_RETRY_S)
         if stored is None:
-            logger.warning("Job %s of %s is queued but not in the ledger", job_id, identity)
+            logger.warning(
+                "Dropped message of job %s of %s: it is not in the job store", job_id, identity
+            )
             return Ack()
         return stored
 
@@ -173,27 +179,27 @@ class JobExecutor:
             return await self._confirm(stored, hotkey)
 
     async def _defer_until_response(self, stored: StoredJob) -> Acknowledgement:
-        """Put a job off until its caller is answered; cancel it when that takes too long."""
+        """Defer a job until its caller is answered; cancel it after `RESPONSE_PENDING_MAX_S`."""
         if stored.job.has_ended:
             return Ack()
         seen_at_s = self._response_pending_since.setdefault(stored.job.job_id, time.monotonic())
         if time.monotonic() - seen_at_s < RESPONSE_PENDING_MAX_S:
             return Nak(RESPONSE_PENDING_RETRY_S)
         why = FailureError(
-            ErrorCode.CANCELLED, "Its caller had stopped waiting before it was answered."
+            ErrorCode.CANCELLED, "The caller stopped waiting before the response was sent."
         ).failure
         await self._store.change(stored, JobState.CANCELLED, last_error=why)
         self._response_pending_since.pop(stored.job.job_id, None)
         return Ack()
 
     async def confirm_abandoned(self, stored: StoredJob) -> None:
-        """Find out what became of what was sent for a job that no signer works on any more.
+        """Confirm the extrinsic of a job that no signer executes any more.
 
-        It is known once its era is over, and of a sealed commitment once it was opened; until then,
-        nothing is done.
+        Its outcome is known after its era, and that of a sealed commitment after its reveal. Before
+        that, nothing is done.
 
         Raises:
-            ConflictError: a signer works on it after all.
+            ConflictError: a signer executes the job after all.
             FailureError: the chain did not answer.
         """
         job = stored.job
@@ -209,17 +215,17 @@ class JobExecutor:
     async def _confirm(self, stored: StoredJob, hotkey: Hotkey) -> Acknowledgement:
         if stored.job.state is JobState.SUBMITTING:
             why = FailureError(
-                ErrorCode.OUTCOME_UNKNOWN, "The worker that sent it is gone."
+                ErrorCode.OUTCOME_UNKNOWN, "The worker that submitted it no longer runs."
             ).failure
             stored = await self._store.change(stored, JobState.UNKNOWN, last_error=why)
         return await self._confirmation.confirm(stored, hotkey)
 
     async def _finish_wrong_chain(self, stored: StoredJob) -> Acknowledgement:
-        """End a job of a chain that this worker is not connected to."""
+        """Finish a job of a chain that this worker is not connected to."""
         failure = FailureError(
             ErrorCode.WRONG_CHAIN,
-            f"The job is for the chain whose genesis is {stored.job.genesis}, to which this worker "
-            "is not connected.",
+            f"The job is for the chain with genesis {stored.job.genesis}; this worker is connected "
+            "to another chain.",
         ).failure
         was_sent = stored.job.state in IN_FLIGHT or stored.job.has_succeeded
         state = JobState.FAILED if was_sent else JobState.REJECTED
@@ -227,7 +233,7 @@ class JobExecutor:
         return Ack()
 
     async def _finish_restored(self, stored: StoredJob) -> Acknowledgement:
-        """End a restored job whose extrinsic is not on the chain; another may have been sent."""
+        """Finish a restored job whose extrinsic is not on the chain; another may be in flight."""
         await self._store.change(
             stored, JobState.FAILED, last_error=not_resubmitted_failure(stored.job)
         )
@@ -285,9 +291,9 @@ class JobExecutor:
     async def _finish_if_unsupported(
         self, stored: StoredJob, error: FailureError, updates: Updates
     ) -> Acknowledgement:
-        """End a job that the chain's runtime cannot take; of any other failure, raise it again.
+        """Finish a job that the chain's runtime does not support; raise any other failure again.
 
-        What is known of the job's term is kept: it may go on failing until that is over.
+        Before raising, the deadline is stored: the job may fail until the deadline has passed.
         """
         if error.code is ErrorCode.RUNTIME_UNSUPPORTED:
             await self._store.change(stored, JobState.REJECTED, **updates, last_error=error.failure)
@@ -327,7 +333,7 @@ class JobExecutor:
         try:
             await self._store.mark_in_flight(marker, locked.hotkey, submission)
         except (ConflictError, FailureError):
-            # Another worker has sent meanwhile, or NATS did not answer: this was not sent.
+            # Another worker has submitted, or NATS did not answer: nothing was submitted here.
             await self._store.change(stored, JobState.WAITING, extrinsic=None)
             raise
         return stored
@@ -345,13 +351,13 @@ class JobExecutor:
                 JobState.UNKNOWN,
                 last_error=FailureError(
                     ErrorCode.OUTCOME_UNKNOWN,
-                    f"The reply to the submission was lost. {error.failure.detail}",
+                    f"The response to the submission was lost. {error.failure.detail}",
                 ).failure,
             )
         return await self._confirmation.confirm(stored, hotkey)
 
     async def _is_hotkey_busy(self, marker: InFlightMarker) -> bool:
-        """Whether something that was sent with the hotkey may still be included."""
+        """Return whether an extrinsic of the hotkey may still be included."""
         if marker.submission is None or not await self._store.is_in_flight(marker.submission):
             return False
         if marker.submission.genesis not in {None, await self._chain.genesis()}:

@@ -1,9 +1,9 @@
-"""Answering the operations that write: accepting jobs, waiting for them, and telling of them."""
+"""Handle requests about jobs: accept writes, wait for their outcome, list and cancel jobs."""
 
 import asyncio
 import contextlib
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -13,12 +13,13 @@ from pylon.jobs.acceptor import JobAcceptor, WriteRequest
 from pylon.jobs.job_store import JobStore
 from pylon.jobs.job_waiter import JobWaiter
 from pylon.jobs.signer_directory import SignerDirectory
-from pylon.rpc.calls import CallResult, ServiceCall
+from pylon.rpc.calls import CallResult, HandlerTable, ServiceCall
 from pylon.wallets.hotkeys import ed25519_public_key
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobList, JobState
 from pylon_client.contract.models import CertificateAlgorithm, NeuronCertificateKeypair
+from pylon_client.contract.operations import Params
 from pylon_client.contract.types import (
     IdentityName,
     JobId,
@@ -49,12 +50,9 @@ from pylon_client.contract.writes import (
     WeightsScheduled,
 )
 
-if TYPE_CHECKING:
-    from pylon.rpc.request_server import Handler
-
 PRIVATE_KEY_BYTES: Final = 32
 RESPONSE_MARGIN_S: Final = 0.2
-"""So much of a caller's time is kept for the answer to reach it."""
+"""Seconds of a caller's timeout that are reserved for the response to reach it."""
 
 _ERROR_CODES: Final = {
     JobState.SUPERSEDED: ErrorCode.SUPERSEDED,
@@ -64,17 +62,14 @@ _ERROR_CODES: Final = {
 
 
 class JobHandlers:
-    """Answers what identities ask to be written, and what they ask about it.
+    """Handles requests of identities to write to the chain, and about their jobs.
 
     Args:
         acceptor: accepts jobs.
-        store: where they are written down.
-        signers: by whom they could be carried out.
-        chain: on which they are.
+        store: the job store.
+        signers: the signers that run.
+        chain: the chain that the jobs are for.
         waiter: wakes the requests that wait for a job.
-
-    Attributes:
-        by_operation: the handler of each operation, by its name.
     """
 
     def __init__(
@@ -91,47 +86,42 @@ class JobHandlers:
         self._chain = chain
         self._cancellations: set[asyncio.Task[None]] = set()
         self._store = store
-        self.by_operation: Final[dict[str, Handler]] = {
-            PUT_WEIGHTS.name: self.put_weights,
-            PUT_MECHANISM_WEIGHTS.name: self.put_weights,
-            SET_COMMITMENT.name: self.set_commitment,
-            SET_REVEALED_COMMITMENT.name: self.set_revealed_commitment,
-            GENERATE_CERTIFICATE.name: self.generate_certificate,
-            LIST_JOBS.name: self.list_jobs,
-            GET_JOB.name: self.get_job,
-            CANCEL_JOB.name: self.cancel_job,
-        }
 
-    async def put_weights(self, call: ServiceCall) -> CallResult:
-        """Weights that are durable; what becomes of them is asked for by the job's id."""
+    def register(self, service: HandlerTable) -> None:
+        """Register the handler of each operation."""
+        service.add(PUT_WEIGHTS, self.put_weights)
+        service.add(PUT_MECHANISM_WEIGHTS, self.put_weights)
+        service.add(SET_COMMITMENT, self.set_commitment)
+        service.add(SET_REVEALED_COMMITMENT, self.set_revealed_commitment)
+        service.add(GENERATE_CERTIFICATE, self.generate_certificate)
+        service.add(LIST_JOBS, self.list_jobs)
+        service.add(GET_JOB, self.get_job)
+        service.add(CANCEL_JOB, self.cancel_job)
+
+    async def put_weights(self, call: ServiceCall[PutWeights]) -> CallResult:
+        """Accept weights as a durable job; its outcome can be queried by the job's id."""
         params = call.params
-        if not isinstance(params, PutWeights):
-            raise TypeError("these are no weights")
         chosen = params.mechanism_id if isinstance(params, PutMechanismWeights) else 0
         count = len(params.weights)
         request = {"weights": dict(params.weights)}
-        # Puts of one lane wait for each other; many of them take no place from other requests.
+        # Weights of one identity wait for each other; they must not occupy slots of other requests.
         with call.without_admission_slot(required=False):
             job = await self._accept(call, JobKind.WEIGHTS, request, MechanismId(chosen), count)
         missing = self._signers.unavailable_reason(job.identity)
-        warning = f"It waits for a signer until its deadline: {missing}." if missing else None
+        warning = f"The job waits for a signer until its deadline: {missing}." if missing else None
         return _response(WeightsScheduled(count=count, job_id=job.job_id, warning=warning))
 
-    async def set_commitment(self, call: ServiceCall) -> CallResult:
-        """A commitment that stands on the chain."""
+    async def set_commitment(self, call: ServiceCall[SetCommitment]) -> CallResult:
+        """Accept a commitment, and respond when it is on the chain."""
         params = call.params
-        if not isinstance(params, SetCommitment):
-            raise TypeError("this is no commitment")
         with call.without_admission_slot():
             job = await self._accept(call, JobKind.COMMITMENT, params.model_dump())
             job = await self._wait_for_success(call, job)
         return _response(CommitmentSet(job_id=job.job_id))
 
-    async def set_revealed_commitment(self, call: ServiceCall) -> CallResult:
-        """A sealed commitment that stands on the chain."""
+    async def set_revealed_commitment(self, call: ServiceCall[SetRevealedCommitment]) -> CallResult:
+        """Accept a sealed commitment, and respond when it is on the chain."""
         params = call.params
-        if not isinstance(params, SetRevealedCommitment):
-            raise TypeError("this is no sealed commitment")
         with call.without_admission_slot():
             job = await self._accept(call, JobKind.REVEALED_COMMITMENT, params.model_dump())
             job = await self._wait_for_success(call, job)
@@ -139,21 +129,19 @@ class JobHandlers:
             RevealedCommitmentSet(reveal_round=job.reveal_round or 0, job_id=job.job_id)
         )
 
-    async def generate_certificate(self, call: ServiceCall) -> CallResult:
-        """Return a new key pair, whose public half a job then puts on the chain.
+    async def generate_certificate(self, call: ServiceCall[GenerateCertificate]) -> CallResult:
+        """Return a new key pair, whose public half a job then publishes on the chain.
 
-        The private half is nowhere but in this answer. So it is sent before anything is submitted:
-        a caller that does not wait for the chain must not leave a key there that nobody has. What
-        the chain would refuse is refused before, since few callers look at the job.
+        Only this response contains the private half. It is sent before the job is submitted, so a
+        caller that has stopped waiting does not leave a public key on the chain whose private half
+        is lost. Registration is checked first, because few callers query the job afterwards.
 
         Raises:
-            FailureError: NOT_REGISTERED, where the identity's hotkey is not registered.
+            FailureError: NOT_REGISTERED if the identity's hotkey is not registered.
         """
         params = call.params
-        if not isinstance(params, GenerateCertificate):
-            raise TypeError("no certificate is asked for")
         with call.without_admission_slot():
-            await self._require_registered(*_identity_and_netuid(call))
+            await self._require_registered(call.caller_identity, call.subnet)
         private_key = secrets.token_bytes(PRIVATE_KEY_BYTES)
         public_key = f"0x{ed25519_public_key(private_key).hex()}"
         request = {"algorithm": params.algorithm, "public_key": public_key}
@@ -167,10 +155,10 @@ class JobHandlers:
             )
         )
         try:
-            # Last before the answer: the request of a caller that stopped waiting has ended by now.
+            # Last step before the response: the request of a caller that stopped waiting has ended.
             await self._acceptor.release(job)
         except BaseException:
-            # It may be released all the same, and nobody receives the private half.
+            # The job may be released nevertheless, and no caller receives the private half.
             self._schedule_cancellation(job)
             raise
         return answer
@@ -185,10 +173,10 @@ class JobHandlers:
         task.add_done_callback(self._cancellations.discard)
 
     async def _require_registered(self, identity: IdentityName, netuid: NetUid) -> None:
-        """Raise where the chain shows that an identity's hotkey is not registered.
+        """Raise if the chain shows that an identity's hotkey is not registered.
 
-        `SubtensorModule`: `serve_axon_tls` fails with HotKeyNotRegisteredInNetwork. As for every
-        other write, a chain that cannot be reached refuses nothing.
+        `SubtensorModule`: `serve_axon_tls` fails with HotKeyNotRegisteredInNetwork. As with other
+        writes, the job is accepted if the chain cannot be reached.
         """
         hotkey = self._signers.hotkey(identity)
         is_registered = True
@@ -200,57 +188,51 @@ class JobHandlers:
             raise FailureError(
                 ErrorCode.NOT_REGISTERED,
                 f"The hotkey of {identity!r} is not registered on subnet {netuid}: the chain would "
-                "not take its certificate.",
+                "refuse its certificate.",
             )
 
-    async def list_jobs(self, call: ServiceCall) -> CallResult:
-        """Some of the jobs of the identity that asks."""
-        identity, _ = _identity_and_netuid(call)
-        if not isinstance(call.params, ListJobs):
-            raise TypeError("no jobs are asked for")
-        page = await self._store.page(identity, call.params)
+    async def list_jobs(self, call: ServiceCall[ListJobs]) -> CallResult:
+        """Return a page of the jobs of the calling identity."""
+        page = await self._store.page(call.caller_identity, call.params)
         return _response(JobList(jobs=[stored.job for stored in page.jobs], next=page.next))
 
-    async def get_job(self, call: ServiceCall) -> CallResult:
-        """One job of the identity that asks."""
-        identity, _ = _identity_and_netuid(call)
-        return _response(await self._load_job(identity, _job_id(call)))
+    async def get_job(self, call: ServiceCall[JobParams]) -> CallResult:
+        """Return one job of the calling identity."""
+        return _response(await self._load_job(call.caller_identity, call.params.job_id))
 
-    async def cancel_job(self, call: ServiceCall) -> CallResult:
-        """One job of the identity that asks, given up if it could be."""
-        identity, _ = _identity_and_netuid(call)
-        return _response(await self._acceptor.cancel(identity, _job_id(call)))
+    async def cancel_job(self, call: ServiceCall[JobParams]) -> CallResult:
+        """Cancel one job of the calling identity, if it is not submitted yet; return the job."""
+        return _response(await self._acceptor.cancel(call.caller_identity, call.params.job_id))
 
     async def _accept(
         self,
-        call: ServiceCall,
+        call: ServiceCall[Params],
         kind: JobKind,
         request: dict[str, Any],
         mechanism: MechanismId | None = None,
         count: int = 1,
     ) -> Job:
-        identity, netuid = _identity_and_netuid(call)
         return await self._acceptor.accept(
             WriteRequest(
-                identity=identity,
-                netuid=netuid,
+                identity=call.caller_identity,
+                netuid=call.subnet,
                 kind=kind,
                 params=request,
                 mechanism=mechanism,
                 count=count,
-                # A key pair that is asked for again is another one: the first one's private half
-                # went out with an answer that was lost, and is kept nowhere.
+                # A repeated request gets another key pair: the private half of the first one was in
+                # a response that was lost, and is not stored.
                 idempotency_key=None if kind is JobKind.CERTIFICATE else call.idempotency_key,
                 submit_after_response=kind is JobKind.CERTIFICATE,
             )
         )
 
-    async def _wait_for_success(self, call: ServiceCall, job: Job) -> Job:
-        """The job when it has succeeded; it goes on when its caller stops waiting.
+    async def _wait_for_success(self, call: ServiceCall[Params], job: Job) -> Job:
+        """Wait until a job has succeeded, and return it; the job continues if the caller leaves.
 
         Raises:
-            FailureError: how else it ended; DEADLINE_EXCEEDED when it has not, in which case the
-                same request joins it.
+            FailureError: the outcome of a job that did not succeed; DEADLINE_EXCEEDED if the job
+                has not ended, in which case the same request joins it.
         """
         try:
             async with asyncio.timeout(max(call.timeout_s - RESPONSE_MARGIN_S, 0)):
@@ -258,37 +240,25 @@ class JobHandlers:
         except TimeoutError:
             raise FailureError(
                 ErrorCode.DEADLINE_EXCEEDED,
-                f"Job {job.job_id} is still being worked on; the same request joins it.",
+                f"Job {job.job_id} is still in progress; the same request joins it.",
             ) from None
         if job.has_succeeded:
             return job
-        why = job.last_error
+        failure = job.last_error
         code = _ERROR_CODES.get(job.state) or (
-            ErrorCode.CHAIN_REJECTED if why is None else why.code
+            ErrorCode.CHAIN_REJECTED if failure is None else failure.code
         )
         if FailureError(code, "").failure.retryable:
-            # It has ended: asked again, it would be another job.
+            # The job has ended: a repeated request would be another job.
             code = ErrorCode.CHAIN_REJECTED
         detail = f"Job {job.job_id} ended as {job.state} after {job.attempts} attempts."
-        raise FailureError(code, detail if why is None else f"{detail} {why.detail}")
+        raise FailureError(code, detail if failure is None else f"{detail} {failure.detail}")
 
     async def _load_job(self, identity: IdentityName, job_id: JobId) -> Job:
         stored = await self._store.get(identity, job_id)
         if stored is None:
             raise FailureError(ErrorCode.NOT_FOUND, f"Job {job_id} not found.")
         return stored.job
-
-
-def _identity_and_netuid(call: ServiceCall) -> tuple[IdentityName, NetUid]:
-    if call.identity is None or call.netuid is None:
-        raise TypeError(f"{call.operation} needs an identity")
-    return call.identity, call.netuid
-
-
-def _job_id(call: ServiceCall) -> JobId:
-    if not isinstance(call.params, JobParams):
-        raise TypeError("no job is named")
-    return call.params.job_id
 
 
 def _response(reply: BaseModel) -> CallResult:

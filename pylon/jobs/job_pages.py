@@ -1,7 +1,7 @@
-"""The jobs of an identity, page by page: what a page costs does not depend on how many there are.
+"""List the jobs of an identity in pages; the cost of a page does not depend on the number of jobs.
 
-Open jobs come first, by their markers. Ended jobs follow in the order of their ends: the entry of
-an ended job is never written again, so that the revision of its entry is its place for good.
+Open jobs come first, from their markers. Ended jobs follow, the last ended first: the entry of an
+ended job is never written again, so its revision is a stable cursor.
 """
 
 from collections.abc import AsyncGenerator, Iterable
@@ -15,7 +15,7 @@ from pylon_client.contract.types import IdentityName, JobId, Revision
 from pylon_client.contract.writes import ListJobs
 
 PAGE_MAX_BYTES: Final = 4_194_304
-"""Bytes of jobs in JSON after which a page ends; a job with 4096 left-out weights has 0.4 MB."""
+"""Bytes of JSON after which a page ends; a job with 4096 left-out weights has 0.4 MB."""
 
 _OPEN: Final = "open"
 _ENDED: Final = "ended"
@@ -23,11 +23,11 @@ _ENDED: Final = "ended"
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """Some jobs of an identity.
+    """A page of jobs of an identity.
 
     Attributes:
-        jobs: the jobs, newest first.
-        next: the cursor of the page that follows; None for the last page.
+        jobs: jobs, newest first.
+        next: cursor of the next page; None on the last page.
     """
 
     jobs: list[StoredJob]
@@ -38,8 +38,8 @@ class JobPages:
     """Reads pages of jobs.
 
     Args:
-        store: where the ledger is.
-        open_jobs: the index of those that have not ended.
+        store: the bucket of the job store.
+        open_jobs: the index of open jobs.
     """
 
     def __init__(self, store: BucketPort, open_jobs: OpenJobs) -> None:
@@ -47,9 +47,9 @@ class JobPages:
         self._open_jobs = open_jobs
 
     async def page(self, identity: IdentityName, query: ListJobs) -> JobPage:
-        """Return the page of jobs that is asked for.
+        """Return the page of jobs that a query asks for.
 
-        A job that ends between two pages is in one of them, or in both.
+        A job that ends between two requests is in one page or in both.
         """
         found: list[StoredJob] = []
         found_bytes = 0
@@ -68,26 +68,26 @@ class JobPages:
     async def _iterate(
         self, identity: IdentityName, query: ListJobs
     ) -> AsyncGenerator[tuple[StoredJob, str]]:
-        """Give the jobs behind the cursor, each with a cursor that stands behind it."""
-        phase, _, place = (query.before or f"{_OPEN}.").partition(".")
+        """Yield the jobs after the cursor of a query, each with its cursor."""
+        phase, _, position = (query.before or f"{_OPEN}.").partition(".")
         listed: frozenset[JobId] = frozenset()
         if phase == _OPEN and query.state != _ENDED:
             stored = await self._open_jobs.list_jobs(identity)
             listed = frozenset(one.job.job_id for one in stored)
-            for one in _after_cursor(stored, place):
+            for one in _after_cursor(stored, position):
                 yield one, f"{_OPEN}.{one.job.created_at_ms}.{one.job.job_id}"
         elif query.state is None:
             listed = await self._open_jobs.ids(identity)
         if query.state == _OPEN:
             return
-        before = Revision(int(place)) if phase == _ENDED else None
+        before = Revision(int(position)) if phase == _ENDED else None
         while True:
             page = await self._store.newest_first(
                 f"job.{identity}", before=before, count=query.limit + 1
             )
             for entry in page.entries:
                 one = try_decode_job(entry)
-                # An open job without a marker was written by a worker of an older version.
+                # Workers of older versions write open jobs without a marker.
                 is_listed = one is None or one.job.job_id in listed
                 if one is None or is_listed or (query.state and not one.job.has_ended):
                     continue
@@ -98,7 +98,7 @@ class JobPages:
 
 
 def _after_cursor(stored: Iterable[StoredJob], cursor: str) -> list[StoredJob]:
-    """Return the open jobs behind a place, in the order of the list."""
+    """Return the open jobs after a cursor, in the order of the list."""
     created_at_ms, _, job_id = cursor.partition(".")
     ordered = sorted(stored, key=_sort_key, reverse=True)
     if not job_id:

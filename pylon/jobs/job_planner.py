@@ -1,4 +1,4 @@
-"""What a job of some kind wants of the chain, as the runner sees it."""
+"""Plans of jobs: submit, defer or finish; and the interface of the planners that make them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import BlockNumber, Hotkey
 
 Updates = Mapping[str, Any]
-"""Fields of a job and what they are to become."""
+"""New values of job fields, by name."""
 
 
 def _no_updates() -> Updates:
@@ -20,7 +20,12 @@ def _no_updates() -> Updates:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """It can be sent now."""
+    """Submit a call now.
+
+    Attributes:
+        call: the call to sign and submit.
+        updates: changed fields of the job.
+    """
 
     call: WriteCall
     updates: Updates = field(default_factory=_no_updates)
@@ -28,11 +33,13 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Defer:
-    """The chain would not take it now.
+    """Wait: the chain would refuse the job now.
 
     Attributes:
-        read_at_block: the newest block, by which this was seen.
-        until_block: the first block that may take it; None where any block may.
+        read_at_block: newest block when the chain was read.
+        until_block: first block that may accept the job; None if any later block may.
+        failure: why the chain would refuse it.
+        updates: changed fields of the job.
     """
 
     read_at_block: BlockNumber
@@ -43,7 +50,13 @@ class Defer:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """It ends here, unsent."""
+    """Finish the job without submitting it.
+
+    Attributes:
+        state: final state of the job.
+        failure: why it ends; None keeps its last error.
+        updates: changed fields of the job.
+    """
 
     state: JobState
     failure: Failure | None
@@ -54,29 +67,29 @@ Plan = Submit | Defer | Finish
 
 
 class JobPlanner(Protocol):
-    """What jobs of some kinds do on the chain."""
+    """Plans jobs of some kinds."""
 
     @property
     def retry_policy(self) -> RetryPolicy:
-        """How often such a job is tried."""
+        """Return the number of attempts and the delay between them."""
         ...
 
     @property
     def waits_for_permission(self) -> bool:
-        """Whether it waits until the hotkey may write, instead of ending when it may not."""
+        """Return whether a job waits until the hotkey may write, instead of being rejected."""
         ...
 
     async def plan(self, job: Job, request: Updates, hotkey: Hotkey) -> Plan:
-        """What is to be done about a job, by the chain's newest block.
+        """Plan a job by the state of the newest block.
 
         Raises:
             FailureError: the chain did not answer.
-            RefusedError: the chain would refuse any such job.
+            RefusedError: the chain would refuse every job of this kind.
         """
         ...
 
     async def next_allowed_block(self, job: Job, hotkey: Hotkey) -> BlockNumber:
-        """From which block on the chain may take what it has just refused for a limit's sake.
+        """Return the first block that may accept a job which a rate limit has just refused.
 
         Raises:
             FailureError: the chain did not answer.
@@ -90,16 +103,18 @@ def would_change(job: Job, updates: Updates) -> bool:
 
 
 def unreadable_request() -> Finish:
-    """The end of a job of which the ledger does not say, in any form known here, what to do."""
+    """Return the end of a job whose stored request this version cannot read."""
     return Finish(
         JobState.REJECTED,
-        FailureError(ErrorCode.INVALID, "What was asked for cannot be read any more.").failure,
+        FailureError(ErrorCode.INVALID, "The stored request cannot be read.").failure,
     )
 
 
 def expiry_failure(job: Job, deadline_block: BlockNumber) -> Failure:
-    """Why a job's time was over: what stood in its way last, or that nothing came of it in time."""
+    """Return the failure of an expired job: its last error, or else that its deadline passed."""
     return (
         job.last_error
-        or FailureError(ErrorCode.EXPIRED, f"Its time was over at block {deadline_block}.").failure
+        or FailureError(
+            ErrorCode.EXPIRED, f"The deadline passed at block {deadline_block}."
+        ).failure
     )

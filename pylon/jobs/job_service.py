@@ -1,4 +1,4 @@
-"""All of one worker that has to do with jobs, put together."""
+"""Run the job consumers and the deadline checks of one worker."""
 
 import asyncio
 import contextlib
@@ -35,9 +35,9 @@ from pylon_client.nats.nats_connection import NatsConnection
 logger = logging.getLogger(__name__)
 
 REQUEUE_INTERVAL_S: Final = 30.0
-"""How often an idle lane is checked for jobs that were written down and not queued."""
+"""Seconds between two checks of an idle queue for stored jobs that are not queued."""
 RUNTIME_CHECK_RETRY_S: Final = 5.0
-"""Seconds until the chain's runtime is looked at again when the chain could not be reached."""
+"""Seconds until the support of the chain's runtime is checked again after a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +60,21 @@ class JobOptions:
 
 
 class JobService:
-    """Works on the jobs whose hotkeys are at hand, and keeps all of them to their deadlines.
+    """Executes the jobs that this worker can sign, and enforces the deadlines of all jobs.
 
     Args:
         connection: as the user `worker`.
         options: settings of the jobs.
-        chain: where jobs are written.
-        signers: the hotkeys that are at hand, by identity.
-        directory: for which identities any worker can sign.
-        on_change: is told of every change of a job.
-        supervisor: restarts whichever part fails, a lane or the check of deadlines.
+        chain: the chain to write to.
+        signers: the hotkeys that this worker can sign with, by identity.
+        directory: the signers that run in the deployment.
+        on_change: called after every change of a job.
+        supervisor: restarts a consumer or check that fails.
         writes: records which writes JetStream stores.
 
     Attributes:
-        store: where jobs are written down.
-        identities: those whose jobs are worked on here.
+        store: the job store.
+        identities: identities whose jobs this worker executes.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class JobService:
         ]
 
     async def run(self) -> None:
-        """Work on jobs until `stop`; when it is cancelled, what is in hand is handed back."""
+        """Execute jobs until `stop`; if cancelled, return the jobs in progress to the queue."""
         async with asyncio.TaskGroup() as group:
             supervise = self._supervisor.supervise
             checks = [
@@ -121,13 +121,13 @@ class JobService:
                 group.create_task(
                     supervise(job_consumer.name, job_consumer.consumer.run), name=job_consumer.name
                 )
-            # A signer whose hotkeys cannot be opened, and which has no lanes, runs on too.
+            # A signer whose hotkeys cannot be opened has no consumers, and keeps running.
             await self._stopping.wait()
             for check in checks:
                 check.cancel()
 
     async def _log_unsupported(self) -> None:
-        """Log which writes the chain's runtime cannot take, once the chain is reached."""
+        """Log the kinds of writes that the chain's runtime does not support, once it is reached."""
         while self._netuids:
             try:
                 missing = await self._chain.unsupported_writes(self._netuids[0])
@@ -135,22 +135,22 @@ class JobService:
                 await asyncio.sleep(RUNTIME_CHECK_RETRY_S)
                 continue
             for kind, why in missing.items():
-                logger.error("This chain cannot take %s: %s", kind, why)
+                logger.error("The chain's runtime does not support %s: %s", kind, why)
             return
 
     def stop(self) -> None:
-        """Take no further job; `run` ends when those in hand are dealt with."""
+        """Stop consuming jobs; `run` returns when the jobs in progress are acknowledged."""
         self._stopping.set()
         for job_consumer in self._consumers:
             job_consumer.consumer.stop()
 
 
 class JobConsumer:
-    """The jobs of one identity and kind; one of them is in hand here at a time.
+    """Consumes the jobs of one identity and kind, one at a time.
 
     Attributes:
-        consumer: takes them.
-        name: of the durable consumer, shared by all workers.
+        consumer: the consumer of the job queue.
+        name: name of the durable consumer, which all workers share.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class JobConsumer:
         try:
             job = validate_job_id(body.decode())
         except ValueError:
-            logger.warning("%s: a message names no job, and is dropped", self.name)
+            logger.warning("%s: dropped a message without a job id", self.name)
             return Term()
         return await self._executor.execute(self._identity, job)
 
@@ -191,12 +191,13 @@ class JobConsumer:
             await self._requeue()
 
     async def _requeue(self) -> None:
-        """Queue the jobs that have not ended, since the queue lacks some or all of them.
+        """Queue the open jobs that are missing in the queue.
 
-        A queue that was made again is not waited for to be idle: a new job may wait in it for its
-        block. One that the new queue has already is not queued twice within the duplicate window.
+        After the queue was created again, this does not wait until it is idle: a new job may be
+        deferred in it. A job that the new queue holds already is not queued twice within the
+        duplicate window.
         """
-        self._next_requeue_s = 0.0  # should this fail, the next idle fetch repeats it
+        self._next_requeue_s = 0.0  # if this fails, the next idle fetch repeats it
         with contextlib.suppress(FailureError):
             await self._acceptor.requeue_open_jobs(self._identity, self._kind)
             self._next_requeue_s = asyncio.get_running_loop().time() + REQUEUE_INTERVAL_S

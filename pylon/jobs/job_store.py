@@ -1,7 +1,11 @@
-"""The ledger: what every job is and how far it has come, changed only by compare and set.
+"""The job store: the state of every job in a bucket, changed only by compare-and-set.
 
-It has one entry per job; one per lane, which says what is newest in it; one per hotkey, which says
-what was last sent with it; and a marker per job that has not ended (`pylon.jobs.open_jobs`).
+Entries:
+
+- `job.<identity>.<id>`: a job.
+- `lane.<identity>.<kind>[.<mechanism>]`: the latest job of a queue.
+- `sent.<hotkey>`: the extrinsic that was submitted last with a hotkey.
+- `open.…`: markers of jobs that have not ended; see `pylon.jobs.open_jobs`.
 """
 
 import contextlib
@@ -37,20 +41,25 @@ logger = logging.getLogger(__name__)
 
 DAY_S: Final = 86_400
 MARKER_RENEW_AFTER_S: Final = 60.0
-"""Seconds after its marker within which a job is written; else the marker is written again."""
+"""Seconds between a marker and its job after which the marker is written again."""
 HISTORY_PAGE_SIZE: Final = 200
-"""Entries that are read at once where all jobs of an identity are gone through."""
+"""Entries per page while all jobs of an identity are read."""
 
 OnJobChange = Callable[[Job], Awaitable[None]]
-"""Tells whoever listens that a job has changed; what it does may be lost."""
+"""Reports a changed job; the report may be lost."""
 
 
 class IllegalTransitionError(Exception):
-    """A change of state that the table does not have: a bug, never a circumstance."""
+    """A change of state that `TRANSITIONS` does not allow; always a bug."""
 
 
 class LatestJob(BaseModel):
-    """What is newest in a lane."""
+    """The latest job of a queue.
+
+    Attributes:
+        number: number of the job in its queue; 0 before the first one.
+        job_id: id of the job; None before the first one.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,20 +69,23 @@ class LatestJob(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class LatestJobEntry:
-    """A lane's entry as it was read."""
+    """The entry of the latest job of a queue, with its revision."""
 
     latest: LatestJob
     revision: Revision
 
     def has_newer_than(self, record: JobRecord) -> bool:
-        """Whether a record has been overtaken; of two with one number, the lane has chosen."""
+        """Return whether a newer job supersedes a record.
+
+        Two concurrent jobs may have the same number; then the entry decides.
+        """
         if record.number == self.latest.number:
             return record.job.job_id != self.latest.job_id
         return record.number < self.latest.number
 
 
 class Submission(BaseModel):
-    """What was last signed with a hotkey, and for which job."""
+    """The extrinsic that was submitted last with a hotkey, and its job."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -85,19 +97,19 @@ class Submission(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class InFlightMarker:
-    """A hotkey's entry as it was read; `submission` is None before anything was sent."""
+    """The entry of a hotkey, with its revision; `submission` is None before the first one."""
 
     submission: Submission | None
     revision: Revision
 
 
 class JobStore:
-    """The ledger of jobs over a store.
+    """Stores jobs in a bucket.
 
     Args:
-        store: where entries are kept.
-        on_change: is told of every job that was changed, after it was.
-        ended_retention_days: for how long a job is kept that has ended.
+        store: the bucket.
+        on_change: called after every change of a job.
+        ended_retention_days: days after which an ended job is removed.
     """
 
     def __init__(
@@ -111,33 +123,33 @@ class JobStore:
         self._ended_ttl_s = ended_retention_days * DAY_S
 
     async def get(self, identity: IdentityName, job_id: JobId) -> StoredJob | None:
-        """A job of an identity, or None.
+        """Return a job of an identity, or None.
 
         Raises:
-            UnreadableEntryError: there is one, and it cannot be read.
+            UnreadableEntryError: the entry exists, but cannot be read.
         """
         entry = await self._store.get(job_key(identity, job_id))
         return None if entry is None else decode_job(entry)
 
     async def page(self, identity: IdentityName, query: ListJobs) -> JobPage:
-        """Return some of the jobs of an identity that are still kept; see `JobPages.page`."""
+        """Return a page of the stored jobs of an identity; see `JobPages.page`."""
         return await self._pages.page(identity, query)
 
     async def open_jobs(
         self, identity: IdentityName, kind: JobKind | None = None
     ) -> list[StoredJob]:
-        """Return the jobs of an identity that have not ended, the newest first.
+        """Return the jobs of an identity that have not ended, newest first.
 
         Args:
-            identity: whose jobs.
-            kind: only jobs of this kind; None for all.
+            identity: the identity.
+            kind: kind of the jobs; None for all kinds.
         """
         return await self._open_jobs.list_jobs(identity, kind)
 
     async def history(self, identity: IdentityName) -> AsyncGenerator[StoredJob]:
-        """Give every job of an identity that is still kept, the last changed first.
+        """Yield every stored job of an identity, the last changed first.
 
-        One that changes meanwhile may be left out.
+        A job that changes meanwhile may be skipped.
         """
         before: Revision | None = None
         while True:
@@ -152,35 +164,34 @@ class JobStore:
             before = page.entries[-1].revision
 
     async def latest_jobs(self, identity: IdentityName) -> list[StoredJob]:
-        """The newest job of each lane of an identity, as far as it can be read."""
+        """Return the latest job of each queue of an identity; skip unreadable ones."""
         found: list[StoredJob] = []
         for entry in await self._store.entries(f"lane.{identity}"):
             try:
                 latest = LatestJob.model_validate_json(entry.value)
                 stored = None if latest.job_id is None else await self.get(identity, latest.job_id)
             except (ValidationError, UnreadableEntryError):
-                continue  # it is repaired, or passed over, by what accepts or runs the next job
+                continue  # the acceptor or the executor of the next job repairs or skips it
             if stored is not None:
                 found.append(stored)
         return found
 
     async def create(self, record: JobRecord) -> StoredJob:
-        """Enter a new job.
+        """Store a new job.
 
         Raises:
-            ConflictError: one of that id is there.
+            ConflictError: a job with this id exists.
         """
         began_s = time.monotonic()
         await self._open_jobs.mark(record.job)
         written = await self._write(record, ABSENT)
         if time.monotonic() - began_s > MARKER_RENEW_AFTER_S:
-            await self._open_jobs.mark(
-                record.job
-            )  # a reader may have taken the marker for an orphan
+            # A reader may have removed the marker as an orphan.
+            await self._open_jobs.mark(record.job)
         return written
 
     async def renumber(self, stored: StoredJob, number: int) -> StoredJob:
-        """Give a job another place in its lane.
+        """Change the number of a job in its queue.
 
         Raises:
             ConflictError: the job was changed since it was read.
@@ -189,7 +200,7 @@ class JobStore:
         return await self._write(record, stored.revision)
 
     async def release(self, stored: StoredJob) -> StoredJob:
-        """Let a job be sent whose caller is answered now.
+        """Allow the submission of a job whose caller receives its response now.
 
         Raises:
             ConflictError: the job was changed since it was read.
@@ -200,16 +211,16 @@ class JobStore:
     async def change(
         self, stored: StoredJob, state: JobState | None = None, **updates: Any
     ) -> StoredJob:
-        """Move a job to a state, or only amend it, and say so.
+        """Change the state or fields of a job, and report the change.
 
         Args:
             stored: the job as it was read.
-            state: where to; None leaves it where it is.
-            updates: fields of the job.
+            state: the new state; None keeps the state.
+            updates: new values of the job's fields.
 
         Raises:
             ConflictError: the job was changed since it was read.
-            IllegalTransitionError: the table has no such change.
+            IllegalTransitionError: `TRANSITIONS` does not allow the change.
         """
         job = stored.job
         target = job.state if state is None else state
@@ -228,11 +239,11 @@ class JobStore:
         return written
 
     async def genesis(self) -> str | None:
-        """Return the genesis of the chain that jobs are for; None where it was never known."""
+        """Return the genesis of the chain that the jobs are for; None if it is unknown."""
         return await self._chain.genesis()
 
     async def latest_entry(self, subject: JobSubject) -> LatestJobEntry:
-        """What is newest in a lane."""
+        """Return the latest job of a queue."""
         entry = await self._store.get(_latest_key(subject))
         if entry is None:
             return LatestJobEntry(LatestJob(), ABSENT)
@@ -244,7 +255,7 @@ class JobStore:
         return LatestJobEntry(latest, entry.revision)
 
     async def _find_latest(self, subject: JobSubject) -> LatestJob:
-        """What is newest in a lane by what its jobs say."""
+        """Return the latest job of a queue, by searching its jobs."""
         latest = LatestJob()
         async for stored in self._all_jobs(f"job.{subject.identity}"):
             if stored.record.subject == subject and stored.record.number > latest.number:
@@ -252,7 +263,7 @@ class JobStore:
         return latest
 
     async def _all_jobs(self, prefix: str) -> AsyncGenerator[StoredJob]:
-        """Give every job under a prefix, the last changed last, and miss none that changes."""
+        """Yield every job under a prefix, the last changed last; skip no job that changes."""
         after = ABSENT
         while True:
             page = await self._store.oldest_first(prefix, after=after, count=HISTORY_PAGE_SIZE)
@@ -264,10 +275,10 @@ class JobStore:
             after = page.entries[-1].revision
 
     async def set_latest(self, entry: LatestJobEntry, record: JobRecord) -> LatestJobEntry:
-        """Make a record the newest of its lane.
+        """Make a job the latest of its queue.
 
         Raises:
-            ConflictError: the lane has moved since it was read.
+            ConflictError: the entry was changed since it was read.
         """
         latest = LatestJob(number=record.number, job_id=record.job.job_id)
         value = latest.model_dump_json().encode()
@@ -277,7 +288,7 @@ class JobStore:
         return LatestJobEntry(latest, revision)
 
     async def in_flight_marker(self, hotkey: Hotkey) -> InFlightMarker:
-        """What was last sent with a hotkey."""
+        """Return the marker of the extrinsic that was submitted last with a hotkey."""
         entry = await self._store.get(_in_flight_key(hotkey))
         if entry is None:
             return InFlightMarker(None, ABSENT)
@@ -289,7 +300,7 @@ class JobStore:
         return InFlightMarker(submission, entry.revision)
 
     async def _find_submission(self) -> Submission | None:
-        """What may be on its way for the longest, with whichever hotkey it was sent."""
+        """Return the in-flight submission with the latest end of its era, of any hotkey."""
         in_flight = [
             Submission(
                 identity=one.job.identity,
@@ -307,23 +318,23 @@ class JobStore:
     async def mark_in_flight(
         self, marker: InFlightMarker, hotkey: Hotkey, submission: Submission
     ) -> InFlightMarker:
-        """Write down what is about to be sent with a hotkey.
+        """Store the extrinsic that is about to be submitted with a hotkey.
 
-        This is the fence that keeps a late holder of the hotkey's lease from sending.
+        This fences off an expired holder of the hotkey's lease.
 
         Raises:
-            ConflictError: something else was sent since the slot was read.
+            ConflictError: another extrinsic was submitted since the marker was read.
         """
         value = submission.model_dump_json().encode()
         revision = await self._store.put(_in_flight_key(hotkey), value, revision=marker.revision)
         return replace(marker, submission=submission, revision=revision)
 
     async def is_in_flight(self, submission: Submission) -> bool:
-        """Whether nobody has found out yet what became of something that was sent."""
+        """Return whether the outcome of a submission is not known yet."""
         try:
             stored = await self.get(submission.identity, submission.job_id)
         except UnreadableEntryError:
-            return True  # as far as is known
+            return True  # the outcome cannot be determined
         return (
             stored is not None
             and stored.job.state in IN_FLIGHT
@@ -345,7 +356,7 @@ class JobStore:
 
 
 BACKUP_PREFIXES: Final = ("lane", "sent", "job")
-"""What the keys begin with that a backup needs; all others are an index of these."""
+"""Key prefixes of the entries that a backup contains; all other entries are an index of these."""
 
 
 def _latest_key(subject: JobSubject) -> str:
@@ -358,12 +369,12 @@ def _in_flight_key(hotkey: Hotkey) -> str:
 
 
 def _log_unreadable(entry: Entry) -> None:
-    text = "The ledger's entry %s cannot be read, and is made anew"
+    text = "Replacing the unreadable job store entry %s"
     UNREADABLE.report(logger, "job", (entry.key, entry.revision), text, entry.key)
 
 
 def _is_done(job: Job) -> bool:
-    """Return whether nothing is to be sent for a job any more."""
+    """Return whether nothing remains to be submitted for a job."""
     return job.has_ended or job.has_succeeded
 
 

@@ -1,4 +1,4 @@
-"""Waiting until a job has succeeded or ended, by its events instead of polling the ledger."""
+"""Wait until a job has succeeded or ended, by its events instead of polling the job store."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Container, Generator
@@ -11,18 +11,18 @@ from pylon_client.contract.jobs import Job
 from pylon_client.contract.types import JobId
 
 POLL_INTERVAL_S: Final = 5.0
-"""Seconds without an event after which the ledger is read: events may be lost."""
+"""Seconds without an event after which the job store is read: events may be lost."""
 
 Subscribe = Callable[[Container[str], Callable[[Job], None]], Awaitable[None]]
-"""Subscribes to the changes of the jobs that are in the container at the moment."""
+"""Subscribes to the changes of the jobs whose ids are in the container at the time."""
 
 
 class JobWaiter:
-    """The requests of this process that wait for a job.
+    """Lets the requests of this process wait for jobs.
 
     Args:
-        store: of the jobs.
-        subscribe: used once, when a request first waits; see `subscribe_jobs`.
+        store: the job store.
+        subscribe: called once, when the first request waits; see `subscribe_jobs`.
     """
 
     def __init__(self, store: JobStore, subscribe: Subscribe) -> None:
@@ -35,14 +35,14 @@ class JobWaiter:
         """Return the job once it has succeeded or ended.
 
         Raises:
-            FailureError: NOT_FOUND, when the job is no longer kept; NATS_UNAVAILABLE.
+            FailureError: NOT_FOUND if the job is no longer stored; NATS_UNAVAILABLE.
         """
         if _is_done(job):
             return job
         with self._register(job.job_id) as done:
             await self._subscribe_once()
             while True:
-                # First of all, what changed before the request was registered.
+                # Read the job first: it may have changed before the request was registered.
                 stored = await self._store.get(job.identity, job.job_id)
                 if stored is None:
                     raise FailureError(ErrorCode.NOT_FOUND, f"Job {job.job_id} not found.")

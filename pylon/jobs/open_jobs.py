@@ -1,15 +1,15 @@
-"""Which jobs are open, that is have not ended: an index beside the ledger's entries.
+"""The index of open jobs, which are the jobs that have not ended.
 
-Each open job has a marker, which is a separate entry. The marker is written before the job, and
-removed after the job's end was written. So a crash in between leaves a marker too many, never one
-too few. A reader of the markers finds every open job at a cost that does not depend on history. A
-marker too many is removed by a reader:
+Each open job has a marker, which is a separate entry of the job store. The marker is written before
+the job and removed after the job has ended, so a crash may leave a surplus marker but never a job
+without one. Reading the markers finds every open job; the cost does not depend on the number of
+ended jobs. A reader removes surplus markers:
 
-- its job has ended: at once;
-- it has no job: after `ORPHAN_AFTER_S`, since the job may be about to be written.
+- the marker of an ended job: at once;
+- a marker without a job: after `ORPHAN_AFTER_S`, because the job may be about to be written.
 
 A marker is removed by its revision, and the writer of a job always writes its marker again. So a
-late removal never hits the marker of a job that was created meanwhile under the same id.
+late removal cannot remove the marker of a job that was created meanwhile with the same id.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ from pylon_client.contract.types import IdentityName, JobId, JobKind, Revision
 logger = logging.getLogger(__name__)
 
 ORPHAN_AFTER_S: Final = 600.0
-"""Seconds for which a reader sees a marker without a job before it removes the marker."""
+"""Seconds after which a reader removes a marker without a job."""
 UPGRADE_OVERLAP_S: Final = 3600
-"""Seconds for which workers of an older version, which write no markers, may still run."""
+"""Seconds during which workers of an older version, which write no markers, may still run."""
 INDEX_PAGE_SIZE: Final = 200
-"""Entries that are read at once while jobs of an older version are indexed."""
+"""Entries per page while the jobs of an older version are indexed."""
 
 _COMPARE_AND_SET_RETRIES: Final = 100
 _OPEN: Final = "open"
@@ -42,10 +42,10 @@ _KINDS: Final = {str(kind): kind for kind in JobKind}
 
 
 class OpenJobs:
-    """The index of open jobs.
+    """Reads and writes the index of open jobs.
 
     Args:
-        store: where the ledger is.
+        store: the bucket of the job store.
     """
 
     def __init__(self, store: BucketPort) -> None:
@@ -54,7 +54,7 @@ class OpenJobs:
         self._indexing: defaultdict[IdentityName, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def mark(self, job: Job) -> None:
-        """Write the marker of a job, before the job itself."""
+        """Write the marker of a job; call this before the job is written."""
         key = _marker_key(job.identity, job.kind, job.job_id)
         revision = ABSENT
         for _ in range(_COMPARE_AND_SET_RETRIES):
@@ -68,12 +68,12 @@ class OpenJobs:
         raise ConflictError(key)
 
     async def unmark(self, job: Job) -> None:
-        """Remove the marker of a job whose end is written."""
+        """Remove the marker of a job that is stored as ended."""
         key = _marker_key(job.identity, job.kind, job.job_id)
         marker = await self._store.get(key)
         if marker is None:
             return
-        # Read after the marker: it may be of a later job under the same id.
+        # Read the job after the marker, which may belong to a later job with the same id.
         entry = await self._store.get(job_key(job.identity, job.job_id))
         stored = None if entry is None else try_decode_job(entry)
         if stored is not None and stored.job.has_ended:
@@ -82,11 +82,11 @@ class OpenJobs:
     async def list_jobs(
         self, identity: IdentityName, kind: JobKind | None = None
     ) -> list[StoredJob]:
-        """Return the open jobs of an identity, the newest first.
+        """Return the open jobs of an identity, newest first.
 
         Args:
-            identity: whose jobs.
-            kind: only jobs of this kind; None for all.
+            identity: the identity.
+            kind: kind of the jobs; None for all kinds.
         """
         markers = await self._markers(identity, kind)
         entries = await self._store.read(job_key(identity, job_id) for job_id in markers.values())
@@ -107,12 +107,12 @@ class OpenJobs:
         )
 
     async def ids(self, identity: IdentityName) -> frozenset[JobId]:
-        """Return the ids of the open jobs of an identity; some of them may have just ended."""
+        """Return the ids of the open jobs of an identity; some may have ended recently."""
         return frozenset((await self._markers(identity, None)).values())
 
     async def _markers(self, identity: IdentityName, kind: JobKind | None) -> dict[str, JobId]:
-        """Return the job of each marker, by the marker's key."""
-        # One request for the markers and for whether they are complete.
+        """Return the job id of each marker, by the marker's key."""
+        # The same request returns the markers and whether they are complete.
         keys = await self._store.keys(_prefix(identity))
         if _indexed_key(identity) not in keys:
             async with self._indexing[identity]:
@@ -132,7 +132,7 @@ class OpenJobs:
     ) -> None:
         """Remove the markers that have had no job for `ORPHAN_AFTER_S`.
 
-        Only this worker's clock counts, from when it has first seen them.
+        The time counts from when this worker first saw the marker, by its own clock.
         """
         now_s = time.monotonic()
         seen: dict[str, tuple[Revision, float]] = {}
@@ -150,10 +150,11 @@ class OpenJobs:
         self._orphans |= seen
 
     async def _index(self, identity: IdentityName) -> None:
-        """Mark the open jobs that a worker of an older version has written.
+        """Write markers for the open jobs that a worker of an older version has stored.
 
-        It can be interrupted, repeated and done by several workers at once. While older workers may
-        run beside this one, they write further jobs; so it is repeated once after `UPGRADE_OVERLAP_S`.
+        This may be interrupted, repeated and executed by several workers concurrently. Older
+        workers that still run store further jobs, so it is repeated once, after
+        `UPGRADE_OVERLAP_S`.
         """
         count = marked = 0
         after = ABSENT
@@ -170,13 +171,13 @@ class OpenJobs:
             if page.is_last:
                 break
             after = page.entries[-1].revision
-            logger.info("Indexing the jobs of %s: %d read", identity, count)
+            logger.info("Indexing jobs of %s: %d read", identity, count)
         first = await self._store.get(f"{_INDEXED}.{identity}")
         now_ms = time.time_ns() // 1_000_000
         is_final = (
             first is not None and now_ms - _parse_int(first.value) >= UPGRADE_OVERLAP_S * 1000
         )
-        with contextlib.suppress(ConflictError):  # another worker has indexed them, too
+        with contextlib.suppress(ConflictError):  # another worker has indexed them too
             if first is None:
                 await self._store.put(f"{_INDEXED}.{identity}", b"%d" % now_ms, revision=ABSENT)
             await self._store.put(
@@ -185,11 +186,11 @@ class OpenJobs:
                 revision=ABSENT,
                 ttl_s=None if is_final else UPGRADE_OVERLAP_S,
             )
-        logger.info("Indexed the jobs of %s: %d read, %d open", identity, count, marked)
+        logger.info("Indexed jobs of %s: %d read, %d open", identity, count, marked)
 
 
 async def all_open_jobs(store: BucketPort) -> list[StoredJob]:
-    """Return the open jobs of every identity in a ledger, configured or not."""
+    """Return the open jobs of every identity in a job store, configured or not."""
     keys = [*await store.keys(_OPEN), *await store.keys("lane")]
     identities = sorted({key.split(".")[1] for key in keys})
     jobs = OpenJobs(store)

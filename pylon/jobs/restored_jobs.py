@@ -1,12 +1,12 @@
-"""Jobs from a backup: what they become, so that none of them is carried out twice.
+"""Prepare jobs of a backup so that none of them is submitted twice.
 
-A backup does not say what was sent after it was made. So a job that had not ended in it is never
-sent again:
+A backup does not show which extrinsics were submitted after it was made. So a job that is open in
+the backup is never submitted again:
 
-- nothing of it was in flight: it ends as FAILED when it is restored;
-- an extrinsic of it was in flight: the chain decides. Where that extrinsic is in a block of its
-  era, the job ends by what the block says, else as FAILED, since a later one may have been sent;
-- it is a sealed commitment on the chain: it is followed as before, which sends nothing.
+- A job without an extrinsic in flight ends as FAILED when it is restored.
+- A job with an extrinsic in flight ends by the block that includes the extrinsic. If no block of
+  its era does, the job ends as FAILED, because a later extrinsic may have been submitted.
+- A sealed commitment on the chain is tracked as before, which submits nothing.
 """
 
 import time
@@ -17,7 +17,7 @@ from pylon_client.contract.jobs import IN_FLIGHT, Job, JobState
 
 
 def prepare_restored(record: JobRecord) -> JobRecord:
-    """Return the record of a backup as it is to be restored."""
+    """Return the record to restore for a record of a backup."""
     job = record.job
     if job.has_ended or job.state is JobState.COMMITTED:
         return record
@@ -34,10 +34,10 @@ def prepare_restored(record: JobRecord) -> JobRecord:
 
 
 def not_resubmitted_failure(job: Job) -> Failure:
-    """Return why a restored job ends unsent."""
-    why = "" if job.last_error is None else f" Before: {job.last_error.detail}"
+    """Return the failure of a restored job that is not submitted again."""
+    earlier = "" if job.last_error is None else f" Last error: {job.last_error.detail}"
     return FailureError(
         ErrorCode.OUTCOME_UNKNOWN,
-        "Restored from a backup: whether it was carried out after the backup is not known, so it "
-        f"is not sent again. Put it again if the chain does not show it.{why}",
+        "Restored from a backup: it is unknown whether the job was carried out since then, so it "
+        f"is not submitted again. Repeat the write if the chain does not show it.{earlier}",
     ).failure

@@ -1,7 +1,7 @@
-"""How often and how soon a job is tried again: tenacity's strategies, on counts that are kept.
+"""Number of attempts of a job and delays between them, by tenacity's strategies on stored counts.
 
-Its own loops would forget them with the process; a job's attempts stand in the ledger, and what
-comes between two of them is a delayed redelivery, which outlives every worker.
+Tenacity's own loops would lose their state with the process. The attempts of a job are in the job
+store, and the delay is a delayed redelivery of its message, which survives a restart of the worker.
 """
 
 from typing import Final
@@ -16,20 +16,21 @@ from tenacity import (
 )
 
 JITTER_FRACTION: Final = 0.1
-"""Up to so much of a pause is added to it, so that jobs that failed together come apart."""
+"""Maximum fraction of a delay that is added at random, so that jobs do not retry in step."""
 OUTAGE_DELAY_MIN_S: Final = 0.5
+"""Delay after the first failure of an outage, in seconds, unless the retry delay is longer."""
 OUTAGE_DELAY_MAX_S: Final = 10.0
-"""A block's time: whoever waits longer for the chain to come back loses blocks of its window."""
+"""Maximum delay in an outage, in seconds: a longer one would miss blocks of the job's window."""
 
 
 class RetryPolicy:
-    """Patience with the chain.
+    """Decides whether and when a job is tried again.
 
-    A chain that cannot be reached refuses nothing: such a time costs no attempt.
+    An outage of the chain is not a refusal, and does not count as an attempt.
 
     Args:
-        attempts: how often the chain may refuse a job.
-        delay_s: the pause after a refusal; the pauses of an outage grow from there.
+        attempts: maximum number of attempts that the chain may refuse.
+        delay_s: delay after a refusal, in seconds; delays in an outage start with it and grow.
     """
 
     def __init__(self, attempts: int, delay_s: float) -> None:
@@ -45,15 +46,15 @@ class RetryPolicy:
         )
 
     def is_exhausted(self, attempts: int) -> bool:
-        """Whether a job that was tried so often is not to be tried again."""
+        """Return whether a job has used all its attempts."""
         return self._after_refusal.stop(_retry_state(self._after_refusal, attempts))
 
     def retry_delay_s(self, attempts: int) -> float:
-        """How long to wait after the chain has refused a job for that many times."""
+        """Return the seconds to wait after the chain has refused a job that many times."""
         return self._after_refusal.wait(_retry_state(self._after_refusal, attempts))
 
     def outage_delay_s(self, failures: int) -> float:
-        """How long to wait after the chain was not to be reached for that many times on end."""
+        """Return the seconds to wait after that many consecutive failures to reach the chain."""
         return self._after_outage.wait(_retry_state(self._after_outage, failures))
 
 

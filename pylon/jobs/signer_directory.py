@@ -1,7 +1,7 @@
-"""Which identities can be signed for, by this worker or another.
+"""The identities that running workers can sign for.
 
-Every signer announces what it can sign, and what it cannot and why. A write is accepted when a
-signer that can carry it out is running, or was until a moment ago: that covers a restart.
+Every signer announces for each of its identities that it can sign, or why it cannot. A write is
+accepted if a signer of its identity runs, or ran until recently: that covers a restart.
 """
 
 import asyncio
@@ -21,8 +21,9 @@ from pylon_client.contract.types import Hotkey, IdentityName
 logger = logging.getLogger(__name__)
 
 ANNOUNCE_INTERVAL_S: Final = 5.0
+"""Seconds between two announcements of a signer."""
 ALIVE_TIMEOUT_S: Final = 3 * ANNOUNCE_INTERVAL_S
-"""Seconds after its last announcement for which a signer counts as running."""
+"""Seconds after its last announcement during which a signer counts as running."""
 NO_SIGNER: Final = "no_signer"
 CAUSE_MAX_CHARS: Final = 400
 NO_SIGNER_REASON: Final = (
@@ -31,12 +32,12 @@ NO_SIGNER_REASON: Final = (
 
 
 class SignerAnnouncement(BaseModel):
-    """Whether a worker can sign for an identity.
+    """States whether a worker can sign for an identity.
 
     Attributes:
-        hotkey: with which it signs; None where it cannot.
-        problem: why it cannot, in a word; empty where it can.
-        cause: the same in words, and what to do.
+        hotkey: the hotkey that it signs with; None if it cannot sign.
+        problem: code of the reason why it cannot sign; empty if it can.
+        cause: the reason in words, with the remedy.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,7 +49,7 @@ class SignerAnnouncement(BaseModel):
     @model_validator(mode="after")
     def _has_hotkey_or_cause(self) -> Self:
         if self.hotkey is None and not (self.problem and self.cause):
-            raise ValueError("it has no hotkey, and no problem with a cause")
+            raise ValueError("an announcement needs a hotkey, or a problem with a cause")
         return self
 
 
@@ -63,13 +64,13 @@ class _SignerStatus:
 
 
 class SignerDirectory:
-    """What was announced of each identity.
+    """Records the announcements of signers, by identity.
 
     Args:
-        identities: those that are configured.
-        grace_s: seconds after the last announcement of a signer for which writes are still
-            accepted; also after the start of this worker, which has received none yet.
-        clock: the time in seconds.
+        identities: the configured identities.
+        grace_s: seconds after a signer stops running during which writes are still accepted; also
+            after the start of this worker, which has received no announcement yet.
+        clock: monotonic time in seconds.
     """
 
     def __init__(
@@ -84,10 +85,10 @@ class SignerDirectory:
         self._status = {name: _SignerStatus() for name in identities}
 
     def observe(self, identity: IdentityName, body: bytes) -> None:
-        """Record an announcement, in JSON.
+        """Record an announcement in JSON.
 
-        One of an identity that is not configured is ignored; so is one that cannot be read, which
-        is logged once per identity.
+        Announcements of identities that are not configured are ignored. So are unreadable ones,
+        which are logged once per identity.
         """
         seen = self._status.get(identity)
         if seen is None:
@@ -110,10 +111,10 @@ class SignerDirectory:
             seen.problem, seen.cause = announcement.problem, announcement.cause
 
     def require_signer(self, identity: IdentityName) -> None:
-        """Raise unless a write of the identity can be carried out.
+        """Raise unless a signer of the identity runs, or ran recently.
 
         Raises:
-            FailureError: MISCONFIGURED, when no signer with its hotkey is running, nor was lately.
+            FailureError: MISCONFIGURED if no signer with its hotkey runs or ran recently.
         """
         now_s = self._clock()
         seen = self._status[identity]
@@ -132,25 +133,25 @@ class SignerDirectory:
         return silent_s >= ALIVE_TIMEOUT_S + self._grace_s
 
     def unavailable_reason(self, identity: IdentityName) -> str:
-        """Return why nothing can sign for an identity just now; empty where something can."""
+        """Return why no signer can sign for an identity now; empty if one can."""
         seen = self._status[identity]
         if self._is_alive(seen.able_at_s):
             return ""
         return seen.cause if self._is_alive(seen.unable_at_s) else NO_SIGNER_REASON
 
     def hotkey(self, identity: IdentityName) -> Hotkey | None:
-        """Return the hotkey with which a signer announced last that it signs for an identity."""
+        """Return the hotkey that a signer of the identity announced last, or None."""
         return self._status[identity].hotkey
 
     @property
     def unavailable_reasons(self) -> Mapping[IdentityName, str]:
-        """Return the identities for which nothing can sign, and why, each in a sentence."""
+        """Return the identities without a signer, each with the reason as a sentence."""
         return {
             name: missing for name in self._status if (missing := self.unavailable_reason(name))
         }
 
     def problem_codes(self) -> Mapping[IdentityName, str]:
-        """Return the identities for which nothing can sign, and why, each in a word."""
+        """Return the identities without a signer, each with the code of the reason."""
         return {
             name: seen.problem if self._is_alive(seen.unable_at_s) else NO_SIGNER
             for name, seen in self._status.items()
@@ -165,7 +166,7 @@ async def announce_signers(
     announcements: Mapping[IdentityName, SignerAnnouncement],
     publish: Callable[[IdentityName, bytes], Awaitable[None]],
 ) -> None:
-    """Publish what this worker can sign, again and again, until cancelled."""
+    """Publish the announcements every `ANNOUNCE_INTERVAL_S` seconds, until cancelled."""
     while True:
         for identity, announcement in announcements.items():
             await publish(identity, wire.encode(announcement))

@@ -1,4 +1,4 @@
-"""A job's entry in the ledger, and reading it whatever it holds."""
+"""The entry of a job in the job store, and its decoding."""
 
 import logging
 from dataclasses import dataclass
@@ -17,24 +17,24 @@ logger = logging.getLogger(__name__)
 
 
 class UnreadableEntryError(FailureError):
-    """A job's entry that this worker cannot read: a newer version's, or a broken one's."""
+    """An entry that this worker cannot read: it is of a newer version, or corrupt."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(ErrorCode.UNDECODABLE, f"The ledger's entry {key} cannot be read.")
+        super().__init__(ErrorCode.UNDECODABLE, f"The job store entry {key} cannot be read.")
 
 
 class JobRecord(BaseModel):
-    """A job and what only workers need to know of it.
+    """A job with the data that only workers need.
 
     Attributes:
-        job: what everybody may know.
-        number: its place in its lane; a greater one is newer.
-        digest: of what was asked, to tell whether the same is asked again.
-        request: what was asked, as the operation's parameters; empty once the job has ended or
-            succeeded: what is published sealed would otherwise be readable here for days.
-        unanswered: nothing of it is sent, since its caller was not answered yet.
-        restored: it was in flight in the backup from which it was restored. It is looked for on the
-            chain and never sent again.
+        job: the job as callers see it.
+        number: number of the job in its queue; a higher number is newer.
+        digest: digest of the request, to recognise a repeated request.
+        request: parameters of the operation; empty once the job has ended or succeeded, because
+            sealed content would otherwise be readable here for days.
+        unanswered: whether the job must not be submitted yet, because its caller has no response.
+        restored: whether the job was in flight in the backup that it was restored from. Its
+            extrinsic is searched on the chain, and never submitted again.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,28 +48,28 @@ class JobRecord(BaseModel):
 
     @property
     def subject(self) -> JobSubject:
-        """Where it queues."""
+        """Return the queue subject of the job."""
         return JobSubject(self.job.identity, self.job.kind, self.job.mechanism)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredJob:
-    """A record as it was read."""
+    """A job record with the revision of its entry."""
 
     record: JobRecord
     revision: Revision
 
     @property
     def job(self) -> Job:
-        """The job itself."""
+        """Return the job of the record."""
         return self.record.job
 
 
 def decode_job(entry: Entry) -> StoredJob:
-    """The job that an entry holds.
+    """Return the job of an entry.
 
     Raises:
-        UnreadableEntryError: none that can be read.
+        UnreadableEntryError: the entry cannot be read.
     """
     try:
         record = JobRecord.model_validate_json(entry.value)
@@ -77,27 +77,27 @@ def decode_job(entry: Entry) -> StoredJob:
     except (ValidationError, InvalidSubjectError):
         raise UnreadableEntryError(entry.key) from None
     if entry.key != job_key(record.job.identity, record.job.job_id):
-        # It would be changed under another key than it was read from.
+        # A change of the job would be written to another key.
         raise UnreadableEntryError(entry.key)
     return StoredJob(record, entry.revision)
 
 
 def try_decode_job(entry: Entry) -> StoredJob | None:
-    """The same, or None."""
+    """Return the job of an entry, or None if it cannot be read, which is logged once."""
     try:
         return decode_job(entry)
     except UnreadableEntryError:
-        # One entry that a newer version wrote does not hide the others.
+        # An entry of a newer version must not hide the other jobs.
         UNREADABLE.report(
             logger,
             "job",
             (entry.key, entry.revision),
-            "The ledger's entry %s cannot be read",
+            "Skipped the unreadable job store entry %s",
             entry.key,
         )
         return None
 
 
 def job_key(identity: IdentityName, job_id: JobId) -> str:
-    """Under which key a job stands."""
+    """Return the key of a job."""
     return f"job.{identity}.{job_id}"

@@ -1,10 +1,10 @@
-"""What an operator chooses about jobs."""
+"""The policy for weights of unregistered hotkeys."""
 
 from enum import StrEnum
 
 
 class UnknownHotkeyPolicy(StrEnum):
-    """What to do about weights for hotkeys that are not registered when they are sent."""
+    """How to handle weights of hotkeys that are not registered at submission."""
 
     DROP = "drop"
     FAIL = "fail"

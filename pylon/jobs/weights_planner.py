@@ -1,4 +1,4 @@
-"""What a weights job does: hotkeys become uids when it is sent, and it ends with its epoch."""
+"""Plan weights jobs: hotkeys are mapped to uids at submission, and a job ends with its epoch."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -25,12 +25,12 @@ from pylon_client.contract.jobs import Job, JobState, LeftOut
 from pylon_client.contract.types import BlockNumber, Hotkey, MechanismId
 
 COMMIT_REVEAL_VERSION: Final = 4
-"""The protocol by which weights are sealed; a chain that asks for another is not guessed at."""
+"""The supported version of the commit-reveal protocol; jobs fail on a chain with another one."""
 UNREVEALED_COMMITS_MAX: Final = 10
-"""Commits of one hotkey and epoch that the chain takes (`SubtensorModule`: a commit beyond it is
-refused with TooManyUnrevealedCommits)."""
+"""Maximum unrevealed commits per hotkey and epoch (`SubtensorModule` refuses more with
+TooManyUnrevealedCommits)."""
 RATE_LIMIT_RETRY_BLOCKS: Final = 10
-"""Blocks to wait after the chain refused weights for a reason that its state does not show."""
+"""Blocks until the next attempt after a refusal whose reason the chain state does not show."""
 NOT_REGISTERED: Final = "not registered on the subnet"
 ROUNDED_TO_ZERO: Final = "its weight is 0 in units of 1/65535 of the largest"
 
@@ -38,12 +38,12 @@ _WEIGHTS: Final = TypeAdapter(dict[Hotkey, float])
 
 
 class WeightsPlanner:
-    """Setting weights.
+    """Plans weights jobs.
 
     Args:
-        chain: where they are set.
-        retry_policy: how often a job is tried.
-        unknown_hotkeys: what becomes of weights for hotkeys that are not registered.
+        chain: the chain to write to.
+        retry_policy: number of attempts and delay between them.
+        unknown_hotkeys: how weights of unregistered hotkeys are handled.
     """
 
     waits_for_permission = True
@@ -57,18 +57,20 @@ class WeightsPlanner:
         self.retry_policy = retry_policy
 
     async def plan(self, job: Job, request: Updates, hotkey: Hotkey) -> Plan:
-        """What is to be done about a job, by the chain's newest block."""
+        """Plan a job by the state of the newest block."""
         weights = _weights(request)
         if weights is None:
             return unreadable_request()
         facts = await self._read_facts(job, hotkey, list(weights))
-        term = await self._deadlines.calculate(job, facts.epoch)
-        if term.has_passed:
-            return Finish(JobState.EXPIRED, expiry_failure(job, term.deadline_block), term.updates)
-        return _WeightsPlan(job, facts, weights, self._unknown_hotkeys, term.updates).plan()
+        deadline = await self._deadlines.calculate(job, facts.epoch)
+        if deadline.has_passed:
+            return Finish(
+                JobState.EXPIRED, expiry_failure(job, deadline.deadline_block), deadline.updates
+            )
+        return _WeightsPlan(job, facts, weights, self._unknown_hotkeys, deadline.updates).plan()
 
     async def next_allowed_block(self, job: Job, hotkey: Hotkey) -> BlockNumber:
-        """The block from which weights are taken again; a later one for limits of other kinds."""
+        """Return the first block in which the chain may accept weights again."""
         facts = await self._read_facts(job, hotkey, [])
         allowed_from = epochs.next_allowed_block(facts.last_update_block, facts.rate_limit_blocks)
         if allowed_from > facts.block + 1:
@@ -84,9 +86,9 @@ class WeightsPlanner:
 
 
 class _WeightsPlan:
-    """What follows for one job from what the chain shows.
+    """Plans one job from the chain state.
 
-    What may become right while the epoch lasts is waited for; only what cannot is rejected.
+    A problem that may disappear during the epoch defers the job; any other problem rejects it.
     """
 
     def __init__(
@@ -107,7 +109,7 @@ class _WeightsPlan:
         }
 
     def plan(self) -> Plan:
-        """Return what is to be done."""
+        """Return the plan of the job."""
         facts = self._facts
         if (refused := self._permanent_failure()) is not None:
             return Finish(JobState.REJECTED, refused, self._updates)
@@ -135,8 +137,8 @@ class _WeightsPlan:
         if needs_permit and not facts.has_permit:
             return self._defer(
                 ErrorCode.NO_VALIDATOR_PERMIT,
-                "The hotkey has no validator permit on the subnet; the chain gives permits at the "
-                "end of an epoch.",
+                "The hotkey has no validator permit on the subnet; the chain assigns permits at "
+                "the end of an epoch.",
             )
         return self._rate_limit_deferral() or self._submit(fitted)
 
@@ -145,13 +147,14 @@ class _WeightsPlan:
         if sealing is not None and sealing.version != COMMIT_REVEAL_VERSION:
             return FailureError(
                 ErrorCode.CHAIN_REJECTED,
-                f"The chain seals weights by version {sealing.version} of its protocol; Pylon "
-                f"knows {COMMIT_REVEAL_VERSION}.",
+                f"The chain seals weights with version {sealing.version} of its protocol; Pylon "
+                f"supports version {COMMIT_REVEAL_VERSION}.",
             ).failure
         if self._unknown and self._unknown_hotkeys is UnknownHotkeyPolicy.FAIL:
             return FailureError(
                 ErrorCode.NOT_REGISTERED,
-                f"{len(self._unknown)} of {len(self._weights)} weighed hotkeys are not registered.",
+                f"{len(self._unknown)} of {len(self._weights)} hotkeys with weights are not "
+                "registered.",
             ).failure
         return None
 
@@ -163,51 +166,51 @@ class _WeightsPlan:
         ]
 
     def _too_few(self, fitted: NormalizedWeights) -> Plan:
+        least = self._facts.min_allowed_weights
         failure = FailureError(
             ErrorCode.CHAIN_REJECTED,
-            f"Subnet {self._job.netuid} takes at least {self._facts.min_allowed_weights} weights above "
-            f"0; {len(fitted.weights)} remain of {len(self._weights)}.",
+            f"Subnet {self._job.netuid} requires at least {least} weights above 0; "
+            f"{len(fitted.weights)} remain of {len(self._weights)}.",
         ).failure
         missing = sum(1 for hotkey in self._unknown if self._weights[hotkey] > 0)
-        if len(fitted.weights) + missing >= self._facts.min_allowed_weights:
-            return Defer(
-                self._facts.block, None, failure, self._updates
-            )  # its hotkeys may still be registered
+        if len(fitted.weights) + missing >= least:
+            # The unregistered hotkeys may still be registered.
+            return Defer(self._facts.block, None, failure, self._updates)
         return Finish(JobState.REJECTED, failure, self._updates)
 
     def _rate_limit_deferral(self) -> Plan | None:
-        """Return how long the chain's limits make the job wait, or None."""
+        """Return the deferral that the chain's rate limits require, or None."""
         facts = self._facts
         allowed_from = epochs.next_allowed_block(facts.last_update_block, facts.rate_limit_blocks)
-        # What is sent now is included in the next block.
+        # An extrinsic that is submitted now is included in the next block.
         if facts.block + 1 < allowed_from:
             detail = (
                 f"Weights were set at block {facts.last_update_block}; subnet {self._job.netuid} "
-                f"takes them every {facts.rate_limit_blocks} blocks."
+                f"accepts them every {facts.rate_limit_blocks} blocks."
             )
             return self._defer_rate_limited(allowed_from, detail)
         next_epoch = facts.epoch.next_start_block
         is_full = facts.unrevealed_commits >= UNREVEALED_COMMITS_MAX
         if is_full and next_epoch is not None and facts.block + 1 < next_epoch:
             detail = (
-                f"The chain keeps {facts.unrevealed_commits} sealed weights of this epoch, and "
-                "takes the next ones after it (TooManyUnrevealedCommits)."
+                f"The chain holds {facts.unrevealed_commits} unrevealed weights of this epoch, and "
+                "accepts the next ones after it (TooManyUnrevealedCommits)."
             )
             return self._defer_rate_limited(next_epoch, detail)
         return self._refusal_deferral()
 
     def _refusal_deferral(self) -> Defer | None:
-        """Return the wait after a refusal whose reason the chain's state does not show, or None.
+        """Return the deferral after a refusal whose reason the chain state does not show, or None.
 
-        A longer wait is for a limit that is seen above, and so may have changed meanwhile.
+        A later `retry_at_block` comes from a limit that is checked before, and may have changed.
         """
         block, until_block = self._facts.block, self._job.retry_at_block
-        why = self._job.last_error
-        if until_block is None or why is None:
+        failure = self._job.last_error
+        if until_block is None or failure is None:
             return None
         if not block + 1 < until_block <= block + RATE_LIMIT_RETRY_BLOCKS:
             return None
-        return Defer(block, until_block, why, self._updates)
+        return Defer(block, until_block, failure, self._updates)
 
     def _defer_rate_limited(self, until_block: BlockNumber, detail: str) -> Defer:
         failure = FailureError(ErrorCode.RATE_LIMITED, detail, retry_at_block=until_block).failure

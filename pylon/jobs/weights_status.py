@@ -1,4 +1,4 @@
-"""Whether an identity's weights of an epoch are taken care of: on the chain, or by a job."""
+"""Report whether an identity's weights of an epoch are on the chain or accepted as a job."""
 
 import contextlib
 from collections.abc import Awaitable, Callable
@@ -22,33 +22,33 @@ _IN_PROGRESS: Final = frozenset(
 )
 
 CLOCK_TOLERANCE_MS: Final = 600_000
-"""Milliseconds by which the clocks of workers and of the chain may differ."""
+"""Maximum difference between the clocks of workers and of the chain, in milliseconds."""
 
 
 class WeightsStatusHandler:
-    """Answers the weights status of an identity.
+    """Handles requests for the weights status of an identity.
 
     Args:
-        store: of the jobs.
-        chain: whose schedule says of which epoch a block is.
-        read_chain_status: answers what the chain shows of it.
+        store: the job store.
+        chain: the chain whose epochs assign a block to an epoch.
+        read_chain_status: handles the part of a request that reads the chain.
     """
 
     def __init__(
         self,
         store: JobStore,
         chain: ChainWrites,
-        read_chain_status: Callable[[ServiceCall], Awaitable[CallResult]],
+        read_chain_status: Callable[[ServiceCall[WeightsStatusParams]], Awaitable[CallResult]],
     ) -> None:
         self._store = store
         self._chain = chain
         self._read_chain_status = read_chain_status
 
-    async def handle(self, call: ServiceCall) -> CallResult:
+    async def handle(self, call: ServiceCall[WeightsStatusParams]) -> CallResult:
         """Return whether weights were accepted in the epoch of a block, and what the chain shows.
 
-        They count from their acceptance on, for every block of the epoch, unless their job failed.
-        The answer is not bound to its block: a job may be accepted or fail while the block lasts.
+        Accepted weights count for every block of the epoch, unless their job failed. The response
+        must not be cached by its block: a job may be accepted or fail before the next block.
         """
         with call.without_admission_slot():
             is_accepted = await self._is_accepted(call)
@@ -66,33 +66,27 @@ class WeightsStatusHandler:
             )
         )
 
-    async def _is_accepted(self, call: ServiceCall) -> bool:
-        params = call.params
-        if (
-            call.identity is None
-            or call.netuid is None
-            or not isinstance(params, WeightsStatusParams)
-        ):
-            raise TypeError(f"{call.operation} is about an identity's weights")
-        subject = JobSubject(call.identity, JobKind.WEIGHTS, params.mechanism_id)
+    async def _is_accepted(self, call: ServiceCall[WeightsStatusParams]) -> bool:
+        params, identity = call.params, call.caller_identity
+        subject = JobSubject(identity, JobKind.WEIGHTS, params.mechanism_id)
         newest_id = (await self._store.latest_entry(subject)).latest.job_id
         if newest_id is None:
             return False
-        newest = await self._store.get(call.identity, newest_id)
+        newest = await self._store.get(identity, newest_id)
         block = params.block_number
-        epoch = await self._chain.epoch(call.netuid, block)
+        epoch = await self._chain.epoch(call.subnet, block)
         if newest is not None:
             if _covers(newest.job, epoch, block):
                 return True
             if (newest.job.epoch_block or epoch.start_block) < epoch.start_block:
-                return False  # and all before it are of earlier epochs
+                return False  # earlier jobs are of earlier epochs
         return await self._any_job_covers(subject, epoch, block)
 
     async def _any_job_covers(self, subject: JobSubject, epoch: Epoch, block: BlockNumber) -> bool:
-        """Return whether any job of a lane covers a block.
+        """Return whether any job of a queue covers a block.
 
-        Jobs are read in the order of their ends, back to the beginning of the block's epoch: none
-        that had ended before can be of that epoch.
+        Jobs are read in reverse order of their ends, back to the start of the block's epoch: a job
+        that ended earlier cannot belong to it.
         """
         began_ms: int | None = None
         with contextlib.suppress(FailureError):  # then every job is read
@@ -110,12 +104,12 @@ class WeightsStatusHandler:
 def _covers(job: Job, epoch: Epoch, block: BlockNumber) -> bool:
     """Return whether a job has set, or may still set, the weights of a block's epoch.
 
-    The job's own deadline says nothing of that: the schedule may have moved since the job ended.
+    The deadline of an ended job does not decide this: the epochs may have moved since.
 
     Args:
-        job: of weights.
-        epoch: that of the block, or the newest where the block is still to come.
-        block: which is asked about.
+        job: a weights job.
+        epoch: epoch of the block, or the current one for a future block.
+        block: the block in question.
     """
     if job.state not in _IN_PROGRESS | SUCCEEDED:
         return False
@@ -129,7 +123,7 @@ def _covers(job: Job, epoch: Epoch, block: BlockNumber) -> bool:
         return False
     if job.epoch_block == epoch.start_block:
         return True
-    # The epoch began since the job was looked at, and soon enough after its acceptance.
+    # The epoch began after the job was last checked, and soon enough after its acceptance.
     return (
         job.state in _IN_PROGRESS
         and job.accepted_block is not None

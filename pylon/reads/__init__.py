@@ -1,1 +1,1 @@
-"""Answering reads: from the newest snapshots, or from the chain with one flight per question."""
+"""Reads: from the newest snapshots, or from the chain with one request per query."""

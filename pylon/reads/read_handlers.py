@@ -1,7 +1,8 @@
-"""What answers each read operation."""
+"""Handlers of the read operations."""
 
 from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -10,35 +11,31 @@ from pylon.chain.chain_reader import ChainReader
 from pylon.chain.query import Neurons, Query
 from pylon.reads.read_query import resolve
 from pylon.reads.recent_neurons import RecentNeurons
-from pylon.reads.specs import READ_SPECS
-from pylon.rpc.calls import CallResult, ServiceCall
+from pylon.reads.specs import READ_SPECS, ReadSpec
+from pylon.rpc.calls import CallResult, HandlerTable, ParamsT, ServiceCall
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, Identities
+from pylon_client.contract.operations import Params
 from pylon_client.contract.reads import IDENTITIES, LATEST_BLOCK, RECENT_NEURONS, BlockParams
 from pylon_client.contract.subjects import NeuronsEventSubject
 from pylon_client.contract.types import Hotkey, IdentityName, NetUid
-
-if TYPE_CHECKING:
-    from pylon.rpc.request_server import Handler
 
 T = TypeVar("T")
 
 
 class ReadHandlers:
-    """Answers from the newest snapshots where there are any, else from the chain.
+    """Executes reads from fresh snapshots if there are any, else from the chain.
 
-    A request that waits for the chain is parked: it takes no place from those that need no chain.
+    A request that waits for the chain releases its admission slot, so that it does not delay
+    requests that do not need the chain.
 
     Args:
-        snapshots: what was published.
-        reader: of the chain.
-        recent: what is answered without the chain.
-        list_identities: the configured identities and their subnets.
-        addresses: the hotkeys of the identities, as far as they are known.
-
-    Attributes:
-        by_operation: the handler of each operation, by its name.
+        snapshots: the newest published events.
+        reader: reads the chain.
+        recent: the recent neurons of tracked subnets.
+        identities: the configured identities and their subnets.
+        addresses: the known hotkeys of identities.
     """
 
     def __init__(
@@ -55,15 +52,17 @@ class ReadHandlers:
         self._recent = recent
         self._identities = wire.encode(Identities(identities=dict(identities)))
         self._addresses = addresses
-        self.by_operation: Final[dict[str, Handler]] = {
-            **dict.fromkeys(READ_SPECS, self.read),
-            LATEST_BLOCK.name: self.latest_block,
-            RECENT_NEURONS.name: self.recent_neurons,
-            IDENTITIES.name: self.list_identities,
-        }
 
-    async def latest_block(self, call: ServiceCall) -> CallResult:
-        """The newest block and its timestamp."""
+    def register(self, service: HandlerTable) -> None:
+        """Register the handler of each read."""
+        for spec in READ_SPECS:
+            service.add(spec.operation, partial(self.read, spec))
+        service.add(LATEST_BLOCK, self.latest_block)
+        service.add(RECENT_NEURONS, self.recent_neurons)
+        service.add(IDENTITIES, self.list_identities)
+
+    async def latest_block(self, call: ServiceCall[Params]) -> CallResult:
+        """Return the newest block and its timestamp."""
         snapshot = self._snapshots.latest_block()
         if snapshot is not None:
             return CallResult(snapshot.body, snapshot.block)
@@ -73,21 +72,20 @@ class ReadHandlers:
             )
         return CallResult(body, block)
 
-    async def recent_neurons(self, call: ServiceCall) -> CallResult:
-        """The neurons of a tracked subnet as they were published last."""
-        if call.netuid is None:
-            raise TypeError(f"{call.operation} is about a subnet")
+    async def recent_neurons(self, call: ServiceCall[Params]) -> CallResult:
+        """Return the last published neurons of a tracked subnet."""
         try:
-            return self._recent.get(call.netuid)
+            return self._recent.get(call.subnet)
         except FailureError as error:
             if error.code is ErrorCode.NO_RECENT_SNAPSHOT:
-                await self._require_subnet(call.netuid, call)
+                await self._require_subnet(call.subnet, call)
             raise
 
-    async def _require_subnet(self, netuid: NetUid, call: ServiceCall) -> None:
-        """Raise NOT_FOUND where nothing was ever published since there is no such subnet.
+    async def _require_subnet(self, netuid: NetUid, call: ServiceCall[Params]) -> None:
+        """Raise NOT_FOUND if nothing was ever published because the subnet does not exist.
 
-        An outage makes nobody wait for this: it is looked at only while the chain is heard of.
+        The chain is queried only while its head is fresh, so that an outage does not delay the
+        caller.
         """
         is_live = self._snapshots.latest_block() is not None
         if is_live and self._snapshots.get(str(NeuronsEventSubject(netuid))) is None:
@@ -97,33 +95,38 @@ class ReadHandlers:
                 if error.code is ErrorCode.NOT_FOUND:
                     raise
 
-    async def list_identities(self, _call: ServiceCall) -> CallResult:
-        """The configured identities and their subnets."""
+    async def list_identities(self, _call: ServiceCall[Params]) -> CallResult:
+        """Return the configured identities and their subnets."""
         return CallResult(self._identities)
 
-    async def read(self, call: ServiceCall) -> CallResult:
-        """What the call's family asks of the chain, at the block that is named or the newest."""
-        family = READ_SPECS[call.operation]
-        asked = resolve(call, self._addresses, uses_own_hotkey=family.uses_own_hotkey)
-        question = family.query(asked)
+    async def read(self, spec: ReadSpec[ParamsT], call: ServiceCall[ParamsT]) -> CallResult:
+        """Execute a read at the block of its parameters, or at the newest block.
+
+        Raises:
+            FailureError: NOT_FOUND or UNDECODABLE, if the result does not contain the item;
+                otherwise as the chain port says.
+        """
+        read = resolve(call, self._addresses, uses_own_hotkey=spec.uses_own_hotkey)
+        query = spec.query(read)
         if isinstance(call.params, BlockParams):
             with call.without_admission_slot():
                 block = await self._reader.block(call.params.block_number, timeout_s=call.timeout_s)
-            found = await self._query_at(question, block, call)
+            result = await self._query_at(query, block, call)
         else:
-            block, found = await self._query_latest(question, call)
-        show = family.project
-        if show is None:
-            return CallResult(found, block)
+            block, result = await self._query_latest(query, call)
+        project = spec.project
+        if project is None:
+            return CallResult(result, block)
 
-        async def shown() -> bytes:
-            return wire.encode(show(wire.decode(found), asked))
+        async def projected() -> bytes:
+            return wire.encode(project(wire.decode(result), read))
 
-        key = (asked, block.hash)
-        return CallResult(await self._reader.cached(key, shown, timeout_s=call.timeout_s), block)
+        key = (read, block.hash)
+        body = await self._reader.cached(key, projected, timeout_s=call.timeout_s)
+        return CallResult(body, block)
 
     async def _query_latest(
-        self, query: Query[BaseModel], call: ServiceCall
+        self, query: Query[BaseModel], call: ServiceCall[Params]
     ) -> tuple[Block, bytes]:
         newest = self._newest_snapshot(query)
         if newest is not None:
@@ -132,7 +135,7 @@ class ReadHandlers:
             except FailureError as error:
                 if error.code is not ErrorCode.NOT_FOUND:
                     raise
-                # Either it does not exist, or the block was reorganised away meanwhile.
+                # Either the item does not exist, or a reorg has removed the block.
         with call.without_admission_slot():
             block = await self._with_last_head(self._reader.latest_block(timeout_s=call.timeout_s))
         return block, await self._query_at(query, block, call)
@@ -144,7 +147,9 @@ class ReadHandlers:
                 return snapshot
         return self._snapshots.latest_block()
 
-    async def _query_at(self, query: Query[BaseModel], block: Block, call: ServiceCall) -> bytes:
+    async def _query_at(
+        self, query: Query[BaseModel], block: Block, call: ServiceCall[Params]
+    ) -> bytes:
         if isinstance(query, Neurons):
             snapshot = self._snapshots.get(str(NeuronsEventSubject(query.netuid)))
             if snapshot is not None and snapshot.block.hash == block.hash:
@@ -153,7 +158,7 @@ class ReadHandlers:
             return await self._reader.query(query, block, timeout_s=call.timeout_s)
 
     async def _with_last_head(self, response: Coroutine[Any, Any, T]) -> T:
-        """What the chain answers; when it does not, the failure tells what was last known of it."""
+        """Return the chain's response; add the last known head to an outage's error."""
         try:
             return await response
         except FailureError as error:

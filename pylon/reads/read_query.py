@@ -1,59 +1,68 @@
-"""What a read is about, whoever asks and however the hotkey was named."""
+"""The query of a read, independent of its caller and of how the hotkey was named."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Generic
 
-from pylon.rpc.calls import ServiceCall
+from pylon.rpc.calls import ParamsT, ParamsT_co, ServiceCall
 from pylon_client.contract.failures import ErrorCode, FailureError
-from pylon_client.contract.operations import Params, Scope
+from pylon_client.contract.operations import Scope
 from pylon_client.contract.reads import HotkeyParams
 from pylon_client.contract.types import Hotkey, IdentityName, NetUid
 
 
 @dataclass(frozen=True, slots=True)
-class ReadQuery:
-    """A call without its caller: the same for all who ask the same.
+class ReadQuery(Generic[ParamsT_co]):
+    """A call without its caller; equal for equal queries of different callers.
 
     Attributes:
-        operation: the operation's name.
-        params: as they came.
-        optional_netuid: the subnet it is about; None when it is about the chain.
-        optional_hotkey: the hotkey that was named or, else, the asking identity's own; None in open
-            access without one.
+        operation: name of the operation.
+        params: its parameters.
+        optional_netuid: the subnet; None if the operation concerns the chain.
+        optional_hotkey: the hotkey of the parameters, or the calling identity's own hotkey; None if
+            the read does not use one.
     """
 
     operation: str
-    params: Params
+    params: ParamsT_co
     optional_netuid: NetUid | None
     optional_hotkey: Hotkey | None
 
     @property
     def netuid(self) -> NetUid:
-        """The subnet."""
+        """Return the subnet of a read of a subnet.
+
+        Raises:
+            TypeError: the read concerns the chain.
+        """
         if self.optional_netuid is None:
-            raise TypeError(f"{self.operation} is about a subnet")
+            raise TypeError(f"{self.operation} has no subnet")
         return self.optional_netuid
 
     @property
     def hotkey(self) -> Hotkey:
-        """The hotkey."""
+        """Return the hotkey of a read that uses one.
+
+        Raises:
+            TypeError: the read does not use a hotkey.
+        """
         if self.optional_hotkey is None:
-            raise TypeError(f"{self.operation} is about a hotkey")
+            raise TypeError(f"{self.operation} has no hotkey")
         return self.optional_hotkey
 
 
 def resolve(
-    call: ServiceCall, addresses: Mapping[IdentityName, Hotkey], *, uses_own_hotkey: bool
-) -> ReadQuery:
-    """What a call asks.
+    call: ServiceCall[ParamsT], addresses: Mapping[IdentityName, Hotkey], *, uses_own_hotkey: bool
+) -> ReadQuery[ParamsT]:
+    """Return the query of a call.
 
     Args:
-        call: as it was read from a message.
-        addresses: the hotkeys of the identities, as far as they are known.
-        uses_own_hotkey: whether the operation is about the identity's own hotkey.
+        call: of a read operation.
+        addresses: the known hotkeys of identities.
+        uses_own_hotkey: whether the operation reads the calling identity's own hotkey.
 
     Raises:
-        FailureError: MISCONFIGURED, where that hotkey is not known.
+        FailureError: MISCONFIGURED, if that hotkey is unknown.
     """
     hotkey = call.params.hotkey if isinstance(call.params, HotkeyParams) else None
     if uses_own_hotkey and call.scope is Scope.IDENTITY and call.identity is not None:
@@ -62,6 +71,6 @@ def resolve(
             raise FailureError(
                 ErrorCode.MISCONFIGURED,
                 f"This worker does not know the hotkey's address of identity {call.identity!r}; "
-                "its log says where it looked.",
+                "its log lists the places where it looked.",
             )
     return ReadQuery(call.operation, call.params, call.netuid, hotkey)

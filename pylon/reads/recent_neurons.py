@@ -1,4 +1,4 @@
-"""What was published last, without asking the chain, as long as it is not too old."""
+"""The last published neurons of tracked subnets, unless they are too old."""
 
 import time
 from collections.abc import Callable, Collection
@@ -13,23 +13,24 @@ from pylon_client.contract.subjects import BlockEventSubject, NeuronsEventSubjec
 from pylon_client.contract.types import NetUid
 
 TRACKED_SETTING: Final = "PYLON_TRACKED_NETUIDS"
+"""The setting to name in errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecentNeurons:
     """The last published neurons of the tracked subnets.
 
-    Their age is counted in blocks. While the chain is silent, its blocks are taken to go on at
-    their usual pace from when its head moved last, so that an outage does not stop the clock. Where
-    the head has not moved since this worker's start, the timestamp of the last published block
-    counts. Only then do the clocks of this machine and of the chain have to agree.
+    Their age is measured in blocks. While the head does not advance, the age grows by one block per
+    block time since its last advance, so that it also grows during an outage. If the head has not
+    advanced since this worker's start, the age is measured from the timestamp of the last published
+    block. Only in this case the clocks of this machine and of the chain have to agree.
 
     Attributes:
-        snapshots: what was published.
-        tracked: the subnets whose neurons are.
-        hard_limit_blocks: nothing older is given out.
-        block_duration_s: the chain's usual pace.
-        now_s: the time, in seconds since the Unix epoch, by this machine's clock.
+        snapshots: the newest published events.
+        tracked: the subnets whose neurons are published.
+        hard_limit_blocks: maximum age of returned neurons, in blocks.
+        block_duration_s: the chain's block time, in seconds.
+        now_s: returns this machine's time, in seconds since the Unix epoch.
     """
 
     snapshots: Snapshots
@@ -39,17 +40,17 @@ class RecentNeurons:
     now_s: Callable[[], float] = time.time
 
     def get(self, netuid: NetUid) -> CallResult:
-        """The last published neurons of a subnet.
+        """Return the last published neurons of a subnet.
 
         Raises:
-            FailureError: NOT_FOUND for a subnet that is not tracked, NO_RECENT_SNAPSHOT where
-                nothing was published yet or it is too old.
+            FailureError: NOT_FOUND for a subnet that is not tracked, NO_RECENT_SNAPSHOT if no
+                neurons were published yet or they are too old.
         """
         if netuid not in self.tracked:
             raise FailureError(
                 ErrorCode.NOT_FOUND,
-                f"Subnet {netuid} is not one of the tracked subnets ({TRACKED_SETTING}), of which "
-                "alone recent neurons are kept.",
+                f"Subnet {netuid} is not one of the tracked subnets ({TRACKED_SETTING}); recent "
+                "neurons are stored for tracked subnets only.",
             )
         snapshot = self.snapshots.get(str(NeuronsEventSubject(netuid)))
         newest = self.snapshots.get(str(BlockEventSubject()))

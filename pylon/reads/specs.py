@@ -1,115 +1,118 @@
-"""What each read asks of the chain, and what its reply shows of the answer.
+"""The table of reads: one `ReadSpec` row per operation.
 
-Open access and identities share a row: the subnet and the hotkey come with the call.
+Open access and identities share a row: the call contains the subnet and the hotkey.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic
 
 from pydantic import BaseModel
 
 from pylon.chain import query
 from pylon.chain.query import Query
 from pylon.reads import projections
+from pylon.reads.projections import AnyRead
 from pylon.reads.read_query import ReadQuery
+from pylon.rpc.calls import ParamsT
 from pylon_client.contract import reads
+from pylon_client.contract.operations import Operation
 from pylon_client.contract.reads import WeightsStatusParams
 
 
 @dataclass(frozen=True, slots=True)
-class ReadSpec:
-    """How a read is answered.
+class ReadSpec(Generic[ParamsT]):
+    """How a read is executed.
 
     Attributes:
-        query: the question to the chain.
-        project: what the reply shows of the answer, as JSON values; None for all of it.
-        uses_own_hotkey: whether it is about the hotkey of the identity that asks.
+        operation: the read.
+        query: returns the query to the chain; `pylon.chain.queries` executes it.
+        project: returns the reply's JSON values from the JSON values of the query's result; None if
+            the reply is the whole result.
+        uses_own_hotkey: whether it reads the calling identity's own hotkey.
     """
 
-    query: Callable[[ReadQuery], Query[BaseModel]]
-    project: Callable[[dict[str, Any], ReadQuery], dict[str, Any]] | None = None
+    operation: Operation[ParamsT, BaseModel]
+    query: Callable[[ReadQuery[ParamsT]], Query[BaseModel]]
+    project: Callable[[dict[str, Any], ReadQuery[ParamsT]], dict[str, Any]] | None = None
     uses_own_hotkey: bool = False
 
 
-def _neurons(read: ReadQuery) -> Query[BaseModel]:
+def _neurons(read: AnyRead) -> Query[BaseModel]:
     return query.Neurons(read.netuid)
 
 
-def _commitments(read: ReadQuery) -> Query[BaseModel]:
+def _commitments(read: AnyRead) -> Query[BaseModel]:
     return query.Commitments(read.netuid)
 
 
-def _revealed(read: ReadQuery) -> Query[BaseModel]:
+def _revealed(read: AnyRead) -> Query[BaseModel]:
     return query.RevealedCommitments(read.netuid)
 
 
-def _certificates(read: ReadQuery) -> Query[BaseModel]:
+def _certificates(read: AnyRead) -> Query[BaseModel]:
     return query.CertificatesOf(read.netuid)
 
 
-def _hyperparameters(read: ReadQuery) -> Query[BaseModel]:
+def _hyperparameters(read: AnyRead) -> Query[BaseModel]:
     return query.Hyperparameters(read.netuid)
 
 
-def _prices(_read: ReadQuery) -> Query[BaseModel]:
+def _prices(_read: AnyRead) -> Query[BaseModel]:
     return query.Prices()
 
 
-def _evm_associations(read: ReadQuery) -> Query[BaseModel]:
+def _evm_associations(read: AnyRead) -> Query[BaseModel]:
     return query.EvmAssociations(read.netuid)
 
 
-def _extrinsics(_read: ReadQuery) -> Query[BaseModel]:
+def _extrinsics(_read: AnyRead) -> Query[BaseModel]:
     return query.Extrinsics()
 
 
-def _last_drand_round(_read: ReadQuery) -> Query[BaseModel]:
+def _last_drand_round(_read: AnyRead) -> Query[BaseModel]:
     return query.LastDrandRound()
 
 
-def _weights_status(read: ReadQuery) -> Query[BaseModel]:
-    if not isinstance(read.params, WeightsStatusParams):
-        raise TypeError(
-            f"{read.operation} takes WeightsStatusParams, not {type(read.params).__name__}"
-        )
+def _weights_status(read: ReadQuery[WeightsStatusParams]) -> Query[BaseModel]:
     return query.WeightsOf(read.netuid, read.params.mechanism_id, read.hotkey)
 
 
-READ_SPECS: Final[Mapping[str, ReadSpec]] = {
-    reads.LATEST_NEURONS.name: ReadSpec(_neurons),
-    reads.NEURONS_AT.name: ReadSpec(_neurons),
-    reads.LATEST_VALIDATORS.name: ReadSpec(_neurons, projections.validators),
-    reads.VALIDATORS_AT.name: ReadSpec(_neurons, projections.validators),
-    reads.COMMITMENTS.name: ReadSpec(_commitments, projections.hex_commitments),
-    reads.COMMITMENT.name: ReadSpec(_commitments, projections.hex_commitment),
-    reads.OWN_COMMITMENT.name: ReadSpec(
-        _commitments, projections.hex_commitment, uses_own_hotkey=True
+WEIGHTS_STATUS_SPEC: Final = ReadSpec(reads.WEIGHTS_STATUS, _weights_status, uses_own_hotkey=True)
+"""A signing worker combines its result with the identity's jobs."""
+
+READ_SPECS: Final[tuple[ReadSpec[Any], ...]] = (
+    ReadSpec(reads.LATEST_NEURONS, _neurons),
+    ReadSpec(reads.NEURONS_AT, _neurons),
+    ReadSpec(reads.LATEST_VALIDATORS, _neurons, projections.validators),
+    ReadSpec(reads.VALIDATORS_AT, _neurons, projections.validators),
+    ReadSpec(reads.COMMITMENTS, _commitments, projections.hex_commitments),
+    ReadSpec(reads.COMMITMENT, _commitments, projections.hex_commitment),
+    ReadSpec(reads.OWN_COMMITMENT, _commitments, projections.hex_commitment, uses_own_hotkey=True),
+    ReadSpec(reads.TYPED_COMMITMENTS, _commitments),
+    ReadSpec(reads.TYPED_COMMITMENT, _commitments, projections.typed_commitment),
+    ReadSpec(
+        reads.OWN_TYPED_COMMITMENT, _commitments, projections.typed_commitment, uses_own_hotkey=True
     ),
-    reads.TYPED_COMMITMENTS.name: ReadSpec(_commitments),
-    reads.TYPED_COMMITMENT.name: ReadSpec(_commitments, projections.typed_commitment),
-    reads.OWN_TYPED_COMMITMENT.name: ReadSpec(
-        _commitments, projections.typed_commitment, uses_own_hotkey=True
+    ReadSpec(reads.REVEALED_COMMITMENTS, _revealed),
+    ReadSpec(reads.REVEALED_COMMITMENTS_OF, _revealed, projections.revealed_commitments),
+    ReadSpec(
+        reads.OWN_REVEALED_COMMITMENTS,
+        _revealed,
+        projections.revealed_commitments,
+        uses_own_hotkey=True,
     ),
-    reads.REVEALED_COMMITMENTS.name: ReadSpec(_revealed),
-    reads.REVEALED_COMMITMENTS_OF.name: ReadSpec(_revealed, projections.revealed_commitments),
-    reads.OWN_REVEALED_COMMITMENTS.name: ReadSpec(
-        _revealed, projections.revealed_commitments, uses_own_hotkey=True
-    ),
-    reads.CERTIFICATES.name: ReadSpec(_certificates, projections.certificates),
-    reads.CERTIFICATE.name: ReadSpec(_certificates, projections.certificate),
-    reads.OWN_CERTIFICATE.name: ReadSpec(
-        _certificates, projections.certificate, uses_own_hotkey=True
-    ),
-    reads.LATEST_HYPERPARAMETERS.name: ReadSpec(_hyperparameters),
-    reads.HYPERPARAMETERS_AT.name: ReadSpec(_hyperparameters),
-    reads.LATEST_PRICE.name: ReadSpec(_prices, projections.price),
-    reads.PRICE_AT.name: ReadSpec(_prices, projections.price),
-    reads.LATEST_PRICES.name: ReadSpec(_prices),
-    reads.PRICES_AT.name: ReadSpec(_prices),
-    reads.EVM_ASSOCIATIONS.name: ReadSpec(_evm_associations),
-    reads.EXTRINSIC.name: ReadSpec(_extrinsics, projections.extrinsic),
-    reads.LAST_DRAND_ROUND.name: ReadSpec(_last_drand_round),
-    reads.WEIGHTS_STATUS.name: ReadSpec(_weights_status, uses_own_hotkey=True),
-}
-"""By the operation's name."""
+    ReadSpec(reads.CERTIFICATES, _certificates, projections.certificates),
+    ReadSpec(reads.CERTIFICATE, _certificates, projections.certificate),
+    ReadSpec(reads.OWN_CERTIFICATE, _certificates, projections.certificate, uses_own_hotkey=True),
+    ReadSpec(reads.LATEST_HYPERPARAMETERS, _hyperparameters),
+    ReadSpec(reads.HYPERPARAMETERS_AT, _hyperparameters),
+    ReadSpec(reads.LATEST_PRICE, _prices, projections.price),
+    ReadSpec(reads.PRICE_AT, _prices, projections.price),
+    ReadSpec(reads.LATEST_PRICES, _prices),
+    ReadSpec(reads.PRICES_AT, _prices),
+    ReadSpec(reads.EVM_ASSOCIATIONS, _evm_associations),
+    ReadSpec(reads.EXTRINSIC, _extrinsics, projections.extrinsic),
+    ReadSpec(reads.LAST_DRAND_ROUND, _last_drand_round),
+    WEIGHTS_STATUS_SPEC,
+)

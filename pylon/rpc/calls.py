@@ -136,13 +136,28 @@ Handler = Callable[[ServiceCall[ParamsT]], Awaitable[CallResult | bytes]]
 """Executes a call. It returns the bare body if the result has no block, and raises FailureError."""
 
 
+class HandlerTable:
+    """Handlers by the name of their operation.
+
+    Attributes:
+        handlers: the handlers by name.
+    """
+
+    def __init__(self) -> None:
+        self.handlers: dict[str, Handler[Any]] = {}
+
+    def add(self, operation: Operation[ParamsT, BaseModel], handler: Handler[ParamsT]) -> None:
+        """Register the handler of an operation, which receives the operation's parameters."""
+        self.handlers[operation.name] = handler
+
+
 def is_valid_reply_subject(subject: str, reply: str) -> bool:
     """Return whether a reply to `reply` reaches the caller of the request's subject, or the bridge.
 
     A caller may name any subject for the reply. A worker, or JetStream, could thus be made to
     publish its reply on another identity's request subjects or on JetStream's own API. A reply
-    subject must therefore be an inbox, and for an identity one of its own inboxes. Reply subjects
-    with wildcards or empty tokens are rejected: the server may refuse them.
+    subject must therefore be an inbox, and for an identity an inbox of that identity. Reply
+    subjects with wildcards or empty tokens are rejected: the server may refuse them.
 
     An inbox of a worker is never accepted. A worker receives replies of JetStream there, and would
     take its own reply to a caller for one of those. A reader does not use JetStream; its inboxes

@@ -1,4 +1,4 @@
-"""Answers to NATS's service discovery (ADR-32), so that `nats micro` finds and measures workers."""
+"""NATS service discovery (ADR-32): `nats micro` finds workers and shows their statistics."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -18,7 +18,14 @@ _DISCOVERY_ROOT = "$SRV"
 
 @dataclass(slots=True)
 class EndpointCounts:
-    """What one operation in one scope has been through in this worker."""
+    """Statistics of one operation in one scope, since the start of this worker.
+
+    Attributes:
+        requests: number of executed requests.
+        errors: number of failed requests.
+        processing_ns: sum of their durations, in nanoseconds.
+        last_error: code and text of the last error; empty without one.
+    """
 
     requests: int = 0
     errors: int = 0
@@ -26,7 +33,7 @@ class EndpointCounts:
     last_error: str = ""
 
     def record(self, processing_ns: int, error: str = "") -> None:
-        """Count one answered request; `error` is the code and text of a failure."""
+        """Count one executed request; `error` is the code and text of its error."""
         self.requests += 1
         self.processing_ns += processing_ns
         if error:
@@ -36,11 +43,12 @@ class EndpointCounts:
 
 @dataclass(frozen=True, slots=True)
 class ServiceDiscovery:
-    """Who this worker is and what it has done, in the words of NATS's service discovery.
+    """The identity and the statistics of this worker, as NATS service discovery defines them.
 
     Attributes:
-        endpoints: the counts of each operation in each of its scopes.
-        id: this worker's own name, another one each time it starts.
+        endpoints: the statistics of each operation in each of its scopes.
+        id: random id of this worker, new at each start.
+        started: when the worker started.
     """
 
     endpoints: dict[tuple[Scope, str], EndpointCounts] = field(
@@ -55,7 +63,7 @@ class ServiceDiscovery:
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """Where the questions come: to all services, to those of our name, to this worker."""
+        """Return the subjects of requests to all services, to this service, and to this worker."""
         return (
             f"{_DISCOVERY_ROOT}.*",
             f"{_DISCOVERY_ROOT}.*.{SERVICE_NAME}",
@@ -63,7 +71,7 @@ class ServiceDiscovery:
         )
 
     def respond(self, subject: str) -> bytes | None:
-        """The JSON answer to a question, or None when the subject asks none that is known."""
+        """Return the JSON response to a request, or None if the verb of the subject is unknown."""
         match subject.split(".", 2)[1]:
             case "PING":
                 return wire.encode(self._identity_fields("ping"))

@@ -1,23 +1,21 @@
 """Serve requests: limited concurrency, one reply each, and a drain when the worker stops."""
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import nats.errors
 from nats.aio.msg import Msg
-from pydantic import BaseModel
 
 from pylon.common.admission import OPEN_CALLER, Admission, Permit
 from pylon.common.logs import bind_log_fields, parse_trace_id
 from pylon.rpc.calls import (
     CallResult,
     Handler,
-    ParamsT,
+    HandlerTable,
     ServiceCall,
     caller_of,
     is_valid_reply_subject,
@@ -27,7 +25,7 @@ from pylon.rpc.discovery import ServiceDiscovery
 from pylon_client.contract import headers as wire_headers
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, Failure, FailureError
-from pylon_client.contract.operations import Operation, Params
+from pylon_client.contract.operations import Params
 from pylon_client.contract.subjects import (
     ALL_IDENTITIES,
     ALL_OPEN,
@@ -51,6 +49,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SERVICE_ERROR_MAX_CHARS: Final = 300
+"""Maximum length of the error text in the headers of a reply."""
 PENDING_MAX_REQUESTS: Final = 4096
 """Maximum number of delivered requests of a subscription that wait for the event loop; more are
 dropped. Requests queue up only in a flood, and delay the later ones."""
@@ -62,6 +61,7 @@ ALL_REQUESTS: Final = (ALL_OPEN, ALL_IDENTITIES, ALL_REPLAYS)
 
 SUBSCRIPTION_ERRORS: Final = (nats.errors.Error, OSError)
 """Errors of `RequestService.add_subjects` and of the function that it returns."""
+
 
 @dataclass(slots=True)
 class ServiceCounts:
@@ -80,7 +80,7 @@ class ServiceCounts:
     cancelled: int = 0
 
 
-class RequestService:
+class RequestService(HandlerTable):
     """Executes the requests of its queue group with one handler per operation.
 
     Args:
@@ -109,12 +109,13 @@ class RequestService:
         subjects: Sequence[str] = ALL_REQUESTS,
         default_timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
+        super().__init__()
+        self.handlers.update(handlers or {})
         self.counts: Final = ServiceCounts()
         self.discovery: Final = ServiceDiscovery()
         self.subscription_denied: Final = asyncio.Event()
         self.denied_error: FailureError | None = None
         self._connection = connection
-        self._handlers: dict[str, Handler[Any]] = dict(handlers or {})
         self._identities = identities
         self._admission = Admission(max_requests, (OPEN_CALLER, READER_USER, *identities))
         self._subjects = tuple(subjects)
@@ -145,10 +146,6 @@ class RequestService:
         """Return the number of requests that wait for the chain or for a job."""
         return self._admission.parked
 
-    def add(self, operation: Operation[ParamsT, BaseModel], handler: Handler[ParamsT]) -> None:
-        """Register the handler of an operation, which receives the operation's parameters."""
-        self._handlers[operation.name] = handler
-
     async def start(self) -> None:
         """Subscribe to the requests; on return, NATS delivers them here.
 
@@ -168,19 +165,15 @@ class RequestService:
     async def add_subjects(self, subjects: Iterable[str]) -> Callable[[], Awaitable[None]]:
         """Serve further subjects as well, until the returned function is called.
 
-        Raises:
-            FailureError: NATS_UNAVAILABLE, if NATS does not accept subscriptions now; so does the
-                returned function.
+        Both functions raise one of `SUBSCRIPTION_ERRORS` if NATS does not accept the change.
         """
-        with _translate_errors():
-            added = [await self._subscribe_requests(subject) for subject in subjects]
+        added = [await self._subscribe_requests(subject) for subject in subjects]
         self._subscriptions += added
 
         async def remove() -> None:
-            with _translate_errors():
-                for subscription in added:
-                    self._subscriptions.remove(subscription)
-                    await subscription.unsubscribe()
+            for subscription in added:
+                self._subscriptions.remove(subscription)
+                await subscription.unsubscribe()
 
         return remove
 
@@ -320,7 +313,7 @@ class RequestService:
                 counts.record(time.monotonic_ns() - begun_ns, error)
 
     async def _execute(self, call: ServiceCall[Params]) -> CallResult:
-        handler = self._handlers.get(call.operation)
+        handler = self.handlers.get(call.operation)
         if handler is None:
             raise FailureError(
                 ErrorCode.NOT_FOUND, f"This worker does not serve {call.operation!r}."
@@ -390,16 +383,6 @@ class RequestService:
         response = self.discovery.respond(message.subject)
         if response is not None and is_valid_reply_subject(message.subject, message.reply):
             await self._send(message, response, {})
-
-
-@contextlib.contextmanager
-def _translate_errors() -> Generator[None]:
-    try:
-        yield
-    except (nats.errors.Error, OSError) as error:
-        raise FailureError(
-            ErrorCode.NATS_UNAVAILABLE, f"Could not change subscriptions: {type(error).__name__}."
-        ) from None
 
 
 def _result_headers(result: CallResult) -> dict[str, str]:

@@ -32,7 +32,8 @@ from pylon.jobs.signer_directory import SignerDirectory
 from pylon.jobs.weights_status import WeightsStatusHandler
 from pylon.reads.read_handlers import ReadHandlers
 from pylon.reads.recent_neurons import RecentNeurons
-from pylon.rpc.request_server import ALL_REQUESTS, Handler, RequestService
+from pylon.reads.specs import WEIGHTS_STATUS_SPEC
+from pylon.rpc.request_server import ALL_REQUESTS, RequestService
 from pylon.wallets.addresses import resolve_addresses
 from pylon.worker.backends import (
     WorkerError,
@@ -168,23 +169,27 @@ class RequestThread:
                 settings.bittensor_wallet_path, settings.identity_settings, opened=self.addresses
             ),
         )
-        return RequestService(
+        service = RequestService(
             connection,
-            reads.by_operation
-            | ReplayHandlers(open_stored_events(settings, connection)).by_operation
-            | (
-                self._job_handlers(connection, submission, reads)
-                if role.signs
-                else absent.by_operation
-            ),
             identities=netuids,
             max_requests=settings.max_requests,
             subjects=_request_subjects(settings),
         )
+        reads.register(service)
+        ReplayHandlers(open_stored_events(settings, connection)).register(service)
+        if role.signs:
+            self._register_jobs(service, connection, submission, reads)
+        else:
+            absent.register(service)
+        return service
 
-    def _job_handlers(
-        self, connection: NatsConnection, submission: SubtensorWriter, reads: ReadHandlers
-    ) -> dict[str, Handler]:
+    def _register_jobs(
+        self,
+        service: RequestService,
+        connection: NatsConnection,
+        submission: SubtensorWriter,
+        reads: ReadHandlers,
+    ) -> None:
         events = JobEventPublisher(connection)
 
         async def announce(job: Job) -> None:
@@ -207,8 +212,9 @@ class RequestThread:
         )
         waits = JobWaiter(ledger, partial(subscribe_jobs, connection))
         desk = JobHandlers(intake, ledger, self.signers, submission, waits)
-        status = WeightsStatusHandler(ledger, submission, reads.read)
-        return desk.by_operation | {WEIGHTS_STATUS.name: status.handle}
+        desk.register(service)
+        read_status = partial(reads.read, WEIGHTS_STATUS_SPEC)
+        service.add(WEIGHTS_STATUS, WeightsStatusHandler(ledger, submission, read_status).handle)
 
 
 def _request_subjects(settings: WorkerSettings) -> tuple[str, ...]:

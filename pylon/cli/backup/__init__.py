@@ -1,1 +1,1 @@
-"""`pylon backup` and `pylon restore`: the jobs of a deployment in one file."""
+"""`pylon backup` and `pylon restore`: all jobs of a deployment in one file."""

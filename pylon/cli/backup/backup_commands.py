@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     Deployment = tuple[WorkerSettings, Path | None, Path | None]
 
 STDIO: Final = "-"
-"""Instead of a file's name: standard output, or standard input."""
+"""File name that means standard output or standard input."""
 
 _DevnetOption = Annotated[
     bool,
-    typer.Option("--devnet", help="The state of `pylon up --devnet`, where none runs."),
+    typer.Option("--devnet", help="Use the state of `pylon up --devnet`; it must not run."),
 ]
 
 _HomeOption = Annotated[
@@ -34,11 +34,11 @@ def backup(
     home: _HomeOption = None,
     devnet: _DevnetOption = False,
 ) -> None:
-    """Write all jobs into one file, from which `pylon restore` brings them back.
+    """Write all jobs to one file, for `pylon restore`.
 
-    Workers may run. Of the Pylon that runs from PYLON_HOME, else of the NATS that PYLON_NATS_URL
-    names, else of the stopped Pylon in PYLON_HOME. The file may hold what was put sealed and is
-    not revealed yet: its mode is 0600. It holds no password and no key.
+    Workers may run. Reads the Pylon that runs from PYLON_HOME, else the NATS at PYLON_NATS_URL,
+    else the stopped Pylon in PYLON_HOME. The file may contain sealed content that is not revealed
+    yet, so its mode is 0600. It contains no passwords and no keys.
     """
     from pylon.cli.backup.backup_file import BackupError, create_private_file
     from pylon.cli.backup.backup_run import make_backup
@@ -46,7 +46,7 @@ def backup(
     try:
         settings, state, _ = _find_deployment(home, devnet=devnet)
         if state is not None and not (state / "nats").is_dir():
-            raise BackupError(_no_state_error(state))  # noqa: TRY301 -- as all others end
+            raise BackupError(_no_state_error(state))  # noqa: TRY301 -- handled like all other errors
         if file == STDIO:
             buffer = io.BytesIO()
             what = asyncio.run(make_backup(settings, state, buffer, _echo))
@@ -62,23 +62,23 @@ def backup(
 def restore(
     file: Annotated[str, typer.Argument(help="A backup; - for standard input.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Remove the jobs that are there first.")
+        bool, typer.Option("--replace", help="Remove the existing jobs first.")
     ] = False,
     no_chain_check: Annotated[
         bool,
         typer.Option(
             "--no-chain-check",
-            help="Do not compare the backup's genesis with the chain's, such as while the node is "
-            "away. Workers carry out no job of another chain.",
+            help="Do not compare the genesis of the backup with the chain's, for example while the "
+            "node is unreachable. Workers execute no job of another chain.",
         ),
     ] = False,
     home: _HomeOption = None,
     devnet: _DevnetOption = False,
 ) -> None:
-    """Bring the jobs of a backup back, while no worker runs.
+    """Restore the jobs of a backup; no worker may run.
 
-    Into the NATS that PYLON_NATS_URL names, else into PYLON_HOME. No job is sent again: one that
-    had not ended in the backup ends by what the chain shows, or as FAILED with OUTCOME_UNKNOWN.
+    Writes to the NATS at PYLON_NATS_URL, else to PYLON_HOME. No job is submitted again: a job that
+    is open in the backup ends by the chain state, or as FAILED with OUTCOME_UNKNOWN.
     """
     from pylon.cli.backup import backup_run
     from pylon.cli.backup.backup_file import BackupError, BackupFile
@@ -88,7 +88,7 @@ def restore(
         found = BackupFile(source, file)
         settings, state, running_home = _find_deployment(home, devnet=devnet)
         if running_home is not None:
-            raise BackupError(f"Pylon runs from {running_home}: stop it, then restore")  # noqa: TRY301 -- as all others end
+            raise BackupError(f"Pylon runs from {running_home}: stop it, then restore")  # noqa: TRY301 -- handled like all other errors
         what = asyncio.run(
             backup_run.restore(
                 *(settings, state, found, _echo),
@@ -102,9 +102,9 @@ def restore(
 
 
 def _no_state_error(folder: Path) -> str:
-    """Return that a folder holds no state, and what to do about it."""
+    """Return the error for a folder without state, with the remedy."""
     if (folder / "devnet" / "nats").is_dir():
-        return f"{folder.absolute()} holds the state of `pylon up --devnet` alone: add --devnet"
+        return f"{folder.absolute()} holds only the state of `pylon up --devnet`: add --devnet"
     return (
         f"there is no state in {folder.absolute()}: run it where `pylon up` ran, add --home or set "
         "PYLON_NATS_URL"
@@ -114,11 +114,14 @@ def _no_state_error(folder: Path) -> str:
 def _find_deployment(
     home: Path | None, *, devnet: bool
 ) -> tuple["WorkerSettings", Path | None, Path | None]:
-    """Return the settings, the home of a stopped Pylon or None, and that of a running one or None.
+    """Find the deployment to back up or restore.
+
+    Returns:
+        The settings; the home of a stopped Pylon, or None; the home of a running Pylon, or None.
 
     Raises:
-        BackupError: the home is one that cannot be used.
-        SettingsError: a setting is wrong.
+        BackupError: the home cannot be used.
+        SettingsError: a setting is invalid.
     """
     from pylon.cli.backup.backup_file import BackupError
     from pylon.cli.up import running_home
@@ -126,7 +129,7 @@ def _find_deployment(
     from pylon.common.redaction import REDACTOR, collect_secrets
     from pylon.worker.settings import WorkerSettings
 
-    logging.getLogger().setLevel(logging.ERROR)  # the errors tell it better
+    logging.getLogger().setLevel(logging.ERROR)  # the errors are clearer than the log
     if home is not None:
         os.environ["PYLON_HOME"] = str(home.absolute())
     try:
@@ -146,7 +149,7 @@ def _echo(text: str) -> None:
 
 
 def _fail(command: str, error: Exception) -> typer.Exit:
-    """Show why a command failed, and return what ends it."""
+    """Print why a command failed, and return the exception that ends it."""
     from pylon.common.redaction import REDACTOR
 
     typer.echo(REDACTOR.redact_text(f"pylon {command}: {error}"), err=True)

@@ -1,7 +1,7 @@
-"""The file of a backup: a zip archive of a manifest and the entries of the ledger.
+"""The file format of a backup: a zip archive of a manifest and the entries of the job store.
 
-The entries are lines of JSON. Their SHA-256 stands in the manifest, and the archive has a CRC of
-each member, so that damage is found before anything is restored.
+The entries are lines of JSON. The manifest has their SHA-256 and the archive a CRC of each member,
+so that damage is found before anything is restored.
 """
 
 import contextlib
@@ -20,8 +20,9 @@ import msgspec
 from pylon.rpc.discovery import DISTRIBUTION
 
 FORMAT: Final = 1
-"""Version of the format; a file of another version is not restored."""
+"""Version of the format; files of other versions are rejected."""
 PRIVATE_MODE: Final = 0o600
+"""Mode of the file: only its owner may read and write it."""
 
 _MANIFEST: Final = "manifest.json"
 _ENTRIES: Final = "entries.jsonl"
@@ -35,31 +36,31 @@ _CORRUPT_ARCHIVE_ERRORS: Final = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What `zipfile` raises when it reads a damaged archive; `NotImplementedError` is one of them."""
+"""Errors of `zipfile` for a damaged archive; `NotImplementedError` is a `RuntimeError`."""
 
 
 class BackupError(Exception):
-    """Why there is no backup, or why it is not restored, in words for the operator."""
+    """A backup that cannot be made or restored; the text is for the operator."""
 
 
 class BackupEntry(msgspec.Struct, frozen=True):
-    """An entry of the ledger: its key, and its value as base64."""
+    """An entry of the job store: its key, and its value as base64."""
 
     key: str
     value: bytes
 
 
 class BackupManifest(msgspec.Struct, frozen=True):
-    """What a backup holds.
+    """The manifest of a backup.
 
     Attributes:
         format: version of the format.
         pylon: version of the Pylon that wrote it.
-        made_at: when the backup was begun, in UTC.
-        genesis: of the chain that the jobs are for; None where no worker has noted one.
-        stream: where the entries are from.
-        entries: how many there are.
-        sha256: of the member that holds the entries.
+        made_at: start of the backup, in UTC.
+        genesis: genesis of the chain that the jobs are for; None if it is unknown.
+        stream: name of the stream that the entries were read from.
+        entries: number of entries.
+        sha256: digest of the archive member with the entries.
     """
 
     format: int
@@ -72,16 +73,16 @@ class BackupManifest(msgspec.Struct, frozen=True):
 
 
 class _FormatVersion(msgspec.Struct):
-    """What every version of the manifest says."""
+    """The part of the manifest that every version has."""
 
     format: int
 
 
 class BackupWriter:
-    """Takes the entries of a backup.
+    """Writes the entries of a backup.
 
     Attributes:
-        count: how many it has taken.
+        count: number of entries written.
     """
 
     def __init__(self, member: IO[bytes]) -> None:
@@ -98,15 +99,15 @@ class BackupWriter:
 
     @property
     def sha256(self) -> str:
-        """Of all that was written."""
+        """Return the digest of the entries written so far."""
         return self._digest.hexdigest()
 
 
 @contextlib.contextmanager
 def create_private_file(path: Path) -> Generator[BinaryIO]:
-    """Give a file to write, which is at its path, whole, when the block has ended.
+    """Yield a file to write, and move it to its path when the block ends without an error.
 
-    Its owner alone may read it, from the first byte on.
+    Only its owner may read it, from the first byte on.
 
     Raises:
         BackupError: the file exists, or cannot be written.
@@ -133,7 +134,7 @@ def create_private_file(path: Path) -> Generator[BinaryIO]:
 def write_archive(
     file: BinaryIO, *, genesis: str | None, stream: str, made_at: str
 ) -> Generator[BackupWriter]:
-    """Write a backup into a file within the block."""
+    """Yield the writer of a backup, and complete the file when the block ends."""
     with zipfile.ZipFile(
         file, "w", compression=zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION_LEVEL
     ) as archive:
@@ -153,17 +154,17 @@ def write_archive(
 
 
 class BackupFile:
-    """A backup that was found whole.
+    """Reads a backup, after checking that it is complete.
 
     Args:
-        file: its path, or what it holds.
-        name: of the file, for errors.
+        file: path of the file, or its content.
+        name: name of the file, for errors.
 
     Attributes:
-        manifest: what it holds.
+        manifest: the manifest.
 
     Raises:
-        BackupError: the file cannot be read, is damaged, or is of another version.
+        BackupError: the file cannot be read, is damaged, or has another version.
     """
 
     def __init__(self, file: Path | BinaryIO, name: str) -> None:
@@ -180,11 +181,11 @@ class BackupFile:
             raise self._corrupt("its entries are not those of its manifest")
 
     def __len__(self) -> int:
-        """Return how many entries it gives."""
+        """Return the number of entries that `entries` yields."""
         return len(self._last_line_by_key)
 
     def entries(self) -> Generator[BackupEntry]:
-        """Give the entries in the order of the file: of each key the one that was read last."""
+        """Yield the last entry of each key, in the order of the file."""
         for number, line in enumerate(self._read_lines()):
             entry = self._decode_entry(line)
             if self._last_line_by_key[entry.key] == number:

@@ -1,4 +1,4 @@
-"""Making a backup, and restoring one."""
+"""Make and restore backups."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,28 +15,28 @@ from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import JOB_STORE
 
 ShowProgress = Callable[[str], None]
-"""Shows the operator a line."""
+"""Shows a line of progress to the operator."""
 
 PROGRESS_INTERVAL: Final = 1000
-"""Entries between two lines of progress."""
+"""Number of entries between two lines of progress."""
 
 
 async def make_backup(
     settings: WorkerSettings, home: Path | None, file: BinaryIO, show_progress: ShowProgress
 ) -> str:
-    """Write the ledger of a deployment into a file; workers may run.
+    """Write the job store of a deployment to a file; workers may run.
 
     Args:
-        settings: of the deployment's worker.
-        home: the folder of a stopped Pylon; None for a NATS that runs.
-        file: where to.
-        show_progress: shows how far it is.
+        settings: settings of the deployment's worker.
+        home: folder of a stopped Pylon; None for a running NATS.
+        file: file to write.
+        show_progress: shows a line of progress.
 
     Returns:
-        What the backup holds, in a sentence.
+        A description of the backup for the operator.
 
     Raises:
-        BackupError: NATS cannot be reached, or is not as Pylon needs it.
+        BackupError: NATS cannot be reached, or its streams are not as Pylon needs them.
     """
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
     async with connect_to_deployment(settings, home, "pylon backup") as connection:
@@ -59,21 +59,21 @@ async def restore(
     replace: bool,
     check_chain: bool,
 ) -> str:
-    """Fill the ledger of a deployment from a backup; no worker may run.
+    """Fill the job store of a deployment from a backup; no worker may run.
 
     Args:
-        settings: of the deployment's worker.
-        home: the folder of a stopped Pylon; None for a NATS that runs.
-        backup: what to restore.
-        show_progress: shows how far it is.
-        replace: whether the jobs that are there are removed first.
-        check_chain: whether the chain's genesis is compared with the backup's.
+        settings: settings of the deployment's worker.
+        home: folder of a stopped Pylon; None for a running NATS.
+        backup: the backup to restore.
+        show_progress: shows a line of progress.
+        replace: whether to remove the existing jobs first.
+        check_chain: whether to compare the genesis of the chain with the backup's.
 
     Returns:
-        What was restored, in a sentence.
+        A description of the restored entries for the operator.
 
     Raises:
-        BackupError: it is not restored; the text says why.
+        BackupError: the backup is not restored; the text says why.
     """
     genesis = backup.manifest.genesis
     if check_chain and genesis is not None:
@@ -114,7 +114,7 @@ async def _require_empty(copy: JobStoreCopy, genesis: str | None) -> None:
 
 
 async def _require_same_chain(settings: WorkerSettings, genesis: str) -> None:
-    """Raise unless the chain of the settings is the one that a backup is of."""
+    """Raise unless the chain of the settings is the chain of the backup."""
     remedy = "correct PYLON_BITTENSOR_NETWORK, or add --no-chain-check"
     try:
         chain = SubtensorReader(settings.bittensor_network)
@@ -124,12 +124,13 @@ async def _require_same_chain(settings: WorkerSettings, genesis: str) -> None:
         found = await read_genesis_hash(chain, settings.chain_timeout_seconds)
     except FailureError as error:
         raise BackupError(
-            f"{chain.endpoint_label} does not give its genesis: {error.failure.detail.rstrip('.')}: {remedy}"
+            f"{chain.endpoint_label} does not return its genesis: "
+            f"{error.failure.detail.rstrip('.')}: {remedy}"
         ) from None
     finally:
         await chain.close()
     if found != genesis:
         raise BackupError(
-            f"the backup is of the chain with genesis {genesis}, {chain.endpoint_label} of {found}: "
-            "correct PYLON_BITTENSOR_NETWORK, or restore another backup"
+            f"the backup is of the chain with genesis {genesis}, {chain.endpoint_label} of "
+            f"{found}: correct PYLON_BITTENSOR_NETWORK, or restore another backup"
         )

@@ -1,4 +1,4 @@
-"""From the ledger into a backup, and back into an empty ledger."""
+"""Export the job store to a backup, and import a backup into an empty job store."""
 
 import asyncio
 import logging
@@ -23,19 +23,20 @@ from pylon_client.nats.nats_connection import NatsConnection
 logger = logging.getLogger(__name__)
 
 PAGE_SIZE: Final = 200
+"""Entries per page while entries are read."""
 BATCH_SIZE: Final = 50
-"""Entries that are written at once."""
+"""Entries that are written concurrently."""
 DAY_S: Final = 86_400
 
 OnProgress = Callable[[int], None]
-"""Takes how many entries were read or written so far."""
+"""Called with the number of entries that were read or written so far."""
 
 
 class JobStoreCopy:
-    """The ledger of a deployment, to be read into a backup or filled from one.
+    """Exports and imports the job store of a deployment.
 
     Args:
-        connection: as the user `worker`; the ledger's bucket exists.
+        connection: as the user `worker`; the bucket of the job store exists.
     """
 
     def __init__(self, connection: NatsConnection) -> None:
@@ -46,19 +47,19 @@ class JobStoreCopy:
         self._connection = connection
 
     async def genesis(self) -> str | None:
-        """Return the genesis of the chain that jobs are for, or None."""
+        """Return the genesis of the chain that the jobs are for, or None."""
         return await self._chain.genesis()
 
     async def set_legacy_genesis(self, genesis: str | None) -> None:
-        """Note which chain jobs are for, in a ledger that does not say it."""
+        """Store the genesis of the chain in a job store that has none."""
         if genesis is not None and await self._chain.genesis() is None:
             await self._chain.set_legacy_genesis(genesis)
 
     async def export_entries(self) -> AsyncGenerator[BackupEntry]:
-        """Give every entry that a backup needs; one that changes meanwhile comes again.
+        """Yield every entry that a backup needs; an entry that changes meanwhile is yielded again.
 
-        What an entry refers to is read after it: a lane before its jobs, what was sent with a
-        hotkey before the job. So a backup of a ledger in use lacks nothing that it names.
+        An entry is read before the entries that it refers to: the latest job of a queue and the
+        submission of a hotkey before the jobs. So the backup of a job store in use is complete.
         """
         for prefix in BACKUP_PREFIXES:
             after = ABSENT
@@ -71,7 +72,7 @@ class JobStoreCopy:
                 after = page.entries[-1].revision
 
     async def is_empty(self) -> bool:
-        """Return whether it holds no jobs and no trace of any."""
+        """Return whether the job store has no entries of jobs."""
         for prefix in BACKUP_PREFIXES:
             page = await self._store.oldest_first(prefix, after=ABSENT, count=1)
             if page.entries:
@@ -79,28 +80,28 @@ class JobStoreCopy:
         return True
 
     async def clear(self) -> None:
-        """Remove every entry, and every job from the queue."""
+        """Remove every entry, and every message of the job queue."""
         try:
             for name in (JOB_QUEUE.name, JOB_STORE.name):
                 await purge(self._connection, name)
         except JetStreamRequestError as error:
-            raise BackupError(f"NATS did not remove the jobs that are there: {error}") from None
+            raise BackupError(f"NATS did not remove the existing jobs: {error}") from None
 
     async def import_entries(
         self, entries: Iterable[BackupEntry], *, ended_retention_days: int, on_progress: OnProgress
     ) -> int:
-        """Write the entries of a backup into the empty ledger; queue the jobs that go on.
+        """Write the entries of a backup to the empty job store, and queue the open jobs.
 
         Args:
-            entries: of the backup, one for each key.
-            ended_retention_days: how long jobs are kept that have ended, from now on.
+            entries: entries of the backup, one per key.
+            ended_retention_days: days from now after which ended jobs are removed.
             on_progress: called after each batch.
 
         Returns:
-            How many jobs were left out, since they cannot be read.
+            The number of jobs that were left out because they cannot be read.
 
         Raises:
-            BackupError: the ledger was changed meanwhile.
+            BackupError: the job store was changed meanwhile.
         """
         left_out = count = 0
         remaining = iter(entries)
@@ -111,7 +112,7 @@ class JobStoreCopy:
                 )
             except ConflictError as error:
                 raise BackupError(
-                    f"the ledger's entry {error} was written meanwhile: stop every worker, and "
+                    f"the job store entry {error} was written meanwhile: stop every worker, and "
                     "restore again with --replace"
                 ) from None
             left_out += done.count(False)
@@ -120,7 +121,7 @@ class JobStoreCopy:
         return left_out
 
     async def _import_entry(self, entry: BackupEntry, ended_ttl_s: int) -> bool:
-        """Write one entry; return whether it could be read."""
+        """Write one entry; return False if it cannot be read."""
         if not entry.key.startswith("job."):
             await self._store.put(entry.key, entry.value, revision=ABSENT)
             return True

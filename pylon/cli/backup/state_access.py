@@ -1,4 +1,4 @@
-"""Which NATS holds the state of a deployment, and a connection to it."""
+"""Connect to the NATS that holds the state of a deployment."""
 
 import asyncio
 import contextlib
@@ -31,16 +31,16 @@ LISTEN_S: Final = ANNOUNCE_INTERVAL_S + 1
 async def connect_to_deployment(
     settings: WorkerSettings, home: Path | None, name: str
 ) -> AsyncGenerator[NatsConnection]:
-    """Connect to the NATS of a deployment within the block; its ledger and its queue exist.
+    """Yield a connection to the NATS of a deployment; its job store and its job queue exist.
 
     Args:
-        settings: of its worker.
-        home: the folder of a stopped Pylon, whose nats-server runs within the block; None for a
-            NATS that runs.
-        name: of the connection in the server's monitoring.
+        settings: settings of the deployment's worker.
+        home: folder of a stopped Pylon, whose nats-server runs within the block; None for a
+            running NATS.
+        name: name of the connection in the server's monitoring.
 
     Raises:
-        BackupError: NATS cannot be reached or started, or is not as Pylon needs it.
+        BackupError: NATS cannot be reached or started, or its streams are not as Pylon needs them.
     """
     try:
         async with contextlib.AsyncExitStack() as stack:
@@ -59,10 +59,10 @@ async def connect_to_deployment(
 
 
 async def _provision(connection: NatsConnection, replicas: int) -> None:
-    """Make the ledger and the queue if they are missing.
+    """Create the job store and the job queue if they are missing.
 
     Raises:
-        BackupError: NATS does not allow it; it would otherwise be found by a timeout alone.
+        BackupError: NATS denies it; without this check, only a timeout would show it.
     """
     denied: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -99,7 +99,7 @@ def _embedded_settings() -> dict[str, object]:
 
 
 async def running_signers(connection: NatsConnection) -> set[IdentityName]:
-    """Return the identities whose workers run; it takes `LISTEN_S` seconds."""
+    """Return the identities whose signers run, after listening for `LISTEN_S` seconds."""
     found: set[IdentityName] = set()
     await SignerEvents(connection).subscribe(lambda identity, _: found.add(identity))
     await asyncio.sleep(LISTEN_S)

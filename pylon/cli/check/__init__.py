@@ -1,1 +1,1 @@
-"""`pylon check`: whether a deployment could do its work, and what to do where it could not."""
+"""`pylon check`: find the problems of a deployment and their remedies."""

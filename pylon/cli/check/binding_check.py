@@ -1,4 +1,4 @@
-"""Which chain the state in NATS belongs to, and whether the node is of it."""
+"""Check that the state in NATS belongs to the chain of the node."""
 
 from collections.abc import AsyncGenerator
 
@@ -24,8 +24,8 @@ SUBJECT = "state"
 
 
 async def check_binding(settings: WorkerSettings) -> AsyncGenerator[Finding]:
-    """Check that the state belongs to the chain of the node; what is away is found elsewhere."""
-    if settings.uses_reader_user:  # which may not read the record
+    """Check that the state belongs to the chain of the node; other checks report outages."""
+    if settings.uses_reader_user:  # this user may not read the record
         return
     try:
         connection = await connect(worker_connection_options(settings, "pylon check"))

@@ -1,4 +1,4 @@
-"""The chain as a worker would find it, and each identity on it."""
+"""Check the chain and every identity, as a worker would use them."""
 
 import time
 from collections.abc import AsyncGenerator
@@ -23,7 +23,7 @@ WEIGHTS_RATE_LIMIT = "weights_rate_limit"
 
 
 async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
-    """Whether the chain answers, and whether each identity could act on it."""
+    """Check that the chain answers, and that each identity can write to it."""
     try:
         chain = SubtensorReader(settings.bittensor_network)
     except ValueError as error:
@@ -59,7 +59,7 @@ async def check_chain(settings: WorkerSettings) -> AsyncGenerator[Finding]:
 
 
 async def _check_writes(settings: WorkerSettings) -> AsyncGenerator[Finding]:
-    """Check that the chain's runtime takes what identities write."""
+    """Check that the chain's runtime supports the writes of identities."""
     netuids = [identity.netuid for identity in settings.identity_settings.values()]
     if not netuids:
         return

@@ -13,7 +13,7 @@ from pylon.worker.settings import WorkerSettings
 
 
 async def check(settings: WorkerSettings, report: Callable[[Finding], None]) -> bool:
-    """Look at everything, and tell each finding as it comes; whether nothing stands in the way."""
+    """Run all checks and report each finding; return whether there is no failure."""
     is_fit = True
     async for finding in _findings(settings):
         report(finding)

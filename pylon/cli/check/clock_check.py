@@ -1,4 +1,4 @@
-"""Whose clock is wrong: this machine's, the NATS server's or the chain's, where they disagree."""
+"""Compare the clocks of this machine, the NATS server and the chain, and name the wrong one."""
 
 from typing import Final
 
@@ -11,17 +11,18 @@ from pylon_client.contract.topology import STREAMS
 from pylon_client.nats.nats_connection import connect
 
 CLOCK_TOLERANCE_S: Final = 5.0
-"""Seconds by which two clocks may differ; blocks are dated in whole seconds."""
+"""Maximum difference of two clocks, in seconds; block timestamps have whole seconds."""
 SUBJECT: Final = "clock"
 _REMEDY: Final = "synchronise it (NTP)"
 
 
 async def nats_clock_offset_s(settings: WorkerSettings) -> float | None:
-    """Return by how many seconds the NATS server's clock is ahead of this machine's.
+    """Return the seconds by which the NATS server's clock is ahead of this machine's.
 
-    JetStream dates its replies about streams. None where it cannot be asked.
+    Returns:
+        None if JetStream cannot be queried.
     """
-    if settings.uses_reader_user:  # which may not look at streams
+    if settings.uses_reader_user:  # this user may not look at streams
         return None
     try:
         connection = await connect(worker_connection_options(settings, "pylon check"))
@@ -45,11 +46,11 @@ def check_head(
     """Judge the age of the newest block, and name the clock that makes it impossible.
 
     Args:
-        node: name of the node, without anything secret.
-        number: of its newest block.
+        node: name of the node, without secrets.
+        number: number of its newest block.
         age_s: seconds since the block was made, by this machine's clock.
-        silence_s: age from which on a node lags behind.
-        nats_offset_s: seconds by which the clock of the NATS server is ahead; None if not known.
+        silence_s: age, in seconds, above which a node lags behind.
+        nats_offset_s: seconds by which the clock of the NATS server is ahead; None if unknown.
     """
     head = f"{node} is at block {number}"
     old = f"{head}, {max(age_s, 0.0):.0f} s old"
@@ -79,9 +80,10 @@ def check_head(
 def _nats_clock_findings(
     head: str, old: str, age_s: float, silence_s: float, nats_offset_s: float, *, is_plausible: bool
 ) -> list[Finding]:
-    """Return what follows where this machine and the NATS server have different times."""
+    """Return the findings if this machine and the NATS server have different times."""
     if is_plausible:
-        text = f"the clock of the NATS server is {_offset_text(nats_offset_s)}, by this machine and the chain"
+        offset = _offset_text(nats_offset_s)
+        text = f"the clock of the NATS server is {offset}, by this machine and the chain"
         return [ok("chain", old), warning(SUBJECT, text, _REMEDY)]
     text = f"the clock of this machine is {_offset_text(-nats_offset_s)}, by the NATS server"
     if -CLOCK_TOLERANCE_S <= age_s + nats_offset_s <= silence_s:

@@ -1,4 +1,4 @@
-"""The disk on which JetStream keeps the streams, where it is one of this machine."""
+"""Check the free space for JetStream's streams, if they are on a disk of this machine."""
 
 import shutil
 from ipaddress import ip_address
@@ -10,17 +10,17 @@ from pylon.cli.check.findings import Finding, failure, ok
 from pylon.nats_server.embedded_process import listening_port
 
 FREE_MIN_BYTES: Final = 2**30
-"""Free bytes below which the disk counts as full: less than a day of a large deployment."""
+"""Free bytes below which the disk counts as full: less than a large deployment needs per day."""
 _STATE_FOLDERS: Final = ("", "devnet")
-"""Folders of the home in which `pylon up` keeps its state, of a real and of the simulated chain."""
+"""Folders of the home with the state of `pylon up`: of a real chain and of the simulated chain."""
 
 
 def check_disk(nats_urls: list[str], home: Path) -> Finding:
-    """Return whether there is room for the streams; other disks than this machine's are not known.
+    """Check that the disk has room for the streams; disks of other machines are not checked.
 
     Args:
-        nats_urls: of the NATS servers.
-        home: of `pylon up`.
+        nats_urls: URLs of the NATS servers.
+        home: home of `pylon up`.
     """
     local = [parts for url in nats_urls if _is_loopback((parts := urlsplit(url)).hostname)]
     if not local:

@@ -1,11 +1,11 @@
-"""What a check has found, and how it is told."""
+"""Findings of checks, and their text form."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How good a finding is; only FAILURE keeps a deployment from its work."""
+    """Severity of a finding; only FAILURE prevents a deployment from working."""
 
     OK = "ok"
     WARNING = "warn"
@@ -14,13 +14,13 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        level: how good it is.
-        subject: what was looked at.
-        text: what was found.
-        remedy: what to do about it; empty where all is well.
+        level: severity.
+        subject: subject of the check.
+        text: description of the result.
+        remedy: action for the operator; empty for OK.
     """
 
     level: Level
@@ -34,15 +34,15 @@ class Finding:
 
 
 def ok(subject: str, text: str) -> Finding:
-    """All is well."""
+    """Return a finding without a problem."""
     return Finding(Level.OK, subject, text)
 
 
 def warning(subject: str, text: str, remedy: str) -> Finding:
-    """Something is missing that others can do without."""
+    """Return a finding about a problem that does not prevent the deployment from working."""
     return Finding(Level.WARNING, subject, text, remedy)
 
 
 def failure(subject: str, text: str, remedy: str) -> Finding:
-    """Something stands in the way."""
+    """Return a finding about a problem that prevents the deployment from working."""
     return Finding(Level.FAILURE, subject, text, remedy)

@@ -1,4 +1,4 @@
-"""NATS as a worker would find it: reachable, with the right streams and room for more."""
+"""Check NATS as a worker would use it: connection, streams, storage and signers."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -21,7 +21,7 @@ from pylon_client.contract.topology import STREAMS, StreamPlan
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 
 STORAGE_FULL_RATIO = 0.9
-"""The part of JetStream's storage that may be in use before one should act."""
+"""Fraction of JetStream's storage in use from which on the check fails."""
 
 _REMEDIES = {
     ErrorCode.NATS_UNAVAILABLE: "start a nats-server, or correct PYLON_NATS_URL",
@@ -37,7 +37,7 @@ async def check_signers(settings: WorkerSettings) -> AsyncGenerator[Finding]:
     try:
         connection = await connect(_options(settings))
     except FailureError:
-        return  # which was found before
+        return  # `check_nats` has reported it
     directory = SignerDirectory(settings.identity_settings, grace_s=0)
     try:
         await SignerEvents(connection).subscribe(directory.observe)
@@ -53,7 +53,7 @@ async def check_signers(settings: WorkerSettings) -> AsyncGenerator[Finding]:
 
 
 async def check_nats(settings: WorkerSettings) -> AsyncGenerator[Finding]:
-    """Whether a worker could work with NATS."""
+    """Check that a worker can use NATS."""
     options = _options(settings)
     try:
         connection = await connect(options)
@@ -68,7 +68,7 @@ async def check_nats(settings: WorkerSettings) -> AsyncGenerator[Finding]:
                 "NATS", "it asks for no password: anybody could act as a worker",
                 "give it users with `pylon nats-conf`",
             )  # fmt: skip
-        if not settings.uses_reader_user:  # as which it may not look at streams
+        if not settings.uses_reader_user:  # this user may not look at streams
             are_made = True
             for plan in STREAMS:
                 finding = await _check_stream(connection, plan)
@@ -102,7 +102,7 @@ async def _check_stream(connection: NatsConnection, plan: StreamPlan) -> Finding
 def _check_usage(usage: StorageUsage) -> Finding:
     used = f"{usage.used_bytes / 2**20:.0f} MiB"
     if usage.limit_bytes is None:
-        return ok("JetStream", f"{used} in use, without a limit of its own")
+        return ok("JetStream", f"{used} in use, without its own limit")
     part = usage.used_bytes / max(usage.limit_bytes, 1)
     text = f"{used} in use of {usage.limit_bytes / 2**20:.0f} MiB"
     if part >= STORAGE_FULL_RATIO:

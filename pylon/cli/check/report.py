@@ -1,4 +1,4 @@
-"""How `pylon check` reports its findings: a line each, or one JSON object."""
+"""Report the findings of `pylon check` as lines or as one JSON object."""
 
 import json
 import sys
@@ -9,15 +9,15 @@ from pylon.cli.check.findings import Finding
 from pylon.common.redaction import REDACTOR
 
 RunCheck = Callable[[Callable[[Finding], None]], bool]
-"""Looks at everything; calls its argument with each finding; returns whether all is fit."""
+"""Runs all checks, calls its argument with each finding, and returns whether none failed."""
 
 
 def report_as_lines(run: RunCheck, home: Path | None) -> bool:
-    """Print a line for each finding as it comes, and return whether all is fit.
+    """Print a line for each finding as it comes, and return whether no check failed.
 
     Args:
-        run: the check.
-        home: of the `pylon up` that is looked at; None for the deployment of the settings.
+        run: runs the checks.
+        home: home of the `pylon up` to check; None for the deployment of the settings.
     """
     if home is not None:
         _write(f"This is about the Pylon that runs from {home}.")
@@ -25,11 +25,11 @@ def report_as_lines(run: RunCheck, home: Path | None) -> bool:
 
 
 def report_as_json(run: RunCheck, home: Path | None) -> bool:
-    """Print one JSON object when all has been looked at, and return whether all is fit.
+    """Print one JSON object after all checks, and return whether none failed.
 
     Args:
-        run: the check.
-        home: of the `pylon up` that is looked at; None for the deployment of the settings.
+        run: runs the checks.
+        home: home of the `pylon up` to check; None for the deployment of the settings.
     """
     findings: list[Finding] = []
     is_fit = run(findings.append)

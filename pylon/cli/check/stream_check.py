@@ -1,4 +1,4 @@
-"""Whether the streams take what is written, and whether blocks are published."""
+"""Check that JetStream stores messages and that blocks are published."""
 
 import time
 from collections.abc import AsyncGenerator
@@ -23,10 +23,11 @@ from pylon_client.contract.topology import (
 from pylon_client.nats.nats_connection import NatsConnection
 
 STALE_BLOCKS: Final = 5
+"""Maximum age of the newest published block, in block times."""
 STALE_MIN_S: Final = 10.0
-"""Seconds that a published block may be old however short the chain's blocks are."""
+"""Minimum of that age, in seconds, for chains with short block times."""
 _PROBE_SUBJECT: Final = f"$KV.{LEASES_BUCKET}.check"
-"""A key that expires like a lease."""
+"""Subject of a key that expires like a lease."""
 
 
 async def check_storage(
@@ -36,7 +37,7 @@ async def check_storage(
 
     Args:
         connection: as the user `worker`; all streams exist.
-        block_duration_s: the chain's pace.
+        block_duration_s: block time of the chain, in seconds.
     """
     yield await _check_writes(connection)
     try:

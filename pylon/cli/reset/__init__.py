@@ -1,1 +1,1 @@
-"""`pylon reset`: setting the state of one chain aside, so that another can be served."""
+"""`pylon reset`: set the state of one chain aside, so that another chain can be served."""

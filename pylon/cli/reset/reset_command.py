@@ -24,8 +24,8 @@ def reset(
 ) -> None:
     """Set the state of one chain aside, so that another chain can be served; stop Pylon first.
 
-    The state of `pylon up` is moved within its home. Of a NATS that PYLON_NATS_URL names, all jobs
-    are written to a file for `pylon restore`, and all streams are emptied.
+    The state of `pylon up` is moved within its home. With PYLON_NATS_URL, all jobs in that NATS are
+    written to a file for `pylon restore`, and all streams are emptied.
     """
     from pylon.cli.reset.reset_run import ResetError, StateReset
     from pylon.cli.up import running_home
@@ -38,7 +38,7 @@ def reset(
         if yes:
             return
         if not sys.stdin.isatty():
-            raise ResetError("nobody can be asked here: add --yes")
+            raise ResetError("there is no terminal to ask for confirmation: add --yes")
         if not typer.confirm("Set it aside?", err=True):
             raise ResetError("nothing was changed")
 
@@ -48,7 +48,7 @@ def reset(
         settings = WorkerSettings()
         REDACTOR.add_secrets(collect_secrets(settings))
         if runs_from is not None:
-            raise ResetError(f"Pylon runs from {runs_from}: stop it first")  # noqa: TRY301 -- as all others end
+            raise ResetError(f"Pylon runs from {runs_from}: stop it first")  # noqa: TRY301 -- handled like all other errors
         wish = StateReset(network, settings, confirm)
         is_elsewhere = home is None and "nats_url" in settings.model_fields_set
         folder = (home or UpSettings().home).absolute()

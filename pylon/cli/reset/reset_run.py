@@ -1,4 +1,4 @@
-"""Setting state aside: a folder of `pylon up` is moved, the streams of another NATS are emptied."""
+"""Set state aside: move a folder of `pylon up`, or empty the streams of another NATS."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,30 +18,30 @@ from pylon_client.contract.failures import FailureError
 from pylon_client.contract.topology import STREAMS
 
 SET_ASIDE: Final = "set-aside"
-"""The folder in a home that holds the state which was set aside; each of its folders is a home."""
+"""Folder of a home for the state that was set aside; each of its folders is a home."""
 DEVNET_CHAIN: Final = "chain"
-"""The folder in the state of `pylon up --devnet` that holds the simulated chain."""
+"""Folder of the simulated chain in the state of `pylon up --devnet`."""
 _NATS: Final = "nats"
 _JETSTREAM: Final = "jetstream"
 _CONNECTION_NAME: Final = "pylon reset"
 _WORKERS_RUNNING: Final = "workers run: stop every worker first"
 
 Confirm = Callable[[str], None]
-"""Shows the operator what will be done; raises where it must not be."""
+"""Shows the operator what will be done; raises if the operator declines."""
 
 
 class ResetError(Exception):
-    """Why nothing is set aside, in words for the operator."""
+    """State that cannot be set aside; the text is for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateReset:
-    """A wish to set state aside.
+    """Sets state aside.
 
     Attributes:
-        network: the name of the network whose state it must be.
-        settings: of a worker.
-        confirm: asks the operator.
+        network: name of the network that the state must belong to.
+        settings: settings of a worker.
+        confirm: asks the operator for confirmation.
     """
 
     network: str
@@ -49,12 +49,13 @@ class StateReset:
     confirm: Confirm
 
     async def set_aside_home(self, home: Path) -> str:
-        """Move the streams of the network out of a home; return where they are, in a sentence.
+        """Move the streams of the network out of a home, with a simulated chain if there is one.
 
-        A simulated chain is moved with the streams of its blocks.
+        Returns:
+            How to use the moved state, for the operator.
 
         Raises:
-            ResetError: there are none, they are in use, or they cannot be moved.
+            ResetError: the home has no such state, it is in use, or it cannot be moved.
         """
         states = [each for each in (home, home / "devnet") if (each / _NATS / _JETSTREAM).is_dir()]
         if not states:
@@ -72,6 +73,9 @@ class StateReset:
 
     async def set_aside_nats(self, folder: Path) -> str:
         """Write the jobs in the configured NATS to a file in a folder, and empty the streams.
+
+        Returns:
+            How to restore the jobs, for the operator.
 
         Raises:
             ResetError: workers run, or NATS holds the state of another network.
@@ -104,7 +108,7 @@ class StateReset:
 
     async def _read_state(self, folder: Path) -> DeploymentState:
         with _LockedFolder(folder):
-            pass  # otherwise the error would be about a nats-server that cannot start
+            pass  # otherwise a nats-server that cannot start would be the error
         try:
             async with connect_to_deployment(self.settings, folder, _CONNECTION_NAME) as connection:
                 return await read_state(connection)
@@ -117,7 +121,7 @@ class StateReset:
         other_home = home / SET_ASIDE / f"{state.label}-{_timestamp()}"
         other_folder = other_home / folder.relative_to(home)
         target = other_folder / _NATS / _JETSTREAM
-        # State without the simulated chain that it is of would be removed by the next start.
+        # The next start would remove state without its simulated chain.
         chain = [folder / DEVNET_CHAIN] if (folder / DEVNET_CHAIN).is_dir() else []
         what = "It and the simulated chain are" if chain else "It is"
         self.confirm(
@@ -143,7 +147,7 @@ class StateReset:
 
 
 class _LockedFolder:
-    """`with _LockedFolder(folder):` holds the lock of the embedded NATS of a folder."""
+    """Holds the lock of the embedded NATS of a folder: `with _LockedFolder(folder): …`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

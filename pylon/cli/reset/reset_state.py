@@ -1,4 +1,4 @@
-"""What the state of a deployment holds, for the operator who sets it aside."""
+"""Describe the state of a deployment to the operator who sets it aside."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ _LABEL_CHARS = 12
 
 @dataclass(frozen=True, slots=True)
 class DeploymentState:
-    """What is set aside.
+    """The state of a deployment.
 
     Attributes:
-        chain: that it belongs to.
-        open_jobs: jobs that have not ended, by identity.
+        chain: chain that the state belongs to.
+        open_jobs: number of open jobs by identity.
     """
 
     chain: ChainIdentity
@@ -33,7 +33,7 @@ class DeploymentState:
 
     @property
     def jobs_text(self) -> str:
-        """Return how many jobs have not ended, in words."""
+        """Return the number of open jobs in words."""
         if not self.open_jobs:
             return "no jobs that have not ended"
         each = ", ".join(f"{name}: {count}" for name, count in sorted(self.open_jobs.items()))
@@ -43,12 +43,12 @@ class DeploymentState:
 
     @property
     def label(self) -> str:
-        """Return what names of files and folders begin with."""
+        """Return the prefix of names of files and folders."""
         return self.chain.genesis.removeprefix("0x")[:_LABEL_CHARS]
 
 
 async def read_state(connection: NatsConnection) -> DeploymentState:
-    """Return what the NATS of a deployment holds.
+    """Return the state that the NATS of a deployment holds.
 
     Raises:
         FailureError: NATS_UNAVAILABLE.
@@ -67,7 +67,7 @@ async def read_state(connection: NatsConnection) -> DeploymentState:
 
 
 async def has_publisher(connection: NatsConnection) -> bool:
-    """Return whether a worker publishes at this moment.
+    """Return whether a worker holds the publisher lease.
 
     Raises:
         FailureError: NATS_UNAVAILABLE.

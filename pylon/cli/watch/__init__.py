@@ -1,1 +1,1 @@
-"""`pylon watch` and `pylon jobs`: what happens, in the terminal."""
+"""`pylon watch` and `pylon jobs`: show events and jobs in the terminal."""

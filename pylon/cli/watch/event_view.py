@@ -1,4 +1,4 @@
-"""Blocks and neurons as they are published."""
+"""Show blocks and neurons as they are published."""
 
 import sys
 from collections import deque
@@ -62,9 +62,10 @@ async def watch_blocks(settings: DeploymentSettings, console: Console) -> None:
 
 
 async def watch_neurons(settings: DeploymentSettings, netuid: NetUid, console: Console) -> None:
-    """Show the neurons of a subnet as they are published, those with the most stake first.
+    """Show the neurons of a subnet as they are published, ordered by stake.
 
-    A subnet of which nothing is published is reported; its first neurons are shown all the same.
+    If nothing is published about the subnet yet, this is reported and the first neurons are shown
+    when they arrive.
 
     Raises:
         FailureError: NATS cannot be reached.
@@ -88,8 +89,8 @@ async def watch_neurons(settings: DeploymentSettings, netuid: NetUid, console: C
 def _report_untracked(netuid: NetUid, published: Sequence[NetUid]) -> None:
     tracked = ", ".join(map(str, published)) or "none yet"
     sys.stderr.write(
-        f"Nothing is published of subnet {netuid}; published subnets: {tracked}. Workers publish "
-        "those of PYLON_TRACKED_NETUIDS and of the identities. Waiting for the first neurons.\n"
+        f"Nothing is published about subnet {netuid}; published subnets: {tracked}. Workers "
+        "publish the subnets of PYLON_TRACKED_NETUIDS and of the identities. Waiting for neurons.\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Jobs as the ledger has them, and as they change."""
+"""Show the jobs of the job store, and each change of them."""
 
 import asyncio
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ class _JobTable:
         self._jobs: dict[JobId, Job] = {}
 
     def add(self, job: Job) -> bool:
-        """Take a job as it is now; whether that is news."""
+        """Add or update a job; return whether it has changed."""
         known = self._jobs.get(job.job_id)
         if known is not None and known.updated_at_ms >= job.updated_at_ms:
             return False
@@ -56,7 +56,7 @@ class _JobTable:
 
 
 async def watch_jobs(settings: DeploymentSettings, console: Console) -> None:
-    """Show the jobs of every identity, and each change of one, until interrupted.
+    """Show the jobs of every identity and each of their changes, until interrupted.
 
     Raises:
         FailureError: NATS cannot be reached, or JetStream does not answer.
@@ -102,10 +102,10 @@ async def _read_jobs(connection: NatsConnection, identities: Iterable[IdentityNa
 
 
 def job_row(job: Job) -> tuple[str, ...]:
-    """A job as the cells of a row."""
+    """Return the cells of a job's row."""
     since = datetime.fromtimestamp(job.updated_at_ms / 1000, UTC).strftime("%m-%d %H:%M:%S")
     waits_for = "" if job.retry_at_block is None or job.has_ended else f"block {job.retry_at_block}"
-    # Records of earlier versions hold what went wrong before a job succeeded.
+    # In records of earlier versions, a job that succeeded may have the error of an earlier attempt.
     error = None if job.has_succeeded else job.last_error
     why = "" if error is None else f"{error.code}: {error.detail}"
     kind = str(job.kind) if not job.mechanism else f"{job.kind} {job.mechanism}"

@@ -1,4 +1,4 @@
-"""`pylon jobs`: what the configured identities ask about their jobs, over NATS, each as itself."""
+"""`pylon jobs`: request jobs from the workers over NATS, as each configured identity."""
 
 import json
 from collections.abc import AsyncGenerator, Sequence
@@ -37,14 +37,14 @@ async def list_jobs(
     """Print jobs of the identities, newest first, and on a terminal whether there are more.
 
     Args:
-        settings: of the deployment.
-        console: a table if it is a terminal, else a line for each.
-        only_identity: whose jobs; None for every identity's.
-        limit: how many jobs of each identity at most.
-        as_json: print one JSON object, with the jobs as the REST API has them.
+        settings: settings of the deployment.
+        console: prints a table if it is a terminal, else one line per job.
+        only_identity: identity whose jobs are listed; None for every identity.
+        limit: maximum number of jobs per identity.
+        as_json: whether to print one JSON object, with the jobs as in the REST API.
 
     Raises:
-        FailureError: they cannot be had; it says why.
+        FailureError: the request failed.
     """
     jobs: list[Job] = []
     cut = False
@@ -88,16 +88,16 @@ async def show_job(
     job_id: JobId,
     only_identity: IdentityName | None,
 ) -> None:
-    """Print all that is known of one job, as JSON.
+    """Print all fields of one job as JSON.
 
     Args:
-        settings: of the deployment.
-        console: where to.
-        job_id: of the job.
-        only_identity: whose it is; None asks every identity.
+        settings: settings of the deployment.
+        console: prints the job.
+        job_id: id of the job.
+        only_identity: identity of the job; None to try every identity.
 
     Raises:
-        FailureError: it cannot be had; it says why.
+        FailureError: the request failed.
     """
     job = await _request_owner(settings, GET_JOB, job_id, only_identity)
     _print(console, job.model_dump_json(indent=2, exclude_none=True))
@@ -109,16 +109,16 @@ async def cancel_job(
     job_id: JobId,
     only_identity: IdentityName | None,
 ) -> None:
-    """Give up a job that was not submitted yet, and print it; one that has ended stays as it is.
+    """Cancel a job that is not submitted yet, and print it; an ended job stays unchanged.
 
     Args:
-        settings: of the deployment.
-        console: where to.
-        job_id: of the job.
-        only_identity: whose it is; None asks every identity.
+        settings: settings of the deployment.
+        console: prints the job.
+        job_id: id of the job.
+        only_identity: identity of the job; None to try every identity.
 
     Raises:
-        FailureError: CONFLICT where it is on its way to the chain; or it cannot be reached.
+        FailureError: CONFLICT if the job is being submitted; or the request failed.
     """
     job = await _request_owner(settings, CANCEL_JOB, job_id, only_identity)
     _print(console, " ".join(filter(None, job_row(job))))
@@ -139,7 +139,7 @@ async def _request_owner(
                     raise
     raise FailureError(
         ErrorCode.NOT_FOUND,
-        f"Job {job_id} not found: no identity asked has it, or it ended long ago.",
+        f"Job {job_id} not found: none of the identities has it, or it ended long ago.",
     )
 
 

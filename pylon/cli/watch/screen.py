@@ -1,4 +1,4 @@
-"""A table that changes in place on a terminal, and lines where the output goes elsewhere."""
+"""Show a table that is updated in place on a terminal, or lines if the output is redirected."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -12,11 +12,13 @@ from rich.live import Live
 from rich.table import Table
 
 REFRESHES_PER_S: Final = 4
+"""Maximum number of screen updates per second."""
 WRAPPED_MIN_CHARS: Final = 16
-"""Width that a column of text needs at least, in which lines are wrapped."""
+"""Minimum width of a column with wrapped text, in characters."""
 BORDER_CHARS: Final = 1
+"""Width of the left border of the table, in characters."""
 PADDING_AND_BORDER_CHARS: Final = 3
-"""Of each column."""
+"""Width of the padding and the border of each column, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +26,9 @@ class Column:
     """A column of a table.
 
     Attributes:
-        title: over it.
-        hide_priority: which columns are left out first where the terminal is narrow: those of a high rank.
-        wraps: whether its text may be broken into lines; other cells, such as ids, stay whole.
+        title: heading of the column.
+        hide_priority: on a narrow terminal, columns with higher values are hidden first.
+        wraps: whether its text may be wrapped; other cells, such as ids, stay on one line.
     """
 
     title: str
@@ -35,12 +37,12 @@ class Column:
 
 
 class Screen:
-    """`with Screen(console, columns) as screen:` then `screen.show(rows, line)`.
+    """Shows rows: `with Screen(console, columns, title) as screen: screen.show(rows, line)`.
 
     Args:
         console: where to write.
-        columns: the table's columns, from left to right.
-        title: above the table.
+        columns: columns of the table, from left to right.
+        title: title above the table.
     """
 
     def __init__(self, console: Console, columns: Sequence[Column], title: str) -> None:
@@ -63,7 +65,7 @@ class Screen:
         self._live.stop()
 
     def show(self, rows: Callable[[], Iterable[Sequence[str]]], line: str) -> None:
-        """Show the rows of this moment; where there is no terminal, one line on what is new."""
+        """Show the current rows; without a terminal, print one line about the change."""
         if self._console.is_terminal:
             self._live.update(build_table(self._title, self._columns, rows(), self._console.width))
         else:
@@ -73,13 +75,13 @@ class Screen:
 def build_table(
     title: str, columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int
 ) -> Table:
-    """Return a table of text, in which nothing is markup, that fits a terminal.
+    """Return a table that fits a terminal; its cells are plain text without markup.
 
     Args:
-        title: above the table.
-        columns: from left to right.
-        rows: a cell for each column.
-        width: of the terminal, in characters. Columns that do not fit are left out and named.
+        title: title above the table.
+        columns: columns from left to right.
+        rows: one cell per column.
+        width: width of the terminal, in characters. Columns that do not fit are hidden and named.
     """
     lines = list(rows)
     needed = {
@@ -114,9 +116,9 @@ def build_table(
 def _columns_that_fit(
     columns: Iterable[Column], needed: Mapping[Column, int], empty: AbstractSet[Column], width: int
 ) -> frozenset[Column]:
-    """Return the columns that fit beside each other, the most important one in any case.
+    """Return the columns that fit beside each other, and always the most important one.
 
-    Columns without any text come last.
+    Columns without any text are hidden first.
     """
     left = width - BORDER_CHARS
     shown: set[Column] = set()

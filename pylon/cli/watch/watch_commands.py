@@ -21,20 +21,20 @@ HomeOption = Annotated[
     Path | None,
     typer.Option(
         "--home",
-        help="Home of the `pylon up` to look at.",
+        help="Home of the `pylon up` to read.",
         show_default="PYLON_HOME, or .pylon in this folder",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 
 watch_app = typer.Typer(
-    no_args_is_help=True, help="Show what happens, as it happens, until Ctrl-C."
+    no_args_is_help=True, help="Show events as they are published, until Ctrl-C."
 )
 
 
 @watch_app.command()
 def blocks(home: HomeOption = None) -> None:
-    """Each block, as the workers publish it."""
+    """Show each block as the workers publish it."""
     from pylon.cli.watch.event_view import watch_blocks
 
     _run(watch_blocks, home)
@@ -44,7 +44,7 @@ def blocks(home: HomeOption = None) -> None:
 def neurons(
     netuid: Annotated[int, typer.Argument(min=0, help="A tracked subnet.")], home: HomeOption = None
 ) -> None:
-    """The neurons of a tracked subnet, those with the most stake first, at every block."""
+    """Show the neurons of a tracked subnet at every block, ordered by stake."""
     from pylon.cli.watch.event_view import watch_neurons
 
     _run(lambda settings, console: watch_neurons(settings, NetUid(netuid), console), home)
@@ -52,7 +52,7 @@ def neurons(
 
 @watch_app.command(name="jobs")
 def watched_jobs(home: HomeOption = None) -> None:
-    """The jobs of every identity, and each change of their states."""
+    """Show the jobs of every identity, and each change of their states."""
     from pylon.cli.watch.job_view import watch_jobs
 
     _run(watch_jobs, home)
@@ -61,11 +61,11 @@ def watched_jobs(home: HomeOption = None) -> None:
 jobs_app = typer.Typer(
     no_args_is_help=True,
     help=(
-        "Look at jobs, which are writes to the chain that Pylon has accepted, and cancel them.\n\n"
-        "Asks the workers over NATS, as each identity of PYLON_IDENTITIES with its own token; a "
-        "worker must run. A job goes from ACCEPTED over WAITING and SUBMITTING to COMMITTED or "
-        "CONFIRMED, or else it ends as SUPERSEDED, EXPIRED, REJECTED, CANCELLED or FAILED. "
-        "`pylon watch jobs` shows each change as it comes."
+        "List, show and cancel jobs, which are writes to the chain that Pylon has accepted.\n\n"
+        "Sends requests to the workers over NATS, as each identity of PYLON_IDENTITIES with its "
+        "own token; a worker must run. A job goes from ACCEPTED over WAITING and SUBMITTING to "
+        "COMMITTED or CONFIRMED, or ends as SUPERSEDED, EXPIRED, REJECTED, CANCELLED or FAILED. "
+        "`pylon watch jobs` shows each change."
     ),
 )
 
@@ -74,16 +74,16 @@ def _validate_job_id(text: str) -> str:
     try:
         return validate_job_id(text)
     except InvalidSubjectError as error:
-        raise typer.BadParameter(f"{error}: `pylon jobs ls` tells them") from None
+        raise typer.BadParameter(f"{error}: `pylon jobs ls` lists them") from None
 
 
 _JobArgument = Annotated[
     str,
-    typer.Argument(metavar="JOB_ID", callback=_validate_job_id, help="As `pylon jobs ls` tells."),
+    typer.Argument(metavar="JOB_ID", callback=_validate_job_id, help="Id from `pylon jobs ls`."),
 ]
 _IdentityOption = Annotated[
     str | None,
-    typer.Option("--identity", metavar="NAME", help="Ask as this identity alone."),
+    typer.Option("--identity", metavar="NAME", help="Use only this identity."),
 ]
 
 
@@ -91,14 +91,14 @@ _IdentityOption = Annotated[
 def list_jobs(
     identity: _IdentityOption = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, help="How many jobs of each identity at most.")
+        int, typer.Option("--limit", min=1, help="Maximum number of jobs per identity.")
     ] = JOBS_PER_PAGE,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """List jobs, newest first: their states, and what stands in their way.
+    """List jobs, newest first, with their states and last errors.
 
-    Those that have not ended, and those that ended in the last days.
+    Lists the open jobs, and the jobs that ended in the last days.
     """
     from pylon.cli.watch import own_jobs
 
@@ -112,7 +112,7 @@ def list_jobs(
 
 @jobs_app.command(name="show")
 def show_job(job: _JobArgument, identity: _IdentityOption = None, home: HomeOption = None) -> None:
-    """Show all that is known of a job, as JSON: blocks, attempts, last error, left-out hotkeys."""
+    """Show all fields of a job as JSON: blocks, attempts, last error, left-out hotkeys."""
     from pylon.cli.watch import own_jobs
 
     _run(
@@ -127,7 +127,7 @@ def show_job(job: _JobArgument, identity: _IdentityOption = None, home: HomeOpti
 def cancel_job(
     job: _JobArgument, identity: _IdentityOption = None, home: HomeOption = None
 ) -> None:
-    """Give up a job that was not submitted yet; it ends as CANCELLED.
+    """Cancel a job that is not submitted yet; it ends as CANCELLED.
 
     A job that is on its way to the chain cannot be cancelled, and one that has ended stays as it
     is. Newer weights take the place of older ones by themselves.

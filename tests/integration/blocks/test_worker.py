@@ -207,7 +207,7 @@ async def test_when_the_chain_is_gone_latest_fails_and_then_heals(tmp_path: Path
         with pytest.raises(FailureError) as caught:
             await connection.request(LATEST_BLOCK, timeout_s=30)
         assert caught.value.failure.http_status == 502
-        assert "The last block heard of is" in caught.value.failure.detail
+        assert "The last known block is" in caught.value.failure.detail
         await devnet.start()
         async with asyncio.timeout(HANGS_AFTER_S):
             latest = before

@@ -94,7 +94,7 @@ async def test_blocks_and_neurons_are_shown_as_they_come(tmp_path: Path) -> None
         assert re.search(
             r"^\d+ subnet 2: 16 neurons, \d+ with a permit", neurons.text, re.MULTILINE
         )
-        await eventually(lambda: "Nothing is published of subnet 5" in untracked.text)
+        await eventually(lambda: "Nothing is published about subnet 5" in untracked.text)
         assert re.search("published subnets: (2|none yet)", untracked.text)
 
 

@@ -43,7 +43,7 @@ BLOCK_TIME_S = 0.5
 LIMIT_BLOCKS = 30
 AHEAD_MAX_BLOCKS = 10
 """Blocks that the chain may be ahead of the listener: fewer than the stream and a lane keep."""
-MADE_AGAIN = "The stream {} was missing and has been made again"
+MADE_AGAIN = "The stream {} was missing and was created again"
 
 
 @dataclass
@@ -173,7 +173,7 @@ async def test_a_job_whose_message_was_lost_with_the_queue_is_queued_beside_newe
         await here.delete(JOB_QUEUE)
         # In a chain that stands still, this one keeps the new queue from being idle.
         newer = await identity.put_weights(weights_of(devnet, 2, 5), MechanismId(1))
-        await here.worker.logs(f"Job {parked.job_id} of sn2 was not queued; it is now")
+        await here.worker.logs(f"Requeued job {parked.job_id} of sn2: it was missing in the queue")
         await devnet.advance(LIMIT_BLOCKS)
         here.makes_blocks.set()
         for job in (parked, newer):

@@ -63,8 +63,8 @@ async def nothing_kept(_: str, after: BlockNumber | None = None) -> FeedEvent | 
 @asynccontextmanager
 async def replaying(worker: NatsConnection) -> AsyncGenerator[None]:
     """A worker that answers what it is asked of the stream."""
-    handlers = ReplayHandlers(EventLog(worker)).by_operation
-    service = RequestService(worker, handlers, identities={}, max_requests=10)
+    service = RequestService(worker, identities={}, max_requests=10)
+    ReplayHandlers(EventLog(worker)).register(service)
     await service.start()
     yield
     await service.drain(10)

@@ -76,8 +76,8 @@ async def worker(connect_as: ConnectAs) -> AsyncGenerator[NatsConnection]:
     connection = await connect_as("worker")
     await provision_streams(connection)
     await publish_block(connection, 1)
-    handlers = ReplayHandlers(EventLog(connection)).by_operation
-    service = RequestService(connection, handlers, identities={}, max_requests=10)
+    service = RequestService(connection, identities={}, max_requests=10)
+    ReplayHandlers(EventLog(connection)).register(service)
     await service.start()
     yield connection
     await service.drain(10)

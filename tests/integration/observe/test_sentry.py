@@ -110,4 +110,4 @@ async def test_without_a_dsn_nothing_is_reported(tmp_path: Path, dsn: str) -> No
 async def test_a_place_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
     ended = await pylon_command(tmp_path, {"PYLON_SENTRY_DSN": "no-dsn"}, "worker")
     assert ended.code == 2
-    assert ended.err == "wrong setting: PYLON_SENTRY_DSN: is no address that Sentry gives out\n"
+    assert ended.err == "wrong setting: PYLON_SENTRY_DSN: is not a valid DSN\n"

@@ -1,7 +1,7 @@
 """Every line that users of the published service know from its readme works here as written.
 
 Programs and requests go to the readme's development server, beside a running product, with the
-readme's tokens; addresses alone are substituted. What is built or changed, is so in a copy of the
+readme's tokens; only addresses are substituted. Builds and changes happen in a copy of the
 checkout.
 """
 
@@ -32,14 +32,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def environment(**more: str) -> dict[str, str]:
-    """What a shell has whose user has activated the environment of these tests."""
+    """Return the variables of a shell in which the environment of these tests is active."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     kept = {name: text for name, text in os.environ.items() if not name.startswith("PYLON_")}
     return {**kept, "PATH": path, **more}
 
 
 async def run(folder: Path, line: str, **more: str) -> str:
-    """What a line prints that a shell in a folder runs, and that ends well."""
+    """Run a line in a shell in a folder, and return its output; it must exit with code 0."""
     process = await asyncio.create_subprocess_exec(
         *("bash", "-euo", "pipefail", "-c", line),
         cwd=folder,
@@ -66,7 +66,7 @@ def folder() -> Generator[Path]:
 
 @pytest.fixture(scope="module")
 def checkout() -> Generator[Path]:
-    """A copy of the checkout, with two tests of its own instead of all others."""
+    """Copy the checkout, with two small tests instead of the project's."""
     with tempfile.TemporaryDirectory() as folder:
         yield _copied_to(Path(folder))
 

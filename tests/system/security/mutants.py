@@ -412,9 +412,9 @@ MUTANTS: Final = (
         (
             Edit(
                 "pylon/jobs/job_store.py",
-                "return await self._open.of(identity, kind)",
-                "return [held async for held in self.history(identity) "
-                "if not held.job.has_ended and kind in {None, held.job.kind}]",
+                "return await self._open_jobs.list_jobs(identity, kind)",
+                "return [stored async for stored in self.history(identity) "
+                "if not stored.job.has_ended and kind in {None, stored.job.kind}]",
             ),
         ),
         (f"{GROWTH}::test_a_ledger_of_an_older_version_is_indexed_once_in_little_memory",),
@@ -424,14 +424,14 @@ MUTANTS: Final = (
         (
             Edit(
                 "pylon/jobs/job_pages.py",
-                "before = Revision(int(place)) if phase == _ENDED else None",
+                "before = Revision(int(position)) if phase == _ENDED else None",
                 "before = None",
             ),
             Edit(
                 "pylon/jobs/job_pages.py",
-                "if one is None or is_listed or (asked.state and not one.job.has_ended):",
-                "if one is None or is_listed or (asked.state and not one.job.has_ended) or ("
-                "phase == _ENDED and entry.revision >= int(place)):",
+                "if one is None or is_listed or (query.state and not one.job.has_ended):",
+                "if one is None or is_listed or (query.state and not one.job.has_ended) or ("
+                "phase == _ENDED and entry.revision >= int(position)):",
             ),
         ),
         (f"{GROWTH}::test_a_page_costs_what_it_holds_wherever_it_is",),

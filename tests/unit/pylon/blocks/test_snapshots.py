@@ -94,7 +94,7 @@ def test_when_the_chain_was_last_heard_of_can_be_told() -> None:
     assert not snapshots.describe_last_head()
     snapshots.observe_head(BlockNumber(10))
     clock.now_s += 75
-    assert snapshots.describe_last_head() == " The last block heard of is 10, 75 s ago."
+    assert snapshots.describe_last_head() == " The last known block is 10, 75 s ago."
 
 
 def test_of_a_subnet_that_is_not_tracked_there_is_none() -> None:

@@ -144,7 +144,7 @@ async def test_no_job_is_missed_that_is_there_from_the_first_page_to_the_last(
         nonlocal before, is_over
         if before is None:
             at_first.update(
-                key.rpartition(".")[2] for key in desk.world.store if key.startswith("job.")
+                JobId(key.rpartition(".")[2]) for key in desk.world.store if key.startswith("job.")
             )
         found = await desk.ledger.page(ALICE, ListJobs(limit=limit, before=before))
         assert len(found.jobs) <= limit

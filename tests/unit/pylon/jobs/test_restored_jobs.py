@@ -143,7 +143,7 @@ async def test_a_job_whose_extrinsic_was_sent_again_after_the_backup_is_not_sent
     assert (job.state, len(world.sent)) == (JobState.FAILED, 2)
     assert job.last_error is not None
     assert "Restored from a backup" in job.last_error.detail
-    assert "No block of its era" in job.last_error.detail
+    assert "not included in any block of its era" in job.last_error.detail
 
 
 async def _step_of_first_submission() -> int:

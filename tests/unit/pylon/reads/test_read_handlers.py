@@ -9,7 +9,7 @@ from pylon.blocks.snapshots import Snapshot, Snapshots
 from pylon.chain.chain_reader import ChainReader
 from pylon.reads.read_handlers import ReadHandlers
 from pylon.reads.recent_neurons import RecentNeurons
-from pylon.rpc.calls import CallResult, ServiceCall
+from pylon.rpc.calls import CallResult, HandlerTable, ServiceCall
 from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import OPERATIONS, BlockParams, NoParams, Params, Scope
@@ -59,13 +59,15 @@ class Worker:
             snapshots, tracked, hard_limit_blocks=10, block_duration_s=12, now_s=lambda: MADE_S
         )
         self.snapshots = snapshots
-        self.handlers = ReadHandlers(
+        table = HandlerTable()
+        ReadHandlers(
             snapshots,
             reader,
             recent,
             identities={IDENTITY: TRACKED},
             addresses={IDENTITY: OWN},
-        ).by_operation
+        ).register(table)
+        self.handlers = table.handlers
 
     async def ask(self, call: ServiceCall) -> bytes:
         return (await self.answer(call)).body

@@ -32,8 +32,8 @@ class WorkerSettings(DeploymentSettings):
         chain_timeout_seconds: timeout of a chain read if the request specifies none.
         head_silence_seconds: time without a new head after which the worker subscribes again.
         max_requests: maximum number of requests in progress, not counting requests that wait for
-            the chain or for a job. Half of it is divided equally among the identities and open access; the
-            rest is shared.
+            the chain or for a job. Half of it is divided equally among the identities and open
+            access; the rest is shared.
         drain_timeout_seconds: time that requests in progress have to finish when the worker stops.
         worker_memory_limit_mib: memory above which the worker stops gracefully, to be restarted;
             empty for no limit.

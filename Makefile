@@ -36,7 +36,7 @@ test: .venv/.dev ## run the unit tests, or TESTS="…": paths and options of pyt
 check: test ## run the unit tests, then all others
 	$(BIN)/nox --no-error-on-missing-interpreters -s check
 
-lint: .venv/.dev ## check style, types, imports and the client's wheel
+lint: .venv/.dev ## check style, types, imports and both wheels
 	$(BIN)/nox -s lint types imports client_alone
 
 audit: .venv/.dev ## look for known vulnerabilities of the locked requirements

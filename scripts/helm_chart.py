@@ -160,7 +160,7 @@ ingress:
 
 def chart_files() -> dict[str, str]:
     """Return the chart's files by their paths in it."""
-    number = version("pylon-client")
+    number = version("pylon-service")
     about: dict[str, Any] = {
         "apiVersion": "v2",
         "name": "pylon",

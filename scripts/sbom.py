@@ -15,7 +15,7 @@ ROOT: Final = Path(__file__).parents[1]
 LOCK: Final = ROOT / "requirements" / "service.txt"
 LICENCES: Final = ROOT / "docs" / "licences.md"
 BOM: Final = ROOT / "sbom.cdx.json"
-PRODUCT: Final = "pylon-client"
+PRODUCT: Final = "pylon-service"
 _LOCKED: Final = re.compile(
     r"^(?P<name>[a-z0-9-]+)==(?P<version>[^ ;]+)(?P<files>(?:.*\\\n)(?: +--hash=.*\n)+)",
     re.MULTILINE,

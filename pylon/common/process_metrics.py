@@ -24,7 +24,7 @@ from pydantic_settings import SettingsConfigDict
 from pylon.common.environment_settings import EnvironmentSettings
 from pylon_client.nats.nats_connection import ConnectionCounts
 
-DISTRIBUTION: Final = "pylon-client"
+DISTRIBUTION: Final = "pylon-service"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 COMPONENT: Final = "component"
 """Label of the common metrics: it distinguishes two processes on one page of metrics."""

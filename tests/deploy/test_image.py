@@ -73,7 +73,7 @@ def test_labels_say_what_it_is_and_of_which_version() -> None:
     arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", DOCKERFILE, re.MULTILINE))
     assert {"title", "description", "licenses", "version", "revision", "base.name"} == set(labels)
     assert labels["version"] == "${VERSION}"
-    assert arguments["VERSION"] == version("pylon-client")
+    assert arguments["VERSION"] == version("pylon-service")
     (base,) = set(re.findall(r"^FROM (\S+)@", DOCKERFILE, re.MULTILINE))
     assert labels["base.name"] == f"docker.io/library/{base}"
 

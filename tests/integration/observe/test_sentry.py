@@ -87,7 +87,7 @@ async def test_an_error_is_reported_without_anything_secret(tmp_path: Path) -> N
         (report,) = reports
         assert report["environment"] == "of-a-test"
         assert report["tags"]["component"] == "worker"
-        assert report["release"].startswith("pylon-client@")
+        assert report["release"].startswith("pylon-service@")
         assert report["exception"]["values"][0]["value"] == "refused [secret]"
         everything = b"".join(bodies)
         assert b"node.example:443" in everything

@@ -222,7 +222,7 @@ async def _(walk: Walk) -> None:
 @step("the command says its version")
 async def _(walk: Walk) -> None:
     ended = await walk.command("--version")
-    assert (ended.code, ended.out) == (0, f"pylon {version('pylon-client')}\n")
+    assert (ended.code, ended.out) == (0, f"pylon {version('pylon-service')}\n")
 
 
 @step("the command's help lists what it can do")

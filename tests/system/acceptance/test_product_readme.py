@@ -72,8 +72,9 @@ def checkout() -> Generator[Path]:
 
 
 def _copied_to(copy: Path) -> Path:
-    for name in ("pylon", "pylon_client", "bridge", "pylon_devnet"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pylon", "pylon_client", "bridge", "pylon_devnet", "distributions"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=ignored)
     for name in ("pyproject.toml", "noxfile.py", "README.md", "CHANGELOG.md", "LICENSE"):
         shutil.copy(ROOT / name, copy / name)
     for name in ("bench", "scripts", "tests"):
@@ -172,7 +173,8 @@ async def test_uv_finds_everything_for_development(checkout: Path) -> None:
 async def test_pip_installs_the_client_by_its_name_from_the_wheel(
     checkout: Path, folder: Path
 ) -> None:
-    await run(checkout, f"python -m hatchling build --target wheel --directory {folder}/dist")
+    build = f"python -m hatchling build --target wheel --directory {folder}/dist"
+    await run(checkout / "distributions" / "client", build)
     # A folder of wheels takes the place of an index, as docs/client.md says.
     only_wheels = {"PIP_FIND_LINKS": str(folder / "dist"), "PIP_NO_INDEX": "1"}
     installed = folder / "installed"
@@ -184,6 +186,7 @@ async def test_pip_installs_the_client_by_its_name_from_the_wheel(
     )
     assert where.strip() == str(installed / "pylon_client" / "v1" / "__init__.py")
     assert (installed / "pylon_client/service/envs/test_env.template").exists()
+    assert not [name for name in ("pylon", "bridge", "pylon_devnet") if (installed / name).exists()]
 
 
 async def test_a_client_without_the_service_is_told_the_extra(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ async def test_an_event_whose_ack_is_garbage_is_published_again_and_stored_once(
     assert stored - stored_before == len(GARBAGE)
 
 
-async def test_garbage_without_an_end_is_a_nats_that_is_away(
+async def test_endless_garbage_is_reported_as_nats_being_away(
     connection: NatsConnection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write_retry, "WITHIN_S", 0.05)

@@ -15,12 +15,12 @@ LYING: Final = "tests/system/security/test_lying_node.py"
 MEMORY: Final = "tests/system/security/test_nats_memory.py"
 ROLES: Final = "tests/system/security/test_roles.py"
 GROWTH: Final = "tests/system/security/test_growth.py"
-GIVEN_UP: Final = "tests/system/security/test_given_up_requests.py"
+GIVEN_UP: Final = "tests/system/security/test_cancelled_requests.py"
 FLOODS: Final = "tests/system/security/test_request_floods.py"
 BROWSERS: Final = "tests/system/security/test_browsers.py"
 PARTS: Final = "tests/integration/blocks/test_failing_parts.py"
 BUDGET: Final = "tests/system/security/test_large_replies.py"
-SECRETS: Final = "tests/system/security/test_secrets_of_nodes.py"
+SECRETS: Final = "tests/system/security/test_node_url_secrets.py"
 
 CALL: Final = "pylon/rpc/calls.py"
 SERVICE: Final = "pylon/rpc/request_server.py"
@@ -60,7 +60,7 @@ MUTANTS: Final = (
     Mutant(
         "random-inbox-names",
         (Edit("pylon_client/nats/nats_client.py", "self._nuid = InboxIds()", "_ = InboxIds()"),),
-        (f"{FORGED}::test_nobody_answers_the_slow_request_of_another_anonymous_caller",),
+        (f"{FORGED}::test_no_caller_can_answer_the_slow_request_of_another_anonymous_caller",),
     ),
     Mutant(
         "unreadable-answers-of-jetstream",
@@ -168,7 +168,7 @@ MUTANTS: Final = (
     Mutant(
         "limit-of-tokens",
         (Edit(LIMITS, '    "max_subscription_tokens": MAX_SUBSCRIPTION_TOKENS,\n', ""),),
-        (f"{MEMORY}::test_what_is_too_large_is_refused",),
+        (f"{MEMORY}::test_too_large_messages_are_refused",),
     ),
     Mutant(
         "limit-of-ended-connections",
@@ -178,7 +178,7 @@ MUTANTS: Final = (
     Mutant(
         "limit-of-lines",
         (Edit(LIMITS, '    "max_control_line": MAX_CONTROL_LINE_BYTES,\n', ""),),
-        (f"{MEMORY}::test_what_is_too_large_is_refused",),
+        (f"{MEMORY}::test_too_large_messages_are_refused",),
     ),
     Mutant(
         "limit-of-nats-connections",
@@ -206,7 +206,7 @@ MUTANTS: Final = (
                 "self._share = 0",
             ),
         ),
-        (f"{SHARES}::test_requests_that_hold_their_places_leave_every_caller_its_share",),
+        (f"{SHARES}::test_slow_requests_leave_every_caller_its_share_of_slots",),
     ),
     Mutant(
         "requests-that-wait-hold-no-place",
@@ -218,12 +218,12 @@ MUTANTS: Final = (
                 "return nullcontext()",
             ),
         ),
-        (f"{SHARES}::test_commitments_that_wait_take_no_place_from_anybody",),
+        (f"{SHARES}::test_waiting_commitments_do_not_use_up_request_slots",),
     ),
     Mutant(
         "limit-of-requests-that-wait",
         (Edit(ADMISSION, "if self.parked[caller] >= self._max_parked:", "if False:"),),
-        (f"{SHARES}::test_commitments_that_wait_take_no_place_from_anybody",),
+        (f"{SHARES}::test_waiting_commitments_do_not_use_up_request_slots",),
     ),
     Mutant(
         "turns-of-a-lane",
@@ -282,7 +282,7 @@ MUTANTS: Final = (
                 "pass",
             ),
         ),
-        (f"{HTTP}::test_half_sent_heads_keep_nobody_out_and_are_closed",),
+        (f"{HTTP}::test_half_sent_requests_block_no_other_caller_and_are_closed",),
     ),
     Mutant(
         "limit-of-http-connections",
@@ -304,7 +304,7 @@ MUTANTS: Final = (
                 "if is_full:",
             ),
         ),
-        (f"{HTTP}::test_half_sent_heads_keep_nobody_out_and_are_closed",),
+        (f"{HTTP}::test_half_sent_requests_block_no_other_caller_and_are_closed",),
     ),
     Mutant(
         "event-stream-shares-of-identities",
@@ -417,7 +417,7 @@ MUTANTS: Final = (
                 "if not stored.job.has_ended and kind in {None, stored.job.kind}]",
             ),
         ),
-        (f"{GROWTH}::test_a_ledger_of_an_older_version_is_indexed_once_in_little_memory",),
+        (f"{GROWTH}::test_a_job_store_of_an_older_version_is_indexed_once_in_little_memory",),
     ),
     Mutant(
         "pages-of-jobs",
@@ -434,7 +434,7 @@ MUTANTS: Final = (
                 "phase == _ENDED and entry.revision >= int(position)):",
             ),
         ),
-        (f"{GROWTH}::test_a_page_costs_what_it_holds_wherever_it_is",),
+        (f"{GROWTH}::test_the_cost_of_a_page_does_not_depend_on_its_position",),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Defences that are switched off one by one, and the tests that must fail then.
+"""Defences that are switched off one at a time, and the tests that must then fail.
 
 nox -s mutants -- [NAME …]
 """
@@ -15,7 +15,7 @@ LYING: Final = "tests/system/security/test_lying_node.py"
 MEMORY: Final = "tests/system/security/test_nats_memory.py"
 ROLES: Final = "tests/system/security/test_roles.py"
 GROWTH: Final = "tests/system/security/test_growth.py"
-GIVEN_UP: Final = "tests/system/security/test_cancelled_requests.py"
+CANCELLED: Final = "tests/system/security/test_cancelled_requests.py"
 FLOODS: Final = "tests/system/security/test_request_floods.py"
 BROWSERS: Final = "tests/system/security/test_browsers.py"
 PARTS: Final = "tests/integration/blocks/test_failing_parts.py"
@@ -26,7 +26,7 @@ CALL: Final = "pylon/rpc/calls.py"
 SERVICE: Final = "pylon/rpc/request_server.py"
 ADMISSION: Final = "pylon/common/admission.py"
 LIMITS: Final = "pylon/nats_server/server_limits.py"
-HARDENING: Final = "bridge/security.py"
+HTTP_SECURITY: Final = "bridge/security.py"
 LOOP_THREAD: Final = "pylon/worker/loop_thread.py"
 
 _ON_THE_MAIN_LOOP: Final = (
@@ -63,7 +63,7 @@ MUTANTS: Final = (
         (f"{FORGED}::test_no_caller_can_answer_the_slow_request_of_another_anonymous_caller",),
     ),
     Mutant(
-        "unreadable-answers-of-jetstream",
+        "unreadable-replies-of-jetstream",
         (
             Edit(
                 "pylon/jetstream/error_codes.py",
@@ -89,20 +89,20 @@ MUTANTS: Final = (
         (
             Edit(
                 "pylon/chain/bounds.py",
-                "if not isinstance(number, str) or _HEX.fullmatch(number) is None:",
+                "if not isinstance(number, str) or _HEX_PATTERN.fullmatch(number) is None:",
                 "if False:",
             ),
             Edit(
                 "pylon/chain/bounds.py",
                 "if isinstance(value, bool) or not isinstance(value, int) "
-                "or not least <= value <= most:",
+                "or not minimum <= value <= maximum:",
                 "if False:",
             ),
         ),
         (f"{LYING}::test_a_node_that_lies_about_its_head_stops_neither_reads_nor_events",),
     ),
     Mutant(
-        "end-of-a-stalled-turn",
+        "end-of-a-stalled-lease",
         (
             Edit(
                 "pylon/blocks/leadership.py",
@@ -190,7 +190,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "pylon_client/nats/request_sender.py",
-                "self._replies.reserve(subject),",
+                "self._reply_budget.reserve(subject),",
                 "contextlib.nullcontext(),",
             ),
         ),
@@ -202,31 +202,30 @@ MUTANTS: Final = (
         (
             Edit(
                 ADMISSION,
-                "self._share = max(1, places // 2 // max(1, len(callers)))",
+                "self._share = max(1, permits // 2 // max(1, len(callers)))",
                 "self._share = 0",
             ),
         ),
         (f"{SHARES}::test_slow_requests_leave_every_caller_its_share_of_slots",),
     ),
     Mutant(
-        "requests-that-wait-hold-no-place",
+        "waiting-requests-use-no-slot",
         (
             Edit(
                 CALL,
-                "return nullcontext() if self.place is None else self.place.parked("
-                "required=required)",
-                "return nullcontext()",
+                "if self.admission_slot is None\n",
+                "if True\n",
             ),
         ),
         (f"{SHARES}::test_waiting_commitments_do_not_use_up_request_slots",),
     ),
     Mutant(
-        "limit-of-requests-that-wait",
+        "limit-of-waiting-requests",
         (Edit(ADMISSION, "if self.parked[caller] >= self._max_parked:", "if False:"),),
         (f"{SHARES}::test_waiting_commitments_do_not_use_up_request_slots",),
     ),
     Mutant(
-        "turns-of-a-lane",
+        "lock-of-a-consumer",
         (
             Edit(
                 "pylon/jobs/acceptor.py",
@@ -243,12 +242,12 @@ MUTANTS: Final = (
                 SERVICE, "            task.cancel()\n        elif", "            pass\n        elif"
             ),
         ),
-        (f"{GIVEN_UP}::test_a_cancelled_request_ends_its_work",),
+        (f"{CANCELLED}::test_a_cancelled_request_ends_its_work",),
     ),
     Mutant(
         "cancellations-before-their-requests",
-        (Edit(SERVICE, "if cancel_id and cancel_id in self._cancelled_early:", "if False:"),),
-        (f"{GIVEN_UP}::test_a_cancellation_that_overtakes_its_request_ends_it",),
+        (Edit(SERVICE, "if cancel_id and cancel_id in self._early_cancellations:", "if False:"),),
+        (f"{CANCELLED}::test_a_cancellation_that_overtakes_its_request_ends_it",),
     ),
     Mutant(
         "cancellation-in-clients",
@@ -259,7 +258,7 @@ MUTANTS: Final = (
                 "pass",
             ),
         ),
-        (f"{GIVEN_UP}::test_a_cancelled_request_ends_its_work",),
+        (f"{CANCELLED}::test_a_cancelled_request_ends_its_work",),
     ),
     Mutant(
         "cancellation-in-the-bridge",
@@ -270,15 +269,16 @@ MUTANTS: Final = (
                 "await asyncio.wait({working})",
             ),
         ),
-        (f"{GIVEN_UP}::test_a_closed_http_connection_ends_the_work",),
+        (f"{CANCELLED}::test_a_closed_http_connection_ends_the_work",),
     ),
     # Floods over HTTP.
     Mutant(
         "time-for-a-head",
         (
             Edit(
-                HARDENING,
-                "self._header_timer = self.loop.call_later(self.header_timeout_s, self._on_header_timeout)",
+                HTTP_SECURITY,
+                "self._header_timer = self.loop.call_later("
+                "self.header_timeout_s, self._on_header_timeout)",
                 "pass",
             ),
         ),
@@ -311,8 +311,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "bridge/main.py",
-                'of_events = Admission(places, callers, what="streams open")',
-                'of_events = Admission(places, (OPEN_CALLER,), what="streams open")',
+                'of_events = Admission(places, callers, resource="streams open")',
+                'of_events = Admission(places, (OPEN_CALLER,), resource="streams open")',
             ),
         ),
         (f"{HTTP}::test_anonymous_listeners_leave_an_identity_its_streams",),
@@ -322,8 +322,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "bridge/main.py",
-                'of_jobs = Admission(places, settings.identity_settings, what="streams open")',
-                'of_jobs = Admission(places, (), what="streams open")',
+                'of_jobs = Admission(places, settings.identity_settings, resource="streams open")',
+                'of_jobs = Admission(places, (), resource="streams open")',
             ),
         ),
         (f"{HTTP}::test_an_identitys_job_streams_leave_others_their_share",),
@@ -358,7 +358,7 @@ MUTANTS: Final = (
     ),
     # Roles.
     Mutant(
-        "signers-answer-no-reads",
+        "signers-serve-no-reads",
         (
             Edit(
                 "pylon/worker/request_thread.py",
@@ -380,18 +380,18 @@ MUTANTS: Final = (
         (f"{ROLES}::test_the_reader_user_can_neither_store_nor_change_anything",),
     ),
     Mutant(
-        "readers-without-the-ledger",
+        "readers-without-the-job-store",
         (
             Edit(
                 "pylon/nats_server/permissions.py",
                 "publish=(ALL_INBOXES, ALL_REPLAYS),",
-                "publish=(ALL_INBOXES, ALL_REPLAYS, *LEDGER.subjects),",
+                "publish=(ALL_INBOXES, ALL_REPLAYS, *JOB_STORE.subjects),",
             ),
         ),
         (f"{ROLES}::test_the_reader_user_can_neither_store_nor_change_anything",),
     ),
     Mutant(
-        "replays-for-readers-alone",
+        "replays-for-readers-only",
         (
             Edit(
                 "pylon/nats_server/permissions.py",

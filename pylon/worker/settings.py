@@ -20,40 +20,35 @@ class WorkerSettings(DeploymentSettings):
     """Settings of a chain worker.
 
     Attributes:
-        bittensor_network: a network's name (`finney`, `test`, …) or a node's `ws://` URL.
-        bittensor_archive_network: network or URL of the archive node, for blocks whose state the
-            first node discarded; empty for no archive node.
-        bittensor_archive_blocks_cutoff: age in blocks above which blocks are read from the archive
-            node.
-        bittensor_wallet_path: the folder of wallets; only signers read keys in it. Empty for none.
-        tracked_netuids: subnets whose neurons are published at every block, in addition to the
-            subnets of the identities.
-        recent_objects_hard_limit_blocks: maximum age of recent neurons, in blocks; older ones are
-            not returned.
-        block_duration_seconds: expected block time, from which the age of recent neurons is
-            derived while no head is received.
-        chain_timeout_seconds: timeout of one read of the chain.
+        bittensor_network: name of a network (`finney`, `test`, …) or `ws://` URL of a node.
+        bittensor_archive_network: archive node for blocks whose state the first node has
+            discarded, in the same form; empty for none.
+        bittensor_archive_blocks_cutoff: blocks older than this are read from the archive node.
+        bittensor_wallet_path: folder of the wallets; only signers read keys in it. Empty for none.
+        tracked_netuids: subnets to publish every block, in addition to those of the identities.
+        recent_objects_hard_limit_blocks: maximum age of recent neurons.
+        block_duration_seconds: block time of the chain, used for the age of recent neurons while
+            no heads arrive.
+        chain_timeout_seconds: timeout of a chain read if the request specifies none.
         head_silence_seconds: time without a new head after which the worker subscribes again.
-        max_requests: maximum number of requests in progress, without requests that wait for the
-            chain or for a job. Half of it is divided equally among the identities and open access;
-            the other half is shared.
-        drain_timeout_seconds: time to finish requests in progress when the worker stops.
-        worker_memory_limit_mib: resident memory above which the worker stops, to be restarted;
+        max_requests: maximum number of requests in progress, not counting requests that wait for
+            the chain or for a job. Half of it is divided equally among the identities and open
+            access; the rest is shared.
+        drain_timeout_seconds: time that requests in progress have to finish when the worker stops.
+        worker_memory_limit_mib: memory above which the worker stops gracefully, to be restarted;
             empty for no limit.
-        worker_role: whether the worker serves reads (`reader`), accepts and executes writes with
-            the identities' hotkeys (`signer`), or both (`all`).
-        weights_retry_attempts: number of refused attempts after which a weights job fails.
+        worker_role: `reader` answers reads, `signer` accepts and submits writes, `all` does both.
+        weights_retry_attempts: maximum number of refusals of a weights job by the chain.
         weights_retry_delay_seconds: delay between two attempts.
-        weights_unknown_hotkeys: how to handle weights for hotkeys that are not registered: drop
-            them, or fail the job.
-        commitment_retry_attempts: number of refused attempts after which a commitment job fails.
+        weights_unknown_hotkeys: handling of weights for hotkeys that are not registered.
+        commitment_retry_attempts: maximum number of refusals of a commitment by the chain.
         commitment_retry_delay_seconds: delay between two attempts.
-        ended_jobs_kept_days: retention of jobs that have ended.
-        signer_grace_seconds: time for which writes of an identity are accepted after its last
-            signer was seen, or this worker was started, so that restarts of signers refuse none.
-        nats_stream_replicas: number of NATS servers that store each stream.
-        health_host: address on which `/livez`, `/readyz` and `/metrics` are served.
-        health_port: port on which they are served; 0 lets the system choose, empty disables them.
+        ended_jobs_kept_days: retention of ended jobs.
+        signer_grace_seconds: time after the last announcement of an identity's signer, or after
+            the start of this worker, during which writes are still accepted. It covers a restart.
+        nats_stream_replicas: number of replicas of each stream that the worker creates.
+        health_host: address of `/livez`, `/readyz` and `/metrics`.
+        health_port: port of these endpoints; 0 lets the system choose. Empty to disable them.
     """
 
     bittensor_network: str = "finney"

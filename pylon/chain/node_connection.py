@@ -204,14 +204,9 @@ class ConnectionOwner(Generic[ClientT]):
         ):
             if self._is_wrong_chain:
                 raise FailureError(ErrorCode.WRONG_CHAIN, WRONG_CHAIN_DETAIL)
-            why = (
-                "refuses requests for now"
-                if self._rate_limit_backoff.attempts
-                else "cannot be reached"
-            )
             raise FailureError(
                 ErrorCode.CHAIN_UNAVAILABLE,
-                f"{self._role} {why}; the next attempt is in {pause_s:.1f} s.",
+                f"{self._role} {self._unavailable_reason}; the next attempt is in {pause_s:.1f} s.",
             )
         if self._current is not None:
             return self._current
@@ -257,6 +252,12 @@ class ConnectionOwner(Generic[ClientT]):
         if self._closing_tasks:
             await asyncio.wait(self._closing_tasks, timeout=timeout_s)
 
+    @property
+    def _unavailable_reason(self) -> str:
+        return (
+            "refuses requests for now" if self._rate_limit_backoff.attempts else "cannot be reached"
+        )
+
     async def _open(self) -> NodeConnection[ClientT]:
         client = self._make_client()
         try:
@@ -281,12 +282,9 @@ class ConnectionOwner(Generic[ClientT]):
                 logger.warning(
                     "Cannot connect to %s: %s", self._endpoint_label, describe_error(error)
                 )
-            why = (
-                "refuses requests for now"
-                if self._rate_limit_backoff.attempts
-                else "cannot be reached"
-            )
-            raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, f"{self._role} {why}.") from error
+            raise FailureError(
+                ErrorCode.CHAIN_UNAVAILABLE, f"{self._role} {self._unavailable_reason}."
+            ) from error
         self.opened_count += 1
         self._is_wrong_chain = False
         logger.info("Connected to %s", self._endpoint_label)

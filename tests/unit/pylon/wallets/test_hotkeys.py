@@ -3,15 +3,11 @@ from typing import Any, cast
 
 import pytest
 from bittensor import keyfiles
-from pydantic import SecretStr
 
-from pylon.common.deployment_settings import IdentitySettings
 from pylon.wallets.hotkeys import HotkeyError, HotkeyProblem, ed25519_public_key, open_hotkey
-from pylon.worker.identities import OpenedHotkeys, open_hotkeys
-from pylon_client.contract.types import Hotkey, HotkeyName, IdentityName, NetUid, WalletName
 from pylon_devnet.codec import public_keyfile
 from pylon_devnet.dev_wallets import write_wallet
-from pylon_devnet.population import dev_hotkey_seed, hotkey
+from pylon_devnet.population import dev_hotkey_seed
 
 PASSWORD = "correct horse"
 
@@ -64,57 +60,6 @@ def test_a_truncated_hotkey_is_broken(tmp_path: Path) -> None:
     with pytest.raises(HotkeyError, match="cannot be opened") as refused:
         open_hotkey(tmp_path, "sn1", "default")
     assert refused.value.problem is HotkeyProblem.BROKEN
-
-
-def test_one_hotkey_that_cannot_be_opened_stops_only_its_identity(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    write_wallet(tmp_path, "sn1", "default")
-
-    def identity(name: str, wallet: str) -> IdentitySettings:
-        return IdentitySettings(
-            name=IdentityName(name),
-            netuid=NetUid(1),
-            token=SecretStr("t" * 20),
-            wallet_name=WalletName(wallet),
-            hotkey_name=HotkeyName("default"),
-        )
-
-    identities = {
-        IdentityName("good"): identity("good", "sn1"),
-        IdentityName("bad"): identity("bad", "missing"),
-        IdentityName("bare"): identity("bare", ""),
-    }
-    opened = open_hotkeys(tmp_path, identities)
-    assert set(opened.signers) == {"good"}
-    assert {name: error.problem for name, error in opened.problems.items()} == {
-        "bad": HotkeyProblem.UNREADABLE,
-        "bare": HotkeyProblem.NOT_CONFIGURED,
-    }
-    assert "PYLON_ID_BARE_WALLET_NAME" in str(opened.problems[IdentityName("bare")])
-    assert set(open_hotkeys(None, identities).problems) == set(identities)
-
-
-def test_a_wallet_of_another_hotkey_than_the_settings_say_cannot_sign(tmp_path: Path) -> None:
-    write_wallet(tmp_path, "sn1", "default")
-    own = Hotkey(open_hotkey(tmp_path, "sn1", "default").ss58_address)
-
-    def opened(stated: Hotkey) -> OpenedHotkeys:
-        identity = IdentitySettings.model_construct(
-            name=IdentityName("one"),
-            netuid=NetUid(1),
-            token=SecretStr("t" * 20),
-            wallet_name=WalletName("sn1"),
-            hotkey_name=HotkeyName("default"),
-            hotkey_ss58=stated,
-        )
-        return open_hotkeys(tmp_path, {IdentityName("one"): identity})
-
-    assert opened(own).addresses == {"one": own}
-    (problem,) = opened(Hotkey(hotkey(2, 0))).problems.values()
-    assert problem.problem is HotkeyProblem.OTHER_HOTKEY
-    assert own in str(problem)
-    assert "PYLON_ID_ONE_HOTKEY_SS58" in str(problem)
 
 
 def test_a_coldkey_is_not_needed_nor_looked_at(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def encrypted_wallet(folder: Path) -> str:
 
 
 @pytest.mark.integration  # the keyfile's key derivation is slow on purpose
-def test_an_encrypted_hotkey_is_opened_by_its_password_and_never_asked_for(tmp_path: Path) -> None:
+def test_an_encrypted_hotkey_is_opened_by_its_password_without_a_prompt(tmp_path: Path) -> None:
     address = encrypted_wallet(tmp_path)
     assert open_hotkey(tmp_path, "sn1", "sealed", PASSWORD).ss58_address == address
     for password, problem in (
@@ -35,7 +35,7 @@ def test_an_encrypted_hotkey_is_opened_by_its_password_and_never_asked_for(tmp_p
         assert PASSWORD not in str(refused.value)
 
 
-def test_what_is_no_keyfile_is_named_and_not_quoted(tmp_path: Path) -> None:
+def test_an_invalid_keyfile_is_named_and_not_quoted(tmp_path: Path) -> None:
     path = tmp_path / "w" / "hotkeys" / "h"
     path.parent.mkdir(parents=True)
     path.write_text('{"secretSeed": "a secret"')
@@ -44,7 +44,7 @@ def test_what_is_no_keyfile_is_named_and_not_quoted(tmp_path: Path) -> None:
     assert "a secret" not in str(refused.value)
 
 
-def test_a_public_half_alone_is_recognised_when_it_is_opened(tmp_path: Path) -> None:
+def test_a_public_key_alone_is_recognized_when_it_is_opened(tmp_path: Path) -> None:
     write_wallet(tmp_path, "sn1", "default")
     hotkeys = tmp_path / "sn1" / "hotkeys"
     (hotkeys / "public").write_bytes(public_keyfile(dev_hotkey_seed("sn1")))
@@ -69,7 +69,7 @@ def test_a_coldkey_is_not_needed_nor_looked_at(tmp_path: Path) -> None:
     assert open_hotkey(tmp_path, "sn1", "default").sign(b"x")
 
 
-def test_ed25519_keys_are_those_of_the_standard() -> None:
+def test_ed25519_keys_match_the_standard() -> None:
     # RFC 8032, 7.1, test 1.
     private = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
     public = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"

@@ -1,4 +1,4 @@
-"""What a worker tells machines over HTTP, as a real process."""
+"""Probes and metrics of a worker process over HTTP."""
 
 import contextlib
 import re
@@ -102,7 +102,7 @@ async def test_it_lives_from_the_start_and_is_ready_while_it_can_work(tmp_path: 
             assert await seen.worker.ends() == 0
 
 
-async def test_its_metrics_tell_of_the_chain_the_reads_and_nats(tmp_path: Path) -> None:
+async def test_metrics_contain_the_chain_the_reads_and_nats(tmp_path: Path) -> None:
     async with (
         NatsServer(tmp_path) as server,
         Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,

@@ -1,4 +1,4 @@
-"""What the probes see of an event loop that is blocked: by code that neither returns nor fails."""
+"""Probes of an event loop that is blocked by code that neither returns nor fails."""
 
 import asyncio
 import logging

@@ -11,7 +11,7 @@ from pylon.jobs.job_waiter import JobWaiter
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.jobs import Job, JobState
 from tests.support.product.adversary import World
-from tests.unit.pylon.jobs.test_endings import Office
+from tests.support.product.simulated_jobs import SimulatedJobs
 
 LONG_S = 3600.0
 
@@ -19,22 +19,22 @@ LONG_S = 3600.0
 class Watched:
     """A job that requests wait for, and its events."""
 
-    def __init__(self, office: Office, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, system: SimulatedJobs, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(job_waiter, "POLL_INTERVAL_S", LONG_S)
-        self.office = office
+        self.system = system
         self.job = job
         self.subscriptions = 0
         self.reads = 0
         self.job_ids: Container[str] = ()
         self.observe: Callable[[Job], None] = lambda _job: None
-        self.waits = JobWaiter(office.ledger, self._subscribe)
-        real_get = office.ledger.get
+        self.waits = JobWaiter(system.store, self._subscribe)
+        real_get = system.store.get
 
         async def get(*args: Any) -> Any:
             self.reads += 1
             return await real_get(*args)
 
-        monkeypatch.setattr(office.ledger, "get", get)
+        monkeypatch.setattr(system.store, "get", get)
 
     async def _subscribe(self, job_ids: Container[str], observe: Callable[[Job], None]) -> None:
         self.subscriptions += 1
@@ -54,8 +54,8 @@ class Watched:
 
 @pytest.fixture
 async def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
-    office = Office(World())
-    return Watched(office, await office.accept(), monkeypatch)
+    system = SimulatedJobs(World())
+    return Watched(system, await system.accept(), monkeypatch)
 
 
 async def test_one_subscription_wakes_all_who_wait(watched: Watched) -> None:
@@ -75,12 +75,12 @@ async def test_a_lost_event_is_made_up_for_by_the_ledger(
 ) -> None:
     monkeypatch.setattr(job_waiter, "POLL_INTERVAL_S", 0.001)
     waiting = asyncio.create_task(watched.waits.wait_until_done(watched.job))
-    ended = await watched.office.ended(watched.job)
+    ended = await watched.system.run_until_ended(watched.job)
     assert await waiting == ended
 
 
 async def test_what_has_changed_before_is_found_in_the_ledger(watched: Watched) -> None:
-    ended = await watched.office.ended(watched.job)
+    ended = await watched.system.run_until_ended(watched.job)
     assert await watched.waits.wait_until_done(watched.job) == ended
 
 
@@ -93,7 +93,7 @@ async def test_a_request_that_stops_waiting_leaves_the_others_waiting(watched: W
 
 
 async def test_a_job_that_is_not_kept_any_more_is_not_found(watched: Watched) -> None:
-    watched.office.world.store.clear()
+    watched.system.world.store.clear()
     with pytest.raises(FailureError) as refused:
         await watched.waits.wait_until_done(watched.job)
     assert refused.value.code is ErrorCode.NOT_FOUND

@@ -3,15 +3,16 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from pylon.jetstream.consumer import Ack, Nak
+from pylon.jobs import executor
 from pylon.jobs.acceptor import JobAcceptor, WriteRequest
 from pylon.jobs.commitment_planner import CommitmentPlanner
 from pylon.jobs.deadline_enforcer import DeadlineEnforcer
@@ -21,8 +22,8 @@ from pylon.jobs.retry_policy import RetryPolicy
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
 from pylon.jobs.weights_planner import WeightsPlanner
-from pylon_client.contract.failures import FailureError
-from pylon_client.contract.jobs import TRANSITIONS, Job
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import TRANSITIONS, Job, JobState
 from pylon_client.contract.types import (
     IdentityName,
     JobId,
@@ -40,6 +41,7 @@ from tests.support.product.adversary import (
     address,
     signers_of,
 )
+from tests.support.product.simulated_jobs import ALICE, SimulatedJobs, advance_to
 from tests.support.product.stepped_loop import run_stepped
 
 RETRIES = RetryPolicy(attempts=6, delay_s=1.0)
@@ -168,14 +170,14 @@ class Drive:
 
     async def _work(self, job_id: JobId) -> Any:
         process = self.world.process()
-        held = next(
+        stored = next(
             JobRecord.model_validate_json(entry.value)
             for key, entry in self.world.store.items()
             if key.startswith("job.") and key.endswith(job_id)
         )
         is_absent = self.world.random.random() < self.absence
         runner = runner_of(process, {} if is_absent else IDENTITIES)
-        return await runner.execute(held.job.identity, job_id)
+        return await runner.execute(stored.job.identity, job_id)
 
     async def _watched(self, work: Coroutine[Any, Any, Any]) -> Any:
         """What becomes of a process, an error of it included; None when it dozes off."""
@@ -345,3 +347,113 @@ def test_w1_w6_two_jobs_of_one_hotkey_survive_every_fault_at_every_step(
         if world.steps <= step:
             return
         step += 1
+
+
+async def test_a_worker_without_the_hotkey_leaves_the_job_to_others() -> None:
+    world = World()
+    system = SimulatedJobs(world)
+    job = await system.accept()
+    process = world.process()
+    stranger = JobExecutor(system.store, process, process, {}, {})
+    assert isinstance(await stranger.execute(ALICE, job.job_id), Nak)
+    assert (await system.run_until_ended(job)).state is JobState.CONFIRMED
+
+
+async def test_a_job_of_another_chain_is_not_signed() -> None:
+    world = World()
+    system = SimulatedJobs(world)
+    job = await system.accept()
+    world.genesis = "0xb"
+    ended = await system.execute_once(job)
+    assert (ended.state, world.sent) == (JobState.REJECTED, [])
+    assert ended.last_error is not None
+    assert ended.last_error.code is ErrorCode.WRONG_CHAIN
+
+
+async def test_what_was_sent_on_another_chain_is_not_sent_again() -> None:
+    class Silent(Process):
+        async def find_extrinsic(self, *_: Any) -> NoReturn:
+            raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "away")
+
+    world = World()
+    system = SimulatedJobs(world, process=Silent(world))
+    job = await system.execute_once(await system.accept())
+    assert job.state is JobState.SUBMITTING
+    world.genesis = "0xb"
+    advance_to(world, world.best + 100)
+    ended = await SimulatedJobs(world).execute_once(job)
+    assert (ended.state, len(world.sent)) == (JobState.FAILED, 1)
+    again = await SimulatedJobs(world).accept()
+    assert again.genesis == "0xb"
+    assert (await SimulatedJobs(world).run_until_ended(again)).state is JobState.CONFIRMED
+
+
+async def test_a_chain_that_changes_between_plan_and_signature_gets_nothing() -> None:
+    class Moving(Process):
+        async def sign(self, *args: Any) -> Any:
+            self.world.genesis = "0xb"
+            return await super().sign(*args)
+
+    world = World()
+    system = SimulatedJobs(world, process=Moving(world))
+    ended = await system.execute_once(await system.accept())
+    assert (ended.state, world.sent) == (JobState.REJECTED, [])
+
+
+async def test_a_write_that_the_runtime_does_not_support_ends_at_once_and_names_the_item() -> None:
+    class Older(Process):
+        async def weights_state(self, *_: Any) -> NoReturn:
+            raise FailureError(ErrorCode.RUNTIME_UNSUPPORTED, "No SubtensorModule.Tempo.")
+
+    world = World()
+    system = SimulatedJobs(world, process=Older(world))
+    ended = await system.execute_once(await system.accept())
+    assert ended.state is JobState.REJECTED
+    assert ended.last_error is not None
+    assert ended.last_error.code is ErrorCode.RUNTIME_UNSUPPORTED
+    assert "SubtensorModule.Tempo" in ended.last_error.detail
+
+
+CERTIFICATE = WriteRequest(
+    ALICE,
+    NetUid(1),
+    JobKind.CERTIFICATE,
+    {"algorithm": 1, "public_key": "0x" + "ab" * 32},
+    submit_after_response=True,
+)
+
+
+async def test_nothing_is_sent_before_the_release() -> None:
+    world = World()
+    system = SimulatedJobs(world)
+    job = await system.acceptor.accept(CERTIFICATE)
+    for _ in range(5):
+        assert isinstance(await system.executor.execute(ALICE, job.job_id), Nak)
+        world.tick()
+    assert world.sent == []
+    await system.acceptor.release(job)
+    assert (await system.run_until_ended(job)).state is JobState.CONFIRMED
+    assert len(world.sent) == 1
+
+
+async def test_a_job_that_is_never_released_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    system = SimulatedJobs(world)
+    job = await system.acceptor.accept(CERTIFICATE)
+    monkeypatch.setattr(executor, "RESPONSE_PENDING_MAX_S", 0.0)
+    assert isinstance(await system.executor.execute(ALICE, job.job_id), Ack)
+    stored = await system.stored(job)
+    assert stored.job.state is JobState.CANCELLED
+    assert stored.job.last_error is not None
+    assert stored.job.last_error.code is ErrorCode.CANCELLED
+    with pytest.raises(FailureError) as late:
+        await system.acceptor.release(job)
+    assert late.value.code is ErrorCode.CANCELLED
+    assert world.sent == []
+
+
+async def test_other_jobs_need_no_release() -> None:
+    world = World()
+    system = SimulatedJobs(world)
+    job = await system.acceptor.accept(replace(CERTIFICATE, submit_after_response=False))
+    assert (await system.run_until_ended(job)).state is JobState.CONFIRMED

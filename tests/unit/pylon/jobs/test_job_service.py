@@ -1,4 +1,4 @@
-"""A lane of jobs that fails is restarted, and stops neither the other lanes nor the office."""
+"""A lane of jobs that fails is restarted, and stops neither the other lanes nor the system."""
 
 import asyncio
 from collections import Counter
@@ -54,7 +54,7 @@ async def test_a_failing_lane_stops_no_other(
     monkeypatch.setattr(DeadlineEnforcer, "run", check)
     settings = WorkerSettings()
     supervisor = Supervisor(initial_delay_s=0.0)
-    office = JobService(
+    system = JobService(
         NatsConnection(ConnectionOptions(("nats://127.0.0.1:1",))),
         job_options(settings),
         cast("Any", AbsentChain()),
@@ -64,7 +64,7 @@ async def test_a_failing_lane_stops_no_other(
         supervisor,
         WriteHealth(),
     )
-    running = asyncio.create_task(office.run())
+    running = asyncio.create_task(system.run())
     await eventually(lambda: started[FAILS] == 4)
     assert not running.done()
     assert supervisor.restarts[FAILS] == 3
@@ -72,5 +72,5 @@ async def test_a_failing_lane_stops_no_other(
     assert {name: started[name] for name in others | {"deadlines"}} == dict.fromkeys(
         others | {"deadlines"}, 1
     )
-    office.stop()
+    system.stop()
     await running

@@ -37,7 +37,7 @@ def test_w4_every_known_error_says_what_to_do(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["Stale", "AncientBirthBlock", "PriorityTooLow", "IncorrectWeightVersionKey"]
 )
-def test_w3_what_a_fresh_signature_mends_is_signed_again(name: str) -> None:
+def test_a_refusal_that_a_new_signature_resolves_is_retried(name: str) -> None:
     assert refusal_of(name, KNOWN[name]).kind is RefusalKind.RETRY
 
 

@@ -37,7 +37,7 @@ async def accept_commitment(system: SimulatedJobs, netuid: NetUid = SUBNET) -> J
 
 
 async def accept_cut_off(system: SimulatedJobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An intake that ends when the job is written down, before it has its place in the lane."""
+    """Interrupt a write after the job is stored and before it is the latest of its queue."""
 
     async def down(*_: object) -> None:
         raise FailureError(ErrorCode.NATS_UNAVAILABLE, "down")
@@ -48,10 +48,10 @@ async def accept_cut_off(system: SimulatedJobs, monkeypatch: pytest.MonkeyPatch)
             await system.accept()
 
 
-async def test_w1_what_was_done_without_its_place_in_the_lane_is_done_again_when_asked_for(
+async def test_an_interrupted_write_that_was_executed_can_be_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A crash between writing the job down and giving it its place leaves it to the sweep."""
+    """After such an interruption, requeueing executes the job."""
     world = World(tempo=TEMPO)
     system = SimulatedJobs(world)
     await system.run_until_ended(await system.accept({address(5): 1.0}))
@@ -69,7 +69,7 @@ async def test_w1_what_was_done_without_its_place_in_the_lane_is_done_again_when
     assert len(world.applied) == 1 + len(seen)
 
 
-async def test_a_job_that_is_in_the_queue_already_is_not_reported_as_queued_late(
+async def test_only_jobs_missing_in_the_queue_are_reported_as_requeued(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = SimulatedJobs(World(tempo=TEMPO))
@@ -81,7 +81,7 @@ async def test_a_job_that_is_in_the_queue_already_is_not_reported_as_queued_late
     assert caplog.text.count("it was missing in the queue") == 1
 
 
-async def test_w1_what_nobody_has_worked_on_without_its_place_is_done_once(
+async def test_an_interrupted_write_that_was_not_executed_is_done_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(tempo=TEMPO)
@@ -99,9 +99,7 @@ async def test_w1_what_nobody_has_worked_on_without_its_place_is_done_once(
 
 
 @pytest.mark.parametrize("is_deferred", [True, False])
-async def test_w11_weights_that_are_asked_for_again_in_the_next_epoch_are_set_in_it(
-    *, is_deferred: bool
-) -> None:
+async def test_weights_repeated_in_the_next_epoch_are_set_in_it(*, is_deferred: bool) -> None:
     world = World(tempo=TEMPO, rate_limit_blocks=40)
     world.last_update[address(1)] = 120
     system = SimulatedJobs(world)
@@ -117,7 +115,7 @@ async def test_w11_weights_that_are_asked_for_again_in_the_next_epoch_are_set_in
     assert len(world.applied) == 1
 
 
-async def test_a_commitment_that_is_asked_for_again_joins_whenever_that_is() -> None:
+async def test_a_repeated_commitment_joins_its_job_in_any_epoch() -> None:
     world = World(tempo=TEMPO)
     system = SimulatedJobs(world)
     first = await accept_commitment(system)
@@ -125,7 +123,7 @@ async def test_a_commitment_that_is_asked_for_again_joins_whenever_that_is() -> 
     assert (await accept_commitment(system)).job_id == first.job_id
 
 
-async def test_what_is_asked_for_after_the_identity_has_moved_is_for_its_new_subnet() -> None:
+async def test_a_repeated_write_after_a_move_is_for_the_new_subnet() -> None:
     system = SimulatedJobs(World(tempo=TEMPO))
     first = await accept_commitment(system)
     second = await accept_commitment(system, NetUid(2))
@@ -135,7 +133,7 @@ async def test_what_is_asked_for_after_the_identity_has_moved_is_for_its_new_sub
 
 
 class Dawdling(Process):
-    """A process that takes its time over each step, and blocks pass meanwhile."""
+    """A process with random delays, during which blocks are made."""
 
     async def _strike(self, effect: Callable[[], Any]) -> Any:
         for _ in range(self.world.random.randrange(6)):
@@ -145,9 +143,9 @@ class Dawdling(Process):
         return await super()._strike(effect)
 
 
-# With the seeds that are named, two jobs once ended each other.
+# With the last three seeds, two jobs once superseded each other.
 @pytest.mark.parametrize("seed", [*range(100), 2211, 3487, 5908])
-async def test_w8_of_all_who_ask_for_the_same_at_once_one_job_remains(seed: int) -> None:
+async def test_concurrent_identical_requests_leave_one_job(seed: int) -> None:
     world = World(random=Random(seed))  # noqa: S311 -- guards nothing
     systems = [SimulatedJobs(world, process=Dawdling(world)) for _ in range(3)]
     await asyncio.gather(*(system.accept() for system in systems))
@@ -157,7 +155,7 @@ async def test_w8_of_all_who_ask_for_the_same_at_once_one_job_remains(seed: int)
     assert len(world.applied) == 1
 
 
-async def test_w7_w10_each_pending_job_is_told_of_on_its_own() -> None:
+async def test_each_pending_job_is_listed_and_reported() -> None:
     system = SimulatedJobs(World())
     first = await system.accept()
     second = await system.accept({KNOWN: 2.0})
@@ -172,7 +170,7 @@ async def test_w7_w10_each_pending_job_is_told_of_on_its_own() -> None:
     ]
 
 
-async def test_the_same_content_joins_the_job_that_is_in_hand() -> None:
+async def test_the_same_content_joins_the_job_in_progress() -> None:
     system = SimulatedJobs(World())
     first = await system.accept()
     assert (await system.accept()).job_id == first.job_id
@@ -180,7 +178,7 @@ async def test_the_same_content_joins_the_job_that_is_in_hand() -> None:
     assert (await system.accept()).job_id != first.job_id
 
 
-async def test_without_any_chain_nothing_is_accepted() -> None:
+async def test_without_a_known_chain_writes_are_rejected() -> None:
     world = World()
     with pytest.raises(FailureError) as refused:
         await SimulatedJobs(world, chain=Unreachable(world)).accept()

@@ -28,13 +28,13 @@ from tests.support.product.simulated_jobs import (
         {"commitment": "zz", "algorithm": "x", "public_key": "0x", "blocks_until_reveal": -1},
     ],
 )
-async def test_other_writes_that_cannot_be_read_are_rejected(kind: JobKind, request_: Any) -> None:
+async def test_unreadable_requests_are_rejected(kind: JobKind, request_: Any) -> None:
     system = SimulatedJobs(World())
     job = await system.acceptor.accept(WriteRequest(ALICE, NetUid(1), kind, request_))
     assert (await system.run_until_ended(job)).state is JobState.REJECTED
 
 
-async def test_a_commitment_is_bounded_by_the_time_of_its_acceptance(
+async def test_a_commitment_accepted_without_the_chain_expires_by_its_acceptance_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(tempo=100)

@@ -20,10 +20,10 @@ SEALED = {"commitment": "later", "blocks_until_reveal": 50}
 
 
 LONG_AGO = 1000
-"""A round of drand of the year 2023."""
+"""A drand round of the year 2023."""
 
 
-async def test_w5_success_is_only_what_the_chain_shows() -> None:
+async def test_success_requires_the_chain_state() -> None:
     class Lying(Process):
         async def is_on_chain(self, *args: Any) -> bool:
             return False
@@ -37,7 +37,7 @@ async def test_w5_success_is_only_what_the_chain_shows() -> None:
     assert len(world.sent) == 1
 
 
-async def test_a_job_whose_block_no_node_keeps_ends_and_says_which_setting_is_missing() -> None:
+async def test_a_job_whose_era_is_pruned_fails_and_names_the_missing_setting() -> None:
     class Forgetful(Process):
         async def find_extrinsic(self, *args: Any) -> Any:
             raise FailureError(ErrorCode.ARCHIVE_REQUIRED, "Set the archive.")
@@ -51,7 +51,7 @@ async def test_a_job_whose_block_no_node_keeps_ends_and_says_which_setting_is_mi
     assert job.last_error.detail == "Set the archive."
 
 
-async def test_w3_an_outdated_submission_is_signed_again_until_the_attempts_are_used_up() -> None:
+async def test_an_outdated_submission_is_signed_again_until_attempts_are_exhausted() -> None:
     class Outdated(Process):
         async def submit(self, signed: Any) -> None:
             self.world.faults = {self.world.steps: Fault.OUTDATED}
@@ -63,7 +63,7 @@ async def test_w3_an_outdated_submission_is_signed_again_until_the_attempts_are_
     assert (job.state, job.attempts, world.sent) == (JobState.FAILED, 3, [])
 
 
-async def test_a_job_in_flight_that_does_not_say_what_was_sent_ends() -> None:
+async def test_a_job_in_flight_without_an_extrinsic_fails() -> None:
     system = SimulatedJobs(World())
     job = await system.accept({address(3): 1.0})
     await system.overwrite_job(job, state=JobState.UNKNOWN)
@@ -74,7 +74,7 @@ async def test_a_job_in_flight_that_does_not_say_what_was_sent_ends() -> None:
 
 
 async def committed(system: SimulatedJobs) -> Job:
-    """A sealed commitment that is on the chain."""
+    """Return a sealed commitment that is on the chain."""
     wanted = WriteRequest(ALICE, NetUid(1), JobKind.REVEALED_COMMITMENT, SEALED)
     job = await system.acceptor.accept(wanted)
     for _ in range(20):
@@ -85,12 +85,12 @@ async def committed(system: SimulatedJobs) -> Job:
     pytest.fail(f"it is {job.state}")
 
 
-async def test_a_sealed_commitment_is_followed_until_it_is_opened() -> None:
+async def test_a_sealed_commitment_is_tracked_until_its_reveal() -> None:
     system = SimulatedJobs(World())
     job = await committed(system)
     assert (job.has_succeeded, job.has_ended) == (True, False)
     stored = await system.stored(job)
-    assert stored.record.request == {}, "what is sealed is not kept in the open"
+    assert stored.record.request == {}, "sealed content must not stay readable"
     assert isinstance(await system.executor.execute(ALICE, job.job_id), Nak)
     assert job.included_block is not None
     system.world.seals[job.included_block] = RevealStatus.REVEALED
@@ -99,7 +99,7 @@ async def test_a_sealed_commitment_is_followed_until_it_is_opened() -> None:
     assert len(system.world.applied) == 1
 
 
-async def test_a_reveal_that_failed_is_reported() -> None:
+async def test_a_failed_reveal_fails_the_job() -> None:
     system = SimulatedJobs(World())
     job = await committed(system)
     assert job.included_block is not None
@@ -110,7 +110,7 @@ async def test_a_reveal_that_failed_is_reported() -> None:
     assert ended.last_error.code is ErrorCode.CHAIN_REJECTED
 
 
-async def test_what_is_not_opened_long_after_its_round_has_failed() -> None:
+async def test_a_commitment_not_revealed_within_the_timeout_fails() -> None:
     system = SimulatedJobs(World(reveal_round=LONG_AGO))
     job = await committed(system)
     ended = await system.execute_once(job)
@@ -119,7 +119,7 @@ async def test_what_is_not_opened_long_after_its_round_has_failed() -> None:
     assert f"round {LONG_AGO}" in ended.last_error.detail
 
 
-async def test_a_commitment_that_was_replaced_is_superseded() -> None:
+async def test_a_replaced_commitment_is_superseded() -> None:
     system = SimulatedJobs(World())
     first = await committed(system)
     assert first.included_block is not None

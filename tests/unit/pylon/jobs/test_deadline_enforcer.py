@@ -1,4 +1,4 @@
-"""Jobs that no signer works on: they end in time all the same."""
+"""Jobs that no signer executes end by their deadline."""
 
 from typing import Any, NoReturn
 
@@ -19,7 +19,7 @@ from tests.support.product.simulated_jobs import (
 )
 
 
-def keeper_of(system: SimulatedJobs, signers: SignerDirectory | None = None) -> DeadlineEnforcer:
+def enforcer_of(system: SimulatedJobs, signers: SignerDirectory | None = None) -> DeadlineEnforcer:
     process = system.world.process()
     return DeadlineEnforcer(
         system.store,
@@ -36,7 +36,7 @@ async def job_of(system: SimulatedJobs, job: Job) -> Job:
 
 
 @pytest.mark.parametrize("kind", [JobKind.WEIGHTS, JobKind.COMMITMENT])
-async def test_a_job_that_nothing_signs_ends_by_its_deadline_and_says_why(kind: JobKind) -> None:
+async def test_an_unsigned_job_expires_with_the_reason(kind: JobKind) -> None:
     system = SimulatedJobs(World(tempo=200))
     accepted = await (
         system.accept()
@@ -44,35 +44,35 @@ async def test_a_job_that_nothing_signs_ends_by_its_deadline_and_says_why(kind: 
         else system.acceptor.accept(WriteRequest(ALICE, NetUid(1), kind, {"commitment": "0x00"}))
     )
     assert accepted.deadline_block is not None
-    keeper = keeper_of(system)
+    enforcer = enforcer_of(system)
     advance_to(system.world, accepted.deadline_block - 1)
-    await keeper.check()
+    await enforcer.check()
     assert (await job_of(system, accepted)).state is JobState.ACCEPTED
     advance_to(system.world, accepted.deadline_block + 10)
-    await keeper.check()
+    await enforcer.check()
     job = await job_of(system, accepted)
     assert job.state is JobState.EXPIRED
     assert job.last_error is not None
     assert "no signer" in job.last_error.detail
 
 
-async def test_a_job_that_was_accepted_without_the_chain_gets_its_deadline() -> None:
+async def test_a_job_accepted_without_the_chain_gets_its_deadline() -> None:
     system, accepted = await accept_without_chain(World(tempo=360))
     advance_to(system.world, 110)
-    await keeper_of(system).check()
+    await enforcer_of(system).check()
     job = await job_of(system, accepted)
     assert (job.accepted_block, job.epoch_block, job.deadline_block) == (0, 0, 360)
 
 
-async def test_the_deadline_of_a_job_that_nobody_looks_at_follows_the_chain() -> None:
+async def test_the_deadline_of_an_unsigned_job_follows_the_tempo() -> None:
     system = SimulatedJobs(World(tempo=360))
     accepted = await system.accept()
     system.world.tempo = 1000
-    await keeper_of(system).check()
+    await enforcer_of(system).check()
     assert (await job_of(system, accepted)).deadline_block == 1000
 
 
-async def test_what_a_signer_sent_that_is_gone_is_settled_when_its_era_is_over() -> None:
+async def test_extrinsics_of_stopped_signers_are_confirmed_after_their_era() -> None:
     class Cut(Process):
         async def find_extrinsic(self, *_: Any) -> NoReturn:
             raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "away")
@@ -82,11 +82,11 @@ async def test_what_a_signer_sent_that_is_gone_is_settled_when_its_era_is_over()
     sent = await system.execute_once(await system.accept())
     assert sent.state is JobState.SUBMITTING
     other = SimulatedJobs(world)
-    await keeper_of(other).check()
+    await enforcer_of(other).check()
     assert (await job_of(other, sent)).state is JobState.SUBMITTING
     advance_to(world, world.best + ERA_BLOCKS + 2)
-    await keeper_of(other, signers_of(ALICE)).check()
-    assert (await job_of(other, sent)).state is JobState.SUBMITTING, "a signer is there"
-    await keeper_of(other).check()
+    await enforcer_of(other, signers_of(ALICE)).check()
+    assert (await job_of(other, sent)).state is JobState.SUBMITTING, "a signer runs"
+    await enforcer_of(other).check()
     assert (await job_of(other, sent)).state is JobState.CONFIRMED
     assert len(world.applied) == 1

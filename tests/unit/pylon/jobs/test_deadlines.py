@@ -24,12 +24,12 @@ def limited_world(tempo: int) -> World:
     return world
 
 
-async def test_acceptance_says_which_epoch_and_deadline_a_job_has() -> None:
+async def test_an_accepted_job_has_its_epoch_and_deadline() -> None:
     job = await SimulatedJobs(World(tempo=360)).accept()
     assert (job.accepted_block, job.epoch_block, job.deadline_block) == (100, 0, 360)
 
 
-async def test_a_parked_job_ends_with_an_epoch_that_its_owner_triggers() -> None:
+async def test_a_deferred_job_is_superseded_after_a_triggered_epoch() -> None:
     world = limited_world(tempo=360)
     system = SimulatedJobs(world)
     parked = await system.execute_once(await system.accept())
@@ -44,7 +44,7 @@ async def test_a_parked_job_ends_with_an_epoch_that_its_owner_triggers() -> None
     assert (await system.run_until_ended(again)).state is JobState.CONFIRMED
 
 
-async def test_a_parked_job_that_is_not_asked_for_again_expires_with_the_triggered_epoch() -> None:
+async def test_a_deferred_job_expires_with_a_triggered_epoch() -> None:
     world = limited_world(tempo=360)
     system = SimulatedJobs(world)
     parked = await system.execute_once(await system.accept())
@@ -56,7 +56,7 @@ async def test_a_parked_job_that_is_not_asked_for_again_expires_with_the_trigger
     assert ended.last_error.code is ErrorCode.RATE_LIMITED
 
 
-async def test_the_deadline_of_a_parked_job_follows_the_tempo() -> None:
+async def test_the_deadline_of_a_deferred_job_follows_the_tempo() -> None:
     world = limited_world(tempo=360)
     system = SimulatedJobs(world)
     parked = await system.execute_once(await system.accept())
@@ -66,7 +66,7 @@ async def test_the_deadline_of_a_parked_job_follows_the_tempo() -> None:
     assert (await system.run_until_ended(parked)).state is JobState.CONFIRMED
 
 
-async def test_without_epochs_a_job_has_a_deadline_all_the_same() -> None:
+async def test_without_epochs_a_job_has_a_deadline() -> None:
     world = limited_world(tempo=0)
     world.rate_limit_blocks = 2000
     system = SimulatedJobs(world)
@@ -76,7 +76,7 @@ async def test_without_epochs_a_job_has_a_deadline_all_the_same() -> None:
     assert (await system.execute_once(job)).state is JobState.EXPIRED
 
 
-async def test_a_parked_job_says_that_its_hotkey_was_deregistered() -> None:
+async def test_a_deferred_job_reports_that_its_hotkey_was_deregistered() -> None:
     world = limited_world(tempo=360)
     system = SimulatedJobs(world)
     parked = await system.execute_once(await system.accept())
@@ -86,7 +86,7 @@ async def test_a_parked_job_says_that_its_hotkey_was_deregistered() -> None:
     assert job.last_error.code is ErrorCode.NOT_REGISTERED
 
 
-async def test_what_was_accepted_in_this_epoch_is_set_in_it() -> None:
+async def test_weights_accepted_without_the_chain_are_set_in_their_epoch() -> None:
     world = World(tempo=360)
     system, job = await accept_without_chain(world)
     assert (job.accepted_block, job.genesis) == (None, world.genesis)
@@ -95,7 +95,7 @@ async def test_what_was_accepted_in_this_epoch_is_set_in_it() -> None:
 
 
 @pytest.mark.parametrize("blocks", [112, 586])
-async def test_what_was_accepted_in_an_earlier_epoch_expires(blocks: int) -> None:
+async def test_weights_accepted_without_the_chain_in_an_earlier_epoch_expire(blocks: int) -> None:
     world = World(tempo=100)
     system, job = await accept_without_chain(world)
     advance_to(world, world.best + blocks)
@@ -104,8 +104,8 @@ async def test_what_was_accepted_in_an_earlier_epoch_expires(blocks: int) -> Non
 
 
 @pytest.mark.parametrize("lag", range(7))
-async def test_w11_weights_of_an_epochs_first_block_are_of_that_epoch(lag: int) -> None:
-    """However far the worker that accepts them is behind, as long as it answers."""
+async def test_weights_of_the_first_block_belong_to_its_epoch(lag: int) -> None:
+    """For any lag of the accepting worker within the tolerance."""
     world = World(tempo=50)
     system = SimulatedJobs(world, lag=lag)
     while world.best < 150:
@@ -114,7 +114,7 @@ async def test_w11_weights_of_an_epochs_first_block_are_of_that_epoch(lag: int) 
 
 
 @pytest.mark.parametrize("kind", [JobKind.COMMITMENT, JobKind.WEIGHTS])
-async def test_a_job_that_cannot_even_be_signed_ends_when_its_time_is_over(kind: JobKind) -> None:
+async def test_a_job_that_cannot_be_signed_expires(kind: JobKind) -> None:
     class Unsigning(Process):
         async def sign(self, *_: Any) -> NoReturn:
             raise FailureError(ErrorCode.CHAIN_REJECTED, "The runtime does not offer this call.")

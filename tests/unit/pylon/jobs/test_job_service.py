@@ -1,4 +1,4 @@
-"""A lane of jobs that fails is restarted, and stops neither the other lanes nor the system."""
+"""A consumer that fails is restarted, and stops neither the other consumers nor the service."""
 
 import asyncio
 from collections import Counter
@@ -31,7 +31,7 @@ class AbsentChain:
         raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "away")
 
 
-async def test_a_failing_lane_stops_no_other(
+async def test_a_failing_consumer_is_restarted_and_stops_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in signing_settings(

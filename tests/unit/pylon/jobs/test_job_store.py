@@ -16,7 +16,7 @@ from tests.support.product.simulated_jobs import (
 )
 
 
-async def test_what_was_asked_is_forgotten_when_the_job_has_ended() -> None:
+async def test_the_request_of_an_ended_job_is_removed() -> None:
     system = SimulatedJobs(World())
     job = await system.accept({KNOWN: 1.0})
     stored = await system.stored(job)
@@ -35,7 +35,7 @@ async def test_a_job_that_has_ended_cannot_be_changed() -> None:
             await system.store.change(stored, state)
 
 
-def test_of_two_jobs_with_one_number_the_lane_has_chosen() -> None:
+def test_the_latest_entry_decides_between_jobs_with_one_number() -> None:
     def record(job_id: str, number: int) -> JobRecord:
         job = Job(
             job_id=JobId(job_id),
@@ -54,7 +54,7 @@ def test_of_two_jobs_with_one_number_the_lane_has_chosen() -> None:
     assert not lane.has_newer_than(record("b", 3))
 
 
-async def test_a_lane_that_cannot_be_read_is_what_its_jobs_say() -> None:
+async def test_an_unreadable_latest_entry_is_rebuilt_from_the_jobs() -> None:
     system = SimulatedJobs(World())
     first = await system.accept({address(3): 1.0})
     newest = await system.accept({address(4): 1.0})
@@ -66,11 +66,11 @@ async def test_a_lane_that_cannot_be_read_is_what_its_jobs_say() -> None:
     assert (await system.run_until_ended(following)).state is JobState.CONFIRMED
 
 
-async def test_a_slot_that_cannot_be_read_waits_for_what_may_be_on_its_way() -> None:
+async def test_an_unreadable_in_flight_marker_waits_for_jobs_in_flight() -> None:
     system = SimulatedJobs(World())
     first = await system.accept({address(3): 1.0})
     assert (await system.run_until_ended(first)).state is JobState.CONFIRMED
-    # As a worker leaves it that dies between the ledger and the node.
+    # The state that a worker leaves which crashes between the job store and the node.
     await system.overwrite_job(first, state=JobState.SUBMITTING)
     system.overwrite(f"sent.{SIGNER.ss58_address}")
     following = await system.accept({address(4): 1.0})

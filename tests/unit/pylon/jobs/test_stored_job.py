@@ -1,4 +1,4 @@
-"""Entries that cannot be read, as a newer version or corruption leaves them, affect no other job."""
+"""Unreadable entries, of a newer version or corrupt, affect no other job."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from tests.support.product.simulated_jobs import (
 )
 
 
-async def test_a_job_that_cannot_be_read_is_told_of_and_gives_way_to_the_next() -> None:
+async def test_an_unreadable_job_is_reported_and_superseded() -> None:
     system = SimulatedJobs(World())
     broken = await system.accept({address(3): 1.0})
     system.overwrite(f"job.alice.{broken.job_id}")
@@ -35,7 +35,7 @@ async def test_a_job_that_cannot_be_read_is_told_of_and_gives_way_to_the_next() 
     "updates",
     [{"identity": IdentityName("bob")}, {"job_id": JobId("a" * 26)}, {"mechanism": None}],
 )
-async def test_an_entry_that_says_it_is_another_job_cannot_be_read(updates: Any) -> None:
+async def test_an_entry_with_the_key_of_another_job_is_unreadable(updates: Any) -> None:
     system = SimulatedJobs(World())
     job = await system.accept({address(3): 1.0})
     await system.overwrite_job(job, **updates)

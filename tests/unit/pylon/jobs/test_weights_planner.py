@@ -1,4 +1,4 @@
-"""Weights that the chain would refuse are deferred while the reason may disappear, else rejected."""
+"""Weights that the chain would refuse are deferred if the reason may disappear, else rejected."""
 
 from dataclasses import replace
 from typing import Any
@@ -32,7 +32,7 @@ async def test_weights_are_set_once_their_hotkey_is_registered() -> None:
     assert (await system.run_until_ended(job)).state is JobState.CONFIRMED
 
 
-async def test_a_job_that_waits_is_written_down_once() -> None:
+async def test_a_deferred_job_is_stored_once() -> None:
     world = World(own_uid=None)
     system = SimulatedJobs(world)
     job = await system.accept()
@@ -50,9 +50,7 @@ async def test_a_job_that_waits_is_written_down_once() -> None:
         (World(tempo=50, registered=set()), ErrorCode.NOT_REGISTERED),
     ],
 )
-async def test_what_does_not_become_right_expires_with_its_epoch(
-    world: World, code: ErrorCode
-) -> None:
+async def test_a_lasting_refusal_expires_with_its_epoch(world: World, code: ErrorCode) -> None:
     system = SimulatedJobs(world)
     job = await system.run_until_ended(await system.accept())
     assert (job.state, world.sent) == (JobState.EXPIRED, [])
@@ -61,7 +59,7 @@ async def test_what_does_not_become_right_expires_with_its_epoch(
     assert job.deadline_block == 150
 
 
-async def test_a_neuron_that_weighs_itself_alone_needs_no_permit() -> None:
+async def test_a_neuron_that_weights_only_itself_needs_no_permit() -> None:
     world = World(has_permit=False, own_uid=NeuronUid(1))
     system = SimulatedJobs(world)
     assert (
@@ -78,7 +76,7 @@ async def test_too_few_weights_are_rejected_at_once() -> None:
     assert "at least 3 weights" in job.last_error.detail
 
 
-async def test_too_few_weights_wait_for_hotkeys_that_are_not_registered() -> None:
+async def test_too_few_weights_wait_for_unregistered_hotkeys() -> None:
     world = World(least_weights=2, registered={KNOWN})
     system = SimulatedJobs(world)
     job = await system.execute_once(await system.accept({KNOWN: 1.0, STRANGER: 1.0}))
@@ -96,7 +94,7 @@ async def test_weights_that_round_to_zero_are_reported() -> None:
     assert "1/65535" in job.left_out[0].reason
 
 
-async def test_weights_are_included_in_the_first_block_that_takes_them() -> None:
+async def test_weights_are_included_in_the_first_allowed_block() -> None:
     world = World(rate_limit_blocks=20)
     world.last_update[address(1)] = 95
     system = SimulatedJobs(world)
@@ -107,7 +105,7 @@ async def test_weights_are_included_in_the_first_block_that_takes_them() -> None
     assert applied.block == 115
 
 
-async def test_a_lowered_rate_limit_ends_the_wait() -> None:
+async def test_a_lowered_rate_limit_ends_the_deferral() -> None:
     world = World(rate_limit_blocks=500)
     world.last_update[address(1)] = 95
     system = SimulatedJobs(world)
@@ -120,7 +118,7 @@ async def test_a_lowered_rate_limit_ends_the_wait() -> None:
     assert ended.last_error is None, "it has succeeded"
 
 
-async def test_no_sealed_weights_are_sent_beyond_what_the_chain_keeps() -> None:
+async def test_sealed_weights_wait_for_the_limit_of_unrevealed_commits() -> None:
     world = World(tempo=50, commit_reveal=True, unrevealed_commits=10)
     system = SimulatedJobs(world)
     job = await system.execute_once(await system.accept())
@@ -128,12 +126,12 @@ async def test_no_sealed_weights_are_sent_beyond_what_the_chain_keeps() -> None:
     assert job.last_error is not None
     assert "TooManyUnrevealedCommits" in job.last_error.detail
     ended = await system.run_until_ended(job)
-    # The block of the next epoch takes one more; it is also the job's last.
+    # The first block of the next epoch accepts one more commit; it is also the job's last block.
     assert (ended.state, ended.included_block) == (JobState.COMMITTED, 150)
     assert len(world.sent) == 1
 
 
-async def test_w11_a_job_expires_with_its_epoch_and_says_what_stood_in_its_way() -> None:
+async def test_a_job_expires_with_its_epoch_and_its_last_error() -> None:
     world = World(tempo=50, rate_limit_blocks=1000)
     world.last_update[address(1)] = 90
     system = SimulatedJobs(world)
@@ -146,7 +144,7 @@ async def test_w11_a_job_expires_with_its_epoch_and_says_what_stood_in_its_way()
     assert world.applied == []
 
 
-async def test_w12_unknown_hotkeys_are_dropped_and_reported() -> None:
+async def test_unknown_hotkeys_are_dropped_and_reported() -> None:
     world = World(registered={KNOWN})
     system = SimulatedJobs(world)
     job = await system.run_until_ended(await system.accept({KNOWN: 1.0, STRANGER: 2.0}))
@@ -154,7 +152,7 @@ async def test_w12_unknown_hotkeys_are_dropped_and_reported() -> None:
     assert [left.hotkey for left in job.left_out] == [STRANGER]
 
 
-async def test_w12_unknown_hotkeys_fail_the_job_where_the_settings_say_so() -> None:
+async def test_unknown_hotkeys_fail_the_job_if_so_configured() -> None:
     world = World(registered={KNOWN})
     system = SimulatedJobs(world, UnknownHotkeyPolicy.FAIL)
     job = await system.run_until_ended(await system.accept({KNOWN: 1.0, STRANGER: 2.0}))
@@ -163,7 +161,7 @@ async def test_w12_unknown_hotkeys_fail_the_job_where_the_settings_say_so() -> N
     assert job.last_error.code is ErrorCode.NOT_REGISTERED
 
 
-async def test_w9_an_unknown_version_of_commit_reveal_is_refused() -> None:
+async def test_an_unknown_commit_reveal_version_is_rejected() -> None:
     class Newer(Process):
         async def weights_state(self, *args: Any) -> WeightsState:
             facts = await super().weights_state(*args)
@@ -179,7 +177,7 @@ async def test_w9_an_unknown_version_of_commit_reveal_is_refused() -> None:
 
 
 @pytest.mark.parametrize("request_", [{}, {"weights": None}, {"weights": {"x": "much"}}])
-async def test_weights_that_cannot_be_read_are_rejected(request_: Any) -> None:
+async def test_unreadable_weights_are_rejected(request_: Any) -> None:
     system = SimulatedJobs(World())
     job = await system.accept({address(3): 1.0})
     await system.overwrite_job(job, request=request_)

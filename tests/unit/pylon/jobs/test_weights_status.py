@@ -1,4 +1,4 @@
-"""The weights status of an identity: its jobs first, then what the chain shows."""
+"""The weights status of an identity combines its jobs and the chain state."""
 
 import pytest
 
@@ -18,11 +18,11 @@ from tests.support.product.ended_jobs import record_of
 from tests.support.product.simulated_jobs import ALICE, STRANGER, SimulatedJobs, advance_to
 
 EPOCH = range(50, 150)
-"""The blocks of the epoch in which the world begins."""
+"""Blocks of the epoch in which the simulated chain starts."""
 
 
 class Chain:
-    """What the chain shows, as a read of it."""
+    """A read of the weights status on the chain."""
 
     def __init__(self, *, on_chain: bool | None = False) -> None:
         self.on_chain = on_chain
@@ -70,14 +70,14 @@ async def test_weights_count_from_their_acceptance_for_every_block_of_their_epoc
         assert await status(system, block) == (False, False)
 
 
-async def test_weights_count_after_their_end_also_for_blocks_before_their_inclusion() -> None:
+async def test_weights_count_after_inclusion_for_earlier_blocks_of_the_epoch() -> None:
     system = jobs_at_block_100()
     await system.run_until_ended(await system.accept())
     assert await status(system, EPOCH.start) == (True, False)
     assert await status(system, EPOCH[-1], Chain(on_chain=True)) == (True, True)
 
 
-async def test_weights_of_an_epoch_count_when_newer_ones_were_accepted_in_the_next() -> None:
+async def test_weights_of_an_epoch_count_after_newer_ones_in_the_next() -> None:
     system = jobs_at_block_100()
     await system.run_until_ended(await system.accept())
     advance_to(system.world, EPOCH.stop + 20)

@@ -143,7 +143,6 @@ async def test_pages_contain_every_job_that_exists_throughout(
     async def page() -> None:
         nonlocal before, is_over
         if before is None:
-            entries = jobs_in_store.world.store
             at_first.update(
                 key.rpartition(".")[2]
                 for key in jobs_in_store.world.store

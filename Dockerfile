@@ -1,10 +1,10 @@
-# One image for every process of the service: `pylon up` by default, which runs all of them.
+# One image for all processes of the service; by default `pylon up`, which runs all of them.
 
 FROM python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1 AS build
 WORKDIR /src
 COPY requirements/bootstrap.txt requirements/build.txt requirements/service.txt requirements/
-# The tools that build and install are in an environment of their own, which stays behind.
-# Bytecode is compiled here: nothing can write it where the image runs.
+# The build tools are in a separate environment, which is not copied to the final image.
+# Bytecode is compiled here: the file system of a running container may be read-only.
 ENV PYC_INVALIDATION_MODE=UNCHECKED_HASH
 RUN python -m venv /opt/build \
     && /opt/build/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
@@ -13,18 +13,22 @@ RUN python -m venv /opt/build \
     && /opt/build/bin/uv pip install --no-cache --python /opt/pylon/bin/python \
         --require-hashes --compile-bytecode -r requirements/service.txt
 COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
+COPY distributions/client distributions/client
 COPY pylon_client pylon_client
 COPY pylon pylon
 COPY bridge bridge
 COPY pylon_devnet pylon_devnet
-RUN /opt/build/bin/python -m hatchling build --target wheel --directory /tmp/wheel \
+RUN /opt/build/bin/uv build --quiet --wheel --no-build-isolation --python /opt/build/bin/python \
+        --out-dir /tmp/wheels distributions/client \
+    && /opt/build/bin/uv build --quiet --wheel --no-build-isolation --python /opt/build/bin/python \
+        --out-dir /tmp/wheels \
     && /opt/build/bin/uv pip install --no-cache --python /opt/pylon/bin/python \
-        --no-deps --compile-bytecode /tmp/wheel/*.whl
+        --no-deps --compile-bytecode /tmp/wheels/*.whl
 
 FROM python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1
-# A volume takes its owner from the folder of the image that it is first mounted on. A wallet
-# folder may be mounted below /root, which must be passed through for that and not read.
-# The base has its standard library without bytecode, and a pip that nothing needs here.
+# A new volume gets the owner of the folder of the image at its mount point. A wallet folder may
+# be mounted below /root, so others need the execute permission on /root, but not read.
+# The base image has a standard library without bytecode, and a pip, which is not needed.
 RUN groupadd --gid 1000 pylon \
     && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /tmp pylon \
     && install --directory --owner=1000 --group=1000 /data /nats-access /nats-data \
@@ -48,7 +52,7 @@ EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 \
     CMD ["python", "-m", "pylon.cli.container_health"]
 CMD ["pylon", "up", "--host", "0.0.0.0"]
-# Last, so that another revision builds nothing again.
+# Last, so that a new revision does not invalidate the cached layers above.
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Pylon" \

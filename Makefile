@@ -14,7 +14,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 CLIENT := distributions/client
 INSTALL_PYLON := $(INSTALL) --no-deps --no-build-isolation --editable $(CLIENT) --editable .
 
-# A .venv that was left half-made, or that an older Python made, is made again from the start.
+# An incomplete .venv, or one of an older Python, is created again.
 IS_FIT := import sys; sys.exit(sys.version_info < (3, 11))
 VENV_IS_FIT := $(shell $(BIN)/python -c '$(IS_FIT)' 2>/dev/null && $(UV) --version >/dev/null 2>&1 && echo yes)
 
@@ -36,7 +36,7 @@ test: .venv/.dev ## run the unit tests, or TESTS="…": paths and options of pyt
 check: test ## run the unit tests, then all others
 	$(BIN)/nox --no-error-on-missing-interpreters -s check
 
-lint: .venv/.dev ## check style, types, imports and the client's wheel
+lint: .venv/.dev ## check style, types, imports and both wheels
 	$(BIN)/nox -s lint types imports client_alone
 
 audit: .venv/.dev ## look for known vulnerabilities of the locked requirements
@@ -68,8 +68,8 @@ endif
 	$(INSTALL_PYLON)
 	@touch $@ .venv/.service
 
-# Resolve the locked requirements again, after a change of a pyproject.toml. Pylon itself is
-# installed from the checkout, so its two distributions are not among them.
+# Resolve the locked requirements again after a change of a pyproject.toml. They do not include the
+# two distributions of Pylon, which are installed from the checkout.
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-package pylon-client --no-emit-package pylon-service
 lock: $(UV) ## resolve the locked requirements again

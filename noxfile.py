@@ -1,7 +1,7 @@
-"""The project's checks, by name: `nox -l` lists them, `nox -s NAME` runs one.
+"""Checks of the project: `nox -l` lists them, `nox -s NAME` runs one.
 
-All but `client_alone` run in the environment that nox itself was started from, which
-`make test` or `uv sync --extra dev` has set up.
+All sessions except `client_alone` and `audit` run in the environment of nox, which `make test` or
+`uv sync --extra dev` sets up.
 """
 
 import os
@@ -16,7 +16,7 @@ import nox
 
 nox.options.sessions = ["lint", "types", "imports", "test", "check", "client_alone"]
 
-# The tools stand beside the nox that was called, whether or not their environment is active.
+# The tools are in the folder of the running nox, even if its environment is not active.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 # Tests start hundreds of Python processes; without cached bytecode each would compile all imports.
@@ -24,14 +24,15 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 UNITS = ["tests/unit"]
 VULNERABILITIES = "https://pypi.org/pypi/{name}/{version}/json"
+PROJECTS = ["distributions/client", "."]
 AUDITED = ["bootstrap", "build", "client", "service", "dev", "audit"]
-CODE = ["pylon", "pylon_client", "bridge", "pylon_devnet"]
-CODE += ["bench", "tests", "scripts", "noxfile.py"]
+PRODUCT = ["pylon", "pylon_client", "bridge", "pylon_devnet"]
+CODE = [*PRODUCT, "bench", "tests", "scripts", "noxfile.py"]
 
 
 @nox.session(venv_backend="none")
 def test(session: nox.Session) -> None:
-    """Run the unit tests; what follows `--` goes to pytest and may choose any other tests."""
+    """Run the unit tests; pass arguments after `--` to pytest, which may select other tests."""
     if any(_selects_tests(argument) for argument in session.posargs):
         _pytest(session, *_BY_FILE, *session.posargs)
     else:
@@ -41,7 +42,7 @@ def test(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def check(session: nox.Session) -> None:
-    """Run all tests but the unit tests; what follows `--` goes to pytest."""
+    """Run all tests except the unit tests; pass arguments after `--` to pytest."""
     _pytest(session, *_BY_FILE, "-m", "not unit", *session.posargs)
 
 
@@ -69,20 +70,20 @@ def _pytest(session: nox.Session, *arguments: str) -> None:
 
 
 def _cpu_of_children_s() -> float:
-    """Return the CPU time of ended children, and of those that they waited for, in seconds."""
+    """Return the CPU time of ended children and their awaited descendants, in seconds."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 @nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
-    """Measure what Pylon costs, as ratios to the bare parts that it is made of."""
+    """Measure the overhead of Pylon, as ratios to its bare parts."""
     session.run(sys.executable, "-m", "bench", *session.posargs, external=True)
 
 
 @nox.session(venv_backend="none")
 def mutants(session: nox.Session) -> None:
-    """Switch off one defence after the other; each time, tests of `tests/system/security` must fail."""
+    """Disable one defence at a time; tests of `tests/system/security` must fail each time."""
     session.run(
         sys.executable, "-m", "tests.system.security.mutants", *session.posargs, external=True
     )
@@ -90,7 +91,7 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def attacks(session: nox.Session) -> None:
-    """Attack the whole product for 25 minutes, beside honest callers, and print what they had."""
+    """Attack the product for 25 minutes, beside honest callers, and print their results."""
     session.run(
         sys.executable, "-m", "tests.support.product.attack_run", *session.posargs, external=True
     )
@@ -98,7 +99,7 @@ def attacks(session: nox.Session) -> None:
 
 @nox.session(name="format", venv_backend="none")
 def format_code(session: nox.Session) -> None:
-    """Format the code and mend what the linter can mend."""
+    """Format the code and apply the automatic fixes of the linter."""
     session.run("ruff", "check", "--fix", *CODE)
     session.run("ruff", "format", *CODE)
 
@@ -118,43 +119,43 @@ def types(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def imports(session: nox.Session) -> None:
-    """Check that the layers import each other only as the architecture says."""
+    """Check the import rules of the architecture."""
     session.run("lint-imports", "--no-cache")
 
 
 @nox.session(venv_backend="virtualenv")
 def audit(session: nox.Session) -> None:
     """Look for known vulnerabilities of the locked requirements; needs PyPI's data about them."""
-    # A mirror may have the packages without this data, so ask about one that is locked.
+    # A mirror may have the packages without this data, so request that of a locked package.
     first = Path("requirements/bootstrap.txt").read_text().split()[0]
     name, _, version = first.partition("==")
     url = VULNERABILITIES.format(name=name, version=version)
     try:
         urllib.request.urlopen(url, timeout=30).close()
     except OSError as error:
-        session.error(f"{url} cannot be had from here, so nothing was looked for: {error}")
+        session.error(f"No vulnerabilities were looked up: {url} is not available: {error}")
     uv = ("uv", "pip", "install", "--quiet", "--python", session.virtualenv.location)
     session.run(*uv, "--require-hashes", "-r", "requirements/audit.txt", external=True)
     locked = [f"--requirement=requirements/{name}.txt" for name in AUDITED]
-    # Everything is locked with hashes, so nothing has to be resolved or installed.
+    # All requirements are locked with hashes, so nothing has to be resolved or installed.
     session.run("pip-audit", "--disable-pip", "--require-hashes", "--strict", *locked)
 
 
 @nox.session(venv_backend="none")
 def image(session: nox.Session) -> None:
-    """Build the image on a container engine and test it there; skipped where none comes up."""
+    """Build the image on a container engine and test it there; skipped if none starts."""
     session.run("pytest", "-rs", "tests/deploy/engine/check_image.py", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def compose(session: nox.Session) -> None:
-    """Run the composition on a container engine; skipped where none comes up."""
+    """Run the composition on a container engine; skipped if none starts."""
     session.run("pytest", "-rs", "tests/deploy/engine/check_compose.py", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def licences(session: nox.Session) -> None:
-    """Write docs/licences.md, from the metadata of what is installed."""
+    """Write docs/licences.md, from the metadata of the installed packages."""
     session.run("python", "scripts/licences.py")
 
 
@@ -166,7 +167,8 @@ def sbom(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def documents(session: nox.Session) -> None:
-    """Write what is made from other files: documents of the code, alert rules, the Helm chart."""
+    """Write the generated files: versions, documents, alert rules, the Helm chart."""
+    session.run("python", "scripts/version.py")
     session.run("python", "scripts/documents.py")
     session.run("python", "scripts/prometheus_rule.py")
     session.run("python", "scripts/helm_chart.py")
@@ -174,15 +176,22 @@ def documents(session: nox.Session) -> None:
 
 @nox.session(venv_backend="virtualenv")
 def client_alone(session: nox.Session) -> None:
-    """Install the built wheel without extras and prove that the client works on its own."""
+    """Build both wheels; check that the client works alone, and the service with it."""
+    check = str(Path("tests/compat/client_alone.py").absolute())
+    install = ("uv", "pip", "install", "--quiet", "--python", session.virtualenv.location)
+    # From another folder, so that the wheels are imported and not the checkout.
+    elsewhere = session.create_tmp()
     with tempfile.TemporaryDirectory() as wheels:
-        build = (sys.executable, "-m", "hatchling", "build", "--target", "wheel")
-        session.run(*build, "--directory", wheels, silent=True, external=True)
-        (wheel,) = Path(wheels).glob("*.whl")
-        uv = ("uv", "pip", "install", "--quiet", "--python", session.virtualenv.location)
-        session.run(*uv, "--require-hashes", "-r", "requirements/client.txt", external=True)
-        session.run(*uv, "--no-deps", str(wheel), external=True)
-    # From another folder, so that the wheel is imported and not the checkout.
-    check = Path("tests/compat/client_alone.py").absolute()
-    with session.chdir(session.create_tmp()):
-        session.run("python", "-I", str(check))
+        build = ("uv", "build", "--quiet", "--wheel", "--no-build-isolation", "--out-dir", wheels)
+        for project in PROJECTS:
+            session.run(*build, "--python", sys.executable, project, external=True)
+        for name in ("client", "service"):
+            locked = ("--require-hashes", "-r", f"requirements/{name}.txt")
+            session.run(*install, *locked, external=True)
+            (wheel,) = Path(wheels).glob(f"pylon_{name}-*.whl")
+            session.run(*install, "--no-deps", str(wheel), external=True)
+            with session.chdir(elsewhere):
+                session.run("python", "-I", check, name)
+    session.run("uv", "pip", "check", "--python", session.virtualenv.location, external=True)
+    with session.chdir(elsewhere):
+        session.run("pylon", "--help", silent=True)

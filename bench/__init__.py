@@ -1,1 +1,1 @@
-"""What Pylon costs, as ratios to the bare parts that it is made of: `python -m bench`."""
+"""Benchmarks: the cost of Pylon as ratios to its bare parts. `python -m bench`."""

@@ -1,4 +1,6 @@
-"""The bare parts, each a process of its own: `python -m bench.baselines KIND PATH [NATS_URL_VARIABLE]`.
+"""The bare parts, each a separate process.
+
+    python -m bench.baselines KIND PATH [NATS_URL_VARIABLE]
 
 They serve the bytes of a file, or `websocket` those of all files of a folder, each at its name, and
 do nothing else. Each says in one line when it is ready.
@@ -41,7 +43,7 @@ def _serve_http(body: bytes) -> None:
 
 
 async def _serve_nats(body: bytes, url: str) -> None:
-    client = await nats.connect(url)
+    client = await nats.connect(url)  # pyright: ignore[reportUnknownMemberType] -- untyped callbacks
 
     async def answer(message: Msg) -> None:
         await message.respond(body)

@@ -8,7 +8,7 @@ from bench.pairs import ROUNDS, Pair, paired
 
 CLIENT: Final = "pylon_client.v1"
 DEPENDENCIES: Final = "asyncio, pydantic_settings, tenacity"
-"""What the client imports of the standard library and of other packages, and all of it."""
+"""The largest imports of the client from the standard library and from other packages."""
 
 
 def measure() -> Pair:

@@ -1,5 +1,6 @@
 """The whole product and the bare parts beside it, as processes on this machine."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ SERVES_WITHIN_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What runs, and where.
+    """The processes, and their addresses.
 
     Attributes:
         devnet: the chain, whose control interface counts what it is asked.
@@ -69,6 +70,7 @@ async def _first_body(url: str) -> bytes:
         async def is_served() -> bool:
             return (await client.get(url + NEURONS_PATH)).is_success
 
-        await comes_true(is_served, within_s=SERVES_WITHIN_S)
+        async with asyncio.timeout(SERVES_WITHIN_S):
+            await comes_true(is_served)
     async with KeepAlive(url, NEURONS_PATH) as bridge:
         return await bridge.get()

@@ -1,4 +1,4 @@
-"""`python -m bench devnet`: what the simulated chain answers, and if it keeps its pace and size."""
+"""`python -m bench devnet`: speed of the simulated chain, and whether it keeps pace and size."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from bench.pairs import ROUNDS, WARM_UP, Ask, Pair, compare
 from bench.processes import Baseline, baseline, cpu_s, rss_mb
 from pylon_devnet.codec import Codec
-from pylon_devnet.runtime.runtime_metadata import SPEC_VERSION, TRANSACTION_VERSION, build_metadata
+from pylon_devnet.runtime.runtime_metadata import TRANSACTION_VERSION, build_metadata
 from tests.support.chain.devnet_process import DevnetProcess
 
 NETUIDS: Final = (1, 2, 12)
@@ -41,7 +41,7 @@ class Asking:
         self._connection = connection
 
     async def answer(self, request: str) -> bytes:
-        """What is answered, as it came."""
+        """Send a request, and return the response as it came."""
         await self._connection.send(request)
         return await self._connection.recv(decode=False)
 
@@ -54,7 +54,7 @@ class Asking:
         return msgspec.json.decode(await self.answer(_encoded((method, list(params)))))["result"]
 
     async def next(self, requests: Iterator[str]) -> bytes:
-        """What the next of these is answered."""
+        """Send the next of these requests, and return the response."""
         return await self.answer(next(requests))
 
 
@@ -155,10 +155,11 @@ async def run(folder: Path, seconds: float) -> None:
 
 
 async def _kinds(client: Asking, block: str) -> dict[str, Request]:
-    """What clients of the chain ask for, by name."""
+    """Return the requests that clients of the chain send, by name."""
+    metadata = build_metadata(round(BLOCK_TIME_S * 1000))
     codec = Codec(
-        build_metadata(round(BLOCK_TIME_S * 1000)).encoded,
-        spec_version=SPEC_VERSION,
+        metadata.encoded,
+        spec_version=metadata.declaration.spec_version,
         transaction_version=TRANSACTION_VERSION,
     )
     prefix = "0x" + codec.storage_key("SubtensorModule", "Uids", [1]).hex()
@@ -183,7 +184,7 @@ async def _compare(devnet: DevnetProcess, bare: Baseline, asked: Sequence[Iterat
             pairs = zip(clients, asked, strict=True)
             return [partial(client.next, requests) for client, requests in pairs]
 
-        # Of its own requests, for the bare server does not look at them.
+        # Any request will do: the bare server does not read it.
         anything = cycle([_encoded(("chain_getHeader", []))])
         return await compare(
             await asks(devnet.url, asked),

@@ -10,7 +10,7 @@ class KeepAlive:
 
     Args:
         url: of the server.
-        path: what to ask for.
+        path: of the requests.
     """
 
     def __init__(self, url: str, path: str) -> None:
@@ -32,7 +32,7 @@ class KeepAlive:
         """The body of the answer.
 
         Raises:
-            ValueError: the answer is no 200 with a length.
+            ValueError: the response is not a 200 with a length.
         """
         self._writer.write(self._request)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()

@@ -36,7 +36,7 @@ async def compare(
         ours: asks in our way.
         bare: asks in the way that it is compared with.
         asks_per_round: how often each way is asked per turn.
-        clocks: what time is, for each way.
+        clocks: the clock of each way.
     """
     for ask in (*ours, *bare):
         for _ in range(WARM_UP):

@@ -19,7 +19,7 @@ class Baseline:
 
     Attributes:
         pid: of its process.
-        url: where it serves, if that is an address of its own.
+        url: its address, if it has one.
     """
 
     pid: int
@@ -44,12 +44,12 @@ async def baseline(*arguments: str) -> AsyncGenerator[Baseline]:
 
 
 def cpu_s(pid: int) -> float:
-    """The time that the main thread of a process had a core, in seconds. Linux alone tells."""
+    """Return the CPU time of the main thread of a process, in seconds; Linux only."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / _NS_PER_S
 
 
 def rss_mb(pid: int) -> float:
-    """The memory that a process holds, in MB. Linux alone tells."""
+    """Return the resident memory of a process, in MB; Linux only."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / _KB_PER_MB

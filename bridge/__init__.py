@@ -1,1 +1,1 @@
-"""The REST side of Pylon: HTTP requests become NATS requests, and nothing more."""
+"""The REST API of Pylon: translates HTTP requests into NATS requests."""

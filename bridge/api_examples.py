@@ -1,6 +1,6 @@
-"""Examples of the API's documentation that the service accepts, and examples of its failures.
+"""Examples of requests and errors in the API's documentation.
 
-The documentation page fills its forms with them. The values exist on the devnet.
+The Swagger page fills its forms with the request examples, which are valid on the devnet.
 """
 
 from collections.abc import Iterable, Mapping
@@ -79,12 +79,12 @@ def failure_examples(codes: Iterable[ErrorCode]) -> dict[str, dict[str, str]]:
 
 
 def failure_body(code: ErrorCode, *, detail: str = "", status: int | None = None) -> dict[str, Any]:
-    """Return the body with which a failure is answered.
+    """Return an example of an error response's body.
 
     Args:
-        code: its code.
-        detail: its detail; if empty, an example.
-        status: its HTTP status; None for that of its code.
+        code: error code.
+        detail: detail text; if empty, an example.
+        status: HTTP status; None for the status of the code.
     """
     item = InvalidItem(
         message="Input should be less than or equal to 65535", key="netuid", source="path"
@@ -104,8 +104,8 @@ def add_examples(
     """Add the examples of parameters and failures to an OpenAPI document.
 
     Args:
-        document: the document, which is changed.
-        identities: the configured identities, the first of which is the example.
+        document: the document, which is modified.
+        identities: configured identities; the first one is the example.
     """
     values = dict(_PATH_PARAMS)
     for identity in list(identities.values())[:1]:

@@ -1,7 +1,7 @@
 """The bridge as an ASGI app that connects to NATS by itself, for development servers.
 
-`python -m bridge` also limits what one connection may use, finishes requests before it stops, and
-counts its connections; use that where strangers reach the bridge.
+Only `python -m bridge` limits the resources of each connection, finishes requests before it stops
+and counts connections. Use it wherever untrusted clients reach the bridge.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from pylon_client.contract.failures import FailureError
 
 
 def development_app() -> FastAPI:
-    """Return the REST API of the settings; it is connected to NATS while a server runs it.
+    """Create the REST API from the settings; its lifespan holds the connection to NATS.
 
     Raises:
-        SystemExit: a setting is wrong; the text names each.
+        SystemExit: settings are invalid; the text names each of them.
     """
     try:
         set_up_logging()

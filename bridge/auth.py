@@ -1,6 +1,7 @@
-"""Who may ask for what: Bearer tokens, told apart without telling anything about them.
+"""Authentication and authorization of callers by Bearer token or session cookie.
 
-Callers that cannot send a token with each request present the cookie of a session instead.
+Tokens are compared in constant time, so responses and their timing reveal nothing about them.
+Callers that cannot send a token with each request send a session cookie instead.
 """
 
 import hmac
@@ -43,21 +44,21 @@ _Cookie = Annotated[str | None, Security(_SESSION_SCHEME)]
 
 @dataclass(frozen=True, slots=True)
 class IdentityCaller:
-    """Who asks as an identity.
+    """An authenticated caller of an identity.
 
     Attributes:
-        identity: as which.
-        by_token: whether its token was presented, or else the cookie of a session.
+        identity: settings of the identity.
+        by_token: whether the caller sent the identity's token; False for a session cookie.
     """
 
     identity: IdentitySettings
     by_token: bool
 
     def require_subnet(self, netuid: NetUid) -> None:
-        """Refuse another subnet in the path than the identity's.
+        """Raise unless the netuid in the path is the identity's.
 
         Raises:
-            FailureError: `told` of NETUID_MISMATCH.
+            FailureError: `visible_error` of NETUID_MISMATCH.
         """
         identity = self.identity
         if netuid != identity.netuid:
@@ -69,11 +70,11 @@ class IdentityCaller:
             )
 
     def visible_error(self, failure: FailureError) -> FailureError:
-        """What this caller is told of a failure, which may be a worker's.
+        """Return the error that this caller receives for an error of the bridge or a worker.
 
-        NETUID_MISMATCH has no Location: whoever follows one blindly would act on another subnet.
-        A caller with a cookie, which learns its subnet from a login and nowhere else, is told
-        UNAUTHENTICATED instead.
+        NETUID_MISMATCH has no Location header: a client that follows redirects would act on
+        another subnet. A caller with a cookie learns its subnet only from the login response, so it
+        receives UNAUTHENTICATED instead and logs in again.
         """
         if failure.code is ErrorCode.NETUID_MISMATCH and not self.by_token:
             return _invalid_session_error()
@@ -81,14 +82,14 @@ class IdentityCaller:
 
 
 class Authenticator:
-    """Compares what callers present with the tokens of this deployment.
+    """Authenticates callers with the tokens of this deployment.
 
-    Tokens are kept and compared as digests of one length, in constant time, and each caller's
-    against all of them, so that neither an answer nor its timing tells a stranger how long a
-    token is or which identities exist.
+    Tokens are stored as digests of equal length. Each token of a caller is compared with all of
+    them in constant time, so neither the response nor its timing reveals the length of a token or
+    which identities exist.
 
     Attributes:
-        sessions: of callers that present a cookie instead.
+        sessions: sessions of callers that authenticate with a cookie.
     """
 
     def __init__(self, settings: DeploymentSettings) -> None:
@@ -102,23 +103,23 @@ class Authenticator:
 
     @property
     def open_access_needs_token(self) -> bool:
-        """Whether open access is for holders of its token alone."""
+        """Whether open access requires a token."""
         return self._open_digest is not None
 
     @property
     def open_access_dependencies(self) -> list[params.Depends]:
-        """The dependencies of an open-access route: none where open access asks for no token."""
+        """Dependencies of open-access routes; empty if open access requires no token."""
         return [Security(self.require_open_access)] if self.open_access_needs_token else []
 
     async def require_open_access(
         self, request: Request, credentials: _OpenToken, _identity: _IdentityToken, _cookie: _Cookie
     ) -> None:
-        """Admit a caller with the open-access token, or with a token or session of an identity.
+        """Require the open-access token, or a token or session of an identity.
 
-        The unused parameters document in which ways a caller can authenticate.
+        The unused parameters document the authentication methods in the OpenAPI schema.
 
         Raises:
-            FailureError: UNAUTHENTICATED without credentials, FORBIDDEN with wrong ones.
+            FailureError: UNAUTHENTICATED without credentials, FORBIDDEN with wrong credentials.
         """
         is_identity = self.limit_key(request) != OPEN_CALLER
         if self._open_digest is None or (credentials is None and is_identity):
@@ -128,10 +129,10 @@ class Authenticator:
             raise FailureError(ErrorCode.FORBIDDEN, "This token does not give open access.")
 
     def limit_key(self, request: Request) -> str:
-        """Return the identity whose limits apply to an open-access request.
+        """Return the identity whose concurrency limit applies to an open-access request.
 
-        A request that presents no token or session of an identity counts as `OPEN_CALLER`. A
-        session counts only where no Bearer token is sent.
+        Requests without a token or session of an identity count as `OPEN_CALLER`. A session is
+        ignored if a Bearer token is sent.
         """
         scheme, token = get_authorization_scheme_param(request.headers.get("Authorization"))
         if scheme.lower() == "bearer" and token:
@@ -148,14 +149,14 @@ class Authenticator:
         credentials: _IdentityToken,
         cookie: _Cookie,
     ) -> IdentityCaller:
-        """A caller that presents the token of the identity in the path, or a session of it.
+        """Authenticate a caller by the token of the identity in the path, or by its session.
 
         Raises:
-            FailureError: as `identity_of_token`; UNAUTHENTICATED without credentials, or with a
-                cookie that is no session of this identity; FORBIDDEN for a change that a page of
-                another origin could have a browser send with the cookie.
+            FailureError: as `identity_of_token`; UNAUTHENTICATED without credentials or with a
+                cookie of another or an ended session; FORBIDDEN for a write with a cookie that
+                another origin's page could have caused.
         """
-        # Another kind of authorization than Bearer is none, and leaves it to the cookie.
+        # Other authorization schemes than Bearer are ignored; the cookie is used then.
         if credentials is None and cookie is not None:
             of_session = self.sessions.verify(cookie)
             if of_session is None or of_session.name != identity_name:
@@ -166,12 +167,12 @@ class Authenticator:
         return IdentityCaller(identity, by_token=True)
 
     def identity_of_token(self, identity_name: IdentityName, token: bytes) -> IdentitySettings:
-        """The identity of that name, for a caller that has its token.
+        """Return the identity of that name if the token is its token.
 
         Raises:
-            FailureError: FORBIDDEN with a wrong token; an identity that does not exist is
-                NOT_FOUND to those who hold another token of this deployment, and looks like any
-                other identity to everybody else.
+            FailureError: FORBIDDEN with a wrong token; NOT_FOUND if the identity does not exist and
+                the token is another one of this deployment. Other callers cannot distinguish an
+                unknown identity from a known one.
         """
         return self._require_token_owner(identity_name, sha256(token).digest())
 
@@ -189,7 +190,7 @@ class Authenticator:
         raise FailureError(ErrorCode.FORBIDDEN, "This token is not the identity's.")
 
     def _identities_with_digest(self, token_digest: bytes) -> set[IdentityName]:
-        """Return the identities whose token has this digest, after a comparison with each."""
+        """Return the identities whose token has this digest; compare with all in constant time."""
         return {
             name
             for name, digest in self._identity_digests.items()
@@ -199,7 +200,8 @@ class Authenticator:
 
 def _invalid_session_error() -> FailureError:
     return FailureError(
-        ErrorCode.UNAUTHENTICATED, "The session is over, or of another identity or subnet: log in."
+        ErrorCode.UNAUTHENTICATED,
+        "The session has ended, or belongs to another identity or subnet: log in again.",
     )
 
 
@@ -212,5 +214,5 @@ def _bearer_digest(credentials: HTTPAuthorizationCredentials | None) -> bytes:
         raise FailureError(
             ErrorCode.UNAUTHENTICATED, "Send 'Authorization: Bearer <token>' with this request."
         )
-    # Header values arrive as latin-1 text; a token's own bytes are UTF-8.
+    # Starlette decodes header values as latin-1; the token's bytes are UTF-8.
     return sha256(credentials.credentials.encode("latin-1")).digest()

@@ -1,4 +1,4 @@
-"""Requests whose client closes the connection before the response is there."""
+"""Cancellation of requests whose client closes the connection before the response."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -15,11 +15,11 @@ async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -
     """Return the result of `work`, and cancel it when the client disconnects.
 
     Args:
-        request: its body has been read.
-        work: what the client waits for.
+        request: the request; its body must have been read.
+        work: the coroutine that produces the response.
 
     Raises:
-        FailureError: CANCELLED, which nobody receives, when the client has disconnected.
+        FailureError: CANCELLED if the client has disconnected; no client receives it.
     """
     working = asyncio.create_task(work)
     leaving = asyncio.create_task(_wait_for_disconnect(request))

@@ -1,4 +1,4 @@
-"""Bodies compressed once for all who ask for them."""
+"""Cache of compressed response bodies."""
 
 import gzip
 from collections import OrderedDict
@@ -9,21 +9,24 @@ from typing import Final
 import zstandard
 
 COMPRESS_MIN_BYTES: Final = 1024
-"""A smaller body is sent as it is: it fits a packet or two anyway."""
+"""Minimum size of a compressed body, in bytes; smaller bodies fit into one or two packets."""
 CACHE_MAX_BYTES: Final = 32 * 1024 * 1024
 ZSTD_LEVEL: Final = 3
 GZIP_LEVEL: Final = 6
 
 
 class Coding(StrEnum):
-    """A content coding that this service speaks; the first is the best where a caller takes any."""
+    """Supported content codings, in order of preference if a caller accepts all equally."""
 
     ZSTD = "zstd"
     GZIP = "gzip"
 
 
 def preferred_coding(accept_encoding: str) -> Coding | None:
-    """What an `Accept-Encoding` header likes best; None for bytes as they are."""
+    """Return the coding with the highest weight in an `Accept-Encoding` header.
+
+    None means that the body is sent uncompressed.
+    """
     weights: dict[str, float] = {}
     for item in accept_encoding.lower().split(","):
         name, _, parameters = item.partition(";")
@@ -45,10 +48,9 @@ def _weight(parameters: str) -> float:
 
 
 class CompressionCache:
-    """Compressed bodies by key, the least recently used ones forgotten beyond `max_bytes`.
+    """LRU cache of compressed bodies, limited to `max_bytes`.
 
-    Compressing takes the loop for a few milliseconds, once per snapshot and coding; each caller
-    after the first finds it done.
+    Compression blocks the event loop for a few milliseconds, once per body and coding.
 
     Attributes:
         compression_count: how many bodies were compressed, ever.
@@ -61,7 +63,7 @@ class CompressionCache:
         self._cached_bytes = 0
 
     def get(self, key: Hashable, body: bytes, coding: Coding) -> bytes:
-        """`body` compressed; `key` must stand for these very bytes."""
+        """Return `body` compressed; `key` must identify exactly these bytes."""
         kept = self._cache.get((key, coding))
         if kept is not None:
             self._cache.move_to_end((key, coding))

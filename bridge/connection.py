@@ -1,4 +1,4 @@
-"""The bridge's connection to NATS: made in the background, and made anew for as long as it runs."""
+"""The bridge's NATS connection: established in the background and replaced when it closes."""
 
 import asyncio
 import logging
@@ -28,46 +28,46 @@ RETRY_MAX_DELAY_S: Final = 2.0
 
 
 class NatsPort(Protocol):
-    """What the routes need of NATS."""
+    """The NATS operations that routes use."""
 
     def events(self, subject: str) -> AsyncGenerator[Sequence[FeedEvent]]:
-        """The values of a subject: all that are kept, then those that come, once and in order.
+        """Yield the stored events of a subject, then new ones, each once and in order.
 
-        It never ends by itself: while there is no connection, it waits for one.
+        The generator never ends by itself: without a connection, it waits for one.
         """
         ...
 
     def subscribe(
         self, subject: str, callback: Callable[[bytes], None]
     ) -> AbstractAsyncContextManager[None]:
-        """Within the block, `callback` is given what is published on a subject; some may get lost.
+        """Call `callback` with each message of a subject within the block; messages may get lost.
 
         Raises:
-            FailureError: NATS_UNAVAILABLE, since nothing can be heard now.
+            FailureError: NATS_UNAVAILABLE without a connection.
         """
         ...
 
     @property
     def is_connected(self) -> bool:
-        """Whether a request sent now would leave this process."""
+        """Whether the connection is established."""
         ...
 
     async def request(
         self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float
     ) -> Reply:
-        """The successful answer to a request, within `timeout_s` seconds.
+        """Send a request and return its successful reply within `timeout_s` seconds.
 
         Raises:
-            FailureError: there is none; it says why.
+            FailureError: the request failed, or no reply arrived.
         """
         ...
 
 
 def bridge_connection_options(settings: DeploymentSettings) -> ConnectionOptions:
-    """Where a bridge connects to, and as whom.
+    """Return the connection options of a bridge.
 
-    Always as the user `bridge`: workers answer to its inbox, and a NATS that asks for no
-    password does not mind.
+    The user is always `bridge`: workers reply to its inbox prefix, and a server without users
+    ignores it.
     """
     return ConnectionOptions(
         urls=tuple(settings.nats_urls),
@@ -79,10 +79,10 @@ def bridge_connection_options(settings: DeploymentSettings) -> ConnectionOptions
 
 
 class BridgeConnection:
-    """Requests over a connection that `keep_connected` makes and holds beside them.
+    """A NATS connection that `keep_connected` establishes and replaces in the background.
 
-    Requests never wait for a first connect, which may take long: without a connection they fail
-    at once. A connection that breaks heals by itself; one that ended for good is replaced.
+    Requests never wait for the first connect, which may take long: without a connection they fail
+    immediately. A broken connection reconnects by itself; a closed one is replaced.
     """
 
     def __init__(
@@ -98,21 +98,21 @@ class BridgeConnection:
 
     @property
     def is_connected(self) -> bool:
-        """Whether a request sent now would leave this process."""
+        """Whether the connection is established."""
         return self._connection is not None and self._connection.is_connected
 
     @property
     def counts(self) -> ConnectionCounts:
-        """What has happened on the connection that there is; zeros while there is none."""
+        """Counters of the current connection; zeros without one."""
         return ConnectionCounts() if self._connection is None else self._connection.counts
 
     async def request(
         self, subject: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float
     ) -> Reply:
-        """The successful answer to a request; see `Connection.request`.
+        """Send a request and return its successful reply; see `NatsConnection.request`.
 
         Raises:
-            FailureError: there is none; it says why.
+            FailureError: the request failed, or no reply arrived.
         """
         if self._connection is None:
             raise FailureError(ErrorCode.NATS_UNAVAILABLE, "There is no connection to NATS.")
@@ -121,19 +121,19 @@ class BridgeConnection:
         except FailureError as error:
             if not self._is_stopping or error.code is not ErrorCode.NATS_UNAVAILABLE:
                 raise
-            # Not NATS is gone, but this process is about to be.
+            # NATS is available; this process is stopping.
             raise FailureError(
-                ErrorCode.SHUTTING_DOWN, "This bridge stops; ask again, of another."
+                ErrorCode.SHUTTING_DOWN, "This bridge is stopping; retry at another one."
             ) from error
 
     def events(self, subject: str) -> AsyncGenerator[Sequence[FeedEvent]]:
-        """The values of a subject, over whichever connection there is; see `NatsPort`."""
+        """Yield the events of a subject, across reconnects; see `NatsPort`."""
         return follow_subject(self._wait_connected, subject)
 
     def subscribe(
         self, subject: str, callback: Callable[[bytes], None]
     ) -> AbstractAsyncContextManager[None]:
-        """What is published on a subject while this connection lasts; see `NatsPort`."""
+        """Call `callback` with each message while this connection lasts; see `NatsPort`."""
         if self._connection is None:
             raise FailureError(ErrorCode.NATS_UNAVAILABLE, "There is no connection to NATS.")
         return subscribe(self._connection, subject, callback)
@@ -144,10 +144,10 @@ class BridgeConnection:
         return connection
 
     async def keep_connected(self) -> None:
-        """Connect, and connect again whenever that is needed, until cancelled; then close.
+        """Connect, and reconnect when the connection closes, until cancelled; then close it.
 
         Raises:
-            FailureError: INVALID, for options under which no connection can ever be made.
+            FailureError: INVALID for options with which no connection can be established.
         """
         wait_s = RETRY_INITIAL_DELAY_S
         last_problem = ""
@@ -159,14 +159,16 @@ class BridgeConnection:
                     raise
                 if str(error) != last_problem:
                     last_problem = str(error)
-                    logger.warning("Requests are refused until this is mended: %s", error)
+                    logger.warning(
+                        "Could not connect to NATS: %s; requests fail until it is connected", error
+                    )
             else:
                 logger.info("Connected to NATS")
                 wait_s = RETRY_INITIAL_DELAY_S
                 last_problem = ""
                 await self._wait_closed(connection)
             raise_if_cancelled()
-            await asyncio.sleep(random.uniform(wait_s / 2, wait_s))  # noqa: S311 -- jitter, no secret
+            await asyncio.sleep(random.uniform(wait_s / 2, wait_s))  # noqa: S311 -- jitter, not a secret
             wait_s = min(wait_s * 2, RETRY_MAX_DELAY_S)
 
     async def _wait_closed(self, connection: NatsConnection) -> None:
@@ -175,7 +177,7 @@ class BridgeConnection:
         try:
             raise_if_cancelled()
             await connection.closed.wait()
-            logger.warning("The connection to NATS was closed for good: another one is made")
+            logger.warning("Connection to NATS closed; connecting again")
         except asyncio.CancelledError:
             self._is_stopping = True
             raise

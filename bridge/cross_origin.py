@@ -1,4 +1,4 @@
-"""Refusing what another site's page asks a browser to send with the cookie of a session."""
+"""Protection against cross-site requests that a browser sends with a session cookie."""
 
 from typing import Final
 
@@ -10,34 +10,34 @@ JSON: Final = "application/json"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _SAME_ORIGIN_SITES: Final = frozenset({"same-origin", "none"})
-"""Values of `Sec-Fetch-Site` of this origin's own pages, and of what a person asked for."""
+"""Values of `Sec-Fetch-Site` for pages of this origin, and for navigation by the user."""
 
 
 def require_same_origin(request: Request) -> None:
-    """Refuse a request that a page of another origin caused; one of no browser passes.
+    """Reject requests that a page of another origin caused; requests without a browser pass.
 
-    `SameSite` does not: it takes another port of the same host for the same site.
+    The cookie's `SameSite` does not suffice: another port of the same host is the same site.
 
     Raises:
         FailureError: FORBIDDEN.
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
-        # The browser compares what it sees itself, whatever a proxy makes of the host.
+        # The browser compares the origins itself, so proxies that change the host do not matter.
         is_own = site in _SAME_ORIGIN_SITES
     else:
         origin = request.headers.get("Origin")
         is_own = origin is None or origin == _expected_origin(request)
     if not is_own:
         raise FailureError(
-            ErrorCode.FORBIDDEN, "A session's cookie is not taken from a page of another origin."
+            ErrorCode.FORBIDDEN, "Session cookies are not accepted from pages of another origin."
         )
 
 
 def require_same_origin_json(request: Request) -> None:
-    """Refuse a change that a page of another origin could cause, for callers with a cookie.
+    """Reject writes with a cookie that a page of another origin could cause.
 
-    A page of any origin can send a form or plain text without asking, but no JSON.
+    Pages of any origin can send forms and plain text without a preflight request, but not JSON.
 
     Raises:
         FailureError: FORBIDDEN.
@@ -53,5 +53,5 @@ def require_same_origin_json(request: Request) -> None:
 
 
 def _expected_origin(request: Request) -> str:
-    # Browsers leave out the scheme's own port in both headers.
+    # Browsers omit the scheme's default port in both headers.
     return f"{request.url.scheme}://{request.headers.get('Host', '').lower()}"

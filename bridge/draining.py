@@ -1,14 +1,14 @@
-"""Draining: between the signal to stop and the end of a bridge, callers move to another one."""
+"""Draining: after the stop signal, clients reconnect to another bridge before this one ends."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class DrainState:
-    """State of the drain of one bridge.
+    """Drain state of one bridge.
 
     Attributes:
-        has_begun: set by the server when it is asked to stop.
+        has_begun: whether the server has received the stop signal.
     """
 
     def __init__(self) -> None:
@@ -18,12 +18,12 @@ class DrainState:
 class DrainMiddleware:
     """Middleware that adds `Connection: close` to responses while draining.
 
-    Without it, the next request on an idle connection may cross the end of the connection and get
-    no response.
+    Without it, a client may send its next request on an idle connection while the server closes it,
+    and receive no response.
 
     Args:
-        app: to serve requests with.
-        draining: of this bridge.
+        app: the wrapped app.
+        draining: drain state of this bridge.
     """
 
     def __init__(self, app: ASGIApp, draining: DrainState) -> None:

@@ -1,4 +1,4 @@
-"""Events from NATS for all who stream them: one subscription per subject, whoever listens."""
+"""Buffers of the newest events, shared by all streams: one NATS subscription per subject."""
 
 import asyncio
 import logging
@@ -24,18 +24,21 @@ logger = logging.getLogger(__name__)
 BUFFER_SIZE: Final = EVENTS.max_msgs_per_subject
 RETRY_DELAY_S: Final = 0.5
 FORBIDDEN_RETRY_DELAY_S: Final = 10.0
-"""Permissions are changed by people: it is of no use to try as often as after a break."""
+"""Delay before the next try after a permission error, in seconds.
+
+It exceeds `RETRY_DELAY_S`, since only a change of the server's configuration can help.
+"""
 
 EventSource = Callable[[str], AsyncGenerator[Sequence[FeedEvent]]]
-"""The values of a subject in order, without an end: first all that are kept, then those that come.
+"""Yields batches of a subject's events in order, endlessly: stored events first, then new ones.
 
-Each time it gives what there is; so after the first time, the newest value is known."""
+The first batch ends with the newest stored event."""
 
 
 async def follow_subject(
     get_connection: Callable[[], Awaitable[NatsConnection]], subject: str
 ) -> AsyncGenerator[Sequence[FeedEvent]]:
-    """The values of a subject, over one connection after the other, each once and in order."""
+    """Yield batches of a subject's events, across connections, each event once and in order."""
     given: BlockNumber | None = None
     log_limit = LogLimit()
     while True:
@@ -56,17 +59,17 @@ async def follow_subject(
         except (FailureError, nats.errors.Error, OSError) as error:
             if isinstance(error, FailureError) and error.code is ErrorCode.FORBIDDEN:
                 level = logging.ERROR if log_limit.is_due(str(error)) else logging.DEBUG
-                logger.log(level, "No events of %s for listeners: %s", subject, error)
+                logger.log(level, "Not permitted to read events of %s: %s", subject, error)
                 await asyncio.sleep(FORBIDDEN_RETRY_DELAY_S)
             else:
-                logger.info("The events of %s break off: %s", subject, error)
+                logger.info("Event feed of %s interrupted: %s; retrying", subject, error)
         await asyncio.sleep(RETRY_DELAY_S)
 
 
 async def _number_before_oldest(
     event_log: EventLogReader, subject: str, until: int
 ) -> BlockNumber | None:
-    """The number before the oldest value to begin with; None where nothing was published yet."""
+    """Return the block number before the oldest event to load; None if none is stored."""
     oldest = await event_log(subject, BlockNumber(max(0, until - BUFFER_SIZE)))
     return None if oldest is None else BlockNumber(oldest.block.number - 1)
 
@@ -75,10 +78,10 @@ async def _number_before_oldest(
 async def subscribe(
     connection: NatsConnection, subject: str, callback: Callable[[bytes], None]
 ) -> AsyncGenerator[None]:
-    """Within the block, `callback` is given what is published on a subject; some of it may get lost.
+    """Call `callback` with each message of a subject within the block; messages may get lost.
 
     Raises:
-        FailureError: NATS_UNAVAILABLE, since nothing can be heard now.
+        FailureError: NATS_UNAVAILABLE if the subscription cannot be created.
     """
 
     async def on_message(message: Msg) -> None:
@@ -91,18 +94,18 @@ async def subscribe(
     try:
         yield
     finally:
-        # With a connection that is gone, so is the subscription.
+        # A closed connection has ended the subscription already.
         with suppress(nats.errors.Error, OSError):
             await subscription.unsubscribe()
 
 
 @dataclass(frozen=True, slots=True)
 class SseFrame:
-    """One value of a stream.
+    """An encoded server-sent event, shared by all listeners.
 
     Attributes:
-        number: the block's.
-        data: how it goes out, made once for all who get it.
+        number: block number of the event, which is its id.
+        data: the bytes that are sent.
     """
 
     number: BlockNumber
@@ -110,18 +113,17 @@ class SseFrame:
 
 
 class EventBuffer:
-    """The last values of one subject, as many as the event stream itself keeps.
+    """The newest frames of one subject, limited to the size of the event stream itself.
 
-    Listeners have no queues: each knows how far it has come, and takes what follows from here.
-    So a slow one costs no memory, and catches up by itself unless it falls behind by more than is
-    kept.
+    Listeners have no queues: each reads the frame after its last block from here. A slow listener
+    therefore costs no memory, and catches up unless it falls behind by more than the buffer's size.
 
     Args:
-        encode: makes of an event what goes out; raises ValueError where it cannot be read.
-        on_unreadable: called for each event that cannot be read.
+        encode: encodes an event as a frame; raises ValueError if the event cannot be decoded.
+        on_unreadable: called for each event that cannot be decoded.
 
     Attributes:
-        ended: set when there will be no more values, since the bridge stops or they failed.
+        ended: whether no more events follow, since the bridge stops or the feed failed.
     """
 
     def __init__(
@@ -138,11 +140,11 @@ class EventBuffer:
 
     @property
     def newest(self) -> SseFrame | None:
-        """The newest value; None while there was none."""
+        """The newest frame; None before the first one."""
         return self._frames[-1] if self._frames else None
 
     def add(self, *events: FeedEvent) -> None:
-        """Keep values that are newer than all before, and wake whoever waits for them."""
+        """Append events, which must be newer than all before, and wake the listeners."""
         for event in events:
             try:
                 self._frames.append(SseFrame(event.block.number, self._encode(event)))
@@ -150,27 +152,30 @@ class EventBuffer:
                 self._on_unreadable()
                 if self._log_limit.is_due("unreadable"):
                     logger.warning(
-                        *("Block %d of %s cannot be read", event.block.number, event.subject)
+                        *("Could not decode block %d of %s", event.block.number, event.subject)
                     )
         self._notify()
 
     def end(self) -> None:
-        """Let whoever waits know that nothing more comes."""
+        """Mark the buffer as ended, and wake the listeners."""
         self.ended = True
         self._notify()
 
     def after(self, number: BlockNumber | None) -> SseFrame | None:
-        """The first value after a block, or the newest of all; None where it is still to come."""
+        """Return the first frame after a block, or the newest one without a block number.
+
+        Returns None if there is no such frame yet.
+        """
         if number is None:
             return self.newest
         return next((value for value in self._frames if value.number > number), None)
 
     def is_oldest(self, value: SseFrame) -> bool:
-        """Whether what came before a value is no longer kept."""
+        """Return whether a frame is the oldest in the buffer."""
         return value is self._frames[0]
 
     async def wait_for_change(self, timeout_s: float) -> bool:
-        """Wait for another value or the end; False where neither came within that time."""
+        """Wait for another frame or the end; return False after `timeout_s` seconds without one."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._changed.wait()
@@ -184,13 +189,13 @@ class EventBuffer:
 
 
 class EventBuffers:
-    """The channels of this process, each begun when it is first listened to, and then kept.
+    """The event buffers of this process, one per subject; each is created for its first listener.
 
     Args:
-        events: where the values of a subject come from.
+        events: source of a subject's events.
 
     Attributes:
-        unreadable: events that could not be read, and were left out.
+        unreadable: number of events that could not be decoded, and were skipped.
     """
 
     def __init__(self, events: EventSource) -> None:
@@ -201,11 +206,11 @@ class EventBuffers:
         self._closed = False
 
     def get(self, subject: str) -> EventBuffer | None:
-        """The channel of a subject, if somebody has listened to it before."""
+        """Return the buffer of a subject, or None if it has not been opened."""
         return self._buffers.get(subject)
 
     def open(self, subject: str, encode: Callable[[FeedEvent], bytes]) -> EventBuffer:
-        """The channel of a subject, begun now if it was not."""
+        """Return the buffer of a subject; create and fill it if it has not been opened."""
         channel = self._buffers.get(subject)
         if channel is None:
             channel = self._buffers[subject] = EventBuffer(encode, self._count_unreadable)
@@ -218,7 +223,7 @@ class EventBuffers:
         return channel
 
     def close(self) -> None:
-        """Begin no more, and end those that are there."""
+        """End all buffers, also buffers that are opened later."""
         self._closed = True
         for task in self._tasks:
             task.cancel()
@@ -234,7 +239,7 @@ class EventBuffers:
                 async for newer in events:
                     buffer.add(*newer)
         except Exception:
-            logger.exception("Listening to %s has failed; its listeners are to come again", subject)
+            logger.exception("Event feed of %s failed; its listeners must reconnect", subject)
         finally:
             buffer.end()
             if self._buffers.get(subject) is buffer:

@@ -1,18 +1,18 @@
-"""HEAD requests: the status and the headers of GET, without its body."""
+"""HTTP HEAD requests: the status and headers of GET, without the body."""
 
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STATE_KEY: Final = "is_head"
-"""Key of the request's state that is true for HEAD; the endpoint itself sees GET."""
+"""Key of the request's state that is True for HEAD; the endpoint itself sees GET."""
 
 
 class HeadRequests:
-    """Answers HEAD as GET, and drops the body.
+    """Middleware that handles HEAD as GET and drops the body.
 
-    A body that takes long or never ends, such as a stream of events, is for its response to leave
-    out: see `is_head_request`.
+    A response whose body is slow or endless, such as an event stream, must omit it by itself: see
+    `is_head_request`.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -30,7 +30,7 @@ class HeadRequests:
             await send(message)
 
         scope.setdefault("state", {})[STATE_KEY] = True
-        # The server reads the method of its own scope, to send no body either.
+        # The server keeps its scope with HEAD, so it expects no body.
         await self._app({**scope, "method": "GET"}, receive, send_without_body)
 
 

@@ -1,4 +1,4 @@
-"""What the bridge tells Prometheus: its requests, its streams and its connection."""
+"""Prometheus metrics of the bridge: requests, streams and connections."""
 
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -17,7 +17,7 @@ from pylon.common.task_supervisor import Supervisor
 APP_NAME: Final = "bittensor-pylon"
 """Label `app_name` of the published service."""
 UNMATCHED: Final = "unmatched"
-"""The path of requests that no route takes: what callers make up is no label."""
+"""Label `path` of requests without a route: arbitrary paths must not become label values."""
 FIRST_ERROR_STATUS: Final = 500
 _LABELS: Final = ("method", "path", "status_code", "app_name")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -44,14 +44,14 @@ class BridgeMetrics(ProcessMetrics):
         )
         self.duration_s = Histogram(
             "pylon_request_duration_seconds",
-            "How long HTTP requests took; a stream counts from its begin to its end",
+            "Duration of HTTP requests in seconds; of a stream, from its start to its end",
             _LABELS,
             buckets=_BUCKETS_S,
             registry=registry,
         )
         self.in_progress = Gauge(
             "pylon_requests_in_progress",
-            "HTTP requests being answered; they have no status yet",
+            "HTTP requests in progress; they have no status yet",
             _LABELS,
             registry=registry,
         )
@@ -101,7 +101,7 @@ class BridgeMetrics(ProcessMetrics):
         }
 
     def watch_connections(self, connections: ConnectionTracker) -> None:
-        """Tell of the connections of callers."""
+        """Show the connections of clients."""
         self._connections.read = lambda: {
             (str(stage),): count for stage, count in connections.counts_by_stage.items()
         }
@@ -110,14 +110,14 @@ class BridgeMetrics(ProcessMetrics):
         }
 
     def watch_streams(self, counts: StreamCounts, buffers: EventBuffers) -> None:
-        """Tell of the streams of events."""
+        """Show the event streams."""
         self._unreadable.read = lambda: {(): buffers.unreadable}
         self._open_streams.read = lambda: {(): counts.open_streams}
         self._fell_behind.read = lambda: {(): counts.fell_behind}
         self._timed_out_streams.read = lambda: {(): counts.timed_out}
 
     async def track_route(self, request: Request) -> AsyncGenerator[None]:
-        """A dependency of all routes: names the route, and counts it while it is answered."""
+        """Label a request with its route, and count it as in progress."""
         path: str = request.scope["route"].path
         request.state.metrics_path = path
         running = self.in_progress.labels(_method(request.scope), path, "", APP_NAME)
@@ -129,11 +129,11 @@ class BridgeMetrics(ProcessMetrics):
 
 
 class RequestMetrics:
-    """Counts and times every request, by its route and not by what callers put into paths.
+    """Middleware that counts and times requests by route.
 
     Args:
-        app: what answers.
-        metrics: where it is counted.
+        app: the wrapped app.
+        metrics: metrics to update.
     """
 
     def __init__(self, app: ASGIApp, metrics: BridgeMetrics) -> None:

@@ -1,7 +1,7 @@
-"""One job for one who listens: how it is now, then each change once, until it has ended.
+"""SSE streams of single jobs: the current state, then each update once, until the job has ended.
 
-Changes are heard of as they are announced. An announcement may get lost, so whenever nothing was
-heard for a while, the job is asked for.
+Updates arrive as job events over NATS, which may get lost. Therefore the job is also read after
+each heartbeat interval without an update.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from pylon_client.contract.jobs import Job
 
 JOB_EVENT: Final = "job"
 BUFFERED_UPDATES_MAX: Final = 64
-"""How many changes wait for a listener; of more, which is more than a job has, the oldest go."""
+"""Maximum number of updates buffered for a listener; it exceeds the updates that a job has."""
 
 
 class JobStream:
-    """What one listener has been sent of a job, and what is still to be.
+    """The stream of one job to one listener.
 
     Args:
-        read_job: gives the job as it is now, as the body of the read.
+        read_job: reads the job and returns the reply's body.
     """
 
     def __init__(self, read_job: Callable[[], Awaitable[bytes]]) -> None:
@@ -37,27 +37,27 @@ class JobStream:
         self._is_closing = False
 
     def push(self, body: bytes) -> None:
-        """Take a change that was announced."""
+        """Buffer an update, the body of a job event."""
         self._updates.append(body)
         self._wakeup.set()
 
     def close(self) -> None:
-        """Let the stream end, since the bridge stops."""
+        """End the stream, since the bridge stops."""
         self._is_closing = True
         self._wakeup.set()
 
     async def load(self) -> None:
-        """Find out how the job is now.
+        """Read the current state of the job.
 
         Raises:
-            FailureError: it cannot be had; NOT_FOUND where there is none.
+            FailureError: the read failed; NOT_FOUND if the job does not exist.
         """
-        # What was announced before the answer came is older than the answer, or the same.
+        # Updates that arrived before the reply are not newer than the reply.
         self._updates.appendleft(await self._read_job())
         self._wakeup.set()
 
     async def frames(self) -> AsyncGenerator[bytes]:
-        """What is sent, until the job has ended or the bridge stops."""
+        """Yield SSE frames until the job has ended or the bridge stops."""
         while True:
             while self._updates:
                 body = self._updates.popleft()
@@ -78,11 +78,11 @@ class JobStream:
         try:
             job = Job.model_validate_json(body)
         except ValidationError:
-            return None  # a newer version's, of which more will be heard
+            return None  # written by a newer version; later updates may be readable
         last = self._last
         if last is None:
             return job
-        # The end of a job is news whatever the clocks of the workers say.
+        # The end of a job counts as newer even if the clocks of workers differ.
         is_later = job.has_ended or job.updated_at_ms >= last.updated_at_ms
         return job if is_later and job != last else None
 
@@ -99,27 +99,27 @@ class JobStream:
         try:
             self.push(await self._read_job())
         except FailureError as error:
-            # Who comes again is told that there is no such job any more.
+            # A client that reconnects receives NOT_FOUND.
             if error.code is ErrorCode.NOT_FOUND:
                 self.close()
 
 
 class JobStreams:
-    """Everybody who listens to a job in this process."""
+    """The open job streams of this process."""
 
     def __init__(self) -> None:
         self._streams: set[JobStream] = set()
         self._is_closing = False
 
     def close(self) -> None:
-        """End the streams that are open, and those that are opened from now on."""
+        """End all streams, also streams that are opened later."""
         self._is_closing = True
         for listener in self._streams:
             listener.close()
 
     @contextmanager
     def open(self, read_job: Callable[[], Awaitable[bytes]]) -> Generator[JobStream]:
-        """One more within the block."""
+        """Open a stream within the block."""
         listener = JobStream(read_job)
         if self._is_closing:
             listener.close()

@@ -1,4 +1,4 @@
-"""The bridge as an app and as a process."""
+"""Composition of the bridge: the FastAPI app and the server process."""
 
 import asyncio
 import contextlib
@@ -51,16 +51,19 @@ logger = logging.getLogger("bridge")
 
 EXIT_FAILURE: Final = 1
 FAIL_PENDING_BEFORE_END_S: Final = 1
-"""How long before the end of the grace period requests in hand are answered with a failure."""
+"""Time before the end of the grace period at which pending requests fail, in seconds."""
 STREAMS_DIVISOR: Final = 4
-"""Divisor: streams of one kind use at most a quarter of all connections."""
+"""Divisor of the connection limit: streams of one kind use at most a quarter of it."""
 KEEP_ALIVE_TIMEOUT_S: Final = 75
-"""Longer than callers and balancers keep an idle connection: where both close at the same time, a
-request that was on its way gets no answer."""
+"""Idle timeout of connections, in seconds.
+
+It exceeds the idle timeouts of clients and load balancers: if the server closed a connection first,
+a request sent at that moment would get no response.
+"""
 
 
 class ListenError(Exception):
-    """The address of the settings cannot be listened on."""
+    """The bridge cannot listen on the configured address."""
 
 
 def create_app(
@@ -70,17 +73,17 @@ def create_app(
     max_streams: int | None = None,
     draining: DrainState | None = None,
 ) -> FastAPI:
-    """The REST API, whose requests go out over `nats`.
+    """Create the REST API, which sends its requests over `nats`.
 
     Args:
-        settings: of the bridge.
-        nats: the connection to NATS.
-        metrics: where requests are counted.
-        max_streams: maximum number of streams of each kind, where that is less than the setting.
-        draining: whether the process is about to stop.
+        settings: settings of the bridge.
+        nats: connection to NATS.
+        metrics: metrics to update.
+        max_streams: maximum number of streams of each kind, if less than the setting.
+        draining: drain state of the process.
 
     Raises:
-        SettingsError: an identity's settings are missing or wrong.
+        SettingsError: settings of an identity are missing or invalid.
     """
     metrics = metrics or BridgeMetrics()
     app = FastAPIOffline(
@@ -93,12 +96,12 @@ def create_app(
         redoc_url=None,
         static_url=api_documents.ASSETS_PATH,
         swagger_ui_oauth2_redirect_url=api_documents.OAUTH_PATH,
-        # The page would send the schema's address to a validator on the internet.
+        # By default the page sends the schema's URL to a validator on the internet.
         swagger_ui_parameters={"validatorUrl": None},
-        # A redirect would make callers repeat themselves; the tracing takes both spellings.
+        # RequestTracing removes trailing slashes, so no redirect is needed.
         redirect_slashes=False,
     )
-    # The last of them is the first to see a request.
+    # The middleware added last handles a request first.
     app.add_middleware(HeadRequests)
     app.add_middleware(MaxHeaderSize)
     app.add_middleware(RequestTracing)
@@ -123,7 +126,7 @@ def create_app(
     counts = StreamCounts()
     metrics.watch_streams(counts, channels)
     places = min(settings.bridge_max_streams, max_streams or settings.bridge_max_streams)
-    # Subscribers to events take no place from an identity that follows its own job.
+    # Separate limits: event streams do not use up the streams of an identity's own jobs.
     callers = (OPEN_CALLER, *settings.identity_settings)
     of_events = Admission(places, callers, resource="streams open")
     of_jobs = Admission(places, settings.identity_settings, resource="streams open")
@@ -145,14 +148,14 @@ def create_app(
 
 
 class BridgeServer(uvicorn.Server):
-    """A server that says when it serves, and that answers whoever still waits when it must end.
+    """A server that drains before it stops, and fails pending requests at the end.
 
     Args:
-        config: how to serve.
-        draining: set by the first signal to stop.
-        drain_s: seconds after it for which new requests are served; a second signal ends them.
-        close_streams: tells every stream to end.
-        fail_pending: makes every request that still waits for NATS fail.
+        config: configuration of the server.
+        draining: drain state, changed by the first stop signal.
+        drain_s: duration of the drain in seconds; a second signal ends it.
+        close_streams: ends all streams.
+        fail_pending: fails all requests that wait for NATS.
     """
 
     def __init__(
@@ -172,22 +175,26 @@ class BridgeServer(uvicorn.Server):
         self._fail_pending = fail_pending
 
     def stop(self) -> None:
+        """Stop after the next tick."""
         self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Start to drain at the first signal; stop at the second one."""
         if self._drain_s and not self._draining.has_begun:
-            logger.info("Draining: requests are served for %g s more", self._drain_s)
+            logger.info("Draining: serving requests for another %g s", self._drain_s)
             self._draining.has_begun = True
             self._drain_end_s = time.monotonic() + self._drain_s
         else:
             super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
+        """Stop when the drain has ended; return whether to exit."""
         if time.monotonic() >= self._drain_end_s:
             self.stop()
         return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to serve, and log the address."""
         await super().startup(sockets)
         for listening in sockets or []:
             host, port = listening.getsockname()[:2]
@@ -195,7 +202,8 @@ class BridgeServer(uvicorn.Server):
             logger.info("Serving REST on http://%s:%d", shown, port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        logger.info("Stopping: no new requests, %d in hand", len(self.server_state.tasks))
+        """End streams, and fail requests that are still pending when the grace period ends."""
+        logger.info("Stopping: %d requests in progress", len(self.server_state.tasks))
         self._close_streams()
         grace_s = self.config.timeout_graceful_shutdown or 0
         giving_up = asyncio.get_running_loop().call_later(
@@ -237,8 +245,8 @@ async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
         fail_pending=keeping.cancel,
     )
     keeping.add_done_callback(lambda _ended: server.stop())
-    # The server sends itself the signal that stopped it once more after its own end. These
-    # handlers keep that from ending the process before the connection to NATS is closed.
+    # uvicorn raises the signals that it received again after its shutdown. These handlers keep the
+    # process alive until the NATS connection is closed.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _signal, _frame: server.stop())
     await server.serve([listening])
@@ -248,7 +256,7 @@ async def _serve(settings: BridgeSettings, listening: socket.socket) -> None:
 
 
 def run() -> int:
-    """Serve until SIGINT or SIGTERM, finish what is in hand, and return the exit code."""
+    """Serve until SIGINT or SIGTERM, finish requests in progress, and return the exit code."""
     try:
         set_up_logging()
         settings = BridgeSettings()

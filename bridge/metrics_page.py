@@ -1,4 +1,4 @@
-"""The metrics of the worker on this machine, on one page with the bridge's own."""
+"""The `/metrics` page: the bridge's metrics merged with those of the worker on this machine."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from bridge.http_metrics import BridgeMetrics
 logger = logging.getLogger(__name__)
 
 WORKER_TIMEOUT_S: Final = 3.0
-"""Timeout for the worker's metrics, in seconds; shorter than what Prometheus waits for a page."""
+"""Timeout for the worker's metrics, in seconds; shorter than Prometheus's scrape timeout."""
 _REQUEST: Final = (
     "GET /metrics HTTP/1.1\r\nHost: worker\r\nAuthorization: Bearer {token}\r\n"
     "Connection: close\r\n\r\n"
@@ -22,14 +22,14 @@ _TYPE: Final = "# TYPE "
 
 
 class MetricsPage:
-    """Makes the page of `/metrics`.
+    """Renders the page of `/metrics`.
 
-    A worker that does not reply leaves the bridge's own metrics as they are.
+    If the worker does not reply, the page contains only the bridge's metrics.
 
     Args:
-        metrics: of the bridge.
-        socket: Unix socket of the worker, or None where the page shows the bridge alone.
-        token: for the worker's metrics.
+        metrics: metrics of the bridge.
+        socket: Unix socket of the worker; None if the page shows only the bridge.
+        token: token for the worker's metrics.
     """
 
     def __init__(self, metrics: BridgeMetrics, socket: Path | None, token: SecretStr) -> None:
@@ -41,7 +41,7 @@ class MetricsPage:
             metrics.watch_worker(lambda: bool(self._is_up))
 
     async def text(self) -> bytes:
-        """Return the metrics, in the text format of Prometheus."""
+        """Return the metrics in Prometheus's text format."""
         if self._socket is None:
             return self._metrics.text()
         page = await self._fetch_worker_page(self._socket)
@@ -66,7 +66,7 @@ async def _fetch(socket: Path, request: bytes) -> str:
     """Send one HTTP request and return the body of the response.
 
     Raises:
-        OSError: nothing listens.
+        OSError: no process listens on the socket.
         ValueError: the response is incomplete, or its status is not 200.
     """
     reader, writer = await asyncio.open_unix_connection(str(socket))

@@ -1,4 +1,4 @@
-"""The open connections of a bridge: how many there may be, and which are closed for others."""
+"""Limit of the open client connections of a bridge, and eviction when it is reached."""
 
 import logging
 import resource
@@ -11,16 +11,16 @@ from typing import Final, Protocol
 logger = logging.getLogger(__name__)
 
 RESERVED_DESCRIPTORS: Final = 64
-"""File descriptors that are left for everything but connections of callers."""
+"""Number of file descriptors reserved for everything except client connections."""
 MAX_CONNECTIONS: Final = 16_384
-"""Maximum number of connections when no setting says otherwise, whatever the system allows."""
+"""Default maximum number of connections, even if the system allows more."""
 LOG_INTERVAL_S: Final = 10.0
-"""Minimum number of seconds between two log lines about connections that were closed."""
+"""Minimum interval between two log lines about closed connections, in seconds."""
 UNLIMITED_DESCRIPTORS: Final = 2**20
 
 
 class ConnectionStage(StrEnum):
-    """What a connection waits for."""
+    """The next item that a connection waits for."""
 
     HEAD = "head"
     """The rest of a request's head, or its first byte on a new connection."""
@@ -33,39 +33,39 @@ class ConnectionStage(StrEnum):
 
 
 _EVICTION_ORDER: Final = (ConnectionStage.HEAD, ConnectionStage.IDLE, ConnectionStage.BODY)
-"""Which connections are closed for a new one, the longest waiting first; no other are."""
+"""Stages whose connections may be evicted, in this order; within a stage the oldest first."""
 
 
 class CloseReason(StrEnum):
-    """Why a connection was refused or closed."""
+    """Reasons for which connections are rejected or closed."""
 
     LIMIT = "limit"
-    """There were as many as are allowed, each of which waited for a response."""
+    """The limit was reached, and all connections waited for a response."""
     MADE_ROOM = "made_room"
-    """There were as many as are allowed, and this one had sent no complete request for longest."""
+    """The limit was reached, and this connection had sent no complete request for longest."""
     HEAD_TIMEOUT = "head_timeout"
-    """The head of a request did not arrive in time."""
+    """The headers of a request did not arrive in time."""
     STALLED = "stalled"
-    """The caller stopped reading a response."""
+    """The client stopped reading a response."""
 
 
 class Closable(Protocol):
-    """A connection as far as it is counted here."""
+    """A connection that can be evicted."""
 
     def evict(self) -> None:
-        """Close at once."""
+        """Close the connection immediately."""
         ...
 
 
 class ConnectionTracker:
-    """Counts connections by stage, and decides which is closed when there are too many.
+    """Tracks connections by stage, and evicts one when the limit is reached.
 
     Args:
         limit: maximum number of open connections.
-        clock: the time in seconds.
+        clock: monotonic time in seconds.
 
     Attributes:
-        closed_by_reason: how many were refused or closed, by reason.
+        closed_by_reason: number of rejected and closed connections by reason.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -73,7 +73,7 @@ class ConnectionTracker:
         self.closed_by_reason: Final = Counter[CloseReason]()
         self._clock = clock
         self._stages: dict[Closable, ConnectionStage] = {}
-        # In the order in which they entered the stage.
+        # Ordered by the time at which they entered the stage.
         self._connections_by_stage: dict[ConnectionStage, dict[Closable, None]] = {
             stage: {} for stage in ConnectionStage
         }
@@ -82,11 +82,11 @@ class ConnectionTracker:
 
     @property
     def counts_by_stage(self) -> dict[ConnectionStage, int]:
-        """How many connections there are in each stage."""
+        """Number of connections in each stage."""
         return {stage: len(waiting) for stage, waiting in self._connections_by_stage.items()}
 
     def add(self, connection: Closable) -> bool:
-        """Count a new connection, and close another for it if need be; False to refuse it."""
+        """Add a new connection, evicting another if necessary; return False if it is rejected."""
         is_full = len(self._stages) >= self.limit
         if is_full and not self._evict_oldest():
             self.count_closed(CloseReason.LIMIT)
@@ -96,20 +96,20 @@ class ConnectionTracker:
         return True
 
     def set_stage(self, connection: Closable, stage: ConnectionStage) -> None:
-        """Note which stage a connection is in from now on, unless it is being closed."""
+        """Set the stage of a connection, unless it has been removed."""
         if connection in self._stages:
             self.remove(connection)
             self._stages[connection] = stage
             self._connections_by_stage[stage][connection] = None
 
     def remove(self, connection: Closable) -> None:
-        """Forget a connection, if it was counted."""
+        """Remove a connection if it is tracked."""
         stage = self._stages.pop(connection, None)
         if stage is not None:
             del self._connections_by_stage[stage][connection]
 
     def count_closed(self, reason: CloseReason) -> None:
-        """Count a connection that was refused or closed, and log such from time to time."""
+        """Count a rejected or closed connection; log the counts at most every `LOG_INTERVAL_S`."""
         self.closed_by_reason[reason] += 1
         self._unlogged[reason] += 1
         if reason is CloseReason.STALLED or self._clock() < self._log_after_s:
@@ -134,12 +134,12 @@ class ConnectionTracker:
 
 
 def connection_limit(configured: int | None) -> int:
-    """Return how many connections a bridge takes.
+    """Return the maximum number of connections of a bridge.
 
-    The process's soft limit of file descriptors is raised to its hard limit first.
+    Raises the process's soft limit of file descriptors to its hard limit first.
 
     Args:
-        configured: the setting, which cannot exceed what descriptors allow; None takes that.
+        configured: value of the setting, capped by the descriptor limit; None for the default.
     """
     allowed = max(_descriptor_limit() - RESERVED_DESCRIPTORS, 1)
     if configured is None:

@@ -1,4 +1,4 @@
-"""How a failure leaves over HTTP: one body for all of them, and the headers that its code needs."""
+"""Error responses: one body for all failures, and the headers that belong to an error code."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -19,7 +19,7 @@ from pylon_client.contract.failures import (
 )
 
 RETRY_AFTER_S: Final = 1
-"""When to come again after a failure of the bridge's own surroundings."""
+"""Value of `Retry-After` for temporary failures, in seconds."""
 
 _HEADERS: Final[Mapping[ErrorCode, Mapping[str, str]]] = {
     ErrorCode.UNAUTHENTICATED: {"WWW-Authenticate": "Bearer"},
@@ -38,29 +38,29 @@ _PROBLEM_SCHEMA: Final = {"$ref": "#/components/schemas/Problem"}
 
 
 class Problem(Failure):
-    """The body of every answer that is not a success."""
+    """The body of every error response."""
 
     status_code: int
 
 
 def problem_response(failure: Failure, http_status: int | None = None) -> Response:
-    """The answer that says `failure`; under its code's status unless another is given."""
+    """Return the error response of a failure; `http_status` overrides the status of its code."""
     status = failure.http_status if http_status is None else http_status
     return Response(
         wire.encode({"status_code": status, **failure.body()}),
         status_code=status,
-        # Some statuses may be kept by caches that are not told otherwise, 308 for good.
+        # Without this header, caches may store some statuses, such as 308, permanently.
         headers={"Cache-Control": "no-store", **_HEADERS.get(failure.code, {})},
         media_type="application/json",
     )
 
 
 def problem_docs(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
-    """What a route's documentation says about the failures that it may answer with.
+    """Return the OpenAPI responses of the error codes that a route may return.
 
-    Naming a default keeps the framework from documenting a status and a body of its own. It is
-    the one that names the model: the framework would make a validator for each that does, and
-    there are five hundred.
+    The `default` response keeps FastAPI from documenting its own validation error. Only `default`
+    names the model, since FastAPI creates a validator for each response with a model, of which
+    there would be five hundred.
     """
     docs: dict[int | str, dict[str, Any]] = {
         "default": {
@@ -81,7 +81,7 @@ def problem_docs(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
 
 
 def invalid_docs(status: int, description: str, detail: str) -> dict[int | str, dict[str, Any]]:
-    """Return the documentation of a response with the code INVALID and a status of its own."""
+    """Return the OpenAPI response of code INVALID with the given status."""
     example = failure_body(ErrorCode.INVALID, detail=detail, status=status)
     content = {"application/json": {"schema": _PROBLEM_SCHEMA, "example": example}}
     return {status: {"description": description, "content": content}}
@@ -92,7 +92,12 @@ def _problem_content(*codes: ErrorCode) -> dict[str, Any]:
 
 
 def add_exception_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
-    """Give `app`, which has these routes, the one body for its and the framework's failures."""
+    """Make all errors of `app` and of the framework return a `Problem` body.
+
+    Args:
+        app: the app.
+        routes: its routes, for the `Allow` header.
+    """
 
     @app.exception_handler(FailureError)
     async def failed(_request: Request, error: FailureError) -> Response:
@@ -118,12 +123,12 @@ def add_exception_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 
 
 def _allowed_methods(request: Request, routes: Sequence[BaseRoute]) -> list[str]:
-    """The methods that a path takes; the framework would name those of one route alone."""
+    """Return the methods of all routes at a path; the framework names only one route's methods."""
     scope = request.scope
-    # A mount has left its own path in what its files were asked with.
+    # A mount has added its path to `root_path`.
     scope = {**scope, "root_path": scope.get("app_root_path", scope.get("root_path", ""))}
     at_path = [
-        # Nothing but files is mounted.
+        # Only static files are mounted.
         _STATIC_FILE_METHODS if isinstance(route, Mount) else route.methods or set[str]()
         for route in routes
         if isinstance(route, Route | Mount) and route.matches(scope)[0] is not Match.NONE
@@ -133,13 +138,13 @@ def _allowed_methods(request: Request, routes: Sequence[BaseRoute]) -> list[str]
 
 
 def invalid_request(request: Request, items: list[InvalidItem]) -> FailureError:
-    """The failure of a request in which `items` are wrong."""
+    """Return the error of a request whose `items` are invalid."""
     detail = f"Validation failed for {request.method} {request.url.path}"
     return FailureError(ErrorCode.INVALID, detail, extra=items)
 
 
 def invalid_item(error: Mapping[str, Any]) -> InvalidItem:
-    """What pydantic says of one wrong value, whose place begins with where it was sent."""
+    """Convert a pydantic error, whose `loc` begins with the source, such as `body` or `path`."""
     source, *keys = error["loc"]
     return InvalidItem(
         message=error["msg"], key=".".join(map(str, keys)) or None, source=str(source)

@@ -1,4 +1,4 @@
-"""The JSON bodies of writes: bounded, and told apart item by item where they are wrong."""
+"""JSON request bodies: limited in size and time, with one error item per invalid field."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ from pylon_client.contract.topology import REQUEST_MAX_BYTES
 
 BODY_TIMEOUT_S: Final = 30.0
 REPEATED_KEYS_MAX: Final = 20
-"""How many repeated keys are named."""
+"""Maximum number of repeated keys in an error."""
 CODING_MAX_CHARS: Final = 40
-"""How much of an unknown content coding is repeated in the error."""
+"""Maximum length of an unknown content coding in an error, in characters."""
 _IDENTITY_CODINGS: Final = frozenset({"", "identity"})
 MALFORMED_JSON_PREFIX: Final = "JSON is malformed: "
 ParamsT = TypeVar("ParamsT", bound=Params)
@@ -38,12 +38,12 @@ def body_schema(
     path_params: frozenset[str],
     example: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
-    """Return the documentation of a request's body.
+    """Return the OpenAPI documentation of a request body.
 
     Args:
-        params: the model of the parameters.
-        path_params: names of the parameters that the path holds.
-        example: a body; None for that of the operation.
+        params: model of the parameters.
+        path_params: names of the parameters in the path.
+        example: example body; None for the operation's example.
     """
     fields: dict[str, Any] = {
         name: (field.annotation, field)
@@ -68,18 +68,23 @@ BODY_ERROR_RESPONSES: Final[Mapping[int | str, dict[str, Any]]] = {
     **invalid_docs(413, "The body is too large", _BODY_TOO_LARGE_DETAIL),
     **invalid_docs(415, "The body is compressed", _compressed_body_detail("gzip")),
 }
-"""What the documentation says of bodies that are not read to their end."""
+"""OpenAPI responses for bodies that are not read completely."""
 
 
 async def read_params(
     request: Request, params: type[ParamsT], path_values: Mapping[str, Any]
 ) -> ParamsT:
-    """The parameters of an operation from the request's body, and from the path what is there.
+    """Parse the parameters of an operation from the request's body and path.
+
+    Args:
+        request: the request.
+        params: model of the parameters.
+        path_values: parameters from the path, by name.
 
     Raises:
-        FailureError: INVALID, for a body that is no JSON or not what `params` takes.
-        HTTPException: for a body that is compressed, has more than `REQUEST_MAX_BYTES`, or does
-            not arrive in time.
+        FailureError: INVALID if the body is not JSON or does not match `params`.
+        HTTPException: the body is compressed, larger than `REQUEST_MAX_BYTES`, or does not arrive
+            in time.
     """
     coding = request.headers.get("Content-Encoding", "").strip().lower()
     if coding not in _IDENTITY_CODINGS:
@@ -93,7 +98,7 @@ async def read_params(
         given: Any = wire.decode(body) if body.strip() else {}
         repeated = wire.duplicate_keys(body)[:REPEATED_KEYS_MAX] if body.strip() else []
     except (ValueError, RecursionError) as error:
-        # The codec begins so by itself, but not where a body is nested too deeply for it.
+        # The codec's message has this prefix, except for bodies that are nested too deeply.
         why = str(error).removeprefix(MALFORMED_JSON_PREFIX)
         raise FailureError(ErrorCode.INVALID, f"{MALFORMED_JSON_PREFIX}{why}") from None
     if isinstance(given, dict):

@@ -1,4 +1,4 @@
-"""What holds for every HTTP request: an id, a line in the log, and an answer whatever happens."""
+"""Request ids, access log, and the response for unexpected exceptions."""
 
 import logging
 import re
@@ -22,23 +22,23 @@ REQUEST_ID_HEADER: Final = "X-Request-Id"
 _ACCESS_LOG = logging.getLogger("bridge.access")
 _LOG = logging.getLogger(__name__)
 _HEALTH_PATHS: Final = frozenset({"/health", "/health/ready"})
-"""Asked every few seconds by whoever runs the bridge, so that the log would hold little else."""
+"""Paths of health checks, which are logged at DEBUG only: they arrive every few seconds."""
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 def request_id(request: Request) -> str:
-    """The id under which this request is known in logs, headers and on NATS."""
+    """Return the request's id, as used in logs, in headers and on NATS."""
     given: str = request.state.request_id
     return given
 
 
 class RequestTracing:
-    """Gives each request an id, logs how it ended, and answers for what nobody caught.
+    """Middleware that assigns request ids, writes the access log and handles unexpected exceptions.
 
-    The caller's `X-Request-Id` is kept when it is fit for a header and a log line. A path is
-    the same with or without a slash at its end: a redirect would make callers send their tokens
-    twice. Of a request the log holds method, path, status and duration; of its headers only the
-    id. Questions about the health are logged at DEBUG alone.
+    The caller's `X-Request-Id` is used if it is safe in headers and logs. Trailing slashes are
+    removed, since a redirect would make callers send their tokens twice. The access log contains
+    method, path, status and duration, and of the headers only the id. Health checks are logged at
+    DEBUG.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -67,7 +67,7 @@ class RequestTracing:
         try:
             await self._app(scope, receive, send_with_id)
         except Exception:
-            _LOG.exception("Request %s failed in a way that nobody expected", identifier)
+            _LOG.exception("Request %s failed with an unexpected exception", identifier)
             if status is not None:
                 raise
             failure = FailureError(ErrorCode.INTERNAL, "Internal Server Error").failure

@@ -1,10 +1,9 @@
-"""Answers that say how long they hold: by the block that they were read at.
+"""HTTP responses of reads, with cache validation by block hash.
 
-The entity tag is the block's hash, and the coding where there is one: a strong tag stands for the
-very bytes, which differ between codings. A question about the latest block is never answered from
-a cache unasked, but costs 304 and no body while the block is still the same. What was asked at a
-numbered block does not change any more, except that one of the last few blocks may still be
-replaced by another of its number: so it is kept for a minute, then asked for again.
+The entity tag is the block's hash plus the content coding: a strong tag identifies the exact bytes,
+which differ between codings. Reads of the latest block must be revalidated, which costs a 304
+without a body while the block is unchanged. Reads at a block number rarely change: only a reorg
+can replace one of the last blocks, so clients may cache them for a minute.
 """
 
 from collections.abc import Hashable, Mapping
@@ -38,7 +37,7 @@ CONDITIONAL_DOCS: Final[Mapping[int | str, dict[str, Any]]] = {
 
 
 class ResponseBuilder:
-    """Makes the HTTP answer of a worker's reply."""
+    """Builds HTTP responses from replies of workers."""
 
     def __init__(self) -> None:
         self._compressed = CompressionCache()
@@ -53,15 +52,15 @@ class ResponseBuilder:
         requested_block: int | None,
         is_private: bool,
     ) -> Response:
-        """The answer to `request`: the reply's bytes, compressed ones, or none where nothing new.
+        """Return the response: the reply's body, plain or compressed, or 304 without a body.
 
         Args:
-            request: whose headers say what the caller has and takes.
-            reply: what a worker answered.
-            cache_key: what was asked, so that the same answer is compressed once.
-            status: of a successful answer.
-            requested_block: the number of the block that was asked for; None where it was the latest.
-            is_private: whether a token was needed.
+            request: the request, whose headers state the accepted codings and known entity tags.
+            reply: reply of a worker.
+            cache_key: identifies the query, so that equal bodies are compressed once.
+            status: HTTP status of a successful response.
+            requested_block: block number of the request; None for the latest block.
+            is_private: whether the request required a token.
         """
         block_hash = reply.headers.get(headers.BLOCK_HASH)
         if block_hash is None or request.method != "GET":
@@ -93,9 +92,9 @@ def _etag(block_hash: str, coding: Coding | None) -> str:
 
 
 def _etag_matches(if_none_match: str, block_hash: str) -> bool:
-    """Whether a caller has the answer at this block, in whatever coding.
+    """Return whether the caller has the response for this block, in any coding.
 
-    The comparison is weak, as it has to be for this header: the value is the same.
+    `If-None-Match` requires weak comparison.
     """
     held = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     known = {_etag(block_hash, coding) for coding in (None, *Coding)}

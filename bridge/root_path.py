@@ -1,18 +1,18 @@
 """The path prefix under which a proxy publishes the bridge.
 
-Proxies remove the prefix or pass it on; both are served alike. As ASGI asks, an app's path begins
-with the prefix, which is also the `root_path` that links, redirects and cookies are made with.
+Proxies may remove the prefix or pass it on. As ASGI requires, the path in the scope begins with the
+prefix, which is also the `root_path` for links, redirects and cookies.
 """
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class RootPath:
-    """Makes requests begin with the prefix, whether or not a proxy removed it.
+    """Middleware that adds the prefix to request paths if a proxy has removed it.
 
     Args:
-        app: the app.
-        root_path: the prefix, with a slash at its beginning and none at its end.
+        app: the wrapped app.
+        root_path: the prefix, with a leading and without a trailing slash.
     """
 
     def __init__(self, app: ASGIApp, root_path: str) -> None:

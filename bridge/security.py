@@ -1,4 +1,4 @@
-"""Security headers of responses, and limits on the use of one connection."""
+"""Security headers of responses, and limits of single connections."""
 
 import asyncio
 from typing import Any, ClassVar, Final
@@ -15,18 +15,21 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import REQUEST_MAX_BYTES
 
 MAX_HEADER_BYTES: Final = 32 * 1024
-"""Of the path, the query and the headers together; tokens and cookies take a few hundred."""
+"""Maximum size of path, query and headers together, in bytes; tokens need a few hundred."""
 HEADER_TOO_LARGE_STATUS: Final = 431
 HEADER_TIMEOUT_S: Final = 30.0
-"""Seconds within which a request's head arrives, from the connection's or its own first byte on."""
+"""Timeout for the headers of a request, in seconds.
+
+It starts when the connection is accepted, or at the first byte of a later request.
+"""
 WRITE_TIMEOUT_S: Final = 90.0
-"""Seconds without any progress after which a caller that does not read its response is cut off."""
+"""Seconds without progress after which a client that does not read its response is disconnected."""
 
 _STATUS_LINES: Final = {408: "Request Timeout", 503: "Service Unavailable"}
 
 _API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 _SWAGGER_POLICY: Final = (
-    # The page's own scripts and styles stand within it.
+    # The page contains inline scripts and styles.
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; frame-ancestors 'none'"
 )
@@ -36,11 +39,11 @@ _SECURITY_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""Not `Strict-Transport-Security`: it binds a whole host, and whoever ends TLS there decides it."""
+"""`Strict-Transport-Security` is left to the proxy that terminates TLS: it affects a whole host."""
 
 
 class SecurityHeaders:
-    """Tells browsers to take every answer for what it is, and to do nothing else with it."""
+    """Middleware that adds security headers for browsers to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -63,7 +66,7 @@ class SecurityHeaders:
 
 
 class MaxHeaderSize:
-    """Refuses a request whose head is larger than `MAX_HEADER_BYTES`."""
+    """Middleware that rejects requests whose headers are larger than `MAX_HEADER_BYTES`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -84,17 +87,16 @@ def _header_bytes(scope: Scope) -> int:
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
-    """The server's HTTP, which gives up a caller that sends on and on what nobody reads.
+    """uvicorn's HTTP protocol with limits on headers, request bodies and stalled clients.
 
-    The parser keeps a header until it is complete, and bounds nothing. What comes of a body once
-    the answer is sent is thrown away, for a while: a caller that hears of the answer stops.
-
-    The server itself limits no time but that of an idle connection, and no number of connections.
+    httptools buffers a header until it is complete, without a limit. Body bytes that arrive after
+    the response are discarded up to a limit, since a client stops sending when it reads the
+    response. uvicorn itself limits only the idle time of connections.
 
     Attributes:
         tracker: all connections of this server.
-        header_timeout_s: seconds within which a head arrives.
-        write_timeout_s: seconds after which a caller that reads nothing is cut off.
+        header_timeout_s: timeout for the headers of a request, in seconds.
+        write_timeout_s: seconds after which a client that reads nothing is disconnected.
     """
 
     tracker: ClassVar[ConnectionTracker]
@@ -109,7 +111,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, or refuse it where there are too many."""
+        """Accept a connection, or reject it if there are too many."""
         super().connection_made(transport)
         if self.tracker.add(self):
             self._start_header_timer()
@@ -117,16 +119,16 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._reject(503, "There are too many connections: try again later.")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget a connection that was closed."""
+        """Remove a closed connection."""
         self.tracker.remove(self)
         self._cancel_header_timer()
         self._cancel_write_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come, if a new request or more of a body is not too long ago."""
+        """Parse received data; reject headers that are too large."""
         if self.transport.is_closing():
-            return  # it was refused
+            return  # it was rejected
         self._bytes_since_progress += len(data)
         if self._header_timer is None and not self._pending_responses:
             self.tracker.set_stage(self, ConnectionStage.HEAD)
@@ -138,20 +140,20 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self.send_400_response("The head of the request is too large.")
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Note the start of a request."""
         self._made_progress = True
         self._discarded_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """The head of a request is there."""
+        """Note that the headers of a request are complete."""
         self._cancel_header_timer()
         self._pending_responses += 1
         self.tracker.set_stage(self, ConnectionStage.BODY)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """More of its body has come."""
+        """Handle a part of the body; close the connection if too much follows the response."""
         self._made_progress = True
         if self.cycle.response_complete:
             self._discarded_bytes += len(body)
@@ -160,13 +162,13 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """All of a request is there."""
+        """Note that a request is complete."""
         if self._pending_responses:
             self.tracker.set_stage(self, ConnectionStage.RESPONSE)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The response is sent, as far as the caller reads it."""
+        """Note that a response is complete."""
         self._pending_responses -= 1
         self.tracker.set_stage(
             self, ConnectionStage.RESPONSE if self._pending_responses else ConnectionStage.IDLE
@@ -174,17 +176,17 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """The caller does not read as fast as is sent."""
+        """Start the write timer: the write buffer is full."""
         super().pause_writing()
         self._start_write_timer(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """The caller has read most of what was sent."""
+        """Cancel the write timer: the client has read most of the buffer."""
         self._cancel_write_timer()
         super().resume_writing()
 
     def evict(self) -> None:
-        """Close the connection at once, since others need its place."""
+        """Close the connection immediately in favour of a new one."""
         self.transport.abort()
 
     def _start_header_timer(self) -> None:
@@ -238,10 +240,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 def limited_http_protocol(
     connections: ConnectionTracker, **limits: Any
 ) -> type[LimitedHttpProtocol]:
-    """Return the protocol of one server.
+    """Return the protocol class of one server.
 
     Args:
-        connections: of this server.
-        limits: attributes of the protocol that differ from its own.
+        connections: tracker of this server's connections.
+        limits: class attributes that override the defaults.
     """
-    return type("LimitedHttpProtocol", (LimitedHttpProtocol,), {"bounds": connections, **limits})
+    return type("LimitedHttpProtocol", (LimitedHttpProtocol,), {"tracker": connections, **limits})

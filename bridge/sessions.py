@@ -1,9 +1,9 @@
-"""Sessions of callers that cannot send a token with each request: a signed cookie stands for it.
+"""Sessions of callers that cannot send a token with each request, held in signed cookies.
 
-A session is bound to one identity and its subnet, and signed with a key that is made of that
-identity's token: every bridge of the deployment accepts it, nothing has to be stored, and a new
-token ends every session of the old one. A session that was ended by a logout is remembered by the
-bridge that took the logout, until that stops.
+A session belongs to one identity and its subnet. Its signing key is derived from the identity's
+token: every bridge of the deployment accepts the session without stored state, and a new token
+invalidates all earlier sessions. Sessions that ended by a logout are stored in memory by the bridge
+that handled the logout.
 """
 
 import hmac
@@ -21,16 +21,19 @@ from pylon_client.contract.types import IdentityName, NetUid
 
 COOKIE_NAME: Final = "pylon_session"
 SESSION_LIFETIME_S: Final = 30 * 24 * 3600
-"""The oldest clients log in once and never again: so this bounds how long one of them may run."""
+"""Lifetime of a session, in seconds.
+
+The oldest clients log in once and never again, so this limits how long they can run.
+"""
 
 ENDED_SESSIONS_MAX: Final = 100_000
-"""Maximum number of ended sessions that are remembered; the oldest are forgotten first."""
+"""Maximum number of ended sessions in memory; the oldest are dropped first."""
 
 _KEY_CONTEXT: Final = b"pylon session 1"
 
 
 class Session(BaseModel):
-    """What a cookie says, once its signature is checked."""
+    """The content of a session cookie."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -42,11 +45,11 @@ class Session(BaseModel):
 
 
 class Sessions:
-    """Makes and checks the sessions of a deployment.
+    """Creates, verifies and ends the sessions of a deployment.
 
     Args:
-        identities: the identities and their tokens.
-        now_s: seconds since the Unix epoch.
+        identities: identities with their tokens, by name.
+        now_s: returns the seconds since the Unix epoch.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class Sessions:
         self._ended: dict[bytes, None] = {}
 
     def create(self, identity: IdentitySettings) -> str:
-        """The value of a cookie for an identity whose token was checked."""
+        """Return the cookie value of a new session; the identity's token must have been checked."""
         session = Session(
             identity_name=identity.name,
             netuid=identity.netuid,
@@ -74,7 +77,7 @@ class Sessions:
         return f"{body.decode()}.{self._signature(identity.name, body)}"
 
     def verify(self, cookie: str) -> IdentitySettings | None:
-        """The identity that a cookie stands for; None for one that is not, or no longer, valid."""
+        """Return the identity of a session cookie; None if the cookie is invalid or has ended."""
         body, _, signature = cookie.encode("latin-1").rpartition(b".")
         try:
             session = Session.model_validate_json(urlsafe_b64decode(body))
@@ -91,7 +94,7 @@ class Sessions:
         return identity if is_current and not has_ended else None
 
     def end(self, cookie: str) -> None:
-        """End the session of a cookie; a cookie that is not valid is ignored."""
+        """End the session of a cookie; ignore an invalid cookie."""
         if self.verify(cookie) is None:
             return
         body, _, _ = cookie.encode("latin-1").rpartition(b".")

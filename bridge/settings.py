@@ -13,33 +13,33 @@ from pylon_client.contract.topology import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 
 _ROOT_PATH: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _RESERVED_SEGMENTS: Final = frozenset({"api", "health", "metrics", "schema"})
-"""First parts of the bridge's own paths."""
+"""First segments of the bridge's paths."""
 
 
 class BridgeSettings(DeploymentSettings):
-    """What a bridge needs to know.
+    """Settings of a bridge.
 
     Attributes:
-        bridge_host: the address to listen on.
-        bridge_port: the port to listen on; 0 lets the system choose.
-        bridge_max_requests: requests that may wait for workers at once, of those that need the
-            chain; as many of those that do not. Half of the places are divided equally among the
-            identities and open access, the others are shared.
-        bridge_max_streams: streams of events that may be open at once, and as many streams of jobs,
-            but of each no more than a quarter of the connections. Half of the places are divided
-            equally among the identities and, for events, open access; the others are shared.
-        bridge_max_connections: connections that may be open at once; without it, as many as the
-            process's limit of file descriptors allows, less 64, and at most 16384.
+        bridge_host: address to listen on.
+        bridge_port: port to listen on; 0 lets the system choose.
+        bridge_max_requests: maximum number of requests in progress that need the chain, and the
+            same number of other requests. Half of it is divided equally among the identities and
+            open access; the rest is shared.
+        bridge_max_streams: maximum number of open event streams, and the same number of job
+            streams; each at most a quarter of the connections. Half of it is divided equally among
+            the identities and, for events, open access; the rest is shared.
+        bridge_max_connections: maximum number of open connections; by default the process's limit
+            of file descriptors minus 64, at most 16384.
         bridge_root_path: path prefix under which a proxy publishes the bridge, such as `/pylon`;
             the proxy may remove it or pass it on.
         bridge_trusted_proxies: addresses and networks of the proxies in front of the bridge, as a
-            JSON list; their `X-Forwarded-Proto` and `X-Forwarded-For` are believed.
-        bridge_drain_seconds: new requests are still served until this time after the signal to
-            stop, with `Connection: close`, so that callers reconnect to another bridge.
-        bridge_graceful_shutdown_seconds: how long requests in hand may take to finish when the
-            bridge is told to stop; keep it below the grace period of what stops it.
-        default_request_timeout_seconds: how long a request may take that names no timeout.
-        max_request_timeout_seconds: how long a request may take at most, whatever it names.
+            JSON list; their `X-Forwarded-Proto` and `X-Forwarded-For` headers are trusted.
+        bridge_drain_seconds: seconds after the stop signal during which new requests are served
+            with `Connection: close`, so that clients reconnect to another bridge.
+        bridge_graceful_shutdown_seconds: seconds that requests in progress have to finish when the
+            bridge stops; must be less than the grace period of the process manager.
+        default_request_timeout_seconds: timeout of requests that specify none, in seconds.
+        max_request_timeout_seconds: maximum timeout that a request can specify, in seconds.
     """
 
     bridge_host: str = "127.0.0.1"
@@ -85,7 +85,7 @@ class BridgeSettings(DeploymentSettings):
         return self
 
     def request_timeout_s(self, requested_s: float | None) -> float:
-        """How long a request may take whose caller asked for `requested_s` seconds, or for nothing."""
+        """Return the timeout of a request that specifies `requested_s` seconds, or None."""
         if requested_s is None:
             return self.default_request_timeout_seconds
         return min(requested_s, self.max_request_timeout_seconds)

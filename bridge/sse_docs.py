@@ -1,4 +1,4 @@
-"""The events of streams in the words of the API's documentation."""
+"""OpenAPI schemas of the server-sent events."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,7 +10,14 @@ _TEXT: Final = {"type": "string"}
 def event_docs(
     name: str, data: Mapping[str, Any], *, with_id: bool = False, with_retry: bool = False
 ) -> dict[str, Any]:
-    """One kind of event: its name, the JSON that it carries, and what stands beside that."""
+    """Return the schema of one event type.
+
+    Args:
+        name: name of the event.
+        data: JSON schema of its data.
+        with_id: whether it has an id.
+        with_retry: whether it has a reconnection time.
+    """
     carried = {**_TEXT, "contentMediaType": "application/json", "contentSchema": data}
     fields: dict[str, Any] = {"event": {"const": name}, "data": carried}
     if with_id:

@@ -1,8 +1,8 @@
-"""Values as server-sent events: the last one first, then each as it comes, once and in order.
+"""Event streams as server-sent events: the newest event first, then new ones, once and in order.
 
-The id of an event is its block's number, so that `Last-Event-ID` resumes after it. Where values
-between two events cannot be had any more, an event `missed` between them says so. Before the
-bridge stops, an event `closing` says that there will be more elsewhere.
+The id of an event is its block number, so that `Last-Event-ID` resumes after it. If events between
+two events are no longer available, an event `missed` precedes the second one. When the bridge
+stops, an event `closing` asks clients to reconnect.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_INTERVAL_S: Final = 15.0
 SEND_TIMEOUT_S: Final = 60.0
-"""A listener that takes nothing for so long is gone, or as good as gone."""
+"""Seconds without progress after which a listener is disconnected."""
 RECONNECT_DELAY_MS: Final = (500, 3000)
-"""Between which bounds listeners of a bridge that stops come back, each at another moment."""
+"""Range of the random reconnection delay of a stopping bridge's listeners, in milliseconds."""
 
 
 @dataclass(slots=True)
 class StreamCounts:
-    """What has happened to listeners since the process began.
+    """Counters of event streams since the start of the process.
 
     Attributes:
-        open_streams: how many there are now.
-        fell_behind: how often one was so slow that values were gone before it took them.
-        timed_out: how many were left, since they took nothing for `SEND_TIMEOUT_S`.
+        open_streams: number of streams that are open now.
+        fell_behind: how often a slow listener missed events that had left the buffer.
+        timed_out: number of listeners that were disconnected after `SEND_TIMEOUT_S`.
     """
 
     open_streams: int = 0
@@ -47,7 +47,7 @@ class StreamCounts:
 
 
 def frame_encoder(event_name: str) -> Callable[[FeedEvent], bytes]:
-    """How the values of a stream go out: named `event_name`, the body as REST answers it."""
+    """Return an encoder of events as SSE frames named `event_name`, with the body of the read."""
 
     def frame(event: FeedEvent) -> bytes:
         return format_sse_event(
@@ -60,12 +60,12 @@ def frame_encoder(event_name: str) -> Callable[[FeedEvent], bytes]:
 async def stream_frames(
     buffer: EventBuffer, last_id: BlockNumber | None, counts: StreamCounts
 ) -> AsyncGenerator[bytes]:
-    """What one listener is sent, until the channel ends.
+    """Yield the frames for one listener until the buffer ends.
 
     Args:
-        buffer: whose values.
-        last_id: the block of the last value that the listener has; None gives the newest first.
-        counts: where to note when it is too slow.
+        buffer: buffer of the subject's events.
+        last_id: block number of the listener's last event; None starts with the newest event.
+        counts: counters to update.
     """
     seen = last_id
     resuming = True
@@ -88,9 +88,9 @@ async def stream_frames(
 
 
 class StreamResponse(StreamingResponse):
-    """A stream of events that does not wait for ever for a listener to take them.
+    """An event stream that disconnects listeners which stop reading.
 
-    The framework's own would make the bytes of each event anew for each listener.
+    FastAPI's `EventSourceResponse` would encode each event again for every listener.
     """
 
     media_type = "text/event-stream"
@@ -99,12 +99,12 @@ class StreamResponse(StreamingResponse):
         self, content: AsyncGenerator[bytes], counts: StreamCounts, *, is_private: bool
     ) -> None:
         cache = "private, no-store" if is_private else "no-store"
-        # Proxies of one widespread kind would hold events back until there are many.
+        # Without `X-Accel-Buffering`, nginx buffers events.
         super().__init__(content, headers={"Cache-Control": cache, "X-Accel-Buffering": "no"})
         self._counts = counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the headers alone to a caller that sent HEAD, else the stream as well."""
+        """Send the headers, and unless the request is HEAD, the stream."""
         if not is_head_request(scope):
             await super().__call__(scope, receive, send)
             return
@@ -118,7 +118,7 @@ class StreamResponse(StreamingResponse):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def stream_response(self, send: Send) -> None:
-        """Send all there is; a listener that takes nothing any more is left."""
+        """Send all frames; disconnect the listener if a send takes longer than `SEND_TIMEOUT_S`."""
 
         async def send_in_time(message: Message) -> None:
             async with asyncio.timeout(SEND_TIMEOUT_S):
@@ -129,18 +129,21 @@ class StreamResponse(StreamingResponse):
             await super().stream_response(send_in_time)
         except TimeoutError:
             self._counts.timed_out += 1
-            logger.warning("A stream's listener took nothing for %g s: left", SEND_TIMEOUT_S)
+            logger.warning(
+                "Disconnected a stream's listener: it read nothing for %g s", SEND_TIMEOUT_S
+            )
         finally:
             self._counts.open_streams -= 1
 
 
 def _is_ahead(buffer: EventBuffer, seen: BlockNumber | None) -> bool:
-    """Whether a block is so far ahead of the newest one that it can only be another chain's."""
+    """Return whether a block is so far ahead of the newest one that it is from another chain."""
     newest = buffer.newest
     return seen is not None and newest is not None and seen > newest.number + BUFFER_SIZE
 
 
 def missed_frame(after_number: BlockNumber, before_number: BlockNumber) -> bytes:
+    """Return the frame that reports unavailable events between two block numbers."""
     data = {
         "after_block_number": after_number,
         "before_block_number": before_number,
@@ -150,10 +153,10 @@ def missed_frame(after_number: BlockNumber, before_number: BlockNumber) -> bytes
 
 
 def closing_frame() -> bytes:
-    """What tells a listener that the bridge stops, and when to come back."""
+    """Return the frame that announces the end of the bridge, with a random reconnection delay."""
     data = {"detail": "The service is stopping: connect again, with Last-Event-ID."}
     return format_sse_event(
         event="closing",
         data_str=wire.encode(data).decode(),
-        retry=random.randint(*RECONNECT_DELAY_MS),  # noqa: S311 -- jitter, no secret
+        retry=random.randint(*RECONNECT_DELAY_MS),  # noqa: S311 -- jitter, not a secret
     )

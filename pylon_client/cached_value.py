@@ -1,4 +1,4 @@
-"""One value that is made once, for all who need it at the same time."""
+"""A value that is created once for all concurrent callers, and cached."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -10,14 +10,14 @@ T = TypeVar("T")
 
 
 class CachedValue(Generic[T]):
-    """A value that is made when it is first needed and kept until it is forgotten.
+    """A value that is created on first use and cached until it is invalidated.
 
-    Whoever comes while it is being made waits for that same making and shares its outcome, so
-    that a thousand callers of a service that hangs wait for one time-out and not for a thousand.
-    What failed is made again for the next who comes.
+    Concurrent callers share one creation and its result. A thousand callers of a service that
+    hangs wait for one timeout instead of a thousand. After a failure, the next caller creates the
+    value again.
 
     Args:
-        factory: makes the value, within a time of its own.
+        factory: creates the value; it must have a timeout.
     """
 
     def __init__(self, factory: Callable[[], Coroutine[Any, Any, T]]) -> None:
@@ -25,39 +25,39 @@ class CachedValue(Generic[T]):
         self._task: asyncio.Task[T] | None = None
 
     async def get(self) -> T:
-        """The value; what `make` raises is raised to all who wait for it.
+        """Return the value; an error of `factory` is raised to all callers that wait for it.
 
         Raises:
-            PylonClosed: `stop` was called meanwhile.
+            PylonClosed: `close` was called meanwhile.
         """
-        making = self._task
-        if making is None or (making.done() and not _succeeded(making)):
-            making = self._task = asyncio.create_task(self._factory())
+        task = self._task
+        if task is None or (task.done() and not _succeeded(task)):
+            task = self._task = asyncio.create_task(self._factory())
         try:
-            # One who gives up waiting must not end it for the others.
-            return await asyncio.shield(making)
+            # A cancelled caller must not cancel the task of the others.
+            return await asyncio.shield(task)
         except asyncio.CancelledError:
-            waiter = asyncio.current_task()
-            if making.cancelled() and waiter is not None and not waiter.cancelling():
+            caller = asyncio.current_task()
+            if task.cancelled() and caller is not None and not caller.cancelling():
                 raise PylonClosed("the client was closed during the call") from None
             raise
 
     def invalidate(self, value: T) -> None:
-        """Let the value be made again, unless it has been already."""
-        making = self._task
-        if making is not None and _succeeded(making) and making.result() == value:
+        """Remove a value from the cache, unless another one has replaced it already."""
+        task = self._task
+        if task is not None and _succeeded(task) and task.result() == value:
             self._task = None
 
     async def close(self) -> T | None:
-        """Give up making it, and hand over the value if there is one."""
-        making, self._task = self._task, None
-        if making is None:
+        """Cancel the creation; return the value if there is one."""
+        task, self._task = self._task, None
+        if task is None:
             return None
-        making.cancel()
-        await asyncio.wait([making])
-        return making.result() if _succeeded(making) else None
+        task.cancel()
+        await asyncio.wait([task])
+        return task.result() if _succeeded(task) else None
 
 
-def _succeeded(making: asyncio.Task[T]) -> bool:
-    # Asking for the exception also tells the loop that somebody has seen it.
-    return making.done() and not making.cancelled() and making.exception() is None
+def _succeeded(task: asyncio.Task[Any]) -> bool:
+    # `exception()` also marks the exception as retrieved, which avoids a warning of the event loop.
+    return task.done() and not task.cancelled() and task.exception() is None

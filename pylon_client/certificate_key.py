@@ -1,7 +1,7 @@
-"""The public key in an X.509 certificate: just as much of DER as it takes to find it.
+"""The public key in an X.509 certificate, with a minimal DER parser.
 
-The place of the key is followed through the structure (RFC 5280, section 4.1), never searched
-for: its bytes may stand elsewhere in a certificate whose key is another.
+The parser follows the structure (RFC 5280, section 4.1) instead of searching for the key's bytes,
+which may also occur elsewhere in a certificate with another key.
 """
 
 from typing import Final
@@ -12,15 +12,15 @@ _LONG_FORM: Final = 0x80
 _FIELDS_BEFORE_KEY: Final = 5
 """Serial number, signature algorithm, issuer, validity, subject."""
 _ED25519: Final = bytes.fromhex("300506032b6570032100")
-"""What stands before an Ed25519 key (RFC 8410): its algorithm, and the head of the key's bits."""
+"""The bytes before an Ed25519 key (RFC 8410): its algorithm, and the header of the bit string."""
 _KEY_BYTES: Final = 32
 
 
 def ed25519_key(certificate: bytes) -> bytes:
-    """The 32 bytes of the Ed25519 key in a certificate, given as DER.
+    """Return the 32 bytes of the Ed25519 key in a DER certificate.
 
     Raises:
-        ValueError: the bytes are no such certificate.
+        ValueError: the bytes are not a certificate with an Ed25519 key.
     """
     _, whole, _ = _read_element(certificate, _SEQUENCE)
     _, signed, _ = _read_element(whole, _SEQUENCE)
@@ -31,21 +31,21 @@ def ed25519_key(certificate: bytes) -> bytes:
         _, _, rest = _read_element(rest)
     _, key_info, _ = _read_element(rest, _SEQUENCE)
     if not key_info.startswith(_ED25519) or len(key_info) != len(_ED25519) + _KEY_BYTES:
-        raise ValueError("the certificate's key is no Ed25519 key")
+        raise ValueError("the certificate's key is not an Ed25519 key")
     return key_info[len(_ED25519) :]
 
 
 def _read_element(data: bytes, expected: int | None = None) -> tuple[int, bytes, bytes]:
-    """The tag and the content of the first element of `data`, and what follows it."""
+    """Return the tag and the content of the first element of `data`, and the rest."""
     if len(data) < 2 or (expected is not None and data[0] != expected):  # noqa: PLR2004 - tag, length
-        raise ValueError("this is no certificate")
+        raise ValueError("not a certificate")
     length, start = data[1], 2
     if length >= _LONG_FORM:
         start += length - _LONG_FORM
         digits = data[2:start]
         length = int.from_bytes(digits, "big")
         if len(digits) != start - 2 or not digits or digits[0] == 0 or length < _LONG_FORM:
-            raise ValueError("this is no certificate")
+            raise ValueError("not a certificate")
     if len(data) < start + length:
-        raise ValueError("this is no certificate")
+        raise ValueError("not a certificate")
     return data[0], data[start : start + length], data[start + length :]

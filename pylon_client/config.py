@@ -1,4 +1,4 @@
-"""How a client is configured: by arguments, or by `PYLON_CLIENT_…` in the environment."""
+"""Configuration of the client, from arguments or `PYLON_CLIENT_…` variables."""
 
 from typing import Annotated, Any, Final, Self, TypeVar, cast
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ HTTP_SCHEMES: Final = frozenset({"http", "https"})
 
 
 class _HiddenToken(str):
-    """A token that shows itself only where it is used as the string it is."""
+    """A token whose `repr` hides its text."""
 
     __slots__ = ()
 
@@ -43,13 +43,13 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class PylonTimeout(BaseModel):
-    """For how many seconds each step of a request may take.
+    """Timeouts of the steps of a request, in seconds.
 
     Attributes:
-        connect: to reach the bridge, or NATS.
-        read: from the request being sent to its answer; Pylon is told, and gives up then too.
+        connect: to connect to the bridge or NATS.
+        read: from the end of the request to its response; Pylon cancels the request then.
         write: to send the request.
-        pool: to get one of the connections that are open already (HTTP alone).
+        pool: to get a connection of the pool (HTTP only).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,7 +61,7 @@ class PylonTimeout(BaseModel):
 
     @property
     def total_s(self) -> float:
-        """For how long a request can take altogether."""
+        """Return the maximum duration of a request, in seconds."""
         return self.pool + self.connect + self.write + self.read
 
 
@@ -70,28 +70,28 @@ def _with_reraise(retry: RetryT) -> RetryT:
 
 
 class BaseConfig(BaseSettings):
-    """Where Pylon is and who asks.
+    """Address, credentials and timeouts of a client.
 
-    Each field may be given as an argument or, in upper case, as an environment variable with
-    the prefix `PYLON_CLIENT_`; the argument wins.
+    Each field is an argument or an environment variable, in upper case with the prefix
+    `PYLON_CLIENT_`. Arguments take precedence.
 
     Attributes:
-        address: an `http://` or `https://` URL of the bridge; or one or more `nats://` or
+        address: the `http://` or `https://` URL of the bridge; or one or more `nats://` or
             `tls://` URLs of NATS servers of one cluster, as a list or separated by commas.
-        open_access_token: for open access, where the service asks for one.
-        identity_name: whom `client.identity` acts as; together with its token or not at all.
-        identity_token: that identity's token.
-        timeout: for how long each step of a request may take.
-        mtls_cert_path: the PEM file of the certificate that is shown to miners; together with
-            `mtls_key_path` or not at all.
-        mtls_key_path: the PEM file of its private key.
+        open_access_token: the token of open access, if the service requires one.
+        identity_name: the identity of `client.identity`; requires `identity_token`.
+        identity_token: the token of that identity.
+        timeout: the timeouts of the steps of a request.
+        mtls_cert_path: PEM file of the client certificate for miners; requires `mtls_key_path`.
+        mtls_key_path: PEM file of the private key of that certificate.
 
     Raises:
-        ValidationError: at construction; says what is missing or wrong, never a token.
+        ValidationError: at construction, if a field is missing or not valid. The text never
+            contains a token.
     """
 
-    # Where a value is refused, it may be a token or stand beside one, so errors show none. What
-    # the environment holds besides is somebody else's; arguments are ours, and looked at below.
+    # Rejected values may contain tokens, so errors hide them. Unknown variables belong to other
+    # programs and are ignored; unknown arguments are rejected below.
     model_config = SettingsConfigDict(
         env_prefix="PYLON_CLIENT_",
         env_nested_delimiter="__",
@@ -117,7 +117,7 @@ class BaseConfig(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The usual sources, after a look at the arguments: a mistyped one must not be ignored."""
+        """Return the default sources; reject unknown arguments, such as mistyped ones."""
         if isinstance(init_settings, InitSettingsSource):
             given = cast("dict[str, Any]", init_settings.init_kwargs)  # pyright: ignore[reportUnknownMemberType] -- the library's arguments are of anything
             unknown: list[InitErrorDetails] = [
@@ -133,18 +133,18 @@ class BaseConfig(BaseSettings):
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Every URL of the address, without trailing slashes."""
+        """Return the URLs of the address, without trailing slashes."""
         given = self.address.split(",") if isinstance(self.address, str) else self.address
         return tuple(url.strip().rstrip("/") for url in given if url.strip())
 
     @property
     def speaks_nats(self) -> bool:
-        """Whether the address is of NATS servers."""
+        """Return whether the address is one of NATS servers."""
         return urlsplit(self.urls[0]).scheme in NATS_SCHEMES
 
     @property
     def identity(self) -> IdentityName | None:
-        """The identity's name, if one is configured."""
+        """Return the name of the configured identity, if any."""
         return None if self.identity_name is None else IdentityName(self.identity_name)
 
     @field_validator("identity_name")
@@ -155,7 +155,7 @@ class BaseConfig(BaseSettings):
     @model_validator(mode="after")
     def _validate_address(self) -> Self:
         if not self.urls:
-            raise ValueError("address is missing: give it, or set PYLON_CLIENT_ADDRESS")
+            raise ValueError("address is missing: pass it, or set PYLON_CLIENT_ADDRESS")
         try:
             parts = [split_url(url) for url in self.urls]
         except ValueError as error:
@@ -171,7 +171,7 @@ class BaseConfig(BaseSettings):
             raise ValueError("address has a URL without a host")
         if any(part.username or part.password for part in parts):
             raise ValueError(
-                "address must not hold credentials: give open_access_token, or identity_name "
+                "address must not contain credentials: use open_access_token, or identity_name "
                 "and identity_token"
             )
         return self
@@ -188,7 +188,7 @@ class BaseConfig(BaseSettings):
     def _validate_certificate(self) -> Self:
         if bool(self.mtls_cert_path) != bool(self.mtls_key_path):
             missing = "mtls_key_path" if self.mtls_cert_path else "mtls_cert_path"
-            raise ValueError(f"{missing} is missing: a certificate is of no use without its key")
+            raise ValueError(f"{missing} is missing: a certificate requires its key")
         return self
 
 
@@ -196,8 +196,8 @@ class AsyncConfig(BaseConfig):
     """The configuration of an `AsyncPylonClient`: the fields of `BaseConfig` and the retries.
 
     Attributes:
-        retry: a tenacity object that says what is sent again, when, and how often; made from
-            `ASYNC_DEFAULT_RETRIES.copy(…)`. The last attempt's own exception is raised.
+        retry: the retries as a tenacity object, such as `ASYNC_DEFAULT_RETRIES.copy(…)`. The
+            exception of the last attempt is raised.
     """
 
     retry: Annotated[AsyncRetrying, AfterValidator(_with_reraise)] = ASYNC_DEFAULT_RETRIES
@@ -207,8 +207,8 @@ class Config(BaseConfig):
     """The configuration of a `PylonClient`: the fields of `BaseConfig` and the retries.
 
     Attributes:
-        retry: a tenacity object that says what is sent again, when, and how often; made from
-            `DEFAULT_RETRIES.copy(…)`. The last attempt's own exception is raised.
+        retry: the retries as a tenacity object, such as `DEFAULT_RETRIES.copy(…)`. The exception
+            of the last attempt is raised.
     """
 
     retry: Annotated[Retrying, AfterValidator(_with_reraise)] = DEFAULT_RETRIES

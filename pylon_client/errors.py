@@ -1,21 +1,21 @@
-"""What the client raises about Pylon, about itself and about miners, whichever transport it has.
+"""Exceptions of the client, equal for all transports.
 
-An argument or a configuration that cannot be one raises `ValueError`, pydantic's `ValidationError`,
-before anything is sent.
+Invalid arguments and configurations raise `ValueError` or pydantic's `ValidationError` before
+anything is sent.
 
 BasePylonException
-├── PylonRequestException       no answer: the request or its answer did not get through
-│   └── PylonTimeoutException   no answer in time; `reason` says what was waited for
-│       └── PylonJobTimeoutException   a job that is waited for goes on; `job` is as last seen
-├── PylonResponseException      Pylon answered that it will not, or cannot
+├── PylonRequestException       no response: the request or its response was lost
+│   └── PylonTimeoutException   no response in time; `reason` is the step that timed out
+│       └── PylonJobTimeoutException   a job has not ended in time; `job` is its last known state
+├── PylonResponseException      Pylon replied with a failure
 │   ├── PylonUnauthorized       401  no credentials
-│   ├── PylonForbidden          403  credentials that do not allow this
-│   ├── PylonNotFound           404  no such block, subnet, identity…
-│   ├── PylonNetuidMismatch     308  the identity is for another subnet
-│   ├── PylonRateLimited        429  too many requests, or too soon for the chain
-│   ├── PylonBadGateway         502  the chain refused, or cannot be reached
-│   └── PylonUnavailable        503  a part of Pylon is down or going down
-├── MtlsVerificationError       a miner is not the one that the chain knows
+│   ├── PylonForbidden          403  invalid credentials, or no permission
+│   ├── PylonNotFound           404  unknown block, subnet, identity…
+│   ├── PylonNetuidMismatch     308  the identity has another subnet
+│   ├── PylonRateLimited        429  too many requests, or a rate limit of the chain
+│   ├── PylonBadGateway         502  the chain rejected the request, or cannot be reached
+│   └── PylonUnavailable        503  a part of Pylon is down or shutting down
+├── MtlsVerificationError       a miner's certificate does not match the chain
 ├── PylonClosed                 the client is not open
 └── PylonMisconfigured          the client's configuration does not allow this call
 """
@@ -30,16 +30,16 @@ from pylon_client.contract.types import BlockNumber, JobId
 
 
 class BasePylonException(Exception):  # noqa: N818 - the published name
-    """Whatever the client raises by itself.
+    """Base class of the client's exceptions.
 
     Attributes:
-        detail: what Pylon said about it, for people; None when it said nothing.
-        code: the failure's stable code, one of `ErrorCode` or a newer service's; None when
-            the exception arose in the client.
-        status_code: the HTTP status that stands for it, over NATS too; None without an answer.
-        retryable: whether the same request may work when it is sent again.
-        retry_at_block: from which block on it may, where the chain makes one wait.
-        invalid: what is wrong with the request, item by item, where Pylon said so.
+        detail: Pylon's description for people, if any.
+        code: the failure's stable code, one of `ErrorCode` or of a newer service; None if the
+            client raised the exception itself.
+        status_code: the HTTP status, over NATS too; None without a response.
+        retryable: whether the same request may succeed later.
+        retry_at_block: the first block at which it may succeed, if the chain limits its rate.
+        invalid: the errors in the request, if Pylon reported any.
     """
 
     detail: str | None = None
@@ -51,30 +51,30 @@ class BasePylonException(Exception):  # noqa: N818 - the published name
 
 
 class PylonRequestException(BasePylonException):
-    """The request, or the answer to it, did not get through."""
+    """The request or its response was lost."""
 
     retryable = True
 
 
 class TimeoutReason(StrEnum):
-    """What was waited for when the time was over."""
+    """The step of a request that timed out."""
 
     CONNECT = "connect"
     READ = "read"
     WRITE = "write"
     POOL = "pool"
     GATEWAY_TIMEOUT = "gateway_timeout"
-    """Pylon itself gave up in time and said so."""
+    """Pylon reported the timeout itself."""
     JOB = "job"
-    """The end of a job; everything that was asked may have been answered in time."""
+    """The end of a job; the single requests may have succeeded."""
 
 
 class PylonTimeoutException(PylonRequestException):
-    """No answer in time.
+    """There was no response in time.
 
     Attributes:
-        reason: what was waited for.
-        timeout_seconds: for how long, where the client knows.
+        reason: the step that timed out.
+        timeout_seconds: the timeout in seconds, if the client knows it.
     """
 
     def __init__(
@@ -100,15 +100,15 @@ class PylonTimeoutException(PylonRequestException):
 
 
 class PylonJobTimeoutException(PylonTimeoutException):
-    """A job had not ended when the time to wait for it was over; it goes on, and so may waiting.
+    """A job has not ended in time; it continues, and the wait may be repeated.
 
     Attributes:
-        job_id: of the job.
-        job: as it was when it was last seen; None where it was never seen.
+        job_id: the id of the job.
+        job: the last known state of the job; None if it was never read.
     """
 
     def __init__(self, job_id: JobId, timeout_seconds: float, job: Job | None) -> None:
-        seen = "has not been seen" if job is None else f"is {job.state}"
+        seen = "was never read" if job is None else f"is {job.state}"
         super().__init__(
             TimeoutReason.JOB, timeout_seconds, f"job {job_id} {seen}, and may still end"
         )
@@ -117,7 +117,7 @@ class PylonJobTimeoutException(PylonTimeoutException):
 
 
 class PylonResponseException(BasePylonException):
-    """Pylon answered that it will not, or cannot, do what was asked."""
+    """Pylon replied with a failure."""
 
     default_status_code: ClassVar[int | None] = None
 
@@ -141,48 +141,48 @@ class PylonResponseException(BasePylonException):
         status = "" if self.status_code is None else f" (HTTP {self.status_code})"
         items = "".join(f"; {item.key or 'request'}: {item.message}" for item in self.invalid)
         super().__init__(
-            f"{message or 'Pylon refused the request'}{status}{_because(detail)}{items}"
+            f"{message or 'Pylon rejected the request'}{status}{_because(detail)}{items}"
         )
 
 
 class PylonUnauthorized(PylonResponseException):
-    """The request carried no credentials and needs some."""
+    """The request requires credentials."""
 
     default_status_code = 401
 
 
 class PylonForbidden(PylonResponseException):
-    """The credentials are wrong, or do not allow what was asked."""
+    """The credentials are not valid, or do not allow the request."""
 
     default_status_code = 403
 
 
 class PylonNotFound(PylonResponseException):
-    """What was asked for does not exist."""
+    """The requested object does not exist."""
 
     default_status_code = 404
 
 
 class PylonNetuidMismatch(PylonResponseException):
-    """The identity is configured for another subnet than the request named."""
+    """The identity has another subnet than the request."""
 
     default_status_code = 308
 
 
 class PylonRateLimited(PylonResponseException):
-    """Too many requests, or sooner than the chain allows: see `retry_at_block`."""
+    """There are too many requests, or a rate limit of the chain applies: see `retry_at_block`."""
 
     default_status_code = 429
 
 
 class PylonBadGateway(PylonResponseException):
-    """The chain refused the request or cannot be reached: see `retryable`."""
+    """The chain rejected the request or cannot be reached: see `retryable`."""
 
     default_status_code = 502
 
 
 class PylonUnavailable(PylonResponseException):
-    """A part of Pylon is down, or going down, and cannot take the request now."""
+    """A part of Pylon is down or shutting down."""
 
     default_status_code = 503
 
@@ -192,11 +192,11 @@ class PylonClosed(BasePylonException):
 
 
 class MtlsVerificationError(BasePylonException):
-    """A miner does not show the certificate whose key the chain has, or does not speak TLS."""
+    """A miner's certificate does not match the chain, or the miner does not speak TLS."""
 
 
 class PylonMisconfigured(BasePylonException):
-    """The call needs something that the client's configuration does not have."""
+    """The client's configuration lacks a field that the call requires."""
 
 
 _GATEWAY_TIMEOUT = 504
@@ -227,15 +227,15 @@ def failure_exception(
     retry_at_block: BlockNumber | None = None,
     invalid: Sequence[InvalidItem] = (),
 ) -> BasePylonException:
-    """The exception for a failure that Pylon, or a proxy before it, answered with.
+    """Return the exception for an unsuccessful response of Pylon or of a proxy.
 
     Args:
-        status_code: the HTTP status; None takes it from `code`.
-        code: the failure's stable code, if the answer has one.
-        detail: what the answer says about it.
-        retryable: what the answer says; None decides by code, or else by status.
-        retry_at_block: what the answer says.
-        invalid: what the answer says is wrong with the request.
+        status_code: the HTTP status; None derives it from `code`.
+        code: the stable code of the failure, if the response has one.
+        detail: the description in the response.
+        retryable: whether a retry may succeed; None derives it from the code or the status.
+        retry_at_block: the first block at which a retry may succeed.
+        invalid: the errors in the request.
     """
     known = FAILURE_KINDS[ErrorCode(code)] if code in _CODES else None
     if status_code is None:

@@ -1,7 +1,7 @@
-"""How long to wait for a job's end, and when to ask for it: for both clients.
+"""Timing of the wait for the end of a job, for both clients.
 
-Changes are announced. The job is asked for at first, rarely while announcements are received, since
-one may get lost, and otherwise as often as jobs change.
+Pylon publishes each change of a job. The job is read once at first, rarely while its events are
+received, because an event may be lost, and otherwise about as often as jobs change.
 """
 
 import logging
@@ -17,23 +17,23 @@ from pylon_client.errors import BasePylonException, PylonJobTimeoutException
 logger = logging.getLogger(__name__)
 
 JOB_TIMEOUT_S: Final = 600.0
-"""For how long a job is waited for where nothing else is said."""
+"""Default timeout of the wait for the end of a job, in seconds."""
 POLL_INITIAL_DELAY_S: Final = 0.1
 POLL_MAX_DELAY_S: Final = 2.0
-"""Jobs change with blocks, which are seconds apart: asking more often would tell nothing new."""
+"""Maximum seconds between two reads; jobs change with blocks, which are seconds apart."""
 POLL_WHILE_LIVE_S: Final = 15.0
-"""Pause between two polls while changes are announced, in seconds."""
+"""Seconds between two reads while events are received."""
 
 OnChange = Callable[[Job], object]
 
 
 class JobPoller:
-    """One wait: observes the job, reports its changes, and says how long to pause.
+    """One wait for a job: observes the job, reports its changes, and computes the delays.
 
     Args:
-        job_id: of the job.
-        timeout_s: how long to wait, in seconds.
-        on_change: called with the job when it is first seen, and after each change.
+        job_id: the job to wait for.
+        timeout_s: timeout in seconds.
+        on_change: called with the first observed job, and after each change.
     """
 
     def __init__(self, job_id: JobId, timeout_s: float, on_change: OnChange | None = None) -> None:
@@ -46,10 +46,10 @@ class JobPoller:
         self._error: BasePylonException | None = None
 
     def observe(self, job: Job) -> bool:
-        """Observe the job as it is now; return whether it has ended."""
+        """Process the current job; return whether it has ended."""
         last = self._job
         if last is not None and not job.has_ended and job.updated_at_ms < last.updated_at_ms:
-            return False  # an announcement that an answer has overtaken
+            return False  # an event that arrived after a newer reply
         self._error = None
         if job != last:
             self._job = job
@@ -57,23 +57,23 @@ class JobPoller:
         return job.has_ended
 
     def observe_error(self, error: BasePylonException) -> None:
-        """Observe that a request was not answered, as while a part of Pylon restarts.
+        """Process a failed read, for example while a part of Pylon restarts.
 
         Raises:
-            BasePylonException: that very one, where asking again would not help.
+            BasePylonException: the given error, if it cannot be retried.
         """
         if not error.retryable:
             raise error
         self._error = error
 
     def poll_delay_s(self, *, is_live: bool) -> float:
-        """Return the pause before the job is asked for again, in seconds.
+        """Return the delay before the next read of the job, in seconds.
 
         Args:
-            is_live: whether changes are announced meanwhile.
+            is_live: whether events of the job are received.
 
         Raises:
-            PylonJobTimeoutException: the time is over.
+            PylonJobTimeoutException: the timeout is over.
         """
         left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
@@ -84,8 +84,8 @@ class JobPoller:
             return min(POLL_WHILE_LIVE_S, left_s)
         longest_s = self._max_delay_s
         self._max_delay_s = min(longest_s * 2, POLL_MAX_DELAY_S)
-        pause_s = random.uniform(longest_s / 2, longest_s)  # noqa: S311 -- jitter, no secret
-        return min(pause_s, left_s)
+        delay_s = random.uniform(longest_s / 2, longest_s)  # noqa: S311 -- jitter, no secret
+        return min(delay_s, left_s)
 
     def _report(self, job: Job, last: Job | None) -> None:
         if last is None or (last.state, last.last_error) != (job.state, job.last_error):

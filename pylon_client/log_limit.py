@@ -1,4 +1,4 @@
-"""Limits of log lines that one unchanged cause would repeat for ever."""
+"""Rate limit of log lines that repeat for one cause."""
 
 import time
 from collections import OrderedDict
@@ -6,13 +6,13 @@ from collections.abc import Callable, Hashable
 from typing import Final
 
 REMIND_EVERY_S: Final = 300.0
-"""Seconds after which the same line is written again."""
+"""Seconds after which the same line is logged again."""
 CAUSES_MAX: Final = 1000
 """Maximum number of causes that are remembered; the oldest is logged again."""
 
 
 class LogLimit:
-    """Tells which repetitions of a log line are due: the first of each cause, then reminders.
+    """Decides which repetitions of a log line are due: the first of each cause, then reminders.
 
     Args:
         remind_every_s: seconds between two lines of the same cause.
@@ -36,7 +36,7 @@ class LogLimit:
         """Return whether to log now, and count that as logged.
 
         Args:
-            cause: identifies what is logged, without what changes from one time to the next.
+                cause: identifies the cause, without values that change each time.
         """
         now_s = self._clock()
         logged_at_s = self._logged_at_s.get(cause)
@@ -50,9 +50,9 @@ class LogLimit:
 
 
 def error_origin(error: BaseException) -> tuple[str, str, int]:
-    """Return what tells errors of different causes apart: the class, and the line that raised it.
+    """Return the class of an error, and the file and line that raised it.
 
-    Values in the text of an error change from one time to the next.
+    They identify its cause; its text may contain values that change each time.
     """
     kind = f"{type(error).__module__}.{type(error).__qualname__}"
     trace = error.__traceback__

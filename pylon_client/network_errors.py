@@ -1,4 +1,4 @@
-"""Why a server cannot be reached, in texts that hold nothing of what was sent."""
+"""Reasons why a server cannot be reached; no text contains anything that was sent."""
 
 import socket
 import ssl
@@ -8,17 +8,17 @@ _CAUSES_MAX = 20
 
 
 def network_error_reason(error: BaseException) -> str | None:
-    """Return why a connection failed, from an error or one that caused it; None if unknown."""
+    """Return why a connection failed, from an error or its causes; None if unknown."""
     for cause in _with_causes(error):
         match cause:
             case socket.gaierror():
                 return "the host name cannot be resolved"
             case ConnectionRefusedError():
-                return "nobody listens there"
+                return "connection refused"
             case ssl.SSLCertVerificationError():
-                return f"its certificate is not trusted: {cause.verify_message}"
+                return f"the server's certificate is not trusted: {cause.verify_message}"
             case ssl.SSLError():
-                return "it does not speak TLS, or not in a version that is accepted"
+                return "the server does not speak TLS, or not in an accepted version"
             case _:
                 pass
     return None

@@ -1,9 +1,8 @@
-"""An HTTP client for a miner: plain, or with mutual TLS where the chain vouches for the miner.
+"""TLS contexts and errors of HTTP clients for miners.
 
-A miner's certificate is signed by nobody that a validator knows; but the public key in it stands
-on the chain, put there with the miner's hotkey. So the key is compared, and from then on that one
-certificate is trusted and no other. Whoever answers at the address without the private key cannot
-complete the handshake.
+A miner's certificate has no known issuer, but the miner put its public key on the chain, signed
+with its hotkey. The validator compares the key in the certificate with the one on the chain, and
+then trusts only that certificate. A server without the private key cannot complete the handshake.
 """
 
 import hmac
@@ -27,18 +26,18 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT_S: Final = 30.0
-"""For how long a miner may take to answer, unless the caller says otherwise."""
+"""Default timeout of requests to a miner, in seconds."""
 VALIDITY_ERRORS: Final = frozenset({9, 10})
-"""What OpenSSL says of certificates that are not valid yet, and not any more (x509_vfy.h)."""
+"""OpenSSL's error codes for certificates that are not valid yet or have expired (x509_vfy.h)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
-    """What a validator shows to miners: the paths of two PEM files.
+    """The client certificate of a validator.
 
     Attributes:
-        cert_path: its certificate, and those that vouch for it if any.
-        key_path: its private key.
+        cert_path: PEM file of the certificate, and of its chain if any.
+        key_path: PEM file of the private key.
     """
 
     cert_path: str
@@ -48,39 +47,41 @@ class ClientCertificate:
 def certificate_call(
     config: BaseConfig, neuron: Neuron, netuid: NetUid | None
 ) -> OperationCall[NeuronCertificate]:
-    """What asks for the key that the chain has of a neuron.
+    """Return the call that reads the public key of a neuron from the chain.
 
     Args:
-        config: who asks.
-        neuron: whose key.
-        netuid: the neuron's subnet; None is the identity's.
+        config: the configuration of the client.
+        neuron: the neuron.
+        netuid: the neuron's subnet; None for the identity's subnet.
 
     Raises:
-        PylonMisconfigured: there is neither.
+        PylonMisconfigured: there is neither a netuid nor an identity.
     """
     params = HotkeyParams(hotkey=neuron.hotkey)
     if netuid is not None:
         return OperationCall(CERTIFICATE, Scope.OPEN, netuid, params)
     if config.identity is None:
-        raise PylonMisconfigured("of which subnet is the neuron? Give netuid, or an identity")
+        raise PylonMisconfigured(
+            "the subnet of the neuron is unknown: pass netuid, or configure an identity"
+        )
     return OperationCall(CERTIFICATE, Scope.IDENTITY, params=params)
 
 
 def client_certificate(config: BaseConfig) -> ClientCertificate | None:
-    """What a configuration has to show to miners; None where it is to be plain HTTP."""
+    """Return the client certificate of a configuration; None for plain HTTP."""
     if config.mtls_cert_path is None or config.mtls_key_path is None:
         return None
     return ClientCertificate(config.mtls_cert_path, config.mtls_key_path)
 
 
 def miner_url(neuron: Neuron, scheme: str) -> str:
-    """Where a neuron serves.
+    """Return the URL of a neuron's axon.
 
     Raises:
-        ValueError: it serves nowhere.
+        ValueError: the neuron has not announced an address.
     """
     axon = neuron.axon_info
-    # A port of 0 is none that could be reached, whatever stands before it.
+    # Port 0 cannot be reached.
     if not axon.is_serving or not axon.port:
         raise ValueError(f"the neuron {neuron.hotkey} has not announced an address")
     host = f"[{axon.ip}]" if axon.ip.version == 6 else f"{axon.ip}"  # noqa: PLR2004 - IPv6
@@ -90,54 +91,55 @@ def miner_url(neuron: Neuron, scheme: str) -> str:
 def pinned_context(
     neuron: Neuron, on_chain: NeuronCertificate, certificate: ClientCertificate, timeout_s: float
 ) -> ssl.SSLContext:
-    """A context that trusts the certificate which this miner shows now, and no other.
+    """Return a TLS context that trusts only the current certificate of a miner.
 
     Args:
-        neuron: the miner, who is asked for its certificate; nothing else is sent.
-        on_chain: what the chain says about it.
-        certificate: what to show to the miner.
-        timeout_s: for how long the miner may take.
+        neuron: the miner, to which a handshake is made to read its certificate.
+        on_chain: the public key of the miner on the chain.
+        certificate: the client certificate.
+        timeout_s: timeout of the handshake, in seconds.
 
     Raises:
-        MtlsVerificationError: the key in the certificate is not the one on the chain.
+        MtlsVerificationError: the certificate has another key than the chain.
         OSError: the miner cannot be reached.
     """
     if on_chain.algorithm is not CertificateAlgorithm.ED25519:
-        raise MtlsVerificationError(f"{neuron.hotkey} has a key of an algorithm that is not known")
+        raise MtlsVerificationError(
+            f"{neuron.hotkey} has a key of an unknown algorithm on the chain"
+        )
     shown = _fetch_certificate(neuron, certificate, timeout_s)
     expected = bytes.fromhex(on_chain.public_key.removeprefix("0x"))
     try:
         key = ed25519_key(shown)
     except ValueError as error:
-        raise MtlsVerificationError(f"{neuron.hotkey} shows no Ed25519 certificate") from error
+        raise MtlsVerificationError(f"{neuron.hotkey} has no Ed25519 certificate") from error
     if not hmac.compare_digest(key, expected):
-        raise MtlsVerificationError(f"{neuron.hotkey} shows another key than the one on the chain")
+        raise MtlsVerificationError(
+            f"{neuron.hotkey} has a certificate with another key than on the chain"
+        )
     context = _context(certificate)
     context.verify_mode = ssl.CERT_REQUIRED
-    # Whoever has signed it does not matter: it is trusted by itself.
+    # The issuer does not matter: the certificate itself is trusted.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.load_verify_locations(cadata=ssl.DER_cert_to_PEM_cert(shown))
     return context
 
 
 def missing_certificate_error(neuron: Neuron) -> MtlsVerificationError:
-    """What to raise about a miner of whom the chain has no key."""
+    """Return the error for a miner without a public key on the chain."""
     return MtlsVerificationError(f"{neuron.hotkey} has no certificate on the chain")
 
 
 @contextmanager
 def translate_tls_errors(neuron: Neuron, url: str) -> Generator[None]:
-    """Raise what TLS says against a miner within the block as what it is.
-
-    What others are asked within the block is none of the miner's.
+    """Translate certificate errors of a miner within the block; pass those of other hosts.
 
     Args:
         neuron: the miner.
-        url: where it is asked.
+        url: the URL of the miner.
 
     Raises:
-        MtlsVerificationError: another certificate was shown than the one that was checked, or its
-            time is over.
+        MtlsVerificationError: the miner has replaced its certificate, or it is not valid now.
     """
     import httpx  # noqa: PLC0415 - imported if used
 
@@ -147,11 +149,13 @@ def translate_tls_errors(neuron: Neuron, url: str) -> Generator[None]:
         refused = _find_verification_error(error)
         if refused is None or _origin(error.request.url) != _origin(httpx.URL(url)):
             raise
-        is_out_of_time = refused.verify_code in VALIDITY_ERRORS
-        shown = (
-            "a certificate out of its time" if is_out_of_time else "another certificate than before"
+        is_validity_error = refused.verify_code in VALIDITY_ERRORS
+        reason = (
+            "a certificate that is not valid now"
+            if is_validity_error
+            else "replaced its certificate"
         )
-        raise MtlsVerificationError(f"{neuron.hotkey} shows {shown}") from error
+        raise MtlsVerificationError(f"{neuron.hotkey} has {reason}") from error
 
 
 def _find_verification_error(error: BaseException) -> ssl.SSLCertVerificationError | None:
@@ -168,7 +172,7 @@ def _origin(url: "httpx.URL") -> tuple[str, str, int | None]:
 def _context(certificate: ClientCertificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    # A miner is known by its key; its certificate names no address.
+    # A miner is identified by its key; its certificate has no host name.
     context.check_hostname = False
     context.load_cert_chain(certificate.cert_path, certificate.key_path)
     return context
@@ -176,7 +180,7 @@ def _context(certificate: ClientCertificate) -> ssl.SSLContext:
 
 def _fetch_certificate(neuron: Neuron, certificate: ClientCertificate, timeout_s: float) -> bytes:
     context = _context(certificate)
-    context.verify_mode = ssl.CERT_NONE  # the key in it is compared with the chain's
+    context.verify_mode = ssl.CERT_NONE  # its key is compared with the chain's
     address = (str(neuron.axon_info.ip), neuron.axon_info.port)
     try:
         with (
@@ -185,7 +189,7 @@ def _fetch_certificate(neuron: Neuron, certificate: ClientCertificate, timeout_s
         ):
             shown = secured.getpeercert(binary_form=True)
     except ssl.SSLError as error:
-        raise MtlsVerificationError(f"{neuron.hotkey} does not agree on TLS") from error
+        raise MtlsVerificationError(f"the TLS handshake with {neuron.hotkey} failed") from error
     if shown is None:
-        raise MtlsVerificationError(f"{neuron.hotkey} shows no certificate")
+        raise MtlsVerificationError(f"{neuron.hotkey} sent no certificate")
     return shown

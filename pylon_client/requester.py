@@ -1,5 +1,6 @@
-"""One attempt of one call: what the asynchronous and the synchronous client have in common."""
+"""Single attempts of calls, shared by the asynchronous and the synchronous client."""
 
+import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
@@ -14,67 +15,80 @@ from pylon_client.events.job_updates import AsyncJobUpdates, JobUpdates, JobUpda
 from pylon_client.transport import OperationCall, ReplyT, StreamItem, StreamSpec, Transport
 
 STREAM_GIVE_UP_AFTER_S: Final = 600.0
-"""For how long a stream goes on without any sign of Pylon before that is raised."""
+"""Seconds without any response after which a stream raises."""
+
+
+def give_up_limit_s(give_up_after_s: float, patience_s: float | None) -> float:
+    """Return the limit of a stream; warn if its deprecated name is used.
+
+    Args:
+        give_up_after_s: the limit, in seconds.
+        patience_s: the limit under its deprecated name; None if it is not given.
+    """
+    if patience_s is None:
+        return give_up_after_s
+    warnings.warn("patience_s is deprecated: use give_up_after_s", DeprecationWarning, stacklevel=3)
+    return patience_s
 
 
 class AsyncSend(Protocol):
-    """Sends a call, as often as the configuration says, and returns its reply."""
+    """Sends a call with the configured retries."""
 
     async def __call__(self, call: OperationCall[ReplyT]) -> ReplyT:
-        """The reply to a call."""
+        """Return the reply to a call."""
         ...
 
 
 class Send(Protocol):
-    """The same, and waits for it."""
+    """Sends a call with the configured retries, and blocks until it ends."""
 
     def __call__(self, call: OperationCall[ReplyT]) -> ReplyT:
-        """The reply to a call."""
+        """Return the reply to a call."""
         ...
 
 
 class AsyncListenToJob(Protocol):
-    """Makes what receives the changes of a job."""
+    """Creates subscriptions to jobs."""
 
     def __call__(self, job_id: JobId) -> AsyncJobUpdates:
-        """Return the changes of a job; nothing is sent yet."""
+        """Return the updates of a job; the subscription starts with the first use."""
         ...
 
 
 class ListenToJob(Protocol):
-    """The same, and waits for each change."""
+    """Creates blocking subscriptions to jobs."""
 
     def __call__(self, job_id: JobId) -> JobUpdates:
-        """Return the changes of a job; nothing is sent yet."""
+        """Return the updates of a job; the subscription starts with the first use."""
         ...
 
 
 class AsyncOpenStream(Protocol):
-    """Follows a stream, over as many connections as it takes."""
+    """Opens streams that resume after a lost connection."""
 
     def __call__(
         self, stream: StreamSpec[ReplyT], *, after: BlockNumber | None, give_up_after_s: float
     ) -> AsyncGenerator[ReplyT]:
-        """The values of a stream."""
+        """Yield the events of a stream."""
         ...
 
 
 class OpenStream(Protocol):
-    """The same, and waits for each value."""
+    """Opens blocking streams that resume after a lost connection."""
 
     def __call__(
         self, stream: StreamSpec[ReplyT], *, after: BlockNumber | None, give_up_after_s: float
     ) -> Generator[ReplyT]:
-        """The values of a stream."""
+        """Yield the events of a stream."""
         ...
 
 
 class Requester:
-    """A transport that is open or closed, and knows which calls the configuration allows.
+    """Sends calls over a transport, and checks that the configuration allows them.
 
     Args:
-        config: where Pylon is and who asks.
-        transport: what carries the calls; None takes what the address says.
+        config: the address, the credentials and the timeouts.
+        transport: carries the calls; None chooses HTTP or NATS by the address.
     """
 
     def __init__(self, config: BaseConfig, transport: Transport | None = None) -> None:
@@ -84,29 +98,29 @@ class Requester:
 
     @property
     def is_open(self) -> bool:
-        """Whether calls can be sent."""
+        """Return whether calls can be sent."""
         return self._open_transport is not None
 
     async def open(self) -> None:
-        """Make ready to send; it may be open already."""
+        """Open the transport; a second call does nothing."""
         if self._open_transport is None:
             transport = self._transport or transport_for(self._config)
             await transport.open()
             self._open_transport = transport
 
     async def close(self) -> None:
-        """Close every connection; it may be closed already."""
+        """Close all connections; a second call does nothing."""
         transport, self._open_transport = self._open_transport, None
         if transport is not None:
             await transport.close()
 
     async def attempt(self, call: OperationCall[ReplyT]) -> ReplyT:
-        """The reply to a call that is sent once.
+        """Send a call once, and return its reply.
 
         Raises:
             PylonClosed: the client is not open.
-            PylonMisconfigured: the call needs an identity, and none is configured.
-            BasePylonException: Pylon did not answer, or answered with a failure.
+            PylonMisconfigured: the call needs an identity, but the configuration has no identity.
+            BasePylonException: the call failed.
         """
         transport = self._require_open()
         if call.scope is Scope.IDENTITY and self._config.identity_name is None:
@@ -118,7 +132,7 @@ class Requester:
     def listen(
         self, stream: StreamSpec[BaseModel], after: BlockNumber | None
     ) -> AbstractAsyncContextManager[AsyncIterator[StreamItem]]:
-        """Within the block, the values of a stream; see `Transport.listen`.
+        """Open a stream within the block; see `Transport.listen`.
 
         Raises:
             PylonClosed: the client is not open.
@@ -126,15 +140,15 @@ class Requester:
         return self._require_open().listen(stream, after)
 
     def job_updates(self, job_id: JobId) -> JobUpdateSubscription:
-        """Return what receives the changes of a job; nothing is sent yet."""
+        """Return the updates of a job; the subscription starts with the first use."""
         return JobUpdateSubscription(lambda: self._require_open().listen_to_job(job_id))
 
     async def confirm(self) -> None:
-        """Return when a worker of Pylon answers; see `Transport.confirm`.
+        """Return when a worker replies; see `Transport.confirm`.
 
         Raises:
             PylonClosed: the client is not open.
-            BasePylonException: none does.
+            BasePylonException: no worker replies.
         """
         await self._require_open().confirm()
 
@@ -145,10 +159,15 @@ class Requester:
 
 
 def require_config(config: BaseConfig, kind: type[BaseConfig], client: str) -> None:
-    """Refuse the configuration of the other client, whose retries would not work here.
+    """Reject the configuration of the other client, whose retries would not work.
+
+    Args:
+        config: the configuration to check.
+        kind: the required class.
+        client: the name of the client, for the error.
 
     Raises:
-        PylonMisconfigured: it is not of the kind that this client needs.
+        PylonMisconfigured: the configuration is not of the required class.
     """
     if not isinstance(config, kind):
         raise PylonMisconfigured(
@@ -157,9 +176,9 @@ def require_config(config: BaseConfig, kind: type[BaseConfig], client: str) -> N
 
 
 def transport_for(config: BaseConfig) -> Transport:
-    """The transport that an address asks for."""
+    """Return the transport for the address of a configuration."""
     if config.speaks_nats:
-        from pylon_client.nats.nats_transport import NatsTransport  # noqa: PLC0415 - imported if used
+        from pylon_client.nats_transport import NatsTransport  # noqa: PLC0415 - imported if used
 
         return NatsTransport(config)
     from pylon_client.http.http_transport import HttpTransport  # noqa: PLC0415 - imported if used

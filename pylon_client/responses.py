@@ -1,4 +1,4 @@
-"""What the methods of the client return: the contract's models under the names of the calls."""
+"""Return types of the client's methods: the contract's models under the published names."""
 
 from pylon_client.contract import models, writes
 from pylon_client.contract.jobs import Job, JobList

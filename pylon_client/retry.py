@@ -1,4 +1,4 @@
-"""What the client sends again by itself, and how patiently."""
+"""Default retries of the client."""
 
 from typing import Final
 
@@ -15,10 +15,10 @@ from pylon_client.errors import BasePylonException
 
 
 def is_worth_retrying(error: BaseException) -> bool:
-    """Whether sending the same request again at once may work.
+    """Return whether an immediate retry may succeed.
 
-    What has to wait for a block of the chain is left to the caller, who reads the block in
-    `retry_at_block`: blocks are seconds apart, and the waits here are not.
+    Errors with `retry_at_block` are not retried: blocks are seconds apart, and the delays of the
+    default retries are shorter. Callers may wait for that block.
     """
     return (
         isinstance(error, BasePylonException) and error.retryable and error.retry_at_block is None
@@ -34,7 +34,7 @@ DEFAULT_RETRIES: Final = Retrying(
     retry=retry_if_exception(is_worth_retrying),
     reraise=True,
 )
-"""Three attempts, with exponential waits from 0.1 s and up to 0.2 s of jitter."""
+"""Three attempts, with exponential backoff from 0.1 s and up to 0.2 s of jitter."""
 
 ASYNC_DEFAULT_RETRIES: Final = AsyncRetrying(
     wait=_WAIT_S,
@@ -42,4 +42,4 @@ ASYNC_DEFAULT_RETRIES: Final = AsyncRetrying(
     retry=retry_if_exception(is_worth_retrying),
     reraise=True,
 )
-"""The same for the asynchronous client."""
+"""The default retries of the asynchronous client."""

@@ -1,4 +1,4 @@
-"""Made-up blocks and neurons, for tests: part of `pylon_client.testing`."""
+"""Sample blocks and neurons for tests; part of `pylon_client.testing`."""
 
 from hashlib import blake2b
 from ipaddress import IPv4Address
@@ -42,23 +42,23 @@ _SECONDS_PER_BLOCK = 12
 
 
 def sample_block(number: int = 100) -> Block:
-    """A block whose hash is made of its number."""
+    """Return a block whose hash is derived from its number."""
     return Block(number=BlockNumber(number), hash=BlockHash(f"0x{number:064x}"))
 
 
 def sample_block_info(number: int = 100) -> BlockInfo:
-    """The same, made twelve seconds after the block before it."""
+    """Return a block with a timestamp twelve seconds after the block before it."""
     timestamp = Timestamp(1_700_000_000 + number * _SECONDS_PER_BLOCK)
     return BlockInfo(**sample_block(number).model_dump(), timestamp=timestamp)
 
 
 def sample_neuron(uid: int = 0, **fields: Any) -> Neuron:
-    """A neuron that serves and has some stake.
+    """Return a serving neuron with stake.
 
     Args:
-        uid: its uid, from which its keys, which are addresses that can be written for, and its
-            address are made: the same ones every time.
-        fields: fields of `Neuron` that are to be otherwise.
+        uid: the neuron's uid; its keys, which are valid ss58 addresses, and its IP address are
+            derived from it.
+        fields: other values of fields of `Neuron`.
     """
     neuron = Neuron(
         uid=NeuronUid(uid),
@@ -85,7 +85,7 @@ def sample_neuron(uid: int = 0, **fields: Any) -> Neuron:
 
 
 def sample_neurons(count: int = 3, block_number: int = 100) -> SubnetNeurons:
-    """A subnet's neurons, with uids from 0, at a block."""
+    """Return a subnet's neurons at a block, with uids from 0."""
     neurons = (sample_neuron(uid) for uid in range(count))
     return SubnetNeurons(
         block=sample_block(block_number), neurons={neuron.hotkey: neuron for neuron in neurons}
@@ -93,5 +93,5 @@ def sample_neurons(count: int = 3, block_number: int = 100) -> SubnetNeurons:
 
 
 def _address(name: str) -> str:
-    """An address of whose key nobody has the other half."""
+    """Return a valid address whose private key is unknown."""
     return ss58_address(blake2b(name.encode(), digest_size=32).digest())

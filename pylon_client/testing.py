@@ -1,4 +1,4 @@
-"""For the tests of programs that use the client: a Pylon that says what it is told to say.
+"""A fake Pylon for tests of programs that use the client.
 
     from pylon_client.testing import FakePylon, reads, sample_neurons
 
@@ -10,8 +10,8 @@
             await my_validator(client)
         assert pylon.calls[0].netuid == 1
 
-The client around it is the real one: it retries, encodes, decodes and raises as it does over
-HTTP and NATS; only its retries do not wait.
+The client is the real one: it retries, encodes, decodes and raises as over HTTP and NATS, but its
+retries have no delay.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ _IDENTITY = {"identity_name": "sn1", "identity_token": "token-of-sn1"}
 
 @dataclass(slots=True)
 class _QueuedFailure:
-    """What the next attempts fail with, and how many of them."""
+    """An error for the next attempts, and the number of them."""
 
     error: BasePylonException
     remaining: int
@@ -63,7 +63,7 @@ class _QueuedFailure:
 
 @dataclass(eq=False, slots=True)
 class _Listener:
-    """One stream that is followed, in the event loop of its client."""
+    """One open stream, and the event loop of its client."""
 
     loop: asyncio.AbstractEventLoop
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,10 +71,10 @@ class _Listener:
 
 
 class FakePylon:
-    """A Pylon without a service behind it, for one test.
+    """A fake Pylon for one test.
 
     Attributes:
-        calls: every attempt that reached it, retries too, in their order.
+        calls: all attempts in order, retries included.
     """
 
     def __init__(self) -> None:
@@ -89,15 +89,15 @@ class FakePylon:
         operation: Operation[Params, ReplyT],
         reply: ReplyT | Callable[[OperationCall[ReplyT]], ReplyT],
     ) -> None:
-        """Reply to an operation, from now on, in every scope.
+        """Set the reply to an operation, in all scopes.
 
         Args:
             operation: one of `reads` or `writes`.
-            reply: the reply, or what makes it from the call's scope, netuid and params; what it
-                raises, the caller gets.
+            reply: the reply, or a function that returns it for a call; its exceptions are raised
+                to the caller.
 
         Raises:
-            TypeError: the reply is not of the operation's model.
+            TypeError: the reply is not an instance of the operation's model.
         """
         if isinstance(reply, BaseModel):
             constant = _require_reply_type(operation, reply)
@@ -112,12 +112,12 @@ class FakePylon:
         *,
         times: int | None = 1,
     ) -> None:
-        """Fail the next attempts of an operation, after those that are to fail already.
+        """Fail the next attempts of an operation, after earlier failures.
 
         Args:
             operation: one of `reads` or `writes`.
-            failure: a failure of Pylon's, or any exception of the client's.
-            times: how many attempts; None fails every one from then on.
+            failure: a code of Pylon, or an exception of the client.
+            times: the number of attempts; None for all.
         """
         error = (
             failure_exception(None, code=failure, detail="A test said so.")
@@ -128,21 +128,20 @@ class FakePylon:
         self._failures.setdefault(operation.name, []).append(_QueuedFailure(error, left))
 
     def publish(self, value: BlockInfo | SubnetNeurons, netuid: NetUid | None = None) -> None:
-        """Let a value come on a stream: to those who follow it now, and to those who will.
+        """Publish a value on a stream, for current and later subscribers.
 
         Args:
             value: a block for `blocks()`, or neurons for `neuron_snapshots(netuid)`.
-            netuid: of which subnet the neurons are.
+            netuid: the subnet of the neurons.
         """
         block = value if isinstance(value, BlockInfo) else value.block
         self._items.setdefault(netuid, []).append(StreamItem(block.number, wire.encode(value)))
         self._wake_listeners()
 
     def publish_job(self, job: Job) -> None:
-        """Announce a change of a job: to those who wait for it now, and to those who will.
+        """Publish a change of a job, for current and later subscribers.
 
-        A test that announces nothing has `wait_for_job` ask for the job again and again, and so
-        answers `writes.GET_JOB`.
+        Without published changes, `wait_for_job` polls: set a reply to `writes.GET_JOB`.
         """
         self._items.setdefault(job.job_id, []).append(
             StreamItem(BlockNumber(len(self._items.get(job.job_id, ()))), wire.encode(job))
@@ -150,13 +149,13 @@ class FakePylon:
         self._wake_listeners()
 
     def break_streams(self) -> None:
-        """Break every stream that is followed now, as a restart of the service does."""
+        """Break all open streams, as a restart of the service does."""
         for listener in self._listeners:
             listener.is_broken = True
         self._wake_listeners()
 
     def async_client(self, **fields: Any) -> AsyncPylonClient:
-        """A client of this Pylon, with the identity `sn1` unless told otherwise.
+        """Return an asynchronous client of this Pylon, by default with the identity `sn1`.
 
         Args:
             fields: fields of the client's `AsyncConfig`.
@@ -165,7 +164,7 @@ class FakePylon:
         return AsyncPylonClient(AsyncConfig(address=_ADDRESS, **fields), transport=self)
 
     def client(self, **fields: Any) -> PylonClient:
-        """The same, synchronous.
+        """Return a synchronous client of this Pylon, by default with the identity `sn1`.
 
         Args:
             fields: fields of the client's `Config`.
@@ -174,16 +173,16 @@ class FakePylon:
         return PylonClient(Config(address=_ADDRESS, **fields), transport=self)
 
     async def open(self) -> None:
-        """Called by the client."""
+        """Implement `Transport.open`."""
 
     async def close(self) -> None:
-        """Called by the client."""
+        """Implement `Transport.close`."""
 
     async def ask(self, call: OperationCall[BaseModel]) -> bytes:
-        """Called by the client.
+        """Implement `Transport.ask`.
 
         Raises:
-            LookupError: no answer to the operation is given.
+            LookupError: the operation has no reply.
         """
         self.calls.append(call)
         name = call.operation.name
@@ -195,17 +194,17 @@ class FakePylon:
                 failures.pop(0)
             raise failing.error
         if name not in self._answers:
-            raise LookupError(f"this FakePylon was given no answer to {name}")
+            raise LookupError(f"this FakePylon has no reply to {name}: call answer()")
         return wire.encode(_require_reply_type(call.operation, self._answers[name](call)))
 
     async def confirm(self) -> None:
-        """Called by the client: whoever asks the fake finds it there."""
+        """Implement `Transport.confirm`."""
 
     @asynccontextmanager
     async def listen(
         self, stream: StreamSpec[BaseModel], after: BlockNumber | None
     ) -> AsyncGenerator[AsyncIterator[StreamItem]]:
-        """Called by the client."""
+        """Implement `Transport.listen`."""
         listener = _Listener(asyncio.get_running_loop())
         self._listeners.add(listener)
         try:
@@ -216,13 +215,13 @@ class FakePylon:
 
     @asynccontextmanager
     async def listen_to_job(self, job_id: JobId) -> AsyncGenerator[AsyncIterator[bytes]]:
-        """Called by the client.
+        """Implement `Transport.listen_to_job`.
 
         Raises:
-            PylonRequestException: no change of the job was announced.
+            PylonRequestException: no change of the job was published.
         """
         if job_id not in self._items:
-            raise PylonRequestException("this FakePylon announces no changes of the job")
+            raise PylonRequestException("this FakePylon has no published changes of the job")
         listener = _Listener(asyncio.get_running_loop())
         self._listeners.add(listener)
         try:
@@ -248,7 +247,7 @@ class FakePylon:
                 yield value
 
     def _wake_listeners(self) -> None:
-        # A test may publish from another thread than that of the client's event loop.
+        # A test may publish from another thread than the one of the client's event loop.
         for listener in tuple(self._listeners):
             listener.loop.call_soon_threadsafe(listener.changed.set)
 

@@ -1,4 +1,4 @@
-"""Rules for secrets that callers present: what a header can carry, and which may not be equal."""
+"""Rules for tokens: valid characters in headers, and secrets that must differ."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -6,27 +6,27 @@ from typing import Final
 
 from pydantic import SecretStr
 
-NATS_PASSWORD_PREFIX: Final = "PYLON_NATS_"
+NATS_PASSWORD_PREFIX: Final = "PYLON_NATS_"  # noqa: S105 -- names of variables begin so
 MAY_BE_EQUAL: Final = {"PYLON_METRICS_TOKEN", "PYLON_OPEN_ACCESS_TOKEN"}
 
 
 def require_header_text(token: SecretStr) -> SecretStr:
-    """Return a token if the header `Authorization` can carry it; empty is allowed.
+    """Return a token if it is valid in the header `Authorization`; it may be empty.
 
     Raises:
-        ValueError: it cannot; the text does not show the token.
+        ValueError: the token is not valid; the text does not contain it.
     """
     require_header_characters(token.get_secret_value())
     return token
 
 
 def require_header_characters(text: str) -> str:
-    """Return the text of a token if the header `Authorization` can carry it; it may be empty.
+    """Return the text of a token if it is valid in the header `Authorization`; it may be empty.
 
-    The service and the client have this one rule: a token that the service accepts can be sent.
+    The service and the client share this rule, so the client can send every configured token.
 
     Raises:
-        ValueError: it cannot; the message does not show the token.
+        ValueError: the token is not valid; the text does not contain it.
     """
     if not (text.isascii() and text.isprintable()):
         raise ValueError(
@@ -39,13 +39,13 @@ def require_header_characters(text: str) -> str:
 
 
 def equal_secrets(secrets: Mapping[str, SecretStr]) -> list[str]:
-    """Return a line for each pair of secrets that must differ and do not.
+    """Return a line for each pair of equal secrets that must differ.
 
-    The holder of one could act as the holder of the other. NATS passwords may be equal to each
+    A holder of one secret could act as a holder of the other. NATS passwords may be equal to each
     other, and so may the tokens of the metrics and of open access.
 
     Args:
-        secrets: by the variable that sets each; empty ones are skipped.
+        secrets: the secrets by their variables; empty ones are skipped.
     """
     given = [(name, secret) for name, secret in secrets.items() if secret.get_secret_value()]
     return [

@@ -1,4 +1,4 @@
-"""The seam between what is asked and how it travels."""
+"""The interface between calls and the transports that carry them."""
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,7 +21,7 @@ ReplyT_co = TypeVar("ReplyT_co", bound=BaseModel, covariant=True)
 
 
 class SubnetParams(BaseModel):
-    """Checks a netuid, and names it where it cannot be one."""
+    """Validates a netuid; errors name the field `netuid`."""
 
     model_config = ConfigDict(strict=True)
 
@@ -38,22 +38,22 @@ _NO_WORKER_ERRORS: Final = frozenset(
         ErrorCode.FORBIDDEN,
     }
 )
-"""Failures that are told without a worker, or by one that is about to be gone."""
+"""Error codes that do not prove that a worker is running."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperationCall(Generic[ReplyT_co]):
-    """One thing that a user of the client asks for.
+    """One call of an operation.
 
     Attributes:
-        operation: what is asked.
-        scope: under whose authority; an identity's subnet is the service's to know.
-        netuid: which subnet, in open scope; None for the chain, and in identity scope.
-        params: what the operation needs besides.
-        idempotency_key: of a write: what is sent again under the same key is done once.
+        operation: the operation.
+        scope: open access, or the configured identity, whose subnet the service knows.
+        netuid: the subnet in open scope; None for the whole chain, and in identity scope.
+        params: further parameters of the operation.
+        idempotency_key: for writes: calls with the same key are one job.
 
     Raises:
-        ValueError: at construction, for a netuid or an idempotency key that cannot be one.
+        ValueError: at construction, for an invalid netuid or idempotency key.
     """
 
     operation: Operation[Params, ReplyT_co]
@@ -70,24 +70,24 @@ class OperationCall(Generic[ReplyT_co]):
             raise ValueError(f"an idempotency key should be {headers.IDEMPOTENCY_KEY_RULE}")
 
     def decode_reply(self, body: bytes) -> ReplyT_co:
-        """The reply in the body of a successful answer.
+        """Decode the body of a successful reply.
 
         Raises:
-            PylonResponseException: the body is not what this operation replies.
+            PylonResponseException: the body does not match the operation's model.
         """
         return _decode(self.operation, body)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec(Generic[ReplyT_co]):
-    """Values that Pylon publishes at every block.
+    """A stream of values that Pylon publishes for every block.
 
     Attributes:
-        operation: the read whose replies they are.
-        netuid: of which subnet; None for the chain's blocks themselves.
+        operation: the read whose replies have the same model.
+        netuid: the subnet; None for the stream of blocks.
 
     Raises:
-        ValueError: at construction, for a netuid that cannot be one.
+        ValueError: at construction, for an invalid netuid.
     """
 
     operation: Operation[Params, ReplyT_co]
@@ -99,33 +99,33 @@ class StreamSpec(Generic[ReplyT_co]):
 
     @property
     def path(self) -> str:
-        """Where REST has it."""
+        """Return the REST path of the stream."""
         if self.netuid is None:
             return f"{API_PREFIX}/block/stream"
         return f"{API_PREFIX}/subnet/{self.netuid}/neurons/stream"
 
     @property
     def subject(self) -> BlockEventSubject | NeuronsEventSubject:
-        """Where NATS has it."""
+        """Return the NATS subject of the stream's events."""
         return BlockEventSubject() if self.netuid is None else NeuronsEventSubject(self.netuid)
 
     def decode_event(self, body: bytes) -> ReplyT_co:
-        """The value in the body of an event.
+        """Decode the body of an event.
 
         Raises:
-            PylonResponseException: the body is not what this stream publishes.
+            PylonResponseException: the body does not match the stream's model.
         """
         return _decode(self.operation, body)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamItem:
-    """One value of a stream, as it came.
+    """One event of a stream.
 
     Attributes:
-        number: the block's.
-        body: the JSON that was published.
-        is_after_gap: whether values before it should have come, and cannot be had any more.
+        number: the block number.
+        body: the published JSON.
+        is_after_gap: whether events before this one are missing and no longer available.
     """
 
     number: BlockNumber
@@ -138,18 +138,21 @@ def _decode(operation: Operation[Params, ReplyT], body: bytes) -> ReplyT:
         return operation.reply.model_validate_json(body)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, wrong["loc"])) or "the whole of it"
+        where = ".".join(map(str, wrong["loc"])) or "the whole body"
         raise PylonResponseException(
-            f"Pylon's reply to {operation.name} is not what the contract says",
+            f"Pylon's reply to {operation.name} does not match the contract",
             detail=f"{where}: {wrong['msg']}",
         ) from error
 
 
 async def confirm_with(send: Callable[[OperationCall[BaseModel]], Awaitable[bytes]]) -> None:
-    """Return when a worker answers what any worker can be asked, be it with a failure.
+    """Return when a worker replies to a read, even with a failure.
+
+    Args:
+        send: sends one attempt of a call.
 
     Raises:
-        BasePylonException: none does, or we may not ask.
+        BasePylonException: no worker replies, or the read is denied.
     """
     try:
         await send(OperationCall(LATEST_BLOCK, Scope.OPEN))
@@ -159,56 +162,62 @@ async def confirm_with(send: Callable[[OperationCall[BaseModel]], Awaitable[byte
 
 
 def idempotency_key_or_new(given: str | None) -> str:
-    """A write's key: the caller's own, or else one that no other write has."""
+    """Return the given idempotency key, or a new random one."""
     return uuid.uuid4().hex if given is None else given
 
 
 class Transport(Protocol):
-    """What carries calls to Pylon; used from one event loop."""
+    """Carries calls to Pylon; used from one event loop."""
 
     async def open(self) -> None:
-        """Make ready; connections may be made later, when they are first needed."""
+        """Prepare for calls; connections may be made on first use."""
         ...
 
     async def close(self) -> None:
-        """Let go of every connection; calls under way end with an error."""
+        """Close all connections; calls in progress fail."""
         ...
 
     async def ask(self, call: OperationCall[BaseModel]) -> bytes:
-        """The body of the successful answer to one attempt of a call.
+        """Send one attempt of a call, and return the body of its successful reply.
 
         Raises:
-            BasePylonException: there is none; the same for the same cause on every transport.
+            BasePylonException: the attempt failed; all transports raise the same exception for the
+                same cause.
         """
         ...
 
     async def confirm(self) -> None:
-        """Return when a worker of Pylon answers, whatever it has to say of the chain.
+        """Return when a worker replies, even if it cannot reach the chain.
 
         Raises:
-            BasePylonException: none does, or we may not ask.
+            BasePylonException: no worker replies, or the request is denied.
         """
         ...
 
     def listen(
         self, stream: StreamSpec[BaseModel], after: BlockNumber | None
     ) -> AbstractAsyncContextManager[AsyncIterator[StreamItem]]:
-        """Within the block, the values after a block, or from the newest on, each once, in order.
+        """Open a stream within the block; its iterator yields each event once, in order.
 
-        The block begins when Pylon has agreed to send them.
+        The block starts when Pylon has accepted the subscription.
+
+        Args:
+            stream: the stream to open.
+            after: the block after which to start; None starts with the newest event.
 
         Raises:
-            BasePylonException: at the beginning, or when no more come: asked again after the last
-                value, another one goes on from there, if the exception is retryable.
+            BasePylonException: the stream could not be opened, or broke. If the exception is
+                retryable, a new stream can resume after the last event.
         """
         ...
 
     def listen_to_job(self, job_id: JobId) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Within the block, the bodies of a job of the identity: as it is, then after each change.
+        """Open the stream of one of the identity's jobs within the block.
 
-        A change may get lost, and the same body may come twice.
+        Its iterator yields the JSON of the current job, then of each change. A change may be lost
+        or repeated.
 
         Raises:
-            BasePylonException: at the beginning, or when no more come.
+            BasePylonException: the stream could not be opened, or broke.
         """
         ...

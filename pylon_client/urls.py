@@ -1,4 +1,4 @@
-"""URLs of servers, checked before anybody connects; no text repeats one: it may hold a secret."""
+"""Validation of server URLs; no error repeats a URL, which may contain a secret."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,27 +8,27 @@ NATS_SCHEMES: Final = frozenset({"nats", "tls"})
 
 
 def split_url(url: str) -> SplitResult:
-    """A URL's parts; whether it has a host is left to the caller.
+    """Return the parts of a URL; the host may be missing.
 
     Raises:
-        ValueError: its host or its port is none.
+        ValueError: the host or the port is not valid.
     """
-    unfit = ValueError("whose host or port cannot be one")
+    invalid = ValueError("whose host or port is not valid")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise unfit from None
+        raise invalid from None
     if port == 0 or not url.isprintable() or " " in url:
-        raise unfit
+        raise invalid
     return parts
 
 
 def check_nats_urls(urls: Sequence[str]) -> None:
-    """Refuse what no connection to NATS can ever be made with.
+    """Check the URLs of NATS servers.
 
     Raises:
-        ValueError: there is no URL, or one is of something else, or carries credentials.
+        ValueError: there is no URL, or a URL is not one of NATS or carries credentials.
     """
     if not urls:
         raise ValueError("must be given")

@@ -22,8 +22,8 @@ SCRIPT: Final = "scripts/blocking_client.py"
 MODULES: Final = ("open_access", "identity", "identity_writes")
 
 _SUBSTITUTIONS: Final[Mapping[str, str]] = {
-    rf"^`pylon_client._sync.(\w+)` is made from this module: see `{SCRIPT}`.$": (
-        rf"Made from `pylon_client.\1` by `{SCRIPT}`: edit that one."
+    rf"^`pylon_client._sync.(\w+)` is generated from this module by `{SCRIPT}`.$": (
+        rf"Generated from `pylon_client._async.\1` by `{SCRIPT}`; do not edit."
     ),
     r"\basync def\b": "def",
     r"\bawait ": "",

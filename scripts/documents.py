@@ -1,6 +1,6 @@
-"""Writes what is made from the code: three documents in `docs/`, and the names of all settings.
+"""Write the generated files: three documents in `docs/`, and the names of all settings.
 
-Each process knows all names, and imports only the classes of its own settings.
+Each process needs all names of settings, but imports only its own settings classes.
 
 python scripts/documents.py            writes them
 python scripts/documents.py --check    says which are out of date, if any

@@ -32,7 +32,7 @@ _WALLETS: Final = """\
             {{- end }}
 """
 _OF_INGRESS_NGINX: Final = """\
-    # Of ingress-nginx: streams of events are passed on as they come, and stay open.
+    # For ingress-nginx: no buffering and a long read timeout, because of event streams.
     nginx.ingress.kubernetes.io/proxy-buffering: "off"
     nginx.ingress.kubernetes.io/proxy-read-timeout: "3600"
 """
@@ -101,8 +101,8 @@ _TEMPLATES: Final[dict[str, Changes]] = {
 }
 
 _VALUES: Final = """\
-# Values of the chart. Secrets are made beforehand, as docs/deployment/kubernetes.md describes, and
-# their names are below. NATS comes from its own chart.
+# Values of the chart. Create the secrets below first, as docs/deployment/kubernetes.md describes.
+# NATS has a separate chart.
 image:
   repository: registry.example.com/pylon
   tag: "{version}"
@@ -110,7 +110,7 @@ image:
 # Settings of every process: docs/settings.md. Set those of the network and of each identity.
 settings:
 {settings}
-# What callers present, for the bridge: files of the Secret `tokens`, such as
+# Tokens of callers, for the bridge: files of the Secret `tokens`, such as
 # PYLON_ID_SN1_TOKEN_FILE: /run/secrets/pylon/id-sn1-token
 callers:
 {callers}
@@ -120,7 +120,7 @@ secrets:
   nats: pylon-nats
   wallets: pylon-wallets
 
-# The place of each hotkey among the wallets, such as {{key: sn1, path: sn1/hotkeys/default}}.
+# The path of each hotkey in the wallet folder, such as {{key: sn1, path: sn1/hotkeys/default}}.
 wallets: []
 
 bridge:
@@ -130,7 +130,7 @@ bridge:
     requests: {{cpu: 100m, memory: 128Mi}}
     limits: {{memory: 512Mi}}
 
-# memoryLimitMib is below the limit: a worker ends in good order before it would be killed.
+# memoryLimitMib is below the memory limit: a worker stops gracefully before it would be killed.
 reader:
   minReplicas: 2
   maxReplicas: 6
@@ -151,7 +151,7 @@ ingress:
   className: nginx
   host: pylon.example.com
   tlsSecret: pylon-tls
-  # Of ingress-nginx: streams of events are passed on as they come, and stay open.
+  # For ingress-nginx: no buffering and a long read timeout, because of event streams.
   annotations:
     nginx.ingress.kubernetes.io/proxy-buffering: "off"
     nginx.ingress.kubernetes.io/proxy-read-timeout: "3600"
@@ -160,7 +160,7 @@ ingress:
 
 def chart_files() -> dict[str, str]:
     """Return the chart's files by their paths in it."""
-    number = version("pylon-client")
+    number = version("pylon-service")
     about: dict[str, Any] = {
         "apiVersion": "v2",
         "name": "pylon",

@@ -50,6 +50,8 @@ DOCS: Final = (
     "compose.tls.yaml",
     "nats.conf",
     "pyproject.toml",
+    "distributions/client/README.md",
+    "distributions/client/pyproject.toml",
 )
 _EXAMPLES: Final = ROOT / "tests" / "unit" / "repository" / "test_language.py"
 """The only file that is not measured: its texts are examples of the turns."""

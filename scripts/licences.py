@@ -1,7 +1,7 @@
 """Write `docs/licences.md`: the licence of each package that the service is installed with.
 
-The packages are those of `requirements/service.txt`; what their licences are is read from their
-metadata, as they are installed. A package of another platform keeps the line that it has.
+The packages are those of `requirements/service.txt`; their licences are read from the metadata of
+the installed packages. A package of another platform keeps its present line.
 """
 
 import re
@@ -19,8 +19,8 @@ _SHORT_CHARS: Final = 60
 _HEAD: Final = """\
 # Licences
 
-What the service is installed with (`requirements/service.txt`), and under which licence by the
-metadata of each package. Written by `scripts/licences.py`. Pylon itself is under Apache-2.0.
+The packages that the service is installed with (`requirements/service.txt`), each with the licence
+in its metadata. Written by `scripts/licences.py`. Pylon itself is under Apache-2.0.
 
 | package | version | licence |
 |---|---|---|
@@ -33,7 +33,7 @@ def licence_of(package: str) -> str | None:
         fields = metadata(package)
     except PackageNotFoundError:
         return None
-    text = fields.get("License-Expression") or fields.get("License") or ""
+    text = next((fields[name] for name in ("License-Expression", "License") if name in fields), "")
     classifiers = [
         one.rpartition(" :: ")[2]
         for one in fields.get_all("Classifier") or []

@@ -1,4 +1,4 @@
-"""Write `sbom.cdx.json`: what the service is installed with, as a CycloneDX 1.6 document.
+"""Write `sbom.cdx.json`: the packages that the service is installed with, in CycloneDX 1.6.
 
 The packages and the hashes of their files are those of `requirements/service.txt`; the licences are
 those of `docs/licences.md`.
@@ -15,7 +15,7 @@ ROOT: Final = Path(__file__).parents[1]
 LOCK: Final = ROOT / "requirements" / "service.txt"
 LICENCES: Final = ROOT / "docs" / "licences.md"
 BOM: Final = ROOT / "sbom.cdx.json"
-PRODUCT: Final = "pylon-client"
+PRODUCT: Final = "pylon-service"
 _LOCKED: Final = re.compile(
     r"^(?P<name>[a-z0-9-]+)==(?P<version>[^ ;]+)(?P<files>(?:.*\\\n)(?: +--hash=.*\n)+)",
     re.MULTILINE,

@@ -10,15 +10,15 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
-import typer.main
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from tenacity import BaseRetrying
-from typer.core import TyperGroup
+from typer.core import TyperGroup, TyperOption
+from typer.main import get_command
 
 from bridge.settings import BridgeSettings
-from pylon.cli import main
+from pylon.cli.main import app
 from pylon.cli.up.up_options import UpSettings
 from pylon.common.deployment_settings import DeploymentSettings, IdentitySettings
 from pylon.common.environment_settings import PREFIX, EnvironmentSettings
@@ -191,7 +191,7 @@ def _rows(settings: type[BaseModel], prefix: str) -> list[tuple[str, str, str, s
 
 
 def _texts(settings: type[BaseModel]) -> Mapping[str, str]:
-    """What the docstrings of a class, and of those it stands on, say of each field."""
+    """Return the description of each field, from the docstrings of a class and its bases."""
     found: dict[str, str] = {}
     for cls in reversed(settings.__mro__):
         _, _, attributes = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")
@@ -219,13 +219,14 @@ def _default(field: FieldInfo) -> str:
 
 
 def _of_the_command() -> list[tuple[str, str, str, str]]:
-    command = typer.main.get_command(main.app)
+    command = get_command(app)
     assert isinstance(command, TyperGroup)  # noqa: S101 -- for the type
     rows: list[tuple[str, str, str, str]] = []
     for option in command.commands["up"].params:
         variable = option.envvar
+        assert isinstance(option, TyperOption)  # noqa: S101 -- for the type
         if variable and not str(variable).startswith(PREFIX):
             unit = "seconds" if option.name == "block_time" else ""
             default = "" if option.default is None else f"`{option.default:g}`"
-            rows.append((f"`{variable}`", option.help.rstrip("."), unit, default))
+            rows.append((f"`{variable}`", (option.help or "").rstrip("."), unit, default))
     return rows

@@ -80,7 +80,8 @@ class LeakCheck:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        self._found += leaks_under(self._config._tmp_path_factory.getbasetemp(), self._secrets)
+        factory: pytest.TempPathFactory = vars(self._config)["_tmp_path_factory"]
+        self._found += leaks_under(factory.getbasetemp(), self._secrets)
         if self._found:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

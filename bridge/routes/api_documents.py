@@ -1,4 +1,4 @@
-"""The API's documentation, complete on this server: nothing of it is fetched from elsewhere."""
+"""The API's documentation, served with all its assets: nothing is loaded from other hosts."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -18,7 +18,7 @@ OAUTH_PATH: Final = f"{SCHEMA_PATH}/oauth2-redirect"
 
 
 def schema_routes() -> APIRouter:
-    """What leads from `/schema` to the page for people."""
+    """Return the redirect from `/schema` to the Swagger page."""
     router = APIRouter(include_in_schema=False)
 
     async def to_swagger(request: Request) -> RedirectResponse:
@@ -31,7 +31,7 @@ def schema_routes() -> APIRouter:
 def add_examples_to_schema(
     app: FastAPI, identities: Mapping[IdentityName, IdentitySettings]
 ) -> None:
-    """Make the OpenAPI document of an app include examples, of its first identity if it has any."""
+    """Add examples to the OpenAPI document of an app, using its first identity if it has any."""
     make = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -41,5 +41,5 @@ def add_examples_to_schema(
             add_examples(document, identities)
         return document
 
-    # The framework documents this way of changing its document.
+    # FastAPI documents this way of extending its OpenAPI document.
     app.openapi = openapi  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""One spelling for each value in a path."""
+"""One canonical spelling for each value in a path."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,10 +10,10 @@ from pylon_client.contract.failures import InvalidItem
 
 
 def require_canonical_path(request: Request, values: Mapping[str, Any]) -> None:
-    """Refuse values in the path that mean the same as their plain spelling, such as `1.0`.
+    """Reject path values that are not spelled canonically, such as `1.0`.
 
     Raises:
-        FailureError: INVALID, naming each of them.
+        FailureError: INVALID, with an item for each value.
     """
     odd = [
         InvalidItem(message=f"Input should be written as {value}", key=name, source="path")

@@ -25,9 +25,9 @@ JOB_STREAM_PATH: Final = f"{GET_JOB.rest_path(Scope.IDENTITY)}/stream"
 REQUEST_TIMEOUT_S: Final = 10.0
 
 _DESCRIPTION: Final = (
-    "How the job is now, then each change of it, once; its data is the body of the read of a job. "
-    "The stream ends when the job has ended. An event `closing` tells that it ends before, since "
-    "this server stops and another should be asked."
+    "The current state of the job, then each update once; the data is the body of the read of a "
+    "job. The stream ends when the job has ended. An event `closing` announces that it ends "
+    "earlier because this server stops: reconnect to another one."
 )
 
 
@@ -38,7 +38,7 @@ def job_stream_routes(
     streams: JobStreams,
     counts: StreamCounts,
 ) -> APIRouter:
-    """The stream of a job; the streams of jobs have places of their own."""
+    """Return the route of job streams, with their own concurrency limit."""
     router = APIRouter(tags=["streams"])
 
     async def listening(
@@ -59,7 +59,7 @@ def job_stream_routes(
             )
             return reply.body
 
-        # The framework comes back here when the whole stream is sent.
+        # FastAPI resumes here when the whole stream has been sent.
         with (
             limit.admit(caller.identity.name),
             streams.open(ask) as listener,
@@ -77,7 +77,7 @@ def job_stream_routes(
         JOB_STREAM_PATH,
         stream_job,
         status_code=200,
-        response_class=Response,  # one that documents nothing of its own
+        response_class=Response,  # adds nothing to the documentation
         response_model=None,
         responses=stream_docs(
             ErrorCode.INVALID,

@@ -1,4 +1,4 @@
-"""The login of older clients, which send their token once and the session's cookie ever after."""
+"""Login of older clients, which send their token once and then the session cookie."""
 
 from typing import Annotated, Final
 
@@ -22,7 +22,7 @@ COOKIE_PATH: Final = "/api"
 
 
 class Login(Params):
-    """The token of the identity in the path; whatever else is sent means nothing."""
+    """The token of the identity in the path; other fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -30,18 +30,18 @@ class Login(Params):
 
 
 class LoggedIn(BaseModel):
-    """Who is logged in, and on which subnet."""
+    """The authenticated identity and its subnet."""
 
     netuid: NetUid
     identity_name: IdentityName
 
 
 def login_routes(authenticator: Authenticator) -> APIRouter:
-    """Where a token is changed for a cookie, and where the cookie's session ends."""
+    """Return the login and logout routes."""
     router = APIRouter(tags=["service"])
 
     async def log_in(identity_name: IdentityName, request: Request, response: Response) -> LoggedIn:
-        # Otherwise a page could have a browser act as an identity of the page's choice.
+        # Otherwise a foreign page could log a browser in as an identity of its choice.
         require_same_origin(request)
         login = await read_params(request, Login, {})
         identity = authenticator.identity_of_token(identity_name, login.token.encode())
@@ -106,5 +106,5 @@ def _cookie_path(request: Request) -> str:
 
 
 def _is_secure(request: Request) -> bool:
-    """Return whether the request came by TLS, to the bridge or to a proxy that it trusts."""
+    """Return whether the request used TLS, to the bridge or to a trusted proxy."""
     return request.url.scheme == "https"

@@ -1,4 +1,4 @@
-"""The route at which Prometheus reads."""
+"""The `/metrics` route for Prometheus."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -10,7 +10,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 
 
 def metrics_routes(settings: DeploymentSettings, metrics: BridgeMetrics) -> APIRouter:
-    """Return the route of the metrics, for callers with their token."""
+    """Return the metrics route, which requires the metrics token."""
     router = APIRouter()
     page = MetricsPage(metrics, settings.worker_health_socket, settings.metrics_token)
 

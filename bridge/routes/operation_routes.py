@@ -1,4 +1,4 @@
-"""The routes that are operations of the contract: one maker for all of them, in every scope."""
+"""Routes of the contract's operations, generated from the operation table in every scope."""
 
 import inspect
 import re
@@ -76,7 +76,7 @@ _FAST_OPERATIONS: Final = frozenset(
         RECENT_NEURONS,
     )
 )
-"""The operations that are answered without waiting for the chain or for a job."""
+"""Operations that do not wait for the chain or for a job."""
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _AnyOperation = Operation[Params, BaseModel]
@@ -89,14 +89,14 @@ _Endpoint = Callable[..., Awaitable[Response]]
 def operation_routes(
     settings: BridgeSettings, authenticator: Authenticator, nats: NatsPort
 ) -> APIRouter:
-    """A route for every operation of the contract in each of its scopes.
+    """Return a route for every operation of the contract in each of its scopes.
 
-    A route checks who asks and whether the path is sound, sends one request over NATS, and hands
-    the reply's bytes on as they are.
+    A route authenticates the caller, validates the path, sends one request over NATS and returns
+    the reply's bytes unchanged.
     """
     router = APIRouter()
     callers = (OPEN_CALLER, *settings.identity_settings)
-    # Requests that may wait long take no place from those that do not.
+    # Separate limits: slow requests do not use up the limit of fast ones.
     quick, slow = (
         Admission(settings.bridge_max_requests, callers, resource="requests waiting")
         for _ in range(2)
@@ -105,7 +105,7 @@ def operation_routes(
     routes = [
         (operation, scope)
         for operation in OPERATIONS
-        if operation is not IDENTITIES  # which the bridge knows by itself
+        if operation is not IDENTITIES  # served from the settings by service_routes
         for scope in operation.scopes
     ]
     aliases: list[tuple[str, _Endpoint, _AnyOperation, list[params.Depends]]] = []
@@ -172,7 +172,7 @@ def _route_sort_key(route: tuple[_AnyOperation, Scope]) -> tuple[list[bool], str
 
 
 def _path_sort_key(path: str) -> tuple[list[bool], str]:
-    """A sort key: `latest` and its like come before the parameters that would swallow them."""
+    """Return a sort key that puts fixed segments, such as `latest`, before path parameters."""
     return [segment.startswith("{") for segment in path.split("/")], path
 
 
@@ -193,15 +193,15 @@ def _endpoint(
         params: Annotated[Params, Depends(_params_dependency(operation))],
         timeout_s: Annotated[
             float | None,
-            # A header may be left out, but there is no null that it could be.
+            # A header may be absent, but it cannot be null.
             WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
             Header(
                 alias=headers.HTTP_TIMEOUT,
                 gt=0,
                 allow_inf_nan=False,
                 description=(
-                    "For how many seconds to wait for the answer: "
-                    f"{settings.default_request_timeout_seconds:g} when not given, "
+                    "Timeout of the request in seconds: "
+                    f"{settings.default_request_timeout_seconds:g} by default, "
                     f"at most {settings.max_request_timeout_seconds:g}."
                 ),
             ),
@@ -237,7 +237,7 @@ def _endpoint(
 def _subject_dependency(
     operation: _AnyOperation, scope: Scope, authenticator: Authenticator
 ) -> _SubjectDependency:
-    """A dependency that says on which subject a request goes out, or refuses it."""
+    """Return a dependency that authorizes a request and returns its NATS subject."""
 
     async def of_chain() -> OpenSubject:
         return OpenSubject(None, operation.name)
@@ -255,7 +255,7 @@ def _subject_dependency(
         caller.require_subnet(netuid)
         try:
             yield IdentitySubject(caller.identity.name, operation.name)
-        except FailureError as error:  # of the request, which the framework throws in here
+        except FailureError as error:  # FastAPI raises the endpoint's error here
             raise caller.visible_error(error) from None
 
     if scope is Scope.IDENTITY:
@@ -264,10 +264,10 @@ def _subject_dependency(
 
 
 def _params_dependency(operation: _AnyOperation) -> Callable[..., Awaitable[Params]]:
-    """A dependency that reads an operation's parameters from the request.
+    """Return a dependency that reads an operation's parameters from the request.
 
-    The path holds those that it names; the others are in the body, or in the query where the
-    method has no body. The framework would read a body before it asks who is there.
+    Parameters are in the path if it names them, otherwise in the body, or in the query if the
+    method has no body. FastAPI itself would read the body before it authenticates the caller.
     """
     in_path = _path_param_names(operation)
     with_body = operation.method in _METHODS_WITH_BODY
@@ -279,7 +279,7 @@ def _params_dependency(operation: _AnyOperation) -> Callable[..., Awaitable[Para
         return operation.params(**values)
 
     of_request = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
-    # What the path names is always there, and so has no default.
+    # Parameters in the path are always present, so they have no default.
     of_params = [
         parameter.replace(default=inspect.Parameter.empty) if name in in_path else parameter
         for name, parameter in inspect.signature(operation.params).parameters.items()
@@ -296,7 +296,7 @@ def _body_docs(operation: _AnyOperation) -> dict[str, Any] | None:
         "name": headers.IDEMPOTENCY_KEY,
         "in": "header",
         "required": False,
-        "description": "A name for this write: what is sent again under it is done once.",
+        "description": "Identifies this write: requests with the same key are executed once.",
         "schema": {"type": "string", "pattern": f"^{headers.IDEMPOTENCY_KEY_PATTERN}$"},
     }
     return {**body_schema(operation.params, _path_param_names(operation)), "parameters": [key]}
@@ -309,7 +309,7 @@ def _path_param_names(operation: _AnyOperation) -> frozenset[str]:
 def _nats_headers(request: Request, subject: OpenSubject | IdentitySubject) -> dict[str, str]:
     found = {headers.REQUEST_ID: request_id(request)}
     if isinstance(subject, IdentitySubject):
-        # An open subject names its subnet itself.
+        # The subject of an open-access request contains the netuid.
         found[headers.NETUID] = request.path_params["netuid"]
     trace_parent = request.headers.get(headers.TRACE_PARENT, "")
     if _TRACE_PARENT.fullmatch(trace_parent):

@@ -1,4 +1,4 @@
-"""The routes about the service itself: whether it lives, and which identities it has."""
+"""Routes about the service itself: health, readiness and the list of identities."""
 
 from typing import Literal
 
@@ -16,14 +16,14 @@ from pylon_client.contract.reads import IDENTITIES
 
 
 class Health(BaseModel):
-    """That the process answers, and whether it could do its work."""
+    """Health of the bridge."""
 
     status: Literal["ok"] = "ok"
     nats_connected: bool = Field(description="Whether requests can reach the chain workers.")
 
 
 def service_routes(settings: DeploymentSettings, nats: NatsPort) -> APIRouter:
-    """Health for container managers, and the public list of identities."""
+    """Return the health routes and the public list of identities."""
     router = APIRouter(tags=["service"])
     identities = Identities(
         identities={name: of.netuid for name, of in settings.identity_settings.items()}
@@ -44,7 +44,7 @@ def service_routes(settings: DeploymentSettings, nats: NatsPort) -> APIRouter:
         "/health",
         health,
         operation_id="health",
-        summary="Whether the process lives; 200 even without NATS, which a restart does not mend",
+        summary="Whether the process runs; 200 even without NATS, since a restart would not help",
         responses=problem_docs(),
     )
     router.add_api_route(

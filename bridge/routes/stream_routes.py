@@ -1,4 +1,4 @@
-"""The routes that stream: blocks and neurons as server-sent events."""
+"""Routes of event streams: blocks and neurons as server-sent events."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
@@ -43,19 +43,19 @@ _CODES: Final = (
     ErrorCode.NATS_UNAVAILABLE,
 )
 _DESCRIPTION: Final = (
-    "The newest value first, then each as it comes: the event's `id` is the block's number, its "
-    "data the body of the matching read. `Last-Event-ID` resumes after that block. An event "
-    "`missed` tells that values in between cannot be had, one named `closing` that this server "
-    "stops and another should be asked."
+    "The newest event first, then each new one: the event's `id` is the block number, its data the "
+    "body of the matching read. `Last-Event-ID` resumes after that block. An event `missed` "
+    "reports that events in between are no longer available. An event `closing` announces that "
+    "this server stops: reconnect to another one."
 )
 
 LastEventId = Annotated[
     BlockNumberField | None,
-    # A header may be left out, but there is no null that it could be.
+    # A header may be absent, but it cannot be null.
     WithJsonSchema({"type": "integer", "minimum": 0, "maximum": BLOCK_NUMBER_MAX}),
     Header(
         alias="Last-Event-ID",
-        description="The id of the last event that was received, to go on after it.",
+        description="Id of the last received event; the stream resumes after it.",
     ),
 ]
 
@@ -67,11 +67,11 @@ def stream_routes(
     buffers: EventBuffers,
     counts: StreamCounts,
 ) -> APIRouter:
-    """The streams of events, which have places of their own."""
+    """Return the routes of event streams, with their own concurrency limit."""
     router = APIRouter(tags=["streams"])
 
     async def slot(request: Request) -> AsyncGenerator[None]:
-        # The framework comes back here when the whole stream is sent.
+        # FastAPI resumes here when the whole stream has been sent.
         with limit.admit(authenticator.limit_key(request)):
             yield
 
@@ -114,7 +114,7 @@ def stream_routes(
             path,
             endpoint,
             status_code=200,
-            response_class=Response,  # one that documents nothing of its own
+            response_class=Response,  # adds nothing to the documentation
             response_model=None,
             responses=stream_docs(
                 *_CODES, *codes, event_models={event: model}, has_missed_event=True
@@ -143,7 +143,7 @@ def _require_connected(nats: NatsPort) -> None:
 
 
 async def _require_tracked(nats: NatsPort, netuid: NetUid, request: Request) -> None:
-    """Refuse a subnet whose neurons nobody publishes, in the words of a worker, who knows."""
+    """Raise unless the subnet is tracked; workers know this, so their error is returned."""
     try:
         await nats.request(
             str(OpenSubject(netuid, RECENT_NEURONS.name)),
@@ -152,7 +152,7 @@ async def _require_tracked(nats: NatsPort, netuid: NetUid, request: Request) -> 
             timeout_s=TRACKED_CHECK_TIMEOUT_S,
         )
     except FailureError as error:
-        # A tracked subnet may have no value that is new enough; a stream may wait for the next.
+        # A tracked subnet may have no recent snapshot; the stream waits for the next one.
         if error.code is not ErrorCode.NO_RECENT_SNAPSHOT:
             raise
 
@@ -160,12 +160,12 @@ async def _require_tracked(nats: NatsPort, netuid: NetUid, request: Request) -> 
 def stream_docs(
     *codes: ErrorCode, event_models: Mapping[str, type[BaseModel]], has_missed_event: bool = False
 ) -> dict[int | str, dict[str, Any]]:
-    """What the documentation says of a stream's answers.
+    """Return the OpenAPI responses of a stream.
 
     Args:
-        codes: the failures that it may answer with instead of a stream.
-        event_models: the models of what its events tell, by their names.
-        has_missed_event: whether it has ids, and tells of values that cannot be had.
+        codes: error codes that it may return instead of a stream.
+        event_models: models of the data of its events, by event name.
+        has_missed_event: whether its events have ids, and events `missed` report gaps.
     """
     values = [
         event_docs(
@@ -173,12 +173,12 @@ def stream_docs(
         )
         for name, model in event_models.items()
     ]
-    # The schema is that of each event.
+    # The schema describes a single event.
     events = {"oneOf": [*values, *([MISSED_DOCS] if has_missed_event else []), CLOSING_DOCS]}
     return {
         **problem_docs(*codes),
         200: {
-            "description": "Events, until the caller leaves",
+            "description": "Events, until the client disconnects",
             "content": {"text/event-stream": {"schema": events}},
         },
     }

@@ -1,8 +1,7 @@
-"""Where the unstable API of the published clients has our operations: other paths to the same.
+"""Paths of the operations in the unstable API of the published clients.
 
-Nothing here answers anything: each path is one more way to the operation's one route. Where the
-stable and the unstable API give an operation's path to different forms of a reply, the unstable
-one has the typed form.
+Each path is an alias of the operation's route. If the stable and the unstable API use the same path
+for different forms of a reply, the unstable path returns the typed form.
 """
 
 from collections.abc import Mapping
@@ -27,7 +26,7 @@ _PATH_OVERRIDES: Final[Mapping[str, str | None]] = {
     reads.OWN_TYPED_COMMITMENT.name: reads.OWN_COMMITMENT.path,
 }
 _PREFIXES: Final[Mapping[Scope, tuple[str, ...]]] = {
-    # The second is where clients before 2.0 look.
+    # Clients before 2.0 use the second prefix.
     Scope.OPEN: (
         f"{UNSTABLE_PREFIX}/openaccess/subnet/{{netuid}}",
         f"{UNSTABLE_PREFIX}/subnet/{{netuid}}",
@@ -38,7 +37,7 @@ _CHAIN_PREFIXES: Final = (f"{UNSTABLE_PREFIX}/openaccess", UNSTABLE_PREFIX)
 
 
 def unstable_paths(operation: _AnyOperation, scope: Scope) -> tuple[str, ...]:
-    """The paths of an operation in the unstable API; none where that has another one's form."""
+    """Return the paths of an operation in the unstable API; empty if another operation has them."""
     path = _PATH_OVERRIDES.get(operation.name, operation.path)
     if path is None:
         return ()
@@ -47,5 +46,5 @@ def unstable_paths(operation: _AnyOperation, scope: Scope) -> tuple[str, ...]:
 
 
 def needs_no_token(operation: _AnyOperation) -> bool:
-    """Whether the published clients send no token for it, even where they have one."""
+    """Return whether the published clients call an operation without a token."""
     return operation.name == reads.LAST_DRAND_ROUND.name

@@ -94,20 +94,20 @@ class BlockPublisher:
     async def resume(self) -> BlockNumber | None:
         """Return the last published block, after which to continue; None for an empty stream.
 
-        Missing snapshots up to that block are queued again, unless the stream would drop them. Waits
-        while NATS or the chain is down.
+        Missing snapshots up to that block are queued again, unless the stream would drop them.
+        Waits while NATS or the chain is down.
         """
         last = await self._last_published_block(str(BlockEventSubject()))
         if last is None:
             return None
         oldest = last.number
-        for lane in self.subnet_publishers:
-            snapshot = await self._last_published_block(str(NeuronsEventSubject(lane.netuid)))
+        for subnet in self.subnet_publishers:
+            snapshot = await self._last_published_block(str(NeuronsEventSubject(subnet.netuid)))
             if snapshot is not None:
-                lane.resume_after(snapshot.number)
+                subnet.resume_after(snapshot.number)
                 oldest = min(oldest, snapshot.number + 1)
             else:
-                lane.resume_after(BlockNumber(last.number - 1))
+                subnet.resume_after(BlockNumber(last.number - 1))
         oldest = max(oldest, last.number - MAX_QUEUED_BLOCKS + 1)
         for number in range(oldest, last.number + 1):
             info = await self._read_block(BlockNumber(number))
@@ -144,12 +144,12 @@ class BlockPublisher:
     async def run(self) -> None:
         """Publish the neurons at the published blocks, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for lane in self.subnet_publishers:
-                group.create_task(lane.run(), name=f"snapshots of subnet {lane.netuid}")
+            for subnet in self.subnet_publishers:
+                group.create_task(subnet.run(), name=f"snapshots of subnet {subnet.netuid}")
 
     def _enqueue_neurons(self, info: BlockInfo) -> None:
-        for lane in self.subnet_publishers:
-            lane.enqueue(Block(number=info.number, hash=info.hash))
+        for subnet in self.subnet_publishers:
+            subnet.enqueue(Block(number=info.number, hash=info.hash))
 
     async def _fetch_neurons(self, netuid: NetUid, block: Block) -> tuple[Block, bytes]:
         timeout_s = self._chain_timeout_s

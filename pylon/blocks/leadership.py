@@ -32,7 +32,7 @@ CANCEL_TIMEOUT_S: Final = 5.0
 
 
 class Leadership:
-    """Publishes while this worker holds the publisher lease, so that only one worker reads the chain.
+    """Publishes while this worker holds the publisher lease, so that one worker reads the chain.
 
     The lease only saves reads. Two workers may publish at the same time until one notices that it
     lost the lease; the stream's compare-and-set keeps their events in order.

@@ -139,5 +139,5 @@ class Snapshots:
         snapshot = self._by_subject.get(subject)
         if snapshot is None or self._clock_s() - self._head_at_s > self._max_silence_s:
             return None
-        # The distance counts in both directions: events of another chain may be far ahead of the head.
+        # In both directions: events of another chain may be far ahead of the head.
         return snapshot if abs(self._head - snapshot.block.number) <= MAX_LAG_BLOCKS else None

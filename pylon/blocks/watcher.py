@@ -18,7 +18,7 @@ MAX_NEURONS_BACKFILL_BLOCKS: Final = EVENTS.max_msgs_per_subject
 """Maximum distance from the head, in blocks, at which missed blocks get snapshots: the event stream
 stores as many events of a subject."""
 MAX_REORG_BLOCKS: Final = 100
-"""Maximum depth of a reorg, in blocks; a head further behind belongs to a chain that was restarted."""
+"""Maximum depth of a reorg, in blocks; a lower head belongs to a chain that was restarted."""
 
 
 class BlockSink(Protocol):

@@ -1,1 +1,1 @@
-"""The chain as the rest of the service sees it: a port in our words, and the SDK behind it."""
+"""Access to the chain: a port with Pylon's models, and its implementation with the SDK."""

@@ -1,4 +1,7 @@
-"""Which node reads a block: the ordinary one, or the archive for what the ordinary one forgot."""
+"""Routing of reads between a lite node and an archive node.
+
+A lite node discards the states of old blocks; an archive node keeps all of them.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -16,18 +19,31 @@ NodeT = TypeVar("NodeT")
 ARCHIVE_SETTING: Final = "PYLON_BITTENSOR_ARCHIVE_NETWORK"
 GENESIS_BLOCK: Final = BlockNumber(0)
 DEFAULT_CUTOFF_BLOCKS: Final = 300
-"""Full nodes keep 256 states; the rest is patience with those that keep a few more."""
+"""Default age, in blocks, above which reads go to the archive node.
+
+A full node keeps 256 states by default; some keep a few more.
+"""
 
 
 class NodeRouter(Generic[NodeT]):
-    """Chooses between two nodes: by age first, by the node's typed refusal second.
+    """Chooses between two nodes: by the age of the block, then by the lite node's error.
 
-    A block older than the cutoff never reaches the ordinary node. A younger one goes to the
-    archive only when the ordinary node says that it discarded the state: a node may keep less
-    than the cutoff assumes (a full node keeps 256 states by default).
+    A block older than the cutoff is read from the archive node only. A younger block is read from
+    the archive node if the lite node reports that it has discarded the state: it may keep fewer
+    states than the cutoff assumes.
+
+    Before its first use, the genesis hash of the archive node is compared with the lite node's.
+
+    Args:
+        lite: the node for recent blocks.
+        archive: a node that keeps all states, or None.
+        cutoff_blocks: age in blocks above which reads go straight to the archive node.
+        read_genesis_hash: reads the genesis hash of a node within a timeout in seconds.
+        on_fallback: called before each archive read with its reason, `old_block` or
+            `state_discarded`, and the name of the operation.
 
     Attributes:
-        newest_block: the chain's head, from which ages are counted.
+        newest_block: the number from which ages are counted; None until a block is observed.
     """
 
     def __init__(
@@ -39,15 +55,6 @@ class NodeRouter(Generic[NodeT]):
         *,
         on_fallback: Callable[[str, str], None] = lambda _reason, _operation: None,
     ) -> None:
-        """Join two nodes.
-
-        Args:
-            lite: the ordinary node.
-            archive: a node that keeps all states, or None.
-            cutoff_blocks: blocks older than this go straight to the archive.
-            read_genesis_hash: asks a node, within so many seconds, which chain it is of.
-            on_fallback: told why the archive is asked, and for what.
-        """
         self.newest_block: BlockNumber | None = None
         self._read_genesis_hash = read_genesis_hash
         self._archive_verified = False
@@ -58,11 +65,11 @@ class NodeRouter(Generic[NodeT]):
 
     @property
     def nodes(self) -> list[NodeT]:
-        """Both nodes, or the ordinary one alone."""
+        """Return the lite node and, if there is one, the archive node."""
         return [self._lite] if self._archive is None else [self._lite, self._archive]
 
     def observe_block(self, number: BlockNumber) -> None:
-        """Note how far the chain is; it may be less far than it was."""
+        """Set the number from which ages are counted; it may be lower than before."""
         self.newest_block = number
 
     async def read(
@@ -72,48 +79,56 @@ class NodeRouter(Generic[NodeT]):
         timeout_s: float,
         read: Callable[[NodeT, float], Awaitable[T]],
     ) -> T:
-        """What one of the nodes says about a block.
+        """Read from one of the nodes at a block.
 
         Args:
-            number: of the block.
-            operation: its name, for whoever counts what the archive is asked.
-            timeout_s: for both nodes together.
-            read: asks a node, within so many seconds.
+            number: the block to read at.
+            operation: name of the read, passed to `on_fallback`.
+            timeout_s: timeout in seconds, for both nodes together.
+            read: reads from a node within a timeout in seconds.
 
         Raises:
-            FailureError: ARCHIVE_REQUIRED when the state is discarded and there is no archive, or
-                one of another chain.
+            FailureError: ARCHIVE_REQUIRED if the state is discarded and there is no archive node,
+                or the archive node is of another chain. Other errors of the node pass through.
         """
         clock_s = asyncio.get_running_loop().time
-        until_s = clock_s() + timeout_s
+        deadline_s = clock_s() + timeout_s
+        if self.newest_block is None:
+            await self._read_newest_block(timeout_s)
         reason = "old_block"
-        # Without an archive, the ordinary node itself says what it does not have.
+        # Without an archive node, the lite node itself reports a discarded state.
         if self._archive is None or not self._is_old(number):
             reason = "state_discarded"
             try:
-                return await read(self._lite, timeout_s)
+                return await read(self._lite, max(deadline_s - clock_s(), 0.0))
             except FailureError as error:
                 if error.code is not ErrorCode.ARCHIVE_REQUIRED:
                     raise
         if self._archive is None:
             raise FailureError(
                 ErrorCode.ARCHIVE_REQUIRED,
-                f"The state of block {number} is kept by archive nodes only, and none is "
+                f"Only archive nodes keep the state of block {number}, and none is "
                 f"configured: set {ARCHIVE_SETTING}.",
             )
         self._on_fallback(reason, operation)
-        await self._check_chain(self._archive, max(until_s - clock_s(), 0.0))
-        return await _translate_wrong_chain(read(self._archive, max(until_s - clock_s(), 0.0)))
+        await self._verify_archive(self._archive, max(deadline_s - clock_s(), 0.0))
+        return await _translate_wrong_chain(read(self._archive, max(deadline_s - clock_s(), 0.0)))
 
-    async def _check_chain(self, archive: NodeT, timeout_s: float) -> None:
-        """See, once, that the archive is of the same chain; its default is for one of many."""
+    async def _read_newest_block(self, timeout_s: float) -> None:
+        """Find out the newest block, if the router can; without one no block is old."""
+
+    async def _verify_archive(self, archive: NodeT, timeout_s: float) -> None:
+        """Compare the genesis hashes of both nodes, once.
+
+        The default archive network is that of mainnet, which may not be the configured chain.
+        """
         if self._archive_verified:
             return
-        here, there = await asyncio.gather(
+        lite_genesis, archive_genesis = await asyncio.gather(
             self._read_genesis_hash(self._lite, timeout_s),
             _translate_wrong_chain(self._read_genesis_hash(archive, timeout_s)),
         )
-        if here != there:
+        if lite_genesis != archive_genesis:
             raise _wrong_archive_error()
         self._archive_verified = True
 
@@ -121,8 +136,92 @@ class NodeRouter(Generic[NodeT]):
         return self.newest_block is not None and self.newest_block - number > self._cutoff_blocks
 
 
+async def read_genesis_hash(chain: Chain, timeout_s: float) -> str:
+    """Return the hash of the chain's first block, which identifies the chain."""
+    return (await chain.block(GENESIS_BLOCK, timeout_s=timeout_s)).hash
+
+
+class RoutedChain(NodeRouter[Chain]):
+    """A chain read from two nodes.
+
+    Ages are counted from the heads passed to `observe_head`; before the first one, from the newest
+    block that was read. Heads that the node announces are not used: they are not confirmed.
+
+    Args:
+        lite: the node for recent blocks and for new heads.
+        archive: a node that keeps all states, or None.
+        cutoff_blocks: age in blocks above which reads go straight to the archive node.
+        on_fallback: see `NodeRouter`.
+    """
+
+    def __init__(
+        self,
+        lite: Chain,
+        archive: Chain | None,
+        cutoff_blocks: int,
+        *,
+        on_fallback: Callable[[str, str], None] = lambda _reason, _operation: None,
+    ) -> None:
+        super().__init__(lite, archive, cutoff_blocks, read_genesis_hash, on_fallback=on_fallback)
+        self._has_observed_head = False
+
+    def observe_head(self, number: BlockNumber) -> None:
+        """Count ages from this head, even if it is lower than the one before."""
+        self._has_observed_head = True
+        self.observe_block(number)
+
+    async def latest_block(self, *, timeout_s: float) -> Block:
+        """Return the newest block of the best chain."""
+        block = await self._lite.latest_block(timeout_s=timeout_s)
+        if not self._has_observed_head:
+            self.observe_block(block.number)
+        return block
+
+    async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
+        """Return the block with this number on the best chain."""
+        return await self.read(
+            number, "block", timeout_s, lambda chain, left_s: chain.block(number, timeout_s=left_s)
+        )
+
+    async def timestamp(self, block: Block, *, timeout_s: float) -> Timestamp:
+        """Return the timestamp of a block, in whole seconds since the Unix epoch."""
+        return await self.read(
+            block.number,
+            "timestamp",
+            timeout_s,
+            lambda chain, left_s: chain.timestamp(block, timeout_s=left_s),
+        )
+
+    async def query(
+        self, query: Query[ResultT_co], block: Block, *, timeout_s: float
+    ) -> ResultT_co:
+        """Return the result of a query on the state after a block."""
+        return await self.read(
+            block.number,
+            query.name,
+            timeout_s,
+            lambda chain, left_s: chain.query(query, block, timeout_s=left_s),
+        )
+
+    async def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
+        """Yield the number of each new best block that the lite node announces."""
+        heads = self._lite.subscribe_heads(silence_s=silence_s)
+        try:
+            async for number in heads:
+                yield number
+        finally:
+            await heads.aclose()
+
+    async def close(self) -> None:
+        """Close the connections to both nodes."""
+        await asyncio.gather(*(node.close() for node in self.nodes))
+
+    async def _read_newest_block(self, timeout_s: float) -> None:
+        await self.latest_block(timeout_s=timeout_s)
+
+
 async def _translate_wrong_chain(awaitable: Awaitable[T]) -> T:
-    """Return what an archive node says; raise as for a missing one where it is refused."""
+    """Await an archive read; report a refused archive node as a missing one."""
     try:
         return await awaitable
     except FailureError as error:
@@ -136,103 +235,3 @@ def _wrong_archive_error() -> FailureError:
         ErrorCode.ARCHIVE_REQUIRED,
         f"The archive node is of another chain than the chain node: set {ARCHIVE_SETTING}.",
     )
-
-
-async def read_genesis_hash(chain: Chain, timeout_s: float) -> str:
-    """What tells one chain from another."""
-    return (await chain.block(GENESIS_BLOCK, timeout_s=timeout_s)).hash
-
-
-class RoutedChain:
-    """Two nodes as one chain, by a `NodeRouter` between them.
-
-    An announced head is not believed: ages are counted from the heads that `observe_head` reports,
-    and until the first one from the newest block that was read.
-    """
-
-    def __init__(
-        self,
-        lite: Chain,
-        archive: Chain | None,
-        cutoff_blocks: int,
-        *,
-        on_fallback: Callable[[str, str], None] = lambda _reason, _operation: None,
-    ) -> None:
-        """Join two nodes.
-
-        Args:
-            lite: the ordinary node, which is also followed.
-            archive: a node that keeps all states, or None.
-            cutoff_blocks: blocks older than this go straight to the archive.
-            on_fallback: told why the archive is asked, and for what.
-        """
-        self._lite = lite
-        self._router = NodeRouter(
-            lite, archive, cutoff_blocks, read_genesis_hash, on_fallback=on_fallback
-        )
-        self._has_observed_head = False
-
-    def observe_head(self, number: BlockNumber) -> None:
-        """Note the chain's head, which counts from now on, also where it is a lower one."""
-        self._has_observed_head = True
-        self._router.observe_block(number)
-
-    async def latest_block(self, *, timeout_s: float) -> Block:
-        """The newest block of the best chain."""
-        block = await self._lite.latest_block(timeout_s=timeout_s)
-        if not self._has_observed_head:
-            self._router.observe_block(block.number)
-        return block
-
-    async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
-        """The block of that number on the best chain."""
-        return await self._route_read(
-            number, timeout_s, "block", lambda chain, left_s: chain.block(number, timeout_s=left_s)
-        )
-
-    async def timestamp(self, block: Block, *, timeout_s: float) -> Timestamp:
-        """When a block was made, in whole seconds since the Unix epoch."""
-        return await self._route_read(
-            block.number,
-            timeout_s,
-            "timestamp",
-            lambda chain, left_s: chain.timestamp(block, timeout_s=left_s),
-        )
-
-    async def query(
-        self, query: Query[ResultT_co], block: Block, *, timeout_s: float
-    ) -> ResultT_co:
-        """The answer to a question as it was after a block."""
-        return await self._route_read(
-            block.number,
-            timeout_s,
-            query.name,
-            lambda chain, left_s: chain.query(query, block, timeout_s=left_s),
-        )
-
-    async def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
-        """The number of each new best block, as the ordinary node announces them."""
-        heads = self._lite.subscribe_heads(silence_s=silence_s)
-        try:
-            async for number in heads:
-                yield number
-        finally:
-            await heads.aclose()
-
-    async def close(self) -> None:
-        """Close the connections to both nodes."""
-        await asyncio.gather(*(node.close() for node in self._router.nodes))
-
-    async def _route_read(
-        self,
-        number: BlockNumber,
-        timeout_s: float,
-        operation: str,
-        read: Callable[[Chain, float], Awaitable[T]],
-    ) -> T:
-        clock_s = asyncio.get_running_loop().time
-        until_s = clock_s() + timeout_s
-        if self._router.newest_block is None:
-            await self.latest_block(timeout_s=timeout_s)
-        left_s = max(until_s - clock_s(), 0.0)
-        return await self._router.read(number, operation, left_s, read)

@@ -1,7 +1,8 @@
-"""Bounds of the numbers that a node reports, checked before a number is used.
+"""Checks of the numbers that a node reports, before they are used.
 
-A node may be broken, or lie: a head of 4,000 hexadecimal digits is an integer that no text, float
-or index takes. A number out of bounds is a fault of the node, and never an error of Python's.
+A node may be faulty or malicious: a head of 4,000 hexadecimal digits is an integer that cannot be
+formatted, converted to a float or used as an index. A number out of bounds is reported as a fault
+of the node instead of a Python error.
 """
 
 import re
@@ -14,7 +15,7 @@ U16_MAX: Final = 2**16 - 1
 U32_MAX: Final = 2**32 - 1
 U64_MAX: Final = 2**64 - 1
 TIMESTAMP_MAX_MS: Final = 7_258_118_400_000
-"""The year 2200, in milliseconds since the Unix epoch; the genesis block has the time 0."""
+"""Maximum timestamp of a block: the year 2200, in milliseconds since the Unix epoch."""
 BLOCK_TIME_MIN_S: Final = 0.001
 BLOCK_TIME_MAX_S: Final = 3_600.0
 
@@ -25,11 +26,11 @@ _DISPLAY_MAX_CHARS: Final = 24
 
 
 class ImplausibleError(Exception):
-    """A node reported something that cannot be true.
+    """A node reported a value that cannot be true.
 
     Args:
-        label: was reported.
-        value: as reported; shortened in the text.
+        label: name of the value, such as "The number of a block".
+        value: the reported value; shortened in the error text.
     """
 
     def __init__(self, label: str, value: object) -> None:
@@ -37,10 +38,16 @@ class ImplausibleError(Exception):
 
 
 def checked_int(value: object, label: str, *, maximum: int, minimum: int = 0) -> int:
-    """Return a number that is an integer within its bounds.
+    """Return `value` if it is an integer within the bounds.
+
+    Args:
+        value: the reported value.
+        label: name of the value in the error text.
+        maximum: largest valid value.
+        minimum: smallest valid value.
 
     Raises:
-        ImplausibleError: it is not.
+        ImplausibleError: it is not an integer, or is out of bounds.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
         raise ImplausibleError(label, value)
@@ -48,35 +55,35 @@ def checked_int(value: object, label: str, *, maximum: int, minimum: int = 0) ->
 
 
 def u16(value: object, label: str) -> int:
-    """Return an integer of 16 bits; raise as `integer` does."""
+    """Return a 16-bit unsigned integer; raise as `checked_int` does."""
     return checked_int(value, label, maximum=U16_MAX)
 
 
 def u64(value: object, label: str) -> int:
-    """Return an integer of 64 bits; raise as `integer` does."""
+    """Return a 64-bit unsigned integer; raise as `checked_int` does."""
     return checked_int(value, label, maximum=U64_MAX)
 
 
 def block_number(value: object, label: str = "The number of a block") -> BlockNumber:
-    """Return a block number, which has 32 bits; raise as `integer` does."""
+    """Return a block number, 32 bits; raise as `checked_int` does."""
     return BlockNumber(checked_int(value, label, maximum=BLOCK_NUMBER_MAX))
 
 
 def nonce(value: object) -> int:
-    """Return the nonce of an account, which has 32 bits; raise as `integer` does."""
+    """Return the nonce of an account, 32 bits; raise as `checked_int` does."""
     return checked_int(value, "The nonce of an account", maximum=U32_MAX)
 
 
 def timestamp_ms(value: object) -> int:
-    """Return the time of a block in milliseconds since the Unix epoch; raise as `integer` does."""
+    """Return a timestamp in milliseconds since the Unix epoch; raise as `checked_int` does."""
     return checked_int(value, "The time of a block", maximum=TIMESTAMP_MAX_MS)
 
 
 def block_time_s(value: float) -> float:
-    """Return the seconds per block.
+    """Return the block time in seconds.
 
     Raises:
-        ImplausibleError: no chain has blocks that short or long.
+        ImplausibleError: it is not between `BLOCK_TIME_MIN_S` and `BLOCK_TIME_MAX_S`.
     """
     if not BLOCK_TIME_MIN_S <= value <= BLOCK_TIME_MAX_S:
         raise ImplausibleError("The time per block", value)
@@ -84,7 +91,7 @@ def block_time_s(value: float) -> float:
 
 
 def header_number(header: object) -> BlockNumber:
-    """Return the number of a header as JSON-RPC shows it: hexadecimal text.
+    """Return the block number of a JSON-RPC header, which contains it as hexadecimal text.
 
     Raises:
         ImplausibleError: it is not a header, or its number has too many digits.
@@ -99,7 +106,7 @@ def block_hash(value: object) -> BlockHash:
     """Return the hash of a block.
 
     Raises:
-        ImplausibleError: it is not 0x and 64 hexadecimal digits.
+        ImplausibleError: it does not consist of 0x and 64 hexadecimal digits.
     """
     if not isinstance(value, str) or _HASH_PATTERN.fullmatch(value) is None:
         raise ImplausibleError("The hash of a block", value)

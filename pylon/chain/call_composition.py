@@ -1,4 +1,4 @@
-"""Composing calls from what the chain's runtime offers."""
+"""Composition of extrinsic calls for the chain's current runtime."""
 
 import time
 from typing import Any, Final, Protocol
@@ -25,21 +25,21 @@ _core: Any = bittensor_core
 
 
 class SdkExtrinsic(Protocol):
-    """An extrinsic with its signature, and its hash."""
+    """A signed extrinsic of the SDK, with its hash."""
 
     data: bytes
     extrinsic_hash: str
 
 
 class RawWritingSdk(Protocol):
-    """What of the SDK's transport is used for writing."""
+    """The part of the SDK's transport that is used for writing."""
 
     async def attach_signature(self, unsigned: Any, signature: bytes) -> SdkExtrinsic:
-        """An extrinsic that can be sent."""
+        """Return a signed extrinsic."""
         ...
 
     async def submit_extrinsic(self, extrinsic: Any) -> Any:
-        """Send it, without watching what becomes of it."""
+        """Send an extrinsic without following its status."""
         ...
 
     async def prepare_unsigned(
@@ -51,31 +51,31 @@ class RawWritingSdk(Protocol):
         era: dict[str, int],
         nonce: int,
     ) -> Any:
-        """A call with all that its signature covers."""
+        """Return a call with all fields that its signature covers."""
         ...
 
     async def rpc_request(self, method: str, params: list[Any] | None = None) -> Any:
-        """The `result` of one JSON-RPC request."""
+        """Return the `result` of one JSON-RPC request."""
         ...
 
     async def genesis_hash(self) -> str:
-        """The hash of the chain's first block, which every signature covers."""
+        """Return the hash of the chain's first block, which every signature covers."""
         ...
 
 
 class WritingSdk(Sdk, Protocol):
-    """What of the SDK is used for writing, with the types that it lacks."""
+    """The part of the SDK that is used for writing, with types."""
 
     async def block_time(self) -> float:
-        """Seconds per block."""
+        """Return the block time in seconds."""
         ...
 
     async def compose(self, call: Any) -> Any:
-        """A generated call as bytes."""
+        """Return the SCALE encoding of a generated call."""
         ...
 
     async def find_extrinsic(self, extrinsic_hash: str, block_hash: str) -> Any:
-        """What became of an extrinsic in a block, or None when it is not there."""
+        """Return the result of an extrinsic in a block, or None if the block does not hold it."""
         ...
 
     async def query_batch(
@@ -85,19 +85,19 @@ class WritingSdk(Sdk, Protocol):
         param_sets: list[list[Any]],
         block_hash: str | None = None,
     ) -> list[Any]:
-        """One storage item for many keys."""
+        """Return the values of one storage item for several keys."""
         ...
 
 
 MAX_CLOCK_LAG_S: Final = 30.0
-"""Seconds by which this machine's clock may be behind the newest block where content is sealed."""
+"""Maximum lag of this machine's clock behind the newest block for timelock encryption, seconds."""
 
 
 async def _require_synchronized_clock(sdk: WritingSdk) -> None:
-    """Raise where this machine's clock is behind, by which the drand round of a seal is chosen.
+    """Raise if this machine's clock lags: it determines the drand round of a timelock encryption.
 
-    The content would be opened too early. A clock that is ahead cannot be told from a chain that
-    stands still; the content would be opened too late.
+    With a slow clock the content would be revealed too early. A fast clock cannot be distinguished
+    from a stalled chain; it would reveal the content too late.
 
     Raises:
         FailureError: MISCONFIGURED.
@@ -107,17 +107,17 @@ async def _require_synchronized_clock(sdk: WritingSdk) -> None:
     if behind_s > MAX_CLOCK_LAG_S:
         raise FailureError(
             ErrorCode.MISCONFIGURED,
-            f"The signer's clock is {behind_s:.0f} s behind the chain's: what is sealed now would "
-            "be opened too early. Synchronise the clock (NTP).",
+            f"The signer's clock is {behind_s:.0f} s behind the chain's: timelocked content would "
+            "be revealed too early. Synchronise the clock (NTP).",
         )
 
 
 async def compose_call(sdk: WritingSdk, call: WriteCall, signer: Signer) -> tuple[Any, int | None]:
-    """Return a call as the chain takes it, and the drand round that opens what is sealed in it.
+    """Return an encoded call, and the drand round that reveals its timelocked content, if any.
 
     Raises:
-        FailureError: RUNTIME_UNSUPPORTED, naming the call that the runtime lacks; MISCONFIGURED
-            where content cannot be sealed by this machine's clock.
+        FailureError: RUNTIME_UNSUPPORTED with the name of the call that the runtime lacks;
+            MISCONFIGURED if this machine's clock lags and the content is timelocked.
     """
     match call:
         case WeightsCall():
@@ -127,8 +127,8 @@ async def compose_call(sdk: WritingSdk, call: WriteCall, signer: Signer) -> tupl
             return await _compose_commitment(sdk, call.netuid, field), None
         case TimelockedCommitmentCall():
             await _require_synchronized_clock(sdk)
-            # The pallet decrypts the bare ciphertext, whose plaintext every reader takes to be
-            # SCALE text; the SDK's `timelock` makes a portable envelope without either.
+            # The pallet expects the bare ciphertext of SCALE-encoded text. The SDK's `timelock`
+            # creates a portable envelope instead.
             encrypted, reveal_round = _core.get_encrypted_commitment(
                 call.text, call.blocks_until_reveal, block_time_s(await sdk.block_time())
             )
@@ -195,7 +195,7 @@ async def _compose_timelocked_weights(
         blocks_since_last_step=commit_reveal.blocks_since_last_step,
         current_block=commit_reveal.block,
         subnet_reveal_period_epochs=commit_reveal.reveal_period_epochs,
-        # Rounds go by the clock, so that fast blocks need fewer of them.
+        # Drand rounds follow the clock: with faster blocks, fewer rounds pass until the reveal.
         block_time=block_time_s(await sdk.block_time()),
         hotkey=signer.public_key,
     )
@@ -216,7 +216,7 @@ async def _compose_timelocked_weights(
 async def _compose_mechanism_call(
     sdk: WritingSdk, mechanism: MechanismId, mechanism_call: Any, subnet_call: Any
 ) -> Any:
-    """Compose the call of a mechanism or, for a runtime without mechanisms, that of the subnet."""
+    """Compose the mechanism's call or, on a runtime without mechanisms, the subnet's call."""
     if mechanism != 0:
         return await _compose(sdk, mechanism_call)
     found = await optional_item(_call_name(mechanism_call), sdk.compose(mechanism_call))

@@ -1,4 +1,4 @@
-"""Refuses every connection to a node of another chain than the deployment's state belongs to."""
+"""Check of each node's genesis against the chain that the deployment's state belongs to."""
 
 import logging
 from collections.abc import Callable
@@ -9,31 +9,31 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 logger = logging.getLogger(__name__)
 
 WRONG_CHAIN_DETAIL = "The chain node is of another chain than the state of this deployment."
-"""The same for callers, who do not learn the address of a node."""
+"""Error text for callers; it does not contain the address of the node."""
 
 
 class ForeignChainError(Exception):
-    """A node is of another chain."""
+    """A node is of another chain than the state."""
 
 
 class UnboundError(Exception):
-    """It is not known yet which chain the state belongs to."""
+    """The state is not bound to a chain yet."""
 
 
 class ChainGuard:
-    """Knows which chain the state belongs to, and checks the genesis of each node against it.
+    """Checks the genesis of each node against the chain that the state is bound to.
 
-    Every connection to a node is checked before it is used, also where the SDK has opened it again.
-    One thread may bind it while connections of others are checked.
+    Every connection is checked before its first use, including connections that the SDK reopens.
+    Thread-safe: one thread may bind the guard while other threads check connections.
 
     Args:
-        network: the name of the network that is connected to, without anything secret.
-        remedy: returns what to do where the state belongs to this other chain.
-        needs_binding: whether nodes are refused until it is known which chain it is.
+        network: name of the configured network, without secrets.
+        remedy: returns the remedy if the state is bound to the given other chain.
+        needs_binding: whether nodes are refused until the state is bound.
 
     Attributes:
-        bound: the chain that the state belongs to, once that is known.
-        problem: why the node is refused; empty where it is not.
+        bound: the chain that the state is bound to; None until that is known.
+        problem: why the node is refused; empty if it is not refused.
     """
 
     def __init__(
@@ -48,20 +48,20 @@ class ChainGuard:
 
     @property
     def problems(self) -> list[str]:
-        """Return why the node is refused, if it is."""
+        """Return why the node is refused, or an empty list."""
         return [self.problem] if self.problem else []
 
     @property
     def genesis(self) -> str | None:
-        """Return the genesis of the chain that the state belongs to, once that is known."""
+        """Return the genesis hash of the chain that the state is bound to, or None."""
         return None if self.bound is None else self.bound.genesis
 
     def on_bound(self, listener: Callable[[], None]) -> None:
-        """Call `listener`, on any thread, when open connections have to be checked again."""
+        """Call `listener` when open connections must be checked again; in any thread."""
         self._listeners.append(listener)
 
     def bind(self, chain: ChainIdentity) -> None:
-        """Note which chain the state belongs to."""
+        """Bind the state to a chain."""
         is_other = self.bound is None or self.bound.genesis != chain.genesis
         self.bound = chain
         if is_other:
@@ -69,13 +69,13 @@ class ChainGuard:
                 listener()
 
     def set_problem(self, problem: str) -> None:
-        """Note why the node is refused, and log it once."""
+        """Set why the node is refused, and log it once."""
         if problem != self.problem:
             logger.error("%s", problem)
         self.problem = problem
 
     def mismatch(self, genesis: str) -> str:
-        """Return why a node with this genesis is refused, for operators; empty where it is not."""
+        """Return why a node with this genesis is refused, for operators; empty if it is valid."""
         if self.bound is None or self.bound.genesis == genesis:
             return ""
         node = ChainIdentity(self._network, genesis)
@@ -86,7 +86,7 @@ class ChainGuard:
 
         Raises:
             ForeignChainError: the node is of another chain.
-            UnboundError: that is not known yet.
+            UnboundError: the state is not bound yet.
         """
         if self.bound is None and self._needs_binding:
             raise UnboundError
@@ -94,11 +94,11 @@ class ChainGuard:
             self.set_problem(why)
             raise ForeignChainError
         if self.problem:
-            logger.info("The chain node is of the chain of this deployment's state again")
+            logger.info("Accepting the chain node again: its chain is that of the state")
             self.problem = ""
 
     def check_archive_genesis(self, genesis: str) -> None:
-        """Check the genesis of an archive node, whose refusal is no problem of the worker's.
+        """Check the genesis of an archive node; a refusal does not affect readiness.
 
         Raises:
             ForeignChainError: the node is of another chain.
@@ -108,12 +108,12 @@ class ChainGuard:
 
 
 def may_succeed_later(error: FailureError) -> bool:
-    """Return whether the same read may succeed later: also when the right node is back."""
+    """Return whether the same read may succeed later, including after a change of the node."""
     return error.failure.retryable or error.code is ErrorCode.WRONG_CHAIN
 
 
 def mismatch_text(bound: ChainIdentity, node: ChainIdentity) -> str:
-    """Return why a node is refused, with the names of both chains."""
+    """Return the reason for refusing a node, with the names of both chains."""
     return (
         f"the state of this deployment belongs to the chain {bound}, but the chain node is of "
         f"{node}"

@@ -1,10 +1,10 @@
-"""Which chain something belongs to: the name of its network, and the hash of its first block."""
+"""The identity of a chain: the name of its network and its genesis hash."""
 
 from dataclasses import dataclass
 from typing import Final
 
 _GENESIS_DISPLAY_CHARS: Final = 10
-"""Characters of a genesis hash that are shown to people: 0x and four bytes."""
+"""Length of a shortened genesis hash: 0x and four bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,20 +12,20 @@ class ChainIdentity:
     """A chain.
 
     Attributes:
-        network: the name or the address under which it was reached, without anything secret.
-        genesis: the hash of its first block, by which two chains are told apart.
+        network: the name or URL under which it was reached, without secrets.
+        genesis: hash of its first block, which identifies the chain.
     """
 
     network: str
     genesis: str
 
     def __str__(self) -> str:
-        """Return both names, as errors show them."""
+        """Return the network and the shortened genesis hash."""
         return f"{self.network} (genesis {short_genesis(self.genesis)})"
 
 
 def short_genesis(genesis: str) -> str:
-    """Return the beginning of a genesis hash."""
+    """Return a shortened genesis hash."""
     return (
         genesis
         if len(genesis) <= _GENESIS_DISPLAY_CHARS

@@ -1,7 +1,7 @@
-"""Where the chain ends, confirmed by a second answer of the node.
+"""Reads of the best and finalized heads, each confirmed by a second response of the node.
 
-The SDK's own methods for heights are not used: they convert a number of any length, and keep a
-wrong one with its block's hash for as long as the connection lasts.
+The SDK's own methods for heights are not used: they accept a number of any length, and cache an
+invalid one with its block's hash for the lifetime of the connection.
 """
 
 from typing import Any, Final, Protocol
@@ -15,7 +15,7 @@ BEST_HEAD_METHOD: Final = "chain_getHead"
 FINALIZED_HEAD_METHOD: Final = "chain_getFinalizedHead"
 
 _MAX_ATTEMPTS: Final = 3
-"""How often to ask: a reorganisation between two answers makes them differ."""
+"""Maximum attempts to read a head: a reorg between two responses makes them differ."""
 
 
 class _TipSdk(Protocol):
@@ -32,22 +32,22 @@ class _TipSdk(Protocol):
 
 
 async def find_block_hash(sdk: _TipSdk, number: BlockNumber) -> BlockHash | None:
-    """Return the hash of a number's block on the best chain; None where there is no such block.
+    """Return the hash of a block of the best chain; None if the chain has no such block.
 
     Raises:
-        ImplausibleError: the node's answer is not a hash.
+        ImplausibleError: the node's response is not a hash.
     """
     found = await sdk.raw.rpc_request("chain_getBlockHash", [number])
     return None if found is None else block_hash(found)
 
 
 async def read_best_block(sdk: _TipSdk) -> Block:
-    """Return the best block, whose state can be read.
+    """Return the best block, with the number that its state contains.
 
-    Its number is the one in its state, and the node gives its hash for that number.
+    The node also returns the block's hash for that number.
 
     Raises:
-        ImplausibleError: the answers contradict each other.
+        ImplausibleError: the responses contradict each other.
     """
     number = None
     for _ in range(_MAX_ATTEMPTS):
@@ -59,16 +59,16 @@ async def read_best_block(sdk: _TipSdk) -> Block:
 
 
 async def read_head_number(sdk: _TipSdk, method: str) -> BlockNumber:
-    """Return the number of the best or of the newest final block.
+    """Return the number of the best or the finalized head, from its header.
 
-    It is in the block's header, and the node gives the block's hash for that number.
+    The node also returns the block's hash for that number.
 
     Args:
-        sdk: connected to the node.
-        method: `BEST` or `FINAL`.
+        sdk: connected to a node.
+        method: `BEST_HEAD_METHOD` or `FINALIZED_HEAD_METHOD`.
 
     Raises:
-        ImplausibleError: the answers contradict each other.
+        ImplausibleError: the responses contradict each other.
     """
     number = None
     for _ in range(_MAX_ATTEMPTS):

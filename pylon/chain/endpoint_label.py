@@ -1,20 +1,20 @@
-"""How a chain node is named where people read it."""
+"""Labels of chain nodes for logs and errors, without secrets."""
 
 from urllib.parse import urlsplit
 
 
 def is_node_url(text: str) -> bool:
-    """Whether this could be where a node listens for WebSockets."""
+    """Return whether a text is a WebSocket URL with a host."""
     try:
         parts = urlsplit(text)
-        _ = parts.port  # raises where it is none
+        _ = parts.port  # raises ValueError for an invalid port
     except ValueError:
         return False
     return parts.scheme in {"ws", "wss"} and bool(parts.hostname)
 
 
 def endpoint_label(network: str) -> str:
-    """A network's name, or its URL without credentials, path and query: they may be secret."""
+    """Return a network's name, or its URL without credentials, path and query."""
     if "://" not in network:
         return network
     parts = urlsplit(network)

@@ -1,8 +1,8 @@
-"""What each error of the chain SDK means: one table, and nothing else in Pylon reads SDK errors.
+"""Classification of the errors of the chain SDK, in one table.
 
-The table is keyed by the full name of the error's class and by the node's JSON-RPC error code,
-so that this module needs no import of the SDK, and no text of an error is ever matched. A test
-holds every class name against the installed SDK.
+The table is keyed by the qualified name of the error's class and by the node's JSON-RPC error code.
+So this module does not import the SDK, and no error text is matched. A test checks every class name
+against the installed SDK.
 """
 
 import contextlib
@@ -21,31 +21,31 @@ from pylon_client.contract.failures import ErrorCode
 _SYSTEM_ERROR_PATTERN: Final = re.compile(r"\[(?:Errno (-?[0-9]+)\]|SSL: )")
 
 RETRY_AFTER_MAX_S: Final = 300.0
-"""A node that refuses our traffic is asked again after this long at the latest."""
+"""Maximum delay before the next request to a node that reported a rate limit, in seconds."""
 
 
 class Recovery(Enum):
-    """What becomes of the connection on which an error was seen."""
+    """The action to take on the connection after an error."""
 
     KEEP = "keep"
-    """The node answered; the connection is sound."""
+    """Keep it: the node responded."""
     RECONNECT = "replace"
-    """The connection is broken or silent: throw it away, and ask again on a fresh one."""
+    """Replace it: the connection broke or the node did not respond. Retry on a new one."""
     RETRY = "ask again"
-    """The node's answer cannot be true: ask once more, on the same connection."""
+    """Retry once on the same connection: the response was invalid."""
     BACK_OFF = "cool down"
-    """The node refuses our traffic: leave it in peace for a while."""
+    """Keep it, and send no request during a delay: the node reported a rate limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An error of the SDK in Pylon's words.
+    """A classified error of the SDK.
 
     Attributes:
-        code: what the caller is told.
-        recovery: what becomes of the connection.
-        detail: for people; free of anything secret and of the SDK's own texts.
-        retry_after_s: for how long the node wants to be left in peace, if it says.
+        code: error code for the caller.
+        recovery: action to take on the connection.
+        detail: text for people, without secrets and without texts of the SDK.
+        retry_after_s: delay in seconds that the node requested, if any.
     """
 
     code: ErrorCode
@@ -63,7 +63,7 @@ _IMPLAUSIBLE: Final = Fault(
 _RATE_LIMITED: Final = Fault(
     ErrorCode.CHAIN_UNAVAILABLE,
     Recovery.BACK_OFF,
-    "The chain node refuses requests for now: too many were made.",
+    "The chain node refuses requests for now: its rate limit was exceeded.",
 )
 _BUSY: Final = Fault(ErrorCode.CHAIN_UNAVAILABLE, Recovery.KEEP, "The chain node is too busy.")
 _UNSUPPORTED: Final = Fault(
@@ -72,7 +72,7 @@ _UNSUPPORTED: Final = Fault(
 _STATE_DISCARDED: Final = Fault(
     ErrorCode.ARCHIVE_REQUIRED,
     Recovery.KEEP,
-    "The chain node no longer keeps the state of the block.",
+    "The chain node has discarded the state of the block.",
 )
 _NO_SUCH_BLOCK: Final = Fault(ErrorCode.NOT_FOUND, Recovery.KEEP, "Block not found.")
 _REJECTED: Final = Fault(
@@ -80,7 +80,7 @@ _REJECTED: Final = Fault(
 )
 _WRONG_CHAIN: Final = Fault(ErrorCode.WRONG_CHAIN, Recovery.RECONNECT, WRONG_CHAIN_DETAIL)
 _UNKNOWN: Final = Fault(
-    ErrorCode.INTERNAL, Recovery.RECONNECT, "Reading the chain failed in an unforeseen way."
+    ErrorCode.INTERNAL, Recovery.RECONNECT, "Reading the chain failed with an unexpected error."
 )
 
 FAULTS_BY_CLASS: Final[Mapping[str, Fault]] = {
@@ -97,36 +97,38 @@ FAULTS_BY_CLASS: Final[Mapping[str, Fault]] = {
     "pylon.chain.bounds.ImplausibleError": _IMPLAUSIBLE,
     "pydantic_core._pydantic_core.ValidationError": _IMPLAUSIBLE,
     "builtins.OverflowError": _IMPLAUSIBLE,
-    # The SDK's word for an API or an argument that the runtime's metadata does not have.
+    # The SDK raises it for an API or an argument that the runtime's metadata does not have.
     "builtins.ValueError": _UNSUPPORTED,
 }
-"""By class; the most derived class that is listed counts."""
+"""Faults by the qualified name of the error's class; the most derived listed class counts."""
 
 WRONG_CHAIN_CLASS: Final = "pylon.chain.substrate.WrongChainError"
-"""A node is of another chain than the state; counts wherever it is among the causes."""
+"""Error of a node of another chain than the state; checked first in the whole chain of causes."""
 
 REQUEST_ERROR_CLASS: Final = "bittensor._transport.errors.SubstrateRequestException"
-"""Carries the node's JSON-RPC error, or, without one, says that the connection went away."""
+"""Error with the node's JSON-RPC error; without one, the connection was lost."""
 
 FAULTS_BY_RPC_CODE: Final[Mapping[int, Fault]] = {
     -32999: _RATE_LIMITED,  # the node's own rate limit of RPC calls
     -32009: _BUSY,  # the JSON-RPC server has no free slot
 }
-"""By JSON-RPC error code; the SDK types the codes of public gateways (-32004, -32005) itself."""
+"""Faults by JSON-RPC error code; the SDK has classes for gateway codes (-32004, -32005)."""
 
 SUBMISSION_REFUSED_CODES: Final = frozenset({*range(1000, 2000), -32600, -32601, -32602, -32700})
-"""JSON-RPC error codes with which a node says that it did not take an extrinsic: those of its
-`author` calls (sc-rpc-api), and of the specification for requests that are none. Any other may as
-well come from a gateway that has passed the extrinsic on before it failed."""
+"""JSON-RPC error codes that prove that a node did not accept an extrinsic.
+
+These are the codes of its `author` calls (sc-rpc-api), and the codes of the specification for
+invalid requests. Other codes may come from a gateway that forwarded the extrinsic before it failed.
+"""
 
 
 def fault_of(error: BaseException) -> Fault:
-    """What an error raised by the SDK means for the caller and for the connection.
+    """Return the fault of an error raised by the SDK.
 
-    The SDK wraps what its transport raised, so the causes of an error are looked at too.
+    The SDK wraps the errors of its transport, so the causes of an error are checked too.
     """
     if any(_qualified_name(type(cause)) == WRONG_CHAIN_CLASS for cause in _iter_causes(error)):
-        return _WRONG_CHAIN  # which the SDK wraps as it does a node that is away
+        return _WRONG_CHAIN  # the SDK wraps it like the error of an unreachable node
     for cause in _iter_causes(error):
         names = [_qualified_name(cls) for cls in type(cause).__mro__]
         for name in names:
@@ -142,14 +144,14 @@ def _qualified_name(cls: type) -> str:
 
 
 def is_refused_submission(error: BaseException) -> bool:
-    """Whether a submission that failed was answered by the node, which so did not take it."""
+    """Return whether an error of a submission proves that the node did not accept it."""
     return _rpc_error_code(error) in SUBMISSION_REFUSED_CODES
 
 
 def describe_error(error: BaseException) -> str:
-    """What an error was, for the log: why in words where that is known, class names and codes.
+    """Return an error as text for the log: the cause if it is known, class names and codes.
 
-    Nothing else of a text is told: it may hold the address of a node, which may carry a token.
+    The error's own text is left out: it may contain the URL of a node with a token in it.
     """
     causes = list(_iter_causes(error))
     parts: list[str] = []
@@ -163,20 +165,20 @@ def describe_error(error: BaseException) -> str:
 
 
 def _describe_cause(error: BaseException) -> str | None:
-    """Why a node was not reached, or what it said that cannot be true, in words."""
+    """Return why a node could not be reached, or which invalid value it reported, if known."""
     if isinstance(error, ImplausibleError):
         return str(error)
     status: Any = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(status, int):
         return f"it answered with HTTP {status}"
-    # The SDK drops what it failed to connect with, and keeps no more of it than this in its text.
+    # The SDK drops the error of a failed connection and keeps only this part in its own text.
     found = _SYSTEM_ERROR_PATTERN.search(str(error))
     if isinstance(error, ssl.SSLError) or (found is not None and found[1] is None):
         return "TLS failed"
     number = found[1] if found is not None else getattr(error, "errno", None)
     if number is None:
         return "it did not answer in time" if isinstance(error, TimeoutError) else None
-    # Resolvers count their errors below zero.
+    # Resolver errors have negative numbers.
     return os.strerror(int(number)) if int(number) > 0 else "its name is not known"
 
 
@@ -207,7 +209,7 @@ def _with_retry_after(fault: Fault, error: BaseException) -> Fault:
     stated: Any = getattr(error, "retry_after", None)
     if stated is None:
         return fault
-    # It may be a date as well; then our own patience counts.
+    # It may also be a date; then the configured backoff applies.
     with contextlib.suppress(ValueError, TypeError):
         seconds = min(max(float(stated), 0.0), RETRY_AFTER_MAX_S)
         return Fault(fault.code, fault.recovery, fault.detail, retry_after_s=seconds)

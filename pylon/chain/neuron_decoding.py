@@ -1,4 +1,4 @@
-"""From the chain's decoded records of a subnet to the contract's neurons."""
+"""Conversion of the runtime's neuron records to the contract's neurons."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -24,20 +24,20 @@ RAO_PER_TOKEN: Final = 10**9
 _IP_TYPE_V6: Final = 6
 
 RuntimeRecord = Mapping[str, Any]
-"""A struct of the runtime as the SDK decodes it: numbers are ints, accounts ss58 text."""
+"""A struct of the runtime as decoded by the SDK: numbers are ints, accounts are ss58 text."""
 
 
 def decode_subnet_neurons(
     block: Block, neurons_lite: Sequence[RuntimeRecord], subnet_state: RuntimeRecord
 ) -> SubnetNeurons:
-    """The neurons of one subnet at one block, from two answers of the runtime at that block.
+    """Return the neurons of a subnet at a block, from two results of the runtime at that block.
 
-    A record that cannot be read does not spoil the others: it is listed as skipped, and logged.
+    A record that cannot be decoded is logged and listed as skipped.
 
     Args:
-        block: at which both answers were given.
-        neurons_lite: of `NeuronInfoRuntimeApi.get_neurons_lite`.
-        subnet_state: of `SubnetInfoRuntimeApi.get_subnet_state`; only its stakes are used.
+        block: the block of both results.
+        neurons_lite: result of `NeuronInfoRuntimeApi.get_neurons_lite`.
+        subnet_state: result of `SubnetInfoRuntimeApi.get_subnet_state`; only its stakes are used.
     """
     stakes = _stakes_by_hotkey(subnet_state)
     neurons: dict[Hotkey, Neuron] = {}
@@ -49,10 +49,10 @@ def decode_subnet_neurons(
             UNREADABLE.report(
                 logger,
                 "neuron",
-                # Without the values that change at each block.
+                # Values that change at each block are left out.
                 [record.get(name) for name in ("netuid", "uid", "hotkey")] + [repr(error)],
-                "Block %d: a neuron's record (uid %s) cannot be read and is skipped: %r",
-                *(block.number, record.get("uid"), error),
+                "Skipped the neuron with uid %s of block %d: its record cannot be decoded: %r",
+                *(record.get("uid"), block.number, error),
             )
             item = str(record.get("hotkey", f"uid {record.get('uid')}"))
             skipped.append(Skipped(item=item, reason="The chain's record cannot be read."))
@@ -67,8 +67,8 @@ def _uid_sort_key(record: RuntimeRecord) -> int:
 
 
 def _stakes_by_hotkey(state: RuntimeRecord) -> dict[str, Stakes]:
-    # Three columns beside the hotkeys' one, in rao; `total` is already the sum that the chain
-    # weighs by: alpha plus TAO times the subnet's TAO weight.
+    # Parallel columns, in rao. `total` is the stake that the chain uses for weights: alpha plus
+    # TAO times the subnet's TAO weight.
     columns = zip(
         state["hotkeys"],
         state["alpha_stake"],
@@ -88,7 +88,7 @@ def _stakes_by_hotkey(state: RuntimeRecord) -> dict[str, Stakes]:
 
 def _decode_neuron(record: RuntimeRecord, stakes: Mapping[str, Stakes]) -> Neuron:
     hotkey = record["hotkey"]
-    # Validated on purpose: what the runtime says is input from outside.
+    # Validated, because data of the runtime is external input.
     return Neuron.model_validate(
         {
             "uid": record["uid"],
@@ -114,6 +114,6 @@ def _decode_neuron(record: RuntimeRecord, stakes: Mapping[str, Stakes]) -> Neuro
 
 def _decode_axon_info(record: RuntimeRecord) -> AxonInfo:
     ip: int = record["ip"]
-    # A neuron that never served has 0 in all fields, the type of its address too.
+    # A neuron that never served an axon has 0 in all fields, also as the type of its address.
     address = IPv6Address(ip) if record["ip_type"] == _IP_TYPE_V6 else IPv4Address(ip)
     return AxonInfo(ip=address, port=record["port"], protocol=AxonProtocol(record["protocol"]))

@@ -1,8 +1,8 @@
-"""The one owner of a connection to a chain node: deadlines, replacement, back-off.
+"""The owner of a connection to a chain node: timeouts, reconnection and backoff.
 
-Nobody else opens, closes or keeps a connection. Every operation runs in a task of its own, so
-that neither a caller that goes away nor one that runs out of time leaves the SDK half way
-through something that other callers share.
+Only the owner opens, closes and stores a connection. Each operation runs in a separate task: a
+caller that is cancelled or times out does not interrupt the SDK within state that other callers
+share.
 """
 
 import asyncio
@@ -22,24 +22,25 @@ from pylon_client.log_limit import LogLimit, error_origin
 logger = logging.getLogger(__name__)
 
 CLOSE_ATTEMPTS_S: Final = (2.0, 12.0)
-"""How long each attempt to close may take. A first one can wait in vain: on Python 3.11, a task
-that is cancelled just when it gets what it waits for may go on. The last one is longer than the
-WebSocket library's own patience with a silent peer (10 s)."""
+"""Timeouts of the attempts to close a connection, in seconds.
 
-
+The first attempt can block: on Python 3.11, a task that is cancelled at the moment when its awaited
+result arrives may ignore the cancellation. The last timeout exceeds the close timeout of the
+WebSocket library (10 s).
+"""
 MAX_COUNTED_FAILURES: Final = 10
-"""Maximum number of failed attempts that are counted: the pauses have their full length then."""
+"""Maximum number of consecutive failures that are counted; the delay is at its maximum then."""
 
 
 class ChainClient(Protocol):
-    """Something that holds one connection."""
+    """A client of the SDK with one connection."""
 
     async def connect(self) -> None:
         """Open the connection."""
         ...
 
     async def close(self) -> None:
-        """Close it; whatever still waits on it fails."""
+        """Close the connection; requests in flight fail."""
         ...
 
 
@@ -49,17 +50,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ConnectionTimeouts:
-    """How long to wait for what, in seconds, and how many operations to have in flight.
+    """Timeouts and limits of a connection to a chain node.
 
     Attributes:
-        connect_s: opening a connection, with its first requests.
-        operation_s: one operation, even when nobody waits for it any more.
-        discard_after_silence_s: a caller must have waited this long in vain before its deadline counts
-            against the connection; otherwise a caller in a hurry could break it for all.
-        backoff_s: the pause after a first failed attempt to connect; it doubles each time.
-        backoff_max_s: the longest such pause.
-        rate_limit_backoff_s: the pause after the node refused our traffic; it doubles each time.
-        max_in_flight: operations at once.
+        connect_s: timeout of opening a connection, with its first requests, in seconds.
+        operation_s: timeout of one operation in seconds, also if no caller waits for it any more.
+        discard_after_silence_s: minimum time in seconds without a response before the timeout of a
+            caller discards the connection, so that a short timeout of one caller does not break it
+            for the others.
+        backoff_s: delay after the first failed attempt to connect, in seconds; it doubles with
+            each failure.
+        backoff_max_s: maximum of that delay, in seconds.
+        rate_limit_backoff_s: delay after the node reported a rate limit, in seconds; it doubles
+            with each one.
+        max_in_flight: maximum number of concurrent operations.
     """
 
     connect_s: float = 10.0
@@ -82,13 +86,13 @@ class NodeConnection(Generic[ClientT]):
     tasks: set[asyncio.Task[object]] = field(default_factory=set[asyncio.Task[object]])
 
     def record_response(self, now_s: float) -> None:
-        """Note that the node gave a sign of life."""
+        """Record a response of the node at the loop time `now_s`."""
         self.response_count += 1
         self.last_response_at_s = now_s
 
 
 class FaultError(Exception):
-    """An operation failed; says what that means. Never leaves this package."""
+    """An operation failed with a classified fault; not raised outside this package."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.detail)
@@ -104,11 +108,11 @@ _CONNECTION_LOST: Final = Fault(
 
 
 class ConnectionOwner(Generic[ClientT]):
-    """Runs operations on the current connection, and replaces it when it fails.
+    """Runs operations on the current connection, and replaces the connection when it fails.
 
     Attributes:
-        opened_count: connections opened so far.
-        discarded_count: connections thrown away so far.
+        opened_count: number of connections opened so far.
+        discarded_count: number of connections discarded so far.
     """
 
     def __init__(
@@ -119,13 +123,13 @@ class ConnectionOwner(Generic[ClientT]):
         endpoint_label: str,
         timeouts: ConnectionTimeouts | None = None,
     ) -> None:
-        """Own the connections that `make_client` makes; the first one is opened when needed.
+        """Create an owner without a connection; the first operation opens one.
 
         Args:
-            make_client: a new client, not connected yet.
-            role: what callers are told about, such as "The chain node".
-            endpoint_label: where it is, for the log alone.
-            timeouts: how long to wait for what.
+            make_client: returns a new client that is not connected yet.
+            role: name of the node in error texts, such as "The chain node".
+            endpoint_label: network or URL of the node, for the log only.
+            timeouts: timeouts and limits.
         """
         self._make_client = make_client
         self._role = role
@@ -146,12 +150,17 @@ class ConnectionOwner(Generic[ClientT]):
         self.discarded_count = 0
 
     async def call(self, operation: Callable[[ClientT], Awaitable[T]], *, timeout_s: float) -> T:
-        """The result of a read, asked once more after an answer that cannot be true.
+        """Run an operation and return its result.
 
-        When the connection breaks, it is asked once more on a fresh one.
+        The operation is retried once: on the same connection after an invalid response, on a new
+        connection if the connection broke.
+
+        Args:
+            operation: uses the client; it must be idempotent or guard against the retry itself.
+            timeout_s: timeout in seconds, for both attempts together.
 
         Raises:
-            FailureError: CHAIN_TIMEOUT after `timeout_s`; otherwise what the table of faults says.
+            FailureError: CHAIN_TIMEOUT after `timeout_s`; otherwise the code of the fault.
         """
         connection: NodeConnection[ClientT] | None = None
         started_s = _now_s()
@@ -176,11 +185,11 @@ class ConnectionOwner(Generic[ClientT]):
             ) from None
 
     async def connection(self) -> NodeConnection[ClientT]:
-        """The current connection; opens one if there is none, once for all who ask.
+        """Return the current connection, or open one; concurrent callers share the attempt.
 
         Raises:
-            FailureError: CHAIN_UNAVAILABLE when it cannot be opened, WRONG_CHAIN when the node is
-                of another chain, at once while the pause after a failed attempt lasts.
+            FailureError: CHAIN_UNAVAILABLE if it cannot be opened, WRONG_CHAIN if the node is of
+                another chain. During the backoff after a failed attempt, raised immediately.
         """
         self._loop = asyncio.get_running_loop()
         pause_s = self._next_attempt_at_s - _now_s()
@@ -208,7 +217,7 @@ class ConnectionOwner(Generic[ClientT]):
         return await asyncio.shield(self._connect_task)
 
     def discard(self, connection: NodeConnection[ClientT]) -> None:
-        """Throw a connection away: close it in the background, fail what still runs on it."""
+        """Close a connection in the background, and fail the operations that still run on it."""
         if connection.is_discarded:
             return
         connection.is_discarded = True
@@ -224,17 +233,17 @@ class ConnectionOwner(Generic[ClientT]):
         self._close_in_background(connection.client)
 
     def replace(self) -> None:
-        """Throw the current connection away, if there is one; the next use opens another."""
+        """Discard the current connection, if there is one; the next operation opens another."""
         if self._current is not None:
             self.discard(self._current)
 
     def replace_threadsafe(self) -> None:
-        """Replace the current connection, as `replace` does, from any thread."""
+        """Discard the current connection as `replace` does; callable by any thread."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.replace)
 
     async def close(self, *, timeout_s: float = 3.0) -> None:
-        """Close the connection for good; what still runs on it fails."""
+        """Close the connection for good; operations that still run on it fail."""
         self._closed = True
         if self._connect_task is not None:
             self._connect_task.cancel()
@@ -259,7 +268,7 @@ class ConnectionOwner(Generic[ClientT]):
             self._is_wrong_chain = fault.code is ErrorCode.WRONG_CHAIN
             if self._is_wrong_chain:
                 raise FailureError(fault.code, fault.detail) from error
-            # While the pauses grow, each attempt is logged.
+            # Every attempt is logged until the delay has reached its maximum.
             if self._failures < MAX_COUNTED_FAILURES or self._log_limit.is_due("connect"):
                 logger.warning(
                     "Cannot connect to %s: %s", self._endpoint_label, describe_error(error)
@@ -275,13 +284,13 @@ class ConnectionOwner(Generic[ClientT]):
     def _on_connect_done(self, task: asyncio.Task[NodeConnection[ClientT]]) -> None:
         self._connect_task = None
         if not task.cancelled():
-            task.exception()  # those who waited have it; with none left it is no one's
+            task.exception()  # retrieved, so that asyncio does not log it if no caller is left
 
     async def _run(
         self, connection: NodeConnection[ClientT], operation: Callable[[ClientT], Awaitable[T]]
     ) -> T:
         await self._in_flight_limit.acquire()
-        if connection.is_discarded:  # while this waited for its slot
+        if connection.is_discarded:  # while this call waited for the limit
             self._in_flight_limit.release()
             raise FaultError(_CONNECTION_LOST)
         task = asyncio.create_task(self._execute(connection, operation))
@@ -294,7 +303,7 @@ class ConnectionOwner(Generic[ClientT]):
             this_task = asyncio.current_task()
             if not task.cancelled() or (this_task is not None and this_task.cancelling()):
                 raise
-            # Not the caller was cancelled, but the operation, by `discard` or inside the SDK.
+            # The operation was cancelled, by `discard` or inside the SDK, and not the caller.
             raise FaultError(_CONNECTION_LOST) from None
 
     def _on_operation_done(self, task: asyncio.Task[T]) -> None:
@@ -327,7 +336,7 @@ class ConnectionOwner(Generic[ClientT]):
             connection.record_response(_now_s())
             return
         if fault.code is ErrorCode.INTERNAL:
-            text = "Unforeseen error of the chain SDK"
+            text = "Unexpected error of the chain SDK"
             UNREADABLE.report(
                 logger, "answer", (self._endpoint_label, error_origin(error)), text, error=error
             )
@@ -353,7 +362,7 @@ class ConnectionOwner(Generic[ClientT]):
         if silent and _now_s() - waiting_since_s >= self._timeouts.discard_after_silence_s:
             if self._log_limit.is_due("silent"):
                 logger.warning(
-                    "The node %s is silent; its connection is replaced", self._endpoint_label
+                    "No response from %s; replacing the connection", self._endpoint_label
                 )
             self.discard(connection)
 
@@ -368,7 +377,7 @@ class ConnectionOwner(Generic[ClientT]):
             pause_s = min(
                 self._timeouts.backoff_s * 2**self._failures, self._timeouts.backoff_max_s
             )
-            pause_s *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+            pause_s *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not security
             self._failures = min(self._failures + 1, MAX_COUNTED_FAILURES)
         self._next_attempt_at_s = _now_s() + pause_s
 

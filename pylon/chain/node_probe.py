@@ -1,4 +1,4 @@
-"""Asking a node for hashes of blocks, on a connection of its own that no chain is required of."""
+"""Reads of block hashes over a separate connection, without a check of the node's chain."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from pylon_client.contract.failures import FailureError
 from pylon_client.contract.types import BlockHash
 
 PROBE_TIMEOUT_S: Final = 5.0
-"""Default limit of a probe, in seconds, with the connection that it opens."""
+"""Default timeout of a probe, including opening the connection, in seconds."""
 
 
 class NodeProbe:
-    """Reads which chain a node is of.
+    """Reads block hashes from a node, to identify its chain.
 
     Args:
         network: a network's name that the SDK knows, or a `ws://` or `wss://` URL.
-        timeout_s: limit of each method, in seconds.
+        timeout_s: timeout of each method, in seconds.
     """
 
     def __init__(self, network: str, *, timeout_s: float = PROBE_TIMEOUT_S) -> None:
@@ -29,16 +29,16 @@ class NodeProbe:
         """Return the hash of the first block.
 
         Raises:
-            FailureError: the node does not answer.
+            FailureError: the node does not respond.
         """
         (found,) = await self.block_hashes([GENESIS_NUMBER])
         return str(found)
 
     async def block_hashes(self, numbers: Sequence[int]) -> list[BlockHash | None]:
-        """Return the hash of each block of the best chain, None where the chain is not that long.
+        """Return the hash of each block of the best chain; None for a number above its head.
 
         Raises:
-            FailureError: the node does not answer.
+            FailureError: the node does not respond.
         """
         try:
             async with asyncio.timeout(self._timeout_s):

@@ -1,4 +1,4 @@
-"""What the service asks of the chain, in Pylon's words and models."""
+"""Interfaces for reading the chain, in terms of Pylon's models."""
 
 from collections.abc import AsyncGenerator
 from typing import Protocol
@@ -9,49 +9,55 @@ from pylon_client.contract.types import BlockNumber, Timestamp
 
 
 class ChainReads(Protocol):
-    """Reads of the chain, each of which answers or fails within its `timeout_s`.
+    """Reads of the chain; each returns or raises within `timeout_s` seconds.
 
-    Every method raises `FailureError` and nothing else: NOT_FOUND for a block or a subnet that
-    does not exist, CHAIN_UNAVAILABLE when no node answers, CHAIN_TIMEOUT past the deadline,
-    ARCHIVE_REQUIRED when the state is discarded and no archive node has it.
+    Every method raises `FailureError` and no other exception: NOT_FOUND for a block or subnet that
+    does not exist, CHAIN_UNAVAILABLE if no node responds, CHAIN_TIMEOUT after `timeout_s`,
+    ARCHIVE_REQUIRED if the state is discarded and no archive node has it.
     """
 
     async def latest_block(self, *, timeout_s: float) -> Block:
-        """The newest block of the best chain."""
+        """Return the newest block of the best chain."""
         ...
 
     async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
-        """The block of that number on the best chain."""
+        """Return the block with this number on the best chain."""
         ...
 
     async def timestamp(self, block: Block, *, timeout_s: float) -> Timestamp:
-        """When a block was made, in whole seconds since the Unix epoch."""
+        """Return the timestamp of a block, in whole seconds since the Unix epoch."""
         ...
 
     async def query(
         self, query: Query[ResultT_co], block: Block, *, timeout_s: float
     ) -> ResultT_co:
-        """The answer to a question as it was after a block."""
+        """Return the result of a query on the state after a block."""
         ...
 
 
 class Chain(ChainReads, Protocol):
-    """A chain that can also be followed."""
+    """A chain whose new heads can be subscribed to."""
 
     def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
-        """The number of each new best block, as the node announces them: with gaps and repeats.
+        """Yield the number of each new best block that the node announces.
 
-        Ends by raising `FailureError` when the subscription breaks or stays silent for
-        `silence_s`; whoever follows subscribes again and fills the gap.
+        There may be gaps and repetitions. The subscriber subscribes again after an error and reads
+        the missed blocks.
+
+        Args:
+            silence_s: seconds without a head after which the subscription fails.
+
+        Raises:
+            FailureError: the subscription broke, or no head arrived for `silence_s`.
         """
         ...
 
     async def close(self) -> None:
-        """Close every connection; the chain cannot be used afterwards."""
+        """Close all connections; the chain cannot be used afterwards."""
         ...
 
 
 async def read_block_info(chain: ChainReads, block: Block, *, timeout_s: float) -> BlockInfo:
-    """A block together with its timestamp."""
+    """Return a block with its timestamp; raise as `ChainReads` does."""
     timestamp = await chain.timestamp(block, timeout_s=timeout_s)
     return BlockInfo(number=block.number, hash=block.hash, timestamp=timestamp)

@@ -1,7 +1,7 @@
-"""What can be asked of the state after a block, each with the model of its answer.
+"""Queries on the state after a block, each with the model of its result.
 
-A question is plain data: the chain port takes it, the cache keeps answers by it, and only the
-adapters of `pylon/chain/reads` know how the chain is asked.
+A query is plain data. It is an argument of the chain port and part of the cache key; only the
+functions of `pylon/chain/queries` know how to execute it.
 """
 
 import re
@@ -31,7 +31,7 @@ ResultT_co = TypeVar("ResultT_co", bound=BaseModel, covariant=True)
 
 
 class BlockExtrinsics(Collection):
-    """The extrinsics of a block in their order; None stands for one that cannot be decoded."""
+    """The extrinsics of a block in their order; None for one that cannot be decoded."""
 
     extrinsics: list[Extrinsic | None]
 
@@ -44,11 +44,11 @@ class Certificates(Collection):
 
 @dataclass(frozen=True, slots=True)
 class Query(Generic[ResultT_co]):
-    """Something that has one answer at each block."""
+    """A query with one result at each block."""
 
     @property
     def name(self) -> str:
-        """What it is called in metrics."""
+        """Return its name in metrics: the name of the class in snake case."""
         return _WORD_START_PATTERN.sub("_", type(self).__name__).lower()
 
 
@@ -61,21 +61,21 @@ class Neurons(Query[SubnetNeurons]):
 
 @dataclass(frozen=True, slots=True)
 class Commitments(Query[SubnetTypedCommitments]):
-    """All commitments of a subnet, those of hotkeys that are not registered any more included."""
+    """All commitments of a subnet, including commitments of deregistered hotkeys."""
 
     netuid: NetUid
 
 
 @dataclass(frozen=True, slots=True)
 class RevealedCommitments(Query[SubnetRevealedCommitments]):
-    """All commitments of a subnet that the chain has opened."""
+    """All revealed commitments of a subnet."""
 
     netuid: NetUid
 
 
 @dataclass(frozen=True, slots=True)
 class CertificatesOf(Query[Certificates]):
-    """All certificates of a subnet's neurons."""
+    """All certificates of the neurons of a subnet."""
 
     netuid: NetUid
 
@@ -106,7 +106,7 @@ class Extrinsics(Query[BlockExtrinsics]):
 
 @dataclass(frozen=True, slots=True)
 class LastDrandRound(Query[DrandRound]):
-    """The newest round of drand that the chain has stored."""
+    """The newest drand round that the chain has stored."""
 
 
 @dataclass(frozen=True, slots=True)

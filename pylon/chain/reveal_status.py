@@ -1,8 +1,8 @@
-"""What became of a sealed commitment: opened by the chain, broken, replaced, or still closed.
+"""The reveal status of a timelocked commitment: pending, revealed, failed or replaced.
 
-The pallet `Commitments` opens what lies in `CommitmentOf` with the drand signature of its round,
-and appends the text to `RevealedCommitments`. What it cannot open it deletes; from about spec 446
-on it keeps it as `TimelockRevealFailed`.
+The pallet `Commitments` decrypts the content of `CommitmentOf` with the drand signature of its
+round, and appends the text to `RevealedCommitments`. Content that it cannot decrypt is deleted;
+since about spec 446 it is stored as `TimelockRevealFailed`.
 """
 
 import asyncio
@@ -21,14 +21,22 @@ _TIMELOCKED_FIELD: Final = "TimelockEncrypted"
 
 
 def reveal_time_s(reveal_round: int) -> float:
-    """Return when a round of drand is published, in seconds since the Unix epoch."""
+    """Return the publication time of a drand round, in seconds since the Unix epoch."""
     return timelock.reveal_time(reveal_round).timestamp()
 
 
 async def read_reveal_status(
     sdk: WritingSdk, netuid: NetUid, hotkey: Hotkey, commitment_block: BlockNumber, block_hash: str
 ) -> RevealStatus:
-    """Return what a block shows of the sealed commitment that a hotkey made in an earlier block."""
+    """Return the reveal status of a hotkey's commitment after a block.
+
+    Args:
+        sdk: connected to a node.
+        netuid: the subnet.
+        hotkey: the hotkey that committed.
+        commitment_block: number of the block that includes the commitment.
+        block_hash: hash of the block whose state is read.
+    """
 
     async def item(name: str) -> Any:
         return await read_storage(sdk, _PALLET, name, [netuid, hotkey], block_hash)
@@ -42,9 +50,11 @@ async def read_reveal_status(
     if any(_TIMELOCKED_FIELD in field for field in fields):
         return RevealStatus.PENDING
     is_replaced = block_number(last or 0) > commitment_block
-    # What is opened after a later commitment was made, is that one.
+    # A reveal after a later commitment belongs to the later one.
     opened_in = [
-        u64(block, "A revelation") for _, block in revealed or () if block > commitment_block
+        u64(block, "The block of a reveal")
+        for _, block in revealed or ()
+        if block > commitment_block
     ]
     if any(not is_replaced or block <= last for block in opened_in):
         return RevealStatus.REVEALED

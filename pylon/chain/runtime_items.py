@@ -1,7 +1,7 @@
-"""Uses of single items of the chain's runtime, which name the item where the runtime lacks it.
+"""Access to single items of the chain's runtime, with errors that name a missing item.
 
-The SDK raises a bare ValueError for an item that the metadata does not have, and for a value that
-does not decode, as in the block of a runtime upgrade. Only the first is lasting.
+The SDK raises a bare ValueError for an item that is missing from the metadata, and for a value that
+does not decode, as in the block of a runtime upgrade. Only the first case is permanent.
 """
 
 from collections.abc import Awaitable
@@ -12,7 +12,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 T = TypeVar("T")
 
 _MISSING_ITEM_SUFFIXES: Final = (" not found", " not found in registry")
-"""How the SDK ends the text of such a ValueError, for storage items, calls and runtime APIs."""
+"""Ends of the SDK's error texts for missing storage items, calls and runtime APIs."""
 
 
 class _StorageSdk(Protocol):
@@ -26,10 +26,14 @@ class _StorageSdk(Protocol):
 
 
 async def require_item(item: str, awaitable: Awaitable[T]) -> T:
-    """Return what `awaitable` returns.
+    """Return the result of a use of an item.
+
+    Args:
+        item: name of the item, such as `SubtensorModule.Tempo`.
+        awaitable: the use of the item.
 
     Raises:
-        FailureError: RUNTIME_UNSUPPORTED, naming the item, where the runtime does not have it.
+        FailureError: RUNTIME_UNSUPPORTED with the name of the item, if the runtime lacks it.
     """
     try:
         return await awaitable
@@ -42,7 +46,7 @@ async def require_item(item: str, awaitable: Awaitable[T]) -> T:
 
 
 async def optional_item(item: str, awaitable: Awaitable[T]) -> T | None:
-    """Return what `awaitable` returns, or None where the runtime does not have the item."""
+    """Return the result of a use of an item, or None if the runtime lacks the item."""
     try:
         return await require_item(item, awaitable)
     except FailureError as error:
@@ -54,12 +58,12 @@ async def optional_item(item: str, awaitable: Awaitable[T]) -> T | None:
 async def read_storage(
     sdk: _StorageSdk, pallet: str, item: str, keys: list[Any], block_hash: str | None
 ) -> Any:
-    """Return a storage value; raise as `required` does."""
+    """Return a storage value; raise as `require_item` does."""
     return await require_item(f"{pallet}.{item}", sdk.query(pallet, item, keys, block_hash))
 
 
 async def read_optional_storage(
     sdk: _StorageSdk, pallet: str, item: str, keys: list[Any], block_hash: str | None
 ) -> Any:
-    """Return a storage value, or None where the runtime does not have the item."""
+    """Return a storage value, or None if the runtime lacks the item."""
     return await optional_item(f"{pallet}.{item}", sdk.query(pallet, item, keys, block_hash))

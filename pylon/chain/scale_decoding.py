@@ -1,19 +1,19 @@
-"""Reading SCALE bytes where the SDK's decoding would lose some of them.
+"""Decoding of SCALE data for which the SDK's decoding is ambiguous.
 
-The SDK shows a byte vector as text where it happens to be valid UTF-8 and as `0x…` otherwise, so
-that the text `0xff` and the byte 255 look alike.
+The SDK decodes a byte vector as text if it is valid UTF-8, and as `0x…` otherwise. So the text
+`0xff` and the byte 255 cannot be distinguished.
 """
 
 from typing import Final
 
 _BIG_INTEGER_MODE: Final = 3
-"""The mode of a compact number that says first how many bytes it has."""
+"""Mode of a compact integer that starts with its length in bytes."""
 
 
 class ScaleReader:
-    """Reads values one after the other.
+    """Reads values from a byte string in their order.
 
-    Every method raises ValueError where the bytes end too soon.
+    Every method raises ValueError if not enough bytes are left.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -21,7 +21,7 @@ class ScaleReader:
         self._offset = 0
 
     def read_bytes(self, count: int) -> bytes:
-        """The next `count` bytes."""
+        """Return the next `count` bytes."""
         end = self._offset + count
         if end > len(self._data):
             raise ValueError(f"{count} bytes expected at {self._offset} of {len(self._data)}")
@@ -29,11 +29,11 @@ class ScaleReader:
         return taken
 
     def read_uint(self, size_bytes: int) -> int:
-        """The next number of a fixed size, such as 8 for a u64."""
+        """Return the next unsigned integer of a fixed size, such as 8 bytes for a u64."""
         return int.from_bytes(self.read_bytes(size_bytes), "little")
 
     def read_compact(self) -> int:
-        """The next number of the size that it needs."""
+        """Return the next compact integer."""
         first = self.read_uint(1)
         mode = first & 0b11
         if mode == _BIG_INTEGER_MODE:
@@ -42,26 +42,26 @@ class ScaleReader:
         return int.from_bytes(bytes([first]) + rest, "little") >> 2
 
     def read_byte_vector(self) -> bytes:
-        """The next vector of bytes."""
+        """Return the next byte vector."""
         return self.read_bytes(self.read_compact())
 
     def require_end(self) -> None:
-        """Return if nothing is left.
+        """Check that all bytes were read.
 
         Raises:
-            ValueError: there is.
+            ValueError: bytes are left.
         """
         if self._offset != len(self._data):
             raise ValueError(f"{len(self._data) - self._offset} bytes are left over")
 
 
 def to_hex(data: bytes) -> str:
-    """Bytes as 0x and hexadecimal digits."""
+    """Return bytes as 0x and hexadecimal digits."""
     return f"0x{data.hex()}"
 
 
 def to_text(data: bytes) -> str:
-    """Bytes as text where they are UTF-8, else as 0x and hexadecimal digits."""
+    """Return bytes as text if they are UTF-8, else as 0x and hexadecimal digits."""
     try:
         return data.decode()
     except UnicodeDecodeError:

@@ -1,14 +1,14 @@
-"""The part of the SDK's chain access that is used, with the types that it lacks."""
+"""Types of the part of the SDK that is used for reading."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
 
 class RawSdk(Protocol):
-    """Requests past the SDK's decoding, where its decoding would lose something."""
+    """Requests whose results the SDK does not decode."""
 
     async def rpc_request(self, method: str, params: list[Any] | None = None) -> Any:
-        """The `result` of one JSON-RPC request."""
+        """Return the `result` of one JSON-RPC request."""
         ...
 
 
@@ -17,25 +17,25 @@ class Sdk(Protocol):
 
     @property
     def raw(self) -> RawSdk:
-        """The connection below."""
+        """Return the underlying transport."""
         ...
 
     async def connect(self) -> None:
-        """Open it."""
+        """Open the connection."""
         ...
 
     async def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         ...
 
     async def block_hash(self, block: int | None = None) -> str | None:
-        """The hash of a block number, or of the best block."""
+        """Return the hash of a block by number, or of the best block."""
         ...
 
     async def get_block(
         self, block_number: int | None = None, block_hash: str | None = None
     ) -> dict[str, Any] | None:
-        """A block's header and decoded extrinsics; None for one that cannot be decoded."""
+        """Return a block's header and decoded extrinsics; None for one that cannot be decoded."""
         ...
 
     async def query(
@@ -45,7 +45,7 @@ class Sdk(Protocol):
         params: list[Any] | None = None,
         block_hash: str | None = None,
     ) -> Any:
-        """One storage value, decoded."""
+        """Return one decoded storage value."""
         ...
 
     async def query_map(
@@ -55,17 +55,17 @@ class Sdk(Protocol):
         params: list[Any] | None = None,
         block_hash: str | None = None,
     ) -> list[tuple[Any, Any]]:
-        """All entries of a storage map, or those under its first keys, decoded."""
+        """Return the decoded entries of a storage map, or of a prefix of its keys."""
         ...
 
     async def runtime_call(
         self, api: str, method: str, params: list[Any], block_hash: str | None = None
     ) -> Any:
-        """The answer of a runtime API, decoded; ValueError where the runtime has no such API."""
+        """Return the decoded result of a runtime API; raise ValueError if the runtime lacks it."""
         ...
 
     def blocks(self, *, finalized: bool = False) -> AsyncIterator[dict[str, Any]]:
-        """The headers of new blocks, as the node announces them."""
+        """Yield the headers of new blocks that the node announces."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The SDK's access to one chain node, as reading and writing both use it."""
+"""The SDK's connection to one chain node, for reads and writes."""
 
 import asyncio
 import contextlib
@@ -27,13 +27,13 @@ logger = logging.getLogger(__name__)
 
 GENESIS_NUMBER: Final = 0
 GENESIS_CHECK_TIMEOUT_S: Final = 10.0
-"""Timeout of the requests by which a new connection is checked, in seconds."""
+"""Timeout of the requests that check a new connection, in seconds."""
 _MAX_UNRELATED_MESSAGES: Final = 100
-"""Messages of a node after which a request without a reply is given up."""
+"""Maximum number of unrelated messages before a request without a reply fails."""
 
 
 class WrongChainError(SubstrateRequestException):
-    """A node is of another chain; the SDK raises it as it is when it has tried all endpoints."""
+    """A node is of another chain; the SDK raises it unchanged after trying all endpoints."""
 
 
 def node_url(network: str) -> str:
@@ -43,7 +43,7 @@ def node_url(network: str) -> str:
         network: a network's name that the SDK knows, or a `ws://` or `wss://` URL.
 
     Raises:
-        ValueError: it is neither; the text does not repeat it, since it may hold a key.
+        ValueError: it is neither; the text does not contain it, since it may contain a key.
     """
     if is_node_url(network):
         return network
@@ -57,24 +57,25 @@ def node_url(network: str) -> str:
 
 
 class Substrate(RpcSubstrate):
-    """The SDK's chain access, without what it leaves behind when a connection fails.
+    """The SDK's client of one node, with clean-up after failed connections.
 
-    Routing, retries and deadlines are Pylon's own, so it is given one endpoint and no others.
+    It has a single endpoint, because Pylon implements routing, retries and timeouts itself.
 
-    The SDK takes note of a connection only once it is open. One that is cancelled before, as at
-    our deadline, would live on in the background, and dial again whenever it breaks.
+    The SDK registers a connection only after it is open. A connection whose opening is cancelled,
+    as by a timeout, would stay alive in the background and reconnect whenever it breaks. So this
+    class closes every connection that was created.
 
-    A connection is kept by a task of the SDK, which dials again when it breaks, and raises when
-    that fails. The SDK forgets such a task with the next request, and with it its exception, which
-    asyncio then logs. Here the exception is retrieved: requests fail with it all the same.
+    A task of the SDK reconnects a broken connection, and raises if that fails. The SDK drops the
+    task at the next request, and asyncio would log its exception. So the exception is retrieved
+    here; requests fail with it nevertheless.
 
-    The SDK also opens a broken connection again by itself, and keeps what it knows of the chain. So
-    the genesis is checked where a WebSocket is opened, and not where the SDK is.
+    The SDK also reconnects without notice, and keeps its cached chain data. So the genesis is
+    checked whenever a WebSocket is opened.
 
     Args:
         endpoint: URL of the node.
-        check_genesis: receives the genesis of the node at each new WebSocket, and raises where it must not
-            be used.
+        check_genesis: receives the genesis hash of the node for each new WebSocket, and raises if
+            the node must not be used.
     """
 
     def __init__(self, endpoint: str, check_genesis: Callable[[str], None] | None = None) -> None:
@@ -96,9 +97,9 @@ class Substrate(RpcSubstrate):
         return made
 
     async def _open_websocket(self, endpoint: str) -> Any:
-        """Open a WebSocket, in the SDK's task that keeps the connection."""
+        """Open a WebSocket; called in the SDK's task that reconnects."""
         if self._is_closed:
-            # The SDK opens a closed session again to end a subscription.
+            # The SDK reopens a closed session to end a subscription.
             raise ConnectionError("closed")
         task = asyncio.current_task()
         if task is not None and task is not self._reconnect_task:
@@ -118,7 +119,7 @@ class Substrate(RpcSubstrate):
         return opened
 
     async def close(self) -> None:
-        """Close every connection that was made, open or not."""
+        """Close every connection that was created, open or not."""
         self._is_closed = True
         await super().close()
         for made in self._connections:
@@ -127,14 +128,14 @@ class Substrate(RpcSubstrate):
 
 def _log_task_error(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        logger.info("A connection to the chain has ended: %s", describe_error(error))
+        logger.info("Connection to the chain ended: %s", describe_error(error))
 
 
 async def block_hashes(endpoint: str, numbers: Sequence[int]) -> list[BlockHash | None]:
-    """Return the hash of each block of the best chain, asked on a connection of its own.
+    """Return the hash of each block of the best chain, over a separate connection.
 
     Raises:
-        Exception: what the SDK raises; see `pylon.chain.faults`.
+        Exception: any error of the SDK; see `pylon.chain.faults`.
     """
     async with _open_connection(endpoint) as connection:
         return await _request_block_hashes(connection, numbers)

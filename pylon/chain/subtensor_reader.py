@@ -1,9 +1,10 @@
-"""Reading the chain through the unmodified `bittensor` SDK."""
+"""Reads of the chain through the unmodified `bittensor` SDK."""
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar, cast
 
 from pylon.chain.bounds import ImplausibleError, block_number, timestamp_ms
@@ -22,17 +23,36 @@ from pylon_client.contract.types import BlockNumber, Timestamp
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Instrument = Callable[[str, str], AbstractContextManager[object]]
+"""Returns a context manager that measures an operation, given its name and its netuid or ""."""
 
 _UNSUBSCRIBE_TIMEOUT_S: Final = 5.0
 _RESUBSCRIBE_DELAY_S: Final = 1.0
-"""Pause before subscribing again after an announcement that the SDK could not read."""
+"""Pause before subscribing again after an announcement that the SDK could not parse."""
+
+
+def _no_instrument(_operation: str, _netuid: str) -> AbstractContextManager[object]:
+    return contextlib.nullcontext()
 
 
 class SubtensorReader:
-    """One chain node, read over one connection at a time.
+    """Reads from one chain node, over one connection at a time.
+
+    The connection is opened by the first read.
+
+    Args:
+        network: a network's name that the SDK knows (`finney`, `test`, …) or a `ws://` or `wss://`
+            URL.
+        role: name of the node in error texts; its address is for the log only.
+        timeouts: timeouts and limits of the connection.
+        check_genesis: receives the genesis hash of the node at each connection; see `Substrate`.
+        instrument: measures each operation, from the request to its result or error.
+
+    Raises:
+        ValueError: `network` is neither a known name nor a WebSocket URL.
 
     Attributes:
-        endpoint_label: which node it is: its network's name, or its URL without anything secret.
+        endpoint_label: the network's name, or its URL without secrets.
     """
 
     def __init__(
@@ -42,22 +62,12 @@ class SubtensorReader:
         role: str = "The chain node",
         timeouts: ConnectionTimeouts | None = None,
         check_genesis: Callable[[str], None] | None = None,
+        instrument: Instrument = _no_instrument,
     ) -> None:
-        """Choose the node; the connection is opened by the first read.
-
-        Args:
-            network: a network's name that the SDK knows (`finney`, `test`, …) or a `ws://` or
-                `wss://` URL.
-            role: what callers are told about when it fails; its address is for the log alone.
-            timeouts: how long to wait for what.
-            check_genesis: receives the genesis of the node at each connection; see `Substrate`.
-
-        Raises:
-            ValueError: neither a known name nor a WebSocket URL.
-        """
         url = node_url(network)
         self.endpoint_label: Final = endpoint_label(network)
         self._role = role
+        self._instrument = instrument
         self._owner = ConnectionOwner[Sdk](
             lambda: cast("Sdk", Substrate(url, check_genesis)),
             role=role,
@@ -68,22 +78,23 @@ class SubtensorReader:
 
     @property
     def connections_opened(self) -> int:
-        """How many connections were opened so far."""
+        """Return the number of connections opened so far."""
         return self._owner.opened_count
 
     def reconnect_threadsafe(self) -> None:
-        """Replace the connection, so that the next one is checked; from any thread."""
+        """Replace the connection, so that the genesis is checked again; callable by any thread."""
         self._owner.replace_threadsafe()
 
     async def latest_block(self, *, timeout_s: float) -> Block:
-        """The newest block of the best chain: its hash, and the number that its state names.
+        """Return the newest block of the best chain, with the number that its state contains.
 
-        The node gives that hash for the number too.
+        The node also returns the block's hash for that number.
         """
-        return await self._call(read_best_block, timeout_s=timeout_s)
+        with self._instrument("latest_block", ""):
+            return await self._owner.call(read_best_block, timeout_s=timeout_s)
 
     async def block(self, number: BlockNumber, *, timeout_s: float) -> Block:
-        """The block of that number on the best chain."""
+        """Return the block with this number on the best chain."""
 
         async def read(sdk: Sdk) -> Block:
             found = await find_block_hash(sdk, number)
@@ -91,29 +102,41 @@ class SubtensorReader:
                 raise FailureError(ErrorCode.NOT_FOUND, f"Block {number} not found.")
             return Block(number=number, hash=found)
 
-        return await self._call(read, timeout_s=timeout_s)
+        with self._instrument("block", ""):
+            return await self._owner.call(read, timeout_s=timeout_s)
 
     async def timestamp(self, block: Block, *, timeout_s: float) -> Timestamp:
-        """When a block was made, in whole seconds since the Unix epoch."""
+        """Return the timestamp of a block, in whole seconds since the Unix epoch."""
 
         async def read(sdk: Sdk) -> Timestamp:
             now_ms = await sdk.query("Timestamp", "Now", [], block.hash)
             return Timestamp(timestamp_ms(now_ms) // 1000)
 
-        return await self._call_at(block, read, timeout_s=timeout_s)
+        with self._instrument("timestamp", ""):
+            return await self._read_at(block, read, timeout_s=timeout_s)
 
     async def query(
         self, query: Query[ResultT_co], block: Block, *, timeout_s: float
     ) -> ResultT_co:
-        """The answer to a question as it was after a block."""
+        """Return the result of a query on the state after a block."""
 
         async def read(sdk: Sdk) -> ResultT_co:
             return await execute(sdk, query, block)
 
-        return await self._call_at(block, read, timeout_s=timeout_s)
+        with self._instrument(query.name, str(getattr(query, "netuid", ""))):
+            return await self._read_at(block, read, timeout_s=timeout_s)
 
     async def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
-        """The number of each new best block, as the node announces them: with gaps and repeats."""
+        """Yield the number of each new best block that the node announces.
+
+        There may be gaps and repetitions. A head that cannot be true is logged and left out.
+
+        Args:
+            silence_s: seconds without a valid head after which the subscription fails.
+
+        Raises:
+            FailureError: CHAIN_TIMEOUT after `silence_s`; otherwise the code of the fault.
+        """
         clock_s = asyncio.get_running_loop().time
         async with _failing_timeout(self._role, silence_s):
             connection = await self._owner.connection()
@@ -123,17 +146,19 @@ class SubtensorReader:
         level = logging.WARNING
         try:
             while True:
-                # A task of its own, since the SDK waits without a deadline when it is cancelled.
+                # A separate task, because the SDK waits without a timeout when it is cancelled.
                 step = asyncio.ensure_future(anext(stream))
                 await asyncio.wait({step}, timeout=max(silent_at_s - clock_s(), 0.0))
                 try:
                     number = self._announced_number(step, silence_s)
                 except ImplausibleError as error:
-                    logger.log(level, "%s announced a false head: %s", self.endpoint_label, error)
+                    logger.log(
+                        level, "%s announced an invalid head: %s", self.endpoint_label, error
+                    )
                     level = logging.DEBUG
                     if clock_s() >= silent_at_s:
                         raise self._silence_error(silence_s) from None
-                    if step.exception() is not None:  # the SDK could not read it either
+                    if step.exception() is not None:  # the SDK could not parse it either
                         self._unsubscribe_in_background(stream, None)
                         stream = connection.client.blocks()
                         await asyncio.sleep(_RESUBSCRIBE_DELAY_S)
@@ -148,27 +173,24 @@ class SubtensorReader:
             self._unsubscribe_in_background(stream, step)
 
     async def close(self) -> None:
-        """Close the connection; the chain cannot be used afterwards."""
+        """Close the connection; the reader cannot be used afterwards."""
         await self._owner.close()
         if self._unsubscribe_tasks:
             await asyncio.wait(self._unsubscribe_tasks, timeout=1.0)
 
-    async def _call(self, read: Callable[[Sdk], Awaitable[T]], *, timeout_s: float) -> T:
-        return await self._owner.call(read, timeout_s=timeout_s)
-
-    async def _call_at(
+    async def _read_at(
         self, block: Block, read: Callable[[Sdk], Awaitable[T]], *, timeout_s: float
     ) -> T:
         try:
-            return await self._call(read, timeout_s=timeout_s)
+            return await self._owner.call(read, timeout_s=timeout_s)
         except FailureError as error:
-            # The SDK's errors do not name the block; those of our own reads say what they mean.
+            # The SDK's errors do not name the block; errors raised by the reads here are complete.
             if not isinstance(error.__cause__, FaultError):
                 raise
             if error.code is ErrorCode.NOT_FOUND:
                 raise FailureError(error.code, f"Block {block.number} not found.") from error
             if error.code is ErrorCode.ARCHIVE_REQUIRED:
-                detail = f"{self._role} no longer keeps the state of block {block.number}."
+                detail = f"{self._role} has discarded the state of block {block.number}."
                 raise FailureError(error.code, detail) from error
             raise
 
@@ -187,7 +209,7 @@ class SubtensorReader:
             detail = f"{self._role} ended the subscription to new blocks."
             raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, detail) from None
         except Exception as error:
-            logger.info("The subscription to new blocks ended: %s", describe_error(error))
+            logger.info("Subscription to new blocks ended: %s", describe_error(error))
             fault = fault_of(error)
             raise FailureError(fault.code, fault.detail) from error
 
@@ -198,19 +220,19 @@ class SubtensorReader:
     def _unsubscribe_in_background(
         self, stream: AsyncIterator[dict[str, Any]], step: asyncio.Future[dict[str, Any]] | None
     ) -> None:
-        """End a subscription without waiting: the SDK asks the node to, and it may be silent."""
+        """End a subscription without waiting: the SDK sends a request that may get no reply."""
 
         async def end() -> None:
             if step is not None and not step.done():
                 step.cancel()
                 await asyncio.wait({step}, timeout=_UNSUBSCRIBE_TIMEOUT_S)
             if step is not None and step.done() and not step.cancelled():
-                step.exception()  # it is no one's
+                step.exception()  # retrieved, so that asyncio does not log it
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(_UNSUBSCRIBE_TIMEOUT_S):
                     await cast("AsyncGenerator[dict[str, Any]]", stream).aclose()
 
-        task = asyncio.create_task(end(), name="end of a subscription")
+        task = asyncio.create_task(end(), name="unsubscribe from new blocks")
         self._unsubscribe_tasks.add(task)
         task.add_done_callback(self._unsubscribe_tasks.discard)
 

@@ -71,15 +71,18 @@ from pylon_client.contract.types import (
 T = TypeVar("T")
 
 ERA_PERIOD_BLOCKS: Final = 16
-"""For so many blocks an extrinsic is valid. Short, since what was lost is only known to be lost
-when its era is over; long enough for finality to lag by several blocks."""
+"""Validity of an extrinsic, in blocks.
+
+Short, because a lost extrinsic is known to be lost only when its era has ended; long enough for
+finality to lag by several blocks.
+"""
 WRITE_TIMEOUT_S: Final = 30.0
 
 
 class SubtensorWriter:
-    """Writing to one chain node, over one connection at a time.
+    """Writes to one chain node, over one connection at a time.
 
-    What was written long ago is looked for where its blocks' states still are.
+    Outcomes in old blocks are read from an archive node.
     """
 
     def __init__(
@@ -91,18 +94,18 @@ class SubtensorWriter:
         timeout_s: float = WRITE_TIMEOUT_S,
         guard: ChainGuard | None = None,
     ) -> None:
-        """Choose the nodes; a connection is opened by its first use.
+        """Create a writer; each connection is opened by its first use.
 
         Args:
             network: a network's name that the SDK knows or a `ws://` or `wss://` URL.
-            archive_network: the same, for blocks whose state the first one discarded; empty when
-                there is none.
-            archive_cutoff_blocks: blocks older than this are looked at in the archive.
-            timeout_s: how long each use may take.
-            guard: checks the chain of each node; without one, any chain is written to.
+            archive_network: the same, for blocks whose state the first node discarded; empty for
+                no archive node.
+            archive_cutoff_blocks: age in blocks above which blocks are read from the archive node.
+            timeout_s: timeout of each method, in seconds.
+            guard: checks the genesis of each node; None to write to any chain.
 
         Raises:
-            ValueError: neither a known name nor a WebSocket URL.
+            ValueError: a network is neither a known name nor a WebSocket URL.
         """
         admit, admit_archive = (
             (None, None) if guard is None else (guard.check_genesis, guard.check_archive_genesis)
@@ -116,8 +119,8 @@ class SubtensorWriter:
         if guard is not None:
             for owner in filter(None, (self._connection_owner, archive)):
                 guard.on_bound(owner.replace_threadsafe)
-        # Without an archive the node itself is asked about old blocks too: it may well have them,
-        # and a write whose outcome nobody looks up has to be given up.
+        # Without an archive node, old blocks are read from the chain node too: it may have them,
+        # and without a read the outcome of the write would stay unknown.
         self._router = NodeRouter(
             self._connection_owner,
             archive,
@@ -128,7 +131,7 @@ class SubtensorWriter:
 
     @property
     def connections_opened(self) -> int:
-        """Return how many connections to the chain node were opened so far."""
+        """Return the number of connections to the chain node opened so far."""
         return self._connection_owner.opened_count
 
     async def close(self) -> None:
@@ -136,10 +139,10 @@ class SubtensorWriter:
         await asyncio.gather(*(owner.close() for owner in self._router.nodes))
 
     async def tip(self) -> ChainTip:
-        """The newest block and the newest final block."""
+        """Return the numbers of the best and the finalized head."""
 
         async def read(sdk: WritingSdk) -> ChainTip:
-            # In this order: the final block is never newer than the best one.
+            # Read in this order, the finalized head is never above the best head.
             final = await read_head_number(sdk, FINALIZED_HEAD_METHOD)
             best = await read_head_number(sdk, BEST_HEAD_METHOD)
             if final > best:
@@ -151,7 +154,7 @@ class SubtensorWriter:
         return heads
 
     async def block_time_s(self) -> float:
-        """How long a block takes on this chain, in seconds."""
+        """Return the block time of the chain in seconds."""
 
         async def read(sdk: WritingSdk) -> float:
             return block_time_s(await sdk.block_time())
@@ -159,7 +162,7 @@ class SubtensorWriter:
         return await self._call(read)
 
     async def epoch(self, netuid: NetUid, block: BlockNumber | None = None) -> Epoch:
-        """Where a subnet is in its epochs, at a block, or at the newest where that is older."""
+        """Return the epoch of a subnet at a block, or at the best block if `block` is later."""
 
         async def read(sdk: WritingSdk) -> Epoch:
             number, block_hash = await read_newest_block(sdk)
@@ -174,11 +177,11 @@ class SubtensorWriter:
         return await self._read_at(then, read_then)
 
     async def genesis(self) -> str:
-        """The hash of the chain's first block, by which it is told from every other chain."""
+        """Return the hash of the chain's first block, which identifies the chain."""
         return await self._call(lambda sdk: cast("RawWritingSdk", sdk.raw).genesis_hash())
 
     async def block_timestamp_ms(self, block: BlockNumber) -> int:
-        """When a block was made, in milliseconds since the Unix epoch."""
+        """Return the timestamp of a block, in milliseconds since the Unix epoch."""
 
         async def read(sdk: WritingSdk) -> int:
             return timestamp_ms(
@@ -194,18 +197,18 @@ class SubtensorWriter:
         hotkey: Hotkey,
         weighted_hotkeys: Sequence[Hotkey],
     ) -> WeightsState:
-        """What setting weights depends on, at the newest block."""
+        """Return the chain state that setting weights depends on, at the best block."""
         return await self._call(
             lambda sdk: read_weights_state(sdk, netuid, mechanism, hotkey, weighted_hotkeys)
         )
 
     async def is_registered(self, netuid: NetUid, hotkey: Hotkey) -> bool:
-        """Whether a hotkey is registered on a subnet, at the newest block."""
+        """Return whether a hotkey is registered on a subnet, at the best block."""
         uid = await self._call(lambda sdk: sdk.query(SUBTENSOR_PALLET, "Uids", [netuid, hotkey]))
         return uid is not None
 
     async def next_certificate_block(self, netuid: NetUid, hotkey: Hotkey) -> BlockNumber:
-        """The first block that takes another certificate of a hotkey.
+        """Return the first block in which the chain accepts another certificate of a hotkey.
 
         `SubtensorModule`: an axon may be served again `ServingRateLimit` blocks after
         `Axons[…].block`.
@@ -224,16 +227,16 @@ class SubtensorWriter:
         return await self._call(read)
 
     async def unsupported_writes(self, netuid: NetUid) -> dict[str, str]:
-        """Return the kinds of writes that the chain's runtime cannot take, and why not each."""
+        """Return the unsupported kinds of writes, each with an error that names what is missing."""
         return await self._call(lambda sdk: unsupported_writes(sdk, netuid))
 
     async def sign(self, call: WriteCall, signer: Signer) -> SignedCall:
-        """The call as a signed extrinsic, with the account's next nonce; nothing is sent."""
+        """Return a call as a signed extrinsic with the account's next nonce; nothing is sent."""
 
         async def sign(sdk: WritingSdk) -> SignedCall:
             call_bytes, reveal_round = await compose_call(sdk, call, signer)
             raw = cast("RawWritingSdk", sdk.raw)
-            # Asked for here: the SDK would sign any nonce and any height that a node reports.
+            # Read and checked here: the SDK would sign any nonce and height that a node reports.
             number = nonce(await raw.rpc_request("account_nextIndex", [signer.ss58_address]))
             unsigned = await raw.prepare_unsigned(
                 call_bytes,
@@ -246,7 +249,7 @@ class SubtensorWriter:
                 nonce=number,
             )
             extrinsic = await raw.attach_signature(unsigned, signer.sign(unsigned.payload))
-            # From the era's own current block, as the chain reckons it.
+            # The chain derives the birth block from the era's current block.
             current = int(unsigned.era["current"])
             record = ExtrinsicRecord(
                 hash=extrinsic.extrinsic_hash,
@@ -258,9 +261,10 @@ class SubtensorWriter:
             if newest >= record.last_valid_block:
                 raise FailureError(
                     ErrorCode.CHAIN_UNAVAILABLE,
-                    f"Finality is {newest - current} blocks behind: what is signed now is over.",
+                    f"Finality is {newest - current} blocks behind: the era of a new extrinsic "
+                    "would have ended.",
                 )
-            # The nonce was read before; a block in between can only hold older extrinsics.
+            # The nonce was read earlier, so a block in between only includes older extrinsics.
             return SignedCall(
                 record, extrinsic.data, newest, await raw.genesis_hash(), reveal_round
             )
@@ -268,13 +272,13 @@ class SubtensorWriter:
         return await self._call(sign)
 
     async def submit(self, signed: SignedCall) -> None:
-        """Send an extrinsic, once; on return the node has taken it into its pool."""
+        """Submit an extrinsic once; on return the node has accepted it into its pool."""
         is_sent = False
 
         async def send(sdk: WritingSdk) -> ChainError | None:
             nonlocal is_sent
             if is_sent:
-                # The connection's owner asks again what broke; this must not be.
+                # The connection's owner retries failed operations; a submission must not be.
                 raise FailureError(
                     ErrorCode.CHAIN_UNAVAILABLE, "The connection broke while sending."
                 )
@@ -292,14 +296,14 @@ class SubtensorWriter:
         if refused is None:
             return
         if refused.name == "BadProof":
-            # What this connection knows of the chain's runtime may be out of date.
+            # The connection's cached runtime metadata may be outdated.
             self._connection_owner.replace()
         raise RefusedError(refusal_of(refused.name, refused.code.value, refused.message))
 
     async def find_extrinsic(
         self, record: ExtrinsicRecord, first: BlockNumber, last: BlockNumber
     ) -> Inclusion | None:
-        """Where an extrinsic is among the blocks from `first` to `last`, both included."""
+        """Return the inclusion of an extrinsic in the blocks `first` to `last`, inclusive."""
         for number in range(first, last + 1):
             found = await self._read_at(
                 BlockNumber(number),
@@ -312,7 +316,7 @@ class SubtensorWriter:
     async def reveal_status(
         self, netuid: NetUid, hotkey: Hotkey, commitment_block: BlockNumber
     ) -> RevealStatus:
-        """What became of a sealed commitment, by the newest final block."""
+        """Return the reveal status of a timelocked commitment, at the finalized head."""
 
         async def read(sdk: WritingSdk) -> RevealStatus:
             final = await _require_block_hash(
@@ -330,7 +334,7 @@ class SubtensorWriter:
         hotkey: Hotkey,
         block: BlockNumber,
     ) -> bool:
-        """Whether the state after a block shows that this hotkey wrote such a thing in it."""
+        """Return whether the state after a block shows a write of this kind in that block."""
 
         async def read(sdk: WritingSdk) -> bool:
             block_hash = await _require_block_hash(sdk, block)
@@ -380,7 +384,7 @@ def _connection_owner(
 
 
 class _SignedPayload:
-    """An extrinsic in the shape in which the SDK sends one."""
+    """A signed extrinsic with the attributes that the SDK sends."""
 
     def __init__(self, signed: SignedCall) -> None:
         self.data = signed.data
@@ -391,7 +395,7 @@ class _SignedPayload:
 async def _require_block_hash(sdk: WritingSdk, number: BlockNumber) -> str:
     block_hash = await find_block_hash(sdk, number)
     if block_hash is None:
-        # Another node behind the same address had it: that this one has not proves nothing.
+        # Another node behind the same address had it, so its absence here proves nothing.
         raise FailureError(
             ErrorCode.CHAIN_UNAVAILABLE, f"The chain node does not have block {number} yet."
         )

@@ -1,4 +1,4 @@
-"""Fitting weights to a subnet, as the SDK's `SetWeights` does, so that what is lost is known."""
+"""Normalization of weights as in the SDK's `SetWeights`, which also reports lost weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ U16_MAX: Final = 65_535
 
 @dataclass(frozen=True, slots=True)
 class NormalizedWeights:
-    """Weights as the chain takes them.
+    """Weights in the chain's format.
 
     Attributes:
-        weights: by uid, in 1/65535 of the largest; none of them is 0.
-        rounded_to_zero: the neurons whose weight above 0 is too small for that.
+        weights: weight by uid, in 1/65535 of the largest weight; each is greater than 0.
+        rounded_to_zero: uids whose positive weight was rounded to 0.
     """
 
     weights: Mapping[NeuronUid, int]
@@ -28,16 +28,16 @@ class NormalizedWeights:
 def normalize_weights(
     weights: Mapping[NeuronUid, float], *, own_uid: NeuronUid, max_weight_limit: int
 ) -> NormalizedWeights:
-    """Return weights, some of them above 0, as the chain takes them.
+    """Return weights in the chain's format.
 
-    A weight of 0 is left out first: clipping shares out what it takes from the largest, also to
-    those whose weight is 0. A neuron that weighs itself alone is not clipped (`SubtensorModule`:
+    Weights of 0 are removed first, because clipping distributes the excess of the largest weight
+    over all others. A neuron that sets a weight for itself only is not clipped (`SubtensorModule`:
     `is_self_weight`).
 
     Args:
-        weights: relative weights by uid.
-        own_uid: the neuron that sets them.
-        max_weight_limit: the largest weight's share of all, in 1/65535.
+        weights: relative weights by uid; at least one is greater than 0.
+        own_uid: uid of the neuron that sets the weights.
+        max_weight_limit: maximum share of one weight in their sum, in 1/65535.
     """
     positive = {uid: weight for uid, weight in sorted(weights.items()) if weight > 0}
     values = list(positive.values())

@@ -1,4 +1,4 @@
-"""Reading what setting weights depends on, from whatever the chain's runtime offers."""
+"""Reads of the chain state that setting weights depends on, for different runtimes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ from pylon_client.contract.types import (
 MECHANISM_STRIDE: Final = 4096
 """Storage index of a mechanism: netuid + mechanism * 4096 (GLOBAL_MAX_SUBNET_COUNT)."""
 DEFAULT_COMMIT_REVEAL_VERSION: Final = 4
-"""The commit-reveal protocol of runtimes from before `CommitRevealWeightsVersion`."""
+"""Version of the commit-reveal protocol on runtimes without `CommitRevealWeightsVersion`."""
 
 _NULL_CONSENSUS_VALUES: Final = ("Null", {"Null": None}, 1)
-"""How the SDK decodes `SubnetEpochConsensus::Null`."""
+"""Decoded forms of `SubnetEpochConsensus::Null`."""
 
 
 async def read_newest_block(sdk: WritingSdk) -> tuple[BlockNumber, str]:
-    """Return the number and the hash of the newest block."""
+    """Return the number and the hash of the best block."""
     newest = await read_best_block(sdk)
     return newest.number, newest.hash
 
@@ -37,7 +37,7 @@ async def read_newest_block(sdk: WritingSdk) -> tuple[BlockNumber, str]:
 async def read_epoch(
     sdk: WritingSdk, netuid: NetUid, number: BlockNumber, block_hash: str
 ) -> Epoch:
-    """Return where a subnet is in its epochs, at one block."""
+    """Return the epoch of a subnet at a block."""
     tempo, last, following = await asyncio.gather(
         read_storage(sdk, SUBTENSOR_PALLET, "Tempo", [netuid], block_hash),
         read_storage(sdk, SUBTENSOR_PALLET, "LastEpochBlock", [netuid], block_hash),
@@ -63,10 +63,17 @@ async def read_weights_state(
     own_hotkey: Hotkey,
     weighted_hotkeys: Sequence[Hotkey],
 ) -> WeightsState:
-    """Return what setting weights depends on, at the newest block.
+    """Return the chain state that setting weights depends on, at the best block.
+
+    Args:
+        sdk: connected to a node.
+        netuid: the subnet.
+        mechanism: the mechanism of the subnet.
+        own_hotkey: the hotkey that sets the weights.
+        weighted_hotkeys: the hotkeys whose uids are read.
 
     Raises:
-        FailureError: RUNTIME_UNSUPPORTED, naming the item that the runtime lacks.
+        FailureError: RUNTIME_UNSUPPORTED with the name of the item that the runtime lacks.
     """
     number, block_hash = await read_newest_block(sdk)
     index = mechanism_storage_index(netuid, mechanism)
@@ -99,7 +106,7 @@ async def read_weights_state(
     sealing, unrevealed = None, 0
     if is_sealed:
         sealing = await read_commit_reveal(sdk, netuid, epoch, block_hash)
-        if last_update >= epoch.start_block:  # else nothing was committed in this epoch
+        if last_update >= epoch.start_block:  # otherwise no commit exists in this epoch
             unrevealed = await _count_unrevealed_commits(
                 sdk, index, sealing.epoch_index, own_hotkey, block_hash
             )
@@ -117,7 +124,7 @@ async def read_weights_state(
         },
         commit_reveal=sealing,
         unrevealed_commits=unrevealed,
-        # Some subnets have the largest number there is, as a limit that never ends.
+        # Some subnets have the largest u64, which means that weights can be set only once.
         rate_limit_blocks=min(u64(limit or 0, "WeightsSetRateLimit"), BLOCK_NUMBER_MAX),
         last_update_block=last_update,
         version_key=u64(version_key or 0, "WeightsVersionKey"),
@@ -129,7 +136,7 @@ async def read_weights_state(
 async def read_commit_reveal(
     sdk: WritingSdk, netuid: NetUid, epoch: Epoch, block_hash: str
 ) -> CommitRevealState:
-    """Return how weights are sealed at one block."""
+    """Return the commit-reveal state of a subnet at a block."""
 
     async def item(name: str, *keys: Any) -> int:
         return u64(
@@ -158,7 +165,7 @@ async def read_commit_reveal(
 async def _count_unrevealed_commits(
     sdk: WritingSdk, index: int, epoch_index: int, hotkey: Hotkey, block_hash: str
 ) -> int:
-    """Return how many commits of a hotkey the chain keeps for one epoch."""
+    """Return the number of commits of a hotkey that the chain stores for an epoch."""
     commits: Any = await read_optional_storage(
         sdk, SUBTENSOR_PALLET, "TimelockedWeightCommits", [index, epoch_index], block_hash
     )
@@ -171,6 +178,6 @@ def mechanism_storage_index(netuid: NetUid, mechanism: MechanismId) -> int:
 
 
 def last_update_of(updates: Sequence[Any] | None, uid: NeuronUid | None) -> BlockNumber:
-    """Return a neuron's entry of `LastUpdate`; 0 where it has none."""
+    """Return a neuron's entry of `LastUpdate`; 0 if it has no entry."""
     known: Sequence[Any] = updates or ()
     return block_number(known[uid] if uid is not None and uid < len(known) else 0, "LastUpdate")

@@ -1,4 +1,4 @@
-"""What the service asks of the chain in order to write to it, in Pylon's words."""
+"""Interfaces and data for writing to the chain, in terms of Pylon's models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,34 +22,33 @@ NEVER_UPDATED: Final = BlockNumber(0)
 
 
 class RefusalKind(Enum):
-    """What to do after the chain has refused a write."""
+    """How a refused write can be continued."""
 
     RETRY = "again"
-    """Sign it anew, on a fresh connection: nonce, era or the pool stood in the way."""
+    """Sign it again on a new connection: the nonce, the era or the pool caused the refusal."""
     RATE_LIMITED = "wait"
-    """The same write will be taken later: a limit on how often, or how much, one may write."""
+    """Submit the same write later: a rate or size limit of the chain applies."""
     NOT_ELIGIBLE = "not yet"
-    """The hotkey may not write that now, and may be allowed to later: it is not registered, or has
-    no permit or too little stake."""
+    """The hotkey lacks a requirement that may change: registration, validator permit or stake."""
     FATAL = "never"
-    """It will not be taken as it is."""
+    """The chain will never accept the write in this form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the chain did not take a write, and what to do about it."""
+    """Why the chain refused a write, and how to continue."""
 
     code: ErrorCode
     kind: RefusalKind
     detail: str
 
     def failure(self, retry_at_block: BlockNumber | None = None) -> Failure:
-        """The refusal as a caller sees it."""
+        """Return the failure for the caller."""
         return FailureError(self.code, self.detail, retry_at_block=retry_at_block).failure
 
 
 class RefusedError(Exception):
-    """The node said that it did not take an extrinsic, which is therefore nowhere."""
+    """The node reported that it did not accept an extrinsic; so it cannot be in any pool."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(f"{refusal.code}: {refusal.detail}")
@@ -58,7 +57,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ChainTip:
-    """How far the chain is: its newest block, and its newest that can not be retracted."""
+    """The numbers of the best head and of the finalized head."""
 
     best: BlockNumber
     finalized: BlockNumber
@@ -66,14 +65,14 @@ class ChainTip:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """Where a subnet is in its epochs, at one block.
+    """The epoch of a subnet at one block.
 
     Attributes:
-        block: at which this was read.
-        tempo: blocks from one epoch to the next; 0 where the subnet has none.
-        start_block: the block that began the current epoch.
-        next_start_block: the block that will begin the next one, sooner if its owner triggers it; None
-            where the tempo is 0.
+        block: number of the block whose state was read.
+        tempo: blocks per epoch; 0 if the subnet has no epochs.
+        start_block: first block of the current epoch.
+        next_start_block: first block of the next epoch, or an earlier one if the subnet's owner
+            triggers it; None if the tempo is 0.
     """
 
     block: BlockNumber
@@ -84,15 +83,15 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class CommitRevealState:
-    """How weights are sealed at one block; every value but the first two is as the chain has it.
+    """The commit-reveal state of a subnet at one block; names in backticks are storage items.
 
     Attributes:
-        version: of the commit-reveal protocol.
-        block: at which all of this was read.
+        version: version of the commit-reveal protocol.
+        block: number of the block whose state was read.
         tempo: `Tempo`, in blocks.
         reveal_period_epochs: `RevealPeriodEpochs`.
         last_epoch_block: `LastEpochBlock`.
-        pending_epoch_at: `PendingEpochAt`; 0 where the owner has triggered no epoch.
+        pending_epoch_at: `PendingEpochAt`; 0 if the owner has not triggered an epoch.
         epoch_index: `SubnetEpochIndex`.
         blocks_since_last_step: `BlocksSinceLastStep`.
     """
@@ -109,23 +108,24 @@ class CommitRevealState:
 
 @dataclass(frozen=True, slots=True)
 class WeightsState:
-    """What setting weights depends on, all read at one block.
+    """The chain state that setting weights depends on, read at one block.
 
     Attributes:
-        block: at which it was read.
-        epoch: of the subnet.
-        own_uid: of the hotkey that sets them; None when it is not registered.
-        has_permit: whether that neuron has a validator permit.
-        owns_subnet: whether the hotkey is the subnet owner's, who needs no permit.
-        has_null_consensus: whether the subnet runs the Null consensus, under which nobody does without one.
-        uids: of those of the weighed hotkeys that are registered.
-        commit_reveal: how weights are sealed; None where the subnet takes them in the open.
-        unrevealed_commits: how many of the hotkey's commits of this epoch the chain keeps.
-        rate_limit_blocks: how many blocks must lie between two settings.
-        last_update_block: when this hotkey last set weights; 0 for never.
-        version_key: that the subnet asks weights to carry.
-        min_allowed_weights: how many weights above 0 the subnet asks for.
-        max_weight_limit: the largest weight's share of all, in 1/65535.
+        block: number of the block whose state was read.
+        epoch: epoch of the subnet.
+        own_uid: uid of the hotkey that sets the weights; None if it is not registered.
+        uids: uids of the weighted hotkeys that are registered.
+        has_permit: whether the neuron with `own_uid` has a validator permit.
+        owns_subnet: whether the hotkey belongs to the subnet's owner, who needs no permit.
+        has_null_consensus: whether the subnet uses the Null consensus, which requires a permit of
+            the owner as well.
+        commit_reveal: state for timelocked weights; None if the subnet uses plain weights.
+        unrevealed_commits: number of the hotkey's commits of this epoch that the chain stores.
+        rate_limit_blocks: minimum number of blocks between two updates of weights.
+        last_update_block: block of the hotkey's last update of weights; 0 for never.
+        version_key: version key that the subnet requires.
+        min_allowed_weights: minimum number of weights greater than 0.
+        max_weight_limit: maximum share of one weight in their sum, in 1/65535.
     """
 
     block: BlockNumber
@@ -146,11 +146,14 @@ class WeightsState:
 
 @dataclass(frozen=True, slots=True)
 class WeightsCall:
-    """Set weights, in the open or sealed.
+    """Set weights, plain or timelocked.
 
     Attributes:
-        weights: by uid, in 1/65535 of the largest.
-        commit_reveal: None to set them in the open.
+        netuid: the subnet.
+        mechanism: the mechanism of the subnet.
+        weights: weight by uid, in 1/65535 of the largest weight.
+        version_key: version key that the subnet requires.
+        commit_reveal: state for timelocked weights; None for plain weights.
     """
 
     netuid: NetUid
@@ -162,7 +165,7 @@ class WeightsCall:
 
 @dataclass(frozen=True, slots=True)
 class CommitmentCall:
-    """Publish bytes."""
+    """Commit bytes."""
 
     netuid: NetUid
     data: bytes
@@ -170,7 +173,7 @@ class CommitmentCall:
 
 @dataclass(frozen=True, slots=True)
 class TimelockedCommitmentCall:
-    """Publish a text that opens by itself after some blocks."""
+    """Commit a timelocked text, which the chain reveals after `blocks_until_reveal` blocks."""
 
     netuid: NetUid
     text: str
@@ -179,7 +182,7 @@ class TimelockedCommitmentCall:
 
 @dataclass(frozen=True, slots=True)
 class CertificateCall:
-    """Publish the public half of a key pair, beside the axon that is announced."""
+    """Publish the public key of a certificate; the announced axon stays unchanged."""
 
     netuid: NetUid
     algorithm: int
@@ -191,14 +194,14 @@ WriteCall = WeightsCall | CommitmentCall | TimelockedCommitmentCall | Certificat
 
 @dataclass(frozen=True, slots=True)
 class SignedCall:
-    """An extrinsic that is signed and not sent.
+    """A signed extrinsic that is not submitted yet.
 
     Attributes:
-        record: what to write down before sending it.
-        data: its bytes.
-        signed_at_block: the newest block when it was signed; it can only be included in a later one.
-        genesis: hash of the first block of the chain that the signature is for.
-        reveal_round: the drand round at which sealed content opens.
+        record: data to store before the submission.
+        data: the encoded extrinsic.
+        signed_at_block: best block at the time of signing; only later blocks can include it.
+        genesis: genesis hash of the chain that the signature is valid for.
+        reveal_round: drand round that reveals timelocked content; None for plain content.
     """
 
     record: ExtrinsicRecord
@@ -210,11 +213,11 @@ class SignedCall:
 
 @dataclass(frozen=True, slots=True)
 class Inclusion:
-    """A block that holds an extrinsic, and what became of it there.
+    """The inclusion of an extrinsic in a block.
 
     Attributes:
-        block: its number.
-        refusal: why the call failed; None when it succeeded.
+        block: number of the block.
+        refusal: why the call failed; None if it succeeded.
     """
 
     block: BlockNumber
@@ -222,38 +225,37 @@ class Inclusion:
 
 
 class RevealStatus(Enum):
-    """What became of a sealed commitment that is on the chain."""
+    """The state of a timelocked commitment that was included in a block."""
 
     PENDING = "closed"
     REVEALED = "opened"
     FAILED = "broken"
-    """The chain could not open it, and keeps it as such or has deleted it."""
+    """The chain could not decrypt it, and marked or deleted it."""
     REPLACED = "replaced"
-    """A later commitment of the hotkey took its place before it was opened."""
+    """A later commitment of the hotkey replaced it before the reveal."""
 
 
 class ChainWrites(Protocol):
-    """Writing to the chain, and looking at what was written.
+    """Writes to the chain, and reads of their outcomes.
 
-    Every method answers or fails within a deadline of its own. Unless it says otherwise a method
-    raises `FailureError` and nothing else: CHAIN_UNAVAILABLE when no node answers, CHAIN_TIMEOUT
-    past the deadline.
+    Every method has a timeout. If not documented otherwise, a method raises `FailureError` and no
+    other exception: CHAIN_UNAVAILABLE if no node responds, CHAIN_TIMEOUT after the timeout.
     """
 
     async def tip(self) -> ChainTip:
-        """The newest block and the newest final block."""
+        """Return the numbers of the best and the finalized head."""
         ...
 
     async def block_time_s(self) -> float:
-        """How long a block takes on this chain, in seconds."""
+        """Return the block time of the chain in seconds."""
         ...
 
     async def genesis(self) -> str:
-        """The hash of the chain's first block, by which it is told from every other chain."""
+        """Return the hash of the chain's first block, which identifies the chain."""
         ...
 
     async def block_timestamp_ms(self, block: BlockNumber) -> int:
-        """When a block was made, in milliseconds since the Unix epoch."""
+        """Return the timestamp of a block, in milliseconds since the Unix epoch."""
         ...
 
     async def weights_state(
@@ -263,61 +265,67 @@ class ChainWrites(Protocol):
         hotkey: Hotkey,
         weighted_hotkeys: Sequence[Hotkey],
     ) -> WeightsState:
-        """What setting weights depends on, at the newest block.
+        """Return the chain state that setting weights depends on, at the best block.
+
+        Args:
+            netuid: the subnet.
+            mechanism: the mechanism of the subnet.
+            hotkey: the hotkey that sets the weights.
+            weighted_hotkeys: the hotkeys whose uids are needed.
 
         Raises:
-            RefusedError: there is no such subnet.
+            RefusedError: the subnet does not exist.
         """
         ...
 
     async def epoch(self, netuid: NetUid, block: BlockNumber | None = None) -> Epoch:
-        """Where a subnet is in its epochs, at a block, or at the newest where that is older."""
+        """Return the epoch of a subnet at a block, or at the best block if `block` is later."""
         ...
 
     async def unsupported_writes(self, netuid: NetUid) -> Mapping[str, str]:
-        """The kinds of writes that the chain's runtime cannot take, and why not each."""
+        """Return the unsupported kinds of writes, each with an error that names what is missing."""
         ...
 
     async def is_registered(self, netuid: NetUid, hotkey: Hotkey) -> bool:
-        """Whether a hotkey is registered on a subnet, at the newest block."""
+        """Return whether a hotkey is registered on a subnet, at the best block."""
         ...
 
     async def next_certificate_block(self, netuid: NetUid, hotkey: Hotkey) -> BlockNumber:
-        """The first block that takes another certificate of a hotkey."""
+        """Return the first block in which the chain accepts another certificate of a hotkey."""
         ...
 
     async def sign(self, call: WriteCall, signer: Signer) -> SignedCall:
-        """The call as a signed extrinsic, with the account's next nonce; nothing is sent.
+        """Return a call as a signed extrinsic with the account's next nonce; nothing is sent.
 
         Raises:
-            RefusedError: the SDK sees before signing that the chain would not take it.
+            RefusedError: the SDK detects before signing that the chain would refuse the call.
         """
         ...
 
     async def submit(self, signed: SignedCall) -> None:
-        """Send an extrinsic; on return the node has taken it into its pool.
+        """Submit an extrinsic; on return the node has accepted it into its pool.
 
         Raises:
-            RefusedError: the node did not take it.
-            FailureError: it may or may not have taken it.
+            RefusedError: the node did not accept it.
+            FailureError: it is unknown whether the node accepted it.
         """
         ...
 
     async def find_extrinsic(
         self, record: ExtrinsicRecord, first: BlockNumber, last: BlockNumber
     ) -> Inclusion | None:
-        """Where an extrinsic is among the blocks from `first` to `last`, both included."""
+        """Return the inclusion of an extrinsic in the blocks `first` to `last`, inclusive."""
         ...
 
     async def reveal_status(
         self, netuid: NetUid, hotkey: Hotkey, commitment_block: BlockNumber
     ) -> RevealStatus:
-        """What became of a sealed commitment, by the newest final block.
+        """Return the reveal status of a timelocked commitment, at the finalized head.
 
         Args:
             netuid: the subnet.
             hotkey: the hotkey that committed.
-            commitment_block: the block that holds the commitment.
+            commitment_block: number of the block that includes the commitment.
         """
         ...
 
@@ -329,5 +337,5 @@ class ChainWrites(Protocol):
         hotkey: Hotkey,
         block: BlockNumber,
     ) -> bool:
-        """Whether the state after a block shows that this hotkey wrote such a thing in it."""
+        """Return whether the state after a block shows a write of this kind in that block."""
         ...

@@ -1,8 +1,8 @@
-"""What each refusal of a write means: one table, by the chain's own names for its errors.
+"""Classification of refused writes, by the chain's names for its errors.
 
-The SDK gives every error of the chain a name and a semantic code; a name that is listed counts
-before its code. No text of an error is matched. It is passed on, shortened, where the chain gives
-no name: only its number says then what the chain means.
+The SDK assigns a name and a semantic code to every error of the chain. A listed name has precedence
+over the code. No error text is matched. If the error has no name, its shortened text is passed on,
+since it contains the error's number.
 """
 
 import re
@@ -17,10 +17,10 @@ REASON_MAX_CHARS: Final = 200
 
 _ADDRESS_PATTERN: Final = re.compile(r"\S+://\S+")
 _RETRY: Final = Refusal(
-    ErrorCode.CHAIN_REJECTED, RefusalKind.RETRY, "The node's pool did not take the extrinsic."
+    ErrorCode.CHAIN_REJECTED, RefusalKind.RETRY, "The node's pool did not accept the extrinsic."
 )
 _RATE_LIMITED: Final = Refusal(
-    ErrorCode.RATE_LIMITED, RefusalKind.RATE_LIMITED, "The chain takes such a write less often."
+    ErrorCode.RATE_LIMITED, RefusalKind.RATE_LIMITED, "The chain limits the rate of such writes."
 )
 _NO_PERMIT: Final = Refusal(
     ErrorCode.NO_VALIDATOR_PERMIT,
@@ -35,28 +35,28 @@ _REJECTED: Final = Refusal(
 )
 
 REFUSALS_BY_NAME: Final[Mapping[str, Refusal]] = {
-    # The pool's words for a nonce or an era that is over, or a place that is taken.
+    # Errors of the pool: an outdated nonce, an expired era, or a full pool.
     "Stale": _RETRY,
     "AncientBirthBlock": _RETRY,
     "Future": _RETRY,
     "PriorityTooLow": _RETRY,
     "ExhaustsResources": _RETRY,
-    # Also what is said after a runtime upgrade, or by a node of another genesis: signed anew on
-    # a fresh connection it is right again.
+    # Also after a runtime upgrade, or from a node with another genesis: a new signature on a new
+    # connection is valid.
     "BadProof": _RETRY,
     "NeuronNoValidatorPermit": _NO_PERMIT,
     "NotEnoughStakeToSetWeights": _STAKE_TOO_LOW,
     "StakeAmountTooLow": _STAKE_TOO_LOW,
-    # The chain's one name for both.
+    # The chain uses one name for both cases.
     "MechanismDoesNotExist": Refusal(
         ErrorCode.NOT_FOUND,
         RefusalKind.FATAL,
-        "The subnet has no such mechanism, or there is no such subnet.",
+        "The mechanism or the subnet does not exist.",
     ),
     "SpaceLimitExceeded": _RATE_LIMITED,
     "CommitQueueFull": _RATE_LIMITED,
     "TooManyUnrevealedCommits": _RATE_LIMITED,
-    # The subnet's setting changed between signing and inclusion: built anew it is right.
+    # The subnet's setting changed between signing and inclusion: a new call is valid.
     "CommitRevealEnabled": _RETRY,
     "CommitRevealDisabled": _RETRY,
     "IncorrectWeightVersionKey": _RETRY,
@@ -81,7 +81,7 @@ REFUSALS_BY_CODE: Final[Mapping[str, Refusal]] = {
         "The hotkey's balance or stake is too low.",
     ),
     "subnet_not_exists": Refusal(
-        ErrorCode.NOT_FOUND, RefusalKind.FATAL, "There is no such subnet."
+        ErrorCode.NOT_FOUND, RefusalKind.FATAL, "The subnet does not exist."
     ),
     "subtoken_disabled": Refusal(
         ErrorCode.CHAIN_REJECTED, RefusalKind.FATAL, "The subnet is not active yet."
@@ -96,18 +96,18 @@ REFUSALS_BY_CODE: Final[Mapping[str, Refusal]] = {
     "unit_mismatch": _REJECTED,
     "policy_violation": _REJECTED,
     "internal": _RETRY,
-    # Whatever a newer chain says is tried again, as often as the settings allow.
+    # Errors of newer runtimes are retried, up to the configured number of attempts.
     "unknown": _RETRY,
 }
 
 
 def refusal_of(name: str | None, code: str, reason: str = "") -> Refusal:
-    """Return what a refusal means.
+    """Return the classified refusal of an error.
 
     Args:
         name: the chain's name for the error, if it has one.
         code: the SDK's semantic code.
-        reason: the text of the SDK or the node, such as `Custom error: 200`.
+        reason: error text of the SDK or the node, such as `Custom error: 200`.
     """
     found = REFUSALS_BY_NAME.get(name or "") or REFUSALS_BY_CODE.get(code, _RETRY)
     why = name or _sanitize_reason(reason)
@@ -115,6 +115,6 @@ def refusal_of(name: str | None, code: str, reason: str = "") -> Refusal:
 
 
 def _sanitize_reason(reason: str) -> str:
-    """Return a text on one line, without addresses and secrets, cut to `REASON_MAX_CHARS`."""
+    """Return a text on one line, without URLs and secrets, truncated to `REASON_MAX_CHARS`."""
     line = REDACTOR.redact_text(_ADDRESS_PATTERN.sub("[address]", " ".join(reason.split())))
     return line if len(line) <= REASON_MAX_CHARS else f"{line[: REASON_MAX_CHARS - 1]}…"

@@ -1,4 +1,4 @@
-"""Which writes the chain's runtime can take, before any is asked for."""
+"""Check of the writes that the chain's runtime supports."""
 
 import asyncio
 from typing import Any, Final
@@ -17,15 +17,15 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import Hotkey, MechanismId, NetUid
 
 _ZERO_ACCOUNT: Final = Hotkey("5C4hrfjw9DjXZTzV3MwzrrAr9P1MJhSrvWGWqi1eSuyUpnhM")
-"""The account of 32 zero bytes, for reads that need one."""
+"""The account of 32 zero bytes, for reads that require an account."""
 
 
 async def unsupported_writes(sdk: WritingSdk, netuid: NetUid) -> dict[str, str]:
-    """Return the kinds of writes that the runtime cannot take, and what it lacks for each.
+    """Return the unsupported kinds of writes, each with the error that names the missing item.
 
     Args:
-        sdk: connected to the chain.
-        netuid: a subnet, whose items are read.
+        sdk: connected to a node.
+        netuid: the subnet whose storage items are read.
     """
     checks = {
         "weights": _check_weights(sdk, netuid),

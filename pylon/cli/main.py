@@ -38,7 +38,7 @@ COMPLETION_VARIABLE = "_PYLON_COMPLETE"
 
 def _print_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"pylon {version('pylon-client')}")
+        typer.echo(f"pylon {version('pylon-service')}")
         raise typer.Exit
 
 

@@ -1,7 +1,7 @@
-"""Admission of concurrent work, with a share for each caller.
+"""Admission control for concurrent requests, with a share for each caller.
 
-Half of the places are divided equally among the known callers, the other half is shared. A caller
-first uses its own share. So no caller, however many requests it sends, can refuse those of others.
+Half of the permits is divided equally among the known callers; the other half is shared. A caller
+uses its own share first. So a flood of requests from one caller cannot block the others.
 """
 
 from collections import Counter
@@ -13,13 +13,13 @@ from typing import Final, Self
 from pylon_client.contract.failures import ErrorCode, FailureError
 
 OPEN_CALLER: Final = ""
-"""The caller that all requests of open access share; no identity has this name."""
+"""Name of the caller of all open-access requests; an identity cannot have this name."""
 MAX_PARKED: Final = 256
-"""Maximum number of parked requests per caller: each costs some kilobytes of memory."""
+"""Maximum number of parked requests per caller; each uses some kilobytes of memory."""
 
 
 class _PermitPool:
-    """Which places are in use, by caller."""
+    """The permits in use, by caller."""
 
     def __init__(self, permits: int, callers: frozenset[str], max_parked: int) -> None:
         self.in_use: Final = Counter[str]()
@@ -31,7 +31,7 @@ class _PermitPool:
         self._max_parked = max_parked
 
     def try_acquire(self, caller: str) -> bool:
-        """Take a place, the caller's own before a shared one; False where none is free."""
+        """Acquire a permit, from the caller's share first; return False if none is free."""
         if self.in_use[caller] >= self._share_of(caller):
             if self._shared_in_use >= self._shared:
                 return False
@@ -40,20 +40,20 @@ class _PermitPool:
         return True
 
     def release(self, caller: str) -> None:
-        """Give a place back, a shared one before the caller's own."""
+        """Release a permit, to the shared half first."""
         if self.in_use[caller] > self._share_of(caller):
             self._shared_in_use -= 1
         self.in_use[caller] -= 1
 
     def park(self, caller: str) -> bool:
-        """Count a parked request; False where the caller has too many."""
+        """Count a parked request; return False if the caller has too many."""
         if self.parked[caller] >= self._max_parked:
             return False
         self.parked[caller] += 1
         return True
 
     def unpark(self, caller: str) -> None:
-        """Count a parked request no more."""
+        """Stop counting a parked request."""
         self.parked[caller] -= 1
 
     def _share_of(self, caller: str) -> int:
@@ -61,9 +61,9 @@ class _PermitPool:
 
 
 class Permit:
-    """The place of one request; as a context manager, it is released at the end of the block.
+    """The permit of one request; a context manager that releases it at the end of the block.
 
-    Made by `Admission.admit`.
+    Created by `Admission.admit`.
     """
 
     def __init__(self, pool: _PermitPool, caller: str) -> None:
@@ -85,23 +85,23 @@ class Permit:
         self.release()
 
     def release(self) -> None:
-        """Give the place back; a second call does nothing."""
+        """Release the permit; a second call does nothing."""
         self._is_released = True
         self._release_permit()
 
     @contextmanager
     def parked(self, *, required: bool = True) -> Generator[None]:
-        """Give the place back within the block, which waits for something slow.
+        """Release the permit within the block, which waits for a slow event.
 
-        After the block the request takes a place again, or finishes without one when none is free:
-        what is left of it is short. Blocks may be nested; the outermost one counts.
+        After the block the request acquires a permit again, or finishes without one if none is
+        free: the rest of its work is short. Blocks may be nested; only the outermost one counts.
 
         Args:
-            required: whether to raise when the caller has too many parked requests; otherwise the
-                request keeps its place.
+            required: whether to raise if the caller has too many parked requests; otherwise the
+                request keeps its permit.
 
         Raises:
-            FailureError: OVERLOADED, when the caller has too many parked requests.
+            FailureError: OVERLOADED, if the caller has too many parked requests.
         """
         if self._is_parked or self._is_released:
             yield
@@ -130,11 +130,11 @@ class Admission:
     """Limits how many requests are in progress, in total and per caller.
 
     Args:
-        permits: maximum number of requests in progress; each known caller has at least one place,
-            even where that is more.
-        callers: the known callers. Others can use the shared half only.
+        permits: maximum number of requests in progress; each known caller has at least one permit,
+            even if that exceeds the maximum.
+        callers: names of the known callers; other callers can only use the shared half.
         max_parked: maximum number of parked requests per caller.
-        resource: what is limited, in the plural, for the text of a refusal.
+        resource: plural noun of the limited resource, for error texts.
     """
 
     def __init__(
@@ -150,19 +150,19 @@ class Admission:
 
     @property
     def in_use(self) -> int:
-        """How many places are in use."""
+        """Return the number of permits in use."""
         return self._pool.in_use.total()
 
     @property
     def parked(self) -> int:
-        """How many requests wait without a place."""
+        """Return the number of parked requests."""
         return self._pool.parked.total()
 
     def admit(self, caller: str) -> Permit:
-        """Return a place for a request of a caller; it must be released.
+        """Return a permit for a request of a caller; it must be released.
 
         Raises:
-            FailureError: OVERLOADED, when the caller's share and the shared half are in use.
+            FailureError: OVERLOADED, if the caller's share and the shared half are in use.
         """
         if not self._pool.try_acquire(caller):
             raise _overloaded(caller, self._resource)

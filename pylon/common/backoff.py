@@ -1,4 +1,4 @@
-"""How long to wait before trying again."""
+"""Exponential backoff with jitter."""
 
 import asyncio
 import logging
@@ -9,25 +9,38 @@ _MAX_DOUBLINGS: Final = 16
 
 
 class Backoff:
-    """Growing pauses between attempts: doubled each time up to a bound, spread by chance."""
+    """Delays between retries that double up to a maximum, with jitter.
 
-    def __init__(self, initial_s: float, max_s: float) -> None:
+    Args:
+        initial_s: maximum of the first delay, in seconds.
+        max_s: maximum of any delay, in seconds.
+        jitter: whether a delay is a random value between half its maximum and its maximum.
+
+    Attributes:
+        attempts: number of consecutive failures counted so far.
+    """
+
+    def __init__(self, initial_s: float, max_s: float, *, jitter: bool = True) -> None:
+        self.attempts = 0
         self._initial_s = initial_s
         self._max_s = max_s
-        self._attempts = 0
+        self._jitter = jitter
 
     @property
     def log_level(self) -> int:
-        """How loudly to tell of a failure: the first of a row as a warning, the others softly."""
-        return logging.DEBUG if self._attempts else logging.WARNING
+        """Return WARNING for the first failure in a row, DEBUG for the following ones."""
+        return logging.DEBUG if self.attempts else logging.WARNING
 
     def reset(self) -> None:
-        """Begin with the first pause again."""
-        self._attempts = 0
+        """Start again with the initial delay."""
+        self.attempts = 0
+
+    def next_delay_s(self) -> float:
+        """Count a failure, and return the delay before the next attempt in seconds."""
+        delay_s = min(self._initial_s * 2**self.attempts, self._max_s)
+        self.attempts = min(self.attempts + 1, _MAX_DOUBLINGS)
+        return delay_s * random.uniform(0.5, 1.0) if self._jitter else delay_s  # noqa: S311 -- jitter, not security
 
     async def wait(self) -> None:
-        """Wait for the next pause."""
-        pause_s = min(self._initial_s * 2**self._attempts, self._max_s)
-        self._attempts = min(self._attempts + 1, _MAX_DOUBLINGS)
-        # Spreads load, guards nothing.
-        await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - see above
+        """Count a failure, and sleep for the next delay."""
+        await asyncio.sleep(self.next_delay_s())

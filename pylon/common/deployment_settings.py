@@ -1,4 +1,4 @@
-"""The settings that every process of one deployment shares, whichever side of NATS it is on."""
+"""Settings shared by all processes of a deployment."""
 
 import ssl
 from collections.abc import Iterator, Mapping
@@ -18,19 +18,19 @@ from pylon_client.urls import check_nats_urls
 
 
 class IdentitySettings(EnvironmentSettings):
-    """One identity: who may act, on which subnet, with which wallet.
+    """An identity: its token, subnet and wallet.
 
     Read from `PYLON_ID_{NAME}_…`, where NAME is the identity's name in upper case with `-`
-    written as `_`.
+    replaced by `_`.
 
     Attributes:
         name: the identity's name.
         netuid: its subnet.
-        token: what its callers present; the bridge and `pylon nats-conf` need it, workers do not.
+        token: token of its callers; the bridge and `pylon nats-conf` need it, workers do not.
         wallet_name: the folder of its wallet.
         hotkey_name: the hotkey in that wallet.
-        hotkey_ss58: the address of that hotkey; None where the wallet is to be asked.
-        hotkey_password: opens the hotkey's file, where it is encrypted.
+        hotkey_ss58: address of that hotkey; None to read it from the wallet.
+        hotkey_password: password of the hotkey's file, if it is encrypted.
     """
 
     name: IdentityName
@@ -43,7 +43,7 @@ class IdentitySettings(EnvironmentSettings):
 
     @property
     def env_prefix(self) -> str:
-        """What the names of its variables begin with."""
+        """Return the prefix of the names of its variables."""
         return _env_prefix(self.name)
 
     @field_validator("token")
@@ -55,24 +55,24 @@ class IdentitySettings(EnvironmentSettings):
     @classmethod
     def _validate_hotkey(cls, address: Hotkey | None) -> Hotkey | None:
         if address is not None and not is_address(address):
-            raise ValueError("is no ss58 address")
+            raise ValueError("is not an ss58 address")
         return address
 
     @classmethod
     def read(cls, name: IdentityName) -> Self:
-        """The settings of one identity, from the environment and the `.env` file.
+        """Read the settings of one identity from the environment and the `.env` file.
 
         Raises:
             SettingsError: some of them are missing or wrong.
         """
-        # The name that begins with an underscore is an option of pydantic-settings' constructor,
-        # which type checkers do not see.
+        # `_env_prefix` is an option of the constructor of pydantic-settings, unknown to type
+        # checkers.
         options: dict[str, Any] = {"name": name, "_env_prefix": _env_prefix(name)}
         return cls(**options)
 
 
 class IdentityWithToken(IdentitySettings):
-    """The settings of an identity for processes that check or present its token: required here."""
+    """The settings of an identity for processes that require its token."""
 
     token: SecretStr = Field(min_length=1)
 
@@ -86,30 +86,29 @@ def _env_prefix(name: IdentityName) -> str:
 
 
 class DeploymentSettings(EnvironmentSettings):
-    """How to reach NATS, and who may ask for what.
+    """Connection to NATS, identities and access tokens.
 
-    Every secret `PYLON_X` may be in a file that `PYLON_X_FILE` names.
+    Every secret `PYLON_X` may be read from a file named by `PYLON_X_FILE`.
 
     Attributes:
         nats_url: one or more NATS servers of the same cluster, separated by commas.
-        nats_ca_file: certificates of who may vouch for the NATS servers; None for the system's.
-        nats_client_cert_file: what this process shows to NATS servers that ask for a certificate.
-        nats_client_key_file: the key of that certificate.
-        nats_worker_password: password of the NATS user `worker`; empty when NATS asks for none.
-        nats_bridge_password: password of the NATS user `bridge`; the same. If empty, `pylon up`
-            makes one for each run.
-        nats_reader_password: password of the NATS user `reader`, which workers of the role
-            `reader` connect as; if empty, they connect as `worker`.
-        open_access_token: what open-access callers must present; empty means nothing.
+        nats_ca_file: CA certificates that verify the NATS servers; None for the system's.
+        nats_client_cert_file: client certificate for NATS servers that require one.
+        nats_client_key_file: key of the client certificate.
+        nats_worker_password: password of the NATS user `worker`; empty if NATS requires none.
+        nats_bridge_password: password of the NATS user `bridge`; empty if NATS requires none.
+            `pylon up` generates one for each run if it is empty.
+        nats_reader_password: password of the NATS user `reader` for workers with the role
+            `reader`; if empty, they connect as `worker`.
+        open_access_token: bearer token for open access; if empty, open access needs no token.
         identities: the names of the configured identities.
-        worker_health_socket: Unix socket of one worker on this machine: the worker answers at it
-            what it answers at its health port, and the bridge adds the worker's metrics to its
-            own. `pylon up` sets it.
-        metrics_token: what those must present who read the metrics; empty shows them to nobody.
-        sentry_dsn: where errors are reported; empty reports them nowhere.
-        sentry_environment: under which name.
-        strict_settings: refuse to start with a `PYLON_…` variable that no part of Pylon knows,
-            instead of logging a warning.
+        worker_health_socket: Unix socket on which one worker of this machine serves its probes
+            and metrics; the bridge adds these metrics to its own. `pylon up` sets it.
+        metrics_token: bearer token for `/metrics`; if empty, `/metrics` returns 403.
+        sentry_dsn: Sentry DSN for error reports; empty to report nothing.
+        sentry_environment: name of the environment in Sentry.
+        strict_settings: refuse to start if a `PYLON_…` variable is unknown, instead of logging a
+            warning.
     """
 
     nats_url: str = "nats://127.0.0.1:4222"
@@ -158,15 +157,15 @@ class DeploymentSettings(EnvironmentSettings):
 
     @property
     def nats_urls(self) -> list[str]:
-        """Every NATS server's URL."""
+        """Return the URLs of all NATS servers."""
         return _split_urls(self.nats_url)
 
     @cached_property
     def nats_tls(self) -> ssl.SSLContext | None:
-        """How to check NATS servers, and what to show them; None to do as the URL says.
+        """Return the TLS context for NATS; None to follow the URL's scheme.
 
         Raises:
-            SettingsError: one of the files is none, or cannot be read.
+            SettingsError: a file cannot be read, or is not a certificate or key.
         """
         if self.nats_ca_file is None and self.nats_client_cert_file is None:
             return None
@@ -176,7 +175,7 @@ class DeploymentSettings(EnvironmentSettings):
                 context.load_cert_chain(self.nats_client_cert_file, self.nats_client_key_file)
         except OSError as error:
             raise SettingsError(
-                f"the PYLON_NATS_CA_FILE or the client's certificate is unfit: {error.strerror}"
+                f"PYLON_NATS_CA_FILE or the client certificate cannot be loaded: {error.strerror}"
             ) from None
         return context
 
@@ -185,17 +184,17 @@ class DeploymentSettings(EnvironmentSettings):
         """Return the settings of every configured identity by name; tokens may be empty.
 
         Raises:
-            SettingsError: some of the identities' settings are missing or wrong, or a secret is
-                used twice; says which.
+            SettingsError: settings of identities are missing or wrong, or a secret is used twice.
+                The text names them.
         """
         return self._read_identities(IdentitySettings)
 
     @cached_property
     def identities_with_tokens(self) -> Mapping[IdentityName, IdentitySettings]:
-        """Return the same for a process that checks or presents tokens.
+        """Return the same settings, with tokens that are not empty.
 
         Raises:
-            SettingsError: as above, or an identity has no token.
+            SettingsError: as for `identity_settings`, or an identity has no token.
         """
         return self._read_identities(IdentityWithToken)
 

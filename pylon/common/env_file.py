@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 ENV_FILE: Final = ".env"
 ENV_FILE_VARIABLE: Final = "PYLON_ENV_FILE"
-"""Names another file than `.env`; empty to read none."""
+"""Variable with the path of the file to read instead of `.env`; empty to read no file."""
 
 _BYTE_ORDER_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 def env_file() -> Path | None:
-    """Return the file to read, whether or not it exists; None where none is to be read."""
+    """Return the path of the file to read, which may not exist; None to read no file."""
     named = os.environ.get(ENV_FILE_VARIABLE)
     if named is None:
         return Path(ENV_FILE)
@@ -28,11 +28,11 @@ def env_file() -> Path | None:
 
 
 def read_env_file() -> "Mapping[str, str | None]":
-    """Return the variables of the file as it spells them; empty without a file.
+    """Return the variables of the file with the names as written; empty without a file.
 
     Raises:
-        SettingsError: the file cannot be read, is not UTF-8 text, has lines that set nothing, or
-            was named and does not exist.
+        SettingsError: the file cannot be read, is not UTF-8 text, has lines that are not
+            assignments, or was named and does not exist.
     """
     path = env_file()
     if path is None:
@@ -53,10 +53,10 @@ def read_env_file() -> "Mapping[str, str | None]":
 
 
 def _require_assignments(path: Path, text: str) -> None:
-    """Refuse lines that are skipped by the parser: a lost token would open what it protects."""
+    """Refuse lines that the parser would skip: a skipped token would disable its check."""
     wrong: list[int] = []
     for part in parse_stream(StringIO(text)):
-        if part.error:  # the text of a statement begins with the blank lines before it
+        if part.error:  # a statement's text includes the blank lines before it
             statement = part.original.string
             blank = statement[: len(statement) - len(statement.lstrip())]
             wrong.append(part.original.line + blank.count("\n"))

@@ -1,4 +1,4 @@
-"""Whether this user may use a folder of state, and whose it is where it may not."""
+"""Check of this user's access to state folders, with errors that name their owner."""
 
 import errno
 import os
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def require_access(paths: Iterable[Path]) -> None:
-    """Look at files, and all that is in folders, that a process will read and write.
+    """Check that files, and folders with all their contents, are readable and writable.
 
-    Missing ones are fit.
+    A missing path passes.
 
     Raises:
-        OSError: one of them belongs to another user; its text names both users and the remedy.
+        OSError: a path is not accessible; the text names both users and the remedy.
     """
     for path in paths:
         require_path_access(path)
@@ -22,10 +22,10 @@ def require_access(paths: Iterable[Path]) -> None:
 
 
 def require_path_access(path: Path) -> None:
-    """Look at one file or folder; one that does not exist is fit.
+    """Check that one file or folder is readable and writable; a missing path passes.
 
     Raises:
-        OSError: as `require_access`.
+        OSError: as for `require_access`.
     """
     try:
         owner = path.lstat().st_uid

@@ -1,4 +1,4 @@
-"""A folder that one process at a time may use."""
+"""Exclusive use of a folder by one process."""
 
 import errno
 import fcntl
@@ -10,11 +10,11 @@ LOCK_FILE: Final = "lock"
 
 
 class FolderLock:
-    """A lock in a folder, held until it is let go or the last process that has it ends.
+    """A lock file in a folder, held until it is released or the last process that holds it ends.
 
     Args:
-        folder: where the lock's file is; whoever empties the folder must leave it there.
-        holder: what holds it, in the error of the second one.
+        folder: contains the lock file; code that empties the folder must keep the file.
+        holder: name of the other holder, for the error text.
     """
 
     def __init__(self, folder: Path, holder: str = "another embedded NATS") -> None:
@@ -24,15 +24,15 @@ class FolderLock:
 
     @property
     def fd(self) -> int:
-        """What a child inherits that is to hold the lock too."""
-        assert self._fd is not None, "it is not held"  # noqa: S101 -- a mistake of ours
+        """Return the file descriptor that a child inherits to hold the lock too."""
+        assert self._fd is not None, "it is not held"  # noqa: S101 -- a bug of the caller
         return self._fd
 
     def acquire(self) -> None:
-        """Hold the lock from now on.
+        """Acquire the lock.
 
         Raises:
-            OSError: another process holds it, or the folder cannot be written; its text says which.
+            OSError: another process holds it, or the folder is not writable.
         """
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -43,7 +43,7 @@ class FolderLock:
         self._fd = fd
 
     def release(self) -> None:
-        """Hold it no longer."""
+        """Release the lock; without it, do nothing."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None

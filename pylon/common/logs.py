@@ -1,4 +1,4 @@
-"""One way to log for every process of the service: lines for people, JSON for machines."""
+"""Logging of all processes of the service, as text or JSON."""
 
 import logging
 import re
@@ -17,16 +17,16 @@ from pylon.common.redaction import REDACTOR
 from pylon_client.contract import wire
 
 QUIET_LOGGERS: Final = ("bittensor", "httpx", "nats", "uvicorn", "websockets")
-"""Chatty at INFO about matters that our own modules report in their own words."""
+"""Libraries that log at WARNING only: at INFO they repeat events that Pylon logs itself."""
 
 _UNREDACTED: Final = frozenset({"ts", "level", "logger"})
-"""Fields that hold nothing of what is logged, so that a token `INFO` spoils none of them."""
+"""Fields without logged data; redacting them would break `level` if a secret is `INFO`."""
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=MappingProxyType({}))
 
 
 class LogFormat(StrEnum):
-    """How log lines look; AUTO is for people on a terminal and for machines elsewhere."""
+    """The format of log lines; AUTO is HUMAN on a terminal, and JSON otherwise."""
 
     AUTO = "auto"
     JSON = "json"
@@ -34,11 +34,11 @@ class LogFormat(StrEnum):
 
 
 class LogSettings(EnvironmentSettings):
-    """How to log.
+    """Settings of the log.
 
     Attributes:
-        log_level: the name of the least important level that is logged.
-        log_format: how lines look.
+        log_level: minimum level: DEBUG, INFO, WARNING or ERROR.
+        log_format: format of the lines.
     """
 
     log_level: str = "INFO"
@@ -53,33 +53,33 @@ class LogSettings(EnvironmentSettings):
 
 
 def bind_log_fields(**fields: object) -> Token[Mapping[str, object]]:
-    """Put fields on every line that this task, and what it starts, logs from now on.
+    """Add fields to all further log lines of this task and of tasks that it starts.
 
     Fields that are None or empty are left out.
 
     Returns:
-        What `forget` takes to go back.
+        The token for `reset_log_fields`.
     """
     given = {name: value for name, value in fields.items() if value not in (None, "")}
     return _context.set({**_context.get(), **given})
 
 
 def reset_log_fields(token: Token[Mapping[str, object]]) -> None:
-    """Undo a `note` of the same task."""
+    """Undo `bind_log_fields` in the same task."""
     _context.reset(token)
 
 
 def parse_trace_id(trace_parent: str) -> str:
-    """The trace that a `traceparent` header names, or nothing where it is none."""
+    """Return the trace id of a `traceparent` header; empty if the header is invalid."""
     found = _TRACE_PARENT.fullmatch(trace_parent)
     return found[1] if found else ""
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: `ts`, `level`, `logger`, `event`, and what was noted."""
+    """Formats a record as a JSON object: `ts`, `level`, `logger`, `event` and bound fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record, without secrets."""
+        """Return the line of a record, without secrets."""
         line: dict[str, Any] = {
             "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -98,13 +98,13 @@ class JsonFormatter(logging.Formatter):
 
 
 class HumanFormatter(logging.Formatter):
-    """One line of text, with what was noted at its end."""
+    """Formats a record as a line of text, followed by the bound fields."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record, without secrets."""
+        """Return the line of a record, without secrets."""
         text = super().format(record)
         noted = " ".join(f"{name}={value}" for name, value in _context.get().items())
         if noted and not record.exc_info:
@@ -113,7 +113,7 @@ class HumanFormatter(logging.Formatter):
 
 
 def set_up_logging() -> None:
-    """Log to standard error as the settings say.
+    """Configure logging to standard error by the settings.
 
     Raises:
         SettingsError: a setting is wrong.

@@ -1,4 +1,4 @@
-"""What the metrics of every process of the service have in common."""
+"""Metrics that every process of the service exposes, and access control for `/metrics`."""
 
 import hmac
 from collections.abc import Callable, Iterable, Mapping
@@ -24,19 +24,19 @@ from pydantic_settings import SettingsConfigDict
 from pylon.common.environment_settings import EnvironmentSettings
 from pylon_client.nats.nats_connection import ConnectionCounts
 
-DISTRIBUTION: Final = "pylon-client"
+DISTRIBUTION: Final = "pylon-service"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 COMPONENT: Final = "component"
-"""Label of what every process exposes: with it, one page may hold the metrics of two processes."""
+"""Label of the common metrics: it distinguishes two processes on one page of metrics."""
 _BEARER: Final = "Bearer "
 
 Labels = tuple[str, ...]
 Values = Mapping[Labels, float]
-"""Values by the values of their labels."""
+"""Values of a metric by label values."""
 
 
 class PrometheusSettings(EnvironmentSettings):
-    """Settings that the Prometheus library defines; here they may be in `.env` as well.
+    """Settings of the Prometheus library, which are also read from `.env`.
 
     Attributes:
         disable_created_series: whether to leave out the `…_created` series.
@@ -48,29 +48,29 @@ class PrometheusSettings(EnvironmentSettings):
 
 
 class ConnectionStatus(Protocol):
-    """A connection to NATS as far as it is measured."""
+    """The measured state of a connection to NATS."""
 
     @property
     def is_connected(self) -> bool:
-        """Whether a server is reachable right now."""
+        """Return whether the connection is established."""
         ...
 
     @property
     def counts(self) -> ConnectionCounts:
-        """What has happened on it."""
+        """Return the counters of the connection."""
         ...
 
 
 @dataclass(eq=False)
 class CallbackMetric(Collector):
-    """A metric whose values are kept elsewhere and read when somebody looks.
+    """A metric whose values are read at each scrape.
 
     Attributes:
-        name: the metric's name; a counter's without its `_total`.
-        help: what it tells.
-        kind: whether it only ever grows.
+        name: the metric's name; for a counter without its suffix `_total`.
+        help: the metric's help text.
+        kind: the metric's type.
         labels: the names of its labels.
-        read: gives the values; there are none until it is set.
+        read: returns the current values; empty by default.
     """
 
     name: str
@@ -80,7 +80,7 @@ class CallbackMetric(Collector):
     read: Callable[[], Values] = field(default=dict)
 
     def collect(self) -> Iterable[Metric]:
-        """The values of this moment."""
+        """Return the current values."""
         family_of = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
         family = family_of(self.name, self.help, labels=self.labels)
         for labels, value in self.read().items():
@@ -90,10 +90,10 @@ class CallbackMetric(Collector):
 
 @dataclass(eq=False)
 class ComponentLabel(Collector):
-    """Metrics of a registry with the label `component` on each of their samples.
+    """Adds the label `component` to every sample of a registry.
 
     Attributes:
-        inner: the metrics.
+        inner: the registry.
         component: the label's value.
     """
 
@@ -116,11 +116,11 @@ class ProcessMetrics:
     All of them have the label `component`.
 
     Args:
-        component: which process this is, `worker` or `bridge`.
+        component: name of this process, `worker` or `bridge`.
         build: further labels of `pylon_build_info`.
 
     Attributes:
-        registry: for all metrics of this process.
+        registry: the registry of all metrics of this process.
 
     Raises:
         SettingsError: a setting of the Prometheus library is wrong.
@@ -135,13 +135,13 @@ class ProcessMetrics:
         ProcessCollector(registry=shared)
         PlatformCollector(registry=shared)
         GCCollector(registry=shared)
-        Info("pylon_build", "What runs here", registry=shared).info(
+        Info("pylon_build", "Version and role of this process", registry=shared).info(
             {"version": version(DISTRIBUTION), **build}
         )
         self.registry.register(ComponentLabel(shared, component))
         of_nats = (COMPONENT,)
         self._connected = self.callback_metric(
-            "pylon_nats_connected", "Whether NATS is reachable right now", "gauge", of_nats
+            "pylon_nats_connected", "Whether this process is connected to NATS", "gauge", of_nats
         )
         self._reconnects = self.callback_metric(
             "pylon_nats_reconnects", "Reconnects to NATS after a lost connection", labels=of_nats
@@ -162,7 +162,7 @@ class ProcessMetrics:
             self._drops,
             self._permission_violations,
         ):
-            # Known before the first connection, so that a process that never gets one is seen.
+            # Exposed before the first connection, so that a process without one is visible.
             reading.read = lambda: {(component,): 0.0}
 
     def callback_metric(
@@ -172,13 +172,13 @@ class ProcessMetrics:
         kind: Literal["counter", "gauge"] = "counter",
         labels: Labels = (),
     ) -> CallbackMetric:
-        """A metric that is read elsewhere, from when its `read` is set."""
+        """Register a metric whose `read` the caller sets later."""
         reading = CallbackMetric(name, help_text, kind, labels)
         self.registry.register(reading)
         return reading
 
     def watch_nats(self, *connections: ConnectionStatus) -> None:
-        """Show connections to NATS as one; they replace those shown before."""
+        """Expose these connections to NATS as one, instead of the connections set before."""
 
         def total(count: Callable[[ConnectionStatus], int]) -> Callable[[], Values]:
             return lambda: {(self._component,): sum(map(count, connections))}
@@ -191,16 +191,16 @@ class ProcessMetrics:
         self._permission_violations.read = total(lambda each: each.counts.permission_violations)
 
     def text(self) -> bytes:
-        """All metrics, in the text format of Prometheus."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
 
 def metrics_access_error(authorization: str | None, token: SecretStr) -> str | None:
-    """Why the metrics are not shown to a caller, or None where they are.
+    """Return why a request for the metrics is denied, or None if it is allowed.
 
     Args:
         authorization: the header `Authorization` of the request.
-        token: what callers must present; nobody may look where it is empty.
+        token: the expected bearer token; if empty, every request is denied.
     """
     secret = token.get_secret_value()
     if not secret:
@@ -210,7 +210,7 @@ def metrics_access_error(authorization: str | None, token: SecretStr) -> str | N
     if not authorization.startswith(_BEARER):
         return "Invalid Authorization header format. Expected: Bearer <token>"
     presented = authorization.removeprefix(_BEARER).encode("latin-1", "replace")
-    # Digests have one length, and so the comparison tells nothing of the token's.
+    # Digests have equal lengths, so the comparison does not reveal the token's length.
     if not hmac.compare_digest(sha256(presented).digest(), sha256(secret.encode()).digest()):
         return "Invalid authorization token"
     return None

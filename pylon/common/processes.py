@@ -1,4 +1,4 @@
-"""What the processes that Pylon starts have in common."""
+"""Starting and ending of child processes."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ _BASE_PREFIXES = ("LC_", "PYTHON")
 
 
 def base_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return those variables that any process on this machine needs: none of them is a secret."""
+    """Return the variables that any process on this machine needs; they contain no secrets."""
     return {
         name: text
         for name, text in variables.items()
@@ -29,16 +29,16 @@ def base_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def die_with_parent() -> None:
-    """Ask Linux to end this process when its parent ends, even by SIGKILL; run before exec."""
+    """Make Linux send SIGTERM to this process when its parent ends; to be called before exec."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 async def terminate_process(process: Process, timeout_s: float) -> bool:
-    """End a process that leads a group of its own: SIGTERM, and after `timeout_s` SIGKILL for all.
+    """Send SIGTERM to the leader of a process group; kill the group after `timeout_s` seconds.
 
     Returns:
-        Whether it ended by itself.
+        Whether the process ended before the timeout.
     """
     with contextlib.suppress(ProcessLookupError):
         process.terminate()

@@ -1,4 +1,4 @@
-"""One flight per question, and answers that never change kept within a bound of bytes."""
+"""Sharing of concurrent reads, and a cache of immutable results bounded by bytes."""
 
 import asyncio
 from collections import OrderedDict
@@ -11,7 +11,7 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 V = TypeVar("V")
 
 MAX_CACHE_BYTES: Final = 64 * 1024 * 1024
-"""About four hundred subnets of 256 neurons."""
+"""Default size of the cache, in bytes: about 400 subnets with 256 neurons each."""
 
 
 @dataclass(eq=False)
@@ -21,17 +21,17 @@ class _SharedCall(Generic[V]):
 
 
 class SingleFlight(Generic[V]):
-    """Whoever asks the same while it is being found out waits for the same answer.
+    """Shares one call between all concurrent callers with the same key.
 
-    A caller that gives up leaves the others undisturbed; when the last one has given up, the
-    flight is cancelled. A failure goes to all who wait, and is not remembered.
+    The cancellation of a caller does not affect the others; when the last caller is cancelled, the
+    call is cancelled. An error is raised to all waiting callers, and is not cached.
     """
 
     def __init__(self) -> None:
         self._calls: dict[Hashable, _SharedCall[V]] = {}
 
     async def get(self, key: Hashable, fetch: Callable[[], Coroutine[Any, Any, V]]) -> V:
-        """The answer to `key`, from the flight in the air or from a new one with `fetch`."""
+        """Return the result for `key`, from the call in progress or from a new call of `fetch`."""
         flight = self._calls.get(key)
         if flight is None:
             flight = _SharedCall(asyncio.create_task(fetch()))
@@ -50,17 +50,17 @@ class SingleFlight(Generic[V]):
         if self._calls.get(key) is call:
             del self._calls[key]
         if call.task.done() and not call.task.cancelled():
-            call.task.exception()  # those who waited have it; with none left it is no one's
+            call.task.exception()  # retrieved, so that asyncio does not log it
 
 
 class ReadCache:
-    """Encoded answers by key, the least recently used ones forgotten beyond `max_bytes`.
+    """An LRU cache of encoded results, bounded by their bytes.
 
-    Only for what never changes: a key must name a block by its hash.
+    For immutable results only: a key must contain the hash of a block.
 
     Attributes:
-        hits: how often an answer was kept already.
-        misses: how often one had to be fetched.
+        hits: number of reads that were served from the cache.
+        misses: number of reads that were fetched.
     """
 
     def __init__(self, max_bytes: int = MAX_CACHE_BYTES) -> None:
@@ -73,11 +73,11 @@ class ReadCache:
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes of answers are kept."""
+        """Return the size of the cached results, in bytes."""
         return self._size_bytes
 
     async def get(self, key: Hashable, fetch: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
-        """The answer to `key`: kept, in the air, or fetched."""
+        """Return the cached result for `key`, or call `fetch` once for all concurrent callers."""
         kept = self._entries.get(key)
         if kept is not None:
             self._entries.move_to_end(key)
@@ -103,7 +103,7 @@ class ReadCache:
 
 
 def chain_timeout_error(timeout_s: float) -> FailureError:
-    """What a caller gets whose time ran out before the chain had answered."""
+    """Return the error of a caller whose timeout expired before the chain responded."""
     return FailureError(
         ErrorCode.CHAIN_TIMEOUT, f"The chain did not answer within {timeout_s:g} s."
     )

@@ -1,4 +1,4 @@
-"""Keeping what is secret out of everything that is written down."""
+"""Redaction of secrets in logs and error reports."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ from pylon.common.deployment_settings import DeploymentSettings
 
 HIDDEN: Final = "[secret]"
 SUBSTRING_MIN_CHARS: Final = 6
-"""Secrets shorter than this are hidden as whole words only: they occur within other words."""
+"""Minimum length of secrets that are replaced within words; shorter ones match whole words."""
 NESTED_MAX: Final = 32
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
@@ -24,30 +24,30 @@ _PUBLIC_PARTS = re.compile(
     r"\d{1,3}|v\d+|wss?|https?|rpc|jsonrpc|api|node|public|archive|mainnet|testnet|finney|test"
     r"|keys?|api[-_]?keys?|tokens?|true|false|yes|no"
 )
-"""Parts of URLs that are in use everywhere and so no key; hiding them would spoil every log."""
+"""Common parts of URLs that are not secrets; redacting them would make logs unreadable."""
 
 
 class Redactor:
-    """Replaces every secret that it has been told of, and what looks like one by its place."""
+    """Replaces known secrets, and credentials in URLs and bearer tokens, by `[secret]`."""
 
     def __init__(self) -> None:
         self._secrets: frozenset[str] = frozenset()
         self._pattern = _NOTHING
 
     def add_secrets(self, secrets: Iterable[str]) -> None:
-        """Hide these too, also as they are spelt within URLs and JSON."""
+        """Add secrets to redact, including their encodings in URLs and JSON."""
         self._secrets |= {spelt for one in secrets if one for spelt in _encodings(one)}
-        # The longest first: a secret may begin with another.
+        # The longest first: a secret may be a prefix of another.
         ordered = sorted(self._secrets, key=lambda one: (-len(one), one))
         self._pattern = re.compile("|".join(map(_secret_pattern, ordered))) if ordered else _NOTHING
 
     def redact_text(self, text: str) -> str:
-        """The same text without secrets."""
+        """Return a text with secrets replaced."""
         shown = self._pattern.sub(HIDDEN, text)
         return _BEARER.sub(HIDDEN, _CREDENTIALS.sub(HIDDEN, shown))
 
     def redact_value(self, value: Any, depth: int = 0) -> Any:
-        """The same JSON-like value without secrets, in its keys and its values."""
+        """Return a JSON-like value with secrets replaced in its keys and values."""
         if depth > NESTED_MAX:
             return HIDDEN
         match value:
@@ -75,7 +75,7 @@ def collect_secrets(settings: DeploymentSettings) -> list[str]:
                 found += [value.get_secret_value()]
             elif isinstance(value, str) and "://" in value:
                 for url in _BETWEEN_URLS.split(value):
-                    with contextlib.suppress(ValueError):  # it is no URL
+                    with contextlib.suppress(ValueError):  # not a URL
                         found += secret_parts(url)
     return [secret for secret in found if secret]
 
@@ -111,4 +111,4 @@ def _secret_pattern(secret: str) -> str:
 
 
 REDACTOR: Final = Redactor()
-"""The one of this process."""
+"""The redactor of this process."""

@@ -1,4 +1,4 @@
-"""Secrets from files: `PYLON_…_FILE` names one, as containers get their secrets."""
+"""Secrets from files named by `PYLON_…_FILE` variables, as usual in containers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,21 +15,21 @@ FILE_SUFFIX: Final = "_FILE"
 def read_secret_files(
     source: PydanticBaseSettingsSource, decided: Mapping[str, str | None]
 ) -> Mapping[str, str | None]:
-    """Give a source of variables the secrets whose files it names.
+    """Add the secrets of files to a source of variables.
 
-    `PYLON_X_FILE` stands for `PYLON_X` where that is a secret; a line break at the file's end is
-    not part of it.
+    `PYLON_X_FILE` names the file of the secret `PYLON_X`. A line break at the end of the file is
+    removed.
 
     Args:
-        source: of variables.
-        decided: the variables of a source that wins over this one; a file is not read for those.
+        source: a source of variables.
+        decided: variables of a source with precedence; their files are not read.
 
     Returns:
-        The variables of this source, with those secrets.
+        The variables of this source, including the secrets.
 
     Raises:
         SettingsError: a file cannot be read or is empty, or both a secret and its file are given.
-            The text holds the variable and the file's path, and nothing of what is in it.
+            The text contains the variable and the path, and nothing of the file's content.
     """
     assert isinstance(source, EnvSettingsSource)  # noqa: S101 -- the library's own sources are
     given = source.env_vars
@@ -63,6 +63,6 @@ def _read(variable: str, path: str, *, beside: str | None) -> str:
     except UnicodeDecodeError:
         raise SettingsError(f"{variable}: {path} is not UTF-8 text") from None
     if not secret:
-        # Whoever names a file wants a secret; without one, some doors would stand open.
+        # An empty secret would disable the check that the operator wants to enable.
         raise SettingsError(f"{variable}: {path} is empty")
     return secret

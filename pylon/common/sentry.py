@@ -1,4 +1,4 @@
-"""Reports of errors to Sentry, for those who ask for them, without anything secret in them."""
+"""Optional error reports to Sentry, without secrets."""
 
 from importlib.metadata import version
 from typing import Any, Final
@@ -14,21 +14,21 @@ _NEVER_SENT: Final = ("request", "user", "extra")
 
 
 def set_up_sentry(settings: DeploymentSettings, component: str) -> None:
-    """Report what is logged as an error, if the settings name a place; else do nothing.
+    """Report logged errors to Sentry; without a DSN in the settings, do nothing.
 
-    Nothing of a request, of a local variable or of the environment is sent.
+    Reports contain no request data, local variables or environment variables.
 
     Args:
-        settings: of which every secret is hidden wherever it stands.
-        component: which process this is.
+        settings: contain the DSN and the environment's name.
+        component: name of this process, sent as a tag.
 
     Raises:
-        SettingsError: the place is none.
+        SettingsError: the DSN is invalid.
     """
     dsn = settings.sentry_dsn.get_secret_value()
     if not dsn:
         return
-    # The library takes a tenth of a second to import, which most who start need not wait for.
+    # Imported here, because the import takes 0.1 s and most deployments do not use Sentry.
     import sentry_sdk  # noqa: PLC0415
     from sentry_sdk.integrations.argv import ArgvIntegration  # noqa: PLC0415
     from sentry_sdk.integrations.modules import ModulesIntegration  # noqa: PLC0415
@@ -42,14 +42,14 @@ def set_up_sentry(settings: DeploymentSettings, component: str) -> None:
             send_default_pii=False,
             include_local_variables=False,
             max_request_body_size="never",
-            # What the processes catch and log is what matters; nothing is to hook into libraries.
+            # Logged errors are sufficient; integrations would patch libraries.
             auto_enabling_integrations=False,
             disabled_integrations=[ArgvIntegration(), ModulesIntegration()],
             before_send=_scrub_event,
             shutdown_timeout=SHUTDOWN_TIMEOUT_S,
         )
     except BadDsn:
-        raise SettingsError("PYLON_SENTRY_DSN: is no address that Sentry gives out") from None
+        raise SettingsError("PYLON_SENTRY_DSN: is not a valid DSN") from None
     sentry_sdk.set_tag("component", component)
 
 

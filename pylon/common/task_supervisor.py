@@ -1,4 +1,4 @@
-"""Restarts of the parts of a process: a part that fails leaves the others running."""
+"""Supervision of the parts of a process: a failed part restarts while the others run."""
 
 import asyncio
 import logging
@@ -13,29 +13,29 @@ from pylon_client.log_limit import LogLimit, error_origin
 logger = logging.getLogger(__name__)
 
 RESTART_INITIAL_DELAY_S: Final = 0.2
-"""Longest pause before the first restart of a part, in seconds; it doubles with each failure."""
+"""Maximum delay before the first restart of a part, in seconds; it doubles with each failure."""
 RESTART_MAX_DELAY_S: Final = 10.0
-"""Longest pause before any restart, in seconds."""
+"""Maximum delay before any restart, in seconds."""
 STEADY_AFTER_S: Final = 60.0
-"""Run time, in seconds, after which the earlier failures of a part no longer count."""
+"""Run time in seconds after which a part counts as steady: earlier failures no longer count."""
 FAILING_AFTER: Final = 6
-"""Consecutive failures after which a part counts as failing: restarts of it do not help."""
+"""Number of consecutive failures after which a part counts as failing."""
 _DOUBLINGS_MAX: Final = 16
 
 
 class Supervisor:
-    """Keeps the parts of a process running, each of them independent of the others.
+    """Restarts the parts of a process after failures, independently of each other.
 
     Args:
-        is_final: return whether an error must end the process instead, such as a refusal that
-            no restart can change. `supervise` raises it.
-        initial_delay_s: longest pause before the first restart of a part, in seconds.
-        max_delay_s: longest pause before any restart, in seconds.
-        steady_after_s: run time after which the earlier failures of a part no longer count.
-        clock: monotonic time in seconds.
+        is_final: returns whether an error must end the process, because no restart can help.
+            `supervise` raises such an error.
+        initial_delay_s: maximum delay before the first restart of a part, in seconds.
+        max_delay_s: maximum delay before any restart, in seconds.
+        steady_after_s: run time in seconds after which earlier failures no longer count.
+        clock: returns monotonic time in seconds.
 
     Attributes:
-        restarts: the number of restarts of each part, by its name.
+        restarts: number of restarts by name of the part.
     """
 
     def __init__(
@@ -63,16 +63,16 @@ class Supervisor:
         return [name for name in self._failures if self._failures_of(name) >= FAILING_AFTER]
 
     async def supervise(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a part, and run it again after every failure; return when it returns.
+        """Run a part until it returns; restart it after each failure.
 
         Args:
-            name: of the part, in logs, metrics and probes.
-            run: starts the part; called again for each restart.
+            name: name of the part in logs, metrics and probes.
+            run: runs the part; called again for each restart.
 
         Raises:
             Exception: an error for which `is_final` is true.
         """
-        self.restarts[name] += 0  # a counter that begins at 0 shows its first increase
+        self.restarts[name] += 0  # exposed as 0, so that the first increase is visible
         try:
             while True:
                 self._started_at_s[name] = self._clock()
@@ -83,7 +83,7 @@ class Supervisor:
                         raise
                     pause_s = self._count_failure(name)
                     is_due = self._log_limit.is_due(name, error_origin(error))
-                    logger.error(  # noqa: TRY400 -- with the traceback where that is due
+                    logger.error(  # noqa: TRY400 -- the traceback is rate-limited
                         "%s failed; restart %d follows in %.1f s: %s",
                         *(name, self.restarts[name] + 1, pause_s, type(error).__name__),
                         exc_info=error if is_due else None,
@@ -98,16 +98,15 @@ class Supervisor:
             self._started_at_s.pop(name, None)
 
     def _failures_of(self, name: str) -> int:
-        """Return the consecutive failures of a part: none once it has run for long enough."""
+        """Return the number of consecutive failures of a part; 0 once it is steady."""
         started_at_s = self._started_at_s.get(name)
         if started_at_s is not None and self._clock() - started_at_s >= self._steady_after_s:
             return 0
         return self._failures.get(name, 0)
 
     def _count_failure(self, name: str) -> float:
-        """Count a failure; return the pause before the restart, in seconds."""
+        """Count a failure; return the delay before the restart, in seconds."""
         before = self._failures_of(name)
         self._failures[name] = before + 1
         longest_s = self._initial_delay_s * 2 ** min(before, _DOUBLINGS_MAX)
-        # Spreads load, guards nothing.
-        return min(longest_s, self._max_delay_s) * random.uniform(0.5, 1.0)  # noqa: S311 - see above
+        return min(longest_s, self._max_delay_s) * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter, not security

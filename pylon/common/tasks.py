@@ -1,4 +1,4 @@
-"""Tasks of a process: waiting for one until a stop, and ending several."""
+"""Helpers for asyncio tasks: run until a stop event, cancel and wait."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 
 CANCEL_TIMEOUT_S: Final = 10.0
-"""Seconds that cancelled tasks have to end."""
+"""Timeout for cancelled tasks to end, in seconds."""
 
 
 async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
@@ -16,7 +16,7 @@ async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     ended, _ = await asyncio.wait(tasks, timeout=CANCEL_TIMEOUT_S)
-    await asyncio.gather(*ended, return_exceptions=True)  # what they failed of is known
+    await asyncio.gather(*ended, return_exceptions=True)  # errors were handled before
 
 
 async def run_until_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

@@ -1,6 +1,6 @@
-"""Records that cannot be read, of the chain, of a stream or of the ledger.
+"""Log and counters of records that cannot be decoded, of the chain, a stream or the job store.
 
-The same record is read at every block. So each one is logged once, and every reading is counted.
+Such a record may be read at every block. So each record is logged once, and every read is counted.
 """
 
 import hashlib
@@ -10,15 +10,15 @@ from collections import Counter, OrderedDict
 from typing import Final
 
 MAX_LOGGED_RECORDS: Final = 10_000
-"""Maximum number of logged records that are remembered, about 1 MB; the oldest is logged again."""
+"""Maximum number of remembered records, about 1 MB; a forgotten record is logged again."""
 _DIGEST_BYTES: Final = 16
 
 
 class UnreadableRecords:
-    """Logs each unreadable record once, and counts all readings; any thread may use it.
+    """Logs each unreadable record once, and counts all reads; thread-safe.
 
     Args:
-        max_logged: how many logged records are remembered.
+        max_logged: maximum number of remembered records.
     """
 
     def __init__(self, max_logged: int = MAX_LOGGED_RECORDS) -> None:
@@ -29,7 +29,7 @@ class UnreadableRecords:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return how many readings failed, by the kind of the record."""
+        """Return the number of failed reads by kind of record."""
         with self._lock:
             return dict(self._counts)
 
@@ -42,16 +42,16 @@ class UnreadableRecords:
         *args: object,
         error: BaseException | None = None,
     ) -> None:
-        """Count a reading that failed, and log it if it is the first of this record.
+        """Count a failed read, and log it if it is the first one of this record.
 
         Args:
-            logger: of the reader.
-            kind: of the record: the label of the metric, one of a few.
-            record: identifies the record and its content, by its `repr`; without the block at which
-                it was read.
-            text: of the warning, with a placeholder for each of `args`.
-            args: values of the text.
-            error: logged with its traceback, as an error; None logs a warning.
+            logger: logger of the calling module.
+            kind: kind of the record, used as a metric label; one of a few values.
+            record: identifies the record and its content by its `repr`; it must not contain the
+                block of the read.
+            text: format of the log message.
+            args: arguments of the log message.
+            error: logged with its traceback at level ERROR; None to log at level WARNING.
         """
         key = hashlib.blake2b(f"{kind} {record!r}".encode(), digest_size=_DIGEST_BYTES).digest()
         with self._lock:
@@ -63,15 +63,15 @@ class UnreadableRecords:
                 self._logged.popitem(last=False)
         if is_new:
             level = logging.WARNING if error is None else logging.ERROR
-            text = f"{text}; from now on it is only counted"
+            text = f"{text}; further reads are only counted"
             logger.log(level, text, *args, exc_info=error)
 
     def clear(self) -> None:
-        """Forget all that was logged and counted."""
+        """Reset the remembered records and the counters."""
         with self._lock:
             self._logged.clear()
             self._counts.clear()
 
 
 UNREADABLE: Final = UnreadableRecords()
-"""Those of this process, whichever of its event loops reads them."""
+"""The instance of this process, shared by its event loops."""

@@ -1,4 +1,4 @@
-"""A key-value bucket whose every write says what it read: compare and set, and nothing else."""
+"""A key-value bucket in which every write is a compare-and-set."""
 
 import asyncio
 import secrets
@@ -26,20 +26,22 @@ from pylon_client.nats.nats_connection import NatsConnection
 ABSENT: Final = Revision(0)
 """The revision of a key that has no value."""
 MAX_CONCURRENT_READS: Final = 16
+"""Maximum number of concurrent reads of one call of `read`."""
 
 _WRITE_ID: Final = "Pylon-Write"
-"""Header with an id of the write, by which a retry recognises what an earlier try has stored."""
+"""Header with a random id of the write, by which a retry detects that an earlier attempt was
+stored."""
 
 T = TypeVar("T")
 
 
 class ConflictError(Exception):
-    """The key has another revision than the writer had read."""
+    """The key's revision is not the one that the writer expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A value and which of its key's revisions it is."""
+    """A key's value and revision."""
 
     key: str
     value: bytes
@@ -49,12 +51,12 @@ class Entry:
 class Bucket:
     """A JetStream key-value bucket.
 
-    Every method retries for `retry.WITHIN_S` seconds, and raises `FailureError` NATS_UNAVAILABLE
-    after that. A stream that is missing counts as unavailable, never as an empty bucket.
+    Every method retries for `RETRY_TIMEOUT_S` seconds, then raises `FailureError` NATS_UNAVAILABLE.
+    A missing stream counts as unavailable, never as an empty bucket.
 
     Args:
         connection: as the user `worker`.
-        name: of the bucket, which must exist.
+        name: name of the bucket, which must exist.
         health: records which writes are stored.
     """
 
@@ -68,7 +70,7 @@ class Bucket:
         self._stream = f"KV_{name}"
 
     async def get(self, key: str) -> Entry | None:
-        """Return the value of a key as the bucket's leader has it, or None."""
+        """Return the entry of a key as the bucket's leader has it, or None."""
         found = await self._get_last_message(key)
         return (
             None
@@ -84,11 +86,11 @@ class Bucket:
         Args:
             key: letters, digits, `_`, `-` and dots between them.
             value: the new value.
-            revision: that was read, or `ABSENT`.
-            ttl_s: seconds after which the value expires; never when None.
+            revision: the expected revision, or `ABSENT`.
+            ttl_s: seconds after which the value expires; None for no expiry.
 
         Raises:
-            ConflictError: somebody else has set it since.
+            ConflictError: the key has another revision.
         """
         write_id = secrets.token_hex(8)
         headers = {
@@ -117,12 +119,12 @@ class Bucket:
                     raise ConflictError(key) from None
                 return Revision(
                     message_sequence(found)
-                )  # an earlier try was stored, its reply lost
+                )  # an earlier attempt was stored, but its reply was lost
 
         return await self._with_retries(write)
 
     async def keys(self, prefix: str) -> list[str]:
-        """Return every key that starts with `prefix` and a dot, in no order."""
+        """Return every key that starts with `prefix` and a dot, in any order."""
 
         async def read() -> list[str]:
             wildcard = self._subject(f"{prefix}.>")
@@ -137,7 +139,7 @@ class Bucket:
         return [subject[skipped:] for subject in await self._with_retries(read)]
 
     async def read(self, keys: Iterable[str]) -> list[Entry]:
-        """Return the entries of those keys that have a value, in the order of the keys."""
+        """Return the entries of the keys that have a value, in the order of the keys."""
         slots = asyncio.Semaphore(MAX_CONCURRENT_READS)
 
         async def one(key: str) -> Entry | None:
@@ -147,11 +149,11 @@ class Bucket:
         return [entry for entry in await asyncio.gather(*map(one, keys)) if entry is not None]
 
     async def entries(self, prefix: str) -> list[Entry]:
-        """Every entry whose key starts with `prefix` and a dot, in no order."""
+        """Return every entry whose key starts with `prefix` and a dot, in any order."""
         return await self.read(await self.keys(prefix))
 
     async def remove(self, key: str, revision: Revision) -> None:
-        """Remove one revision of a key for good; a newer one stays."""
+        """Delete one revision of a key; a newer one remains."""
 
         async def remove() -> None:
             try:
@@ -160,7 +162,7 @@ class Bucket:
             except nats.js.errors.APIError:
                 found = await self._get_last_message(key)
                 if found is not None and found.seq == revision:
-                    raise  # otherwise it is gone, which may be what the error says
+                    raise  # otherwise it is deleted, which may be the reason of the error
 
         await self._with_retries(remove)
 
@@ -168,7 +170,7 @@ class Bucket:
         async def read() -> api.RawStreamMsg | None:
             try:
                 with readable_replies():
-                    # Not a direct get: any replica would answer that, one that lags behind too.
+                    # Not a direct get: a replica that lags behind may answer those.
                     found = await self._context.get_last_msg(self._stream, self._subject(key))
                     message_sequence(found)
                     return found

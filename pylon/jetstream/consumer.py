@@ -1,8 +1,8 @@
-"""Taking messages from a work queue one by one, until each is dealt with.
+"""Consumes messages of a work queue one at a time, and acknowledges each after its handler.
 
-A pull subscription that outlives its server looks alive and gets nothing: a reconnect sends the
-subscription again, but not the request for messages. So every fetch is short, and the consumer on
-the server is looked after before the first fetch, after each reconnect and whenever it is missed.
+After a restart of the server a pull subscription receives nothing: the client subscribes again, but
+does not repeat the request for messages. Therefore every fetch is short, and the durable consumer
+is created or checked before the first fetch, after each reconnect and after each failed fetch.
 """
 
 import asyncio
@@ -26,36 +26,39 @@ from pylon_client.nats.nats_connection import NatsConnection
 logger = logging.getLogger(__name__)
 
 FETCH_TIMEOUT_S: Final = 2.0
-"""How long one fetch waits; at most so long a stop waits for it, and a lost request is missed."""
+"""Timeout of one fetch, in seconds: the longest time until a stop is noticed or a lost request is
+repeated."""
 ACK_WAIT_S: Final = 15.0
-"""A message whose taker gives no sign of life for this long is given to another."""
+"""JetStream `ack_wait`: seconds without a sign of progress after which a message is redelivered."""
 HEARTBEATS_PER_ACK_WAIT: Final = 3
-"""How many signs of life there are within `ACK_WAIT_S`."""
+"""Number of progress signals within `ACK_WAIT_S`."""
 RETRY_DELAY_S: Final = 0.5
+"""Seconds until the next attempt after a failed fetch."""
 API_TIMEOUT_S: Final = 5.0
+"""Timeout of a request to the JetStream API, in seconds."""
 MAX_ACK_PENDING: Final = 64
-"""So many messages may be in hand or put off before those behind them wait."""
+"""JetStream `max_ack_pending`: messages in progress or delayed by a NAK."""
 _ACK_PREFIX: Final = "$JS.ACK."
 """Reply subjects of the messages that JetStream delivers."""
 HANDLER_ERROR_DELAY_S: Final = 5.0
-"""After a handler failed in an unforeseen way, its message comes again after this long."""
+"""Seconds after which a message is redelivered when its handler raised an unexpected error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """The message is dealt with, and can be forgotten."""
+    """Acknowledge the message: it is processed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nak:
-    """The message is to come again, in `delay_s` seconds; those behind it go ahead."""
+    """Redeliver the message after `delay_s` seconds; later messages are delivered meanwhile."""
 
     delay_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Nobody could ever deal with the message; the log says why."""
+    """Never redeliver the message: no worker can process it. The handler has logged the reason."""
 
 
 Acknowledgement = Ack | Nak | Term
@@ -68,19 +71,19 @@ class _PullSubscription(Protocol):
 
 
 class Consumer:
-    """Takes the messages of one durable consumer, one at a time in each worker.
+    """Processes the messages of one durable consumer, one at a time in each worker.
 
     Args:
         connection: as the user `worker`.
-        plan: of the work queue's stream.
-        name: of the durable consumer, shared by all workers.
-        subject: which messages it takes.
-        handler: deals with a message's body; it may be called again with the same one, by this
-            worker or another, after a crash also at the same time.
-        on_idle: called after a fetch that found nothing, by whoever has nothing in hand.
-        on_recreated: called after the durable consumer was made again: the stream may be another one,
-            without the messages of the one before.
-        ack_wait_s: how long a worker may be silent about the message that it has.
+        plan: plan of the work queue's stream.
+        name: name of the durable consumer, which all workers share.
+        subject: filter of the messages.
+        handler: processes the body of a message. It may be called again with the same one, by this
+            worker or another, and after a crash at the same time.
+        on_idle: called after a fetch without a message.
+        on_recreated: called after the durable consumer was created again: the stream may be a new
+            one, without the messages of the old one.
+        ack_wait_s: seconds without a progress signal after which a message is redelivered.
     """
 
     def __init__(
@@ -111,11 +114,11 @@ class Consumer:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Take messages until `stop`; outages are waited out.
+        """Process messages until `stop`; retry during outages.
 
-        When it is cancelled, what is in hand is handed back.
+        If it is cancelled, the message in progress is redelivered at once.
         """
-        forget = self._connection.on_gap(self._mark_stale)
+        remove_listener = self._connection.on_gap(self._mark_stale)
         try:
             while not self._stopping.is_set():
                 try:
@@ -127,18 +130,18 @@ class Consumer:
                         async with asyncio.timeout(RETRY_DELAY_S):
                             await self._stopping.wait()
         finally:
-            forget()
+            remove_listener()
             await self._unsubscribe()
 
     def stop(self) -> None:
-        """Take no further message; `run` ends when what is in hand is dealt with."""
+        """Stop fetching; `run` returns after the message in progress."""
         self._stopping.set()
 
     async def is_idle(self) -> bool:
-        """Whether no message waits and none is in any worker's hands.
+        """Return whether no message is queued or in progress in any worker.
 
         Raises:
-            nats.errors.Error: the server did not say.
+            nats.errors.Error: the server did not answer.
         """
         with readable_replies():
             info = await self._context.consumer_info(self._stream, self._name)
@@ -160,7 +163,7 @@ class Consumer:
                 await self._on_idle()
             return
         if not message.reply.startswith(_ACK_PREFIX):
-            raise UnreadableReplyError("a message without a place in the queue")
+            raise UnreadableReplyError("a message without an acknowledgement subject")
         await self._handle(message)
 
     async def _subscribe(self) -> _PullSubscription:
@@ -169,15 +172,15 @@ class Consumer:
             filter_subject=self._subject,
             ack_policy=api.AckPolicy.EXPLICIT,
             ack_wait=self._ack_wait_s,
-            # The ledger counts attempts. A limit here would leave a message in the queue that
-            # nobody ever gets.
+            # The job store counts attempts. With a limit here, a message would stay in the queue
+            # without ever being delivered.
             max_deliver=-1,
             max_ack_pending=MAX_ACK_PENDING,
         )
         with readable_replies():
             await self._context.add_consumer(self._stream, config)  # pyright: ignore[reportUnknownMemberType] -- the library leaves its **params open
-            # After a restart of the server, its answer to the above has another time than the
-            # consumer.
+            # After a restart of the server, the reply to the request above contains another time
+            # than that of the consumer.
             info = await self._context.consumer_info(self._stream, self._name)
         require_type(info.created, datetime, "a consumer without a time")
         made_before, self._created_at = self._created_at, info.created
@@ -186,29 +189,29 @@ class Consumer:
         return await self._context.pull_subscribe_bind(consumer=self._name, stream=self._stream)
 
     async def _unsubscribe(self) -> None:
-        for held in (self._subscription, self._stale_subscription):
-            if held is not None:
+        for each in (self._subscription, self._stale_subscription):
+            if each is not None:
                 with contextlib.suppress(nats.errors.Error, OSError):
-                    await held.unsubscribe()
+                    await each.unsubscribe()
         self._subscription = self._stale_subscription = None
 
     async def _handle(self, message: Msg) -> None:
-        beating = asyncio.create_task(self._heartbeat(message))
+        heartbeat = asyncio.create_task(self._heartbeat(message))
         try:
             verdict = await self._handler(message.data)
         except asyncio.CancelledError:
             await _send_ack(message.nak())
             raise
         except Exception as error:
-            if self._log_limit.is_due(error_origin(error)):  # it comes again, and fails again
-                logger.exception("%s: a message could not be dealt with", self._name)
+            if self._log_limit.is_due(error_origin(error)):  # it is redelivered, and may fail again
+                logger.exception("%s: the handler of a message failed", self._name)
             verdict = Nak(HANDLER_ERROR_DELAY_S)
         finally:
-            beating.cancel()
-            await asyncio.wait({beating})
+            heartbeat.cancel()
+            await asyncio.wait({heartbeat})
         match verdict:
             case Ack():
-                # Where this is lost the message comes again, and is found to be done.
+                # If the ack is lost, the message is redelivered and its handler finds it done.
                 await _send_ack(message.ack())
             case Nak(delay_s):
                 await _send_ack(message.nak(delay=delay_s))

@@ -1,9 +1,9 @@
-"""JetStream's API error codes, each in one place, and what they mean for a request.
+"""JetStream's API error codes, and their meaning for a request.
 
-An answer that is not one of JetStream's is an error too, and a temporary one.
+A reply that does not have JetStream's format is a temporary error as well.
 
 Source of the codes: `server/errors.json` of nats-server 2.15. Each docstring has the name there and
-the function that answers with the code.
+the function that returns the code.
 """
 
 import contextlib
@@ -22,18 +22,18 @@ A compare-and-set conflict, from `checkMsgHeadersPreClusteredProposal` and `proc
 """
 SUBJECT_IN_FLIGHT: Final = 10164
 """`JSStreamWrongLastSequenceConstantErr`: a replicated stream has not yet stored another message of
-the subject, so that its last sequence is not known. This message was not proposed.
+the subject, so that its last sequence is unknown. This message was not proposed.
 
-From `checkMsgHeadersPreClusteredProposal`; a stream with one replica never answers it.
+From `checkMsgHeadersPreClusteredProposal`; a stream with one replica never returns it.
 """
 MESSAGE_ID_IN_FLIGHT: Final = 10158
 """`JSStreamDuplicateMessageConflict`: a replicated stream has not yet stored another message of the
 same `Nats-Msg-Id`. This message was not proposed.
 
-From `checkMsgHeadersPreClusteredProposal`; a stream with one replica never answers it.
+From `checkMsgHeadersPreClusteredProposal`; a stream with one replica never returns it.
 """
 STORE_FAILED: Final = 10077
-"""`JSStreamStoreFailedErrF`: the store did not take the message; the description says why.
+"""`JSStreamStoreFailedErrF`: the store rejected the message; the description has the reason.
 
 From `checkMsgHeadersPreClusteredProposal` and `processJetStreamMsg`.
 """
@@ -54,7 +54,7 @@ From `processJetStreamMsg`.
 STORAGE_EXCEEDED: Final = 10047
 """`JSStorageResourcesExceededErr`: the server has no storage left for a stream or a message."""
 ACCOUNT_EXCEEDED: Final = 10002
-"""`JSAccountResourcesExceededErr`: the account has stored all that it may."""
+"""`JSAccountResourcesExceededErr`: the account has reached its storage limit."""
 
 _FULL: Final = frozenset(
     {
@@ -74,26 +74,26 @@ _UNREADABLE: Final = (
     TypeError,
     ValueError,
 )
-"""What the NATS library raises when it reads an answer that is not one of JetStream's."""
+"""Errors of the NATS library on reading a reply that does not have JetStream's format."""
 
 
 class UnreadableReplyError(nats.errors.Error):
-    """An answer that is not one of JetStream's: the request may have taken effect, or not.
+    """A reply that does not have JetStream's format: the request may have taken effect, or not.
 
-    It counts as no answer, so that a caller sends the request again, and in the end reports
-    NATS_UNAVAILABLE. The text names no part of the answer.
+    It counts as a missing reply: the caller retries, and finally reports NATS_UNAVAILABLE. The text
+    contains no part of the reply.
     """
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"nats: unreadable answer of JetStream: {what}")
+        super().__init__(f"nats: unreadable reply of JetStream: {what}")
 
 
 @contextlib.contextmanager
 def readable_replies() -> Generator[None]:
-    """Raise `UnreadableReplyError` where the block meets an answer that is not JetStream's.
+    """Raise `UnreadableReplyError` if a reply in the block does not have JetStream's format.
 
-    The block must hold the call of the NATS library and the reading of what it returns, and nothing
-    else: every type error in it is taken for one of the answer.
+    The block must contain nothing but the call of the NATS library and the reading of its result:
+    every type error in it is attributed to the reply.
     """
     try:
         yield
@@ -109,12 +109,12 @@ def readable_replies() -> Generator[None]:
 
 
 def require_type(found: object, kind: type | UnionType, problem: str) -> None:
-    """Check a value of an answer: the NATS library takes values of any type.
+    """Check the type of a value of a reply: the NATS library accepts any type.
 
     Args:
         found: the value.
         kind: its type.
-        problem: what the answer is if it has another type.
+        problem: description of the reply if the value has another type.
 
     Raises:
         UnreadableReplyError: it has another type.
@@ -124,14 +124,14 @@ def require_type(found: object, kind: type | UnionType, problem: str) -> None:
 
 
 def ack_sequence(ack: api.PubAck, stream: str) -> int:
-    """Return where a stream has stored a message.
+    """Return the sequence at which a stream has stored a message.
 
     Args:
         ack: the acknowledgement.
         stream: the stream that the message was for.
 
     Raises:
-        UnreadableReplyError: the acknowledgement is of another stream, or has no sequence.
+        UnreadableReplyError: it names another stream, or has no sequence.
     """
     if ack.stream != stream:
         raise UnreadableReplyError("an acknowledgement of another stream")
@@ -142,7 +142,7 @@ def message_sequence(message: api.RawStreamMsg) -> int:
     """Return the sequence of a message that a stream returned.
 
     Raises:
-        UnreadableReplyError: it has no sequence, or a body that is not of bytes.
+        UnreadableReplyError: it has no sequence, or its body is not bytes.
     """
     require_type(message.data, bytes | None, "a message without a body")
     require_type(message.subject, str | None, "a message without a subject")
@@ -156,22 +156,22 @@ def _sequence(found: object) -> int:
 
 
 def is_conflict(error: nats.js.errors.APIError) -> bool:
-    """Return whether the subject's last sequence is not the expected one."""
+    """Return whether a compare-and-set failed: the subject's last sequence is another one."""
     return error.err_code == WRONG_LAST_SEQUENCE
 
 
 def is_in_flight(error: nats.js.errors.APIError) -> bool:
-    """Return whether the outcome depends on a message in flight: a retry gets the answer."""
+    """Return whether the outcome depends on a message in flight, so that a retry is needed."""
     return error.err_code in {SUBJECT_IN_FLIGHT, MESSAGE_ID_IN_FLIGHT}
 
 
 def is_full(error: nats.js.errors.APIError) -> bool:
-    """Return whether the stream, or the message's subject in it, holds all that it may."""
+    """Return whether the stream, or the message's subject in it, has reached its limit."""
     return error.err_code == STORE_FAILED and error.description in _FULL
 
 
 def is_out_of_storage(error: nats.js.errors.APIError) -> bool:
-    """Return whether JetStream says that it has no room for anything, whatever the stream."""
+    """Return whether JetStream has no storage left for any stream."""
     return error.err_code in {INSUFFICIENT_RESOURCES, STORAGE_EXCEEDED, ACCOUNT_EXCEEDED}
 
 
@@ -186,7 +186,7 @@ def is_stream_missing(error: nats.js.errors.APIError) -> bool:
 
 
 def is_name_in_use(error: nats.js.errors.APIError) -> bool:
-    """Return whether a stream that was to be made exists with another configuration."""
+    """Return whether a stream to create exists with another configuration."""
     return error.err_code == STREAM_NAME_IN_USE
 
 

@@ -1,4 +1,4 @@
-"""Leases: at most one holder of a name at a time, and a number that tells a late one apart."""
+"""Leases: at most one holder of a name at a time, and a fencing token to reject a late holder."""
 
 import asyncio
 import contextlib
@@ -16,30 +16,30 @@ from pylon_client.nats.cancellation import raise_if_cancelled
 logger = logging.getLogger(__name__)
 
 SAFE_TTL_FRACTION: Final = 0.8
-"""For this share of its time to live a holder may be sure of a lease that it does not renew."""
+"""Fraction of the TTL for which a holder relies on a lease that it has not renewed."""
 RENEWALS_PER_TTL: Final = 4
-"""How often a lease is renewed within its time to live."""
+"""Number of renewals within the TTL."""
 
 _RELEASED_VALUE: Final = b""
-"""Value of a lease that nobody holds."""
+"""Value of a released lease."""
 
 
 class LeaseTakenError(Exception):
-    """Somebody else holds the lease."""
+    """The lease has another holder."""
 
 
 class LeaseLostError(Exception):
-    """The lease could not be renewed in time; somebody else may hold it by now."""
+    """The lease was not renewed in time; another holder may have it now."""
 
 
 @dataclass(slots=True)
 class Lease:
-    """A lease that is held.
+    """A held lease.
 
     Attributes:
-        name: of what is held.
-        revision: as of the last renewal; it only grows, also from holder to holder.
-        fencing_token: the revision at which it was taken: any later holder's is greater.
+        name: name of the lease.
+        revision: revision of the last renewal; it grows with each renewal and each holder.
+        fencing_token: revision of the acquisition; the token of any later holder is greater.
     """
 
     name: str
@@ -48,11 +48,11 @@ class Lease:
 
 
 class Leases:
-    """The leases of one bucket, whose entries expire by themselves.
+    """The leases of one bucket, whose entries expire after its TTL.
 
     Args:
-        bucket: with a maximum age, which is the leases' time to live.
-        ttl_s: that maximum age.
+        bucket: a bucket with a maximum age, which is the TTL of the leases.
+        ttl_s: that maximum age, in seconds.
     """
 
     def __init__(self, bucket: Bucket, ttl_s: float) -> None:
@@ -61,23 +61,23 @@ class Leases:
 
     @contextlib.asynccontextmanager
     async def hold(self, name: str) -> AsyncGenerator[Lease]:
-        """Hold a lease while the body runs, renewing it; the body is cancelled when it is lost.
+        """Hold and renew a lease while the body runs; the body is cancelled if the lease is lost.
 
-        Losing it is not undone by what the body does: whatever must not happen twice has to be
-        guarded by a compare and set of its own, since a body may be asleep when it is cancelled.
+        A cancelled body may still act once: it does not notice the cancellation while it is
+        suspended. Actions that must not happen twice need a compare-and-set as well.
 
         Raises:
-            LeaseTakenError: somebody else holds it.
-            LeaseLostError: it was lost while the body ran.
-            FailureError: NATS_UNAVAILABLE when it could not be asked for.
+            LeaseTakenError: the lease has another holder.
+            LeaseLostError: the lease was lost while the body ran.
+            FailureError: NATS_UNAVAILABLE, if the lease could not be requested.
         """
-        mark = secrets.token_hex(8).encode()
-        asked_at_s = asyncio.get_running_loop().time()
-        lease = await self._acquire(name, mark)
-        scope = asyncio.timeout_at(asked_at_s + self._ttl_s * SAFE_TTL_FRACTION)
+        holder_id = secrets.token_hex(8).encode()
+        requested_at_s = asyncio.get_running_loop().time()
+        lease = await self._acquire(name, holder_id)
+        scope = asyncio.timeout_at(requested_at_s + self._ttl_s * SAFE_TTL_FRACTION)
         try:
             async with scope:
-                renewing = asyncio.create_task(self._renew(lease, mark, scope))
+                renewing = asyncio.create_task(self._renew(lease, holder_id, scope))
                 try:
                     yield lease
                 finally:
@@ -91,46 +91,46 @@ class Leases:
             await self._release(lease)
 
     async def is_held(self, name: str) -> bool:
-        """Return whether somebody holds a lease now.
+        """Return whether a lease is held now.
 
         Raises:
             FailureError: NATS_UNAVAILABLE.
         """
-        held = await self._bucket.get(name)
-        return held is not None and held.value != _RELEASED_VALUE
+        entry = await self._bucket.get(name)
+        return entry is not None and entry.value != _RELEASED_VALUE
 
     async def _acquire(self, name: str, holder_id: bytes) -> Lease:
-        held = await self._bucket.get(name)
-        if held is not None and held.value != _RELEASED_VALUE:
+        entry = await self._bucket.get(name)
+        if entry is not None and entry.value != _RELEASED_VALUE:
             raise LeaseTakenError(name)
-        revision = ABSENT if held is None else held.revision
+        revision = ABSENT if entry is None else entry.revision
         try:
-            taken = await self._bucket.put(name, holder_id, revision=revision)
+            acquired = await self._bucket.put(name, holder_id, revision=revision)
         except ConflictError:
             raise LeaseTakenError(name) from None
-        return Lease(name, taken, taken)
+        return Lease(name, acquired, acquired)
 
     async def _renew(self, lease: Lease, holder_id: bytes, scope: asyncio.Timeout) -> None:
         loop = asyncio.get_running_loop()
         for count in range(1, 1 << 62):
             await asyncio.sleep(self._ttl_s / RENEWALS_PER_TTL)
-            asked_at_s = loop.time()
+            requested_at_s = loop.time()
             try:
                 lease.revision = await self._bucket.put(
                     lease.name, b"%s-%d" % (holder_id, count), revision=lease.revision
                 )
             except ConflictError:
-                logger.warning("The lease %s was lost to somebody else", lease.name)
+                logger.warning("Lost the lease %s to another holder", lease.name)
                 scope.reschedule(loop.time())
                 return
             except FailureError:
-                continue  # its time to live runs on meanwhile
+                continue  # the TTL keeps running
             raise_if_cancelled()
             if not scope.expired():
-                scope.reschedule(asked_at_s + self._ttl_s * SAFE_TTL_FRACTION)
+                scope.reschedule(requested_at_s + self._ttl_s * SAFE_TTL_FRACTION)
 
     async def _release(self, lease: Lease) -> None:
-        # Where this fails, the lease has expired, or will by itself.
+        # If this fails, the lease has expired or will expire.
         with contextlib.suppress(ConflictError, FailureError, TimeoutError):
             async with asyncio.timeout(self._ttl_s):
                 await self._bucket.put(lease.name, _RELEASED_VALUE, revision=lease.revision)

@@ -1,7 +1,7 @@
-"""A bucket whose entries can be read in the order in which they were written, page by page.
+"""A bucket whose entries can be read in the order of writes, page by page.
 
-JetStream answers a batch of messages from a sequence on ("direct get", nats-server 2.11). It has no
-such request that goes backwards, so `newest_first` reads windows of the sequence, the newest first.
+JetStream returns a batch of messages from a sequence on ("direct get", nats-server 2.11), but not
+backwards. `newest_first` therefore reads windows of the sequence, the newest one first.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ from pylon_client.nats.cancellation import raise_if_cancelled
 from pylon_client.nats.nats_connection import NatsConnection
 
 BATCH_MAX_BYTES: Final = 4_194_304
-"""Bytes of values after which a batch, and a page, ends."""
+"""Maximum size of the values of a batch and of a page, in bytes."""
 BATCH_MIN_ENTRIES: Final = 32
-"""Least number of entries that are requested at once."""
+"""Minimum number of entries per request."""
 WINDOW_GROWTH_FACTOR: Final = 4
-"""Factor by which the window grows after one with too few entries, and shrinks after one with too
-many."""
+"""Factor by which the window grows after a window with too few entries, and shrinks after one with
+too many."""
 
 _SUBJECT: Final = "Nats-Subject"
 _SEQUENCE: Final = "Nats-Sequence"
@@ -40,16 +40,16 @@ _END_OF_BATCH: Final = "204"
 
 
 class IncompleteBatchError(nats.errors.Error):
-    """The reply lacks messages: of a replica that lags behind its leader, or lost on the way."""
+    """Messages of the reply are missing: the replica lags behind its leader, or some were lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Entries that follow each other in the order of writes.
+    """Consecutive entries in the order of writes.
 
     Attributes:
-        entries: they.
-        is_last: whether nothing follows them.
+        entries: the entries.
+        is_last: whether this is the last page.
     """
 
     entries: list[Entry]
@@ -63,11 +63,11 @@ class _Batch:
 
 
 class OrderedBucket(Bucket):
-    """A bucket that is also read in the order of writes.
+    """A bucket whose entries can be read in the order of writes.
 
     Args:
         connection: as the user `worker`.
-        name: of the bucket, which must exist.
+        name: name of the bucket, which must exist.
         health: records which writes are stored.
     """
 
@@ -78,14 +78,14 @@ class OrderedBucket(Bucket):
         self._nats = connection.nats
 
     async def newest_first(self, prefix: str, *, before: Revision | None, count: int) -> Page:
-        """Return the entries under a prefix that were written last, the newest first.
+        """Return the newest entries under a prefix, by descending revision.
 
-        The number of requests grows with the logarithm of what the bucket holds.
+        The number of requests grows with the logarithm of the size of the bucket.
 
         Args:
             prefix: of the keys, without the dot.
-            before: only entries of an older revision; None for all.
-            count: how many entries at most; fewer where they are large.
+            before: only entries with a lower revision; None for all.
+            count: maximum number of entries; the page has fewer if they are large.
         """
         wildcard = self._subject(f"{prefix}.>")
 
@@ -100,15 +100,15 @@ class OrderedBucket(Bucket):
         return await self._with_retries(read)
 
     async def oldest_first(self, prefix: str, *, after: Revision, count: int) -> Page:
-        """Return the entries under a prefix that were written after a revision, the oldest first.
+        """Return the entries under a prefix after a revision, by ascending revision.
 
-        An entry that changes between two pages is in a later page, so that all pages together
-        miss none.
+        An entry that changes between two pages is in a later page, so that the pages together miss
+        no entry.
 
         Args:
             prefix: of the keys, without the dot.
-            after: the revision after which to begin.
-            count: how many entries at most; fewer where they are large.
+            after: the revision after which to start.
+            count: maximum number of entries; the page has fewer if they are large.
         """
         wildcard = self._subject(f"{prefix}.>")
 
@@ -133,7 +133,7 @@ class OrderedBucket(Bucket):
                 wildcard, low, max(count - len(found), BATCH_MIN_ENTRIES)
             )
             last = batch.entries[-1].revision if batch.entries else 0
-            # The leader has an entry at `high - 1` or later: a batch that has none is not all.
+            # The leader has an entry at `high - 1` or later: a batch without it is incomplete.
             if last < high - 1:
                 if not batch.pending or high - low == 1:
                     raise IncompleteBatchError
@@ -177,7 +177,7 @@ class OrderedBucket(Bucket):
                 elif status == _NOT_FOUND:
                     return _Batch([], 0)
                 else:
-                    raise IncompleteBatchError  # such as: no replica answers
+                    raise IncompleteBatchError  # for example, no replica answers
         finally:
             with contextlib.suppress(nats.errors.Error):
                 await subscription.unsubscribe()
@@ -187,8 +187,8 @@ class OrderedBucket(Bucket):
     ) -> Entry:
         """Return the entry of a message.
 
-        A direct answer mixes the message's headers with JetStream's. Where they hide its place, the
-        leader is asked for it, whose answer has both apart.
+        A direct reply mixes the message's headers with JetStream's. If they hide the sequence, the
+        entry is read from the leader, whose reply separates the two.
         """
         try:
             key = str(headers[_SUBJECT])[len(self._subject("")) :]
@@ -200,7 +200,7 @@ class OrderedBucket(Bucket):
             return entry
 
     async def _get_from_leader(self, wildcard: str, *, after: int | None = None) -> Entry | None:
-        """Return what the leader has as the newest entry, or as the first after a revision."""
+        """Return the newest entry of the leader, or its first entry after a revision."""
         try:
             with readable_replies():
                 found = await self._context.get_msg(

@@ -1,4 +1,4 @@
-"""The streams that Pylon needs: made where they are missing, checked where they are not."""
+"""Provision Pylon's streams: create missing streams, and check existing ones."""
 
 import asyncio
 import logging
@@ -19,34 +19,37 @@ from pylon_client.nats.nats_connection import NatsConnection
 logger = logging.getLogger(__name__)
 
 API_TIMEOUT_S: Final = 5.0
+"""Timeout of a request to the JetStream API, in seconds."""
 READY_TIMEOUT_S: Final = 30.0
+"""Seconds within which JetStream must answer: a server that just started may need that long."""
 RETRY_DELAY_S: Final = 0.2
+"""Seconds between two attempts."""
 
 
 class ProvisionError(Exception):
-    """NATS does not hold what Pylon needs of it; the text says what and what to do."""
+    """A stream of Pylon is missing or unusable; the text contains the reason and the remedy."""
 
 
 async def provision_streams(
     connection: NatsConnection, plans: tuple[StreamPlan, ...] = STREAMS, *, replicas: int = 1
 ) -> list[str]:
-    """Make every planned stream that is missing, and check those that exist.
+    """Create the planned streams that are missing, and check the existing ones.
 
-    It may run at the same time in any number of workers. A stream that exists is never changed: a
-    change could delete what it holds. Its operator may give it more than its plan has, as
-    `stream_rules` says.
+    Any number of workers may run it at the same time. An existing stream is never changed, since a
+    change could delete messages. Its operator may configure it more generously than its plan, see
+    `stream_rules`.
 
     Args:
         connection: as the user `worker`.
-        plans: what is needed.
-        replicas: how many servers keep a stream that is made here.
+        plans: the plans of the streams.
+        replicas: number of replicas of a stream that is created here.
 
     Returns:
-        The names of the streams that were missing and have been made.
+        The names of the created streams.
 
     Raises:
-        ProvisionError: Pylon cannot work with a stream as it is, or JetStream did not answer
-            within `READY_TIMEOUT_S` seconds, which a server that just started may need.
+        ProvisionError: a stream's configuration is not usable, or JetStream did not answer within
+            `READY_TIMEOUT_S` seconds.
     """
     context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
     made: list[str] = []
@@ -62,7 +65,7 @@ async def provision_streams(
 async def stream_differences(
     connection: NatsConnection, plan: StreamPlan
 ) -> list[ConfigDifference] | None:
-    """Return what is wrong with a stream; None where it does not exist. Nothing is changed.
+    """Return the differences of a stream from its plan; None if it does not exist.
 
     Raises:
         ProvisionError: JetStream does not answer.
@@ -78,10 +81,10 @@ async def stream_differences(
 
 
 async def recreate_stream(connection: NatsConnection, plan: StreamPlan) -> None:
-    """Replace a stream by an empty one of the same configuration, whose sequences begin later.
+    """Replace a stream by an empty one of the same configuration, with higher sequences.
 
     Raises:
-        ProvisionError: JetStream refuses or does not answer.
+        ProvisionError: JetStream refused or did not answer.
     """
     context = JetStreamContext(connection.nats, timeout=API_TIMEOUT_S)
     try:
@@ -96,14 +99,14 @@ async def recreate_stream(connection: NatsConnection, plan: StreamPlan) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StorageUsage:
-    """What JetStream keeps on disk, and how much it may; None for as much as there is."""
+    """Used storage of JetStream and its limit in bytes; the limit is None without one."""
 
     used_bytes: int
     limit_bytes: int | None
 
 
 async def storage_usage(connection: NatsConnection) -> StorageUsage:
-    """How full JetStream's storage is.
+    """Return the used storage of JetStream and its limit.
 
     Raises:
         ProvisionError: JetStream does not answer.
@@ -120,7 +123,7 @@ async def storage_usage(connection: NatsConnection) -> StorageUsage:
 async def _get_or_create(
     context: JetStreamContext, plan: StreamPlan, replicas: int
 ) -> tuple[list[ConfigDifference], bool]:
-    """Return what is wrong with a stream, and whether the stream was made here."""
+    """Return the differences of a stream from its plan, and whether it was created here."""
     last = "no answer"
     try:
         async with asyncio.timeout(READY_TIMEOUT_S):
@@ -130,7 +133,7 @@ async def _get_or_create(
                 except nats.js.errors.ServiceUnavailableError as error:
                     last = error.description or "JetStream is not enabled, or has no leader"
                 except (nats.errors.Error, OSError) as error:
-                    # Another worker may have just made it, with a first revision of its own.
+                    # Another worker may have just created it, with another first sequence.
                     if isinstance(error, nats.js.errors.APIError) and not is_name_in_use(error):
                         raise ProvisionError(
                             f"NATS refuses the stream {plan.name}: {error.description}"
@@ -154,12 +157,12 @@ async def _try_get_or_create(
         with readable_replies():
             made = (await context.add_stream(config)).config  # pyright: ignore[reportUnknownMemberType] -- the library leaves its **params open
             found = config_differences(plan, made)
-        logger.info("Made the stream %s", plan.name)
+        logger.info("Created the stream %s", plan.name)
         return found, True
 
 
 def stream_config(plan: StreamPlan, *, replicas: int) -> StreamConfig:
-    """Return the configuration with which a stream is made."""
+    """Return the configuration with which a stream is created."""
     return StreamConfig(
         name=plan.name,
         num_replicas=replicas,
@@ -169,11 +172,12 @@ def stream_config(plan: StreamPlan, *, replicas: int) -> StreamConfig:
 
 
 def _first_sequence(plan: StreamPlan) -> int:
-    """Return a sequence that a stream has not reached which was deleted before.
+    """Return a first sequence that a deleted stream of the same name has not reached.
 
-    Otherwise a writer that has read the deleted stream could pass a compare-and-set in the one that
-    was made in its place. A bucket takes far less than one write per millisecond. Elsewhere it is
-    one per second: sequences of events travel in headers, in which readers take ten digits.
+    Otherwise a writer that has read the deleted stream could succeed with a compare-and-set in its
+    replacement. A bucket has far less than one write per millisecond, so that its first sequence is
+    the time in milliseconds. For other streams it is the time in seconds: headers carry sequences
+    of events, and readers accept ten digits.
     """
     return time.time_ns() // (10**6 if plan.is_bucket else 10**9)
 

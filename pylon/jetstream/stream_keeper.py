@@ -1,4 +1,4 @@
-"""The streams while a worker runs: made again when they are deleted, checked every few seconds."""
+"""Checks the streams every few seconds while a worker runs, and creates deleted ones again."""
 
 import asyncio
 import contextlib
@@ -24,23 +24,23 @@ CHECK_INTERVAL_S: Final = 2.0
 """Seconds between two checks of the streams; each check is one request per stream."""
 
 _CONSEQUENCES: Final = {
-    EVENTS.name: "the events in it are lost, and publishing continues behind them",
-    JOB_QUEUE.name: "jobs in the ledger that have not ended are queued again",
+    EVENTS.name: "its events are lost, and publishing continues after them",
+    JOB_QUEUE.name: "unfinished jobs of the job store are queued again",
     JOB_STORE.name: (
-        "ALL JOBS in it ARE LOST, and accepted writes that had not ended will not be made; "
-        "put them again"
+        "ALL ITS JOBS ARE LOST, and accepted writes that had not ended will not be submitted; "
+        "send them again"
     ),
-    LEASES.name: "hotkeys are locked again by the workers that use them",
-    LEADERSHIP.name: "a worker becomes the publisher again",
+    LEASES.name: "workers lock their hotkeys again",
+    LEADERSHIP.name: "a worker acquires the publisher lease again",
 }
 
 
 class StreamKeeper:
-    """Makes streams again that were deleted while NATS was running, or lost in a restart of it.
+    """Creates streams again that were deleted while NATS was running, or lost in its restart.
 
     Args:
         connection: as the user `worker`.
-        replicas: how many servers keep a stream that is made here.
+        replicas: number of replicas of a stream that is created here.
     """
 
     def __init__(self, connection: NatsConnection, *, replicas: int) -> None:
@@ -50,16 +50,16 @@ class StreamKeeper:
 
     @property
     def problems(self) -> list[str]:
-        """Why streams are missing, or not as Pylon needs them."""
+        """Return the reasons why streams are missing or unusable."""
         return list(self._problems.values())
 
     async def run(self) -> None:
         """Check the streams every `CHECK_EVERY_S` seconds and after a reconnect, until cancelled.
 
-        All of them exist when it begins.
+        The streams must exist when it starts.
         """
         gap = asyncio.Event()
-        forget = self._connection.on_gap(gap.set)
+        remove_listener = self._connection.on_gap(gap.set)
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
@@ -69,22 +69,22 @@ class StreamKeeper:
                 await asyncio.gather(*map(self._check, STREAMS))
                 raise_if_cancelled()
         finally:
-            forget()
+            remove_listener()
 
     async def _check(self, plan: StreamPlan) -> None:
         try:
             made = await provision_streams(self._connection, (plan,), replicas=self._replicas)
         except ProvisionError as error:
-            # The loss of a connection is logged by the connection.
+            # The connection logs its own loss.
             if self._connection.is_connected and self._problems.get(plan.name) != str(error):
                 self._problems[plan.name] = str(error)
-                logger.error("%s", error)  # noqa: TRY400 - the text is all
+                logger.error("%s", error)  # noqa: TRY400 - the text is complete
             return
         if self._problems.pop(plan.name, None) and not made:
-            logger.info("The stream %s is as Pylon needs it again", plan.name)
+            logger.info("The stream %s is usable again", plan.name)
         if made:
             logger.error(
-                "The stream %s was missing and has been made again: %s",
+                "The stream %s was missing and was created again: %s",
                 plan.name,
                 _CONSEQUENCES[plan.name],
             )

@@ -1,7 +1,7 @@
-"""Which configurations of a stream Pylon can work with, and how to correct the others.
+"""Rules for the configuration of a stream, and the commands that correct it.
 
-An operator may give a stream more than Pylon needs: more history, replicas, compression, a
-placement. A rule exists for each setting that can break Pylon, and its text says how.
+An operator may configure a stream more generously than its plan: more history, replicas,
+compression, a placement. There is a rule for each setting that can break Pylon, with the reason.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,6 +19,7 @@ from nats.js.api import (
 from pylon_client.contract.topology import EVENTS, JOB_QUEUE, JOB_STORE, StreamPlan
 
 UNLIMITED: Final = -1
+"""JetStream's value for a missing limit."""
 MESSAGE_MIN_BYTES: Final = 2**20
 """Smallest acceptable `max_msg_size` of a stream: NATS's default `max_payload`."""
 
@@ -27,11 +28,11 @@ _LIMITS: Final = ("max_msgs", "max_bytes", "max_msgs_per_subject", "max_msg_size
 
 @dataclass(frozen=True, slots=True)
 class ConfigDifference:
-    """A setting of a stream with which Pylon cannot work.
+    """A setting of a stream that breaks a rule.
 
     Attributes:
-        text: the setting, its value, what it must be, and why.
-        edit_option: of `nats stream edit`, which corrects it; None where NATS cannot change it.
+        text: the setting, its value, the expected value, and the reason.
+        edit_option: option of `nats stream edit` that corrects it; None if NATS cannot change it.
     """
 
     text: str
@@ -40,14 +41,14 @@ class ConfigDifference:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """What a setting must be.
+    """A rule for a setting.
 
     Attributes:
-        setting: its name in the stream's configuration.
-        expected: what it must be, for people.
-        accepts: whether a value will do.
-        reason: what another value would break.
-        edit_option: of `nats stream edit`; None where NATS cannot change the setting.
+        setting: name of the setting in the stream's configuration.
+        expected: text of the expected value.
+        accepts: returns whether a value is usable.
+        reason: effect of other values.
+        edit_option: option of `nats stream edit`; None if NATS cannot change the setting.
     """
 
     setting: str
@@ -58,11 +59,11 @@ class _Rule:
 
 
 def config_differences(plan: StreamPlan, actual: StreamConfig) -> list[ConfigDifference]:
-    """Return the settings of a stream that break Pylon.
+    """Return the settings of a stream that break a rule.
 
     Args:
-        plan: the stream as Pylon makes it.
-        actual: the stream as it is.
+        plan: plan of the stream.
+        actual: configuration of the existing stream.
     """
     return [
         ConfigDifference(
@@ -75,19 +76,19 @@ def config_differences(plan: StreamPlan, actual: StreamConfig) -> list[ConfigDif
 
 
 def describe_differences(plan: StreamPlan, found: list[ConfigDifference]) -> str:
-    """Return what is wrong with a stream, and the command that corrects it."""
+    """Return the text of an error: the differences and the command that corrects them."""
     wrong = "; ".join(difference.text for difference in found)
-    return f"the stream {plan.name} is not as Pylon needs it: {wrong}. {stream_remedy(plan, found)}"
+    return f"the stream {plan.name} is not usable: {wrong}. {stream_remedy(plan, found)}"
 
 
 def stream_remedy(plan: StreamPlan, found: list[ConfigDifference]) -> str:
-    """Return what to do about the differences of a stream."""
+    """Return the remedy for the differences of a stream."""
     options = [difference.edit_option for difference in found if difference.edit_option]
     if len(options) == len(found):
         return f"Correct it with `nats stream edit {plan.name} {' '.join(options)}`"
     return (
-        f"NATS cannot change all of that: delete it with `nats stream rm {plan.name}`, which loses "
-        "what it holds, and a worker makes it again"
+        f"NATS cannot change all of that: delete it with `nats stream rm {plan.name}`, which "
+        "deletes its messages, and a worker creates it again"
     )
 
 
@@ -109,7 +110,7 @@ def _rules(plan: StreamPlan) -> Iterator[_Rule]:
             "deny_delete",
             "false",
             lambda value: not value,
-            "markers of jobs that have ended are deleted",
+            "markers of ended jobs are deleted",
         )
 
 
@@ -127,40 +128,40 @@ def _common_rules(plan: StreamPlan) -> Iterator[_Rule]:
         "storage", "file", lambda value: value == StorageType.FILE, "memory is lost on a restart"
     )
     retention = RetentionPolicy.WORK_QUEUE if plan.is_work_queue else RetentionPolicy.LIMITS
-    kept = "once worked on" if plan.is_work_queue else "for as long as they are needed"
+    until = "deleted after their ack" if plan.is_work_queue else "stored up to the limits"
     yield _Rule(
         "retention",
         retention.value,
         lambda value: value == retention,
-        f"messages are {'deleted ' if plan.is_work_queue else 'kept '}{kept}",
+        f"messages must be {until}",
     )
     discard = DiscardPolicy.NEW if plan.is_work_queue else DiscardPolicy.OLD
     yield _Rule(
         "discard",
         discard.value,
         lambda value: value == discard,
-        "a full queue must refuse jobs"
+        "a full queue must reject jobs"
         if plan.is_work_queue
-        else "a full stream must take new messages",
+        else "a full stream must accept new messages",
         f"--discard={discard.value}",
     )
     yield _Rule(
         "discard_new_per_subject",
         _format_value(plan.is_work_queue),
         lambda value: bool(value) == plan.is_work_queue,
-        "the limit per subject is the bound of a lane"
+        "the limit per subject limits the queued jobs of a kind"
         if plan.is_work_queue
-        else "a full stream must take new messages",
+        else "a full stream must accept new messages",
         "--discard-per-subject" if plan.is_work_queue else "--no-discard-per-subject",
     )
-    yield _Rule("allow_direct", "true", bool, "workers read by direct gets", "--allow-direct")
+    yield _Rule("allow_direct", "true", bool, "workers read with direct gets", "--allow-direct")
     if plan.allow_msg_ttl:
-        yield _Rule("allow_msg_ttl", "true", bool, "jobs that have ended expire", "--allow-msg-ttl")
+        yield _Rule("allow_msg_ttl", "true", bool, "ended jobs expire", "--allow-msg-ttl")
     yield _Rule(
         "max_msg_size",
         f"{UNLIMITED}, or {MESSAGE_MIN_BYTES} or more",
         lambda value: value == UNLIMITED or value >= MESSAGE_MIN_BYTES,
-        "larger messages are refused",
+        "larger messages are rejected",
         f"--max-msg-size={UNLIMITED}",
     )
     yield _Rule(
@@ -170,7 +171,7 @@ def _common_rules(plan: StreamPlan) -> Iterator[_Rule]:
         "persist_mode",
         "default",
         lambda value: value in {None, PersistMode.DEFAULT},
-        "what is acknowledged must be on disk",
+        "acknowledged messages must be on disk",
     )
     for setting, why in (
         ("sealed", "nothing can be written"),
@@ -196,9 +197,9 @@ def _history_rule(plan: StreamPlan) -> _Rule:
         "max_msgs_per_subject",
         f"{least} or more",
         lambda value: value == UNLIMITED or value >= least,
-        "as many jobs of a lane may wait"
+        "as many jobs of a kind may be queued"
         if plan.is_work_queue
-        else "as many values are given to subscribers that were away",
+        else "subscribers that reconnect receive up to that many values",
         option,
     )
 
@@ -208,7 +209,7 @@ def _age_rules(plan: StreamPlan) -> Iterator[_Rule]:
         "max_age",
         _seconds(plan.max_age_s),
         lambda value: float(value or 0) == plan.max_age_s,
-        "it is the time to live of a lease" if plan.max_age_s else "messages would expire",
+        "it is the TTL of a lease" if plan.max_age_s else "messages would expire",
         f"--max-age={plan.max_age_s}s" if plan.max_age_s else "--max-age=0",
     )
     window_s = plan.duplicate_window_s
@@ -226,7 +227,7 @@ def _age_rules(plan: StreamPlan) -> Iterator[_Rule]:
             "duplicate_window",
             _seconds(window_s),
             lambda value: float(value or 0) == window_s,
-            "it is how soon a job that was lost is queued again",
+            "a lost job is queued again after this time",
             option,
         )
 

@@ -1,4 +1,4 @@
-"""Putting jobs into the work queue: durable once it is acknowledged, and once only."""
+"""Publish jobs to the work queue: durable after the acknowledgement, and once only."""
 
 import nats.js.errors
 from nats.js.client import JetStreamContext
@@ -28,14 +28,14 @@ class WorkQueue:
         self._context = JetStreamContext(connection.nats, timeout=REQUEST_TIMEOUT_S)
 
     async def publish(self, subject: JobSubject, job_id: JobId) -> bool:
-        """Queue a job; repeated within the duplicate window, it is queued once.
+        """Queue a job; a repetition within the duplicate window is ignored.
 
         Returns:
-            Whether this request queued it; False where JetStream reported a duplicate.
+            Whether this request queued it; False if JetStream reported a duplicate.
 
         Raises:
-            FailureError: OVERLOADED when the lane is full, NATS_UNAVAILABLE when JetStream did
-                not acknowledge it.
+            FailureError: OVERLOADED if the queue of the subject is full, NATS_UNAVAILABLE if
+                JetStream did not acknowledge the job.
         """
 
         async def publish() -> bool:
@@ -54,9 +54,9 @@ class WorkQueue:
             except nats.js.errors.APIError as error:
                 if is_full(error):
                     raise FailureError(
-                        ErrorCode.OVERLOADED, "Too many jobs of this kind are waiting."
+                        ErrorCode.OVERLOADED, "Too many jobs of this kind are queued."
                     ) from error
                 raise
             return not ack.duplicate
 
-        return await retry_while_unavailable(publish, "The queue of jobs")
+        return await retry_while_unavailable(publish, "The job queue")

@@ -1,8 +1,8 @@
-"""Whether JetStream stores what this process writes.
+"""Tracks whether JetStream stores the writes of this process.
 
-A nats-server 2.14 whose disk is full does not answer a publish at all. It goes on so after there is
-space again, until it is restarted; reads and the API are answered meanwhile. One that has reached a
-limit of its configuration answers with an error.
+A nats-server 2.14 with a full disk does not answer a publish at all, even after there is space
+again, until it is restarted. It answers reads and API requests meanwhile. A server that has reached
+a limit of its configuration answers with an error.
 """
 
 import threading
@@ -20,19 +20,19 @@ from pylon.jetstream.error_codes import is_out_of_storage, is_store_broken
 from pylon_client.contract.failures import ErrorCode, FailureError
 
 FAILING_AFTER_S: Final = 8.0
-"""Seconds of writes without an acknowledgement after which JetStream counts as unable to write; the
-election of a leader takes up to 6 s."""
+"""Seconds of writes without an acknowledgement after which JetStream counts as unable to store; a
+leader election takes up to 6 s."""
 FAILURE_EXPIRY_S: Final = 30.0
-"""Seconds after the last failed write for which it counts; after that a write is tried again."""
+"""Seconds for which a failed write counts; after that, a new write is attempted."""
 STORAGE_REMEDY: Final = (
-    "make room on the disks of the NATS servers, then restart those that still store nothing "
-    "(`pylon up` restarts its own)"
+    "free space on the disks of the NATS servers, then restart the servers that still store "
+    "nothing (`pylon up` restarts its own server)"
 )
-NOT_ACKNOWLEDGED: Final = "it acknowledges no write, as when the disk of its server is full"
+NOT_ACKNOWLEDGED: Final = "it acknowledges no write; the disk of its server may be full"
 
 
 class NotAcknowledgedError(nats.errors.TimeoutError):
-    """A write was not acknowledged in time, although NATS is connected."""
+    """A write was not acknowledged in time while NATS was connected."""
 
     def __str__(self) -> str:
         return NOT_ACKNOWLEDGED
@@ -43,19 +43,19 @@ class IsConnected(Protocol):
 
     @property
     def is_connected(self) -> bool:
-        """Whether a server is reachable right now."""
+        """Return whether a server is connected now."""
         ...
 
 
 @dataclass(slots=True)
 class _FailingStream:
-    """Writes to a stream, of which none was stored since.
+    """Failed writes to a stream since the last stored one.
 
     Attributes:
-        first_sent_s: when the first of them was sent.
-        last_failed_s: when the last of them failed.
-        is_certain: whether JetStream said that it cannot store them.
-        reason: what it said, or that it did not answer.
+        first_sent_s: time at which the first of them was sent.
+        last_failed_s: time at which the last of them failed.
+        is_certain: whether JetStream reported that it cannot store them.
+        reason: JetStream's error, or the missing answer.
     """
 
     first_sent_s: float
@@ -64,7 +64,7 @@ class _FailingStream:
     reason: str
 
     def is_failing(self, now_s: float) -> bool:
-        """Return whether it is more than an election, and recent."""
+        """Return whether the failures are recent and last longer than a leader election."""
         took_s = self.last_failed_s - self.first_sent_s
         is_recent = now_s - self.last_failed_s <= FAILURE_EXPIRY_S
         return is_recent and (self.is_certain or took_s >= FAILING_AFTER_S)
@@ -86,16 +86,16 @@ class WriteHealth:
 
     @property
     def failures(self) -> dict[str, int]:
-        """Return how many writes were not stored, by stream."""
+        """Return the number of failed writes by stream."""
         with self._lock:
             return dict(self._failures)
 
     @contextmanager
     def track_write(self, stream: str, connection: IsConnected) -> Generator[None]:
-        """Record the outcome of the one write to a stream that happens in the block.
+        """Record the outcome of the single write to a stream in the block.
 
         Raises:
-            NotAcknowledgedError: in place of the library's timeout, while NATS is connected.
+            NotAcknowledgedError: instead of the library's timeout, while NATS is connected.
         """
         sent_s = self._clock_s()
         try:
@@ -116,11 +116,11 @@ class WriteHealth:
             self._stored_at_s = self._clock_s()
 
     def describe_problem(self, *streams: str) -> str | None:
-        """Return why JetStream cannot store writes, or None where it can or that is not known.
+        """Return the reason why JetStream cannot store writes, or None if it can or is not known.
 
         Args:
-            streams: to which one wants to write; besides, any streams count as long as no stream
-                has stored anything since.
+            streams: the streams to write to. A failure of another stream counts as well while no
+                stream has stored a later write.
         """
         now_s = self._clock_s()
         with self._lock:
@@ -137,7 +137,7 @@ class WriteHealth:
         return f"JetStream has stored nothing since {since} UTC: {first.reason}"
 
     def require_writable(self, *streams: str) -> None:
-        """Return if JetStream may store writes.
+        """Raise if JetStream cannot store writes to any of the streams.
 
         Raises:
             FailureError: NATS_UNAVAILABLE, with the reason.

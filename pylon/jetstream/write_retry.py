@@ -1,4 +1,4 @@
-"""Retries of JetStream requests while there is no leader, no connection or no decision."""
+"""Retry JetStream requests during elections and outages, and while a message is in flight."""
 
 import asyncio
 import random
@@ -16,11 +16,11 @@ from pylon_client.nats.cancellation import preserve_cancellation
 REQUEST_TIMEOUT_S: Final = 3.0
 """Timeout of one request, in seconds."""
 RETRY_TIMEOUT_S: Final = 15.0
-"""Limit of all retries of a request, in seconds: a cluster took up to 5 s to elect a leader."""
+"""Timeout of a request with all its retries, in seconds; a leader election took up to 5 s."""
 RETRY_DELAY_S: Final = 0.2
 """Pause before a retry without a leader, a connection or a stream, in seconds."""
 IN_FLIGHT_DELAY_MAX_S: Final = 0.02
-"""Longest pause before a retry of an undecided request, in seconds.
+"""Maximum pause before a retry of a request that depends on a message in flight, in seconds.
 
 A message in flight is stored within a few milliseconds. The pause is random, so that concurrent
 writers do not retry at the same time.
@@ -30,19 +30,19 @@ T = TypeVar("T")
 
 
 async def retry_while_unavailable(send: Callable[[], Awaitable[T]], service_name: str) -> T:
-    """Return the answer of `send`, retried while JetStream has no leader, stream or connection.
+    """Return the result of `send`, retried while JetStream has no leader, stream or connection.
 
     Args:
         send: sends the request.
-        service_name: the subject of the failure's text.
+        service_name: subject of the error text.
 
     Raises:
-        FailureError: NATS_UNAVAILABLE after `WITHIN_S` seconds, or when JetStream refuses; with the
-            reason, where it is known.
+        FailureError: NATS_UNAVAILABLE after `RETRY_TIMEOUT_S` seconds or a permanent error of
+            JetStream; with the reason, if it is known.
     """
     last: Exception | None = None
 
-    async def persist() -> T:
+    async def attempt() -> T:
         nonlocal last
         while True:
             try:
@@ -57,7 +57,7 @@ async def retry_while_unavailable(send: Callable[[], Awaitable[T]], service_name
             await asyncio.sleep(RETRY_DELAY_S)
 
     try:
-        return await retry_while_in_flight(persist, service_name, lambda: _error_reason(last))
+        return await retry_while_in_flight(attempt, service_name, lambda: _error_reason(last))
     except nats.js.errors.APIError as error:
         raise FailureError(
             ErrorCode.NATS_UNAVAILABLE, f"{service_name} refused: error {error.err_code}."
@@ -67,15 +67,15 @@ async def retry_while_unavailable(send: Callable[[], Awaitable[T]], service_name
 async def retry_while_in_flight(
     send: Callable[[], Awaitable[T]], service_name: str, reason: Callable[[], str] = str
 ) -> T:
-    """Return the answer of `send`, retried while it depends on a message in flight.
+    """Return the result of `send`, retried while it depends on a message in flight.
 
     Args:
-        send: sends the request; any other error passes.
-        service_name: the subject of the failure's text.
-        reason: returns the end of that text: why the last try failed.
+        send: sends the request; other errors are raised.
+        service_name: subject of the error text.
+        reason: returns the end of the error text: the reason of the last failure.
 
     Raises:
-        FailureError: NATS_UNAVAILABLE after `WITHIN_S` seconds.
+        FailureError: NATS_UNAVAILABLE after `RETRY_TIMEOUT_S` seconds.
     """
     deadline = asyncio.timeout(RETRY_TIMEOUT_S)
     try:
@@ -89,7 +89,7 @@ async def retry_while_in_flight(
                 await asyncio.sleep(random.uniform(0, IN_FLIGHT_DELAY_MAX_S))  # noqa: S311 -- spreads load
     except TimeoutError:
         if not deadline.expired():
-            raise  # one of `ask`'s own
+            raise  # raised by `send`
         raise FailureError(
             ErrorCode.NATS_UNAVAILABLE,
             f"{service_name} did not answer within {RETRY_TIMEOUT_S:g} s{reason()}.",

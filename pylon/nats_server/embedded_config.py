@@ -1,4 +1,4 @@
-"""The configuration of the embedded nats-server, and where it is reached."""
+"""The configuration of the embedded nats-server, and its URL."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ _LOOPBACK_BY_WILDCARD = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def store_dir(folder: Path) -> Path:
-    """Return where the server keeps its streams in its folder."""
+    """Return the folder of the server's streams."""
     return folder / "jetstream"
 
 
@@ -18,13 +18,13 @@ def config_text(folder: Path, host: str, port: int, settings: DeploymentSettings
     """Return the configuration of a server.
 
     Args:
-        folder: of the server.
+        folder: folder of the server.
         host: the address to listen on.
         port: the port to listen on; 0 lets the operating system choose.
-        settings: who may do what.
+        settings: the deployment, with its users.
 
     Raises:
-        PermissionsError: no safe users can be made from the settings.
+        PermissionsError: the settings do not result in safe users.
     """
     return "\n".join(
         [
@@ -36,7 +36,7 @@ def config_text(folder: Path, host: str, port: int, settings: DeploymentSettings
             limits_text(),
             "jetstream {",
             f"  store_dir: {quoted(str(store_dir(folder)))}",
-            # An acknowledged message is on disk, not in a cache that a power cut empties.
+            # An acknowledged message must be on disk, not in a cache that a power failure empties.
             "  sync_interval: always",
             "}",
             authorization_config(settings),
@@ -45,6 +45,6 @@ def config_text(folder: Path, host: str, port: int, settings: DeploymentSettings
 
 
 def nats_url(host: str, port: int) -> str:
-    """Return the URL under which this machine reaches a server that listens on an address."""
+    """Return the URL at which this machine reaches a server that listens on an address."""
     host = _LOOPBACK_BY_WILDCARD.get(host, host)
     return f"nats://[{host}]:{port}" if ":" in host else f"nats://{host}:{port}"

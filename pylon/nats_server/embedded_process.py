@@ -1,4 +1,4 @@
-"""The process of the embedded nats-server: its program, its environment, and where it listens."""
+"""The process of the embedded nats-server: its binary, its environment, and its port."""
 
 import contextlib
 import json
@@ -12,19 +12,19 @@ from pylon.nats_server.server_limits import GO_MEMORY_LIMIT
 
 
 class EmbeddedNatsError(Exception):
-    """Why the nats-server does not run, in words for the person who started it."""
+    """The nats-server does not run; the text is for the person who started it."""
 
 
 def server_environment() -> dict[str, str]:
-    """Return the variables of the server: it finds all of its settings in its configuration."""
+    """Return the server's environment variables; its settings are in its configuration file."""
     return base_environment(os.environ) | {"GOMEMLIMIT": GO_MEMORY_LIMIT}
 
 
 def nats_server_binary() -> str:
-    """Return the nats-server that was installed with Pylon, or else the one on PATH.
+    """Return the path of the nats-server installed with Pylon, or else of the one on PATH.
 
     Raises:
-        EmbeddedNatsError: there is neither.
+        EmbeddedNatsError: neither exists.
     """
     beside = Path(sys.executable).parent / "nats-server"
     found = str(beside) if beside.exists() else shutil.which("nats-server")
@@ -36,7 +36,7 @@ def nats_server_binary() -> str:
 
 
 def listening_port(ports_folder: Path) -> int | None:
-    """Return the port in the file that nats-server writes when it listens; None until then."""
+    """Return the port from the file that nats-server writes once it listens; None before."""
     for path in ports_folder.glob("*.ports"):
         with contextlib.suppress(ValueError, LookupError):
             url: str = json.loads(path.read_text())["nats"][0]

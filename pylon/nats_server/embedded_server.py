@@ -1,4 +1,4 @@
-"""A nats-server that Pylon runs itself, so that one command is enough on a laptop."""
+"""A nats-server that `pylon up` runs, so that one command is enough on a laptop."""
 
 import asyncio
 import errno
@@ -45,25 +45,25 @@ _NOT_RELOADED = "Failed to reload server configuration"
 class EmbeddedNats:
     """`async with EmbeddedNats(home, settings) as server:` runs a nats-server with JetStream.
 
-    It is ready on entry, and is stopped on exit. It is started again on the same port whenever it
-    ends, and when it cannot store messages although its disk takes writes again. Its streams live
-    in the home folder and survive it; a message is on disk before it is acknowledged. Its users and
-    permissions are those of the settings.
+    It is ready on entry and stopped on exit. It is restarted on the same port when its process
+    ends, and when it cannot store messages although its disk is writable again. Its streams are in
+    the home folder and persist; a message is on disk before it is acknowledged. Its users and
+    permissions result from the settings.
 
     Args:
-        home: the folder of all state; the server gets `nats` in it, for this user alone.
-        settings: who may do what.
+        home: the folder of all state; the server uses `nats` in it, with access for this user only.
+        settings: the deployment, with its users.
         host: the address to listen on.
         port: the port to listen on; 0 lets the operating system choose.
-        fresh: forget all streams of before.
+        fresh: whether to delete existing streams.
 
     Attributes:
-        port: where it listens, once it has started.
+        port: the port on which it listens, after the start.
 
     Raises:
-        EmbeddedNatsError: it cannot start: the port is taken, the folder cannot be used or another
-            one runs in it, or no nats-server is installed.
-        PermissionsError: no safe users can be made from the settings.
+        EmbeddedNatsError: it cannot start: the port is in use, the folder is not usable or used by
+            another server, or no nats-server is installed.
+        PermissionsError: the settings do not result in safe users.
     """
 
     def __init__(
@@ -92,15 +92,15 @@ class EmbeddedNats:
 
     @property
     def url(self) -> str:
-        """Where clients on this machine find it."""
+        """Return the URL for clients on this machine."""
         return nats_url(self._host, self.port)
 
     @property
     def pid(self) -> int:
-        """The process id of the server that runs now.
+        """Return the process id of the running server.
 
         Raises:
-            EmbeddedNatsError: none runs.
+            EmbeddedNatsError: the server does not run.
         """
         if self._process is None or self._process.returncode is not None:
             raise EmbeddedNatsError("the embedded NATS does not run")
@@ -130,17 +130,17 @@ class EmbeddedNats:
         await self.stop()
 
     async def wait(self) -> int:
-        """Wait until the server that runs now has ended; the exit code, negative for a signal."""
+        """Wait until the running server has ended; return the exit code, negative for a signal."""
         return await self._process.wait() if self._process is not None else 0
 
     async def reload(self, settings: DeploymentSettings) -> None:
-        """Give the running server other users and permissions.
+        """Reload the running server with other users and permissions.
 
-        Users that stay keep their connections, those that are gone lose them.
+        Connections of remaining users stay open; connections of removed users are closed.
 
         Raises:
-            EmbeddedNatsError: the server did not take them, and goes on as it was.
-            PermissionsError: no safe users can be made from the settings.
+            EmbeddedNatsError: the server did not accept the configuration, and keeps the old one.
+            PermissionsError: the settings do not result in safe users.
         """
         previous, self._settings = self._settings, settings
         try:
@@ -158,11 +158,11 @@ class EmbeddedNats:
             async with asyncio.timeout(RELOAD_TIMEOUT_S):
                 line = await self._reload_result
         except TimeoutError:
-            line = f"no sign of it within {RELOAD_TIMEOUT_S:.0f} s"
+            line = f"no result within {RELOAD_TIMEOUT_S:.0f} s"
         finally:
             self._reload_result = None
         if not line.startswith(_RELOADED):
-            raise EmbeddedNatsError(f"the embedded NATS did not take its new users: {line}")
+            raise EmbeddedNatsError(f"the embedded NATS did not accept its new users: {line}")
 
     async def _start(self) -> None:
         ports_folder = self._folder / "ports"
@@ -178,10 +178,10 @@ class EmbeddedNats:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            # Of its own group, so that Ctrl-C ends those that still need it first.
+            # A separate process group: Ctrl-C ends the clients first, which still need the server.
             process_group=0,
             preexec_fn=die_with_parent,
-            # Whoever holds the lock may write the streams, and that is this process too.
+            # The lock protects the streams, so that the server process must hold it as well.
             pass_fds=(self._lock.fd,),
         )
         self._log_task = asyncio.create_task(self._read_log(process))
@@ -199,32 +199,30 @@ class EmbeddedNats:
         self.port = port
 
     async def _supervise(self) -> None:
-        why_not = ""
+        last_error = ""
         while True:
             await self._wait_for_restart()
             try:
                 await self._start()
             except (EmbeddedNatsError, OSError) as error:
-                if why_not != str(error):
-                    why_not = str(error)
-                    logger.error("The embedded NATS cannot be started yet: %s", error)  # noqa: TRY400 -- its text says all
+                if last_error != str(error):
+                    last_error = str(error)
+                    logger.error("Could not start the embedded NATS: %s; retrying", error)  # noqa: TRY400 -- the text is complete
                 await self._end_process()
             else:
-                why_not = ""
+                last_error = ""
             await asyncio.sleep(RESTART_DELAY_S)
 
     async def _wait_for_restart(self) -> None:
-        """Return once no server runs: it has ended, or it is ended to store messages again."""
+        """Wait until no server runs: it has ended, or was ended because a restart helps."""
         ended = asyncio.create_task(self.wait())
         writable = asyncio.create_task(self._storage.wait_until_writable())
         try:
             await asyncio.wait({ended, writable}, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
-                logger.error(
-                    "The embedded NATS ended with code %s; starting it again", ended.result()
-                )
+                logger.error("The embedded NATS ended with code %s; restarting it", ended.result())
                 return
-            logger.warning("The disk takes writes again: restarting the embedded NATS")
+            logger.warning("The disk is writable again: restarting the embedded NATS")
             await self._end_process()
         finally:
             ended.cancel()
@@ -232,7 +230,7 @@ class EmbeddedNats:
             await asyncio.wait({ended, writable})
 
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Stop it: SIGTERM, and SIGKILL when that takes longer than `timeout_s`."""
+        """Stop the server with SIGTERM, and with SIGKILL after `timeout_s` seconds."""
         if self._supervisor_task is not None:
             self._supervisor_task.cancel()
             await asyncio.gather(self._supervisor_task, return_exceptions=True)
@@ -248,17 +246,17 @@ class EmbeddedNats:
             await self._log_task
 
     async def _read_log(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stderr is not None  # noqa: S101 -- it was asked for as a pipe
+        assert process.stderr is not None  # noqa: S101 -- it was requested as a pipe
         async for raw in process.stderr:
             line = raw.decode(errors="replace").strip()
             match = _LINE.search(line)
-            # Before it has read its configuration, the server says what is wrong in plain lines.
+            # Errors of the configuration are plain lines without a level.
             level, text = match.groups() if match else ("ERR", line)
             self._log_tail.append(text)
             if "Plaintext passwords detected" in text:
-                level = "DBG"  # tokens are long and random, and the file is this user's alone
+                level = "DBG"  # tokens are long and random, and only this user can read the file
             if self._storage.has_failed and self._storage.observe_log_line(text):
-                level = "DBG"  # it says so again at every write
+                level = "DBG"  # the server repeats it at every write
             self._storage.observe_log_line(text)
             logger.log(_LEVELS.get(level, logging.DEBUG), "nats-server: %s", text)
             result = self._reload_result
@@ -273,8 +271,8 @@ class EmbeddedNats:
         log = "\n".join(self._log_tail)
         if "address already in use" in log:
             return (
-                f"the embedded NATS cannot listen on {self._host}:{self.port}: the port is taken; "
-                "stop what uses it or choose another port"
+                f"the embedded NATS cannot listen on {self._host}:{self.port}: the port is in use; "
+                "stop the process that uses it, or choose another port"
             )
         return f"the embedded NATS did not start: {self._log_tail[-1] if log else 'no reason'}"
 
@@ -287,7 +285,7 @@ class EmbeddedNats:
             raise self._folder_error(error) from None
 
     def _folder_error(self, error: OSError) -> EmbeddedNatsError:
-        room = "make room on its disk, or " if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
+        room = "free space on its disk, or " if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
         return EmbeddedNatsError(
             f"{self._folder} cannot be used ({error.strerror}); {room}choose another --home "
             "(PYLON_HOME)"

@@ -1,7 +1,7 @@
-"""The disk of the embedded nats-server: when it stops taking writes, and when it takes them again.
+"""Detects that the embedded nats-server cannot store messages, and when a restart helps.
 
-A nats-server 2.14 stops to store messages of a stream at its first write that fails, as on a full
-disk, and stores none until it is restarted, even when there is space again.
+A nats-server 2.14 stops storing messages of a stream at its first failed write, for example on a
+full disk, and stores none until it is restarted, even when there is space again.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from pylon.common.backoff import Backoff
 logger = logging.getLogger(__name__)
 
 PROBE_BYTES: Final = 4 * 2**20
-"""Bytes that the disk must take before the server is restarted."""
+"""Bytes that must be writable before the server is restarted."""
 LOG_INTERVAL_S: Final = 60.0
-"""Seconds between two log lines while the disk takes no writes."""
+"""Seconds between two log lines while the disk is not writable."""
 PROBE_INITIAL_DELAY_S: Final = 1.0
 PROBE_MAX_DELAY_S: Final = 30.0
-"""Longest pause, in seconds, before the disk is probed again after restarts that did not help."""
+"""Maximum delay before the next probe of the disk after restarts that did not help, in seconds."""
 
 _STORE_ERROR: Final = re.compile(
     r"no space left on device|disk quota exceeded|input/output error|read-only file system"
@@ -33,10 +33,10 @@ _STORE_ERROR: Final = re.compile(
 
 
 class EmbeddedStorage:
-    """The folder in which the embedded nats-server keeps its streams.
+    """The folder of the embedded nats-server's streams.
 
     Args:
-        folder: of the streams.
+        folder: folder of the streams.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,7 +45,7 @@ class EmbeddedStorage:
         self._backoff = Backoff(PROBE_INITIAL_DELAY_S, PROBE_MAX_DELAY_S)
 
     def observe_log_line(self, line: str) -> bool:
-        """Return whether a line of the server's log says that it cannot store; remember that."""
+        """Return whether a log line of the server reports a store error; record such an error."""
         if not _STORE_ERROR.search(line):
             return False
         self._failed.set()
@@ -53,19 +53,19 @@ class EmbeddedStorage:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the server that runs has said that it cannot store."""
+        """Return whether the running server has reported a store error."""
         return self._failed.is_set()
 
     def reset(self) -> None:
-        """Forget the failures of a server that has ended: another one is started."""
+        """Forget the store errors of the previous server process."""
         self._failed.clear()
 
     async def wait_until_writable(self) -> None:
-        """Return once the server has failed to store and the disk takes writes again."""
+        """Wait until the server has reported a store error and the disk is writable again."""
         await self._failed.wait()
         logger.error(
-            "The embedded NATS cannot store messages: %s. Nothing is published and no write is "
-            "accepted until there is space on the disk of %s",
+            "The embedded NATS cannot store messages: %s. Publishing stops and writes are rejected "
+            "until there is space on the disk of %s",
             self._free_space_text(),
             self._folder,
         )
@@ -76,12 +76,12 @@ class EmbeddedStorage:
             try:
                 await asyncio.to_thread(self._probe)
             except OSError as error:
-                # Quickly noticed when it ends; the pauses are for restarts that do not help.
+                # Probe often while the disk is full; long delays follow useless restarts.
                 self._backoff.reset()
                 if clock_s() >= remind_at_s:
                     remind_at_s = clock_s() + LOG_INTERVAL_S
-                    logger.error(  # noqa: TRY400 -- its text says all
-                        "The disk of %s still takes no writes: %s; %s",
+                    logger.error(  # noqa: TRY400 -- the text is complete
+                        "The disk of %s is still not writable: %s; %s",
                         self._folder,
                         error.strerror,
                         self._free_space_text(),
@@ -93,7 +93,7 @@ class EmbeddedStorage:
         """Write and sync a file.
 
         Raises:
-            OSError: the disk does not take it.
+            OSError: the disk is not writable.
         """
         path = self._folder / ".pylon-probe"
         try:

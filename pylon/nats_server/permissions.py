@@ -1,9 +1,9 @@
-"""The users of NATS and what each may do, made from the same settings as everything else.
+"""NATS users and their permissions, generated from the settings of the deployment.
 
-Two rules stand behind every line. A user may publish only where the subject itself says that it
-is allowed to ask. And nobody but workers may reach JetStream: NATS does not check the reply
-subject of a request, so whoever may ask JetStream for anything can have its answer delivered
-anywhere, to `$JS.API.STREAM.PURGE.…` or onto an event's subject.
+All permissions follow two rules. A user may publish only on request subjects that contain its own
+authority. And only workers may use JetStream: NATS does not check the reply subject of a request,
+so that a user with access to JetStream could have replies delivered to any subject, such as
+`$JS.API.STREAM.PURGE.…` or the subject of an event.
 """
 
 import json
@@ -35,8 +35,9 @@ from pylon_client.contract.topology import EVENTS, JOB_QUEUE, JOB_STORE, LEADERS
 from pylon_client.contract.types import IdentityName
 
 AUTHORIZATION_TIMEOUT_S: Final = 3
+"""Seconds within which a client must authenticate."""
 TOKEN_MAX_CHARS: Final = 512
-"""Written as JSON. All that a client says when it connects fits into `MAX_CONTROL_LINE_BYTES`."""
+"""Maximum length of a token as JSON: the CONNECT line must fit into `MAX_CONTROL_LINE_BYTES`."""
 SERVICE_DISCOVERY: Final = "$SRV.>"
 JETSTREAM_API: Final = "$JS.API.>"
 JETSTREAM_ACKS: Final = "$JS.ACK.>"
@@ -47,12 +48,12 @@ _BCRYPT_PREFIX = re.compile(r"\$2[abxy]\$")
 
 
 class PermissionsError(ValueError):
-    """Settings from which no safe users can be made; the text says which, never their values."""
+    """Settings that do not result in safe users; the text names them, but not their values."""
 
 
 @dataclass(frozen=True, slots=True)
 class NatsUser:
-    """One user of NATS; what it is not allowed, it is refused."""
+    """A user of NATS, with the subjects that it may use; all others are denied."""
 
     name: str
     password: SecretStr
@@ -64,7 +65,7 @@ class NatsUser:
 def nats_users(settings: DeploymentSettings) -> list[NatsUser]:
     """Return every user of a deployment: worker, bridge, open, and one per identity.
 
-    Readers have a user of their own where it has a password.
+    Readers have a separate user if its password is set.
 
     Raises:
         PermissionsError: the password of the worker or of the bridge is empty.
@@ -74,7 +75,7 @@ def nats_users(settings: DeploymentSettings) -> list[NatsUser]:
         ("PYLON_NATS_BRIDGE_PASSWORD", settings.nats_bridge_password),
     ):
         if not password.get_secret_value():
-            raise PermissionsError(f"{variable} is empty: anybody could act in its place")
+            raise PermissionsError(f"{variable} is empty: anybody could connect as that user")
     return [
         _worker_user(settings.nats_worker_password),
         _bridge_user(settings.nats_bridge_password),
@@ -85,12 +86,12 @@ def nats_users(settings: DeploymentSettings) -> list[NatsUser]:
 
 
 def authorization_config(settings: DeploymentSettings) -> str:
-    """The part of a nats-server's configuration that says who may do what.
+    """Return the users of a nats-server's configuration.
 
-    It holds every token and must be kept as secret as they are.
+    The text contains every token and is as secret as they are.
 
     Raises:
-        PermissionsError: no safe users can be made from the settings.
+        PermissionsError: the settings do not result in safe users.
     """
     text = authorization_block(nats_users(settings))
     if not settings.open_access_token.get_secret_value():
@@ -99,10 +100,10 @@ def authorization_config(settings: DeploymentSettings) -> str:
 
 
 def authorization_block(users: Iterable[NatsUser]) -> str:
-    """The `authorization { … }` block of a nats-server's configuration for some users.
+    """Return the `authorization { … }` block of a nats-server's configuration.
 
     Raises:
-        PermissionsError: a password that nats-server could not hold.
+        PermissionsError: nats-server does not accept a password.
     """
     return "\n".join(
         [
@@ -131,8 +132,8 @@ def _worker_user(password: SecretStr) -> NatsUser:
             *LEASES.subjects,
             *LEADERSHIP.subjects,
         ),
-        # A caller chooses the reply subject of its own request, and must not make a worker speak
-        # as another identity.
+        # A caller chooses the reply subject of its request, and must not make a worker send
+        # requests as another identity.
         publish_deny=(ALL_IDENTITIES,),
         subscribe=(
             _inbox(WORKER_USER),
@@ -146,7 +147,7 @@ def _worker_user(password: SecretStr) -> NatsUser:
 
 
 def _reader_users(password: SecretStr) -> list[NatsUser]:
-    """Return the user of readers, without JetStream: it can neither store nor change anything."""
+    """Return the user of readers, which has no access to JetStream and cannot store anything."""
     if not password.get_secret_value():
         return []
     return [
@@ -227,8 +228,8 @@ def _checked_password(user: NatsUser) -> str:
     text = user.password.get_secret_value()
     if _BCRYPT_PREFIX.match(text):
         raise PermissionsError(
-            f"the token of {user.name!r} looks like a bcrypt hash, for which nats-server would "
-            "take it: choose another"
+            f"the token of {user.name!r} looks like a bcrypt hash, and nats-server would use it as "
+            "one: choose another token"
         )
     if len(json.dumps(text)) > TOKEN_MAX_CHARS:
         raise PermissionsError(
@@ -242,6 +243,6 @@ def _checked_password(user: NatsUser) -> str:
 
 
 def quoted(text: str) -> str:
-    """A string of nats-server's configuration, whatever it holds: other bytes are spelled out."""
-    spelled = (chr(byte) if byte in _UNESCAPED else f"\\x{byte:02x}" for byte in text.encode())
-    return f'"{"".join(spelled)}"'
+    """Return a string of nats-server's configuration; bytes with a meaning in it are escaped."""
+    escaped = (chr(byte) if byte in _UNESCAPED else f"\\x{byte:02x}" for byte in text.encode())
+    return f'"{"".join(escaped)}"'

@@ -1,7 +1,7 @@
-"""Who may reach a nats-server, in its own words: users, certificates and the other servers.
+"""The access part of a nats-server's configuration: users, certificates and the cluster.
 
-`nats.conf` includes what this module writes, so that servers in containers and on Kubernetes have
-exactly the users of the embedded one.
+`nats.conf` includes the output of this module, so that servers in containers and on Kubernetes have
+the same users as the embedded one.
 """
 
 from pathlib import Path
@@ -18,19 +18,19 @@ CLUSTER_USER = "route"
 
 
 class ServerAccessSettings(DeploymentSettings):
-    """The deployment, and what only its NATS servers need to know.
+    """The settings of the deployment, and of its NATS servers.
 
     Attributes:
-        nats_server_cert_file: the servers' certificate; with it clients must speak TLS.
+        nats_server_cert_file: the servers' certificate; if set, clients must use TLS.
         nats_server_key_file: its key.
-        nats_server_ca_file: who may vouch for clients; with it they must show a certificate.
+        nats_server_ca_file: CA of client certificates; if set, clients must present one.
         nats_cluster_name: the cluster's name; empty for a single server.
-        nats_cluster_listen: where a server listens for the others.
+        nats_cluster_listen: the address on which a server listens for the others.
         nats_cluster_routes: URLs of all servers, `nats-route://host:port`, separated by commas.
-        nats_cluster_password: what servers show to each other.
-        nats_cluster_cert_file: what they prove their name with; with it routes speak TLS.
+        nats_cluster_password: the password between servers.
+        nats_cluster_cert_file: the certificate between servers; if set, routes use TLS.
         nats_cluster_key_file: its key.
-        nats_cluster_ca_file: who may vouch for servers.
+        nats_cluster_ca_file: CA of the certificates between servers.
     """
 
     nats_server_cert_file: Path | None = None
@@ -56,17 +56,19 @@ class ServerAccessSettings(DeploymentSettings):
                     "and _CA_FILE only with them"
                 )
         if self.nats_cluster_cert_file is not None and self.nats_cluster_ca_file is None:
-            raise ValueError("PYLON_NATS_CLUSTER_CA_FILE: required, for servers check each other")
+            raise ValueError(
+                "PYLON_NATS_CLUSTER_CA_FILE: required, since servers verify each other"
+            )
         return self
 
 
 def server_access_config(settings: ServerAccessSettings) -> str:
-    """The part of a nats-server's configuration that says who may reach it, and take how much.
+    """Return the access part of a nats-server's configuration: limits, users, TLS and cluster.
 
-    It holds every token and must be kept as secret as they are.
+    The text contains every token and is as secret as they are.
 
     Raises:
-        PermissionsError: no safe users can be made from the settings.
+        PermissionsError: the settings do not result in safe users.
     """
     parts = [limits_text(), authorization_config(settings)]
     if settings.nats_server_cert_file is not None and settings.nats_server_key_file is not None:
@@ -108,7 +110,7 @@ def _cluster_block(settings: ServerAccessSettings) -> list[str]:
         "cluster {",
         f"  name: {quoted(settings.nats_cluster_name)}",
         f"  listen: {quoted(settings.nats_cluster_listen)}",
-        # Clients are told every address by their own settings; those of pods do not outlive them.
+        # Clients have all addresses in their settings; addresses of pods change.
         "  no_advertise: true",
         "  authorization {",
         f"    user: {CLUSTER_USER}",
@@ -133,6 +135,6 @@ def _route_urls(settings: ServerAccessSettings) -> list[str]:
 
 
 def _with_password(url: str, password: str) -> str:
-    # A server reads the user of a route from its URL alone.
-    scheme, _, place = url.partition("://")
-    return f"{scheme}://{CLUSTER_USER}:{quote(password, safe='')}@{place}"
+    # A server reads the user of a route from its URL only.
+    scheme, _, address = url.partition("://")
+    return f"{scheme}://{CLUSTER_USER}:{quote(password, safe='')}@{address}"

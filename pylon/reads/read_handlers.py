@@ -158,7 +158,7 @@ class ReadHandlers:
             return await self._reader.query(query, block, timeout_s=call.timeout_s)
 
     async def _with_last_head(self, response: Coroutine[Any, Any, T]) -> T:
-        """Return the chain's response; add the last known head to the error if the chain is down."""
+        """Return the chain's response; add the last known head to an outage's error."""
         try:
             return await response
         except FailureError as error:

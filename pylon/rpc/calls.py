@@ -156,8 +156,8 @@ def is_valid_reply_subject(subject: str, reply: str) -> bool:
 
     A caller may name any subject for the reply. A worker, or JetStream, could thus be made to
     publish its reply on another identity's request subjects or on JetStream's own API. A reply
-    subject must therefore be an inbox, and for an identity an inbox of that identity. Reply subjects
-    with wildcards or empty tokens are rejected: the server may refuse them.
+    subject must therefore be an inbox, and for an identity an inbox of that identity. Reply
+    subjects with wildcards or empty tokens are rejected: the server may refuse them.
 
     An inbox of a worker is never accepted. A worker receives replies of JetStream there, and would
     take its own reply to a caller for one of those. A reader does not use JetStream; its inboxes

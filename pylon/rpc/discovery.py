@@ -12,7 +12,7 @@ from pylon_client.contract.subjects import ROOT
 from pylon_client.contract.topology import QUEUE_GROUP
 
 SERVICE_NAME: Final = "pylon"
-DISTRIBUTION: Final = "pylon-client"
+DISTRIBUTION: Final = "pylon-service"
 _DISCOVERY_ROOT = "$SRV"
 
 

@@ -1,4 +1,4 @@
-"""What both sides of a worker are made of: its connections to the chain and to NATS."""
+"""The backends of a worker: its connections to the chain and to NATS."""
 
 import asyncio
 import logging
@@ -19,8 +19,8 @@ from pylon.jetstream.ordered_bucket import OrderedBucket
 from pylon.nats_server.worker_user import worker_connection_options
 from pylon.worker.binding.chain_binder import ChainBinder
 from pylon.worker.binding.remedy import mismatch_remedy, reader_mismatch_remedy
-from pylon.worker.instrumented_chain import InstrumentedChain
 from pylon.worker.metrics import WorkerMetrics
+from pylon.worker.operation_timer import OperationTimer
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import ReplaySubject
@@ -35,13 +35,13 @@ NATS_START_TIMEOUT_S: Final = 60.0
 
 
 class WorkerError(Exception):
-    """Why a worker cannot run, in words for its operator."""
+    """A worker cannot run; the text is for the operator."""
 
 
 def create_guard(settings: WorkerSettings) -> ChainGuard:
-    """Return the guard of a worker's connections to nodes; nothing is bound yet.
+    """Return the guard of a worker's connections to nodes, not bound to a chain yet.
 
-    A reader without JetStream learns from events which chain the signers publish.
+    A reader without JetStream is bound by the events that the signers publish.
     """
     return ChainGuard(
         endpoint_label(settings.bittensor_network),
@@ -53,7 +53,7 @@ def create_guard(settings: WorkerSettings) -> ChainGuard:
 def create_binder(
     settings: WorkerSettings, guard: ChainGuard, connection: NatsConnection
 ) -> ChainBinder | None:
-    """Return what binds the state to the chain; None for a reader without JetStream."""
+    """Return the binder of the state to the chain; None for a reader without JetStream."""
     if settings.uses_reader_user:
         return None
     return ChainBinder(
@@ -69,22 +69,30 @@ def create_binder(
 def create_chain(
     settings: WorkerSettings, metrics: WorkerMetrics, guard: ChainGuard
 ) -> RoutedChain:
-    """Return a chain to read, old blocks from the archive; its connections open on first use.
+    """Return a chain to read, with old blocks from the archive node.
+
+    Its connections are opened by the first read.
 
     Args:
-        settings: of the worker.
-        metrics: of the worker.
-        guard: checks the chain of each node.
+        settings: networks, cutoff and timeout.
+        metrics: receives durations and fallbacks.
+        guard: checks the genesis of each node.
 
     Raises:
         WorkerError: the SDK does not know a network's name.
     """
-    patience = ConnectionTimeouts(operation_s=settings.chain_timeout_seconds)
+    timeouts = ConnectionTimeouts(operation_s=settings.chain_timeout_seconds)
 
-    def node(network: str, role: str, admit: Callable[[str], None]) -> Chain:
-        subtensor = SubtensorReader(network, role=role, timeouts=patience, check_genesis=admit)
-        guard.on_bound(subtensor.reconnect_threadsafe)
-        return InstrumentedChain(subtensor, subtensor.endpoint_label, metrics)
+    def node(network: str, role: str, check_genesis: Callable[[str], None]) -> Chain:
+        reader = SubtensorReader(
+            network,
+            role=role,
+            timeouts=timeouts,
+            check_genesis=check_genesis,
+            instrument=OperationTimer(endpoint_label(network), metrics).measure,
+        )
+        guard.on_bound(reader.reconnect_threadsafe)
+        return reader
 
     variable = "PYLON_BITTENSOR_NETWORK"
     try:
@@ -106,7 +114,7 @@ def create_chain(
 
 
 def create_chain_writer(settings: WorkerSettings, guard: ChainGuard) -> SubtensorWriter:
-    """Return a chain to write to, of a guarded node; its connections open on first use."""
+    """Return a chain to write to; its connections are opened by the first use."""
     return SubtensorWriter(
         settings.bittensor_network,
         settings.bittensor_archive_network,
@@ -117,17 +125,17 @@ def create_chain_writer(settings: WorkerSettings, guard: ChainGuard) -> Subtenso
 
 
 async def connect_worker(settings: WorkerSettings, name: str) -> NatsConnection:
-    """Connect to NATS as this worker's user, once NATS is there.
+    """Connect to NATS as this worker's user; retry while NATS is not available.
 
     Args:
-        settings: of the worker.
-        name: of the connection in the server's monitoring.
+        settings: URLs and credentials.
+        name: name of the connection in the server's monitoring.
 
     Raises:
-        WorkerError: NATS refuses, or does not answer within `NATS_START_TIMEOUT_S` seconds.
+        WorkerError: NATS refuses the connection, or is not available within `NATS_START_TIMEOUT_S`.
     """
     options = worker_connection_options(settings, name, is_confined=settings.uses_reader_user)
-    pauses = Backoff(initial_s=0.1, max_s=2.0)
+    backoff = Backoff(initial_s=0.1, max_s=2.0)
     give_up_at_s = asyncio.get_running_loop().time() + NATS_START_TIMEOUT_S
     while True:
         try:
@@ -137,11 +145,11 @@ async def connect_worker(settings: WorkerSettings, name: str) -> NatsConnection:
             if late or error.code is not ErrorCode.NATS_UNAVAILABLE:
                 raise WorkerError(error.failure.detail) from None
             logger.warning("Waiting for NATS: %s", error.failure.detail)
-        await pauses.wait()
+        await backoff.wait()
 
 
 def open_stored_events(settings: WorkerSettings, connection: NatsConnection) -> EventLogReader:
-    """Return the stored events, from JetStream or, for a reader without it, from a signer."""
+    """Return a reader of stored events: from JetStream or, without JetStream, via a signer."""
     if settings.uses_reader_user:
         return event_log_via_worker(connection, ReplaySubject)
     return EventLog(connection)

@@ -1,36 +1,21 @@
-"""Whether a worker lives, whether it could do its work, and its metrics: HTTP for machines."""
+"""Liveness and readiness of a worker."""
 
 import asyncio
-import logging
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Protocol, Self
-
-from pydantic import SecretStr
-from websockets.asyncio.server import Server, ServerConnection, serve, unix_serve
-from websockets.http11 import Request, Response
+from typing import Protocol
 
 from pylon.blocks.last_published import LastPublished
 from pylon.blocks.leadership import Leadership
 from pylon.blocks.snapshots import Snapshots
 from pylon.chain.chain_guard import ChainGuard
-from pylon.common.process_metrics import CONTENT_TYPE, metrics_access_error
 from pylon.common.task_supervisor import Supervisor
 from pylon.jetstream.stream_keeper import StreamKeeper
 from pylon.jetstream.write_health import STORAGE_REMEDY, WriteHealth
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.rpc.request_server import RequestService
 from pylon.worker.loop_thread import LoopThread
-from pylon.worker.metrics import WorkerMetrics
 from pylon_client.contract.topology import EVENTS, JOB_QUEUE, JOB_STORE
 from pylon_client.nats.nats_connection import NatsConnection
-
-logger = logging.getLogger(__name__)
-
-REQUEST_TIMEOUT_S: Final = 10.0
-CLOSE_TIMEOUT_S: Final = 1.0
 
 
 class RequestsPort(Protocol):
@@ -42,25 +27,25 @@ class RequestsPort(Protocol):
 
 @dataclass
 class WorkerHealth:
-    """What a worker's probes look at.
+    """The health of a worker, from the state of its parts.
 
     Attributes:
-        snapshots: know how old the chain's head is.
+        snapshots: provide the age of the chain's head.
         last_published: the newest published block.
-        write_health: records whether JetStream stores what is written.
-        head_max_age_s: how old it, or a published block that is too far behind it, may be for a
-            worker that is ready.
-        head_max_lag_blocks: how many blocks the newest published block may be behind it.
-        connection: to NATS, for all but requests, once it exists.
-        request_server: answers requests, with a connection to NATS of its own; once it exists.
-        request_thread: the thread that it runs on.
-        stream_keeper: keeps the streams, once there is a connection.
-        leadership: decides whether it publishes, once there is a connection.
-        essential_tasks: what must not end before the worker does.
-        supervisor: restarts the parts of the worker that fail.
-        guard: refuses nodes of another chain.
-        problems: what keeps it from its work for as long as it runs.
-        signer_directory: which identities something can sign for.
+        write_health: records failed writes to JetStream.
+        head_max_age_s: maximum age in seconds of the head of a ready worker, and of the newest
+            published block if its lag is too large.
+        head_max_lag_blocks: maximum lag of the newest published block behind the head, in blocks.
+        connection: connection to NATS for everything but requests; None until it exists.
+        request_server: serves requests over a separate connection; None until it exists.
+        request_thread: thread of the request server.
+        stream_keeper: recreates missing streams; None until there is a connection.
+        leadership: elects the publisher; None until there is a connection.
+        essential_tasks: tasks that must not end before the worker stops.
+        supervisor: restarts failed parts of the worker.
+        guard: checks the chain of the node.
+        problems: permanent problems of this process.
+        signer_directory: signers of each identity.
     """
 
     snapshots: Snapshots
@@ -80,7 +65,7 @@ class WorkerHealth:
     signer_directory: SignerDirectory | None = None
 
     def liveness_problems(self) -> list[str]:
-        """Why the worker should be started anew."""
+        """Return why the worker should be restarted; empty if it is alive."""
         ended = [f"{task.get_name()} has ended" for task in self.essential_tasks if task.done()]
         failing = [] if self.supervisor is None else self.supervisor.failing
         stalls = [] if self.leadership is None else self.leadership.problems
@@ -89,7 +74,7 @@ class WorkerHealth:
         return [*ended, *failing, *stalls, *blocked]
 
     def readiness_problems(self) -> list[str]:
-        """Why the worker is not ready, or not any more."""
+        """Return why the worker is not ready; empty if it is ready."""
         problems = list(self.problems)
         if self.guard is not None:
             problems += self.guard.problems
@@ -101,21 +86,18 @@ class WorkerHealth:
             problems.append("not serving")
         age_s = self.snapshots.head_age_s
         if age_s is None:
-            problems.append("the chain was not heard of yet")
+            problems.append("no head of the chain was received yet")
         elif age_s > self.head_max_age_s:
             problems.append(f"the chain's head is {age_s:.0f} s old")
         if self.stream_keeper is not None:
             problems += self.stream_keeper.problems
-        if (
-            not_stored := self.write_health.describe_problem(
-                EVENTS.name, JOB_STORE.name, JOB_QUEUE.name
-            )
-        ) is not None:
+        not_stored = self.write_health.describe_problem(EVENTS.name, JOB_STORE.name, JOB_QUEUE.name)
+        if not_stored is not None:
             problems.append(f"{not_stored}; {STORAGE_REMEDY}")
         return problems + self._publishing_problems()
 
     def warnings(self) -> list[str]:
-        """Why a worker that is ready refuses writes of some identities."""
+        """Return why writes of some identities are refused; they do not affect readiness."""
         if self.signer_directory is None:
             return []
         return [
@@ -124,112 +106,21 @@ class WorkerHealth:
         ]
 
     def _publishing_problems(self) -> list[str]:
-        """Return how far the published blocks are behind the chain, if that is too far."""
+        """Return the lag of the published blocks behind the chain, if it is too large."""
         head, newest = self.snapshots.head, self.last_published.block_number
         if head is None:
             return []
         if newest is None:
             return ["no block is published yet"]
-        # Both ways: what another chain left in the stream may be far ahead of this one's head.
+        # Absolute, because events of another chain in the stream may be far ahead of this head.
         lag_blocks = abs(head - newest)
         age_s = self.last_published.age_s or 0.0
-        # Where blocks still come, publishing catches up; every worker would be unready until then.
+        # While blocks are published, the publisher catches up: no worker becomes unready for that.
         if lag_blocks <= self.head_max_lag_blocks or age_s <= self.head_max_age_s:
             return []
         problem = (
-            f"no block was published for {age_s:.0f} s, since {self.last_published.stored_at_text}: the newest "
-            f"is {newest}, and the chain's head is {head}; `pylon check` looks for the cause"
+            f"no block was published for {age_s:.0f} s, since "
+            f"{self.last_published.stored_at_text}: the newest is {newest}, and the chain's head "
+            f"is {head}; `pylon check` looks for the cause"
         )
         return [problem]
-
-
-class HealthServer:
-    """`async with HealthServer(…):` answers `/livez`, `/readyz` and `/metrics`.
-
-    It answers from the worker's main loop: while that is blocked, a probe gets no answer, and fails
-    by its timeout.
-
-    Args:
-        host: the address to listen on, or the path of a Unix socket to listen on instead.
-        port: the port; 0 lets the system choose. Of no effect with a Unix socket.
-        health: what the probes ask. That NATS or the chain is away ends no life.
-        metrics: what `/metrics` shows.
-        metrics_token: to whom it shows them.
-
-    Attributes:
-        port: where it listens.
-    """
-
-    def __init__(
-        self,
-        host: str | Path,
-        port: int = 0,
-        *,
-        health: WorkerHealth,
-        metrics: WorkerMetrics,
-        metrics_token: SecretStr,
-    ) -> None:
-        self.port = port
-        self._host = host
-        self._metrics = metrics
-        self._token = metrics_token
-        self._warnings = health.warnings
-        self._probes = {"/livez": health.liveness_problems, "/readyz": health.readiness_problems}
-        self._server: Server | None = None
-
-    async def __aenter__(self) -> Self:
-        """Listen.
-
-        Raises:
-            OSError: the port is taken, or the socket cannot be made.
-        """
-        options: dict[str, Any] = {
-            "process_request": self._respond,
-            "open_timeout": REQUEST_TIMEOUT_S,
-            "close_timeout": CLOSE_TIMEOUT_S,
-            "server_header": None,
-        }
-        if isinstance(self._host, Path):
-            self._server = await unix_serve(_reject_websocket, str(self._host), **options)
-            return self
-        self._server = await serve(_reject_websocket, self._host, self.port, **options)
-        self.port = next(iter(self._server.sockets)).getsockname()[1]
-        logger.info("Health and metrics on http://%s:%d", self._host, self.port)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
-
-    def _respond(self, connection: ServerConnection, request: Request) -> Response:
-        path = request.path.partition("?")[0]
-        if path == "/metrics":
-            return self._respond_with_metrics(connection, request)
-        probe = self._probes.get(path)
-        if probe is None:
-            return connection.respond(HTTPStatus.NOT_FOUND, "Not Found\n")
-        problems = probe()
-        if problems:
-            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "\n".join([*problems, ""]))
-        warnings = self._warnings() if path == "/readyz" else []
-        return connection.respond(HTTPStatus.OK, "\n".join(["ok", *warnings, ""]))
-
-    def _respond_with_metrics(self, connection: ServerConnection, request: Request) -> Response:
-        refusal = metrics_access_error(request.headers.get("Authorization"), self._token)
-        if refusal is not None:
-            return connection.respond(HTTPStatus.FORBIDDEN, f"{refusal}\n")
-        response = connection.respond(HTTPStatus.OK, self._metrics.text().decode())
-        del response.headers["Content-Type"]
-        response.headers["Content-Type"] = CONTENT_TYPE
-        return response
-
-
-async def _reject_websocket(connection: ServerConnection) -> None:
-    """Every request is answered before this; the library asks for it."""
-    await connection.close()

@@ -1,4 +1,4 @@
-"""The client for programs with an event loop."""
+"""The asynchronous client."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -32,21 +32,22 @@ if TYPE_CHECKING:
 
 
 class AsyncPylonClient:
-    """Asks Pylon, over HTTP or NATS as the address says, and sends again what may yet succeed.
+    """A client of Pylon over HTTP or NATS, with retries.
 
-    Use it in an `async with` block, or call `open()` and `close()`; in one event loop, by any
-    number of tasks at a time. Connections are made when they are first needed.
+    Use it in an `async with` block, or call `open()` and `close()`. Any number of tasks of one
+    event loop may share a client. Connections are made on first use.
 
     Args:
-        config: where Pylon is, who asks, and how patiently.
-        transport: what carries the calls instead of HTTP or NATS, in tests.
+        config: the address, the credentials, the timeouts and the retries.
+        transport: replaces HTTP and NATS in tests.
 
     Attributes:
-        open_access: what everybody may ask for.
-        identity: what the configured identity may ask for.
+        open_access: reads without an identity.
+        identity: reads and writes as the configured identity.
 
     Raises:
-        PylonMisconfigured: at construction, for a configuration that is no `AsyncConfig`.
+        PylonMisconfigured: at construction, for a configuration of another class than
+            `AsyncConfig`.
     """
 
     def __init__(self, config: AsyncConfig, *, transport: Transport | None = None) -> None:
@@ -58,15 +59,15 @@ class AsyncPylonClient:
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be used."""
+        """Return whether the client is open."""
         return self._requester.is_open
 
     async def open(self) -> None:
-        """Make ready for use; it may be open already."""
+        """Open the client; a second call does nothing."""
         await self._requester.open()
 
     async def close(self) -> None:
-        """Close every connection; it may be closed already, and may be opened again."""
+        """Close all connections; a second call does nothing. The client may be opened again."""
         await self._requester.close()
 
     async def __aenter__(self) -> Self:
@@ -89,22 +90,22 @@ class AsyncPylonClient:
         *,
         netuid: NetUid | None = None,
     ) -> AsyncGenerator["httpx.AsyncClient"]:
-        """An HTTP client for a miner, as long as the block lasts: `httpx.AsyncClient`.
+        """Yield an `httpx.AsyncClient` for a miner, which is closed after the block.
 
-        Plain HTTP; or TLS on both sides where the configuration has `mtls_cert_path` and
-        `mtls_key_path`. Then the miner must show the key that it has put on the chain, and
-        nothing is sent to whoever does not.
+        The client uses plain HTTP, or mutual TLS if the configuration has `mtls_cert_path` and
+        `mtls_key_path`. With TLS, the miner's certificate must contain the public key that the
+        miner put on the chain; otherwise nothing is sent.
 
         Args:
-            neuron: the miner, as of a list of neurons.
-            timeout: for how many seconds it may take for each step.
-            netuid: the subnet that it is of; None is the identity's.
+            neuron: the miner.
+            timeout: timeout of each step of a request, in seconds.
+            netuid: the miner's subnet; None for the identity's subnet.
 
         Raises:
-            MtlsVerificationError: the miner is not the one that the chain knows; also where a
-                certificate that was shown before is exchanged within the block.
-            OSError: the miner cannot be reached to be looked at.
-            ValueError: the miner has announced no address.
+            MtlsVerificationError: the miner's certificate does not match the chain, or was
+                replaced within the block.
+            OSError: the miner cannot be reached to read its certificate.
+            ValueError: the miner has not announced an address.
         """
         import httpx  # noqa: PLC0415 - imported if used
 
@@ -129,19 +130,19 @@ class AsyncPylonClient:
             raise missing_certificate_error(neuron) from error
 
     async def _send(self, call: OperationCall[ReplyT]) -> ReplyT:
-        # A tenacity object keeps the state of one call per thread, and calls share this one.
+        # A tenacity object stores its state per thread, so concurrent calls need a copy each.
         reply: ReplyT = await self.config.retry.copy()(self._requester.attempt, call)
         return reply
 
     async def _open_stream(
         self, stream: StreamSpec[ReplyT], *, after: BlockNumber | None, give_up_after_s: float
     ) -> AsyncGenerator[ReplyT]:
-        following = ResumingStream(
+        events = ResumingStream(
             self._requester.listen, self._requester.confirm, stream, after, give_up_after_s
         )
         try:
-            await self.config.retry.copy()(following.connect)
-            while True:
-                yield await following.__anext__()
+            await self.config.retry.copy()(events.connect)
+            async for event in events:
+                yield event
         finally:
-            await following.close()
+            await events.close()

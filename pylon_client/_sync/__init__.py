@@ -1,1 +1,1 @@
-"""What `PylonClient` offers: made from the modules of `AsyncPylonClient`, never edited by hand."""
+"""The synchronous client; its API modules are generated from `pylon_client._async`."""

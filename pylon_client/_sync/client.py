@@ -1,4 +1,4 @@
-"""The client for programs without an event loop."""
+"""The synchronous client."""
 
 import atexit
 from collections.abc import Awaitable, Callable, Generator
@@ -41,23 +41,23 @@ ArgsT = TypeVarTuple("ArgsT")
 
 
 class PylonClient:
-    """Asks Pylon as `AsyncPylonClient` does, and waits for each answer.
+    """A blocking client of Pylon over HTTP or NATS, with retries.
 
-    Use it in a `with` block, or call `open()` and `close()`; from any number of threads at a
-    time. Connections live in an event loop of the client's own, in a thread of its own, so that
-    NATS's are kept alive between calls and no other event loop is disturbed. A client that is
-    still open when the interpreter exits is closed then, and daemon threads that use it end.
+    Use it in a `with` block, or call `open()` and `close()`. Any number of threads may share a
+    client. Its connections belong to a separate event loop in a separate thread: NATS connections
+    stay alive between calls, and other event loops are not affected. If the client is still open
+    when the interpreter exits, it is closed, and daemon threads that use it end.
 
     Args:
-        config: where Pylon is, who asks, and how patiently.
-        transport: what carries the calls instead of HTTP or NATS, in tests.
+        config: the address, the credentials, the timeouts and the retries.
+        transport: replaces HTTP and NATS in tests.
 
     Attributes:
-        open_access: what everybody may ask for.
-        identity: what the configured identity may ask for.
+        open_access: reads without an identity.
+        identity: reads and writes as the configured identity.
 
     Raises:
-        PylonMisconfigured: at construction, for a configuration that is no `Config`.
+        PylonMisconfigured: at construction, for a configuration of another class than `Config`.
     """
 
     def __init__(self, config: Config, *, transport: Transport | None = None) -> None:
@@ -73,11 +73,11 @@ class PylonClient:
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be used."""
+        """Return whether the client is open."""
         return self._portal is not None
 
     def open(self) -> None:
-        """Make ready for use; it may be open already."""
+        """Open the client; a second call does nothing."""
         from anyio.from_thread import start_blocking_portal  # noqa: PLC0415 - imported if used
 
         with self._lifecycle:
@@ -91,9 +91,9 @@ class PylonClient:
             atexit.register(self._close_at_exit)
 
     def close(self) -> None:
-        """Close every connection; it may be closed already, and may be opened again.
+        """Close all connections; a second call does nothing. The client may be opened again.
 
-        Calls of other threads that are under way end with `PylonClosed`.
+        Calls in progress in other threads raise `PylonClosed`.
         """
         with self._lifecycle:
             portal, self._portal = self._portal, None
@@ -124,22 +124,22 @@ class PylonClient:
     def get_neuron_client(
         self, neuron: Neuron, timeout: float = TIMEOUT_S, *, netuid: NetUid | None = None
     ) -> Generator["httpx.Client"]:
-        """An HTTP client for a miner, as long as the block lasts: `httpx.Client`.
+        """Yield an `httpx.Client` for a miner, which is closed after the block.
 
-        Plain HTTP; or TLS on both sides where the configuration has `mtls_cert_path` and
-        `mtls_key_path`. Then the miner must show the key that it has put on the chain, and
-        nothing is sent to whoever does not.
+        The client uses plain HTTP, or mutual TLS if the configuration has `mtls_cert_path` and
+        `mtls_key_path`. With TLS, the miner's certificate must contain the public key that the
+        miner put on the chain; otherwise nothing is sent.
 
         Args:
-            neuron: the miner, as of a list of neurons.
-            timeout: for how many seconds it may take for each step.
-            netuid: the subnet that it is of; None is the identity's.
+            neuron: the miner.
+            timeout: timeout of each step of a request, in seconds.
+            netuid: the miner's subnet; None for the identity's subnet.
 
         Raises:
-            MtlsVerificationError: the miner is not the one that the chain knows; also where a
-                certificate that was shown before is exchanged within the block.
-            OSError: the miner cannot be reached to be looked at.
-            ValueError: the miner has announced no address.
+            MtlsVerificationError: the miner's certificate does not match the chain, or was
+                replaced within the block.
+            OSError: the miner cannot be reached to read its certificate.
+            ValueError: the miner has not announced an address.
         """
         import httpx  # noqa: PLC0415 - imported if used
 
@@ -173,17 +173,17 @@ class PylonClient:
     def _open_stream(
         self, stream: StreamSpec[ReplyT], *, after: BlockNumber | None, give_up_after_s: float
     ) -> Generator[ReplyT]:
-        following = ResumingStream(
+        events = ResumingStream(
             self._requester.listen, self._requester.confirm, stream, after, give_up_after_s
         )
         try:
-            self.config.retry(partial(self._run_in_loop, following.connect))
+            self.config.retry(partial(self._run_in_loop, events.connect))
             while True:
-                yield self._run_in_loop(following.__anext__)
+                yield self._run_in_loop(events.__anext__)
         finally:
-            # A client that is closed has let go of everything already.
+            # A closed client has closed its streams already.
             with suppress(PylonClosed):
-                self._run_in_loop(following.close)
+                self._run_in_loop(events.close)
 
     def _run_in_loop(self, function: Callable[[*ArgsT], Awaitable[T]], *args: *ArgsT) -> T:
         portal = self._portal
@@ -192,31 +192,31 @@ class PylonClient:
                 "the client is not open: use it in a `with` block, or call open()"
             )
         try:
-            answer = portal.start_task_soon(function, *args)
+            future = portal.start_task_soon(function, *args)
         except RuntimeError as error:
             raise self._closed_error("the client is closed") from error
         try:
-            return answer.result()
+            return future.result()
         except (CancelledError, PylonClosed) as error:
             raise self._closed_error("the client was closed during the call") from error
         except BaseException:
-            # The waiting thread may have been interrupted: nobody wants the answer any more.
-            answer.cancel()
+            # The waiting thread was interrupted, so the result is no longer needed.
+            future.cancel()
             raise
 
     def _closed_error(self, why: str) -> BaseException:
-        # At exit only daemon threads are left. They end then, and Python says nothing of it.
+        # At exit only daemon threads are left; SystemExit ends them silently.
         return SystemExit() if self._is_exiting else PylonClosed(why)
 
 
 class _RunInLoop(Protocol):
-    """Runs something in the client's event loop, and waits for it."""
+    """Runs a function in the client's event loop and returns its result."""
 
     def __call__(self, function: Callable[[*ArgsT], Awaitable[T]], *args: *ArgsT) -> T: ...
 
 
 class _BlockingJobUpdates:
-    """The changes of a job, received in the client's event loop."""
+    """Updates of a job, received in the client's event loop."""
 
     def __init__(self, changes: JobUpdateSubscription, run: _RunInLoop) -> None:
         self._updates = changes
@@ -230,6 +230,6 @@ class _BlockingJobUpdates:
         return self._run(self._updates.next, timeout_s)
 
     def close(self) -> None:
-        # A client that is closed has let go of everything already.
+        # A closed client has closed its streams already.
         with suppress(PylonClosed):
             self._run(self._updates.close)

@@ -1,125 +1,124 @@
-"""What an identity may ask for: `client.identity`.
+"""Reads and writes of an identity: `client.identity`.
 
-Made from `pylon_client.identity` by `scripts/blocking_client.py`: edit that one.
+Generated from `pylon_client._async.identity` by `scripts/blocking_client.py`; do not edit.
 """
 
 from pylon_client import responses
-from pylon_client._sync.identity_writes import Writing
+from pylon_client._sync.identity_writes import IdentityWrites
 from pylon_client.contract import reads
 from pylon_client.contract.operation import Scope
 from pylon_client.contract.types import BlockNumber, ExtrinsicIndex, Hotkey, MechanismId
 from pylon_client.transport import OperationCall
 
-_ONLY_MECHANISM = MechanismId(0)
+_DEFAULT_MECHANISM = MechanismId(0)
 
 
-class Identity(Writing):
-    """Reads and writes as the configured identity, on the subnet that is configured for it.
+class Identity(IdentityWrites):
+    """Reads and writes as the configured identity, on its subnet.
 
-    Every method raises `PylonMisconfigured` where the client has no identity or Pylon does not
-    know it, `ValueError` for an argument that cannot be one, and the exceptions of
-    `pylon_client.errors` where there is no answer: `PylonNotFound` for a block that does not
-    exist. What is not of the identity's subnet is asked for in open access.
-    Collections carry what could not be read of them in `skipped`, each with its reason; those of
-    certificates leave it out.
+    All methods raise `PylonMisconfigured` if the client has no identity or Pylon does not know it,
+    `ValueError` for invalid arguments, and the exceptions of `pylon_client.errors` for failed
+    calls, such as `PylonNotFound` for an unknown block. Reads that do not depend on the subnet use
+    open access. Collections list unreadable items, with the reason for each, in `skipped`;
+    collections of certificates omit them.
     """
 
     def get_latest_block_info(self) -> responses.GetLatestBlockInfoResponse:
-        """The number, the hash and the timestamp, in seconds, of the latest block."""
+        """Return the number, hash and timestamp (Unix seconds) of the latest block."""
         return self._send(OperationCall(reads.LATEST_BLOCK, Scope.OPEN))
 
     def get_extrinsic(
         self, block_number: BlockNumber, extrinsic_index: ExtrinsicIndex
     ) -> responses.GetExtrinsicResponse:
-        """One extrinsic of a block, decoded; they are counted from 0.
+        """Return one decoded extrinsic of a block.
 
         Raises:
-            PylonNotFound: there is no such block, or it has no such extrinsic.
+            PylonNotFound: the block or the extrinsic does not exist.
         """
         params = reads.ExtrinsicParams(block_number=block_number, extrinsic_index=extrinsic_index)
         return self._send(OperationCall(reads.EXTRINSIC, Scope.OPEN, params=params))
 
     def get_drand_last_stored_round(self) -> responses.GetDrandLastStoredRoundResponse:
-        """The number of the last round of drand that the chain has stored."""
+        """Return the number of the last drand round that the chain has stored."""
         return self._send(OperationCall(reads.LAST_DRAND_ROUND, Scope.OPEN))
 
     def get_latest_neurons(self) -> responses.GetNeuronsResponse:
-        """All neurons of the subnet at the latest block, by hotkey, in the order of their uids."""
+        """Return all neurons of the subnet at the latest block, by hotkey, sorted by uid."""
         return self._send(OperationCall(reads.LATEST_NEURONS, Scope.IDENTITY))
 
     def get_neurons(self, block_number: BlockNumber) -> responses.GetNeuronsResponse:
-        """All neurons of the subnet at a block, by hotkey, in the order of their uids."""
+        """Return all neurons of the subnet at a block, by hotkey, sorted by uid."""
         params = reads.BlockParams(block_number=block_number)
         return self._send(OperationCall(reads.NEURONS_AT, Scope.IDENTITY, params=params))
 
     def get_recent_neurons(self) -> responses.GetNeuronsResponse:
-        """All neurons of the subnet as they were published last; the chain is not asked.
+        """Return all neurons of the subnet as last published, without reading the chain.
 
         Raises:
-            PylonUnavailable: what was published last is too old.
+            PylonUnavailable: the last published neurons are too old.
         """
         return self._send(OperationCall(reads.RECENT_NEURONS, Scope.IDENTITY))
 
     def get_latest_validators(self) -> responses.GetValidatorsResponse:
-        """The neurons with a validator permit at the latest block, the largest stake first."""
+        """Return the neurons with a validator permit at the latest block, by descending stake."""
         return self._send(OperationCall(reads.LATEST_VALIDATORS, Scope.IDENTITY))
 
     def get_validators(self, block_number: BlockNumber) -> responses.GetValidatorsResponse:
-        """The neurons with a validator permit at a block, the largest total stake first."""
+        """Return the neurons with a validator permit at a block, by descending total stake."""
         params = reads.BlockParams(block_number=block_number)
         return self._send(OperationCall(reads.VALIDATORS_AT, Scope.IDENTITY, params=params))
 
     def get_commitments(self) -> responses.GetCommitmentsResponse:
-        """The commitments of the subnet that are data, in hexadecimal digits, by hotkey."""
+        """Return the commitments of the subnet that are plain data, in hexadecimal, by hotkey."""
         return self._send(OperationCall(reads.COMMITMENTS, Scope.IDENTITY))
 
     def get_commitment(self, hotkey: Hotkey) -> responses.GetCommitmentResponse:
-        """A hotkey's commitment that is data, and the block in which it was made.
+        """Return a hotkey's commitment if it is plain data, with the block of the commitment.
 
         Raises:
-            PylonNotFound: the hotkey has none.
+            PylonNotFound: the hotkey has no such commitment.
         """
         params = reads.HotkeyParams(hotkey=hotkey)
         return self._send(OperationCall(reads.COMMITMENT, Scope.IDENTITY, params=params))
 
     def get_own_commitment(self) -> responses.GetCommitmentResponse:
-        """The commitment of the identity's own hotkey that is data.
+        """Return the commitment of the identity's hotkey if it is plain data.
 
         Raises:
-            PylonNotFound: there is none.
+            PylonNotFound: the identity's hotkey has none on the chain.
         """
         return self._send(OperationCall(reads.OWN_COMMITMENT, Scope.IDENTITY))
 
     def get_typed_commitments(self) -> responses.GetTypedCommitmentsResponse:
-        """All commitments of the subnet, by hotkey: data, or sealed until a round of drand."""
+        """Return all commitments of the subnet, by hotkey: plain data or timelock-encrypted."""
         return self._send(OperationCall(reads.TYPED_COMMITMENTS, Scope.IDENTITY))
 
     def get_typed_commitment(self, hotkey: Hotkey) -> responses.GetTypedCommitmentResponse:
-        """A hotkey's commitment: data, or sealed until a round of drand.
+        """Return a hotkey's commitment: plain data or timelock-encrypted.
 
         Raises:
-            PylonNotFound: the hotkey has none.
+            PylonNotFound: the hotkey has no such commitment.
         """
         params = reads.HotkeyParams(hotkey=hotkey)
         return self._send(OperationCall(reads.TYPED_COMMITMENT, Scope.IDENTITY, params=params))
 
     def get_own_typed_commitment(self) -> responses.GetTypedCommitmentResponse:
-        """The commitment of the identity's own hotkey: data, or sealed until a round of drand.
+        """Return the commitment of the identity's hotkey: plain data or timelock-encrypted.
 
         Raises:
-            PylonNotFound: there is none.
+            PylonNotFound: the identity's hotkey has none on the chain.
         """
         return self._send(OperationCall(reads.OWN_TYPED_COMMITMENT, Scope.IDENTITY))
 
     def get_all_revealed_commitments(self) -> responses.GetAllRevealedCommitmentsResponse:
-        """The sealed commitments of the subnet that were opened, by hotkey, the oldest first."""
+        """Return the revealed commitments of the subnet, by hotkey, oldest first."""
         return self._send(OperationCall(reads.REVEALED_COMMITMENTS, Scope.IDENTITY))
 
     def get_revealed_commitments(self, hotkey: Hotkey) -> responses.GetRevealedCommitmentsResponse:
-        """The sealed commitments of a hotkey that were opened, the oldest first.
+        """Return the revealed commitments of a hotkey, oldest first.
 
         Raises:
-            PylonNotFound: the hotkey has none.
+            PylonNotFound: the hotkey has no such commitment.
         """
         params = reads.HotkeyParams(hotkey=hotkey)
         return self._send(
@@ -127,70 +126,70 @@ class Identity(Writing):
         )
 
     def get_own_revealed_commitments(self) -> responses.GetRevealedCommitmentsResponse:
-        """The sealed commitments of the identity's own hotkey that were opened, the oldest first.
+        """Return the revealed commitments of the identity's hotkey, oldest first.
 
         Raises:
-            PylonNotFound: there are none.
+            PylonNotFound: the identity's hotkey has none on the chain.
         """
         return self._send(OperationCall(reads.OWN_REVEALED_COMMITMENTS, Scope.IDENTITY))
 
     def get_certificates(self) -> responses.GetCertificatesResponse:
-        """The public keys that the subnet's neurons announced for TLS, by hotkey."""
+        """Return the public keys that the subnet's neurons registered for TLS, by hotkey."""
         return self._send(OperationCall(reads.CERTIFICATES, Scope.IDENTITY))
 
     def get_certificate(self, hotkey: Hotkey) -> responses.GetCertificateResponse:
-        """The public key that a hotkey announced for TLS.
+        """Return the public key that a hotkey registered for TLS.
 
         Raises:
-            PylonNotFound: the hotkey has announced none.
+            PylonNotFound: the hotkey has not registered a key.
         """
         params = reads.HotkeyParams(hotkey=hotkey)
         return self._send(OperationCall(reads.CERTIFICATE, Scope.IDENTITY, params=params))
 
     def get_own_certificate(self) -> responses.GetCertificateResponse:
-        """The public key that the identity's own hotkey announced for TLS.
+        """Return the public key that the identity's hotkey registered for TLS.
 
         Raises:
-            PylonNotFound: there is none.
+            PylonNotFound: the identity's hotkey has none on the chain.
         """
         return self._send(OperationCall(reads.OWN_CERTIFICATE, Scope.IDENTITY))
 
     def get_latest_hyperparameters(self) -> responses.GetHyperparametersResponse:
-        """The subnet's hyperparameters at the latest block, by the names that the chain gives."""
+        """Return the subnet's hyperparameters at the latest block, by their names on the chain."""
         return self._send(OperationCall(reads.LATEST_HYPERPARAMETERS, Scope.IDENTITY))
 
     def get_hyperparameters(
         self, block_number: BlockNumber
     ) -> responses.GetHyperparametersResponse:
-        """The subnet's hyperparameters at a block, by the names that the chain gives."""
+        """Return the subnet's hyperparameters at a block, by their names on the chain."""
         params = reads.BlockParams(block_number=block_number)
         return self._send(OperationCall(reads.HYPERPARAMETERS_AT, Scope.IDENTITY, params=params))
 
     def get_latest_price(self) -> responses.GetPriceResponse:
-        """What one alpha of the subnet costs at the latest block, in rao of TAO."""
+        """Return the price of one alpha of the subnet at the latest block, in rao of TAO."""
         return self._send(OperationCall(reads.LATEST_PRICE, Scope.IDENTITY))
 
     def get_price(self, block_number: BlockNumber) -> responses.GetPriceResponse:
-        """What one alpha of the subnet cost at a block, in rao of TAO."""
+        """Return the price of one alpha of the subnet at a block, in rao of TAO."""
         params = reads.BlockParams(block_number=block_number)
         return self._send(OperationCall(reads.PRICE_AT, Scope.IDENTITY, params=params))
 
     def get_latest_prices(self) -> responses.GetPricesResponse:
-        """What one alpha of each subnet costs at the latest block, in rao of TAO, by netuid."""
+        """Return the prices of one alpha of all subnets at the latest block, in rao, by netuid."""
         return self._send(OperationCall(reads.LATEST_PRICES, Scope.OPEN))
 
     def get_prices(self, block_number: BlockNumber) -> responses.GetPricesResponse:
-        """What one alpha of each subnet cost at a block, in rao of TAO, by netuid."""
+        """Return the prices of one alpha of all subnets at a block, in rao, by netuid."""
         params = reads.BlockParams(block_number=block_number)
         return self._send(OperationCall(reads.PRICES_AT, Scope.OPEN, params=params))
 
     def get_latest_evm_associations(self) -> responses.GetLatestEvmAssociationsResponse:
-        """The EVM addresses that the subnet's neurons have proven to own, by hotkey."""
+        """Return the EVM addresses that the subnet's neurons have proven to own, by hotkey."""
         return self._send(OperationCall(reads.EVM_ASSOCIATIONS, Scope.IDENTITY))
 
     def get_weights_status(
-        self, block_number: BlockNumber, mechanism_id: MechanismId = _ONLY_MECHANISM
+        self, block_number: BlockNumber, mechanism_id: MechanismId = _DEFAULT_MECHANISM
     ) -> responses.GetWeightsStatusResponse:
-        """Whether the identity's weights had been submitted in the epoch of a block."""
+        """Return whether the identity's weights were submitted in the epoch of a block."""
         params = reads.WeightsStatusParams(block_number=block_number, mechanism_id=mechanism_id)
         return self._send(OperationCall(reads.WEIGHTS_STATUS, Scope.IDENTITY, params=params))

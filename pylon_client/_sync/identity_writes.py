@@ -1,6 +1,6 @@
-"""What an identity may change on the chain, and how far that has come: part of `client.identity`.
+"""Writes and jobs of an identity: part of `client.identity`.
 
-Made from `pylon_client.identity_writes` by `scripts/blocking_client.py`: edit that one.
+Generated from `pylon_client._async.identity_writes` by `scripts/blocking_client.py`; do not edit.
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from pylon_client.job_poller import JOB_TIMEOUT_S, JobPoller, OnChange
 from pylon_client.requester import ListenToJob, Send
 from pylon_client.transport import OperationCall, idempotency_key_or_new
 
-_ONLY_MECHANISM = MechanismId(0)
+_DEFAULT_MECHANISM = MechanismId(0)
 
 
-class Writing:
-    """Writes as the configured identity, on the subnet that is configured for it.
+class IdentityWrites:
+    """Writes as the configured identity, on its subnet.
 
-    A write has an idempotency key, which is made for it where none is given: however often the
-    client sends it, it is done once.
+    Each write has an idempotency key, by default a random one. Retries of the client therefore
+    never create a second job.
     """
 
     def __init__(self, send: Send, listen_to_job: ListenToJob) -> None:
@@ -32,22 +32,22 @@ class Writing:
     def put_weights(
         self,
         weights: Mapping[Hotkey, Weight],
-        mechanism_id: MechanismId = _ONLY_MECHANISM,
+        mechanism_id: MechanismId = _DEFAULT_MECHANISM,
         *,
         idempotency_key: str | None = None,
     ) -> responses.SetWeightsResponse:
-        """Have weights set; returns when they are durable, which is before they are on the chain.
+        """Create a job that sets weights; return when the job is stored durably.
 
-        What comes of them tell `get_job` and `wait_for_job`, by the `job_id` that this returns.
-        Newer weights take the place of older ones that were not submitted yet.
+        The weights are on the chain later: see `wait_for_job` with the returned `job_id`. Newer
+        weights replace older ones that were not submitted yet.
 
         Args:
-            weights: relative to each other, none negative and not all zero.
-            mechanism_id: which of the subnet's mechanisms they are for.
-            idempotency_key: the caller's name for these weights; the same name is the same job.
+            weights: relative weights by hotkey, none negative and not all zero.
+            mechanism_id: the subnet's mechanism.
+            idempotency_key: calls with the same key are one job.
         """
         key = idempotency_key_or_new(idempotency_key)
-        if mechanism_id == _ONLY_MECHANISM:
+        if mechanism_id == _DEFAULT_MECHANISM:
             params = writes.PutWeights(weights=dict(weights))
             return self._send(OperationCall(writes.PUT_WEIGHTS, Scope.IDENTITY, None, params, key))
         of_mechanism = writes.PutMechanismWeights(weights=dict(weights), mechanism_id=mechanism_id)
@@ -61,14 +61,14 @@ class Writing:
         *,
         idempotency_key: str | None = None,
     ) -> responses.SetCommitmentResponse:
-        """Put data on the chain for all to see; returns when it stands there.
+        """Publish a commitment of plain data; return when it is on the chain.
 
         Args:
             commitment: 1 to 128 bytes, or their hexadecimal digits with or without 0x.
-            idempotency_key: the caller's name for this write; the same name is the same job.
+            idempotency_key: calls with the same key are one job.
 
         Raises:
-            PylonBadGateway: the chain has refused it, or was not reached in time.
+            PylonBadGateway: the chain rejected the commitment, or was not reached in time.
         """
         text = commitment if isinstance(commitment, str) else f"0x{commitment.hex()}"
         params = writes.SetCommitment(commitment=text)
@@ -82,15 +82,15 @@ class Writing:
         *,
         idempotency_key: str | None = None,
     ) -> responses.SetRevealedCommitmentResponse:
-        """Put a text on the chain sealed; returns when it stands there, with its reveal round.
+        """Publish a timelock-encrypted text; return its reveal round when it is on the chain.
 
         Args:
-            commitment: the text, which the chain itself opens.
-            blocks_until_reveal: after how many blocks.
-            idempotency_key: the caller's name for this write; the same name is the same job.
+            commitment: the text; the chain decrypts it at the reveal round.
+            blocks_until_reveal: number of blocks until the reveal.
+            idempotency_key: calls with the same key are one job.
 
         Raises:
-            PylonBadGateway: the chain has refused it, or was not reached in time.
+            PylonBadGateway: the chain rejected the commitment, or was not reached in time.
         """
         params = writes.SetRevealedCommitment(
             commitment=commitment, blocks_until_reveal=blocks_until_reveal
@@ -103,19 +103,19 @@ class Writing:
     def generate_certificate(
         self, *, idempotency_key: str | None = None
     ) -> responses.GenerateCertificateResponse:
-        """Make an Ed25519 key pair for TLS, whose public half a job then puts on the chain.
+        """Generate an Ed25519 key pair for TLS, and create a job that registers the public key.
 
-        The private half is answered here, once, and kept nowhere by Pylon; that is why the answer
-        comes before the chain has the public half. `wait_for_job(pair.job_id)` waits for it. A
-        request that is sent again, as after a lost answer, makes another pair, and the newest one
-        counts.
+        Pylon does not store the private key: this reply is the only one that contains it. So the
+        reply is sent before the public key is on the chain; `wait_for_job(pair.job_id)` waits for
+        that. A repeated request, such as a retry after a lost reply, generates another pair, and
+        the newest pair is valid.
 
         Args:
-            idempotency_key: sent along as with every write; it does not bring back a pair.
+            idempotency_key: sent as with every write; it does not return an earlier pair.
 
         Raises:
-            PylonUnavailable: nothing can sign for the identity.
-            PylonBadGateway: its hotkey is not registered on the subnet.
+            PylonUnavailable: no worker can sign for the identity.
+            PylonBadGateway: the identity's hotkey is not registered on the subnet.
         """
         params = writes.GenerateCertificate()
         key = idempotency_key_or_new(idempotency_key)
@@ -130,15 +130,15 @@ class Writing:
         before: str | None = None,
         state: Literal["open", "ended"] | None = None,
     ) -> responses.GetJobsResponse:
-        """Return the identity's writes that are open or ended in the last days, page by page.
+        """Return a page of the identity's jobs: open ones and recently ended ones.
 
-        Open writes come first, those created last first; then the ended ones, the last ended first.
-        Each page is sorted by the time of creation, newest first.
+        Open jobs come first, newest first, then ended jobs, last ended first. Each page is sorted
+        by creation time, newest first.
 
         Args:
-            limit: how many at most, 1 to 1000; 100 when left out.
-            before: `next` of the page before; the first page when left out.
-            state: `open` for those that have not ended, `ended` for the others.
+            limit: maximum number of jobs, 1 to 1000; default 100.
+            before: `next` of the previous page; None for the first page.
+            state: `open` or `ended`; None for both.
         """
         given = {"limit": limit, "before": before, "state": state}
         params = writes.ListJobs.model_validate(
@@ -147,10 +147,10 @@ class Writing:
         return self._send(OperationCall(writes.LIST_JOBS, Scope.IDENTITY, params=params))
 
     def get_job(self, job_id: JobId) -> responses.GetJobResponse:
-        """How far one write of the identity has come.
+        """Return one job of the identity.
 
         Raises:
-            PylonNotFound: the identity has no such job, or it ended long ago.
+            PylonNotFound: the identity has no such job, or it is no longer stored.
         """
         params = writes.JobParams(job_id=job_id)
         return self._send(OperationCall(writes.GET_JOB, Scope.IDENTITY, params=params))
@@ -162,45 +162,45 @@ class Writing:
         *,
         on_change: OnChange | None = None,
     ) -> responses.GetJobResponse:
-        """Return one write of the identity when it has ended; its `state` says how.
+        """Wait until a job of the identity has ended, and return it; see its `state`.
 
-        Changes are received as Pylon announces them. While that does not work, the job is asked
-        for, ever more slowly up to once in two seconds. Requests that fail, as while a part of
-        Pylon restarts, do not end the wait. Each state is logged at INFO.
+        The client subscribes to the job's events. While the subscription fails, the client polls
+        with a delay of up to two seconds. Failed requests that can be retried do not end the wait.
+        Each state is logged at INFO.
 
         Args:
-            job_id: from the response to the write.
-            timeout_s: how long to wait; the last request may take longer.
-            on_change: called with the job when it is first seen, and after each change.
+            job_id: the `job_id` in the response to the write.
+            timeout_s: timeout in seconds; the last request may exceed it.
+            on_change: called with the first observed job, and after each change.
 
         Raises:
-            PylonJobTimeoutException: the job has not ended in that time, and may still end; the
-                wait may be repeated.
-            PylonNotFound: the identity has no such job, or it ended long ago.
+            PylonJobTimeoutException: the job has not ended in time. It may still end, and the wait
+                may be repeated.
+            PylonNotFound: the identity has no such job, or it is no longer stored.
         """
-        waiting = JobPoller(job_id, timeout_s, on_change)
-        changes = self._listen_to_job(job_id)
+        poller = JobPoller(job_id, timeout_s, on_change)
+        updates = self._listen_to_job(job_id)
         try:
             while True:
                 try:
                     job = self.get_job(job_id)
                 except BasePylonException as error:
-                    waiting.observe_error(error)
+                    poller.observe_error(error)
                 else:
-                    if waiting.observe(job):
+                    if poller.observe(job):
                         return job
-                while change := changes.next(waiting.poll_delay_s(is_live=changes.is_live)):
-                    if waiting.observe(change):
-                        return change
+                while update := updates.next(poller.poll_delay_s(is_live=updates.is_live)):
+                    if poller.observe(update):
+                        return update
         finally:
-            changes.close()
+            updates.close()
 
     def cancel_job(self, job_id: JobId) -> responses.GetJobResponse:
-        """Give up a write that was not submitted yet; one that has ended stays as it is.
+        """Cancel a job that was not submitted yet; return an ended job unchanged.
 
         Raises:
-            PylonNotFound: the identity has no such job, or it ended long ago.
-            PylonResponseException: with the code CONFLICT; it is on its way to the chain.
+            PylonNotFound: the identity has no such job, or it is no longer stored.
+            PylonResponseException: with the code CONFLICT; the job is being submitted.
         """
         params = writes.JobParams(job_id=job_id)
         return self._send(OperationCall(writes.CANCEL_JOB, Scope.IDENTITY, params=params))

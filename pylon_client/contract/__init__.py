@@ -1,4 +1,4 @@
-"""The wire contract: subjects, models, operations and failures, with no input or output.
+"""The wire contract: subjects, models, operations and failures, without input or output.
 
-Whoever speaks to Pylon, over HTTP or NATS, in Python or not, speaks what this package defines.
+All clients and services of Pylon, over HTTP and NATS, follow this package.
 """

@@ -1,6 +1,6 @@
-"""The contract over NATS as an AsyncAPI document, made from the table of operations.
+"""The contract over NATS as an AsyncAPI document, built from the table of operations.
 
-It describes the service: it receives requests, answers them, and sends events.
+It describes the service, which receives requests, replies to them, and sends events.
 """
 
 from collections.abc import Mapping
@@ -39,8 +39,8 @@ _PLACEHOLDERS: Final[Mapping[str, str]] = {
 }
 _PARAMETERS: Final[Mapping[str, Any]] = {
     "netuid": {"description": "A subnet's number, 0 to 65535."},
-    "identity_name": {"description": "A configured identity; its NATS user alone may ask here."},
-    "job_id": {"description": "A job's id, as the answer to a write tells it."},
+    "identity_name": {"description": "A configured identity; only its NATS user may publish here."},
+    "job_id": {"description": "The id of a job, from the reply to a write."},
 }
 _EVENTS: Final[Mapping[str, tuple[Subject, type[BaseModel], str]]] = {
     "event.block": (BlockEventSubject(), BlockInfo, "Every new block"),
@@ -49,7 +49,7 @@ _EVENTS: Final[Mapping[str, tuple[Subject, type[BaseModel], str]]] = {
         SubnetNeurons,
         "All neurons of a tracked subnet, at every block",
     ),
-    "event.job": (JobEventSubject(_IDENTITY, _JOB), Job, "Every change of a job's state"),
+    "event.job": (JobEventSubject(_IDENTITY, _JOB), Job, "Every change of a job"),
 }
 
 _Operation = Operation[Params, BaseModel]
@@ -57,18 +57,18 @@ _Document = dict[str, Any]
 
 
 class _Schemas(GenerateJsonSchema):
-    """JSON schemas as AsyncAPI has them, where a discriminator is a name and not a mapping."""
+    """JSON schemas for AsyncAPI, whose discriminator is a name instead of a mapping."""
 
     def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> _Document:
-        """The alternatives; each has the constant that tells it from the others."""
+        """Return the schema without a discriminator; each alternative has a constant field."""
         union = super().tagged_union_schema(schema)
         union.pop("discriminator", None)
         return union
 
 
 def asyncapi_document() -> _Document:
-    """The whole document, as plain values."""
-    asked = [(row, scope) for row in NATS_OPERATIONS for scope in Scope if scope in row.scopes]
+    """Return the document as plain values."""
+    channels = [(row, scope) for row in NATS_OPERATIONS for scope in Scope if scope in row.scopes]
     schemas, definitions = _schemas()
     return {
         "asyncapi": ASYNCAPI_VERSION,
@@ -76,12 +76,14 @@ def asyncapi_document() -> _Document:
         "defaultContentType": "application/json",
         "servers": {"nats": _SERVER},
         "channels": {
-            **{_channel_name(row, scope): _request_channel(row, scope) for row, scope in asked},
+            **{_channel_name(row, scope): _request_channel(row, scope) for row, scope in channels},
             **{f"reply.{row.name}": _reply_channel(row) for row in NATS_OPERATIONS},
             **{name: _event_channel(name, subject) for name, (subject, _, _) in _EVENTS.items()},
         },
         "operations": {
-            **{_channel_name(row, scope): _receive_operation(row, scope) for row, scope in asked},
+            **{
+                _channel_name(row, scope): _receive_operation(row, scope) for row, scope in channels
+            },
             **{name: _send_operation(name, summary) for name, (_, _, summary) in _EVENTS.items()},
         },
         "components": {
@@ -96,7 +98,7 @@ def asyncapi_document() -> _Document:
                 },
                 **{name: _value_message(schemas[model]) for name, (_, model, _) in _EVENTS.items()},
                 "failure": {
-                    "summary": "Why there is no answer",
+                    "summary": "The failure of a request",
                     "headers": _headers(_FAILURE_HEADERS, required=(headers.ERROR,)),
                     "payload": schemas[Failure],
                 },
@@ -111,9 +113,9 @@ _INFO: Final = {
     "title": "Pylon",
     "version": CONTRACT_VERSION,
     "description": (
-        "Reads of and writes to the Bittensor chain, over NATS. A request is answered to an inbox "
-        "of whoever asks: a worker sends no answer anywhere else. The subject says who asks: "
-        "nobody but an identity may publish under its name."
+        "Reads of and writes to the Bittensor chain, over NATS. Workers reply only to inboxes of "
+        "the user who sent the request. The subject contains the identity: only the NATS user of "
+        "that name may publish on it."
     ),
     "license": {"name": "Apache-2.0"},
 }
@@ -126,77 +128,77 @@ _SERVER: Final = {
 _USER: Final = {
     "type": "userPassword",
     "description": (
-        "An identity's name and its token; or `open` and the token of open access, both of which "
-        "may be left out where none is configured."
+        "An identity's name and its token; or `open` and the open-access token, both of which may "
+        "be omitted if the service has no such token."
     ),
 }
 _TEXT: Final = {"type": "string"}
 _NUMBER: Final = {"type": "string", "pattern": "^[0-9]+$"}
 _REQUEST_HEADERS: Final = {
-    headers.CONTRACT: {**_TEXT, "description": "The contract's major version, if it is checked."},
+    headers.CONTRACT: {**_TEXT, "description": "The contract's major version; optional."},
     headers.TIMEOUT: {
         **_NUMBER,
-        "description": "For how many milliseconds, from when it is sent, the sender waits.",
+        "description": "Timeout of the sender, in milliseconds after sending.",
     },
     headers.DEADLINE: {
         **_NUMBER,
         "description": (
-            "When the sender stops waiting, in milliseconds since the Unix epoch. Workers read it "
-            f"from requests without {headers.TIMEOUT}; it depends on both clocks."
+            "Deadline of the sender, in milliseconds since the Unix epoch. Workers read it from "
+            f"requests without {headers.TIMEOUT}; it depends on both clocks."
         ),
     },
-    headers.REQUEST_ID: {**_TEXT, "description": "The asker's name for this request, for logs."},
-    headers.TRACE_PARENT: {**_TEXT, "description": "The W3C trace that this request belongs to."},
+    headers.REQUEST_ID: {**_TEXT, "description": "The caller's id of this request, for logs."},
+    headers.TRACE_PARENT: {**_TEXT, "description": "The W3C trace context of this request."},
     headers.ACCEPT_PARTS: {
         **_TEXT,
-        "description": "Any value, from who can join a reply that is too large for one message.",
+        "description": "Any value: the sender can join a reply too large for one message.",
     },
     headers.IDEMPOTENCY_KEY: {
         **_TEXT,
         "pattern": f"^{headers.IDEMPOTENCY_KEY_PATTERN}$",
-        "description": "Of a write: what is sent again under the same key is done once.",
+        "description": "Of a write: writes with the same key are one job.",
     },
     headers.NETUID: {
         **_NUMBER,
         "description": (
-            "Of an identity's request: the subnet that the asker takes for the identity's; nothing "
-            "is done where it is not."
+            "Of an identity's request: the expected subnet of the identity; a request with another "
+            "subnet fails."
         ),
     },
 }
 _VALUE_HEADERS: Final = {
     headers.CONTRACT: {**_TEXT, "const": CONTRACT_VERSION},
-    headers.BLOCK_NUMBER: {**_NUMBER, "description": "The block of which all of this is."},
-    headers.BLOCK_HASH: {**_TEXT, "description": "That block's hash."},
+    headers.BLOCK_NUMBER: {**_NUMBER, "description": "The block of the data."},
+    headers.BLOCK_HASH: {**_TEXT, "description": "The hash of that block."},
     headers.GENESIS: {
         **_TEXT,
-        "description": "Of an event: the hash of the first block of the chain that it is of.",
+        "description": "Of an event: the hash of the chain's first block.",
     },
     headers.LOST_BLOCKS: {
         **_NUMBER,
-        "description": "Of a replayed event: how many blocks right before it are no longer kept.",
+        "description": "Of a stored event: the number of blocks before it that are not stored.",
     },
     headers.PART: {
         **_TEXT,
         "pattern": "^[0-9]+/[0-9]+$",
         "description": (
-            "Which part of how many this is of a reply that is too large for one message; the "
-            "parts come in order, and the last one has all other headers."
+            "The number of this part and the number of parts of a reply too large for one message. "
+            "Parts arrive in order, and the last one has all other headers."
         ),
     },
     headers.KEPT_PARTS: {
         **_TEXT,
         "description": (
-            "Of an event without a body, which is too large for one message: ask for it with the "
-            "operation `events.block` or `events.neurons`."
+            "Of an event whose body is too large for one message: read it with the operation "
+            "`events.block` or `events.neurons`."
         ),
     },
 }
 _FAILURE_HEADERS: Final = {
     headers.CONTRACT: {**_TEXT, "const": CONTRACT_VERSION},
     headers.ERROR: {**_TEXT, "enum": [code.value for code in ErrorCode]},
-    headers.SERVICE_ERROR_CODE: {**_NUMBER, "description": "The status that REST answers."},
-    headers.SERVICE_ERROR: {**_TEXT, "description": "What went wrong, shortened."},
+    headers.SERVICE_ERROR_CODE: {**_NUMBER, "description": "The HTTP status of the failure."},
+    headers.SERVICE_ERROR: {**_TEXT, "description": "The detail of the failure, shortened."},
 }
 
 
@@ -214,11 +216,11 @@ def _value_message(payload: _Document) -> _Document:
 
 
 def _schemas() -> tuple[Mapping[Any, _Document], _Document]:
-    """A reference for each model, and what they all refer to."""
-    told = {row.reply for row in NATS_OPERATIONS} | {model for _, model, _ in _EVENTS.values()}
+    """Return the references of the models, and the schemas to which they refer."""
+    replies = {row.reply for row in NATS_OPERATIONS} | {model for _, model, _ in _EVENTS.values()}
     wanted: set[tuple[type[BaseModel], JsonSchemaMode]] = {
         *((row.params, "validation") for row in NATS_OPERATIONS),
-        *((model, "serialization") for model in (*told, Failure)),
+        *((model, "serialization") for model in (*replies, Failure)),
     }
     found, definitions = models_json_schema(
         sorted(wanted, key=lambda item: item[0].__name__),

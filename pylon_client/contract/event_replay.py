@@ -1,6 +1,6 @@
-"""Asking a worker for published events again: the one part of the contract that only NATS carries.
+"""Reads of stored events from a worker: the only operations without an HTTP endpoint.
 
-Over HTTP, streams resume by themselves with `Last-Event-ID`.
+Over HTTP, streams resume with `Last-Event-ID`.
 """
 
 from typing import Final
@@ -13,11 +13,13 @@ from pylon_client.contract.types import BlockNumberField
 
 
 class ReplayParams(Params):
-    """After which block's event; without one, the newest event is asked for.
+    """Parameters of a read of a stored event.
 
-    What answers is the event itself: its body, with its block in the headers, and with
-    `Pylon-Lost-Blocks` where events before it are no longer kept. Where nothing newer is
-    published yet, the answer is NOT_FOUND.
+    The reply is the event: its body, with its block in the headers, and with `Pylon-Lost-Blocks` if
+    events before it are no longer stored. If there is no newer event yet, it is NOT_FOUND.
+
+    Attributes:
+        after: return the first event after this block; None returns the newest event.
     """
 
     after: BlockNumberField | None = None

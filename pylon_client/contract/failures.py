@@ -1,4 +1,4 @@
-"""Every way a request can fail: a stable code, its HTTP status, and whether asking again helps."""
+"""All failures of requests: a stable code, the HTTP status, and whether a retry may succeed."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,11 +10,11 @@ from pylon_client.contract.types import BlockNumber
 
 NEWER_CODE_MAX_CHARS: Final = 100
 KEY_MAX_CHARS: Final = 128
-"""Longest key that an item names, in characters."""
+"""Maximum length of the key in an item, in characters."""
 
 
 class ErrorCode(StrEnum):
-    """The stable name of a failure; callers may branch on it, texts may change."""
+    """Stable codes of failures. Callers may depend on them; texts may change."""
 
     INVALID = "INVALID"
     UNAUTHENTICATED = "UNAUTHENTICATED"
@@ -49,7 +49,7 @@ class ErrorCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FailureKind:
-    """What follows from a code: its HTTP status and whether the same request may work later."""
+    """The HTTP status of a code, and whether the same request may succeed later."""
 
     http_status: int
     retryable: bool
@@ -74,8 +74,8 @@ FAILURE_KINDS: dict[ErrorCode, FailureKind] = {
     ErrorCode.UNDECODABLE: FailureKind(502, retryable=False),
     ErrorCode.NO_RECENT_SNAPSHOT: FailureKind(503, retryable=True),
     ErrorCode.MISCONFIGURED: FailureKind(503, retryable=False),
-    # How a job ended, told to a caller that waited for it. None of these is a 504: clients repeat
-    # a request that got one, and a job that has ended is not joined but made again.
+    # Results of jobs, for callers that waited for the end. None of them is a 504: clients retry a
+    # 504, and a retry after the end of a job creates another job.
     ErrorCode.NOT_REGISTERED: FailureKind(502, retryable=False),
     ErrorCode.NO_VALIDATOR_PERMIT: FailureKind(502, retryable=False),
     ErrorCode.STAKE_TOO_LOW: FailureKind(502, retryable=False),
@@ -91,7 +91,7 @@ FAILURE_KINDS: dict[ErrorCode, FailureKind] = {
 
 
 class InvalidItem(BaseModel):
-    """One thing that is wrong with a request: what, and at which key."""
+    """One error in a request: a message, and the key that it is about."""
 
     message: str
     key: str | None = None
@@ -99,17 +99,17 @@ class InvalidItem(BaseModel):
 
 
 def duplicate_key_item(key: str) -> InvalidItem:
-    """Return what is wrong where a body has a key twice."""
+    """Return the item for a key that a body contains more than once."""
     return InvalidItem(
         message="The key appears more than once", key=key[:KEY_MAX_CHARS], source="body"
     )
 
 
 class Failure(BaseModel):
-    """The body of a reply that says why there is no answer.
+    """The body of an unsuccessful reply.
 
-    `detail` is for people and holds nothing secret. `retry_at_block` says from which block on
-    the same request may be taken, where the chain makes one wait.
+    `detail` is for people and contains no secret. `retry_at_block` is the first block at which the
+    same request may succeed, if a limit of the chain prevents it now.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -122,25 +122,25 @@ class Failure(BaseModel):
 
     @property
     def name(self) -> str:
-        """The code as callers are told it."""
+        """Return the code as callers see it."""
         return self.code.value
 
     @property
     def http_status(self) -> int:
-        """The status under which REST answers this failure."""
+        """Return the HTTP status of this failure."""
         return FAILURE_KINDS[self.code].http_status
 
     def body(self) -> dict[str, Any]:
-        """The failure as the JSON object of a NATS reply; what is not set is left out."""
+        """Return the failure as the JSON object of a NATS reply, without unset fields."""
         return self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
 
 class NewerFailure(Failure):
-    """A failure of a newer service, whose code is not known here: it counts as INTERNAL.
+    """A failure of a newer service with an unknown code; it counts as INTERNAL.
 
     Attributes:
-        newer_code: the code that the service told, which callers are told as well.
-        newer_status: the status that the service told.
+        newer_code: the code in the reply, which callers see.
+        newer_status: the HTTP status in the reply.
     """
 
     code: ErrorCode = ErrorCode.INTERNAL
@@ -149,21 +149,21 @@ class NewerFailure(Failure):
 
     @property
     def name(self) -> str:
-        """The code as callers are told it."""
+        """Return the code as callers see it."""
         return self.newer_code
 
     @property
     def http_status(self) -> int:
-        """The status under which REST answers this failure."""
+        """Return the HTTP status of this failure."""
         return self.newer_status
 
     def body(self) -> dict[str, Any]:
-        """The failure as the service told it."""
+        """Return the failure with its unknown code."""
         return {**super().body(), "code": self.newer_code}
 
 
 class FailureError(Exception):
-    """Raised where a request cannot be answered; carries the failure that the caller gets."""
+    """A request failed; `failure` is the failure for the caller."""
 
     def __init__(
         self,
@@ -184,12 +184,12 @@ class FailureError(Exception):
 
     @classmethod
     def from_failure(cls, failure: Failure) -> Self:
-        """What raises a failure that is there already."""
+        """Return an error with an existing failure."""
         error = cls(failure.code, failure.detail)
         error.failure = failure
         return error
 
     @property
     def code(self) -> ErrorCode:
-        """The failure's stable code."""
+        """Return the stable code of the failure."""
         return self.failure.code

@@ -1,4 +1,4 @@
-"""Jobs: writes to the chain that were accepted, the states they pass through, and how they end."""
+"""Jobs: accepted writes to the chain, their states, and the transitions between them."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -20,27 +20,27 @@ from pylon_client.contract.types import (
 
 ENDED_JOBS_KEPT_DAYS: Final = 7
 JOBS_PER_PAGE: Final = 100
-"""Jobs in a page of a list when the request does not say how many."""
+"""Default number of jobs in a page of a list."""
 JOBS_PER_PAGE_MAX: Final = 1000
 
 
 class JobState(StrEnum):
-    """Where a job is.
+    """The state of a job.
 
-    ACCEPTED: durable, and not yet looked at.
-    WAITING: to be tried again, at once or from `retry_at_block` on.
+    ACCEPTED: stored, not processed yet.
+    WAITING: waits for the next attempt, at once or at `retry_at_block`.
     SUBMITTING: an extrinsic is signed and recorded, and may have been sent.
-    UNKNOWN: the reply to a submission was lost; left only by what the chain shows.
-    COMMITTED: weights or a text are on the chain, sealed until `reveal_round`. Weights end so;
-        a sealed commitment is followed until the chain has opened it.
-    CONFIRMED: what was asked is on the chain, in a final block.
-    REVEALED: the chain has opened the sealed commitment, and shows its text.
-    SUPERSEDED: a newer job of its lane took its place before it was submitted, or a later
-        commitment replaced a sealed one before it was opened.
-    EXPIRED: its time was over before the chain took it; `last_error` says what stood in the way.
-    REJECTED: it can never succeed as it is.
-    CANCELLED: its identity cancelled it before it was submitted.
-    FAILED: it was tried as often as the settings allow, or the chain could not open it.
+    UNKNOWN: the reply to a submission was lost; only the chain's state decides.
+    COMMITTED: weights or a text are on the chain, encrypted until `reveal_round`. Weights end in
+        this state; a text is tracked until the chain has revealed it.
+    CONFIRMED: the write is on the chain, in a finalized block.
+    REVEALED: the chain has revealed the encrypted text.
+    SUPERSEDED: a newer job of the same queue replaced it before its submission, or a later
+        commitment replaced an encrypted one before its reveal.
+    EXPIRED: its deadline passed before the chain accepted it; see `last_error`.
+    REJECTED: it cannot succeed.
+    CANCELLED: its identity cancelled it before its submission.
+    FAILED: all attempts failed, or the chain could not reveal the text.
     """
 
     ACCEPTED = "ACCEPTED"
@@ -67,29 +67,28 @@ _TERMINAL: Final = _UNSUCCESSFUL | {JobState.CONFIRMED, JobState.REVEALED, JobSt
 TRANSITIONS: Final[Mapping[JobState, frozenset[JobState]]] = {
     JobState.ACCEPTED: _UNSUCCESSFUL | {JobState.CANCELLED, JobState.WAITING, JobState.SUBMITTING},
     JobState.WAITING: _UNSUCCESSFUL | {JobState.CANCELLED, JobState.SUBMITTING},
-    # Back to WAITING only with proof that the extrinsic is not, and will never be, on the chain.
+    # Back to WAITING only if the extrinsic provably is not and will not be on the chain.
     JobState.SUBMITTING: _UNSUCCESSFUL | _ON_CHAIN | {JobState.UNKNOWN, JobState.WAITING},
     JobState.UNKNOWN: _UNSUCCESSFUL | _ON_CHAIN | {JobState.WAITING},
-    JobState.COMMITTED: _AFTER_REVEAL,  # of a sealed commitment alone
+    JobState.COMMITTED: _AFTER_REVEAL,  # encrypted commitments only
     **{state: frozenset[JobState]() for state in _TERMINAL},
 }
-"""Every change of state that there is. A job may also be amended without leaving its state, until
-it has ended."""
+"""All allowed transitions. A job may also change without a transition until it has ended."""
 
 ENDED: Final = frozenset(state for state, following in TRANSITIONS.items() if not following)
 SUCCEEDED: Final = _ON_CHAIN | {JobState.REVEALED}
 IN_FLIGHT: Final = frozenset({JobState.SUBMITTING, JobState.UNKNOWN})
-"""An extrinsic of the job may be on its way: nothing else may be sent with its hotkey."""
+"""States with an extrinsic that may be in flight; no other may be sent with the hotkey."""
 
 
 class ExtrinsicRecord(BaseModel):
-    """What was signed, written down before it is sent, so that it can be looked for afterwards.
+    """A signed extrinsic, recorded before it is sent, so that it can be searched on the chain.
 
     Attributes:
         hash: 0x and 64 hexadecimal digits, blake2b-256 of the extrinsic's bytes.
-        nonce: of the hotkey's account.
+        nonce: the nonce of the hotkey's account.
         era_birth: the first block at which it is valid.
-        era_period: for how many blocks it is valid; after that it can never be included.
+        era_period: the number of blocks for which it is valid.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -101,12 +100,12 @@ class ExtrinsicRecord(BaseModel):
 
     @property
     def last_valid_block(self) -> BlockNumber:
-        """The highest block that may still include it."""
+        """Return the last block that may include it."""
         return BlockNumber(self.era_birth + self.era_period - 1)
 
 
 class LeftOut(BaseModel):
-    """A hotkey whose weight was not sent, and why."""
+    """A hotkey whose weight was not submitted, and the reason."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -115,29 +114,30 @@ class LeftOut(BaseModel):
 
 
 class Job(BaseModel):
-    """A write that was accepted, as far as it has come.
+    """An accepted write and its current state.
 
     Attributes:
-        mechanism: for weights, which mechanism they are for; else None.
-        created_at_ms: since the Unix epoch; `updated_at_ms` likewise.
-        count: how many items were asked for: weights, or one.
-        attempts: how often it was tried; each signed extrinsic and each refusal is one.
-        last_error: what went wrong last; None once it is on the chain.
-        accepted_block: the newest block when it was accepted, as far as was known then.
-        submitted_block: the newest block when its extrinsic was last signed.
-        included_block: the final block that holds its extrinsic.
-        deadline_block: from this block on it is no longer tried.
-        epoch_block: for weights, the first block of the epoch that they are for.
-        genesis: hash of the first block of the chain that it is for.
-        window_open_block: the first block of the epoch in which sealed weights are revealed.
+        mechanism: for weights, the subnet's mechanism; otherwise None.
+        created_at_ms: time of creation, in milliseconds since the Unix epoch.
+        updated_at_ms: time of the last change, in milliseconds since the Unix epoch.
+        count: the number of requested items: weights, or one.
+        attempts: the number of signed extrinsics and rejected attempts.
+        last_error: the last error; None once the write is on the chain.
+        accepted_block: the newest known block when the job was accepted.
+        submitted_block: the newest known block when its last extrinsic was signed.
+        included_block: the finalized block with its extrinsic.
+        deadline_block: the first block at which it is no longer tried.
+        epoch_block: for weights, the first block of their epoch.
+        genesis: hash of the chain's first block.
+        window_open_block: the first block of the epoch in which encrypted weights are revealed.
         window_close_block: the first block after that epoch.
-        reveal_round: the drand round at which sealed content opens.
-        retry_at_block: where it waits for a limit of the chain, the first block that may take it.
-        left_out: weights that were not sent.
-        extrinsic: the last that was signed for it.
-        hotkey: with which that was signed.
-        superseded_by: the job that took its place.
-        fence: the revision of the lease under which its extrinsic was signed.
+        reveal_round: the drand round at which encrypted content is revealed.
+        retry_at_block: the first block at which a limit of the chain allows the next attempt.
+        left_out: weights that were not submitted.
+        extrinsic: the last signed extrinsic.
+        hotkey: the signer of that extrinsic.
+        superseded_by: the job that replaced this one.
+        fence: the revision of the lease under which the extrinsic was signed.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -171,23 +171,23 @@ class Job(BaseModel):
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Return whether the job has ended."""
         if self.state is JobState.COMMITTED:
             return self.kind is not JobKind.REVEALED_COMMITMENT
         return self.state in ENDED
 
     @property
     def has_succeeded(self) -> bool:
-        """Whether what was asked is on the chain, or was put there sealed."""
+        """Return whether the write is on the chain, in plain or encrypted form."""
         return self.state in SUCCEEDED
 
 
 class JobList(BaseModel):
-    """Some of the jobs of one identity, newest first.
+    """A page of the jobs of one identity, newest first.
 
     Attributes:
-        jobs: those of this page.
-        next: what to ask for as `before` to get the page that follows; None on the last page.
+        jobs: the jobs of this page.
+        next: value of `before` for the next page; None on the last page.
     """
 
     model_config = ConfigDict(frozen=True)

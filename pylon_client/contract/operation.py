@@ -1,4 +1,4 @@
-"""What an operation is: one row of the table of all that can be asked."""
+"""Operations: the rows of the table of all reads and writes."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,20 +14,20 @@ IDENTITY_SUBNET_PREFIX: Final = f"{API_PREFIX}/identity/{{identity_name}}/subnet
 
 
 class Scope(StrEnum):
-    """Under whose authority something is asked."""
+    """Whether a call uses open access or an identity."""
 
     OPEN = "open"
     IDENTITY = "identity"
 
 
 class Params(BaseModel):
-    """The JSON body of a request over NATS; over REST the same names stand in the path."""
+    """Parameters of an operation: the JSON body over NATS, path and query parameters over REST."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class NoParams(Params):
-    """Nothing but the subject is needed."""
+    """No parameters beside the subject."""
 
 
 ParamsT_co = TypeVar("ParamsT_co", bound=Params, covariant=True)
@@ -36,21 +36,21 @@ ReplyT_co = TypeVar("ReplyT_co", bound=BaseModel, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[ParamsT_co, ReplyT_co]):
-    """One thing that can be asked.
+    """A read or a write.
 
     Attributes:
-        name: the end of its NATS subjects.
+        name: the last tokens of its NATS subjects.
         summary: one line for the API's documentation.
-        params: what the request carries beside its subject.
+        params: the model of its parameters.
         reply: the model of the body of a successful reply.
-        path: the REST path behind the prefix of its scope; `{names}` are fields of `params`. Empty
-            for what only NATS carries.
+        path: the REST path after the prefix of the scope; `{names}` are fields of `params`. Empty
+            for operations without an HTTP endpoint.
         method: the HTTP method.
-        per_subnet: whether it reads one subnet; otherwise it reads the chain, in open scope only.
-        identity_only: whether it needs an identity, and so has no open form.
-        success_status: the HTTP status of a successful answer.
-        request_max_bytes: how large a request's body may be over NATS.
-        immutable_at_block: whether the answer at one block never changes.
+        per_subnet: whether it is about one subnet; otherwise about the chain, in open scope only.
+        identity_only: whether it requires an identity.
+        success_status: the HTTP status of a successful response.
+        request_max_bytes: maximum size of a request's body over NATS.
+        immutable_at_block: whether the reply for one block never changes.
     """
 
     name: str
@@ -67,13 +67,13 @@ class Operation(Generic[ParamsT_co, ReplyT_co]):
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
-        """In which scopes it can be asked, always in the same order."""
+        """Return the scopes of the operation, always in the same order."""
         if self.identity_only:
             return (Scope.IDENTITY,)
         return tuple(Scope) if self.per_subnet else (Scope.OPEN,)
 
     def rest_path(self, scope: Scope) -> str:
-        """The REST path template in a scope."""
+        """Return the template of the REST path in a scope."""
         if not self.per_subnet:
             return f"{API_PREFIX}{self.path}"
         prefix = OPEN_SUBNET_PREFIX if scope is Scope.OPEN else IDENTITY_SUBNET_PREFIX

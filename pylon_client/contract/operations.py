@@ -1,10 +1,11 @@
-"""All that can be asked: the table that routes, subjects, handlers and clients are made from."""
+"""The table of all operations, from which routes, subjects, handlers and clients are built."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel
 
 from pylon_client.contract import reads
+from pylon_client.contract.deprecated_names import deprecated_names
 from pylon_client.contract.event_replay import EVENT_OPERATIONS
 from pylon_client.contract.operation import (
     API_PREFIX,
@@ -36,6 +37,9 @@ __all__ = [
     "Params",
     "Scope",
 ]
+
+if not TYPE_CHECKING:  # type checkers report the old name
+    __getattr__ = deprecated_names(__name__, {"AtBlock": BlockParams})
 
 OPERATIONS: Final[tuple[Operation[Params, BaseModel], ...]] = (
     reads.LATEST_BLOCK,
@@ -69,21 +73,21 @@ OPERATIONS: Final[tuple[Operation[Params, BaseModel], ...]] = (
     reads.WEIGHTS_STATUS,
     *WRITE_OPERATIONS,
 )
-"""What REST and NATS both carry."""
+"""Operations over REST and NATS."""
 NATS_OPERATIONS: Final[tuple[Operation[Params, BaseModel], ...]] = (
     *OPERATIONS,
     *EVENT_OPERATIONS,
 )
-"""Everything that can be asked over NATS."""
+"""All operations over NATS."""
 JOB_OPERATIONS: Final = frozenset(
     operation.name for operation in (*WRITE_OPERATIONS, reads.WEIGHTS_STATUS)
 )
-"""The names of the operations on an identity's jobs, which only signers answer."""
+"""Names of the operations on jobs, to which only signers reply."""
 OPERATIONS_BY_NAME: Final = {operation.name: operation for operation in NATS_OPERATIONS}
 
 
 def is_read(subject: str) -> bool:
-    """Return whether a request on a subject changes nothing, so that it may be sent again."""
+    """Return whether requests on a subject are reads, which may be retried."""
     match subject.split(".", 4):
         case ["pylon", "v1", "open" | "identity", _, name]:
             operation = OPERATIONS_BY_NAME.get(name)
@@ -93,7 +97,7 @@ def is_read(subject: str) -> bool:
 
 
 def needs_signer(subject: str) -> bool:
-    """Return whether only signers answer requests on a subject."""
+    """Return whether only signers reply to requests on a subject."""
     match subject.split(".", 4):
         case ["pylon", "v1", "identity", _, operation]:
             return operation in JOB_OPERATIONS

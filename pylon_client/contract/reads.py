@@ -1,9 +1,10 @@
-"""The reads: what can be asked without changing anything on the chain."""
+"""The reads: operations that do not change the chain."""
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field
 
+from pylon_client.contract.deprecated_names import deprecated_names
 from pylon_client.contract.models import (
     BlockInfo,
     Commitment,
@@ -31,28 +32,39 @@ from pylon_client.contract.types import BlockNumberField, ExtrinsicIndex, Mechan
 
 
 class BlockParams(Params):
-    """Which block to read at."""
+    """The block to read at."""
 
     block_number: BlockNumberField
 
 
 class HotkeyParams(Params):
-    """Whose value to read."""
+    """The hotkey to read."""
 
     hotkey: HotkeyField
 
 
 class ExtrinsicParams(BlockParams):
-    """Which extrinsic of which block to read, counted from 0."""
+    """The block and the index of the extrinsic, from 0."""
 
     extrinsic_index: Annotated[ExtrinsicIndex, Field(ge=0, le=65_535)]
 
 
 class WeightsStatusParams(BlockParams):
-    """Which mechanism of the subnet, in the epoch of which block."""
+    """The mechanism of the subnet, and a block of the epoch."""
 
     mechanism_id: MechanismField
 
+
+if not TYPE_CHECKING:  # type checkers report the old names
+    __getattr__ = deprecated_names(
+        __name__,
+        {
+            "AtBlock": BlockParams,
+            "OfHotkey": HotkeyParams,
+            "ExtrinsicAt": ExtrinsicParams,
+            "WeightsStatusAt": WeightsStatusParams,
+        },
+    )
 
 LATEST_BLOCK: Final = Operation(
     name="block.latest",

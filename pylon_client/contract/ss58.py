@@ -1,4 +1,4 @@
-"""Addresses: base58 of a key between a prefix and the checksum that Substrate puts behind it."""
+"""ss58 addresses: base58 of a network prefix, a key and a checksum, as Substrate defines them."""
 
 from hashlib import blake2b
 from typing import Annotated, Final
@@ -17,8 +17,8 @@ _TEXT_MAX: Final = 49
 
 
 def is_address(text: str) -> bool:
-    """Whether this is the ss58 address of a 32-byte key, in Bittensor's format."""
-    # A leading 1 is a zero, which adds nothing to the number: a second spelling of an address.
+    """Return whether a text is the ss58 address of a 32-byte key with Bittensor's prefix."""
+    # A leading 1 encodes a zero and would be a second spelling of the same address.
     if not text or len(text) > _TEXT_MAX or text.startswith("1"):
         return False
     number = 0
@@ -36,7 +36,7 @@ def is_address(text: str) -> bool:
 
 
 def ss58_address(public_key: bytes) -> str:
-    """The address of a 32-byte key, in Bittensor's format."""
+    """Return the ss58 address of a 32-byte key with Bittensor's prefix."""
     payload = bytes([_GENERIC_PREFIX]) + public_key
     number = int.from_bytes(payload + _checksum(payload), "big")
     digits: list[str] = []
@@ -47,10 +47,10 @@ def ss58_address(public_key: bytes) -> str:
 
 
 def validate_hotkey(text: Hotkey) -> Hotkey:
-    """The same address.
+    """Return a hotkey if it is an ss58 address.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not an ss58 address.
     """
     if not is_address(text):
         raise ValueError(f"{text[:_TEXT_MAX]!r} is not an ss58 address")
@@ -62,7 +62,7 @@ def _checksum(payload: bytes) -> bytes:
 
 
 _SCHEMA: Final = {"type": "string", "format": "ss58", "minLength": 48, "maxLength": 48}
-"""All that a schema can say; a pattern could not tell of the checksum either."""
+"""JSON schema of an address; a pattern could not check the checksum."""
 
 HotkeyField = Annotated[Hotkey, AfterValidator(validate_hotkey), WithJsonSchema(_SCHEMA)]
-"""A hotkey as a request carries it: what is no address is refused."""
+"""A hotkey in a request, validated as an ss58 address."""

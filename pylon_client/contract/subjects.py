@@ -1,7 +1,7 @@
-"""The NATS subjects of contract v1: the only place that spells or reads one.
+"""The NATS subjects of contract v1; no other module formats or parses subjects.
 
-Authority is in the subject: NATS lets a user publish only where its permissions say, and a
-worker takes the subnet or the identity of a request from the subject alone.
+Authorization depends on the subject: NATS restricts the subjects to which a user may publish, and
+workers read the subnet or the identity of a request from its subject alone.
 """
 
 import re
@@ -26,9 +26,9 @@ WORKER_USER: Final = "worker"
 BRIDGE_USER: Final = "bridge"
 READER_USER: Final = "reader"
 SERVER_USERS: Final = frozenset({WORKER_USER, READER_USER})
-"""Users of the processes that answer requests: no request may have its reply sent to one of them.
+"""Users of the processes that reply to requests; no reply may be sent to their inboxes.
 
-They wait in their inboxes for JetStream, and readers for replays.
+Their inboxes receive replies of JetStream and, for readers, stored events.
 """
 RESERVED_USERS: Final = frozenset({OPEN_USER, WORKER_USER, BRIDGE_USER, READER_USER})
 
@@ -36,7 +36,7 @@ ALL_OPEN: Final = f"{ROOT}.open.>"
 ALL_IDENTITIES: Final = f"{ROOT}.identity.>"
 REPLAY_PREFIX: Final = f"{ROOT}.replay"
 ALL_REPLAYS: Final = f"{REPLAY_PREFIX}.>"
-"""Requests of readers for stored events; they have no JetStream API."""
+"""Requests of readers for stored events; readers may not use the JetStream API."""
 ALL_EVENTS: Final = f"{ROOT}.event.>"
 BLOCK_EVENTS: Final = f"{ROOT}.event.block"
 ALL_NEURONS_EVENTS: Final = f"{ROOT}.event.neurons.*"
@@ -44,15 +44,15 @@ ALL_NEURONS_PARTS: Final = f"{ROOT}.event.neurons.*.part.*"
 ALL_JOBS: Final = f"{ROOT}.job.>"
 ALL_JOB_EVENTS: Final = f"{ROOT}.event.job.>"
 ALL_SIGNER_EVENTS: Final = f"{ROOT}.event.signer.*"
-"""Between workers alone: which identities they can sign for."""
+"""Events between workers: the identities that each can sign for."""
 
-CHAIN_TOKEN: Final = "chain"
-CANCEL_TOKEN: Final = "cancel"
+CHAIN_SEGMENT: Final = "chain"
+CANCEL_SEGMENT: Final = "cancel"
 CANCELLATIONS: Final = (
-    f"{ROOT}.open.{CHAIN_TOKEN}.{CANCEL_TOKEN}",
-    f"{ROOT}.identity.*.{CANCEL_TOKEN}",
+    f"{ROOT}.open.{CHAIN_SEGMENT}.{CANCEL_SEGMENT}",
+    f"{ROOT}.identity.*.{CANCEL_SEGMENT}",
 )
-"""Where every worker receives that the sender of a request does not wait for it any more."""
+"""Subjects on which workers receive cancellations of requests."""
 
 _IDENTITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _OPERATION = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
@@ -63,14 +63,16 @@ _JOB_ID = re.compile(r"[a-z2-7]{26}")
 
 
 class InvalidSubjectError(ValueError):
-    """A subject, or a part of one, that the contract does not know."""
+    """A subject, or a part of one, does not match the contract."""
 
 
 def validate_identity_name(text: str) -> IdentityName:
-    """The name of an identity: letters, digits, `_` and `-`, at most 63, not a reserved user.
+    """Return a name if it can name an identity.
+
+    A name has at most 63 letters, digits, `_` and `-`, and is not a reserved user.
 
     Raises:
-        InvalidSubjectError: it could not stand as one token of a subject, or is reserved.
+        InvalidSubjectError: the name is not valid in a subject, or is reserved.
     """
     if not _IDENTITY_NAME.fullmatch(text) or text.lower() in RESERVED_USERS:
         raise InvalidSubjectError(
@@ -93,10 +95,10 @@ def _validate_operation(text: str) -> str:
 
 
 def validate_job_id(text: str) -> JobId:
-    """The id of a job: 26 characters of lower-case base32.
+    """Return a job id if it is valid: 26 characters of lower-case base32.
 
     Raises:
-        InvalidSubjectError: it is none.
+        InvalidSubjectError: the id is not valid.
     """
     if not _JOB_ID.fullmatch(text):
         raise InvalidSubjectError(f"{text!r} is not a job's id")
@@ -118,25 +120,26 @@ def _parse_mechanism(text: str) -> MechanismId:
 
 @dataclass(frozen=True, slots=True)
 class OpenSubject:
-    """A read by an open-access user, of one subnet or (netuid None) of the chain."""
+    """A read with open access, of one subnet or (netuid None) of the chain."""
 
     netuid: NetUid | None
     operation: str
 
     def __str__(self) -> str:
-        place = CHAIN_TOKEN if self.netuid is None else str(_parse_netuid(str(self.netuid)))
-        return f"{ROOT}.open.{place}.{_validate_operation(self.operation)}"
+        scope = CHAIN_SEGMENT if self.netuid is None else str(_parse_netuid(str(self.netuid)))
+        return f"{ROOT}.open.{scope}.{_validate_operation(self.operation)}"
 
 
 @dataclass(frozen=True, slots=True)
 class IdentitySubject:
-    """A read or a write of an identity, on the subnet that is configured for it."""
+    """A read or a write of an identity, on its subnet."""
 
     identity: IdentityName
     operation: str
 
     def __str__(self) -> str:
-        return f"{ROOT}.identity.{validate_identity_name(self.identity)}.{_validate_operation(self.operation)}"
+        name = validate_identity_name(self.identity)
+        return f"{ROOT}.identity.{name}.{_validate_operation(self.operation)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +150,13 @@ class ReplaySubject:
     operation: str
 
     def __str__(self) -> str:
-        place = CHAIN_TOKEN if self.netuid is None else str(_parse_netuid(str(self.netuid)))
-        return f"{REPLAY_PREFIX}.{place}.{_validate_operation(self.operation)}"
+        scope = CHAIN_SEGMENT if self.netuid is None else str(_parse_netuid(str(self.netuid)))
+        return f"{REPLAY_PREFIX}.{scope}.{_validate_operation(self.operation)}"
 
 
 @dataclass(frozen=True, slots=True)
 class BlockEventSubject:
-    """Where every new block is published."""
+    """The subject of block events."""
 
     def __str__(self) -> str:
         return BLOCK_EVENTS
@@ -161,7 +164,7 @@ class BlockEventSubject:
 
 @dataclass(frozen=True, slots=True)
 class NeuronsEventSubject:
-    """Where the snapshots of one tracked subnet are published."""
+    """The subject of the neuron snapshots of one tracked subnet."""
 
     netuid: NetUid
 
@@ -171,20 +174,20 @@ class NeuronsEventSubject:
 
 @dataclass(frozen=True, slots=True)
 class NeuronsPartSubject:
-    """Where one part of a snapshot is kept that is too large for one message, counted from 1."""
+    """The subject of one stored part of a snapshot too large for one message, from 1."""
 
     netuid: NetUid
     part: int
 
     def __str__(self) -> str:
         if self.part < 1:
-            raise InvalidSubjectError(f"{self.part!r} is no part's number")
+            raise InvalidSubjectError(f"{self.part!r} is not the number of a part")
         return f"{NeuronsEventSubject(self.netuid)}.part.{self.part}"
 
 
 @dataclass(frozen=True, slots=True)
 class JobSubject:
-    """Where the jobs of one lane queue: those of an identity, a kind and, for weights, a mechanism.
+    """The subject of a job queue: of an identity, a kind and, for weights, a mechanism.
 
     `mechanism` is None for every kind but weights.
     """
@@ -195,20 +198,23 @@ class JobSubject:
 
     def __str__(self) -> str:
         if (self.kind is JobKind.WEIGHTS) != (self.mechanism is not None):
-            raise InvalidSubjectError("weights, and nothing else, are of a mechanism")
-        lane = f"{ROOT}.job.{validate_identity_name(self.identity)}.{self.kind}"
-        return lane if self.mechanism is None else f"{lane}.{_parse_mechanism(str(self.mechanism))}"
+            raise InvalidSubjectError("weights, and no other kind, need a mechanism")
+        queue = f"{ROOT}.job.{validate_identity_name(self.identity)}.{self.kind}"
+        return (
+            queue if self.mechanism is None else f"{queue}.{_parse_mechanism(str(self.mechanism))}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class JobEventSubject:
-    """Where each change of one job's state is published."""
+    """The subject of the events of one job."""
 
     identity: IdentityName
     job_id: JobId
 
     def __str__(self) -> str:
-        return f"{ROOT}.event.job.{validate_identity_name(self.identity)}.{validate_job_id(self.job_id)}"
+        name = validate_identity_name(self.identity)
+        return f"{ROOT}.event.job.{name}.{validate_job_id(self.job_id)}"
 
 
 Subject = (
@@ -224,22 +230,22 @@ Subject = (
 
 
 def parse_subject(subject: str) -> Subject:
-    """The parts of a subject; `str()` of the result is the same subject again.
+    """Parse a subject; `str()` of the result is the same subject.
 
     Raises:
-        InvalidSubjectError: no subject of this contract.
+        InvalidSubjectError: the subject is not one of this contract.
     """
     match subject.split(".", 4):
-        case ["pylon", "v1", "open" | "replay" as kind, place, operation]:
+        case ["pylon", "v1", "open" | "replay" as kind, scope, operation]:
             subject_of = OpenSubject if kind == "open" else ReplaySubject
-            netuid = None if place == CHAIN_TOKEN else _parse_netuid(place)
+            netuid = None if scope == CHAIN_SEGMENT else _parse_netuid(scope)
             return subject_of(netuid, _validate_operation(operation))
         case ["pylon", "v1", "identity", name, operation]:
             return IdentitySubject(validate_identity_name(name), _validate_operation(operation))
         case ["pylon", "v1", "event", *event]:
             return _parse_event(subject, event)
-        case ["pylon", "v1", "job", name, lane]:
-            return _parse_job_queue(name, lane)
+        case ["pylon", "v1", "job", name, queue]:
+            return _parse_job_queue(name, queue)
         case _:
             raise InvalidSubjectError(f"{subject!r} is not a subject of contract v1")
 
@@ -269,8 +275,8 @@ def _parse_neurons_event(subject: str, rest: str) -> NeuronsEventSubject | Neuro
             raise InvalidSubjectError(f"{subject!r} is not a subject of contract v1")
 
 
-def _parse_job_queue(name: str, lane: str) -> JobSubject:
-    kind, dot, mechanism = lane.partition(".")
+def _parse_job_queue(name: str, queue: str) -> JobSubject:
+    kind, dot, mechanism = queue.partition(".")
     parsed = JobSubject(
         validate_identity_name(name),
         _parse_kind(kind),
@@ -281,42 +287,42 @@ def _parse_job_queue(name: str, lane: str) -> JobSubject:
 
 
 def cancellation_subject(request: str) -> str | None:
-    """Return where to publish that the sender of a request stopped waiting; None for others."""
+    """Return the subject for the cancellation of a request; None if it cannot be cancelled."""
     match request.split(".", 4):
         case ["pylon", "v1", "open", _, _]:
-            return f"{ROOT}.open.{CHAIN_TOKEN}.{CANCEL_TOKEN}"
+            return f"{ROOT}.open.{CHAIN_SEGMENT}.{CANCEL_SEGMENT}"
         case ["pylon", "v1", "identity", name, _]:
-            return f"{ROOT}.identity.{name}.{CANCEL_TOKEN}"
+            return f"{ROOT}.identity.{name}.{CANCEL_SEGMENT}"
         case _:
             return None
 
 
 def inbox_prefix(user: str) -> str:
-    """Under which subjects a NATS user receives its replies, without the trailing dot."""
+    """Return the prefix of a NATS user's inboxes, without the trailing dot."""
     return f"_INBOX.{user}"
 
 
 def identity_requests(name: IdentityName) -> str:
-    """The wildcard over all requests of one identity."""
+    """Return the wildcard of all requests of one identity."""
     return f"{ROOT}.identity.{validate_identity_name(name)}.>"
 
 
 def requests_of_all_identities(operation: str) -> str:
-    """Return the wildcard over the requests of all identities for one operation."""
+    """Return the wildcard of the requests of all identities for one operation."""
     return f"{ROOT}.identity.*.{_validate_operation(operation)}"
 
 
 def identity_jobs(name: IdentityName, kind: JobKind) -> str:
-    """The wildcard over all jobs of one identity and kind, whatever their mechanism."""
-    lane = f"{ROOT}.job.{validate_identity_name(name)}.{kind}"
-    return f"{lane}.*" if kind is JobKind.WEIGHTS else lane
+    """Return the wildcard of all jobs of one identity and kind, for all mechanisms."""
+    queue = f"{ROOT}.job.{validate_identity_name(name)}.{kind}"
+    return f"{queue}.*" if kind is JobKind.WEIGHTS else queue
 
 
 def signer_event_subject(name: IdentityName) -> str:
-    """Return the subject on which workers say whether they can sign for an identity."""
+    """Return the subject on which workers publish whether they can sign for an identity."""
     return f"{ROOT}.event.signer.{validate_identity_name(name)}"
 
 
 def identity_job_events(name: IdentityName) -> str:
-    """The wildcard over the events of all jobs of one identity."""
+    """Return the wildcard of the events of all jobs of one identity."""
     return f"{ROOT}.event.job.{validate_identity_name(name)}.*"

@@ -1,4 +1,4 @@
-"""Streams and limits as data, from which workers provision NATS and permissions are made."""
+"""Streams, buckets and limits, from which workers provision NATS and permissions are built."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,17 +8,17 @@ from pylon_client.contract import subjects
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """A JetStream stream as Pylon needs it.
+    """The configuration of a JetStream stream.
 
     Attributes:
         name: the stream's name.
-        subjects: what it keeps.
-        max_msgs_per_subject: how many of the newest values stay per subject; a work queue takes no
-            more than that.
-        duplicate_window_s: for how long a message id is remembered.
-        max_age_s: how long a value is kept; 0 is for ever.
-        is_work_queue: a message is kept until a worker has dealt with it, and no longer.
-        allow_msg_ttl: a message may say for itself how long it is kept.
+        subjects: the subjects that it stores.
+        max_msgs_per_subject: maximum number of messages per subject. A work queue rejects further
+            messages; other streams discard the oldest.
+        duplicate_window_s: seconds within which messages of the same id are dropped.
+        max_age_s: seconds after which a message expires; 0 for never.
+        is_work_queue: whether a message is removed when a worker has acknowledged it.
+        allow_msg_ttl: whether a message may have a time to live.
     """
 
     name: str
@@ -31,7 +31,7 @@ class StreamPlan:
 
     @property
     def is_bucket(self) -> bool:
-        """Whether this is a key-value bucket, whose keys are set by compare-and-set."""
+        """Return whether the stream is a key-value bucket, which is written by compare-and-set."""
         return self.name.startswith("KV_")
 
 
@@ -41,7 +41,7 @@ EVENTS: Final = StreamPlan(
     max_msgs_per_subject=32,
     duplicate_window_s=3600,
 )
-"""The last blocks and snapshots; on file, since a stream in memory is gone after a restart."""
+"""The last blocks and snapshots, stored on disk to survive a restart."""
 
 JOB_QUEUE: Final = StreamPlan(
     name="PYLON_JOBS",
@@ -50,15 +50,15 @@ JOB_QUEUE: Final = StreamPlan(
     duplicate_window_s=120,
     is_work_queue=True,
 )
-"""One message for each job in hand, which names it; what the job is stands in the ledger."""
+"""One message per open job with the job's id; the job is in the job store."""
 
 JOBS_BUCKET: Final = "pylon_jobs"
 LEASES_BUCKET: Final = "pylon_leases"
 LEASE_TTL_S: Final = 15
-"""A lease that is not renewed for this long is free."""
+"""Seconds without a renewal after which a lease expires."""
 LEADERSHIP_BUCKET: Final = "pylon_leadership"
 LEADERSHIP_TTL_S: Final = 3
-"""So long after a worker that publishes was killed, another one may take over."""
+"""Seconds after the death of the publishing worker until another one may take over."""
 
 JOB_STORE: Final = StreamPlan(
     name=f"KV_{JOBS_BUCKET}",
@@ -67,8 +67,7 @@ JOB_STORE: Final = StreamPlan(
     duplicate_window_s=120,
     allow_msg_ttl=True,
 )
-"""The ledger of jobs, a key-value bucket. A job that has ended is written with a time to live of
-its own; one in hand has none, and so never expires."""
+"""The job store, a key-value bucket. Ended jobs have a time to live; open jobs never expire."""
 
 LEASES: Final = StreamPlan(
     name=f"KV_{LEASES_BUCKET}",
@@ -85,20 +84,22 @@ LEADERSHIP: Final = StreamPlan(
     duplicate_window_s=LEADERSHIP_TTL_S,
     max_age_s=LEADERSHIP_TTL_S,
 )
-"""Which worker publishes. Apart from the other leases, since it must be free again much sooner, and
-may be: two workers that publish at once do no harm."""
+"""The lease of the publishing worker.
+
+It expires sooner than other leases: two workers may publish at the same time without harm."""
 
 STREAMS: Final = (EVENTS, JOB_QUEUE, JOB_STORE, LEASES, LEADERSHIP)
 
 QUEUE_GROUP: Final = "pylon"
-"""Requests are shared out among all workers of this queue group."""
+"""The queue group of workers, among which NATS distributes requests."""
 REQUEST_MAX_BYTES: Final = 524_288
-"""A request's body; more is refused as invalid. Weights of a full subnet have 300 kB."""
+"""Maximum size of a request with weights; the weights of a full subnet have 300 kB."""
 SMALL_REQUEST_MAX_BYTES: Final = 16_384
-"""The same for all that are no weights. To tell what is wrong with a body takes a worker time."""
+"""Maximum size of other requests; validating a large body takes a worker time."""
 REPLIES_IN_FLIGHT_BYTES: Final = 4 * 1024 * 1024
-"""Replies that one connection waits for at once, together: half of a server's `max_pending`, over
-which the server ends the connection."""
+"""Maximum size of the expected replies of one connection together.
+
+Half of a server's `max_pending`; the server disconnects clients that exceed it."""
 DEFAULT_TIMEOUT_S: Final = 60.0
-"""For how long a caller waits that names no deadline."""
+"""Timeout of requests without a timeout header, in seconds."""
 MAX_TIMEOUT_S: Final = 300.0

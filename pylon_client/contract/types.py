@@ -1,4 +1,4 @@
-"""Names for the numbers and strings of the chain, so that a type checker keeps them apart."""
+"""Types of the chain's numbers and strings, which type checkers distinguish."""
 
 from enum import StrEnum
 from typing import Annotated, NewType
@@ -6,18 +6,18 @@ from typing import Annotated, NewType
 from pydantic import Field
 
 Hotkey = NewType("Hotkey", str)
-"""An ss58 address of a neuron's working key."""
+"""The ss58 address of a neuron's hotkey."""
 Coldkey = NewType("Coldkey", str)
-"""An ss58 address of the key that owns stake and hotkeys."""
+"""The ss58 address of the key that owns stake and hotkeys."""
 BlockHash = NewType("BlockHash", str)
 """0x and 64 hexadecimal digits."""
 BlockNumber = NewType("BlockNumber", int)
 ExtrinsicIndex = NewType("ExtrinsicIndex", int)
-"""An extrinsic's place in its block, from 0."""
+"""The index of an extrinsic in its block, from 0."""
 NetUid = NewType("NetUid", int)
 """A subnet's number, 0 to 65535."""
 NeuronUid = NewType("NeuronUid", int)
-"""A neuron's slot in its subnet, 0 to 65535; slots are given again to other hotkeys."""
+"""A neuron's slot in its subnet, 0 to 65535; slots are reused by other hotkeys."""
 IdentityName = NewType("IdentityName", str)
 PylonAuthToken = NewType("PylonAuthToken", str)
 WalletName = NewType("WalletName", str)
@@ -54,14 +54,14 @@ PrivateKey = NewType("PrivateKey", str)
 EvmAddress = NewType("EvmAddress", str)
 AlphaPriceRao = NewType("AlphaPriceRao", int)
 MechanismId = NewType("MechanismId", int)
-"""Which of a subnet's mechanisms weights are for; 0 is the only one of most subnets."""
+"""The index of a subnet's mechanism; most subnets have only mechanism 0."""
 JobId = NewType("JobId", str)
 Revision = NewType("Revision", int)
-"""A number that grows with every change of a stored value."""
+"""The revision of a stored value, which increases with every change."""
 
 
 class JobKind(StrEnum):
-    """What a job writes to the chain."""
+    """The kind of data that a job writes to the chain."""
 
     WEIGHTS = "weights"
     COMMITMENT = "commitment"
@@ -75,7 +75,7 @@ MECHANISM_MAX = 15
 BLOCK_NUMBER_MAX = 2**32 - 1
 
 NetUidField = Annotated[NetUid, Field(ge=0, le=NETUID_MAX)]
-"""A netuid as a request carries it: what does not fit a u16 is refused."""
+"""A netuid in a request, validated as u16."""
 BlockNumberField = Annotated[BlockNumber, Field(ge=0, le=BLOCK_NUMBER_MAX)]
-"""A block number as a request carries it: what does not fit a u32 is refused."""
+"""A block number in a request, validated as u32."""
 MechanismField = Annotated[MechanismId, Field(ge=0, le=MECHANISM_MAX)]

@@ -1,4 +1,4 @@
-"""JSON bytes from values and back: the one codec of the wire."""
+"""The JSON codec of all messages."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from pydantic import BaseModel
 def _encode_model(value: object) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
-    raise TypeError(f"{type(value).__name__} has no place on the wire")
+    raise TypeError(f"{type(value).__name__} cannot be encoded as JSON")
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode_model)
@@ -18,12 +18,12 @@ _DECODER = msgspec.json.Decoder[Any]()
 
 
 def encode(value: Any) -> bytes:
-    """The JSON of a pydantic model or of plain values, without white space."""
+    """Return the JSON of a pydantic model or of plain values, without white space."""
     return _ENCODER.encode(value)
 
 
 def decode(data: bytes) -> Any:
-    """The plain values in JSON bytes.
+    """Return the plain values in JSON bytes.
 
     Raises:
         ValueError: the bytes are not JSON.
@@ -32,9 +32,9 @@ def decode(data: bytes) -> Any:
 
 
 def duplicate_keys(data: bytes) -> list[str]:
-    """Return the keys that an object in JSON bytes has more than once, each of them once.
+    """Return the keys that an object in JSON bytes contains more than once.
 
-    Parsers keep one of their values and say nothing: a weight would count that was overwritten.
+    JSON parsers silently use one of the values, so that a weight could be overwritten.
 
     Raises:
         ValueError: the bytes are not JSON.

@@ -1,9 +1,9 @@
-"""What can be asked to be written, and what the answer says: bodies of requests and replies.
+"""The writes and the operations on jobs, with the bodies of their requests and replies.
 
-Nothing is coerced: a weight of `true` or `"0.5"` is refused, not read as a number.
+Values are not coerced: a weight of `true` or `"0.5"` is rejected.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +14,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from pylon_client.contract.deprecated_names import deprecated_names
 from pylon_client.contract.jobs import JOBS_PER_PAGE, JOBS_PER_PAGE_MAX, Job, JobList
 from pylon_client.contract.models import NeuronCertificateKeypair
 from pylon_client.contract.operation import Operation, Params
@@ -23,14 +24,14 @@ from pylon_client.contract.types import Hotkey, JobId, MechanismField, Mechanism
 
 WEIGHTS_MAX: Final = 4096
 COMMITMENT_MAX_BYTES: Final = 128
-"""The chain's commitments pallet takes fields of at most this many raw bytes."""
+"""Maximum size of a raw field in the chain's commitments pallet, in bytes."""
 REVEALED_COMMITMENT_MAX_BYTES: Final = 768
-"""Sealed, it must fit the 1024 bytes that the chain takes."""
+"""Maximum size of the text in bytes; encrypted, it must fit the chain's limit of 1024 bytes."""
 BLOCKS_UNTIL_REVEAL_MAX: Final = 1_000_000
 
 
 def _limit_count(weights: object) -> object:
-    # Counted before each is looked at: what is wrong with ten thousands of them is not worth it.
+    # Checked before the items: validating tens of thousands of them would waste time.
     if isinstance(weights, dict) and (count := len(weights)) > WEIGHTS_MAX:  # pyright: ignore[reportUnknownArgumentType] -- of anything
         raise ValueError(f"At most {WEIGHTS_MAX} weights can be set, not {count}")
     return weights  # pyright: ignore[reportUnknownVariableType] -- the same
@@ -62,7 +63,7 @@ def _normalize_hex(text: str) -> str:
 
 
 def _as_integer(value: object) -> object:
-    # JSON has one kind of numbers: some languages write the integer 5 as 5.0.
+    # JSON has one type of number, and some languages encode the integer 5 as 5.0.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -71,7 +72,7 @@ Weights = Annotated[
     dict[HotkeyField, RequestedWeight],
     Field(
         max_length=WEIGHTS_MAX,
-        # What the validator below refuses, in the words of a schema.
+        # The rule of the validator below, as a JSON schema.
         json_schema_extra={"minProperties": 1, "not": {"additionalProperties": {"const": 0}}},
     ),
     BeforeValidator(_limit_count),
@@ -96,13 +97,13 @@ def _limit_sealed_size(text: str) -> str:
 
 
 class PutWeights(Params):
-    """Weights by hotkey; relative, not absolute."""
+    """Relative weights by hotkey."""
 
     weights: Weights
 
 
 class PutMechanismWeights(PutWeights):
-    """Weights by hotkey for one of the subnet's mechanisms."""
+    """Relative weights by hotkey for one of the subnet's mechanisms."""
 
     mechanism_id: MechanismField = MechanismId(0)
 
@@ -114,7 +115,7 @@ class SetCommitment(Params):
 
 
 class SetRevealedCommitment(Params):
-    """A text to put on the chain sealed, which the chain opens by itself."""
+    """A text to put on the chain encrypted; the chain reveals it later."""
 
     commitment: Annotated[str, AfterValidator(_limit_sealed_size)] = Field(
         min_length=1, max_length=REVEALED_COMMITMENT_MAX_BYTES
@@ -125,7 +126,7 @@ class SetRevealedCommitment(Params):
 
 
 class GenerateCertificate(Params):
-    """Which kind of key pair to make; only 1, Ed25519, is known."""
+    """The algorithm of the key pair; only 1, Ed25519, is supported."""
 
     algorithm: Literal[1] = 1
 
@@ -134,19 +135,19 @@ _CURSOR_PATTERN: Final = r"^(open\.[0-9]{1,15}\.[a-z2-7]{26}|ended\.[0-9]{1,18})
 
 
 class ListJobs(Params):
-    """Which jobs of an identity, page by page.
+    """A page of an identity's jobs.
 
-    Jobs that have not ended come first, those created last first; then those that have ended, the
-    last ended first. Each page is sorted by the time of creation, newest first.
+    Open jobs come first, newest first, then ended jobs, last ended first. Each page is sorted by
+    creation time, newest first.
 
     Attributes:
-        limit: how many jobs at most; a page of very large jobs has fewer.
-        before: `next` of the page before; None for the first page.
-        state: `open` for those that have not ended, `ended` for the others; None for both.
+        limit: maximum number of jobs; a page of very large jobs has fewer.
+        before: `next` of the previous page; None for the first page.
+        state: `open` or `ended`; None for both.
     """
 
-    limit: int = Field(JOBS_PER_PAGE, ge=1, le=JOBS_PER_PAGE_MAX)
-    # Either may be left out; over REST there is no null that it could be.
+    limit: int = Field(default=JOBS_PER_PAGE, ge=1, le=JOBS_PER_PAGE_MAX)
+    # Both may be omitted; REST parameters cannot be null.
     before: Annotated[
         str | None,
         Field(pattern=_CURSOR_PATTERN),
@@ -158,30 +159,34 @@ class ListJobs(Params):
     ] = None
 
     def model_dump(self, **options: Any) -> dict[str, Any]:
-        """Leave out what is not given: workers of older versions would refuse it."""
+        """Return the parameters without defaults, which older workers would reject."""
         options.setdefault("exclude_defaults", True)
         return super().model_dump(**options)
 
 
 class JobParams(Params):
-    """Which job."""
+    """The job of an operation."""
 
     job_id: JobId = Field(pattern=r"^[a-z2-7]{26}$")
 
 
+if not TYPE_CHECKING:  # type checkers report the old name
+    __getattr__ = deprecated_names(__name__, {"OfJob": JobParams})
+
+
 class WriteReply(BaseModel):
-    """The body of an answer to a write."""
+    """The body of a successful reply to a write."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class WeightsScheduled(WriteReply):
-    """The weights are durable, and will be set or the job will say why not.
+    """The weights are stored durably in a job that sets them.
 
     Attributes:
-        count: how many weights were accepted.
-        job_id: of the job that sets them.
-        warning: what keeps them from being set just now; None where nothing does.
+        count: the number of accepted weights.
+        job_id: the job that sets them.
+        warning: the reason why they cannot be set at present, if any.
     """
 
     detail: str = "weights update scheduled"
@@ -191,14 +196,14 @@ class WeightsScheduled(WriteReply):
 
 
 class CommitmentSet(WriteReply):
-    """The commitment stands on the chain."""
+    """The commitment is on the chain."""
 
     detail: str = "Commitment set successfully."
     job_id: JobId
 
 
 class RevealedCommitmentSet(WriteReply):
-    """The sealed commitment stands on the chain until the drand round that opens it."""
+    """The encrypted commitment is on the chain until the drand round of its reveal."""
 
     reveal_round: int
     job_id: JobId

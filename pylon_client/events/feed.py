@@ -1,18 +1,15 @@
-"""Events as they are published: the newest one first, then every one that comes, once, in order.
+"""Feeds of published events: the newest event of each subject first, then all that follow in order.
 
-A feed subscribes first, then asks for the last value: so nothing falls between the two. When a
-number is left out, or messages may have been missed, after a reconnect or since they were taken
-too slowly, it asks for what follows the last value that it gave, and goes on from there.
+A feed subscribes before it reads the newest event, so that no event is lost between the two. When a
+block number is missing, or messages may have been lost after a reconnect or because the reader is
+slow, the feed reads the missing events from the event log.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
-
-import nats.errors
-from nats.aio.msg import Msg
+from typing import Any, Final, Self
 
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.types import BlockNumber
@@ -23,11 +20,9 @@ from pylon_client.events.stored_events import (
     event_log_via_worker,
     parse_event,
 )
+from pylon_client.nats.nats_client import ReceivedMsg
 from pylon_client.nats.nats_connection import NatsConnection
-from pylon_client.nats.nats_errors import PermissionViolation, describe_error
-
-if TYPE_CHECKING:
-    from nats.aio.subscription import Subscription
+from pylon_client.nats.nats_errors import PermissionViolation
 
 __all__ = ["EventFeed", "EventLogReader", "FeedCounts", "FeedEvent", "event_log_via_worker"]
 
@@ -36,22 +31,22 @@ PENDING_MAX_BYTES: Final = 64 * 1024 * 1024
 
 
 class EventFeed:
-    """`async with EventFeed(…) as feed:` then `async for event in feed:`.
+    """Iterates over events: `async with EventFeed(…) as feed:`, then `async for event in feed:`.
 
-    A slow reader gets every value too, as long as the stream keeps what it has not taken yet.
-    What could not be had any more is told by the `lost` of the event that follows.
+    A slow reader gets all events as well, while the event log stores them. Missing events are
+    reported by the attribute `lost` of the next event.
 
     Args:
-        connection: where to listen; it may break and come back.
-        subjects: event subjects, wildcards too.
-        event_log: how to ask for values that did not come.
-        after: the block of the last value that the reader has: the feed resumes after it. It goes
-            for every subject that is no wildcard; None begins with the newest value of each.
-        pending_max_msgs: how many events may wait for the reader, per subject; what comes beyond
-            is dropped, counted in `Connection.counts`, and fetched from the stream.
+        connection: receives the events; it may be lost and restored.
+        subjects: event subjects; may contain wildcards.
+        event_log: reads stored events.
+        after: block of the last event that the reader has, for each subject without a wildcard;
+            the feed resumes after it. None starts with the newest event of each subject.
+        pending_max_msgs: maximum number of events per subject that are queued for the reader.
+            Further ones are dropped, counted in `NatsConnection.counts`, and read from the log.
 
     Attributes:
-        counts: what was missed, and what became of it.
+        counts: counters of missed events.
     """
 
     def __init__(
@@ -69,14 +64,14 @@ class EventFeed:
         self._event_log = event_log
         self._after = after
         self._pending_max_msgs = pending_max_msgs
-        # Events wait in the subscriptions, whose bound is known; here is only the next one.
+        # Events are queued in the subscriptions, which have a limit. This holds the next one only.
         self._delivered: asyncio.Queue[FeedEvent] = asyncio.Queue(maxsize=1)
         self._next_task: asyncio.Task[FeedEvent] | None = None
         self._sequences: dict[str, EventSequence] = {}
-        self._subscriptions: list[Subscription] = []
         self._tasks: list[asyncio.Task[Any]] = []
         self._violation: asyncio.Future[FailureError] = asyncio.get_running_loop().create_future()
-        self._stack = contextlib.ExitStack()
+        self._listeners = contextlib.ExitStack()
+        self._subscriptions = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         try:
@@ -98,20 +93,20 @@ class EventFeed:
         return self
 
     async def __anext__(self) -> FeedEvent:
-        """The next event.
+        """Return the next event.
 
         Raises:
-            FailureError: FORBIDDEN, when the server refuses one of the subjects: nothing more would
-                come. NATS_UNAVAILABLE, when the connection has ended for good.
+            FailureError: FORBIDDEN if the server denies a subject, NATS_UNAVAILABLE if the
+                connection has ended permanently. No more events follow.
         """
-        # Kept when the reader is cancelled, so that the event in it is not lost.
+        # The task survives a cancellation of the reader, so that its event is not lost.
         self._next_task = self._next_task or asyncio.create_task(self._delivered.get())
         await asyncio.wait(
             [self._next_task, self._violation, *self._tasks], return_when=asyncio.FIRST_COMPLETED
         )
         if self._next_task.done():
-            coming, self._next_task = self._next_task, None
-            return coming.result()
+            next_task, self._next_task = self._next_task, None
+            return next_task.result()
         self._raise_if_denied()
         for task in self._tasks:
             if task.done():
@@ -122,43 +117,33 @@ class EventFeed:
         for subject in self._subjects:
             if "*" not in subject:
                 self._add_sequence(subject, self._after)
-        self._stack.callback(self._connection.on_gap(self._catch_up))
-        self._stack.callback(
+        self._listeners.callback(self._connection.on_gap(self._catch_up))
+        self._listeners.callback(
             self._connection.on_permission_violation(self._on_permission_violation)
         )
-        try:
-            for subject in self._subjects:
-                self._subscriptions.append(await self._subscribe(subject))
-            with contextlib.suppress(nats.errors.TimeoutError, OSError):
-                # Where this fails, a reconnect is under way, and gaps are looked for after it.
-                await self._connection.nats.flush()
-        except nats.errors.Error as error:
-            raise FailureError(
-                ErrorCode.NATS_UNAVAILABLE, f"NATS takes no subscription: {describe_error(error)}."
-            ) from None
+        for subject in self._subjects:
+            await self._subscriptions.enter_async_context(
+                self._connection.subscription(
+                    subject,
+                    self._on_message,
+                    pending_max_msgs=self._pending_max_msgs,
+                    pending_max_bytes=PENDING_MAX_BYTES,
+                )
+            )
+        # Without a flush, the connection is lost: the reconnect reports a gap.
+        await self._connection.flush()
         self._raise_if_denied()
         self._tasks.append(asyncio.create_task(self._connection.closed.wait()))
         for sequence in self._sequences.values():
             sequence.start()
 
-    async def _subscribe(self, subject: str) -> "Subscription":
-        return await self._connection.subscribe(
-            subject,
-            self._on_message,
-            pending_max_msgs=self._pending_max_msgs,
-            pending_max_bytes=PENDING_MAX_BYTES,
-        )
-
     async def _stop(self) -> None:
-        self._stack.close()
+        self._listeners.close()
         tasks = [*self._tasks, *([self._next_task] if self._next_task else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for subscription in self._subscriptions:
-            if not self._connection.nats.is_closed and not self._connection.nats.is_draining:
-                await subscription.unsubscribe()
-        self._subscriptions.clear()
+        await self._subscriptions.aclose()
 
     def _catch_up(self) -> None:
         for sequence in self._sequences.values():
@@ -174,7 +159,7 @@ class EventFeed:
         if self._violation.done():
             raise self._violation.result()
 
-    async def _on_message(self, message: Msg) -> None:
+    async def _on_message(self, message: ReceivedMsg) -> None:
         event = parse_event(message.subject, message.headers or {}, message.data)
         if event is None:
             self.counts.skipped += 1

@@ -1,4 +1,4 @@
-"""The changes of one job as Pylon announces them, for as long as that works."""
+"""A subscription to the events of one job that is renewed after failures."""
 
 import asyncio
 import logging
@@ -16,53 +16,55 @@ logger = logging.getLogger(__name__)
 
 RESUBSCRIBE_INITIAL_DELAY_S: Final = 1.0
 RESUBSCRIBE_MAX_DELAY_S: Final = 30.0
-"""Bounds of the pause between two attempts to listen, in seconds; it doubles with each failure."""
+"""Maximum seconds between two attempts to subscribe; the delay doubles with each failure."""
 
 OpenJobStream = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 
 
 class AsyncJobUpdates(Protocol):
-    """Announced changes of one job."""
+    """Updates of one job, for the asynchronous client."""
 
     @property
     def is_live(self) -> bool:
-        """Whether changes are being received now."""
+        """Return whether events are received now."""
         ...
 
     async def next(self, timeout_s: float) -> Job | None:
-        """Return the next change; None when none came in time, or no more are received."""
+        """Return the next update; None after `timeout_s` seconds or when the subscription ends."""
         ...
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Unsubscribe."""
         ...
 
 
 class JobUpdates(Protocol):
-    """The same for the blocking client."""
+    """Updates of one job, for the blocking client."""
 
     @property
     def is_live(self) -> bool:
-        """Whether changes are being received now."""
+        """Return whether events are received now."""
         ...
 
     def next(self, timeout_s: float) -> Job | None:
-        """Return the next change; None when none came in time, or no more are received."""
+        """Return the next update; None after `timeout_s` seconds or when the subscription ends."""
         ...
 
     def close(self) -> None:
-        """Listen no more."""
+        """Unsubscribe."""
         ...
 
 
 class JobUpdateSubscription:
-    """Listens to one job in a task, and again after a break; used from one event loop.
+    """Receives updates of one job in a task, and subscribes again after a failure.
+
+    Use it from one event loop.
 
     Args:
-        listen: connects to the changes of the job; the first body is the job as it is.
+        listen: opens the stream of the job; its first body is the current job.
 
     Attributes:
-        is_live: whether changes are being received now, so that polling is needed rarely.
+        is_live: whether events are received now, so that the job is rarely read.
     """
 
     def __init__(self, listen: OpenJobStream) -> None:
@@ -74,7 +76,7 @@ class JobUpdateSubscription:
         self._retry_delay_s = RESUBSCRIBE_INITIAL_DELAY_S
 
     async def next(self, timeout_s: float) -> Job | None:
-        """Return the next change; None when none came in time, or no more are received."""
+        """Return the next update; None after `timeout_s` seconds or when the subscription ends."""
         if self._task is None and time.monotonic() >= self._retry_at_s:
             self._task = asyncio.create_task(self._receive())
         try:
@@ -89,14 +91,14 @@ class JobUpdateSubscription:
             return None
 
     async def close(self) -> None:
-        """Listen no more; it may be closed already."""
-        listening, self._task = self._task, None
-        if listening is not None:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+        """Unsubscribe; a second call does nothing."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     def _schedule_retry(self) -> bool:
-        """Schedule the next attempt to listen; return whether this one has received anything."""
+        """Schedule the next attempt; return whether the last one received anything."""
         was_live, self.is_live = self.is_live, False
         self._task = None
         if was_live:
@@ -113,8 +115,8 @@ class JobUpdateSubscription:
                     try:
                         self._updates.put_nowait(Job.model_validate_json(body))
                     except ValidationError:
-                        logger.debug("A change of a job is of a newer version, and left out")
+                        logger.debug("Skipped an unreadable job event of a newer version")
         except BasePylonException as error:
-            logger.debug("Cannot listen to a job; asking for it instead: %s", error)
+            logger.debug("Job subscription failed; polling instead: %s", error)
         finally:
             self._updates.put_nowait(None)

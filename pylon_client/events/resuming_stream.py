@@ -1,4 +1,4 @@
-"""Following a stream: each value once, in order, over as many connections as it takes."""
+"""Streams of events that resume after a lost connection: each event once and in order."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Final, Generic
+from typing import Final, Generic, Self
 
 from pydantic import BaseModel
 
@@ -25,7 +25,7 @@ RETRY_INITIAL_DELAY_S: Final = 0.1
 RETRY_MAX_DELAY_S: Final = 5.0
 IDLE_MIN_S: Final = 1.0
 IDLE_MAX_S: Final = 20.0
-"""After so long without a value a worker is asked for; the real chain's blocks come sooner."""
+"""Maximum seconds without an event before a worker is probed; longer than a block takes."""
 
 Confirm = Callable[[], Awaitable[None]]
 
@@ -36,17 +36,17 @@ Listen = Callable[
 
 
 class ResumingStream(Generic[ReplyT]):
-    """One reader's way along a stream: `connect`, then `__anext__` again and again, at last `close`.
+    """An asynchronous iterator over a stream: `connect`, iterate, then `close`.
 
-    A stream may be quiet because nothing happens, or because nobody is left who would publish. So
-    while no value comes a worker is asked for, and its answer is as good a sign as a value.
+    A stream may be idle because the chain is, or because no worker publishes any more. While no
+    event arrives, workers are probed, and a reply counts as activity as well.
 
     Args:
-        listen: connects to the stream, after a block or at its newest value.
-        confirm: returns when a worker answers.
-        stream: what to follow.
-        after: the block after which to begin; None begins with the newest value.
-        give_up_after_s: for how long to go on without any sign of Pylon.
+        listen: connects to the stream, after a block or at its newest event.
+        confirm: returns when a worker replies.
+        stream: the stream to read.
+        after: the block after which to start; None starts with the newest event.
+        give_up_after_s: seconds without an event or a reply after which the stream raises.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class ResumingStream(Generic[ReplyT]):
         self._last_activity_s = time.monotonic()
 
     async def connect(self) -> None:
-        """Connect once, to go on after the last value that was taken.
+        """Connect once, and resume after the last returned event.
 
         Raises:
-            BasePylonException: that cannot be done now.
+            BasePylonException: the attempt failed.
         """
         await self.close()
         await self._confirm()
@@ -80,51 +80,54 @@ class ResumingStream(Generic[ReplyT]):
         self._items = await self._stack.enter_async_context(listening)
         self._last_activity_s = time.monotonic()
 
+    def __aiter__(self) -> Self:
+        return self
+
     async def __anext__(self) -> ReplyT:
-        """The next value, when it comes; connects again where that is needed.
+        """Return the next event; reconnect if the connection is lost.
 
         Raises:
-            BasePylonException: the stream cannot be followed, or not within the patience.
+            BasePylonException: the error cannot be retried, or `give_up_after_s` is over.
         """
         while True:
             if self._items is None:
                 raise PylonClosed("the stream is closed")
             try:
-                published = await self._next(self._items)
+                item = await self._next(self._items)
             except BasePylonException as error:
                 await self._reconnect(error)
             else:
-                if published.is_after_gap:
+                if item.is_after_gap:
                     logger.warning(
-                        "Blocks between %s and %d were missed and are not kept any more",
+                        "Missed events between block %s and block %d; they are no longer stored",
                         self._after,
-                        published.number,
+                        item.number,
                     )
-                self._after = published.number
-                return self._stream.decode_event(published.body)
+                self._after = item.number
+                return self._stream.decode_event(item.body)
 
     async def close(self) -> None:
-        """Leave the stream; it may be left already."""
+        """Disconnect from the stream; a second call does nothing."""
         self._items = None
-        coming, self._next_task = self._next_task, None
-        if coming is not None:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
+        next_task, self._next_task = self._next_task, None
+        if next_task is not None:
+            next_task.cancel()
+            await asyncio.gather(next_task, return_exceptions=True)
         await self._stack.aclose()
 
-    async def _next(self, values: AsyncIterator[StreamItem]) -> StreamItem:
-        # A wait that was given up would end the values: it goes on while a worker is asked for, and
-        # is left to `close` where that fails.
-        coming = self._next_task = asyncio.ensure_future(anext(values))
-        while not (await asyncio.wait([coming], timeout=self._idle_s))[0]:
-            await self._confirm_or_receive(coming)
+    async def _next(self, items: AsyncIterator[StreamItem]) -> StreamItem:
+        # Cancelling `anext` would end the iterator. So the task continues while a worker is probed,
+        # and `close` cancels it if the probe fails.
+        next_task = self._next_task = asyncio.ensure_future(anext(items))
+        while not (await asyncio.wait([next_task], timeout=self._idle_s))[0]:
+            await self._confirm_or_receive(next_task)
         self._next_task = None
-        published = coming.result()
+        item = next_task.result()
         self._last_activity_s = time.monotonic()
-        return published
+        return item
 
     async def _confirm_or_receive(self, next_task: asyncio.Future[StreamItem]) -> None:
-        """Hear from a worker, or of a value, which is as good."""
+        """Return when a worker replies or the next event arrives."""
         confirming = asyncio.ensure_future(self._confirm_before_deadline())
         try:
             await asyncio.wait([next_task, confirming], return_when=asyncio.FIRST_COMPLETED)
@@ -141,15 +144,15 @@ class ResumingStream(Generic[ReplyT]):
             async with asyncio.timeout(max(left_s, RETRY_INITIAL_DELAY_S)):
                 await self._confirm()
         except TimeoutError:
-            raise PylonTimeoutException(TimeoutReason.READ, detail="no worker answers") from None
+            raise PylonTimeoutException(TimeoutReason.READ, detail="no worker replies") from None
 
     async def _reconnect(self, error: BasePylonException) -> None:
-        give_up_at = self._last_activity_s + self._give_up_after_s
-        wait_s = RETRY_INITIAL_DELAY_S
-        while error.retryable and time.monotonic() + wait_s < give_up_at:
-            logger.info("The stream is interrupted, and followed again in a moment: %s", error)
-            await asyncio.sleep(random.uniform(wait_s / 2, wait_s))  # noqa: S311 -- jitter, no secret
-            wait_s = min(wait_s * 2, RETRY_MAX_DELAY_S)
+        deadline_s = self._last_activity_s + self._give_up_after_s
+        delay_s = RETRY_INITIAL_DELAY_S
+        while error.retryable and time.monotonic() + delay_s < deadline_s:
+            logger.info("Stream interrupted; reconnecting: %s", error)
+            await asyncio.sleep(random.uniform(delay_s / 2, delay_s))  # noqa: S311 -- jitter, no secret
+            delay_s = min(delay_s * 2, RETRY_MAX_DELAY_S)
             try:
                 await self.connect()
             except BasePylonException as another:

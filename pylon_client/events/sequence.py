@@ -1,4 +1,4 @@
-"""One subject's events in order: those that come, and from the stream those that did not."""
+"""Delivery of one subject's events in order, with missing events from the event log."""
 
 import asyncio
 import logging
@@ -18,23 +18,23 @@ logger = logging.getLogger(__name__)
 RETRY_INITIAL_DELAY_S: Final = 0.1
 RETRY_MAX_DELAY_S: Final = 5.0
 INCOMPLETE_READS_MAX: Final = 4
-"""So often the stream is asked again that lacks what must be in it: a replica may lag behind."""
+"""Maximum reads of the log that lack an expected event: a replica may lag behind."""
 OUT_OF_ORDER_MAX: Final = EVENTS.max_msgs_per_subject
-"""So many values that came too early are kept until those before them are there."""
+"""Maximum number of buffered events whose predecessors are missing."""
 GIVE_UP_AFTER_S: Final = 60.0
-"""After this long without an answer the values in between count as lost, and newer ones go on."""
+"""Seconds without a reply of the log after which the missing events count as lost."""
 
 
 @dataclass(slots=True)
 class FeedCounts:
-    """What a feed has been through since it was made.
+    """Counters of a feed since it was created.
 
     Attributes:
-        skipped: messages that were no events of this contract.
-        gaps: how often a value came before those that must precede it.
-        replayed: values that came from the stream, since they had not come by themselves.
-        lost: block numbers whose values could not be had any more.
-        retries: how often the stream could not be asked, and was asked again later.
+        skipped: messages that are not events of this contract.
+        gaps: events that arrived while predecessors were missing.
+        replayed: events that were read from the event log.
+        lost: block numbers whose events are no longer available.
+        retries: failed reads of the event log.
     """
 
     skipped: int = 0
@@ -45,17 +45,17 @@ class FeedCounts:
 
 
 class EventSequence:
-    """Hands on the events of one subject, each once, in the order of their blocks.
+    """Delivers the events of one subject, each once, in the order of their blocks.
 
-    The next number is handed on as it comes. When a later one comes, or something may have been
-    missed, what lies between is fetched from the stream, one value after the other.
+    The event of the next block is delivered on arrival. When a later one arrives, or events may
+    have been lost, the missing events are read from the log one at a time.
 
     Args:
-        subject: of which subject.
-        event_log: the stream.
-        deliver: takes each event, in order; it may take its time.
-        counts: where to count.
-        after: the block of the last event that is known already. None begins with the newest.
+        subject: the subject of the events.
+        event_log: reads stored events.
+        deliver: receives each event in order; the next one waits for it.
+        counts: counters to increment.
+        after: block of the last delivered event; None starts with the newest event.
     """
 
     def __init__(
@@ -81,21 +81,21 @@ class EventSequence:
         self._incomplete_reads = 0
 
     def start(self) -> None:
-        """Fetch the newest value, or those after the one that is known already."""
+        """Read the newest event, or all events after the last delivered one."""
         self._needs_catch_up.set()
 
     def catch_up(self) -> None:
-        """Look into the stream up to its end: something may have been missed."""
+        """Read the log to its end, because events may have been lost."""
         self._to_end = True
         self._needs_catch_up.set()
 
     def announce(self, number: BlockNumber) -> None:
-        """Fetch an event from the stream that is there, but was too large to come by itself."""
+        """Read a stored event that was published without its body because it is too large."""
         self._announced = max(self._announced, number)
         self._needs_catch_up.set()
 
     async def receive(self, event: FeedEvent) -> None:
-        """Hand on an event that came, or keep it until those before it are there."""
+        """Deliver an event, or buffer it until its predecessors are delivered."""
         async with self._lock:
             number = event.block.number
             if self._last_delivered is None or number == self._last_delivered + 1:
@@ -108,10 +108,10 @@ class EventSequence:
                     self._needs_catch_up.set()
 
     async def run(self) -> None:
-        """Catch up whenever that is needed, until cancelled.
+        """Read the log whenever events are missing, until cancelled.
 
         Raises:
-            FailureError: FORBIDDEN; the stream may not be asked.
+            FailureError: FORBIDDEN; reads of the log are denied.
         """
         while True:
             await self._needs_catch_up.wait()
@@ -123,14 +123,14 @@ class EventSequence:
             self._catching_up = False
 
     async def _step(self, *, to_end: bool) -> bool:
-        """Hand on the next value from the stream, if there is one; whether to go on looking."""
+        """Deliver the next event of the log, if any; return whether to continue."""
         after = self._last_delivered
         found = await self._read_log(after)
         if found is not None and after is not None and found.block.number <= after:
             found = None
         async with self._lock:
             if self._last_delivered != after:
-                return bool(self._out_of_order) or to_end  # it came by itself meanwhile
+                return bool(self._out_of_order) or to_end  # delivered on arrival meanwhile
             following = self._next_before_buffered(found) if self._out_of_order else found
             if following is not None:
                 self._counts.replayed += following is found and after is not None
@@ -140,8 +140,8 @@ class EventSequence:
         if following is None:
             await asyncio.sleep(RETRY_INITIAL_DELAY_S * 2**self._incomplete_reads)
             return True
-        # After the newest one, and after one that came by itself, the others come so too, unless
-        # some were dropped behind it.
+        # After the newest event, or one that arrived itself, the next ones arrive as well, unless
+        # some were dropped.
         is_live = (
             after is None
             or following is not found
@@ -150,7 +150,7 @@ class EventSequence:
         return bool(self._out_of_order) or to_end or not is_live
 
     def _is_log_behind(self) -> bool:
-        """Whether the stream must have an event that it did not give: a replica may lag behind."""
+        """Return whether the log must have an announced event that it did not return yet."""
         if self._announced <= (-1 if self._last_delivered is None else self._last_delivered):
             return False
         self._incomplete_reads += 1
@@ -160,10 +160,10 @@ class EventSequence:
         return False
 
     def _next_before_buffered(self, found: FeedEvent | None) -> FeedEvent | None:
-        """What comes next, when later ones are there; None where the stream must be asked again.
+        """Return the event to deliver before the buffered ones; None to read the log again.
 
         Args:
-            found: what the stream has after the last value; None if nothing.
+            found: the first event of the log after the last delivered one, if any.
         """
         ahead = self._out_of_order[min(self._out_of_order)]
         if found is not None and found.block.number < ahead.block.number:
@@ -187,9 +187,9 @@ class EventSequence:
                 found = await self._event_log(self._subject, after)
             except FailureError as error:
                 if error.code is ErrorCode.FORBIDDEN:
-                    raise  # asking again would not help, and waiting in silence neither
+                    raise  # retries would not help
                 self._counts.retries += 1
-                logger.info("The events of %s cannot be had now: %s", self._subject, error)
+                logger.info("Cannot read stored events of %s; retrying: %s", self._subject, error)
             else:
                 raise_if_cancelled()
                 return found
@@ -216,4 +216,4 @@ class EventSequence:
 
     def _report_lost(self, lost: range) -> None:
         self._counts.lost += len(lost)
-        logger.warning("Of %s, blocks %d to %d are lost", self._subject, lost[0], lost[-1])
+        logger.warning("Lost events of %s: blocks %d to %d", self._subject, lost[0], lost[-1])

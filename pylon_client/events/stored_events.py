@@ -1,4 +1,4 @@
-"""Published events, and how to ask for those that did not come by themselves."""
+"""Published events, and reads of stored ones from the event log."""
 
 import re
 from collections.abc import Mapping
@@ -29,18 +29,17 @@ _HASH = re.compile(r"0x[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class FeedEvent:
-    """One published value, as it came.
+    """A published event.
 
     Attributes:
-        subject: what it is a value of.
-        block: the block that it was read at.
-        body: the JSON that was published.
-        lost: the block numbers right before this one whose values should have come and cannot be
-            had any more; empty as a rule. Numbers that were never published may be among them.
-        stored_parts: where the stream keeps the body, which was too large for one message, so that
-            `body` is empty; readers of a feed never see such an event.
-        genesis: hash of the first block of the chain that it is of; empty from workers of versions
-            that do not say.
+        subject: the subject of the event.
+        block: the block at which its value was read.
+        body: the published JSON.
+        lost: the block numbers right before this one whose events are no longer available; usually
+            empty. It may contain numbers that were never published.
+        stored_parts: sequences in the event stream that hold the body, if it is too large for one
+            message; `body` is empty then. Readers of a feed never get such an event.
+        genesis: hash of the chain's first block; empty from workers of older versions.
     """
 
     subject: str
@@ -52,13 +51,13 @@ class FeedEvent:
 
 
 class EventLogReader(Protocol):
-    """The last values of each subject, as the event stream keeps them."""
+    """Reads the stored events of each subject."""
 
     async def __call__(self, subject: str, /, after: BlockNumber | None = None) -> FeedEvent | None:
-        """The first value after a block, or the newest; None where there is none yet.
+        """Return the first event after a block, or the newest event; None without such an event.
 
         Raises:
-            FailureError: that cannot be told now.
+            FailureError: the event log cannot be read.
         """
         ...
 
@@ -66,24 +65,26 @@ class EventLogReader(Protocol):
 def event_log_via_worker(
     connection: NatsConnection, subject_type: type[OpenSubject] | type[ReplaySubject] = OpenSubject
 ) -> EventLogReader:
-    """Return the kept values as workers answer them.
+    """Return a reader of the event log that sends its requests to workers.
 
     Args:
-        connection: on which they are asked for.
+        connection: sends the requests.
         subject_type: `OpenSubject` for callers with open access, `ReplaySubject` for readers.
     """
 
-    async def kept(subject: str, after: BlockNumber | None = None) -> FeedEvent | None:
+    async def read_event(subject: str, after: BlockNumber | None = None) -> FeedEvent | None:
         match parse_subject(subject):
             case BlockEventSubject():
-                asked = subject_type(None, PUBLISHED_BLOCK.name)
+                request_subject = subject_type(None, PUBLISHED_BLOCK.name)
             case NeuronsEventSubject(netuid):
-                asked = subject_type(netuid, PUBLISHED_NEURONS.name)
+                request_subject = subject_type(netuid, PUBLISHED_NEURONS.name)
             case _:
                 raise FailureError(ErrorCode.INVALID, f"{subject!r} has no events.")
         try:
             reply = await connection.request(
-                str(asked), wire.encode(ReplayParams(after=after)), timeout_s=REPLAY_TIMEOUT_S
+                str(request_subject),
+                wire.encode(ReplayParams(after=after)),
+                timeout_s=REPLAY_TIMEOUT_S,
             )
         except FailureError as error:
             if error.code is ErrorCode.NOT_FOUND:
@@ -91,16 +92,19 @@ def event_log_via_worker(
             raise
         event = parse_event(subject, reply.headers, reply.body)
         if event is None:
-            raise FailureError(ErrorCode.INTERNAL, f"A worker's answer for {subject} is no event.")
+            raise FailureError(
+                ErrorCode.INTERNAL, f"A worker's reply for {subject} is not an event."
+            )
         return event
 
-    return kept
+    return read_event
 
 
 def parse_event(subject: str, headers: Mapping[str, str], body: bytes) -> FeedEvent | None:
-    """The event that a message holds; None when it is no event of this contract.
+    """Parse the event in a message; return None if it is not an event of this contract.
 
-    It is read strictly: a number that no block has, once given, would stand before all that come.
+    Parsing is strict: after an event with an invalid high block number, all following events would
+    be dropped as old.
     """
     try:
         if not isinstance(parse_subject(subject), BlockEventSubject | NeuronsEventSubject):

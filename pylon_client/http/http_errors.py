@@ -1,4 +1,4 @@
-"""What goes wrong over HTTP, as exceptions of the client."""
+"""Translation of HTTP errors into exceptions of the client."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -28,7 +28,7 @@ _TIMEOUTS: Final = (
 
 
 class _Problem(BaseModel):
-    """The body of an unsuccessful answer, as far as one is there: a proxy may have written it."""
+    """The body of an unsuccessful response; a proxy may have written it, so all is optional."""
 
     detail: str | None = None
     code: str | None = None
@@ -38,21 +38,26 @@ class _Problem(BaseModel):
 
 
 @asynccontextmanager
-async def translate_http_errors(timeout: PylonTimeout, address: str) -> AsyncGenerator[None]:
-    """Translate what goes wrong within the block, and limit its time.
+async def translate_http_errors(timeouts: PylonTimeout, address: str) -> AsyncGenerator[None]:
+    """Translate HTTP errors within the block, and limit its duration.
+
+    Args:
+        timeouts: the timeouts of the client; their sum limits the block.
+        address: the address of the service, for the errors.
 
     Raises:
-        PylonRequestException: there is no answer, or PylonTimeoutException: none in time.
+        PylonRequestException: the request failed without a response.
+        PylonTimeoutException: there was no response in time.
     """
     try:
-        # httpx limits the wait for each piece of an answer; this limits the whole of it.
-        async with asyncio.timeout(timeout.total_s):
+        # httpx limits the wait for each chunk of a response; this limits the whole response.
+        async with asyncio.timeout(timeouts.total_s):
             yield
     except (httpx.TimeoutException, TimeoutError) as error:
         reason = next(
             (why for kind, why in _TIMEOUTS if isinstance(error, kind)), TimeoutReason.READ
         )
-        limit_s: float = getattr(timeout, reason)
+        limit_s: float = getattr(timeouts, reason)
         raise PylonTimeoutException(reason, limit_s, address=address) from error
     except httpx.HTTPError as error:
         reason = network_error_reason(error) or str(error) or type(error).__name__

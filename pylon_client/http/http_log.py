@@ -1,4 +1,4 @@
-"""The log of HTTP requests: our own line at DEBUG instead of the HTTP library's at INFO."""
+"""Suppression of httpx's log lines at INFO; the client logs its requests at DEBUG."""
 
 import logging
 from collections.abc import Generator
@@ -12,7 +12,7 @@ _is_own_request: ContextVar[bool] = ContextVar("is_ours", default=False)
 
 
 class _OwnRequestFilter(logging.Filter):
-    """Drops what the library logs below WARNING about requests of this client."""
+    """Drops records below WARNING about requests of this client."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record is logged."""
@@ -23,13 +23,13 @@ _FILTER: Final = _OwnRequestFilter()
 
 
 def install_filter() -> None:
-    """Filter the library's logger; of requests that are not ours it logs as before."""
+    """Add the filter to the logger of httpx; requests of other code are logged as before."""
     logging.getLogger(HTTP_LIBRARY).addFilter(_FILTER)
 
 
 @contextmanager
 def suppress_httpx_log() -> Generator[None]:
-    """Within the block, the library logs nothing below WARNING in this task."""
+    """Suppress httpx's records below WARNING in this task within the block."""
     token = _is_own_request.set(True)
     try:
         yield

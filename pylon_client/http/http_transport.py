@@ -1,4 +1,4 @@
-"""Calls over HTTP: method and URL come from the operation, the token from the scope."""
+"""Calls over HTTP."""
 
 import asyncio
 import logging
@@ -34,12 +34,13 @@ logger = logging.getLogger(__name__)
 
 IDENTITIES_PATH: Final = f"{API_PREFIX}/identities"
 STREAM_READ_TIMEOUT_S: Final = 60.0
-"""After so long without a byte a stream counts as broken: Pylon sends a comment every 15 s."""
+"""Seconds without a byte after which a stream counts as broken; the bridge sends one every 15 s."""
 STREAM_RETRY_MAX_S: Final = 10.0
-"""For so long a stream that has ended lets itself be put off at most."""
+"""Maximum seconds to wait before reconnecting, whatever the server asks for."""
 JOB_STREAMS_MAX: Final = 16
-"""Maximum number of jobs that are streamed at once; more are polled. Each takes a connection of the
-pool, which has 100."""
+"""Maximum number of concurrent job streams; further jobs are polled.
+
+Each stream uses one of the pool's 100 connections."""
 _BODILESS_METHODS: Final = frozenset({"GET", "DELETE"})
 
 
@@ -48,14 +49,14 @@ class _Identities(BaseModel):
 
 
 class HttpTransport:
-    """Calls over one pool of HTTP connections.
+    """Sends calls over one pool of HTTP connections.
 
-    Identity URLs hold the netuid, which only the service knows: it is asked for once, and again
-    when the service says that it has changed.
+    Identity URLs contain the netuid, which only the service knows. The client reads it once, and
+    again when the service reports that it has changed.
 
     Args:
         config: the address, the tokens and the timeouts.
-        http_transport: what carries the requests instead of the network, in tests.
+        http_transport: replaces the network in tests.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class HttpTransport:
         self._job_streams = 0
 
     async def open(self) -> None:
-        """Make ready; connections are made when they are first needed."""
+        """Open the transport; connections are made on first use."""
         install_filter()
         timeout_s = self._config.timeout.read
         self._http = httpx.AsyncClient(
@@ -80,17 +81,17 @@ class HttpTransport:
         )
 
     async def close(self) -> None:
-        """Close every connection of the pool."""
+        """Close all connections of the pool."""
         http, self._http = self._http, None
         await self._netuid.close()
         if http is not None:
             await http.aclose()
 
     async def ask(self, call: OperationCall[BaseModel]) -> bytes:
-        """The body of the successful answer to one attempt of a call.
+        """Send one attempt of a call; see `Transport.ask`.
 
         Raises:
-            BasePylonException: there is none.
+            BasePylonException: the attempt failed.
         """
         if call.scope is Scope.OPEN:
             return await self._send(call, call.netuid)
@@ -98,22 +99,22 @@ class HttpTransport:
         try:
             return await self._send(call, netuid)
         except PylonNetuidMismatch:
-            # Another call may have learned the new one already: then it is not asked for again.
+            # A concurrent call may have read the new netuid already.
             self._netuid.invalidate(netuid)
             return await self._send(call, await self._netuid.get())
 
     async def confirm(self) -> None:
-        """Return when a worker of Pylon answers; see `Transport.confirm`."""
+        """Return when a worker replies; see `Transport.confirm`."""
         await confirm_with(self.ask)
 
     @asynccontextmanager
     async def listen(
         self, stream: StreamSpec[BaseModel], after: BlockNumber | None
     ) -> AsyncGenerator[AsyncIterator[StreamItem]]:
-        """The values of a stream; see `Transport.listen`.
+        """Open a stream; see `Transport.listen`.
 
         Raises:
-            BasePylonException: Pylon does not agree to send them.
+            BasePylonException: the stream cannot be opened.
         """
         sent_headers = self._authorization(Scope.OPEN)
         if after is not None:
@@ -123,10 +124,10 @@ class HttpTransport:
 
     @asynccontextmanager
     async def listen_to_job(self, job_id: JobId) -> AsyncGenerator[AsyncIterator[bytes]]:
-        """The bodies of a job; see `Transport.listen_to_job`.
+        """Open the stream of a job; see `Transport.listen_to_job`.
 
         Raises:
-            BasePylonException: Pylon does not agree to send them.
+            BasePylonException: the stream cannot be opened.
         """
         if self._job_streams >= JOB_STREAMS_MAX:
             raise PylonRequestException(f"{JOB_STREAMS_MAX} jobs are streamed already")
@@ -157,12 +158,12 @@ class HttpTransport:
         self, path: str, sent_headers: dict[str, str]
     ) -> AsyncGenerator[httpx.Response]:
         http = self._require_open()
-        steps = {**self._config.timeout.model_dump(), "read": STREAM_READ_TIMEOUT_S}
+        timeouts = {**self._config.timeout.model_dump(), "read": STREAM_READ_TIMEOUT_S}
         request = http.build_request(
             "GET",
             path,
             headers={"Accept": "text/event-stream", **sent_headers},
-            timeout=httpx.Timeout(**steps),
+            timeout=httpx.Timeout(**timeouts),
         )
         async with translate_http_errors(self._config.timeout, self._address):
             with suppress_httpx_log():
@@ -185,21 +186,20 @@ class HttpTransport:
 
     async def _stream_items(self, response: httpx.Response) -> AsyncGenerator[StreamItem]:
         is_after_gap = False
-        come_back_s = 0.0
+        retry_s = 0.0
         with self._translate_errors():
             async for event in parse_sse(response.aiter_bytes()):
                 if event.retry_s is not None:
-                    come_back_s = min(event.retry_s, STREAM_RETRY_MAX_S)
+                    retry_s = min(event.retry_s, STREAM_RETRY_MAX_S)
                 if event.kind == "missed":
                     is_after_gap = True
                 elif event.id is not None:
                     number = BlockNumber(int(event.id))
                     yield StreamItem(number, event.data, is_after_gap=is_after_gap)
                     is_after_gap = False
-        # Each listener of a bridge that stops is given another time, so that the next one is not
-        # asked by all of them at once.
-        await asyncio.sleep(come_back_s)
-        raise PylonRequestException("Pylon has ended the stream, to be asked for again")
+        # A bridge that stops gives each client another delay, which spreads the reconnects.
+        await asyncio.sleep(retry_s)
+        raise PylonRequestException("Pylon ended the stream; reconnect")
 
     @contextmanager
     def _translate_errors(self) -> Generator[None]:
@@ -210,7 +210,7 @@ class HttpTransport:
                 raise PylonClosed("the client was closed during the stream") from error
             reason = network_error_reason(error) or str(error) or type(error).__name__
             raise PylonRequestException(
-                f"The stream from {self._address} broke off: {reason}"
+                f"The stream from {self._address} broke: {reason}"
             ) from error
 
     async def _fetch_identity_netuid(self) -> NetUid:
@@ -218,7 +218,7 @@ class HttpTransport:
         try:
             netuids = _Identities.model_validate_json(body).identities
         except ValidationError as error:
-            raise PylonResponseException("Pylon's list of identities cannot be read") from error
+            raise PylonResponseException("Pylon's list of identities is not valid") from error
         name = self._config.identity
         if name is None or name not in netuids:
             raise PylonMisconfigured(f"Pylon has no identity {name!r}")
@@ -238,17 +238,17 @@ class HttpTransport:
     def _path(
         self, call: OperationCall[BaseModel], netuid: NetUid | None
     ) -> tuple[str, dict[str, Any]]:
-        """Return the path of a call, and those of its parameters that are not in the path."""
+        """Return the path of a call, and its parameters that are not in the path."""
         values: dict[str, Any] = call.params.model_dump(mode="json")
         template = call.operation.rest_path(call.scope)
         in_path = {field for _, field, _, _ in Formatter().parse(template) if field}
-        places = {**values, "netuid": netuid, "identity_name": self._config.identity_name}
-        path = template.format(**{key: quote(str(places[key]), safe="") for key in in_path})
+        path_values = {**values, "netuid": netuid, "identity_name": self._config.identity_name}
+        path = template.format(**{key: quote(str(path_values[key]), safe="") for key in in_path})
         return path, {key: value for key, value in values.items() if key not in in_path}
 
     def _authorization(self, scope: Scope) -> dict[str, str]:
         config = self._config
-        # An identity's token opens open access as well.
+        # Open access accepts the token of an identity as well.
         token = (scope is Scope.OPEN and config.open_access_token) or config.identity_token
         return {"Authorization": f"Bearer {token}"} if token else {}
 

@@ -1,4 +1,4 @@
-"""Server-sent events from the bytes of an answer, whichever pieces they come in."""
+"""A parser of server-sent events."""
 
 from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass
@@ -7,19 +7,18 @@ from typing import Final
 from pylon_client.errors import PylonResponseException
 
 EVENT_MAX_BYTES: Final = 64 * 1024 * 1024
-"""More than any value is; a server that sends more in one event is none of ours."""
+"""Maximum size of one event in bytes; Pylon's events are smaller."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSentEvent:
-    """One event.
+    """One server-sent event.
 
     Attributes:
         kind: the event's name.
-        data: its lines of data, joined.
-        id: its id; None where it has none.
-        retry_s: after how many seconds to come back once the stream has ended; None where it does
-            not say.
+        data: its data lines, joined with line feeds.
+        id: the event's id, if any.
+        retry_s: delay before a reconnect in seconds, if the event has one.
     """
 
     kind: str
@@ -29,20 +28,22 @@ class ServerSentEvent:
 
 
 async def parse_sse(chunks: AsyncIterable[bytes]) -> AsyncGenerator[ServerSentEvent]:
-    """The events in the bytes of an answer; comments are left out.
+    """Yield the events of a response; comments are skipped.
 
-    Lines end with a line feed, with or without a carriage return, and with nothing else: what
-    other libraries take for the end of a line may stand within JSON.
+    Only LF and CR LF end a line. Other line separators may occur within JSON.
+
+    Args:
+        chunks: the bytes of the response, split anywhere.
 
     Raises:
-        PylonResponseException: an event is longer than any can be.
+        PylonResponseException: an event exceeds `EVENT_MAX_BYTES`.
     """
     rest = b""
     fields: dict[str, list[bytes]] = {}
     async for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
         if len(rest) > EVENT_MAX_BYTES:
-            raise PylonResponseException("An event of Pylon's is too long to be one")
+            raise PylonResponseException(f"An event of Pylon exceeds {EVENT_MAX_BYTES} bytes")
         for ended in lines:
             line = ended.removesuffix(b"\r")
             if line:

@@ -1,1 +1,1 @@
-"""How requests leave the process: over HTTP or over NATS."""
+"""Connections to NATS and requests over them."""

@@ -1,4 +1,4 @@
-"""A cancellation that the NATS library may have swallowed."""
+"""Cancellations that the NATS library may swallow."""
 
 import asyncio
 from collections.abc import Generator
@@ -6,14 +6,14 @@ from contextlib import contextmanager
 
 
 def raise_if_cancelled() -> None:
-    """Raise the cancellation of this task that came at the moment of an answer.
+    """Raise `CancelledError` if this task was cancelled and the NATS library lost the cancellation.
 
-    The NATS library waits with `asyncio.wait_for`, which on Python 3.11 gives back the answer and
-    forgets the cancellation when both come in one turn of the event loop. A loop that then waits
-    for something else would never end: call this after each of its calls of the library.
+    The library waits with `asyncio.wait_for`. On Python 3.11 it returns the result and forgets the
+    cancellation when both arrive in one iteration of the event loop. A loop around library calls
+    would then never end, so it must call this function after each of them.
 
     Raises:
-        CancelledError: this task was asked to end.
+        CancelledError: this task was cancelled.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -22,12 +22,12 @@ def raise_if_cancelled() -> None:
 
 @contextmanager
 def preserve_cancellation() -> Generator[None]:
-    """End what happens within by the cancellation that came in its course, if one did.
+    """Raise `CancelledError` at the end of the block if this task was cancelled within it.
 
-    A cancellation from before does not count: who cleans up after one may still ask.
+    Earlier cancellations are ignored: clean-up code may still send requests.
 
     Raises:
-        CancelledError: this task was asked to end meanwhile.
+        CancelledError: this task was cancelled within the block.
     """
     task = asyncio.current_task()
     before = 0 if task is None else task.cancelling()

@@ -1,4 +1,4 @@
-"""How to reach NATS."""
+"""Options of a connection to NATS."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOptions:
-    """How to reach NATS, and as whom.
+    """Options of a connection to NATS.
 
     Attributes:
         urls: servers of one cluster, `nats://host:port` or `tls://host:port`, without credentials.
-        user: the NATS user; None connects without credentials, which an open deployment takes
-            for the user `open`.
-        inbox_user: whose inboxes receive the replies, for a server process that connects without
-            credentials; None for the user's own.
-        password: that user's password: for an identity its token.
-        name: what the connection is called in the server's monitoring.
-        tls: how to check servers that speak TLS; None for the system's way.
-        connect_timeout_s: how long the first connect may take in all.
+        user: the NATS user; None connects without credentials, which a deployment without
+            passwords maps to the user `open`.
+        inbox_user: the user whose inboxes receive the replies, for a server process that connects
+            without credentials; None for `user`.
+        password: the user's password: for an identity its token.
+        name: the name of the connection in the server's monitoring.
+        tls: TLS settings for `tls://` servers; None for the defaults of the system.
+        connect_timeout_s: timeout of the first connect to all servers together, in seconds.
     """
 
     urls: tuple[str, ...]

@@ -1,7 +1,7 @@
-"""Values that are larger than one NATS message may be: cut by who sends, joined by who receives.
+"""Values larger than one NATS message: split by the sender, joined by the receiver.
 
-A reply comes as several messages to the same inbox, each with the header `Pylon-Part: k/n`; the
-last one carries all other headers. Only who says `Pylon-Accept-Parts` is answered like that.
+A reply may arrive as several messages to the same inbox, each with the header `Pylon-Part: k/n`.
+The last one carries all other headers. Only requests with `Pylon-Accept-Parts` get such replies.
 """
 
 from collections.abc import Callable
@@ -15,19 +15,19 @@ _STREAM: Final = "Nats-Stream"
 
 
 def split_body(body: bytes, part_max_bytes: int) -> list[bytes]:
-    """A value as parts of at most so many bytes each; at least one."""
+    """Return the parts of a body, at least one, each of at most `part_max_bytes` bytes."""
     starts = range(0, max(len(body), 1), part_max_bytes)
     return [body[start : start + part_max_bytes] for start in starts]
 
 
 class PartJoiner:
-    """Joins the parts of replies, as long as somebody waits for them.
+    """Joins the parts of replies to pending requests.
 
-    The parts of one reply come in order, since one worker sends them over one connection. A reply
-    of which one was lost is never complete, and who waits for it gives up at the deadline.
+    The parts of a reply arrive in order: one worker sends them over one connection. If a part is
+    lost, the reply stays incomplete and its request times out.
 
     Args:
-        is_pending: whether somebody waits for a reply to an inbox.
+        is_pending: returns whether a request waits for a reply to an inbox.
     """
 
     def __init__(self, is_pending: Callable[[str], bool]) -> None:
@@ -36,15 +36,16 @@ class PartJoiner:
 
     @property
     def incomplete(self) -> int:
-        """How many replies have come in part."""
+        """Return the number of incomplete replies."""
         return len(self._incomplete)
 
     def join(self, message: Msg) -> Msg | None:
-        """The whole reply with its last part; None before that."""
+        """Add a message; return the whole reply, or None if parts are missing."""
         headers = message.headers or {}
         part = headers.get(wire_headers.PART)
         if part is None or _STREAM in headers:
-            return message  # what JetStream keeps comes with headers of whoever has published it
+            # A message from JetStream keeps the headers of its publisher, which is not trusted.
+            return message
         inbox = message.subject
         number, count = _parse_part(part)
         if number == 1:
@@ -67,7 +68,7 @@ class PartJoiner:
 
 
 def part_header(number: int, count: int) -> dict[str, str]:
-    """What tells the `number`-th of `count` parts, counted from 1, from a whole reply."""
+    """Return the header of part `number` of `count`; numbers start at 1."""
     return {wire_headers.PART: f"{number}/{count}"}
 
 

@@ -1,4 +1,4 @@
-"""The NATS library's client, with promises more: order, parts, cancelling, messages, inboxes."""
+"""The NATS library's client with stricter guarantees."""
 
 import asyncio
 import contextlib
@@ -19,46 +19,41 @@ from pylon_client.nats.protocol_parser import MessageParser
 
 @dataclass
 class ReceivedMsg(Msg):
-    """A message and when this process received it.
+    """A message with the time when this process received it.
 
     Attributes:
-        received_at_s: by `time.monotonic`.
+        received_at_s: time of receipt, by `time.monotonic`.
     """
 
     received_at_s: float = field(default_factory=time.monotonic)
 
     @property
     def age_s(self) -> float:
-        """Return the seconds since it was received."""
+        """Return the seconds since receipt."""
         return time.monotonic() - self.received_at_s
 
 
 class NoTlsError(nats.errors.Error):
-    """A server that was to speak TLS offers none."""
+    """A `tls://` server does not offer TLS."""
 
 
 class PylonNatsClient(Client):
-    """A client whose `flush` and `drain` return after the server has seen what was sent before.
+    """The library's client with stricter guarantees.
 
-    The library queues what it sends, but writes the PING of a flush past that queue: the answer
-    may then come before the server has seen a SUB, so that a first request finds nobody, or an
-    UNSUB, so that a drained subscription loses what is still delivered.
-
-    A request is answered with the whole reply, in however many parts it comes: the library takes
-    the first message for all of it. And a cancellation that comes with the answer, to a request or
-    a flush, is not lost, so that no loop over requests, which are what all calls of JetStream are,
-    goes on after its end.
-
-    A `tls://` server that offers no TLS is told nothing: the library would send it the password in
-    the clear, to whoever stands between.
-
-    A message that no library would send is still a message: where its subject is no text, what
-    cannot be read of it is replaced; a block of headers that cannot be read counts as none.
-
-    An inbox that the server refuses can be given up for another.
-
-    Every inbox has a random name: that of the connection's requests, with another random part for
-    each request, and those of subscriptions. The library's own names can be predicted.
+    - `flush` and `drain` return after the server has processed everything sent before. The library
+      queues its output but sends the PING of a flush past that queue. The PONG may then arrive
+      before the server has processed a SUB, so that a first request finds no responder, or an
+      UNSUB, so that a drained subscription loses messages.
+    - A request returns the whole reply, also one in several parts. The library returns the first
+      message.
+    - A cancellation that arrives together with a reply or a PONG is not lost. Loops over requests,
+      such as the library's JetStream calls, therefore end.
+    - A `tls://` server that does not offer TLS gets no credentials. The library would send it the
+      password in clear text.
+    - Malformed messages are delivered: invalid UTF-8 in a subject is replaced, a malformed header
+      block counts as empty.
+    - `renew_inbox` replaces an inbox that the server denies.
+    - All inboxes have random names. The library's names are predictable.
     """
 
     msg_class = ReceivedMsg
@@ -77,20 +72,23 @@ class PylonNatsClient(Client):
         old_style: bool = False,  # noqa: FBT001, FBT002 -- the same
         headers: dict[str, Any] | None = None,
     ) -> Msg:
-        """The answer to a request, as the library gives it."""
+        """Return the reply to a request, as the library's method does."""
         with preserve_cancellation():
             return await super().request(subject, payload, timeout, old_style, headers)  # pyright: ignore[reportUnknownMemberType] -- the library's headers are of anything
 
     async def flush(self, timeout: int = DEFAULT_FLUSH_TIMEOUT) -> None:  # noqa: ASYNC109 -- the library's own
-        """Return when the server has seen what was sent before, as the library does."""
+        """Return when the server has processed everything sent before."""
         with preserve_cancellation():
             await super().flush(timeout)
 
     async def renew_inbox(self, subject: str) -> None:
-        """Take another inbox for the next request, if this one, in lower case, is of the last.
+        """Use another inbox from the next request on, if `subject` is the current inbox.
 
-        A server that refuses the inbox has forgotten it too; the library would go on sending
-        requests whose answers nobody hears.
+        The server dropped the subscription of an inbox that it denies, but the library would go on
+        sending requests whose replies cannot arrive.
+
+        Args:
+            subject: wildcard of the inbox, in lower case.
         """
         prefix = self._resp_sub_prefix  # pyright: ignore[reportUnknownMemberType] -- the library's buffer is of anything
         if not prefix or f"{prefix.decode()}*".lower() != subject:
@@ -135,8 +133,8 @@ class PylonNatsClient(Client):
         headers: dict[str, str] | None,
     ) -> Msg:
         if headers and reply:
-            # The server's own words on a request want no answer. Whoever publishes may put the
-            # same header into a message, and a fetch would take it for the end of itself.
+            # Status messages of the server have no reply subject. A publisher could add the status
+            # header to a message, and a fetch would treat that message as its end.
             headers = {name: text for name, text in headers.items() if name != Header.STATUS}
         return super()._build_message(
             sid, _replace_invalid_utf8(subject), _replace_invalid_utf8(reply), data, headers

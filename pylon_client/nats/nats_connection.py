@@ -1,15 +1,14 @@
-"""The one way to hold a connection to NATS: for the worker, the bridge and the client alike."""
+"""Self-healing connections to NATS, for the worker, the bridge and the client."""
 
 import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 import nats.errors
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from pylon_client.contract.failures import ErrorCode, FailureError
@@ -17,7 +16,7 @@ from pylon_client.contract.subjects import OPEN_USER, inbox_prefix
 from pylon_client.contract.topology import DEFAULT_TIMEOUT_S
 from pylon_client.log_limit import LogLimit, error_origin
 from pylon_client.nats.connection_options import ConnectionOptions
-from pylon_client.nats.nats_client import PylonNatsClient
+from pylon_client.nats.nats_client import PylonNatsClient, ReceivedMsg
 from pylon_client.nats.nats_errors import (
     PermissionViolation,
     connect_failure,
@@ -39,27 +38,30 @@ __all__ = ["ConnectionCounts", "ConnectionOptions", "NatsConnection", "Reply", "
 logger = logging.getLogger(__name__)
 
 RECONNECT_GRACE_S: Final = 0.5
-"""For how long a request waits for a lost connection to come back before it fails."""
+"""Seconds for which a request waits for a reconnect before it fails."""
 READ_RETRY_WINDOW_S: Final = 2.0
-"""Seconds after the loss of a server for which reads that fail for it are sent again: enough for
-this connection and those of workers to reach another server of the cluster."""
+"""Seconds after a disconnect within which failed reads are sent again.
+
+Enough for this connection and those of workers to reach another server of the cluster."""
 PING_INTERVAL_S: Final = 15
 CLOSE_TIMEOUT_S: Final = 5.0
 PENDING_MAX_MSGS: Final = 65_536
 PENDING_MAX_BYTES: Final = 64 * 1024 * 1024
 HEADERS_MAX_BYTES: Final = 4096
-"""What is kept free of the server's `max_payload`: over it, the server ends the connection."""
+"""Bytes of the server's `max_payload` that are reserved for headers.
+
+The server closes the connection on a larger message."""
 
 
 @dataclass(slots=True)
 class ConnectionCounts:
-    """What has happened on a connection since it was made.
+    """Counters of a connection since it was created.
 
     Attributes:
-        disconnects: how often the server was lost.
-        reconnects: how often it was found again.
-        slow_consumer_drops: messages that arrived but were dropped, since nobody took them.
-        permission_violations: publishes and subscriptions that the server refused.
+        disconnects: lost connections to a server.
+        reconnects: reconnects to a server.
+        slow_consumer_drops: received messages that were dropped because the callback was too slow.
+        permission_violations: publishes and subscriptions that the server denied.
     """
 
     disconnects: int = 0
@@ -69,14 +71,14 @@ class ConnectionCounts:
 
 
 class NatsConnection:
-    """A connection that heals by itself; made by `connect`.
+    """A connection that reconnects by itself; created by `connect`.
 
     Attributes:
-        nats: the client of the NATS library, for streams and subscriptions.
-        user: as which NATS user this is connected.
-        counts: what has happened since.
-        closed: set when the connection has ended for good, by `close`, `drain` or a refusal of
-            the server's; who owns the connection must then end or make another.
+        nats: the NATS client, for streams and subscriptions.
+        user: the NATS user of this connection.
+        counts: counters of this connection.
+        closed: set when the connection has ended permanently: by `close`, by `drain`, or because
+            the server rejects the credentials. The owner must then stop or connect again.
     """
 
     def __init__(self, options: ConnectionOptions) -> None:
@@ -105,19 +107,19 @@ class NatsConnection:
 
     @property
     def is_connected(self) -> bool:
-        """Whether a server is reachable right now, as far as is known."""
+        """Return whether the connection is established, as far as is known."""
         return self._connected.is_set() and self.nats.is_connected
 
     @property
     def max_payload_bytes(self) -> int:
-        """The largest body, beside headers of up to `HEADERS_MAX_BYTES`, that the server takes."""
+        """Return the maximum size of a body, beside headers of up to `HEADERS_MAX_BYTES`."""
         return self.nats.max_payload - HEADERS_MAX_BYTES
 
     def on_gap(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` whenever messages may have been missed: after a reconnect or a drop.
+        """Call `listener` whenever messages may have been lost: after a reconnect or a drop.
 
         Returns:
-            What to call when it should no longer be called.
+            A function that removes the listener.
         """
         self._gap_listeners.add(listener)
         return lambda: self._gap_listeners.discard(listener)
@@ -125,13 +127,13 @@ class NatsConnection:
     def on_permission_violation(
         self, listener: Callable[[PermissionViolation, FailureError], None]
     ) -> Callable[[], None]:
-        """Call `listener` with what the server refuses, and with what is to be raised for it.
+        """Call `listener` with each permission violation and the error to raise for it.
 
-        It may take a subscription away at any time: whoever waits for messages hears of it here,
-        since nothing else tells that none will come.
+        The server may end a subscription at any time. Subscribers learn only here that no more
+        messages will arrive.
 
         Returns:
-            What to call when it should no longer be called.
+            A function that removes the listener.
         """
         self._violation_listeners.add(listener)
         return lambda: self._violation_listeners.discard(listener)
@@ -143,17 +145,22 @@ class NatsConnection:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> Reply:
-        """The successful answer to a request, within `timeout_s` seconds.
+        """Return the successful reply to a request.
 
-        The timeout and the contract's version travel in headers of the request. When this is
-        cancelled, the worker ends its work. A read is sent again when its server is lost, as long
-        as the timeout allows.
+        Headers carry the timeout and the contract's version. If this call is cancelled, the worker
+        cancels the request. A read is sent again after a disconnect, within the timeout.
+
+        Args:
+            subject: the subject of the request.
+            body: JSON parameters.
+            headers: further headers.
+            timeout_s: timeout for the reply, in seconds.
 
         Raises:
-            FailureError: what the answer says, if it is a failure. Otherwise FORBIDDEN where the
-                server refuses the subject, NATS_UNAVAILABLE where there is no connection, it
-                broke while waiting, or no worker is running, DEADLINE_EXCEEDED where no answer
-                came in time, and INVALID where the body is too large to send.
+            FailureError: the failure in the reply. Otherwise FORBIDDEN if the server denies the
+                subject, NATS_UNAVAILABLE if there is no connection, the connection broke, or no
+                worker is running, DEADLINE_EXCEEDED if there was no reply in time, and INVALID if
+                the body is too large.
         """
         if len(body) > self.max_payload_bytes:
             raise FailureError(ErrorCode.INVALID, f"A request of {len(body)} bytes is too large.")
@@ -167,16 +174,19 @@ class NatsConnection:
     async def subscribe(
         self,
         subject: str,
-        callback: Callable[[Msg], Awaitable[None]],
+        callback: Callable[[ReceivedMsg], Awaitable[None]],
         *,
         queue: str = "",
         pending_max_msgs: int = PENDING_MAX_MSGS,
         pending_max_bytes: int = PENDING_MAX_BYTES,
     ) -> Subscription:
-        """Call `callback` with every message, one after the other, in the order they come.
+        """Call `callback` with every message, one at a time, in the order of arrival.
 
-        What comes while more than the given number of messages or bytes wait for the callback is
-        dropped, counted, and told to the listeners of `on_gap`.
+        While more than `pending_max_msgs` messages or `pending_max_bytes` bytes are queued for the
+        callback, new messages are dropped and counted, and the listeners of `on_gap` are called.
+
+        Raises:
+            nats.errors.Error: the connection is closed or draining.
         """
         subscribe = cast("Callable[..., Awaitable[Subscription]]", self.nats.subscribe)  # pyright: ignore[reportUnknownMemberType] -- the library leaves a parameter open
         return await subscribe(
@@ -187,8 +197,61 @@ class NatsConnection:
             pending_bytes_limit=pending_max_bytes,
         )
 
+    @contextlib.asynccontextmanager
+    async def subscription(
+        self,
+        subject: str,
+        callback: Callable[[ReceivedMsg], Awaitable[None]],
+        *,
+        pending_max_msgs: int = PENDING_MAX_MSGS,
+        pending_max_bytes: int = PENDING_MAX_BYTES,
+    ) -> AsyncGenerator[None]:
+        """Subscribe within the block; see `subscribe`.
+
+        Raises:
+            FailureError: NATS_UNAVAILABLE; there is no connection.
+        """
+        try:
+            subscription = await self.subscribe(
+                subject,
+                callback,
+                pending_max_msgs=pending_max_msgs,
+                pending_max_bytes=pending_max_bytes,
+            )
+        except (nats.errors.Error, OSError) as error:
+            raise FailureError(
+                ErrorCode.NATS_UNAVAILABLE, f"NATS subscription failed: {describe_error(error)}."
+            ) from None
+        try:
+            yield
+        finally:
+            if not self.nats.is_closed and not self.nats.is_draining:
+                # A lost connection has lost its subscriptions as well.
+                with contextlib.suppress(nats.errors.Error, OSError):
+                    await subscription.unsubscribe()
+
+    async def flush(self) -> bool:
+        """Wait until the server has processed everything sent before.
+
+        Returns:
+            Whether it has. If not, the connection is lost, and the listeners of `on_gap` are called
+            after the reconnect.
+
+        Raises:
+            FailureError: NATS_UNAVAILABLE; the connection is closed.
+        """
+        try:
+            await self.nats.flush()
+        except (nats.errors.TimeoutError, OSError):
+            return False
+        except nats.errors.Error as error:
+            raise FailureError(
+                ErrorCode.NATS_UNAVAILABLE, f"NATS flush failed: {describe_error(error)}."
+            ) from None
+        return True
+
     async def drain(self) -> None:
-        """Take no more messages, finish those at hand, send what is unsent, and close."""
+        """Unsubscribe, process the received messages, send all queued output, and close."""
         self._is_closing = True
         if self.is_connected and not self.nats.is_draining:
             with contextlib.suppress(nats.errors.Error, OSError):
@@ -196,18 +259,18 @@ class NatsConnection:
         await self.close()
 
     async def close(self) -> None:
-        """Close at once; it may be closed already."""
+        """Close without draining; a second call does nothing."""
         self._is_closing = True
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self.nats.close()
         except (nats.errors.Error, OSError) as error:
-            # What was still unsent could not be flushed into a connection that is gone.
-            logger.debug("closing the connection to NATS: %s", error)
+            # Queued output cannot be flushed to a lost connection.
+            logger.debug("NATS connection closed with an error: %s", error)
         self._mark_closed()
 
     async def open(self) -> None:
-        """Connect for the first time; `connect` is the way to call it."""
+        """Connect for the first time; called by `connect`."""
         try:
             async with asyncio.timeout(self._options.connect_timeout_s):
                 await self._first_connect()
@@ -217,8 +280,8 @@ class NatsConnection:
         except BaseException:
             await self.close()
             raise
-        # The library's one policy either never gives up on a first connect or gives up for good
-        # on a later one: so the two get different settings.
+        # The library has one policy for both: it either retries the first connect without end or
+        # stops reconnecting later. So the settings change after the first connect.
         self.nats.options.update(
             allow_reconnect=True,
             max_reconnect_attempts=-1,
@@ -239,7 +302,7 @@ class NatsConnection:
             max_reconnect_attempts=1,
             reconnect_time_wait=0,
             dont_randomize=True,
-            # Seconds as they are go to asyncio, though the library says that they are whole.
+            # The library passes it to asyncio, although it is typed as whole seconds.
             connect_timeout=cast("int", self._options.connect_timeout_s),
             ping_interval=PING_INTERVAL_S,
             tls=self._options.tls,
@@ -271,27 +334,27 @@ class NatsConnection:
             self.counts.permission_violations += 1
             await self._on_permission_violation(denied)
         elif is_authorization_error(error) and self._has_connected and self._closing_task is None:
-            # The user is gone or its password has changed: asking again would not help.
+            # The user was removed or its password has changed: retries would not help.
             self._closed_error = connect_failure(self._options, error)
             logger.error("%s", self._closed_error.failure.detail)
             self._closing_task = asyncio.create_task(self.close())
         elif not isinstance(error, OSError | nats.errors.Error):
             if self._log_limit.is_due(error_origin(error)):
-                logger.error("NATS: taking a message failed", exc_info=error)
+                logger.error("NATS message callback failed", exc_info=error)
         elif not isinstance(error, OSError | nats.errors.UnexpectedEOF):
-            # Before the first connect, the failure that is raised says it better.
+            # A failed first connect is raised to the caller.
             level = logging.WARNING if self._has_connected else logging.DEBUG
-            logger.log(level, "NATS: %s", describe_error(error))
+            logger.log(level, "NATS error: %s", describe_error(error))
 
     async def _on_permission_violation(self, violation: PermissionViolation) -> None:
         if self._log_limit.is_due(violation):
-            logger.warning("NATS refuses the user %s: %s", self.user, violation)
+            logger.warning("NATS permission violation of user %s: %s", self.user, violation)
         failure = FailureError(
             ErrorCode.FORBIDDEN, f"The user {self.user!r} may not use {violation.subject!r}."
         )
         no_inbox = violation.is_inbox_of(self._inbox_user)
         self._pending.fail(
-            failure, matching=lambda asked: no_inbox or violation.denies_publish(asked)
+            failure, matching=lambda subject: no_inbox or violation.denies_publish(subject)
         )
         for listener in tuple(self._violation_listeners):
             listener(violation, failure)
@@ -304,13 +367,13 @@ class NatsConnection:
         self._connected.clear()
         self.counts.disconnects += 1
         self._disconnected_at_s = time.monotonic()
-        logger.warning("NATS: the connection is lost")
+        logger.warning("NATS connection lost; reconnecting")
         self._pending.fail(_not_connected_error())
 
     async def _on_reconnected(self) -> None:
         self.counts.reconnects += 1
         self._connected.set()
-        logger.info("NATS: the connection is back")
+        logger.info("NATS connection restored")
         self._notify_gap()
 
     async def _on_closed(self) -> None:
@@ -327,19 +390,19 @@ class NatsConnection:
 
 
 async def connect(options: ConnectionOptions) -> NatsConnection:
-    """A connection to one of the servers, which from then on heals by itself for ever.
+    """Return a connection to one of the servers, which reconnects without a limit.
 
-    The first connect fails fast: every server is tried within `connect_timeout_s`.
+    The first connect fails fast: all servers are tried within `connect_timeout_s`.
 
     Raises:
-        FailureError: NATS_UNAVAILABLE where no server answers, UNAUTHENTICATED where credentials
-            are asked for, FORBIDDEN where they are refused, INVALID where a URL is none or
-            carries credentials. No text holds a password.
+        FailureError: NATS_UNAVAILABLE if no server responds, UNAUTHENTICATED if credentials are
+            required, FORBIDDEN if they are rejected, INVALID if a URL is not valid or carries
+            credentials. No text contains a password.
     """
     urls = shuffle_nats_urls(options.urls)
     for first in range(len(urls)):
-        # A server that takes the connection and stays silent ends the library's first connect,
-        # so each server gets its turn to be the first, and its share of the time.
+        # A server that accepts the connection but stays silent ends the library's first connect.
+        # So each server is tried first once, with its share of the timeout.
         connection = NatsConnection(
             replace(
                 options,
@@ -354,7 +417,7 @@ async def connect(options: ConnectionOptions) -> NatsConnection:
                 raise
         else:
             return connection
-    raise AssertionError("there is at least one URL, and its turn either returned or raised")
+    raise AssertionError("there is at least one URL, and each attempt returns or raises")
 
 
 def _not_connected_error() -> FailureError:

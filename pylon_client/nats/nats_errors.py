@@ -1,4 +1,4 @@
-"""What the errors of the NATS library mean, in texts that hold nothing secret."""
+"""Translation of the NATS library's errors; no text contains a secret."""
 
 import re
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ _VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "(
 
 @dataclass(frozen=True, slots=True)
 class PermissionViolation:
-    """What a server refuses to a user that it has let in.
+    """A subject that an authenticated user may not publish or subscribe to.
 
     Attributes:
-        subject: of what; in lower case, as the NATS library gives the server's text, so that
-            subjects are compared that way.
-        is_subscription: whether to hear it, rather than to send to it.
+        subject: in lower case, because the NATS library lowers the server's text; comparisons
+            ignore case.
+        is_subscription: whether a subscription was denied; otherwise a publish.
     """
 
     subject: str
@@ -33,20 +33,20 @@ class PermissionViolation:
         return f"{'subscription' if self.is_subscription else 'publish'} to {self.subject}"
 
     def is_inbox_of(self, user: str) -> bool:
-        """Whether no answers can reach a user, since its own inbox is refused."""
+        """Return whether the user may not subscribe to its own inbox, so that no reply arrives."""
         return self.is_subscription and self.subject.startswith(f"{inbox_prefix(user)}.".lower())
 
     def denies_subscribe(self, subject: str) -> bool:
-        """Whether a subscription to this subject, which may be a wildcard, is refused."""
+        """Return whether a subscription to this subject, which may be a wildcard, is denied."""
         return self.is_subscription and self.subject == subject.lower()
 
     def denies_publish(self, subject: str) -> bool:
-        """Whether what is sent to this subject is refused."""
+        """Return whether publishing to this subject is denied."""
         return not self.is_subscription and self.subject == subject.lower()
 
 
 def parse_permission_violation(error: Exception) -> PermissionViolation | None:
-    """What an error of the connection says is refused; None where it is about something else."""
+    """Return the permission violation that an error reports; None for any other error."""
     found = _VIOLATION.search(str(error).lower())
     return None if found is None else PermissionViolation(found[2], found[1] == "subscription")
 
@@ -54,47 +54,47 @@ def parse_permission_violation(error: Exception) -> PermissionViolation | None:
 def connect_failure(
     options: ConnectionOptions, error: Exception, connect_errors: Sequence[Exception] = ()
 ) -> FailureError:
-    """Return what to raise where a connect failed, or will from now on.
+    """Return the error to raise when a connection cannot be made.
 
     Args:
-        options: where to, and as whom.
-        error: what ended the connect.
-        connect_errors: what the attempts to reach single servers failed with.
+        options: the options of the connection.
+        error: the error that ended the connect.
+        connect_errors: the errors of the attempts to reach single servers.
     """
-    where = ", ".join(host_and_port(url) for url in options.urls)
+    servers = ", ".join(host_and_port(url) for url in options.urls)
     if not is_authorization_error(error):
-        # Of many servers the library says no more than that there is none.
+        # For several servers, the library raises only that none is available.
         has_more = isinstance(error, nats.errors.NoServersError) and connect_errors
         kinds = dict.fromkeys(map(describe_error, connect_errors if has_more else [error]))
         return FailureError(
-            ErrorCode.NATS_UNAVAILABLE, f"NATS cannot be reached at {where}: {'; '.join(kinds)}."
+            ErrorCode.NATS_UNAVAILABLE, f"NATS cannot be reached at {servers}: {'; '.join(kinds)}."
         )
     if options.user is None:
         return FailureError(
-            ErrorCode.UNAUTHENTICATED, f"NATS at {where} asks for a user and its token."
+            ErrorCode.UNAUTHENTICATED, f"NATS at {servers} requires a user and its token."
         )
     return FailureError(
         ErrorCode.FORBIDDEN,
-        f"NATS at {where} does not accept this token for the user {options.user!r}.",
+        f"NATS at {servers} does not accept this token for the user {options.user!r}.",
     )
 
 
 def is_authorization_error(error: Exception) -> bool:
-    """Whether the server said no to who we are, rather than being out of reach."""
+    """Return whether the server rejected the credentials."""
     return "authorization violation" in str(error).lower() or isinstance(
         error, nats.errors.AuthorizationError
     )
 
 
 def describe_error(error: Exception) -> str:
-    """A short text on an error that can hold nothing of what was sent."""
+    """Return a short description of an error, without anything that was sent."""
     match error:
         case TimeoutError():
-            return "no answer in time"
+            return "no reply in time"
         case NoTlsError():
-            return "it offers no TLS"
+            return "the server does not offer TLS"
         case nats.errors.NoServersError():
-            return "nobody listens there"
+            return "connection refused"
         case OSError():
             return network_error_reason(error) or error.strerror or type(error).__name__
         case _:

@@ -1,4 +1,4 @@
-"""What comes back to a request over NATS."""
+"""Replies to requests over NATS."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,17 +16,17 @@ _DEFAULT_STATUS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a request: the body as it came, and its headers."""
+    """A reply: its body as received, and its headers."""
 
     body: bytes
     headers: Mapping[str, str]
 
 
 def raise_for_failure(reply: Reply) -> Reply:
-    """The reply itself, unless it is a failure.
+    """Return the reply if it is successful.
 
     Raises:
-        FailureError: what the reply says.
+        FailureError: the failure in the reply.
     """
     if wire_headers.ERROR not in reply.headers:
         return reply
@@ -38,10 +38,10 @@ def _failure(reply: Reply) -> Failure:
         return Failure.model_validate_json(reply.body)
     with suppress(ValidationError):
         body = _OBJECT.validate_json(reply.body)
-        told = {
+        unknown = {
             "newer_code": body.get("code"),
             "newer_status": reply.headers.get(wire_headers.SERVICE_ERROR_CODE, _DEFAULT_STATUS),
         }
-        return NewerFailure.model_validate({**body, "code": ErrorCode.INTERNAL, **told})
+        return NewerFailure.model_validate({**body, "code": ErrorCode.INTERNAL, **unknown})
     detail = reply.headers.get(wire_headers.SERVICE_ERROR) or "The worker's failure is unknown."
     return FailureError(ErrorCode.INTERNAL, detail).failure

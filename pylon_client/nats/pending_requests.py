@@ -1,4 +1,4 @@
-"""Requests that wait for their answers, and how their wait is ended early."""
+"""Requests without a reply yet, which can be failed early."""
 
 import asyncio
 import contextlib
@@ -16,38 +16,43 @@ class _PendingRequest:
 
 
 class PendingRequests:
-    """All requests of one connection that are not answered yet."""
+    """All requests of one connection that have no reply yet."""
 
     def __init__(self) -> None:
         self._requests: set[_PendingRequest] = set()
 
     @contextlib.asynccontextmanager
     async def wait(self, subject: str, timeout_s: float) -> AsyncGenerator[None]:
-        """Let the block take `timeout_s` seconds, or less when the request is failed meanwhile.
+        """Limit the block to `timeout_s` seconds; end it early when the request is failed.
 
         Raises:
-            FailureError: the one that the request was failed with.
-            TimeoutError: the time is over.
+            FailureError: the failure that was passed to `fail`.
+            TimeoutError: the timeout is over.
         """
-        waiting: _PendingRequest | None = None
+        request: _PendingRequest | None = None
         try:
-            async with asyncio.timeout(timeout_s) as scope:
-                waiting = _PendingRequest(subject, scope)
-                self._requests.add(waiting)
+            async with asyncio.timeout(timeout_s) as timeout:
+                request = _PendingRequest(subject, timeout)
+                self._requests.add(request)
                 yield
         except TimeoutError:
-            if waiting is not None and waiting.failure is not None:
-                raise waiting.failure from None
+            if request is not None and request.failure is not None:
+                raise request.failure from None
             raise
         finally:
-            if waiting is not None:
-                self._requests.discard(waiting)
+            if request is not None:
+                self._requests.discard(request)
 
     def fail(self, failure: FailureError, *, matching: Callable[[str], bool] | None = None) -> None:
-        """End the wait of every request, or of those whose subject is one of `matching`."""
+        """Fail the pending requests.
+
+        Args:
+            failure: raised to the callers.
+            matching: returns whether to fail requests on a subject; None fails all.
+        """
         now = asyncio.get_running_loop().time()
-        for waiting in self._requests:
-            chosen = matching is None or matching(waiting.subject)
-            if chosen and waiting.failure is None and not waiting.timeout.expired():
-                waiting.failure = failure
-                waiting.timeout.reschedule(now)
+        for request in self._requests:
+            is_chosen = matching is None or matching(request.subject)
+            if is_chosen and request.failure is None and not request.timeout.expired():
+                request.failure = failure
+                request.timeout.reschedule(now)

@@ -1,8 +1,8 @@
-"""Reading NATS's protocol so that no message, whatever its bytes, ends the connection it comes by.
+"""A parser of the NATS protocol that survives malformed messages.
 
-A server hands on what others publish without a look at it: subjects that are no text, or hold
-white space that is none to NATS, and blocks of headers that are none. The library's parser takes
-such a message for a broken connection, or stops reading for good.
+A server forwards messages of other clients unchecked: subjects that are not UTF-8 or that contain
+other white space than NATS separates with, and malformed header blocks. The library's parser
+treats such a message as a broken connection, or stops reading.
 """
 
 import logging
@@ -20,10 +20,10 @@ _WITH_BODY: Final = frozenset({b"MSG", b"HMSG"})
 
 
 class MessageParser(Parser):
-    """Cuts the messages out by the rules of NATS, and leaves every other line to the library.
+    """Parses messages itself, and leaves every other line to the library's parser.
 
     Args:
-        client: of the library, which is given what comes.
+        client: the library's client, which receives the messages.
     """
 
     def __init__(self, client: Any) -> None:
@@ -32,15 +32,15 @@ class MessageParser(Parser):
         self._log_limit = LogLimit()
 
     def reset(self) -> None:
-        """Forget what was begun: another connection begins."""
+        """Discard incomplete input: a new connection starts."""
         super().reset()
         self._buffer = bytearray()
 
     async def parse(self, data: bytes = b"") -> None:
-        """Take what was received, which may end anywhere.
+        """Process received bytes, which may end anywhere.
 
         Raises:
-            ProtocolError: this is no NATS server.
+            ProtocolError: the peer does not speak the NATS protocol.
         """
         self._buffer += data
         while (line_bytes := self._buffer.find(_LINE_END)) >= 0:
@@ -59,17 +59,20 @@ class MessageParser(Parser):
             del self._buffer[: end + len(_LINE_END)]
             headers, body = content[:header_bytes], content[header_bytes:]
             try:
-                await self._client._process_msg(number, subject, reply, body, headers)  # noqa: SLF001 -- what the library's parser calls
-            except Exception as error:  # noqa: BLE001 -- whatever it is, the next message is another
+                await self._client._process_msg(number, subject, reply, body, headers)  # noqa: SLF001 -- called by the library's parser
+            except Exception as error:  # noqa: BLE001 -- one bad message must not stop the next
                 if self._log_limit.is_due(error_origin(error)):
-                    logger.warning("NATS: a message could not be read: %s", type(error).__name__)
+                    logger.warning("Skipped an unreadable NATS message: %s", type(error).__name__)
 
 
 def _parse_arguments(verb: bytes, rest: bytes) -> tuple[bytes, int, bytes, int, int]:
-    """Subject, number of the subscription, reply subject, and the sizes of headers and of all.
+    """Parse the arguments of MSG or HMSG.
+
+    Returns:
+        Subject, subscription number, reply subject, header size and total size in bytes.
 
     Raises:
-        ProtocolError: there are others.
+        ProtocolError: the arguments are malformed.
     """
     sizes = 2 if verb == b"HMSG" else 1
     arguments = rest.split(b" ")

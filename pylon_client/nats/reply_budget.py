@@ -1,8 +1,8 @@
-"""Keeping the replies that one connection waits for below what the server stores for it.
+"""Limit of the bytes of outstanding replies per connection.
 
-A nats-server disconnects a client that reads slower than its messages come, once `max_pending`
-bytes wait for it. Many callers that ask for a large value at once would bring their connection
-there. So requests with large replies are sent a few at a time.
+A nats-server disconnects a slow client once `max_pending` bytes are queued for it. Many concurrent
+requests for a large value could reach that limit. `ReplyBudget` sends such requests in small
+batches.
 """
 
 import asyncio
@@ -14,18 +14,21 @@ from typing import Final
 from pylon_client.contract.topology import REPLIES_IN_FLIGHT_BYTES
 
 DEFAULT_REPLY_BYTES: Final = 64 * 1024
-"""The size of a reply that is assumed before the first one of its subject."""
+"""Assumed size of the first reply of a subject, in bytes."""
 RESERVATION_MAX_S: Final = 1.0
-"""A reply that takes longer does not come in one burst with the others, and frees its part."""
+"""Seconds after which a reservation ends without a reply: a slow reply is not part of a burst."""
 SUBJECTS_MAX: Final = 512
+"""Maximum number of subjects whose reply sizes are stored."""
 
 
 class ReplyBudget:
-    """Delays requests whose replies, by the size of the last ones, would exceed a bound together.
+    """Delays requests while the expected replies would exceed a limit.
+
+    The expected size of a reply is the size of the last reply of its subject.
 
     Args:
-        max_bytes: the bound.
-        reservation_max_s: after how many seconds a request without a reply no longer counts.
+        max_bytes: maximum size of the expected replies together.
+        reservation_max_s: seconds after which a request without a reply no longer counts.
     """
 
     def __init__(
@@ -41,11 +44,11 @@ class ReplyBudget:
 
     @property
     def reserved_bytes(self) -> int:
-        """What the replies that are expected now would have together."""
+        """Return the size of the expected replies together."""
         return self._reserved_bytes
 
     def record_size(self, subject: str, size_bytes: int) -> None:
-        """Note the size of a reply."""
+        """Record the size of a reply of a subject."""
         self._sizes.pop(subject, None)
         self._sizes[subject] = size_bytes
         if len(self._sizes) > SUBJECTS_MAX:
@@ -53,16 +56,16 @@ class ReplyBudget:
 
     @contextlib.asynccontextmanager
     async def reserve(self, subject: str) -> AsyncGenerator[None]:
-        """Wait until a reply on this subject fits, and count it within the block."""
-        wanted = min(self._sizes.get(subject, DEFAULT_REPLY_BYTES), self._max_bytes)
-        await self._acquire(wanted)
+        """Wait until a reply of this subject fits, and count it within the block."""
+        size_bytes = min(self._sizes.get(subject, DEFAULT_REPLY_BYTES), self._max_bytes)
+        await self._acquire(size_bytes)
         is_reserved = True
 
         def release() -> None:
             nonlocal is_reserved
             if is_reserved:
                 is_reserved = False
-                self._release(wanted)
+                self._release(size_bytes)
 
         timer = asyncio.get_running_loop().call_later(self._reservation_max_s, release)
         try:
@@ -80,7 +83,7 @@ class ReplyBudget:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it was admitted in the same moment
+            if not turn.cancelled():  # admitted in the same iteration of the event loop
                 self._release(size_bytes)
             self._admit()
             raise
@@ -91,10 +94,10 @@ class ReplyBudget:
 
     def _admit(self) -> None:
         while self._waiters:
-            wanted, turn = self._waiters[0]
+            size_bytes, turn = self._waiters[0]
             if not turn.cancelled():
-                if self._reserved_bytes + wanted > self._max_bytes:
+                if self._reserved_bytes + size_bytes > self._max_bytes:
                     return
-                self._reserved_bytes += wanted
+                self._reserved_bytes += size_bytes
                 turn.set_result(None)
             self._waiters.popleft()

@@ -1,4 +1,4 @@
-"""Requests over one connection to NATS: sent, cancelled, sent again where that is safe."""
+"""Requests over one connection to NATS, with cancellation and retries of reads."""
 
 import asyncio
 import contextlib
@@ -21,19 +21,19 @@ from pylon_client.nats.pending_requests import PendingRequests
 from pylon_client.nats.reply_budget import ReplyBudget
 
 SIGNER_WAIT_MAX_S: Final = 15.0
-"""Seconds for which a request that only signers answer waits for one: about a restart."""
+"""Seconds for which a request waits for a signer to start; about the duration of a restart."""
 SIGNER_RETRY_DELAY_S: Final = 0.25
 READ_RETRY_DELAY_S: Final = 0.05
 
 
 class RequestSender:
-    """Sends the requests of one connection, and waits for their replies.
+    """Sends the requests of one connection and waits for their replies.
 
     Args:
-        nats: the client of the NATS library.
-        pending: the requests of this connection that have no reply yet.
-        await_connected: waits a while for a lost connection; raises FailureError without one.
-        may_retry_read: return whether a read that failed so may be sent again.
+        nats: the NATS client.
+        pending: the pending requests of the connection.
+        await_connected: waits for a reconnect; raises FailureError after a timeout.
+        may_retry_read: returns whether to send a read again after this failure.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class RequestSender:
     async def request(
         self, subject: str, body: bytes, headers: Mapping[str, str], timeout_s: float
     ) -> Reply:
-        """Return the successful reply to a request, as `Connection.request` describes.
+        """Return the successful reply to a request; see `NatsConnection.request`.
 
         Raises:
-            FailureError: what the reply says, or why there is none.
+            FailureError: the failure in the reply, or the reason why there is no reply.
         """
         until_s = time.monotonic() + timeout_s
         while True:
             left_s = until_s - time.monotonic()
             if left_s <= 0:
-                raise FailureError(ErrorCode.DEADLINE_EXCEEDED, "The time given is over already.")
+                raise FailureError(ErrorCode.DEADLINE_EXCEEDED, "The timeout is over already.")
             try:
                 return await self._request_once(subject, body, headers, left_s)
             except FailureError as error:
@@ -75,7 +75,7 @@ class RequestSender:
         sent_headers = {
             **headers,
             wire_headers.TIMEOUT: wire_headers.encode_timeout(timeout_s),
-            # For workers of a version that does not read the timeout.
+            # For workers of versions that do not read the timeout.
             wire_headers.DEADLINE: wire_headers.encode_deadline(timeout_s),
             wire_headers.CONTRACT: CONTRACT_VERSION,
             wire_headers.ACCEPT_PARTS: "1",
@@ -100,7 +100,7 @@ class RequestSender:
                 self._reply_budget.reserve(subject),
             ):
                 await self._await_connected()
-                # The library's deadline is later than ours, which alone knows why it ended.
+                # The library's timeout is longer: only ours knows why the wait ended.
                 message = await self._request_until_received(
                     subject, body, timeout=timeout_s + 1, headers=headers
                 )
@@ -116,12 +116,12 @@ class RequestSender:
         except nats.errors.Error as error:
             raise FailureError(
                 ErrorCode.NATS_UNAVAILABLE,
-                f"NATS did not take the request: {describe_error(error)}.",
+                f"NATS did not accept the request: {describe_error(error)}.",
             ) from None
         return Reply(message.data, message.headers or {})
 
     async def _request_until_received(self, subject: str, body: bytes, **options: Any) -> Msg:
-        """Return the reply; a request that no signer receives is sent again until one runs."""
+        """Return the reply; send the request again while no signer runs."""
         until_s = time.monotonic() + (SIGNER_WAIT_MAX_S if needs_signer(subject) else 0)
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Which NATS servers to try, and after what wait."""
+"""Choice of the NATS server to connect to, and the delay before each attempt."""
 
 import random
 from typing import Any, Final
@@ -14,11 +14,11 @@ RECONNECT_MAX_DELAY_S: Final = 2.0
 
 
 def shuffle_nats_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
-    """The same URLs in an order of chance, so that many processes spread over the servers.
+    """Return the URLs in a random order, so that many processes spread over the servers.
 
     Raises:
-        FailureError: INVALID; there is none, or one is no NATS URL, or carries credentials, which
-            its text does not repeat.
+        FailureError: INVALID; there is no URL, or a URL is not one of NATS or carries credentials,
+            which the text of the error does not repeat.
     """
     try:
         check_nats_urls(urls)
@@ -28,12 +28,15 @@ def shuffle_nats_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def host_and_port(url: str) -> str:
-    """Host and port alone, whatever else a URL carries."""
+    """Return the host and port of a URL without anything else in it."""
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def next_server(servers: list[Server], _info: dict[str, Any]) -> tuple[Server | None, float]:
-    """The server that failed least often, and a jittered wait that doubles with its failures."""
+    """Return the server with the fewest failures, and the delay before the attempt in seconds.
+
+    The delay doubles with each failure of the server, and has jitter.
+    """
     random.shuffle(servers)
     server = min(servers, key=lambda server: server.reconnects)
     doublings = min(server.reconnects, 10)

@@ -1,5 +1,4 @@
-"""What worker and bridge share as processes: logs, metrics, error reports.
+"""The address of the REST API's app for ASGI servers, and a template of its settings.
 
-They never import each other, so it stands here; the client itself needs none of it, and what it
-imports comes with the extra `service`.
+The app itself is in the distribution `pylon-service`, which the extra `service` installs.
 """

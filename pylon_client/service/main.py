@@ -1,4 +1,4 @@
-"""The bridge's app, for servers that are given an app: `uvicorn pylon_client.service.main:app`."""
+"""The bridge's app, for ASGI servers: `uvicorn pylon_client.service.main:app`."""
 
 try:
     from bridge.asgi import app

@@ -5,7 +5,7 @@
     async with AsyncPylonClient(AsyncConfig(address="http://localhost:8000")) as client:
         response = await client.open_access.get_latest_neurons(NetUid(1))
 
-Names are added here and never taken away.
+Names are added here and never removed.
 """
 
 from pylon_client._async.client import AsyncPylonClient

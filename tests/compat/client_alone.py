@@ -1,28 +1,38 @@
-"""Run by `nox -s client_alone` in an environment that holds only the client's wheel."""
+"""Run by `nox -s client_alone` in an environment of the client's wheel, then of both wheels."""
 
 import importlib
 import importlib.util
-import subprocess
 import sys
 
-FORBIDDEN = ("bittensor", "bittensor_core", "fastapi", "starlette", "uvicorn", "typer", "rich")
+OF_THE_SERVICE = ("bridge", "pylon", "pylon_devnet")
+REQUIRED_BY_THE_SERVICE = (
+    *("bittensor", "bittensor_core", "fastapi", "starlette", "uvicorn", "typer", "rich"),
+)
 
-for name in FORBIDDEN:
-    if importlib.util.find_spec(name) is not None:
-        sys.exit(f"the client's base install pulls in {name}")
 
-importlib.import_module("pylon_client.v1")
-for command in ("pylon", "bridge"):
-    ended = subprocess.run(
-        [sys.executable, "-m", command], capture_output=True, text=True, check=False
-    )
-    if ended.returncode != 1 or "pylon-client[service]" not in ended.stderr:
-        sys.exit(f"python -m {command} does not say what it lacks: {ended.stderr}")
-try:
+def check_client() -> None:
+    """Exit with an error unless the client works, without anything of the service."""
+    for name in (*OF_THE_SERVICE, *REQUIRED_BY_THE_SERVICE):
+        if importlib.util.find_spec(name) is not None:
+            sys.exit(f"the client's base install pulls in {name}")
+    importlib.import_module("pylon_client.v1")
+    try:
+        importlib.import_module("pylon_client.service.main")
+    except ImportError as error:
+        if "pip install 'pylon-client[service]'" not in str(error):
+            sys.exit(f"the missing service does not name its extra: {error}")
+    else:
+        sys.exit("the service runs without what it needs")
+    print("the client works without the service")
+
+
+def check_service() -> None:
+    """Exit with an error unless the service is installed beside the client."""
+    for name in (*OF_THE_SERVICE, "pylon.cli.main", "bridge.main"):
+        importlib.import_module(name)
     importlib.import_module("pylon_client.service.main")
-except ImportError as error:
-    if "pylon-client[service]" not in str(error):
-        sys.exit(f"the missing service does not name its extra: {error}")
-else:
-    sys.exit("the service runs without what it needs")
-print("the client works without the service")
+    print("the service works with the client")
+
+
+if __name__ == "__main__":
+    {"client": check_client, "service": check_service}[sys.argv[1]]()

@@ -46,7 +46,7 @@ NOT_IN_V1 = {
         "get_weights_status",
     },
 }
-"""What these clients list, and themselves refuse before anything is sent."""
+"""Methods that these clients list, but refuse themselves before they send a request."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -58,7 +58,7 @@ async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Pr
 
 
 async def printed_by(version: str, script: str, asked: Mapping[str, Any]) -> Any:
-    """What a script printed, as JSON, in the environment of a published client."""
+    """Run a script in the environment of a published client; return the JSON that it printed."""
     python = await asyncio.to_thread(python_with, f"published-{version}")
     process = await asyncio.create_subprocess_exec(
         *(str(python), "-I", str(SCRIPTS / script), json.dumps(asked)),
@@ -80,7 +80,7 @@ def config_of(product: Product, identity: str) -> dict[str, str]:
 
 
 async def seen_by(product: Product, version: str, module: str, api: str) -> Mapping[str, Any]:
-    """What each method of a published client returned or raised."""
+    """Return the result or the exception of each method of a published client."""
     async with AsyncPylonClient(AsyncConfig(address=product.url)) as client:
         number = (await client.open_access.get_latest_block_info()).number
     asked = {
@@ -161,7 +161,13 @@ Call = tuple[str, str, Mapping[str, Any]]
 
 
 async def outcomes(product: Product, version: str, *calls: Call) -> list[Mapping[str, Any]]:
-    """What calls of a published client as sn2 returned or raised: accessor, method, arguments."""
+    """Return the results or exceptions of a published client's calls as sn2.
+
+    Args:
+        product: as it runs.
+        version: of the client.
+        calls: the accessor, the method and the arguments of each.
+    """
     oldest = version == "1.0.0"
     asked = {
         "module": "pylon_client.v1" if oldest else "pylon_client.artanis",
@@ -187,7 +193,7 @@ def submitted(outcome: Mapping[str, Any]) -> bool:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def sn2(product: Product) -> AsyncGenerator[AsyncIdentity]:
-    """sn2 at the beginning of a long epoch, in a chain that stands still."""
+    """Connect sn2 at the start of a long epoch, on a chain that makes no blocks."""
     await product.devnet.control("POST", "/pause")
     for item, blocks in (("Tempo", 50_000), ("WeightsSetRateLimit", 0)):
         await product.devnet.control(

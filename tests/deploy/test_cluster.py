@@ -129,7 +129,7 @@ async def _answers(client: httpx.AsyncClient) -> None:
     path = "/api/v1/identity/sn1/subnet/1/block/latest/neurons"
     assert (await client.get(path, headers=own)).status_code == 200
     assert (await client.get(path, headers=opened)).status_code == 403
-    # Whoever takes it, a reader among them, knows whose it is, and that nothing was committed.
+    # Any worker, a reader included, knows the hotkey of the request and that it has no commitment.
     asked = [
         await client.get("/api/v1/identity/sn1/subnet/1/block/latest/commitments/self", headers=own)
         for _ in range(16)
@@ -293,7 +293,7 @@ async def _each_write_is_there_once(load: Load, devnet: Devnet) -> None:
             newest, *older = jobs
             assert newest.job_id == load.accepted[-1]
             rests = newest.has_ended or newest.state is JobState.WAITING
-            # What is counted below must be of one moment.
+            # The counts below must be taken at one moment.
             is_one_moment = included == len(devnet.applied_extrinsics())
             return rests and is_one_moment and all(job.has_ended for job in older)
 

@@ -73,7 +73,7 @@ def test_labels_say_what_it_is_and_of_which_version() -> None:
     arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", DOCKERFILE, re.MULTILINE))
     assert {"title", "description", "licenses", "version", "revision", "base.name"} == set(labels)
     assert labels["version"] == "${VERSION}"
-    assert arguments["VERSION"] == version("pylon-client")
+    assert arguments["VERSION"] == version("pylon-service")
     (base,) = set(re.findall(r"^FROM (\S+)@", DOCKERFILE, re.MULTILINE))
     assert labels["base.name"] == f"docker.io/library/{base}"
 
@@ -117,7 +117,7 @@ async def test_its_command_serves_what_the_readme_asks_with_the_readmes_settings
             "PYLON_OPEN_ACCESS_TOKEN": "my_open_access_token",
             "PYLON_METRICS_TOKEN": "my_metrics_token",
             "PYLON_HEALTH_HOST": "0.0.0.0",
-            # What a container has to itself, and this machine has not.
+            # A container has its own ports; this machine shares them with other tests.
             "PORT": str(port),
             "NATS_PORT": str(nats_port),
             "PYLON_HEALTH_PORT": str(worker_port),
@@ -193,7 +193,7 @@ def test_one_service_builds_the_image_and_others_are_pinned() -> None:
 
 
 def settings_of_the_page() -> tuple[dict[str, str], dict[str, str]]:
-    """What the page has for `.env` and for `tokens.env`."""
+    """Return the page's settings for `.env` and for `tokens.env`."""
     env, tokens = re.findall(r"```bash\n(PYLON_.*?)```", COMPOSE_PAGE, re.DOTALL)
     return variables(env), variables(tokens)
 

@@ -426,7 +426,7 @@ def settings_of(manifests: list[Manifest]) -> dict[str, str]:
 
 
 def hosts_of(manifests: list[Manifest]) -> dict[str, set[int]]:
-    """What a pod can find by name, and the ports that answer there."""
+    """Return the names that a pod can resolve, and the ports that accept connections there."""
     services = {
         one["metadata"]["name"]: one["spec"] for one in manifests if one["kind"] == "Service"
     }
@@ -475,9 +475,7 @@ def test_readers_know_the_address_of_each_identity(manifests: list[Manifest]) ->
 
 def test_the_local_address_is_that_of_the_local_wallet(tmp_path: Path) -> None:
     settings = settings_of(render(K8S / "overlays/local"))
-    wallet, hotkey = (
-        settings[f"PYLON_ID_SN1_{part}_NAME"] for part in ("WALLET", "HOTKEY")
-    )
+    wallet, hotkey = (settings[f"PYLON_ID_SN1_{part}_NAME"] for part in ("WALLET", "HOTKEY"))
     write_wallet(tmp_path, wallet, hotkey)
     identity = IdentitySettings.model_construct(
         name=IdentityName("sn1"),

@@ -51,7 +51,7 @@ def parsed(expression: str) -> Any:
 
 
 def selectors(node: Any) -> Iterator[Any]:
-    """Every selector of metrics in a PromQL expression, wherever it stands."""
+    """Yield every metric selector in a PromQL expression, at any depth."""
     match node:
         case promql_parser.VectorSelector():
             yield node
@@ -70,7 +70,7 @@ def selectors(node: Any) -> Iterator[Any]:
 
 
 def samples_of(metrics: Iterable[Any]) -> dict[str, set[str]]:
-    """The names under which metrics are told, and the labels of each."""
+    """Return the names of the exposed metrics, and the labels of each."""
     told: dict[str, set[str]] = {}
     for family in metrics:
         suffixes = {

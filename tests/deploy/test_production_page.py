@@ -29,7 +29,7 @@ PAGE = ROOT / "docs" / "deployment" / "kubernetes.md"
 
 @dataclass(frozen=True)
 class Deployed:
-    """What the page has made of a cluster."""
+    """A cluster after the commands of the page."""
 
     folder: Path
 
@@ -222,7 +222,7 @@ async def test_the_charts_servers_know_the_users_and_let_only_each_other_in(
             stack.push_async_callback(connection.close)
             assert connection.nats.max_payload == MAX_PAYLOAD_BYTES
 
-        # One at an address of its own that has the chart's idea of a cluster, and so no password.
+        # A server at a new address with the chart's own cluster configuration has no password.
         await started(3, deployed.chart.conf.replace("include ", "# include "))
 
         async def each_refused_often() -> bool:

@@ -21,7 +21,7 @@ from tests.support.product.worker_process import WorkerProcess, worker_process
 
 TOKEN = "my_metrics_token"
 OBSERVE = Path(__file__).parents[2] / "deploy" / "observe"
-# What takes its time to be known: nothing is an alert while a deployment starts.
+# Series that appear some time after the start: a deployment that starts must not fire any alert.
 KNOWN = (
     'pylon_build_info{component="worker"}',
     'pylon_nats_connected{component="bridge"} == 1',
@@ -43,7 +43,7 @@ class Watched:
     bridge: BridgeProcess
 
     async def evaluated(self, times: int = 2) -> None:
-        """Wait until all rules have been evaluated so often from now on."""
+        """Wait until all rules have been evaluated a number of times from now on."""
         before = await self.prometheus.evaluations()
 
         async def again() -> bool:

@@ -1,4 +1,4 @@
-"""The reverse proxy of `compose.tls.yaml`: what it may do, and a real Caddy with its Caddyfile."""
+"""The reverse proxy of `compose.tls.yaml`: its limits, and a real Caddy with its Caddyfile."""
 
 import asyncio
 import contextlib
@@ -40,7 +40,7 @@ def test_it_reaches_the_bridge_alone_and_can_do_little() -> None:
 
 @contextlib.asynccontextmanager
 async def caddy(folder: Path, upstream: int) -> AsyncGenerator[str]:
-    """Caddy with the project's Caddyfile, on ports of its own; yields its URL."""
+    """Start Caddy with the project's Caddyfile on free ports; yield its URL."""
     http, https = free_ports(2)
     # Its own authority, which no system is to trust.
     of_test = f"http_port {http}\nhttps_port {https}\nlocal_certs\nskip_install_trust\n"

@@ -1,4 +1,4 @@
-"""What Pylon is made of beside its own code: one nats-server, licences, a look for known flaws."""
+"""Pylon's dependencies: one version of nats-server, licences, and the audit."""
 
 import hashlib
 import json

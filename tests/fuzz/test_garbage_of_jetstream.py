@@ -1,4 +1,4 @@
-"""What a worker does with answers that are not JetStream's: it asks again, or reports NATS away."""
+"""A worker that receives garbled replies of JetStream retries, or reports that NATS is away."""
 
 import asyncio
 import contextlib

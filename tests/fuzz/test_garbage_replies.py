@@ -1,4 +1,4 @@
-"""What a client does with answers that no worker would give: it raises its own errors, in time."""
+"""A client that receives garbled replies raises its own errors before its timeout."""
 
 import asyncio
 from collections import Counter

@@ -52,8 +52,8 @@ BLOCKS_AHEAD_MAX = 100
 MESSAGES_PER_BLOCK = 1_000
 UNREADABLE_ANNOUNCEMENT = "Ignored unreadable announcements of a signer"
 GROWTH_MAX_BYTES = 32 * 1024 * 1024
-"""What a worker may come to hold between the first windows and the last, beside the answers that it
-keeps: of those there are more the more blocks come. A leak of 400 bytes per message is more."""
+"""Maximum growth of a worker's memory from the first windows to the last, without its read cache,
+which grows with the number of blocks. A leak of 400 bytes per message exceeds it."""
 METRICS_TOKEN = secret_of("metrics")
 KEPT_BYTES = re.compile(r"^pylon_read_cache_bytes (\S+)$", re.MULTILINE)
 
@@ -63,7 +63,7 @@ async def deployment(tmp_path: Path, sdk_home: Path) -> AsyncGenerator[Deploymen
     options = DevnetOptions(port=0, block_time_s=1, tempo_blocks=2000, active=False)
     async with Devnet(options) as devnet:
         make_wallets(tmp_path, devnet)
-        # What the flood commits must leave room for what is committed after it.
+        # The flood's commitments must leave room for later ones.
         devnet.set_storage("Commitments", "MaxSpace", [], 1_000_000)
         rules = authorization_config(deployment_settings(identities=SUBNETS))
         async with NatsServer(tmp_path, rules) as server:
@@ -121,8 +121,8 @@ async def test_each_message_is_answered_or_left_by_a_rule(deployment: Deployment
 async def paced(devnet: Devnet, flood: Flood) -> AsyncGenerator[None]:
     """Stop the chain when it has made a block per MESSAGES_PER_BLOCK messages, and some more.
 
-    A worker that is flooded publishes as fast as the machine lets it. What it is behind must stay
-    within what it fills in, 300 blocks, or it rightly says that blocks were missed.
+    A flooded worker publishes as fast as the machine lets it. It may lag by at most the 300 blocks
+    that it fills in; otherwise it rightly reports that blocks were missed.
     """
 
     async def hold_back() -> None:
@@ -149,7 +149,7 @@ async def still_works(deployment: Deployment) -> None:
             first = await anext(feed)
             assert (await anext(feed)).block.number == first.block.number + 1
         await reader.request(f"pylon.v1.open.chain.{LATEST_BLOCK.name}")
-        # Listeners hear a block before the stream has it, which garbage right before may delay.
+        # Subscribers receive a block before the stream stores it, which garbage may delay.
         await comes_true(lambda: _is_published(reader))
         for netuid in SUBNETS.values():
             await reader.request(f"pylon.v1.open.{netuid}.{LATEST_NEURONS.name}")

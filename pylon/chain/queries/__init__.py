@@ -1,1 +1,1 @@
-"""How the chain is asked each question: one module per family, over the SDK's connection."""
+"""Execution of queries with the SDK: one module per kind of data."""

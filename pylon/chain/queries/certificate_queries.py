@@ -1,4 +1,4 @@
-"""The certificates of neurons, as `serve_axon_tls` left them on the chain."""
+"""Certificates of neurons, as stored by `serve_axon_tls`."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ NEURON_CERTIFICATES: Final = HotkeyStorageMap(
 
 
 async def read_certificates(sdk: Sdk, query: CertificatesOf, block: Block) -> Certificates:
-    """All certificates of a subnet's neurons."""
+    """Return all certificates of the neurons of a subnet."""
     values, skipped = await read_hotkey_entries(
         sdk, NEURON_CERTIFICATES, query.netuid, block, _decode_certificate
     )

@@ -1,8 +1,8 @@
-"""Commitments: what hotkeys published, byte for byte, and what the chain opened of it.
+"""Commitments of hotkeys, byte for byte, and revealed commitments.
 
-The layouts are those of `pallet_commitments::types` (`Registration`, `CommitmentInfo`, `Data`) in
-runtime 424, and of its kind `TimelockRevealFailed` that of spec 446 and later. What follows another
-layout is skipped, not guessed at.
+The layouts are defined in `pallet_commitments::types` (`Registration`, `CommitmentInfo`, `Data`) of
+runtime 424; the variant `TimelockRevealFailed` exists since spec 446. Data with another layout is
+skipped.
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class _TimelockedField:
 
 
 async def read_commitments(sdk: Sdk, query: Commitments, block: Block) -> SubnetTypedCommitments:
-    """All commitments of a subnet in the form they stand on the chain."""
+    """Return all commitments of a subnet in the form in which the chain stores them."""
     values, skipped = await read_hotkey_entries(
         sdk, COMMITMENT_OF, query.netuid, block, _decode_commitment
     )
@@ -72,7 +72,7 @@ async def read_commitments(sdk: Sdk, query: Commitments, block: Block) -> Subnet
 async def read_revealed_commitments(
     sdk: Sdk, query: RevealedCommitments, block: Block
 ) -> SubnetRevealedCommitments:
-    """All commitments of a subnet that the chain has opened, the oldest first."""
+    """Return all revealed commitments of a subnet, the oldest first."""
     values, skipped = await read_hotkey_entries(
         sdk, REVEALED_COMMITMENTS, query.netuid, block, _decode_revealed
     )
@@ -85,7 +85,7 @@ def _decode_commitment(hotkey: Hotkey, scale: ScaleReader) -> TypedCommitment:
     fields = [_decode_field(scale) for _ in range(scale.read_compact())]
     sealed = [field for field in fields if isinstance(field, _TimelockedField)]
     if sealed:
-        # The chain takes several; the commitment is open when the last of them is.
+        # The chain accepts several fields; the commitment is revealed when the last of them is.
         last = max(sealed, key=lambda one: one.reveal_round)
         return TimelockEncryptedCommitment(
             commitment_block_number=made_in,
@@ -131,9 +131,9 @@ def _decode_revealed(hotkey: Hotkey, scale: ScaleReader) -> list[RevealedCommitm
 
 
 def _decode_plaintext(data: bytes) -> str:
-    """What was sealed, as text where it is UTF-8.
+    """Return decrypted content as text if it is UTF-8, else in hexadecimal.
 
-    Bittensor's own tools seal a text with its length before it, which is no part of the text.
+    Bittensor's tools encrypt a text with its length as a prefix, which is removed.
     """
     scale = ScaleReader(data)
     try:

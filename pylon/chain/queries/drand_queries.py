@@ -1,4 +1,4 @@
-"""The randomness beacon, as far as the chain has stored it."""
+"""Rounds of the randomness beacon drand that the chain has stored."""
 
 from pylon.chain.bounds import u64
 from pylon.chain.query import LastDrandRound
@@ -7,6 +7,6 @@ from pylon_client.contract.models import Block, DrandRound
 
 
 async def read_last_drand_round(sdk: Sdk, _query: LastDrandRound, block: Block) -> DrandRound:
-    """The newest round that the chain has stored; 0 before the first."""
+    """Return the newest round that the chain has stored; 0 before the first."""
     stored = await sdk.query("Drand", "LastStoredRound", [], block.hash)
     return DrandRound(last_stored_round=u64(stored, "The newest round of drand"))

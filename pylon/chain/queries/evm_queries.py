@@ -1,4 +1,4 @@
-"""The EVM addresses that neurons have proven to own."""
+"""EVM addresses whose ownership neurons have proven."""
 
 import asyncio
 
@@ -13,9 +13,9 @@ from pylon_client.contract.types import EvmAddress, Hotkey
 async def read_evm_associations(
     sdk: Sdk, query: EvmAssociations, block: Block
 ) -> SubnetEvmAssociations:
-    """The EVM addresses of a subnet's neurons, by hotkey in the order of uids.
+    """Return the EVM addresses of a subnet's neurons, by hotkey in the order of uids.
 
-    The chain keeps them by uid. An entry of a uid that nobody holds is skipped.
+    The chain stores them by uid. The entry of an unused uid is skipped.
     """
     netuid = query.netuid
     await require_subnet(sdk, netuid, block)

@@ -1,4 +1,4 @@
-"""Which adapter answers which question."""
+"""The function that executes each query."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, cast
@@ -34,6 +34,6 @@ EXECUTORS: Final[Mapping[type[Any], _Execute]] = {
 
 
 async def execute(sdk: Sdk, query: Query[ResultT_co], block: Block) -> ResultT_co:
-    """The answer to a question, from the SDK."""
+    """Execute a query at a block with the SDK."""
     read = cast("_Execute", EXECUTORS[type(query)])
     return cast("ResultT_co", await read(sdk, query, block))

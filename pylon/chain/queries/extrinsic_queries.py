@@ -1,4 +1,4 @@
-"""The extrinsics of a block, as the SDK decodes them."""
+"""The extrinsics of a block, decoded by the SDK."""
 
 import logging
 from typing import Any
@@ -15,10 +15,10 @@ logger = logging.getLogger(__name__)
 
 
 async def read_extrinsics(sdk: Sdk, _query: Extrinsics, block: Block) -> BlockExtrinsics:
-    """The extrinsics of a block in their order.
+    """Return the extrinsics of a block in their order.
 
-    An extrinsic's hash is blake2b-256 of its bytes; its length does not count the bytes that say
-    how long it is.
+    The hash of an extrinsic is blake2b-256 of its bytes. Its length does not include its length
+    prefix.
     """
     found = await sdk.get_block(block_hash=block.hash)
     if found is None:
@@ -34,9 +34,9 @@ async def read_extrinsics(sdk: Sdk, _query: Extrinsics, block: Block) -> BlockEx
             UNREADABLE.report(
                 logger,
                 "extrinsic",
-                index,  # there is one more in each block
-                "Block %d: extrinsic %d is left out: %s",
-                *(block.number, index, reason),
+                index,  # without the block: each block has such an extrinsic at this index
+                "Skipped extrinsic %d of block %d: %s",
+                *(index, block.number, reason),
             )
     return BlockExtrinsics(block=block, extrinsics=extrinsics, skipped=skipped)
 

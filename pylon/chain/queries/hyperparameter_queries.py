@@ -1,4 +1,4 @@
-"""Hyperparameters, under whichever of its three APIs the runtime of the block names them."""
+"""Hyperparameters, from one of three APIs, depending on the runtime of the block."""
 
 from collections.abc import Iterable
 from typing import Any, Final, cast
@@ -17,16 +17,16 @@ _METHODS: Final = (
     "get_subnet_hyperparams_v2",
     "get_subnet_hyperparams",
 )
-"""From the newest, which names its values itself, to the oldest, whose struct does."""
+"""Methods from the newest to the oldest; the older two return a struct with a field per value."""
 _FRACTION_BITS: Final = {"I32F32": 32, "U64F64": 64}
 _FRACTION_BITS_BY_NAME: Final = {"alpha_sigmoid_steepness": 32}
-"""For the structs, in which a fixed-point number does not say its type."""
+"""Fraction bits for structs, whose decoded fixed-point numbers do not include their type."""
 
 
 async def read_hyperparameters(
     sdk: Sdk, query: Hyperparameters, block: Block
 ) -> SubnetHyperparameters:
-    """All hyperparameters of a subnet that are numbers or flags, by the chain's names."""
+    """Return the hyperparameters of a subnet that are numbers or flags, by the chain's names."""
     await require_subnet(sdk, query.netuid, block)
     values: dict[str, HyperparameterValue] = {}
     skipped: list[Skipped] = []
@@ -46,7 +46,7 @@ async def _read_values(
     for method in _METHODS:
         try:
             found = await sdk.runtime_call(_API, method, [query.netuid], block.hash)
-        except ValueError:  # the SDK's word for what the runtime does not have
+        except ValueError:  # raised by the SDK if the runtime lacks the method
             continue
         if found is None:
             break
@@ -63,7 +63,7 @@ async def _read_values(
 
 
 def _decode_tagged(value: dict[str, Any]) -> HyperparameterValue | None:
-    """A value that says its type: one of the variants of `HyperparamValue`."""
+    """Return a value that includes its type: one of the variants of `HyperparamValue`."""
     ((kind, inner),) = value.items()
     bits = _FRACTION_BITS.get(kind)
     if bits is not None and isinstance(inner, dict):

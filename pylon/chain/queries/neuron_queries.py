@@ -1,4 +1,4 @@
-"""The neurons of a subnet: two calls of the runtime at one block."""
+"""The neurons of a subnet, from two runtime APIs at one block."""
 
 import asyncio
 
@@ -10,10 +10,10 @@ from pylon_client.contract.models import Block, SubnetNeurons
 
 
 async def read_neurons(sdk: Sdk, query: Neurons, block: Block) -> SubnetNeurons:
-    """All neurons of a subnet, by hotkey, in the order of their uids.
+    """Return all neurons of a subnet, by hotkey, in the order of their uids.
 
     Raises:
-        FailureError: NOT_FOUND, where there is no such subnet.
+        FailureError: NOT_FOUND if the subnet does not exist.
     """
     netuid = query.netuid
     neurons_lite, state = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""What one alpha of each subnet costs."""
+"""The alpha price of each subnet."""
 
 from collections.abc import Iterable
 from typing import Any, Final, cast
@@ -14,13 +14,13 @@ _ROOT: Final = 0
 
 
 async def read_prices(sdk: Sdk, _query: Prices, block: Block) -> SubnetPrices:
-    """The price of every subnet's alpha, in rao; on the root network that is one TAO."""
+    """Return the alpha price of every subnet, in rao; one TAO for the root network."""
     try:
         found = await sdk.runtime_call("SwapRuntimeApi", "current_alpha_price_all", [], block.hash)
         prices = [
             (u16(record["netuid"], "A netuid"), u64(record["price"], "A price")) for record in found
         ]
-    except ValueError:  # the SDK's word for what the runtime does not have
+    except ValueError:  # raised by the SDK if the runtime lacks the API
         found = await sdk.runtime_call(
             "SubnetInfoRuntimeApi", "get_all_dynamic_info", [], block.hash
         )
@@ -35,7 +35,7 @@ async def read_prices(sdk: Sdk, _query: Prices, block: Block) -> SubnetPrices:
 
 
 def _prices_from_pools(records: Iterable[Any]) -> list[tuple[int, int]]:
-    """Prices as the runtimes before that API had them: the ratio of what is in the pool."""
+    """Return prices for runtimes without the API: the ratio of TAO to alpha in each pool."""
     return [_price_from_pool(cast("dict[str, int]", record)) for record in records]
 
 

@@ -1,7 +1,7 @@
-"""Entries of the storage maps that are keyed by subnet and hotkey, value by value.
+"""Entries of storage maps with a subnet and a hotkey as keys, decoded one by one.
 
-One value that cannot be read does not spoil the others, so the SDK, which decodes a page of a map
-at once or not at all, only carries the bytes.
+The SDK decodes a whole page of a map or fails. So its raw requests are used here, and a value that
+cannot be decoded does not affect the others.
 """
 
 import logging
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 KEYS_PER_PAGE: Final = 500
-"""A node gives at most 1,000 at once."""
+"""Number of keys per request; a node returns at most 1,000."""
 _ACCOUNT_BYTES: Final = 32
 
 
@@ -31,9 +31,8 @@ class HotkeyStorageMap:
     """A storage map whose first key is a netuid, hashed by Identity, and whose second is a hotkey.
 
     Attributes:
-        name: pallet and item, for people.
-        prefix: what the keys of all its entries begin with: the twox-128 hashes of the pallet's
-            and the item's name.
+        name: name of the pallet and the item, for logs.
+        prefix: prefix of all keys: the twox-128 hashes of the names of the pallet and the item.
     """
 
     name: str
@@ -47,17 +46,17 @@ async def read_hotkey_entries(
     block: Block,
     decode: Callable[[Hotkey, ScaleReader], T],
 ) -> tuple[dict[Hotkey, T], list[Skipped]]:
-    """What `decode` makes of each value under a subnet, by hotkey, and what it could not read.
+    """Return the decoded values of a subnet by hotkey, and the entries that cannot be decoded.
 
     Raises:
-        FailureError: NOT_FOUND, where there is no such subnet.
+        FailureError: NOT_FOUND if the subnet does not exist.
     """
     await require_subnet(sdk, netuid, block)
     values: dict[Hotkey, T] = {}
     skipped: list[Skipped] = []
     prefix = storage_map.prefix + netuid.to_bytes(2, "little")
     for key, value in await _read_raw_entries(sdk, prefix, block):
-        # Both hashers that are used for the second key end with the key itself.
+        # Both hashers of the second key append the key itself.
         hotkey = Hotkey(ss58_address(key[-_ACCOUNT_BYTES:]))
         scale = ScaleReader(value)
         try:
@@ -70,17 +69,17 @@ async def read_hotkey_entries(
                 logger,
                 storage_map.name,
                 (netuid, hotkey, value),
-                "Block %d, subnet %d: %s of %s is left out: %s",
-                *(block.number, netuid, storage_map.name, hotkey, error),
+                "Skipped %s of %s on subnet %d at block %d: %s",
+                *(storage_map.name, hotkey, netuid, block.number, error),
             )
     return values, skipped
 
 
 async def require_subnet(sdk: Sdk, netuid: NetUid, block: Block) -> None:
-    """Return if the subnet exists at the block.
+    """Check that a subnet exists at a block.
 
     Raises:
-        FailureError: NOT_FOUND, where it does not.
+        FailureError: NOT_FOUND if it does not exist.
     """
     if not await sdk.query(SUBTENSOR_PALLET, "NetworksAdded", [netuid], block.hash):
         raise FailureError(ErrorCode.NOT_FOUND, f"Subnet {netuid} not found.")

@@ -1,4 +1,4 @@
-"""Whether weights were submitted in an epoch."""
+"""The submission status of weights in an epoch."""
 
 import asyncio
 from typing import Final
@@ -11,22 +11,21 @@ from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block, WeightsStatus
 
 MECHANISM_STRIDE: Final = 4096
-"""Items of mechanism m of a subnet are stored under netuid + m x 4096."""
+"""Storage index of mechanism m of a subnet: netuid + m x 4096 (GLOBAL_MAX_SUBNET_COUNT)."""
 
 
 async def read_weights_status(sdk: Sdk, query: WeightsOf, block: Block) -> WeightsStatus:
-    """Whether a hotkey had submitted weights for a mechanism between the epoch's start and a block.
+    """Return whether a hotkey submitted weights between the start of the epoch and a block.
 
     The chain's rule (`pallet_subtensor`, `subnets/weights.rs` and `coinbase/run_coinbase.rs`): an
-    epoch runs at the beginning of block `LastEpochBlock`, before the block's extrinsics, so what
-    that block includes is of the new epoch. `LastUpdate` of a uid takes the block's number when
-    weights are set in the open, and when they are committed under a time lock; a reveal leaves it
-    alone. It also takes the block's number at registration, which is told apart by
-    `BlockAtRegistration`.
+    epoch starts at the beginning of block `LastEpochBlock`, before the block's extrinsics, so these
+    belong to the new epoch. `LastUpdate` of a uid is set to the block's number when plain weights
+    are set and when timelocked weights are committed; a reveal does not change it. Registration
+    also sets it, and is recognized by `BlockAtRegistration`.
 
     Raises:
-        FailureError: NOT_FOUND where the subnet or the mechanism does not exist, or the hotkey is
-            not registered at the block.
+        FailureError: NOT_FOUND if the subnet or the mechanism does not exist, or the hotkey is not
+            registered at the block.
     """
     netuid = query.netuid
     await require_subnet(sdk, netuid, block)
@@ -58,6 +57,6 @@ async def _read_epoch_start(sdk: Sdk, query: WeightsOf, block: Block) -> int:
     try:
         last = await sdk.query(SUBTENSOR_PALLET, "LastEpochBlock", [query.netuid], block.hash)
         return u64(last, "LastEpochBlock")
-    except ValueError:  # a runtime from before epochs had a schedule of their own
+    except ValueError:  # a runtime without `LastEpochBlock`
         since = await sdk.query(SUBTENSOR_PALLET, "BlocksSinceLastStep", [query.netuid], block.hash)
         return block.number - u64(since, "BlocksSinceLastStep")

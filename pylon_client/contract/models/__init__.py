@@ -1,7 +1,7 @@
-"""What Pylon reads from the chain, as pydantic models: the bodies of replies and of events.
+"""Pydantic models of the chain's data: the bodies of replies and events.
 
 Amounts are tokens (1 token = 10**9 rao); scores are shares between 0 and 1.
-Unknown keys are ignored, so that an older client reads a newer service.
+Unknown keys are ignored, so that older clients can read replies of newer services.
 """
 
 from pylon_client.contract.models.base import (

@@ -1,4 +1,4 @@
-"""What every value read from the chain has in common: it belongs to a block and never changes."""
+"""Base classes of the chain's data."""
 
 from enum import IntEnum
 from typing import Any, Self
@@ -9,7 +9,7 @@ from pylon_client.contract.types import BlockHash, BlockNumber, Timestamp
 
 
 class OpenEnum(IntEnum):
-    """Numbers that have names, among others that the chain may add: those are kept as they are."""
+    """An enum of numbers that accepts unknown numbers, because the chain may add some."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
@@ -24,7 +24,7 @@ class OpenEnum(IntEnum):
     def __get_pydantic_json_schema__(
         cls, core_schema: Any, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """The schema of any integer that tells the names: an enum would be a promise."""
+        """Return the schema of an integer whose description lists the known names."""
         reference = handler(core_schema)
         schema = handler.resolve_ref_schema(reference)
         for closing in ("enum", "const"):
@@ -35,20 +35,20 @@ class OpenEnum(IntEnum):
 
 
 class BittensorModel(BaseModel):
-    """A value read from the chain; it never changes once read."""
+    """An immutable value read from the chain."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Block(BittensorModel):
-    """Which block a value was read at."""
+    """The block at which a value was read."""
 
     number: BlockNumber
     hash: BlockHash
 
 
 class BlockInfo(Block):
-    """A block and when its author made it.
+    """A block with its timestamp.
 
     `timestamp` is in whole seconds since the Unix epoch, from the block's `Timestamp.Now`.
     """
@@ -57,14 +57,14 @@ class BlockInfo(Block):
 
 
 class Skipped(BittensorModel):
-    """An item of a collection that could not be read, and why; the others are not spoilt by it."""
+    """An unreadable item of a collection, and the reason."""
 
     item: str
     reason: str
 
 
 class Collection(BittensorModel):
-    """Many values of one block; those that could not be read are listed as skipped."""
+    """Values of one block; unreadable ones are listed in `skipped`."""
 
     block: Block
     skipped: list[Skipped] = Field(default_factory=list[Skipped])

@@ -1,4 +1,4 @@
-"""Certificates that neurons announce, for mutual TLS between validators and miners."""
+"""Public keys that neurons register for mutual TLS between validators and miners."""
 
 from pydantic import ConfigDict, Field, RootModel
 
@@ -7,24 +7,24 @@ from pylon_client.contract.types import Hotkey, JobId, PrivateKey, PublicKey
 
 
 class CertificateAlgorithm(OpenEnum):
-    """The algorithm of a certificate's key; numbers that the chain adds are kept as they are."""
+    """The algorithm of a key; unknown numbers are accepted."""
 
     ED25519 = 1
 
 
 class NeuronCertificate(BittensorModel):
-    """The public half of a neuron's key pair, as 0x and hexadecimal digits."""
+    """The public key of a neuron, as 0x and hexadecimal digits."""
 
     algorithm: CertificateAlgorithm
     public_key: PublicKey
 
 
 class NeuronCertificateKeypair(NeuronCertificate):
-    """A new key pair; the private half is answered once and kept nowhere.
+    """A new key pair; Pylon does not store the private key.
 
     Attributes:
-        private_key: 0x and hexadecimal digits; `repr` leaves it out.
-        job_id: of the job that puts the public half on the chain.
+        private_key: 0x and hexadecimal digits; `repr` omits it.
+        job_id: the job that registers the public key on the chain.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -34,7 +34,7 @@ class NeuronCertificateKeypair(NeuronCertificate):
 
 
 class SubnetCertificates(RootModel[dict[Hotkey, NeuronCertificate]]):
-    """The certificates of a subnet's neurons, by hotkey.
+    """The public keys of a subnet's neurons, by hotkey.
 
-    One that cannot be read is left out: whoever asks for it alone is told why.
+    Unreadable ones are omitted; a read of the single key returns the reason.
     """

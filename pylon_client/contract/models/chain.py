@@ -1,4 +1,4 @@
-"""Facts about the chain as a whole: extrinsics, drand, the identities of this service."""
+"""Extrinsics, drand rounds, and the identities of the service."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class ExtrinsicCallArg(BittensorModel):
 
 
 class ExtrinsicCall(BittensorModel):
-    """What an extrinsic calls."""
+    """The call of an extrinsic."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -29,7 +29,7 @@ class ExtrinsicCall(BittensorModel):
 
 
 class Extrinsic(BittensorModel):
-    """One extrinsic of a block, decoded; `address` is None where nobody signed it."""
+    """One decoded extrinsic of a block; `address` is None if it is unsigned."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -42,12 +42,12 @@ class Extrinsic(BittensorModel):
 
 
 class DrandRound(BittensorModel):
-    """The last round of drand that the chain has stored."""
+    """The last drand round that the chain has stored."""
 
     last_stored_round: int
 
 
 class Identities(BittensorModel):
-    """The identities that this service is configured for, and their subnets."""
+    """The configured identities of the service, and their subnets."""
 
     identities: dict[IdentityName, NetUid]

@@ -1,4 +1,4 @@
-"""What neurons have committed to the chain: as hexadecimal data, sealed by time, or revealed."""
+"""Commitments of neurons: plain data, timelock-encrypted, or revealed."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -10,13 +10,13 @@ from pylon_client.contract.types import BlockNumber, CommitmentHex, Hotkey, Reve
 
 
 class SubnetCommitments(Collection):
-    """The commitments of a subnet that are data, by hotkey; sealed ones are not among them."""
+    """The commitments of a subnet that are plain data, by hotkey."""
 
     commitments: dict[Hotkey, CommitmentHex]
 
 
 class Commitment(BittensorModel):
-    """One hotkey's commitment that is data, and the block it was made in."""
+    """One hotkey's commitment of plain data, and the block of the commitment."""
 
     block: Block
     hotkey: Hotkey
@@ -25,14 +25,14 @@ class Commitment(BittensorModel):
 
 
 class CommitmentKind(StrEnum):
-    """In which form a commitment stands on the chain."""
+    """The form of a commitment on the chain."""
 
     HEX_DATA = "hex_data"
     TIMELOCK_ENCRYPTED = "timelock_encrypted"
 
 
 class HexDataCommitment(BittensorModel):
-    """A commitment whose data anybody can read."""
+    """A commitment of plain data."""
 
     kind: Literal[CommitmentKind.HEX_DATA] = CommitmentKind.HEX_DATA
     commitment_block_number: BlockNumber
@@ -41,10 +41,10 @@ class HexDataCommitment(BittensorModel):
 
 
 class TimelockEncryptedCommitment(BittensorModel):
-    """A sealed commitment: ciphertext that drand's `reveal_round` opens.
+    """A timelock-encrypted commitment; the chain decrypts it at drand's `reveal_round`.
 
     Attributes:
-        reveal_failed: whether the chain could not open it when its round came.
+        reveal_failed: whether the chain could not decrypt it at that round.
     """
 
     kind: Literal[CommitmentKind.TIMELOCK_ENCRYPTED] = CommitmentKind.TIMELOCK_ENCRYPTED
@@ -61,20 +61,20 @@ TypedCommitment = Annotated[
 
 
 class SubnetTypedCommitments(Collection):
-    """All commitments of a subnet in the form they stand on the chain, by hotkey."""
+    """All commitments of a subnet, by hotkey, in their form on the chain."""
 
     commitments: dict[Hotkey, TypedCommitment]
 
 
 class HotkeyTypedCommitment(BittensorModel):
-    """One hotkey's commitment in the form it stands on the chain."""
+    """One hotkey's commitment in its form on the chain."""
 
     block: Block
     commitment: TypedCommitment
 
 
 class RevealedCommitment(BittensorModel):
-    """What a sealed commitment turned out to be, and the block in which the chain opened it."""
+    """A revealed commitment, and the block in which the chain revealed it."""
 
     reveal_block_number: BlockNumber
     hotkey: Hotkey
@@ -82,12 +82,12 @@ class RevealedCommitment(BittensorModel):
 
 
 class SubnetRevealedCommitments(Collection):
-    """The revealed commitments of a subnet, by hotkey, the oldest first."""
+    """The revealed commitments of a subnet, by hotkey, oldest first."""
 
     commitments: dict[Hotkey, list[RevealedCommitment]]
 
 
 class HotkeyRevealedCommitments(Collection):
-    """The revealed commitments of one hotkey, the oldest first."""
+    """The revealed commitments of one hotkey, oldest first."""
 
     commitments: list[RevealedCommitment]

@@ -1,4 +1,4 @@
-"""Neurons, and among them the validators."""
+"""Neurons and validators."""
 
 from ipaddress import IPv4Address, IPv6Address
 
@@ -27,7 +27,7 @@ from pylon_client.contract.types import (
 
 
 class AxonProtocol(OpenEnum):
-    """The protocol a neuron's axon announces; other numbers are kept as they are."""
+    """The protocol of a neuron's axon; unknown numbers are accepted."""
 
     TCP = 0
     UDP = 1
@@ -35,7 +35,7 @@ class AxonProtocol(OpenEnum):
 
 
 class AxonInfo(BittensorModel):
-    """Where a neuron says it serves."""
+    """The address that a neuron has announced."""
 
     ip: IPv4Address | IPv6Address
     port: Port
@@ -43,15 +43,14 @@ class AxonInfo(BittensorModel):
 
     @property
     def is_serving(self) -> bool:
-        """Whether an address was ever announced; a zero address means no."""
+        """Return whether the neuron has announced an address; a zero address means no."""
         return not self.ip.is_unspecified
 
 
 class Stakes(BittensorModel):
     """A neuron's stake in its subnet, in tokens.
 
-    `total` is what the chain weighs a validator by: alpha plus root TAO times the subnet's
-    TAO weight.
+    `total` is the chain's weight of a validator: alpha plus root TAO times the subnet's TAO weight.
     """
 
     alpha: AlphaStake
@@ -60,7 +59,7 @@ class Stakes(BittensorModel):
 
 
 class Neuron(BittensorModel):
-    """One registered neuron of a subnet, as the chain's runtime reports it.
+    """One registered neuron of a subnet, as reported by the chain's runtime.
 
     `stake` and `emission` are tokens; `rank`, `incentive`, `consensus`, `trust`,
     `validator_trust` and `dividends` are shares between 0 and 1; `last_update` is the number
@@ -87,12 +86,12 @@ class Neuron(BittensorModel):
 
 
 class SubnetNeurons(Collection):
-    """Every neuron of one subnet at one block, by hotkey, in the order of their uids."""
+    """Every neuron of one subnet at one block, by hotkey, sorted by uid."""
 
     neurons: dict[Hotkey, Neuron]
 
 
 class SubnetValidators(Collection):
-    """The neurons of one subnet that hold a validator permit, by total stake, the largest first."""
+    """The neurons of one subnet with a validator permit, by descending total stake."""
 
     validators: list[Neuron]

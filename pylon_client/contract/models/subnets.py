@@ -1,18 +1,18 @@
-"""Facts about subnets themselves: hyperparameters, prices, EVM keys, weights."""
+"""Hyperparameters, prices, EVM addresses and weights of subnets."""
 
 from pylon_client.contract.models.base import BittensorModel, Block, Collection
 from pylon_client.contract.types import AlphaPriceRao, BlockNumber, EvmAddress, Hotkey, NetUid
 
 
 class SubnetHyperparameters(Collection):
-    """A subnet's hyperparameters, by the names that the chain gives them."""
+    """A subnet's hyperparameters, by their names on the chain."""
 
     netuid: NetUid
     hyperparameters: dict[str, bool | int | float]
 
 
 class AlphaPrice(BittensorModel):
-    """What one alpha costs, in rao of TAO."""
+    """The price of one alpha, in rao of TAO."""
 
     value: AlphaPriceRao
 
@@ -32,7 +32,7 @@ class SubnetPrices(Collection):
 
 
 class EvmAssociation(BittensorModel):
-    """The EVM address that a neuron has proven to own, and when it last did."""
+    """The EVM address that a neuron has proven to own, and the block of the last proof."""
 
     hotkey: Hotkey
     evm_address: EvmAddress
@@ -46,12 +46,12 @@ class SubnetEvmAssociations(Collection):
 
 
 class WeightsStatus(BittensorModel):
-    """Whether an identity's weights are taken care of in the epoch of a block.
+    """The status of an identity's weights in the epoch of a block.
 
     Attributes:
-        weights_submitted: whether weights were accepted for that epoch, and have not failed, or are
+        weights_submitted: whether weights were accepted for that epoch and have not failed, or are
             on the chain.
-        weights_on_chain: whether the chain shows them, set or sealed, at that block.
+        weights_on_chain: whether the weights are on the chain at that block, set or encrypted.
     """
 
     weights_submitted: bool

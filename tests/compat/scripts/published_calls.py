@@ -1,8 +1,8 @@
 """Makes calls of a published client, one by one; run in an environment that holds only that.
 
-Argument: a JSON object of where and who to ask, and of the calls: the accessor, the method and the
-arguments of each. The accessor `models` gives a body to the model of that name instead. Prints a
-JSON list: what each call returned, or the exception that it raised.
+Argument: a JSON object of the address, the identity, and the calls: the accessor, the method and
+the arguments of each. The accessor `models` gives a body to the model of that name instead. Prints
+a JSON list: the result of each call, or the exception that it raised.
 """
 
 import importlib

@@ -1,7 +1,7 @@
 """Calls every method of a published client; run in an environment that holds only that.
 
-Argument: a JSON object of where and who to ask, and of a value for each parameter's name. Prints a
-JSON object: what each method returned, or the exception that it raised, by
+Argument: a JSON object of the address, the identity, and a value for each parameter's name. Prints
+a JSON object: the result of each method, or the exception that it raised, by
 `<flavour>.<accessor>.<method>`.
 """
 
@@ -20,7 +20,7 @@ warnings.simplefilter("ignore")
 
 
 def methods_of(api: Any) -> dict[str, inspect.Signature]:
-    """The public methods: those that write come first, so that there is something to read.
+    """Return the public methods, writes first, so that reads find something.
 
     Of these `set_commitment` is the last, since v1 shows no commitment that is sealed.
     """

@@ -1,4 +1,4 @@
-"""What a validator does with turbobt; run in turbobt's own environment.
+"""A validator's session with turbobt; run in turbobt's own environment.
 
 Arguments: the node's address and the folder of the wallets. Prints one JSON object.
 """

@@ -33,7 +33,7 @@ services:
 
 @dataclass(frozen=True)
 class Composition:
-    """What runs: its folder, its engine and its name."""
+    """A running composition: its folder, its engine and its name."""
 
     docker: Engine
     folder: Path

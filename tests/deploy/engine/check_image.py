@@ -8,7 +8,7 @@ import pytest
 from tests.support.k8s.engine import Engine, until
 
 TOOLS = ("uv", "pip", "pip3", "hatchling", "gcc", "cc", "make")
-# A module whose bytecode is missing or does not fit is compiled anew at every start.
+# A module with missing or stale bytecode is compiled again at every start.
 UNCOMPILED = """
 import importlib.util, pathlib, py_compile, sys, sysconfig
 missing = []

@@ -19,7 +19,7 @@ from pylon.chain.subtensor_reader import SubtensorReader
 from pylon.chain.subtensor_writer import SubtensorWriter
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.models import Block
-from pylon_client.contract.types import BlockNumber, NetUid
+from pylon_client.contract.types import BlockHash, BlockNumber, NetUid
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.nats.tcp_proxy import TcpProxy
 from tests.support.product.eventually import eventually
@@ -33,7 +33,7 @@ STATE_CALL = "state_call:SubnetInfoRuntimeApi_get_subnet_state"
 @asynccontextmanager
 async def devnet_with(blocks: int = 10, **options: Any) -> AsyncGenerator[Devnet]:
     """A devnet that makes blocks only when told to, unless the options say otherwise."""
-    chosen = {"port": 0, "autostart": False} | options
+    chosen: dict[str, Any] = {"port": 0, "autostart": False} | options
     async with Devnet(DevnetOptions(**chosen)) as devnet:
         await devnet.advance(blocks)
         yield devnet
@@ -128,7 +128,7 @@ async def test_what_does_not_exist_is_not_found() -> None:
         block = await chain.latest_block(timeout_s=LONG_S)
         absent = await failure_of(chain.query(Neurons(NetUid(777)), block, timeout_s=LONG_S))
         future = await failure_of(chain.block(BlockNumber(99_999), timeout_s=LONG_S))
-        unknown = Block(number=BlockNumber(3), hash="0x" + "ab" * 32)
+        unknown = Block(number=BlockNumber(3), hash=BlockHash("0x" + "ab" * 32))
         forked = await failure_of(chain.query(Neurons(ONE), unknown, timeout_s=LONG_S))
         assert chain.connections_opened == 1, "an answer is no reason to reconnect"
     assert (absent.code, absent.failure.detail) == (ErrorCode.NOT_FOUND, "Subnet 777 not found.")
@@ -145,7 +145,7 @@ async def test_c1_all_reads_share_one_websocket() -> None:
         blocks = await asyncio.gather(
             *(chain.block(BlockNumber(number), timeout_s=LONG_S) for number in range(10, 60))
         )
-        results = await asyncio.gather(
+        results: list[Any] = await asyncio.gather(
             *(chain.query(Neurons(NetUid(2)), block, timeout_s=LONG_S) for block in blocks),
             chain.latest_block(timeout_s=LONG_S),
         )
@@ -390,7 +390,7 @@ async def test_c14_callers_that_go_away_in_flight_leave_the_same_object_reading(
                 await asyncio.sleep(0)
             for read in reads[::2]:
                 read.cancel()
-            results = await asyncio.gather(*reads, return_exceptions=True)
+            results: list[Any] = await asyncio.gather(*reads, return_exceptions=True)
             assert [result.number for result in results[1::2]] == [1, 3, 5, 7, 9]
         block = await chain.latest_block(timeout_s=LONG_S)
         assert len((await chain.query(Neurons(ONE), block, timeout_s=LONG_S)).neurons) == 256

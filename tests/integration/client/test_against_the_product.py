@@ -39,7 +39,7 @@ NEURONS_OF_SN2 = 16
 MINER_OF_SN2 = Hotkey(hotkey(2, 5))
 
 
-def config_fields(address: str) -> dict[str, str]:
+def config_fields(address: str) -> dict[str, Any]:
     return {
         "address": address,
         "identity_name": IdentityName("sn2"),
@@ -116,10 +116,10 @@ async def test_waiting_for_a_job_receives_its_changes_without_polling(
     product: Product, over: str, flavour: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A poll that came in time could not be told from an announcement.
-    monkeypatch.setattr(job_poller, "LIVE_PAUSE_S", HANGS_AFTER_S)
-    monkeypatch.setattr(job_poller, "FIRST_PAUSE_S", HANGS_AFTER_S)
+    monkeypatch.setattr(job_poller, "POLL_WHILE_LIVE_S", HANGS_AFTER_S)
+    monkeypatch.setattr(job_poller, "POLL_INITIAL_DELAY_S", HANGS_AFTER_S)
     # The jobs of sn2 are counted elsewhere.
-    fields = {
+    fields: dict[str, Any] = {
         "address": product.url if over == "http" else product.nats_url,
         "identity_name": "sn12",
         "identity_token": identity_token("sn12"),
@@ -153,7 +153,7 @@ async def test_waiting_for_a_job_receives_its_changes_without_polling(
 async def test_closing_the_client_ends_the_wait_for_a_job(
     product: Product, over: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_poller, "LIVE_PAUSE_S", HANGS_AFTER_S)
+    monkeypatch.setattr(job_poller, "POLL_WHILE_LIVE_S", HANGS_AFTER_S)
     config = AsyncConfig(
         address=product.url if over == "http" else product.nats_url,
         identity_name="sn12",

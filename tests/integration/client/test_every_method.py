@@ -376,7 +376,7 @@ async def test_closing_ends_the_calls_under_way(
 ) -> None:
     service.silent = True
     async with asking(flavour, url, **TOKENS) as ask:
-        call = asyncio.create_task(ask(lambda c: c.open_access.get_latest_neurons(NETUID)))
+        call = asyncio.ensure_future(ask(lambda c: c.open_access.get_latest_neurons(NETUID)))
         async with asyncio.timeout(HANGS_AFTER_S):
             while not service.asked:
                 await asyncio.sleep(0.01)

@@ -24,10 +24,10 @@ from tests.support.product.bridge_process import BridgeProcess, bridge_environme
 from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
-PATIENCE_S = 2.0
+GIVE_UP_AFTER_S = 2.0
 FOLLOWING: list[Callable[[AsyncPylonClient], AsyncGenerator[Any]]] = [
-    lambda client: client.open_access.blocks(patience_s=PATIENCE_S),
-    lambda client: client.open_access.neuron_snapshots(NetUid(1), patience_s=PATIENCE_S),
+    lambda client: client.open_access.blocks(give_up_after_s=GIVE_UP_AFTER_S),
+    lambda client: client.open_access.neuron_snapshots(NetUid(1), give_up_after_s=GIVE_UP_AFTER_S),
 ]
 
 

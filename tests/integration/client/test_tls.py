@@ -86,9 +86,9 @@ async def test_a_server_without_tls_is_told_no_token(info: dict[str, bool]) -> N
     async with await asyncio.start_server(listener, "127.0.0.1", 0) as server:
         port: int = server.sockets[0].getsockname()[1]
         async with AsyncPylonClient(config(port)) as client:
-            with pytest.raises(BasePylonException, match="offers no TLS"):
+            with pytest.raises(BasePylonException, match="does not offer TLS"):
                 await client.identity.get_latest_neurons()
-            with pytest.raises(BasePylonException, match="offers no TLS"):
+            with pytest.raises(BasePylonException, match="does not offer TLS"):
                 await client.open_access.get_latest_block_info()
     assert visits
     assert not heard

@@ -242,7 +242,7 @@ async def test_a_shell_is_given_completions(tmp_path: Path) -> None:
 
 async def test_the_version_is_told(tmp_path: Path) -> None:
     ended = await pylon_command(tmp_path, {}, "--version")
-    assert (ended.code, ended.out) == (0, f"pylon {version('pylon-client')}\n")
+    assert (ended.code, ended.out) == (0, f"pylon {version('pylon-service')}\n")
 
 
 @pytest.mark.parametrize("option", ["--port", "--control-port"])

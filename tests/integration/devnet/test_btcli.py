@@ -10,11 +10,11 @@ from typing import Any
 
 import bittensor
 import pytest
-from bittensor._generated import storage as st
 
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.population import hotkey
 from tests.support.chain.dev_wallet import write_dev_wallets
+from tests.support.chain.sdk_storage import st
 from tests.support.product.eventually import HANGS_AFTER_S
 
 BTCLI = Path(sys.executable).parent / "btcli"

@@ -8,7 +8,6 @@ import bittensor
 import httpx
 import pytest
 from bittensor import ErrorCode, calls
-from bittensor._generated import storage as st
 from bittensor._generated.runtime_apis import NeuronInfoRuntimeApi
 from bittensor._transport.errors import StateDiscardedError
 from bittensor.sp_core import Keypair
@@ -18,6 +17,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.population import dev_coldkey_seed, hotkey
 from tests.support.chain.dev_wallet import dev_wallet
+from tests.support.chain.sdk_storage import st
 from tests.support.chain.signing import signed
 from tests.support.chain.timelock import ROUND_1000, store_sealed
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
@@ -202,8 +202,9 @@ async def test_a_reorganisation(live: Devnet, writer: bittensor.Client) -> None:
         assert (live.chain.hash(number) == hash_) == (number < applied.block_number)
     (again,) = live.applied_extrinsics()
     assert again.hash == applied.hash, "what was included is included again, once"
+    substrate: Any = writer._substrate
     with pytest.raises(StateDiscardedError):
-        await writer._substrate.raw.query("System", "Number", [], result.block_hash)
+        await substrate.raw.query("System", "Number", [], result.block_hash)
 
 
 async def test_pool_refuses_as_told(live: Devnet, writer: bittensor.Client) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import bittensor
 import pytest
 from bittensor import ErrorCode, calls
-from bittensor._generated import storage as st
 from bittensor.sp_core import Keypair
 
 from pylon_devnet import Devnet
 from pylon_devnet.population import hotkey
 from tests.support.chain.dev_wallet import DevWallet, dev_wallet
+from tests.support.chain.sdk_storage import st
 from tests.support.product.eventually import eventually
 
 HOTKEY = {"signer": "hotkey"}
@@ -55,7 +55,7 @@ def commitment(netuid: int = 1, fields: int = 1, size: int = 4) -> Any:
 
 async def refused(
     client: bittensor.Client, call: Any, wallet: DevWallet, **how: Any
-) -> tuple[str, ErrorCode]:
+) -> tuple[str | None, ErrorCode]:
     result = await client.submit_call(call, wallet, **{**HOTKEY, **how})
     assert not result.success
     return result.error.name, result.error.code
@@ -202,10 +202,10 @@ async def test_a_higher_tip_takes_the_place(live: Devnet, writer: bittensor.Clie
 
 
 async def test_bytes_that_are_no_extrinsic(devnet: Devnet, client: bittensor.Client) -> None:
-    raw = client.substrate.raw if hasattr(client, "substrate") else client._substrate.raw
+    substrate: Any = client._substrate
     for data, text in (("0x1234", "invalid format"), ("0x", "invalid format")):
         with pytest.raises(Exception, match=text):
-            await raw.rpc_request("author_submitExtrinsic", [data])
+            await substrate.raw.rpc_request("author_submitExtrinsic", [data])
 
 
 DISPATCH: dict[str, tuple[Any, str, str, ErrorCode, dict[str, Any]]] = {

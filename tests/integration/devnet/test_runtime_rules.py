@@ -5,13 +5,13 @@ from typing import Any
 import bittensor
 import pytest
 from bittensor import calls
-from bittensor._generated import storage as st
 from bittensor._generated.runtime_apis import SubnetInfoRuntimeApi
 
 from pylon_devnet import Devnet
 from pylon_devnet.population import hotkey
 from tests.integration.devnet.on_demand import included, pool_refusal
 from tests.support.chain.dev_wallet import dev_wallet
+from tests.support.chain.sdk_storage import st
 
 SUBTENSOR = "SubtensorModule"
 FUTURE = 1 << 40

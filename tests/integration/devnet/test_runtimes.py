@@ -7,12 +7,12 @@ from typing import Any
 import bittensor
 import pytest
 from bittensor import calls
-from bittensor._generated import storage as st
 from bittensor._transport.errors import StorageFunctionNotFound
 
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.population import hotkey
 from tests.support.chain.dev_wallet import dev_wallet
+from tests.support.chain.sdk_storage import st
 
 SOON = {"signer": "hotkey", "wait_for_finalization": False}
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import bittensor
 import pytest
-from bittensor._generated import storage as st
 from bittensor._generated.runtime_apis import NeuronInfoRuntimeApi, SubnetInfoRuntimeApi
 from bittensor.sp_core import Keypair
 
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.population import SUBNETS, dev_hotkey_seed, hotkey
+from tests.support.chain.sdk_storage import st
 from tests.support.product.eventually import eventually
 
 NEURONS_CALL = "state_call:NeuronInfoRuntimeApi_get_neurons_lite"
@@ -92,6 +92,7 @@ async def test_subnet_state_and_metagraph_agree(client: bittensor.Client) -> Non
     for column in ("hotkeys", "coldkeys", "alpha_stake", "total_stake", "incentives", "emission"):
         assert state[column] == graph[column]
     metagraph = await snapshot.subnets.metagraph(2)
+    assert metagraph is not None
     assert (len(metagraph), metagraph.name, metagraph.block) == (16, "sturdy", 10)
     assert metagraph.symbol == "\u03b2"
     assert await snapshot.subnets.metagraph(99) is None

@@ -8,12 +8,12 @@ import bittensor
 import bittensor_core
 import pytest
 from bittensor import calls
-from bittensor._generated import storage as st
 from bittensor.sp_core import Keypair
 
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.population import dev_coldkey_seed, hotkey
 from tests.support.chain.dev_wallet import DevWallet, dev_wallet
+from tests.support.chain.sdk_storage import st
 
 COLDKEY = {"signer": "coldkey"}
 HOTKEY = {"signer": "hotkey"}
@@ -253,7 +253,8 @@ async def test_five_at_once_by_one_key(live: Devnet, writer: bittensor.Client) -
 
 async def test_ed25519_signatures_are_good_too(live: Devnet, writer: bittensor.Client) -> None:
     seed = dev_coldkey_seed("an ed25519 key")
-    keypair = Keypair.create_from_seed(seed, bittensor_core.CRYPTO_ED25519)
+    core: Any = bittensor_core  # of Rust, without types
+    keypair = Keypair.create_from_seed(seed, core.CRYPTO_ED25519)
     wallet = dev_wallet("sn1")
     dest = keypair.ss58_address
     await submit(

@@ -7,12 +7,12 @@ import bittensor
 import bittensor_core
 import pytest
 from bittensor import calls
-from bittensor._generated import storage as st
 
 from pylon_devnet import Devnet, DevnetOptions
 from pylon_devnet.population import hotkey
 from tests.integration.devnet.on_demand import included
 from tests.support.chain.dev_wallet import dev_wallet
+from tests.support.chain.sdk_storage import st
 from tests.support.chain.timelock import ROUND_1000, envelope, scale_text, sealed
 
 FUTURE = 1 << 40
@@ -82,7 +82,8 @@ async def test_a_real_signature_opens_what_was_sealed_for_its_round(
 async def test_the_library_of_the_sdk_seals_what_the_chain_opens(
     any_devnet: Devnet, reader: bittensor.Client
 ) -> None:
-    encrypted, drand_round = bittensor_core.get_encrypted_commitment("some text", 10, 12.0)
+    core: Any = bittensor_core  # of Rust, without types
+    encrypted, drand_round = core.get_encrypted_commitment("some text", 10, 12.0)
     await publish(any_devnet, reader, commitment(encrypted, drand_round))
     any_devnet.reveal_commitment(1, WHO, "some text")
     await any_devnet.advance()

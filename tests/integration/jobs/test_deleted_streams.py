@@ -43,7 +43,7 @@ BLOCK_TIME_S = 0.5
 LIMIT_BLOCKS = 30
 AHEAD_MAX_BLOCKS = 10
 """Maximum blocks between chain and subscriber: fewer than the stream and a publisher keep."""
-MADE_AGAIN = "The stream {} was missing and has been made again"
+MADE_AGAIN = "The stream {} was missing and was created again"
 
 
 @dataclass

@@ -158,6 +158,7 @@ async def test_a_key_pair_of_a_caller_that_left_is_not_published(
         devnet.set_hyperparameter(2, "ServingRateLimit", 0)
         await devnet.advance(1)
         kept = await sn2.generate_certificate()
+        assert kept.job_id is not None
         assert (await until_ended(devnet, sn2, kept.job_id)).state is JobState.CONFIRMED
         devnet.go_silent()
         given_up = asyncio.create_task(sn2.generate_certificate())

@@ -7,12 +7,12 @@ from pathlib import Path
 import bittensor
 import pytest
 import pytest_asyncio
-from bittensor._generated import storage as st
 
 from pylon_client.v1 import ErrorCode, JobState, PylonBadGateway
 from pylon_devnet import Devnet, DevnetOptions, simulated_chain
 from pylon_devnet.runtime import runtime_metadata
 from pylon_devnet.runtime.declaration import Declaration, load_declaration
+from tests.support.chain.sdk_storage import st
 from tests.support.product.job_deployment import Deployment, IdentityOf, ended, weights_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -33,9 +33,9 @@ async def devnet(
             ]
         return declared
 
-    monkeypatch.setattr(runtime_metadata, "load", without_calls)
+    monkeypatch.setattr(runtime_metadata, "load_declaration", without_calls)
     monkeypatch.setattr(
-        simulated_chain, "build", runtime_metadata.build_metadata.__wrapped__
+        simulated_chain, "build_metadata", runtime_metadata.build_metadata.__wrapped__
     )  # which caches nothing
     options = DevnetOptions(
         port=0, block_time_s=0.25, active=False, tempo_blocks=2000, runtime="finney-424"

@@ -108,7 +108,7 @@ async def test_a_failed_reveal_is_shown_by_the_job_and_the_reads(
         await becomes(sn2, made.job_id, lambda job: job.state is JobState.FAILED)
 
         async def is_shown() -> bool:
-            commitment = (await sn2.get_own_typed_commitment()).commitment
+            commitment: Any = (await sn2.get_own_typed_commitment()).commitment
             return commitment.reveal_failed
 
         await comes_true(is_shown)

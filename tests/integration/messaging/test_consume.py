@@ -309,4 +309,4 @@ async def test_a_handler_that_breaks_is_logged_and_its_message_comes_again(
             return times == 2 and await consumer.is_idle()
 
         await comes_true(idle)
-    assert "a message could not be dealt with" in caplog.text
+    assert "the handler of a message failed" in caplog.text

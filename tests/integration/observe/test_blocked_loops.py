@@ -13,9 +13,10 @@ from pydantic import SecretStr
 from pylon.blocks.last_published import LastPublished
 from pylon.blocks.snapshots import Snapshots
 from pylon.jetstream.write_health import WriteHealth
-from pylon.worker.health import HealthServer, WorkerHealth
+from pylon.worker.health import WorkerHealth
 from pylon.worker.loop_thread import LoopThread
 from pylon.worker.metrics import WorkerMetrics
+from pylon.worker.probes import HealthServer
 from pylon_devnet import Devnet, DevnetOptions
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.eventually import HANGS_AFTER_S, comes_true

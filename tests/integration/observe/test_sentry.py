@@ -87,7 +87,7 @@ async def test_an_error_is_reported_without_anything_secret(tmp_path: Path) -> N
         (report,) = reports
         assert report["environment"] == "of-a-test"
         assert report["tags"]["component"] == "worker"
-        assert report["release"].startswith("pylon-client@")
+        assert report["release"].startswith("pylon-service@")
         assert report["exception"]["values"][0]["value"] == "refused [secret]"
         everything = b"".join(bodies)
         assert b"node.example:443" in everything
@@ -110,4 +110,4 @@ async def test_without_a_dsn_nothing_is_reported(tmp_path: Path, dsn: str) -> No
 async def test_a_place_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
     ended = await pylon_command(tmp_path, {"PYLON_SENTRY_DSN": "no-dsn"}, "worker")
     assert ended.code == 2
-    assert ended.err == "wrong setting: PYLON_SENTRY_DSN: is no address that Sentry gives out\n"
+    assert ended.err == "wrong setting: PYLON_SENTRY_DSN: is not a valid DSN\n"

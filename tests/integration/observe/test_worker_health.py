@@ -199,7 +199,7 @@ async def test_it_is_not_ready_while_blocks_cannot_be_published(tmp_path: Path) 
 
         await streams.delete_stream("INTRUDER")
         await seen.becomes("/readyz", 200)
-        await seen.worker.logs(f"The stream {EVENTS.name} was missing and has been made again")
+        await seen.worker.logs(f"The stream {EVENTS.name} was missing and was created again")
 
 
 async def take_subjects(streams: JetStreamContext, name: str) -> None:

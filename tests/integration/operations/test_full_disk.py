@@ -78,7 +78,7 @@ async def test_a_full_disk_is_reported_everywhere_and_ends_with_the_first_space(
                 return answer.status_code == 503 and "has stored nothing since" in answer.text
 
             await comes_true(says_so)
-            assert "make room on the disks of the NATS servers" in (await operator.ready()).text
+            assert "free space on the disks of the NATS servers" in (await operator.ready()).text
 
             # The last files of the streams may have room for a few more jobs.
             async def is_refused() -> bool:

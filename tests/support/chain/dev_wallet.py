@@ -2,24 +2,27 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from bittensor.sp_core import Keypair
+import bittensor.sp_core
 
 from pylon_devnet.dev_wallets import write_wallet
 from pylon_devnet.population import dev_coldkey_seed, dev_hotkey_seed
 
+Keypair: Any = bittensor.sp_core.Keypair  # of Rust, without types
+
 
 @dataclass
 class DevWallet:
-    """What the SDK asks of a wallet: two key pairs and two names."""
+    """The part of a wallet that the SDK uses: two key pairs and two names."""
 
     name: str
-    hotkey: Keypair
-    coldkey: Keypair
+    hotkey: Any
+    coldkey: Any
     hotkey_str: str = "default"
 
     @property
-    def coldkeypub(self) -> Keypair:
+    def coldkeypub(self) -> Any:
         return self.coldkey
 
 

@@ -10,7 +10,7 @@ from tests.support.product.eventually import HANGS_AFTER_S, eventually
 ON_DEMAND_S = 86_400.0
 """Block time of a chain that moves only by `advance`, in seconds: longer than any test runs."""
 ON_DEMAND_SETTINGS = {"PYLON_HEAD_SILENCE_SECONDS": "86400"}
-"""Settings of a worker on such a chain: its silence is no fault."""
+"""Settings of a worker on such a chain: no new head is not an error there."""
 
 
 class DevnetControl:

@@ -1,4 +1,4 @@
-"""A devnet in a process of its own, to be killed and started again."""
+"""A devnet in a separate process, to be killed and started again."""
 
 import asyncio
 import contextlib

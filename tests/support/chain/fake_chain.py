@@ -1,4 +1,4 @@
-"""A chain in memory behind the chain port, for unit tests of what stands on the port."""
+"""A chain in memory that implements the chain port, for unit tests of the port's users."""
 
 import asyncio
 from collections import Counter
@@ -33,7 +33,7 @@ class FakeChain:
         keeps: of how many of the newest blocks the state is kept.
         down: raised by every read while it is set.
         failing_netuids: subnets whose neurons cannot be read, and why.
-        answers: what is answered to questions; to all others, a subnet without neurons.
+        answers: results of queries; the result of any other query is a subnet without neurons.
         gate: reads of the state wait until it is set.
         reads: how often each thing was read.
         fork: part of every hash, so that a reorganisation gives blocks other hashes.

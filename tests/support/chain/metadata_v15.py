@@ -70,7 +70,7 @@ class Metadata:
         return [] if number is None else self.types[number].detail
 
     def shape(self, number: int, *, depth: int = 12) -> Any:
-        """What bytes of the type look like; newtypes are what they hold, names do not matter."""
+        """Return the layout of a type's bytes: newtypes are resolved, names are left out."""
         type_ = self.types[number]
         if depth == 0:
             return "…"

@@ -25,11 +25,11 @@ class ScriptedRaw:
 
 @dataclass
 class ScriptedSdk:
-    """Answers from tables; what is in none of them is not offered by the runtime.
+    """An SDK that answers from tables; the runtime does not offer anything else.
 
     Attributes:
         storage: values by item.
-        apis: what each runtime API's method answers.
+        apis: the result of each runtime API's method.
         block: the decoded block, if there is one.
         entries: of storage maps, by hexadecimal key.
     """

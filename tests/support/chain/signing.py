@@ -6,12 +6,14 @@ import bittensor_core
 
 from pylon_devnet.simulated_chain import DevnetChain
 
+_core: Any = bittensor_core  # of Rust, without types
+
 
 def signed(
     chain: DevnetChain, seed: bytes, call: tuple[str, str, dict[str, Any]], nonce: int, tip: int = 0
 ) -> bytes:
     """An immortal extrinsic of the sr25519 key of a seed."""
-    keypair: Any = bittensor_core.Keypair.create_from_seed(seed)
+    keypair: Any = _core.Keypair.create_from_seed(seed)
     runtime: Any = chain.codec._runtime
     encoded = chain.codec.compose_call(*call)
     shared = {"era": "00", "nonce": nonce, "tip": tip, "tip_asset_id": None}

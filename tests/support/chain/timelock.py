@@ -1,8 +1,12 @@
 """Sealed texts, and signatures of the drand beacon that are public."""
 
+from typing import Any
+
 import bittensor_core
 
 from pylon_devnet import Devnet
+
+_core: Any = bittensor_core  # of Rust, without types
 
 ROUND_1000 = (
     "0xb44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125"
@@ -20,12 +24,12 @@ def scale_text(text: str) -> bytes:
 
 def sealed(plaintext: bytes, drand_round: int = 1000) -> bytes:
     """Return the ciphertext that the chain stores."""
-    return bytes(bittensor_core.inner_ciphertext(envelope(plaintext, drand_round)))
+    return bytes(_core.inner_ciphertext(envelope(plaintext, drand_round)))
 
 
 def envelope(plaintext: bytes, drand_round: int = 1000) -> bytes:
     """Return the portable envelope of the SDK, which holds the ciphertext and the round."""
-    data, _ = bittensor_core.encrypt_at_round(plaintext, drand_round)
+    data, _ = _core.encrypt_at_round(plaintext, drand_round)
     return bytes(data)
 
 

@@ -1,4 +1,4 @@
-"""What a Service of Kubernetes does: each new connection goes to one of the ready endpoints."""
+"""A Kubernetes Service: each new connection goes to one of the ready endpoints."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Schemas of the custom resources that the manifests use; what they do not name is refused.
+"""Schemas of the custom resources that the manifests use; unknown fields are refused.
 
 From the definitions of the Prometheus operator (monitoring.coreos.com/v1), of KEDA
 (keda.sh/v1alpha1), of the Gateway API (gateway.networking.k8s.io/v1) and of the External Secrets

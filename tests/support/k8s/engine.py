@@ -47,7 +47,7 @@ class Engine:
 
     @property
     def compose(self) -> list[str]:
-        """The command of compose: the plugin, or the program of its own."""
+        """Return the command of compose: the plugin, or the separate program."""
         if ended_well([self.program, "compose", "version"], self.environment):
             return [self.program, "compose"]
         if program := shutil.which("docker-compose"):
@@ -95,7 +95,7 @@ def engine() -> Generator[Engine]:
     """Yield the engine that runs, or a private one that ends with the block.
 
     Raises:
-        NoEngineError: there is none; says why.
+        NoEngineError: no engine could be found or started; the text says why.
     """
     # The client beside dockerd is of the same version as it.
     candidates = [path for path in ("/usr/bin/docker", shutil.which("docker")) if path]
@@ -121,7 +121,7 @@ def _private(program: str) -> Generator[Engine]:
         private = Engine(f"unix://{folder}/docker.sock", program)
         with _daemon(private, Path(folder)):
             name_by_digests = prepare(private, CACHE)
-        # What digests name is read at the start of the daemon.
+        # The daemon reads at its start which images the digests name.
         name_by_digests(CACHE / "data")
         with _daemon(private, Path(folder)):
             yield private

@@ -37,7 +37,7 @@ def prepare(engine: Engine, cache: Path) -> Callable[[Path], None]:
     """Pull the base images, or import stand-ins for them.
 
     Returns:
-        What names the stand-ins by the pinned digests, given the data of a stopped daemon.
+        A function that gives the stand-ins the pinned digests, in the data of a stopped daemon.
 
     Raises:
         NoEngineError: they can neither be pulled nor made.

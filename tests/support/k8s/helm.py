@@ -1,4 +1,4 @@
-"""What `helm template` makes of the project's chart, as far as its templates go.
+"""The output of `helm template` for the project's chart, as far as its templates go.
 
 Of Go's templates it knows `{{ .Values.x }}`, `.`, `toYaml`, `nindent`, `quote`, `sha256sum`, and
 the blocks `if` and `with`; anything else is refused. Where Helm is at hand, a test compares both.
@@ -23,7 +23,7 @@ def helm_template(chart: Path, values: Mapping[str, Any]) -> list[Manifest]:
 
     Args:
         chart: its folder.
-        values: those that differ from its own.
+        values: values that override the chart's own.
     """
     own = yaml.safe_load((chart / "values.yaml").read_text())
     merged = _merged(own, values)

@@ -1,4 +1,4 @@
-"""What `kubectl kustomize` makes of a folder, as far as this project uses it.
+"""The output of `kubectl kustomize` for a folder, as far as this project uses it.
 
 So that the manifests are checked on every machine; where kubectl is at hand, a test compares the
 two.
@@ -108,7 +108,7 @@ def _generated(folder: Path, rules: Mapping[str, Any]) -> list[tuple[str, Manife
 
 
 def variables(text: str) -> dict[str, str]:
-    """What a file of `NAME=value` lines says, to kustomize as to a container engine."""
+    """Parse lines of `NAME=value`, as kustomize and container engines do."""
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 

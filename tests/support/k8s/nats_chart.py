@@ -1,4 +1,4 @@
-"""What the official NATS chart makes of values, as far as this project's values reach.
+"""The output of the official NATS chart, as far as this project's values reach.
 
 Modelled on the chart's own templates (nats-io/k8s, helm/charts/nats): the lists that it brings
 itself, the names that it gives, and how it takes a `merge` and a `patch`.
@@ -50,7 +50,7 @@ def names_of(values: Values, prefix: str = "") -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Chart:
-    """What the chart renders from values."""
+    """The resources that the chart renders from values."""
 
     values: Values
 

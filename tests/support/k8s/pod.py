@@ -1,7 +1,7 @@
 """A pod of the manifests as processes on this machine: its commands, its files, its probes.
 
-What Kubernetes gives a container is translated: mounts are folders, names and ports of services
-are those of this machine, and the images are what is installed here.
+The environment of a container is translated: mounts become folders, names and ports of services
+become addresses of this machine, and the installed packages replace the images.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ ROOT = Path(__file__).parents[3]
 
 @dataclass(frozen=True)
 class Cluster:
-    """What pods need to know of each other.
+    """The pods' shared environment.
 
     Attributes:
         manifests: all of them.
         folder: where the pods' files are.
-        places: what stands in the manifests for an address, and what it is here.
+        places: addresses in the manifests, and their replacements on this machine.
     """
 
     manifests: list[Manifest]
@@ -60,7 +60,7 @@ class Pod:
         cluster: that it is in.
         workload: a Deployment or a StatefulSet.
         name: the pod's own name.
-        places: what is this pod's alone, such as its ports.
+        places: further replacements for this pod alone, such as its ports.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Pod:
 
     @property
     def log(self) -> str:
-        """What its containers have written."""
+        """Return the output of its containers."""
         path = self._folder / "log"
         return path.read_text() if path.exists() else ""
 
@@ -111,7 +111,7 @@ class Pod:
                 await asyncio.sleep(POLL_S)
 
     async def is_passing(self, probe: str) -> bool:
-        """What the kubelet would find now."""
+        """Return whether a probe of the kubelet would succeed now."""
         action: dict[str, Any] = self.main[probe]
         with contextlib.suppress(OSError, httpx.HTTPError):
             if "tcpSocket" in action:
@@ -126,12 +126,12 @@ class Pod:
         return False
 
     async def stop(self) -> int:
-        """Stop it as the kubelet does: what is to be done before, SIGTERM, and the exit code."""
+        """Stop it as the kubelet does: run the preStop hook, send SIGTERM, return the exit code."""
         process = self._process
         assert process is not None
         before: dict[str, Any] = self.main.get("lifecycle", {}).get("preStop", {})
         if "exec" in before:
-            # What it does may end the process, so that there is nothing left to signal.
+            # The hook may end the process, so that no process is left to signal.
             hook = await self._run({**self.main, "command": before["exec"]["command"]})
             async with asyncio.timeout(HANGS_AFTER_S):
                 assert await hook.wait() == 0, self.log

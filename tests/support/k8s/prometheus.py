@@ -20,7 +20,7 @@ DOWNLOAD_TIMEOUT_S = 300
 
 
 def prometheus_binary(name: str) -> str:
-    """Return the path of `promtool` or `prometheus`; skip the test where there is none."""
+    """Return the path of `promtool` or `prometheus`; skip the test if it is missing."""
     found = shutil.which(name)
     if found is not None:
         return found
@@ -32,7 +32,7 @@ def prometheus_binary(name: str) -> str:
 
 @cache
 def _unpacked() -> tuple[Path | None, str]:
-    """Return the folder of the unpacked package, or why there is none."""
+    """Return the folder of the unpacked package, or the reason why it is missing."""
     missing = [name for name in ("apt-get", "dpkg-deb") if shutil.which(name) is None]
     if missing:
         return None, f"cannot be fetched without {' and '.join(missing)}"

@@ -1,4 +1,4 @@
-"""Answers that are not JetStream's, in the place of those that a real server gives."""
+"""Garbled replies in place of JetStream's."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ GARBAGE: tuple[bytes, ...] = (
     *(b'{"config":%b,"state":%b}' % (config, state)
       for config in (b"null", b"[]", b'{"subjects":3}', b'{"max_age":"x"}')
       for state in (b"null", b"[]", b'{"subjects":["x"]}')),
-    # What a worker answers to a caller: once a caller had it sent to the worker itself.
+    # A worker's reply to a caller: a caller once had it sent to the worker itself.
     b'{"status_code":404,"code":"NOT_FOUND","detail":"No such operation","retryable":false}',
 )  # fmt: skip
 """Answers that no JetStream gives, to any request."""

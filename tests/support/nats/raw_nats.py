@@ -1,4 +1,4 @@
-"""A NATS client that sends any bytes: what no client library would, but an attacker does."""
+"""A NATS client that sends any bytes: client libraries refuse to, attackers do not."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ class RawNats:
         take: is given what arrives.
 
     Attributes:
-        errors: what the server has complained about, in its words.
+        errors: errors that the server has reported, in its words.
     """
 
     def __init__(self, url: str, user: str | None, password: str, take: OnMessage) -> None:
@@ -72,7 +72,7 @@ class RawNats:
     def publish(
         self, subject: bytes, body: bytes = b"", *, reply: bytes = b"", headers: bytes = b""
     ) -> None:
-        """Send a message; `flush` tells when the server has taken it."""
+        """Send a message; `flush` returns when the server has processed it."""
         sizes = (
             b"%d %d" % (len(headers), len(headers) + len(body)) if headers else b"%d" % len(body)
         )

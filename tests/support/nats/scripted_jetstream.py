@@ -33,7 +33,7 @@ FAULT_SHARE = 0.6
 
 
 class Fault(Enum):
-    """What a request meets. Only the first three may befall a read."""
+    """The fault of a request. Reads have only the first three."""
 
     LOST = "nothing comes of it, and no answer"
     NO_LEADER = "nothing comes of it, and the answer says so"
@@ -75,7 +75,7 @@ class ScriptedJetStream:
         faults: the number of faults until it has no more.
 
     Attributes:
-        stored: every message that was ever stored, also those that vanished with a stream.
+        stored: every message that was ever stored, including messages of vanished streams.
         life: the number of times that the stream has vanished.
         met: the faults that came.
     """
@@ -134,7 +134,7 @@ class ScriptedJetStream:
         return self.met[-1]
 
     def _go_on(self) -> None:
-        """One request later: what is in flight comes down, a missing stream is made again."""
+        """Advance by one request: messages in flight arrive, a missing stream is made again."""
         self._missing_for = max(self._missing_for - 1, 0)
         for one in tuple(self._in_flight):
             one.requests_left -= 1

@@ -1,4 +1,4 @@
-"""A NATS that answers the bridge as a test tells it, and the deployment of the bridge's tests."""
+"""A fake NATS with scripted replies to the bridge, and the deployment of the bridge's tests."""
 
 import asyncio
 import json
@@ -54,7 +54,7 @@ class ScriptedNats:
     reply_headers: dict[str, str] = field(default_factory=dict)
 
     async def events(self, subject: str) -> AsyncGenerator[list[FeedEvent]]:
-        """What a test puts into `published`, of one subject only."""
+        """Yield the events of one subject that a test puts into `published`."""
         while True:
             event = await self.published.get()
             assert event.subject == subject, "one stream at a time"
@@ -105,8 +105,8 @@ class _Relay:
 class SharedBridge:
     """One app for many tests: making one takes longer than most tests do.
 
-    What an app remembers, this one remembers from test to test: compressed bodies and streams. The
-    settings of the first test apply.
+    It keeps its state from test to test: compressed bodies and streams. The settings of the first
+    test apply.
     """
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ _SHARED = SharedBridge()
 
 
 def shared_bridge_client(nats: ScriptedNats) -> httpx.AsyncClient:
-    """Return a client of the one app that all tests share which need no app of their own."""
+    """Return a client of the app that tests share unless they need a separate app."""
     return _SHARED.client(nats)
 
 

@@ -101,7 +101,7 @@ class ScriptedService:
     async def over_http(self) -> AsyncGenerator[str]:
         """The service's URL."""
         routes = [Route("/api/v1/identities", self._identities)]
-        # What is spelt out comes before what a parameter would swallow.
+        # Fixed paths come before paths with parameters that would match them.
         rows = [row for row in OPERATIONS.values() if row is not IDENTITIES]
         for operation in sorted(rows, key=lambda row: row.path.count("{")):
             routes.extend(self._route(operation, scope) for scope in operation.scopes)

@@ -1,7 +1,7 @@
 """A world in memory for jobs: durable state, a chain, and processes that die and doze at any step.
 
 Everything that a process does goes through one of its ports, and every use of a port is a step at
-which the adversary may strike. What the world holds survives; what a process holds does not.
+which the adversary may inject a fault. State of the world survives; state of a process does not.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class Crash(BaseException):
 
 
 class Fault(Enum):
-    """What the adversary does at a step."""
+    """A fault that the adversary injects at a step."""
 
     CRASH_BEFORE = "dies before it takes effect"
     CRASH_AFTER = "dies after it took effect"
@@ -97,26 +97,26 @@ class Extrinsic:
 
     @property
     def mark(self) -> Any:
-        """What tells apart the calls of different jobs."""
+        """Return the part of the call by which the calls of different jobs differ."""
         return self.call
 
 
 @dataclass(eq=False)
 class _Holder:
-    """Who holds a lease, and whether it is still renewed."""
+    """The holder of a lease, and whether it still renews the lease."""
 
     renews: bool = False
 
 
 @dataclass
 class World:
-    """What there is beside the processes.
+    """The state outside of the processes.
 
     Attributes:
         faults: at which step, counted over all processes, what happens.
         random: when those wake that doze.
-        includes_after_blocks: for so many blocks every extrinsic waits in the pool.
-        steps: so many there were.
+        includes_after_blocks: blocks that every extrinsic waits in the pool.
+        steps: the number of steps so far.
         applied: successful calls, in order.
         broken: promises that were seen broken.
         has_markers: whether all jobs were written by this version, which marks open ones.
@@ -164,7 +164,7 @@ class World:
         return self.best - 1
 
     def tick(self) -> None:
-        """One more block, with what waits for it; those that doze may wake."""
+        """Make a block with the extrinsics that wait for it; sleeping processes may wake."""
         self.best += 1
         if self.random.random() < WAKING:
             self.dozing.set()
@@ -200,7 +200,7 @@ class World:
         return self.began_ms + int((block - self.began_at) * BLOCK_TIME_S * 1000)
 
     def in_the_air(self, own: Hotkey) -> list[Extrinsic]:
-        """What was sent with a hotkey and can still be included."""
+        """Return the extrinsics of a hotkey that can still be included."""
         return [
             extrinsic
             for extrinsic in self.sent

@@ -1,4 +1,4 @@
-"""What honest callers had of a product that was attacked, and what its processes held."""
+"""Figures of a run of attacks: the requests of honest callers, and the memory of the processes."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
@@ -10,12 +10,12 @@ SUCCESS_MIN: Final = 0.99
 P99_MAX_S: Final = 2.0
 GROWTH_MAX: Final = 1.15
 GROWTH_MAX_MB: Final = 24.0
-"""What a process may hold more at the end than in the middle, in MB, or by the factor above."""
+"""Maximum growth of a process from the middle of the run to its end: the factor, or MB."""
 
 
 @dataclass
 class Phase:
-    """What honest callers had during one kind of attack, or in the quiet between two.
+    """The requests of honest callers during one kind of attack, or between two attacks.
 
     Attributes:
         latencies_s: of requests that succeeded, by their kind.
@@ -55,7 +55,7 @@ class AttackFigures:
     Attributes:
         phases: by the name of the attack; "quiet" between attacks.
         memory_mb: of each process at the end of each round.
-        cached_mb: what the worker's cache of reads holds, which has a bound, at these moments.
+        cached_mb: size of the worker's read cache, which is bounded, at these moments.
         restarted: processes that are others than at the beginning.
         restarts_of_parts: of the worker, by part.
         missed_blocks: blocks that the honest listener was not sent.
@@ -175,13 +175,13 @@ def after(name: str) -> str:
 
 
 def share(succeeded: Sequence[float], failed: int) -> float:
-    """Return the share of requests that succeeded; 1 where there were none."""
+    """Return the share of requests that succeeded; 1 without any request."""
     asked = len(succeeded) + failed
     return len(succeeded) / asked if asked else 1.0
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the value that this many percent are not above; 0 where there are none."""
+    """Return a percentile of some values; 0 without any value."""
     if not values:
         return 0.0
     ordered = sorted(values)

@@ -75,7 +75,7 @@ async def attack(
     attack_s: float,
     quiet_s: float,
     timeout_s: float = TIMEOUT_S,
-    tell: Callable[[str], object] = lambda _: None,
+    report: Callable[[str], object] = lambda _: None,
 ) -> AttackFigures:
     """Make all attacks in turn, for at least this long, and at least once.
 
@@ -85,7 +85,7 @@ async def attack(
         attack_s: how long each attack lasts.
         quiet_s: how long nothing is attacked after each.
         timeout_s: how long an honest caller waits for a response.
-        tell: is given a line now and then.
+        report: called with a line about the progress now and then.
     """
     figures = AttackFigures()
     async with private_product(folder, PYLON_OPEN_ACCESS_TOKEN="") as product:
@@ -105,7 +105,7 @@ async def attack(
                 figures.rounds += 1
                 await _measure_memory(product, figures)
                 figures.seconds = time.monotonic() - began_s
-                tell(figures.report())
+                report(figures.report())
         at_end = parts_of(product)
         figures.restarted = [name for name, pid in before.items() if at_end.get(name) != pid]
         figures.restarts_of_parts = await restarts_of_parts(product)
@@ -143,7 +143,7 @@ def main() -> int:
                 seconds=asked.minutes * 60,
                 attack_s=asked.attack_s,
                 quiet_s=asked.quiet_s,
-                tell=_print,
+                report=_print,
             )
         )
     _print(figures.report())

@@ -40,7 +40,7 @@ SLOW_S: Final = 1.0
 
 @dataclass
 class Attacker:
-    """What attacks have: the addresses, the tokens of two identities, and hotkeys to name.
+    """The means of an attack: the addresses, the tokens of two identities, and some hotkeys.
 
     Args:
         product: that is attacked.
@@ -200,7 +200,7 @@ class Attacker:
                 group.create_task(_again(lambda: http.get("/api/v1/subnet/1/block/recent/neurons")))
 
     async def half_sent_heads(self) -> None:
-        """Open connections that send half of a request's head, and replace those that end."""
+        """Open connections that send half of a request's head; replace each that is closed."""
         async with asyncio.TaskGroup() as group:
             for _ in range(300):
                 group.create_task(_again(self._half_sent))

@@ -1,4 +1,4 @@
-"""The bridge as its users run it: a process of its own on a port of the OS's choosing."""
+"""The bridge as its users run it: a separate process, on a port that the OS chooses."""
 
 import asyncio
 import contextlib
@@ -133,7 +133,7 @@ class BridgeProcess:
         return code
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
-        """One GET on a connection of its own."""
+        """Send a GET on a new connection."""
         async with httpx.AsyncClient(
             base_url=self.url, timeout=HANGS_AFTER_S, trust_env=False
         ) as client:

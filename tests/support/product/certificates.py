@@ -1,4 +1,4 @@
-"""Certificates for a test: an authority of its own, and what it vouches for."""
+"""Certificates for a test: a new authority, and the certificates that it signs."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every method of both clients: what it asks for, and a reply that its operation may give."""
+"""Every method of both clients: its arguments, and a reply that its operation may return."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -210,7 +210,7 @@ REPLIES: Mapping[type[BaseModel], BaseModel] = {
         writes.CommitmentSet(job_id=JOB_ID),
         writes.RevealedCommitmentSet(reveal_round=99, job_id=JOB_ID),
         models.NeuronCertificateKeypair(
-            algorithm=1,
+            algorithm=models.CertificateAlgorithm.ED25519,
             public_key=_CERTIFICATE.public_key,
             private_key=PrivateKey("0x" + "00" * 32),
         ),

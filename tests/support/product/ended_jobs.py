@@ -46,7 +46,7 @@ async def write_ended(
     """Write entries of ended jobs in the order of their numbers, and wait until all are stored."""
     template = record_of(identity, 0).model_dump_json()
     for count, number in enumerate(numbers, 1):
-        # What differs, without validating each.
+        # Replace only the parts that differ: validating every record takes too long.
         text = template.replace(job_of(0), job_of(number)).replace(
             str(FIRST_MS), str(FIRST_MS + number)
         )

@@ -1,4 +1,4 @@
-"""Environments of their own for other people's packages, whose pins are not ours.
+"""Separate environments for third-party packages, whose pins differ from ours.
 
 Each is described by a hash-locked file in `tests/compat/requirements/` and kept in `.nox`, beside
 the environments that nox makes, until that file changes.

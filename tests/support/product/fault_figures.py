@@ -1,4 +1,4 @@
-"""What came of a run of jobs under faults: the jobs, and what the chain itself holds."""
+"""Results of a run of jobs under faults: the jobs, and the extrinsics on the chain."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from tests.support.product.written import Written
 
 @dataclass
 class Figures:
-    """What came of it.
+    """Results of a run.
 
     Attributes:
         asked: writes that were answered, with a job or with how it ended.
@@ -21,14 +21,14 @@ class Figures:
         ended_twice: jobs that were told to have ended in more than one way.
         expired_early: jobs that expired although their epoch, or their term, had not ended.
         states: how the jobs ended.
-        reasons: of these, what those that did not succeed gave as the reason.
+        reasons: the error codes of the jobs that did not succeed.
         refused: the codes of writes that became no job.
         healed: identities whose write succeeded once all was left in peace.
         applied: extrinsics on the chain that succeeded.
         doubled: extrinsics on the chain of no successful job, of a job with another, or missing.
         most_in_flight: the most extrinsics of one hotkey that were in the node's pool at once.
         steps: how often a signer died at which step.
-        faults: what else was done to them.
+        faults: the other faults that were injected.
         odd: the jobs that failed, and extrinsics that are on the chain without a job's success or
             the other way round.
         seconds: how long it took.

@@ -32,7 +32,7 @@ from pylon_client.contract import wire
 from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.jobs import Job
 from pylon_client.contract.subjects import ALL_JOB_EVENTS, WORKER_USER
-from pylon_client.contract.types import Hotkey, Weight
+from pylon_client.contract.types import Hotkey, JobId, Weight
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from pylon_client.v1 import AsyncConfig, AsyncPylonClient, BasePylonException, PylonTimeout
 from pylon_devnet.dev_wallets import write_wallet
@@ -76,7 +76,7 @@ class FaultRun:
         jobs: how many writes to ask for, over all identities.
         seed: decides the faults.
         servers: one nats-server, or three that keep every stream three times.
-        tell: is told now and then how far it has come.
+        report: called with a line about the progress now and then.
     """
 
     def __init__(
@@ -86,14 +86,14 @@ class FaultRun:
         seed: int,
         *,
         servers: int = 1,
-        tell: Callable[[str], object] = lambda _line: None,
+        report: Callable[[str], object] = lambda _line: None,
     ) -> None:
         self.figures = Figures()
         self._folder = folder
         self._jobs = jobs
         self._seed = seed
         self._random = random.Random(seed)  # noqa: S311 -- guards nothing
-        self._tell = tell
+        self._report = report
         self._answered: dict[str, set[str]] = {name: set() for name in SUBNETS}
         self._endings: dict[str, set[str]] = {}
         self._peace = asyncio.Event()
@@ -104,8 +104,8 @@ class FaultRun:
             NatsServer(folder, users) if servers == 1 else NatsCluster(folder, users)
         )
         self._replicas = servers
-        # Short epochs: the chain keeps only so many sealed weights until they are revealed, and a
-        # job that has to wait for that ends with its epoch.
+        # Short epochs: the chain bounds the number of sealed weights that are not yet revealed, and
+        # a job that has to wait for a reveal ends with its epoch.
         self._devnet = DevnetProcess(
             folder, "--still", f"--tempo={TEMPO_BLOCKS}", f"--keep-blocks={KEPT_BLOCKS}",
             block_time_s=BLOCK_TIME_S,
@@ -153,13 +153,15 @@ class FaultRun:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
             await strikes.note_pool()
-        chain = options_of(self._devnet.folder, keep_blocks=KEPT_BLOCKS, tempo_blocks=TEMPO_BLOCKS)
+        folder = self._devnet.folder
+        assert folder is not None
+        chain = options_of(folder, keep_blocks=KEPT_BLOCKS, tempo_blocks=TEMPO_BLOCKS)
         epochs = {netuid: epoch_starts(chain, netuid) for netuid in SUBNETS.values()}
         self.figures.compare(jobs, self._endings, written(chain), epochs)
         self.figures.seconds = round(time.monotonic() - started_s)
         return self.figures
 
-    # What is asked.
+    # The requests.
 
     async def _prepare_chain(self) -> None:
         for name in SUBNETS:
@@ -184,7 +186,7 @@ class FaultRun:
     async def _client(self, stack: AsyncExitStack, name: str) -> AsyncPylonClient:
         client = AsyncPylonClient(
             AsyncConfig(
-                address=self._urls if name == OVER_NATS else self._bridge_url,
+                address=list(self._urls) if name == OVER_NATS else self._bridge_url,
                 identity_name=name,
                 identity_token=token_of(name),
                 timeout=PylonTimeout(read=ASKED_WITHIN_S),
@@ -198,7 +200,7 @@ class FaultRun:
         return list((await _persist(client.identity.get_latest_neurons)).neurons)
 
     async def _ask(self, name: str, client: AsyncPylonClient, hotkeys: list[Hotkey]) -> None:
-        """Ask for one write after the other; some while the one before is still in hand."""
+        """Request one write after the other; some while the previous one is in progress."""
         for number in range(self._jobs // len(SUBNETS) - 1):  # the last is asked in peace
             key = f"{name}-{number}"
             if number % 4 == 3:
@@ -212,12 +214,12 @@ class FaultRun:
                 with contextlib.suppress(TimeoutError):
                     await self._ended(client, job_id, UNDER_FAULTS_S)
 
-    async def _commit(self, client: AsyncPylonClient, mark: bytes, key: str) -> str | None:
+    async def _commit(self, client: AsyncPylonClient, mark: bytes, key: str) -> JobId | None:
         return (await client.identity.set_commitment(mark, idempotency_key=key)).job_id
 
     async def _put(
         self, client: AsyncPylonClient, weights: dict[Hotkey, Weight], key: str
-    ) -> str | None:
+    ) -> JobId | None:
         return (await client.identity.put_weights(weights, idempotency_key=key)).job_id
 
     async def _heals(self, name: str, client: AsyncPylonClient) -> None:
@@ -229,8 +231,8 @@ class FaultRun:
             job = await _persist(lambda: client.identity.get_job(job_id))
             self.figures.healed += bool(job and job.has_succeeded)
 
-    async def _answer(self, name: str, ask: Callable[[], Awaitable[str | None]]) -> str | None:
-        """The id of the job that a write became; None where all that is told is how it failed."""
+    async def _answer(self, name: str, ask: Callable[[], Awaitable[JobId | None]]) -> JobId | None:
+        """Return the id of a write's job; None if the only response is a failure."""
         job_id = None
         while True:
             try:
@@ -246,12 +248,12 @@ class FaultRun:
         self.figures.asked += 1
         if job_id:
             self._answered[name].add(job_id)
-        self._tell(f"{self.figures.asked} of {self._jobs} writes are answered")
+        self._report(f"{self.figures.asked} of {self._jobs} writes are answered")
         return job_id
 
-    async def _ended(self, client: AsyncPylonClient, job_id: str, within_s: float) -> None:
+    async def _ended(self, client: AsyncPylonClient, job_id: JobId, within_s: float) -> None:
         async def ended() -> bool:
-            return (await client.identity.get_job(job_id)).has_ended  # pyright: ignore[reportArgumentType] -- an id
+            return (await client.identity.get_job(job_id)).has_ended
 
         async with asyncio.timeout(within_s):
             while not await _persist(ended):
@@ -271,7 +273,7 @@ class FaultRun:
         self.figures.missing = sum(map(len, self._answered.values()))
         return jobs
 
-    # What dies again and again.
+    # The workers, which are killed again and again.
 
     def _workers(self) -> Workers:
         settings = signing_settings(self._folder / "wallets", SUBNETS, WALLETS) | {
@@ -307,10 +309,10 @@ class FaultRun:
         """How long a process lives before it is killed; in peace, to the end of the run."""
         return float("inf") if self._peace.is_set() else self._random.uniform(least_s, most_s)
 
-    # What is looked at.
+    # The checks.
 
     async def _listen(self, stack: AsyncExitStack) -> NatsConnection:
-        """Hear of every change of every job."""
+        """Subscribe to every change of every job."""
         options = ConnectionOptions(urls=self._urls, user=WORKER_USER, password=WORKER_PASSWORD)
         connection = await connect(options)
         stack.push_async_callback(connection.close)
@@ -353,7 +355,7 @@ async def _persist(ask: Callable[[], Awaitable[T]], *, or_refused: bool = False)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=204, help="writes to ask for")
     parser.add_argument("--seed", type=int, default=1, help="decides the faults")
     parser.add_argument("--servers", type=int, choices=(1, 3), default=1, help="of NATS")
@@ -368,7 +370,7 @@ def main() -> None:
             chosen.jobs,
             chosen.seed,
             servers=chosen.servers,
-            tell=lambda line: print(line, file=sys.stderr),  # noqa: T201 -- a command
+            report=lambda line: print(line, file=sys.stderr),  # noqa: T201 -- a command
         )
         figures = asyncio.run(run.run())
     print(json.dumps(vars(figures), indent=2))  # noqa: T201 -- a command

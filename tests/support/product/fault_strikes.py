@@ -1,4 +1,4 @@
-"""What a run of jobs under faults does to the node, its chain, NATS and all workers at once."""
+"""Faults of the node, its chain, NATS and all workers at once, for a run of jobs under faults."""
 
 import asyncio
 import contextlib
@@ -102,7 +102,7 @@ class Strikes:
         await self._control("speak")
 
     async def _keep_replies(self) -> None:
-        """What is submitted meanwhile is taken, and included; nobody is told."""
+        """Delay the replies to submissions: extrinsics are included, and no caller is notified."""
         for seconds in (60, 0):
             await self._control("delay-method", method="author_submitExtrinsic", seconds=seconds)
             await asyncio.sleep(self._random.uniform(0.5, 2.0))

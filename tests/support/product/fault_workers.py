@@ -77,7 +77,7 @@ class Workers:
         await self._replace_all(SIGNER)
 
     async def _replace_all(self, role: Mapping[str, str]) -> None:
-        """Kill every worker; those that follow have this role."""
+        """Kill every worker; the next ones have this role."""
         self._role = role
         await asyncio.gather(*(worker.kill() for worker in self._running))
 

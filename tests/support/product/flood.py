@@ -35,7 +35,7 @@ while True:
 
 @asynccontextmanager
 async def flood(nats_url: str, subject: str = SUBJECT) -> AsyncGenerator[None]:
-    """Flood a server within the block, from a process of its own."""
+    """Flood a server within the block, from a separate process."""
     place = urlsplit(nats_url.partition(",")[0])
     arguments = (str(place.hostname), str(place.port), subject, str(_MESSAGES))
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", _PROGRAM, *arguments)

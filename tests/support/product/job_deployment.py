@@ -32,7 +32,7 @@ from tests.support.product.worker_process import WorkerProcess, worker_process
 POLL_S = 0.1
 """Seconds between two looks at a job: about a block of the devnet's."""
 IdentityOf = Callable[[str], Awaitable[AsyncIdentity]]
-"""What an identity may ask for, by its name."""
+"""A function that returns the client of an identity, by the identity's name."""
 
 SUBNETS = {"sn1": 1, "sn2": 2, "sn12": 12}
 
@@ -110,7 +110,7 @@ class Deployment:
     async def identity(
         self, name: str, timeout_s: float = HANGS_AFTER_S
     ) -> AsyncGenerator[AsyncIdentity]:
-        """What an identity may ask for, through the client that its users have."""
+        """Connect the public client as an identity."""
         async with client_of(self.address, name, timeout_s) as client:
             yield client.identity
 

@@ -1,4 +1,4 @@
-"""What processes write beside their files, kept in the folder of their test until the end of all.
+"""Store the output of processes in the folder of their test until the end of the session.
 
 `tests/conftest.py` looks for secrets in it then.
 """

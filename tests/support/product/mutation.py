@@ -101,7 +101,7 @@ class Result:
     """Result of one mutant.
 
     Attributes:
-        by: what failed.
+        by: the test or check that failed.
         output: of pytest.
     """
 
@@ -240,7 +240,7 @@ def _print(text: str) -> None:
 def main(mutants: Sequence[Mutant]) -> int:
     """Run the mutants that the command line names, or all of them; return the exit code."""
     parser = argparse.ArgumentParser(description="Switch off one defence after the other.")
-    parser.add_argument("names", nargs="*", help="of mutants; all of them when there are none")
+    parser.add_argument("names", nargs="*", help="of mutants; default: all mutants")
     parser.add_argument("--jobs", type=int, default=1, help="how many to run at once")
     parser.add_argument("--unchecked", action="store_true", help="skip the run without a mutant")
     parser.add_argument("--logs", type=Path, help="a folder for the output of pytest")

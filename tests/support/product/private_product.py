@@ -32,7 +32,7 @@ METRICS_TOKEN: Final = secret_of("metrics")
 
 @dataclass(frozen=True)
 class PrivateProduct:
-    """Where the REST API is, and where the worker tells of itself.
+    """The addresses of the REST API, and of the worker's health and metrics.
 
     Attributes:
         url: of the REST API.

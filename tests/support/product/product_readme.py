@@ -1,4 +1,4 @@
-"""What users of the published service type: the commands, settings and programs of its readme."""
+"""The commands, settings and programs of the published service's readme."""
 
 from typing import Final
 
@@ -187,7 +187,7 @@ PROGRAMS: Final = {
     "set weights": SET_WEIGHTS,
     "blocking": BLOCKING,
     "asynchronous": ASYNCHRONOUS,
-    "what asks nothing": f"{CONFIGURATIONS}\n{OWN_RETRIES}\n{NO_RETRIES}\n{DATA_TYPES}",
+    "without requests": f"{CONFIGURATIONS}\n{OWN_RETRIES}\n{NO_RETRIES}\n{DATA_TYPES}",
 }
 
 EXCEPTIONS: Final = {

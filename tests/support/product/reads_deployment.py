@@ -53,7 +53,7 @@ class Via(StrEnum):
 
 @dataclass(frozen=True)
 class Got:
-    """What came back: the HTTP status that stands for it, the JSON, and of which block it is."""
+    """A response: its HTTP status, its JSON, and the block that it describes."""
 
     status: int
     body: Any

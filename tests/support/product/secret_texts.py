@@ -1,7 +1,6 @@
-"""Tokens, passwords and keys of tests, which nobody could mistake for anything else.
+"""Tokens, passwords and keys of tests.
 
-Each holds the mark, so that whoever finds the mark in what the product has written has found a
-secret, whichever it is.
+Each holds the mark: a file or a log that holds the mark has leaked a secret.
 """
 
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ SHORT_SECRET = "zq7xk"
 
 
 def secret_of(owner: str) -> str:
-    """The token or password of whoever is named."""
+    """Return the token or password of an owner."""
     return f"{MARK}-of-{owner}"
 
 

@@ -1,4 +1,4 @@
-"""`pylon worker`, whose publisher stops for good after some blocks, as by a fault of its own.
+"""`pylon worker` with a publisher that stops for good after some blocks, as after an error.
 
     python -m tests.support.product.stalling_worker 3
 

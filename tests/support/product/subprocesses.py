@@ -9,7 +9,7 @@ from tests.support.product.kept_output import keep
 
 
 async def output_of(*argv: str, cwd: Path, env: Mapping[str, str]) -> str:
-    """What a process prints that ends with code zero."""
+    """Return the output of a process, which must exit with code 0."""
     process = await asyncio.create_subprocess_exec(
         *argv,
         cwd=cwd,

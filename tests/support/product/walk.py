@@ -29,7 +29,7 @@ class Walk:
     Attributes:
         product: as it runs.
         worker_port: of the worker's health and metrics.
-        seen: what later steps need of earlier ones.
+        seen: values of earlier steps that later ones need.
     """
 
     product: Product
@@ -56,7 +56,7 @@ class Walk:
             return await client.request(verb, path, **options)
 
     async def metrics(self, url: str) -> str:
-        """What a process shows at `/metrics`."""
+        """Return the text that a process serves at `/metrics`."""
         async with httpx.AsyncClient() as client:
             response = await client.get(f"{url}/metrics", headers=_bearer(METRICS_TOKEN))
         assert response.status_code == 200
@@ -99,7 +99,7 @@ Take = Callable[[Walk], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Step:
-    """One step: who takes it, what is to be seen, and how."""
+    """One step: its kind of user, the expected behaviour as a sentence, and its check."""
 
     who: str
     says: str
@@ -110,7 +110,7 @@ class Steps:
     """The steps of one kind of user, in the order in which they are written.
 
     Args:
-        who: takes them.
+        who: the kind of user that takes them.
     """
 
     def __init__(self, who: str) -> None:

@@ -33,7 +33,7 @@ async def hotkeys(walk: Walk, netuid: int = 1) -> list[Hotkey]:
         return list((await client.open_access.get_latest_neurons(NetUid(netuid))).neurons)
 
 
-@step("tests run against a Pylon of one's own making, without any process")
+@step("tests run against a fake Pylon, without any process")
 async def _(walk: Walk) -> None:
     pylon = FakePylon()
     pylon.answer(reads.LATEST_NEURONS, sample_neurons(count=3))
@@ -159,7 +159,7 @@ async def _(walk: Walk) -> None:
     assert job.retry_at_block is not None
 
 
-@step("newer weights take the place of those that wait")
+@step("newer weights replace waiting ones")
 async def _(walk: Walk) -> None:
     keys = await hotkeys(walk)
     async with walk.client("sn1") as client:
@@ -187,7 +187,7 @@ async def _(walk: Walk) -> None:
     assert job.reveal_round
 
 
-@step("a commitment is set, and stands on the chain when the call returns")
+@step("a commitment is on the chain when the call that sets it returns")
 async def _(walk: Walk) -> None:
     async with walk.client("sn2") as client:
         answer = await client.identity.set_commitment("0x776a")

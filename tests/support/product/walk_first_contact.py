@@ -1,4 +1,4 @@
-"""The walk of anybody: what a first contact meets where things are not as they should be."""
+"""The walk of any user at first contact: the failures that wrong use and wrong settings cause."""
 
 import json
 import re
@@ -128,7 +128,7 @@ async def _(walk: Walk) -> None:
     assert "Traceback" not in ended.err
 
 
-@step("each failure in the document of the API has an example of its own")
+@step("each failure in the document of the API has an example")
 async def _(walk: Walk) -> None:
     async with httpx.AsyncClient(base_url=walk.product.url) as client:
         document = (await client.get("/schema/openapi.json")).json()

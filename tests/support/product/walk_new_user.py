@@ -156,7 +156,7 @@ async def _(walk: Walk) -> None:
     assert (await walk.get(path, headers={"If-None-Match": etag})).status_code == 304
 
 
-@step("answers are compressed for those that take it")
+@step("responses are compressed for clients that accept it")
 async def _(walk: Walk) -> None:
     response = await walk.get(NEURONS, headers={"Accept-Encoding": "gzip"})
     assert response.headers["content-encoding"] == "gzip"
@@ -177,7 +177,7 @@ async def _(walk: Walk) -> None:
         assert len(client.open_access.get_latest_neurons(NetUid(1)).neurons) == 256
 
 
-@step("the client raises an exception of its own for what is not there")
+@step("the client raises its own exception for an object that does not exist")
 async def _(walk: Walk) -> None:
     async with walk.client() as client:
         with pytest.raises(PylonNotFound) as missing:
@@ -222,7 +222,7 @@ async def _(walk: Walk) -> None:
 @step("the command says its version")
 async def _(walk: Walk) -> None:
     ended = await walk.command("--version")
-    assert (ended.code, ended.out) == (0, f"pylon {version('pylon-client')}\n")
+    assert (ended.code, ended.out) == (0, f"pylon {version('pylon-service')}\n")
 
 
 @step("the command's help lists what it can do")

@@ -84,7 +84,7 @@ async def _(walk: Walk) -> None:
     problem(await walk.send("PUT", f"{OWN}/weights", "sn1", json=weights), 403, "FORBIDDEN")
 
 
-@step("weights that are no numbers are named in the failure")
+@step("the failure names weights that are not numbers")
 async def _(walk: Walk) -> None:
     hotkey = walk.seen["neurons"][1]
     response = await walk.send("PUT", f"{OWN}/weights", "sn2", json={"weights": {hotkey: "much"}})

@@ -67,7 +67,9 @@ async def _(walk: Walk) -> None:
 
 @step("the worker says that it publishes")
 async def _(walk: Walk) -> None:
-    assert re.search(r"^pylon_publisher_leader 1\.0$", await walk.metrics(walk.worker_url), re.MULTILINE)
+    assert re.search(
+        r"^pylon_publisher_leader 1\.0$", await walk.metrics(walk.worker_url), re.MULTILINE
+    )
 
 
 @step("the head of the chain grows in the metrics")

@@ -23,7 +23,7 @@ class WorkerProcess:
 
     Attributes:
         process: as it was started.
-        log: what it has logged so far.
+        log: the text that it has logged so far.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
@@ -33,7 +33,7 @@ class WorkerProcess:
         self._reading = asyncio.create_task(self._read())
 
     async def logs(self, text: str, *, times: int = 1) -> None:
-        """Wait until it has logged a text so often; fail when it ends before."""
+        """Wait until it has logged a text a number of times; fail if it ends before."""
         async with asyncio.timeout(HANGS_AFTER_S):
             while self.log.count(text) < times:
                 assert not self._reading.done(), f"ended without {text!r}: {self.log}"

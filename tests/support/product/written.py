@@ -1,4 +1,4 @@
-"""What a devnet's chain holds, read from its folder after it has ended."""
+"""The state of a devnet's chain, read from its folder after it has ended."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,8 @@ def epoch_starts(options: DevnetOptions, netuid: int) -> dict[int, int]:
         devnet.chain.close()
 
 
-def options_of(folder: Path, **more: int) -> DevnetOptions:
-    """Those of a chain in a folder that is read and not gone on with."""
-    return DevnetOptions(port=0, state=folder, autostart=False, **more)
+def options_of(folder: Path, *, keep_blocks: int, tempo_blocks: int) -> DevnetOptions:
+    """Return the options to read the chain in a folder, without making more blocks."""
+    return DevnetOptions(
+        port=0, state=folder, autostart=False, keep_blocks=keep_blocks, tempo_blocks=tempo_blocks
+    )

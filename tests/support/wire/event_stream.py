@@ -12,7 +12,7 @@ from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 
 class EventStream:
-    """What one listener has received.
+    """A subscriber's stream of server-sent events.
 
     Attributes:
         status: of the answer.

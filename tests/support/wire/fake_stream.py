@@ -16,9 +16,9 @@ class FakeStream:
     """Keeps each message id once, in the order of arrival.
 
     Attributes:
-        events: what is stored.
-        refusals: so many of the next publishes are lost, unanswered.
-        unanswered: so many of the next publishes are stored, and yet the answer is lost.
+        events: the stored events.
+        refusals: number of the next publishes that are lost, without a reply.
+        unanswered: number of the next publishes that are stored, but whose reply is lost.
     """
 
     def __init__(self) -> None:

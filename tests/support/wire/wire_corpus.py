@@ -1,4 +1,4 @@
-"""What may come over the wire: right requests, and whatever else, from a seed.
+"""Messages that may come over the wire, valid and invalid ones, generated from a seed.
 
 Hypothesis draws the parts; messages are put together from them by the same seed, since drawing each
 as a whole would take longer than sending it.
@@ -57,9 +57,9 @@ class Sent:
     """One message.
 
     Attributes:
-        user: who sends it.
+        user: the sender.
         headers: the whole block, as bytes; empty for none.
-        operation: what it asks for, where its subject says so.
+        operation: the requested operation, if its subject names one.
     """
 
     user: str
@@ -89,7 +89,7 @@ class Corpus:
         self._header_blocks = atoms.drawn(atoms.HEADER_BLOCKS, parts // 2, number)
 
     def requests(self, count: int) -> Iterator[Sent]:
-        """So many messages."""
+        """Return a number of messages."""
         return (self._request(number) for number in range(count))
 
     def tokens(self, most: int) -> list[bytes]:

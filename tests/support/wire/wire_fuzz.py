@@ -33,15 +33,15 @@ def rss_bytes(pid: int) -> int:
 
 @dataclass
 class Account:
-    """What became of what was sent.
+    """The outcomes of the messages that were sent.
 
     Attributes:
         sent: messages.
-        fates: what the rules say.
+        fates: expected outcomes by the rules.
         codes: of the failures that came; None counts the successes.
-        stored: what streams have taken (True) and refused.
-        denials: refusals that the server told of.
-        wrong: replies that are no replies of the contract, or should not have come.
+        stored: number of messages that streams have stored (True) and refused (False).
+        denials: permission violations that the server reported.
+        wrong: replies that violate the contract, or should not have been sent.
     """
 
     sent: int = 0

@@ -1,4 +1,4 @@
-"""What must come of a message: answered, or left unanswered by a rule that has a name."""
+"""The expected outcome of a message: a reply, or a named rule by which it gets no reply."""
 
 import re
 from enum import StrEnum
@@ -23,12 +23,12 @@ _DISCOVERY = re.compile(rb"\$SRV\.(PING|INFO|STATS)(\.pylon)?")
 
 
 class Fate(StrEnum):
-    """What becomes of a message.
+    """The outcome of a message.
 
     ANSWERED: exactly one reply comes to the inbox that it names.
     ANSWERED_TO_NOBODY: it is answered, and nobody listens at the inbox that it names.
     DENIED: the server refuses it, since its user may not publish there.
-    NO_INBOX: its reply subject is none, or is no inbox; it is not answered.
+    NO_INBOX: its reply subject is missing or is not an inbox; it is not answered.
     FOREIGN_INBOX: it asks as an identity, and its reply goes neither there nor to the bridge.
     SERVER_INBOX: its reply goes to a worker, which waits there for JetStream.
     NOT_STORED: a worker has published it where no stream keeps it.

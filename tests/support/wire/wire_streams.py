@@ -1,4 +1,4 @@
-"""What a broken worker, or one of another version, may put into the streams of all workers."""
+"""Messages that a broken worker, or one of another version, may put into the workers' streams."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -54,7 +54,7 @@ class StreamCorpus:
         ]
 
     def messages(self, count: int) -> Iterator[Sent]:
-        """So many, each with an inbox for the server's acknowledgement."""
+        """Return a number of messages, each with an inbox for the server's acknowledgement."""
         return (self._message(number) for number in range(count))
 
     def _message(self, number: int) -> Sent:

@@ -1,8 +1,8 @@
 """Every block of code in the README and in docs/ does what it says.
 
-A block that cannot run here stands after a line `<!-- not run: why -->`, and is skipped with that
-reason. Python runs as it stands, against `pylon up --devnet`, whose addresses take the place of
-the default ones; blocks of tests run in pytest; blocks of settings are read as settings.
+A block that cannot run here follows a line `<!-- not run: why -->`, and is skipped with that
+reason. Python runs unchanged against `pylon up --devnet`, except for the default addresses, which
+are replaced; blocks of tests run in pytest; blocks of settings are read as settings.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Pictures, for a renderer of diagrams; and a tree of names that test_public_api.py compares.
 NO_CODE = {"mermaid", ""}
 SETTING = re.compile(r"\s*(#.*|[A-Z0-9_{}…]+=.*)?")
-# What an operator's shell has, beside what a page says itself.
+# Variables of an operator's shell, in addition to the page's own.
 OPERATORS = {"PYLON_METRICS_TOKEN": "my_metrics_token"}
 RUN_SCRIPT = """
 import ast, asyncio, inspect, pathlib, sys
@@ -105,7 +105,7 @@ def at_the_product(code: str, product: Product) -> str:
 
 async def run(folder: Path, *command: str, **environment: str) -> str:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYLON_")}
-    # Whoever reads the page has installed the command that it names, in `.venv` of the folder.
+    # Readers of the page have installed its command, in `.venv` of the folder.
     inherited["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), inherited["PATH"]])
     if not (folder / ".venv").exists():
         (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)

@@ -1,4 +1,4 @@
-"""The JavaScript of docs/nats.md, as it stands, with the npm client against the running product.
+"""The JavaScript of docs/nats.md, unchanged, with the npm client against the running product.
 
 The client is installed from npm's registry into a folder of the test. Without Node.js, npm or the
 registry, the test is skipped with that reason.
@@ -72,7 +72,7 @@ async def product(node: Path, tmp_path_factory: pytest.TempPathFactory) -> Async
 
 
 async def printed_by(node: Path, product: Product, code: str) -> str:
-    """What a module prints whose address is that of the product."""
+    """Return the output of a module after setting its address to the product's."""
     (node / "example.js").write_text(
         code.replace("localhost:4222", f"127.0.0.1:{product.nats_port}")
     )

@@ -56,7 +56,7 @@ async def test_all_of_the_document_holds(product: PrivateProduct, tmp_path: Path
     assert process.returncode == 0, output.decode()
     assert f"Tested: {operations}\n" in output.decode()
 
-    # After so many requests of all kinds, there is nothing of a token in what is counted of them.
+    # After many requests of all kinds, the metrics must not hold any part of a token.
     for url in (product.url, product.worker_url):
         async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
             assert (await client.get("/metrics")).status_code == 403
@@ -87,5 +87,5 @@ async def test_a_private_key_is_told_to_who_asked_for_it_and_kept_nowhere(
         return leaks_under(tmp_path, {key: "it", bytes.fromhex(key.decode()): "it"})
 
     assert written(private) == []
-    # What stands on the chain is found, so that the look is no idle one.
+    # Public values of the chain are found: the search works.
     assert written(public)

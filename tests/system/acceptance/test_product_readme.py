@@ -1,7 +1,7 @@
 """Every line that users of the published service know from its readme works here as written.
 
 Programs and requests go to the readme's development server, beside a running product, with the
-readme's tokens; addresses alone are substituted. What is built or changed, is so in a copy of the
+readme's tokens; only addresses are substituted. Builds and changes happen in a copy of the
 checkout.
 """
 
@@ -32,14 +32,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def environment(**more: str) -> dict[str, str]:
-    """What a shell has whose user has activated the environment of these tests."""
+    """Return the variables of a shell in which the environment of these tests is active."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     kept = {name: text for name, text in os.environ.items() if not name.startswith("PYLON_")}
     return {**kept, "PATH": path, **more}
 
 
 async def run(folder: Path, line: str, **more: str) -> str:
-    """What a line prints that a shell in a folder runs, and that ends well."""
+    """Run a line in a shell in a folder, and return its output; it must exit with code 0."""
     process = await asyncio.create_subprocess_exec(
         *("bash", "-euo", "pipefail", "-c", line),
         cwd=folder,
@@ -66,14 +66,15 @@ def folder() -> Generator[Path]:
 
 @pytest.fixture(scope="module")
 def checkout() -> Generator[Path]:
-    """A copy of the checkout, with two tests of its own instead of all others."""
+    """Copy the checkout, with two small tests instead of the project's."""
     with tempfile.TemporaryDirectory() as folder:
         yield _copied_to(Path(folder))
 
 
 def _copied_to(copy: Path) -> Path:
-    for name in ("pylon", "pylon_client", "bridge", "pylon_devnet"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pylon", "pylon_client", "bridge", "pylon_devnet", "distributions"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=ignored)
     for name in ("pyproject.toml", "noxfile.py", "README.md", "CHANGELOG.md", "LICENSE"):
         shutil.copy(ROOT / name, copy / name)
     for name in ("bench", "scripts", "tests"):
@@ -172,7 +173,8 @@ async def test_uv_finds_everything_for_development(checkout: Path) -> None:
 async def test_pip_installs_the_client_by_its_name_from_the_wheel(
     checkout: Path, folder: Path
 ) -> None:
-    await run(checkout, f"python -m hatchling build --target wheel --directory {folder}/dist")
+    build = f"python -m hatchling build --target wheel --directory {folder}/dist"
+    await run(checkout / "distributions" / "client", build)
     # A folder of wheels takes the place of an index, as docs/client.md says.
     only_wheels = {"PIP_FIND_LINKS": str(folder / "dist"), "PIP_NO_INDEX": "1"}
     installed = folder / "installed"
@@ -184,6 +186,7 @@ async def test_pip_installs_the_client_by_its_name_from_the_wheel(
     )
     assert where.strip() == str(installed / "pylon_client" / "v1" / "__init__.py")
     assert (installed / "pylon_client/service/envs/test_env.template").exists()
+    assert not [name for name in ("pylon", "bridge", "pylon_devnet") if (installed / name).exists()]
 
 
 async def test_a_client_without_the_service_is_told_the_extra(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ async def run(product: Product, *command: str | Path) -> str:
 
 
 async def weights_on_chain(product: Product) -> dict[str, float]:
-    """What the README's line shows of uid 0, as JSON."""
+    """Return the weights of uid 0 that the README's command shows, from its JSON."""
     (line,) = blocks("bash", "btcli")
     command, *arguments = shlex.split(
         line.replace("localhost:9944", f"127.0.0.1:{product.devnet_port}")
@@ -77,7 +77,7 @@ async def test_the_readmes_weights_stand_on_the_chain(tmp_path: Path) -> None:
         assert sorted(map(int, shown)) == [int(uid) for uid in named.split()[3:]]
         assert sorted(round(share, 3) for share in shown.values()) == [0.2, 0.3, 0.5]
 
-        # Who listens to a job that has ended is told so, and that is all.
+        # The stream of an ended job has one event, and ends.
         async with EventStream.of(http, f"{JOBS}/{job['job_id']}/stream") as stream:
             await stream.ends()
         assert stream.events == [("job", job)]
@@ -118,7 +118,7 @@ async def test_the_readmes_weights_stand_on_the_chain(tmp_path: Path) -> None:
         assert all(one != other for one, other in pairwise(told))
         assert told[-1] == (await own_jobs(product))[0]
 
-        assert "CONFIRMED" in await operator("cancel", job["job_id"]), "what has ended stays"
+        assert "CONFIRMED" in await operator("cancel", job["job_id"]), "ended jobs stay unchanged"
         assert "not found" in await operator("show", "a" * 26, code=1)
         assert "not found" in await operator("show", waiting_id, "--identity", "sn1", code=1)
         assert "PYLON_IDENTITIES" in await operator("ls", "--identity", "nobody", code=1)

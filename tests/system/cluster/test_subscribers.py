@@ -29,7 +29,7 @@ NEURONS = str(NeuronsEventSubject(NetUid(2)))
 
 
 class Subscriber:
-    """Follows the events over a connection of its own, and keeps each number that it was given.
+    """A subscriber to the events over a separate connection, which stores each number.
 
     Attributes:
         numbers: of each subject.
@@ -49,7 +49,7 @@ class Subscriber:
         return all(numbers[-1:] >= [number] for numbers in self.numbers.values())
 
     def missed(self) -> list[str]:
-        """What was not exactly every block once, in order."""
+        """Return the subjects whose numbers are not every block exactly once, in order."""
         return [
             f"{subject}: {numbers}"
             for subject, numbers in self.numbers.items()

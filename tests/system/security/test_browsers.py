@@ -1,4 +1,4 @@
-"""What a page of another site can have a browser send with the cookie of a session: no change."""
+"""A page of another site cannot have a browser change anything with the cookie of a session."""
 
 from collections.abc import AsyncGenerator
 from http.cookies import SimpleCookie

@@ -50,7 +50,7 @@ LATEST = f"pylon.v1.open.chain.{LATEST_BLOCK.name}"
 SLOW = f"pylon.v1.open.1.{LATEST_NEURONS.name}"
 METRICS_TOKEN = secret_of("metrics")
 SUFFIXES = 1 << 16
-"""What the NATS library itself appends to a request's name: 16 bits."""
+"""Number of suffixes that the NATS library can append to a request's inbox: 16 bits."""
 
 
 @dataclass
@@ -286,7 +286,7 @@ async def test_nobody_answers_the_slow_request_of_another_anonymous_caller(tmp_p
         victim, witness = await connected(None), await connected(None)
         listening = RawNats(server.url, None, "", lambda subject, *_: seen.append(subject.decode()))
         attacker = await stack.enter_async_context(listening)
-        # Users of the same name hear each other's replies: those that came tell nothing.
+        # Users of the same name receive each other's replies: the replies received prove nothing.
         attacker.subscribe("_INBOX.open.>")
         await attacker.flush()
         for _ in range(2):

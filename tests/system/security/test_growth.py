@@ -1,4 +1,4 @@
-"""What piles up costs nothing: 100,000 ended jobs slow down no list, and no worker that is idle."""
+"""100,000 ended jobs slow down neither lists of jobs nor an idle worker."""
 
 import asyncio
 import tracemalloc
@@ -65,7 +65,7 @@ class Counted:
 
 @dataclass
 class Office:
-    """What a worker does with jobs, over a real ledger, and what of it is sent and received."""
+    """The job service of a worker over a real job store, with counts of its messages."""
 
     connection: NatsConnection
     ledger: JobStore = field(init=False)
@@ -108,7 +108,7 @@ class Grown:
     """A ledger of an older version that has grown, and what was measured meanwhile.
 
     Attributes:
-        idle_before: what an idle worker sent and received when there were only few ended jobs.
+        idle_before: messages that an idle worker sent and received with only few ended jobs.
         indexing: the same for the first look at the open jobs of the identity with many.
         indexing_peak_bytes: of memory meanwhile.
     """

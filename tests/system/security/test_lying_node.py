@@ -127,7 +127,7 @@ async def test_a_node_that_is_down_for_a_while_leaves_no_exception_behind(tmp_pa
             await eventually(lambda before=before: published.numbers(BLOCKS)[-1] > before + 1)
             await until_answered(connection, OLD_NEURONS, wire.encode({"block_number": down}))
             await devnet.kill()
-            # By the fourth attempt with its pauses, the SDK has given up the idle one too.
+            # By the fourth attempt with its backoff, the SDK has dropped the idle connection too.
             await worker.logs("Cannot connect to", times=4 * down)
             await devnet.start()
         before = published.numbers(BLOCKS)[-1]

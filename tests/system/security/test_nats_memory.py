@@ -1,4 +1,4 @@
-"""What strangers can make a nats-server store: as much as its limits say, and no more."""
+"""Clients without credentials cannot make a nats-server store more than its limits allow."""
 
 import asyncio
 import contextlib
@@ -206,7 +206,7 @@ def test_the_sum_fits_into_the_memory_of_every_manifest() -> None:
     }
     assert go_limits == {GO_MEMORY_LIMIT}
     assert int(GO_MEMORY_LIMIT.removesuffix("MiB")) < 4096
-    # What Pylon's own clients need of it.
+    # The limits must leave room for Pylon's own clients.
     assert REQUEST_MAX_BYTES < MAX_PAYLOAD_BYTES
     assert 2 * REPLIES_IN_FLIGHT_BYTES <= MAX_PENDING_BYTES
     assert MAX_SUBSCRIPTIONS > 1000

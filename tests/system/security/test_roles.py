@@ -1,4 +1,4 @@
-"""What each role of a worker answers, and that a reader cannot write whatever it sends."""
+"""The operations that each role of a worker serves; a reader cannot write, whatever it sends."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ SIGNER = {"PYLON_WORKER_ROLE": "signer"}
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def reader(nats: Nats) -> AsyncGenerator[NatsConnection]:
-    """What holds the password of readers, and no more."""
+    """Connect with the password of readers only."""
     yield await nats.connect(user=READER_USER)
 
 
@@ -102,7 +102,7 @@ async def test_the_reader_user_can_neither_store_nor_change_anything(
         }
         refused = reader.counts.permission_violations
         for number, subject in enumerate(sorted(forbidden), 1):
-            # JetStream would send its reply wherever it is told.
+            # JetStream would send its reply to any subject that a message names.
             await reader.nats.publish(subject, FORGED, reply="$KV.pylon_jobs.x")
             await reader.nats.flush()
             assert reader.counts.permission_violations == refused + number, subject

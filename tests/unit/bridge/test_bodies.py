@@ -26,7 +26,7 @@ WRITES = SharedBridge()
 
 @pytest.fixture(autouse=True)
 def _writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge.routes.operations, "OPERATIONS", WRITE_OPERATIONS)
+    monkeypatch.setattr(bridge.routes.operation_routes, "OPERATIONS", WRITE_OPERATIONS)
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ async def test_a_body_past_the_bound_is_refused(sn1: httpx.AsyncClient, nats: Sc
 async def test_a_body_that_does_not_come_is_not_waited_for(
     sn1: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge.body, "BODY_WITHIN_S", 0.0)
+    monkeypatch.setattr(bridge.request_body, "BODY_TIMEOUT_S", 0.0)
 
     async def stalled() -> AsyncGenerator[bytes]:
         yield b"{"

@@ -111,7 +111,7 @@ def test_a_head_may_take_30_seconds() -> None:
 
 
 async def trickled() -> None:
-    async with serving(head_within_s=SHORT_S) as server:
+    async with serving(header_timeout_s=SHORT_S) as server:
         caller = await server.connect()
         await caller.send(HEAD)
         silent = await server.connect()
@@ -136,7 +136,7 @@ def test_a_head_that_does_not_end_is_closed_on_the_bridges_loop() -> None:
 
 
 async def test_a_second_head_is_bounded_as_the_first() -> None:
-    async with serving(head_within_s=SHORT_S) as server:
+    async with serving(header_timeout_s=SHORT_S) as server:
         for begin in (b"GET", b"\r\n"):
             caller = await server.connect()
             await caller.send(HEAD + b"\r\n")
@@ -147,12 +147,12 @@ async def test_a_second_head_is_bounded_as_the_first() -> None:
 
 
 async def test_a_connection_that_sends_nothing_is_closed() -> None:
-    async with serving(head_within_s=SHORT_S) as server:
+    async with serving(header_timeout_s=SHORT_S) as server:
         assert (await (await server.connect()).rest()).startswith(b"HTTP/1.1 408 ")
 
 
 async def test_a_request_and_an_idle_connection_may_take_longer() -> None:
-    async with serving(head_within_s=SHORT_S) as server:
+    async with serving(header_timeout_s=SHORT_S) as server:
         server.app.may_answer.clear()
         caller = await server.connect()
         await caller.send(HEAD + b"\r\n")
@@ -167,7 +167,7 @@ async def test_a_request_and_an_idle_connection_may_take_longer() -> None:
 
 
 async def test_requests_sent_one_after_the_other_without_waiting_are_all_answered() -> None:
-    async with serving(head_within_s=SHORT_S) as server:
+    async with serving(header_timeout_s=SHORT_S) as server:
         caller = await server.connect()
         await caller.send(3 * (HEAD + b"\r\n"))
         for _ in range(3):
@@ -176,7 +176,7 @@ async def test_requests_sent_one_after_the_other_without_waiting_are_all_answere
 
 
 async def test_a_caller_that_reads_nothing_is_disconnected() -> None:
-    async with serving(stalled_after_s=SHORT_S) as server:
+    async with serving(write_timeout_s=SHORT_S) as server:
         server.app.body = bytes(64 * 2**20)
         caller = await server.connect()
         await caller.send(HEAD + b"\r\n")

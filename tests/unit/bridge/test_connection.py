@@ -69,8 +69,8 @@ async def ask(link: BridgeConnection) -> bytes:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge.link, "FIRST_WAIT_S", 0.0)
-    monkeypatch.setattr(bridge.link, "LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr(bridge.connection, "RETRY_INITIAL_DELAY_S", 0.0)
+    monkeypatch.setattr(bridge.connection, "RETRY_MAX_DELAY_S", 0.0)
 
 
 def nats_down() -> FailureError:

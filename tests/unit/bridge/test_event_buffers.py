@@ -149,7 +149,7 @@ async def test_a_value_is_made_into_bytes_once_for_all() -> None:
 async def test_while_nothing_happens_a_comment_shows_that_the_stream_lives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bridge.sse, "HEARTBEAT_S", 0.0)
+    monkeypatch.setattr(bridge.sse_response, "HEARTBEAT_INTERVAL_S", 0.0)
     stream = stream_frames(channel_of(), None, StreamCounts())
     async with aclosing(stream):
         assert (await anext(stream)).startswith(b":")
@@ -216,7 +216,7 @@ async def test_listeners_of_events_that_failed_come_again_to_others(
 
 
 async def test_a_listener_that_takes_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge.sse, "SEND_WITHIN_S", 0.01)
+    monkeypatch.setattr(bridge.sse_response, "SEND_TIMEOUT_S", 0.01)
     counts = StreamCounts()
     response = StreamResponse(stream_frames(channel_of(1), None, counts), counts, is_private=False)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http.cookies import SimpleCookie
+from typing import Any
 
 import httpx
 import pytest
@@ -115,7 +116,7 @@ async def test_a_logout_ends_one_session_and_deletes_the_cookie(
     ],
 )
 async def test_a_cookie_is_secure_where_a_trusted_proxy_ended_tls(
-    nats: ScriptedNats, trusted: list[str], proto: str, *, secure: bool
+    nats: ScriptedNats, trusted: Any, proto: str, *, secure: bool
 ) -> None:
     async with bridge_client(nats, BridgeSettings(bridge_trusted_proxies=trusted)) as client:
         headers = {"X-Forwarded-Proto": proto, "X-Forwarded-For": "203.0.113.9"}

@@ -55,7 +55,7 @@ async def followed(
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RETRY_FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(module, "RETRY_INITIAL_DELAY_S", 0.001)
 
 
 @pytest.mark.parametrize("lags", [0, 1, module.INCOMPLETE_READS_MAX])

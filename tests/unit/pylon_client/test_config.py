@@ -47,8 +47,8 @@ def test_a_token_may_have_a_space_within_as_in_the_service(kind: Any) -> None:
         ({"address": "http://a b"}, "address has a URL whose host or port"),
         ({"address": ["http://a", "http://b"]}, "only for NATS"),
         ({"address": "http://a,nats://b"}, "address must be"),
-        ({"address": f"nats://sn1:{SECRET}@host"}, "must not hold credentials"),
-        ({"address": f"http://{SECRET}@host"}, "must not hold credentials"),
+        ({"address": f"nats://sn1:{SECRET}@host"}, "must not contain credentials"),
+        ({"address": f"http://{SECRET}@host"}, "must not contain credentials"),
         ({"address": HTTP, "identity_name": "sn1"}, "identity_token is missing"),
         ({"address": HTTP, "identity_token": SECRET}, "identity_name is missing"),
         (
@@ -105,9 +105,10 @@ def test_the_defaults_are_three_attempts_with_growing_jittered_waits() -> None:
     for config in (AsyncConfig(address=HTTP), Config(address=HTTP)):
         timeout = config.timeout
         assert (timeout.connect, timeout.read, timeout.write, timeout.pool) == (5, 60, 5, 5)
-        assert config.retry.stop.max_attempt_number == 3
+        stop: Any = config.retry.stop
+        assert stop.max_attempt_number == 3
         for attempt, wait_s in ((1, 0.1), (2, 0.2), (3, 0.4)):
-            state = type("State", (), {"attempt_number": attempt})()
+            state: Any = type("State", (), {"attempt_number": attempt})()
             waits_s = {config.retry.wait(state) for _ in range(100)}
             assert len(waits_s) > 1
             assert all(wait_s <= wait <= wait_s + 0.2 for wait in waits_s)

@@ -249,7 +249,7 @@ def test_a_stream_that_pylon_ends_is_asked_for_again_when_it_says(
     monkeypatch: pytest.MonkeyPatch, retry: str, at_least_s: float
 ) -> None:
     """Listeners of a bridge that stops are told different times; no time is too long."""
-    monkeypatch.setattr(http_transport, "COME_BACK_MAX_S", 0.6)
+    monkeypatch.setattr(http_transport, "STREAM_RETRY_MAX_S", 0.6)
     asked_s: list[float] = []
 
     def handler(request: httpx.Request) -> httpx.Response:

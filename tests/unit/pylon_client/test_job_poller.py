@@ -111,7 +111,7 @@ async def test_a_part_of_pylon_that_restarts_does_not_end_the_wait(flavour: str)
 async def test_what_stood_in_the_way_of_asking_is_the_cause_of_the_timeout(flavour: str) -> None:
     pylon = FakePylon()
     pylon.fail(writes.GET_JOB, ErrorCode.NATS_UNAVAILABLE, times=None)
-    with pytest.raises(PylonJobTimeoutException, match="has not been seen") as caught:
+    with pytest.raises(PylonJobTimeoutException, match="was never read") as caught:
         await wait(pylon, flavour, 0.2)
     assert isinstance(caught.value.__cause__, PylonUnavailable)
     assert caught.value.job is None
@@ -144,8 +144,8 @@ async def test_announced_changes_are_received_without_asking_again(
     flavour: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # No second poll can come before a hang is noticed.
-    monkeypatch.setattr(job_poller, "LIVE_PAUSE_S", LONG_S)
-    monkeypatch.setattr(job_poller, "FIRST_PAUSE_S", LONG_S)
+    monkeypatch.setattr(job_poller, "POLL_WHILE_LIVE_S", LONG_S)
+    monkeypatch.setattr(job_poller, "POLL_INITIAL_DELAY_S", LONG_S)
     pylon = pylon_with(JobState.ACCEPTED)
     pylon.publish_job(job_in(JobState.ACCEPTED))
     seen: list[JobState] = []
@@ -173,7 +173,7 @@ async def test_announced_changes_are_received_without_asking_again(
 async def test_after_a_break_of_the_announcements_the_job_is_asked_for(
     flavour: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_poller, "LIVE_PAUSE_S", LONG_S)
+    monkeypatch.setattr(job_poller, "POLL_WHILE_LIVE_S", LONG_S)
     pylon = pylon_with(JobState.ACCEPTED, JobState.CONFIRMED)
     pylon.publish_job(job_in(JobState.WAITING, 3))
     seen: list[JobState] = []

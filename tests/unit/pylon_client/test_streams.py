@@ -3,16 +3,24 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, closing
 from itertools import islice
+from typing import Any
 
 import pytest
 
 from pylon_client.http.sse_parser import ServerSentEvent, parse_sse
 from pylon_client.testing import FakePylon, sample_block_info, sample_neurons
 from pylon_client.transport import StreamItem
-from pylon_client.v1 import BlockNumber, NetUid, PylonClosed, PylonRequestException
+from pylon_client.v1 import (
+    AsyncPylonClient,
+    BlockNumber,
+    NetUid,
+    PylonClient,
+    PylonClosed,
+    PylonRequestException,
+)
 
 
 @pytest.fixture
@@ -81,20 +89,37 @@ def test_closing_the_client_ends_its_streams(pylon: FakePylon) -> None:
 
 async def test_a_break_is_raised_when_patience_is_over(pylon: FakePylon) -> None:
     class Broken(FakePylon):
-        def listen(self, *_: object) -> object:
-            if self.calls:
+        is_down = False
+
+        def listen(self, *arguments: Any) -> Any:
+            if self.is_down:
                 raise PylonRequestException("still down")
-            self.calls.append(None)
-            return super().listen(*_)
+            self.is_down = True
+            return super().listen(*arguments)
 
     broken = Broken()
     broken.publish(sample_block_info(1))
     async with broken.async_client() as client:
-        blocks = client.open_access.blocks(patience_s=0.3)
+        blocks = client.open_access.blocks(give_up_after_s=0.3)
         assert (await anext(blocks)).number == 1
         broken.break_streams()
         with pytest.raises(PylonRequestException, match="still down"):
             await anext(blocks)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        lambda client: client.open_access.blocks(patience_s=0.3),
+        lambda client: client.open_access.neuron_snapshots(NetUid(1), patience_s=0.3),
+    ],
+)
+async def test_the_old_name_of_the_limit_is_deprecated(
+    pylon: FakePylon, stream: Callable[[AsyncPylonClient | PylonClient], object]
+) -> None:
+    for client in (pylon.async_client(), pylon.client()):
+        with pytest.warns(DeprecationWarning, match="give_up_after_s"):
+            stream(client)
 
 
 async def test_what_cannot_be_had_any_more_is_logged(
@@ -108,7 +133,7 @@ async def test_what_cannot_be_had_any_more_is_logged(
             blocks = client.open_access.blocks(after=BlockNumber(7))
             assert (await anext(blocks)).number == 40
             await blocks.aclose()
-    assert "between 7 and 40" in caplog.text
+    assert "between block 7 and block 40" in caplog.text
 
 
 SENT = (

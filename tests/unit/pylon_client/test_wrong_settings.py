@@ -89,7 +89,7 @@ def test_so_there_is_over_all_identities(monkeypatch: pytest.MonkeyPatch) -> Non
         "PYLON_ID_SN1_NETUID: required",
         "PYLON_ID_SN1_TOKEN: must not be empty",
         "PYLON_ID_MY_SN2_TOKEN: required",
-        "PYLON_ID_MY_SN2_HOTKEY_SS58: is no ss58 address",
+        "PYLON_ID_MY_SN2_HOTKEY_SS58: is not an ss58 address",
     ]
 
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,6 +107,6 @@ def test_the_log_of_requests_is_bounded_whatever_is_asked() -> None:
     "wrong",
     [{"block_time_s": 0.01}, {"keep_blocks": 0}, {"tempo_blocks": 0}, {"neurons": 8}],
 )
-def test_options_that_cannot_work_are_refused(wrong: dict[str, float]) -> None:
+def test_options_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"block|past state|tempo|neurons"):
         DevnetOptions(**wrong)

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,7 +29,8 @@ REAL_RUNTIME = "finney-424"
 def ours() -> dict[str, Any]:
     newest = build_metadata(SLOT_MS)
     spec_version = newest.declaration.spec_version
-    runtime: Any = bittensor_core.Runtime(newest.encoded, spec_version, TRANSACTION_VERSION, 42)
+    core: Any = bittensor_core  # of Rust, without types
+    runtime = core.Runtime(newest.encoded, spec_version, TRANSACTION_VERSION, 42)
     ir = runtime.metadata_ir()
     return {
         "pallets": {pallet["name"]: pallet for pallet in ir["pallets"]},
@@ -52,8 +54,9 @@ def _generated(module: ModuleType) -> dict[str, Any]:
     items: dict[str, Any] = {}
     for group in vars(module).values():
         if inspect.isclass(group):
-            for item in vars(group).values():
-                if hasattr(item, "container") and isinstance(item, tuple):
+            members: Mapping[str, Any] = vars(group)
+            for item in members.values():
+                if hasattr(item, "container") and issubclass(type(item), tuple):
                     items[f"{item.container}.{item[1]}"] = item
     return items
 

@@ -36,7 +36,9 @@ def clone(tmp_path: Path) -> Path:
     (tmp_path / "requirements").mkdir()
     for locked in (ROOT / "requirements").glob("*.txt"):
         (tmp_path / "requirements" / locked.name).touch()
-    (tmp_path / "pyproject.toml").touch()
+    for project in (tmp_path, tmp_path / "distributions" / "client"):
+        project.mkdir(parents=True, exist_ok=True)
+        (project / "pyproject.toml").touch()
     executable(tmp_path / "python3.11", FIT_PYTHON)
     executable(tmp_path / "python3.10", OLD_PYTHON)
     return tmp_path

@@ -2,6 +2,7 @@
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -33,10 +34,15 @@ def test_a_setting_of_the_readme_has_its_default(name: str, default: str) -> Non
     assert shown in ({f"`{default}`"} if default else {'`""`', ""}), row
 
 
-@pytest.mark.parametrize("kind", [PylonClient, AsyncPylonClient])
-def test_the_readmes_methods_take_the_readmes_arguments(kind: type) -> None:
-    config = (Config if kind is PylonClient else AsyncConfig)(address="http://localhost:8000")
-    client = kind(config)
+@pytest.mark.parametrize(
+    "client",
+    [
+        PylonClient(Config(address="http://localhost:8000")),
+        AsyncPylonClient(AsyncConfig(address="http://localhost:8000")),
+    ],
+    ids=["blocking", "asynchronous"],
+)
+def test_the_readmes_methods_take_the_readmes_arguments(client: Any) -> None:
     for api, methods in readme.METHODS.items():
         for method in methods:
             name, _, rest = method.partition("(")

@@ -4,6 +4,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -51,7 +52,10 @@ def variables(settings: type[BaseModel], prefix: str) -> Iterator[str]:
 
 # The latter has the same settings, of which one more is required.
 EVERY_CLASS = [one for one in classes(EnvironmentSettings) if one is not IdentityWithToken]
-PREFIXES = {IdentitySettings: "PYLON_ID_{NAME}_", PrometheusSettings: "PROMETHEUS_"}
+PREFIXES: dict[type[BaseSettings], str] = {
+    IdentitySettings: "PYLON_ID_{NAME}_",
+    PrometheusSettings: "PROMETHEUS_",
+}
 OF_CLASSES = {
     variable
     for settings in EVERY_CLASS
@@ -124,7 +128,7 @@ def test_the_listed_defaults_change_nothing(
 def test_those_of_an_identity_and_of_the_client_change_nothing_either(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    needed = {"name": "sn1", "netuid": 1, "token": "t"}
+    needed: dict[str, Any] = {"name": "sn1", "netuid": 1, "token": "t"}
     identity, client = IdentitySettings(**needed), BaseConfig(address="http://x")
     for variable in variables(IdentitySettings, "PYLON_ID_{NAME}_"):
         if variable in LISTED and LISTED[variable] != "required":

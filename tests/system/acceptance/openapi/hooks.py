@@ -1,4 +1,4 @@
-"""What `st run` needs to know of Pylon beside its configuration."""
+"""Hooks for `st run`: the rules of Pylon that its configuration cannot express."""
 
 import schemathesis
 from hypothesis import strategies
@@ -25,7 +25,7 @@ def documented_status(
 ) -> None:
     """Every status is documented by its number: the default is for those of later versions.
 
-    Methods that are none of the operation's are no part of it, and answered with 405.
+    Undocumented methods of a path are not part of the operation; the response to them is 405.
     """
     documented = case.operation.responses.status_codes
     if case.method == case.operation.method.upper():

@@ -149,7 +149,7 @@ async def test_the_end_is_told_though_its_workers_clock_is_behind(
 async def test_a_change_that_was_not_heard_is_asked_for(
     client_of_one: httpx.AsyncClient, nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge.job_streams, "HEARTBEAT_S", 0.0)
+    monkeypatch.setattr(bridge.job_streams, "HEARTBEAT_INTERVAL_S", 0.0)
     answers = [job(ACCEPTED, 1), b"", job(ACCEPTED, 1), job(CONFIRMED, 2)]
 
     def answer(_asked: Asked) -> bytes:
@@ -169,7 +169,7 @@ async def test_a_change_that_was_not_heard_is_asked_for(
 async def test_a_job_that_is_forgotten_meanwhile_ends_the_stream(
     client_of_one: httpx.AsyncClient, nats: ScriptedNats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge.job_streams, "HEARTBEAT_S", 0.0)
+    monkeypatch.setattr(bridge.job_streams, "HEARTBEAT_INTERVAL_S", 0.0)
 
     def answer(_asked: Asked) -> bytes:
         if len(nats.asked) > 1:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -66,6 +67,6 @@ def test_settings_may_come_from_a_file() -> None:
         {"bridge_graceful_shutdown_seconds": 0},
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(wrong: dict[str, float]) -> None:
+def test_settings_that_cannot_be_meant_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match="PYLON_"):
         BridgeSettings(**wrong)

@@ -48,7 +48,7 @@ async def test_a_block_and_its_snapshots_are_exactly_what_rest_answers() -> None
     async with running(publisher):
         await publisher.publish(BlockNumber(5), with_neurons=True)
         await stream.until(lambda: stream.numbers(snapshots_of(ONE)) == [5])
-    info = BlockInfo(number=5, hash=hash_of(5), timestamp=Timestamp(1_700_000_060))
+    info = BlockInfo(number=BlockNumber(5), hash=hash_of(5), timestamp=Timestamp(1_700_000_060))
     neurons = wire.encode(SubnetNeurons(block=block_of(5), neurons={}))
     assert stream.events == [block_event(info), neurons_event(ONE, block_of(5), neurons)]
     assert [message_id(event) for event in stream.events] == [

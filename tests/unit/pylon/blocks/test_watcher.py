@@ -202,7 +202,7 @@ async def test_blocks_that_are_too_many_are_left_out_logged_and_counted(
         await published.until(lambda numbers: 5_000 in numbers)
     assert published.numbers == list(range(5_001 - MAX_BACKFILL_BLOCKS, 5_001))
     assert watcher.dropped_blocks == 4_000 - MAX_BACKFILL_BLOCKS
-    assert f"Blocks 1001 to {5_000 - MAX_BACKFILL_BLOCKS}" in caplog.text
+    assert f"blocks 1001 to {5_000 - MAX_BACKFILL_BLOCKS}" in caplog.text
 
 
 async def test_while_a_block_waits_to_be_published_the_next_ones_wait_behind_it() -> None:
@@ -251,5 +251,5 @@ async def test_a_chain_that_was_started_over_is_warned_of_and_nothing_is_publish
 ) -> None:
     chain, published = FakeChain(3), Published()
     async with watching(heads_of(chain), published, 5_000):
-        await eventually(lambda: "was started over" in caplog.text)
+        await eventually(lambda: "was restarted" in caplog.text)
     assert not published.numbers

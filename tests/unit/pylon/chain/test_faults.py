@@ -187,7 +187,7 @@ def test_c6_the_sdk_is_at_least_the_version_that_was_read_and_not_of_another_maj
     requirements = tomllib.loads(PYPROJECT.read_text())["project"]
     (stated,) = [
         requirement
-        for requirement in requirements["optional-dependencies"]["service"]
+        for requirement in requirements["dependencies"]
         if requirement.startswith("bittensor>")
     ]
     assert stated == "bittensor>=11.3,<12"

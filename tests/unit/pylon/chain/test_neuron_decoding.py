@@ -7,7 +7,7 @@ import pytest
 
 from pylon.chain.neuron_decoding import decode_subnet_neurons
 from pylon_client.contract.models import Block
-from pylon_client.contract.types import BlockHash, BlockNumber
+from pylon_client.contract.types import BlockHash, BlockNumber, Hotkey
 
 BLOCK = Block(number=BlockNumber(7), hash=BlockHash("0x" + "ab" * 32))
 
@@ -86,7 +86,7 @@ def test_an_address_is_read_by_its_type(
     axon_info: dict[str, int], expected: IPv4Address | IPv6Address
 ) -> None:
     neuron = decode_subnet_neurons(BLOCK, [record(0, axon_info=axon_info)], state(0)).neurons[
-        "hotkey-0"
+        Hotkey("hotkey-0")
     ]
     assert neuron.axon_info.ip == expected
     assert neuron.axon_info.is_serving is (int(expected) != 0)
@@ -116,4 +116,4 @@ def test_w13_a_record_that_cannot_be_read_spoils_no_other(
     result = decode_subnet_neurons(BLOCK, [record(0), spoilt, record(2)], state(0, 1, 2))
     assert [neuron.uid for neuron in result.neurons.values()] == [0, 2]
     assert [skipped.item for skipped in result.skipped] == [item]
-    assert "is skipped" in caplog.text
+    assert "Skipped the neuron" in caplog.text

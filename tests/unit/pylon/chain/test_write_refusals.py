@@ -1,7 +1,7 @@
 import pytest
 from bittensor import error_map
 from bittensor._generated.errors import ERRORS
-from bittensor.result import ErrorCode as SdkCode
+from bittensor.error_map import ErrorCode as SdkCode
 
 from pylon.chain.write_port import RefusalKind
 from pylon.chain.write_refusals import (
@@ -63,6 +63,6 @@ def test_a_mechanism_that_does_not_exist_is_not_told_as_a_missing_subnet() -> No
     """The chain has one name for both, and the SDK one code."""
     refusal = refusal_of("MechanismDoesNotExist", KNOWN["MechanismDoesNotExist"])
     assert (refusal.code, refusal.kind) == (ErrorCode.NOT_FOUND, RefusalKind.FATAL)
-    assert refusal.detail.startswith("The subnet has no such mechanism, or")
+    assert refusal.detail.startswith("The mechanism or the subnet does not exist.")
     missing = refusal_of("SubnetNotExists", KNOWN["SubnetNotExists"])
-    assert missing.detail.startswith("There is no such subnet.")
+    assert missing.detail.startswith("The subnet does not exist.")

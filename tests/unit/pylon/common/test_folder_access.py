@@ -28,7 +28,7 @@ options = UpOptions(
 os.setgroups([])
 os.setgid({user})
 os.setuid({user})
-for use in (lambda: require_home_access(options), lambda: BlockStore(options.chain)):
+for use in (lambda: require_home_access(options), lambda: BlockStore(options.chain_folder)):
     try:
         use()
     except (OSError, UpError) as error:

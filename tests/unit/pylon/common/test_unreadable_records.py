@@ -36,8 +36,8 @@ def test_a_neuron_is_logged_at_its_first_block_alone(caplog: pytest.LogCaptureFi
         broken = {"netuid": 1, "uid": 7, "hotkey": "5Broken", "last_update": block.number}
         assert len(decode_subnet_neurons(block, [broken], EMPTY_STATE).skipped) == 1
     (warning,) = warnings(caplog)
-    assert "Block 1: a neuron's record (uid 7) cannot be read" in warning
-    assert "from now on it is only counted" in warning
+    assert "Skipped the neuron with uid 7 of block 1" in warning
+    assert "further reads are only counted" in warning
     assert counted("neuron") == len(BLOCKS)
 
 

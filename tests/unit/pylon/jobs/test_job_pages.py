@@ -144,7 +144,7 @@ async def test_pages_contain_every_job_that_exists_throughout(
         nonlocal before, is_over
         if before is None:
             at_first.update(
-                key.rpartition(".")[2]
+                JobId(key.rpartition(".")[2])
                 for key in jobs_in_store.world.store
                 if key.startswith("job.")
             )

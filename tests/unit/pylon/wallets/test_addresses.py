@@ -69,7 +69,7 @@ def test_an_identity_without_an_address_does_not_keep_the_others_from_theirs(
 
 
 def test_a_setting_that_is_no_address_is_refused() -> None:
-    with pytest.raises(SettingsError, match="HOTKEY_SS58: is no ss58 address"):
+    with pytest.raises(SettingsError, match="HOTKEY_SS58: is not an ss58 address"):
         identity("5oops")
 
 

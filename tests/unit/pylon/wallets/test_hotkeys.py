@@ -75,7 +75,7 @@ def test_one_hotkey_that_cannot_be_opened_stops_only_its_identity(
         return IdentitySettings(
             name=IdentityName(name),
             netuid=NetUid(1),
-            token="t" * 20,
+            token=SecretStr("t" * 20),
             wallet_name=WalletName(wallet),
             hotkey_name=HotkeyName("default"),
         )

@@ -131,7 +131,7 @@ def test_failures_begin_at_zero_and_leave_out_what_a_rate_limit_held_back(
     seen = JobMetrics(metrics, HOTKEYS)
     expired = {"kind": "weights", "state": "EXPIRED"}
     assert failures(**expired) == failures(kind="commitment", state="REJECTED") == 0
-    limited = {"last_error": RATE_LIMITED, "retry_at_block": 200}
+    limited: dict[str, Any] = {"last_error": RATE_LIMITED, "retry_at_block": 200}
     seen.observe(job(JobState.EXPIRED, **limited))
     assert failures(**expired) == 0
     seen.observe(job(JobState.EXPIRED, **limited, attempts=1))  # the chain refused it
@@ -199,7 +199,7 @@ async def test_weights_are_overdue_from_when_the_chain_could_have_taken_them(
 
 async def test_a_rate_limit_of_the_chain_makes_nothing_overdue(metrics: WorkerMetrics) -> None:
     census = _Census(metrics)
-    limited = {"last_error": RATE_LIMITED, "retry_at_block": 1340}
+    limited: dict[str, Any] = {"last_error": RATE_LIMITED, "retry_at_block": 1340}
     for head in (1001, 1200, 1340):
         assert await census.overdue(head, weights(JobState.WAITING, **limited)) == 0
     # Nor does the attempt that follows, whose job no longer names the limit.

@@ -77,5 +77,5 @@ def test_a_schema_does_not_promise_that_numbers_with_names_are_all(
 def test_what_is_no_json_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="truncated"):
         wire.decode(b"{")
-    with pytest.raises(TypeError, match="no place on the wire"):
+    with pytest.raises(TypeError, match="cannot be encoded as JSON"):
         wire.encode(object())

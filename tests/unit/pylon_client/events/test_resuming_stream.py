@@ -22,8 +22,8 @@ ENDLESS_S = 600.0
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resuming_stream, "QUIET_MIN_S", QUIET_S)
-    monkeypatch.setattr(resuming_stream, "QUIET_MAX_S", QUIET_S)
+    monkeypatch.setattr(resuming_stream, "IDLE_MIN_S", QUIET_S)
+    monkeypatch.setattr(resuming_stream, "IDLE_MAX_S", QUIET_S)
 
 
 class Quiet:

@@ -33,8 +33,8 @@ async def ready() -> asyncio.Event:
 async def test_the_pauses_before_restarts_grow_up_to_a_limit(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.005)
+    monkeypatch.setattr(module, "INITIAL_RESTART_DELAY_S", 0.001)
+    monkeypatch.setattr(module, "MAX_RESTART_DELAY_S", 0.005)
     child = child_of("exit 3")
     with caplog.at_level(logging.WARNING):
         running = asyncio.create_task(child.keep_running(await ready()))
@@ -47,8 +47,8 @@ async def test_the_pauses_before_restarts_grow_up_to_a_limit(
 async def test_after_a_steady_run_the_pauses_begin_again(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr(module, "STEADY_AFTER_S", 0.0)
+    monkeypatch.setattr(module, "INITIAL_RESTART_DELAY_S", 0.001)
+    monkeypatch.setattr(module, "RESTART_DELAY_RESET_S", 0.0)
     child = child_of("exit 3")
     with caplog.at_level(logging.WARNING):
         running = asyncio.create_task(child.keep_running(await ready()))
@@ -61,7 +61,7 @@ async def test_after_a_steady_run_the_pauses_begin_again(
 async def test_a_stop_does_not_wait_for_the_pause(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_PAUSE_S", 10 * HANGS_AFTER_S)
+    monkeypatch.setattr(module, "INITIAL_RESTART_DELAY_S", 10 * HANGS_AFTER_S)
     starts = tmp_path / "starts"
     child = child_of('echo started >> "$1"; exit 3', str(starts))
     with caplog.at_level(logging.WARNING):

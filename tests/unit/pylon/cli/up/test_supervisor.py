@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,14 +34,15 @@ async def test_processes_that_hang_share_the_time_of_a_container_that_is_stopped
 ) -> None:
     clock_s = [0.0]
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock_s[0])
-    children = [Hanging(clock_s) for _ in range(5)]
-    async with supervisor._run_children(Hanging(clock_s), children, asyncio.Event()):
+    nats: Any = Hanging(clock_s)
+    children: list[Any] = [Hanging(clock_s) for _ in range(5)]
+    async with supervisor._run_children(nats, children, asyncio.Event()):
         pass
     assert clock_s[0] == supervisor.STOP_TIMEOUT_S < CONTAINER_GRACE_S
 
 
 def test_the_devnet_gets_the_options_that_were_given(tmp_path: Path) -> None:
-    def argv(**chosen: int | str) -> list[str]:
+    def argv(**chosen: Any) -> list[str]:
         options = UpOptions(
             home=tmp_path,
             host="127.0.0.1",

@@ -18,7 +18,7 @@ from pylon_client.contract.subjects import BlockEventSubject
 from pylon_client.contract.types import BlockHash, BlockNumber
 from pylon_client.events.stored_events import FeedEvent
 from tests.support.product.adversary import World
-from tests.unit.pylon.jobs.test_endings import Office
+from tests.support.product.simulated_jobs import SimulatedJobs
 
 OLD, NEW = "0x" + "aa" * 32, "0x" + "bb" * 32
 FINNEY, TEST = ChainIdentity("finney", OLD), ChainIdentity("test", NEW)
@@ -214,7 +214,7 @@ async def test_a_reorganised_newest_block_does_not_make_it_another_chain() -> No
 
 async def test_state_whose_jobs_are_for_another_chain_is_not_adopted() -> None:
     world = World(genesis=OLD)
-    await Office(world).accept()
+    await SimulatedJobs(world).accept()
     assert await find_mismatch(OLD, Node(OLD, 9), world.process(), Events()) is None
     found = await find_mismatch(NEW, Node(NEW, 9), world.process(), Events())
     assert found is not None

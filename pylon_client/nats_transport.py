@@ -1,4 +1,4 @@
-"""Calls over NATS: the subject comes from the operation and the scope, the user from the token."""
+"""Calls over NATS."""
 
 import asyncio
 import contextlib
@@ -40,23 +40,25 @@ from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection,
 from pylon_client.transport import OperationCall, StreamItem, StreamSpec, confirm_with
 
 _DEADLINE_MARGIN_S: Final = 1.0
-"""How much later than ours the connection's own deadlines are, so that ours tell what was late."""
+"""Seconds by which the connection's timeouts exceed those of this module.
+
+The timeouts of this module end first: they know which step timed out."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Credential:
-    """As which NATS user to connect; None for without credentials."""
+    """The NATS user and its token; a user of None connects without credentials."""
 
     user: str | None = None
     token: str = field(default="", repr=False)
 
 
 class NatsTransport:
-    """Calls over one connection for each credential, made when it is first needed.
+    """Sends calls over one connection per credential, made on first use.
 
-    Open access goes as the user `open` where an open-access token is configured; otherwise as
-    the identity, which may read what everybody may; otherwise without credentials. Where open
-    access asks for no token it takes any, as it does over HTTP.
+    Open access uses the NATS user `open` if an open-access token is configured, otherwise the
+    identity, which may read everything that open access may, otherwise no credentials. If the
+    service has no open-access token, it accepts any token, as over HTTP.
 
     Args:
         config: the addresses, the tokens and the timeouts.
@@ -68,21 +70,21 @@ class NatsTransport:
         self._connections: dict[_Credential, CachedValue[NatsConnection]] = {}
 
     async def open(self) -> None:
-        """Make ready; connections are made when they are first needed."""
+        """Open the transport; connections are made on first use."""
         self._is_open = True
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         self._is_open = False
         connections = tuple(self._connections.values())
         self._connections.clear()
         await asyncio.gather(*(_close_connection(connection) for connection in connections))
 
     async def ask(self, call: OperationCall[BaseModel]) -> bytes:
-        """The body of the successful answer to one attempt of a call.
+        """Send one attempt of a call; see `Transport.ask`.
 
         Raises:
-            BasePylonException: there is none.
+            BasePylonException: the attempt failed.
         """
         connection = await self._connection(self._credential(call.scope))
         timeout_s = self._config.timeout.read
@@ -104,25 +106,25 @@ class NatsTransport:
         return reply.body
 
     async def confirm(self) -> None:
-        """Return when a worker of Pylon answers; see `Transport.confirm`."""
+        """Return when a worker replies; see `Transport.confirm`."""
         await confirm_with(self.ask)
 
     @asynccontextmanager
     async def listen(
         self, stream: StreamSpec[BaseModel], after: BlockNumber | None
     ) -> AsyncGenerator[AsyncIterator[StreamItem]]:
-        """The values of a stream; see `Transport.listen`.
+        """Open a stream; see `Transport.listen`.
 
-        A server that is lost and found again does not end it.
+        It survives reconnects to NATS.
 
         Raises:
-            BasePylonException: Pylon does not agree to send them.
+            BasePylonException: the stream cannot be opened.
         """
         if stream.netuid is not None:
             await self._require_tracked(stream.netuid)
         connection = await self._connection(self._credential(Scope.OPEN))
-        kept = event_log_via_worker(connection)
-        feed = EventFeed(connection, [str(stream.subject)], kept, after=after)
+        event_log = event_log_via_worker(connection)
+        feed = EventFeed(connection, [str(stream.subject)], event_log, after=after)
         async with contextlib.AsyncExitStack() as listening:
             with self._translate_errors():
                 await listening.enter_async_context(feed)
@@ -130,29 +132,29 @@ class NatsTransport:
 
     @asynccontextmanager
     async def listen_to_job(self, job_id: JobId) -> AsyncGenerator[AsyncIterator[bytes]]:
-        """The bodies of a job; see `Transport.listen_to_job`.
+        """Open the stream of a job; see `Transport.listen_to_job`.
 
         Raises:
-            BasePylonException: Pylon does not agree to send them.
+            BasePylonException: the stream cannot be opened.
         """
         name = self._identity()
         connection = await self._connection(self._credential(Scope.IDENTITY))
-        changes = JobEventQueue(connection, str(JobEventSubject(name, job_id)))
+        events = JobEventQueue(connection, str(JobEventSubject(name, job_id)))
         async with contextlib.AsyncExitStack() as listening:
             with self._translate_errors():
-                await listening.enter_async_context(changes)
+                await listening.enter_async_context(events)
             yield self._job_bodies(
-                changes, OperationCall(GET_JOB, Scope.IDENTITY, None, JobParams(job_id=job_id))
+                events, OperationCall(GET_JOB, Scope.IDENTITY, None, JobParams(job_id=job_id))
             )
 
     async def _job_bodies(
-        self, changes: JobEventQueue, get_job: OperationCall[BaseModel]
+        self, events: JobEventQueue, get_job: OperationCall[BaseModel]
     ) -> AsyncGenerator[bytes]:
         yield await self.ask(get_job)
         while True:
             with self._translate_errors():
-                body = await changes.get()
-            # After a gap, what was announced meanwhile is in the job itself.
+                body = await events.get()
+            # After a gap, the job itself contains all changes.
             yield await self.ask(get_job) if body is None else body
 
     async def _stream_items(self, feed: EventFeed) -> AsyncGenerator[StreamItem]:
@@ -172,11 +174,11 @@ class NatsTransport:
             raise _to_exception(error) from error
 
     async def _require_tracked(self, netuid: NetUid) -> None:
-        """Refuse a subnet whose neurons nobody publishes, in the words of a worker, who knows."""
+        """Raise the failure of a worker if it does not track the subnet."""
         try:
             await self.ask(OperationCall(RECENT_NEURONS, Scope.OPEN, netuid))
         except BasePylonException as error:
-            # A tracked subnet may have no value that is new enough; a stream waits for the next.
+            # A tracked subnet without a recent snapshot is fine: the stream waits for the next one.
             if error.code != ErrorCode.NO_RECENT_SNAPSHOT:
                 raise
 
@@ -205,7 +207,7 @@ class NatsTransport:
         shared = self._connections[credential]
         connection = await shared.get()
         if connection.closed.is_set():
-            # One that lost its server heals; one that the server has refused for good does not.
+            # A connection with rejected credentials does not reconnect.
             shared.invalidate(connection)
             connection = await shared.get()
         return connection
@@ -216,8 +218,10 @@ class NatsTransport:
             async with asyncio.timeout(timeout_s):
                 return await self._connect_or_fall_back(credential)
         except TimeoutError as error:
-            where = ", ".join(self._config.urls)
-            raise PylonTimeoutException(TimeoutReason.CONNECT, timeout_s, address=where) from error
+            servers = ", ".join(self._config.urls)
+            raise PylonTimeoutException(
+                TimeoutReason.CONNECT, timeout_s, address=servers
+            ) from error
         except FailureError as error:
             if error.code is ErrorCode.NATS_UNAVAILABLE:
                 raise PylonRequestException(error.failure.detail) from error

@@ -37,7 +37,7 @@ def test_every_known_error_has_a_kind(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["Stale", "AncientBirthBlock", "PriorityTooLow", "IncorrectWeightVersionKey"]
 )
-def test_errors_of_nonce_and_era_are_signed_again(name: str) -> None:
+def test_a_refusal_that_a_new_signature_resolves_is_retried(name: str) -> None:
     assert refusal_of(name, KNOWN[name]).kind is RefusalKind.RETRY
 
 

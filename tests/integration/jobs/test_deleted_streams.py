@@ -42,13 +42,13 @@ LATEST_NEURONS = "pylon.v1.open.1.neurons.latest"
 BLOCK_TIME_S = 0.5
 LIMIT_BLOCKS = 30
 AHEAD_MAX_BLOCKS = 10
-"""Blocks that the chain may be ahead of the listener: fewer than the stream and a lane keep."""
+"""Maximum blocks between chain and subscriber: fewer than the stream and a publisher keep."""
 MADE_AGAIN = "The stream {} was missing and was created again"
 
 
 @dataclass
 class Running:
-    """A worker on one or three servers, an identity that asks it, and a subscriber to blocks.
+    """A worker on one or three servers, an identity that sends requests, and a block subscriber.
 
     Attributes:
         connection: of that identity to NATS, also where it asks over REST.
@@ -65,7 +65,7 @@ class Running:
     makes_blocks: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def delete(self, *plans: StreamPlan) -> None:
-        """Delete streams, and wait until each has been made again, and was logged once."""
+        """Delete streams, and wait until each is recreated and logged once."""
         streams = JetStreamContext((await self.nats.connect()).nats, timeout=5)
         logged = {plan: self.worker.log.count(MADE_AGAIN.format(plan.name)) for plan in plans}
         await asyncio.gather(*(streams.delete_stream(plan.name) for plan in plans))
@@ -137,7 +137,7 @@ def errors_of(worker: WorkerProcess) -> list[str]:
     return [line for line in worker.log.splitlines() if " ERROR " in line]
 
 
-async def test_reads_writes_and_events_go_on_after_each_stream_was_deleted(
+async def test_reads_writes_and_events_continue_after_a_stream_was_deleted(
     nats: Nats, address: str, tmp_path: Path
 ) -> None:
     async with running(tmp_path, nats, address) as here:
@@ -151,13 +151,13 @@ async def test_reads_writes_and_events_go_on_after_each_stream_was_deleted(
             for numbers in here.numbers.values():
                 await eventually(lambda of=numbers, newest=newest: of[-1] > newest)
             await comes_true(here.is_ready)
-        # Every block came, once and in order, also those made while there was no stream.
+        # Every block was received once and in order, also blocks made without a stream.
         for numbers in here.numbers.values():
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         assert len(errors_of(here.worker)) == sum(map(len, deleted)), errors_of(here.worker)
 
 
-async def test_a_job_whose_message_was_lost_with_the_queue_is_queued_beside_newer_ones(
+async def test_a_job_whose_message_was_lost_is_requeued_beside_newer_ones(
     nats: Nats, address: str, tmp_path: Path
 ) -> None:
     async with running(tmp_path, nats, address) as here:
@@ -171,7 +171,7 @@ async def test_a_job_whose_message_was_lost_with_the_queue_is_queued_beside_newe
         parked = await identity.put_weights(weights_of(devnet, 2, 4))
         await becomes(identity, parked.job_id, is_parked)
         await here.delete(JOB_QUEUE)
-        # In a chain that stands still, this one keeps the new queue from being idle.
+        # While the chain makes no blocks, this job keeps the new queue from being idle.
         newer = await identity.put_weights(weights_of(devnet, 2, 5), MechanismId(1))
         await here.worker.logs(f"Requeued job {parked.job_id} of sn2: it was missing in the queue")
         await devnet.advance(LIMIT_BLOCKS)

@@ -1,4 +1,4 @@
-"""A lane of jobs that fails is restarted, and stops neither the other lanes nor the office."""
+"""A consumer that fails is restarted, and stops neither the other consumers nor the service."""
 
 import asyncio
 from collections import Counter
@@ -31,7 +31,7 @@ class AbsentChain:
         raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "away")
 
 
-async def test_a_failing_lane_stops_no_other(
+async def test_a_failing_consumer_is_restarted_and_stops_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in signing_settings(
@@ -54,7 +54,7 @@ async def test_a_failing_lane_stops_no_other(
     monkeypatch.setattr(DeadlineEnforcer, "run", check)
     settings = WorkerSettings()
     supervisor = Supervisor(initial_delay_s=0.0)
-    office = JobService(
+    system = JobService(
         NatsConnection(ConnectionOptions(("nats://127.0.0.1:1",))),
         job_options(settings),
         cast("Any", AbsentChain()),
@@ -64,7 +64,7 @@ async def test_a_failing_lane_stops_no_other(
         supervisor,
         WriteHealth(),
     )
-    running = asyncio.create_task(office.run())
+    running = asyncio.create_task(system.run())
     await eventually(lambda: started[FAILS] == 4)
     assert not running.done()
     assert supervisor.restarts[FAILS] == 3
@@ -72,5 +72,5 @@ async def test_a_failing_lane_stops_no_other(
     assert {name: started[name] for name in others | {"deadlines"}} == dict.fromkeys(
         others | {"deadlines"}, 1
     )
-    office.stop()
+    system.stop()
     await running

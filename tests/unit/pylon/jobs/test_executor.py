@@ -1,17 +1,18 @@
-"""Whatever happens at whatever step: no accepted job is lost, none is applied twice."""
+"""With any fault at any step, no accepted job is lost and none is applied twice."""
 
 import asyncio
 from collections import Counter, deque
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from pylon.jetstream.consumer import Ack, Nak
+from pylon.jobs import executor
 from pylon.jobs.acceptor import JobAcceptor, WriteRequest
 from pylon.jobs.commitment_planner import CommitmentPlanner
 from pylon.jobs.deadline_enforcer import DeadlineEnforcer
@@ -21,8 +22,8 @@ from pylon.jobs.retry_policy import RetryPolicy
 from pylon.jobs.signer_directory import SignerDirectory
 from pylon.jobs.unknown_hotkeys import UnknownHotkeyPolicy
 from pylon.jobs.weights_planner import WeightsPlanner
-from pylon_client.contract.failures import FailureError
-from pylon_client.contract.jobs import TRANSITIONS, Job
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.jobs import TRANSITIONS, Job, JobState
 from pylon_client.contract.types import (
     IdentityName,
     JobId,
@@ -40,11 +41,12 @@ from tests.support.product.adversary import (
     address,
     signers_of,
 )
+from tests.support.product.simulated_jobs import ALICE, SimulatedJobs, advance_to
 from tests.support.product.stepped_loop import run_stepped
 
 RETRIES = RetryPolicy(attempts=6, delay_s=1.0)
 ROUNDS = 1000
-"""Far more deliveries than any job needs."""
+"""Maximum number of rounds; far more than any job needs."""
 
 IDENTITIES = {
     IdentityName("alice"): FakeSigner(1),
@@ -54,33 +56,33 @@ IDENTITIES = {
 }
 
 
-async def hear(_job: Job) -> None:
+async def ignore_change(_job: Job) -> None:
     return
 
 
-def ledger_of(process: Process) -> JobStore:
-    return JobStore(process, hear, ended_retention_days=7)
+def store_of(process: Process) -> JobStore:
+    return JobStore(process, ignore_change, ended_retention_days=7)
 
 
-def intake_of(process: Process) -> JobAcceptor:
-    return JobAcceptor(ledger_of(process), process, process, signers_of(*IDENTITIES))
+def acceptor_of(process: Process) -> JobAcceptor:
+    return JobAcceptor(store_of(process), process, process, signers_of(*IDENTITIES))
 
 
-def keeper_of(process: Process) -> DeadlineEnforcer:
-    """What keeps jobs to their deadlines where nothing can sign them."""
+def enforcer_of(process: Process) -> DeadlineEnforcer:
+    """Return the deadline enforcer of a worker that knows no signer."""
     return DeadlineEnforcer(
-        ledger_of(process),
+        store_of(process),
         process,
-        runner_of(process, {}),
+        executor_of(process, {}),
         SignerDirectory(IDENTITIES, grace_s=0),
         IDENTITIES,
     )
 
 
-def runner_of(process: Process, signers: Mapping[IdentityName, FakeSigner]) -> JobExecutor:
+def executor_of(process: Process, signers: Mapping[IdentityName, FakeSigner]) -> JobExecutor:
     publishing = CommitmentPlanner(process, RETRIES)
     return JobExecutor(
-        ledger_of(process),
+        store_of(process),
         process,
         process,
         signers,
@@ -121,8 +123,8 @@ class Drive:
     """Runs a world until nothing more happens.
 
     Attributes:
-        absence: how likely a message is taken by a worker without hotkeys, or by none.
-        accepted: what was answered with a job.
+        absence: probability that a message is delivered to a worker without hotkeys.
+        accepted: the accepted requests, by job id.
     """
 
     world: World
@@ -132,24 +134,24 @@ class Drive:
     _withheld: dict[JobId, int] = field(default_factory=dict[JobId, int])
 
     async def ask(self, wanted: WriteRequest) -> None:
-        """Ask until the answer is there, as a client does that retries."""
+        """Send a request until it is answered, as a client with retry_policy does."""
         for _ in range(20):
-            intake = intake_of(self.world.process())
-            result = await self._watched(intake.accept(wanted))
+            acceptor = acceptor_of(self.world.process())
+            result = await self._run_process(acceptor.accept(wanted))
             if isinstance(result, Job):
                 self.accepted[result.job_id] = wanted
                 return
 
     async def run(self) -> None:
         for _ in range(ROUNDS):
-            # Those that are put off hold up none behind them, so any of them may be next.
+            # Deferred messages do not block others, so any message may be next.
             waiting = [(queue, job_id) for queue in self.world.queues.values() for job_id in queue]
-            if not waiting and not self._behind and not await self._swept():
+            if not waiting and not self._behind and not await self._requeue():
                 return
             self.world.random.shuffle(waiting)
             await asyncio.gather(*(self._deliver(*one) for one in waiting))
             if self.world.random.random() < self.absence:
-                await self._watched(keeper_of(self.world.process()).check())
+                await self._run_process(enforcer_of(self.world.process()).check())
             self.world.tick()
             if self._behind and self.world.random.random() < WAKING:
                 await self._wake()
@@ -159,26 +161,26 @@ class Drive:
         if (rounds := self._withheld.get(job_id, 0)) > 0:
             self._withheld[job_id] = rounds - 1
             return
-        verdict = await self._watched(self._work(job_id))
-        if isinstance(verdict, Ack) and job_id in queue:
+        acknowledgement = await self._run_process(self._work(job_id))
+        if isinstance(acknowledgement, Ack) and job_id in queue:
             queue.remove(job_id)
-        elif not isinstance(verdict, Nak):
-            # It comes again when nothing was heard of it for some time.
+        elif not isinstance(acknowledgement, Nak):
+            # It is redelivered after the acknowledgement timeout.
             self._withheld[job_id] = self.world.random.randrange(6)
 
     async def _work(self, job_id: JobId) -> Any:
         process = self.world.process()
-        held = next(
+        stored = next(
             JobRecord.model_validate_json(entry.value)
             for key, entry in self.world.store.items()
             if key.startswith("job.") and key.endswith(job_id)
         )
         is_absent = self.world.random.random() < self.absence
-        runner = runner_of(process, {} if is_absent else IDENTITIES)
-        return await runner.execute(held.job.identity, job_id)
+        worker = executor_of(process, {} if is_absent else IDENTITIES)
+        return await worker.execute(stored.job.identity, job_id)
 
-    async def _watched(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """What becomes of a process, an error of it included; None when it dozes off."""
+    async def _run_process(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Return the result or error of a process; None while it is suspended."""
         task = asyncio.ensure_future(work)
         while not task.done():
             if task in self.world.asleep:
@@ -197,15 +199,15 @@ class Drive:
         self._behind.clear()
         self.world.dozing.clear()
 
-    async def _swept(self) -> bool:
-        """Queue again what is in hand, as idle workers do; whether anything was."""
+    async def _requeue(self) -> bool:
+        """Requeue open jobs, as idle workers do; return whether there were any."""
         self.world.queued.clear()  # the duplicate window is over
-        swept = False
+        requeued = False
         for identity in IDENTITIES:
             for kind in (JobKind.WEIGHTS, JobKind.COMMITMENT):
-                intake = intake_of(self.world.process())
-                swept |= await self._watched(intake.requeue_open_jobs(identity, kind)) != 0
-        return swept
+                acceptor = acceptor_of(self.world.process())
+                requeued |= await self._run_process(acceptor.requeue_open_jobs(identity, kind)) != 0
+        return requeued
 
 
 def _result(task: "asyncio.Task[Any]") -> Any:
@@ -273,7 +275,7 @@ strikes = st.dictionaries(st.integers(0, 220), st.sampled_from(Fault), max_size=
     absence=st.sampled_from([0.0, 0.0, 0.4]),
     tempo=st.sampled_from([40, 1000]),
 )
-def test_w6_no_job_is_lost_and_none_is_applied_twice(
+def test_no_job_is_lost_and_none_is_applied_twice(
     wanted: list[WriteRequest],
     faults: dict[int, Fault],
     random: Random,
@@ -299,7 +301,7 @@ def test_w6_no_job_is_lost_and_none_is_applied_twice(
         asking: list[WriteRequest] = []
         for one in wanted:
             if one.idempotency_key is not None:
-                # A key is the name of one thing.
+                # One key identifies one request.
                 one = keyed.setdefault((one.identity, one.kind), one)  # noqa: PLW2901 -- the first
             asking.append(one)
         await asyncio.gather(*map(drive.ask, asking))
@@ -320,7 +322,7 @@ def test_w6_no_job_is_lost_and_none_is_applied_twice(
     "includes_after_blocks", [0, pytest.param(4, marks=pytest.mark.integration)]
 )
 @pytest.mark.parametrize("fault", Fault)
-def test_w1_w6_two_jobs_of_one_hotkey_survive_every_fault_at_every_step(
+def test_two_jobs_of_one_hotkey_survive_every_fault_at_every_step(
     fault: Fault, includes_after_blocks: int
 ) -> None:
     step = 0
@@ -345,3 +347,113 @@ def test_w1_w6_two_jobs_of_one_hotkey_survive_every_fault_at_every_step(
         if world.steps <= step:
             return
         step += 1
+
+
+async def test_a_worker_without_the_hotkey_defers_the_job() -> None:
+    world = World()
+    system = SimulatedJobs(world)
+    job = await system.accept()
+    process = world.process()
+    stranger = JobExecutor(system.store, process, process, {}, {})
+    assert isinstance(await stranger.execute(ALICE, job.job_id), Nak)
+    assert (await system.run_until_ended(job)).state is JobState.CONFIRMED
+
+
+async def test_a_job_of_another_chain_is_not_signed() -> None:
+    world = World()
+    system = SimulatedJobs(world)
+    job = await system.accept()
+    world.genesis = "0xb"
+    ended = await system.execute_once(job)
+    assert (ended.state, world.sent) == (JobState.REJECTED, [])
+    assert ended.last_error is not None
+    assert ended.last_error.code is ErrorCode.WRONG_CHAIN
+
+
+async def test_an_extrinsic_of_another_chain_is_not_submitted_again() -> None:
+    class Silent(Process):
+        async def find_extrinsic(self, *_: Any) -> NoReturn:
+            raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "away")
+
+    world = World()
+    system = SimulatedJobs(world, process=Silent(world))
+    job = await system.execute_once(await system.accept())
+    assert job.state is JobState.SUBMITTING
+    world.genesis = "0xb"
+    advance_to(world, world.best + 100)
+    ended = await SimulatedJobs(world).execute_once(job)
+    assert (ended.state, len(world.sent)) == (JobState.FAILED, 1)
+    again = await SimulatedJobs(world).accept()
+    assert again.genesis == "0xb"
+    assert (await SimulatedJobs(world).run_until_ended(again)).state is JobState.CONFIRMED
+
+
+async def test_nothing_is_submitted_if_the_chain_changes_between_plan_and_signature() -> None:
+    class Moving(Process):
+        async def sign(self, *args: Any) -> Any:
+            self.world.genesis = "0xb"
+            return await super().sign(*args)
+
+    world = World()
+    system = SimulatedJobs(world, process=Moving(world))
+    ended = await system.execute_once(await system.accept())
+    assert (ended.state, world.sent) == (JobState.REJECTED, [])
+
+
+async def test_an_unsupported_write_is_rejected_and_names_the_missing_item() -> None:
+    class Older(Process):
+        async def weights_state(self, *_: Any) -> NoReturn:
+            raise FailureError(ErrorCode.RUNTIME_UNSUPPORTED, "No SubtensorModule.Tempo.")
+
+    world = World()
+    system = SimulatedJobs(world, process=Older(world))
+    ended = await system.execute_once(await system.accept())
+    assert ended.state is JobState.REJECTED
+    assert ended.last_error is not None
+    assert ended.last_error.code is ErrorCode.RUNTIME_UNSUPPORTED
+    assert "SubtensorModule.Tempo" in ended.last_error.detail
+
+
+CERTIFICATE = WriteRequest(
+    ALICE,
+    NetUid(1),
+    JobKind.CERTIFICATE,
+    {"algorithm": 1, "public_key": "0x" + "ab" * 32},
+    submit_after_response=True,
+)
+
+
+async def test_nothing_is_submitted_before_the_release() -> None:
+    world = World()
+    system = SimulatedJobs(world)
+    job = await system.acceptor.accept(CERTIFICATE)
+    for _ in range(5):
+        assert isinstance(await system.executor.execute(ALICE, job.job_id), Nak)
+        world.tick()
+    assert world.sent == []
+    await system.acceptor.release(job)
+    assert (await system.run_until_ended(job)).state is JobState.CONFIRMED
+    assert len(world.sent) == 1
+
+
+async def test_a_job_that_is_never_released_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    system = SimulatedJobs(world)
+    job = await system.acceptor.accept(CERTIFICATE)
+    monkeypatch.setattr(executor, "RESPONSE_PENDING_MAX_S", 0.0)
+    assert isinstance(await system.executor.execute(ALICE, job.job_id), Ack)
+    stored = await system.stored(job)
+    assert stored.job.state is JobState.CANCELLED
+    assert stored.job.last_error is not None
+    assert stored.job.last_error.code is ErrorCode.CANCELLED
+    with pytest.raises(FailureError) as late:
+        await system.acceptor.release(job)
+    assert late.value.code is ErrorCode.CANCELLED
+    assert world.sent == []
+
+
+async def test_other_jobs_need_no_release() -> None:
+    world = World()
+    system = SimulatedJobs(world)
+    job = await system.acceptor.accept(replace(CERTIFICATE, submit_after_response=False))
+    assert (await system.run_until_ended(job)).state is JobState.CONFIRMED

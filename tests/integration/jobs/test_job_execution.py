@@ -1,4 +1,4 @@
-"""Jobs through whole workers: worked on by processes that are really killed."""
+"""Jobs through whole workers, which are killed."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ from tests.support.product.job_deployment import (
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    # What depends on replication or REST is tested elsewhere on three servers.
+    # Other tests cover replication and REST on three servers.
     pytest.mark.parametrize("nats_servers", [1], indirect=True, ids=["one-server"], scope="module"),
 ]
 
@@ -57,7 +57,7 @@ async def test_weights_and_commitments_are_set(
     assert deployment.applied() == 4
 
 
-async def test_w12_unknown_hotkeys_are_left_out_and_reported(
+async def test_unknown_hotkeys_are_left_out_and_reported(
     deployment: Deployment, identity: IdentityOf
 ) -> None:
     async with deployment.worker():
@@ -69,7 +69,7 @@ async def test_w12_unknown_hotkeys_are_left_out_and_reported(
         assert [left.hotkey for left in job.left_out] == list(stranger)
 
 
-async def test_w8_twenty_puts_of_one_key_are_one_job(
+async def test_twenty_puts_with_one_key_are_one_job(
     deployment: Deployment, identity: IdentityOf
 ) -> None:
     async with deployment.worker(), deployment.worker():
@@ -88,7 +88,7 @@ async def test_w8_twenty_puts_of_one_key_are_one_job(
     assert deployment.applied() == 1
 
 
-async def test_w4_w7_a_parked_job_gives_way_to_a_newer_one_and_can_be_cancelled(
+async def test_a_deferred_job_can_be_superseded_or_cancelled(
     deployment: Deployment, identity: IdentityOf
 ) -> None:
     devnet = deployment.devnet
@@ -113,7 +113,7 @@ async def test_w4_w7_a_parked_job_gives_way_to_a_newer_one_and_can_be_cancelled(
     assert deployment.applied() == 1
 
 
-async def test_a_job_that_is_parked_holds_up_no_other_mechanism(
+async def test_a_deferred_job_does_not_block_other_mechanisms(
     deployment: Deployment, identity: IdentityOf
 ) -> None:
     devnet = deployment.devnet
@@ -132,7 +132,7 @@ async def test_a_job_that_is_parked_holds_up_no_other_mechanism(
     assert deployment.applied() == 2
 
 
-async def test_w6_a_worker_that_is_killed_in_flight_leaves_nothing_undone_or_doubled(
+async def test_a_worker_killed_in_flight_loses_and_repeats_no_write(
     deployment: Deployment, identity: IdentityOf
 ) -> None:
     sn2 = await identity("sn2")
@@ -154,11 +154,11 @@ async def test_w6_a_worker_that_is_killed_in_flight_leaves_nothing_undone_or_dou
     assert deployment.applied() == 1
 
 
-async def test_c3_a_worker_that_has_grown_too_large_stops_and_leaves_nothing_undone(
+async def test_a_worker_above_its_memory_limit_stops_and_loses_no_job(
     deployment: Deployment, identity: IdentityOf
 ) -> None:
     sn2 = await identity("sn2")
-    deployment.devnet.pause()  # so that the job is in hand when the worker stops
+    deployment.devnet.pause()  # so that the job is in progress when the worker stops
     async with deployment.worker(PYLON_WORKER_MEMORY_LIMIT_MIB="1") as large:
         answer = await sn2.put_weights(weights_of(deployment.devnet, 2, 3))
         assert await large.ends() == 0
@@ -169,7 +169,7 @@ async def test_c3_a_worker_that_has_grown_too_large_stops_and_leaves_nothing_und
     assert deployment.applied() == 1
 
 
-async def test_w2_a_submission_that_was_swallowed_is_made_again_once_its_era_is_over(
+async def test_a_dropped_submission_is_repeated_after_its_era(
     deployment: Deployment, identity: IdentityOf
 ) -> None:
     deployment.devnet.swallow_extrinsics(times=1)

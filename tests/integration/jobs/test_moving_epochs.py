@@ -1,4 +1,4 @@
-"""Weights on a chain whose schedule moves, and on another chain, through whole workers."""
+"""Weights on a chain whose epochs move, and on another chain, through whole workers."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -40,7 +40,7 @@ BLOCK_TIME_S = 0.1
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def devnet() -> AsyncGenerator[Devnet]:
-    """Blocks come when a test asks for them."""
+    """Run a devnet that makes blocks only on request."""
     options = DevnetOptions(
         port=0, block_time_s=BLOCK_TIME_S, tempo_blocks=TEMPO, active=False, autostart=False
     )
@@ -65,7 +65,7 @@ async def keep_making_blocks(devnet: Devnet) -> None:
         await asyncio.sleep(BLOCK_TIME_S)
 
 
-async def test_weights_are_included_in_the_first_block_that_takes_them(
+async def test_weights_are_included_in_the_first_allowed_block(
     deployment: Deployment, identity: IdentityOf, devnet: Devnet
 ) -> None:
     devnet.set_hyperparameter(2, "WeightsSetRateLimit", 20)
@@ -82,7 +82,7 @@ async def test_weights_are_included_in_the_first_block_that_takes_them(
         assert (await until_ended(devnet, sn2, second.job_id)).included_block == set_in + 20
 
 
-async def test_the_same_weights_in_an_epoch_that_came_early_are_a_new_job(
+async def test_the_same_weights_in_a_triggered_epoch_are_a_new_job(
     deployment: Deployment, identity: IdentityOf, devnet: Devnet
 ) -> None:
     async with deployment.worker():
@@ -104,7 +104,7 @@ async def test_the_same_weights_in_an_epoch_that_came_early_are_a_new_job(
         assert (await until_ended(devnet, sn2, again.job_id)).state is JobState.CONFIRMED
 
 
-async def test_a_parked_job_follows_the_tempo(
+async def test_a_deferred_job_follows_the_tempo(
     deployment: Deployment, identity: IdentityOf, devnet: Devnet
 ) -> None:
     async with deployment.worker():
@@ -125,7 +125,7 @@ async def test_a_parked_job_follows_the_tempo(
         assert (await ended(sn2, parked.job_id)).state is JobState.EXPIRED
 
 
-async def test_a_hotkey_that_is_registered_after_its_weights_were_accepted_sets_them(
+async def test_weights_accepted_before_registration_are_set_after_it(
     deployment: Deployment, identity: IdentityOf, devnet: Devnet
 ) -> None:
     devnet.deregister_neuron(2, OWN)
@@ -134,7 +134,7 @@ async def test_a_hotkey_that_is_registered_after_its_weights_were_accepted_sets_
         sn2 = await identity("sn2")
         answer = await sn2.put_weights(weights_of(devnet, 2, 3))
         await becomes(sn2, answer.job_id, gives(ErrorCode.NOT_REGISTERED))
-        # A key pair is answered before its job is worked on, so that it is refused at once.
+        # The response with a key pair precedes its job, so the request is rejected at once.
         with pytest.raises(PylonBadGateway, match="not registered on subnet 2") as refused:
             await sn2.generate_certificate()
         assert refused.value.code == ErrorCode.NOT_REGISTERED
@@ -150,7 +150,7 @@ async def test_a_hotkey_that_is_registered_after_its_weights_were_accepted_sets_
         assert job.state is JobState.CONFIRMED
 
 
-async def test_a_key_pair_whose_caller_has_gone_is_not_put_on_the_chain(
+async def test_a_key_pair_of_a_caller_that_left_is_not_published(
     deployment: Deployment, identity: IdentityOf, devnet: Devnet
 ) -> None:
     async with deployment.worker():
@@ -162,10 +162,10 @@ async def test_a_key_pair_whose_caller_has_gone_is_not_put_on_the_chain(
         assert (await until_ended(devnet, sn2, kept.job_id)).state is JobState.CONFIRMED
         devnet.go_silent()
         given_up = asyncio.create_task(sn2.generate_certificate())
-        await asyncio.sleep(1.0)  # by now it waits for the chain
+        await asyncio.sleep(1.0)  # now it waits for the chain
         given_up.cancel()
         await asyncio.wait({given_up})
-        # A worker that went on would do without the chain by then, and enter a job.
+        # A worker that continued would proceed without the chain by then, and store a job.
         await asyncio.sleep(2 * CHAIN_TIMEOUT_S + 1)
         devnet.speak()
         weights = await sn2.put_weights(weights_of(devnet, 2, 3))

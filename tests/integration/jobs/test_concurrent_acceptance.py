@@ -1,4 +1,4 @@
-"""Writes accepted by several workers at once, over real streams."""
+"""Several workers accept writes concurrently, over real streams."""
 
 import asyncio
 from typing import Any
@@ -36,7 +36,7 @@ def ledger_of(connection: NatsConnection) -> JobStore:
 
 
 async def accept_at_once(nats: Nats, round_number: int, *, vary: bool, key: bool) -> list[Job]:
-    """The answers of all workers, each of which is asked for a write at the same time."""
+    """Send one write request to each worker concurrently, and return the responses."""
 
     def wanted(worker: int) -> WriteRequest:
         request = {"weights": {"hotkey": float(round_number + 1), "other": float(vary and worker)}}
@@ -60,7 +60,7 @@ async def accept_at_once(nats: Nats, round_number: int, *, vary: bool, key: bool
 
 
 @pytest.mark.parametrize("key", [False, True])
-async def test_the_same_write_accepted_by_all_at_once_is_one_job(nats: Nats, *, key: bool) -> None:
+async def test_the_same_write_accepted_concurrently_is_one_job(nats: Nats, *, key: bool) -> None:
     connection = await nats.provision(JOB_STORE, JOB_QUEUE)
     for number in range(ROUNDS):
         jobs = await accept_at_once(nats, number, vary=False, key=key)
@@ -68,7 +68,7 @@ async def test_the_same_write_accepted_by_all_at_once_is_one_job(nats: Nats, *, 
     await every_job_is_queued(connection, ROUNDS)
 
 
-async def test_different_writes_accepted_at_once_are_jobs_of_which_the_newest_is_left(
+async def test_concurrent_different_writes_leave_the_latest_job(
     nats: Nats,
 ) -> None:
     connection = await nats.provision(JOB_STORE, JOB_QUEUE)
@@ -78,7 +78,7 @@ async def test_different_writes_accepted_at_once_are_jobs_of_which_the_newest_is
     await every_job_is_queued(connection, ROUNDS * WORKERS)
 
 
-async def test_writes_of_one_lane_take_turns_in_a_worker(
+async def test_writes_of_one_queue_are_serialized_in_a_worker(
     nats: Nats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await nats.provision(JOB_STORE, JOB_QUEUE)
@@ -113,13 +113,13 @@ async def test_writes_of_one_lane_take_turns_in_a_worker(
 
 
 async def every_job_is_queued(connection: NatsConnection, count: int) -> None:
-    """Each is in the ledger and in the queue, and all but the newest are superseded."""
+    """Each job is stored and queued, and all but the latest are superseded."""
     held = (await ledger_of(connection).page(ALICE, ListJobs())).jobs
     assert len(held) == count
     numbers = sorted(one.record.number for one in held)
     assert len(set(numbers)) == count
     left = [one for one in held if one.job.state is not JobState.SUPERSEDED]
     assert [one.record.number for one in left] == [max(numbers)]
-    # One that was superseded before it was queued need not be.
+    # A job that was superseded before it was queued may be missing in the queue.
     queued = (await JetStreamContext(connection.nats).stream_info(JOB_QUEUE.name)).state.messages
     assert 1 <= queued <= count

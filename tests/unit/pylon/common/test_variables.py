@@ -7,7 +7,7 @@ import pytest
 from pydantic_settings import SettingsError
 
 from pylon.common.deployment_settings import DeploymentSettings
-from pylon.common.known_variables import OF_IDENTITIES, VARIABLES
+from pylon.common.known_variables import IDENTITY_FIELDS, VARIABLES
 from pylon.common.variables import (
     EXTERNAL_VARIABLES,
     IGNORED_VARIABLES,
@@ -51,7 +51,7 @@ def test_an_unknown_name_is_reported_with_the_nearest_known_one(
 
 
 def test_variables_of_all_processes_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    of_identities = {f"PYLON_ID_MY_SN2_{field}" for field in OF_IDENTITIES}
+    of_identities = {f"PYLON_ID_MY_SN2_{field}" for field in IDENTITY_FIELDS}
     others = {
         "PYLON_CLIENT_ADDRESS": "http://x",
         "PYLON_TEST_FINNEY_METADATA": "x",

@@ -2,10 +2,9 @@
 
 import inspect
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import bittensor_core
 import pytest
@@ -14,6 +13,9 @@ from bittensor._generated import calls, constants, errors, runtime_apis, storage
 from pylon_devnet.runtime.declaration import RUNTIMES
 from pylon_devnet.runtime.runtime_metadata import TRANSACTION_VERSION, build_metadata
 from tests.support.chain import metadata_v15
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SLOT_MS = 12_000
 REAL_METADATA = Path(

@@ -4,7 +4,7 @@ import inspect
 import os
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import bittensor_core
 import pytest

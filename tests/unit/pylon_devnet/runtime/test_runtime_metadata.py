@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SLOT_MS = 12_000
 REAL_METADATA = Path(
     os.environ.get("PYLON_TEST_FINNEY_METADATA")
-    or Path(__file__).parents[3] / ".." / "shared" / "data" / "finney-spec424-metadata-v15.scale"
+    or Path(__file__).parents[4] / ".." / "shared" / "data" / "finney-spec424-metadata-v15.scale"
 )
 
 REAL_RUNTIME = "finney-424"

@@ -107,7 +107,7 @@ async def test_without_a_token_of_its_own_open_access_asks_for_nothing(
     async with bridge_client(nats, BridgeSettings()) as client:
         for headers in ({}, bearer("whatever"), {b"Authorization": b"nonsense"}):
             assert (await client.get(OPEN, headers=headers)).status_code == 200
-        # An empty token is no token: it does not make a caller known either.
+        # An empty token does not authenticate a caller.
         assert (await client.get(UNKNOWN)).status_code == 401
         assert (await client.get(UNKNOWN, headers=bearer("wrong"))).status_code == 403
 

@@ -1,4 +1,4 @@
-"""What the devnet declares is what the SDK was generated from, and what the real chain declares."""
+"""The devnet's metadata matches the SDK's generated code and the real chain."""
 
 import inspect
 import os

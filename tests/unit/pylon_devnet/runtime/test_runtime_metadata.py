@@ -56,7 +56,7 @@ def _generated(module: ModuleType) -> dict[str, Any]:
     items: dict[str, Any] = {}
     for group in vars(module).values():
         if inspect.isclass(group):
-            members: Mapping[str, Any] = vars(group)
+            members: dict[str, Any] = dict(vars(group))
             for item in members.values():
                 if hasattr(item, "container") and issubclass(type(item), tuple):
                     items[f"{item.container}.{item[1]}"] = item

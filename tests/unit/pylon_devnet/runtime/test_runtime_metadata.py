@@ -1,10 +1,10 @@
-"""What the devnet declares is what the SDK was generated from, and what the real chain declares."""
+"""The devnet's metadata matches the SDK's generated code and the real chain."""
 
 import inspect
 import os
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bittensor_core
 import pytest
@@ -14,10 +14,13 @@ from pylon_devnet.runtime.declaration import RUNTIMES
 from pylon_devnet.runtime.runtime_metadata import TRANSACTION_VERSION, build_metadata
 from tests.support.chain import metadata_v15
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 SLOT_MS = 12_000
 REAL_METADATA = Path(
     os.environ.get("PYLON_TEST_FINNEY_METADATA")
-    or Path(__file__).parents[3] / ".." / "shared" / "data" / "finney-spec424-metadata-v15.scale"
+    or Path(__file__).parents[4] / ".." / "shared" / "data" / "finney-spec424-metadata-v15.scale"
 )
 
 REAL_RUNTIME = "finney-424"

@@ -51,7 +51,7 @@ class Caller:
             assert (await self.reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
 
     async def rest(self) -> bytes:
-        """What comes until the server closes the connection."""
+        """Return the received bytes until the server closes the connection."""
         async with asyncio.timeout(HANGS_AFTER_S):
             try:
                 return await self.reader.read(-1)

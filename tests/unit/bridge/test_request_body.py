@@ -1,4 +1,4 @@
-"""Writes: what of an operation's parameters is not in the path is in the body."""
+"""Writes take the parameters that are not in the path from the body."""
 
 import asyncio
 import gzip

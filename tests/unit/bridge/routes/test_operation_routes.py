@@ -9,22 +9,14 @@ from pydantic import BaseModel
 from bridge.main import create_app
 from bridge.settings import BridgeSettings
 from pylon_client.contract import headers as wire_headers
-from pylon_client.contract.failures import (
-    FAILURE_KINDS,
-    ErrorCode,
-    FailureError,
-    InvalidItem,
-    NewerFailure,
-)
 from pylon_client.contract.operations import OPERATIONS, Operation, Params, Scope
 from pylon_client.contract.reads import IDENTITIES
 from pylon_client.contract.subjects import IdentitySubject, OpenSubject, parse_subject
-from pylon_client.contract.types import BlockNumber, IdentityName, NetUid
+from pylon_client.contract.types import IdentityName, NetUid
 from pylon_client.nats.nats_reply import Reply
 from tests.support.nats.scripted_nats import (
     OPEN_TOKEN,
     SN1_TOKEN,
-    Asked,
     ScriptedNats,
     bridge_client,
 )
@@ -189,109 +181,6 @@ async def test_a_timeout_that_is_none_is_refused(
     assert not nats.asked
 
 
-async def test_a_newer_workers_failure_goes_on_as_it_is(
-    open_client: httpx.AsyncClient, nats: ScriptedNats
-) -> None:
-    newer = NewerFailure(newer_code="NEW", newer_status=418, detail="Tea.", retryable=True)
-
-    def fail(_asked: Asked) -> bytes:
-        raise FailureError.from_failure(newer)
-
-    nats.answer = fail
-    response = await open_client.get(LATEST)
-    assert response.status_code == 418
-    expected = {"status_code": 418, "code": "NEW", "detail": "Tea.", "retryable": True}
-    assert response.json() == expected
-
-
-@pytest.mark.parametrize("code", list(ErrorCode))
-async def test_a_failure_keeps_its_code_and_gets_its_status(
-    open_client: httpx.AsyncClient, nats: ScriptedNats, code: ErrorCode
-) -> None:
-    def fail(_asked: Asked) -> bytes:
-        raise FailureError(code, "It went wrong.")
-
-    nats.answer = fail
-    response = await open_client.get(LATEST)
-    assert response.status_code == FAILURE_KINDS[code].http_status
-    assert response.json() == {
-        "status_code": FAILURE_KINDS[code].http_status,
-        "code": code.value,
-        "detail": "It went wrong.",
-        "retryable": FAILURE_KINDS[code].retryable,
-    }
-    assert response.headers["Cache-Control"] == "no-store"
-    assert ("Retry-After" in response.headers) == (
-        code
-        in {
-            ErrorCode.OVERLOADED,
-            ErrorCode.NATS_UNAVAILABLE,
-            ErrorCode.SHUTTING_DOWN,
-            ErrorCode.NO_RECENT_SNAPSHOT,
-        }
-    )
-
-
-async def test_what_a_failure_says_beside_its_text_is_handed_on(
-    open_client: httpx.AsyncClient, nats: ScriptedNats
-) -> None:
-    item = InvalidItem(message="Input should be shorter", key="commitment", source="body")
-
-    def fail(_asked: Asked) -> bytes:
-        raise FailureError(
-            ErrorCode.RATE_LIMITED, "Too soon.", retry_at_block=BlockNumber(7), extra=[item]
-        )
-
-    nats.answer = fail
-    body = (await open_client.get(LATEST)).json()
-    assert body["retry_at_block"] == 7
-    assert body["extra"] == [item.model_dump()]
-
-
-async def test_a_bug_is_answered_without_its_text_and_logged_with_it(
-    open_client: httpx.AsyncClient, nats: ScriptedNats, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fail(_asked: Asked) -> bytes:
-        raise RuntimeError("the inside of it")
-
-    nats.answer = fail
-    response = await open_client.get(LATEST)
-    assert response.status_code == 500
-    assert response.json() == {
-        "status_code": 500,
-        "code": "INTERNAL",
-        "detail": "Internal Server Error",
-        "retryable": False,
-    }
-    assert response.headers["X-Request-Id"]
-    assert "the inside of it" in caplog.text
-    assert response.headers["X-Request-Id"] in caplog.text
-
-
-@pytest.mark.parametrize("path", ["/", "/nope", "/api/v1/subnet/1", "/api/v1/subnet/1/weights"])
-async def test_an_unknown_route_is_not_found(open_client: httpx.AsyncClient, path: str) -> None:
-    response = await open_client.get(path)
-    assert response.status_code == 404
-    assert response.json()["detail"] == "Not Found"
-    assert response.json()["code"] == "NOT_FOUND"
-
-
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
-async def test_a_wrong_method_is_told_the_right_one(
-    open_client: httpx.AsyncClient, nats: ScriptedNats, method: str
-) -> None:
-    response = await open_client.request(method, "/api/v1/subnet/1/block/latest/neurons")
-    assert response.status_code == 405
-    assert response.headers["Allow"] == "GET, HEAD"
-    assert response.json() == {
-        "status_code": 405,
-        "code": "METHOD_NOT_ALLOWED",
-        "detail": "Method Not Allowed",
-        "retryable": False,
-    }
-    assert not nats.asked
-
-
 async def test_more_requests_than_there_are_slots_are_told_to_come_again(
     nats: ScriptedNats,
 ) -> None:
@@ -322,25 +211,6 @@ async def test_more_requests_than_there_are_slots_are_told_to_come_again(
         assert (await client.get(LATEST)).status_code == 200
 
 
-async def test_a_request_keeps_its_id_on_the_way_to_the_worker_and_back(
-    open_client: httpx.AsyncClient, nats: ScriptedNats
-) -> None:
-    response = await open_client.get(LATEST, headers={"X-Request-Id": "job-7:a.b_C"})
-    assert response.headers["X-Request-Id"] == "job-7:a.b_C"
-    assert nats.asked[0].headers[wire_headers.REQUEST_ID] == "job-7:a.b_C"
-
-
-@pytest.mark.parametrize("offered", ["", "two words", "x" * 129, "né", 'quo"te'])
-async def test_an_id_that_is_unfit_for_a_log_line_is_replaced(
-    open_client: httpx.AsyncClient, nats: ScriptedNats, offered: str
-) -> None:
-    response = await open_client.get(LATEST, headers={b"X-Request-Id": offered.encode()})
-    given = response.headers["X-Request-Id"]
-    assert given != offered
-    assert len(given) == 32
-    assert nats.asked[0].headers[wire_headers.REQUEST_ID] == given
-
-
 async def test_a_trace_goes_on_but_nonsense_does_not(
     open_client: httpx.AsyncClient, nats: ScriptedNats
 ) -> None:
@@ -356,13 +226,3 @@ async def test_nothing_of_a_callers_headers_goes_to_the_worker_uncalled_for(
 ) -> None:
     await open_client.get(LATEST, headers={"Pylon-Deadline": "1", "Nats-Msg-Id": "x"})
     assert set(nats.asked[0].headers) == {wire_headers.REQUEST_ID}
-
-
-async def test_a_log_line_tells_of_a_request_what_is_no_secret(
-    open_client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO", logger="bridge.access")
-    await open_client.get("/api/v1/subnet/%0Aforged/x?token=secret", headers={"X-Request-Id": "r1"})
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "bridge.access"]
-    assert line.startswith("method=GET path=/api/v1/subnet/%0Aforged/x status=404 duration_ms=")
-    assert "secret" not in line

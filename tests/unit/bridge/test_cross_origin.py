@@ -1,4 +1,4 @@
-"""What a browser is made to do with the cookie of a session, and how sessions end."""
+"""Cross-site requests with a session cookie are rejected, and sessions end."""
 
 from collections.abc import Mapping
 from http.cookies import SimpleCookie
@@ -46,7 +46,7 @@ async def test_a_page_of_another_origin_changes_nothing(
     assert len(nats.asked) == (2 if status == 200 else 0)
     if status == 403:
         assert put.json()["code"] == "FORBIDDEN"
-    # Reading is no change, and the token is nothing that a browser sends by itself.
+    # Reads change nothing, and browsers do not send the token by themselves.
     assert (await client.get(SN1, headers=headers)).status_code == 200
     by_token = {**headers, "Authorization": f"Bearer {SN1_TOKEN}"}
     assert (await client.put(WEIGHTS, content=BODY, headers=by_token)).status_code == 200
@@ -123,7 +123,7 @@ async def test_a_cookie_is_secure_where_a_trusted_proxy_ended_tls(
         response = await client.post(LOGIN, json={"token": SN1_TOKEN}, headers=headers)
         cookie = SimpleCookie(response.headers["Set-Cookie"])[COOKIE_NAME]
         assert bool(cookie["secure"]) is secure
-        # The page was loaded by the scheme that the proxy tells of.
+        # The page was loaded with the scheme in the proxy's header.
         change = {
             **headers,
             "Origin": "https://bridge",

@@ -86,11 +86,11 @@ class WorkerSettings(DeploymentSettings):
 
     @property
     def uses_reader_user(self) -> bool:
-        """Whether this worker connects as the NATS user `reader`, which has no JetStream."""
+        """Return whether this worker connects as the NATS user `reader`, without JetStream."""
         return not self.worker_role.signs and bool(self.nats_reader_password.get_secret_value())
 
     @property
     def netuids(self) -> list[NetUid]:
-        """Every tracked subnet, in ascending order, once each."""
+        """Return the tracked subnets and the identities' subnets, in ascending order."""
         of_identities = {identity.netuid for identity in self.identity_settings.values()}
         return sorted(of_identities | set(self.tracked_netuids))

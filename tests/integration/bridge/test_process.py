@@ -18,7 +18,7 @@ from tests.support.nats.tcp_proxy import TcpProxy
 from tests.support.product.bridge_process import BridgeProcess, bridge_environment
 from tests.support.product.deployment import token_of
 from tests.support.product.eventually import HANGS_AFTER_S
-from tests.support.product.gated_worker import GatedWorker
+from tests.support.product.stub_worker import StubWorker
 
 LATEST_BLOCK = "/api/v1/block/latest"
 NOWHERE = "nats://127.0.0.1:1"
@@ -31,14 +31,14 @@ async def nats(tmp_path: Path) -> AsyncGenerator[NatsServer]:
 
 
 @pytest.fixture
-async def worker(nats: NatsServer) -> AsyncGenerator[GatedWorker]:
-    worker = GatedWorker()
+async def worker(nats: NatsServer) -> AsyncGenerator[StubWorker]:
+    worker = StubWorker()
     async with worker.at(nats.url):
         yield worker
 
 
 async def test_a_request_in_hand_is_finished_before_the_bridge_ends(
-    nats: NatsServer, worker: GatedWorker, tmp_path: Path
+    nats: NatsServer, worker: StubWorker, tmp_path: Path
 ) -> None:
     async with BridgeProcess(tmp_path, bridge_environment(nats.url)) as bridge:
         await bridge.until("/health/ready", 200)
@@ -105,7 +105,7 @@ async def test_callers_are_the_first_to_close_an_idle_connection(tmp_path: Path)
 
 
 async def test_a_request_that_outlasts_the_grace_is_told_to_come_again(
-    nats: NatsServer, worker: GatedWorker, tmp_path: Path
+    nats: NatsServer, worker: StubWorker, tmp_path: Path
 ) -> None:
     environment = bridge_environment(nats.url, bridge_graceful_shutdown_seconds="3")
     async with BridgeProcess(tmp_path, environment) as bridge:

@@ -20,7 +20,7 @@ from pylon_devnet import Devnet, DevnetOptions
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.deployment import token_of
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
-from tests.support.product.kept_output import keep
+from tests.support.product.process_output import append_output
 from tests.support.product.pylon_command import (
     command_environment,
     pylon_argv,
@@ -73,7 +73,7 @@ async def watching(folder: Path, nats_url: str, *arguments: str) -> AsyncGenerat
             process.kill()
             raise
         await reading
-    keep(folder, seen.text.encode())
+    append_output(folder, seen.text.encode())
     assert process.returncode == 0, seen.text
     assert "Traceback" not in seen.text
 

@@ -2,7 +2,6 @@
 
 import inspect
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -54,7 +53,7 @@ def _generated(module: ModuleType) -> dict[str, Any]:
     items: dict[str, Any] = {}
     for group in vars(module).values():
         if inspect.isclass(group):
-            members: Mapping[str, Any] = vars(group)
+            members: dict[str, Any] = dict(vars(group))
             for item in members.values():
                 if hasattr(item, "container") and issubclass(type(item), tuple):
                     items[f"{item.container}.{item[1]}"] = item

@@ -10,7 +10,7 @@ from pylon.nats_server.permissions import (
 from pylon_client.contract.subjects import ALL_IDENTITIES, signer_event_subject
 from pylon_client.contract.types import IdentityName
 from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
-from tests.support.wire.wire_rules import may
+from tests.support.wire.wire_outcomes import may
 
 
 def users(**identities: int) -> dict[str, NatsUser]:

@@ -1,4 +1,4 @@
-"""The product as its users run it for themselves: their identities, their tokens, real passwords.
+"""The product as an operator runs it: configured identities, tokens and passwords.
 
 `pylon up` against the node of a devnet, which is a process beside it.
 """
@@ -31,7 +31,7 @@ METRICS_TOKEN: Final = secret_of("metrics")
 
 
 @dataclass(frozen=True)
-class PrivateProduct:
+class SelfHostedProduct:
     """The addresses of the REST API, and of the worker's health and metrics.
 
     Attributes:
@@ -56,7 +56,7 @@ async def set_commitments(devnet: DevnetProcess, item: str, params: list[Any], v
 
 
 @asynccontextmanager
-async def private_product(folder: Path, **more: str) -> AsyncGenerator[PrivateProduct]:
+async def self_hosted_product(folder: Path, **more: str) -> AsyncGenerator[SelfHostedProduct]:
     """It runs within the block, all of its files in a folder.
 
     Args:
@@ -103,7 +103,7 @@ async def private_product(folder: Path, **more: str) -> AsyncGenerator[PrivatePr
             while "Ctrl-C stops it." not in (folder / "output").read_text():
                 assert process.returncode is None
                 await asyncio.sleep(POLL_S)
-        yield PrivateProduct(
+        yield SelfHostedProduct(
             f"http://127.0.0.1:{port}",
             f"http://127.0.0.1:{worker_port}",
             f"nats://127.0.0.1:{nats_port}",

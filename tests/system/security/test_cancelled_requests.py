@@ -74,7 +74,7 @@ async def test_a_cancellation_that_overtakes_its_request_ends_it(
     assert service.in_progress == 0
 
 
-async def test_nobody_else_ends_it(nats: Nats, service: RequestService) -> None:
+async def test_other_callers_cannot_cancel_a_request(nats: Nats, service: RequestService) -> None:
     alice, stranger = await nats.connect(user="alice"), await nats.connect(user=None)
     waiting = asyncio.create_task(alice.request(ALICES, timeout_s=WAITS_S))
     await eventually(lambda: service.in_progress == 1)

@@ -8,7 +8,7 @@ from pylon_devnet.extrinsics import parse_extrinsic
 
 
 @dataclass(frozen=True)
-class Written:
+class ChainExtrinsic:
     """An extrinsic that a block of the chain holds.
 
     Attributes:
@@ -24,10 +24,10 @@ class Written:
     succeeded: bool
 
 
-def written(options: DevnetOptions) -> list[Written]:
+def chain_extrinsics(options: DevnetOptions) -> list[ChainExtrinsic]:
     """Every signed extrinsic of the chain in `options.state`, oldest first."""
     devnet = Devnet(options)
-    found: list[Written] = []
+    found: list[ChainExtrinsic] = []
     try:
         for number in range(1, devnet.best_number + 1):
             hash_ = devnet.chain.hash(number)
@@ -43,7 +43,7 @@ def written(options: DevnetOptions) -> list[Written]:
             for index, raw in enumerate(block.extrinsics[1:], start=1):
                 extrinsic = parse_extrinsic(raw)
                 text = "0x" + extrinsic.hash.hex()
-                found.append(Written(number, text, extrinsic.signer, index in good))
+                found.append(ChainExtrinsic(number, text, extrinsic.signer, index in good))
     finally:
         devnet.chain.close()
     return found

@@ -1,4 +1,4 @@
-"""A worker in the place of the real one: one answer to everything, when it is let."""
+"""A stub of a worker: one reply to every request, sent when the test allows it."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -17,8 +17,8 @@ from tests.support.product.eventually import HANGS_AFTER_S
 POLL_S = 0.01
 
 
-class GatedWorker:
-    """Answers `answer`, a body or a failure, once `gate` is set, as it is at first.
+class StubWorker:
+    """Replies `answer`, a body or a failure, while `gate` is set; it is set at first.
 
     Attributes:
         asked: every request that has arrived.
@@ -32,7 +32,7 @@ class GatedWorker:
 
     @asynccontextmanager
     async def at(self, url: str) -> AsyncGenerator[None]:
-        """It serves within the block."""
+        """Serve requests within the block."""
         connection = await connect(ConnectionOptions((url,), WORKER_USER, WORKER_PASSWORD))
         working: set[asyncio.Task[None]] = set()
 

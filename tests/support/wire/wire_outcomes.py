@@ -16,13 +16,13 @@ from pylon_client.contract.subjects import (
     WORKER_USER,
 )
 from pylon_client.contract.topology import STREAMS
-from tests.support.wire.wire_corpus import AnyOperation, Sent
+from tests.support.wire.wire_corpus import AnyOperation, WireMessage
 
 _INBOX = re.compile(rb"_INBOX(\.[!-)+-\-/-=?-~]+)+")
 _DISCOVERY = re.compile(rb"\$SRV\.(PING|INFO|STATS)(\.pylon)?")
 
 
-class Fate(StrEnum):
+class Outcome(StrEnum):
     """The outcome of a message.
 
     ANSWERED: exactly one reply comes to the inbox that it names.
@@ -57,31 +57,31 @@ class Rules:
         self._users = {user.name: user for user in users}
         self._streams = tuple(subject for plan in STREAMS for subject in plan.subjects)
 
-    def fate(self, sent: Sent) -> Fate:
+    def outcome(self, sent: WireMessage) -> Outcome:
         user = self._users[sent.user]
         if not may(sent.subject, user.publish) or may(sent.subject, user.publish_deny):
-            return Fate.DENIED
+            return Outcome.DENIED
         if sent.user == WORKER_USER:
-            return Fate.ANSWERED if may(sent.subject, self._streams) else Fate.NOT_STORED
+            return Outcome.ANSWERED if may(sent.subject, self._streams) else Outcome.NOT_STORED
         is_discovery = sent.subject.startswith(b"$SRV.")
         if is_discovery and not _DISCOVERY.fullmatch(sent.subject):
-            return Fate.NOT_ASKED
+            return Outcome.NOT_ASKED
         if may(sent.subject, CANCELLATIONS):
-            return Fate.NOT_ASKED
+            return Outcome.NOT_ASKED
         if not _INBOX.fullmatch(sent.reply):
-            return Fate.NO_INBOX
-        return self._fate_of_reply(sent)
+            return Outcome.NO_INBOX
+        return self._outcome_of_reply(sent)
 
-    def _fate_of_reply(self, sent: Sent) -> Fate:
+    def _outcome_of_reply(self, sent: WireMessage) -> Outcome:
         inbox = sent.reply.split(b".")
         if inbox[1].decode() in SERVER_USERS:
-            return Fate.SERVER_INBOX
+            return Outcome.SERVER_INBOX
         match sent.subject.split(b".", 4):
             case [b"pylon", b"v1", b"identity", name, _] if inbox[1] not in {name, b"bridge"}:
-                return Fate.FOREIGN_INBOX
+                return Outcome.FOREIGN_INBOX
             case _:
                 is_heard = len(inbox) > 2 and inbox[1].decode() in self._users
-                return Fate.ANSWERED if is_heard else Fate.ANSWERED_TO_NOBODY
+                return Outcome.ANSWERED if is_heard else Outcome.ANSWERED_TO_NOBODY
 
 
 def may(subject: bytes, patterns: tuple[str, ...]) -> bool:
@@ -105,7 +105,7 @@ class ReplyChecker:
     def __init__(self) -> None:
         self._known: set[tuple[str, int]] = set()
 
-    def code_of(self, sent: Sent, headers: bytes, body: bytes) -> ErrorCode | None:
+    def code_of(self, sent: WireMessage, headers: bytes, body: bytes) -> ErrorCode | None:
         """The code of a failure, None for a success; fails on what is neither."""
         told = dict(_fields(headers))
         assert told[wire_headers.CONTRACT] == CONTRACT_VERSION

@@ -16,7 +16,7 @@ from tests.support.chain.devnet_process import DevnetProcess
 from tests.support.nats.nats_cluster import NatsCluster
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.fault_figures import Figures
-from tests.support.product.fault_truce import Truce
+from tests.support.product.fault_limiter import FaultLimiter
 from tests.support.product.fault_workers import Workers
 
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ TEMPOS: Final = (100, 200, 300)
 """Blocks of an epoch after the tempo was changed: shorter, as before, and longer."""
 
 
-class Strikes:
-    """Strikes at random.
+class FaultInjector:
+    """Inject faults at random.
 
     Args:
-        chance: decides which and when.
-        figures: where they are counted.
+        chance: chooses faults and their times.
+        figures: count the faults.
         devnet: the node.
         nats: one server, or three.
-        listener: a connection of a worker, which may ask who leads.
+        listener: a connection as a worker, which may query the leader of a stream.
         workers: all of them.
-        truce: none comes before its turn.
+        limiter: delays faults while writes get no response.
         netuids: of the subnets whose schedule moves.
     """
 
@@ -49,7 +49,7 @@ class Strikes:
         nats: NatsServer | NatsCluster,
         listener: NatsConnection,
         workers: Workers,
-        truce: Truce,
+        limiter: FaultLimiter,
         *,
         netuids: Sequence[int],
     ) -> None:
@@ -59,12 +59,12 @@ class Strikes:
         self._nats = nats
         self._listener = listener
         self._workers = workers
-        self._truce = truce
+        self._limiter = limiter
         self._netuids = netuids
 
     async def until(self, quiet: asyncio.Event) -> None:
-        """Strike at random until then."""
-        strikes: dict[str, Callable[[], Awaitable[None]]] = {
+        """Inject faults at random until an event is set."""
+        faults: dict[str, Callable[[], Awaitable[None]]] = {
             "connections cut": lambda: self._control("drop-connections"),
             "node silent": self._silence,
             "extrinsic swallowed": lambda: self._control("swallow-extrinsics", times=1),
@@ -79,18 +79,18 @@ class Strikes:
             "tempo changed": self._change_tempo,
             NO_SIGNER: self._workers.lose_signers,
         }
-        for name in self._names(list(strikes)):
+        for name in self._names(list(faults)):
             await asyncio.sleep(self._random.uniform(0.3, 2.0))
-            await self._truce.turn()
+            await self._limiter.acquire()
             if quiet.is_set():
                 return
-            await strikes[name]()
+            await faults[name]()
             self._figures.faults[name] += 1
 
     def _names(self, names: list[str]) -> Iterator[str]:
-        """Yield strikes without end, each once before any comes again, so that a short run has all.
+        """Yield faults without end, each once before any is repeated: a short run has all.
 
-        The slowest, for which all workers start again, comes in every third round.
+        The slowest, which restarts all workers, comes in every third round.
         """
         for number in count():
             drawn = self._random.sample(names, len(names))
@@ -124,12 +124,12 @@ class Strikes:
             )
             self._figures.faults["of these, leaders"] += 1
         await struck.kill()
-        # Two of three go on; how long they take to choose a leader is theirs.
+        # The other two go on; the time that they need to elect a leader is not bounded.
         await asyncio.sleep(self._random.uniform(1.0, 6.0))
         await struck.start()
 
     async def _delete_stream(self) -> None:
-        """Delete the queue or the events; not the ledger, with which jobs are really lost."""
+        """Delete the queue or the events; not the job store, with which jobs would be lost."""
         name = self._random.choice((JOB_QUEUE, EVENTS)).name
         # It may be missing already, or have no leader just now.
         with contextlib.suppress(nats.errors.Error, OSError):
@@ -144,8 +144,8 @@ class Strikes:
         netuid, tempo = self._random.choice(self._netuids), self._random.choice(TEMPOS)
         await self._control("set-hyperparameter", netuid=netuid, item="Tempo", value=tempo)
 
-    async def calm_down(self) -> None:
-        """End what goes on by itself."""
+    async def stop_faults(self) -> None:
+        """End faults that last."""
         await self._control("speak")
         await self._control("swallow-extrinsics", times=0)
         await self._control("refuse-extrinsics", times=0)

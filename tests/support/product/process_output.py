@@ -7,15 +7,15 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-NAME = "kept-output"
+NAME = "process-output"
 
 
-def kept(folder: Path | None) -> BinaryIO:
-    """A file in a folder to append to; without one, nothing is kept."""
+def open_output(folder: Path | None) -> BinaryIO:
+    """Open the output file of a folder to append to it; without a folder, discard the output."""
     return (Path(os.devnull) if folder is None else folder / NAME).open("ab")
 
 
-def keep(folder: Path, output: bytes) -> None:
-    """Append what was written."""
-    with kept(folder) as file:
+def append_output(folder: Path, output: bytes) -> None:
+    """Append output to the file of a folder."""
+    with open_output(folder) as file:
         file.write(output)

@@ -1,7 +1,7 @@
-"""The control API of a devnet: HTTP on loopback, JSON in and out, never open to the network.
+"""The control API of a devnet: JSON over HTTP, on loopback only.
 
-Every control is a path; its parameters are the members of a JSON object in the body or of the
-query. `GET /` lists them.
+Every control is a path. Its parameters are members of a JSON object in the body, or of the query.
+`GET /` lists the controls.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class ControlServer:
     """Serves the controls of one devnet.
 
     Args:
-        devnet: what is controlled.
+        devnet: the controlled devnet.
     """
 
     def __init__(self, devnet: "Devnet") -> None:
@@ -85,14 +85,14 @@ class ControlServer:
         }
 
     async def start(self, port: int) -> int:
-        """Listens on loopback; returns the port."""
+        """Listen on loopback; return the port."""
         self._server = await asyncio.start_server(
             self._accept, _HOST, port, limit=_MAX_HEADER_BYTES
         )
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Stops listening, and cancels the requests in progress."""
+        """Stop listening, and cancel the requests in progress."""
         if self._server is not None:
             self._server.close()
             for task in self._in_progress:
@@ -122,8 +122,8 @@ class ControlServer:
         """Make blocks now; return the new height.
 
         Raises:
-            ValueError: `blocks` is out of range; or the time limit passed, and the text says how
-                many blocks were made.
+            ValueError: `blocks` is out of range, or the time limit was exceeded; the text states
+                how many blocks were made.
         """
         if type(blocks) is not int or not 1 <= blocks <= ADVANCE_MAX_BLOCKS:
             raise ValueError(
@@ -172,7 +172,7 @@ class ControlServer:
         parts = urlsplit(target)
         control = self._controls.get((method, parts.path))
         if control is None:
-            return HTTPStatus.NOT_FOUND, _detail(f"there is no control {method} {parts.path}")
+            return HTTPStatus.NOT_FOUND, _detail(f"unknown control: {method} {parts.path}")
         try:
             given = _parse_query(control, dict(parse_qsl(parts.query)))
             if body.strip():
@@ -185,7 +185,7 @@ class ControlServer:
             return HTTPStatus.BAD_REQUEST, _detail(str(error))
         except sqlite3.Error as error:
             self._devnet.fail(error)
-            text = f"the chain cannot be written or read: {error}; the devnet ends"
+            text = f"could not write or read the chain: {error}; the devnet stops"
             return HTTPStatus.INSUFFICIENT_STORAGE, _detail(text)
         return HTTPStatus.OK, msgspec.json.encode(result, enc_hook=_as_hex)
 
@@ -193,7 +193,7 @@ class ControlServer:
 async def _read_request(
     reader: asyncio.StreamReader,
 ) -> tuple[HTTPStatus, tuple[str, str, bytes] | None]:
-    """Read a request: its method, target and body; or None, and the status that refuses it."""
+    """Read a request as (method, target, body); return a status and None to reject it."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:
@@ -218,7 +218,7 @@ async def _write_response(writer: asyncio.StreamWriter, status: HTTPStatus, body
 
 
 def _parse_query(control: Control, query: dict[str, str]) -> dict[str, Any]:
-    """The parameters of a query, as numbers where the control takes numbers."""
+    """Convert the parameters of a query to the types of the control's parameters."""
     parameters = inspect.signature(control).parameters
     numbers: dict[Any, Callable[[str], Any]] = {int: int, float: float}
     return {
@@ -230,7 +230,7 @@ def _parse_query(control: Control, query: dict[str, str]) -> dict[str, Any]:
 def _as_hex(value: Any) -> str:
     if isinstance(value, bytes):
         return "0x" + value.hex()
-    raise NotImplementedError(f"{type(value).__name__} is not shown")
+    raise NotImplementedError(f"cannot encode {type(value).__name__}")
 
 
 def _detail(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""`Devnet`: a simulated subtensor node with the clock that makes its blocks."""
+"""`Devnet`: a simulated subtensor node that makes blocks periodically."""
 
 import asyncio
 from contextlib import suppress
@@ -18,7 +18,7 @@ class Devnet(Controls):
     Use it as an async context manager, or call `start` and `stop`.
 
     Args:
-        options: how it behaves; the defaults make a block every 12 s on port 9944.
+        options: options of the node; by default a block every 12 s on port 9944.
     """
 
     def __init__(self, options: DevnetOptions | None = None) -> None:
@@ -46,18 +46,18 @@ class Devnet(Controls):
 
     @property
     def url(self) -> str:
-        """Where clients connect to."""
+        """WebSocket URL of the node."""
         return f"ws://{self.options.host}:{self._port}"
 
     @property
     def control_url(self) -> str | None:
-        """Where the control API is, if it was asked for."""
+        """URL of the control API, or None if it is disabled."""
         if self._control_port is None:
             return None
         return f"http://127.0.0.1:{self._control_port}"
 
     async def start(self) -> None:
-        """Listens, and starts to make blocks."""
+        """Start to listen and to make blocks."""
         await self.advance(max(0, self.options.past_blocks - self.best_number))
         self._port = await self._server.start(self.options.host, self.options.port)
         if self.options.control_port is not None:
@@ -67,7 +67,7 @@ class Devnet(Controls):
         self._block_task = asyncio.create_task(self._produce_blocks())
 
     async def stop(self) -> None:
-        """Stops making blocks, lets clients go, and leaves the state folder in order."""
+        """Stop making blocks, disconnect clients, and close the state folder."""
         try:
             if self._block_task is not None:
                 self._block_task.cancel()
@@ -79,7 +79,7 @@ class Devnet(Controls):
             self.chain.close()
 
     async def wait_failed(self) -> None:
-        """Waits until blocks can not be made any more, and raises why."""
+        """Wait until the node fails to make blocks, and raise the error."""
         failed = asyncio.create_task(self._failed.wait())
         waits = {failed} if self._block_task is None else {failed, self._block_task}
         try:
@@ -92,24 +92,24 @@ class Devnet(Controls):
             self._block_task.result()
 
     def fail(self, error: Exception) -> None:
-        """Make no more blocks: what is in memory is no longer what is on disk."""
+        """Stop making blocks: the state in memory differs from the state on disk."""
         self.pause()
         self._failure = self._failure or error
         self._failed.set()
 
     async def advance(self, blocks: int = 1) -> int:
-        """Makes so many blocks now; returns the new height."""
+        """Make `blocks` blocks now; return the new block number."""
         for _ in range(blocks):
             self._make_block()
             await asyncio.sleep(0)
         return self.best_number
 
     def pause(self) -> None:
-        """Makes no blocks by itself until `resume`."""
+        """Make no blocks periodically until `resume`."""
         self._running.clear()
 
     def resume(self) -> None:
-        """Makes blocks as time passes again."""
+        """Make blocks periodically again after `pause`."""
         self._running.set()
 
     async def _produce_blocks(self) -> None:
@@ -122,6 +122,6 @@ class Devnet(Controls):
                 due = loop.time()
             self._make_block()
             due += self.options.block_time_s
-            # After a long stop of the whole process there is nothing to catch up with.
+            # After the process was suspended, do not make the missed blocks.
             if loop.time() - due > _MAX_BLOCKS_BEHIND * self.options.block_time_s:
                 due = loop.time()

@@ -48,7 +48,7 @@ async def test_a_request_in_hand_is_finished_before_the_bridge_ends(
             asking = group.create_task(bridge.get(LATEST_BLOCK))
             await worker.has_been_asked(1)
             ending = group.create_task(bridge.stop(signal.SIGTERM))
-            await bridge.logged("Stopping: no new requests, 1 in hand")
+            await bridge.logged("Stopping: 1 requests in progress")
             with pytest.raises(httpx.ConnectError):
                 await bridge.get("/health")
             worker.gate.set()

@@ -300,7 +300,7 @@ async def test_neurons_hyperparameters_and_storage(
         devnet.set_hyperparameter(2, "Nonsense", 1)
     with pytest.raises(ValueError, match="Nonsense"):
         devnet.set_storage("SubtensorModule", "Nonsense", [], 1)
-    with pytest.raises(ValueError, match="there is no subnet 9"):
+    with pytest.raises(ValueError, match="subnet 9 does not exist"):
         devnet.register_neuron(9, newcomer, newcomer)
 
 

@@ -132,7 +132,7 @@ async def refused(*arguments: str) -> str:
 async def test_a_folder_with_the_chain_of_another_seed_is_refused(tmp_path: Path) -> None:
     async with started("--state", str(tmp_path)) as node:
         await node.status()
-    assert "the state folder holds another chain" in await refused(
+    assert "the state folder contains another chain" in await refused(
         *("--state", str(tmp_path), "--seed", "2")
     )
 

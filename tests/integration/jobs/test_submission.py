@@ -175,7 +175,7 @@ async def test_w4_a_rate_limit_is_told_by_the_pool(
     # What a connection knows of the runtime's version may be what is wrong with a signature.
     [("Transaction is outdated", 1), ("Transaction has a bad signature", 3)],
 )
-async def test_w3_what_a_fresh_signature_mends_is_signed_again(
+async def test_errors_of_nonce_and_era_are_signed_again(
     devnet: Devnet, tmp_path: Path, refused_for: str, connections: int
 ) -> None:
     signer = signer_of(tmp_path, "sn2")

@@ -23,7 +23,7 @@ from tests.support.product.self_hosted_product import (
 
 @dataclass
 class Operator:
-    """Looks at a product, and puts weights."""
+    """Reads a product's probes, and puts weights."""
 
     product: SelfHostedProduct
     http: httpx.AsyncClient
@@ -46,7 +46,7 @@ class Operator:
         )
 
     async def put(self) -> httpx.Response:
-        """Put weights that were not put before."""
+        """Put weights that differ from earlier ones."""
         self.puts += 1
         weights = {hotkey(2, 1): 1.0, hotkey(2, 2): 1.0 / (1 + self.puts)}
         url = f"{self.product.url}/api/v1/identity/sn2/subnet/2/weights"
@@ -92,7 +92,7 @@ async def test_a_full_disk_is_reported_everywhere_and_ends_with_the_first_space(
                 assert answer.status_code == 503, answer.text
                 body = answer.json()
                 assert body["code"] == "NATS_UNAVAILABLE"
-                assert "as when the disk of its server is full" in body["detail"]
+                assert "the disk of its server may be full" in body["detail"]
                 return True
 
             await comes_true(is_refused)

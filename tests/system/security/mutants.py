@@ -18,7 +18,7 @@ GROWTH: Final = "tests/system/security/test_growth.py"
 CANCELLED: Final = "tests/system/security/test_cancelled_requests.py"
 FLOODS: Final = "tests/system/security/test_request_floods.py"
 BROWSERS: Final = "tests/system/security/test_browsers.py"
-PARTS: Final = "tests/integration/blocks/test_failing_parts.py"
+PARTS: Final = "tests/integration/blocks/test_task_restarts.py"
 BUDGET: Final = "tests/system/security/test_large_replies.py"
 SECRETS: Final = "tests/system/security/test_node_url_secrets.py"
 

@@ -37,8 +37,8 @@ def test_a_disk_that_is_full_ends_it_with_one_line(tmp_path: Path, file_max_byte
     assert ended.returncode == 1
     assert ("devnet ready" in ended.stdout) is (file_max_bytes == FILE_MAX_BYTES)
     (line,) = ended.stderr.splitlines()
-    assert line.startswith(f"devnet: {folder} cannot be written or read: ")
-    assert "see whether its disk is full" in line
+    assert line.startswith(f"devnet: could not write or read {folder}: ")
+    assert "check whether the disk is full" in line
 
 
 def test_a_block_that_a_control_cannot_write_ends_it_too(tmp_path: Path) -> None:
@@ -57,10 +57,10 @@ def test_a_block_that_a_control_cannot_write_ends_it_too(tmp_path: Path) -> None
             with httpx.Client(trust_env=False, timeout=HANGS_AFTER_S) as http:
                 answer = http.post(f"{control_url}/advance", params={"blocks": 1000})
             assert answer.status_code == 507
-            assert "cannot be written or read" in answer.json()["detail"]
+            assert "could not write or read the chain" in answer.json()["detail"]
             _, said = process.communicate(timeout=HANGS_AFTER_S)
         finally:
             process.kill()
     assert process.returncode == 1
     (line,) = said.splitlines()
-    assert line.startswith(f"devnet: {folder} cannot be written or read: ")
+    assert line.startswith(f"devnet: could not write or read {folder}: ")

@@ -18,16 +18,16 @@ KNOWN = {
 }
 
 
-def test_w4_every_code_of_the_sdk_has_its_refusal() -> None:
+def test_every_code_of_the_sdk_has_its_refusal() -> None:
     assert {code.value for code in SdkCode} == set(REFUSALS_BY_CODE)
 
 
-def test_w4_every_name_of_the_table_is_one_of_the_chain() -> None:
+def test_every_name_of_the_table_is_an_error_of_the_chain() -> None:
     assert set(REFUSALS_BY_NAME) <= {info.name for info in ERRORS.values()} | set(KNOWN)
 
 
 @pytest.mark.parametrize("name", sorted(KNOWN))
-def test_w4_every_known_error_says_what_to_do(name: str) -> None:
+def test_every_known_error_has_a_kind(name: str) -> None:
     refusal = refusal_of(name, KNOWN[name])
     assert name in refusal.detail
     if "RateLimit" in name or name == "SettingWeightsTooFast":
@@ -37,7 +37,7 @@ def test_w4_every_known_error_says_what_to_do(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["Stale", "AncientBirthBlock", "PriorityTooLow", "IncorrectWeightVersionKey"]
 )
-def test_w3_what_a_fresh_signature_mends_is_signed_again(name: str) -> None:
+def test_errors_of_nonce_and_era_are_signed_again(name: str) -> None:
     assert refusal_of(name, KNOWN[name]).kind is RefusalKind.RETRY
 
 

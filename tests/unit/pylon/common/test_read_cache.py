@@ -47,7 +47,7 @@ async def test_two_hundred_who_ask_at_once_cause_one_fetch() -> None:
     assert question.asked == 1
 
 
-async def test_c14_one_that_gives_up_leaves_the_others_their_answer() -> None:
+async def test_a_cancelled_caller_does_not_affect_the_others() -> None:
     cache, question = ReadCache(), Question()
     first, second = (asyncio.create_task(cache.get("key", question)) for _ in range(2))
     await settle()

@@ -52,7 +52,7 @@ def test_a_public_half_alone_is_recognised_when_it_is_opened(tmp_path: Path) -> 
     write_wallet(tmp_path, "sn1", "default")
     hotkeys = tmp_path / "sn1" / "hotkeys"
     (hotkeys / "public").write_bytes(public_keyfile(dev_hotkey_seed("sn1")))
-    with pytest.raises(HotkeyError, match="public half") as refused:
+    with pytest.raises(HotkeyError, match="only the public key") as refused:
         open_hotkey(tmp_path, "sn1", "public")
     assert refused.value.problem is HotkeyProblem.PUBLIC_ONLY
 

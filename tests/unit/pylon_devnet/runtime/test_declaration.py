@@ -98,8 +98,8 @@ def test_everything_that_can_be_said() -> None:
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        ("pallet A = 1 of a\n  calls\n    nothing()", "where an index should be"),
-        ("stray", "outside any section"),
+        ("pallet A = 1 of a\n  calls\n    nothing()", "does not begin with an index"),
+        ("stray", "is outside of a section"),
         ("struct A(u8", "ends inside"),
     ],
 )

@@ -10,9 +10,9 @@ from pylon.cli.up import supervisor
 from pylon.cli.up.up_options import UpOptions
 from pylon.worker.settings import WorkerSettings
 
-TRUSTED = "without TLS: use it within a trusted network only"
+TRUSTED = "without TLS: use it only in a trusted network"
 NO_PASSWORD = "set PYLON_OPEN_ACCESS_TOKEN unless that is intended"
-PUBLIC = "can act as any identity: their tokens are public"
+PUBLIC = "can act as any identity: tokens are public"
 
 
 def options(host: str, devnet_port: int | None = None) -> UpOptions:

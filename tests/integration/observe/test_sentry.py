@@ -21,12 +21,12 @@ SCRIPT = """
 import logging
 from pylon.worker.settings import WorkerSettings
 from pylon.common.logs import set_up_logging
-from pylon.common.redaction import REDACTOR, secrets_of
+from pylon.common.redaction import REDACTOR, collect_secrets
 from pylon.common.sentry import set_up_sentry
 
 settings = WorkerSettings()
 set_up_logging()
-REDACTOR.learn(secrets_of(settings))
+REDACTOR.add_secrets(collect_secrets(settings))
 set_up_sentry(settings, "worker")
 token = settings.identity_settings["alice"].token.get_secret_value()
 logging.getLogger("pylon").info("a breadcrumb with %s", token)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pylon.nats_server.permissions import authorization_config
-from pylon.rpc.calls import CallResult, ServiceCall
+from pylon.rpc.calls import CallResult, Handler, ServiceCall
 from pylon.rpc.request_server import RequestService
 from pylon_client.contract import wire
 from pylon_client.contract.event_replay import PUBLISHED_BLOCK, PUBLISHED_NEURONS
@@ -61,7 +61,9 @@ class QuietWorker:
         options = ConnectionOptions((self.url,), user="worker", password=WORKER_PASSWORD)
         connection = await connect(options)
         operations = (PUBLISHED_BLOCK, PUBLISHED_NEURONS, RECENT_NEURONS)
-        handlers = {operation.name: self.nothing for operation in operations}
+        handlers: dict[str, Handler[Any]] = {
+            operation.name: self.nothing for operation in operations
+        }
         handlers[LATEST_BLOCK.name] = self.latest_block
         service = RequestService(connection, handlers, identities={}, max_requests=10)
         await service.start()

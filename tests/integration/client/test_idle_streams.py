@@ -45,13 +45,13 @@ class QuietWorker:
     asked: int = 0
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def latest_block(self, _call: ServiceCall) -> CallResult:
+    async def latest_block(self, call: ServiceCall[Any]) -> CallResult:
         self.asked += 1
         if self.failure is not None:
             raise FailureError(self.failure, "the test says so")
         return CallResult(wire.encode(sample_block_info()))
 
-    async def nothing(self, call: ServiceCall) -> CallResult:
+    async def nothing(self, call: ServiceCall[Any]) -> CallResult:
         is_recent = call.operation == RECENT_NEURONS.name
         code = ErrorCode.NO_RECENT_SNAPSHOT if is_recent else ErrorCode.NOT_FOUND
         raise FailureError(code, "nothing yet")

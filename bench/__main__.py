@@ -30,7 +30,7 @@ FETCH: Final = "state_call:NeuronInfoRuntimeApi_get_neurons_lite"
 
 
 async def measure_rest(running: Deployment, at_once: int) -> Pair:
-    """The latest neurons over REST, and the same bytes from a bare uvicorn."""
+    """Compare the latest neurons over REST with the same bytes from a bare uvicorn."""
     async with AsyncExitStack() as stack:
 
         async def asks(url: str) -> list[Ask]:
@@ -42,7 +42,7 @@ async def measure_rest(running: Deployment, at_once: int) -> Pair:
 
 
 async def measure_nats(connection: NatsConnection, at_once: int) -> Pair:
-    """The latest neurons over NATS, and the same bytes from a bare responder."""
+    """Compare the latest neurons over NATS with the same bytes from a bare responder."""
     subject = str(OpenSubject(NetUid(NETUID), "neurons.latest"))
 
     async def ours() -> object:
@@ -55,7 +55,7 @@ async def measure_nats(connection: NatsConnection, at_once: int) -> Pair:
 
 
 async def measure_blocks(running: Deployment, connection: NatsConnection) -> Pair:
-    """From a head's announcement to the neurons at a subscriber, and the chain read alone."""
+    """Compare the time from a new head to its neurons at a subscriber with the chain read alone."""
     chain = SubtensorReader(running.devnet.url)
     netuid = NetUid(NETUID)
     announced_s: dict[BlockNumber, float] = {}
@@ -91,7 +91,7 @@ async def measure_blocks(running: Deployment, connection: NatsConnection) -> Pai
 
 
 async def count_fetches(running: Deployment) -> float:
-    """Chain fetches per block of the subnet, from the node's own log, in all that was asked."""
+    """Return the chain reads per block of the subnet, from the node's log of all requests."""
     requests = await running.devnet.control("GET", "/requests")
     fetches = Counter(
         request["block_number"]

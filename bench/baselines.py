@@ -3,7 +3,7 @@
     python -m bench.baselines KIND PATH [NATS_URL_VARIABLE]
 
 They serve the bytes of a file, or `websocket` those of all files of a folder, each at its name, and
-do nothing else. Each says in one line when it is ready.
+do nothing else. Each prints one line when it is ready.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ async def _serve_websocket(folder: Path) -> None:
         async for _ in connection:
             await connection.send(body, text=True)
 
-    # As the devnet does: compressed, it is zlib that would be measured.
+    # As the devnet does; compression would measure zlib.
     async with serve(answer, "127.0.0.1", 0, compression=None) as server:
         _say(f"ready ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}")
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""`python -m bench import`: the CPU time of importing the client, beside its dependencies alone."""
+"""`python -m bench import`: CPU time to import the client, and to import only its dependencies."""
 
 import subprocess
 import sys

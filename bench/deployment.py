@@ -29,11 +29,11 @@ class Deployment:
     """The processes, and their addresses.
 
     Attributes:
-        devnet: the chain, whose control interface counts what it is asked.
-        nats_url: of the NATS server of both ways.
+        devnet: the chain, whose control API counts its requests.
+        nats_url: of the NATS server that the product and the bare responder share.
         bridge_url: of the product's REST API.
         bare_url: of the uvicorn that serves the same bytes.
-        body_bytes: how large they are.
+        body_bytes: number of these bytes.
     """
 
     devnet: DevnetProcess
@@ -45,7 +45,7 @@ class Deployment:
 
 @asynccontextmanager
 async def deployment(folder: Path) -> AsyncGenerator[Deployment]:
-    """Everything, ready to be asked, within the block."""
+    """Start everything, and stop it after the block."""
     async with (
         NatsServer(folder) as nats,
         DevnetProcess(folder, block_time_s=BLOCK_TIME_S) as devnet,

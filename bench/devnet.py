@@ -35,7 +35,7 @@ Request = tuple[str, list[Any]]
 
 
 class Asking:
-    """One connection, on which one request follows the answer of the other."""
+    """A connection that sends a request after the response to the previous one."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
@@ -46,10 +46,10 @@ class Asking:
         return await self._connection.recv(decode=False)
 
     async def result(self, method: str, *params: Any) -> Any:
-        """The result of a request.
+        """Return the result of a request.
 
         Raises:
-            KeyError: it was refused.
+            KeyError: the response is an error.
         """
         return msgspec.json.decode(await self.answer(_encoded((method, list(params)))))["result"]
 
@@ -60,13 +60,13 @@ class Asking:
 
 @asynccontextmanager
 async def asking(url: str) -> AsyncGenerator[Asking]:
-    """A connection to ask on, within the block."""
+    """Open a connection for the block."""
     async with connect(url, compression=None, max_size=None) as connection:
         yield Asking(connection)
 
 
 async def measure_requests(folder: Path) -> None:
-    """Print what an answer costs in CPU time, against a bare server's answer of the same bytes."""
+    """Print the CPU time of a response, compared to a bare server's response of the same bytes."""
     past = WARM_UP + ROUNDS * ROUND_ASKS
     async with (
         DevnetProcess(None, SIZE, f"--past-blocks={past}", block_time_s=BLOCK_TIME_S) as devnet,
@@ -81,14 +81,14 @@ async def measure_requests(folder: Path) -> None:
             asked = [cycle([_encoded(request)])] * CONNECTIONS
             pair = await _compare(devnet, bare, asked)
             _show_rate(f"{name} / echo of {len(body)} bytes", pair)
-        # Nobody has asked for these, so they are not remembered.
+        # Not requested before, so not cached.
         unasked = iter([_encoded(("state_call", [NEURONS, _netuid(12), one])) for one in hashes])
         pair = await _compare(devnet, bare, [unasked])
         _show_rate("256 neurons, asked for the first time / the same echo", pair)
 
 
 async def measure_growth() -> None:
-    """Print what three times the history that is kept takes in memory, against once."""
+    """Print the memory after three times the stored history, compared to once."""
     async with DevnetProcess(None, SIZE, f"--keep-blocks={KEPT_BLOCKS}", block_time_s=60) as devnet:
         sizes_mb: list[float] = []
         for _ in range(3):
@@ -101,7 +101,7 @@ async def measure_growth() -> None:
 
 
 async def keep_pace(seconds: float) -> None:
-    """Print how many blocks came of those due, while a client reads a subnet with each of them."""
+    """Print the share of due blocks that were made while a client reads a subnet at each block."""
     netuids = cycle(NETUIDS)
     async with (
         DevnetProcess(None, SIZE, block_time_s=BLOCK_TIME_S) as devnet,
@@ -134,7 +134,7 @@ async def keep_pace(seconds: float) -> None:
 
 
 async def _heads(url: str) -> AsyncGenerator[int]:
-    """The numbers of blocks as they come, without the one that was there already."""
+    """Yield the numbers of new blocks, without the present head."""
     async with connect(url, compression=None, max_size=None) as connection:
         await connection.send(_encoded(("chain_subscribeNewHeads", [])))
         newest = None
@@ -176,7 +176,7 @@ async def _kinds(client: Asking, block: str) -> dict[str, Request]:
 
 
 async def _compare(devnet: DevnetProcess, bare: Baseline, asked: Sequence[Iterator[str]]) -> Pair:
-    """One connection for each of those asked, and as many to the bare server."""
+    """Compare requests over some connections with as many connections to the bare server."""
     async with AsyncExitStack() as stack:
 
         async def asks(url: str, asked: Sequence[Iterator[str]]) -> list[Ask]:

@@ -1,4 +1,4 @@
-"""An HTTP client that costs next to nothing, so that it is the servers that are compared."""
+"""An HTTP client with little overhead, so that the comparison is between the servers."""
 
 import asyncio
 from typing import Self
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 
 class KeepAlive:
-    """One connection that asks for one path again and again.
+    """A connection that requests one path again and again.
 
     Args:
         url: of the server.
@@ -29,7 +29,7 @@ class KeepAlive:
         await self._writer.wait_closed()
 
     async def get(self) -> bytes:
-        """The body of the answer.
+        """Return the body of a response.
 
         Raises:
             ValueError: the response is not a 200 with a length.

@@ -1,4 +1,4 @@
-"""Two ways of doing the same, measured in turns, so that what disturbs one disturbs the other."""
+"""Two ways to do the same, measured in turns, so that a disturbance affects both."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Medians of both ways, in seconds, and of the ratios of what was measured in one turn."""
+    """Medians of both ways, in seconds, and of their ratios in each turn."""
 
     ours_s: float
     bare_s: float
@@ -30,12 +30,12 @@ async def compare(
     asks_per_round: int,
     clocks: tuple[Clock, Clock] = (time.perf_counter, time.perf_counter),
 ) -> Pair:
-    """The time per answer of two ways, each asked by as many at once as it has members.
+    """Return the time per response of two ways, each with as many concurrent callers as members.
 
     Args:
-        ours: asks in our way.
-        bare: asks in the way that it is compared with.
-        asks_per_round: how often each way is asked per turn.
+        ours: the callers of Pylon.
+        bare: the callers of the bare part.
+        asks_per_round: number of requests per turn, for each way.
         clocks: the clock of each way.
     """
     for ask in (*ours, *bare):
@@ -52,7 +52,7 @@ async def compare(
 
 
 def paired(rounds: list[tuple[float, float]]) -> Pair:
-    """The medians of turns of two measurements each."""
+    """Return the medians of turns of two measurements each."""
     return Pair(
         ours_s=median(ours_s for ours_s, _ in rounds),
         bare_s=median(bare_s for _, bare_s in rounds),

@@ -1,4 +1,4 @@
-"""Processes that are measured: the bare parts beside the product, and what any of them uses."""
+"""Measured processes: the bare parts beside the product, and the resources of any process."""
 
 import asyncio
 import sys
@@ -28,7 +28,7 @@ class Baseline:
 
 @asynccontextmanager
 async def baseline(*arguments: str) -> AsyncGenerator[Baseline]:
-    """A process of `bench.baselines`, within the block."""
+    """Run a process of `bench.baselines` within the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.baselines", *arguments, stdout=asyncio.subprocess.PIPE
     )

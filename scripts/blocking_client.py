@@ -1,11 +1,10 @@
-"""Makes the modules of the blocking client from those of the asynchronous one.
+"""Generate the modules of the blocking client from the asynchronous ones.
 
-Both clients have the same methods, arguments and texts: so they are written once, in
-`pylon_client/_async/`, and `pylon_client/_sync/` is made from there and committed, where people and
-type checkers can read it.
+Both clients have the same methods, arguments and texts, written once in `pylon_client/_async/`.
+`pylon_client/_sync/` is generated and committed, so that people and type checkers can read it.
 
     python scripts/blocking_client.py            writes the modules
-    python scripts/blocking_client.py --check    says which are out of date, if any
+    python scripts/blocking_client.py --check    names the modules that are out of date
 """
 
 import re
@@ -33,7 +32,7 @@ _SUBSTITUTIONS: Final[Mapping[str, str]] = {
 
 
 def blocking(module: str) -> str:
-    """The source of a module of the blocking client."""
+    """Return the source of a module of the blocking client."""
     source = (ASYNC / f"{module}.py").read_text()
     for pattern, replacement in _SUBSTITUTIONS.items():
         source = re.sub(pattern, replacement, source, flags=re.MULTILINE)
@@ -46,7 +45,7 @@ def blocking(module: str) -> str:
 
 
 def stale() -> list[Path]:
-    """The modules that are not as they would be made now."""
+    """Return the modules that are out of date."""
     made = {_made(module): blocking(module) for module in MODULES}
     return [
         path for path, source in made.items() if not path.exists() or path.read_text() != source

@@ -2,8 +2,8 @@
 
 Each process needs all names of settings, but imports only its own settings classes.
 
-python scripts/documents.py            writes them
-python scripts/documents.py --check    says which are out of date, if any
+python scripts/documents.py            writes the files
+python scripts/documents.py --check    names the files that are out of date
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
-# A script sees its own folder first; the packages are those beside it.
+# The path of a script begins with its own folder; the packages are beside it.
 sys.path.insert(0, str(ROOT))
 
 from pydantic import SecretStr  # noqa: E402 -- after the path
@@ -28,7 +28,7 @@ from scripts.settings_page import known_variables, settings_page  # noqa: E402 -
 
 
 class _NoNats:
-    """In the place of NATS, which nobody asks while a document is written."""
+    """A stand-in for NATS, which is not used while a document is written."""
 
     is_connected = False
 
@@ -47,7 +47,7 @@ class _NoNats:
 
 
 def openapi_document() -> dict[str, Any]:
-    """The REST API of a deployment whose open access needs a token, whatever is set here."""
+    """Return the REST API of a deployment with an open access token, whatever the environment."""
     settings = BridgeSettings.model_construct(open_access_token=SecretStr("any"))
     return create_app(settings, _NoNats()).openapi()
 
@@ -70,7 +70,7 @@ def text_of(name: str) -> str:
 
 
 def main() -> int:
-    """Write or check; the exit code says whether all is well."""
+    """Write or check the files; return 1 if a checked file is out of date."""
     stale = [name for name in DOCUMENTS if _committed(name) != text_of(name)]
     if "--check" in sys.argv:
         for name in stale:

@@ -28,7 +28,7 @@ in its metadata. Written by `scripts/licences.py`. Pylon itself is under Apache-
 
 
 def licence_of(package: str) -> str | None:
-    """Return a package's licence by its metadata; None where it is not installed."""
+    """Return a package's licence by its metadata; None if it is not installed."""
     try:
         fields = metadata(package)
     except PackageNotFoundError:
@@ -46,10 +46,10 @@ def licence_of(package: str) -> str | None:
 
 
 def page(before: str = "") -> str:
-    """Return the page as it has to be.
+    """Return the current page.
 
     Args:
-        before: the page as it is, for packages that are not installed here.
+        before: the previous page, for packages that are not installed here.
     """
     known = {(name, version): licence for name, version, licence in _ROW.findall(before)}
     rows = [

@@ -1,4 +1,4 @@
-"""Writes `deploy/observe/prometheus-rule.yaml`, the rules of `alerts.yaml` for the operator.
+"""Write `deploy/observe/prometheus-rule.yaml`, the rules of `alerts.yaml` for the operator.
 
 python scripts/prometheus_rule.py
 """

@@ -1,4 +1,4 @@
-"""The page `docs/settings.md`: every setting, from the classes that read them and their docstrings.
+"""Generate `docs/settings.md`: every setting, from the settings classes and their docstrings.
 
 `scripts/documents.py` writes it.
 """
@@ -118,7 +118,7 @@ PAGES: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
 
 
 def settings_page() -> str:
-    """The page as it stands in `docs/`."""
+    """Return the page."""
     parts = [INTRODUCTION]
     told: set[str] = set()
     for title, about, prefix, settings in PAGES:

@@ -31,7 +31,7 @@ def texts() -> dict[Path, str]:
     Raises:
         ValueError: a file does not state the version exactly once in each of its places.
     """
-    found = {}
+    found: dict[Path, str] = {}
     for path, patterns in _STATED.items():
         text = path.read_text()
         for pattern in patterns:

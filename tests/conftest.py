@@ -1,7 +1,7 @@
 """What applies to all tests: each has a level, the slow ones come first, none may write a secret.
 
-When all tests are over, what processes and servers wrote into their folders is looked through, and
-what pytest has captured.
+After the last test, the folders of the tests and the output that pytest captured are searched for
+secrets.
 """
 
 import gc
@@ -31,7 +31,7 @@ pytest_plugins = [
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Where tests run in several processes, the one that gathers their reports looks after all.
+    # If tests run in several processes, the controller checks for all of them.
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(LeakCheck(config))
 
@@ -61,7 +61,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def unreadable_records() -> None:
-    """Let each test meet the unreadable records of its process for the first time."""
+    """Forget the unreadable records of earlier tests in the same process."""
     UNREADABLE.clear()
 
 

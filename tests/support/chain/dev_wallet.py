@@ -27,7 +27,7 @@ class DevWallet:
 
 
 def dev_wallet(name: str, coldkey: str | None = None) -> DevWallet:
-    """The wallet of a neuron of the devnet, such as `sn1` or `sn1-70`."""
+    """Return the wallet of a neuron of the devnet, such as `sn1` or `sn1-70`."""
     return DevWallet(
         name,
         Keypair.create_from_seed(dev_hotkey_seed(name)),
@@ -36,6 +36,6 @@ def dev_wallet(name: str, coldkey: str | None = None) -> DevWallet:
 
 
 def write_dev_wallets(home: Path, *names: str) -> None:
-    """Writes wallets where btcli looks for them when `home` is its HOME."""
+    """Write wallets to the folder that btcli uses if `home` is its HOME."""
     for name in names:
         write_wallet(home / ".bittensor" / "wallets", name, "default")

@@ -1,4 +1,4 @@
-"""The alert rules of `deploy/observe`, run by promtool on series that tests make up."""
+"""The alert rules of `deploy/observe`, run by promtool on artificial series."""
 
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ PROMTOOL_TIMEOUT_S = 300
 
 
 def series(name: str, values: Iterable[float | None], **labels: str) -> dict[str, str]:
-    """One input series of promtool; None is a time at which its process is not there."""
+    """Return an input series of promtool; None is a time without the process."""
     shown = ", ".join(f'{label}="{value}"' for label, value in labels.items())
     # Prometheus marks a series as stale when its target does not answer.
     texts = ["stale" if value is None else f"{value:.12g}" for value in values]
@@ -30,7 +30,7 @@ def series(name: str, values: Iterable[float | None], **labels: str) -> dict[str
 
 
 def run_tests(folder: Path, tests: Sequence[Mapping[str, Any]]) -> None:
-    """Run tests in promtool's format; fail with what promtool says.
+    """Run tests in promtool's format; fail with promtool's output.
 
     Annotations are left out of the rules: promtool would ask for each of them word by word.
     """

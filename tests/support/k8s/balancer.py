@@ -15,8 +15,8 @@ class Balancer:
     """`async with Balancer() as balancer:` and then ports into `balancer.ports`.
 
     Attributes:
-        port: where it listens.
-        ports: the endpoints that take new connections.
+        port: its own port.
+        ports: the endpoints that accept new connections.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Stand-ins for `docker`, `kubectl` and `helm`, as far as the page about production goes.
 
-A script that is run under one of these names, with its cluster as files in the folder $CLUSTER. It
-refuses what a cluster would refuse: a namespace, an image or a chart that is not there yet.
+A script that is run under one of these names, with its cluster as files in the folder $CLUSTER. As
+a cluster would, it refuses namespaces, images and charts that do not exist yet.
 """
 
 import argparse

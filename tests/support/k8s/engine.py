@@ -1,4 +1,4 @@
-"""A Docker engine for tests that need one: the one that runs, or a private one for the time.
+"""A Docker engine for tests that need one: the running one, or a temporary private one.
 
 Where no image can be pulled, a private engine has stand-ins for the pinned base images, made of
 this system's own packages; see `tests/support/k8s/engine_images.py`.
@@ -24,12 +24,12 @@ POLL_S = 0.2
 
 
 class NoEngineError(Exception):
-    """No engine runs here, and none comes up."""
+    """No engine runs here, and none can be started."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine that answers.
+    """A running engine.
 
     Attributes:
         host: its address, as `DOCKER_HOST` has it; empty for the default one.
@@ -41,7 +41,7 @@ class Engine:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables of commands that are to reach it."""
+        """Return the variables of commands that use it."""
         reached = {"DOCKER_HOST": self.host} if self.host else {}
         return {**os.environ, **reached, "DOCKER_BUILDKIT": "1" if self._builds_in_kit() else "0"}
 
@@ -55,7 +55,7 @@ class Engine:
         raise NoEngineError("neither `docker compose` nor `docker-compose` is installed")
 
     def run(self, *arguments: str, **more: str) -> str:
-        """Run a command of `docker`, and return what it wrote; `more` are variables."""
+        """Run a command of `docker`, and return its output; `more` are variables."""
         return output([self.program, *arguments], {**self.environment, **more})
 
     def _builds_in_kit(self) -> bool:
@@ -66,7 +66,7 @@ class Engine:
 
 
 def output(argv: list[str], environment: Mapping[str, str], folder: Path = ROOT) -> str:
-    """Run a command that has to end well, and return what it wrote to both outputs."""
+    """Run a command that must exit with code 0, and return both of its outputs."""
     done = subprocess.run(
         argv,
         env=environment,
@@ -83,7 +83,7 @@ def output(argv: list[str], environment: Mapping[str, str], folder: Path = ROOT)
 
 
 def ended_well(argv: list[str], environment: Mapping[str, str]) -> bool:
-    """Run a command, and return whether it ended well within a minute."""
+    """Run a command, and return whether it exits with code 0 within a minute."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(argv, env=environment, capture_output=True, timeout=60, check=False)
         return done.returncode == 0
@@ -92,7 +92,7 @@ def ended_well(argv: list[str], environment: Mapping[str, str]) -> bool:
 
 @contextlib.contextmanager
 def engine() -> Generator[Engine]:
-    """Yield the engine that runs, or a private one that ends with the block.
+    """Yield the running engine, or a private one that ends with the block.
 
     Raises:
         NoEngineError: no engine could be found or started; the text says why.
@@ -129,7 +129,7 @@ def _private(program: str) -> Generator[Engine]:
 
 @contextlib.contextmanager
 def _networks_as_before() -> Generator[None]:
-    """Take away the interface and the rules that dockerd makes and leaves behind."""
+    """Remove the interface and the rules that dockerd creates and leaves behind."""
     tools = {name: shutil.which(name) for name in ("ip", "iptables-save", "iptables-restore")}
     had_bridge = BRIDGE.exists()
     rules = subprocess.run([tools["iptables-save"] or "true"], capture_output=True, check=False)
@@ -167,7 +167,7 @@ def _daemon(private: Engine, folder: Path) -> Generator[None]:
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     ends_at_s = time.monotonic() + HANGS_AFTER_S
     while not is_so():
         assert time.monotonic() < ends_at_s, "it did not come true"

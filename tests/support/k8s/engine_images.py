@@ -1,4 +1,4 @@
-"""Stand-ins for the pinned base images, under their digests, where no registry is reached.
+"""Stand-ins for the pinned base images, under their digests, for machines without a registry.
 
 The Python base is a Debian with the same minor version, the NATS base a busybox with the
 nats-server of the tests. So the Dockerfile and the composition run unchanged.
@@ -26,7 +26,7 @@ exec "$@"
 
 
 def pinned() -> tuple[str, str]:
-    """The base images of Python and NATS, as `name:tag@digest`."""
+    """Return the base images of Python and NATS, as `name:tag@digest`."""
     dockerfile = (ROOT / "Dockerfile").read_text()
     (python,) = set(re.findall(r"^FROM (python:\S+)", dockerfile, re.MULTILINE))
     (nats,) = re.findall(r"image: (nats:\S+)", (ROOT / "docker-compose.yaml").read_text())
@@ -131,7 +131,7 @@ def _tool(name: str) -> str:
 
 
 def _mirror() -> list[str]:
-    """The mirror of this system's own packages, if it names one."""
+    """Return the mirror of this system's packages, if it is configured."""
     sources = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
     text = "\n".join(path.read_text() for path in sources if path.is_file())
     found = re.findall(r"^(?:deb(?: \[[^\]]*\])?|URIs:) (https?:\S+)", text, re.MULTILINE)

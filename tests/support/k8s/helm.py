@@ -19,7 +19,7 @@ _ACTION = re.compile(r"(\s*)\{\{(-?)\s+(.*?)\s+(-?)\}\}(\s*)", re.DOTALL)
 
 
 def helm_template(chart: Path, values: Mapping[str, Any]) -> list[Manifest]:
-    """The manifests of a chart.
+    """Return the manifests of a chart.
 
     Args:
         chart: its folder.

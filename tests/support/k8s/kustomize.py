@@ -38,12 +38,12 @@ _WITHOUT_NAMESPACE = {"Namespace"}
 
 
 def render(folder: Path) -> list[Manifest]:
-    """The manifests of a kustomization."""
+    """Return the manifests of a kustomization."""
     return _with_hashes(_rendered(folder))
 
 
 def without_hash(name: str) -> str:
-    """A name as it is in the files, whether or not a hash was appended to it."""
+    """Return a name without the hash that may have been appended to it."""
     base, _, end = name.rpartition("-")
     return base if len(end) == len(_digest(b"")) and set(end) <= set(_HASH_LETTERS) else name
 
@@ -74,7 +74,7 @@ def _rendered(folder: Path, given: list[Manifest] | None = None) -> list[Manifes
 
 
 def load(path: Path) -> list[Manifest]:
-    """The manifests of a file."""
+    """Return the manifests of a file."""
     return [manifest for manifest in yaml.safe_load_all(path.read_text()) if manifest]
 
 

@@ -1,7 +1,7 @@
 """The output of the official NATS chart, as far as this project's values reach.
 
-Modelled on the chart's own templates (nats-io/k8s, helm/charts/nats): the lists that it brings
-itself, the names that it gives, and how it takes a `merge` and a `patch`.
+Modelled on the chart's own templates (nats-io/k8s, helm/charts/nats): its own lists, its names, and
+its rules for `merge` and `patch`.
 """
 
 import copy
@@ -38,7 +38,7 @@ EXTENSIBLE = frozenset(
 
 
 def names_of(values: Values, prefix: str = "") -> Iterator[str]:
-    """The names of values, as far down as the chart itself reads them."""
+    """Return the names of values, as deep as the chart itself reads them."""
     for name, value in values.items():
         path = f"{prefix}{name}"
         is_free = name in {"merge", "patch"} and prefix.rstrip(".") in EXTENSIBLE
@@ -56,12 +56,12 @@ class Chart:
 
     @property
     def name(self) -> str:
-        """Of the StatefulSet and of its Service; the governing Service is headless."""
+        """Return the name of the StatefulSet and of its Service; the governing one is headless."""
         return self.values["fullnameOverride"]
 
     @property
     def hosts(self) -> dict[str, set[int]]:
-        """Every name under which servers are found, and the ports that answer there."""
+        """Return every host name of the servers, and the open ports there."""
         governing = f"{self.name}-headless"
         replicas: int = self.values["config"]["cluster"]["replicas"]
         of_pods = [f"{self.name}-{number}.{governing}" for number in range(replicas)]
@@ -72,7 +72,7 @@ class Chart:
 
     @property
     def container(self) -> dict[str, Any]:
-        """The server's container."""
+        """Return the server's container."""
         own = {
             "name": "nats",
             "args": ["--config", f"{CONFIG_FOLDER}/nats.conf"],
@@ -87,7 +87,7 @@ class Chart:
 
     @property
     def reloader(self) -> dict[str, Any]:
-        """The container that has the server read its files again when they change."""
+        """Return the container that makes the server reload its files when they change."""
         shared = [one for one in self.container["volumeMounts"] if one["mountPath"][:5] == "/etc/"]
         watched = ["nats.conf", *self._included()]
         own = {
@@ -99,7 +99,7 @@ class Chart:
 
     @property
     def pod(self) -> dict[str, Any]:
-        """The template of the servers' pods."""
+        """Return the template of the servers' pods."""
         exporter = _extended(
             {"name": "prom-exporter", "ports": [{"name": "prom-metrics", "containerPort": 7777}]},
             self.values["promExporter"],
@@ -118,12 +118,12 @@ class Chart:
 
     @property
     def claims(self) -> set[str]:
-        """The volumes that are claimed for each pod."""
+        """Return the volume claims of each pod."""
         return {f"{self.name}-js"}
 
     @property
     def conf(self) -> str:
-        """The server's nats.conf, which includes further files."""
+        """Return the server's nats.conf, which includes further files."""
         lines = json.dumps(self._config(), indent=2, sort_keys=True)
         lines = re.sub(r'"[^"]*\$include": "(.*)",?', r"include \1;", lines)
         return re.sub(r'"<< (.*) >>"', r"\1", lines)
@@ -171,7 +171,7 @@ def _extended(own: dict[str, Any], values: Values) -> dict[str, Any]:
 
 
 def _overwritten(old: dict[str, Any], new: Values) -> dict[str, Any]:
-    """As sprig's `mergeOverwrite` does: maps grow, and everything else, lists too, is replaced."""
+    """Merge as sprig's `mergeOverwrite`: maps are merged, all other values are replaced."""
     for name, value in new.items():
         if isinstance(value, dict) and isinstance(old.get(name), dict):
             _overwritten(old[name], value)  # pyright: ignore[reportUnknownArgumentType] -- YAML

@@ -57,7 +57,7 @@ class Pod:
     """One pod of a workload.
 
     Args:
-        cluster: that it is in.
+        cluster: the pod's cluster.
         workload: a Deployment or a StatefulSet.
         name: the pod's own name.
         places: further replacements for this pod alone, such as its ports.
@@ -78,7 +78,7 @@ class Pod:
 
     @property
     def main(self) -> dict[str, Any]:
-        """Its one container that stays."""
+        """Return its only container that is not an init container."""
         (container,) = self._spec["containers"]
         return container
 
@@ -89,12 +89,12 @@ class Pod:
         return path.read_text() if path.exists() else ""
 
     def port(self, name: str) -> int:
-        """The port of this machine that a named port of its container is."""
+        """Return the port of this machine for a named port of its container."""
         (port,) = [port for port in self.main["ports"] if port["name"] == name]
         return int(self._places[str(port["containerPort"])])
 
     async def start(self) -> None:
-        """Make its files, run its init containers, and start what stays."""
+        """Write its files, run its init containers, and start its main container."""
         self._mount_all()
         for container in self._spec.get("initContainers", []):
             process = await self._run(container)
@@ -103,7 +103,7 @@ class Pod:
         self._process = await self._run(self.main)
 
     async def passes(self, probe: str) -> None:
-        """Wait until one of its probes passes."""
+        """Wait until a probe passes."""
         async with asyncio.timeout(HANGS_AFTER_S):
             while not await self.is_passing(probe):
                 assert self._process is not None
@@ -141,7 +141,7 @@ class Pod:
             return await process.wait()
 
     async def kill(self) -> None:
-        """Leave nothing behind."""
+        """Kill its processes."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -178,7 +178,7 @@ class Pod:
         return {**here, **_NOT_AS_LONG, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def _here(self, container: Mapping[str, Any], text: str) -> str:
-        """A text of the manifest in the words of this machine."""
+        """Return a text of the manifest with this machine's addresses."""
         text = text.replace("$(POD_NAME)", self.name)
         sources = {one["mountPath"]: str(self._source(one)) for one in container["volumeMounts"]}
         longest_first = sorted(sources, key=len, reverse=True)

@@ -21,7 +21,7 @@ OF_ONE_HOP = {"connection", "transfer-encoding", "keep-alive"}
 
 @asynccontextmanager
 async def prefix_proxy(prefix: str, target: str) -> AsyncGenerator[str]:
-    """The URL of a proxy, without the prefix, to a service at the URL `target`."""
+    """Run a proxy to the service at the URL `target`; yield its URL without the prefix."""
     async with httpx.AsyncClient(
         base_url=target, timeout=HANGS_AFTER_S, trust_env=False
     ) as upstream:

@@ -1,4 +1,4 @@
-"""`promtool` and `prometheus`: those of the PATH, or of Debian's package `prometheus`.
+"""`promtool` and `prometheus`, from the PATH or from Debian's package `prometheus`.
 
 The package is downloaded and unpacked without being installed, once, below the environment of the
 tests. Where neither is possible, tests that need one of them are skipped and say why.

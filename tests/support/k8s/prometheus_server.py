@@ -1,4 +1,4 @@
-"""A real Prometheus server for one test: its own folder and a port of the OS's choosing."""
+"""A real Prometheus server for one test: its own folder, and a port that the OS chooses."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ class PrometheusServer:
         return {alert["labels"]["alertname"]: alert["state"] for alert in found}
 
     async def evaluations(self) -> int:
-        """Return how often each group of rules has been evaluated, of the group that has least."""
+        """Return the smallest number of evaluations of any group of rules."""
         response = await self.http.get("/metrics")
         counts = re.findall(
             r"^prometheus_rule_group_iterations_total\{.*\} (\S+)$", response.text, re.MULTILINE

@@ -30,18 +30,18 @@ GARBAGE: tuple[bytes, ...] = (
     # A worker's reply to a caller: a caller once had it sent to the worker itself.
     b'{"status_code":404,"code":"NOT_FOUND","detail":"No such operation","retryable":false}',
 )  # fmt: skip
-"""Answers that no JetStream gives, to any request."""
+"""Replies that JetStream never sends, to any request."""
 
 
 class Garbled:
     """Replaces answers to the requests of one connection.
 
     Args:
-        connection: whose requests reach the server, and have their effect there.
-        monkeypatch: undoes it.
+        connection: its requests reach the server, and have their effect there.
+        monkeypatch: restores the connection after the test.
 
     Attributes:
-        garbage: gives the answers in the place of the next ones; real ones when it ends.
+        garbage: replacements of the next replies; after its end, replies stay unchanged.
         replaced: the number of answers that were replaced.
     """
 

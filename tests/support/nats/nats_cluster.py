@@ -18,7 +18,7 @@ class NatsCluster:
     """`async with NatsCluster(tmp_path, authorization) as cluster:` runs three of them.
 
     Args:
-        folder: in which each has its own.
+        folder: holds the folder of each server.
         authorization: as for `NatsServer`.
         more: the same.
     """
@@ -62,7 +62,7 @@ class NatsCluster:
         await self._stack.aclose()
 
     async def leader(self, worker: NatsConnection, stream: str) -> NatsServer:
-        """The server that leads a stream just now."""
+        """Return the present leader of a stream."""
         info = await JetStreamContext(worker.nats).stream_info(stream)
         assert info.cluster is not None
         (leader,) = [server for server in self.servers if server.name == info.cluster.leader]

@@ -48,7 +48,7 @@ class NatsProcess:
         return self
 
     async def start(self) -> None:
-        """Start it, on the port that it had before or on one of the OS's choosing."""
+        """Start it, on its previous port or on a port that the OS chooses."""
         for stale in self.folder.glob("*.ports"):
             stale.unlink()
         self._process = await asyncio.create_subprocess_exec(
@@ -66,7 +66,7 @@ class NatsProcess:
         self.port = port
 
     async def reload(self) -> None:
-        """Make it read its configuration again, and return when it has."""
+        """Make it reload its configuration, and return when it has."""
         reloads = self.log.count("Reloaded server configuration")
         self.process.send_signal(signal.SIGHUP)
         async with asyncio.timeout(HANGS_AFTER_S):

@@ -1,4 +1,4 @@
-"""A real nats-server for one test: its own folder, a port of the OS's choosing, real kills."""
+"""A real nats-server for one test: its own folder, a port that the OS chooses, real kills."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ POLL_S = 0.01
 
 
 def nats_server_binary() -> str:
-    """The nats-server that is installed beside this interpreter, or else the one on PATH."""
+    """Return the nats-server that is installed beside this interpreter, or else the one on PATH."""
     beside = Path(sys.executable).parent / "nats-server"
     found = str(beside) if beside.exists() else shutil.which("nats-server")
     assert found, "no nats-server is installed"
@@ -28,20 +28,20 @@ def nats_server_binary() -> str:
 class NatsServer:
     """`async with NatsServer(tmp_path) as server:` runs nats-server with JetStream on file.
 
-    The port is the OS's choice on the first start and stays the same from then on, so that
-    clients find the server again after `kill()` and `start()`.
+    The OS chooses the port on the first start. It stays the same afterwards, so that clients find
+    the server again after `kill()` and `start()`.
 
     Args:
-        folder: where its configuration, its log and its streams live.
+        folder: of its configuration, its log and its streams.
         authorization: NATS configuration text that goes into the file as it is, such as an
             `authorization { … }` block; empty lets everybody do everything.
-        max_payload_bytes: the largest message that it takes.
-        name: its own among the servers of a cluster.
+        max_payload_bytes: maximum size of a message.
+        name: unique among the servers of a cluster.
         more: further configuration.
-        sync_interval: how often it writes through to the disk; "always" is what Pylon asks for.
+        sync_interval: interval between two syncs to disk; Pylon needs "always".
 
     Attributes:
-        replicas: how many copies of a stream one server keeps.
+        replicas: number of copies of each stream.
     """
 
     replicas = 1
@@ -117,7 +117,7 @@ class NatsServer:
         await self._end(signal.SIGKILL)
 
     async def stop(self) -> None:
-        """Stop it in good order; it may have been stopped already."""
+        """Stop it gracefully; it may have been stopped already."""
         await self._end(signal.SIGTERM)
 
     async def restart(self) -> None:
@@ -126,7 +126,7 @@ class NatsServer:
         await self.start()
 
     def reload(self, authorization: str) -> None:
-        """Give the running server another authorization; the log says when it has taken it."""
+        """Give the running server another authorization; its log shows when it has reloaded."""
         assert self._process is not None, "it is not running"
         self.authorization = authorization
         self._write_config()

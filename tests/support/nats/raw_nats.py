@@ -11,22 +11,22 @@ from urllib.parse import urlsplit
 from tests.support.product.eventually import HANGS_AFTER_S
 
 OnMessage = Callable[[bytes, bytes, bytes, bytes], None]
-"""Takes a message's subject, its reply subject, its block of headers and its body."""
+"""A callback with a message's subject, its reply subject, its block of headers and its body."""
 
 
 def header_block(*fields: tuple[bytes, bytes]) -> bytes:
-    """Headers as they go over the wire, whatever their bytes."""
+    """Return headers in their wire format, unchecked."""
     return b"NATS/1.0\r\n" + b"".join(b"%b: %b\r\n" % field for field in fields) + b"\r\n"
 
 
 class RawNats:
-    """`async with RawNats(url, user, password, take) as raw:` speaks NATS's protocol, and no more.
+    """`async with RawNats(url, user, password, take) as raw:` speaks the NATS protocol, unchecked.
 
     Args:
         url: of the server.
-        user: as whom; None for without credentials.
-        password: its token.
-        take: is given what arrives.
+        user: name of the user; None to connect without credentials.
+        password: of the user.
+        take: called with each message.
 
     Attributes:
         errors: errors that the server has reported, in its words.
@@ -82,11 +82,11 @@ class RawNats:
         )
 
     async def drain(self) -> None:
-        """Wait until what was written is on its way."""
+        """Wait until all written bytes are sent."""
         await self._writer.drain()
 
     async def flush(self) -> None:
-        """Return when the server has taken everything that was sent before."""
+        """Return when the server has processed everything that was sent before."""
         pong = asyncio.get_running_loop().create_future()
         self._pongs.append(pong)
         self._writer.write(b"PING\r\n")

@@ -34,11 +34,11 @@ class Nats:
 
     @property
     def url(self) -> str:
-        """The servers as one setting."""
+        """Return the URLs of the servers as one setting."""
         return ",".join(self.urls)
 
     async def connect(self, first: int = 0, user: str | None = WORKER_USER) -> NatsConnection:
-        """Connect to one of the servers, the others in reserve; closed after the test.
+        """Connect to one of the servers, with the others as fallback; closed after the test.
 
         Args:
             first: which of the servers.

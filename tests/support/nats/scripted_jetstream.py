@@ -1,7 +1,7 @@
-"""A replicated JetStream stream in memory; a seed decides what it answers, and when it vanishes.
+"""A replicated JetStream stream in memory; a seed decides its replies, and when it vanishes.
 
-It stands in for the client of the NATS library below a `JetStreamContext`. Every request may meet a
-fault, until `faults` of them have come; after that, it answers everything.
+It replaces the client of the NATS library below a `JetStreamContext`. Every request may have a
+fault, until `faults` faults have occurred; after that, every request succeeds.
 """
 
 import asyncio
@@ -72,12 +72,12 @@ class ScriptedJetStream:
 
     Args:
         number: the seed.
-        faults: the number of faults until it has no more.
+        faults: the total number of faults.
 
     Attributes:
         stored: every message that was ever stored, including messages of vanished streams.
         life: the number of times that the stream has vanished.
-        met: the faults that came.
+        met: the faults that occurred.
     """
 
     def __init__(self, number: int, faults: int) -> None:
@@ -91,7 +91,7 @@ class ScriptedJetStream:
         self._sequence = 0
 
     def newest(self, subject: str) -> Stored | None:
-        """Return the last message of a subject, as the leader has it."""
+        """Return the leader's last message of a subject."""
         alive = (one for one in reversed(self.stored) if one.life == self.life)
         return next((one for one in alive if one.subject == subject), None)
 
@@ -147,7 +147,7 @@ class ScriptedJetStream:
         self.life += 1
         self._in_flight.clear()
         self._missing_for = self._random.randint(1, 5)
-        self._sequence += 1000  # a stream that is made again begins behind the one before
+        self._sequence += 1000  # sequences of a new stream continue those of the previous one
 
     def _read(self, asked: dict[str, Any]) -> Any:
         if "last_by_subj" in asked:
@@ -179,7 +179,7 @@ class ScriptedJetStream:
     def _publish(
         self, fault: Fault | None, subject: str, headers: dict[str, str], body: bytes
     ) -> Any:
-        """Check a message in the order in which a leader does, then store or propose it."""
+        """Check a message in a leader's order, then store or propose it."""
         message_id = headers.get(MESSAGE_ID)
         if (known := self._known(message_id)) is not None:
             return _reply(stream=_stream_of(subject, headers), seq=known, duplicate=True)

@@ -42,7 +42,7 @@ class Asked:
 
 @dataclass
 class ScriptedNats:
-    """Answers what `answer` returns, and keeps what it was asked."""
+    """A NATS that replies with the result of `answer`, and stores the requests."""
 
     answer: Callable[[Asked], bytes] = lambda _asked: b'{"answer":true}'
     is_connected: bool = True
@@ -64,7 +64,7 @@ class ScriptedNats:
     async def subscribe(
         self, subject: str, callback: Callable[[bytes], None]
     ) -> AsyncGenerator[None]:
-        """Puts `callback` into `heard` for as long as somebody listens."""
+        """Store `callback` in `heard` while the subscription lasts."""
         self.heard[subject] = callback
         try:
             yield
@@ -80,7 +80,7 @@ class ScriptedNats:
 
 @dataclass
 class _Relay:
-    """Hands on to whichever NATS the test of the moment has."""
+    """Forwards requests to the NATS of the present test."""
 
     nats: ScriptedNats = field(default_factory=ScriptedNats)
 
@@ -133,6 +133,6 @@ def shared_bridge_client(nats: ScriptedNats) -> httpx.AsyncClient:
 
 
 def bridge_client(nats: ScriptedNats, settings: BridgeSettings | None = None) -> httpx.AsyncClient:
-    """A client of a bridge's app in this process."""
+    """Return a client of a new bridge app in this process."""
     app = create_app(settings or BridgeSettings(), nats)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge")

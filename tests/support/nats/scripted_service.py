@@ -1,4 +1,4 @@
-"""A small real service for the client to talk to, over HTTP and over NATS, from one script."""
+"""A small real service for tests of the client, over HTTP and over NATS, with one script."""
 
 import asyncio
 import socket
@@ -53,7 +53,7 @@ authorization {{
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as the service saw it."""
+    """A request that the service received."""
 
     operation: str
     scope: Scope
@@ -65,21 +65,21 @@ class Asked:
 
 
 OPERATIONS = {method.operation.name: method.operation for _, method in METHODS}
-"""Whatever a client can ask, whether or not a worker can answer it."""
+"""Every operation that a client can request, whether or not a worker serves it."""
 
 
 def sample_reply(asked: Asked) -> BaseModel:
-    """A reply of the kind that was asked for."""
+    """Return a valid reply of an operation."""
     return REPLIES[OPERATIONS[asked.operation].reply]
 
 
 @dataclass
 class ScriptedService:
-    """Answers what `answer` returns; before that, raises what is in `failures`, one each.
+    """Replies with the result of `answer`; before that, raises each of `failures` once.
 
     Attributes:
-        netuid: of the identity; may be changed, and the change is noticed as the real one's is.
-        silent: answers nothing at all.
+        netuid: of the identity; clients notice a change as they do with the real service.
+        silent: do not reply to any request.
     """
 
     answer: Callable[[Asked], BaseModel] = sample_reply
@@ -131,7 +131,7 @@ class ScriptedService:
 
     @asynccontextmanager
     async def worker(self, url: str) -> AsyncGenerator[None]:
-        """The service listening at a NATS server that is there already."""
+        """Serve requests of a NATS server that runs already."""
         options = ConnectionOptions((url,), user="worker", password=WORKER_PASSWORD)
         connection = await connect(options)
         working: set[asyncio.Task[None]] = set()

@@ -18,13 +18,13 @@ class SmallDisk:
     """A disk of a few MiB.
 
     Attributes:
-        path: where it is mounted.
+        path: its mount point.
     """
 
     path: Path
 
     def fill(self) -> None:
-        """Leave no byte free."""
+        """Use up all free space."""
         with (self.path / "filling").open("ab", buffering=0) as file:
             try:
                 while True:
@@ -33,13 +33,13 @@ class SmallDisk:
                 pass
 
     def free(self) -> None:
-        """Give the space back."""
+        """Free the space again."""
         (self.path / "filling").unlink()
 
 
 @contextmanager
 def small_disk(path: Path, *, mib: int = 24) -> Generator[SmallDisk]:
-    """Mount one within the block; skip the test where that cannot be."""
+    """Mount a small disk within the block; skip the test if that is not possible."""
     mount = shutil.which("mount")
     if os.geteuid() != 0 or mount is None:
         pytest.skip("a tmpfs can be mounted by root alone")

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server, which counts connections and breaks them as a network does."""
+"""A TCP proxy in front of a server, which counts connections and can break them."""
 
 import asyncio
 import contextlib
@@ -10,10 +10,10 @@ class TcpProxy:
     """`async with TcpProxy(port) as proxy:` forwards `proxy.port` to the server's port.
 
     Attributes:
-        accepted: connections so far.
+        accepted: number of connections so far.
         open: connections that neither side has closed.
-        server_port: where new connections go.
-        mute: while set, what the server sends is swallowed, and the connection stays open.
+        server_port: the server's port for new connections.
+        mute: while set, data from the server is dropped, and the connection stays open.
     """
 
     def __init__(self, server_port: int) -> None:
@@ -45,7 +45,7 @@ class TcpProxy:
         self.port = self._listener.sockets[0].getsockname()[1]
 
     def close(self) -> None:
-        """Break every connection, and take no more."""
+        """Break every connection, and accept no more."""
         assert self._listener is not None
         self._listener.close()
         self.drop()

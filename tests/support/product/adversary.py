@@ -1,4 +1,4 @@
-"""A world in memory for jobs: durable state, a chain, and processes that die and doze at any step.
+"""A world in memory for jobs: durable state, a chain, and processes that crash or pause anywhere.
 
 Everything that a process does goes through one of its ports, and every use of a port is a step at
 which the adversary may inject a fault. State of the world survives; state of a process does not.
@@ -60,7 +60,7 @@ ERA_BLOCKS = 8
 BLOCK_TIME_S = 12.0
 OWN_UID = NeuronUid(0)
 WAKING = 0.2
-"""How likely, with each block, those go on who dozed off."""
+"""Probability, per block, that the paused processes continue."""
 
 
 class Crash(BaseException):
@@ -113,13 +113,13 @@ class World:
     """The state outside of the processes.
 
     Attributes:
-        faults: at which step, counted over all processes, what happens.
-        random: when those wake that doze.
+        faults: the fault at each step, counted over all processes.
+        random: decides when paused processes continue.
         includes_after_blocks: blocks that every extrinsic waits in the pool.
         steps: the number of steps so far.
         applied: successful calls, in order.
-        broken: promises that were seen broken.
-        has_markers: whether all jobs were written by this version, which marks open ones.
+        broken: descriptions of violated guarantees.
+        has_markers: whether all jobs were written by this version, which marks open jobs.
     """
 
     faults: dict[int, Fault] = field(default_factory=dict[int, Fault])
@@ -186,7 +186,7 @@ class World:
                     self.last_update[extrinsic.own] = self.best
 
     def epoch(self, block: int) -> Epoch:
-        """The epoch of a block: of the schedule, unless the owner has triggered one since."""
+        """Return the epoch of a block: by the schedule, or as the owner has triggered it."""
         if self.tempo == 0:
             return Epoch(BlockNumber(block), 0, BlockNumber(0), None)
         began = max([0, *(each for each in self.triggered if each <= block)])
@@ -196,7 +196,7 @@ class World:
         )
 
     def made_at_ms(self, block: int) -> int:
-        """When a block was made; the newest one when the world began is of that moment."""
+        """Return the time of a block, in ms; the first head is as old as the world."""
         return self.began_ms + int((block - self.began_at) * BLOCK_TIME_S * 1000)
 
     def in_the_air(self, own: Hotkey) -> list[Extrinsic]:
@@ -210,7 +210,7 @@ class World:
         ]
 
     def check_markers(self) -> None:
-        """See that every open job has its marker: a sweep would not find it otherwise."""
+        """Check that every open job has its marker: a sweep would not find it otherwise."""
         if not self.has_markers:
             return
         for key, entry in self.store.items():
@@ -222,7 +222,7 @@ class World:
                         self.broken.append(f"{key} is open and has no marker")
 
     def process(self) -> "Process":
-        """A process that was just started."""
+        """Start a process."""
         return Process(self)
 
 
@@ -234,7 +234,7 @@ class Process:
         self.dead = False
 
     async def _strike(self, effect: Callable[[], Any]) -> Any:
-        """One step: the effect, and what the adversary makes of it."""
+        """Take one step: its effect, and the adversary's fault."""
         if self.dead:
             raise Crash
         world = self.world
@@ -548,7 +548,7 @@ class Process:
 
 @dataclass(frozen=True)
 class FakeSigner:
-    """A hotkey that signs nothing."""
+    """A hotkey that cannot sign."""
 
     number: int
 
@@ -567,7 +567,7 @@ class FakeSigner:
 
 
 def signers_of(*identities: IdentityName) -> SignerDirectory:
-    """Identities for all of which a signer is running."""
+    """Return identities that all have a running signer."""
     directory = SignerDirectory(identities, grace_s=0, clock=lambda: 0.0)
     for identity in identities:
         directory.observe(identity, _announced())
@@ -581,7 +581,7 @@ def _announced() -> bytes:
 
 @cache
 def address(number: int) -> Hotkey:
-    """The address of a key that is nothing but a number."""
+    """Return the address of a key that is made of a number."""
     body = bytes([42]) + number.to_bytes(32)
     value = int.from_bytes(body + blake2b(b"SS58PRE" + body).digest()[:2])
     text = ""

@@ -28,7 +28,7 @@ class Phase:
     lags: list[int] = field(default_factory=list[int])
 
     def add(self, other: "Phase") -> None:
-        """Add what another phase has."""
+        """Add the figures of another phase."""
         for kind, latencies_s in other.latencies_s.items():
             self.latencies_s[kind] += latencies_s
         self.failures.update(other.failures)
@@ -56,10 +56,10 @@ class AttackFigures:
         phases: by the name of the attack; "quiet" between attacks.
         memory_mb: of each process at the end of each round.
         cached_mb: size of the worker's read cache, which is bounded, at these moments.
-        restarted: processes that are others than at the beginning.
-        restarts_of_parts: of the worker, by part.
+        restarted: processes with another pid than at the start.
+        restarts_of_parts: restarts of the worker's parts, by part.
         missed_blocks: blocks that the honest listener was not sent.
-        rounds: how often each attack was made.
+        rounds: number of runs of each attack.
         seconds: of the whole run.
     """
 
@@ -74,12 +74,12 @@ class AttackFigures:
 
     @property
     def calm(self) -> Phase:
-        """All but the floods."""
+        """Return all phases except the floods."""
         return self._without(FLOODS)
 
     @property
     def settled(self) -> Phase:
-        """All but the floods and the moments after each, in which what they left is read."""
+        """Return all phases except floods and the times after them, which work off the backlog."""
         return self._without(FLOODS | {after(name) for name in FLOODS})
 
     def _without(self, names: Collection[str]) -> Phase:
@@ -91,7 +91,7 @@ class AttackFigures:
 
     @property
     def restarts(self) -> list[str]:
-        """Everything that was restarted."""
+        """Return everything that was restarted."""
         parts = [f"part {name}: {count:g}" for name, count in self.restarts_of_parts.items()]
         return self.restarted + [
             text
@@ -101,7 +101,7 @@ class AttackFigures:
 
     @property
     def growth(self) -> list[str]:
-        """Return the processes that held much more at the end than in the middle of the run."""
+        """Return the processes that used much more memory at the end than in the middle."""
         found: list[str] = []
         for name, held in self.memory_mb.items():
             middle, last = held[len(held) // 2], held[-1]
@@ -110,7 +110,7 @@ class AttackFigures:
         return found
 
     def misses(self) -> list[str]:
-        """Return what of the targets was not reached."""
+        """Return the targets that were missed."""
         found: list[str] = []
         calm = self.calm
         latencies_s, failed = calm.of(reads=True)

@@ -2,8 +2,8 @@
 
     python -m tests.support.product.attack_run --minutes 25
 
-It prints what honest callers had of it, and what the processes held; the exit code says whether the
-targets of `tests/support/product/attack_figures.py` are reached.
+It prints the figures of honest callers and the memory of the processes; the exit code is 1 if a
+target of `tests/support/product/attack_figures.py` is missed.
 """
 
 import argparse
@@ -40,7 +40,7 @@ _KINDS: Final = {"nats-server": "nats-server", "bridge": r"-m bridge", "worker":
 
 
 def parts_of(product: SelfHostedProduct) -> dict[str, int]:
-    """Return the processes of the product, by what they are."""
+    """Return the processes of the product, by their role."""
     found = {"pylon up": product.pid}
     for pid, command in processes_under(product.pid).items():
         kind = next((kind for kind, text in _KINDS.items() if re.search(text, command)), command)
@@ -63,7 +63,7 @@ async def restarts_of_parts(product: SelfHostedProduct) -> dict[str, float]:
 
 
 async def _measure_memory(product: SelfHostedProduct, figures: AttackFigures) -> None:
-    """Note what each process holds; of the worker, what its bounded cache holds counts apart."""
+    """Record the memory of each process; the worker's bounded cache is recorded separately."""
     cached_mb = sum(one.value for one in await _samples(product, CACHE_BYTES)) / 2**20
     for name, pid in parts_of(product).items():
         is_cached = name == "worker"
@@ -85,10 +85,10 @@ async def attack(
 
     Args:
         folder: an empty one.
-        seconds: after which no other round is begun.
-        attack_s: how long each attack lasts.
-        quiet_s: how long nothing is attacked after each.
-        timeout_s: how long an honest caller waits for a response.
+        seconds: time after which no other round begins.
+        attack_s: duration of each attack.
+        quiet_s: pause after each attack.
+        timeout_s: response timeout of an honest caller.
         report: called with a line about the progress now and then.
     """
     figures = AttackFigures()
@@ -118,7 +118,7 @@ async def attack(
 
 
 async def _for(seconds: float, work: Coroutine[Any, Any, None]) -> None:
-    """Let an attack go on for a while; one that ends by itself is at fault."""
+    """Run an attack for a while; an attack must not end by itself."""
     attacking = asyncio.create_task(work)
     done, _ = await asyncio.wait({attacking}, timeout=seconds)
     attacking.cancel()

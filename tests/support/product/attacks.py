@@ -1,4 +1,4 @@
-"""Attacks on a running product: each goes on until it is cancelled."""
+"""Attacks on a running product: each runs until it is cancelled."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ HALF_SENT: Final = b"GET /api/v1/block/latest HTTP/1.1\r\nHost: bridge\r\nX-More
 WRITER: Final = "sn1"
 """The identity that attacks with its own token."""
 HISTORY: Final = "sn12"
-"""The identity that makes jobs without end."""
+"""The identity that creates jobs without end."""
 FALSE_NUMBERS: Final[tuple[Any, ...]] = (
     *(2**32 - 1, "0x" + "f" * 4_000, 2, 0, -1, 2**64),
     *("not a number", "", None, 7.5, True, [1], {"number": "0x1"}),
@@ -43,7 +43,7 @@ class Attacker:
     """The means of an attack: the addresses, the tokens of two identities, and some hotkeys.
 
     Args:
-        product: that is attacked.
+        product: the target.
         hotkeys: of neurons of subnet 12.
     """
 
@@ -55,7 +55,7 @@ class Attacker:
 
     @property
     def by_name(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
-        """The attacks in their order."""
+        """Return the attacks in their order."""
         return {
             "forged replies": self.forged_replies,
             "guessed inboxes": self.guessed_inboxes,
@@ -76,7 +76,7 @@ class Attacker:
     # Over NATS.
 
     async def forged_replies(self) -> None:
-        """Have the worker answer into the inboxes where it waits for JetStream."""
+        """Make the worker reply to the inboxes on which it waits for JetStream."""
         replies: asyncio.Queue[bytes] = asyncio.Queue()
 
         def take(_subject: bytes, reply: bytes, _headers: bytes, _body: bytes) -> None:
@@ -93,7 +93,7 @@ class Attacker:
                 await attacker.flush()
 
     async def guessed_inboxes(self) -> None:
-        """Have the worker answer into inboxes beside those of others: a thousand per second."""
+        """Make the worker reply to guessed inboxes of other callers: a thousand per second."""
         seen: list[bytes] = []
         listening = RawNats(
             self.product.nats_url, None, "", lambda subject, *_: seen.append(subject)
@@ -117,7 +117,7 @@ class Attacker:
                     await asyncio.sleep(1)
 
     async def slow_readers(self) -> None:
-        """Subscribe to all there is, send half a message, and read nothing."""
+        """Subscribe to everything, send half a message, and read nothing."""
         async with AsyncExitStack() as stack:
             for _ in range(30):
                 await self._silent(stack)
@@ -160,7 +160,7 @@ class Attacker:
                         group.create_task(_ignoring(connection.request(subject, body, None, 250)))
 
     async def puts_of_one_lane(self) -> None:
-        """Put distinct weights of one lane at once, again and again."""
+        """Put distinct weights of one identity concurrently, again and again."""
         async with AsyncExitStack() as stack:
             connection = await self._connected(stack, HISTORY)
             subject = str(IdentitySubject(IdentityName(HISTORY), PUT_WEIGHTS.name))
@@ -194,7 +194,7 @@ class Attacker:
         )
 
     async def http_flood(self) -> None:
-        """Read as fast as the bridge answers, over many connections."""
+        """Send reads as fast as the bridge responds, over many connections."""
         async with self._http() as http, asyncio.TaskGroup() as group:
             for _ in range(50):
                 group.create_task(_again(lambda: http.get("/api/v1/subnet/1/block/recent/neurons")))
@@ -215,7 +215,7 @@ class Attacker:
             writer.transport.abort()
 
     async def listeners(self) -> None:
-        """Open streams and read nothing of them."""
+        """Open streams without reading them."""
         url = httpx.URL(self.product.url)
         request = f"GET {BLOCKS} HTTP/1.1\r\nHost: bridge\r\n\r\n".encode()
         async with AsyncExitStack() as stack:
@@ -227,7 +227,7 @@ class Attacker:
             await asyncio.Event().wait()
 
     async def lists_of_jobs(self) -> None:
-        """List the jobs of an identity that has made very many."""
+        """List the jobs of an identity that has created very many."""
         path = f"/api/v1/identity/{HISTORY}/subnet/{NETUIDS[HISTORY]}/jobs"
         async with self._http(user=HISTORY) as http, asyncio.TaskGroup() as group:
             for _ in range(4):
@@ -236,14 +236,14 @@ class Attacker:
     # From the node.
 
     async def lying_heads(self) -> None:
-        """Announce false heads, and show false headers."""
+        """Announce false heads, and return false headers."""
         for number in itertools.cycle(FALSE_NUMBERS):
             for control in ("/announce-head", "/falsify-headers"):
                 await self.product.devnet.control("POST", control, number=number, times=1)
                 await asyncio.sleep(0.1)
 
     async def slow_chain(self) -> None:
-        """Answer late whatever is asked, while strangers ask for many blocks of the chain."""
+        """Delay every response of the node, while anonymous callers request many blocks."""
         devnet = self.product.devnet
         found: dict[str, Any] = await devnet.control("GET", "/requests/counts")
         methods = sorted({name.partition(":")[0] for name in found})
@@ -269,7 +269,7 @@ async def _ask_old(connection: NatsConnection, numbers: "itertools.cycle[int]") 
 
 
 async def _ignoring(work: Awaitable[object]) -> None:
-    """Wait for what may fail: an attacker goes on."""
+    """Await something that may fail: an attacker continues after errors."""
     with contextlib.suppress(FailureError, httpx.HTTPError, OSError):
         await work
 

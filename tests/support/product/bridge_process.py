@@ -24,10 +24,10 @@ POLL_S = 0.02
 def bridge_environment(
     nats_url: str, identities: Mapping[str, int] | None = None, **more: str
 ) -> dict[str, str]:
-    """The variables of the deployment that `deployment_settings` describes to others.
+    """Return a bridge's variables for the deployment of `deployment_settings`.
 
     Args:
-        nats_url: where NATS is.
+        nats_url: of NATS.
         identities: netuids by name.
         more: other variables, without their prefix and in lower case.
     """
@@ -73,7 +73,7 @@ class BridgeProcess:
         return self._process
 
     async def launch(self) -> None:
-        """Start the process without waiting for anything."""
+        """Start the process without waiting until it is ready."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYLON_")}
         argv = [sys.executable, "-m", "bridge"]
         if self.max_descriptors is not None:
@@ -140,7 +140,7 @@ class BridgeProcess:
             return await client.get(path, **options)
 
     async def until(self, path: str, status: int) -> httpx.Response:
-        """Ask until the answer has this status."""
+        """Send requests until a response has this status."""
         async with asyncio.timeout(HANGS_AFTER_S):
             while (response := await self.get(path)).status_code != status:
                 await asyncio.sleep(POLL_S)

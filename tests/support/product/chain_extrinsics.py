@@ -14,8 +14,8 @@ class ChainExtrinsic:
     Attributes:
         block: its number.
         hash: 0x and hexadecimal digits.
-        signer: whose it is.
-        succeeded: whether its call did.
+        signer: address of its signer.
+        succeeded: whether its call succeeded.
     """
 
     block: int
@@ -25,7 +25,7 @@ class ChainExtrinsic:
 
 
 def chain_extrinsics(options: DevnetOptions) -> list[ChainExtrinsic]:
-    """Every signed extrinsic of the chain in `options.state`, oldest first."""
+    """Return every signed extrinsic of the chain in `options.state`, oldest first."""
     devnet = Devnet(options)
     found: list[ChainExtrinsic] = []
     try:

@@ -43,8 +43,8 @@ class Method:
     """One method, and the request that it makes when it is called with these arguments.
 
     Attributes:
-        arguments: those beside the netuid.
-        sends: the parameters of the request, where they are not the arguments.
+        arguments: the arguments without the netuid.
+        sends: the parameters of the request, if they differ from the arguments.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Method:
         return getattr(getattr(client, accessor), self.name)(**arguments)
 
     def scope(self, accessor: str) -> Scope:
-        """Under whose authority it asks."""
+        """Return the scope of its request."""
         in_open = accessor == "open_access" or not self.operation.per_subnet
         return Scope.OPEN if in_open else Scope.IDENTITY
 
@@ -222,6 +222,6 @@ REPLIES: Mapping[type[BaseModel], BaseModel] = {
 
 
 def all_rows() -> set[str]:
-    """The names of all operations that the contract defines, ready to be answered or not."""
+    """Return the names of all operations of the contract, whether or not they are implemented."""
     rows = [*vars(reads).values(), *vars(writes).values()]
     return {row.name for row in rows if isinstance(row, Operation)}

@@ -1,4 +1,4 @@
-"""Processes whose clock is wrong."""
+"""Processes with a wrong clock."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The settings of a deployment as a test wants it, whatever the environment says."""
+"""The settings of a deployment for a test, independent of the environment."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -10,7 +10,7 @@ from pylon_client.nats.nats_connection import NatsConnection
 from tests.support.product.secret_texts import secret_of
 
 ConnectAs = Callable[[str | None], Awaitable[NatsConnection]]
-"""Connect to a test's server as a user; None is one without credentials."""
+"""A function that connects to a test's server as a user; None connects without credentials."""
 
 WORKER_PASSWORD = secret_of("worker")
 BRIDGE_PASSWORD = secret_of("bridge")
@@ -27,7 +27,7 @@ class _FixedSettings(DeploymentSettings):
 
 
 def token_of(identity: str) -> str:
-    """The token of an identity of `deployment_settings`."""
+    """Return the token of an identity of `deployment_settings`."""
     return secret_of(identity)
 
 

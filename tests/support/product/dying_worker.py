@@ -1,8 +1,8 @@
-"""`pylon worker`, which kills itself (SIGKILL) when it comes to one step of its work on jobs.
+"""`pylon worker` that kills itself (SIGKILL) at one step of its work on jobs.
 
     python -m tests.support.product.dying_worker "after Submission.submit"
 
-All of it is the product but for the one method that is wrapped.
+It is the product except for one wrapped method.
 """
 
 import os
@@ -43,7 +43,7 @@ STEPS: Final = tuple(
     for when in ("before", "after")
     if (when, what) != ("after", "Leases.hold")  # it is a context, held until the end of a job
 )
-"""Each place at which such a worker can be told to die, in the order of a job's way."""
+"""The steps at which such a worker can die, in the order of a job's processing."""
 
 
 def die_at(step: str) -> None:

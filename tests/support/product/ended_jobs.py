@@ -1,4 +1,4 @@
-"""Many ended jobs in a ledger, quickly: the entries that workers write, without the workers."""
+"""Many ended jobs in a job store, written quickly: a worker's entries, without a worker."""
 
 import base64
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ FIRST_MS = 1_700_000_000_000
 
 
 def job_of(number: int) -> JobId:
-    """The id of a job by its number."""
+    """Return the id of a job by its number."""
     digits = base64.b32encode(number.to_bytes(16, "big")).decode()
     return JobId(digits.rstrip("=").lower())
 

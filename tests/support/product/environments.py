@@ -24,7 +24,7 @@ def _uv() -> str:
 
 
 def python_with(name: str) -> Path:
-    """The interpreter of the environment that `requirements/<name>.txt` locks."""
+    """Return the interpreter of the environment that `requirements/<name>.txt` locks."""
     lock = LOCKS / f"{name}.txt"
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
     folder = ENVIRONMENTS / f"{name}-{digest}"

@@ -15,23 +15,23 @@ class Figures:
     """Results of a run.
 
     Attributes:
-        asked: writes that were answered, with a job or with how it ended.
-        missing: answered jobs that nobody knows any more.
+        asked: writes with a response: a job, or a failure.
+        missing: accepted jobs that are no longer found.
         unended: jobs that did not end.
-        ended_twice: jobs that were told to have ended in more than one way.
+        ended_twice: jobs with events of more than one final state.
         expired_early: jobs that expired although their epoch, or their term, had not ended.
-        states: how the jobs ended.
+        states: the final states of the jobs.
         reasons: the error codes of the jobs that did not succeed.
-        refused: the codes of writes that became no job.
-        healed: identities whose write succeeded once all was left in peace.
+        refused: the error codes of writes without a job.
+        healed: identities whose write succeeded after the last fault.
         applied: extrinsics on the chain that succeeded.
-        doubled: extrinsics on the chain of no successful job, of a job with another, or missing.
+        doubled: extrinsics of no successful job, of a job with another extrinsic, or missing ones.
         most_in_flight: the most extrinsics of one hotkey that were in the node's pool at once.
-        steps: how often a signer died at which step.
+        steps: number of deaths of a signer, by step.
         faults: the other faults that were injected.
-        odd: the jobs that failed, and extrinsics that are on the chain without a job's success or
-            the other way round.
-        seconds: how long it took.
+        odd: failed jobs, extrinsics on the chain without a successful job, and successful jobs
+            without an extrinsic.
+        seconds: duration of the run.
     """
 
     asked: int = 0
@@ -63,13 +63,13 @@ class Figures:
         there: Sequence[ChainExtrinsic],
         epochs: Mapping[int, Mapping[int, int]],
     ) -> None:
-        """Compare the jobs with the ends that were published and with what the chain holds.
+        """Compare the jobs with their published final states and with the extrinsics on the chain.
 
         Args:
             jobs: by id.
             endings: the final states that were published, by job.
             there: the extrinsics on the chain.
-            epochs: by subnet, the first blocks of its epochs and when they were made, in ms.
+            epochs: by subnet, the first blocks of its epochs and their times, in ms.
         """
         self.unended = sum(not job.has_ended for job in jobs.values())
         self.ended_twice = sum(len(states) > 1 for states in endings.values())
@@ -113,5 +113,5 @@ def _expired_early(job: Job, epochs: Mapping[int, Mapping[int, int]]) -> bool:
     made_at_ms = epochs[job.netuid].get(deadline)
     if made_at_ms is None:
         return True
-    # Where the chain was away at its acceptance, only times can be compared.
+    # If the chain was unavailable at its acceptance, only times can be compared.
     return made_at_ms <= job.created_at_ms if accepted is None else deadline <= accepted

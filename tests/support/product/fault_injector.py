@@ -151,7 +151,7 @@ class FaultInjector:
         await self._control("refuse-extrinsics", times=0)
 
     async def note_pool(self) -> None:
-        """Note the most that was in the node's pool; it forgets that when it is killed."""
+        """Record the largest size of the node's pool, which a killed node forgets."""
         most = await self._devnet.control("GET", "/pool/most-in-flight")
         self._figures.most_in_flight = max(self._figures.most_in_flight, most)
 

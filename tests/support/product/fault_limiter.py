@@ -16,7 +16,7 @@ class FaultLimiter:
         self._may_inject.set()
 
     def reset(self) -> None:
-        """Note that a write got its response."""
+        """Record that a write got its response."""
         self._faults = 0
         self._may_inject.set()
 

@@ -1,12 +1,12 @@
-"""Jobs under faults: whole workers, a bridge, nats-servers and a devnet, struck at random.
+"""Jobs under random faults of whole workers, a bridge, nats-servers and a devnet.
 
     python -m tests.support.product.fault_run --jobs 204 --seed 1 --servers 3
 
-Every process is killed (SIGKILL) again and again, signers also at every step of their work;
-connections to the node are cut and silenced, submissions refused, swallowed, and included without
-a word; the streams of jobs and events are deleted; epochs end early, tempos change, and at times no
-signer runs. Then all is left in peace, and each identity's next write must succeed. It ends when
-every job has, and prints its figures.
+Every process is killed (SIGKILL) again and again, signers also at every step of their work.
+Connections to the node are cut and silenced; submissions are refused, dropped, or included without
+a reply; the streams of jobs and events are deleted; epochs end early, tempos change, and at times
+no signer runs. Then the faults stop, and each identity's next write must succeed. The run ends
+when every job has ended, and prints its figures.
 """
 
 import argparse
@@ -56,15 +56,15 @@ SUBNETS: Final = {"sn1": 1, "sn12": 12, "twin": 2}
 WALLETS: Final = {"sn1": "sn1", "sn12": "sn12", "twin": "sn1"}
 """Two of the identities have one hotkey, on two subnets; the subnet of the third seals weights."""
 OVER_NATS: Final = "sn12"
-"""This one asks over NATS, the others over REST."""
+"""The identity that uses NATS; the others use REST."""
 WORKERS: Final = 2
 BLOCK_TIME_S: Final = 0.1
 KEPT_BLOCKS: Final = 1_000_000
 TEMPO_BLOCKS: Final = 200
 ASKED_WITHIN_S: Final = 10.0
 UNDER_FAULTS_S: Final = 60.0
-"""Seconds to wait for the end of a job before the next write, while faults come; all jobs must have
-ended only in peace."""
+"""Seconds to wait for the end of a job before the next write, while faults are injected; jobs must
+end only after the last fault."""
 STAKE_RAO: Final = 10**15
 
 
@@ -73,7 +73,7 @@ class FaultRun:
 
     Args:
         folder: an empty one.
-        jobs: how many writes to ask for, over all identities.
+        jobs: number of writes, over all identities.
         seed: decides the faults.
         servers: one nats-server, or three that keep every stream three times.
         report: called with a line about the progress now and then.
@@ -169,7 +169,7 @@ class FaultRun:
         for netuid in SUBNETS.values():
             for item in ("MinAllowedWeights", "WeightsSetRateLimit"):
                 await self._control("set-hyperparameter", netuid=netuid, item=item, value=0)
-        # The twin's hotkey is at home on another subnet: it becomes a validator of this one.
+        # The twin's hotkey belongs to another subnet: register it as a validator of this one.
         signer = open_hotkey(self._folder / "wallets", WALLETS["twin"], "default")
         hotkey, netuid = signer.ss58_address, SUBNETS["twin"]
         await self._control("register-neuron", netuid=netuid, hotkey=hotkey, coldkey=hotkey)
@@ -223,7 +223,7 @@ class FaultRun:
         return (await client.identity.put_weights(weights, idempotency_key=key)).job_id
 
     async def _heals(self, name: str, client: AsyncPylonClient) -> None:
-        """Ask for a commitment, which no epoch ends."""
+        """Set a commitment, which does not expire with an epoch."""
         mark = f"{name} has peace".encode()
         job_id = await self._answer(name, lambda: self._commit(client, mark, f"{name}-peace"))
         if job_id:
@@ -277,10 +277,10 @@ class FaultRun:
 
     def _workers(self) -> Workers:
         settings = signing_settings(self._folder / "wallets", SUBNETS, WALLETS) | {
-            # Patience with a silent node is what a run would otherwise spend its time on.
+            # Otherwise a run would spend its time waiting for a silent node.
             "PYLON_CHAIN_TIMEOUT_SECONDS": "5",
             "PYLON_NATS_STREAM_REPLICAS": str(self._replicas),
-            # Most of the refusals are the run's own.
+            # Most refusals are injected by the run.
             "PYLON_COMMITMENT_RETRY_ATTEMPTS": "100",
         }
         return Workers(
@@ -306,7 +306,7 @@ class FaultRun:
                 self.figures.faults["bridge killed"] += 1
 
     def _life(self, least_s: float, most_s: float) -> float:
-        """How long a process lives before it is killed; in peace, to the end of the run."""
+        """Return the seconds until a process is killed; infinite after the last fault."""
         return float("inf") if self._peace.is_set() else self._random.uniform(least_s, most_s)
 
     # The checks.

@@ -1,4 +1,4 @@
-"""The workers of a run of jobs under faults: killed again and again, and left without signers."""
+"""The workers of a run of jobs under faults: killed again and again, at times without a signer."""
 
 import asyncio
 import contextlib
@@ -20,16 +20,16 @@ GRACE_S: Final = ("0", "120")
 
 
 class Workers:
-    """Workers, each replaced by the next when it has died.
+    """Workers; each is replaced when it has died.
 
     Args:
-        chance: decides when each dies, and where.
-        figures: where deaths are counted.
+        chance: decides when each dies, and at which step.
+        figures: count the deaths.
         folder: the working directory of all.
         urls: of NATS.
         network: of the chain node.
         settings: variables of every worker.
-        peace: from then on none is killed.
+        peace: once set, no worker is killed.
         limiter: delays kills while writes get no response.
     """
 
@@ -108,7 +108,7 @@ class Workers:
             self._figures.faults[f"{'signer' if role is SIGNER else 'reader'} killed"] += 1
 
     async def _has_died(self, worker: WorkerProcess, role: Mapping[str, str]) -> bool:
-        """Return whether a worker died by itself within the life that it was given."""
+        """Return whether a worker died by itself within its planned life."""
         with contextlib.suppress(TimeoutError, AssertionError):
             await worker.logs(READY)
             if role is self._role and role is not SIGNER:
@@ -126,5 +126,5 @@ class Workers:
         return worker.process.returncode is not None and role is self._role
 
     def _life_s(self) -> float | None:
-        """Return how long a worker lives; None in peace, to the end of the run."""
+        """Return the planned life of a worker, in seconds; None after the last fault."""
         return None if self._peace.is_set() else self._random.uniform(2, 12)

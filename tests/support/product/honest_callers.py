@@ -1,4 +1,4 @@
-"""Callers that ask for what they may, at a steady pace, and note how it went."""
+"""Callers that send permitted requests at a steady pace, and record the results."""
 
 import asyncio
 import time
@@ -30,13 +30,13 @@ class HonestCallers:
     """Reads over REST and NATS, writes of one identity, and a listener to blocks.
 
     Args:
-        product: that is asked.
-        figures: where it is noted how it went.
+        product: receives the requests.
+        figures: record the results.
         hotkeys: of neurons of the identity's subnet.
-        timeout_s: how long a caller waits for a response, which then counts as a failure.
+        timeout_s: response timeout; a timeout counts as a failure.
 
     Attributes:
-        phase: the name under which it is noted.
+        phase: the name under which results are recorded.
         newest: the block of the listener's last event.
     """
 
@@ -58,7 +58,7 @@ class HonestCallers:
 
     @asynccontextmanager
     async def asking(self) -> AsyncGenerator[None]:
-        """Ask within the block."""
+        """Send requests within the block."""
         async with AsyncExitStack() as stack:
             http = await stack.enter_async_context(self._http())
             opened = await self._connected(stack, None)
@@ -173,7 +173,7 @@ class HonestCallers:
 
 
 class RefusedError(Exception):
-    """An answer that is not a success."""
+    """A response that is not a success."""
 
 
 def _require_success(response: httpx.Response) -> None:

@@ -1,4 +1,4 @@
-"""Whole workers between a nats-server and a devnet, and identities that ask them to write."""
+"""Whole workers between a nats-server and a devnet, and identities that request writes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -30,7 +30,7 @@ from tests.support.product.eventually import HANGS_AFTER_S
 from tests.support.product.worker_process import WorkerProcess, worker_process
 
 POLL_S = 0.1
-"""Seconds between two looks at a job: about a block of the devnet's."""
+"""Seconds between two polls of a job: about a block of the devnet."""
 IdentityOf = Callable[[str], Awaitable[AsyncIdentity]]
 """A function that returns the client of an identity, by the identity's name."""
 
@@ -40,7 +40,7 @@ SUBNETS = {"sn1": 1, "sn2": 2, "sn12": 12}
 def signing_settings(
     folder: Path, subnets: Mapping[str, int], wallets: Mapping[str, str]
 ) -> dict[str, str]:
-    """The variables of a worker that works on the jobs of identities.
+    """Return the variables of a worker that processes the jobs of identities.
 
     Args:
         folder: of the wallets.
@@ -65,7 +65,7 @@ def signing_settings(
 
 
 class Servers(Protocol):
-    """One or more servers of NATS.
+    """One or more NATS servers.
 
     Attributes:
         replicas: of each stream.
@@ -75,18 +75,18 @@ class Servers(Protocol):
 
     @property
     def url(self) -> str:
-        """Where all of them are."""
+        """Return the URLs of all of them, as one setting."""
         ...
 
 
 class Deployment:
-    """NATS and a devnet, workers between them, and identities that ask.
+    """NATS and a devnet, workers between them, and clients of identities.
 
     Args:
         folder: of the wallets, and the home of the workers.
         nats: its servers.
         devnet: the chain.
-        address: where identities ask, over NATS or REST; empty for NATS.
+        address: of the clients, NATS or REST; empty for NATS.
     """
 
     def __init__(self, folder: Path, nats: Servers, devnet: Devnet, address: str = "") -> None:
@@ -129,7 +129,7 @@ def client_of(address: str, name: str, timeout_s: float = HANGS_AFTER_S) -> Asyn
 async def put_without_key(
     identity: AsyncIdentity, weights: Mapping[Hotkey, Weight]
 ) -> SetWeightsResponse:
-    """Put weights as clients do that send no idempotency key, such as the published ones."""
+    """Put weights without an idempotency key, as the published clients do."""
     params = PutWeights(weights=dict(weights))
     return await identity._send(OperationCall(PUT_WEIGHTS, Scope.IDENTITY, params=params))
 
@@ -160,12 +160,12 @@ async def all_jobs(identity: AsyncIdentity) -> list[Job]:
 
 
 def is_parked(job: Job) -> bool:
-    """Whether a job waits for a block."""
+    """Return whether a job waits for a block."""
     return job.retry_at_block is not None
 
 
 def gives(code: ErrorCode) -> Callable[[Job], bool]:
-    """Whether a job gives this reason for not being done."""
+    """Return a condition: the last error of a job has this code."""
     return lambda job: job.last_error is not None and job.last_error.code is code
 
 
@@ -176,7 +176,7 @@ def weights_of(devnet: Devnet, netuid: int, *uids: int) -> dict[Hotkey, Weight]:
 
 
 def make_wallets(folder: Path, devnet: Devnet) -> None:
-    """Wallets of every identity, on subnets that take weights at any time."""
+    """Write the wallets of every identity, and let their subnets accept weights at any time."""
     for name, netuid in SUBNETS.items():
         write_wallet(folder / "wallets", name, "default")
         for item in ("MinAllowedWeights", "WeightsSetRateLimit"):
@@ -184,13 +184,13 @@ def make_wallets(folder: Path, devnet: Devnet) -> None:
 
 
 async def park_a_job(deployment: Deployment, devnet: Devnet) -> JobId:
-    """Have one job of sn2 confirmed, and put another, which the chain does not take yet."""
+    """Have one job of sn2 confirmed, and put another, which the chain rate-limits."""
     async with deployment.identity("sn2") as sn2:
         return await park_job_of(sn2, devnet)
 
 
 async def park_job_of(sn2: AsyncIdentity, devnet: Devnet) -> JobId:
-    """Do the same as an identity that is connected."""
+    """Do the same with a connected client."""
     devnet.set_hyperparameter(2, "WeightsSetRateLimit", 2000)
     first = await sn2.put_weights(weights_of(devnet, 2, 4))
     assert (await ended(sn2, first.job_id)).state is JobState.CONFIRMED

@@ -1,4 +1,4 @@
-"""Looks for secrets in what the product has written, and says in which file it found one.
+"""Search the output and the files of the product for secrets.
 
 The tests' own tokens, passwords and keys in the URLs of nodes bear a mark, except for a short one
 that is searched for as a word. Other secrets are known too: the devnet's tokens and seeds, the
@@ -57,7 +57,7 @@ def known_secrets() -> dict[bytes, str]:
 
 
 def _spellings(mark: bytes) -> set[bytes]:
-    """The mark as it is, and as it looks within base64 wherever it begins there."""
+    """Return the mark in plain, hexadecimal and base64 form, at every offset within base64."""
     encoded = {
         # Leave out the characters that depend on the bytes before and after the mark.
         base64.b64encode(b"\0" * before + mark)[4 * (before > 0) : -4]
@@ -67,7 +67,7 @@ def _spellings(mark: bytes) -> set[bytes]:
 
 
 def leaks_in(text: bytes, secrets: dict[bytes, str]) -> list[str]:
-    """Which secrets occur in what was written."""
+    """Return the descriptions of the secrets in a text."""
     shown = _BANNER.sub(b"", text) if b"  identity " in text else text
     return sorted({what for secret, what in secrets.items() if _holds(shown, secret)})
 
@@ -79,7 +79,7 @@ def _holds(text: bytes, secret: bytes) -> bool:
 
 
 def leaks_under(folder: Path, secrets: dict[bytes, str] | None = None) -> list[str]:
-    """Which files in a folder hold secrets that should not, and which."""
+    """Return the files in a folder that leak secrets, each with the secret's description."""
     files = list(_files(folder))
     known = (known_secrets() if secrets is None else secrets) | _made_up(files)
     return [
@@ -91,7 +91,7 @@ def leaks_under(folder: Path, secrets: dict[bytes, str] | None = None) -> list[s
 
 
 def _content(path: Path) -> bytes:
-    """Return what a file holds; nothing where it has just been removed."""
+    """Return the content of a file; empty if it has just been removed."""
     with contextlib.suppress(FileNotFoundError):
         return path.read_bytes()
     return b""
@@ -108,7 +108,7 @@ def _files(folder: Path) -> Generator[Path]:
 
 
 def _made_up(files: Iterable[Path]) -> dict[bytes, str]:
-    """The passwords that `pylon up` has made up for one run, from where it has to write them."""
+    """Return the passwords that `pylon up` generated for a run, from its configuration files."""
     return {
         password: "a password of `pylon up`"
         for path in files

@@ -20,7 +20,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[3]
 HANGS_AFTER_S: Final = 60.0
-"""Limit of one wait of a test here, in seconds: many mutants show by a wait that never ends."""
+"""Limit of one wait of a test here, in seconds: many mutants cause a wait that never ends."""
 RUN_MAX_S: Final = 900.0
 """Limit of one run of pytest, in seconds."""
 _LEAK: Final = "secrets were written"
@@ -104,7 +104,7 @@ class Outcome(StrEnum):
     KILLED = "killed"
     SURVIVED = "SURVIVED"
     BROKEN = "BROKEN"
-    """The tests did not run, so that nothing is known."""
+    """The tests did not run."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ async def require_own_code(root: Path) -> None:
     """Check that a process of another working directory imports the code of a copy.
 
     Raises:
-        RuntimeError: it does not.
+        RuntimeError: it imports other code.
     """
     packages = ("pylon", "pylon_client", "bridge", "pylon_devnet")
     program = f"import {', '.join(packages)}\nprint({', '.join(f'{p}.__file__' for p in packages)})"
@@ -162,7 +162,7 @@ async def require_own_code(root: Path) -> None:
 
 
 async def run_tests(root: Path, tests: Sequence[str], *, first_only: bool) -> tuple[int, str]:
-    """Return the exit code and the output of pytest in a copy; -1 when it took too long."""
+    """Return the exit code and the output of pytest in a copy; -1 after a timeout."""
     argv = ["-m", "pytest", "-q", "-rf", "-p", "no:cacheprovider", f"--basetemp={root}-tests"]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *argv, *(["-x"] if first_only else []), *tests),
@@ -201,7 +201,7 @@ async def result_of(mutant: Mutant) -> Result:
 
 
 async def _passes_unchanged(mutants: Sequence[Mutant], told: Path | None) -> bool:
-    """Whether all tests pass where nothing is changed: otherwise a failure would show nothing."""
+    """Return whether all tests pass without a mutant: otherwise a failure would prove nothing."""
     tests = sorted({test for mutant in mutants for test in mutant.tests})
     async with copied_tree() as root:
         await require_own_code(root)

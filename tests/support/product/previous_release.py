@@ -23,7 +23,7 @@ PACKAGES: Final = ("pylon", "pylon_client", "bridge")
 def previous_release(folder: Path) -> Path:
     """Write the packages of the previous release into a folder, and return it for PYTHONPATH.
 
-    Skips the test where the history is not there, such as in a shallow clone.
+    Skips the test if the history is missing, such as in a shallow clone.
     """
     commit = COMMIT_FILE.read_text().strip()
     try:
@@ -45,7 +45,7 @@ def previous_release(folder: Path) -> Path:
 
 
 def _require_imported(folder: Path) -> None:
-    """See that processes with this PYTHONPATH import these packages, not those of the checkout."""
+    """Check that processes with this PYTHONPATH import these packages, not the checkout's."""
     names = ", ".join(PACKAGES)
     printed = subprocess.run(
         [sys.executable, "-c", f"import {names}\nfor m in ({names}): print(m.__file__)"],

@@ -23,7 +23,7 @@ POLL_S = 0.05
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on; each is held until all are known, so they differ."""
+    """Return distinct free ports."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for held in sockets:
@@ -32,7 +32,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def processes_under(pid: int) -> dict[int, str]:
-    """The living descendants of a process: their command lines by pid."""
+    """Return the running descendants of a process: their command lines by pid."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -104,7 +104,7 @@ class Product:
         ]
 
     async def start(self) -> None:
-        """Start it, and return when it says that it is ready."""
+        """Start it, and return when it is ready."""
         self.output = ""
         self._process = await asyncio.create_subprocess_exec(
             *self.argv(),
@@ -136,13 +136,13 @@ class Product:
         return code
 
     def child(self, pattern: str) -> int:
-        """The pid of the one process of the tree whose command line has this pattern."""
+        """Return the pid of the only process of the tree with this pattern in its command line."""
         children = processes_under(self.process.pid)
         (pid,) = [pid for pid, command in children.items() if re.search(pattern, command)]
         return pid
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
-        """One GET of the REST API."""
+        """Send a GET to the REST API."""
         async with httpx.AsyncClient(base_url=self.url, timeout=HANGS_AFTER_S) as client:
             return await client.get(path, **options)
 

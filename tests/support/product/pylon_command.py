@@ -1,4 +1,4 @@
-"""The `pylon` command as an operator calls it, with nothing of the test's own environment."""
+"""The `pylon` command as an operator calls it, without the test's own environment."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ def pylon_argv(*arguments: str) -> list[str]:
 
 
 def command_environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process that has these variables and lives in a folder."""
+    """Return the environment of a process with these variables and a folder as its home."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
     return {
         **kept,

@@ -1,4 +1,4 @@
-"""A devnet with something of everything to read, a worker, and both ways to ask it."""
+"""A devnet with at least one of every readable object, a worker, and both protocols to query it."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,7 +30,7 @@ from tests.support.product.running_worker import running
 from tests.support.product.secret_texts import with_keys
 
 NETUIDS = {"sn1": 1, "sn2": 2, "sn12": 12}
-"""The wallet of `sn1` is at hand, the address of `sn12` is in the settings, `sn2` has neither."""
+"""`sn1` has a wallet, `sn12` has its address in the settings, `sn2` has neither."""
 TRACKED = NetUid(1)
 
 OWN = hotkey(1, 0)
@@ -45,7 +45,7 @@ EVM_ADDRESS = bytes(range(20))
 
 
 class Via(StrEnum):
-    """How to ask."""
+    """The protocol of a query."""
 
     HTTP = "http"
     NATS = "nats"
@@ -63,7 +63,7 @@ class Got:
 
 @dataclass
 class ReadsDeployment:
-    """Everything, running."""
+    """The running processes."""
 
     devnet: Devnet
     nats: NatsServer
@@ -79,7 +79,7 @@ class ReadsDeployment:
         identity: str | None = None,
         **params: Any,
     ) -> Got:
-        """Ask in open access, or as an identity about its own subnet."""
+        """Send a query in open access, or as an identity about its own subnet."""
         scope = Scope.OPEN if identity is None else Scope.IDENTITY
         if via is Via.HTTP:
             path = operation.rest_path(scope).format(
@@ -125,7 +125,7 @@ class ReadsDeployment:
 async def reads_deployment(
     folder: Path, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES
 ) -> AsyncGenerator[ReadsDeployment]:
-    """Everything started; the SDK and the settings see nothing of the machine's own."""
+    """Start everything, isolated from the machine's SDK caches and settings."""
     async with AsyncExitStack() as stack:
         environment = stack.enter_context(pytest.MonkeyPatch.context())
         environment.chdir(folder)
@@ -166,7 +166,7 @@ async def reads_deployment(
 
 
 async def furnish(devnet: Devnet) -> None:
-    """Give the devnet at least one of everything that can be read, the odd ones included."""
+    """Give the devnet at least one of every readable object, unusual ones included."""
     await devnet.advance(2)
 
     def commit(who: str, *fields: Any) -> None:
@@ -199,7 +199,7 @@ async def furnish(devnet: Devnet) -> None:
 
 
 async def include(devnet: Devnet, signer: str, nonce: int, *call: Any) -> BlockNumber:
-    """Have the next block include a call of a hotkey's; returns the block's number."""
+    """Include a call of a hotkey in the next block; return the block's number."""
     pallet, function, arguments = call
     raw = signed(devnet.chain, dev_hotkey_seed(signer), (pallet, function, arguments), nonce)
     devnet.pool.submit(raw)

@@ -1,4 +1,4 @@
-"""A worker in the test's own process, and what it has published."""
+"""A worker in the test's own process, and the events that it has published."""
 
 import asyncio
 import contextlib
@@ -52,14 +52,14 @@ async def worker_on(
     netuids: Sequence[int] = (1,),
     head_silence_s: float = 36.0,
 ) -> AsyncGenerator[Worker]:
-    """A worker on some subnets that runs within the block."""
+    """Run a worker on some subnets within the block."""
     async with running(worker_settings(nats_url, chain_url, netuids, head_silence_s)) as worker:
         yield worker
 
 
 @asynccontextmanager
 async def running(settings: WorkerSettings) -> AsyncGenerator[Worker]:
-    """A worker that runs within the block, and is told to stop after it."""
+    """Run a worker within the block, and stop it afterwards."""
     worker = Worker(settings)
     stop = asyncio.Event()
     working = asyncio.create_task(worker.run(stop))
@@ -77,7 +77,7 @@ async def running(settings: WorkerSettings) -> AsyncGenerator[Worker]:
 
 
 class Published:
-    """`async with Published(connection) as published:` gathers what the event stream ever kept.
+    """`async with Published(connection) as published:` collects all messages of the event stream.
 
     Attributes:
         by_sequence: subject and block number of each message, by its sequence in the stream.
@@ -98,7 +98,7 @@ class Published:
             await self._gathering
 
     def numbers(self, subject: str) -> list[int]:
-        """The block numbers of a subject's messages, in the order of the stream."""
+        """Return the block numbers of a subject's messages, in the order of the stream."""
         return [number for _, (of, number) in sorted(self.by_sequence.items()) if of == subject]
 
     async def _gather(self) -> None:

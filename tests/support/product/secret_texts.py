@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 MARK = "pylon-test-secret"
 SHORT_SECRET = "zq7xk"
-"""A token that is too short to hold the mark; it is looked for as a word."""
+"""A token that is too short to hold the mark; it is searched for as a word."""
 
 
 def secret_of(owner: str) -> str:

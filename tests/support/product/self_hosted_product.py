@@ -57,11 +57,11 @@ async def set_commitments(devnet: DevnetProcess, item: str, params: list[Any], v
 
 @asynccontextmanager
 async def self_hosted_product(folder: Path, **more: str) -> AsyncGenerator[SelfHostedProduct]:
-    """It runs within the block, all of its files in a folder.
+    """Run it within the block, with all of its files in a folder.
 
     Args:
         folder: an empty one.
-        more: further variables, by their whole names.
+        more: further variables, by their full names.
     """
     port, nats_port, worker_port = free_ports(3)
     async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""A process that serves until it is told to stop."""
+"""A process that serves until it is stopped."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from tests.support.product.eventually import HANGS_AFTER_S
 async def service_process(
     argv: Sequence[str], folder: Path, environment: Mapping[str, str], *, cwd: Path | None = None
 ) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """Run it within the block, its output in the folder; show that when the block fails.
+    """Run it within the block, with its output in the folder; print the output if the block fails.
 
     It runs in the folder unless `cwd` is another.
     """

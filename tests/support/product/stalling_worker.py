@@ -2,7 +2,7 @@
 
     python -m tests.support.product.stalling_worker 3
 
-All of it is the product but for the one method that is wrapped.
+It is the product except for one wrapped method.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""A walk over the whole product, step by step, as one kind of user after the other takes it.
+"""A walk: an end-to-end scenario of the whole product in small steps, one kind of user at a time.
 
-A step is a function with one thing to see in it, and a sentence that says what. Steps run in their
-order on one product; a step that needs what an earlier one did says so by failing without it.
+A step is a function that checks one behaviour, which its sentence describes. Steps run in order on
+one product; a step may depend on earlier ones.
 """
 
 import json
@@ -24,7 +24,7 @@ NEURONS: Final = "/api/v1/subnet/1/block/latest/neurons"
 
 @dataclass
 class Walk:
-    """The product, and what the steps so far have found out.
+    """The product, and the values that earlier steps have found.
 
     Attributes:
         product: as it runs.
@@ -41,7 +41,7 @@ class Walk:
         return f"http://127.0.0.1:{self.worker_port}"
 
     async def get(self, path: str, identity: str | None = None, **options: Any) -> httpx.Response:
-        """One GET of the REST API, with the token of an identity or without one."""
+        """Send a GET to the REST API, with the token of an identity or without a token."""
         if identity is not None:
             options["headers"] = _bearer(identity_token(identity)) | options.get("headers", {})
         return await self.product.get(path, **options)
@@ -49,7 +49,7 @@ class Walk:
     async def send(
         self, verb: str, path: str, identity: str | None = None, **options: Any
     ) -> httpx.Response:
-        """One request of the REST API that may change something."""
+        """Send a request to the REST API that may change something."""
         if identity is not None:
             options["headers"] = _bearer(identity_token(identity)) | options.get("headers", {})
         async with httpx.AsyncClient(base_url=self.product.url, timeout=60) as client:
@@ -63,7 +63,7 @@ class Walk:
         return response.text
 
     async def worker_get(self, path: str) -> httpx.Response:
-        """One GET of the worker's own port."""
+        """Send a GET to the worker's own port."""
         async with httpx.AsyncClient(base_url=self.worker_url) as client:
             return await client.get(path)
 
@@ -78,7 +78,7 @@ class Walk:
             yield client
 
     async def command(self, *arguments: str, **variables: str) -> Ended:
-        """One `pylon …` from where the product was started, by its operator."""
+        """Run `pylon …` in the product's folder, with its operator's variables."""
         port = self.product.devnet_port
         settings = devnet_settings(f"ws://127.0.0.1:{port}", self.product.folder / "home", 0.5)
         return await pylon_command(
@@ -86,11 +86,11 @@ class Walk:
         )
 
     async def control(self, path: str, **parameters: Any) -> Any:
-        """One control of the simulated chain."""
+        """Send a request to the control API of the simulated chain."""
         return await self.product.devnet.control("POST", path, **parameters)
 
     def job(self, name: str) -> JobId:
-        """The id of a job that an earlier step has put."""
+        """Return the id of a job that an earlier step has created."""
         return JobId(self.seen[name])
 
 
@@ -131,7 +131,7 @@ class Steps:
 
 
 def problem(response: httpx.Response, status: int, code: str) -> str:
-    """See that a response is this failure; return its text."""
+    """Check that a response is this failure; return its text."""
     body = response.json()
     assert (response.status_code, body["status_code"], body["code"]) == (status, status, code)
     assert "Traceback" not in json.dumps(body)

@@ -23,12 +23,12 @@ step = DEVELOPER = Steps("subnet developer")
 
 
 def neuron(netuid: int, uid: int) -> Hotkey:
-    """The hotkey of a neuron of the simulated chain."""
+    """Return the hotkey of a neuron of the simulated chain."""
     return Hotkey(hotkey(netuid, uid))
 
 
 async def hotkeys(walk: Walk, netuid: int = 1) -> list[Hotkey]:
-    """The hotkeys of a subnet, in the order of their uids."""
+    """Return the hotkeys of a subnet, in the order of their uids."""
     async with walk.client() as client:
         return list((await client.open_access.get_latest_neurons(NetUid(netuid))).neurons)
 

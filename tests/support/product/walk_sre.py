@@ -34,7 +34,7 @@ async def kill(walk: Walk, part: str) -> None:
 
 
 async def best(walk: Walk) -> int:
-    """The number of the latest block; 0 where it cannot be had."""
+    """Return the number of the latest block; 0 if it is not available."""
     response = await walk.get("/api/v1/block/latest")
     return int(response.json()["number"]) if response.is_success else 0
 

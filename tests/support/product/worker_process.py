@@ -19,7 +19,7 @@ POLL_S = 0.02
 
 
 class WorkerProcess:
-    """A `pylon worker` and what it logs.
+    """A `pylon worker` and its log.
 
     Attributes:
         process: as it was started.
@@ -40,7 +40,7 @@ class WorkerProcess:
                 await asyncio.sleep(POLL_S)
 
     async def ends(self) -> int:
-        """Its exit code, once it has ended by itself."""
+        """Return its exit code, once it has ended by itself."""
         async with asyncio.timeout(HANGS_AFTER_S):
             code = await self.process.wait()
             await self._reading
@@ -72,10 +72,10 @@ async def worker_process(
 
     Args:
         folder: its working directory and home.
-        nats_url: where NATS is.
-        network: of which chain node; its URL is given keys in its path and query.
-        argv: how it is run, by this interpreter.
-        settings: other variables, by their whole names.
+        nats_url: of NATS.
+        network: URL of the chain node; keys are added to its path and query.
+        argv: the arguments of this interpreter that run it.
+        settings: other variables, by their full names.
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYLON_")}
     env |= {
@@ -108,7 +108,7 @@ async def worker_process(
 
 
 async def leader_among(workers: list[WorkerProcess]) -> WorkerProcess:
-    """The one whose turn to publish came last, of workers that still run."""
+    """Return the running worker that became the leader last."""
 
     def last_turn(worker: WorkerProcess) -> str:
         # Each line begins with the time.

@@ -1,4 +1,4 @@
-"""One listener to a stream of an app in this process."""
+"""A subscriber to a stream of an app in this process."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from tests.support.product.eventually import eventually
 
 
 class Stream:
-    """One GET of a stream on an app in this process, which the usual test client would buffer."""
+    """A GET of a stream of an app in this process, which the usual test client would buffer."""
 
     def __init__(self, client: httpx.AsyncClient, path: str, **headers: str) -> None:
         transport: Any = client._transport

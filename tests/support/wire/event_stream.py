@@ -1,4 +1,4 @@
-"""One listener of a stream of server-sent events, and all that it was sent."""
+"""A subscriber to a stream of server-sent events, and the events that it received."""
 
 import asyncio
 import json
@@ -15,10 +15,10 @@ class EventStream:
     """A subscriber's stream of server-sent events.
 
     Attributes:
-        status: of the answer.
+        status: of the response.
         ids: the ids of the values, in the order they came.
         events: every event as its name and its data.
-        comments: how many comments came.
+        comments: number of comments received.
         has_ended: whether the server has ended it.
     """
 
@@ -34,11 +34,11 @@ class EventStream:
         return [name for name, _ in self.events]
 
     async def has(self, count: int) -> None:
-        """Wait for that many values."""
+        """Wait for a number of values."""
         await eventually(lambda: len(self.ids) >= count)
 
     async def reaches(self, number: int) -> None:
-        """Wait for the value of that block or a later one."""
+        """Wait for the value of a block or a later one."""
         await eventually(lambda: bool(self.ids) and self.ids[-1] >= number)
 
     async def ends(self) -> None:
@@ -69,7 +69,7 @@ class EventStream:
     async def of(
         cls, client: httpx.AsyncClient, path: str, last_id: int | None = None
     ) -> AsyncGenerator["EventStream"]:
-        """A listener within the block, to a stream that is answered with 200."""
+        """Subscribe to a stream within the block; its status must be 200."""
         stream = cls()
         headers = {} if last_id is None else {"Last-Event-ID": str(last_id)}
         async with client.stream("GET", path, headers=headers) as response:
@@ -84,6 +84,6 @@ class EventStream:
 
 
 def listening_client(url: str) -> httpx.AsyncClient:
-    """A client that holds any number of streams open."""
+    """Return a client without a limit of open streams."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     return httpx.AsyncClient(base_url=url, timeout=HANGS_AFTER_S, limits=limits, trust_env=False)

@@ -1,4 +1,4 @@
-"""The event stream in memory, for unit tests of what publishes into it."""
+"""The event stream in memory, for unit tests of publishers."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ NATS_DOWN = FailureError(ErrorCode.NATS_UNAVAILABLE, "NATS is down.")
 
 
 class FakeStream:
-    """Keeps each message id once, in the order of arrival.
+    """Stores each message id once, in the order of arrival.
 
     Attributes:
         events: the stored events.

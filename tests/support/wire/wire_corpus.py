@@ -1,7 +1,7 @@
 """Messages that may come over the wire, valid and invalid ones, generated from a seed.
 
-Hypothesis draws the parts; messages are put together from them by the same seed, since drawing each
-as a whole would take longer than sending it.
+Hypothesis draws the parts, and the same seed combines them into messages: drawing a whole message
+would take longer than sending it.
 """
 
 import json
@@ -33,7 +33,7 @@ from tests.support.wire import wire_strategies as strategies
 AnyOperation = Operation[Any, Any]
 
 WAITING = (SET_COMMITMENT, SET_REVEALED_COMMITMENT, GENERATE_CERTIFICATE)
-"""They are answered when the chain has it, for which this run does not wait long."""
+"""Operations whose reply waits for the chain; this run sets a short deadline for them."""
 WAIT_S = 0.5
 CONTROL_LINE_MAX_BYTES = 3900
 USERS = ("open", "bridge", *SUBNETS)
@@ -49,7 +49,7 @@ REPLIES = [
     *(b"_INBOX", b"_INBOX.", b"_INBOX.open.", b"_INBOX..open", b"_inbox.open.x"),
     *(b"pylon.v1.open.chain.block.latest", b"pylon.v1.identity.sn2.weights.put"),
 ]
-"""Reply subjects that nobody answers to."""
+"""Reply subjects that never receive a reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,11 @@ class WireMessage:
 
 
 class Corpus:
-    """The parts, and messages put together from them.
+    """The parts, and messages made of them.
 
     Args:
         number: the seed.
-        parts: how many there are of each kind.
+        parts: number of parts of each kind.
     """
 
     def __init__(self, number: int, parts: int = 500) -> None:
@@ -95,11 +95,11 @@ class Corpus:
         return (self._request(number) for number in range(count))
 
     def tokens(self, most: int) -> list[bytes]:
-        """Some tokens of a subject, maybe none."""
+        """Return some tokens of a subject, or none."""
         return [self.random.choice(self._tokens) for _ in range(self.random.randint(0, most))]
 
     def headers(self) -> bytes:
-        """A block of headers, odd or not."""
+        """Return a block of headers, valid or not."""
         if self.random.random() < 0.2:
             return self.random.choice(self._header_blocks)
         return header_block(
@@ -113,7 +113,7 @@ class Corpus:
         )
 
     def mutated(self, value: dict[str, Any]) -> bytes:
-        """The JSON of a value of which something is wrong, or even less."""
+        """Return the JSON of an invalid variant of a value, or bytes that are not JSON."""
         random, changed = self.random, dict(value)
         for _ in range(random.randint(1, 2)):
             name = random.choice([*value, "more"])
@@ -133,7 +133,7 @@ class Corpus:
         return body
 
     def announcement(self) -> bytes:
-        """An announcement of a signer, of which everything may be wrong."""
+        """Return an announcement of a signer, in which any part may be invalid."""
         random = self.random
         right = random.choice(strategies.ANNOUNCEMENTS)
         match random.randint(0, 5):
@@ -204,7 +204,7 @@ class Corpus:
 
 
 def _impatient(operation: AnyOperation | None, headers: bytes) -> bytes:
-    """Headers by which a request that may wait for the chain does not do so for long."""
+    """Return headers with a short deadline for a request that may wait for the chain."""
     if operation not in WAITING:
         return headers
     is_sound = headers.startswith(b"NATS/1.0\r\n") and headers.endswith(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Sending a flood of messages to a worker, and accounting for each of them."""
+"""A flood of messages to a worker, and the outcome of each of them."""
 
 import asyncio
 from collections import Counter
@@ -20,12 +20,12 @@ from tests.support.wire.wire_corpus import USERS, WireMessage
 from tests.support.wire.wire_outcomes import Outcome, ReplyChecker, Rules
 
 IN_FLIGHT_MAX = 160
-"""Fewer than a worker takes at once."""
+"""Maximum requests in flight: below a worker's own limit."""
 SHOWN = 5
 
 
 def rss_bytes(pid: int) -> int:
-    """How much memory a process holds."""
+    """Return the resident memory of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
     return int(line.split()[1]) * 1024
@@ -53,10 +53,10 @@ class Tally:
 
 
 class Flood:
-    """`async with Flood(url, settings) as flood:` has a connection of each kind of user.
+    """`async with Flood(url, settings) as flood:` opens a connection for each kind of user.
 
     Attributes:
-        tally: of all that was sent.
+        tally: of all messages.
     """
 
     def __init__(self, url: str, settings: DeploymentSettings) -> None:
@@ -75,7 +75,7 @@ class Flood:
             for user in (*USERS, WORKER_USER):
                 raw = RawNats(self._url, user, self._passwords[user], self._take)
                 self._raw[user] = await stack.enter_async_context(raw)
-                # Of the workers' inbox only what is acknowledged to this one.
+                # Of the workers' inbox only the acknowledgements of this connection.
                 which = "ack.>" if user == WORKER_USER else ">"
                 raw.subscribe(f"{inbox_prefix(user)}.{which}")
                 await raw.flush()
@@ -91,7 +91,7 @@ class Flood:
         await self._closing.aclose()
 
     async def send(self, messages: Iterable[WireMessage]) -> None:
-        """Send messages, never so many at once that a worker turns some away."""
+        """Send messages, few enough at once that a worker rejects none."""
         for sent in messages:
             self.tally.sent += 1
             outcome = self._rules.outcome(sent)
@@ -108,7 +108,7 @@ class Flood:
                 await self._raw[sent.user].drain()
 
     async def settle(self) -> None:
-        """Return when everything that was sent is accounted for."""
+        """Return when every message has its outcome."""
         while self._waiting:
             await self._until_some_come()
         for raw in self._raw.values():

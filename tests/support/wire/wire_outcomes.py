@@ -25,15 +25,15 @@ _DISCOVERY = re.compile(rb"\$SRV\.(PING|INFO|STATS)(\.pylon)?")
 class Outcome(StrEnum):
     """The outcome of a message.
 
-    ANSWERED: exactly one reply comes to the inbox that it names.
-    ANSWERED_TO_NOBODY: it is answered, and nobody listens at the inbox that it names.
-    DENIED: the server refuses it, since its user may not publish there.
+    ANSWERED: exactly one reply arrives at its inbox.
+    ANSWERED_TO_NOBODY: it is answered, but no client subscribes to its inbox.
+    DENIED: the server refuses it, because its user may not publish there.
     NO_INBOX: its reply subject is missing or is not an inbox; it is not answered.
-    FOREIGN_INBOX: it asks as an identity, and its reply goes neither there nor to the bridge.
-    SERVER_INBOX: its reply goes to a worker, which waits there for JetStream.
-    NOT_STORED: a worker has published it where no stream keeps it.
-    NOT_ASKED: it is on a subject of service discovery on which nothing is asked of Pylon, or of
-        cancellations.
+    FOREIGN_INBOX: it is a request of an identity with a reply subject of another user.
+    SERVER_INBOX: its reply subject is an inbox of a worker, which waits there for JetStream.
+    NOT_STORED: a worker published it on a subject that no stream stores.
+    NOT_ASKED: it is on a subject of service discovery that is not a request to Pylon, or on a
+        subject of cancellations.
     """
 
     ANSWERED = "answered"
@@ -47,7 +47,7 @@ class Outcome(StrEnum):
 
 
 class Rules:
-    """The rules, as they are written in the contract and the permissions.
+    """The rules of the contract and the permissions.
 
     Args:
         users: of the server.
@@ -100,13 +100,13 @@ def _matches(tokens: list[bytes], pattern: list[bytes]) -> bool:
 
 
 class ReplyChecker:
-    """Checks that a reply is what the contract says; equal bodies are parsed once."""
+    """Checks replies against the contract; equal bodies are parsed once."""
 
     def __init__(self) -> None:
         self._known: set[tuple[str, int]] = set()
 
     def code_of(self, sent: WireMessage, headers: bytes, body: bytes) -> ErrorCode | None:
-        """The code of a failure, None for a success; fails on what is neither."""
+        """Return the code of a failure, None for a success; fail on any other reply."""
         told = dict(_fields(headers))
         assert told[wire_headers.CONTRACT] == CONTRACT_VERSION
         error = told.get(wire_headers.ERROR)

@@ -1,4 +1,4 @@
-"""The parts of messages, right ones and odd ones, as hypothesis draws them from a seed."""
+"""The parts of messages, valid and invalid ones, as hypothesis draws them from a seed."""
 
 from typing import Any, TypeVar
 
@@ -79,7 +79,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
         max_size=3,
     ),
 }
-"""Right values of every field of every request."""
+"""Valid values of every field of every request."""
 RAW_BODIES = st.one_of(
     st.binary(max_size=200),
     st.builds(
@@ -101,7 +101,7 @@ ANNOUNCEMENTS: list[dict[str, Any]] = [
     {"hotkey": None, "problem": "encrypted", "cause": "it is encrypted"},
     {"problem": "x" * 32, "cause": "y" * 400},
 ]
-"""Right ones, of this version and of a later one."""
+"""Valid announcements of signers, of this version and of a later one."""
 HUGE_BODIES = [
     b" " * (REQUEST_MAX_BYTES + 1),
     b'{"weights":{%b}}' % b",".join(b'"%d":1' % number for number in range(40_000)),
@@ -116,7 +116,7 @@ TOKENS = st.one_of(
     st.sampled_from([b"*", b">", b"", b"latest", b"$JS", b"_INBOX", b"x" * 900, b"\x0b", b"\x0c"]),
     st.binary(min_size=1, max_size=12).map(lambda raw: _without(raw, b" \t\r\n") or b"x"),
 )
-"""Of subjects, and of reply subjects."""
+"""Tokens of subjects and of reply subjects."""
 HEADER_NAMES = [
     *sorted(
         value.encode()

@@ -63,7 +63,7 @@ class StreamCorpus:
         headers = self._corpus.headers() if random.random() < 0.5 else b""
         reply = f"{inbox_prefix(WORKER_USER)}.ack.{number}".encode()
         if subject.startswith(b"pylon.v1.event.") and random.random() < 0.3:
-            # An event's headers, as they should be, of a block long past.
+            # Valid headers of an event, of an old block.
             headers = header_block(
                 (wire_headers.BLOCK_NUMBER.encode(), b"%d" % random.randint(0, 1)),
                 (wire_headers.BLOCK_HASH.encode(), b"0x" + b"0" * 64),

@@ -1,4 +1,4 @@
-"""Give a process a wrong clock; Python imports this module at its start where it is on the path."""
+"""Give a process a wrong clock; Python imports this module at its start if it is on the path."""
 
 import os
 import time

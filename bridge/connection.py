@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 from bridge.event_buffers import follow_subject, subscribe
+from pylon.common.backoff import Backoff
 from pylon.common.deployment_settings import DeploymentSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.subjects import BRIDGE_USER
@@ -149,7 +149,7 @@ class BridgeConnection:
         Raises:
             FailureError: INVALID for options with which no connection can be established.
         """
-        wait_s = RETRY_INITIAL_DELAY_S
+        backoff = Backoff(RETRY_INITIAL_DELAY_S, RETRY_MAX_DELAY_S)
         last_problem = ""
         while True:
             try:
@@ -164,12 +164,11 @@ class BridgeConnection:
                     )
             else:
                 logger.info("Connected to NATS")
-                wait_s = RETRY_INITIAL_DELAY_S
+                backoff.reset()
                 last_problem = ""
                 await self._wait_closed(connection)
             raise_if_cancelled()
-            await asyncio.sleep(random.uniform(wait_s / 2, wait_s))  # noqa: S311 -- jitter, not a secret
-            wait_s = min(wait_s * 2, RETRY_MAX_DELAY_S)
+            await backoff.wait()
 
     async def _wait_closed(self, connection: NatsConnection) -> None:
         self._connection = connection

@@ -4,12 +4,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
-
-import nats.errors
-from nats.aio.msg import Msg
 
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.topology import EVENTS
@@ -17,6 +14,7 @@ from pylon_client.contract.types import BlockNumber
 from pylon_client.events.feed import EventFeed, FeedEvent, event_log_via_worker
 from pylon_client.events.stored_events import EventLogReader
 from pylon_client.log_limit import LogLimit
+from pylon_client.nats.nats_client import ReceivedMsg
 from pylon_client.nats.nats_connection import NatsConnection
 
 logger = logging.getLogger(__name__)
@@ -56,7 +54,7 @@ async def follow_subject(
                         given = event.block.number
                         yield behind
                         behind = []
-        except (FailureError, nats.errors.Error, OSError) as error:
+        except (FailureError, OSError) as error:
             if isinstance(error, FailureError) and error.code is ErrorCode.FORBIDDEN:
                 level = logging.ERROR if log_limit.is_due(str(error)) else logging.DEBUG
                 logger.log(level, "Not permitted to read events of %s: %s", subject, error)
@@ -84,19 +82,11 @@ async def subscribe(
         FailureError: NATS_UNAVAILABLE if the subscription cannot be created.
     """
 
-    async def on_message(message: Msg) -> None:
+    async def on_message(message: ReceivedMsg) -> None:
         callback(message.data)
 
-    try:
-        subscription = await connection.subscribe(subject, on_message)
-    except (nats.errors.Error, OSError):
-        raise FailureError(ErrorCode.NATS_UNAVAILABLE, "There is no connection to NATS.") from None
-    try:
+    async with connection.subscription(subject, on_message):
         yield
-    finally:
-        # A closed connection has ended the subscription already.
-        with suppress(nats.errors.Error, OSError):
-            await subscription.unsubscribe()
 
 
 @dataclass(frozen=True, slots=True)

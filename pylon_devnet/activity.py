@@ -1,7 +1,7 @@
-"""What other people do on a devnet: stakes move, pools trade, validators change their minds.
+"""Simulated activity of a devnet: stakes move, pools trade, validators set weights.
 
-A few values change with every block, as on an active subnet, decided by the seed and the block
-number alone. The validators at uid 0 are left to whoever uses the devnet.
+A few values change with every block, as on an active subnet. They depend only on the seed and the
+block number. The validators at uid 0 are left to the devnet's users.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _MEAN_BLOCKS_BETWEEN_WEIGHTS = 100
 
 
 def simulate_activity(draft: Draft, seed: int) -> None:
-    """Writes what others do in the block being built."""
+    """Write the activity of other accounts into the block being built."""
     for netuid in netuids(draft):
         if netuid == ROOT_NETUID:
             continue
@@ -36,7 +36,7 @@ def simulate_activity(draft: Draft, seed: int) -> None:
 
 
 def draw_weights(random: Random, miners: Sequence[int]) -> list[tuple[int, int]]:
-    """Weights that a validator might give: most miners some, a few much; the largest is 65535."""
+    """Draw random weights of a validator, Pareto distributed; the largest is 65535."""
     drawn = {miner: random.paretovariate(1.5) for miner in miners if random.random() < 0.9}  # noqa: PLR2004 - most
     top = max(drawn.values(), default=1.0)
     return [

@@ -1,4 +1,4 @@
-"""Blocks and their headers, with the hashes that Substrate gives them."""
+"""Blocks and headers, hashed as in Substrate."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +16,11 @@ class BlockHeader:
     """A block header.
 
     Attributes:
-        parent: hash of the block before; 32 zero bytes for genesis.
-        number: the height.
-        state_root: commits to the state; here a chain of hashes, not a trie.
-        extrinsics_root: commits to the extrinsics.
-        slot: the Aura slot the block was made in, or None for genesis.
+        parent: hash of the parent block; 32 zero bytes for genesis.
+        number: block number.
+        state_root: commitment to the state: a hash chain, not a trie.
+        extrinsics_root: commitment to the extrinsics.
+        slot: Aura slot of the block; None for genesis.
     """
 
     parent: bytes
@@ -30,7 +30,7 @@ class BlockHeader:
     slot: int | None
 
     def encode(self) -> bytes:
-        """The SCALE bytes that the block's hash is taken of."""
+        """Return the SCALE bytes that are hashed."""
         return (
             self.parent
             + encode_compact(self.number)
@@ -40,11 +40,11 @@ class BlockHeader:
         )
 
     def hash(self) -> bytes:
-        """The block's hash."""
+        """Return the hash of the block."""
         return blake2b_256(self.encode())
 
     def as_json(self) -> dict[str, Any]:
-        """The header as JSON-RPC shows it."""
+        """Return the header as in JSON-RPC."""
         return {
             "parentHash": _hex(self.parent),
             "number": hex(self.number),
@@ -64,10 +64,9 @@ class DevnetBlock:
     """A block with its body.
 
     Attributes:
-        hash: of the header.
+        hash: hash of the header.
         header: the header.
-        extrinsics: whole extrinsics, length prefix included, in order; the first is the inherent
-            that sets the time.
+        extrinsics: extrinsics with length prefix, in order; the first is the timestamp inherent.
     """
 
     hash: bytes
@@ -76,11 +75,11 @@ class DevnetBlock:
 
     @property
     def number(self) -> int:
-        """The height."""
+        """The block number."""
         return self.header.number
 
     def as_json(self) -> dict[str, Any]:
-        """The block as `chain_getBlock` shows it."""
+        """Return the block as in `chain_getBlock`."""
         body = [_hex(extrinsic) for extrinsic in self.extrinsics]
         return {
             "block": {"header": self.header.as_json(), "extrinsics": body},
@@ -95,14 +94,14 @@ def seal_block(
     slot: int | None,
     salt: bytes = b"",
 ) -> DevnetBlock:
-    """The block that follows `parent` (None: genesis) with these changes of state.
+    """Create the block after `parent`, or genesis if it is None.
 
     Args:
-        parent: header of the block before.
-        changes: what the block changes in the state.
-        extrinsics: its body.
-        slot: its Aura slot.
-        salt: makes otherwise equal blocks differ: the genesis of two metadata, or two forks.
+        parent: header of the parent block.
+        changes: changed storage values by key; None deletes.
+        extrinsics: extrinsics of the block.
+        slot: Aura slot of the block.
+        salt: distinguishes otherwise equal blocks: the genesis of two metadata, or two forks.
     """
     state = b"".join(
         encode_bytes(key) + (b"\x00" if value is None else b"\x01" + encode_bytes(value))

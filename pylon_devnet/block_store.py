@@ -1,6 +1,6 @@
-"""Blocks, and the state's versions, in SQLite: on disk a devnet goes on after any kind of death.
+"""SQLite store of blocks and state versions.
 
-One block is one transaction, so a process that is killed comes back at its last whole block.
+Each block is one transaction, so a killed devnet resumes at its last complete block.
 """
 
 import sqlite3
@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 
-from pylon.common.folder_access import require_access, require_path_access
-from pylon.common.folder_lock import LOCK_FILE, FolderLock
 from pylon_devnet.block import BlockHeader, DevnetBlock
+from pylon_devnet.state_folder import LOCK_FILE, StateFolderLock, require_writable
 
 _FILE = "chain.sqlite3"
 _FILES = (_FILE, f"{_FILE}-wal", f"{_FILE}-shm")
@@ -41,31 +40,31 @@ class BlockStore:
     """All blocks since genesis.
 
     Args:
-        directory: where the file is kept; None keeps versions nowhere, and of the blocks only the
-            newest in memory: SQLite moves others to a file that has no name and ends with it.
-        fresh: throw away what an earlier run left.
+        directory: folder of the database; None stores no versions, and older blocks only in an
+            unnamed temporary file of SQLite.
+        fresh: delete the state of an earlier run.
 
     Raises:
-        OSError: there is no directory, not even for a file without a name; another devnet keeps its
-            chain in it, or it belongs to another user.
+        OSError: the folder (or that for temporary files) cannot be written, is used by another
+            devnet, or belongs to another user.
     """
 
     def __init__(self, directory: Path | None, *, fresh: bool = False) -> None:
         self._on_disk = directory is not None
-        self._lock: FolderLock | None = None
+        self._lock: StateFolderLock | None = None
         if directory is not None:
-            require_path_access(directory)
+            require_writable([directory])
             directory.mkdir(parents=True, exist_ok=True)
-            require_access(directory / name for name in (*_FILES, LOCK_FILE))
-            self._lock = FolderLock(directory, "another devnet")
+            require_writable(directory / name for name in (*_FILES, LOCK_FILE))
+            self._lock = StateFolderLock(directory)
             self._lock.acquire()
             if fresh:
                 for name in _FILES:
                     (directory / name).unlink(missing_ok=True)
         else:
-            # SQLite would miss it after thousands of blocks, in the middle of one.
+            # Fail now: SQLite would need the folder only after thousands of blocks.
             tempfile.gettempdir()
-        # Without a name a database may leave memory, which grows with the chain; ":memory:" not.
+        # Unlike ":memory:", a database without a name can spill to disk.
         name = "" if directory is None else str(directory / _FILE)
         self._db = sqlite3.connect(name, isolation_level=None)
         try:
@@ -77,18 +76,18 @@ class BlockStore:
             raise
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the database, and release the lock."""
         self._db.close()
         if self._lock is not None:
             self._lock.release()
 
     def get_property(self, name: str) -> bytes | None:
-        """A fact about the chain as a whole that was kept by `set_property`."""
+        """Return a property of the chain that was stored by `set_property`, or None."""
         row = self._row("select value from facts where name = ?", name)
         return None if row is None else row[0]
 
     def set_property(self, name: str, value: bytes) -> None:
-        """Keeps a fact about the chain as a whole."""
+        """Store a property of the chain."""
         self._db.execute("insert or replace into facts values (?, ?)", (name, value))
 
     def add(
@@ -97,7 +96,7 @@ class BlockStore:
         changes: dict[bytes, bytes | None],
         dropped: Iterable[tuple[bytes, int]],
     ) -> None:
-        """Keeps a block, what it changed, and forgets the versions dropped, all or nothing."""
+        """Store a block and its changes, and delete dropped versions, in one transaction."""
         header = block.header
         body = msgspec.msgpack.encode(block.extrinsics)
         row = (header.number, block.hash, header.slot, header.state_root, header.extrinsics_root)
@@ -110,7 +109,7 @@ class BlockStore:
         self._db.execute("commit")
 
     def prune(self, dropped: Iterable[tuple[bytes, int]], oldest: int) -> None:
-        """Forgets versions, and remembers which state is now the oldest."""
+        """Delete versions, and store the number of the oldest state."""
         self._db.execute("begin")
         if self._on_disk:
             self._delete_versions(dropped)
@@ -118,7 +117,7 @@ class BlockStore:
         self._db.execute("commit")
 
     def rewind(self, number: int) -> None:
-        """Retracts all blocks after `number`; their hashes stay known as retracted."""
+        """Retract all blocks after `number`; their hashes are stored as retracted."""
         self._db.execute("begin")
         self._db.execute(
             "insert or replace into retracted select hash, number from blocks where number > ?",
@@ -129,12 +128,12 @@ class BlockStore:
         self._db.execute("commit")
 
     def best(self) -> DevnetBlock | None:
-        """The newest block, or None before genesis."""
+        """Return the newest block, or None before genesis."""
         row = self._row("select max(number) from blocks")
         return None if row is None or row[0] is None else self.block(row[0])
 
     def block(self, number: int) -> DevnetBlock | None:
-        """The block at a height."""
+        """Return the block of that number, or None."""
         row = self._row("select * from blocks where number = ?", number)
         if row is None:
             return None
@@ -143,21 +142,21 @@ class BlockStore:
         return DevnetBlock(row[1], header, msgspec.msgpack.decode(row[5], type=tuple[bytes, ...]))
 
     def hash(self, number: int) -> bytes | None:
-        """The hash of the block at a height."""
+        """Return the hash of the block of that number, or None."""
         row = self._row("select hash from blocks where number = ?", number)
         return None if row is None else row[0]
 
     def number(self, hash_: bytes) -> int | None:
-        """The height of a block of the chain."""
+        """Return the number of a block of the chain, or None."""
         row = self._row("select number from blocks where hash = ?", hash_)
         return None if row is None else row[0]
 
     def is_retracted(self, hash_: bytes) -> bool:
-        """Whether a block was part of the chain once and is not any more."""
+        """Return whether a block was retracted."""
         return self._row("select 1 from retracted where hash = ?", hash_) is not None
 
     def versions(self) -> Iterator[tuple[bytes, int, bytes | None]]:
-        """Every version that was kept, sorted by key and block."""
+        """Yield all stored versions, sorted by key and block."""
         yield from self._db.execute("select key, number, value from versions order by key, number")
 
     def _delete_versions(self, dropped: Iterable[tuple[bytes, int]]) -> None:

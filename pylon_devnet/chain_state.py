@@ -1,4 +1,4 @@
-"""The chain's state by names and Python values, at a past block or in the block being built."""
+"""Storage access by pallet and item names, at a past block or in the block being built."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -12,50 +12,50 @@ _UNKNOWN = (None, None)
 
 
 class StateReader(Protocol):
-    """Reads of the state as of one block.
+    """Read access to the state of one block.
 
-    What is returned may be shared: callers copy a list or dict before they change it.
+    Returned values may be shared: callers copy a list or dict before they modify it.
     """
 
     @property
     def number(self) -> int:
-        """The block whose state this is."""
+        """Number of the block."""
         ...
 
     def get(self, pallet: str, item: str, *params: Any) -> Any:
-        """The value of a storage item, its default, or None when it has none."""
+        """Return the value of a storage item, its default, or None without a default."""
         ...
 
     def entries(self, pallet: str, item: str, *params: Any) -> list[tuple[list[Any], Any]]:
-        """All entries of a storage map under leading params, as (map keys, value)."""
+        """Return the entries of a storage map under leading params, as (map keys, value)."""
         ...
 
 
 class StateStorage:
-    """Translates between names and stored bytes, and remembers the decoded newest values.
+    """Encodes and decodes storage items by name, and caches the newest decoded values.
 
     Args:
-        codec: of the runtime.
-        history: where the bytes are.
+        codec: codec of the runtime.
+        history: stored bytes by key and block.
     """
 
     def __init__(self, codec: Codec, history: History) -> None:
         self.codec = codec
         self.history = history
         self._keys: dict[tuple[Any, ...], bytes] = {}
-        # The bytes object itself tells whether a decoded value is of the version asked for.
+        # A cached value is valid if its bytes are the very object in the history.
         self._decoded: dict[bytes, tuple[bytes | None, Any]] = {}
 
     def at(self, number: int) -> "PastState":
-        """The state after block `number`."""
+        """Return the state after block `number`."""
         return PastState(self, number)
 
     def draft(self, number: int) -> "Draft":
-        """The state of block `number`, which is to be built upon the newest one."""
+        """Return a draft of block `number`, which follows the newest block."""
         return Draft(self, number)
 
     def key(self, pallet: str, item: str, params: tuple[Any, ...]) -> bytes:
-        """The storage key of an item."""
+        """Return the storage key of an item."""
         name = (pallet, item, *params)
         known = self._keys.get(name)
         if known is None:
@@ -65,14 +65,14 @@ class StateStorage:
         return known
 
     def evict(self, pallet: str, item: str, params: tuple[Any, ...]) -> bytes:
-        """The storage key of an item that is being deleted, of which nothing is remembered."""
+        """Remove an item that is being deleted from the caches; return its storage key."""
         key = self.key(pallet, item, params)
         del self._keys[pallet, item, *params]
         self._decoded.pop(key, None)
         return key
 
     def decode(self, pallet: str, item: str, key: bytes, raw: bytes | None, *, cache: bool) -> Any:
-        """The value that stored bytes, or their absence, stand for."""
+        """Decode stored bytes; without bytes, return the default or None."""
         before, value = self._decoded.get(key, _UNKNOWN)
         if raw is not None and before is raw:
             return value
@@ -85,7 +85,7 @@ class StateStorage:
         return value
 
     def encode(self, pallet: str, item: str, value: Any) -> bytes:
-        """The bytes to store for a value."""
+        """Return the SCALE bytes of a value."""
         return self.codec.encode(self.codec.storage_entry(pallet, item).value_type, value)
 
 
@@ -95,7 +95,7 @@ class _StoredState:
         self.number = number
 
     def raw(self, key: bytes) -> bytes | None:
-        """The stored bytes of a key."""
+        """Return the stored bytes of a key."""
         return self._storage.history.value(key, self.number)
 
     def get(self, pallet: str, item: str, *params: Any) -> Any:
@@ -104,7 +104,7 @@ class _StoredState:
         return self._storage.decode(pallet, item, key, self.raw(key), cache=self._is_newest)
 
     def get_raw(self, pallet: str, item: str, *params: Any) -> bytes | None:
-        """The SCALE bytes of a storage item, or None when it has no value."""
+        """Return the SCALE bytes of a storage item, or None if it has no value."""
         return self.raw(self._storage.key(pallet, item, params))
 
     def entries(self, pallet: str, item: str, *params: Any) -> list[tuple[list[Any], Any]]:
@@ -127,17 +127,17 @@ class _StoredState:
 
 
 class PastState(_StoredState):
-    """The state after a block that is done."""
+    """The state after a finished block."""
 
     def keys(
         self, prefix: bytes, after: bytes | None = None, limit: int | None = None
     ) -> list[bytes]:
-        """The keys under a prefix in order, behind `after`, no more than `limit`."""
+        """Return the keys with a prefix in order, after key `after`, at most `limit`."""
         return self._storage.history.keys(prefix, self.number, after, limit)
 
 
 class Draft(_StoredState):
-    """The state of a block while it is built: reads see its own writes."""
+    """The state of a block being built; reads see its own writes."""
 
     def __init__(self, storage: StateStorage, number: int) -> None:
         super().__init__(storage, number)
@@ -145,37 +145,37 @@ class Draft(_StoredState):
 
     @property
     def changes(self) -> dict[bytes, bytes | None]:
-        """What this block changes; None deletes."""
+        """Changed values of this block by storage key; None deletes."""
         return self._layers[0]
 
     def raw(self, key: bytes) -> bytes | None:
-        """The bytes of a key, as this block has left them so far."""
+        """Return the bytes of a key, including the changes of this block."""
         for layer in reversed(self._layers):
             if key in layer:
                 return layer[key]
         return super().raw(key)
 
     def put(self, pallet: str, item: str, *params_and_value: Any) -> None:
-        """Sets a storage item: params first, the value last."""
+        """Set a storage item: params first, the value last."""
         *params, value = params_and_value
         key = self._storage.key(pallet, item, tuple(params))
         self._layers[-1][key] = self._storage.encode(pallet, item, value)
 
     def put_raw(self, pallet: str, item: str, params: tuple[Any, ...], raw: bytes) -> None:
-        """Sets a storage item to SCALE bytes that must not pass through Python values."""
+        """Set a storage item to SCALE bytes, without decoding them."""
         self._layers[-1][self._storage.key(pallet, item, params)] = raw
 
     def delete(self, pallet: str, item: str, *params: Any) -> None:
-        """Removes a storage item."""
+        """Delete a storage item."""
         self._layers[-1][self._storage.evict(pallet, item, params)] = None
 
     def change(self, pallet: str, item: str, *params: Any, by: Callable[[Any], Any]) -> None:
-        """Replaces a value by a function of itself."""
+        """Replace a value with the result of `by` for it."""
         self.put(pallet, item, *params, by(self.get(pallet, item, *params)))
 
     @contextmanager
     def transaction(self) -> Generator[None]:
-        """Everything written inside takes effect, or nothing when an exception leaves it."""
+        """Roll back all changes made within the block if it raises."""
         self._layers.append({})
         try:
             yield

@@ -1,6 +1,6 @@
-"""A typed door to the SDK's Rust codec, which carries no types of its own.
+"""Typed wrapper of the SDK's Rust codec, which has no type stubs.
 
-This is the only module of the devnet that touches `bittensor_core`.
+This is the only module of the devnet that imports `bittensor_core`.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-import bittensor_core  # pyright: ignore[reportMissingTypeStubs] - this is the door
+import bittensor_core  # pyright: ignore[reportMissingTypeStubs] - wrapped here
 
 from pylon_devnet.runtime.scale_encoding import encode_bytes
 
@@ -21,19 +21,19 @@ _KNOWN_SIGNATURE = (
     "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125"
     "e342b73a8dd2bacbe47e4b6b63ed5e39"
 )
-"""What the drand quicknet published for its round 1000."""
+"""Signature of round 1000 of the drand quicknet."""
 SR25519: int = _core.CRYPTO_SR25519
 ED25519: int = _core.CRYPTO_ED25519
 
 
 @dataclass(frozen=True, slots=True)
 class StorageEntry:
-    """What the codec must know to read and write one storage item.
+    """Declaration of a storage item.
 
     Attributes:
-        value_type: the codec's name of the value's type.
-        optional: no value means none, not `default`.
-        default: SCALE bytes of the value of a key that was never written.
+        value_type: name of the value's type in the codec.
+        optional: whether a missing value is None instead of `default`.
+        default: SCALE bytes of the default value.
     """
 
     value_type: str
@@ -42,15 +42,15 @@ class StorageEntry:
 
 
 class Codec:
-    """Encodes and decodes by the types of one metadata blob.
+    """Encodes and decodes values with the types of one metadata blob.
 
     Values are plain Python: a struct is a dict, an enum `{"Variant": payload}` or `"Variant"`, an
     account an ss58 string, and a struct of one unnamed field is that field.
 
     Args:
         metadata: `MetadataVersioned` bytes.
-        spec_version: of the runtime; decides what a signature covers.
-        transaction_version: likewise.
+        spec_version: spec version of the runtime; part of signed payloads.
+        transaction_version: transaction version of the runtime; part of signed payloads.
     """
 
     def __init__(self, metadata: bytes, *, spec_version: int, transaction_version: int) -> None:
@@ -62,15 +62,15 @@ class Codec:
         self._entries: dict[tuple[str, str], StorageEntry] = {}
 
     def encode(self, type_: str, value: Any) -> bytes:
-        """SCALE bytes of a value.
+        """Encode a value as SCALE bytes.
 
         Raises:
-            ValueError: the value does not fit the type.
+            ValueError: the value does not match the type.
         """
         return b"\x00" if value is None else bytes(self._runtime.encode(type_, value))
 
     def decode(self, type_: str, data: bytes) -> Any:
-        """The value that SCALE bytes stand for.
+        """Decode SCALE bytes.
 
         Raises:
             ValueError: the bytes are not exactly one value of that type.
@@ -78,10 +78,10 @@ class Codec:
         return self._runtime.decode(type_, data, True)
 
     def storage_entry(self, pallet: str, item: str) -> StorageEntry:
-        """What is declared about a storage item.
+        """Return the declaration of a storage item.
 
         Raises:
-            KeyError: it is not declared.
+            KeyError: the item is not declared.
         """
         known = self._entries.get((pallet, item))
         if known is None:
@@ -93,22 +93,22 @@ class Codec:
         return known
 
     def storage_key(self, pallet: str, item: str, params: Sequence[Any]) -> bytes:
-        """The key of one value, or with fewer params the prefix of many."""
+        """Return the key of a value, or with fewer params the prefix of several keys."""
         return bytes(self._runtime.storage_key(pallet, item, list(params)))
 
     def storage_params(self, pallet: str, item: str, key: bytes) -> list[Any]:
-        """The map keys inside a full storage key."""
+        """Return the decoded map keys of a full storage key."""
         return list(self._runtime.decode_storage_key_params(pallet, item, key, 0))
 
     def has_api(self, api: str, method: str) -> bool:
-        """Whether the metadata declares this runtime API method."""
+        """Return whether the metadata declares a runtime API method."""
         return method in self._apis.get(api, {})
 
     def api_inputs(self, api: str, method: str, data: bytes) -> list[Any]:
-        """The decoded arguments of a runtime API call.
+        """Decode the arguments of a runtime API call.
 
         Raises:
-            ValueError: the bytes are not these arguments.
+            ValueError: the bytes do not match the method's input types.
         """
         types = [str(type_) for _, type_ in self._apis[api][method]["inputs"]]
         if not types:
@@ -118,62 +118,62 @@ class Codec:
         return list(self.decode(f"({', '.join(types)})", data))
 
     def api_output(self, api: str, method: str, value: Any) -> bytes:
-        """The answer of a runtime API call as SCALE bytes."""
+        """Encode the result of a runtime API call."""
         return self.encode(str(self._apis[api][method]["output"]), value)
 
     def compose_call(self, pallet: str, function: str, arguments: dict[str, Any]) -> bytes:
-        """The SCALE bytes of a call."""
+        """Encode a call as SCALE bytes."""
         return bytes(self._runtime.compose_call(pallet, function, arguments))
 
     def decode_call(self, data: bytes) -> dict[str, Any]:
-        """A call as `call_module`, `call_function` and `call_args`.
+        """Decode a call into `call_module`, `call_function` and `call_args`.
 
         Raises:
-            ValueError: the bytes are no call of this runtime.
+            ValueError: the bytes are not a call of this runtime.
         """
         return self._runtime.decode_call(data)
 
     def decode_extrinsic(self, data: bytes) -> dict[str, Any]:
-        """A whole extrinsic, length prefix included, as plain values.
+        """Decode an extrinsic with length prefix.
 
         Raises:
-            ValueError: the bytes are no extrinsic of this runtime.
+            ValueError: the bytes are not an extrinsic of this runtime.
         """
         return self._runtime.decode_extrinsic(data, True)
 
 
 def blake2b_256(data: bytes) -> bytes:
-    """The hash that Substrate uses for nearly everything."""
+    """Return the BLAKE2b-256 hash, Substrate's default."""
     return blake2b(data, digest_size=32).digest()
 
 
 def ss58(public_key: bytes) -> str:
-    """The address of a public key in the generic Substrate format."""
+    """Return the ss58 address of a public key in the generic Substrate format."""
     return str(_core.ss58_encode(public_key, SS58_FORMAT))
 
 
 @lru_cache(10_000)
 def public_key(address: str) -> bytes:
-    """The 32 bytes that an address stands for.
+    """Return the 32-byte public key of an ss58 address.
 
     Raises:
-        ValueError: it is no ss58 address.
+        ValueError: the address is invalid.
     """
     return bytes(_core.ss58_decode(address))
 
 
 def sr25519_address(seed: bytes) -> str:
-    """The address of the sr25519 key pair that a 32-byte seed makes."""
+    """Return the ss58 address of the sr25519 key pair of a 32-byte seed."""
     return str(_core.Keypair.create_from_seed(seed).ss58_address)
 
 
 def verify(message: bytes, signature: bytes, address: str, crypto_type: int) -> bool:
-    """Whether this key signed this message."""
+    """Return whether a signature of a message by an address is valid."""
     return bool(_core.verify(message, signature, address, crypto_type))
 
 
 def era_birth(period: int, current: int) -> int:
-    """The block at which a mortal era of `period` blocks that is alive at `current` began."""
+    """Return the birth block of a mortal era of `period` blocks that includes block `current`."""
     return int(_core.era_birth(period, current))
 
 
@@ -182,7 +182,7 @@ def is_ciphertext(data: bytes) -> bool:
     try:
         decrypt_timelock(data, _KNOWN_ROUND, bytes.fromhex(_KNOWN_SIGNATURE))
     except ValueError as error:
-        # The library tells apart what it cannot read from what this signature does not open.
+        # The library reports unreadable bytes and a wrong signature with different messages.
         return not str(error).startswith("Error deserializing")
     return True
 
@@ -196,10 +196,10 @@ def inner_ciphertext(envelope: bytes) -> bytes | None:
 
 
 def decrypt_timelock(ciphertext: bytes, drand_round: int, signature: bytes) -> bytes:
-    """Return what a timelock ciphertext holds.
+    """Decrypt a timelock ciphertext.
 
     Raises:
-        ValueError: the bytes are not a ciphertext, or the signature does not open it.
+        ValueError: the bytes are not a ciphertext, or the signature does not match it.
     """
     envelope = encode_bytes(ciphertext) + drand_round.to_bytes(8, "little")
     return bytes(_core.decrypt_with_signature(envelope, signature.hex()))
@@ -212,12 +212,12 @@ def ciphertext_size(plaintext: bytes) -> int:
 
 
 def keyfile(seed: bytes) -> bytes:
-    """The unencrypted keyfile, as wallets keep it, of the sr25519 pair that a seed makes."""
+    """Return the unencrypted wallet keyfile of the sr25519 key pair of a seed."""
     return bytes(_core.serialized_keypair_to_keyfile_data(_core.Keypair.create_from_seed(seed)))
 
 
 def public_keyfile(seed: bytes) -> bytes:
-    """The same without anything secret."""
+    """Return the public keyfile of the sr25519 key pair of a seed."""
     pair: Any = _core.Keypair.create_from_seed(seed)
     public: Any = _core.Keypair(ss58_address=pair.ss58_address, public_key=pair.public_key)
     return bytes(_core.serialized_keypair_to_keyfile_data(public))

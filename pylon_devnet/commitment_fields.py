@@ -1,4 +1,4 @@
-"""The fields of a commitment as they were signed: decoded bytes would not survive the way back."""
+"""The fields of a commitment as signed bytes: decoding and encoding would not restore them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ class DataField:
     """One field.
 
     Attributes:
-        kind: index of its variant.
-        data: the bytes that count against the space of the hotkey.
-        raw: all its SCALE bytes.
-        reveal_round: the drand round at which sealed data opens; 0 for other kinds.
+        kind: index of the variant.
+        data: the bytes that count towards the hotkey's space limit.
+        raw: SCALE bytes of the field.
+        reveal_round: drand round at which timelocked data can be decrypted; 0 for other kinds.
     """
 
     kind: int
@@ -34,7 +34,7 @@ class DataField:
     reveal_round: int = 0
 
     def failed(self) -> "DataField":
-        """Return the sealed field as the chain keeps it after a reveal that failed."""
+        """Return the field as the chain stores it after a failed reveal."""
         raw = bytes([TIMELOCK_REVEAL_FAILED]) + self.raw[1:]
         return DataField(TIMELOCK_REVEAL_FAILED, self.data, raw, self.reveal_round)
 

@@ -1,10 +1,10 @@
-"""Revealing commitments that were published under a time lock, as pallet_commitments does.
+"""Reveals of timelocked commitments, as in pallet_commitments.
 
-The chain opens them with the signature that the drand beacon publishes for their round. The key of
-the beacon is real, so the signature of a future round is unknown offline. Two controls replace the
+The chain decrypts them with the drand beacon's signature for their round. The devnet uses the key
+of the real beacon, so signatures of future rounds are unknown offline. Two controls replace the
 beacon: `store_pulse` stores a signature, with which a commitment is decrypted; `set_plaintext` sets
-what the signature would have opened. Without either a commitment waits, as on a chain that receives
-no pulses. Data that no signature could open fails once its round is past.
+the plaintext directly. Without either, a commitment stays pending, as on a chain that receives no
+pulses. Data that is not a ciphertext fails once its round has passed.
 """
 
 from dataclasses import dataclass, field
@@ -27,8 +27,8 @@ from pylon_devnet.runtime.scale_encoding import (
 
 MAX_REVEALS = 10
 REVEAL_FAILURES_FROM_SPEC = 446
-"""From this spec version on a failed reveal is kept as `TimelockRevealFailed`, and the portable
-envelope of the SDK is opened too."""
+"""First spec version that stores failed reveals as `TimelockRevealFailed`, and that accepts the
+SDK's portable envelope."""
 
 _PALLET = "Commitments"
 _HEAD_BYTES = 12  # deposit and block, in front of the fields of a registration
@@ -38,28 +38,28 @@ PalletEvent = tuple[str, str, object]
 
 
 class _RevealFailedError(Exception):
-    """Sealed data cannot be opened; the reason is a variant of `RevealFailure`."""
+    """Timelocked data cannot be decrypted; the reason is a variant of `RevealFailure`."""
 
 
 @dataclass(slots=True)
 class SealedCommitments:
-    """The sealed commitments of a chain.
+    """The timelocked commitments of a chain.
 
     Attributes:
-        spec_version: of the runtime.
+        spec_version: spec version of the runtime.
     """
 
     spec_version: int
     _plaintexts: dict[tuple[int, str], bytes] = field(default_factory=dict[tuple[int, str], bytes])
 
     def set_plaintext(self, state: PastState, netuid: int, hotkey: str, revealed: str) -> None:
-        """Reveal a hotkey's sealed commitment with the next block, as this text.
+        """Reveal a hotkey's timelocked commitment as this text, with the next block.
 
         Args:
-            state: the newest.
+            state: newest state.
             netuid: the subnet.
-            hotkey: that committed.
-            revealed: the text, without the length prefix that is sealed with it.
+            hotkey: hotkey of the commitment.
+            revealed: the text, without the length prefix that is part of the plaintext.
 
         Raises:
             ValueError: no sealed commitment is stored, or it is not as long as this text with its
@@ -82,7 +82,7 @@ class SealedCommitments:
         self._plaintexts[netuid, hotkey] = plaintext
 
     def reveal_due(self, draft: Draft) -> list[PalletEvent]:
-        """Reveal what can be opened in the block being built.
+        """Reveal the commitments that can be decrypted in the block being built.
 
         Returns:
             The events, as (pallet, event, payload).
@@ -131,10 +131,10 @@ class SealedCommitments:
         return any(one.kind == TIMELOCK_ENCRYPTED for one in remaining)
 
     def _decrypt(self, draft: Draft, one: DataField, plaintext: bytes | None) -> bytes | None:
-        """Return what a field holds, or None if it is not sealed or cannot be opened yet.
+        """Return the plaintext of a field, or None if it is not timelocked or still pending.
 
         Raises:
-            _RevealFailedError: it can never be opened.
+            _RevealFailedError: it can never be decrypted.
         """
         if one.kind != TIMELOCK_ENCRYPTED:
             return None
@@ -159,7 +159,7 @@ class SealedCommitments:
         return opened
 
     def _ciphertext(self, one: DataField) -> bytes:
-        """Return the ciphertext in a field, out of the portable envelope where that is taken."""
+        """Return the ciphertext in a field, without the portable envelope if that is supported."""
         if self._stores_failures and not is_ciphertext(one.data):
             return inner_ciphertext(one.data) or one.data
         return one.data
@@ -191,7 +191,7 @@ def _signature(draft: Draft, drand_round: int) -> bytes | None:
 
 
 def _append_reveals(draft: Draft, netuid: int, who: str, revealed: list[bytes]) -> None:
-    """Append to the newest reveals of a hotkey, which the chain keeps with their block."""
+    """Append to the newest reveals of a hotkey, which the chain stores with their block."""
     raw = draft.get_raw(_PALLET, "RevealedCommitments", netuid, who) or b"\x00"
     count, offset = decode_compact(raw, 0)
     reveals: list[bytes] = []

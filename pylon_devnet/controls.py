@@ -1,4 +1,4 @@
-"""Everything that a test can ask a devnet about, and do to it."""
+"""Queries and controls of a devnet for tests."""
 
 from collections import Counter
 from typing import Any
@@ -26,15 +26,15 @@ RATE_LIMITED_STATUS = 429
 
 
 class Controls:
-    """A chain with its pool and its connections, and the handles on them.
+    """A simulated chain with its transaction pool and WebSocket server, and controls of them.
 
     Args:
-        options: of the devnet.
+        options: options of the devnet.
 
     Attributes:
-        chain: the chain itself.
-        pool: the extrinsics that wait.
-        faults: what is made to go wrong.
+        chain: the simulated chain.
+        pool: the transaction pool.
+        faults: injected faults.
     """
 
     def __init__(self, options: DevnetOptions) -> None:
@@ -55,70 +55,70 @@ class Controls:
 
     @property
     def best_number(self) -> int:
-        """Height of the newest block."""
+        """Number of the newest block."""
         return self.chain.best.number
 
     @property
     def finalized_number(self) -> int:
-        """Height of the newest final block."""
+        """Number of the newest finalized block."""
         return self.chain.finalized_number
 
     def request_counts(self) -> dict[str, int]:
-        """How many requests there were since `clear_requests`, by method.
+        """Return the number of requests since `clear_requests` by method.
 
         Runtime calls are counted as `state_call:Api_method`.
         """
         return self._request_log.counts()
 
     def requests(self) -> list[RequestRecord]:
-        """The newest 10,000 requests, oldest first."""
+        """Return the newest 10,000 requests, oldest first."""
         return self._request_log.records()
 
     def clear_requests(self) -> None:
-        """Forgets the requests so far."""
+        """Clear the recorded requests."""
         self._request_log.clear()
 
     def applied_extrinsics(self) -> list[AppliedExtrinsic]:
-        """The newest 10,000 extrinsics that blocks of the chain included, oldest first."""
+        """Return the newest 10,000 included extrinsics, oldest first."""
         return list(self.pool.applied)
 
     def applied_counts(self) -> dict[str, dict[str, int]]:
-        """How many of them each signer had, by call."""
+        """Return the number of included extrinsics by signer and call."""
         counts: dict[str, Counter[str]] = {}
         for applied in self.pool.applied:
             counts.setdefault(applied.signer, Counter())[applied.call] += 1
         return {signer: dict(by_call) for signer, by_call in counts.items()}
 
     def most_in_flight(self) -> int:
-        """The most extrinsics of one signer that ever waited in the pool at once."""
+        """Return the maximum number of extrinsics of one signer that were ever pending at once."""
         return self.pool.max_pending_per_signer
 
     def events(self, number: int | None = None) -> list[dict[str, Any]]:
-        """The event records of a block, by default of the newest."""
+        """Return the event records of a block, by default of the newest one."""
         state = self.chain.state_at_number(self.best_number if number is None else number)
         return list(state.get("System", "Events"))
 
     def prune(self, keep_blocks: int) -> None:
-        """Discards the state of all blocks but the newest `keep_blocks` ones."""
+        """Discard the state of all blocks except the newest `keep_blocks`."""
         self.chain.prune(keep_blocks)
 
     def stall_finality(self) -> None:
-        """Makes no block final until `resume_finality`."""
+        """Finalize no more blocks until `resume_finality`."""
         self._finality_stalled = True
 
     def resume_finality(self) -> None:
-        """Makes everything but the newest block final again."""
+        """Finalize all blocks except the newest one, and continue to do so."""
         self._finality_stalled = False
         self._finalize(self.best_number - 1)
 
     def reorg(self, depth: int) -> int:
-        """Replaces the newest `depth` blocks by one more; returns the new height.
+        """Replace the newest `depth` blocks by `depth` + 1 new ones; return the new block number.
 
-        What they included waits in the pool again. Blocks that were final are replaced too: stall
-        finality first to have a reorganisation as it happens on a chain.
+        Extrinsics of retracted blocks return to the pool. Finalized blocks are replaced too: stall
+        finality first for a realistic reorg.
 
         Raises:
-            ValueError: there are not so many blocks.
+            ValueError: the chain has fewer blocks.
         """
         self.pool.on_retracted(self.chain.rewind(depth))
         for _ in range(depth + 1):
@@ -126,7 +126,7 @@ class Controls:
         return self.best_number
 
     def drop_extrinsics(self) -> int:
-        """Throws everything out of the pool; returns how much that was."""
+        """Drop all extrinsics of the pool; return their number."""
         return self.pool.drop_all()
 
     def refuse_extrinsics(
@@ -136,52 +136,52 @@ class Controls:
         message: str = "Invalid Transaction",
         data: str = "Custom error: 6",
     ) -> None:
-        """Has the pool refuse the next extrinsics, as the chain's rate limit would by default."""
+        """Reject the next extrinsics; by default with the error of the chain's rate limit."""
         self.faults.rejection = InjectedRejection(code, message, data)
         self.faults.extrinsics_to_reject = times
 
     def swallow_extrinsics(self, times: int = 1) -> None:
-        """Takes the next extrinsics in and forgets them: they are never included."""
+        """Accept the next extrinsics without ever including them."""
         self.faults.extrinsics_to_swallow = times
 
     def mute_watches(self, times: int = 1) -> None:
-        """Includes the next watched extrinsics and never tells who watches them."""
+        """Include the next watched extrinsics without sending status updates."""
         self.faults.watches_to_mute = times
 
     def reveal(
         self, netuid: int, hotkey: str, uids: list[int], weights: list[int], mechanism: int = 0
     ) -> None:
-        """Tells the plaintext of weights that a hotkey committed; they take effect when due."""
+        """Set the plaintext of weights that a hotkey committed; it is applied when they are due."""
         self.chain.reveals.set_plaintext(storage_index(netuid, mechanism), hotkey, uids, weights)
 
     def reveal_commitment(self, netuid: int, hotkey: str, text: str) -> None:
-        """Reveal the sealed commitment of a hotkey as this text, with the next block.
+        """Reveal the timelocked commitment of a hotkey as this text, with the next block.
 
         Raises:
-            ValueError: no sealed commitment is stored, or it is not as long as this text with its
-                length prefix.
+            ValueError: no timelocked commitment is stored, or its length differs from this text
+                with its length prefix.
         """
         state = self.chain.state_at_hash(None)
         self.chain.sealed_commitments.set_plaintext(state, netuid, hotkey, text)
 
     def drand_signature(self, round: int, signature: str) -> None:  # noqa: A002 - the beacon's word
-        """Store the beacon's signature for a round with the next block: it opens what is sealed.
+        """Store the beacon's signature of a round with the next block, so that commitments decrypt.
 
         Args:
-            round: of the beacon.
-            signature: 0x-hex of 48 bytes; that of another round makes reveals fail.
+            round: round of the beacon.
+            signature: 48 bytes as 0x-hex; the signature of another round makes reveals fail.
 
         Raises:
-            ValueError: it is not hex.
+            ValueError: the signature is not hex.
         """
         raw = bytes.fromhex(signature.removeprefix("0x"))
         self.chain.schedule_change(lambda draft: store_pulse(draft, round, raw))
 
     def set_hyperparameter(self, netuid: int, item: str, value: Any) -> None:
-        """Sets a hyperparameter, named as its storage item, with the next block.
+        """Set a hyperparameter, named as its storage item, with the next block.
 
         Raises:
-            ValueError: it is none that can be set.
+            ValueError: the item cannot be set.
         """
         if item not in HYPERPARAMETERS:
             raise ValueError(f"{item} is not one of {', '.join(sorted(HYPERPARAMETERS))}")
@@ -190,10 +190,10 @@ class Controls:
             self.chain.schedule_change(lambda draft: restart_epoch_schedule(draft, netuid))
 
     def set_storage(self, pallet: str, item: str, params: list[Any], value: Any) -> None:
-        """Sets any storage item with the next block.
+        """Set any storage item with the next block.
 
         Raises:
-            ValueError: there is no such item, or the value does not fit it.
+            ValueError: the item does not exist, or the value does not match its type.
         """
         try:
             entry = self.chain.codec.storage_entry(pallet, item)
@@ -204,13 +204,13 @@ class Controls:
         self.chain.schedule_change(lambda draft: draft.put(pallet, item, *params, value))
 
     def register_neuron(self, netuid: int, hotkey: str, coldkey: str) -> None:
-        """Makes a hotkey a neuron of a subnet, without a price, with the next block.
+        """Register a hotkey on a subnet without burning TAO, with the next block.
 
         Raises:
-            ValueError: there is no such subnet, or a key is no ss58 address.
+            ValueError: the subnet does not exist, or a key is not an ss58 address.
         """
         if not subnet_exists(self.chain.state_at_hash(None), netuid):
-            raise ValueError(f"there is no subnet {netuid}")
+            raise ValueError(f"subnet {netuid} does not exist")
         for key in (hotkey, coldkey):
             public_key(key)
 
@@ -220,10 +220,10 @@ class Controls:
         self.chain.schedule_change(change)
 
     def deregister_neuron(self, netuid: int, hotkey: str) -> None:
-        """Deregister a hotkey with the next block, as on the chain: a newcomer takes its uid.
+        """Deregister a hotkey with the next block: as on the chain, a new neuron takes its uid.
 
         Raises:
-            ValueError: the hotkey is not registered there.
+            ValueError: the hotkey is not registered on the subnet.
         """
         if uid_of(self.chain.state_at_hash(None), netuid, hotkey) is None:
             raise ValueError(f"{hotkey} is not registered on subnet {netuid}")
@@ -234,32 +234,32 @@ class Controls:
         self.chain.schedule_change(change)
 
     def trigger_epoch(self, netuid: int, blocks: int = 1) -> None:
-        """Have the subnet's epoch end in this many blocks, as its owner can."""
+        """End the subnet's epoch in `blocks` blocks, as its owner can."""
         self.set_storage(SUBTENSOR, "PendingEpochAt", [netuid], self.best_number + blocks)
 
     def drop_connections(self) -> int:
-        """Cuts every connection; returns how many there were."""
+        """Abort all connections; return their number."""
         return self._server.drop_all()
 
     def refuse_connections(self, seconds: float) -> None:
-        """Refuses new connections for so long."""
+        """Reject new connections for a time in seconds."""
         self.faults.reject_connections(seconds)
 
     def refuse_handshakes(self, times: int = 1, status: int = RATE_LIMITED_STATUS) -> None:
-        """Answers the next handshakes with an HTTP status."""
+        """Reject the next WebSocket handshakes with an HTTP status."""
         self.faults.handshakes_to_reject = times
         self.faults.handshake_status = status
 
     def go_silent(self) -> None:
-        """Keeps connections but answers nothing, until `speak`; what was asked stays unanswered."""
+        """Keep connections open, but discard all requests without a response until `speak`."""
         self.faults.silent = True
 
     def speak(self) -> None:
-        """Ends the silence."""
+        """Respond to requests again after `go_silent`."""
         self.faults.silent = False
 
     def delay_method(self, method: str, seconds: float) -> None:
-        """Holds back the answers of an RPC method so long; 0 ends it."""
+        """Delay the responses of an RPC method by `seconds`; 0 ends the delay."""
         self.faults.delays_s.pop(method, None)
         if seconds > 0:
             self.faults.delays_s[method] = seconds
@@ -269,24 +269,24 @@ class Controls:
         method: str,
         times: int = 1,
         code: int = SERVER_ERROR,
-        message: str = "the devnet was told to fail",
+        message: str = "injected error",
     ) -> None:
-        """Answers an RPC method with an error so many times."""
+        """Return an error for the next `times` requests of an RPC method."""
         self.faults.errors[method] = InjectedError(code, message, times)
 
     def announce_head(self, number: Any, times: int = 1) -> None:
-        """Announce the newest block with a false number, also one that is not a number.
+        """Announce the newest block with a false number, which need not be a number.
 
         Args:
-            number: an integer is shown as the node shows it, in hexadecimal digits; anything else
-                as it is.
-            times: how often to announce it.
+            number: integers are encoded in hexadecimal as the node does; other values are sent
+                unchanged.
+            times: number of announcements.
         """
         for _ in range(times):
             self._server.announce_false_head(_header_number(number))
 
     def falsify_headers(self, number: Any, times: int = 1) -> None:
-        """Give the next answers of chain_getHeader a false number, as `announce_head` shows it."""
+        """Return a false number in the next responses of chain_getHeader; see `announce_head`."""
         self.faults.header_number = _header_number(number)
         self.faults.headers_to_falsify = times
 

@@ -1,4 +1,4 @@
-"""Wallet folders of the ready-made validators, in the layout that btcli and the SDK read."""
+"""Wallet folders of the predefined validators, in the layout of btcli and the SDK."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ OWNER_ONLY = 0o600
 
 
 def write_wallet(folder: Path, name: str, hotkey_name: str) -> None:
-    """Write the wallet of a ready-made validator: its hotkey, and the public half of its coldkey.
+    """Write the wallet of a predefined validator: its hotkey and the public key of its coldkey.
 
-    What is there is replaced. The keys are public knowledge, and so unencrypted.
+    Existing files are replaced. The keys are public, so they are not encrypted.
 
     Args:
-        folder: where the wallets are; each is a folder of its own, named as it is.
-        name: of the validator, such as `sn1`.
-        hotkey_name: the name of the hotkey's file.
+        folder: folder that contains one folder per wallet.
+        name: name of the validator, such as `sn1`.
+        hotkey_name: name of the hotkey's file.
     """
     hotkeys = folder / name / "hotkeys"
     hotkeys.mkdir(parents=True, exist_ok=True)

@@ -16,8 +16,8 @@ from pylon_devnet.runtime.declaration import NEWEST, RUNTIMES
 PORT_MAX = 65_535
 _OF_THE_FOLDER = (errno.EBUSY, errno.EACCES, errno.EROFS, errno.ENOTDIR)
 _EPILOG = (
-    "Try: btcli -n ws://127.0.0.1:9944 query metagraph --netuid 1. Its keys are public and worth "
-    "nothing: never use them anywhere else."
+    "Try: btcli -n ws://127.0.0.1:9944 query metagraph --netuid 1. The keys of the devnet are "
+    "public: never use them on another chain."
 )
 
 
@@ -32,12 +32,12 @@ def devnet(
     ] = 12.0,
     state: Annotated[
         Path | None,
-        typer.Option(help="Folder to keep the chain in; without it, it is forgotten at the end."),
+        typer.Option(help="Folder for the chain's state; by default it is not stored."),
     ] = None,
     fresh: Annotated[  # noqa: FBT002 - an option of a command line
-        bool, typer.Option("--fresh", help="Start over, even if the folder has a chain.")
+        bool, typer.Option("--fresh", help="Start at genesis even if the folder contains a chain.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Decides who lives there and what they do.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the accounts and their activity.")] = 1,
     control_port: Annotated[
         int | None,
         typer.Option(
@@ -47,13 +47,13 @@ def devnet(
         ),
     ] = None,
     runtime: Annotated[
-        str, typer.Option(help=f"Which runtime it has the shape of: {', '.join(RUNTIMES)}.")
+        str, typer.Option(help=f"Runtime to simulate: {', '.join(RUNTIMES)}.")
     ] = NEWEST,
     keep_blocks: Annotated[
-        int, typer.Option(min=1, help="How many past states can be read; older ones are pruned.")
+        int, typer.Option(min=1, help="Number of past states to keep; older ones are pruned.")
     ] = 4096,
     past_blocks: Annotated[
-        int, typer.Option(min=0, help="A new chain begins with so many blocks behind it.")
+        int, typer.Option(min=0, help="Number of blocks that a new chain starts with.")
     ] = 0,
     neurons: Annotated[
         int | None,
@@ -63,14 +63,14 @@ def devnet(
         int, typer.Option(min=1, max=65535, help="Blocks per epoch of each subnet.")
     ] = 360,
     still: Annotated[  # noqa: FBT002 - an option of a command line
-        bool, typer.Option("--still", help="Only what you do changes the subnets between epochs.")
+        bool, typer.Option("--still", help="Disable the simulated activity of other accounts.")
     ] = False,
 ) -> None:
     """Run a simulated subtensor node: the SDK, btcli and turbobt work with it unchanged.
 
-    It has subnets 1 (256 neurons), 2 (16 neurons) and 12 (64 neurons, commit-reveal), a new block
-    every few seconds, and all of its past as far as --keep-blocks reaches. When it is ready it
-    says so in one line, with its address. Ctrl-C ends it; with --state it goes on from there.
+    It has subnets 1 (256 neurons), 2 (16 neurons) and 12 (64 neurons, commit-reveal), and makes a
+    block every few seconds. The states of the newest --keep-blocks blocks can be read. When it is
+    ready, it prints a line with its address. Ctrl-C stops it; with --state, it resumes there.
     """
     try:
         options = DevnetOptions(
@@ -98,10 +98,10 @@ def devnet(
         typer.echo(f"devnet: {text}", err=True)
         raise typer.Exit(1) from None
     except sqlite3.Error as error:
-        where = "The chain" if state is None else str(state)
+        where = "the chain" if state is None else str(state)
         typer.echo(
-            f"devnet: {where} cannot be written or read: {error}; see whether its disk is full "
-            "(`df`), and start again",
+            f"devnet: could not write or read {where}: {error}; check whether the disk is full "
+            "(`df`), then start again",
             err=True,
         )
         raise typer.Exit(1) from None
@@ -131,7 +131,7 @@ async def _run(options: DevnetOptions) -> None:
 
 
 def main() -> None:
-    """Runs the command alone."""
+    """Run the command without `pylon`."""
     app = typer.Typer(
         add_completion=False,
         pretty_exceptions_enable=False,

@@ -1,4 +1,4 @@
-"""What can be chosen when a devnet is started."""
+"""Options of a devnet."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,26 +11,27 @@ MIN_BLOCK_TIME_S: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class DevnetOptions:
-    """How a devnet behaves.
+    """Options of a devnet.
 
     Attributes:
-        host: the address to listen on.
-        port: the WebSocket port; 0 lets the system choose.
-        block_time_s: seconds from block to block, at least 0.05.
-        state: folder that keeps the chain; None forgets it at the end.
-        fresh: start at genesis even if the folder has a chain.
-        seed: decides the population and how it behaves.
-        control_port: HTTP port of the control API; None for none, 0 lets the system choose.
-        runtime: the shape and rules of which runtime it has; one of `RUNTIMES`.
-        keep_blocks: so many past states can be read; older ones are pruned.
-        past_blocks: a chain that begins has so many blocks behind it already, as if made in time.
-        extra_subnets: so many small subnets beside the usual ones, from netuid 101 on.
-        neurons: every subnet has so many, a quarter of them validators; None leaves each its own.
-        active: the subnets live: stakes, weights and pools change from block to block.
+        host: address to listen on.
+        port: WebSocket port; 0 lets the system choose.
+        block_time_s: block time in seconds, at least 0.05.
+        state: folder for the chain's state; None to store nothing.
+        fresh: start at genesis even if the folder contains a chain.
+        seed: seed of the population and its activity.
+        control_port: HTTP port of the control API; None disables it, 0 lets the system choose.
+        runtime: runtime to simulate, one of `RUNTIMES`.
+        keep_blocks: number of past states to keep; older ones are pruned.
+        past_blocks: number of blocks that a new chain starts with, with timestamps in the past.
+        extra_subnets: number of additional small subnets, from netuid 101 on.
+        neurons: number of neurons of every subnet, a quarter of them validators; None for the
+            default of each subnet.
+        active: whether stakes, weights and pools change from block to block.
         tempo_blocks: blocks per epoch of each subnet.
-        genesis_time_ms: makes time a matter of block numbers, so that two devnets of one seed make
-            the same blocks; None takes the clock's.
-        autostart: make blocks as time passes; otherwise only when told to.
+        genesis_time_ms: genesis time in ms since the Unix epoch; block times are then derived from
+            block numbers, so that devnets with equal seeds make equal blocks. None uses the clock.
+        autostart: whether to make blocks periodically; otherwise only on request.
     """
 
     host: str = "127.0.0.1"
@@ -51,21 +52,23 @@ class DevnetOptions:
     autostart: bool = True
 
     def __post_init__(self) -> None:
-        """Refuses what cannot work.
+        """Validate the options.
 
         Raises:
             ValueError: an option is out of its range.
         """
         if self.block_time_s < MIN_BLOCK_TIME_S:
             raise ValueError(
-                f"the block time is {self.block_time_s} s; least is {MIN_BLOCK_TIME_S} s"
+                f"the block time is {self.block_time_s} s; the minimum is {MIN_BLOCK_TIME_S} s"
             )
         if self.runtime not in RUNTIMES:
-            raise ValueError(f"there is no runtime {self.runtime!r}, only {', '.join(RUNTIMES)}")
+            raise ValueError(
+                f"unknown runtime {self.runtime!r}; it must be one of {', '.join(RUNTIMES)}"
+            )
         if self.keep_blocks < 1:
-            raise ValueError("at least one past state must be kept")
+            raise ValueError("keep_blocks must be at least 1")
         fewest, most = 16, 256
         if self.neurons is not None and not fewest <= self.neurons <= most:
             raise ValueError(f"a subnet has {fewest} to {most} neurons, not {self.neurons}")
         if not 1 <= self.tempo_blocks < 1 << 16:
-            raise ValueError("a tempo is a number of blocks that fits 16 bits")
+            raise ValueError("tempo_blocks must be from 1 to 65535")

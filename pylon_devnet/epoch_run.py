@@ -1,19 +1,20 @@
-"""What a subnet does at the end of each epoch, simplified.
+"""A simplified simulation of the end of a subnet's epoch.
 
 As on the chain, at one mechanism:
 
-1. Permits go to the `MaxAllowedValidators` neurons of most stake weight above `StakeThreshold`.
-2. A miner's consensus is the highest weight that validators holding `Kappa` of the stake of all
-   active validators give it at least; weights above it are clipped.
+1. Permits go to the `MaxAllowedValidators` neurons with the most stake weight, at least
+   `StakeThreshold`.
+2. A miner's consensus is the highest weight supported by validators with at least `Kappa` of the
+   stake of all active validators; higher weights are clipped.
 3. Incentive is a miner's share of the clipped, stake-weighted weights.
 4. A validator's bonds are its share of these per miner; its dividends are its bonds times the
-   incentives; its trust is how much of its weights survived the clipping.
-5. What was emitted since the last epoch goes half to miners by incentive, half to validators by
-   dividends, and is added to their stake.
+   incentives; its trust is the sum of its clipped weights.
+5. Half of the emission since the last epoch goes to miners by incentive, half to validators by
+   dividends; both are added to their stake.
 
-Left out: bonds have no memory, there is no liquid alpha, no child keys, no owner's cut, no root
-dividends, and no deregistration. So more weight from more stake never means less incentive, but
-the numbers are not those that the chain would have come to.
+Not simulated: moving averages of bonds, liquid alpha, child keys, the owner's cut, root dividends
+and deregistration. Therefore more weight from more stake never reduces incentive, but the values
+differ from the chain's.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ ALPHA_PER_BLOCK_RAO = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """What an epoch found, by uid; every list sums to 1 or to 0, but for consensus and trust."""
+    """Result of an epoch, by uid; all lists except consensus and trust sum to 1 or 0."""
 
     incentive: list[float]
     consensus: list[float]
@@ -53,12 +54,12 @@ def run_due_epochs(
 ) -> list[tuple[str, str, Any]]:
     """Run the epochs that are due at the block being built, and count the block for the rest.
 
-    As on the chain at most `MaxEpochsPerBlock` epochs run in a block; the others that are due are
-    deferred to the next one.
+    As on the chain, at most `MaxEpochsPerBlock` epochs run in a block; other due epochs are
+    deferred to the next block.
 
     Args:
-        draft: of the block.
-        reveal: reveals the weights of a subnet whose epoch is not deferred; returns the events.
+        draft: state of the block being built.
+        reveal: reveals the weights of a subnet whose epoch is not deferred; returns its events.
 
     Returns:
         The events, as (pallet, event, payload).
@@ -94,12 +95,12 @@ def _end_epoch(draft: Draft, netuid: int) -> None:
 
 
 def restart_epoch_schedule(draft: Draft, netuid: int) -> None:
-    """Count a subnet's tempo from this block on, as after a change of the tempo."""
+    """Start a subnet's epoch at this block, as after a change of its tempo."""
     draft.put(SUBTENSOR, "LastEpochBlock", netuid, draft.number)
 
 
 def run_epoch(draft: Draft, netuid: int) -> None:
-    """Turns the weights of a subnet into permits, consensus, incentives, dividends and stake."""
+    """Compute permits, consensus, incentives, dividends and stake from a subnet's weights."""
     keys = hotkeys(draft, netuid)
     stakes = [stake_weight(draft, netuid, key) for key in keys]
     permits = _permits(draft, netuid, stakes)
@@ -132,12 +133,12 @@ def run_epoch(draft: Draft, netuid: int) -> None:
 def compute_epoch(
     stakes: Sequence[int], rows: dict[int, list[tuple[int, int]]], kappa: float
 ) -> EpochResult:
-    """Consensus, incentive and dividends of one epoch.
+    """Compute consensus, incentive and dividends of one epoch.
 
     Args:
         stakes: stake weight by uid.
-        rows: per active validator the (uid, weight) pairs that it set.
-        kappa: the share of stake whose agreement is consensus, in 0…1.
+        rows: (uid, weight) pairs by uid of the active validator that set them.
+        kappa: share of stake that consensus requires, from 0 to 1.
     """
     count = len(stakes)
     total = sum(stakes[uid] for uid, row in rows.items() if row) or 1
@@ -196,7 +197,7 @@ def _distribute_emission(
 
 
 def _consensus(votes: list[tuple[float, float, int]], kappa: float) -> float:
-    """The highest weight that voters of at least `kappa` of all stake reach."""
+    """Return the highest weight supported by at least `kappa` of the stake."""
     held = 0.0
     for weight, stake, _ in sorted(votes, reverse=True):
         held += stake

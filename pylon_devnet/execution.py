@@ -1,4 +1,4 @@
-"""Deciding whether an extrinsic may be included, and making its call."""
+"""Validation of extrinsics, and the execution of their calls."""
 
 import logging
 from collections.abc import Callable
@@ -25,14 +25,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AppliedExtrinsic:
-    """What became of an extrinsic that was included.
+    """An included extrinsic and its result.
 
     Attributes:
-        block_number: of the block.
-        index: in the block.
-        hash: 0x-hex of the extrinsic.
-        signer: whose it is.
-        nonce: of the signer.
+        block_number: number of the block.
+        index: index in the block.
+        hash: hash of the extrinsic as 0x-hex.
+        signer: ss58 address of the signer.
+        nonce: nonce of the extrinsic.
         call: `Pallet.function`.
         error: `Pallet.Error` or a variant of the chain's DispatchError; None after success.
     """
@@ -47,12 +47,12 @@ class AppliedExtrinsic:
 
 
 class ExtrinsicExecutor:
-    """Checks and applies extrinsics.
+    """Validates and applies extrinsics.
 
     Args:
-        codec: of the runtime.
-        declaration: of the runtime.
-        genesis_hash: of the chain; signatures are for one chain alone.
+        codec: codec of the runtime.
+        declaration: declaration of the runtime.
+        genesis_hash: genesis hash of the chain, part of signed payloads.
     """
 
     def __init__(self, codec: Codec, declaration: Declaration, genesis_hash: bytes) -> None:
@@ -62,7 +62,12 @@ class ExtrinsicExecutor:
         self._genesis_hash = genesis_hash
 
     def fee(self, call: bytes, length_bytes: int) -> int:
-        """The fee of a call in an extrinsic of so many bytes, in rao; many calls are free."""
+        """Return the fee of a call in rao; many calls are free.
+
+        Args:
+            call: SCALE bytes of the call.
+            length_bytes: size of the extrinsic.
+        """
         pallet = self._decode_call(call).pallet
         if pallet not in _FEE_PALLETS:
             return 0
@@ -75,16 +80,16 @@ class ExtrinsicExecutor:
         number: int,
         block_hash: Callable[[int], bytes | None],
     ) -> None:
-        """Checks an extrinsic as the pool does: everything but that its nonce is the very next one.
+        """Validate an extrinsic for the pool; its nonce may be a future one.
 
         Args:
-            extrinsic: to be included.
-            state: that it would be applied to.
-            number: of the block that would include it.
-            block_hash: the hash of a block by its number.
+            extrinsic: the extrinsic.
+            state: newest state.
+            number: number of the block that would include it.
+            block_hash: returns the hash of a block by its number.
 
         Raises:
-            RpcError: it must not be included; says why as a node would.
+            RpcError: the extrinsic is invalid; code and message are a node's.
         """
         call = self.check_inclusion(extrinsic, state, number, block_hash)
         self._check_call(call, extrinsic.signer, state, number)
@@ -96,13 +101,13 @@ class ExtrinsicExecutor:
         number: int,
         block_hash: Callable[[int], bytes | None],
     ) -> DecodedCall:
-        """Checks what a block being built insists on; see `check`.
+        """Validate an extrinsic for inclusion in the block being built; see `check`.
 
-        What the call itself may object to is left to the call: two that race for one rate limit
-        are both included, and the later fails there.
+        The checks of the call itself are not repeated: of two extrinsics that compete for one rate
+        limit both are included, and the second one fails.
 
         Raises:
-            RpcError: it must not be included.
+            RpcError: the extrinsic is invalid.
         """
         try:
             call = self._decode_call(extrinsic.call)
@@ -119,10 +124,10 @@ class ExtrinsicExecutor:
     def apply(
         self, draft: Draft, index: int, extrinsic: ParsedExtrinsic
     ) -> tuple[list[dict[str, Any]], AppliedExtrinsic]:
-        """Makes the call of a checked extrinsic.
+        """Execute the call of a validated extrinsic.
 
         Returns:
-            The event records, and what became of it.
+            The event records, and the result.
         """
         dispatch = DispatchContext(
             draft=draft,
@@ -173,14 +178,14 @@ class ExtrinsicExecutor:
         if extrinsic.era.period is not None and number - birth > _BLOCK_HASH_COUNT:
             raise pool_errors.ancient_birth_block()
         birth_hash = block_hash(birth)
-        # An era that is over is seen as the one after it, whose first block has another hash.
+        # An expired era is taken for the next one, whose birth block has another hash.
         if birth_hash is None or not extrinsic.is_signed_for(
             self._codec.spec_version, self._genesis_hash, birth_hash
         ):
             raise pool_errors.bad_proof()
 
     def _check_call(self, call: DecodedCall, signer: str, state: StateReader, number: int) -> None:
-        """Check what the extensions of the chain check before inclusion."""
+        """Run the checks of the chain's transaction extensions."""
         guard = GUARDS.get(call.name)
         reason = guard(state, call, signer, number) if guard is not None else None
         if reason is not None:
@@ -206,7 +211,7 @@ class ExtrinsicExecutor:
             del dispatch.events[told:]
             raise
         except Exception:  # noqa: BLE001 - a mistake in one call must not stop the chain
-            _log.exception("%s failed in a way that no chain would", call.name)
+            _log.exception("%s failed with an unexpected exception", call.name)
             del dispatch.events[told:]
             raise DispatchError("Other", None) from None
         finally:

@@ -1,4 +1,4 @@
-"""Extrinsics as they come over the wire: their parts, what was signed, and by whom."""
+"""Parsing of signed extrinsics, and verification of their signatures."""
 
 from dataclasses import dataclass
 
@@ -15,19 +15,19 @@ _MAX_PAYLOAD_BYTES = 256
 
 
 class MalformedExtrinsicError(ValueError):
-    """The bytes are not an extrinsic that this chain takes."""
+    """The bytes are not a signed extrinsic of this chain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Era:
-    """How long an extrinsic may wait: for ever (no period), or `period` blocks from a birth."""
+    """Validity of an extrinsic: unlimited without a period, else `period` blocks from a birth."""
 
     period: int | None
     phase: int = 0
 
     @classmethod
     def decode(cls, data: bytes) -> "Era":
-        """From one zero byte, or two bytes as Substrate packs period and phase."""
+        """Decode one zero byte, or two bytes with Substrate's encoding of period and phase."""
         if data[0] == 0:
             return cls(None)
         packed = int.from_bytes(data[:2], "little")
@@ -35,32 +35,32 @@ class Era:
         return cls(period, (packed >> 4) * max(period >> 12, 1))
 
     def birth(self, current: int) -> int:
-        """The block that the era began at, seen from block `current`; 0 when it lasts for ever."""
+        """Return the birth block of the era that includes block `current`; 0 if it is immortal."""
         if self.period is None:
             return 0
         since = max(current, self.phase) - self.phase
         return since // self.period * self.period + self.phase
 
     def death(self, current: int) -> int | None:
-        """The first block that it is too late for, or None."""
+        """Return the first block after the era, or None if it is immortal."""
         return None if self.period is None else self.birth(current) + self.period
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedExtrinsic:
-    """A signed extrinsic, cut into its parts.
+    """A parsed signed extrinsic.
 
     Attributes:
-        raw: all of it, length prefix included.
-        hash: blake2b-256 of `raw`.
-        signer: address of the account that signs and pays.
-        crypto_type: of the signature.
-        signature: its 64 bytes.
-        era: how long it may wait.
-        nonce: its place among the signer's extrinsics.
-        tip: raises its priority; it is not charged.
-        call: the call's bytes.
-        extra: the bytes of the signed extensions.
+        raw: all bytes, including the length prefix.
+        hash: BLAKE2b-256 hash of `raw`.
+        signer: ss58 address of the signer.
+        crypto_type: crypto type of the signature.
+        signature: the signature, 64 bytes.
+        era: validity of the extrinsic.
+        nonce: nonce of the signer.
+        tip: increases the priority; it is not charged.
+        call: SCALE bytes of the call.
+        extra: SCALE bytes of the signed extensions.
     """
 
     raw: bytes
@@ -75,7 +75,7 @@ class ParsedExtrinsic:
     extra: bytes
 
     def is_signed_for(self, spec_version: int, genesis_hash: bytes, birth_hash: bytes) -> bool:
-        """Return whether the signature is good for this runtime, chain and era."""
+        """Return whether the signature is valid for this runtime, chain and era."""
         versions = encode_u32(spec_version) + encode_u32(TRANSACTION_VERSION)
         additional = versions + genesis_hash + birth_hash + b"\x00"
         payload = self.call + self.extra + additional
@@ -85,10 +85,10 @@ class ParsedExtrinsic:
 
 
 def parse_extrinsic(raw: bytes) -> ParsedExtrinsic:
-    """Cuts a signed extrinsic into its parts.
+    """Parse a signed extrinsic.
 
     Raises:
-        MalformedExtrinsicError: it is not signed, or not of this version, or cut short.
+        MalformedExtrinsicError: it is unsigned, of another version, or truncated.
     """
     try:
         return _parse(raw)
@@ -101,10 +101,10 @@ def _parse(raw: bytes) -> ParsedExtrinsic:
     if length != len(raw) - offset:
         raise ValueError("the length prefix is not the length")
     if raw[offset] != _SIGNED | EXTRINSIC_VERSION:
-        raise ValueError("it is not signed, or not of version 4")
+        raise ValueError("it is unsigned, or not of version 4")
     offset += 1
     if raw[offset] != _ID_ADDRESS:
-        raise ValueError("the signer is not named by its account")
+        raise ValueError("the signer is not an account id")
     signer = ss58(raw[offset + 1 : offset + 1 + _KEY_BYTES])
     offset += 1 + _KEY_BYTES
     crypto_type = _CRYPTO_TYPES.get(raw[offset])

@@ -1,4 +1,4 @@
-"""What can be made to go wrong between a devnet and its clients."""
+"""Faults that tests inject between a devnet and its clients."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, cast
 
 @dataclass(slots=True)
 class InjectedError:
-    """An error that a method answers so many more times."""
+    """An error that an RPC method returns for the next `times` requests."""
 
     code: int
     message: str
@@ -16,7 +16,7 @@ class InjectedError:
 
 @dataclass(frozen=True, slots=True)
 class InjectedRejection:
-    """How the pool refuses extrinsics that it would have taken."""
+    """The error with which the pool rejects valid extrinsics."""
 
     code: int = 1010
     message: str = "Invalid Transaction"
@@ -25,20 +25,20 @@ class InjectedRejection:
 
 @dataclass(slots=True)
 class Faults:
-    """The faults in force; none of them at first.
+    """The active faults; initially none.
 
     Attributes:
-        silent: requests are read and nothing is said; the connection stays.
-        delays_s: seconds that answers of a method are held back.
-        errors: errors that methods answer.
-        handshake_status: HTTP status that the next `handshakes_to_reject` connections get.
-        handshakes_to_reject: how many more connections are refused with that status.
-        rejection: how the next `extrinsics_to_reject` extrinsics are refused.
-        extrinsics_to_reject: how many more extrinsics are refused.
-        extrinsics_to_swallow: how many more extrinsics are taken in and forgotten.
-        watches_to_mute: how many more watched extrinsics are included without a word.
-        header_number: the number of the next `headers_to_falsify` answers of chain_getHeader.
-        headers_to_falsify: how many more of these answers have that number.
+        silent: whether requests are read without a response, on open connections.
+        delays_s: delays of responses in seconds, by method.
+        errors: errors by method.
+        handshake_status: HTTP status of rejected handshakes.
+        handshakes_to_reject: number of next handshakes to reject.
+        rejection: error of rejected extrinsics.
+        extrinsics_to_reject: number of next extrinsics to reject.
+        extrinsics_to_swallow: number of next extrinsics to accept without including them.
+        watches_to_mute: number of next watched extrinsics without status updates.
+        header_number: false block number in responses of chain_getHeader.
+        headers_to_falsify: number of next responses of chain_getHeader with that number.
     """
 
     silent: bool = False
@@ -55,50 +55,50 @@ class Faults:
     _rejecting_until_s: float = 0.0
 
     def reject_connections(self, seconds: float) -> None:
-        """Refuses new connections for so long."""
+        """Reject new connections for a time in seconds."""
         self._rejecting_until_s = asyncio.get_running_loop().time() + seconds
 
     def rejects_connections(self) -> bool:
-        """Whether new connections are refused now."""
+        """Return whether new connections are rejected now."""
         return asyncio.get_running_loop().time() < self._rejecting_until_s
 
     def next_handshake_rejection(self) -> int | None:
-        """The HTTP status to refuse this handshake with, or None to accept it."""
+        """Return the HTTP status to reject a new handshake with, or None to accept it."""
         if self.handshakes_to_reject <= 0:
             return None
         self.handshakes_to_reject -= 1
         return self.handshake_status
 
     def next_rejection(self) -> InjectedRejection | None:
-        """How to refuse the extrinsic that just came, or None."""
+        """Return the error to reject a new extrinsic with, or None to accept it."""
         if self.extrinsics_to_reject <= 0:
             return None
         self.extrinsics_to_reject -= 1
         return self.rejection
 
     def swallows_next_extrinsic(self) -> bool:
-        """Whether to forget the extrinsic that just came."""
+        """Return whether to swallow a new extrinsic."""
         if self.extrinsics_to_swallow <= 0:
             return False
         self.extrinsics_to_swallow -= 1
         return True
 
     def mutes_next_watch(self) -> bool:
-        """Whether to keep quiet about the extrinsic that just came."""
+        """Return whether to mute the status updates of a new extrinsic."""
         if self.watches_to_mute <= 0:
             return False
         self.watches_to_mute -= 1
         return True
 
     def falsify(self, method: str, result: Any) -> Any:
-        """Return a method's result, with the false number if it is due."""
+        """Return a method's result, with the false number if one is injected."""
         if method != "chain_getHeader" or result is None or self.headers_to_falsify <= 0:
             return result
         self.headers_to_falsify -= 1
         return cast("dict[str, Any]", result) | {"number": self.header_number}
 
     def next_error(self, method: str) -> InjectedError | None:
-        """The error to answer this request with, or None."""
+        """Return the error for a new request, or None."""
         planned = self.errors.get(method)
         if planned is None or planned.times <= 0:
             return None

@@ -1,4 +1,4 @@
-"""The JSON-RPC methods of the node that answer at once; subscriptions are in `connections`."""
+"""The JSON-RPC methods of the node, except subscriptions, which are in `websocket_server`."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -30,17 +30,17 @@ _FEE_QUERIES = (
 )
 
 SubmitExtrinsic = Callable[[str, StatusCallback | None], bytes]
-"""Puts an extrinsic (0x-hex) into the pool and returns its hash; raises RpcError."""
+"""Submits an extrinsic (0x-hex) to the pool and returns its hash; raises RpcError."""
 
 
 class NodeRpc:
-    """Answers requests from the chain.
+    """Executes JSON-RPC requests.
 
     Args:
-        chain: what is asked about.
-        pool: of extrinsics.
-        submit: puts an extrinsic into the pool.
-        log: where requests are entered.
+        chain: the simulated chain.
+        pool: the transaction pool.
+        submit: submits an extrinsic to the pool.
+        log: log of requests.
     """
 
     def __init__(
@@ -84,10 +84,10 @@ class NodeRpc:
         }  # fmt: skip
 
     def call(self, method: str, params: list[Any]) -> Any:
-        """The result of a request.
+        """Execute a request and return its result.
 
         Raises:
-            RpcError: it is refused.
+            RpcError: the request is invalid or rejected.
         """
         function = self.methods.get(method)
         if function is None:
@@ -110,7 +110,7 @@ class NodeRpc:
             raise RpcError(INVALID_PARAMS, f"Invalid params: {error}") from error
 
     def log_request(self, method: str, params: list[Any]) -> None:
-        """Enters a request that is answered elsewhere."""
+        """Add a request to the log."""
         at = params[-1] if params and _is_hash(params[-1]) else None
         leading = params[:-1] if at is not None else params
         self._log.add(method, leading[:2], at, self._height(at))
@@ -159,7 +159,7 @@ class NodeRpc:
 
     def _arguments(self, api: str, method: str, data: str) -> tuple[Any, ...]:
         if f"{api}_{method}" in _FEE_QUERIES:
-            # An extrinsic and its length; its signature need not be good.
+            # An extrinsic and its length; its signature need not be valid.
             return (data.removeprefix("0x")[:-8],)
         return tuple(self._chain.codec.api_inputs(api, method, _bytes(data)))
 
@@ -249,10 +249,10 @@ class NodeRpc:
 
 
 class RuntimeCallCache:
-    """Answers of runtime calls by (method, input, block); the least used go first.
+    """LRU cache of runtime calls by (method, input, block).
 
     Args:
-        max_bytes: so much is held.
+        max_bytes: maximum size of the cache.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -261,14 +261,14 @@ class RuntimeCallCache:
         self._entries: OrderedDict[tuple[Any, ...], tuple[tuple[Any, ...], str]] = OrderedDict()
 
     def get(self, key: tuple[Any, ...]) -> tuple[tuple[Any, ...], str] | None:
-        """A remembered (arguments, answer)."""
+        """Return the cached (arguments, result) of a call, or None."""
         known = self._entries.get(key)
         if known is not None:
             self._entries.move_to_end(key)
         return known
 
     def put(self, key: tuple[Any, ...], result: tuple[tuple[Any, ...], str]) -> None:
-        """Remembers one."""
+        """Cache the (arguments, result) of a call."""
         self._entries[key] = result
         self._cached_bytes += _entry_size_bytes(key, result[1])
         while self._cached_bytes > self._max_bytes:
@@ -277,7 +277,7 @@ class RuntimeCallCache:
 
 
 def _entry_size_bytes(key: tuple[Any, ...], answer_: str) -> int:
-    # The objects around a short answer are larger than itself.
+    # Estimated overhead of the objects around a result.
     return 1024 + len(key[1]) + len(answer_)
 
 

@@ -1,7 +1,8 @@
-"""Who lives on a devnet: four networks, their neurons, validators and owners, from a seed.
+"""Population of a devnet: four networks with their neurons, validators and owners, from a seed.
 
-Every key pair is made of a public seed (`dev_hotkey_seed`, `dev_coldkey_seed`), so that tests and
-developers can sign as anyone. Keys depend on names alone; stakes, axons and weights on the seed.
+Every key pair is derived from a public seed (`dev_hotkey_seed`, `dev_coldkey_seed`), so that tests
+and developers can sign for every account. Keys depend only on names; stakes, axons and weights
+depend on the seed.
 """
 
 from dataclasses import dataclass, replace
@@ -44,42 +45,42 @@ FIRST_EXTRA_NETUID = 101
 
 
 def dev_hotkey_seed(name: str) -> bytes:
-    """The 32-byte sr25519 seed of a hotkey of the devnet. Public: worth nothing anywhere else.
+    """Return the 32-byte sr25519 seed of a hotkey of the devnet, which is public.
 
     Args:
         name: `sn1`, `sn2`, `sn12` for the validators at uid 0 of these subnets; `sn<netuid>-<uid>`
-            for any other neuron.
+            for other neurons.
     """
     return blake2b_256(f"pylon-devnet-hotkey:{name}".encode())
 
 
 def dev_coldkey_seed(name: str) -> bytes:
-    """The 32-byte sr25519 seed of a coldkey of the devnet. Public likewise.
+    """Return the 32-byte sr25519 seed of a coldkey of the devnet, which is public.
 
     Args:
-        name: `sn1`, `sn2`, `sn12` for the owners of these validators; `sudo` for the account that
-            may do anything; `owner` for the owner of all subnets; `holder-<netuid>-<n>` for the
-            owner of the neurons 3n to 3n+2.
+        name: `sn1`, `sn2`, `sn12` for the owners of these validators; `sudo` for the sudo account;
+            `owner` for the owner of all subnets; `holder-<netuid>-<n>` for the owner of the neurons
+            3n to 3n+2.
     """
     return blake2b_256(f"pylon-devnet-coldkey:{name}".encode())
 
 
 @cache
 def hotkey(netuid: int, uid: int) -> str:
-    """The hotkey that a subnet's neuron has at genesis."""
+    """Return the hotkey of a subnet's neuron at genesis."""
     name = f"sn{netuid}" if uid == 0 else f"sn{netuid}-{uid}"
     return sr25519_address(dev_hotkey_seed(name))
 
 
 @cache
 def coldkey(netuid: int, uid: int) -> str:
-    """The coldkey that owns a subnet's neuron at genesis."""
+    """Return the coldkey that owns a subnet's neuron at genesis."""
     name = f"sn{netuid}" if uid == 0 else f"holder-{netuid}-{uid // 3}"
     return sr25519_address(dev_coldkey_seed(name))
 
 
 def populate(draft: Draft, options: DevnetOptions) -> None:
-    """Writes the state of genesis."""
+    """Write the state of genesis."""
     random = seeded_random(options.seed, "population")
     sudo, owner = (sr25519_address(dev_coldkey_seed(name)) for name in (SUDO, "owner"))
     draft.put("Sudo", "Key", sudo)
@@ -106,7 +107,7 @@ def _extra_subnet(number: int) -> SubnetPlan:
 
 
 def fund(draft: Draft, address: str, free_rao: int = FUNDS_RAO) -> None:
-    """Gives an account a free balance."""
+    """Set the free balance of an account, in rao."""
     account = dict(draft.get("System", "Account", address))
     account["providers"] = max(1, account["providers"])
     account["data"] = {**account["data"], "free": free_rao}
@@ -169,7 +170,7 @@ def _populate_neurons(draft: Draft, plan: SubnetPlan, random: Random) -> None:
 def write_neuron(
     draft: Draft, netuid: int, uid: int, hotkey_: str, coldkey_: str, block: int
 ) -> None:
-    """Makes a hotkey the neuron at a uid that is free, or past the last one."""
+    """Write a hotkey as the neuron at a free uid, or at the next one."""
     for item, params, value in (
         ("Keys", (netuid, uid), hotkey_),
         ("Uids", (netuid, hotkey_), uid),
@@ -182,7 +183,7 @@ def write_neuron(
 
 
 def set_stake(draft: Draft, netuid: int, hotkey_: str, alpha_rao: int) -> None:
-    """Sets the stake of a hotkey, all of it its owner's."""
+    """Set the stake of a hotkey, staked by its owner."""
     shares = {"mantissa": alpha_rao, "exponent": 0}
     owner = draft.get(SUBTENSOR, "Owner", hotkey_)
     draft.put(SUBTENSOR, "TotalHotkeyAlpha", hotkey_, netuid, alpha_rao)
@@ -194,7 +195,7 @@ def _write_axon(draft: Draft, plan: SubnetPlan, uid: int, random: Random) -> Non
     serves = uid >= plan.validators and random.random() < 0.85  # noqa: PLR2004 - most miners
     if not serves and uid != plan.validators:
         return
-    # Addresses of the blocks reserved for documentation: nobody is there.
+    # Addresses from the ranges reserved for documentation.
     is_ipv6 = uid == plan.validators
     address = (
         IPv6Address(f"2001:db8::{plan.netuid:x}:{uid:x}")
@@ -253,7 +254,7 @@ def _populate_validators(draft: Draft, plan: SubnetPlan, random: Random) -> None
     draft.put(SUBTENSOR, "ValidatorPermit", plan.netuid, permits)
     draft.put(SUBTENSOR, "LastUpdate", plan.netuid, [0] * plan.neurons)
     draft.put(SUBTENSOR, "Active", plan.netuid, [True] * plan.neurons)
-    # The validators at uid 0 belong to whoever uses the devnet: they have set nothing yet.
+    # The validators at uid 0 belong to the devnet's users: they have set no weights.
     for uid in range(1, plan.validators):
         row = draw_weights(random, range(plan.validators, plan.neurons))
         draft.put(SUBTENSOR, "Weights", plan.netuid, uid, row)

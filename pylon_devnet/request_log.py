@@ -1,4 +1,4 @@
-"""The devnet's memory of what it was asked, so that tests can count."""
+"""Log of JSON-RPC requests, for tests."""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ class RequestRecord:
     """One JSON-RPC request.
 
     Attributes:
-        method: the RPC method; a runtime call is `state_call:Api_method`.
-        params: the leading params; those of a runtime call are its decoded arguments. Of a text
-            there are 256 characters, of a list 8 items.
-        block_hash: the block it was read at, as 0x-hex; None when it named none.
-        block_number: height of the block it was read at; None when it is not known.
+        method: RPC method; `state_call:Api_method` for runtime calls.
+        params: leading params, for runtime calls the decoded arguments; texts are truncated to 256
+            characters, lists to 8 items.
+        block_hash: block hash of the request as 0x-hex; None without one.
+        block_number: number of that block, or of the newest; None if unknown.
     """
 
     method: str
@@ -30,9 +30,9 @@ class RequestRecord:
 
 
 class RequestLog:
-    """Counts all requests, and keeps the newest `MAX_RECORDS` of them.
+    """Counts all requests, and stores the newest `MAX_RECORDS` of them.
 
-    Of what clients invent, no more than `MAX_COUNTED_METHODS` methods are counted.
+    At most `MAX_COUNTED_METHODS` methods are counted, since clients can send arbitrary names.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class RequestLog:
         block_hash: str | None = None,
         block_number: int | None = None,
     ) -> None:
-        """Enters a request; see `RequestRecord`."""
+        """Add a request; see `RequestRecord`."""
         method = method[:_MAX_TEXT_CHARS]
         record = RequestRecord(
             method, tuple(map(_truncate_param, params)), block_hash, block_number
@@ -56,21 +56,21 @@ class RequestLog:
         self._records.append(record)
 
     def counts(self) -> dict[str, int]:
-        """How many requests there were since the last `clear`, by method."""
+        """Return the number of requests since the last `clear` by method."""
         return dict(self._counts)
 
     def records(self) -> list[RequestRecord]:
-        """The newest requests, oldest first."""
+        """Return the newest requests, oldest first."""
         return list(self._records)
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Clear counts and records."""
         self._counts.clear()
         self._records.clear()
 
 
 def _truncate_param(param: Any) -> Any:
-    # A request may have 16 MB, and thousands are remembered.
+    # A request may have 16 MB, and thousands are stored.
     if isinstance(param, list):
         return [_truncate(item) for item in cast("list[Any]", param)[:_MAX_ITEMS]]
     return _truncate(param)

@@ -1,15 +1,15 @@
-"""How JSON-RPC says no."""
+"""Errors of JSON-RPC."""
 
 from typing import Any
 
 
 class RpcError(Exception):
-    """A refusal, as JSON-RPC says it.
+    """A JSON-RPC error response.
 
     Args:
-        code: of the error.
-        message: for people.
-        data: anything more.
+        code: error code.
+        message: error message.
+        data: additional data, or None.
     """
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
@@ -19,6 +19,6 @@ class RpcError(Exception):
         self.data = data
 
     def as_json(self) -> dict[str, Any]:
-        """The `error` member of a response."""
+        """Return the `error` member of a response."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         return error if self.data is None else {**error, "data": self.data}

@@ -1,9 +1,9 @@
-"""Chance that is the same every time."""
+"""Reproducible random numbers."""
 
 from random import Random
 
 
 def seeded_random(seed: int, *scope: object) -> Random:
-    """A generator that depends on the seed and on what it is for, and on nothing else."""
+    """Return a generator that depends only on the seed and the scope."""
     name = ":".join(map(str, (seed, *scope)))
-    return Random(name)  # noqa: S311 - it plays subnets, it guards nothing
+    return Random(name)  # noqa: S311 - simulation, not cryptography

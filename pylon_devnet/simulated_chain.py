@@ -1,4 +1,4 @@
-"""The chain itself: genesis, the next block, the state of any past block, and going back."""
+"""The simulated chain: genesis, block production, past states and reorgs."""
 
 import time
 from collections.abc import Callable
@@ -30,32 +30,32 @@ _DRAND_PERIOD_S = 3
 _BLOCK_HASH_COUNT = 2400  # System.BlockHashCount
 
 ApplyExtrinsics = Callable[[Draft, int], tuple[list[bytes], list[dict[str, Any]]]]
-"""Applies extrinsics to a draft, from an index on; returns those included, and their events."""
+"""Applies extrinsics to a draft from an index on; returns those included and their events."""
 
 
 class UnknownBlockError(Exception):
-    """No block has that hash or number."""
+    """No block has the requested hash or number."""
 
 
 class DevnetChain:
-    """A chain of blocks that one node makes.
+    """A chain whose blocks are made by a single node.
 
     Args:
-        options: of the devnet.
+        options: options of the devnet.
 
     Attributes:
-        best: the newest block.
-        finalized_number: height of the newest block that can not be retracted any more.
+        best: newest block.
+        finalized_number: number of the newest finalized block.
         genesis_hash: hash of block 0; depends on the metadata and the seed.
-        codec: of the runtime.
-        metadata: of the runtime.
-        declaration: of the runtime.
-        history: of the state.
+        codec: codec of the runtime.
+        metadata: metadata of the runtime.
+        declaration: declaration of the runtime.
+        history: history of the state.
         reveals: plaintexts of committed weights.
-        sealed_commitments: what the beacon would open.
+        sealed_commitments: timelocked commitments.
 
     Raises:
-        ValueError: the state folder holds the chain of another seed.
+        ValueError: the state folder contains another chain.
     """
 
     def __init__(self, options: DevnetOptions) -> None:
@@ -68,7 +68,7 @@ class DevnetChain:
             raise
 
     def _load(self, options: DevnetOptions) -> None:
-        """Begin with genesis, or go on from the newest block of the store."""
+        """Start with genesis, or resume from the newest stored block."""
         slot_ms = self._stored_slot_ms(round(options.block_time_s * 1000))
         self.metadata = build_metadata(slot_ms, options.runtime)
         self.declaration = self.metadata.declaration
@@ -97,11 +97,11 @@ class DevnetChain:
         self.finalized_number = max(0, best.number - 1)
 
     def close(self) -> None:
-        """Leaves the state folder as it is to be found again."""
+        """Close the block store."""
         self._store.close()
 
     def state_at_hash(self, hash_: bytes | None) -> PastState:
-        """The state after a block (None: the newest).
+        """Return the state after a block (None: the newest).
 
         Raises:
             UnknownBlockError: no block has that hash.
@@ -110,7 +110,7 @@ class DevnetChain:
         return self.state_at_number(self.best.number if hash_ is None else self.number(hash_))
 
     def state_at_number(self, number: int) -> PastState:
-        """The state after the block at a height.
+        """Return the state after the block of that number.
 
         Raises:
             StateDiscardedError: the state was pruned.
@@ -120,7 +120,7 @@ class DevnetChain:
         return self._storage.at(number)
 
     def number(self, hash_: bytes) -> int:
-        """The height of a block.
+        """Return the number of a block.
 
         Raises:
             UnknownBlockError: no block has that hash.
@@ -136,28 +136,28 @@ class DevnetChain:
         raise UnknownBlockError
 
     def hash(self, number: int) -> bytes | None:
-        """The hash of the block at a height, or None above the newest."""
+        """Return the hash of the block of that number, or None if it is above the newest."""
         if number == self.best.number:
             return self.best.hash
         return self._store.hash(number)
 
     def block(self, hash_: bytes | None) -> DevnetBlock | None:
-        """A block by its hash (None: the newest), or None if there is none of it."""
+        """Return a block by its hash (None: the newest), or None if it is unknown."""
         if hash_ is None or hash_ == self.best.hash:
             return self.best
         number = self._store.number(hash_)
         return None if number is None else self._store.block(number)
 
     def finalized_hash(self) -> bytes:
-        """The hash of the newest block that is final."""
+        """Return the hash of the newest finalized block."""
         return self.hash(self.finalized_number) or self.genesis_hash
 
     def make_block(self, apply: ApplyExtrinsics | None = None) -> DevnetBlock:
-        """Makes the next block.
+        """Make the next block.
 
         Args:
-            apply: applies the extrinsics of the block to the draft, from the index it is given;
-                returns those that it included, and their events.
+            apply: applies extrinsics to the draft from an index on; returns the included extrinsics
+                and their events.
         """
         number = self.best.number + 1
         draft = self._storage.draft(number)
@@ -186,27 +186,27 @@ class DevnetChain:
         return block
 
     def schedule_change(self, change: Callable[[Draft], None]) -> None:
-        """Has the next block begin with a change of its state that no extrinsic makes."""
+        """Apply a change of the state at the start of the next block, without an extrinsic."""
         self._scheduled_changes.append(change)
 
     def prune(self, keep_blocks: int) -> None:
-        """Discards the state of all blocks but the newest `keep_blocks` ones."""
+        """Discard the state of all blocks except the newest `keep_blocks`."""
         dropped = self.history.prune(self.best.number - keep_blocks + 1)
         self._store.prune(dropped, self.history.oldest)
 
     def rewind(self, depth: int) -> list[DevnetBlock]:
-        """Retracts the newest `depth` blocks; what comes next has other hashes.
+        """Retract the newest `depth` blocks; the next blocks have other hashes.
 
         Returns:
             The retracted blocks, oldest first.
 
         Raises:
-            StateDiscardedError: the state that far back was pruned.
-            ValueError: there are not so many blocks.
+            StateDiscardedError: the state of that block was pruned.
+            ValueError: the chain has fewer blocks.
         """
         target = self.best.number - depth
         if depth < 1 or target < 0:
-            raise ValueError(f"{depth} blocks cannot be retracted at block {self.best.number}")
+            raise ValueError(f"cannot retract {depth} blocks at block {self.best.number}")
         retracted = [
             block
             for number in range(target + 1, self.best.number + 1)
@@ -226,14 +226,14 @@ class DevnetChain:
     def _genesis(self) -> tuple[DevnetBlock, dict[bytes, bytes | None]]:
         draft = self._storage.draft(0)
         populate(draft, self._options)
-        # Clients cache metadata by genesis hash: another metadata must have another hash.
+        # Clients cache metadata by genesis hash: other metadata needs another hash.
         salt = blake2b_256(self.codec.metadata)
         return seal_block(None, draft.changes, (), None, salt), draft.changes
 
     def _resume(self, best: DevnetBlock) -> None:
         if self._store.hash(0) != self.genesis_hash:
             raise ValueError(
-                "the state folder holds another chain (seed, tempo, neurons, runtime or version "
+                "the state folder contains another chain (seed, tempo, neurons, runtime or version "
                 "differ): start with its options, in another folder, or with --fresh"
             )
         pruned = int(self._store.get_property("oldest") or 0)
@@ -241,7 +241,7 @@ class DevnetChain:
         self.history.restore(self._store.versions(), oldest=oldest, newest=best.number)
 
     def _stored_slot_ms(self, configured_ms: int) -> int:
-        """The slot duration that the chain was made with: it is part of its metadata."""
+        """Return the slot duration with which the chain was created; it is part of its metadata."""
         kept = self._store.get_property("slot_ms")
         if kept is None:
             self._store.set_property("slot_ms", str(configured_ms).encode())

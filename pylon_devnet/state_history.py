@@ -1,6 +1,6 @@
-"""Every value that every storage key ever had, as far back as the history is kept.
+"""All values of all storage keys, back to the oldest stored state.
 
-A write costs what it changes, not what is stored; so do pruning and rewinding.
+The cost of writing, pruning and rewinding depends on the changes, not on the size of the state.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 
 class _Versions:
-    """The values of one key: `values[i]` from block `numbers[i]` on."""
+    """The versions of one key: `values[i]` is valid from block `numbers[i]` on."""
 
     __slots__ = ("numbers", "values")
 
@@ -19,15 +19,15 @@ class _Versions:
 
 
 class StateDiscardedError(Exception):
-    """The state of that block is not kept any more."""
+    """The state of the block was pruned."""
 
 
 class History:
     """Versioned key-value storage.
 
     Attributes:
-        oldest: the oldest block whose state can still be read.
-        newest: the newest block that was written.
+        oldest: oldest block whose state can be read.
+        newest: newest block that was written.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class History:
         return len(self._keys)
 
     def value(self, key: bytes, number: int) -> bytes | None:
-        """The value of a key in the state after block `number`.
+        """Return the value of a key in the state after block `number`.
 
         Raises:
             StateDiscardedError: that state was pruned.
@@ -59,13 +59,13 @@ class History:
     def keys(
         self, prefix: bytes, number: int, after: bytes | None = None, limit: int | None = None
     ) -> list[bytes]:
-        """The keys under a prefix that had a value after block `number`, in order.
+        """Return the keys with a prefix that had a value after block `number`, in order.
 
         Args:
-            prefix: the beginning of each key.
-            number: the block.
-            after: only keys behind this one.
-            limit: no more than so many.
+            prefix: prefix of the keys.
+            number: block number.
+            after: return only keys after this one.
+            limit: maximum number of keys.
 
         Raises:
             StateDiscardedError: that state was pruned.
@@ -88,10 +88,10 @@ class History:
         return found
 
     def write(self, number: int, changes: dict[bytes, bytes | None]) -> None:
-        """Adds what block `number` changed; None deletes.
+        """Add the changes of block `number`; None deletes.
 
         Raises:
-            ValueError: the block is not newer than the newest one.
+            ValueError: the block is not newer than the newest block.
         """
         if number <= self.newest:
             raise ValueError(f"block {number} comes after block {self.newest}")
@@ -103,7 +103,7 @@ class History:
     def restore(
         self, versions: Iterable[tuple[bytes, int, bytes | None]], *, oldest: int, newest: int
     ) -> None:
-        """Fills an empty history with versions that were saved, sorted by key and block."""
+        """Load stored versions, sorted by key and block, into an empty history."""
         changed: dict[int, list[bytes]] = {}
         for key, number, value in versions:
             cell = self._versions_by_key.get(key)
@@ -118,7 +118,7 @@ class History:
         self.oldest, self.newest = oldest, newest
 
     def prune(self, oldest: int) -> list[tuple[bytes, int]]:
-        """Forgets what only blocks before `oldest` could read; returns the versions dropped."""
+        """Drop versions that only blocks before `oldest` can read; return the dropped versions."""
         self.oldest = max(self.oldest, min(oldest, self.newest))
         dropped: list[tuple[bytes, int]] = []
         while self._changed and self._changed[0][0] <= self.oldest:
@@ -128,7 +128,7 @@ class History:
         return dropped
 
     def rewind(self, number: int) -> None:
-        """Makes block `number` the newest again, as if the later ones had never been.
+        """Remove all changes after block `number`.
 
         Raises:
             StateDiscardedError: the state of that block was pruned.
@@ -146,7 +146,7 @@ class History:
         self.newest = number
 
     def versions(self) -> Iterator[tuple[bytes, int, bytes | None]]:
-        """Every version that is kept, sorted by key and block."""
+        """Yield all stored versions, sorted by key and block."""
         for key in self._keys:
             cell = self._versions_by_key[key]
             for number, value in zip(cell.numbers, cell.values, strict=True):

@@ -1,4 +1,4 @@
-"""Words for what the state says about one subnet, used by runtime APIs, calls and epochs."""
+"""Accessors for the state of subnets, used by runtime APIs, calls and epochs."""
 
 from typing import Any
 
@@ -9,54 +9,54 @@ ROOT_NETUID = 0
 U16_MAX = 0xFFFF
 U64_MAX = 0xFFFF_FFFF_FFFF_FFFF
 MAX_TEMPO = 50_400
-"""A subnet whose epoch did not run for more blocks than this runs it whatever its schedule says."""
+"""Maximum number of blocks between epochs; a longer gap triggers an epoch."""
 RAO_PER_TAO = 1_000_000_000
 MECHANISM_STRIDE = 4096
-"""Items of mechanism m are stored under netuid + m x 4096 (GLOBAL_MAX_SUBNET_COUNT)."""
+"""Storage of mechanism m is indexed by netuid + m x 4096 (GLOBAL_MAX_SUBNET_COUNT)."""
 
 
 def value(state: StateReader, item: str, *params: Any) -> Any:
-    """A storage value of the subtensor pallet."""
+    """Return a storage value of the subtensor pallet."""
     return state.get(SUBTENSOR, item, *params)
 
 
 def subnet_exists(state: StateReader, netuid: int) -> bool:
-    """Whether the subnet was created."""
+    """Return whether the subnet exists."""
     return bool(value(state, "NetworksAdded", netuid))
 
 
 def netuids(state: StateReader) -> list[int]:
-    """All subnets, the root network included, in order."""
+    """Return all netuids, including the root network, in order."""
     return sorted(params[0] for params, added in state.entries(SUBTENSOR, "NetworksAdded") if added)
 
 
 def storage_index(netuid: int, mechanism: int) -> int:
-    """Where per-mechanism items of a subnet are stored."""
+    """Return the storage index of a subnet's mechanism."""
     return mechanism * MECHANISM_STRIDE + netuid
 
 
 def neuron_count(state: StateReader, netuid: int) -> int:
-    """How many neurons are registered."""
+    """Return the number of registered neurons."""
     return int(value(state, "SubnetworkN", netuid))
 
 
 def hotkeys(state: StateReader, netuid: int) -> list[str]:
-    """The hotkeys of a subnet by uid."""
+    """Return the hotkeys of a subnet by uid."""
     return [value(state, "Keys", netuid, uid) for uid in range(neuron_count(state, netuid))]
 
 
 def uid_of(state: StateReader, netuid: int, hotkey: str) -> int | None:
-    """The uid of a hotkey, or None when it is not registered."""
+    """Return the uid of a hotkey, or None if it is not registered."""
     return value(state, "Uids", netuid, hotkey)
 
 
 def alpha_stake(state: StateReader, netuid: int, hotkey: str) -> int:
-    """Alpha staked to a hotkey on a subnet, in rao; on the root network it is TAO."""
+    """Return the alpha staked to a hotkey on a subnet, in rao; TAO on the root network."""
     return int(value(state, "TotalHotkeyAlpha", hotkey, netuid))
 
 
 def stake_weight(state: StateReader, netuid: int, hotkey: str) -> int:
-    """The stake that counts for weights and permits: alpha, and a share of the TAO on root."""
+    """Return the stake weight of a hotkey: alpha plus a share of its TAO on root, in rao."""
     tao = alpha_stake(state, ROOT_NETUID, hotkey)
     return alpha_stake(state, netuid, hotkey) + tao * value(state, "TaoWeight") // U64_MAX
 
@@ -64,7 +64,7 @@ def stake_weight(state: StateReader, netuid: int, hotkey: str) -> int:
 def uid_vector(
     state: StateReader, item: str, index: int, length: int, default: Any = 0
 ) -> list[Any]:
-    """A per-uid vector, padded to the number of neurons; the caller owns it."""
+    """Return a copy of a per-uid vector, padded to `length` with `default`."""
     values: list[Any] = list(value(state, item, index))
     return values[:length] + [default] * (length - len(values))
 
@@ -85,16 +85,17 @@ def is_epoch_due(state: StateReader, netuid: int, block: int) -> bool:
 def epoch_index(state: StateReader, netuid: int) -> int:
     """Return the epoch to which a commit of this block belongs.
 
-    In a block whose due epoch did not run yet it is the next one (`current_epoch_with_lookahead`).
+    If the block's epoch is due and has not run, it is the next one
+    (`current_epoch_with_lookahead`).
     """
     index = int(value(state, "SubnetEpochIndex", netuid))
     return index + 1 if is_epoch_due(state, netuid, state.number) else index
 
 
 def next_epoch_block(state: StateReader, netuid: int) -> int | None:
-    """The block of the next epoch, or None when the tempo is 0.
+    """Return the block of the next epoch, or None if the tempo is 0.
 
-    The chain's rule: the last epoch plus the tempo, or sooner when the owner triggered one.
+    As on the chain: the last epoch plus the tempo, or earlier if the owner triggered one.
     """
     tempo = int(value(state, "Tempo", netuid))
     if tempo == 0:

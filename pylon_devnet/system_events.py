@@ -8,13 +8,13 @@ NO_WEIGHT = {"ref_time": 0, "proof_size": 0}
 def event_record(
     extrinsic: int | None, pallet: str, name: str, payload: Any = None
 ) -> dict[str, Any]:
-    """One event record.
+    """Return an event record.
 
     Args:
-        extrinsic: index of the extrinsic that caused it, or None for the block itself.
-        pallet: the pallet that tells it.
-        name: the event.
-        payload: its fields: a dict when they are named, a tuple when not, None when there are none.
+        extrinsic: index of the extrinsic; None for the initialization of the block.
+        pallet: pallet of the event.
+        name: name of the event.
+        payload: fields of the event: a dict if named, a tuple if unnamed, None without fields.
     """
     phase: Any = "Initialization" if extrinsic is None else {"ApplyExtrinsic": extrinsic}
     event = {pallet: name if payload is None else {name: payload}}
@@ -22,5 +22,5 @@ def event_record(
 
 
 def dispatch_info(class_: str, *, pays: bool) -> dict[str, Any]:
-    """What success and failure events say about the cost of a call."""
+    """Return the dispatch info of success and failure events."""
     return {"weight": NO_WEIGHT, "class": class_, "pays_fee": "Yes" if pays else "No"}

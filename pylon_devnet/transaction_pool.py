@@ -1,4 +1,4 @@
-"""The transaction pool: what waits to be included, what waits for a nonce, and who is told."""
+"""The transaction pool: ready extrinsics, future extrinsics, and their status subscribers."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ StatusCallback = Callable[[Any], None]
 
 @dataclass(slots=True)
 class _PoolEntry:
-    """An extrinsic on its way, and who follows it."""
+    """An extrinsic in the pool, with its status callbacks."""
 
     extrinsic: ParsedExtrinsic
     order: int
@@ -38,23 +38,23 @@ class _PoolEntry:
 
 @dataclass(slots=True)
 class _IncludedExtrinsics:
-    """What a block included, until it is final."""
+    """The extrinsics of a block that is not finalized."""
 
     block_hash: bytes
     entries: list[_PoolEntry] = field(default_factory=list[_PoolEntry])
 
 
 class TransactionPool:
-    """Holds extrinsics by signer and nonce.
+    """Pending extrinsics by signer and nonce.
 
     Args:
-        executor: checks and applies them.
-        state: the newest state.
-        block_hash: the hash of a block by its number.
+        executor: validates and applies extrinsics.
+        state: returns the newest state.
+        block_hash: returns the hash of a block by its number.
 
     Attributes:
-        applied: what blocks included.
-        max_pending_per_signer: the most extrinsics of one signer that ever waited at once.
+        applied: newest included extrinsics.
+        max_pending_per_signer: maximum number of extrinsics of one signer ever pending at once.
     """
 
     def __init__(
@@ -77,14 +77,14 @@ class TransactionPool:
         return sum(map(len, self._pending.values()))
 
     def submit(self, raw: bytes, on_status: StatusCallback | None = None) -> bytes:
-        """Takes an extrinsic in; returns its hash.
+        """Add an extrinsic; return its hash.
 
         Args:
-            raw: the whole extrinsic.
-            on_status: is told every status that it comes to.
+            raw: the extrinsic with length prefix.
+            on_status: called with every status of the extrinsic.
 
         Raises:
-            RpcError: it is refused.
+            RpcError: the extrinsic is rejected.
         """
         try:
             extrinsic = parse_extrinsic(raw)
@@ -113,7 +113,7 @@ class TransactionPool:
         return extrinsic.hash
 
     def next_nonce(self, signer: str) -> int:
-        """The nonce that the signer's next extrinsic should have, those waiting counted."""
+        """Return the next nonce of a signer after its pending extrinsics."""
         nonce = _nonce(self._state(), signer)
         mine = self._pending.get(signer, {})
         while nonce in mine:
@@ -121,19 +121,19 @@ class TransactionPool:
         return nonce
 
     def fee(self, raw: bytes) -> int:
-        """What an extrinsic would cost, in rao, whether or not its signature is good.
+        """Return the fee of an extrinsic in rao, without verifying its signature.
 
         Raises:
-            ValueError: it is no extrinsic of this chain.
+            ValueError: it is not an extrinsic of this chain.
         """
         return self._executor.fee(parse_extrinsic(raw).call, len(raw))
 
     def pending(self) -> list[bytes]:
-        """The extrinsics that are ready, in the order they came."""
+        """Return the ready extrinsics in order of arrival."""
         return [entry.extrinsic.raw for entry in self._ready()]
 
     def apply(self, draft: Draft, first_index: int) -> tuple[list[bytes], list[dict[str, Any]]]:
-        """Includes what is ready in the block being built; see `Chain.make_block`."""
+        """Apply the ready extrinsics to the block being built; see `DevnetChain.make_block`."""
         told: list[dict[str, Any]] = []
         self._selected = []
         for entry in list(self._ready())[:MAX_EXTRINSICS_PER_BLOCK]:
@@ -153,7 +153,7 @@ class TransactionPool:
         return [entry.extrinsic.raw for entry in self._selected], told
 
     def on_block(self, block: DevnetBlock) -> None:
-        """Tells what the block that was just made means for everything here."""
+        """Update all extrinsics after a new block, and notify their subscribers."""
         for entry in self._selected:
             del self._pending[entry.extrinsic.signer][entry.extrinsic.nonce]
             entry.notify({"inBlock": "0x" + block.hash.hex()})
@@ -176,17 +176,17 @@ class TransactionPool:
                 entry.notify({"finalityTimeout": "0x" + late.block_hash.hex()})
 
     def on_finalized(self, number: int) -> None:
-        """Tells those who follow extrinsics of a block that it is final."""
+        """Notify the subscribers of a block's extrinsics that it is finalized."""
         included = self._included.pop(number, None)
         if included is not None:
             for entry in included.entries:
                 entry.notify({"finalized": "0x" + included.block_hash.hex()})
 
     def on_retracted(self, blocks: list[DevnetBlock]) -> None:
-        """Takes back what retracted blocks (oldest first) included: it waits again.
+        """Return the extrinsics of retracted blocks (oldest first) to the pool.
 
-        Those who follow an extrinsic of a block that was not final are told; the others were told
-        the end of it already.
+        Subscribers of blocks that were not finalized are notified; the other subscriptions have
+        ended.
         """
         state = self._state()
         for block in blocks:
@@ -206,7 +206,7 @@ class TransactionPool:
             self._promote(state, signer)
 
     def drop_all(self) -> int:
-        """Throws out everything that waits; returns how much that was."""
+        """Drop all pending extrinsics; return their number."""
         entries = list(self._all())
         for entry in entries:
             self._drop(entry, "dropped")

@@ -1,4 +1,4 @@
-"""The WebSocket side of the node: JSON-RPC framing, batches, subscriptions and faults."""
+"""The WebSocket server of the node: JSON-RPC framing, batches, subscriptions and faults."""
 
 import asyncio
 import logging
@@ -44,7 +44,7 @@ _UNSUBSCRIBE_METHODS = (
 
 
 class _RpcRequest(msgspec.Struct):
-    """One JSON-RPC request, as far as it matters."""
+    """A JSON-RPC request."""
 
     method: str
     id: Any = None
@@ -56,11 +56,11 @@ _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Frame)
 
 
 class RpcClient:
-    """One client: its connection, its subscriptions, and what it is still to be told.
+    """A connected client with its subscriptions and queued notifications.
 
     Args:
-        connection: to the client.
-        faults: in force.
+        connection: connection to the client.
+        faults: injected faults.
     """
 
     def __init__(self, connection: ServerConnection, faults: Faults) -> None:
@@ -71,7 +71,7 @@ class RpcClient:
         self._notifications: asyncio.Queue[bytes] = asyncio.Queue(_MAX_QUEUED_NOTIFICATIONS)
 
     def notify(self, method: str, subscription: str, result: Any) -> None:
-        """Queues a notification; a client that does not read is cut off."""
+        """Queue a notification; disconnect the client if its queue is full."""
         params = {"subscription": subscription, "result": result}
         message = {"jsonrpc": "2.0", "method": method, "params": params}
         try:
@@ -80,33 +80,33 @@ class RpcClient:
             self.abort()
 
     async def send_notifications(self) -> None:
-        """Sends what is queued, for ever."""
+        """Send queued notifications until cancelled."""
         while True:
             message = await self._notifications.get()
             if not self._faults.silent:
                 await self.send(message)
 
     async def send(self, message: bytes) -> None:
-        """Sends one message, if the client is still there."""
+        """Send a message, unless the client has disconnected."""
         try:
             await self.connection.send(message, text=True)
         except ConnectionClosed:
             return
 
     def abort(self) -> None:
-        """Cuts the connection without a word."""
+        """Abort the connection without a closing handshake."""
         self.connection.transport.abort()
 
 
 class WebSocketServer:
-    """Listens, and keeps every client up to date.
+    """Serves JSON-RPC over WebSockets, and notifies subscribers.
 
     Args:
-        call: answers a plain request; raises RpcError.
-        log_request: enters a request that is answered here.
-        submit: puts an extrinsic into the pool and tells what becomes of it.
-        current_headers: the newest and the newest final header.
-        faults: in force.
+        call: executes a request without a subscription; raises RpcError.
+        log_request: logs a subscription request.
+        submit: submits an extrinsic with a status callback.
+        current_headers: returns the newest and the newest finalized header.
+        faults: injected faults.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class WebSocketServer:
         self._server: Server | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listens; returns the port."""
+        """Start to listen; return the port."""
         self._server = await serve(
             self._serve,
             host,
@@ -140,23 +140,23 @@ class WebSocketServer:
         return int(next(iter(self._server.sockets)).getsockname()[1])
 
     async def stop(self) -> None:
-        """Stops listening and lets every client go."""
+        """Stop listening, and disconnect all clients."""
         if self._server is not None:
             self._server.close()
-            # It stops listening in its own time; who is cut before that may come back at once.
+            # Let the server stop listening first; otherwise disconnected clients reconnect.
             await asyncio.sleep(0)
             self.drop_all()
             await self._server.wait_closed()
 
     def drop_all(self) -> int:
-        """Cuts every connection; returns how many."""
+        """Abort all connections; return their number."""
         peers = list(self._clients)
         for peer in peers:
             peer.abort()
         return len(peers)
 
     def announce_head(self, header: BlockHeader) -> None:
-        """Tells subscribers of a new block."""
+        """Notify subscribers of a new block."""
         self._announce(("chain_newHead", "chain_allHead"), header.as_json())
 
     def announce_false_head(self, number: Any) -> None:
@@ -165,7 +165,7 @@ class WebSocketServer:
         self._announce(("chain_newHead", "chain_allHead"), {**header.as_json(), "number": number})
 
     def announce_final(self, header: BlockHeader) -> None:
-        """Tells subscribers that a block is final."""
+        """Notify subscribers of a finalized block."""
         self._announce(("chain_finalizedHead",), header.as_json())
 
     def _announce(self, methods: tuple[str, ...], header: dict[str, Any]) -> None:
@@ -196,7 +196,7 @@ class WebSocketServer:
             return
         finally:
             self._clients.discard(peer)
-            # Answers that are held back are for a client that is gone.
+            # Cancel delayed responses for the disconnected client.
             for task in tuple(tasks):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -233,7 +233,7 @@ class WebSocketServer:
             await peer.send(self._execute(peer, frame))
 
     def _execute(self, peer: RpcClient, request: _RpcRequest) -> bytes:
-        # Named params come in the order of the positional ones.
+        # Named params are expected in positional order.
         given = request.params or []
         params = list(given.values()) if isinstance(given, dict) else given
         planned = self._faults.next_error(request.method)
@@ -244,8 +244,8 @@ class WebSocketServer:
         except RpcError as error:
             body = {"jsonrpc": "2.0", "id": request.id, "error": error.as_json()}
             return msgspec.json.encode(body)
-        except Exception:  # noqa: BLE001 - one request's fault must not end the connection of others
-            _log.exception("%s could not be answered", request.method)
+        except Exception:  # noqa: BLE001 - an error in one request must not end the connection
+            _log.exception("%s failed with an unexpected exception", request.method)
             return _error_response(request.id, _INTERNAL_ERROR, "Internal error")
         result = self._faults.falsify(request.method, result)
         return msgspec.json.encode({"jsonrpc": "2.0", "id": request.id, "result": result})

@@ -1,9 +1,8 @@
-"""Revealing weights that were committed under a time lock.
+"""Reveals of timelocked weights.
 
-The chain decrypts commits with the beacon's signature for their round. The devnet has no beacon: a
-test sets the plaintext instead of the signature, and it takes effect when the commit is due. As on
-the chain a commit of epoch e is due while epoch e + `RevealPeriodEpochs` lasts, from the block that
-begins it on, and is dropped at its end.
+The chain decrypts commits with the beacon's signature for their round. The devnet has no beacon:
+tests set the plaintext instead, which is applied when the commit is due. As on the chain, a commit
+of epoch e is due during epoch e + `RevealPeriodEpochs`, and is dropped at its end.
 """
 
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ WeightsRow = tuple[tuple[int, ...], tuple[int, ...]]
 
 @dataclass(slots=True)
 class WeightReveals:
-    """The plaintexts that are known, by storage index and hotkey."""
+    """Known plaintexts by storage index and hotkey."""
 
     _plaintexts: dict[tuple[int, str], WeightsRow] = field(
         default_factory=dict[tuple[int, str], WeightsRow]
@@ -33,17 +32,17 @@ class WeightReveals:
     def set_plaintext(
         self, index: int, hotkey: str, uids: Sequence[int], weights: Sequence[int]
     ) -> None:
-        """Makes the plaintext of a hotkey's pending commit known.
+        """Set the plaintext of a hotkey's pending commit.
 
         Raises:
-            ValueError: too many are known already.
+            ValueError: too many plaintexts are stored.
         """
         if len(self._plaintexts) >= MAX_PLAINTEXTS:
-            raise ValueError("too many plaintexts wait for their commits")
+            raise ValueError("too many plaintexts are stored")
         self._plaintexts[index, hotkey] = (tuple(uids), tuple(weights))
 
     def reveal_due(self, draft: Draft, netuid: int) -> list[tuple[str, str, object]]:
-        """Apply the commits of a subnet that are due and whose plaintext is known; drop old ones.
+        """Apply due commits of a subnet with known plaintexts, and drop expired ones.
 
         Returns:
             The events, as (pallet, event, payload).
@@ -67,7 +66,7 @@ class WeightReveals:
         return happened
 
     def _pop_known_commits(self, draft: Draft, index: int, epoch: int) -> list[str]:
-        """Take the commits with a known plaintext out of an epoch; return their hotkeys."""
+        """Remove the commits with a known plaintext from an epoch; return their hotkeys."""
         where = (SUBTENSOR, "TimelockedWeightCommits", index, epoch)
         opened: list[str] = []
         kept: list[bytes] = []

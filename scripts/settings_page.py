@@ -42,19 +42,20 @@ INTRODUCTION: Final = """\
 # Settings
 
 Each setting is an environment variable, or a line of the file `.env` in the working directory; the
-environment wins. `nox -s documents` writes this page from the code.
+environment takes precedence. `nox -s documents` generates this page from the code.
 
-- A secret `PYLON_X` can be in a file instead, which `PYLON_X_FILE` names; such settings are marked
-  with `_FILE`. Both at once are a mistake, as is a file that cannot be read.
+- A secret `PYLON_X` can be read from a file: set `PYLON_X_FILE` to its path. These settings are
+  marked with `_FILE`. Both variables at once, and an unreadable file, are errors.
 - Lists are JSON.
-- An empty variable stands for none where there is no default.
-- A wrong setting stops the process that reads it, with a line for each mistake. `pylon check` looks
-  at the worker's without starting one.
-- A `PYLON_…` variable that is not listed here is logged as a warning, with the nearest name that
-  is; with `PYLON_STRICT_SETTINGS=true` it stops the process.
-- `.env` is UTF-8. `PYLON_ENV_FILE`, in the environment, names another file; if empty, none is read.
-- Tokens have no control characters and no spaces at their ends. No two identities share a token,
-  nor does an identity with open access, the metrics or NATS.
+- Without a default, an empty variable means that the setting is not set.
+- A process with a wrong setting exits and logs a line for each error. `pylon check` checks the
+  worker's settings without starting one.
+- An unknown `PYLON_…` variable is logged as a warning with the nearest known name; with
+  `PYLON_STRICT_SETTINGS=true` the process exits.
+- `.env` is UTF-8. `PYLON_ENV_FILE` in the environment names another file; if it is empty, no file
+  is read.
+- Tokens contain no control characters and no spaces at their ends. Two identities must not share a
+  token, and an identity must not share one with open access, the metrics or NATS.
 """
 OF_PUBLISHED_SERVICE: Final = """\
 ## Of the published service
@@ -66,7 +67,7 @@ These variables have no effect. Each process logs a warning for each one that is
 PAGES: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
     (
         "Every process",
-        "Read by the worker, the bridge, `pylon up`, and all commands that look at these.",
+        "Read by the worker, the bridge, `pylon up`, and the commands that connect to these.",
         PREFIX,
         DeploymentSettings,
     ),
@@ -91,24 +92,24 @@ PAGES: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
     (
         "`pylon up`",
         (
-            "Read by `pylon up` alone. It decides for its processes, whatever is set: where NATS "
-            "and the bridge listen, the passwords between them, and how long they may take to "
-            "stop; with `--devnet`, all that is about the chain, the identities and their wallets."
+            "Read only by `pylon up`. It overrides the settings of its processes for the addresses "
+            "of NATS and the bridge, the passwords between them, and their shutdown timeouts; "
+            "with `--devnet`, also those of the chain, the identities and their wallets."
         ),
         PREFIX,
         UpSettings,
     ),
     (
         "NATS servers",
-        "Read by `pylon nats-conf` alone; see [NATS](deployment/nats.md).",
+        "Read only by `pylon nats-conf`; see [NATS](deployment/nats.md).",
         PREFIX,
         ServerAccessSettings,
     ),
     (
         "The client",
         (
-            "Read by `Config` and `AsyncConfig` of the Python client, from the environment alone; "
-            "arguments win. See [the client](client.md)."
+            "Read by `Config` and `AsyncConfig` of the Python client, only from the environment; "
+            "arguments take precedence. See [the client](client.md)."
         ),
         "PYLON_CLIENT_",
         BaseConfig,
@@ -151,7 +152,7 @@ def known_variables() -> str:
         '"""Variables that processes of Pylon read; `nox -s documents` writes this module."""\n\n'
         "from typing import Final\n\n"
         + _frozenset("VARIABLES", variables[PREFIX])
-        + _frozenset("OF_IDENTITIES", variables[f"{PREFIX}ID_"])
+        + _frozenset("IDENTITY_FIELDS", variables[f"{PREFIX}ID_"])
     )
 
 

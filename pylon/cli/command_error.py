@@ -1,5 +1,5 @@
-"""Errors that end a command of the command line with one line."""
+"""Errors that end a command with a one-line message."""
 
 
 class CommandError(Exception):
-    """Why a command cannot do its work, in words for the person at the terminal."""
+    """A command failed; the message is shown to the user."""

@@ -1,6 +1,6 @@
-"""The image's healthcheck: `python -m pylon.cli.container_health` asks the process that is running.
+"""The image's health check: `python -m pylon.cli.container_health`.
 
-One image runs every process, so what to ask follows from the container's own command. Only the
+One image runs every process, so the URL is derived from the container's main command. Only the
 standard library is imported, since this runs every few seconds.
 """
 
@@ -20,11 +20,11 @@ DEVNET_PORT: Final = "9944"
 
 
 def health_url(command: Sequence[str], environment: Mapping[str, str]) -> str | None:
-    """Return the URL that shows whether a container lives; None where nothing can be asked.
+    """Return the health URL of a container, or None if it has none.
 
     Args:
-        command: the arguments of the container's main process, with or without an init before.
-        environment: its variables.
+        command: command line of the main process, with or without an init process.
+        environment: environment variables of the container.
     """
     words = set(command)
     if "devnet" in words:
@@ -49,10 +49,10 @@ def _option(command: Sequence[str], name: str) -> str | None:
 
 
 def check(url: str) -> None:
-    """Ask a URL.
+    """Request a URL, or connect to it if its scheme is `tcp`.
 
     Raises:
-        OSError: it does not answer, or answers with a failure.
+        OSError: the connection failed, or the response is an error.
     """
     parts = urlsplit(url)
     if parts.scheme == "tcp":
@@ -62,7 +62,7 @@ def check(url: str) -> None:
 
 
 def main() -> int:
-    """Check the main process of this container, and return the exit code of a healthcheck."""
+    """Check the main process of this container, and return the exit code of the health check."""
     command = MAIN_CMDLINE.read_bytes().decode(errors="replace").split("\0")
     url = health_url(command, os.environ)
     if url is None:
@@ -70,7 +70,7 @@ def main() -> int:
     try:
         check(url)
     except OSError as error:
-        sys.stderr.write(f"{url} does not answer: {error}\n")
+        sys.stderr.write(f"{url} is not healthy: {error}\n")
         return 1
     return 0
 

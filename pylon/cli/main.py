@@ -1,4 +1,4 @@
-"""The `pylon` command: each sub-command imports what it needs, so that `--help` is quick."""
+"""The `pylon` command; each sub-command imports its modules lazily, so that `--help` is fast."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ DEFAULT_DEVNET_BLOCK_TIME_S = 12.0
 PORT_MAX = 65_535
 TEMPO_MAX_BLOCKS = 65_535
 COMPLETION_VARIABLE = "_PYLON_COMPLETE"
-"""Set by a shell that asks for completions, and reads nothing else."""
+"""Set by shells that request completions and parse the output."""
 
 
 def _print_version(requested: bool) -> None:
@@ -72,8 +72,8 @@ def up(
         str | None,
         typer.Option(
             envvar="PYLON_NATS_HOST",
-            help="Address of the embedded nats-server; others than 127.0.0.1 admit other machines.",
-            show_default="127.0.0.1, or as .env says",
+            help="Address of the embedded nats-server; loopback admits this machine only.",
+            show_default="127.0.0.1, or from .env",
         ),
     ] = None,
     devnet_port: Annotated[
@@ -92,7 +92,7 @@ def up(
             envvar="DEVNET_CONTROL_PORT",
             min=1,
             max=PORT_MAX,
-            help="Port of the simulated chain's controls, such as faults; none by default.",
+            help="Port of the simulated chain's control API; disabled by default.",
         ),
     ] = None,
     devnet_runtime: Annotated[
@@ -109,7 +109,7 @@ def up(
             envvar="DEVNET_TEMPO",
             min=1,
             max=TEMPO_MAX_BLOCKS,
-            help="Blocks per epoch of the simulated chain; another needs --fresh.",
+            help="Blocks per epoch of the simulated chain; a change requires --fresh.",
             show_default="360",
         ),
     ] = None,
@@ -117,15 +117,17 @@ def up(
         int | None,
         typer.Option(
             envvar="DEVNET_SEED",
-            help="Decides who lives on the simulated chain; another needs --fresh.",
+            help="Seed of the simulated chain's accounts; a change requires --fresh.",
             show_default="1",
         ),
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start the simulated chain over.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Restart the simulated chain at genesis.")
+    ] = False,
     home: Annotated[
         Path | None,
         typer.Option(
-            envvar="PYLON_HOME", help="Folder of all state.", show_default=".pylon, or as .env says"
+            envvar="PYLON_HOME", help="Folder of all state.", show_default=".pylon, or from .env"
         ),
     ] = None,
 ) -> None:
@@ -177,13 +179,13 @@ def worker() -> None:
 
 @app.command()
 def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Look whether a worker could do its work here: one line each, and what to do about it.
+    """Check whether a worker can run here: one line per finding, with a remedy.
 
-    Looks at the settings, the disk, NATS and its streams, the chain and the archive, and at each
-    identity's wallet, registration, validator permit and rate limit. Nothing is changed: JetStream
-    is asked to store one key, which expires. Ends with code 1 when something stands in the way.
+    Checks the settings, the disk, NATS and its streams, the chain and the archive, and each
+    identity's wallet, registration, validator permit and rate limit. Nothing is changed, except
+    that JetStream stores one key, which expires. Exits with code 1 if a check fails.
 
-    Looks at the `pylon up` that runs from the home, or else at the deployment that the environment
+    Checks the `pylon up` that runs from the home, or otherwise the deployment that the environment
     and `.env` describe.
     """
     from pylon.cli.check.check_command import check as check_all
@@ -192,7 +194,7 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from pylon.common.redaction import REDACTOR, collect_secrets
     from pylon.worker.settings import WorkerSettings
 
-    logging.getLogger().setLevel(logging.ERROR)  # the findings tell it better
+    logging.getLogger().setLevel(logging.ERROR)  # the findings contain the details
     adopted = running_home.find_deployment(home)
     settings = WorkerSettings()
     REDACTOR.add_secrets(collect_secrets(settings))
@@ -212,13 +214,13 @@ app.command()(reset)
 def nats_conf(
     out: Annotated[
         Path | None,
-        typer.Option(help="File to write, for its owner alone; standard output by default."),
+        typer.Option(help="File to write, readable by its owner only; standard output by default."),
     ] = None,
 ) -> None:
-    """Write who may reach NATS: the users, permissions and certificates of the settings.
+    """Write the users, permissions and certificates of NATS from the settings.
 
-    `nats.conf` includes the file. A running server takes a new one on SIGHUP: users that stay keep
-    their connections, those that are gone lose them.
+    `nats.conf` includes the file. A running server reloads it on SIGHUP: connections of remaining
+    users stay open, connections of removed users are closed.
     """
     from pylon.common.private_file import write_private
     from pylon.common.variables import check_variables
@@ -240,24 +242,24 @@ def nats_conf(
 
 
 def _register_devnet_command() -> None:
-    """Register `pylon devnet`; its options are its own, and so is what it must import."""
+    """Register `pylon devnet`, whose module defines its options."""
     from pylon_devnet.devnet_command import devnet
 
     app.command()(devnet)
 
 
 def _require_working_directory() -> None:
-    """Raise unless the working directory exists, from which `.env` and the home are named."""
+    """Raise unless the working directory exists, to which `.env` and the home are relative."""
     try:
         Path.cwd()
     except OSError as error:
         raise CommandError(
-            f"the working directory cannot be used ({error.strerror}): go to another one"
+            f"the working directory cannot be used ({error.strerror}): change to another one"
         ) from None
 
 
 def main() -> None:
-    """Run the command line; wrong settings end it with a line for each mistake."""
+    """Run the command line; invalid settings end it with one line per error."""
     _register_devnet_command()
     unwrap_help(app)
     reconfigure = getattr(sys.stdout, "reconfigure", None)  # stdout may be closed

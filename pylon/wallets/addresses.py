@@ -1,6 +1,6 @@
-"""The public addresses of the identities' hotkeys, for which no key is needed.
+"""The public addresses of the identities' hotkeys, without access to their keys.
 
-`docs/adr/0004-public-addresses.md` says why they are looked for in this order.
+`docs/adr/0004-public-addresses.md` explains the order of the sources.
 """
 
 import json
@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 class AddressError(Exception):
-    """The address of an identity's hotkey is not known.
+    """The address of an identity's hotkey is unknown.
 
     Attributes:
-        cause: why.
-        remedy: what to do about it.
+        cause: the reason.
+        remedy: the remedy for the operator.
     """
 
     def __init__(self, cause: str, remedy: str) -> None:
@@ -36,12 +36,12 @@ def resolve_addresses(
     *,
     opened: Mapping[IdentityName, Hotkey],
 ) -> dict[IdentityName, Hotkey]:
-    """Return the address of each identity's hotkey, without one that is not known; log why.
+    """Return the addresses of the identities' hotkeys, and log each unknown one.
 
     Args:
-        wallets_folder: the folder of wallets.
-        identities: whose addresses.
-        opened: those of hotkeys that this worker has opened, such as encrypted ones.
+        wallets_folder: the folder of wallets; None if not configured.
+        identities: settings of the identities by name.
+        opened: addresses of hotkeys that this worker has opened, including encrypted ones.
     """
     known: dict[IdentityName, Hotkey] = {}
     for name, identity in identities.items():
@@ -51,15 +51,15 @@ def resolve_addresses(
             if name in opened:
                 known[name] = opened[name]
             else:
-                logger.warning("Identity %s: its own reads will fail: %s", name, error)
+                logger.warning("Unknown hotkey address of identity %s: %s", name, error)
     return known
 
 
 def resolve_address(wallets_folder: Path | None, identity: IdentitySettings) -> Hotkey:
-    """The address of an identity's hotkey: as the settings say it, or as its wallet does.
+    """Return the address of an identity's hotkey, from the settings or from its wallet.
 
     Raises:
-        AddressError: neither says it.
+        AddressError: neither contains it.
     """
     if identity.hotkey_ss58:
         return identity.hotkey_ss58
@@ -79,16 +79,16 @@ def resolve_address(wallets_folder: Path | None, identity: IdentitySettings) -> 
 
 
 def _read_address(keyfile: Path) -> Hotkey:
-    # The file may hold the secret half too: nothing but the address leaves this function.
+    # The file may contain the private key too: only the address leaves this function.
     try:
         content: Any = json.loads(keyfile.read_bytes())
     except ValueError:
-        raise ValueError("it is encrypted, or no keyfile") from None
+        raise ValueError("it is encrypted, or not a keyfile") from None
     address = (
         cast("dict[str, Any]", content).get("ss58Address") if isinstance(content, dict) else None
     )
     if not isinstance(address, str) or not is_address(address):
-        raise ValueError("it names no address")
+        raise ValueError("it contains no address")
     return Hotkey(address)
 
 

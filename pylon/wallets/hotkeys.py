@@ -1,4 +1,4 @@
-"""Keys through the SDK: opening a hotkey's file, and key pairs; nothing here knows of coldkeys."""
+"""Hotkey files and key pairs of the SDK; coldkeys are never opened."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -10,11 +10,11 @@ from pylon.common.signer import Signer
 
 _WrongPasswordError: Final = cast("type[Exception]", cast("Any", keyfiles).WrongPasswordError)
 _CRYPTO_TYPE_ED25519: Final = 0
-"""In the SDK's numbering of kinds of keys."""
+"""Number of Ed25519 in the SDK's crypto types."""
 
 
 class HotkeyProblem(StrEnum):
-    """Why a hotkey cannot be used, in a word; the label of a metric."""
+    """Why a hotkey cannot be used; also a metric label."""
 
     NOT_CONFIGURED = "not_configured"
     UNREADABLE = "unreadable"
@@ -26,12 +26,12 @@ class HotkeyProblem(StrEnum):
 
 
 class HotkeyError(Exception):
-    """Why a hotkey cannot be used; the text names the file, and never what is in it.
+    """A hotkey cannot be used; the text names the file, without its content.
 
     Attributes:
-        problem: the same in a word.
+        problem: code of the problem.
         cause: the text without the remedy.
-        remedy: what to do about it; empty where that depends on who uses the file.
+        remedy: the remedy; empty if it depends on the caller.
     """
 
     def __init__(self, problem: HotkeyProblem, cause: str, remedy: str = "") -> None:
@@ -49,16 +49,16 @@ class _Keyfile(Protocol):
 def open_hotkey(
     wallets_folder: Path, wallet_name: str, hotkey_name: str, password: str = ""
 ) -> Signer:
-    """The hotkey in a folder of wallets, in the layout of btcli.
+    """Open a hotkey in a folder of wallets, in the layout of btcli.
 
     Args:
         wallets_folder: the folder; `~` is the home folder.
         wallet_name: a wallet's name.
         hotkey_name: a hotkey's name.
-        password: opens an encrypted file.
+        password: password of an encrypted file.
 
     Raises:
-        HotkeyError: it is missing, unreadable, encrypted or without its private half, or the
+        HotkeyError: the file is missing, unreadable, encrypted or without a private key, or the
             password is wrong.
     """
     path = wallets_folder.expanduser() / wallet_name / "hotkeys" / hotkey_name
@@ -69,7 +69,7 @@ def open_hotkey(
         raise HotkeyError(
             HotkeyProblem.UNREADABLE, f"the hotkey {path} cannot be read: {error.strerror}"
         ) from None
-    # The SDK would ask at the terminal for what is not given.
+    # Without a password, the SDK would prompt on the terminal.
     if keyfile.is_encrypted() and not password:
         raise HotkeyError(
             HotkeyProblem.ENCRYPTED,
@@ -81,7 +81,7 @@ def open_hotkey(
         raise HotkeyError(
             HotkeyProblem.WRONG_PASSWORD, f"the password of the hotkey {path} is wrong"
         ) from None
-    except Exception as error:  # noqa: BLE001 -- of many kinds, whose texts may quote the file
+    except Exception as error:  # noqa: BLE001 -- any error; its text may quote the file
         raise HotkeyError(
             HotkeyProblem.BROKEN, f"the hotkey {path} cannot be opened: {type(error).__name__}"
         ) from None
@@ -90,13 +90,13 @@ def open_hotkey(
     except ValueError:
         raise HotkeyError(
             HotkeyProblem.PUBLIC_ONLY,
-            f"the file {path} holds the public half of the hotkey alone, which cannot sign",
+            f"the file {path} contains only the public key of the hotkey, which cannot sign",
         ) from None
     return cast("Signer", pair)
 
 
 def ed25519_public_key(private_key: bytes) -> bytes:
-    """The public half of an Ed25519 key pair whose private half is 32 bytes."""
+    """Return the public key of an Ed25519 private key of 32 bytes."""
     pair: Any = cast("Any", keyfiles).Keypair.create_from_seed(
         private_key, crypto_type=_CRYPTO_TYPE_ED25519
     )

@@ -1,4 +1,4 @@
-"""The hotkeys that a signer works with; an identity whose hotkey cannot be opened stands alone."""
+"""Opening of the identities' hotkeys; a hotkey that cannot be opened affects one identity only."""
 
 import logging
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OpenedHotkeys:
-    """The hotkeys of identities, as far as they could be opened.
+    """The opened hotkeys of the identities.
 
     Attributes:
-        signers: those that can sign.
-        problems: why the others cannot, and what to do.
+        signers: hotkeys that can sign, by identity.
+        problems: error and remedy of the other identities.
     """
 
     signers: dict[IdentityName, Signer] = field(default_factory=dict[IdentityName, Signer])
@@ -30,12 +30,12 @@ class OpenedHotkeys:
 
     @property
     def addresses(self) -> dict[IdentityName, Hotkey]:
-        """The addresses of the hotkeys that can sign."""
+        """Return the addresses of the hotkeys that can sign."""
         return {name: Hotkey(signer.ss58_address) for name, signer in self.signers.items()}
 
     @property
     def announcements(self) -> dict[IdentityName, SignerAnnouncement]:
-        """What a worker with these hotkeys announces of each identity."""
+        """Return the announcement of this worker for each identity."""
         can = {name: SignerAnnouncement(hotkey=hotkey) for name, hotkey in self.addresses.items()}
         cannot = {
             name: SignerAnnouncement(problem=error.problem, cause=str(error)[:CAUSE_MAX_CHARS])
@@ -47,9 +47,13 @@ class OpenedHotkeys:
 def open_hotkeys(
     wallets_folder: Path | None, identities: Mapping[IdentityName, IdentitySettings]
 ) -> OpenedHotkeys:
-    """Open the hotkey of each identity; log why one cannot be opened.
+    """Open the hotkey of each identity, and log each error.
 
-    Coldkeys are never looked at.
+    Coldkeys are never read.
+
+    Args:
+        wallets_folder: the folder of wallets, in the layout of btcli; None if not configured.
+        identities: settings of the identities by name.
     """
     opened = OpenedHotkeys()
     for name, identity in identities.items():
@@ -57,15 +61,15 @@ def open_hotkeys(
             opened.signers[name] = open_identity_hotkey(wallets_folder, identity)
         except HotkeyError as error:
             opened.problems[name] = error
-            logger.error("Identity %s cannot write: %s", name, error)  # noqa: TRY400 -- its text says all
+            logger.error("Identity %s cannot write: %s", name, error)  # noqa: TRY400 -- the text is sufficient
     return opened
 
 
 def open_identity_hotkey(wallets_folder: Path | None, identity: IdentitySettings) -> Signer:
-    """Return the hotkey of an identity.
+    """Open the hotkey of an identity.
 
     Raises:
-        HotkeyError: it cannot sign; the text says why, and which setting to change.
+        HotkeyError: it cannot sign; the text contains the reason and the setting to change.
     """
     prefix = identity.env_prefix
     if wallets_folder is None:

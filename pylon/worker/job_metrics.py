@@ -20,29 +20,29 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 JOB_OPERATION: Final = "run_job"
-"""Label `operation` of a whole job, as the published service names it."""
+"""Label `operation` of a whole job; equal to that of the published service."""
 ATTEMPT_OPERATION: Final = "_apply_weights"
-"""Label `operation` of one attempt, as the published service names it."""
+"""Label `operation` of one attempt; equal to that of the published service."""
 SUCCESS: Final = "success"
 ERROR: Final = "error"
 CANCELLED: Final = "cancelled"
 FAILED_STATES: Final = (JobState.EXPIRED, JobState.REJECTED, JobState.FAILED)
 MAX_TRACKED_JOBS: Final = 10_000
-"""Maximum number of jobs whose state is remembered; a forgotten job counts as new."""
+"""Maximum number of jobs with a remembered state; a forgotten job counts as new."""
 COLLECT_INTERVAL_S: Final = 15.0
 
 
 class HasJob(Protocol):
-    """A job as it was read from the ledger."""
+    """An entry of the job store."""
 
     @property
     def job(self) -> Job:
-        """The job itself."""
+        """Return the job."""
         ...
 
 
 class JobsPort(Protocol):
-    """The ledger, as far as it is counted."""
+    """The part of the job store that the collector reads."""
 
     async def open_jobs(self, identity: IdentityName) -> Sequence[HasJob]:
         """Return the jobs of an identity that have not ended."""
@@ -50,7 +50,7 @@ class JobsPort(Protocol):
 
 
 class JobMetrics:
-    """Counts and times the changes of jobs that this worker makes.
+    """Counts state changes of jobs by this worker, and observes their durations.
 
     Args:
         metrics: where they go.
@@ -68,11 +68,11 @@ class JobMetrics:
         }
         for identity in hotkeys:
             for kind in JobKind:
-                for state in FAILED_STATES:  # a counter that begins at 0 shows its first increase
+                for state in FAILED_STATES:  # exposed as 0, so that the first increase is visible
                     metrics.job_failures.labels(identity, kind, state)
 
     def observe(self, job: Job) -> None:
-        """Take note of a job that was just written to the ledger."""
+        """Observe a job that this worker has written to the job store."""
         before, begun_s = self._tracked.pop(job.job_id, (None, 0.0))
         now_s = time.monotonic()
         if job.state is not before:
@@ -92,7 +92,7 @@ class JobMetrics:
         is_over = before in IN_FLIGHT and job.state not in IN_FLIGHT
         if is_over and job.kind is JobKind.WEIGHTS:
             self._metrics.weights_attempt_s.labels(ATTEMPT_OPERATION, *labels).observe(attempt_s)
-        # What follows COMMITTED is the chain's doing: the job was timed when it got there.
+        # The duration is observed at COMMITTED; the following states depend on the chain only.
         is_timed = job.has_ended or job.state is JobState.COMMITTED
         was_timed = before is JobState.COMMITTED or job.state is JobState.REVEALED
         duration = self._job_s.get(job.kind)
@@ -132,18 +132,17 @@ class JobCollector:
         metrics.weights_overdue_blocks.read = self._blocks_overdue
 
     async def run(self) -> None:
-        """Count again and again, until cancelled; what cannot be counted stays as it was."""
+        """Collect the metrics periodically until cancelled; an error keeps the last values."""
         while True:
             try:
                 await self.collect()
-            except Exception as error:  # noqa: BLE001 -- the next lines say why
-                # Numbers for a dashboard: whatever is wrong, the jobs themselves go on.
+            except Exception as error:  # noqa: BLE001 -- metrics must not stop jobs
                 if self._log_limit.is_due(type(error)):
-                    logger.warning("The jobs could not be counted: %s", type(error).__name__)
+                    logger.warning("Could not collect job metrics: %s", type(error).__name__)
             await asyncio.sleep(COLLECT_INTERVAL_S)
 
     async def collect(self) -> None:
-        """Count once."""
+        """Collect the metrics once."""
         counts = Counter[tuple[str, str, str]]()
         deadlines: dict[tuple[str, str], BlockNumber] = {}
         due: dict[JobId, BlockNumber] = {}
@@ -165,7 +164,7 @@ class JobCollector:
         self._earliest_due_blocks = due_first
 
     def _due_block(self, job: Job) -> BlockNumber | None:
-        """Return the block since which a job could be on the chain, as far as is known.
+        """Return the first block in which the job could have been included, if it is known.
 
         A rate limit that the chain's state shows moves it. A refusal, after which the job is put
         off by `RATE_LIMIT_RETRY_BLOCKS`, does not.
@@ -198,7 +197,7 @@ class JobCollector:
 
 
 def _status_of(job: Job) -> str:
-    """Return the label `status` of what a job has come to, as the published service names it."""
+    """Return the label `status` of a job; equal to that of the published service."""
     if job.has_succeeded:
         return SUCCESS
     is_cancelled = job.state in {JobState.CANCELLED, JobState.SUPERSEDED}
@@ -206,14 +205,14 @@ def _status_of(job: Job) -> str:
 
 
 def _rate_limited_until(job: Job) -> BlockNumber | None:
-    """Return the block until which a rate limit of the chain holds a job back, or None."""
+    """Return the block until which a rate limit of the chain delays a job, or None."""
     if job.last_error is None or job.last_error.code is not ErrorCode.RATE_LIMITED:
         return None
     return job.retry_at_block
 
 
 def _was_only_rate_limited(job: Job) -> bool:
-    """Return whether a rate limit held a job back from its acceptance to its end.
+    """Return whether a rate limit delayed a job from its acceptance to its end.
 
     Weights of an earlier job are then on the chain: the client puts them more often than the
     subnet takes them.

@@ -1,4 +1,4 @@
-"""A thread with an event loop, so that load on one loop does not hold up another."""
+"""A thread with its own event loop, so that load on one loop does not delay another."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 JOIN_TIMEOUT_S: Final = 5.0
-"""Seconds for which leaving waits for the thread."""
+"""Timeout for joining the thread, in seconds."""
 HEARTBEAT_INTERVAL_S: Final = 0.5
 """Seconds between two heartbeats of the loop."""
 HEARTBEAT_CHECK_INTERVAL_S: Final = 1.0
@@ -22,15 +22,15 @@ HEARTBEAT_CHECK_INTERVAL_S: Final = 1.0
 BLOCKED_AFTER_S: Final = 60.0
 """Seconds without a heartbeat after which the loop counts as blocked.
 
-A busy loop has heartbeats: what it does in one turn takes a few seconds at most.
+A busy loop still has heartbeats: one iteration takes a few seconds at most.
 """
 
 
 class LoopThread:
-    """`async with LoopThread(name) as thread:` runs an event loop on a thread of its own.
+    """`async with LoopThread(name) as thread:` runs an event loop on a separate thread.
 
     Args:
-        name: of the thread.
+        name: name of the thread.
         blocked_after_s: seconds without a heartbeat after which the loop counts as blocked.
         check_interval_s: seconds between two checks for a heartbeat.
     """
@@ -71,18 +71,18 @@ class LoopThread:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Cancel what still runs there, and end the thread."""
+        """Cancel the tasks of the loop, and join the thread."""
         if self._watchdog_task is not None:
             self._watchdog_task.cancel()
         self._loop.call_soon_threadsafe(self._loop.stop)
         await asyncio.to_thread(self._thread.join, JOIN_TIMEOUT_S)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the thread's loop, and return its result; cancelling cancels it."""
+        """Run a coroutine on the thread's loop and return its result; cancellation cancels it."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def call_soon(self, function: Callable[..., object], *args: object) -> None:
-        """Call a function on the thread's loop soon; after its end, do nothing."""
+        """Schedule a function on the thread's loop; do nothing if the loop is closed."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function, *args)
 
@@ -96,7 +96,7 @@ class LoopThread:
         self._loop.call_later(HEARTBEAT_INTERVAL_S, self._heartbeat)
 
     async def _run_watchdog(self) -> None:
-        """Add up the checks without a heartbeat, on the loop that is not the thread's.
+        """Check for heartbeats, on the loop that started the thread.
 
         Time in which this loop does not run either, as in a suspended process, does not count.
         """
@@ -112,6 +112,6 @@ class LoopThread:
                 logger.error("%s:\n%s", self.problems[0].capitalize(), self._stack())
 
     def _stack(self) -> str:
-        """Return where the thread is."""
+        """Return the stack of the thread."""
         frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- documented, for debuggers
         return "the thread has ended" if frame is None else "".join(traceback.format_stack(frame))

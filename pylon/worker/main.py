@@ -1,4 +1,4 @@
-"""One chain worker: it answers reads, and publishes every block when that is its turn."""
+"""Composition of a chain worker: reads, publishing, jobs, health and metrics."""
 
 import asyncio
 import logging
@@ -51,16 +51,16 @@ PartRunner = Callable[[], Coroutine[Any, Any, None]]
 """Runs a part of the worker until it is cancelled."""
 
 READY_MAX_LAG_BLOCKS: Final = 5
-"""Blocks that a ready worker's view of the head, and what is published, may be behind the chain."""
+"""Maximum age of the head and maximum lag of published blocks of a ready worker, in blocks."""
 REQUESTS_PART: Final = "requests"
 JOBS_STOP_TIMEOUT_S: Final = 4.0
-"""How long a stop waits for the jobs in hand before they are handed back to the queue."""
+"""Time to finish jobs in progress at a stop, in seconds; then they are returned to the queue."""
 MAX_POLL_AFTER_S: Final = 12.0
-"""A block's time on the real chain."""
+"""Maximum time without a head before the node is polled, in seconds: mainnet's block time."""
 
 
 async def run_worker(settings: WorkerSettings) -> None:
-    """Run one worker until SIGTERM or SIGINT; then finish what is in hand, and return.
+    """Run one worker until SIGTERM or SIGINT; then finish requests and jobs in progress.
 
     Raises:
         WorkerError: it cannot start, or NATS has ended its connection for good.
@@ -76,21 +76,21 @@ async def run_worker(settings: WorkerSettings) -> None:
 
 
 class Worker:
-    """The parts of one worker, put together.
+    """The composition of one worker.
 
     Attributes:
-        ready: set when it answers requests.
-        chain: the chain it reads, old blocks from the archive.
-        snapshots: what "latest" is answered from.
-        metrics: what it tells of itself.
-        guard: refuses nodes of another chain than the state belongs to.
+        ready: set when the worker serves requests.
+        chain: the chain to read, with old blocks from the archive node.
+        snapshots: latest published blocks and neurons.
+        metrics: metrics of the worker.
+        guard: refuses nodes of another chain than the state's.
     """
 
     def __init__(self, settings: WorkerSettings) -> None:
-        """Read the settings; nothing is connected yet.
+        """Create the parts that need no connection.
 
         Raises:
-            WorkerError: a network's name is none that the SDK knows.
+            WorkerError: the SDK does not know a network's name.
         """
         self.ready = asyncio.Event()
         self.metrics: Final = WorkerMetrics(settings.worker_role)
@@ -134,7 +134,7 @@ class Worker:
         self._forward_head(head)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until `stop` is set, then answer what is in hand, and close everything.
+        """Run until `stop` is set; then finish requests and jobs in progress, and close.
 
         Raises:
             WorkerError: it cannot start, or NATS has ended its connection for good.
@@ -265,7 +265,7 @@ class Worker:
                     {tasks[REQUESTS_PART]}, timeout=2 * self._settings.drain_timeout_seconds
                 )
                 if signing is not None:
-                    # A job that takes longer than the chain's next blocks is handed back.
+                    # Jobs that need more blocks are returned to the queue.
                     await asyncio.wait({tasks[JOBS_PART]}, timeout=JOBS_STOP_TIMEOUT_S)
             finally:
                 await cancel_and_wait(background | signs)
@@ -290,13 +290,13 @@ class Worker:
 
     async def _provision(self, connection: NatsConnection) -> bool:
         if self._settings.uses_reader_user:
-            return True  # a signer makes the streams
+            return True  # signers create the streams
         await provision_streams(connection, replicas=self._settings.nats_stream_replicas)
         return True
 
 
 def _is_fatal(error: Exception) -> bool:
-    """Return whether no restart of a part helps: NATS refuses it, or the chain is another one."""
+    """Return whether a restart of a part cannot help: denied by NATS, or another chain."""
     if isinstance(error, ForeignStateError):
         return True
     return isinstance(error, FailureError) and error.code is ErrorCode.FORBIDDEN

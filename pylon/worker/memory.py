@@ -1,7 +1,7 @@
-"""How much memory this process has, and word when it is too much.
+"""Limit on the resident memory of this process.
 
-The chain SDK is known to grow over days. A worker that passes its limit stops in good order, and
-whoever keeps it running starts a fresh one; its peers and the queues bridge the gap.
+The memory of the chain SDK grows over days. A worker that exceeds its limit shuts down, and its
+process manager restarts it; meanwhile other workers serve, and jobs wait in the queue.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _STATM: Final = Path("/proc/self/statm")
 
 
 def resident_bytes() -> int | None:
-    """The resident memory of this process; None where the system does not tell."""
+    """Return the resident memory of this process; None if the system does not provide it."""
     try:
         pages = int(_STATM.read_text().split()[1])
     except OSError:
@@ -30,7 +30,7 @@ def resident_bytes() -> int | None:
 async def wait_until_exceeded(
     limit_bytes: int, *, interval_s: float = MEMORY_CHECK_INTERVAL_S
 ) -> int:
-    """Wait until this process has more memory than that; how much it has then."""
+    """Wait until the resident memory exceeds a limit in bytes, and return it."""
     while True:
         await asyncio.sleep(interval_s)
         held = resident_bytes()
@@ -39,14 +39,14 @@ async def wait_until_exceeded(
 
 
 async def wait_for_memory_limit(limit_mib: int | None) -> None:
-    """Return, and log why, once this process has more memory than the limit; None is no limit."""
+    """Wait until the resident memory exceeds a limit in MiB, and log it; None waits forever."""
     if limit_mib is None:
         await asyncio.Event().wait()
         return
     held_bytes = await wait_until_exceeded(limit_mib * MIB)
     logger.warning(
-        "This worker holds %d MiB of memory, more than the %d of "
-        "PYLON_WORKER_MEMORY_LIMIT_MIB: it stops, to be started afresh",
+        "Stopping for a restart: %d MiB of resident memory exceed the limit of %d MiB "
+        "(PYLON_WORKER_MEMORY_LIMIT_MIB)",
         held_bytes // MIB,
         limit_mib,
     )

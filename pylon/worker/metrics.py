@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus; names, types and labels are part of what it promises."""
+"""Prometheus metrics of a worker; names, types and labels are part of the public interface."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -27,7 +27,7 @@ class WorkerMetrics(ProcessMetrics):
     """The metrics of one worker.
 
     Args:
-        role: of the worker.
+        role: role of the worker.
     """
 
     def __init__(self, role: WorkerRole = WorkerRole.ALL) -> None:
@@ -35,20 +35,20 @@ class WorkerMetrics(ProcessMetrics):
         registry = self.registry
         self.operation_s = Histogram(
             "pylon_bittensor_operation_duration_seconds",
-            "How long operations on the chain took",
+            "Duration of operations on the chain",
             ("operation", "status", "uri", "netuid", "hotkey"),
             buckets=_CHAIN_BUCKETS_S,
             registry=registry,
         )
         self.fallbacks = Counter(
             "pylon_bittensor_fallback_total",
-            "Operations that went to the archive node",
+            "Operations that were sent to the archive node",
             ("reason", "operation", "hotkey"),
             registry=registry,
         )
         self.weights_job_s = Histogram(
             "pylon_apply_weights_job_duration_seconds",
-            "How long weights took from their acceptance to their end",
+            "Time from acceptance to the end of a weights job",
             ("operation", "status", "netuid", "hotkey"),
             buckets=_JOB_BUCKETS_S,
             registry=registry,
@@ -62,34 +62,34 @@ class WorkerMetrics(ProcessMetrics):
         )
         self.revealed_commitment_job_s = Histogram(
             "pylon_set_revealed_commitment_job_duration_seconds",
-            "Time from acceptance until a sealed commitment is on the chain, or its job has ended",
+            "Time from acceptance until a timelocked commitment is on chain, or its job has ended",
             ("operation", "status", "netuid", "hotkey"),
             buckets=_JOB_BUCKETS_S,
             registry=registry,
         )
         self.weights_attempt_s = Histogram(
             "pylon_apply_weights_attempt_duration_seconds",
-            "How long one signed extrinsic took until it was known what became of it",
+            "Time from signing an extrinsic until its outcome is known",
             ("operation", "status", "netuid", "hotkey"),
             buckets=_JOB_BUCKETS_S,
             registry=registry,
         )
         self.job_transitions = Counter(
             "pylon_job_transitions_total",
-            "Changes of the state of jobs that this worker made",
+            "State changes of jobs by this worker",
             ("kind", "state"),
             registry=registry,
         )
         self.job_failures = Counter(
             "pylon_job_failures_total",
-            "Jobs that ended as EXPIRED, REJECTED or FAILED, except weights that only a rate limit "
-            "of the chain held back",
+            "Jobs that ended as EXPIRED, REJECTED or FAILED, except weights that were delayed by a "
+            "rate limit of the chain only",
             ("identity", "kind", "state"),
             registry=registry,
         )
         self.skipped_blocks = Counter(
             "pylon_skipped_blocks_total",
-            "Blocks that were not published: too far behind the chain, or not readable",
+            "Blocks that were not published: too old, or not readable",
             registry=registry,
         )
         self.skipped_neurons = Counter(
@@ -100,142 +100,142 @@ class WorkerMetrics(ProcessMetrics):
         )
         self.jobs = self.callback_metric(
             "pylon_jobs",
-            "Jobs in the ledger that have not ended, and those that ended and are still kept",
+            "Jobs in the job store that have not ended, and ended jobs that are retained",
             "gauge",
             ("identity", "kind", "state"),
         )
         self.weights_deadline_blocks = self.callback_metric(
             "pylon_weights_deadline_blocks",
-            "Blocks until the time of the weights in hand is over",
+            "Blocks until the deadline of the weights in progress",
             "gauge",
             ("netuid", "identity"),
         )
         self.weights_overdue_blocks = self.callback_metric(
             "pylon_weights_overdue_blocks",
-            "Blocks since the oldest open weights could have been on the chain, rate limits aside",
+            "Blocks since the oldest open weights could have been included, without rate limits",
             "gauge",
             ("netuid", "identity"),
         )
         self._head = self.callback_metric(
-            "pylon_chain_head_block", "The newest block of the chain that was heard of", "gauge"
+            "pylon_chain_head_block", "Number of the chain's newest known block", "gauge"
         )
         self._head_age = self.callback_metric(
-            "pylon_chain_head_age_seconds", "Time since the chain's head moved last", "gauge"
+            "pylon_chain_head_age_seconds", "Time since the last new head of the chain", "gauge"
         )
         self._last_published = self.callback_metric(
             "pylon_last_published_block",
-            "Number of the newest block event that JetStream stores, whichever worker published "
-            "it; not shown by readers that connect as the NATS user reader",
+            "Number of the newest block event that JetStream stores, from any worker; not exposed "
+            "by readers that connect as the NATS user reader",
             "gauge",
         )
         self._last_published_age = self.callback_metric(
             "pylon_last_published_age_seconds",
-            "Seconds since JetStream stored the newest block event, as this worker has read it; "
-            "about the same at all workers, so alert on the minimum",
+            "Seconds since JetStream stored the newest block event, as read by this worker; nearly "
+            "equal at all workers, so alert on the minimum",
             "gauge",
         )
         self._write_failures = self.callback_metric(
             "pylon_jetstream_write_failures",
-            "Writes that JetStream did not store: not acknowledged, or no storage left",
+            "Writes that JetStream did not store: no acknowledgement, or storage full",
             labels=("stream",),
         )
         self.publisher_leader = self.callback_metric(
-            "pylon_publisher_leader", "Whether this is the worker that publishes blocks", "gauge"
+            "pylon_publisher_leader", "1 if this worker publishes blocks, else 0", "gauge"
         )
         self.publisher_stalls = self.callback_metric(
             "pylon_publisher_stalls",
-            "Turns to publish that ended because no due block was published",
+            "Leaderships that ended because no block was published in time",
         )
         self._cannot_sign = self.callback_metric(
             "pylon_identity_cannot_sign",
-            "1 for each identity that no running worker can sign for, by why",
+            "1 for each identity that no running worker can sign for, by reason",
             "gauge",
             ("identity", "problem"),
         )
         self._cache_hits = self.callback_metric(
-            "pylon_read_cache_hits", "Reads answered from what was kept"
+            "pylon_read_cache_hits", "Reads served from the cache"
         )
         self._cache_misses = self.callback_metric(
-            "pylon_read_cache_misses", "Reads that had to be asked of the chain"
+            "pylon_read_cache_misses", "Reads that were not in the cache"
         )
         self._cache_bytes = self.callback_metric(
-            "pylon_read_cache_bytes", "Bytes of answers that are kept", "gauge"
+            "pylon_read_cache_bytes", "Size of the cached results in bytes", "gauge"
         )
         self._requests = self.callback_metric(
             "pylon_service_requests",
-            "Requests over NATS that were answered",
+            "Requests over NATS with a response",
             labels=("scope", "operation"),
         )
         self._request_failures = self.callback_metric(
             "pylon_service_failures",
-            "Requests over NATS that were answered with a failure",
+            "Requests over NATS with an error response",
             labels=("scope", "operation"),
         )
         self._busy_s = self.callback_metric(
             "pylon_service_busy_seconds",
-            "Time that went into answering requests over NATS",
+            "Time spent on requests over NATS",
             labels=("scope", "operation"),
         )
         self._in_progress = self.callback_metric(
-            "pylon_service_requests_in_progress", "Requests over NATS being answered", "gauge"
+            "pylon_service_requests_in_progress", "Requests over NATS in progress", "gauge"
         )
         self._waiting = self.callback_metric(
             "pylon_service_requests_waiting",
-            "Requests over NATS that wait for the chain or for a job, and take no place",
+            "Requests over NATS that wait for the chain or for a job, without a permit",
             "gauge",
         )
         self._rejected = self.callback_metric(
             "pylon_service_requests_rejected",
-            "Requests over NATS that were not taken, by why",
+            "Requests over NATS that were rejected, by reason",
             labels=("reason",),
         )
         self.callback_metric(
             "pylon_unreadable_records",
-            "Readings of records that cannot be decoded, of the chain, the events or the ledger",
+            "Reads of records that cannot be decoded: chain, events and job store",
             labels=("kind",),
         ).read = lambda: {(kind,): count for kind, count in UNREADABLE.counts.items()}
         self._part_restarts = self.callback_metric(
             "pylon_worker_part_restarts",
-            "Restarts of parts of this worker that failed, by part",
+            "Restarts of failed parts of this worker, by part",
             labels=("part",),
         )
 
     def watch_parts(self, supervisor: Supervisor) -> None:
-        """Show the restarts of the worker's parts."""
+        """Expose the restarts of the worker's parts."""
         self._part_restarts.read = lambda: {
             (part,): count for part, count in supervisor.restarts.items()
         }
 
     def watch_head(self, snapshots: Snapshots) -> None:
-        """Tell of the chain's head."""
+        """Expose the chain's head and its age."""
         self._head.read = lambda: _as_values(snapshots.head)
         self._head_age.read = lambda: _as_values(snapshots.head_age_s)
 
     def watch_published(self, published: LastPublished) -> None:
-        """Show the newest block that is published, and its age."""
+        """Expose the newest published block and its age."""
         self._last_published.read = lambda: _as_values(published.block_number)
         self._last_published_age.read = lambda: _as_values(published.age_s)
 
     def watch_writes(self, writes: WriteHealth) -> None:
-        """Show the writes that JetStream did not store."""
+        """Expose the writes that JetStream did not store."""
         self._write_failures.read = lambda: {
             (stream,): count for stream, count in writes.failures.items()
         }
 
     def watch_signers(self, problems: Callable[[], Mapping[IdentityName, str]]) -> None:
-        """Show the identities that nothing can sign for, and why."""
+        """Expose the identities without a signer, and the reasons."""
         self._cannot_sign.read = lambda: {
             (str(name), problem): 1.0 for name, problem in problems().items()
         }
 
     def watch_cache(self, cache: ReadCache) -> None:
-        """Tell of the answers that are kept."""
+        """Expose the hits, misses and size of the read cache."""
         self._cache_hits.read = lambda: {(): cache.hits}
         self._cache_misses.read = lambda: {(): cache.misses}
         self._cache_bytes.read = lambda: {(): cache.size_bytes}
 
     def watch_service(self, service: RequestService) -> None:
-        """Tell of the requests that come over NATS."""
+        """Expose the requests over NATS."""
 
         def by_endpoint(of: Callable[[int, int, int], float]) -> Callable[[], Values]:
             return lambda: {

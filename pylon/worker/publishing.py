@@ -1,4 +1,4 @@
-"""The parts of a worker that publish: the streams, whose turn it is, and the blocks themselves."""
+"""The publishing parts of a worker: streams, leadership and block events."""
 
 import asyncio
 import logging
@@ -33,23 +33,23 @@ from pylon_client.nats.nats_connection import NatsConnection
 logger = logging.getLogger(__name__)
 
 CACHE_BYTES: Final = 4 * 2**20
-"""Size of the cache through which snapshots are read; each of them is read for publishing once."""
+"""Size of the publisher's read cache, in bytes; each snapshot is read only once for publishing."""
 
 
 @dataclass
 class Publishing:
-    """Publishes every block when it is this worker's turn.
+    """Publishes every block while this worker is the leader.
 
     Attributes:
-        settings: of the worker.
-        chain: that is read.
-        head_tracker: of that chain.
-        snapshots: what has been published.
-        metrics: of the worker.
-        connection: to NATS, as a user with JetStream.
-        guard: knows the chain that is published.
+        settings: settings of the worker.
+        chain: the chain to read.
+        head_tracker: tracks the heads of that chain.
+        snapshots: latest published blocks and neurons.
+        metrics: metrics of the worker.
+        connection: connection to NATS, as a user with JetStream.
+        guard: the chain that is published.
         last_published: the newest block that JetStream stores.
-        write_health: records which writes JetStream stores.
+        write_health: records failed writes to JetStream.
     """
 
     settings: WorkerSettings
@@ -63,7 +63,7 @@ class Publishing:
     write_health: WriteHealth
 
     def __post_init__(self) -> None:
-        """Begin with no turn."""
+        """Create the parts; none of them runs yet."""
         self._progress = PublishProgress()
         self._event_log = EventLog(self.connection)
         self.streams = StreamKeeper(self.connection, replicas=self.settings.nats_stream_replicas)
@@ -79,12 +79,12 @@ class Publishing:
         )
         self.metrics.publisher_leader.read = lambda: {(): float(self.leadership.is_leader)}
         self.metrics.publisher_stalls.read = lambda: {(): self.leadership.stalls}
-        for netuid in self.settings.netuids:  # a counter that begins at 0 shows its first increase
+        for netuid in self.settings.netuids:  # exposed as 0, so that the first increase is visible
             self.metrics.skipped_neurons.labels(str(netuid))
 
     @property
     def parts(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
-        """Return what runs, by its name."""
+        """Return the parts to run by name."""
         return {
             "events": self.leadership.run,
             "streams": self.streams.run,
@@ -132,7 +132,7 @@ class Publishing:
     def _last_received_block(self, subject: str) -> Block | None:
         """Return the block of the newest event of a subject that this worker has received.
 
-        An event of a block after the head is of another chain, and left aside.
+        An event of a block above the head belongs to another chain and is ignored.
         """
         seen, head = self.snapshots.get(subject), self.head_tracker.newest
         if seen is None or head is None or seen.block.number > head:

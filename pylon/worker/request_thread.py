@@ -1,7 +1,7 @@
-"""Requests, answered on a thread, an event loop and connections that serve nothing else.
+"""The request server of a worker, with its own thread, event loop and connections.
 
-A flood of requests then slows down requests alone: jobs, leases and publishing have the worker's
-main loop and a connection to NATS that requests do not reach.
+So a flood of requests only delays requests: jobs, leases and publishing use the worker's main loop
+and another connection to NATS.
 """
 
 import asyncio
@@ -62,22 +62,22 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class RequestThread:
-    """Answers the requests of a worker; made on its main loop, and run on another.
+    """Serves the requests of a worker; created on its main loop, and run on another loop.
 
-    What is shared between the two loops is read here and written there.
+    Objects shared by both loops are written on the main loop and read here.
 
     Attributes:
-        settings: of the worker.
-        snapshots: "latest" is answered from them.
-        signers: for which identities any worker can sign.
-        addresses: of the hotkeys that were opened here.
-        metrics: of the worker.
-        guard: checks the chain of each node.
-        write_health: records which writes JetStream stores.
-        on_connect: called, on this server's loop, with the connection to NATS once it exists.
-        on_job: the same with each job that was accepted or changed here.
-        connection: to NATS, once it exists.
-        service: the subscriptions, once they exist.
+        settings: settings of the worker.
+        snapshots: latest published blocks and neurons.
+        signers: signers of each identity in the deployment.
+        addresses: addresses of the hotkeys that this worker has opened.
+        metrics: metrics of the worker.
+        guard: checks the genesis of each node.
+        write_health: records failed writes to JetStream.
+        on_connect: called on this server's loop with its connection to NATS.
+        on_job: called on this server's loop with each job that was accepted or changed.
+        connection: connection to NATS; None until it exists.
+        service: subscriptions to requests; None until they exist.
     """
 
     settings: WorkerSettings
@@ -96,16 +96,16 @@ class RequestThread:
     _chain: RoutedChain | None = None
 
     def observe_head(self, head: BlockNumber) -> None:
-        """Note the head of the chain, from which the age of blocks is counted."""
+        """Set the head of the chain, from which the ages of blocks are counted."""
         if self._chain is not None:
             self._chain.observe_head(head)
 
     def stop(self) -> None:
-        """Take no further request; `run` returns when those in progress are answered."""
+        """Accept no further request; `run` returns when the requests in progress have ended."""
         self._stopping.set()
 
     async def run(self, ready: Callable[[], object]) -> None:
-        """Answer requests until `stop`; after a failure it may be run again.
+        """Serve requests until `stop`; after a failure it may be run again.
 
         Args:
             ready: called when NATS delivers requests here.
@@ -218,7 +218,7 @@ class RequestThread:
 
 
 def _request_subjects(settings: WorkerSettings) -> tuple[str, ...]:
-    """Return the subjects of the requests that a worker of this role answers."""
+    """Return the subjects of the requests that a worker of this role serves."""
     role = settings.worker_role
     if role is WorkerRole.ALL:
         return ALL_REQUESTS

@@ -1,10 +1,10 @@
-"""What a worker is for."""
+"""The role of a worker."""
 
 from enum import StrEnum
 
 
 class WorkerRole(StrEnum):
-    """Which of a worker's two tasks it takes on; a reader never opens a hotkey."""
+    """The tasks of a worker; a reader never opens a hotkey."""
 
     READER = "reader"
     SIGNER = "signer"
@@ -12,10 +12,10 @@ class WorkerRole(StrEnum):
 
     @property
     def signs(self) -> bool:
-        """Whether it accepts writes and works on jobs."""
+        """Return whether the worker accepts writes and executes jobs."""
         return self is not WorkerRole.READER
 
     @property
     def reads(self) -> bool:
-        """Whether it answers reads of the chain."""
+        """Return whether the worker serves reads of the chain."""
         return self is not WorkerRole.SIGNER

@@ -17,39 +17,38 @@ from pylon_client.contract.types import NetUid, NetUidField
 
 
 class WorkerSettings(DeploymentSettings):
-    """What a chain worker needs to know.
+    """Settings of a chain worker.
 
     Attributes:
-        bittensor_network: a network's name (`finney`, `test`, …) or a node's `ws://` URL.
-        bittensor_archive_network: the same, for blocks whose state the first one discarded;
-            empty when there is none.
-        bittensor_archive_blocks_cutoff: blocks older than this are read from the archive.
-        bittensor_wallet_path: the folder of wallets; only signers read keys in it. Empty for none.
-        tracked_netuids: subnets to publish every block, beside those of the identities.
-        recent_objects_hard_limit_blocks: recent neurons older than this are not given out.
-        block_duration_seconds: the chain's pace, by which the age of recent neurons is told while
-            the chain is not heard of.
-        chain_timeout_seconds: how long one read of the chain may take when no caller says.
-        head_silence_seconds: without a new head for this long, the subscription is given up.
-        max_requests: requests in progress at once, without those that wait for the chain or for a
-            job. Half of the places are divided equally among the identities and open access, the
-            others are shared.
-        drain_timeout_seconds: how long a worker finishes what it has in hand when told to stop.
-        worker_memory_limit_mib: a worker that holds more stops in good order, to be started
-            afresh; without it, none does.
-        worker_role: whether it answers reads, accepts and carries out writes with the identities'
-            hotkeys, or both.
-        weights_retry_attempts: how often the chain may refuse a weights job.
-        weights_retry_delay_seconds: the pause between two attempts.
-        weights_unknown_hotkeys: what becomes of weights for hotkeys that are not registered.
-        commitment_retry_attempts: how often the chain may refuse a commitment.
-        commitment_retry_delay_seconds: the pause between two attempts.
-        ended_jobs_kept_days: for how long jobs are kept that have ended.
-        signer_grace_seconds: for how long writes are accepted after their identity's last signer
-            was seen, or this worker was started, so that a restart of signers refuses none.
-        nats_stream_replicas: how many NATS servers keep each stream that is made here.
-        health_host: the address at which `/livez`, `/readyz` and `/metrics` are answered.
-        health_port: their port; 0 lets the system choose, and without one nothing is.
+        bittensor_network: name of a network (`finney`, `test`, …) or `ws://` URL of a node.
+        bittensor_archive_network: archive node for blocks whose state the first node has
+            discarded, in the same form; empty for none.
+        bittensor_archive_blocks_cutoff: blocks older than this are read from the archive node.
+        bittensor_wallet_path: folder of the wallets; only signers read keys in it. Empty for none.
+        tracked_netuids: subnets to publish every block, in addition to those of the identities.
+        recent_objects_hard_limit_blocks: maximum age of recent neurons.
+        block_duration_seconds: block time of the chain, used for the age of recent neurons while
+            no heads arrive.
+        chain_timeout_seconds: timeout of a chain read if the request specifies none.
+        head_silence_seconds: time without a new head after which the worker subscribes again.
+        max_requests: maximum number of requests in progress, not counting requests that wait for
+            the chain or for a job. Half of it is divided equally among the identities and open
+            access; the rest is shared.
+        drain_timeout_seconds: time that requests in progress have to finish when the worker stops.
+        worker_memory_limit_mib: memory above which the worker stops gracefully, to be restarted;
+            empty for no limit.
+        worker_role: `reader` answers reads, `signer` accepts and submits writes, `all` does both.
+        weights_retry_attempts: maximum number of refusals of a weights job by the chain.
+        weights_retry_delay_seconds: delay between two attempts.
+        weights_unknown_hotkeys: handling of weights for hotkeys that are not registered.
+        commitment_retry_attempts: maximum number of refusals of a commitment by the chain.
+        commitment_retry_delay_seconds: delay between two attempts.
+        ended_jobs_kept_days: retention of ended jobs.
+        signer_grace_seconds: time after the last announcement of an identity's signer, or after
+            the start of this worker, during which writes are still accepted. It covers a restart.
+        nats_stream_replicas: number of replicas of each stream that the worker creates.
+        health_host: address of `/livez`, `/readyz` and `/metrics`.
+        health_port: port of these endpoints; 0 lets the system choose. Empty to disable them.
     """
 
     bittensor_network: str = "finney"
@@ -87,11 +86,11 @@ class WorkerSettings(DeploymentSettings):
 
     @property
     def uses_reader_user(self) -> bool:
-        """Whether this worker connects as the NATS user `reader`, which has no JetStream."""
+        """Return whether this worker connects as the NATS user `reader`, without JetStream."""
         return not self.worker_role.signs and bool(self.nats_reader_password.get_secret_value())
 
     @property
     def netuids(self) -> list[NetUid]:
-        """Every tracked subnet, in ascending order, once each."""
+        """Return the tracked subnets and the identities' subnets, in ascending order."""
         of_identities = {identity.netuid for identity in self.identity_settings.values()}
         return sorted(of_identities | set(self.tracked_netuids))

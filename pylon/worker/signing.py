@@ -1,4 +1,4 @@
-"""The parts of a worker that work on jobs: the office, the count of jobs, and its announcements."""
+"""The signing parts of a worker: job service, job metrics and signer announcements."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ JOBS_PART: Final = "jobs"
 
 @dataclass
 class SigningParts:
-    """Works on the jobs of the identities whose hotkeys this worker has opened.
+    """Executes the jobs of the identities whose hotkeys this worker has opened.
 
     Attributes:
-        settings: of the worker.
+        settings: settings of the worker.
         chain_writer: the chain to write to.
-        connection: to NATS, as a user with JetStream.
-        hotkeys: that sign.
-        signer_directory: which identities can be signed for in the whole deployment.
-        supervisor: restarts what fails.
-        snapshots: know the chain's head.
-        metrics: of the worker.
-        job_metrics: records each change of a job.
-        write_health: records which writes JetStream stores.
+        connection: connection to NATS, as a user with JetStream.
+        hotkeys: the opened hotkeys.
+        signer_directory: signers of each identity in the deployment.
+        supervisor: restarts failed parts.
+        snapshots: provide the chain's head.
+        metrics: metrics of the worker.
+        job_metrics: observes each change of a job.
+        write_health: records failed writes to JetStream.
     """
 
     settings: WorkerSettings
@@ -52,7 +52,7 @@ class SigningParts:
     write_health: WriteHealth
 
     def __post_init__(self) -> None:
-        """Begin with no job in progress."""
+        """Create the parts; none of them runs yet."""
         self._events = JobEventPublisher(self.connection)
         self.job_service = JobService(
             self.connection,
@@ -73,7 +73,7 @@ class SigningParts:
 
     @property
     def parts(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
-        """Return what runs, by its name."""
+        """Return the parts to run by name."""
         publish = SignerEvents(self.connection).publish
         return {
             JOBS_PART: self.job_service.run,

@@ -16,13 +16,13 @@ from pylon_client.nats.nats_connection import NatsConnection
 
 @dataclass(frozen=True, slots=True)
 class SnapshotKeeper:
-    """Keeps what is published of the blocks and of the tracked subnets.
+    """Stores the published blocks and the neurons of tracked subnets.
 
     Attributes:
-        settings: of the worker.
-        snapshots: to fill.
-        guard: knows the chain of the state; a reader without JetStream learns it here.
-        last_published: the newest block that is published; a reader without JetStream learns it here.
+        settings: settings of the worker.
+        snapshots: the snapshots to fill.
+        guard: the chain of the state; for a reader without JetStream, it is bound here.
+        last_published: the newest published block; for a reader without JetStream, it is set here.
     """
 
     settings: WorkerSettings
@@ -46,14 +46,16 @@ class SnapshotKeeper:
             async for event in feed:
                 if event.genesis and self.guard.genesis not in {None, event.genesis}:
                     if not self.settings.uses_reader_user:
-                        continue  # left there by another chain
+                        continue  # an old event of another chain
                     raise ForeignStateError(
                         "the signers publish another chain than before: this worker stops, to be "
-                        "started afresh"
+                        "restarted"
                     )
                 if self.settings.uses_reader_user and event.genesis:
                     self.guard.bind(ChainIdentity("of the signers", event.genesis))
                 if (snapshot := parse_snapshot(event)) is not None:
                     self.snapshots.put(event.subject, snapshot)
                     if self.settings.uses_reader_user and event.subject == str(BlockEventSubject()):
-                        self.last_published.observe(event.block.number)  # it may not ask the stream
+                        self.last_published.observe(
+                            event.block.number
+                        )  # it has no access to the stream

@@ -1,6 +1,6 @@
-"""What the runtime APIs answer: one function per method, from the state of a block.
+"""Runtime APIs: one function per method, which reads the state of a block.
 
-A method that the metadata declares and no module here answers is refused by name.
+Methods that the metadata declares but no module implements are rejected with their name.
 """
 
 from collections.abc import Callable
@@ -21,12 +21,12 @@ API_METHODS: dict[str, Callable[..., Any]] = {
 
 
 def execute_api(state: StateReader, api: str, method: str, arguments: list[Any]) -> Any:
-    """The answer of a runtime API method, as the value that its output type encodes.
+    """Execute a runtime API method and return its result as a Python value.
 
     Raises:
-        NotImplementedError: the devnet does not answer this method.
+        NotImplementedError: the devnet does not implement this method.
     """
     function = API_METHODS.get(f"{api}_{method}")
     if function is None:
-        raise NotImplementedError(f"the devnet does not answer {api}_{method}")
+        raise NotImplementedError(f"the devnet does not implement {api}_{method}")
     return function(state, *arguments)

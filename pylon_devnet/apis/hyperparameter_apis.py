@@ -1,4 +1,4 @@
-"""Hyperparameters of a subnet under the names that runtime APIs give them."""
+"""Hyperparameters of a subnet under their names in the runtime APIs."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from pylon_devnet.chain_state import StateReader
 from pylon_devnet.subnet_state import subnet_exists, value
 
 MAX_WEIGHTS_LIMIT = 65_535
-"""What the chain answers whatever `MaxWeightsLimit` holds (`get_max_weight_limit`)."""
+"""Constant result of the chain's `get_max_weight_limit`; `MaxWeightsLimit` is ignored."""
 
 _U16, _U32, _U64, _BOOL, _TAO = "U16", "U32", "U64", "Bool", "TaoBalance"
 
@@ -52,7 +52,7 @@ _ITEMS: dict[str, tuple[str, str]] = {
 
 
 def hyperparameter_values(state: StateReader, netuid: int) -> dict[str, Any]:
-    """Hyperparameters under the names that structs of the runtime APIs use."""
+    """Return the hyperparameters by their field names in structs of the runtime APIs."""
     alpha_low, alpha_high = value(state, "AlphaValues", netuid)
     return {
         **{name: value(state, item, netuid) for name, (item, _) in _ITEMS.items()},
@@ -67,7 +67,7 @@ def hyperparameter_values(state: StateReader, netuid: int) -> dict[str, Any]:
 
 
 def hyperparameters_v2(state: StateReader, netuid: int) -> dict[str, Any] | None:
-    """What `get_subnet_hyperparams_v2`, and the first version, answer."""
+    """Return the result of `get_subnet_hyperparams` and `get_subnet_hyperparams_v2`."""
     if not subnet_exists(state, netuid):
         return None
     return {
@@ -80,7 +80,7 @@ def hyperparameters_v2(state: StateReader, netuid: int) -> dict[str, Any] | None
 
 
 def hyperparameters_v3(state: StateReader, netuid: int) -> list[dict[str, Any]] | None:
-    """What `get_subnet_hyperparams_v3` answers: a list of named, typed values."""
+    """Return the result of `get_subnet_hyperparams_v3`: a list of named, typed values."""
     if not subnet_exists(state, netuid):
         return None
     alpha_low, alpha_high = value(state, "AlphaValues", netuid)

@@ -23,7 +23,7 @@ _NO_PROMETHEUS = dict.fromkeys(("block", "version", "ip", "port", "ip_type"), 0)
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The per-uid vectors of a subnet, read once for all its neurons."""
+    """The per-uid vectors of a subnet, read once for all neurons."""
 
     active: list[bool]
     emission: list[int]
@@ -36,7 +36,7 @@ class _Columns:
 
     @classmethod
     def read(cls, state: StateReader, netuid: int) -> "_Columns":
-        """Reads them."""
+        """Read the vectors of a subnet."""
         length = neuron_count(state, netuid)
 
         def of(item: str, default: Any = 0) -> list[Any]:
@@ -55,7 +55,7 @@ class _Columns:
 
 
 def neurons_lite(state: StateReader, netuid: int) -> list[dict[str, Any]]:
-    """Every neuron of a subnet without weights and bonds; none if there is no such subnet."""
+    """Return the neurons of a subnet without weights and bonds; empty if it does not exist."""
     if not subnet_exists(state, netuid):
         return []
     columns = _Columns.read(state, netuid)
@@ -89,7 +89,7 @@ def _lite(state: StateReader, netuid: int, uid: int, columns: _Columns) -> dict[
         "axon_info": value(state, "Axons", netuid, hotkey) or NO_AXON,
         "prometheus_info": value(state, "Prometheus", netuid, hotkey) or _NO_PROMETHEUS,
         "stake": [(coldkey, alpha_stake(state, netuid, hotkey))],
-        # The chain stores neither rank, trust nor pruning score any more; it answers these.
+        # The chain no longer stores rank, trust and pruning score; it returns these constants.
         "rank": 0,
         "emission": columns.emission[uid],
         "incentive": columns.incentive[uid],

@@ -8,7 +8,7 @@ from pylon_devnet.subnet_state import RAO_PER_TAO, ROOT_NETUID, netuids, value
 
 
 def alpha_price(state: StateReader, netuid: int) -> int:
-    """Rao of TAO that one alpha costs; 1 TAO on the root network."""
+    """Return the price of one alpha in rao; 1 TAO on the root network."""
     if netuid == ROOT_NETUID:
         return RAO_PER_TAO
     alpha = int(value(state, "SubnetAlphaIn", netuid))

@@ -1,4 +1,4 @@
-"""`StakeInfoRuntimeApi` and `DelegateInfoRuntimeApi`: every stake is its hotkey's owner's."""
+"""`StakeInfoRuntimeApi` and `DelegateInfoRuntimeApi`: only the owner stakes to a hotkey."""
 
 from collections.abc import Callable
 from typing import Any

@@ -205,7 +205,7 @@ SELECTIVE_FIELDS = (
     "total_stake", "tao_dividends_per_hotkey", "alpha_dividends_per_hotkey", "validators",
     "commitments",
 )  # fmt: skip
-"""The fields of a selective metagraph; its callers name them by their place here."""
+"""The fields of a selective metagraph; callers select them by index."""
 
 API_METHODS: dict[str, Callable[..., Any]] = {
     f"SubnetInfoRuntimeApi_{name}": function

@@ -1,4 +1,4 @@
-"""`AuraApi` and `AccountNonceApi`; `node_rpc` answers what depends on the node."""
+"""`AuraApi` and `AccountNonceApi`; methods that depend on the node are in `node_rpc`."""
 
 from collections.abc import Callable
 from typing import Any

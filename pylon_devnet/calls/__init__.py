@@ -1,7 +1,7 @@
-"""The calls that the devnet knows how to make, by `Pallet.function`.
+"""The calls that the devnet implements, by `Pallet.function`.
 
-The metadata declares more of them; a call without a handler fails as the chain's filter would
-fail it (System.CallFiltered).
+The metadata declares more calls; a call without a handler fails with System.CallFiltered, as with
+the chain's call filter.
 """
 
 from pylon_devnet.calls import (

@@ -1,4 +1,4 @@
-"""Setting hyperparameters: by root, and those of one subnet also by its owner."""
+"""Calls that set hyperparameters: by root, and by the owner of a subnet for that subnet."""
 
 from pylon_devnet.calls.dispatch import (
     CallHandler,
@@ -56,7 +56,7 @@ _CHAIN_ITEMS = {
     "sudo_set_admin_freeze_window": "AdminFreezeWindow",
 }
 HYPERPARAMETERS: frozenset[str] = frozenset(_SUBNET_ITEMS.values())
-"""The storage items of subnets that can be set."""
+"""Storage items of subnets that can be set."""
 
 
 def _set_subnet_item(dispatch: DispatchContext, call: DecodedCall) -> None:

@@ -11,12 +11,12 @@ EXISTENTIAL_DEPOSIT_RAO = 500
 
 
 def free_balance(state: StateReader, address: str) -> int:
-    """What an account can spend, in rao."""
+    """Return the free balance of an account, in rao."""
     return int(state.get("System", "Account", address)["data"]["free"])
 
 
 def set_free_balance(draft: Draft, address: str, free_rao: int) -> None:
-    """Sets what an account can spend."""
+    """Set the free balance of an account, in rao."""
     account = dict(draft.get("System", "Account", address))
     account["data"] = {**account["data"], "free": free_rao}
     account["providers"] = max(1, account["providers"])
@@ -24,7 +24,7 @@ def set_free_balance(draft: Draft, address: str, free_rao: int) -> None:
 
 
 def withdraw(dispatch: DispatchContext, address: str, amount_rao: int) -> bool:
-    """Takes TAO from an account, if it has so much."""
+    """Withdraw TAO from an account; return False if its balance is too low."""
     free = free_balance(dispatch.draft, address)
     if free < amount_rao:
         return False
@@ -65,10 +65,10 @@ def _move(
 
 
 def address_of(destination: Any) -> str:
-    """The account that a `MultiAddress` names.
+    """Return the account of a `MultiAddress`.
 
     Raises:
-        DispatchError: it is named in another way than by its account.
+        DispatchError: it is another variant than `Id`.
     """
     named = destination.get("Id") if isinstance(destination, dict) else destination  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - decoded
     if not isinstance(named, str):

@@ -1,7 +1,8 @@
-"""What the chain checks before it dispatches a call.
+"""Checks of the chain before it dispatches a call.
 
-The pool refuses such a call with a custom error (pallet_subtensor, extensions/subtensor.rs). In a
-block, where another call may wrap it, it fails with the error itself (guards/).
+The pool rejects a call that fails them with a custom error (pallet_subtensor,
+extensions/subtensor.rs). Within a block, where another call may wrap it, the call fails with the
+error itself (guards/).
 """
 
 from collections.abc import Callable
@@ -28,7 +29,7 @@ def _set_weights(state: StateReader, call: DecodedCall, who: str, block: int) ->
 
 
 def _commit_timelocked(state: StateReader, call: DecodedCall, who: str, _block: int) -> str | None:
-    """The rate limit of these commits is left to the call itself."""
+    """Check stake and reveal round; the call itself checks the rate limit of commits."""
     if not has_stake_for_weights(state, call.arguments["netuid"], who):
         return "NotEnoughStakeToSetWeights"
     is_past = call.arguments["reveal_round"] < state.get("Drand", "LastStoredRound")

@@ -1,6 +1,6 @@
 """`Commitments.set_commitment`: a few bytes that a hotkey publishes on a subnet.
 
-As on the chain there is no pause between commitments, but a budget of bytes per epoch.
+As on the chain, commitments are limited by bytes per epoch, not by an interval.
 """
 
 from pylon_devnet.calls.dispatch import CallHandler, DecodedCall, DispatchContext, ensure
@@ -32,7 +32,7 @@ def _set_commitment(dispatch: DispatchContext, call: DecodedCall) -> None:
     ensure(used <= draft.get(_PALLET, "MaxSpace"), "SpaceLimitExceeded", _PALLET)
     usage = {"last_epoch": epoch, "used_space": used}
     draft.put(_PALLET, "UsedSpaceOf", netuid, who, usage)
-    # The info is kept as it was signed: decoded bytes would not survive the way back.
+    # The info is stored as signed: decoding and encoding would not restore its bytes.
     deposit, block = bytes(8), draft.number.to_bytes(4, "little")
     draft.put_raw(_PALLET, "CommitmentOf", (netuid, who), deposit + block + info)
     draft.put(_PALLET, "LastCommitment", netuid, who, draft.number)

@@ -1,4 +1,4 @@
-"""What a call works with, and how it fails."""
+"""Context and errors of dispatched calls."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from pylon_devnet.subnet_state import SUBTENSOR
 
 
 class DispatchError(Exception):
-    """A call that is undone; what it wrote is not kept.
+    """A call failed; its writes are rolled back.
 
     Args:
-        name: the variant of the chain's `DispatchError`, or the error of the pallet.
-        pallet: the pallet whose error it is; None for the chain's own variants.
-        inner: the payload of a variant that has one (`Token`, `Arithmetic`).
+        name: variant of the chain's `DispatchError`, or error of the pallet.
+        pallet: pallet of the error; None for variants of `DispatchError`.
+        inner: payload of a variant that has one (`Token`, `Arithmetic`).
     """
 
     def __init__(self, name: str, pallet: str | None = SUBTENSOR, inner: str | None = None) -> None:
@@ -25,12 +25,12 @@ class DispatchError(Exception):
 
 
 def bad_origin() -> DispatchError:
-    """The signer may not make this call."""
+    """Return the error for a signer that is not allowed to make a call."""
     return DispatchError("BadOrigin", None)
 
 
 def ensure(condition: object, error: str, pallet: str = SUBTENSOR) -> None:
-    """Fails the call with an error of a pallet unless the condition holds."""
+    """Raise an error of a pallet unless the condition is true."""
     if not condition:
         raise DispatchError(error, pallet)
 
@@ -40,10 +40,10 @@ class DecodedCall:
     """A decoded call.
 
     Attributes:
-        pallet: it belongs to.
-        function: its name.
-        arguments: decoded, by name; byte strings are ambiguous here.
-        raw: the SCALE bytes of each argument, by name.
+        pallet: name of the pallet.
+        function: name of the function.
+        arguments: decoded arguments by name; byte strings are ambiguous.
+        raw: SCALE bytes of each argument by name.
     """
 
     pallet: str
@@ -59,15 +59,15 @@ class DecodedCall:
 
 @dataclass(slots=True)
 class DispatchContext:
-    """One call being made.
+    """The context of a dispatched call.
 
     Attributes:
-        draft: the state of the block being built.
-        signer: whose call it is; None is root.
-        dispatch_call: makes a call that is inside this one, from its bytes, as a signer or as root.
-        split_calls: cuts an encoded vector of calls into calls.
-        encode_error: a dispatch error as events show it.
-        events: what happened so far, as (pallet, name, payload).
+        draft: state of the block being built.
+        signer: ss58 address of the signer; None for root.
+        dispatch_call: dispatches an encoded inner call with a signer, or None for root.
+        split_calls: splits an encoded vector of calls.
+        encode_error: converts a dispatch error to its value in events.
+        events: emitted events as (pallet, name, payload).
     """
 
     draft: Draft
@@ -78,24 +78,24 @@ class DispatchContext:
     events: list[tuple[str, str, Any]] = field(default_factory=list[tuple[str, str, Any]])
 
     def emit(self, pallet: str, name: str, payload: Any = None) -> None:
-        """Tells what happened."""
+        """Emit an event."""
         self.events.append((pallet, name, payload))
 
     def ensure_signed(self) -> str:
-        """The signer.
+        """Return the signer.
 
         Raises:
-            DispatchError: the call is root's.
+            DispatchError: the origin is root.
         """
         if self.signer is None:
             raise bad_origin()
         return self.signer
 
     def ensure_root(self) -> None:
-        """Lets only root pass.
+        """Raise unless the origin is root.
 
         Raises:
-            DispatchError: someone signed the call.
+            DispatchError: the origin is a signer.
         """
         if self.signer is not None:
             raise bad_origin()

@@ -1,7 +1,7 @@
-"""Registering a neuron by burning TAO.
+"""Registration of neurons by burning TAO.
 
-On a full subnet the newcomer replaces the neuron that earns least among those that are neither
-immune nor the owner's (the chain weighs a few more things).
+On a full subnet, the new neuron replaces the one with the lowest emission, except immune neurons
+and the owner's. The chain considers a few more criteria.
 """
 
 from pylon_devnet.calls.balance_calls import withdraw
@@ -24,7 +24,7 @@ _MAPS = ("Axons", "Prometheus", "NeuronCertificates", "Uids")
 
 
 def add_neuron(draft: Draft, netuid: int, hotkey: str, coldkey: str) -> int | None:
-    """Makes a hotkey a neuron; returns its uid, or None when there is no place for it."""
+    """Register a hotkey as a neuron; return its uid, or None if no neuron can be replaced."""
     count = neuron_count(draft, netuid)
     if count < value(draft, "MaxAllowedUids", netuid):
         uid = count
@@ -40,7 +40,7 @@ def add_neuron(draft: Draft, netuid: int, hotkey: str, coldkey: str) -> int | No
 
 
 def replace_neuron(draft: Draft, netuid: int, hotkey: str) -> None:
-    """Deregister a hotkey as the chain does: a newcomer takes its uid."""
+    """Deregister a hotkey as the chain does: a new neuron takes its uid."""
     uid = value(draft, "Uids", netuid, hotkey)
     newcomer = dev_hotkey_seed(f"newcomer-{netuid}-{uid}-{draft.number}")
     owner = value(draft, "SubnetOwner", netuid)
@@ -83,7 +83,7 @@ def _lowest_emission_uid(draft: Draft, netuid: int) -> int | None:
 
     def may_go(uid: int) -> bool:
         registered = value(draft, "BlockAtRegistration", netuid, uid)
-        # At genesis everyone is as old as the chain: nobody is new.
+        # Neurons of genesis are not immune.
         is_immune = registered > 0 and draft.number - registered < immunity
         return not is_immune and value(draft, "Keys", netuid, uid) != owner
 

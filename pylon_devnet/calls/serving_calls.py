@@ -1,6 +1,6 @@
-"""Publishing where a neuron listens: axons with and without a certificate, and prometheus.
+"""Calls that publish a neuron's endpoints: axons, with or without a certificate, and prometheus.
 
-The checks run before the call is dispatched, in `guards`.
+The checks run before the dispatch, in `call_guards`.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ _MAX_KEY_BYTES = 64
 
 
 def axon_error(state: StateReader, who: str, arguments: dict[str, Any], block: int) -> str | None:
-    """Return the error with which the chain refuses an axon in a block, or None."""
+    """Return the error with which the chain rejects an axon in a block, or None."""
     return (
         _unregistered(state, who, arguments)
         or _bad_address(arguments, allow_zero=True)
@@ -29,7 +29,7 @@ def axon_error(state: StateReader, who: str, arguments: dict[str, Any], block: i
 def prometheus_error(
     state: StateReader, who: str, arguments: dict[str, Any], block: int
 ) -> str | None:
-    """Return the error with which the chain refuses a prometheus endpoint in a block, or None."""
+    """Return the error with which the chain rejects a prometheus endpoint in a block, or None."""
     return (
         _bad_address(arguments, allow_zero=False)
         or _unregistered(state, who, arguments)
@@ -77,9 +77,9 @@ def _serve_axon(dispatch: DispatchContext, call: DecodedCall) -> None:
 
 
 def _certificate(encoded: bytes | None) -> bytes | None:
-    """A `NeuronCertificate` of the bytes given: first the algorithm, then 1 to 64 of the key.
+    """Return the `NeuronCertificate` in SCALE of one algorithm byte and 1 to 64 key bytes.
 
-    As on the chain, what does not fit is ignored without an error.
+    As on the chain, invalid bytes are ignored without an error.
     """
     if encoded is None:
         return None

@@ -1,7 +1,7 @@
-"""Setting weights in the open and committing to them under a time lock.
+"""Calls that set weights or commit to timelocked weights.
 
 The order of the checks is that of runtime 425 (pallet_subtensor, subnets/weights.rs). The checks
-before a call is dispatched are in `guards`.
+before the dispatch are in `call_guards`.
 """
 
 from collections.abc import Sequence
@@ -69,20 +69,20 @@ def set_weights_row(
 ) -> None:
     """Check a row of weights as the chain does, and store it.
 
-    Where weights are sealed this is what happens to revealed ones: there the rate limit is that of
-    the commits.
+    On subnets with commit-reveal, this applies revealed weights, whose rate limit was checked when
+    they were committed.
 
     Args:
-        draft: of the block.
+        draft: state of the block.
         netuid: the subnet.
-        mechanism: of the subnet.
-        who: the hotkey.
-        uids: the uids that get a weight.
-        weights: the weight of each of them.
-        version_key: that came with the weights; None passes.
+        mechanism: mechanism id.
+        who: the validator's hotkey.
+        uids: uids of the weighted neurons.
+        weights: weight of each uid, 0 to 65535.
+        version_key: version key of the call; None skips the check.
 
     Raises:
-        DispatchError: the chain refuses the weights.
+        DispatchError: the chain rejects the weights.
     """
     sealed = value(draft, "CommitRevealWeightsEnabled", netuid)
     index = storage_index(netuid, mechanism)
@@ -187,7 +187,7 @@ def _commit_timelocked(dispatch: DispatchContext, call: DecodedCall) -> None:
     )
     before = draft.get_raw(SUBTENSOR, "TimelockedWeightCommits", *where) or b"\x00"
     count, behind = decode_compact(before, 0)
-    # The ciphertext is kept byte for byte: decoded bytes would not survive the way back.
+    # The ciphertext is stored as signed: decoding and encoding would not restore its bytes.
     draft.put_raw(
         SUBTENSOR,
         "TimelockedWeightCommits",

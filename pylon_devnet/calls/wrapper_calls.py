@@ -1,4 +1,4 @@
-"""Calls that make other calls: batches and sudo."""
+"""Calls that dispatch other calls: batches and sudo."""
 
 from pylon_devnet.calls.dispatch import (
     CallHandler,

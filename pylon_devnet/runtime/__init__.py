@@ -1,1 +1,1 @@
-"""The runtime that the devnet claims to run: its declarations and the metadata made of them."""
+"""The simulated runtime: its declarations, and the metadata generated from them."""

@@ -1,15 +1,15 @@
-"""Read the tables of facts that say what a runtime declares.
+"""Parser of the fact tables that declare a runtime.
 
-`facts/*.facts` hold what all runtimes have in common, `facts/<runtime>/*.facts` what one adds.
-The tables are written in a small language that looks like Rust, one statement a line; a statement
-goes on over line ends until its brackets are closed, and `#` starts a comment.
+`facts/*.facts` contain the declarations that all runtimes share, `facts/<runtime>/*.facts` the
+additions of one runtime. The tables use a small language similar to Rust, one statement per line; a
+statement continues until its brackets are closed, and `#` starts a comment.
 
     struct path::Name<T>(u32, T)          enum path::Name { A, B(u8), C { f: u8 } = 7 }
     struct path::Name as Alias { f: T }   enum path::Name { Raw{N in 0..=128}([u8; N]) }
 
     pallet Name = 7 of crate_name
       storage
-        Item[Hasher Key, …]: Value? = default      `?`: no value means none; else the default
+        Item[Hasher Key, …]: Value? = default      `?`: missing is None; otherwise the default
       calls | events
         index name(argument: Type, …)
       errors
@@ -26,11 +26,10 @@ goes on over line ends until its brackets are closed, and `#` starts a comment.
     alias Name = type                     replaces the type in all tables of this runtime
     spec_version 475
 
-The second argument of `BoundedVec<u8, 1024>` is the most items that are accepted; `_` means any
-number.
+The second argument of `BoundedVec<u8, 1024>` is the maximum number of items; `_` means unlimited.
 
-A default or a constant is a number, `true`/`false`, `0x…` SCALE bytes, or a word that the writer
-of the metadata replaces (`version`, `slot_duration`).
+A default or constant is a number, `true`/`false`, `0x…` SCALE bytes, or a placeholder that the
+metadata writer replaces (`version`, `slot_duration`).
 """
 
 import re
@@ -78,7 +77,7 @@ class TypeDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class StorageItem:
-    """A storage value (no keys) or map; `default` is as written in the table, or None."""
+    """A storage value (no keys) or map; `default` is the text in the table, or None."""
 
     name: str
     hashers: tuple[str, ...]
@@ -90,7 +89,7 @@ class StorageItem:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A constant of a pallet; `value` is as written in the table."""
+    """A constant of a pallet; `value` is the text in the table."""
 
     name: str
     type: str
@@ -99,7 +98,7 @@ class Constant:
 
 @dataclass(slots=True)
 class Pallet:
-    """What one pallet declares; the paths of its types begin with its crate."""
+    """The declarations of a pallet; the paths of its types begin with its crate."""
 
     name: str
     index: int
@@ -122,7 +121,7 @@ class ApiMethod:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """A signed extension: what it adds to the extrinsic, and what it adds to the signed bytes."""
+    """A signed extension, with its type in the extrinsic and its type in the signed payload."""
 
     name: str
     type: str
@@ -131,7 +130,7 @@ class Extension:
 
 @dataclass(slots=True)
 class Declaration:
-    """Everything that the tables declare."""
+    """The declarations of a runtime."""
 
     spec_version: int = 0
     types: dict[str, TypeDeclaration] = field(default_factory=dict[str, TypeDeclaration])
@@ -140,10 +139,10 @@ class Declaration:
     extensions: list[Extension] = field(default_factory=list[Extension])
 
     def pallet(self, name: str) -> Pallet:
-        """The pallet of that name.
+        """Return the pallet of that name.
 
         Raises:
-            KeyError: no table declares it.
+            KeyError: it is not declared.
         """
         for pallet in self.pallets:
             if pallet.name == name:
@@ -152,7 +151,7 @@ class Declaration:
 
 
 def split_outside_brackets(text: str, separator: str = ",") -> list[str]:
-    """The parts of `text` between separators that are outside all brackets, stripped."""
+    """Split a text at separators outside of brackets, and strip the parts."""
     parts: list[str] = []
     depth = start = 0
     for position, character in enumerate(text):
@@ -168,7 +167,7 @@ def split_outside_brackets(text: str, separator: str = ",") -> list[str]:
 
 
 def load_declaration(runtime: str = NEWEST) -> Declaration:
-    """Return what the tables of a runtime declare; pallets sorted by index."""
+    """Load the declarations of a runtime, with pallets sorted by index."""
     paths = (*sorted(_FACTS.glob("*.facts")), *sorted((_FACTS / runtime).glob("*.facts")))
     source = "\n".join(path.read_text(encoding="utf-8") for path in paths)
     declaration = Declaration()
@@ -178,10 +177,10 @@ def load_declaration(runtime: str = NEWEST) -> Declaration:
 
 
 def parse_declaration(source: str, declaration: Declaration) -> None:
-    """Adds what one table says to a declaration.
+    """Parse a fact table into a declaration.
 
     Raises:
-        ValueError: a statement is not understood; it is quoted.
+        ValueError: a statement is invalid; the text quotes it.
     """
     section, pallet = "", None
     for statement in _statements(_without_aliases(source)):
@@ -204,16 +203,16 @@ def parse_declaration(source: str, declaration: Declaration) -> None:
 
 
 def _without_aliases(source: str) -> str:
-    """Replace every alias by its type, and leave out the statements that declare them."""
+    """Replace aliases by their types, and remove the alias statements."""
     declared = r"^alias (\w+) = (.+)$"
     aliases = dict(re.findall(declared, source, re.MULTILINE))
     source = re.sub(declared, "", source, flags=re.MULTILINE)
-    # A word before a bracket is the name of a variant or of a call, not a type.
+    # A word before a parenthesis is a variant or a call, not a type.
     return re.sub(r"\b\w+\b(?!\()", lambda word: aliases.get(word[0], word[0]), source)
 
 
 def _pallet(text: str, into: Declaration) -> Pallet:
-    """Return the pallet that a statement begins, or that it adds to."""
+    """Return the pallet that a statement declares or extends."""
     name, _, place = text.partition(" = ")
     if not place:
         return into.pallet(name)
@@ -246,7 +245,7 @@ def _member(into: Declaration, pallet: Pallet | None, section: str, statement: s
             type_, _, additional = types.partition(" + ")
             into.extensions.append(Extension(name, type_, additional))
         case _:
-            raise ValueError(f"a table of facts has {statement!r} outside any section")
+            raise ValueError(f"fact table: {statement!r} is outside of a section")
 
 
 def _statements(source: str) -> Iterator[str]:
@@ -262,7 +261,7 @@ def _statements(source: str) -> Iterator[str]:
             yield pending
             pending = ""
     if pending:
-        raise ValueError(f"a table of facts ends inside {pending!r}")
+        raise ValueError(f"fact table: the text ends inside {pending!r}")
 
 
 def _fields(text: str) -> tuple[Field, ...]:
@@ -280,7 +279,7 @@ def _body(text: str) -> tuple[Field, ...]:
 def _type(text: str, *, is_enum: bool) -> TypeDeclaration:
     match = re.match(r"([\w:]+)(<[^>]*>)?(?: as (\w+))?\s*(.*)$", text)
     if match is None:
-        raise ValueError(f"a table of facts declares a type as {text!r}")
+        raise ValueError(f"fact table: invalid type {text!r}")
     path = tuple(match[1].split("::"))
     parameters = tuple(split_outside_brackets(match[2][1:-1])) if match[2] else ()
     name, body = match[3] or path[-1], match[4]
@@ -305,7 +304,7 @@ def _variants(text: str) -> tuple[Variant, ...]:
             following = int(index)
         match = re.match(r"(\w+)\s*(.*)$", head)
         if match is None:
-            raise ValueError(f"a table of facts has a variant {part!r}")
+            raise ValueError(f"fact table: invalid variant {part!r}")
         result.append(Variant(following, match[1], _body(match[2])))
         following += 1
     return tuple(result)
@@ -314,7 +313,7 @@ def _variants(text: str) -> tuple[Variant, ...]:
 def _indexed(statement: str) -> Variant:
     match = re.match(r"(\d+) (\w+)\s*(.*)$", statement)
     if match is None:
-        raise ValueError(f"a table of facts has {statement!r} where an index should be")
+        raise ValueError(f"fact table: {statement!r} does not begin with an index")
     return Variant(int(match[1]), match[2], _body(match[3]))
 
 
@@ -322,7 +321,7 @@ def _storage(statement: str) -> StorageItem:
     head, _, default = statement.partition(" = ")
     match = re.match(r"(\w+)(?:\[(.*?)\])?: (.+)$", head)
     if match is None:
-        raise ValueError(f"a table of facts has a storage item {statement!r}")
+        raise ValueError(f"fact table: invalid storage item {statement!r}")
     pairs = [key.split(" ", 1) for key in split_outside_brackets(match[2] or "")]
     return StorageItem(
         name=match[1],

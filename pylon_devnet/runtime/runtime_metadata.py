@@ -1,4 +1,4 @@
-"""Write the metadata of the devnet's runtime, V15 and V14, from the tables of facts."""
+"""Encodes the metadata of the simulated runtime, V15 and V14, from the fact tables."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,13 +47,13 @@ _NO_DOCS = encode_vector(())
 
 @dataclass(frozen=True, slots=True)
 class RuntimeMetadata:
-    """The metadata of one runtime, and the declaration that it was written from.
+    """The metadata of a runtime, and the declaration that it was generated from.
 
     Attributes:
-        encoded: the V15 `MetadataVersioned` bytes, `meta` magic included.
-        legacy: the same as V14, without runtime APIs, for `state_getMetadata`.
-        version: the SCALE encoded `RuntimeVersion`.
-        declaration: the tables of facts.
+        encoded: V15 `MetadataVersioned` bytes, including the `meta` magic.
+        legacy: V14 bytes, without runtime APIs, for `state_getMetadata`.
+        version: SCALE bytes of `RuntimeVersion`.
+        declaration: declarations of the runtime.
     """
 
     encoded: bytes
@@ -64,9 +64,9 @@ class RuntimeMetadata:
 
 @lru_cache(maxsize=4)
 def build_metadata(slot_duration_ms: int, runtime: str = NEWEST) -> RuntimeMetadata:
-    """Return the metadata of a chain whose blocks are `slot_duration_ms` apart.
+    """Build the metadata of a chain with blocks every `slot_duration_ms`.
 
-    The slot duration is a constant of the Aura pallet: clients learn the block time from it.
+    The slot duration is a constant of the Aura pallet, from which clients read the block time.
     """
     declaration = load_declaration(runtime)
     version = _runtime_version(declaration.spec_version)
@@ -98,14 +98,14 @@ class _MetadataWriter:
             self._declare_outer(part)
         self._types.declare("Runtime", (_RUNTIME, "Runtime"), [])
         self._extra = _tuple_of([extension.type for extension in declaration.extensions])
-        # Some clients find the parts of an extrinsic in the parameters of this type.
+        # Some clients read the types of an extrinsic's parts from the parameters of this type.
         self._extrinsic = (
             f"UncheckedExtrinsic<{_ADDRESS}, RuntimeCall, {_SIGNATURE}, {self._extra}>"
         )
         self._types.type_id(self._extrinsic)
 
     def write(self) -> bytes:
-        """V15."""
+        """Encode metadata V15."""
         number = self._types.type_id
         pallets = encode_vector(
             self._pallet(pallet) + _NO_DOCS for pallet in self._declaration.pallets
@@ -129,7 +129,7 @@ class _MetadataWriter:
         return b"meta\x0f" + self._types.encode() + body
 
     def write_legacy(self) -> bytes:
-        """V14."""
+        """Encode metadata V14."""
         pallets = encode_vector(map(self._pallet, self._declaration.pallets))
         signed = (
             encode_compact(self._types.type_id(self._extrinsic))
@@ -196,7 +196,7 @@ class _MetadataWriter:
         return bytes(self._zero_width(item.value))
 
     def _zero_width(self, type_: str) -> int:
-        """How many zero bytes are the default value of a type."""
+        """Return the number of zero bytes in the default value of a type."""
         if type_ in _WIDTHS:
             return _WIDTHS[type_]
         if type_.startswith("("):
@@ -209,7 +209,7 @@ class _MetadataWriter:
             return 1
         declared = self._declaration.types[name]
         if declared.variants is not None:
-            return 1  # the first variant, which has no fields in any item that defaults to it
+            return 1  # the first variant; it has no fields in items with this default
         bound = (
             dict(zip(declared.parameters, split_outside_brackets(rest[:-1]), strict=True))
             if rest

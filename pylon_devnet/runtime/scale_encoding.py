@@ -1,14 +1,14 @@
-"""The few SCALE encodings that the metadata and the block header are made of.
+"""SCALE encodings for metadata and block headers.
 
-Everything that has a type in the metadata goes through `pylon_devnet.codec` instead; this module
-exists because the metadata itself has to be written before there is a codec.
+`pylon_devnet.codec` encodes all types of the metadata. This module exists because the metadata
+itself must be encoded before a codec can be created.
 """
 
 from collections.abc import Iterable
 
 
 def encode_compact(value: int) -> bytes:
-    """SCALE compact encoding of an unsigned integer of any size."""
+    """Encode an unsigned integer of any size as a SCALE compact integer."""
     if value < 1 << 6:
         return bytes([value << 2])
     if value < 1 << 14:
@@ -20,7 +20,7 @@ def encode_compact(value: int) -> bytes:
 
 
 def decode_compact(data: bytes, offset: int) -> tuple[int, int]:
-    """The compact integer at `offset`, and the offset behind it.
+    """Decode the compact integer at `offset`; return it and the next offset.
 
     Raises:
         ValueError: the data ends too early.
@@ -37,26 +37,26 @@ def decode_compact(data: bytes, offset: int) -> tuple[int, int]:
 
 
 def encode_vector(items: Iterable[bytes]) -> bytes:
-    """Already encoded items as a SCALE vector."""
+    """Encode a vector of already encoded items."""
     encoded = list(items)
     return encode_compact(len(encoded)) + b"".join(encoded)
 
 
 def encode_bytes(data: bytes) -> bytes:
-    """Bytes with their length in front: `Vec<u8>`."""
+    """Encode bytes with their length prefix, as `Vec<u8>`."""
     return encode_compact(len(data)) + data
 
 
 def encode_str(value: str) -> bytes:
-    """A string as SCALE writes it."""
+    """Encode a string."""
     return encode_bytes(value.encode())
 
 
 def encode_option(encoded: bytes | None) -> bytes:
-    """An already encoded value, or nothing, as an `Option`."""
+    """Encode an already encoded value, or None, as an `Option`."""
     return b"\x00" if encoded is None else b"\x01" + encoded
 
 
 def encode_u32(value: int) -> bytes:
-    """A fixed-width little-endian u32."""
+    """Encode a little-endian u32."""
     return value.to_bytes(4, "little")

@@ -1,7 +1,7 @@
-"""Cuts SCALE bytes into the parts that the declarations say they have.
+"""Slices SCALE bytes into parts according to the declarations.
 
-Decoded byte strings are ambiguous (text or hex); what must be stored exactly as it was signed is
-cut out of the call instead.
+Decoded byte strings are ambiguous (text or hex). Bytes that must be stored exactly as signed are
+sliced out of the encoded call instead.
 """
 
 import re
@@ -21,25 +21,25 @@ _WIDTHS = {
 
 
 class Slicer:
-    """Finds where values end.
+    """Finds the ends of encoded values.
 
     Args:
-        declaration: of the types.
+        declaration: declarations of the types.
     """
 
     def __init__(self, declaration: Declaration) -> None:
         self._types: dict[str, TypeDeclaration] = declaration.types
 
     def arguments(self, pallet: str, function: str, call: bytes) -> dict[str, bytes]:
-        """The bytes of each argument of a call, by name.
+        """Return the bytes of each argument of a call, by name.
 
         Args:
-            pallet: that the call is of.
-            function: the call.
-            call: its bytes, the two index bytes included.
+            pallet: pallet of the call.
+            function: function of the call.
+            call: SCALE bytes of the call, including the two index bytes.
 
         Raises:
-            ValueError: the bytes end too early, or go on too long.
+            ValueError: the bytes are too short or too long.
         """
         variants = self._types[f"{pallet}Call"].variants or ()
         fields = next(variant.fields for variant in variants if variant.name == function)
@@ -53,7 +53,7 @@ class Slicer:
         return parts
 
     def items(self, item: str, vector: bytes) -> list[bytes]:
-        """The bytes of each item of an encoded `Vec`."""
+        """Return the bytes of each item of an encoded `Vec`."""
         count, offset = decode_compact(vector, 0)
         parts: list[bytes] = []
         for _ in range(count):
@@ -63,11 +63,11 @@ class Slicer:
         return parts
 
     def skip(self, type_: str, data: bytes, offset: int) -> int:
-        """The offset behind a value of a type.
+        """Return the offset after a value of a type.
 
         Raises:
-            ValueError: the data ends too early, names a variant that does not exist, or has more
-                items than a bounded vector holds.
+            ValueError: the data is too short, contains an unknown variant, or exceeds the limit of
+                a bounded vector.
         """
         end = self._skip(type_, data, offset)
         if end > len(data):

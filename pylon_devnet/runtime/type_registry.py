@@ -1,7 +1,7 @@
-"""A scale-info type registry, built from Rust-like type strings as they are asked for.
+"""A scale-info type registry, built on demand from Rust-like type strings.
 
-`Vec<(u64, AccountId32)>` becomes portable types with numbers; the same string gets the same number
-every time, so the numbering depends only on the order of the questions.
+`Vec<(u64, AccountId32)>` becomes portable types with ids. Equal strings have equal ids, so the ids
+depend only on the order of the requests.
 """
 
 import re
@@ -32,7 +32,7 @@ class TypeRegistry:
     """The types of one metadata blob.
 
     Args:
-        declaration: where named types are looked up.
+        declaration: declarations of named types.
     """
 
     def __init__(self, declaration: Declaration) -> None:
@@ -41,15 +41,15 @@ class TypeRegistry:
         self._encoded: list[bytes] = []
 
     def type_id(self, type_: str) -> int:
-        """The number of a type, which is entered (with all that it is made of) when new.
+        """Return the id of a type; register it, and the types that it contains, if it is new.
 
         Raises:
-            KeyError: no table declares a name in it.
+            KeyError: a name in it is not declared.
         """
         known = self._type_ids.get(type_)
         if known is not None:
             return known
-        # The number is taken before the definition is written: types may contain themselves.
+        # The id is assigned before the definition is encoded: types may be recursive.
         number = self._type_ids[type_] = len(self._encoded)
         self._encoded.append(b"")
         path, parameters, definition = self._define(type_)
@@ -57,11 +57,11 @@ class TypeRegistry:
         return number
 
     def declare(self, name: str, path: tuple[str, ...], variants: list[Variant]) -> None:
-        """Gives an enum that no table declares (the calls of a pallet, say) a name for others."""
+        """Declare an enum that is in no table, such as the calls of a pallet."""
         self._types[name] = TypeDeclaration(name, path, (), variants=tuple(variants))
 
     def encode(self) -> bytes:
-        """The portable registry: every type with its number."""
+        """Encode the portable registry: every type with its id."""
         return encode_vector(
             encode_compact(number) + body for number, body in enumerate(self._encoded)
         )
@@ -124,7 +124,7 @@ class TypeRegistry:
 
 
 def _is_bound(argument: str) -> bool:
-    """Return whether a type argument limits a length, which metadata does not show."""
+    """Return whether a type argument is a length limit, which metadata omits."""
     return argument == "_" or argument.isdigit()
 
 

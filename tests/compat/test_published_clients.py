@@ -144,7 +144,7 @@ async def test_the_newest_client_sends_its_token(product: Product) -> None:
     check(await seen_by(product, "2.3.1", "pylon_client.artanis", "v1"), NOT_IN_V1["2.3.1"], 43)
 
 
-async def test_the_unstable_api_of_the_newest_client_as_far_as_there_are_operations(
+async def test_the_unstable_api_of_the_newest_client_works_for_existing_operations(
     product: Product,
 ) -> None:
     seen = dict(await seen_by(product, "2.3.1", "pylon_client.artanis", "unstable"))
@@ -231,7 +231,7 @@ async def test_weights_count_from_their_acceptance_for_every_block_of_their_epoc
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "1.9.0", "2.3.1"])
-async def test_a_key_pair_is_answered_with_both_halves_before_the_chain_has_it(
+async def test_a_key_pair_is_returned_with_both_halves_before_it_is_on_the_chain(
     product: Product, sn2: AsyncIdentity, version: str
 ) -> None:
     """The published clients have its model, and no method that asks for it."""

@@ -75,7 +75,7 @@ def test_values_reach_the_objects() -> None:
         kubernetes_validate.validate(manifest, "1.32", strict=True)
 
 
-def test_a_change_of_settings_rolls_what_reads_them() -> None:
+def test_a_change_of_settings_rolls_out_the_pods_that_read_them() -> None:
     def pods(**values: Any) -> dict[str, Any]:
         return {
             one["metadata"]["name"]: one["spec"]["template"]

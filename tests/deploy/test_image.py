@@ -59,7 +59,7 @@ def test_the_composition_is_as_its_schema_says(file: str) -> None:
     checked("check-jsonschema", "--builtin-schema", "vendor.compose-spec", file)
 
 
-def test_bases_are_pinned_and_the_user_is_nobody_special() -> None:
+def test_base_images_are_pinned_and_the_user_is_unprivileged() -> None:
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     assert len(bases) == 2
     pinned = r"python:\d+\.\d+\.\d+-[\w-]+@sha256:\w{64}"
@@ -88,7 +88,7 @@ def test_dependencies_are_compiled_and_the_tools_of_the_build_stay_behind() -> N
     assert re.findall(r"^COPY --from=build (.*)$", final, re.MULTILINE) == ["/opt/pylon /opt/pylon"]
 
 
-def test_what_is_copied_is_there_and_reaches_the_build() -> None:
+def test_copied_files_exist_and_reach_the_build() -> None:
     copied = [
         source
         for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE)
@@ -208,7 +208,7 @@ def test_readers_know_the_identities_whose_wallets_they_do_not_see() -> None:
     assert SERVICES["reader"]["environment"]["PYLON_BITTENSOR_WALLET_PATH"] == ""
 
 
-def test_tokens_are_where_they_are_checked_and_nowhere_else() -> None:
+def test_only_the_processes_that_check_tokens_have_them() -> None:
     given, tokens = settings_of_the_page()
     assert set(tokens) == {"PYLON_OPEN_ACCESS_TOKEN", "PYLON_ID_SN1_TOKEN"}
     assert {name for name in given if name.endswith("_TOKEN")} == {"PYLON_METRICS_TOKEN"}
@@ -219,7 +219,7 @@ def test_tokens_are_where_they_are_checked_and_nowhere_else() -> None:
     assert "env_file" not in SERVICES["nats"]
 
 
-def test_nats_takes_new_users_and_goes_on() -> None:
+def test_nats_accepts_new_users_without_a_restart() -> None:
     (section,) = re.findall(r"## Identities and tokens\n(.*?)\n## ", COMPOSE_PAGE, re.DOTALL)
     (told,) = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
     assert f"#\n{indent(told, '#   ')}\n" in (ROOT / "docker-compose.yaml").read_text()
@@ -252,7 +252,7 @@ def test_each_process_has_only_its_own_password() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_services_can_do_little(name: str) -> None:
+def test_services_run_without_privileges(name: str) -> None:
     service = SERVICES[name]
     assert service["cap_drop"] == ["ALL"]
     assert service["read_only"] is True
@@ -262,7 +262,7 @@ def test_services_can_do_little(name: str) -> None:
     assert set(service.get("depends_on", {})) <= set(SERVICES)
 
 
-def test_only_the_rest_api_is_reached_and_from_this_host_unless_said_otherwise() -> None:
+def test_only_the_rest_api_is_reachable_and_only_from_this_host_by_default() -> None:
     assert {name for name, service in SERVICES.items() if "ports" in service} == {"bridge"}
     assert SERVICES["bridge"]["ports"] == ["${PYLON_BIND:-127.0.0.1}:${PYLON_PORT:-8000}:8000"]
     assert SERVICES["reader"]["deploy"]["replicas"] == "${PYLON_READERS:-1}"

@@ -109,7 +109,7 @@ def test_every_manifest_is_valid(manifests: list[Manifest]) -> None:
         ("HTTPRoute", {"rule": []}),
     ],
 )
-def test_a_misspelt_key_would_be_seen(kind: str, wrong: dict[str, Any], tmp_path: Path) -> None:
+def test_a_misspelt_key_is_detected(kind: str, wrong: dict[str, Any], tmp_path: Path) -> None:
     manifest = next(one for one in rendered(WITH_ALL, tmp_path) if one["kind"] == kind)
     manifest["spec"] |= wrong
     with pytest.raises((kubernetes_validate.ValidationError, jsonschema.ValidationError)):
@@ -165,7 +165,7 @@ def test_containers_are_bounded_and_probed(manifests: list[Manifest]) -> None:
         assert pod["spec"]["terminationGracePeriodSeconds"]
 
 
-def test_everything_that_is_named_is_there(manifests: list[Manifest]) -> None:
+def test_every_referenced_object_exists(manifests: list[Manifest]) -> None:
     made_by_hand = {"pylon-wallets", "pylon-sentry"}
     for pod in pods(manifests).values():
         volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
@@ -178,7 +178,7 @@ def test_everything_that_is_named_is_there(manifests: list[Manifest]) -> None:
                 assert volume["configMap"]["name"] in named(manifests, "ConfigMap")
 
 
-def test_every_mount_and_probe_finds_its_end(manifests: list[Manifest]) -> None:
+def test_every_mount_and_probe_refers_to_something_that_exists(manifests: list[Manifest]) -> None:
     for workload in workloads(manifests):
         pod = workload["spec"]["template"]
         claims = workload["spec"].get("volumeClaimTemplates", [])
@@ -193,7 +193,7 @@ def test_every_mount_and_probe_finds_its_end(manifests: list[Manifest]) -> None:
                     assert way not in action or action[way]["port"] in ports
 
 
-def test_selectors_and_targets_meet_what_they_mean(manifests: list[Manifest]) -> None:
+def test_selectors_and_targets_match_their_objects(manifests: list[Manifest]) -> None:
     for workload in workloads(manifests):
         labels = workload["spec"]["template"]["metadata"]["labels"]
         assert workload["spec"]["selector"]["matchLabels"].items() <= labels.items()
@@ -285,7 +285,7 @@ def _keys_of(manifests: list[Manifest], name: str) -> set[str]:
     return set(secret["data"])
 
 
-def test_a_change_of_settings_or_secrets_rolls_what_reads_them(tmp_path: Path) -> None:
+def test_a_change_of_settings_or_secrets_rolls_out_the_pods_that_read_them(tmp_path: Path) -> None:
     folder = folder_of("overlays/production", tmp_path)
     before = pods(render(folder))
     (folder / "secrets" / "id-sn1-token").write_text("another token")
@@ -334,7 +334,7 @@ def test_external_secrets_take_the_place_of_the_generated_ones(tmp_path: Path) -
     assert not named(manifests, "Secret")
 
 
-def test_copies_are_on_nodes_of_their_own_where_there_are_enough(
+def test_replicas_run_on_different_nodes_if_there_are_enough(
     manifests: list[Manifest],
 ) -> None:
     for name, pod in pods(manifests).items():
@@ -360,7 +360,7 @@ def test_nodes_can_be_drained_and_rollouts_wait(manifests: list[Manifest]) -> No
             assert one["spec"]["minReadySeconds"] > 0
 
 
-def test_what_is_not_allowed_is_denied(manifests: list[Manifest]) -> None:
+def test_traffic_is_denied_unless_allowed(manifests: list[Manifest]) -> None:
     policies = {one["metadata"]["name"]: one for one in manifests if one["kind"] == "NetworkPolicy"}
     deny = policies["pylon-default-deny"]["spec"]
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
@@ -373,7 +373,7 @@ def test_what_is_not_allowed_is_denied(manifests: list[Manifest]) -> None:
     assert route["from"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "nats"}}}]
 
 
-def test_names_are_asked_of_the_clusters_servers_and_of_the_nodes_cache(
+def test_pods_may_query_the_clusters_dns_and_the_nodes_cache(
     manifests: list[Manifest],
 ) -> None:
     (dns,) = [one for one in manifests if one["metadata"]["name"] == "pylon-dns"]
@@ -409,7 +409,7 @@ def test_writers_are_not_scaled(manifests: list[Manifest]) -> None:
     assert sorted(scaled) == ["pylon-bridge", "pylon-reader"]
 
 
-def test_how_many_there_are_is_said_once(manifests: list[Manifest]) -> None:
+def test_replica_counts_are_set_in_one_place(manifests: list[Manifest]) -> None:
     scaled = {one["spec"]["scaleTargetRef"]["name"] for one in manifests if one["kind"] in SCALERS}
     counted = {one["metadata"]["name"] for one in workloads(manifests) if "replicas" in one["spec"]}
     assert scaled | counted == pods(manifests).keys()
@@ -446,7 +446,7 @@ def addresses_in(variables: dict[str, str]) -> set[tuple[str, int]]:
     return {(str(urlsplit(url).hostname), int(urlsplit(url).port or 0)) for url in urls}
 
 
-def test_every_address_is_that_of_something_there(manifests: list[Manifest]) -> None:
+def test_every_address_belongs_to_an_existing_service(manifests: list[Manifest]) -> None:
     named = settings_of(manifests)
     for container in containers(manifests):
         named |= {one["name"]: one.get("value", "") for one in container.get("env", [])}
@@ -486,7 +486,7 @@ def test_the_local_address_is_that_of_the_local_wallet(tmp_path: Path) -> None:
     assert settings["PYLON_ID_SN1_HOTKEY_SS58"] == resolve_address(tmp_path, identity)
 
 
-def test_pods_have_time_to_end_in_good_order(manifests: list[Manifest]) -> None:
+def test_pods_have_time_for_a_graceful_shutdown(manifests: list[Manifest]) -> None:
     specs = {name: pod["spec"] for name, pod in pods(manifests).items()}
     (bridge,) = specs["pylon-bridge"]["containers"]
     environment = {one["name"]: one["value"] for one in bridge["env"]}

@@ -86,7 +86,7 @@ def test_a_server_has_time_to_hand_its_clients_over(values: dict[str, Any]) -> N
     assert grace_s >= handing_over_s + ends_within_s
 
 
-def test_its_servers_are_those_that_the_network_policies_mean(values: dict[str, Any]) -> None:
+def test_the_network_policies_select_its_servers(values: dict[str, Any]) -> None:
     labels = Chart(values).pod["metadata"]["labels"]
     (policy,) = [
         one

@@ -75,7 +75,7 @@ async def test_identities_come_and_go_by_a_reload_and_the_others_stay(tmp_path: 
         assert alice.counts.disconnects == 0
 
 
-async def test_what_is_wrong_is_one_line_and_the_old_file_stays(tmp_path: Path) -> None:
+async def test_an_error_is_one_line_and_the_old_file_stays(tmp_path: Path) -> None:
     await configured(tmp_path)
     access = tmp_path / "nats-access" / "access.conf"
     before = access.read_text()

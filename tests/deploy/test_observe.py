@@ -98,7 +98,7 @@ def test_there_is_something_to_check() -> None:
 
 
 @pytest.mark.parametrize("expression", expressions())
-def test_every_metric_that_is_asked_for_exists(expression: str) -> None:
+def test_every_queried_metric_exists(expression: str) -> None:
     asked = {selector.name for selector in selectors(parsed(expression))}
     assert asked
     assert asked <= set(in_code())
@@ -124,13 +124,13 @@ def test_no_metric_of_ours_is_missing_in_the_dashboard() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["sum(", "rate(pylon_requests_total)", "a b"])
-def test_promql_that_is_none_would_be_seen(wrong: str) -> None:
+def test_invalid_promql_is_detected(wrong: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parsed(wrong)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=[rule["alert"] for rule in RULES])
-def test_every_alert_says_what_is_the_matter_and_what_to_do(rule: dict[str, Any]) -> None:
+def test_every_alert_describes_the_problem_and_the_remedy(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in {"info", "warning", "critical"}
     assert rule["annotations"]["summary"]
     assert rule["annotations"]["description"]

@@ -98,7 +98,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
     return Deployed(cluster)
 
 
-def test_the_images_that_pods_want_were_pushed(deployed: Deployed) -> None:
+def test_the_images_of_the_pods_were_pushed(deployed: Deployed) -> None:
     pushed = {name.replace("_", "/") for name in deployed.all("image")}
     wanted = {
         container["image"]
@@ -239,7 +239,7 @@ def test_the_release_is_of_the_chart_that_the_values_are_for(deployed: Deployed)
 
 
 @pytest.mark.parametrize("missing", [0, 1])
-def test_the_stand_ins_refuse_what_comes_too_early(tmp_path: Path, missing: int) -> None:
+def test_the_stand_ins_refuse_commands_in_the_wrong_order(tmp_path: Path, missing: int) -> None:
     # A namespace and a repository that nobody has made.
     command = (
         ["kubectl", "-n", "pylon", "create", "secret", "generic", "pylon-tokens"],

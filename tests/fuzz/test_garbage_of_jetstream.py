@@ -57,9 +57,9 @@ async def connection(tmp_path: Path) -> AsyncGenerator[NatsConnection]:
 
 @pytest.fixture
 def garbled(connection: NatsConnection, monkeypatch: pytest.MonkeyPatch) -> Garbled:
-    monkeypatch.setattr(write_retry, "RETRY_WAIT_S", 0.0)
-    monkeypatch.setattr(consumer, "RETRY_WAIT_S", 0.0)
-    monkeypatch.setattr(provision, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr(write_retry, "RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr(consumer, "RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr(provision, "RETRY_DELAY_S", 0.0)
     return Garbled(connection, monkeypatch)
 
 
@@ -139,11 +139,11 @@ async def test_an_event_whose_ack_is_garbage_is_published_again_and_stored_once(
     assert stored - stored_before == len(GARBAGE)
 
 
-async def test_garbage_without_an_end_is_a_nats_that_is_away(
+async def test_endless_garbage_is_reported_as_nats_being_away(
     connection: NatsConnection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write_retry, "WITHIN_S", 0.05)
-    monkeypatch.setattr(provision, "READY_WITHIN_S", 0.05)
+    monkeypatch.setattr(write_retry, "RETRY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(provision, "READY_TIMEOUT_S", 0.05)
     bucket = OrderedBucket(connection, JOBS_BUCKET)
     for garbage in GARBAGE:
         garbled.garbage = repeat(garbage)
@@ -206,8 +206,8 @@ async def test_a_queue_is_worked_off_although_half_of_the_answers_are_garbage(
 async def test_answers_with_any_part_replaced_raise_nothing_else(
     connection: NatsConnection, garbled: Garbled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write_retry, "WITHIN_S", 0.2)
-    monkeypatch.setattr(provision, "READY_WITHIN_S", 0.2)
+    monkeypatch.setattr(write_retry, "RETRY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(provision, "READY_TIMEOUT_S", 0.2)
     corpus = Corpus(4, 200)
     events, kept = EventPublisher(connection), EventLog(connection)
     bucket, queue = OrderedBucket(connection, JOBS_BUCKET), WorkQueue(connection)

@@ -26,7 +26,7 @@ AT_ONCE = 50
 READ_S = 2.0
 
 
-async def test_a_client_raises_its_own_errors_whatever_it_is_answered(tmp_path: Path) -> None:
+async def test_a_client_raises_its_own_errors_for_any_reply(tmp_path: Path) -> None:
     corpus = Corpus(2, 200)
     came: Counter[str] = Counter()
 

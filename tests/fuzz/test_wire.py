@@ -41,7 +41,7 @@ from tests.support.product.product import free_ports
 from tests.support.product.secret_texts import secret_of
 from tests.support.wire.wire_corpus import Corpus
 from tests.support.wire.wire_fuzz import Flood, rss_bytes
-from tests.support.wire.wire_rules import Fate
+from tests.support.wire.wire_outcomes import Outcome
 from tests.support.wire.wire_streams import StreamCorpus
 
 SEED = int(os.environ.get("PYLON_FUZZ_SEED", "1"))
@@ -71,7 +71,7 @@ async def deployment(tmp_path: Path, sdk_home: Path) -> AsyncGenerator[Deploymen
 
 
 @pytest.mark.slow
-async def test_each_message_is_answered_or_left_by_a_rule(deployment: Deployment) -> None:
+async def test_each_message_is_answered_or_ignored_by_a_named_rule(deployment: Deployment) -> None:
     corpus = Corpus(SEED)
     settings = deployment_settings(identities=SUBNETS)
     (port,) = free_ports(1)
@@ -97,17 +97,17 @@ async def test_each_message_is_answered_or_left_by_a_rule(deployment: Deployment
             await flood.send(StreamCorpus(corpus).messages(STREAM_MESSAGES))
             await flood.settle()
         await measure()
-        account = flood.account
-        print(account, [held // 1_000_000 for held in held_bytes])  # noqa: T201 -- shown on failure
-        assert account.wrong == []
-        assert account.sent == MESSAGES + STREAM_MESSAGES
+        tally = flood.tally
+        print(tally, [held // 1_000_000 for held in held_bytes])  # noqa: T201 -- shown on failure
+        assert tally.wrong == []
+        assert tally.sent == MESSAGES + STREAM_MESSAGES
         # Everything has come of it that must, and nothing else.
-        assert account.fates[Fate.DENIED] == account.denials
-        answers = account.codes.total() + account.stored.total()
-        assert account.fates[Fate.ANSWERED] == answers
-        assert set(account.fates) == set(Fate)
-        assert account.codes[ErrorCode.INTERNAL] == 0
-        assert account.codes[ErrorCode.OVERLOADED] <= MESSAGES // 100
+        assert tally.outcomes[Outcome.DENIED] == tally.denials
+        answers = tally.codes.total() + tally.stored.total()
+        assert tally.outcomes[Outcome.ANSWERED] == answers
+        assert set(tally.outcomes) == set(Outcome)
+        assert tally.codes[ErrorCode.INTERNAL] == 0
+        assert tally.codes[ErrorCode.OVERLOADED] <= MESSAGES // 100
         assert max(held_bytes[-3:]) - min(held_bytes[1:3]) < GROWTH_MAX_BYTES
         await still_works(deployment)
         assert worker.process.returncode is None
@@ -127,7 +127,7 @@ async def paced(devnet: Devnet, flood: Flood) -> AsyncGenerator[None]:
 
     async def hold_back() -> None:
         while True:
-            allowed = BLOCKS_AHEAD_MAX + flood.account.sent // MESSAGES_PER_BLOCK
+            allowed = BLOCKS_AHEAD_MAX + flood.tally.sent // MESSAGES_PER_BLOCK
             (devnet.resume if devnet.best_number < allowed else devnet.pause)()
             await asyncio.sleep(0.1)
 

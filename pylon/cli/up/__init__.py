@@ -1,1 +1,1 @@
-"""`pylon up`: NATS, a worker, the bridge and, if wanted, the devnet, as one process tree."""
+"""`pylon up`: supervises NATS, a worker, the bridge and optionally the devnet."""

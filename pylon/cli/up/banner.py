@@ -1,4 +1,4 @@
-"""What `pylon up` prints once everything runs."""
+"""The text that `pylon up` prints when it is ready."""
 
 import os
 import shlex
@@ -17,11 +17,11 @@ _HEADER_FROM_ENV_FILE: Final = (
 
 
 def banner(options: UpOptions, settings: DeploymentSettings) -> str:
-    """The addresses, a curl line to try and, on the devnet, the tokens of its identities.
+    """Return the addresses, curl commands to try and, on the devnet, the tokens of its identities.
 
-    The line works as printed, in any terminal of the same user: a token of open access is read from
-    a file in the home, so that it is neither printed nor in the arguments of a process. The home of
-    a container is not there for its user, who has the token in `.env`.
+    The commands work as printed in any terminal of the same user. They read the open-access token
+    from a file in the home, so that it is neither printed nor part of a process's arguments. In a
+    container, they read it from `.env` instead, since its home is not accessible outside.
     """
     url = options.rest_url.replace(LOOPBACK, "localhost")
     identities = settings.identity_settings.values()

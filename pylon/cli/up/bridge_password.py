@@ -1,4 +1,4 @@
-"""The password of the bridge's NATS user, as far as the settings choose one."""
+"""The password of the bridge's NATS user: configured or generated."""
 
 import secrets
 
@@ -9,7 +9,7 @@ from pylon.common.environment_settings import EnvironmentSettings
 
 
 class _BridgePassword(EnvironmentSettings):
-    """The setting alone; a file that `PYLON_NATS_BRIDGE_PASSWORD_FILE` names is not read."""
+    """The setting; `PYLON_NATS_BRIDGE_PASSWORD_FILE` is not read."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
 
@@ -17,6 +17,6 @@ class _BridgePassword(EnvironmentSettings):
 
 
 def bridge_password() -> str:
-    """Return the configured password, for bridges beside `pylon up`; else one for this run."""
+    """Return the configured password, for additional bridges, or a random one for this run."""
     chosen = _BridgePassword().nats_bridge_password
     return secrets.token_urlsafe(24) if chosen is None else chosen.get_secret_value()

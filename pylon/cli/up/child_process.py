@@ -1,4 +1,4 @@
-"""A process of the tree: started, started again when it dies, stopped with it."""
+"""A child process of `pylon up`: started, restarted when it exits, and stopped."""
 
 import asyncio
 import contextlib
@@ -7,35 +7,36 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pylon.common.backoff import Backoff
 from pylon.common.processes import die_with_parent, terminate_process
 
 log = logging.getLogger(__name__)
 
 INITIAL_RESTART_DELAY_S = 1.0
-"""Pause before the first restart, in seconds.
+"""Delay before the first restart, in seconds.
 
-It doubles each time: a cause that stays, such as a full disk, does not fill the log.
+It doubles each time, so that a permanent cause, such as a full disk, does not fill the log.
 """
 MAX_RESTART_DELAY_S = 30.0
 RESTART_DELAY_RESET_S = 60.0
-"""Run time, in seconds, after which earlier ends no longer count."""
+"""Run time after which the restart delay is reset, in seconds."""
 
 
 class ChildExitedError(Exception):
-    """A process ended before the tree was ready, so starting it again would not help."""
+    """A process exited before all processes were ready, so a restart would not help."""
 
 
 @dataclass(slots=True)
 class ChildProcess:
-    """One process of the tree.
+    """A supervised child process.
 
-    It gets a process group of its own, so that a Ctrl-C in the terminal reaches only the parent,
-    which then stops its children in their order.
+    It runs in a separate process group, so that Ctrl-C in the terminal reaches only the parent,
+    which stops its children in order.
 
     Attributes:
-        name: what log lines call it.
-        argv: the command.
-        env: its whole environment.
+        name: name in log lines.
+        argv: command line.
+        env: complete environment.
     """
 
     name: str
@@ -45,12 +46,12 @@ class ChildProcess:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def keep_running(self, ready: asyncio.Event) -> None:
-        """Run the command, and once the tree is `ready` again whenever it ends, until `stop`.
+        """Run the command until `stop`, and restart it when it exits after `ready` was set.
 
         Raises:
-            ChildExitedError: it ended before.
+            ChildExitedError: it exited before `ready` was set.
         """
-        pause_s = INITIAL_RESTART_DELAY_S
+        backoff = Backoff(INITIAL_RESTART_DELAY_S, MAX_RESTART_DELAY_S, jitter=False)
         while not self._stopping.is_set():
             started_at_s = time.monotonic()
             self._process = await asyncio.create_subprocess_exec(
@@ -60,28 +61,26 @@ class ChildProcess:
                 process_group=0,
                 preexec_fn=die_with_parent,
             )
-            if self._stopping.is_set():  # while it was being started; it has nothing in hand yet
+            if self._stopping.is_set():  # during the start; it has no work in progress
                 self._process.kill()
             code = await self._process.wait()
             if self._stopping.is_set():
                 return
             if not ready.is_set():
-                raise ChildExitedError(f"{self.name} ended with code {code}; its log says why")
+                raise ChildExitedError(f"{self.name} ended with code {code}; see its log")
             if time.monotonic() - started_at_s >= RESTART_DELAY_RESET_S:
-                pause_s = INITIAL_RESTART_DELAY_S
-            log.warning(
-                "%s ended with code %s; starting it again in %g s", self.name, code, pause_s
-            )
+                backoff.reset()
+            delay_s = backoff.next_delay_s()
+            log.warning("%s ended with code %s; restarting in %g s", self.name, code, delay_s)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
+                async with asyncio.timeout(delay_s):
                     await self._stopping.wait()
-            pause_s = min(2 * pause_s, MAX_RESTART_DELAY_S)
 
     async def stop(self, timeout_s: float) -> None:
-        """End the process: SIGTERM, and SIGKILL when that takes longer than `timeout_s`."""
+        """Stop the process: SIGTERM, then SIGKILL after `timeout_s` seconds."""
         self._stopping.set()
         process = self._process
         if process is None or process.returncode is not None:
             return
         if not await terminate_process(process, timeout_s):
-            log.warning("%s did not stop in time and was killed", self.name)
+            log.warning("%s did not stop within %g s and was killed", self.name, timeout_s)

@@ -1,4 +1,4 @@
-"""The devnet's ready-made identities: their settings, and the wallets that belong to them."""
+"""The devnet's predefined identities: their settings and wallets."""
 
 import json
 from pathlib import Path
@@ -10,18 +10,18 @@ WALLETS_FOLDER = "wallets"
 HOTKEY_NAME = "default"
 HEAD_SILENCE_BLOCKS = 3
 HEAD_SILENCE_MIN_S = 10.0
-"""A laptop that is busy may be silent for longer than a few short blocks."""
+"""Minimum head silence, in seconds: a busy laptop may delay short blocks for longer."""
 IDENTITIES = {f"sn{subnet.netuid}": subnet.netuid for subnet in SUBNETS}
-"""The netuid of each identity; its validator is the subnet's uid 0."""
+"""Netuid by identity; the identity's validator is uid 0 of the subnet."""
 
 
 def identity_token(identity: str) -> str:
-    """The token of a devnet identity; it is public, as all of the devnet is."""
+    """Return the token of a devnet identity, which is public."""
     return f"devnet-{identity}-token"
 
 
 def wallets_folder(home: Path) -> Path:
-    """The folder of the identities' wallets."""
+    """Return the folder of the identities' wallets."""
     return (home / WALLETS_FOLDER).absolute()
 
 
@@ -34,9 +34,9 @@ def write_wallets(home: Path) -> Path:
 
 
 def devnet_settings(devnet_url: str, wallets: Path, block_time_s: float) -> dict[str, str]:
-    """The environment under which worker and bridge serve the devnet.
+    """Return the environment with which worker and bridge use the devnet.
 
-    It wins over the user's own settings, which are about another chain and its wallets.
+    It overrides the user's settings, which are for another chain and its wallets.
     """
     head_silence_s = max(HEAD_SILENCE_MIN_S, HEAD_SILENCE_BLOCKS * block_time_s)
     environment = {

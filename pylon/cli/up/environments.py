@@ -1,8 +1,7 @@
-"""What each process of the tree gets of the environment: what it reads, and nothing else.
+"""The environment of each process: only the variables that it reads.
 
-A process that is taken over can give away the variables that it has. So the bridge, which strangers
-talk to, gets no passwords of hotkeys and no user that may write jobs, and the devnet no secret at
-all.
+A compromised process can leak its variables. Therefore the bridge, which untrusted clients reach,
+gets no hotkey passwords and no NATS user that may write jobs, and the devnet gets no secrets.
 """
 
 import os
@@ -29,22 +28,22 @@ _NETWORK_VARIABLES: Final = frozenset(
 _METRICS_VARIABLES: Final = frozenset({"PROMETHEUS_DISABLE_CREATED_SERIES"})
 _SDK_PREFIXES: Final = ("BITTENSOR_", "BT_")
 _BRIDGE_IDENTITY_FIELDS: Final = frozenset({"netuid", "token"})
-"""An identity's wallet, its hotkey and that one's password are for workers alone."""
+"""Fields of identities for bridges; wallet, hotkey and its password are for workers only."""
 _WITHHELD_FROM_WORKERS: Final = frozenset({"token"})
-"""The bridge and NATS check tokens; workers see the identity in the subject."""
+"""Fields of identities that workers do not need: the bridge and NATS verify tokens."""
 _PROMETHEUS_PREFIX: Final = PrometheusSettings.model_config.get("env_prefix", "")
 _NATS_PASSWORDS: Final = frozenset(
     name for name in DeploymentSettings.model_fields if re.fullmatch(r"nats_\w+_password", name)
 )
 NO_ENV_FILE: Final = {ENV_FILE_VARIABLE: ""}
-"""Keeps a process from reading `.env`, whose variables it has as far as they are for it."""
+"""Keeps a process from reading `.env`: its environment contains the variables that it needs."""
 
 
 def supervisor_environment(overrides: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the tree, the variables of `.env` included.
+    """Return the environment of the supervisor, including the variables of `.env`.
 
     Args:
-        overrides: settings that the tree decides, whatever the environment and `.env` say.
+        overrides: settings that replace the values of the environment and `.env`.
 
     Raises:
         SettingsError: `.env` cannot be read.
@@ -67,7 +66,7 @@ def supervisor_environment(overrides: Mapping[str, str]) -> dict[str, str]:
 
 
 def _secret_variables(name: str) -> set[str]:
-    """Return both variables that may give one secret: a file's name wins over `.env` as well."""
+    """Return both variables of a secret: also its `_FILE` variable takes precedence over `.env`."""
     variable = name.upper().removesuffix(FILE_SUFFIX)
     return {variable, variable + FILE_SUFFIX}
 
@@ -91,9 +90,9 @@ def bridge_environment(
     """Return the variables of a bridge.
 
     Args:
-        env: of the tree.
-        settings: which name the identities.
-        settings_class: the bridge's own settings.
+        env: environment of the supervisor.
+        settings: settings that name the identities.
+        settings_class: class of the bridge's settings.
     """
     withheld = _NATS_PASSWORDS - {"nats_bridge_password"}
     chosen = _select(env, _variables_of(settings_class, exclude=withheld))
@@ -106,14 +105,14 @@ def bridge_environment(
 
 
 def devnet_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of the simulated chain."""
+    """Return the variables of the devnet."""
     return base_environment(env) | _select(env, set())
 
 
 def _variables_of(
     settings: type[EnvironmentSettings], *, prefix: str = PREFIX, exclude: Collection[str] = ()
 ) -> set[str]:
-    """Return the variables that a class of settings reads, in upper case."""
+    """Return the names of the variables that a settings class reads, in upper case."""
     names = {f"{prefix}{field}".upper() for field in settings.model_fields if field not in exclude}
     return names | {f"{name}{FILE_SUFFIX}" for name in names}
 
@@ -124,7 +123,7 @@ def _select(env: Mapping[str, str], names: set[str]) -> dict[str, str]:
 
 
 def _base_variables(env: Mapping[str, str]) -> dict[str, str]:
-    """Return what any process needs, and what one needs with metrics and other machines."""
+    """Return the variables for metrics, proxies and certificates, and those of every process."""
     wanted = _NETWORK_VARIABLES | _METRICS_VARIABLES
     more = {name: text for name, text in env.items() if name.upper() in wanted}
     return base_environment(env) | more

@@ -1,4 +1,4 @@
-"""The home folder of `pylon up`: whose it is, who holds it, and what is prepared in it."""
+"""The home folder of `pylon up`: access check, lock and preparation."""
 
 import contextlib
 import logging
@@ -11,6 +11,7 @@ from pylon.cli.up.running_home import HEADER_FILE, SETTINGS_FILE
 from pylon.cli.up.up_options import UpError, UpOptions
 from pylon.common.folder_access import require_access, require_path_access
 from pylon.common.folder_lock import LOCK_FILE, FolderLock
+from pylon_devnet import state_folder
 
 log = logging.getLogger(__name__)
 
@@ -19,22 +20,22 @@ HOME_ENTRIES = (
     *("nats", "devnet", devnet_identities.WALLETS_FOLDER, RUNTIME_CACHE),
     *(LOCK_FILE, SETTINGS_FILE, HEADER_FILE),
 )
-"""What a home holds; files of the user beside these are left alone."""
+"""Files and folders of a home; other files of the user are ignored."""
 
 
 @contextlib.contextmanager
 def _os_errors_as_up_error(options: UpOptions) -> Generator[None]:
-    """Raise an error of the operating system as UpError, with what to do."""
+    """Convert errors of the operating system to UpError, with a remedy."""
     try:
         yield
     except OSError as error:
         raise UpError(
-            f"{options.home} cannot be used ({error.strerror}); choose another --home (PYLON_HOME)"
+            f"cannot use {options.home} ({error.strerror}); choose another --home (PYLON_HOME)"
         ) from None
 
 
 def require_home_access(options: UpOptions) -> None:
-    """Look whose the home is, and all that a tree has written into it before."""
+    """Raise unless this user may use the home and all its entries."""
     with _os_errors_as_up_error(options):
         require_path_access(options.home)
         require_access(options.home / name for name in HOME_ENTRIES)
@@ -42,10 +43,10 @@ def require_home_access(options: UpOptions) -> None:
 
 @contextlib.contextmanager
 def lock_home(options: UpOptions) -> Generator[None]:
-    """Hold the home within the block.
+    """Lock the home within the block.
 
     Raises:
-        UpError: it cannot be used, or another `pylon up` uses it.
+        UpError: the home cannot be used, or another `pylon up` uses it.
     """
     lock = FolderLock(options.home, "another `pylon up`")
     with _os_errors_as_up_error(options):
@@ -58,19 +59,19 @@ def lock_home(options: UpOptions) -> Generator[None]:
 
 
 def is_new_chain(options: UpOptions) -> bool:
-    """Return whether the simulated chain is a new one, of which no state can be."""
+    """Return whether the simulated chain is new, so that no state of it can exist."""
     if options.devnet_port is None or options.chain_folder.exists():
         return False
     if (options.state_folder / "nats").exists():
         log.warning(
-            "%s is gone: what was published of it, and its jobs, are removed too",
+            "%s does not exist: removing its events and jobs",
             options.chain_folder,
         )
     return True
 
 
 def prepare_home(options: UpOptions) -> None:
-    """Write what the processes find in the home; for whoever holds the lock of the state."""
+    """Write the files that the processes expect in the home, which must be locked."""
     if options.devnet_port is None:
         return
     with _os_errors_as_up_error(options):
@@ -80,14 +81,14 @@ def prepare_home(options: UpOptions) -> None:
 
 
 def _clear_folder(folder: Path) -> None:
-    """Delete what is in the folder of a devnet that nothing runs in, but for its lock."""
-    lock = FolderLock(folder, "another devnet")
+    """Delete the content of the state folder of a stopped devnet, except its lock."""
+    lock = state_folder.StateFolderLock(folder)
     lock.acquire()
     try:
         for path in folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path.name != LOCK_FILE:
+            elif path.name != state_folder.LOCK_FILE:
                 path.unlink()
     finally:
         lock.release()

@@ -1,4 +1,4 @@
-"""Settings that `pylon up` decides: values that the operator gave for them have no effect."""
+"""Settings of the operator that `pylon up` overrides, so that they have no effect."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 _NOT_REPORTED: Final = frozenset(
     {HOME_VARIABLE, "PYLON_BITTENSOR_WALLET_PATH", "BITTENSOR_RUNTIME_CACHE_DIR"}
 )
-"""The home is the given one, as an absolute path; the image sets both of the other paths."""
+"""Variables without a warning: the home is only made absolute; the image sets the other two."""
 _OPTIONS: Final = {
     "PYLON_BRIDGE_HOST": "--host",
     "PYLON_BRIDGE_PORT": "--port",
@@ -24,10 +24,10 @@ _OPTIONS: Final = {
 
 
 def overridden_variables(overrides: Mapping[str, str]) -> list[str]:
-    """Return the given variables of Pylon whose values are replaced by other ones.
+    """Return the given variables of Pylon whose values are overridden.
 
     Args:
-        overrides: the variables that the tree decides, with its values.
+        overrides: overriding values by variable.
 
     Raises:
         SettingsError: `.env` cannot be read.
@@ -48,13 +48,13 @@ def warn_of_overridden(names: Iterable[str], command: str) -> None:
     """Log one warning with all overridden variables; values are not shown.
 
     Args:
-        names: of the variables.
-        command: what decides them.
+        names: names of the variables.
+        command: command that overrides them.
     """
     shown = ", ".join(
         f"{name} (option {_OPTIONS[name]})" if name in _OPTIONS else name for name in names
     )
     if shown:
         log.warning(
-            "`%s` decides these itself, and their given values have no effect: %s", command, shown
+            "`%s` overrides these settings; their values have no effect: %s", command, shown
         )

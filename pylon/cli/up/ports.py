@@ -1,4 +1,4 @@
-"""Whether the ports of the tree are free, and what to do where one is not."""
+"""Check that the ports of all processes are free."""
 
 import contextlib
 import errno
@@ -10,10 +10,10 @@ _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
 
 
 def require_free_ports(options: UpOptions) -> None:
-    """Look at each port before anything is started.
+    """Raise unless all ports are free, before any process starts.
 
     Raises:
-        UpError: one cannot be listened on; says which option helps.
+        UpError: a port cannot be used; the text names the option to change.
     """
     places = [
         (options.host, options.port, "--host", "--port (PORT)"),
@@ -29,7 +29,7 @@ def require_free_ports(options: UpOptions) -> None:
     with contextlib.ExitStack() as stack:
         for host, port, of_host, of_port in places:
             if port is not None:
-                # Held until all are known, so that two options with one port are found too.
+                # Keep them open, so that two options with the same port are detected.
                 stack.enter_context(_bind(host, port, of_host, of_port))
 
 
@@ -38,7 +38,7 @@ def _bind(host: str, port: int, host_option: str, port_option: str) -> socket.so
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        reason = str(error.strerror).partition(" (")[0]  # without the address once more
+        reason = str(error.strerror).partition(" (")[0]  # without the repeated address
         if error.errno in _PORT_ERRORS:
             why, remedy = (
                 f"port {port} of {host} cannot be used",
@@ -46,7 +46,7 @@ def _bind(host: str, port: int, host_option: str, port_option: str) -> socket.so
             )
         else:
             why, remedy = (
-                f"{host} is no address of this machine",
+                f"{host} is not an address of this machine",
                 f"choose another with {host_option}",
             )
         raise UpError(f"{why} ({reason}); {remedy}") from None

@@ -1,4 +1,4 @@
-"""Whether all parts of the tree work together, and what is still missing until they do."""
+"""Wait until all processes and the chain are ready, and report missing components."""
 
 import asyncio
 import logging
@@ -9,6 +9,7 @@ from typing import Final
 
 from pylon.chain.endpoint_label import endpoint_label
 from pylon.cli.up.up_options import UpOptions
+from pylon.common.backoff import Backoff
 from pylon.worker.settings import WorkerSettings
 from pylon_client.contract.failures import ErrorCode, FailureError
 from pylon_client.contract.operations import LATEST_BLOCK
@@ -18,9 +19,9 @@ from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection,
 log = logging.getLogger(__name__)
 
 FIRST_REPORT_S: Final = 2.0
-"""Delay before the first report of what is missing; it doubles with each report."""
+"""Delay before the first report of a missing component, in seconds; it doubles each time."""
 REPORT_MAX_S: Final = 60.0
-"""Longest delay between two reports."""
+"""Maximum delay between two reports, in seconds."""
 POLL_S: Final = 0.1
 REQUEST_TIMEOUT_S: Final = 5.0
 LATEST_BLOCK_SUBJECT: Final = str(OpenSubject(None, LATEST_BLOCK.name))
@@ -34,11 +35,11 @@ _CHAIN_ERRORS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class MissingComponent:
-    """What is not there yet.
+    """A component that is not ready.
 
     Attributes:
-        name: in a sentence.
-        is_chain: whether it is the chain alone, while all processes work.
+        name: name for log lines.
+        is_chain: whether only the chain is missing, while all processes are ready.
     """
 
     name: str
@@ -48,14 +49,14 @@ class MissingComponent:
 async def wait_until_ready(
     options: UpOptions, settings: WorkerSettings, processes_ready: asyncio.Event
 ) -> None:
-    """Return once the chain, the worker, NATS and the bridge work together, however late.
+    """Wait without a timeout until the chain, the worker, NATS and the bridge are ready.
 
-    The worker is asked over NATS, since the bridge would log each question.
+    Queries the worker over NATS, since the bridge would log each request.
 
     Args:
-        options: of the tree.
-        settings: of its worker.
-        processes_ready: set once worker and bridge work, be the chain there or not.
+        options: options of `pylon up`.
+        settings: settings of the worker.
+        processes_ready: set when worker and bridge are ready, with or without the chain.
     """
     token = settings.open_access_token.get_secret_value()
     user = OPEN_USER if token else None
@@ -66,7 +67,7 @@ async def wait_until_ready(
             if missing.is_chain and not processes_ready.is_set():
                 processes_ready.set()
                 log.warning(
-                    "No answer from %s: until there is, %s serves what needs no chain",
+                    "No response from %s; %s serves only requests that do not need the chain",
                     missing.name,
                     options.rest_url,
                 )
@@ -79,22 +80,21 @@ async def wait_until_ready(
 
 
 class ReportSchedule:
-    """When the next report is due: often at first, then every minute.
+    """Schedule of reports with exponential backoff.
 
     Args:
-        now_s: the time from which on something is missing.
+        now_s: start time in seconds.
     """
 
     def __init__(self, now_s: float) -> None:
-        self._interval_s = FIRST_REPORT_S
-        self._due_s = now_s + self._interval_s
+        self._backoff = Backoff(FIRST_REPORT_S, REPORT_MAX_S, jitter=False)
+        self._due_s = now_s + self._backoff.next_delay_s()
 
     def is_due(self, now_s: float) -> bool:
-        """Return whether to report now; if so, the next report is due later."""
+        """Return whether a report is due; if so, schedule the next one."""
         if now_s < self._due_s:
             return False
-        self._interval_s = min(2 * self._interval_s, REPORT_MAX_S)
-        self._due_s = now_s + self._interval_s
+        self._due_s = now_s + self._backoff.next_delay_s()
         return True
 
 
@@ -118,7 +118,7 @@ async def _find_missing(
 
 
 def _responds(url: str) -> bool:
-    # Of the standard library, since this is imported before anything can be started.
+    # urllib, since other HTTP clients would delay the start by their import time.
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(url, timeout=REQUEST_TIMEOUT_S) as answer:

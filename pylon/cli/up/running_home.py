@@ -1,8 +1,7 @@
-"""The settings of the Pylon that runs from a home, for commands that look at it from beside.
+"""Runtime settings of a running `pylon up`, for other commands of the same user.
 
-`pylon up` makes passwords for each run, and chooses addresses by its own options. A user who may
-read its home may look at what it runs: `pylon check`, `pylon watch` and `pylon jobs` do, in any
-folder.
+`pylon up` generates passwords for each run, and takes addresses from its options. It writes them to
+its home, so that `pylon check`, `pylon watch` and `pylon jobs` can use them from any folder.
 """
 
 import contextlib
@@ -22,19 +21,19 @@ from pylon.common.secret_files import FILE_SUFFIX
 
 SETTINGS_FILE: Final = "running.json"
 HEADER_FILE: Final = "open-access.header"
-"""The header of open access, as `curl -H @FILE` reads it."""
+"""File with the open-access header, for `curl -H @FILE`."""
 NATS_URL_VARIABLE: Final = "PYLON_NATS_URL"
 _PATHS: Final = (FILE_SUFFIX, "_WALLET_PATH")
-"""Ends of the names of variables that hold a path."""
+"""Suffixes of variables that contain a path."""
 _NOT_DEPLOYMENT_VARIABLES: Final = frozenset({"PYLON_HOME", "PYLON_LOG_LEVEL", "PYLON_LOG_FORMAT"})
-"""Variables that do not say which deployment is meant."""
+"""Variables that do not identify a deployment."""
 
 
 class _RuntimeEnv(msgspec.Struct):
-    """What is kept.
+    """Content of the settings file.
 
     Attributes:
-        settings: every `PYLON_…` variable of its processes, those of `.env` included.
+        settings: all `PYLON_…` variables of the processes, including those of `.env`.
     """
 
     settings: dict[str, str]
@@ -44,7 +43,7 @@ class _RuntimeEnv(msgspec.Struct):
 def write_runtime_env(
     home: Path, env: Mapping[str, str], open_access_token: str
 ) -> Generator[None]:
-    """Publish the settings in the home within the block, readable by its owner alone."""
+    """Write the runtime settings to the home within the block, readable only by its owner."""
     settings = {
         name: _with_absolute_path(name, text)
         for name, text in env.items()
@@ -58,7 +57,7 @@ def write_runtime_env(
     if open_access_token:
         write_private(header, f"Authorization: Bearer {open_access_token}\n")
     try:
-        # Held as long as this process lives, however it ends; commands look whether it is.
+        # The lock ends with this process; other commands check it.
         with written.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -68,16 +67,16 @@ def write_runtime_env(
 
 
 def find_deployment(home: Path | None = None) -> Path | None:
-    """Take over the settings of a running home, or leave those of the environment and `.env`.
+    """Load the settings of a running home, or use those of the environment and `.env`.
 
     Args:
-        home: of the command line.
+        home: home from the command line.
 
     Returns:
-        The home, as an absolute path, or None where the environment and `.env` say what is meant.
+        The home as an absolute path, or None if the environment and `.env` name the deployment.
 
     Raises:
-        UpError: none runs from the home of the command line, or nothing says which is meant.
+        UpError: no Pylon runs from the given home, or no deployment is named.
     """
     found = load_runtime_env(home)
     if found is None and not _environment_names_deployment():
@@ -92,19 +91,18 @@ def find_deployment(home: Path | None = None) -> Path | None:
 
 
 def load_runtime_env(home: Path | None = None) -> Path | None:
-    """Take the settings of the Pylon that runs from a home into the environment.
+    """Load the settings of the Pylon that runs from a home into the environment.
 
-    Without a home of the command line it is that of the settings, and an environment that names
-    another NATS is left as it is.
+    Without a given home, uses the home of the settings, unless the environment names another NATS.
 
     Args:
-        home: of the command line.
+        home: home from the command line.
 
     Returns:
-        The home, as an absolute path, or None where nothing was taken.
+        The home as an absolute path, or None if no settings were loaded.
 
     Raises:
-        UpError: none runs from the home of the command line, or it belongs to another user.
+        UpError: no Pylon runs from the given home, or it belongs to another user.
     """
     where = (home or UpSettings().home).absolute()
     running = _read_runtime_env(where)
@@ -117,7 +115,7 @@ def load_runtime_env(home: Path | None = None) -> Path | None:
 
 
 def is_running(home: Path) -> bool:
-    """Return whether a `pylon up` runs from a home; write nothing.
+    """Return whether a `pylon up` runs from a home, without writing to it.
 
     Raises:
         UpError: the home belongs to another user.
@@ -132,7 +130,7 @@ def _read_runtime_env(home: Path) -> _RuntimeEnv | None:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return msgspec.json.decode(file.read(), type=_RuntimeEnv)
-            return None  # left behind by one that was killed
+            return None  # left by a killed process
     except PermissionError:
         raise UpError(
             f"the Pylon of {home} belongs to another user: {SETTINGS_FILE} in it cannot be read; "
@@ -156,7 +154,7 @@ def _apply_runtime_env(runtime_env: _RuntimeEnv) -> None:
 
 
 def _with_absolute_path(name: str, text: str) -> str:
-    """Return a setting with its path, if it holds one, as an absolute path."""
+    """Return a setting, made absolute if it is a path."""
     if not text or text.startswith("~") or not name.upper().endswith(_PATHS):
         return text
     return str(Path(text).absolute())

@@ -1,4 +1,4 @@
-"""The folder of the Unix sockets by which the processes of the tree meet."""
+"""Folder of the Unix sockets between the processes of `pylon up`."""
 
 import tempfile
 from collections.abc import Generator
@@ -10,19 +10,19 @@ from pylon.cli.up.up_options import UpError
 
 @contextmanager
 def socket_folder() -> Generator[Path]:
-    """Provide a private folder within the block.
+    """Create a private temporary folder within the block.
 
-    Not in the home: the path of a Unix socket has at most 107 bytes, and not every volume of
-    containers can hold one.
+    It is not in the home: the path of a Unix socket has at most 107 bytes, and not all container
+    volumes support sockets.
 
     Raises:
-        UpError: no folder for temporary files is writable.
+        UpError: the folder for temporary files is not writable.
     """
     try:
         folder = tempfile.TemporaryDirectory(prefix="pylon-")
     except OSError as error:
         raise UpError(
-            f"no folder for temporary files can be written ({error.strerror}); name one with TMPDIR"
+            f"cannot write to a folder for temporary files ({error.strerror}); set TMPDIR"
         ) from None
     with folder as path:
         yield Path(path)

@@ -1,4 +1,4 @@
-"""The process tree of `pylon up`: what runs in it, in which order it starts and stops."""
+"""The supervisor of `pylon up`: starts, restarts and stops its processes in order."""
 
 import asyncio
 import contextlib
@@ -47,28 +47,28 @@ log = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT_S = 2
 STOP_TIMEOUT_S = 8.0
-"""For the whole tree; what is left then is killed, so that whoever stops it need not."""
+"""Timeout for stopping all processes, in seconds; remaining processes are killed."""
 CHILD_STOP_TIMEOUT_S = 3.0
-"""For each child, so that one that hangs leaves time for the others."""
+"""Timeout for stopping one child, in seconds, so that a hanging one leaves time for the others."""
 PAST_BLOCKS = 20
-"""So many blocks a new devnet has behind it, so that there is a past to read from the start."""
+"""Number of blocks that a new devnet starts with, so that past blocks can be read immediately."""
 
 
 def _overrides(options: UpOptions, sockets: Path) -> dict[str, str]:
-    """Return the settings that this tree gives its processes, whatever the environment says.
+    """Return the settings of the processes that override the environment.
 
     Args:
-        options: of the command line.
-        sockets: folder for Unix sockets.
+        options: options of the command line.
+        sockets: folder of Unix sockets.
     """
     own = {
         "PYLON_NATS_URL": options.nats_url,
-        # What is about other NATS servers than the embedded one.
+        # Settings for other NATS servers than the embedded one.
         "PYLON_NATS_CA_FILE": "",
         "PYLON_NATS_CLIENT_CERT_FILE": "",
         "PYLON_NATS_CLIENT_KEY_FILE": "",
         "PYLON_NATS_STREAM_REPLICAS": "1",
-        # For this run alone.
+        # Generated for this run.
         "PYLON_NATS_WORKER_PASSWORD": secrets.token_urlsafe(24),
         "PYLON_NATS_BRIDGE_PASSWORD": bridge_password(),
         "PYLON_NATS_READER_PASSWORD": "",  # no reader runs
@@ -76,8 +76,8 @@ def _overrides(options: UpOptions, sockets: Path) -> dict[str, str]:
         "PYLON_BRIDGE_PORT": str(options.port),
         "PYLON_BRIDGE_GRACEFUL_SHUTDOWN_SECONDS": str(DRAIN_TIMEOUT_S),
         "PYLON_DRAIN_TIMEOUT_SECONDS": str(DRAIN_TIMEOUT_S),
-        HOME_VARIABLE: str(options.home.absolute()),  # for what tells the operator to reset it
-        # Through it the bridge shows the worker's metrics beside its own.
+        HOME_VARIABLE: str(options.home.absolute()),  # shown in messages that recommend a reset
+        # The bridge reads the worker's metrics from this socket.
         "PYLON_WORKER_HEALTH_SOCKET": str(sockets / "worker.sock"),
         "BITTENSOR_RUNTIME_CACHE_DIR": str((options.home / RUNTIME_CACHE).absolute()),
     }
@@ -88,9 +88,9 @@ def _overrides(options: UpOptions, sockets: Path) -> dict[str, str]:
 
 
 def _load_settings(env: dict[str, str]) -> WorkerSettings:
-    """The worker's settings, once the bridge's are known to be right too."""
+    """Load the worker's settings, after validating those of the bridge."""
     os.environ.clear()
-    os.environ.update(env)  # so that this process reads the same settings as its children
+    os.environ.update(env)  # this process reads the same settings as its children
     BridgeSettings()
     PrometheusSettings()
     settings = WorkerSettings()
@@ -132,9 +132,9 @@ def _children(
 async def _run_children(
     nats: EmbeddedNats, children: Sequence[ChildProcess], ready: asyncio.Event
 ) -> AsyncGenerator[asyncio.Future[list[None]]]:
-    """Keep processes running within the block, and stop them in the reverse of their order.
+    """Run processes within the block, then stop them in reverse order.
 
-    Yields a future that fails when one of them ended before the tree was ready.
+    Yields a future that fails if one of them exits before `ready` is set.
     """
     watch = asyncio.gather(*(child.keep_running(ready) for child in children))
     try:
@@ -149,12 +149,12 @@ async def _run_children(
 
 
 async def run(options: UpOptions) -> None:
-    """Run the tree until SIGINT or SIGTERM, then stop every process of it.
+    """Run all processes until SIGINT or SIGTERM, then stop them.
 
     Raises:
-        UpError: it cannot start; the text says what to do.
-        SettingsError: a setting of one of the processes is wrong.
-        ChildExitedError: a process of it ended before all was ready.
+        UpError: the processes cannot be started; the text contains a remedy.
+        SettingsError: a setting of a process is invalid.
+        ChildExitedError: a process exited before all were ready.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -184,16 +184,16 @@ async def run(options: UpOptions) -> None:
 
 def _warn_of_exposed_nats(options: UpOptions, settings: WorkerSettings) -> None:
     log.warning(
-        "NATS listens on %s for other machines, without TLS: use it within a trusted network only",
+        "NATS listens on %s for other machines, without TLS: use it only in a trusted network",
         options.nats_host,
     )
     if options.devnet_url is not None:
         log.warning(
-            "Every machine that reaches NATS can act as any identity: their tokens are public"
+            "Every machine that can connect to NATS can act as any identity: tokens are public"
         )
     elif not settings.open_access_token.get_secret_value():
         log.warning(
-            "Every machine that reaches NATS can read the chain without a password: set "
+            "Every machine that can connect to NATS can read the chain without a password: set "
             "PYLON_OPEN_ACCESS_TOKEN unless that is intended"
         )
 
@@ -230,7 +230,7 @@ async def _run_processes(
 
 
 async def _wait_first(*futures: asyncio.Future[Any]) -> None:
-    """Wait for one of several futures; raises what it raised."""
+    """Wait for the first of several futures; raise its exception, if any."""
     done, _ = await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
     for future in done:
         future.result()

@@ -1,4 +1,4 @@
-"""How the process tree runs, and why it cannot."""
+"""Options, settings and errors of `pylon up`."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ _LOCAL_ADDRESSES = {"0.0.0.0": LOOPBACK, "::": "::1"}
 
 
 class UpError(CommandError):
-    """Why the tree cannot run, in words for the person at the terminal."""
+    """`pylon up` failed; the message is shown to the user."""
 
 
 class UpSettings(EnvironmentSettings):
-    """What `pylon up` itself reads of `PYLON_…` variables and the `.env` file.
+    """Settings that `pylon up` reads from `PYLON_…` variables and the `.env` file.
 
     Attributes:
         home: folder of all state of `pylon up`.
-        nats_host: address on which the embedded nats-server listens; with another than a loopback
-            address, other machines can connect.
+        nats_host: address of the embedded nats-server; other machines can connect unless it is a
+            loopback address.
     """
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
@@ -48,24 +48,24 @@ class UpSettings(EnvironmentSettings):
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """How the tree runs.
+    """Options of `pylon up`.
 
     Attributes:
-        home: the folder of all state.
-        host: on which address the REST API listens.
-        port: its port.
-        nats_host: on which address the embedded nats-server listens.
-        nats_port: its port.
-        devnet_port: the port of the simulated chain; None to use the configured network.
-        control_port: the port of the simulated chain's controls; None for no controls.
-        devnet_runtime: the runtime of the simulated chain; None for its default.
+        home: folder of all state.
+        host: address of the REST API.
+        port: port of the REST API.
+        nats_host: address of the embedded nats-server.
+        nats_port: port of the embedded nats-server.
+        devnet_port: port of the simulated chain; None to use the configured network.
+        control_port: port of the simulated chain's control API; None disables it.
+        devnet_runtime: runtime of the simulated chain; None for its default.
         devnet_tempo: blocks per epoch of the simulated chain; None for its default.
-        devnet_seed: what decides who lives on the simulated chain; None for its default.
-        block_time_s: the simulated chain's block time.
-        fresh: whether the simulated chain starts over, and all that was published of it.
+        devnet_seed: seed of the simulated chain; None for its default.
+        block_time_s: block time of the simulated chain in seconds.
+        fresh: whether to delete the simulated chain, its events and jobs first.
 
     Raises:
-        UpError: an option is of the simulated chain, and there is none.
+        UpError: an option of the simulated chain is set without `--devnet`.
     """
 
     home: Path
@@ -82,7 +82,7 @@ class UpOptions:
     fresh: bool
 
     def __post_init__(self) -> None:
-        """Refuse what would be of no effect."""
+        """Reject options that would have no effect."""
         if self.devnet_port is None:
             of_the_chain = {
                 "--fresh": self.fresh or None,
@@ -102,13 +102,13 @@ class UpOptions:
 
     @property
     def rest_url(self) -> str:
-        """Under which URL this machine reaches its own REST API."""
+        """URL of the REST API on this machine."""
         host = _LOCAL_ADDRESSES.get(self.host, self.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def nats_url(self) -> str:
-        """Where this machine reaches the embedded nats-server."""
+        """URL of the embedded nats-server on this machine."""
         return nats_url(self.nats_host, self.nats_port)
 
     @property
@@ -118,15 +118,15 @@ class UpOptions:
 
     @property
     def state_folder(self) -> Path:
-        """Where the state that belongs to one chain is kept: its events, and the devnet itself."""
+        """Folder of the state of one chain: events, jobs and the devnet."""
         return self.home if self.devnet_port is None else self.home / "devnet"
 
     @property
     def chain_folder(self) -> Path:
-        """Where the simulated chain is kept."""
+        """State folder of the simulated chain."""
         return self.state_folder / "chain"
 
     @property
     def devnet_url(self) -> str | None:
-        """Where the simulated chain listens, if there is one."""
+        """URL of the simulated chain; None without `--devnet`."""
         return None if self.devnet_port is None else f"ws://{LOOPBACK}:{self.devnet_port}"

@@ -1,4 +1,4 @@
-"""Whether state without a record of its chain, of an earlier version, is of the node's chain."""
+"""Check whether state of an earlier version, without a chain record, is of the node's chain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,25 +14,25 @@ from pylon_client.contract.types import BlockHash, BlockNumber
 from pylon_client.events.stored_events import EventLogReader
 
 UNKNOWN_NETWORK: Final = "unknown"
-"""The name of the network in state that no worker has bound; `pylon reset` takes it too."""
+"""Network name of state that no worker has bound; also valid for `pylon reset`."""
 _BEFORE_ALL: Final = BlockNumber(-1)
 
 
 class BlockHashReader(Protocol):
-    """The part of a probe that is needed."""
+    """Reads block hashes of a node."""
 
     async def block_hashes(self, numbers: Sequence[int]) -> list[BlockHash | None]:
-        """Return the hash of each block, None for a number without a block."""
+        """Return the hash of each block; None for a number without a block."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ChainMismatch:
-    """Why state is not the node's chain's.
+    """Evidence that the state belongs to another chain than the node's.
 
     Attributes:
-        chain: what is known of the chain that the state is of.
-        reason: what shows it.
+        chain: the chain of the state, as far as it is known.
+        reason: the evidence, for the operator.
     """
 
     chain: ChainIdentity
@@ -42,12 +42,18 @@ class ChainMismatch:
 async def find_mismatch(
     genesis: str, node: BlockHashReader, store: BucketPort, events: EventLogReader
 ) -> ChainMismatch | None:
-    """Return why state without a record is not of the chain with this genesis; None where it is.
+    """Return evidence that state without a chain record is of another chain than the node's.
 
-    State that holds nothing of a chain is of any.
+    State without chain data matches any chain.
+
+    Args:
+        genesis: genesis hash of the node's chain.
+        node: reads block hashes of the node.
+        store: bucket of the job store.
+        events: reader of stored events.
 
     Raises:
-        FailureError: the node or NATS did not answer.
+        FailureError: the node or NATS did not respond.
     """
     earlier = await ChainRecord(store).legacy_genesis()
     if earlier not in {None, genesis}:
@@ -72,9 +78,9 @@ async def find_mismatch(
 
 
 async def _published_blocks(events: EventLogReader) -> list[Block]:
-    """Return the newest and the oldest published block that are kept, or none.
+    """Return the newest and the oldest stored block; empty without stored blocks.
 
-    Two, since a reorganisation may have replaced the newest one.
+    Both, because a reorg may have replaced the newest one.
     """
     subject = str(BlockEventSubject())
     newest = await events(subject)

@@ -1,4 +1,4 @@
-"""The part of a worker that binds the state to its chain, and sees that it stays bound."""
+"""The part of a worker that binds the state to its chain, and monitors the binding."""
 
 import asyncio
 import logging
@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 CHECK_INTERVAL_S: Final = 5.0
 """Seconds between two reads of the record while the state is bound."""
 RETRY_DELAY_S: Final = 1.0
-"""Seconds between two tries while it is not: the chain or NATS is away, or of another chain."""
+"""Seconds between two attempts while the state is not bound."""
 START_TIMEOUT_S: Final = 6.0
-"""Seconds for which the start of a worker waits for the node's genesis and the record."""
+"""Timeout of the check of the record and the node's genesis at the start, in seconds."""
 
 
 UNREADABLE_REMEDY: Final = (
@@ -33,25 +33,25 @@ UNREADABLE_REMEDY: Final = (
 
 
 class ForeignStateError(Exception):
-    """The state belongs to another chain than the node; the text says what to do."""
+    """The state belongs to another chain than the node; the text contains the remedy."""
 
 
 class _GenesisReader(BlockHashReader, Protocol):
     async def genesis(self) -> str:
-        """Return the genesis of the node."""
+        """Return the genesis hash of the node."""
         ...
 
 
 class ChainBinder:
-    """Writes the record of the chain if it is missing, and gives it to the guard.
+    """Creates the chain record if it is missing, and binds the guard to its chain.
 
     Args:
         guard: refuses nodes of any other chain.
-        network: the name of the worker's network, without anything secret.
-        node: the worker's chain node.
-        store: of the ledger.
-        events: as the stream keeps them.
-        connection: to NATS, whose reconnects are followed by a check.
+        network: name of the worker's network, without secrets.
+        node: reads from the worker's chain node.
+        store: bucket of the job store.
+        events: reader of stored events.
+        connection: connection to NATS; each reconnect is followed by a check.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class ChainBinder:
         self._connection = connection
 
     async def start(self) -> None:
-        """Bind the state, or check what it is bound to, as far as NATS and the node answer now.
+        """Bind the state or check its chain, if NATS and the node respond in time.
 
         Raises:
-            ForeignStateError: it belongs to another chain than the node.
+            ForeignStateError: the state belongs to another chain than the node.
         """
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -83,16 +83,16 @@ class ChainBinder:
                 if self._guard.bound is not None:
                     self._guard.problem = self._guard.mismatch(await self._node.genesis())
         except TimeoutError:
-            logger.warning("The chain node's genesis is not known within %g s", START_TIMEOUT_S)
+            logger.warning("No genesis from the chain node within %g s", START_TIMEOUT_S)
         except UnreadableEntryError as error:
             raise ForeignStateError(f"{error.failure.detail} {UNREADABLE_REMEDY}") from error
         except FailureError as error:
-            logger.warning("The chain node's genesis is not known yet: %s", error)
+            logger.warning("Cannot read the genesis of the chain node: %s", error)
         if self._guard.problem:
             raise ForeignStateError(self._guard.problem)
 
     async def run(self) -> None:
-        """Check again and again, and after each reconnect to NATS, until cancelled.
+        """Check periodically, and after each reconnect to NATS, until cancelled.
 
         Raises:
             ForeignStateError: the state was bound to another chain meanwhile.
@@ -106,7 +106,7 @@ class ChainBinder:
                 except UnreadableEntryError as error:
                     self._guard.set_problem(f"{error.failure.detail} {UNREADABLE_REMEDY}")
                 except FailureError as error:
-                    logger.debug("The record of the chain cannot be checked: %s", error)
+                    logger.debug("Cannot check the chain record: %s", error)
                 raise_if_cancelled()
                 try:
                     async with asyncio.timeout(
@@ -126,20 +126,20 @@ class ChainBinder:
             if chain is None:
                 return
             bound = await self._record.bind(chain)
-            logger.info("The state of this deployment belongs to the chain %s from now on", bound)
+            logger.info("Bound the state of this deployment to the chain %s", bound)
         if self._guard.genesis not in {None, bound.genesis}:
-            # What this worker holds in memory is of the other chain.
+            # The data in this worker's memory belongs to the other chain.
             raise ForeignStateError(
                 f"the state was set aside while this worker ran, and belongs to {bound} now: it "
-                "stops, to be started afresh"
+                "stops, to be restarted"
             )
         self._guard.bind(bound)
 
     async def _identify_chain(self) -> ChainIdentity | None:
-        """Return the node's chain, if the state is of no other."""
+        """Return the node's chain, or None if the state belongs to another chain."""
         chain = ChainIdentity(self._network, await self._node.genesis())
         if self._guard.genesis == chain.genesis:
-            return chain  # the ledger was lost while this worker ran
+            return chain  # the job store was lost while this worker ran
         found = await find_mismatch(chain.genesis, self._node, self._store, self._events)
         if found is None:
             self._guard.problem = ""

@@ -1,4 +1,4 @@
-"""What an operator does where the state belongs to another chain than the node."""
+"""Remedies for operators if the state belongs to another chain than the node."""
 
 import os
 import shlex
@@ -7,7 +7,7 @@ from typing import Final
 from pylon.chain.chain_identity import ChainIdentity
 
 HOME_VARIABLE: Final = "PYLON_HOME"
-"""Set by `pylon up` for its processes: the folder of the state."""
+"""Variable with the state folder, which `pylon up` sets for its processes."""
 
 
 def reset_command(network: str) -> str:
@@ -18,7 +18,7 @@ def reset_command(network: str) -> str:
 
 
 def mismatch_remedy(bound: ChainIdentity) -> str:
-    """Return what to do where the state belongs to this chain, and the node is of another."""
+    """Return the remedy if the state is bound to this chain and the node is of another."""
     return (
         f"connect to {bound.network} again (PYLON_BITTENSOR_NETWORK), or stop all workers and set "
         f"that state aside with `{reset_command(bound.network)}`"
@@ -26,5 +26,5 @@ def mismatch_remedy(bound: ChainIdentity) -> str:
 
 
 def reader_mismatch_remedy(_bound: ChainIdentity) -> str:
-    """Return the same for a reader, whose state is what the signers publish."""
+    """Return the remedy for a reader, whose state is the events of the signers."""
     return "set PYLON_BITTENSOR_NETWORK to the network of the signers"

@@ -60,7 +60,7 @@ def test_it_is_labelled(docker: Engine, image: str) -> None:
     assert labels["org.opencontainers.image.revision"] == "of-a-test"
 
 
-def test_it_runs_with_nothing_allowed_and_ends_in_good_order(
+def test_it_runs_without_privileges_and_shuts_down_gracefully(
     docker: Engine, image: str, containers: list[str]
 ) -> None:
     health = ("--health-interval", "1s")

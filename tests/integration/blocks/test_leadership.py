@@ -1,4 +1,4 @@
-"""Of several workers one publishes, and another takes over when it cannot any more."""
+"""One of several workers publishes, and another one takes over when it fails."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -82,7 +82,7 @@ def test_a_killed_leader_is_replaced_within_five_seconds() -> None:
     assert LEADERSHIP_TTL_S + ACQUIRE_RETRY_S + begins_s < 5
 
 
-async def test_one_publishes_and_when_it_leaves_another_does(bucket: Bucket) -> None:
+async def test_one_worker_publishes_and_another_takes_over(bucket: Bucket) -> None:
     async with candidates(bucket, 3) as running:
         await eventually(lambda: leaders(running))
         (first,) = leaders(running)
@@ -92,7 +92,7 @@ async def test_one_publishes_and_when_it_leaves_another_does(bucket: Bucket) -> 
         assert sum(each.leadership.terms for each in running) == 2
 
 
-async def test_one_that_hears_nothing_of_the_chain_leaves_it_to_one_that_does(
+async def test_a_worker_without_new_heads_releases_the_lease(
     bucket: Bucket,
 ) -> None:
     async with candidates(bucket, 2) as running:
@@ -110,7 +110,7 @@ async def test_one_that_hears_nothing_of_the_chain_leaves_it_to_one_that_does(
         await eventually(lambda: leaders(running) == [first])
 
 
-async def test_without_a_chain_nobody_takes_the_lease(bucket: Bucket) -> None:
+async def test_without_a_live_chain_no_worker_acquires_the_lease(bucket: Bucket) -> None:
     async with candidates(bucket, 1) as (only,):
         await eventually(lambda: only.publishing)
         only.chain.down = UNAVAILABLE
@@ -128,7 +128,7 @@ async def test_without_a_chain_nobody_takes_the_lease(bucket: Bucket) -> None:
         assert only.leadership.terms == 2
 
 
-async def test_one_that_lost_the_lease_stops_and_may_take_it_again(bucket: Bucket) -> None:
+async def test_a_worker_that_lost_the_lease_stops_and_may_acquire_it_again(bucket: Bucket) -> None:
     async with candidates(bucket, 1) as (only,):
         await eventually(lambda: only.publishing)
         entry = await bucket.get(PUBLISHER_LEASE)
@@ -162,8 +162,8 @@ async def test_a_worker_that_does_not_publish_reads_nothing_and_knows_all(tmp_pa
             await advance()
         counts = devnet.request_counts()
         assert counts["state_call:NeuronInfoRuntimeApi_get_neurons_lite"] == 5, counts
-        # If the other one read, too, all were twice as many; the publisher may look for a head
-        # by itself when none was told for a while.
+        # If both workers read, the counts would be twice as high. The publisher may query the head
+        # after a while without an announcement.
         assert all(count < 10 for count in counts.values()), counts
         for worker in (one, other):
             await eventually(
@@ -174,7 +174,7 @@ async def test_a_worker_that_does_not_publish_reads_nothing_and_knows_all(tmp_pa
             )
 
 
-async def test_when_the_publishers_chain_is_gone_another_worker_goes_on(tmp_path: Path) -> None:
+async def test_another_worker_publishes_when_the_publishers_chain_is_down(tmp_path: Path) -> None:
     async with (
         NatsServer(tmp_path) as server,
         Devnet(DevnetOptions(port=0, block_time_s=0.5)) as devnet,

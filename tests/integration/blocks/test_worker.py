@@ -57,9 +57,9 @@ def is_contiguous(numbers: list[int]) -> bool:
 async def test_two_hundred_clients_cause_one_fetch_per_block_and_subnet(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """On a machine that is too slow for its lease, a turn to publish is lost and taken again.
+    """On a machine that is too slow for its lease, the publisher lease is lost and acquired again.
 
-    What such a turn was fetching is fetched again in the next one. Before the first snapshot of a
+    The next term reads again what an interrupted term was reading. Before the first snapshot of a
     subnet is published, its readers fetch for themselves, once per block.
     """
     caplog.set_level("INFO")
@@ -113,7 +113,7 @@ async def test_events_and_replies_are_the_same_bytes(tmp_path: Path) -> None:
         assert (block_event.headers or {})["Nats-Msg-Id"] == f"block-{block['hash']}"
 
 
-async def test_c7_c8_killed_chain_and_killed_nats_heal_without_a_gap_or_a_repeat(
+async def test_events_have_no_gap_or_repeat_after_chain_and_nats_were_killed(
     tmp_path: Path,
 ) -> None:
     async with (
@@ -135,7 +135,7 @@ async def test_c7_c8_killed_chain_and_killed_nats_heal_without_a_gap_or_a_repeat
 
         await server.kill()
         before = await devnet.best_number()
-        while await devnet.best_number() < before + 3:  # blocks that nobody can be told of
+        while await devnet.best_number() < before + 3:  # blocks that cannot be published
             await asyncio.sleep(0.05)
         await server.start()
         await blocks_published_past(before + 4)
@@ -153,7 +153,7 @@ async def test_c7_c8_killed_chain_and_killed_nats_heal_without_a_gap_or_a_repeat
     assert is_contiguous(snapshots), snapshots
 
 
-async def test_c8_a_worker_that_is_started_again_fills_in_what_it_missed(tmp_path: Path) -> None:
+async def test_a_restarted_worker_publishes_the_missed_blocks(tmp_path: Path) -> None:
     async with (
         NatsServer(tmp_path) as server,
         Devnet(DevnetOptions(port=0, autostart=False)) as devnet,
@@ -187,7 +187,7 @@ async def test_two_workers_publish_each_block_once(tmp_path: Path) -> None:
     assert is_contiguous(snapshots), snapshots
 
 
-async def test_when_the_chain_is_gone_latest_fails_and_then_heals(tmp_path: Path) -> None:
+async def test_latest_fails_while_the_chain_is_down_and_then_recovers(tmp_path: Path) -> None:
     async with (
         NatsServer(tmp_path) as server,
         DevnetProcess(tmp_path, block_time_s=0.25) as devnet,
@@ -218,7 +218,7 @@ async def test_when_the_chain_is_gone_latest_fails_and_then_heals(tmp_path: Path
                     await asyncio.sleep(0.05)
 
 
-async def test_requests_in_hand_are_answered_before_a_worker_stops(tmp_path: Path) -> None:
+async def test_requests_in_progress_are_answered_before_a_worker_stops(tmp_path: Path) -> None:
     async with (
         NatsServer(tmp_path) as server,
         Devnet(DevnetOptions(port=0, autostart=False)) as devnet,
@@ -240,7 +240,9 @@ async def test_requests_in_hand_are_answered_before_a_worker_stops(tmp_path: Pat
     assert [wire.decode(reply.body)["block"]["number"] for reply in replies] == list(range(30))
 
 
-async def test_n4_a_worker_whose_connection_to_nats_ends_for_good_fails(tmp_path: Path) -> None:
+async def test_a_worker_fails_when_its_connection_to_nats_is_closed_for_good(
+    tmp_path: Path,
+) -> None:
     async with (
         NatsServer(tmp_path) as server,
         Devnet(DevnetOptions(port=0, autostart=False)) as devnet,
@@ -248,17 +250,15 @@ async def test_n4_a_worker_whose_connection_to_nats_ends_for_good_fails(tmp_path
         worker = Worker(worker_settings(server.url, devnet.url))
         running = asyncio.create_task(worker.run(asyncio.Event()))
         await asyncio.wait_for(worker.ready.wait(), HANGS_AFTER_S)
-        # From now on NATS refuses whoever comes without this password.
+        # From now on NATS rejects connections without this password.
         server.reload('authorization { user: "someone", password: "else" }')
         with pytest.raises(WorkerError, match="ended the connection"):
             await asyncio.wait_for(running, HANGS_AFTER_S)
 
 
 @pytest.mark.parametrize("subject", [NEURONS_OF_1, ALL_OPEN, ALL_IDENTITIES])
-async def test_a_worker_that_may_not_hear_what_it_lives_by_any_more_fails(
-    tmp_path: Path, subject: str
-) -> None:
-    """It would answer with what was published last for ever, or would not be asked."""
+async def test_a_worker_with_revoked_subscriptions_fails(tmp_path: Path, subject: str) -> None:
+    """It would return the last published values forever, or receive no requests."""
 
     def users(denied: str = "nothing") -> str:
         deny = f'permissions: {{ subscribe: {{ deny: "{denied}" }} }}'

@@ -1,4 +1,4 @@
-"""A worker as its users run it: `pylon worker`, a process with settings in its environment."""
+"""A worker as its users run it: the process `pylon worker`, configured by its environment."""
 
 import signal
 from pathlib import Path
@@ -25,7 +25,7 @@ async def test_it_serves_until_sigterm_and_then_ends_with_code_zero(tmp_path: Pa
         assert "Traceback" not in worker.log
 
 
-async def test_n5_it_waits_for_a_nats_that_starts_later(tmp_path: Path) -> None:
+async def test_it_waits_for_nats_to_start(tmp_path: Path) -> None:
     async with (
         NatsServer(tmp_path) as server,
         Devnet(DevnetOptions(port=0, autostart=False)) as devnet,
@@ -48,7 +48,7 @@ async def test_it_can_be_stopped_while_it_waits_for_nats(tmp_path: Path) -> None
             assert await worker.ends() == 0
 
 
-async def test_it_serves_while_the_chain_is_away(tmp_path: Path) -> None:
+async def test_it_serves_while_the_chain_is_down(tmp_path: Path) -> None:
     async with (
         NatsServer(tmp_path) as server,
         worker_process(tmp_path, server.url, "ws://127.0.0.1:9") as worker,
@@ -61,7 +61,7 @@ async def test_it_serves_while_the_chain_is_away(tmp_path: Path) -> None:
         assert await worker.ends() == 0
 
 
-async def test_a_password_that_nats_refuses_ends_it_with_words(tmp_path: Path) -> None:
+async def test_a_rejected_password_ends_it_with_a_message(tmp_path: Path) -> None:
     authorization = 'authorization { user: "worker", password: "right" }'
     async with (
         NatsServer(tmp_path, authorization) as server,
@@ -75,7 +75,7 @@ async def test_a_password_that_nats_refuses_ends_it_with_words(tmp_path: Path) -
         assert "Traceback" not in worker.log
 
 
-async def test_a_network_that_is_none_ends_it_with_words(tmp_path: Path) -> None:
+async def test_an_invalid_network_ends_it_with_a_message(tmp_path: Path) -> None:
     async with worker_process(tmp_path, "nats://127.0.0.1:9", "fnney") as worker:
         assert await worker.ends() == 1
         assert "PYLON_BITTENSOR_NETWORK: unknown network: choose one of" in worker.log

@@ -11,7 +11,7 @@ from tests.support.nats.nats_cluster import NatsCluster
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.bridge_process import BridgeProcess, bridge_environment
 from tests.support.product.deployment import BRIDGE_PASSWORD
-from tests.support.product.gated_worker import GatedWorker
+from tests.support.product.stub_worker import StubWorker
 
 LATEST_BLOCK = "/api/v1/block/latest"
 FAST_MS = 1000.0
@@ -43,7 +43,7 @@ async def test_a_bridge_starts_without_nats_and_connects_when_it_appears(
         assert response.json()["code"] == "NATS_UNAVAILABLE"
 
         await nats.start()
-        async with GatedWorker().at(nats.url):
+        async with StubWorker().at(nats.url):
             await bridge.until("/health/ready", 200)
             assert (await bridge.get(LATEST_BLOCK)).status_code == 200
             assert (await bridge.get("/health")).json()["nats_connected"] is True
@@ -52,7 +52,7 @@ async def test_a_bridge_starts_without_nats_and_connects_when_it_appears(
 async def test_when_nats_dies_nobody_waits_and_when_it_is_back_all_is_well(
     nats: NatsServer, tmp_path: Path
 ) -> None:
-    worker = GatedWorker()
+    worker = StubWorker()
     async with (
         BridgeProcess(tmp_path, bridge_environment(nats.url)) as bridge,
         worker.at(nats.url),
@@ -87,7 +87,7 @@ async def test_when_nats_dies_nobody_waits_and_when_it_is_back_all_is_well(
 async def test_reads_in_flight_are_answered_by_another_server_when_theirs_is_stopped(
     tmp_path: Path,
 ) -> None:
-    worker = GatedWorker()
+    worker = StubWorker()
     async with NatsCluster(tmp_path, "") as cluster:
         # The bridge connects to the first server, the worker to another.
         environment = bridge_environment(cluster.urls[0])  # it learns the others from that one

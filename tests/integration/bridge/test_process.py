@@ -18,7 +18,7 @@ from tests.support.nats.tcp_proxy import TcpProxy
 from tests.support.product.bridge_process import BridgeProcess, bridge_environment
 from tests.support.product.deployment import token_of
 from tests.support.product.eventually import HANGS_AFTER_S
-from tests.support.product.gated_worker import GatedWorker
+from tests.support.product.stub_worker import StubWorker
 
 LATEST_BLOCK = "/api/v1/block/latest"
 NOWHERE = "nats://127.0.0.1:1"
@@ -31,14 +31,14 @@ async def nats(tmp_path: Path) -> AsyncGenerator[NatsServer]:
 
 
 @pytest.fixture
-async def worker(nats: NatsServer) -> AsyncGenerator[GatedWorker]:
-    worker = GatedWorker()
+async def worker(nats: NatsServer) -> AsyncGenerator[StubWorker]:
+    worker = StubWorker()
     async with worker.at(nats.url):
         yield worker
 
 
 async def test_a_request_in_hand_is_finished_before_the_bridge_ends(
-    nats: NatsServer, worker: GatedWorker, tmp_path: Path
+    nats: NatsServer, worker: StubWorker, tmp_path: Path
 ) -> None:
     async with BridgeProcess(tmp_path, bridge_environment(nats.url)) as bridge:
         await bridge.until("/health/ready", 200)
@@ -48,7 +48,7 @@ async def test_a_request_in_hand_is_finished_before_the_bridge_ends(
             asking = group.create_task(bridge.get(LATEST_BLOCK))
             await worker.has_been_asked(1)
             ending = group.create_task(bridge.stop(signal.SIGTERM))
-            await bridge.logged("Stopping: no new requests, 1 in hand")
+            await bridge.logged("Stopping: 1 requests in progress")
             with pytest.raises(httpx.ConnectError):
                 await bridge.get("/health")
             worker.gate.set()
@@ -105,7 +105,7 @@ async def test_callers_are_the_first_to_close_an_idle_connection(tmp_path: Path)
 
 
 async def test_a_request_that_outlasts_the_grace_is_told_to_come_again(
-    nats: NatsServer, worker: GatedWorker, tmp_path: Path
+    nats: NatsServer, worker: StubWorker, tmp_path: Path
 ) -> None:
     environment = bridge_environment(nats.url, bridge_graceful_shutdown_seconds="3")
     async with BridgeProcess(tmp_path, environment) as bridge:
@@ -213,7 +213,7 @@ async def test_what_nobody_reads_is_not_listened_to_for_ever(
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(reader.read(4096), 0.001)
         writer.close()
-        # What the sockets hold on both sides counts as sent.
+        # Bytes in the socket buffers of both sides count as sent.
         assert at_least_bytes <= sent_bytes < most_bytes
         assert (await bridge.get("/health")).status_code == 200
         assert "Traceback" not in bridge.log

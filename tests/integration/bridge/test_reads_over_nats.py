@@ -14,7 +14,7 @@ from pylon_client.contract.types import BlockNumber
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.bridge_process import BridgeProcess, bridge_environment
 from tests.support.product.deployment import BRIDGE_PASSWORD, deployment_settings, token_of
-from tests.support.product.gated_worker import GatedWorker
+from tests.support.product.stub_worker import StubWorker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -55,14 +55,14 @@ async def bridge(
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def worker(nats: NatsServer) -> AsyncGenerator[GatedWorker]:
-    worker = GatedWorker()
+async def worker(nats: NatsServer) -> AsyncGenerator[StubWorker]:
+    worker = StubWorker()
     async with worker.at(nats.url):
         yield worker
 
 
 async def test_bytes_of_any_size_pass_through_untouched(
-    bridge: BridgeProcess, worker: GatedWorker
+    bridge: BridgeProcess, worker: StubWorker
 ) -> None:
     for size in (0, 1, 150_000, 1_000_000):
         worker.answer = json.dumps({"spaced  ": "x" * size}, indent=1).encode()
@@ -75,7 +75,7 @@ async def test_bytes_of_any_size_pass_through_untouched(
 
 
 async def test_an_identity_asks_on_its_own_subject_and_is_answered_to_the_bridge(
-    bridge: BridgeProcess, worker: GatedWorker
+    bridge: BridgeProcess, worker: StubWorker
 ) -> None:
     response = await bridge.get(SN1, headers=bearer(token_of("sn1")))
     assert response.status_code == 200
@@ -85,7 +85,7 @@ async def test_an_identity_asks_on_its_own_subject_and_is_answered_to_the_bridge
 
 
 async def test_without_the_token_nothing_reaches_nats(
-    bridge: BridgeProcess, worker: GatedWorker
+    bridge: BridgeProcess, worker: StubWorker
 ) -> None:
     unknown = SN1.replace("sn1", "sn9")
     other_subnet = SN1.replace("subnet/1", "subnet/2")
@@ -107,7 +107,7 @@ async def test_without_the_token_nothing_reaches_nats(
 
 
 async def test_the_deadline_and_the_requests_id_travel_to_the_worker(
-    bridge: BridgeProcess, worker: GatedWorker
+    bridge: BridgeProcess, worker: StubWorker
 ) -> None:
     sent = {"X-Request-Id": "request-7", "X-Pylon-Timeout": "1000000"}
     response = await bridge.get(LATEST_BLOCK, headers=sent)
@@ -132,7 +132,7 @@ async def test_the_deadline_and_the_requests_id_travel_to_the_worker(
     ],
 )
 async def test_a_workers_failure_is_told_as_it_is(
-    bridge: BridgeProcess, worker: GatedWorker, code: ErrorCode, status: int
+    bridge: BridgeProcess, worker: StubWorker, code: ErrorCode, status: int
 ) -> None:
     worker.answer = FailureError(code, "The chain says no.", retry_at_block=BlockNumber(99))
     response = await bridge.get(LATEST_BLOCK)
@@ -147,7 +147,7 @@ async def test_a_workers_failure_is_told_as_it_is(
 
 
 async def test_past_its_deadline_a_request_is_answered_without_its_answer(
-    bridge: BridgeProcess, worker: GatedWorker
+    bridge: BridgeProcess, worker: StubWorker
 ) -> None:
     worker.gate.clear()
     response = await bridge.get(LATEST_BLOCK, headers={"X-Pylon-Timeout": "0.2"})
@@ -168,7 +168,7 @@ async def test_without_a_worker_nobody_waits(bridge: BridgeProcess) -> None:
 
 
 async def test_requests_past_the_bound_are_sent_away_and_later_ones_are_not(
-    bridge: BridgeProcess, worker: GatedWorker
+    bridge: BridgeProcess, worker: StubWorker
 ) -> None:
     worker.gate.clear()
     async with asyncio.TaskGroup() as group:
@@ -185,7 +185,7 @@ async def test_requests_past_the_bound_are_sent_away_and_later_ones_are_not(
 
 
 async def test_a_request_whose_caller_left_gives_its_slot_back_when_it_ends(
-    bridge: BridgeProcess, worker: GatedWorker
+    bridge: BridgeProcess, worker: StubWorker
 ) -> None:
     worker.gate.clear()
     leaving = [asyncio.create_task(bridge.get(LATEST_BLOCK)) for _ in range(SLOTS)]
@@ -197,7 +197,7 @@ async def test_a_request_whose_caller_left_gives_its_slot_back_when_it_ends(
     assert (await bridge.until(LATEST_BLOCK, 200)).status_code == 200
 
 
-async def test_no_token_is_in_the_log(bridge: BridgeProcess, worker: GatedWorker) -> None:
+async def test_no_token_is_in_the_log(bridge: BridgeProcess, worker: StubWorker) -> None:
     for token in (token_of("sn1"), "wrong-token"):
         await bridge.get(SN1, headers={**bearer(token), "X-Request-Id": f"of-{len(token)}"})
         await bridge.logged(f"request_id=of-{len(token)}")

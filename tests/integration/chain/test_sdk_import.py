@@ -23,7 +23,7 @@ print("unchanged")
 """
 
 
-def test_c13_the_sdk_leaves_logging_and_arguments_alone() -> None:
+def test_the_sdk_does_not_change_logging_or_arguments() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False
     )

@@ -68,7 +68,7 @@ WRITING = {"PUT", "POST"}
 
 @asynccontextmanager
 async def asking(flavour: str, url: str, **fields: Any) -> AsyncGenerator[Ask]:
-    """What sends one call through an open client and gives its reply."""
+    """Return a function that sends one call through an open client."""
     if flavour == "async":
         fields = {"retry": ASYNC_DEFAULT_RETRIES.copy(wait=wait_none()), **fields}
         async with AsyncPylonClient(AsyncConfig(address=url, **fields)) as client:
@@ -108,7 +108,7 @@ async def url(
         yield url
 
 
-async def test_every_method_asks_for_and_returns_what_its_name_says(
+async def test_every_method_sends_its_operation_and_returns_its_reply(
     flavour: str, url: str, service: ScriptedService
 ) -> None:
     async with asking(flavour, url, **TOKENS) as ask:
@@ -130,10 +130,10 @@ async def test_every_method_asks_for_and_returns_what_its_name_says(
     assert service.identities_asked == (1 if url.startswith("http") else 0)
 
 
-async def test_every_write_that_is_sent_again_keeps_its_key(
+async def test_retried_writes_keep_their_idempotency_key(
     flavour: str, url: str, service: ScriptedService
 ) -> None:
-    """What was lost may have been the answer alone: the service must know the write again."""
+    """Possibly only the reply was lost: the service must know the write again."""
     writes = [method for _, method in METHODS if method.operation.method in WRITING]
     made: list[str | None] = []
     async with asking(flavour, url, **TOKENS) as ask:
@@ -154,7 +154,7 @@ async def test_every_write_that_is_sent_again_keeps_its_key(
 
 
 @pytest.mark.parametrize("key", ["", " x", "x ", "two\nlines", "\u00e9", "x" * 256])
-async def test_a_key_that_would_not_arrive_as_it_is_is_refused_before_anything_is_sent(
+async def test_an_invalid_idempotency_key_is_rejected_before_sending(
     flavour: str, url: str, service: ScriptedService, key: str
 ) -> None:
     writes: list[Callable[[Any], Any]] = [
@@ -171,7 +171,7 @@ async def test_a_key_that_would_not_arrive_as_it_is_is_refused_before_anything_i
     assert service.asked == []
 
 
-async def test_a_write_that_nobody_answered_keeps_its_key_too(
+async def test_a_write_without_a_reply_keeps_its_idempotency_key(
     flavour: str, url: str, service: ScriptedService
 ) -> None:
     service.silent = True
@@ -215,7 +215,7 @@ async def test_a_failure_is_the_same_exception_over_both_transports(
 @pytest.mark.parametrize(
     ("status", "kind"), [(503, PylonUnavailable), (500, PylonResponseException)]
 )
-async def test_a_newer_services_failure_is_told_as_far_as_it_is_understood(
+async def test_a_failure_of_a_newer_service_keeps_its_code(
     url: str, service: ScriptedService, status: int, kind: type[BasePylonException]
 ) -> None:
     newer = NewerFailure(newer_code="NEW", newer_status=status, detail="Because.", retryable=True)
@@ -230,7 +230,7 @@ async def test_a_newer_services_failure_is_told_as_far_as_it_is_understood(
     assert len(service.asked) == 3
 
 
-async def test_what_may_yet_succeed_is_sent_again(
+async def test_retryable_failures_are_retried(
     flavour: str, url: str, service: ScriptedService
 ) -> None:
     service.failures = [
@@ -243,7 +243,7 @@ async def test_what_may_yet_succeed_is_sent_again(
     assert len(service.asked) == 3
 
 
-async def test_what_must_wait_for_a_block_is_not_sent_again(
+async def test_failures_until_a_block_are_not_retried(
     flavour: str, url: str, service: ScriptedService
 ) -> None:
     service.failures = [
@@ -257,9 +257,7 @@ async def test_what_must_wait_for_a_block_is_not_sent_again(
     assert len(service.asked) == 1
 
 
-async def test_what_is_wrong_with_a_request_is_said_item_by_item(
-    url: str, service: ScriptedService
-) -> None:
+async def test_all_errors_in_a_request_are_reported(url: str, service: ScriptedService) -> None:
     item = InvalidItem(message="Too high.", key="block_number")
     service.failures = [FailureError(ErrorCode.INVALID, "Refused.", extra=[item])]
     async with asking("async", url, **TOKENS) as ask:
@@ -270,7 +268,7 @@ async def test_what_is_wrong_with_a_request_is_said_item_by_item(
     assert list(it.value.invalid) == [item]
 
 
-async def test_open_access_that_asks_for_no_token_takes_any(
+async def test_open_access_without_a_token_accepts_any_token(
     service: ScriptedService, tmp_path: Path
 ) -> None:
     """Over NATS alone: over HTTP it is the bridge that does not look at the token."""
@@ -282,7 +280,7 @@ async def test_open_access_that_asks_for_no_token_takes_any(
     assert len(service.asked) == 2
 
 
-async def test_an_identity_without_an_open_token_reads_in_open_access(
+async def test_an_identity_without_an_open_access_token_reads_with_open_access(
     service: ScriptedService, tmp_path: Path
 ) -> None:
     only_identity = {"identity_name": IDENTITY, "identity_token": IDENTITY_TOKEN}
@@ -294,7 +292,7 @@ async def test_an_identity_without_an_open_token_reads_in_open_access(
     assert service.asked[1].scope is Scope.OPEN
 
 
-async def test_a_nats_server_that_comes_back_is_found_again(
+async def test_the_client_reconnects_to_a_restarted_nats_server(
     flavour: str, service: ScriptedService, tmp_path: Path
 ) -> None:
     async with (
@@ -315,7 +313,7 @@ async def test_a_nats_server_that_comes_back_is_found_again(
                 await asyncio.sleep(0.05)
 
 
-async def test_a_service_that_says_nothing_is_a_timeout(
+async def test_a_silent_service_is_a_timeout(
     flavour: str, url: str, service: ScriptedService
 ) -> None:
     service.silent = True
@@ -351,7 +349,7 @@ async def test_missing_credentials_are_unauthorized_and_wrong_ones_forbidden(
     assert service.asked == []
 
 
-async def test_nobody_there_is_a_request_exception(flavour: str) -> None:
+async def test_an_unreachable_service_is_a_request_exception(flavour: str) -> None:
     for scheme in ("http", "nats"):
         async with asking(flavour, f"{scheme}://127.0.0.1:1", **TOKENS) as ask:
             with pytest.raises(PylonRequestException) as caught:
@@ -359,7 +357,7 @@ async def test_nobody_there_is_a_request_exception(flavour: str) -> None:
         assert caught.value.retryable
 
 
-async def test_many_calls_at_once_share_one_client(
+async def test_concurrent_calls_share_one_client(
     flavour: str, url: str, service: ScriptedService
 ) -> None:
     async with asking(flavour, url, **TOKENS) as ask:
@@ -371,7 +369,7 @@ async def test_many_calls_at_once_share_one_client(
     assert service.identities_asked <= 1
 
 
-async def test_closing_ends_the_calls_under_way(
+async def test_closing_ends_calls_in_progress(
     flavour: str, url: str, service: ScriptedService
 ) -> None:
     service.silent = True

@@ -1,4 +1,4 @@
-"""Talking to miners: real TLS servers, the right ones and those that only claim to be."""
+"""HTTP clients for miners, against real TLS servers of right and wrong identity."""
 
 import asyncio
 import contextlib
@@ -185,7 +185,7 @@ def mtls(validator: Identity) -> dict[str, str]:
     return {"mtls_cert_path": str(validator.cert), "mtls_key_path": str(validator.key_file)}
 
 
-async def test_without_a_certificate_of_ones_own_it_is_plain_http(ask: Any) -> None:
+async def test_without_a_client_certificate_plain_http_is_used(ask: Any) -> None:
     pylon = FakePylon()
     async with miner() as serving:
         assert await ask(pylon, serving.neuron) == "mined"
@@ -193,7 +193,7 @@ async def test_without_a_certificate_of_ones_own_it_is_plain_http(ask: Any) -> N
     assert pylon.calls == []
 
 
-async def test_both_sides_know_each_other_by_their_keys(
+async def test_both_sides_verify_each_others_keys(
     ask: Any, issue: Issue, validator: Identity, mtls: dict[str, str]
 ) -> None:
     certificate = issue("miner")
@@ -204,7 +204,7 @@ async def test_both_sides_know_each_other_by_their_keys(
 
 
 async def test_nothing_is_sent_to_an_impostor(ask: Any, issue: Issue, mtls: dict[str, str]) -> None:
-    """One who shows another key; who has hidden the right one in it; or who has another kind."""
+    """Certificates with another key, with the right key hidden inside, or of another algorithm."""
     real = issue("real")
     known = real.key.public_key()
     spki = known.public_bytes(
@@ -222,7 +222,7 @@ async def test_nothing_is_sent_to_an_impostor(ask: Any, issue: Issue, mtls: dict
         assert serving.asked == []
 
 
-async def test_a_miner_without_a_key_on_the_chain_or_without_tls_is_refused(
+async def test_a_miner_without_a_key_on_the_chain_or_without_tls_is_rejected(
     ask: Any, issue: Issue, mtls: dict[str, str]
 ) -> None:
     certificate = issue("miner")
@@ -237,15 +237,13 @@ async def test_a_miner_without_a_key_on_the_chain_or_without_tls_is_refused(
         await ask(pylon_knowing(certificate.on_chain), plain.neuron, **mtls)
 
 
-async def test_a_certificate_that_is_exchanged_later_is_noticed(
-    issue: Issue, mtls: dict[str, str]
-) -> None:
+async def test_a_replaced_certificate_is_rejected(issue: Issue, mtls: dict[str, str]) -> None:
     """The address changes hands after the first look."""
     asked = await ask_both(issue("first"), issue("second"), "replaced its certificate", mtls)
     assert asked == (1, 0)
 
 
-async def test_a_certificate_out_of_its_time_is_called_that(
+async def test_an_expired_certificate_is_reported_as_such(
     issue: Issue, mtls: dict[str, str]
 ) -> None:
     over = issue("over", valid_days=-0.5)
@@ -271,7 +269,7 @@ async def ask_both(
     return len(before.asked), len(after.asked)
 
 
-async def test_what_another_service_shows_is_not_the_miners(
+async def test_certificate_errors_of_other_hosts_are_not_attributed_to_the_miner(
     issue: Issue, mtls: dict[str, str]
 ) -> None:
     certificate = issue("miner")
@@ -290,7 +288,7 @@ async def test_what_another_service_shows_is_not_the_miners(
                 await ask_another()
 
 
-async def test_other_failures_are_left_as_they_are(issue: Issue, mtls: dict[str, str]) -> None:
+async def test_other_errors_are_not_translated(issue: Issue, mtls: dict[str, str]) -> None:
     certificate = issue("miner")
     async with miner(certificate) as serving:
         pylon = pylon_knowing(certificate.on_chain)
@@ -300,7 +298,7 @@ async def test_other_failures_are_left_as_they_are(issue: Issue, mtls: dict[str,
                     await http.get("http://127.0.0.1:1/")
 
 
-async def test_the_subnet_is_the_identitys_unless_it_is_named(mtls: dict[str, str]) -> None:
+async def test_the_default_subnet_is_the_identitys(mtls: dict[str, str]) -> None:
     pylon = pylon_knowing(None)
     neuron = Miner(1, [], []).neuron
     nobody = {"identity_name": None, "identity_token": None}
@@ -315,7 +313,7 @@ async def test_the_subnet_is_the_identitys_unless_it_is_named(mtls: dict[str, st
 
 
 @pytest.mark.parametrize("missing", [{"ip": IPv4Address(0)}, {"port": Port(0)}])
-async def test_a_miner_that_has_announced_no_whole_address_is_not_asked(
+async def test_a_miner_without_a_complete_address_is_rejected(
     missing: dict[str, Any],
 ) -> None:
     announced = sample_neuron().axon_info
@@ -328,14 +326,14 @@ async def test_a_miner_that_has_announced_no_whole_address_is_not_asked(
 
 
 @pytest.mark.parametrize("kind", [AsyncConfig, Config])
-def test_a_certificate_and_its_key_come_together(kind: Any) -> None:
+def test_a_client_certificate_requires_its_key(kind: Any) -> None:
     with pytest.raises(ValueError, match="mtls_key_path is missing"):
         kind(address="http://a", mtls_cert_path="cert.pem")
     with pytest.raises(ValueError, match="mtls_cert_path is missing"):
         kind(address="http://a", mtls_key_path="key.pem")
 
 
-def test_bytes_that_are_no_certificate_are_no_key(issue: Issue) -> None:
+def test_invalid_certificates_have_no_key(issue: Issue) -> None:
     der = issue("whole").der
     assert len(ed25519_key(der)) == 32
     for cut in range(0, 200, 3):

@@ -80,7 +80,7 @@ def blocks_in_a_thread(address: str, numbers: list[int]) -> None:
             numbers.append(block.number)  # noqa: PERF401 -- keep_pace watches it grow
 
 
-async def test_every_block_comes_once_and_in_order_through_breaks(product: Product) -> None:
+async def test_every_block_arrives_once_and_in_order_despite_breaks(product: Product) -> None:
     async with (
         TcpProxy(product.port) as blocks_http,
         TcpProxy(product.nats_port) as blocks_nats,
@@ -106,8 +106,8 @@ async def number_of_next(blocks: AsyncIterator[BlockInfo]) -> int:
     return (await anext(blocks)).number
 
 
-async def test_a_stream_resumes_where_a_program_left_off(product: Product) -> None:
-    """A program that ended comes back with the number that it has, and is told of no other."""
+async def test_a_restarted_program_resumes_its_stream(product: Product) -> None:
+    """A program that ended resumes with its last number, and gets no other."""
     for address in (product.url, product.nats_url):
         seen: list[int] = []
         async with asyncio.timeout(HANGS_AFTER_S):
@@ -122,14 +122,14 @@ async def test_a_stream_resumes_where_a_program_left_off(product: Product) -> No
         assert seen == list(range(seen[0], seen[0] + 9))
 
 
-async def test_a_subnet_that_is_not_tracked_has_no_stream(product: Product) -> None:
+async def test_an_untracked_subnet_has_no_stream(product: Product) -> None:
     for address in (product.url, product.nats_url):
         async with AsyncPylonClient(AsyncConfig(address=address)) as client:
             with pytest.raises(PylonNotFound):
                 await anext(client.open_access.neuron_snapshots(NetUid(999)))
 
 
-async def test_a_bridge_that_is_killed_is_followed_again_when_it_is_back(product: Product) -> None:
+async def test_a_stream_resumes_after_the_bridge_was_killed(product: Product) -> None:
     async with (
         AsyncPylonClient(AsyncConfig(address=product.url)) as client,
         aclosing(client.open_access.blocks()) as blocks,

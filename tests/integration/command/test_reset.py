@@ -133,7 +133,7 @@ async def test_a_devnet_whose_chain_was_removed_begins_anew_without_a_dead_end(
     assert old > HIGHER_BY_BLOCKS
     shutil.rmtree(tmp_path / "home" / "devnet" / "chain")
     async with product:
-        assert "is gone: what was published of it" in product.output
+        assert "does not exist: removing its events and jobs" in product.output
 
         async def is_published() -> bool:
             recent = await product.get("/api/v1/subnet/1/block/recent/neurons")

@@ -1,4 +1,4 @@
-"""`pylon up` where it cannot run: what it says, and what it leaves alone."""
+"""`pylon up` where it cannot run: its errors, and the files that it does not change."""
 
 import signal
 import socket
@@ -9,14 +9,14 @@ import pytest
 from pylon.nats_server.embedded_server import EmbeddedNats
 from tests.support.product.deployment import deployment_settings
 from tests.support.product.eventually import eventually
-from tests.support.product.kept_output import NAME as KEPT_OUTPUT
+from tests.support.product.process_output import NAME as KEPT_OUTPUT
 from tests.support.product.product import free_ports
 from tests.support.product.pylon_command import command_environment, pylon_argv, pylon_command
 from tests.support.product.service_process import service_process
 
 
 def ports() -> dict[str, str]:
-    """Ports of its own, as `make run` takes them."""
+    """Return variables with free ports, as `make run` takes them."""
     names = ("PORT", "NATS_PORT", "DEVNET_PORT")
     return {name: str(port) for name, port in zip(names, free_ports(3), strict=True)}
 

@@ -20,7 +20,7 @@ from pylon_devnet import Devnet, DevnetOptions
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.deployment import token_of
 from tests.support.product.eventually import HANGS_AFTER_S, eventually
-from tests.support.product.kept_output import keep
+from tests.support.product.process_output import append_output
 from tests.support.product.pylon_command import (
     command_environment,
     pylon_argv,
@@ -36,7 +36,7 @@ IDENTITY = {
 
 
 class Watching:
-    """What a watching process has written."""
+    """The output of a watching process."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -57,7 +57,7 @@ async def watching(folder: Path, nats_url: str, *arguments: str) -> AsyncGenerat
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        # Whoever runs tests in the background may have told them to ignore Ctrl-C.
+        # Shells start background jobs, such as tests, with SIGINT ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     seen = Watching(process)
@@ -73,7 +73,7 @@ async def watching(folder: Path, nats_url: str, *arguments: str) -> AsyncGenerat
             process.kill()
             raise
         await reading
-    keep(folder, seen.text.encode())
+    append_output(folder, seen.text.encode())
     assert process.returncode == 0, seen.text
     assert "Traceback" not in seen.text
 

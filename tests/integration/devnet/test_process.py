@@ -1,4 +1,4 @@
-"""The devnet as a process of its own: how it starts, stops, is killed, and goes on."""
+"""The devnet as a process: it starts, stops, is killed and resumes."""
 
 import asyncio
 import json
@@ -117,7 +117,7 @@ async def test_fresh_starts_over(tmp_path: Path) -> None:
 
 
 async def refused(*arguments: str) -> str:
-    """What it says that cannot start."""
+    """Return the error of a devnet that cannot start."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pylon_devnet", "--port", "0", *arguments),
         stdout=PIPE,
@@ -132,7 +132,7 @@ async def refused(*arguments: str) -> str:
 async def test_a_folder_with_the_chain_of_another_seed_is_refused(tmp_path: Path) -> None:
     async with started("--state", str(tmp_path)) as node:
         await node.status()
-    assert "the state folder holds another chain" in await refused(
+    assert "the state folder contains another chain" in await refused(
         *("--state", str(tmp_path), "--seed", "2")
     )
 

@@ -83,7 +83,7 @@ class Problem:
 
 MISSING = Problem(Path.unlink, "unreadable", "make it readable")
 TRUNCATED = Problem(truncate, "broken", "cannot be opened")
-PUBLIC_ONLY = Problem(leave_public_half, "public_only", "public half")
+PUBLIC_ONLY = Problem(leave_public_half, "public_only", "only the public key")
 ENCRYPTED = Problem(encrypt, "encrypted", "set PYLON_ID_SN12_HOTKEY_PASSWORD")
 
 

@@ -22,7 +22,7 @@ async def bucket(nats: Nats) -> Bucket:
     return Bucket(await nats.provision(JOB_STORE), JOBS_BUCKET)
 
 
-async def test_a_value_is_set_by_whoever_read_the_newest(bucket: Bucket) -> None:
+async def test_a_value_is_set_by_the_writer_that_read_the_newest(bucket: Bucket) -> None:
     assert await bucket.get("a.b") is None
     first = await bucket.put("a.b", b"1", revision=ABSENT)
     second = await bucket.put("a.b", b"2", revision=first)
@@ -36,7 +36,7 @@ async def test_a_value_is_set_by_whoever_read_the_newest(bucket: Bucket) -> None
 
 
 @pytest.mark.parametrize("same_value", [False, True])
-async def test_of_many_who_create_a_key_one_does(
+async def test_one_of_many_concurrent_creators_of_a_key_succeeds(
     bucket: Bucket, nats: Nats, *, same_value: bool
 ) -> None:
     buckets = [Bucket(await nats.connect(first), JOBS_BUCKET) for first in range(4)]
@@ -53,7 +53,7 @@ async def test_of_many_who_create_a_key_one_does(
         assert sum(await asyncio.gather(*(create(key, number) for number in range(20)))) == 1
 
 
-async def test_every_writer_gets_its_turn_when_all_read_again(bucket: Bucket, nats: Nats) -> None:
+async def test_every_writer_succeeds_after_reading_again(bucket: Bucket, nats: Nats) -> None:
     buckets = [Bucket(await nats.connect(first), JOBS_BUCKET) for first in range(4)]
     revisions: list[Revision] = []
 
@@ -76,7 +76,7 @@ async def test_every_writer_gets_its_turn_when_all_read_again(bucket: Bucket, na
     assert len(set(revisions)) == 20
 
 
-async def test_a_missing_stream_is_no_empty_bucket(
+async def test_a_missing_stream_is_not_an_empty_bucket(
     bucket: Bucket, nats: Nats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bucket.put("a.b", b"1", revision=ABSENT)
@@ -88,7 +88,7 @@ async def test_a_missing_stream_is_no_empty_bucket(
         assert caught.value.code is ErrorCode.NATS_UNAVAILABLE
 
 
-async def test_a_revision_of_a_deleted_bucket_sets_nothing_in_the_one_made_again(
+async def test_a_revision_of_a_deleted_bucket_conflicts_in_its_replacement(
     bucket: Bucket, nats: Nats
 ) -> None:
     read = [ABSENT]
@@ -104,7 +104,7 @@ async def test_a_revision_of_a_deleted_bucket_sets_nothing_in_the_one_made_again
             await bucket.put("a", b"late", revision=stale)
 
 
-async def test_only_what_was_given_a_time_to_live_expires(bucket: Bucket) -> None:
+async def test_only_values_with_a_ttl_expire(bucket: Bucket) -> None:
     await bucket.put("kept.a", b"1", revision=ABSENT)
     revision = await bucket.put("kept.b", b"1", revision=ABSENT)
     await bucket.put("kept.b", b"2", revision=revision, ttl_s=1)
@@ -119,7 +119,7 @@ async def test_only_what_was_given_a_time_to_live_expires(bucket: Bucket) -> Non
     await bucket.put("kept.b", b"3", revision=ABSENT)
 
 
-async def test_n10_a_write_waits_out_a_server_that_is_away(bucket: Bucket, nats: Nats) -> None:
+async def test_a_write_is_retried_while_the_server_is_down(bucket: Bucket, nats: Nats) -> None:
     revision = await bucket.put("a", b"1", revision=ABSENT)
     server = nats.servers
     if isinstance(server, NatsCluster):

@@ -84,7 +84,7 @@ async def test_first_comes_the_last_value_then_every_new_one(worker: NatsConnect
         assert await numbers(feed, 2) == [4, 5]
 
 
-async def test_what_is_not_newer_is_dropped_for_each_subject_by_itself(
+async def test_values_that_are_not_newer_are_dropped_per_subject(
     worker: NatsConnection,
 ) -> None:
     async with EventFeed(worker, [BLOCK_EVENTS, NEURONS_1], nothing_kept) as feed:
@@ -125,7 +125,7 @@ async def test_nothing_falls_between_the_last_value_and_the_subscription(
     assert got in ([1, 2, 3], [2, 3])
 
 
-async def test_n7_after_a_break_every_value_comes_that_was_published_meanwhile(
+async def test_after_an_outage_every_value_published_meanwhile_arrives(
     server: NatsServer, worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("worker")
@@ -156,7 +156,7 @@ async def test_n7_after_a_break_every_value_comes_that_was_published_meanwhile(
     assert got == {BLOCK_EVENTS: [1, 2, 3, 4], NEURONS_1: [1, 2, 3, 4]}
 
 
-async def test_n7_what_a_slow_reader_let_drop_is_counted_and_comes_from_the_stream(
+async def test_values_that_a_slow_reader_dropped_are_counted_and_read_from_the_stream(
     worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     reader = await connect_as("worker")
@@ -170,7 +170,7 @@ async def test_n7_what_a_slow_reader_let_drop_is_counted_and_comes_from_the_stre
         assert feed.counts.replayed > 0
 
 
-async def test_n7_a_feed_resumes_after_a_block(worker: NatsConnection) -> None:
+async def test_a_feed_resumes_after_a_block(worker: NatsConnection) -> None:
     await publish(worker, BLOCK_EVENTS, *range(1, 8))
     feed = EventFeed(worker, [BLOCK_EVENTS], EventLog(worker), after=BlockNumber(4))
     async with feed:
@@ -181,7 +181,7 @@ async def test_n7_a_feed_resumes_after_a_block(worker: NatsConnection) -> None:
 
 
 @pytest.mark.parametrize("user", ["worker", "alice"])
-async def test_n7_what_the_stream_keeps_no_longer_is_told(
+async def test_values_that_the_stream_has_dropped_are_reported_as_lost(
     worker: NatsConnection, connect_as: ConnectAs, user: str
 ) -> None:
     await publish(worker, BLOCK_EVENTS, *range(1, 51))
@@ -196,7 +196,7 @@ async def test_n7_what_the_stream_keeps_no_longer_is_told(
         assert feed.counts.lost == len(first.lost)
 
 
-async def test_numbers_that_were_never_published_are_no_loss(worker: NatsConnection) -> None:
+async def test_numbers_that_were_never_published_are_not_lost(worker: NatsConnection) -> None:
     await publish(worker, BLOCK_EVENTS, 1)
     async with EventFeed(worker, [BLOCK_EVENTS], EventLog(worker)) as feed:
         assert await numbers(feed, 1) == [1]
@@ -207,7 +207,7 @@ async def test_numbers_that_were_never_published_are_no_loss(worker: NatsConnect
         assert feed.counts.gaps == 1
 
 
-async def test_a_replica_that_lags_behind_is_asked_again(worker: NatsConnection) -> None:
+async def test_a_replica_that_lags_behind_is_read_again(worker: NatsConnection) -> None:
     """It knows nothing newer, though a later value has come already."""
     in_stream = EventLog(worker)
     lags = 2
@@ -220,7 +220,7 @@ async def test_a_replica_that_lags_behind_is_asked_again(worker: NatsConnection)
         return await in_stream(subject, after)
 
     await publish(worker, BLOCK_EVENTS, 1, 2, 3, 4)
-    # What comes by itself begins with 5.
+    # Pushed events start with 5.
     feed = EventFeed(worker, [BLOCK_EVENTS], lagging, after=BlockNumber(2))
     async with feed:
         await publish(worker, BLOCK_EVENTS, 5)
@@ -228,7 +228,7 @@ async def test_a_replica_that_lags_behind_is_asked_again(worker: NatsConnection)
         assert (lags, feed.counts.lost) == (0, 0)
 
 
-async def test_what_a_purged_stream_cannot_tell_is_told_as_lost(worker: NatsConnection) -> None:
+async def test_values_of_a_purged_stream_are_reported_as_lost(worker: NatsConnection) -> None:
     await publish(worker, BLOCK_EVENTS, 1)
     async with EventFeed(worker, [BLOCK_EVENTS], nothing_kept) as feed:
         await publish(worker, BLOCK_EVENTS, 2, 5)
@@ -237,7 +237,7 @@ async def test_what_a_purged_stream_cannot_tell_is_told_as_lost(worker: NatsConn
         assert (event.block.number, event.lost) == (5, range(3, 5))
 
 
-async def test_a_last_value_that_cannot_be_had_is_asked_for_again_and_holds_up_nothing(
+async def test_a_failing_read_of_the_last_value_is_retried_and_delays_nothing(
     worker: NatsConnection,
 ) -> None:
     refusals = 0
@@ -259,7 +259,7 @@ async def test_a_last_value_that_cannot_be_had_is_asked_for_again_and_holds_up_n
         assert feed.counts.retries == 2
 
 
-async def test_what_is_no_event_is_skipped_and_counted(worker: NatsConnection) -> None:
+async def test_messages_that_are_not_events_are_skipped_and_counted(worker: NatsConnection) -> None:
     async with EventFeed(worker, [BLOCK_EVENTS], nothing_kept) as feed:
         await worker.nats.publish(BLOCK_EVENTS, b"{}")
         await worker.nats.publish(BLOCK_EVENTS, b"{}", headers={"Pylon-Block-Number": "x"})
@@ -289,7 +289,7 @@ async def test_it_ends_with_its_connection(connect_as: ConnectAs) -> None:
 
 
 @pytest.mark.parametrize("user", [None, "alice", "bridge"])
-async def test_clients_get_what_they_missed_by_asking_a_worker(
+async def test_clients_get_missed_events_from_a_worker(
     worker: NatsConnection, connect_as: ConnectAs, user: str | None
 ) -> None:
     await publish(worker, BLOCK_EVENTS, 6, 7)
@@ -312,7 +312,7 @@ async def test_clients_get_what_they_missed_by_asking_a_worker(
         assert await numbers(feed, 1) == [11]
 
 
-async def test_the_stream_is_not_there_for_clients_to_ask(
+async def test_clients_cannot_read_the_stream(
     worker: NatsConnection, connect_as: ConnectAs
 ) -> None:
     await publish(worker, BLOCK_EVENTS, 1)

@@ -1,7 +1,7 @@
-"""What inboxes look like on the wire: no part of one can be told from another.
+"""Inboxes on the wire: no part of an inbox can be derived from another one.
 
-The names come from a private attribute of the NATS library's client: what it uses them for is
-looked at here, so that a version of the library that uses something else is noticed.
+The names come from a private attribute of the NATS library's client. The tests check its use, so
+that they fail with a version of the library that uses another attribute.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ SHARED_MAX = 8
 
 @asynccontextmanager
 async def replies(server: NatsServer, *subjects: str) -> AsyncGenerator[list[str]]:
-    """The reply subjects of what is sent to some subjects, in the order they come."""
+    """Collect the reply subjects of requests, in the order of arrival."""
     seen: list[str] = []
 
     def take(_subject: bytes, reply: bytes, _headers: bytes, _body: bytes) -> None:
@@ -58,7 +58,7 @@ async def ask_of_nobody(connection: NatsConnection, subject: str) -> None:
             await connection.nats.request(subject, timeout=60)
 
 
-async def test_each_request_has_an_inbox_that_no_other_tells(
+async def test_each_request_has_an_unpredictable_inbox(
     server: NatsServer, connect_as: ConnectAs
 ) -> None:
     async with replies(server, "pylon.v1.open.>") as seen:
@@ -67,7 +67,7 @@ async def test_each_request_has_an_inbox_that_no_other_tells(
             await ask_of_nobody(alice, "pylon.v1.open.chain.x")
         await ask_of_nobody(other, "pylon.v1.open.chain.x")
         await eventually(lambda: len(seen) == 5)
-    # The library appends 16 bits of its own to the name of a request.
+    # The library appends 16 bits to the name of a request.
     found = [
         re.fullmatch(rf"_INBOX\.alice\.({RANDOM})\.({RANDOM})[0-9a-f]{{4}}", one) for one in seen
     ]
@@ -136,7 +136,7 @@ async def test_a_worker_without_a_password_has_the_inboxes_of_workers(tmp_path: 
             await connection.close()
 
 
-def test_names_share_nothing() -> None:
+def test_inbox_names_share_no_substring() -> None:
     ids = InboxIds()
     names = [bytes(ids.next()).decode() for _ in range(NAMES)]
     assert len(set(names)) == NAMES

@@ -27,7 +27,7 @@ def leases(bucket: Bucket) -> Leases:
     return Leases(bucket, TTL_S)
 
 
-async def test_one_holder_at_a_time_whose_fence_grows(leases: Leases) -> None:
+async def test_one_holder_at_a_time_whose_fencing_token_grows(leases: Leases) -> None:
     async with leases.hold("key") as first:
         with pytest.raises(LeaseTakenError):
             async with leases.hold("key"):
@@ -38,7 +38,7 @@ async def test_one_holder_at_a_time_whose_fence_grows(leases: Leases) -> None:
         assert second.fencing_token > first.revision >= first.fencing_token
 
 
-async def test_of_many_who_want_a_lease_at_once_one_gets_it(bucket: Bucket, nats: Nats) -> None:
+async def test_one_of_many_concurrent_requesters_gets_a_lease(bucket: Bucket, nats: Nats) -> None:
     now = most = 0
 
     async def want(number: int) -> bool:
@@ -64,7 +64,7 @@ async def test_of_many_who_want_a_lease_at_once_one_gets_it(bucket: Bucket, nats
     assert sum(await asyncio.gather(*wanting)) == most == 1
 
 
-async def test_a_lease_outlives_its_time_to_live_while_it_is_held(leases: Leases) -> None:
+async def test_a_held_lease_outlives_its_ttl(leases: Leases) -> None:
     async with leases.hold("key") as lease:
 
         async def renewed_often() -> bool:
@@ -76,9 +76,7 @@ async def test_a_lease_outlives_its_time_to_live_while_it_is_held(leases: Leases
                 pass
 
 
-async def test_n9_a_body_is_cancelled_when_its_lease_is_lost(
-    leases: Leases, bucket: Bucket
-) -> None:
+async def test_a_body_is_cancelled_when_its_lease_is_lost(leases: Leases, bucket: Bucket) -> None:
     async def hold_for_ever(held: asyncio.Future[Lease]) -> None:
         async with leases.hold("key") as lease:
             held.set_result(lease)
@@ -102,7 +100,7 @@ async def test_n9_a_body_is_cancelled_when_its_lease_is_lost(
         await holding
 
 
-async def test_a_lease_that_nobody_renews_is_free_again(leases: Leases, bucket: Bucket) -> None:
+async def test_a_lease_without_renewals_expires(leases: Leases, bucket: Bucket) -> None:
     await bucket.put("key", b"somebody who died", revision=ABSENT)
 
     async def free() -> bool:
@@ -115,7 +113,7 @@ async def test_a_lease_that_nobody_renews_is_free_again(leases: Leases, bucket: 
     await comes_true(free)
 
 
-async def test_a_body_is_cancelled_when_the_server_is_away_too_long(
+async def test_a_body_is_cancelled_when_the_server_is_down_too_long(
     leases: Leases, nats: Nats
 ) -> None:
     alone = isinstance(nats.servers, NatsServer)

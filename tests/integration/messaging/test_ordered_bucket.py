@@ -83,7 +83,7 @@ async def test_large_values_make_short_pages(
     assert await oldest_first(bucket, "a", 100) == values
 
 
-async def test_what_was_written_is_read_at_once_whichever_server_answers(nats: Nats) -> None:
+async def test_a_write_is_visible_at_once_on_every_server(nats: Nats) -> None:
     await nats.provision(JOB_STORE)
     buckets = [OrderedBucket(await nats.connect(first), JOBS_BUCKET) for first in range(3)]
     for number in range(100):
@@ -118,7 +118,7 @@ async def test_headers_like_those_of_jetstream_do_not_mislead(
     assert (await oldest_first(bucket, "a", 10))[-1] == b"2"
 
 
-async def test_a_missing_stream_is_no_empty_page(
+async def test_a_missing_stream_is_not_an_empty_page(
     bucket: OrderedBucket, nats: Nats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bucket.put("a.b", b"1", revision=ABSENT)

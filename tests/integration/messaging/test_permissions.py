@@ -37,7 +37,7 @@ DIRECT_GET = f"$JS.API.DIRECT.GET.{EVENTS.name}"
 
 @dataclass
 class Pylon:
-    """A running worker's service, its stream with one event, and who asked what of it."""
+    """A running worker's service, its stream with one event, and the calls that it received."""
 
     connect_as: ConnectAs
     worker: NatsConnection
@@ -46,7 +46,7 @@ class Pylon:
     calls: list[ServiceCall] = field(default_factory=list)
 
     async def settle(self) -> None:
-        """Return when everything sent so far has been delivered and answered."""
+        """Wait until all messages sent so far are delivered and answered."""
         witness = await self.connect_as("alice")
         before = len(self.calls)
         await witness.request(ALICES_REQUEST, timeout_s=60)
@@ -58,7 +58,7 @@ class Pylon:
         return (await self.worker.nats.jetstream().stream_info(EVENTS.name)).state.messages
 
     async def keeps_the_first(self) -> bool:
-        """Return whether the stream still has the event that was published first."""
+        """Return whether the stream still contains the first published event."""
         stored = await self.worker.nats.jetstream().get_msg(EVENTS.name, self.first_sequence)
         return stored.data == FIRST_EVENT
 
@@ -89,7 +89,7 @@ async def attack(
     await connection.nats.flush()
 
 
-async def test_everybody_can_do_what_they_are_there_for(pylon: Pylon) -> None:
+async def test_every_user_can_do_its_task(pylon: Pylon) -> None:
     for user, subject in (
         (None, OPEN_REQUEST),
         ("alice", OPEN_REQUEST),
@@ -112,7 +112,7 @@ async def test_everybody_can_do_what_they_are_there_for(pylon: Pylon) -> None:
 
 
 @pytest.mark.parametrize("user", [None, "alice", "Bob", "bridge"])
-async def test_everybody_receives_events(pylon: Pylon, user: str | None) -> None:
+async def test_every_user_receives_events(pylon: Pylon, user: str | None) -> None:
     reader = await pylon.connect_as(user)
     got: asyncio.Queue[str] = asyncio.Queue()
 
@@ -156,7 +156,7 @@ async def test_everybody_receives_events(pylon: Pylon, user: str | None) -> None
         "_INBOX.worker.x",
     ],
 )
-async def test_what_is_not_granted_is_refused(pylon: Pylon, user: str | None, subject: str) -> None:
+async def test_denied_subjects_are_rejected(pylon: Pylon, user: str | None, subject: str) -> None:
     attacker = await pylon.connect_as(user)
     with pytest.raises(FailureError) as caught:
         await attacker.request(subject, timeout_s=600)
@@ -183,7 +183,7 @@ async def test_what_is_not_granted_is_refused(pylon: Pylon, user: str | None, su
         "$SRV.>",
     ],
 )
-async def test_nobody_listens_to_what_is_not_theirs(
+async def test_users_cannot_subscribe_to_subjects_of_others(
     connect_as: ConnectAs, user: str | None, subject: str
 ) -> None:
     attacker = await connect_as(user)
@@ -215,10 +215,10 @@ async def test_nobody_listens_to_what_is_not_theirs(
         "$SRV.PING",
     ],
 )
-async def test_a_worker_is_no_deputy_by_the_reply_of_a_request(
+async def test_a_request_cannot_use_a_worker_as_a_confused_deputy(
     pylon: Pylon, user: str | None, reply: str
 ) -> None:
-    """The worker may publish there and the attacker may not: so the worker must not answer."""
+    """The worker may publish on the subject and the attacker may not: the worker must not reply."""
     attacker = await pylon.connect_as(user)
     subject = OPEN_REQUEST if user is None else ALICES_REQUEST
     await attack(attacker, subject, reply=reply)
@@ -229,7 +229,7 @@ async def test_a_worker_is_no_deputy_by_the_reply_of_a_request(
 
 
 @pytest.mark.parametrize("subject", [OPEN_REQUEST, ALICES_REQUEST, "$SRV.PING", None])
-async def test_the_bridge_announces_no_signer(pylon: Pylon, subject: str | None) -> None:
+async def test_the_bridge_cannot_announce_signers(pylon: Pylon, subject: str | None) -> None:
     announced: list[Msg] = []
 
     async def observe(message: Msg) -> None:
@@ -251,7 +251,7 @@ async def test_an_identity_is_answered_in_its_own_inbox_only(pylon: Pylon, reply
     assert (pylon.calls, pylon.service.counts.invalid_replies) == ([], 1)
 
 
-async def test_the_server_itself_keeps_a_worker_from_speaking_as_an_identity(
+async def test_the_server_denies_a_worker_requests_as_an_identity(
     pylon: Pylon,
 ) -> None:
     await attack(pylon.worker, BOBS_REQUEST, reply="_INBOX.Bob.x")
@@ -271,10 +271,10 @@ async def test_the_server_itself_keeps_a_worker_from_speaking_as_an_identity(
         f"$JS.API.STREAM.PURGE.{EVENTS.name}",
     ],
 )
-async def test_jetstream_is_no_deputy_by_the_reply_of_a_direct_get(
+async def test_a_direct_get_cannot_use_jetstream_as_a_confused_deputy(
     pylon: Pylon, user: str | None, kept: str, reply: str
 ) -> None:
-    """JetStream answers a direct get anywhere: with the right to ask, this deletes the stream."""
+    """JetStream replies to a direct get on any subject: permission would delete the stream."""
     attacker = await pylon.connect_as(user)
     await attack(attacker, f"{DIRECT_GET}.{kept}", reply=reply)
     await pylon.settle()
@@ -285,7 +285,9 @@ async def test_jetstream_is_no_deputy_by_the_reply_of_a_direct_get(
 @pytest.mark.parametrize(
     "target", ["pylon.v1.event.block", BOBS_REQUEST, f"$JS.API.STREAM.PURGE.{EVENTS.name}"]
 )
-async def test_the_server_is_no_deputy_by_tracing_a_message(pylon: Pylon, target: str) -> None:
+async def test_message_tracing_cannot_use_the_server_as_a_confused_deputy(
+    pylon: Pylon, target: str
+) -> None:
     attacker = await pylon.connect_as("alice")
     await attacker.nats.publish(OPEN_REQUEST, b"", headers={"Nats-Trace-Dest": target})
     await attacker.nats.flush()
@@ -336,7 +338,7 @@ NASTY = [
 ]
 
 
-async def test_a_token_of_any_text_is_exactly_the_one_that_opens(tmp_path: Path) -> None:
+async def test_exactly_the_configured_token_is_accepted_for_any_text(tmp_path: Path) -> None:
     tokens = {f"user{number}": token for number, token in enumerate(NASTY)}
     chosen = deployment_settings(
         identities=dict.fromkeys(tokens, 1), tokens=tokens, open_access_token='op"en$'
@@ -356,7 +358,7 @@ async def test_a_token_of_any_text_is_exactly_the_one_that_opens(tmp_path: Path)
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-def test_nats_server_takes_the_configuration_whatever_the_tokens(
+def test_nats_server_accepts_the_configuration_with_any_tokens(
     tmp_path: Path, tokens: list[str]
 ) -> None:
     named = {f"user{number}": token for number, token in enumerate(tokens)}

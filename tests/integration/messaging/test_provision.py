@@ -17,7 +17,7 @@ async def config(worker: NatsConnection) -> StreamConfig:
     return (await worker.nats.jetstream().stream_info(EVENTS.name)).config
 
 
-async def test_the_stream_is_made_as_planned(connect_as: ConnectAs) -> None:
+async def test_the_stream_is_created_as_planned(connect_as: ConnectAs) -> None:
     worker = await connect_as("worker")
     assert await provision_streams(worker) == [plan.name for plan in STREAMS]
     assert await provision_streams(worker) == []
@@ -29,7 +29,7 @@ async def test_the_stream_is_made_as_planned(connect_as: ConnectAs) -> None:
     assert made.allow_direct is True
 
 
-async def test_it_can_be_done_again_and_by_many_at_once(connect_as: ConnectAs) -> None:
+async def test_it_is_idempotent_and_safe_to_run_concurrently(connect_as: ConnectAs) -> None:
     workers = [await connect_as("worker") for _ in range(5)]
     await asyncio.gather(*(provision_streams(worker) for worker in workers))
     await workers[0].nats.jetstream().publish("pylon.v1.event.block", b"kept")
@@ -37,7 +37,7 @@ async def test_it_can_be_done_again_and_by_many_at_once(connect_as: ConnectAs) -
     assert (await workers[0].nats.jetstream().stream_info(EVENTS.name)).state.messages == 1
 
 
-async def test_a_stream_that_differs_is_told_and_left_as_it_is(connect_as: ConnectAs) -> None:
+async def test_a_stream_that_differs_is_reported_and_not_changed(connect_as: ConnectAs) -> None:
     worker = await connect_as("worker")
     other = replace(EVENTS, max_msgs_per_subject=3, duplicate_window_s=60)
     await provision_streams(worker, (other,))
@@ -51,7 +51,7 @@ async def test_a_stream_that_differs_is_told_and_left_as_it_is(connect_as: Conne
     assert await config(worker) == before
 
 
-async def test_what_an_operator_has_raised_is_accepted_and_left_as_it_is(
+async def test_limits_raised_by_an_operator_are_accepted_and_not_changed(
     connect_as: ConnectAs,
 ) -> None:
     worker = await connect_as("worker")
@@ -71,7 +71,7 @@ async def test_what_an_operator_has_raised_is_accepted_and_left_as_it_is(
     assert await config(worker) == before
 
 
-async def test_a_stream_in_memory_is_not_taken_for_one_on_file(connect_as: ConnectAs) -> None:
+async def test_a_stream_in_memory_is_rejected(connect_as: ConnectAs) -> None:
     worker = await connect_as("worker")
     await worker.nats.jetstream().add_stream(  # pyright: ignore[reportUnknownMemberType] -- the library's **params
         name=EVENTS.name, subjects=["pylon.v1.event.block"], storage=StorageType.MEMORY
@@ -81,14 +81,14 @@ async def test_a_stream_in_memory_is_not_taken_for_one_on_file(connect_as: Conne
     assert "subjects is pylon.v1.event.block, not" in str(caught.value)
 
 
-async def test_a_subject_that_another_stream_holds_is_told(connect_as: ConnectAs) -> None:
+async def test_a_subject_of_another_stream_is_reported(connect_as: ConnectAs) -> None:
     worker = await connect_as("worker")
     await provision_streams(worker, (replace(EVENTS, name="OTHER"),))
     with pytest.raises(ProvisionError, match="overlap"):
         await provision_streams(worker)
 
 
-async def test_a_server_without_jetstream_is_told_in_time(
+async def test_a_server_without_jetstream_is_reported_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provisioning, "READY_TIMEOUT_S", 0.5)

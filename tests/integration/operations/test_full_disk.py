@@ -12,16 +12,20 @@ from pylon_client.contract.topology import EVENTS
 from pylon_devnet.population import hotkey
 from tests.support.nats.small_disk import small_disk
 from tests.support.product.eventually import HANGS_AFTER_S, comes_true
-from tests.support.product.private_product import METRICS_TOKEN, PrivateProduct, private_product
 from tests.support.product.pylon_command import pylon_command
 from tests.support.product.secret_texts import secret_of
+from tests.support.product.self_hosted_product import (
+    METRICS_TOKEN,
+    SelfHostedProduct,
+    self_hosted_product,
+)
 
 
 @dataclass
 class Operator:
-    """Looks at a product, and puts weights."""
+    """Reads a product's probes, and puts weights."""
 
-    product: PrivateProduct
+    product: SelfHostedProduct
     http: httpx.AsyncClient
     puts: int = 0
 
@@ -42,7 +46,7 @@ class Operator:
         )
 
     async def put(self) -> httpx.Response:
-        """Put weights that were not put before."""
+        """Put weights that differ from earlier ones."""
         self.puts += 1
         weights = {hotkey(2, 1): 1.0, hotkey(2, 2): 1.0 / (1 + self.puts)}
         url = f"{self.product.url}/api/v1/identity/sn2/subnet/2/weights"
@@ -63,7 +67,7 @@ async def test_a_full_disk_is_reported_everywhere_and_ends_with_the_first_space(
     with small_disk(tmp_path / "disk") as disk:
         home = disk.path / "home"
         async with (
-            private_product(folder, PYLON_HOME=str(home)) as product,
+            self_hosted_product(folder, PYLON_HOME=str(home)) as product,
             httpx.AsyncClient(trust_env=False, timeout=HANGS_AFTER_S) as http,
         ):
             operator = Operator(product, http)
@@ -88,7 +92,7 @@ async def test_a_full_disk_is_reported_everywhere_and_ends_with_the_first_space(
                 assert answer.status_code == 503, answer.text
                 body = answer.json()
                 assert body["code"] == "NATS_UNAVAILABLE"
-                assert "as when the disk of its server is full" in body["detail"]
+                assert "the disk of its server may be full" in body["detail"]
                 return True
 
             await comes_true(is_refused)

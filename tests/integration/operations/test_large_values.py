@@ -1,4 +1,4 @@
-"""Values larger than one message may be: 150 kB through a nats-server that takes 64 kB."""
+"""Values larger than the maximum payload: 150 kB through a nats-server that accepts 64 kB."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path

@@ -29,7 +29,7 @@ async def pylon(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Read
 
 
 def of(**about: Any) -> dict[str, Any]:
-    """In open access, about a subnet and more."""
+    """Return the keywords of a read with open access."""
     return about
 
 
@@ -39,7 +39,7 @@ def as_identity(name: str, **params: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Case:
-    """One question, and what must hold of the body of its answer."""
+    """A read, and the check of its body."""
 
     operation: AnyOperation
     about: dict[str, Any]
@@ -311,7 +311,7 @@ REFUSED = [
         )
     ),
     *(
-        Case(operation, as_identity("sn12"), status=404, label="nothing of its own")
+        Case(operation, as_identity("sn12"), status=404, label="no item of the identity")
         for operation in (
             reads.OWN_COMMITMENT,
             reads.OWN_TYPED_COMMITMENT,
@@ -344,7 +344,7 @@ REFUSED = [
 ]
 
 
-async def test_every_operation_is_asked() -> None:
+async def test_every_operation_has_a_case() -> None:
     every_read = set(OPERATIONS) - set(WRITE_OPERATIONS)
     assert {case.operation for case in FOUND} == every_read
 
@@ -361,7 +361,7 @@ async def test_a_read_is_answered(pylon: ReadsDeployment, via: Via, case: Case) 
 
 
 def assert_block(pylon: ReadsDeployment, case: Case, got: Got) -> None:
-    """The reply says of which block it is, and that is the one that was asked for."""
+    """The reply names its block, which is the requested one."""
     number = case.about.get("block_number", pylon.devnet.best_number)
     assert got.block_number == number
     stored = pylon.devnet.chain.hash(number)
@@ -374,7 +374,7 @@ def assert_block(pylon: ReadsDeployment, case: Case, got: Got) -> None:
 
 @both_ways
 @pytest.mark.parametrize("case", REFUSED, ids=str)
-async def test_what_cannot_be_read_is_refused_with_its_reason(
+async def test_unreadable_values_are_rejected_with_their_reason(
     pylon: ReadsDeployment, via: Via, case: Case
 ) -> None:
     got = await pylon.ask(via, case.operation, **case.about)
@@ -383,14 +383,14 @@ async def test_what_cannot_be_read_is_refused_with_its_reason(
 
 
 @both_ways
-async def test_an_untracked_subnet_is_told_how_to_be_tracked(
+async def test_the_error_for_an_untracked_subnet_names_the_setting(
     pylon: ReadsDeployment, via: Via
 ) -> None:
     got = await pylon.ask(via, reads.RECENT_NEURONS, netuid=0)
     assert "PYLON_TRACKED_NETUIDS" in got.body["detail"]
 
 
-async def test_one_chain_read_serves_all_views_of_a_family(pylon: ReadsDeployment) -> None:
+async def test_one_chain_read_serves_all_projections_of_a_query(pylon: ReadsDeployment) -> None:
     await pylon.devnet.advance()
     pylon.devnet.clear_requests()
     for via in Via:

@@ -10,7 +10,7 @@ from typing import Self
 
 from tests.support.chain.devnet_control import DevnetControl
 from tests.support.product.eventually import HANGS_AFTER_S
-from tests.support.product.kept_output import kept
+from tests.support.product.process_output import open_output
 
 
 class DevnetProcess(DevnetControl):
@@ -61,7 +61,7 @@ class DevnetProcess(DevnetControl):
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             state = [f"--state={self.folder}"]
-        with kept(self.folder) as log:
+        with open_output(self.folder) as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pylon.chain.queries.storage_maps import HotkeyStorageMap
+
 
 class ScriptedRaw:
     """Entries of a storage map, in pages."""
@@ -83,3 +85,10 @@ class ScriptedSdk:
 
     def blocks(self, *, finalized: bool = False) -> AsyncIterator[dict[str, Any]]:
         raise AssertionError("nobody follows it")
+
+
+def hotkey_map_sdk(values: dict[bytes, str], storage_map: HotkeyStorageMap) -> ScriptedSdk:
+    """Return an SDK with the entries of subnet 1 in a storage map, by public key."""
+    prefix = f"0x{storage_map.prefix.hex()}0100{'00' * 8}"
+    entries = {f"{prefix}{key.hex()}": value for key, value in values.items()}
+    return ScriptedSdk(storage={"NetworksAdded": True}, entries=entries)

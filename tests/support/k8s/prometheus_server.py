@@ -13,7 +13,7 @@ import httpx
 
 from tests.support.k8s.prometheus import prometheus_binary
 from tests.support.product.eventually import HANGS_AFTER_S, comes_true
-from tests.support.product.kept_output import keep
+from tests.support.product.process_output import append_output
 
 
 @dataclass
@@ -80,7 +80,7 @@ async def prometheus_server(folder: Path, config: Path) -> AsyncGenerator[Promet
         assert process.stderr is not None
         async for line in process.stderr:
             log.append(line.decode())
-            keep(config.parent, line)
+            append_output(config.parent, line)
 
     reading = asyncio.create_task(read())
 

@@ -26,8 +26,12 @@ from pylon_devnet.population import hotkey
 from tests.support.product.attack_figures import FLOODS, AttackFigures, after
 from tests.support.product.attacks import Attacker
 from tests.support.product.honest_callers import HonestCallers
-from tests.support.product.private_product import METRICS_TOKEN, PrivateProduct, private_product
 from tests.support.product.product import processes_under
+from tests.support.product.self_hosted_product import (
+    METRICS_TOKEN,
+    SelfHostedProduct,
+    self_hosted_product,
+)
 
 TIMEOUT_S: Final = 10.0
 RESTARTS: Final = "pylon_worker_part_restarts_total"
@@ -35,7 +39,7 @@ CACHE_BYTES: Final = "pylon_read_cache_bytes"
 _KINDS: Final = {"nats-server": "nats-server", "bridge": r"-m bridge", "worker": r"pylon worker"}
 
 
-def parts_of(product: PrivateProduct) -> dict[str, int]:
+def parts_of(product: SelfHostedProduct) -> dict[str, int]:
     """Return the processes of the product, by what they are."""
     found = {"pylon up": product.pid}
     for pid, command in processes_under(product.pid).items():
@@ -44,7 +48,7 @@ def parts_of(product: PrivateProduct) -> dict[str, int]:
     return found
 
 
-async def _samples(product: PrivateProduct, name: str) -> list[Sample]:
+async def _samples(product: SelfHostedProduct, name: str) -> list[Sample]:
     """Return the values of a metric of the worker."""
     async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         headers = {"Authorization": f"Bearer {METRICS_TOKEN}"}
@@ -53,12 +57,12 @@ async def _samples(product: PrivateProduct, name: str) -> list[Sample]:
     return [one for family in families for one in family.samples if one.name == name]
 
 
-async def restarts_of_parts(product: PrivateProduct) -> dict[str, float]:
+async def restarts_of_parts(product: SelfHostedProduct) -> dict[str, float]:
     """Return how often each part of the worker was restarted."""
     return {one.labels["part"]: one.value for one in await _samples(product, RESTARTS)}
 
 
-async def _measure_memory(product: PrivateProduct, figures: AttackFigures) -> None:
+async def _measure_memory(product: SelfHostedProduct, figures: AttackFigures) -> None:
     """Note what each process holds; of the worker, what its bounded cache holds counts apart."""
     cached_mb = sum(one.value for one in await _samples(product, CACHE_BYTES)) / 2**20
     for name, pid in parts_of(product).items():
@@ -88,7 +92,7 @@ async def attack(
         report: called with a line about the progress now and then.
     """
     figures = AttackFigures()
-    async with private_product(folder, PYLON_OPEN_ACCESS_TOKEN="") as product:
+    async with self_hosted_product(folder, PYLON_OPEN_ACCESS_TOKEN="") as product:
         began_s = time.monotonic()
         before = parts_of(product)
         attacker = Attacker(product, [hotkey(12, 1), hotkey(12, 2)])

@@ -20,7 +20,7 @@ from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection,
 from tests.support.nats.raw_nats import RawNats
 from tests.support.product.deployment import token_of
 from tests.support.product.flood import flood
-from tests.support.product.private_product import NETUIDS, PrivateProduct
+from tests.support.product.self_hosted_product import NETUIDS, SelfHostedProduct
 
 LATEST: Final = b"pylon.v1.open.chain.block.latest"
 UNKNOWN: Final = b"pylon.v1.open.chain.x"
@@ -47,7 +47,7 @@ class Attacker:
         hotkeys: of neurons of subnet 12.
     """
 
-    product: PrivateProduct
+    product: SelfHostedProduct
     hotkeys: list[str]
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ import httpx
 
 from tests.support.product.deployment import BRIDGE_PASSWORD, token_of
 from tests.support.product.eventually import HANGS_AFTER_S
-from tests.support.product.kept_output import keep
+from tests.support.product.process_output import append_output
 
 POLL_S = 0.02
 
@@ -150,4 +150,4 @@ class BridgeProcess:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             self._log.append(line.decode())
-            keep(self.folder, line)
+            append_output(self.folder, line)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pylon.jobs.deadlines import DEADLINE_BLOCKS
 from pylon_client.contract.jobs import Job, JobState
 from pylon_client.contract.types import JobKind
-from tests.support.product.written import Written
+from tests.support.product.chain_extrinsics import ChainExtrinsic
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Figures:
         self,
         jobs: Mapping[str, Job],
         endings: Mapping[str, set[str]],
-        there: Sequence[Written],
+        there: Sequence[ChainExtrinsic],
         epochs: Mapping[int, Mapping[int, int]],
     ) -> None:
         """Compare the jobs with the ends that were published and with what the chain holds.

@@ -40,15 +40,15 @@ from tests.support.chain.devnet_process import DevnetProcess
 from tests.support.nats.nats_cluster import NatsCluster
 from tests.support.nats.nats_server import NatsServer
 from tests.support.product.bridge_process import BridgeProcess, bridge_environment
+from tests.support.product.chain_extrinsics import chain_extrinsics, epoch_starts, options_of
 from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings, token_of
 from tests.support.product.eventually import HANGS_AFTER_S
 from tests.support.product.fault_figures import Figures
-from tests.support.product.fault_strikes import Strikes
-from tests.support.product.fault_truce import Truce
+from tests.support.product.fault_injector import FaultInjector
+from tests.support.product.fault_limiter import FaultLimiter
 from tests.support.product.fault_workers import Workers
 from tests.support.product.job_deployment import all_jobs, signing_settings
 from tests.support.product.product import free_ports
-from tests.support.product.written import epoch_starts, options_of, written
 
 T = TypeVar("T")
 
@@ -97,7 +97,7 @@ class FaultRun:
         self._answered: dict[str, set[str]] = {name: set() for name in SUBNETS}
         self._endings: dict[str, set[str]] = {}
         self._peace = asyncio.Event()
-        self._truce = Truce()
+        self._limiter = FaultLimiter()
         self._over = asyncio.Event()
         users = authorization_config(deployment_settings(identities=SUBNETS))
         self._nats: NatsServer | NatsCluster = (
@@ -126,24 +126,24 @@ class FaultRun:
                 listener = await self._listen(stack)
                 clients = {name: await self._client(stack, name) for name in SUBNETS}
                 hotkeys = {name: await self._hotkeys(client) for name, client in clients.items()}
-                strikes = Strikes(
+                injector = FaultInjector(
                     random.Random(self._seed),  # noqa: S311 -- guards nothing; an order of its own
                     self.figures,
                     self._devnet,
                     self._nats,
                     listener,
                     workers,
-                    self._truce,
+                    self._limiter,
                     netuids=sorted(SUBNETS.values()),
                 )
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(strikes.until(quiet := asyncio.Event()))
+                    group.create_task(injector.until(quiet := asyncio.Event()))
                     async with asyncio.TaskGroup() as asking:
                         for name, client in clients.items():
                             asking.create_task(self._ask(name, client, hotkeys[name]))
                     quiet.set()
-                    self._truce.answered()  # the last strike sees that it is quiet
-                await strikes.calm_down()
+                    self._limiter.reset()  # the last fault sees that `quiet` is set
+                await injector.stop_faults()
                 self._peace.set()
                 await asyncio.gather(*(self._heals(*one) for one in clients.items()))
                 jobs = await self._all_ended(clients)
@@ -152,12 +152,12 @@ class FaultRun:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-            await strikes.note_pool()
+            await injector.note_pool()
         folder = self._devnet.folder
         assert folder is not None
         chain = options_of(folder, keep_blocks=KEPT_BLOCKS, tempo_blocks=TEMPO_BLOCKS)
         epochs = {netuid: epoch_starts(chain, netuid) for netuid in SUBNETS.values()}
-        self.figures.compare(jobs, self._endings, written(chain), epochs)
+        self.figures.compare(jobs, self._endings, chain_extrinsics(chain), epochs)
         self.figures.seconds = round(time.monotonic() - started_s)
         return self.figures
 
@@ -239,12 +239,12 @@ class FaultRun:
                 job_id = await _persist(ask, or_refused=True)
             except BasePylonException as error:
                 self.figures.refused[error.code or type(error).__name__] += 1
-                self._truce.answered()
+                self._limiter.reset()
                 if error.code == ErrorCode.MISCONFIGURED:
                     await asyncio.sleep(0.5)
                     continue  # until a signer runs again
             break
-        self._truce.answered()
+        self._limiter.reset()
         self.figures.asked += 1
         if job_id:
             self._answered[name].add(job_id)
@@ -291,7 +291,7 @@ class FaultRun:
             network=self._devnet.url,
             settings=settings,
             peace=self._peace,
-            truce=self._truce,
+            limiter=self._limiter,
         )
 
     async def _keep_bridge(self) -> None:
@@ -302,7 +302,7 @@ class FaultRun:
             with contextlib.suppress(AssertionError):
                 async with BridgeProcess(self._folder, environment):
                     await asyncio.sleep(self._life(3, 12))
-                    await self._truce.turn()
+                    await self._limiter.acquire()
                 self.figures.faults["bridge killed"] += 1
 
     def _life(self, least_s: float, most_s: float) -> float:

@@ -11,7 +11,7 @@ from typing import Final
 from tests.support.product.dying_worker import STEPS
 from tests.support.product.eventually import HANGS_AFTER_S
 from tests.support.product.fault_figures import Figures
-from tests.support.product.fault_truce import Truce
+from tests.support.product.fault_limiter import FaultLimiter
 from tests.support.product.worker_process import READY, WorkerProcess, worker_process
 
 SIGNER: Final = {"PYLON_WORKER_ROLE": "all"}
@@ -30,7 +30,7 @@ class Workers:
         network: of the chain node.
         settings: variables of every worker.
         peace: from then on none is killed.
-        truce: none is killed before its turn.
+        limiter: delays kills while writes get no response.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Workers:
         network: str,
         settings: Mapping[str, str],
         peace: asyncio.Event,
-        truce: Truce,
+        limiter: FaultLimiter,
     ) -> None:
         self._random = chance
         self._figures = figures
@@ -52,7 +52,7 @@ class Workers:
         self._network = network
         self._settings = settings
         self._peace = peace
-        self._truce = truce
+        self._limiter = limiter
         self._steps = deque(chance.sample(STEPS, len(STEPS)))
         self._role: Mapping[str, str] = SIGNER
         self._running = set[WorkerProcess]()
@@ -118,7 +118,7 @@ class Workers:
         if worker.process.returncode is None:
             ends = {
                 asyncio.create_task(worker.process.wait()),
-                asyncio.create_task(self._truce.turn()),
+                asyncio.create_task(self._limiter.acquire()),
             }
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for end in ends:

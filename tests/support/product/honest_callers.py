@@ -15,7 +15,7 @@ from pylon_client.contract.types import IdentityName
 from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
 from tests.support.product.attack_figures import AttackFigures
 from tests.support.product.deployment import token_of
-from tests.support.product.private_product import NETUIDS, PrivateProduct
+from tests.support.product.self_hosted_product import NETUIDS, SelfHostedProduct
 
 HONEST: Final = "sn2"
 READ_EVERY_S: Final = 0.2
@@ -42,7 +42,7 @@ class HonestCallers:
 
     def __init__(
         self,
-        product: PrivateProduct,
+        product: SelfHostedProduct,
         figures: AttackFigures,
         hotkeys: list[str],
         *,

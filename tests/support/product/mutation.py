@@ -1,13 +1,13 @@
 """Running tests against a copy of the tree in which one defence is switched off."""
 
 import argparse
-import ast
 import asyncio
 import contextlib
 import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +27,20 @@ _LEAK: Final = "secrets were written"
 _NOT_COPIED: Final = shutil.ignore_patterns(
     ".git", ".venv*", ".nox", "__pycache__", ".*_cache", ".hypothesis", "node_modules"
 )
+_RUFF: Final = (sys.executable, "-m", "ruff")
 _FAILED: Final = re.compile(r"^FAILED (\S+)", re.MULTILINE)
+
+
+def _errors_in(source: str) -> str:
+    """Return the syntax errors and undefined names of a module: they would fail any test."""
+    checked = subprocess.run(
+        [*_RUFF, "check", "--isolated", "--select", "F821", "--output-format", "concise", "-"],
+        input=source,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return checked.stdout if checked.returncode else ""
 
 
 @dataclass(frozen=True)
@@ -68,10 +81,8 @@ class Mutant:
             if count != 1:
                 found.append(f"{self.name}: {edit.file} has {count} times {edit.old!r}")
                 continue
-            try:
-                ast.parse(path.read_text().replace(edit.old, edit.new))
-            except SyntaxError as error:
-                found.append(f"{self.name}: {edit.file} is not Python any more: {error}")
+            if errors := _errors_in(path.read_text().replace(edit.old, edit.new)):
+                found.append(f"{self.name}: {edit.file} cannot run: {errors}")
         for test in self.tests:
             file, _, function = test.partition("::")
             path = root / file

@@ -17,7 +17,7 @@ import httpx
 
 from tests.support.chain.devnet_control import DevnetControl
 from tests.support.product.eventually import HANGS_AFTER_S
-from tests.support.product.kept_output import keep
+from tests.support.product.process_output import append_output
 
 POLL_S = 0.05
 
@@ -123,7 +123,7 @@ class Product:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             self.output += line.decode()
-            keep(self.folder, line)
+            append_output(self.folder, line)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Stop it with a signal, and return its exit code."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.product.eventually import HANGS_AFTER_S
-from tests.support.product.kept_output import keep
+from tests.support.product.process_output import append_output
 
 
 @dataclass(frozen=True)
@@ -46,5 +46,5 @@ async def pylon_command(folder: Path, variables: Mapping[str, str], *arguments: 
     async with asyncio.timeout(HANGS_AFTER_S):
         out, err = await process.communicate()
     assert process.returncode is not None
-    keep(folder, out + err)
+    append_output(folder, out + err)
     return Ended(process.returncode, out.decode(), err.decode())

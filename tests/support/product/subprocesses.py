@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.product.eventually import HANGS_AFTER_S
-from tests.support.product.kept_output import keep
+from tests.support.product.process_output import append_output
 
 
 async def output_of(*argv: str, cwd: Path, env: Mapping[str, str]) -> str:
@@ -20,6 +20,6 @@ async def output_of(*argv: str, cwd: Path, env: Mapping[str, str]) -> str:
     )
     async with asyncio.timeout(HANGS_AFTER_S):
         out, err = await process.communicate()
-    keep(cwd, out + err)
+    append_output(cwd, out + err)
     assert process.returncode == 0, err.decode()
     return out.decode()

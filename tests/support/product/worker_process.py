@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.support.product.eventually import HANGS_AFTER_S
-from tests.support.product.kept_output import keep
+from tests.support.product.process_output import append_output
 from tests.support.product.secret_texts import SHORT_SECRET, with_keys
 
 READY = "The worker is ready"
@@ -57,7 +57,7 @@ class WorkerProcess:
         assert self.process.stderr is not None
         async for line in self.process.stderr:
             self.log += line.decode()
-            keep(self._folder, line)
+            append_output(self._folder, line)
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ from pylon_client.contract.writes import (
 )
 from tests.support.nats.raw_nats import header_block
 from tests.support.product.job_deployment import SUBNETS
-from tests.support.wire import wire_atoms as atoms
+from tests.support.wire import wire_strategies as strategies
 
 AnyOperation = Operation[Any, Any]
 
@@ -53,7 +53,7 @@ REPLIES = [
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class WireMessage:
     """One message.
 
     Attributes:
@@ -81,14 +81,16 @@ class Corpus:
     def __init__(self, number: int, parts: int = 500) -> None:
         self.number = number
         self.random = Random(number)  # noqa: S311 -- guards nothing
-        self.json = atoms.drawn(atoms.ODD_JSON, parts, number)
-        self.raw_bodies = atoms.drawn(atoms.RAW_BODIES, parts, number)
-        self._good = {name: atoms.drawn(of, 40, number) for name, of in atoms.GOOD.items()}
-        self._tokens = atoms.drawn(atoms.TOKENS, parts, number)
-        self._header_values = atoms.drawn(atoms.HEADER_VALUES, parts, number)
-        self._header_blocks = atoms.drawn(atoms.HEADER_BLOCKS, parts // 2, number)
+        self.json = strategies.drawn(strategies.ODD_JSON, parts, number)
+        self.raw_bodies = strategies.drawn(strategies.RAW_BODIES, parts, number)
+        self._good = {
+            name: strategies.drawn(of, 40, number) for name, of in strategies.GOOD.items()
+        }
+        self._tokens = strategies.drawn(strategies.TOKENS, parts, number)
+        self._header_values = strategies.drawn(strategies.HEADER_VALUES, parts, number)
+        self._header_blocks = strategies.drawn(strategies.HEADER_BLOCKS, parts // 2, number)
 
-    def requests(self, count: int) -> Iterator[Sent]:
+    def requests(self, count: int) -> Iterator[WireMessage]:
         """Return a number of messages."""
         return (self._request(number) for number in range(count))
 
@@ -102,7 +104,10 @@ class Corpus:
             return self.random.choice(self._header_blocks)
         return header_block(
             *(
-                (self.random.choice(atoms.HEADER_NAMES), self.random.choice(self._header_values))
+                (
+                    self.random.choice(strategies.HEADER_NAMES),
+                    self.random.choice(self._header_values),
+                )
                 for _ in range(self.random.randint(0, 5))
             )
         )
@@ -130,12 +135,12 @@ class Corpus:
     def announcement(self) -> bytes:
         """An announcement of a signer, of which everything may be wrong."""
         random = self.random
-        right = random.choice(atoms.ANNOUNCEMENTS)
+        right = random.choice(strategies.ANNOUNCEMENTS)
         match random.randint(0, 5):
             case 0:
                 return random.choice(self.raw_bodies)
             case 1:
-                return random.choice(atoms.HUGE_BODIES)
+                return random.choice(strategies.HUGE_BODIES)
             case 2:
                 body = json.dumps(right).encode()
                 return body[: random.randrange(len(body))]
@@ -149,7 +154,7 @@ class Corpus:
             name: self.random.choice(self._good[name]) for name in operation.params.model_fields
         }
 
-    def _request(self, number: int) -> Sent:
+    def _request(self, number: int) -> WireMessage:
         random = self.random
         operation = random.choice(NATS_OPERATIONS)
         user, subject = self._addressed(operation)
@@ -161,7 +166,7 @@ class Corpus:
         elif kind < 0.1 and operation not in WRITE_OPERATIONS:
             body = json.dumps(self._right(operation)).encode()
         elif kind < 0.101:
-            body = random.choice(atoms.HUGE_BODIES)
+            body = random.choice(strategies.HUGE_BODIES)
         elif kind < 0.2:
             body = random.choice(self.raw_bodies)
         else:
@@ -174,7 +179,7 @@ class Corpus:
         reply = self._reply(user, number)
         if len(subject) + len(reply) > CONTROL_LINE_MAX_BYTES:
             subject, asked = subject[:20], None
-        return Sent(user, subject, reply, _impatient(asked, headers), body, asked)
+        return WireMessage(user, subject, reply, _impatient(asked, headers), body, asked)
 
     def _addressed(self, operation: AnyOperation) -> tuple[str, bytes]:
         random = self.random

@@ -16,8 +16,8 @@ from pylon_client.contract.failures import ErrorCode
 from pylon_client.contract.subjects import WORKER_USER, inbox_prefix
 from tests.support.nats.raw_nats import RawNats
 from tests.support.product.eventually import HANGS_AFTER_S
-from tests.support.wire.wire_corpus import USERS, Sent
-from tests.support.wire.wire_rules import Fate, ReplyChecker, Rules
+from tests.support.wire.wire_corpus import USERS, WireMessage
+from tests.support.wire.wire_outcomes import Outcome, ReplyChecker, Rules
 
 IN_FLIGHT_MAX = 160
 """Fewer than a worker takes at once."""
@@ -32,12 +32,12 @@ def rss_bytes(pid: int) -> int:
 
 
 @dataclass
-class Account:
+class Tally:
     """The outcomes of the messages that were sent.
 
     Attributes:
         sent: messages.
-        fates: expected outcomes by the rules.
+        outcomes: expected outcomes by the rules.
         codes: of the failures that came; None counts the successes.
         stored: number of messages that streams have stored (True) and refused (False).
         denials: permission violations that the server reported.
@@ -45,7 +45,7 @@ class Account:
     """
 
     sent: int = 0
-    fates: Counter[Fate] = field(default_factory=Counter[Fate])
+    outcomes: Counter[Outcome] = field(default_factory=Counter[Outcome])
     codes: Counter[ErrorCode | None] = field(default_factory=Counter[ErrorCode | None])
     stored: Counter[bool] = field(default_factory=Counter[bool])
     denials: int = 0
@@ -56,18 +56,18 @@ class Flood:
     """`async with Flood(url, settings) as flood:` has a connection of each kind of user.
 
     Attributes:
-        account: of all that was sent.
+        tally: of all that was sent.
     """
 
     def __init__(self, url: str, settings: DeploymentSettings) -> None:
-        self.account = Account()
+        self.tally = Tally()
         self._url = url
         users = nats_users(settings)
         self._passwords = {user.name: user.password.get_secret_value() for user in users}
         self._rules = Rules(users)
         self._checker = ReplyChecker()
         self._raw: dict[str, RawNats] = {}
-        self._waiting: dict[bytes, Sent] = {}
+        self._waiting: dict[bytes, WireMessage] = {}
         self._some_came = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -90,13 +90,13 @@ class Flood:
     ) -> None:
         await self._closing.aclose()
 
-    async def send(self, messages: Iterable[Sent]) -> None:
+    async def send(self, messages: Iterable[WireMessage]) -> None:
         """Send messages, never so many at once that a worker turns some away."""
         for sent in messages:
-            self.account.sent += 1
-            fate = self._rules.fate(sent)
-            self.account.fates[fate] += 1
-            if fate is Fate.ANSWERED:
+            self.tally.sent += 1
+            outcome = self._rules.outcome(sent)
+            self.tally.outcomes[outcome] += 1
+            if outcome is Outcome.ANSWERED:
                 while len(self._waiting) >= IN_FLIGHT_MAX:
                     await self._until_some_come()
                 assert sent.reply not in self._waiting
@@ -104,7 +104,7 @@ class Flood:
             self._raw[sent.user].publish(
                 sent.subject, sent.body, reply=sent.reply, headers=sent.headers
             )
-            if self.account.sent % 50 == 0:
+            if self.tally.sent % 50 == 0:
                 await self._raw[sent.user].drain()
 
     async def settle(self) -> None:
@@ -113,7 +113,7 @@ class Flood:
             await self._until_some_come()
         for raw in self._raw.values():
             await raw.flush()
-        self.account.denials = sum(len(raw.errors) for raw in self._raw.values())
+        self.tally.denials = sum(len(raw.errors) for raw in self._raw.values())
 
     async def _until_some_come(self) -> None:
         self._some_came.clear()
@@ -128,21 +128,21 @@ class Flood:
         sent = self._waiting.pop(subject, None)
         self._some_came.set()
         if sent is None:
-            self.account.wrong.append(
+            self.tally.wrong.append(
                 f"a reply that nobody waits for, at {subject!r}: {body[:200]!r}"
             )
             return
         if sent.subject.startswith(b"$SRV."):
-            self.account.codes[None] += 1
+            self.tally.codes[None] += 1
             return
         if sent.user == WORKER_USER:
-            self.account.stored["error" not in wire.decode(body)] += 1
+            self.tally.stored["error" not in wire.decode(body)] += 1
             return
         try:
             code = self._checker.code_of(sent, headers, body)
         except (AssertionError, ValueError, LookupError) as error:
-            self.account.wrong.append(f"{error!r} of {body[:300]!r} to {sent}")
+            self.tally.wrong.append(f"{error!r} of {body[:300]!r} to {sent}")
             return
-        self.account.codes[code] += 1
+        self.tally.codes[code] += 1
         if code is ErrorCode.INTERNAL:
-            self.account.wrong.append(f"{body!r} to {sent}")
+            self.tally.wrong.append(f"{body!r} to {sent}")

@@ -11,7 +11,7 @@ from pylon_client.contract.types import JobKind
 from pylon_devnet.population import hotkey
 from tests.support.nats.raw_nats import header_block
 from tests.support.product.job_deployment import SUBNETS
-from tests.support.wire.wire_corpus import Corpus, Sent
+from tests.support.wire.wire_corpus import Corpus, WireMessage
 
 JOB_IDS = ["a" * 26, "b" * 26, "c" * 26]
 RECORD: dict[str, Any] = {
@@ -53,11 +53,11 @@ class StreamCorpus:
             *("job", "job.sn1", "job.sn1.a.b", "job.sn1.*", "x"),
         ]
 
-    def messages(self, count: int) -> Iterator[Sent]:
+    def messages(self, count: int) -> Iterator[WireMessage]:
         """Return a number of messages, each with an inbox for the server's acknowledgement."""
         return (self._message(number) for number in range(count))
 
-    def _message(self, number: int) -> Sent:
+    def _message(self, number: int) -> WireMessage:
         random = self._random
         subject, body = self._put()
         headers = self._corpus.headers() if random.random() < 0.5 else b""
@@ -69,7 +69,7 @@ class StreamCorpus:
                 (wire_headers.BLOCK_HASH.encode(), b"0x" + b"0" * 64),
                 (wire_headers.KEPT_PARTS.encode(), random.choice([b"", b"1 2 3", b"1", b"99999"])),
             )
-        return Sent(WORKER_USER, subject, reply, headers, body)
+        return WireMessage(WORKER_USER, subject, reply, headers, body)
 
     def _put(self) -> tuple[bytes, bytes]:
         random = self._random

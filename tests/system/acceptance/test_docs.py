@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.product.eventually import HANGS_AFTER_S
-from tests.support.product.kept_output import keep
+from tests.support.product.process_output import append_output
 from tests.support.product.product import Product
 
 ROOT = Path(__file__).parents[3]
@@ -118,7 +118,7 @@ async def run(folder: Path, *command: str, **environment: str) -> str:
     )
     async with asyncio.timeout(HANGS_AFTER_S):
         printed, _ = await process.communicate()
-    keep(folder, printed)
+    append_output(folder, printed)
     assert process.returncode == 0, printed.decode()
     return printed.decode()
 

@@ -81,7 +81,7 @@ async def printed_by(node: Path, product: Product, code: str) -> str:
     return printed
 
 
-async def test_the_example_reads_writes_and_hears_what_becomes_of_it(
+async def test_the_example_reads_writes_and_receives_the_events_of_its_job(
     node: Path, product: Product
 ) -> None:
     page = (ROOT / "docs" / "nats.md").read_text()

@@ -147,7 +147,7 @@ async def test_a_signal_stops_every_process_with_exit_code_0(
     assert not [pid for pid in children if (Path("/proc") / str(pid)).exists()]
 
 
-async def test_it_stops_in_time_when_nothing_in_it_moves_any_more(tmp_path: Path) -> None:
+async def test_it_stops_in_time_when_every_process_hangs(tmp_path: Path) -> None:
     product = Product(tmp_path)
     await product.start()
     children = processes_under(product.process.pid)
@@ -156,7 +156,7 @@ async def test_it_stops_in_time_when_nothing_in_it_moves_any_more(tmp_path: Path
     # Within which time, tests/unit/pylon/cli/up/test_supervisor.py asserts without a clock.
     assert await product.stop() == 0
     for name in ("devnet", "worker", "bridge"):
-        assert f"{name} did not stop in time and was killed" in product.output
+        assert re.search(rf"{name} did not stop within [0-9.e-]+ s and was killed", product.output)
     assert not [pid for pid in children if (Path("/proc") / str(pid)).exists()]
 
 
@@ -181,7 +181,7 @@ PYLON_NATS_STREAM_REPLICAS=3
         assert "tracked subnets: 1, 2, 12\n" in product.output
         assert "bridge.access" not in product.output, "its own questions are not logged"
         (warned,) = re.findall("(?m)^.*(?:WARNING|ERROR).*$", product.output)
-        assert "given values have no effect: PYLON_BITTENSOR_NETWORK, " in warned
+        assert "their values have no effect: PYLON_BITTENSOR_NETWORK, " in warned
         recent = await product.get("/api/v1/subnet/64/block/recent/neurons")
         assert recent.status_code == 404
         signer = {"Authorization": "Bearer devnet-sn1-token"}
@@ -228,7 +228,7 @@ async def test_a_fresh_start_forgets_what_was_published(tmp_path: Path) -> None:
         assert await block_hash(product) != old_hash
 
 
-async def test_a_taken_port_is_said_with_the_option_that_helps(tmp_path: Path) -> None:
+async def test_the_error_about_a_used_port_names_the_option_to_change(tmp_path: Path) -> None:
     product = Product(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", product.port))
@@ -243,7 +243,7 @@ async def test_a_taken_port_is_said_with_the_option_that_helps(tmp_path: Path) -
     assert "Traceback" not in errors.decode()
 
 
-async def test_commands_beside_it_look_at_what_runs_from_the_same_home(tmp_path: Path) -> None:
+async def test_commands_find_the_running_pylon_of_the_same_home(tmp_path: Path) -> None:
     home = {"PYLON_HOME": str(tmp_path / "home")}
     async with Product(tmp_path) as product:
         await block_after(product, 0)

@@ -14,28 +14,30 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.product.kept_output import keep
 from tests.support.product.leaks import leaks_under
-from tests.support.product.private_product import (
+from tests.support.product.process_output import append_output
+from tests.support.product.secret_texts import MARK, secret_of
+from tests.support.product.self_hosted_product import (
     METRICS_TOKEN,
     OPEN_TOKEN,
-    PrivateProduct,
-    private_product,
+    SelfHostedProduct,
+    self_hosted_product,
 )
-from tests.support.product.secret_texts import MARK, secret_of
 
 ROOT = Path(__file__).parents[3]
 CONFIGURATION = Path(__file__).parent / "openapi" / "schemathesis.toml"
 
 
 @pytest.fixture
-async def product(tmp_path: Path) -> AsyncGenerator[PrivateProduct]:
-    async with private_product(tmp_path) as product:
+async def product(tmp_path: Path) -> AsyncGenerator[SelfHostedProduct]:
+    async with self_hosted_product(tmp_path) as product:
         yield product
 
 
 @pytest.mark.slow
-async def test_all_of_the_document_holds(product: PrivateProduct, tmp_path: Path) -> None:
+async def test_every_operation_behaves_as_documented(
+    product: SelfHostedProduct, tmp_path: Path
+) -> None:
     document = json.loads((ROOT / "docs" / "openapi.json").read_text())
     operations = sum(len(methods) for methods in document["paths"].values())
     process = await asyncio.create_subprocess_exec(
@@ -67,11 +69,11 @@ async def test_all_of_the_document_holds(product: PrivateProduct, tmp_path: Path
             )
         assert told.status_code == 200
         assert MARK not in told.text
-        keep(tmp_path, told.content)
+        append_output(tmp_path, told.content)
 
 
-async def test_a_private_key_is_told_to_who_asked_for_it_and_kept_nowhere(
-    product: PrivateProduct, tmp_path: Path
+async def test_a_private_key_is_returned_to_its_caller_and_stored_nowhere(
+    product: SelfHostedProduct, tmp_path: Path
 ) -> None:
     own = {"Authorization": f"Bearer {secret_of('sn1')}"}
     path = "/api/v1/identity/sn1/subnet/1/certificates/self"

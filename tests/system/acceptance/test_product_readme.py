@@ -189,6 +189,6 @@ async def test_pip_installs_the_client_by_its_name_from_the_wheel(
     assert not [name for name in ("pylon", "bridge", "pylon_devnet") if (installed / name).exists()]
 
 
-async def test_a_client_without_the_service_is_told_the_extra(tmp_path: Path) -> None:
+async def test_a_client_without_the_service_names_the_missing_extra(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=r"ImportError: .*pylon-client\[service\]"):
         await run(tmp_path, f'python -c "{IMPORT_APP}"')

@@ -61,7 +61,7 @@ async def own_jobs(product: Product) -> list[dict[str, Any]]:
     return (await product.get(JOBS, headers=SN2)).json()["jobs"]
 
 
-async def test_the_readmes_weights_stand_on_the_chain(tmp_path: Path) -> None:
+async def test_the_readmes_weights_are_set_on_the_chain(tmp_path: Path) -> None:
     (example,) = blocks("python", "put_weights")
     async with Product(tmp_path) as product, listening_client(product.url) as http:
         http.headers.update(SN2)

@@ -142,7 +142,7 @@ async def cluster(folder: Path, server: NatsServer) -> AsyncGenerator[Cluster]:
 
 
 @pytest.mark.slow
-async def test_the_chain_is_read_once_per_block_and_subnet_whoever_dies(tmp_path: Path) -> None:
+async def test_the_chain_is_read_once_per_block_and_subnet_across_crashes(tmp_path: Path) -> None:
     async with (
         NatsServer(tmp_path, authorization_config(deployment_settings())) as server,
         cluster(tmp_path, server) as running,

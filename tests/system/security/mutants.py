@@ -1,4 +1,4 @@
-"""Defences that are switched off one by one, and the tests that must fail then.
+"""Defences that are switched off one at a time, and the tests that must then fail.
 
 nox -s mutants -- [NAME …]
 """
@@ -15,18 +15,18 @@ LYING: Final = "tests/system/security/test_lying_node.py"
 MEMORY: Final = "tests/system/security/test_nats_memory.py"
 ROLES: Final = "tests/system/security/test_roles.py"
 GROWTH: Final = "tests/system/security/test_growth.py"
-GIVEN_UP: Final = "tests/system/security/test_given_up_requests.py"
+CANCELLED: Final = "tests/system/security/test_cancelled_requests.py"
 FLOODS: Final = "tests/system/security/test_request_floods.py"
 BROWSERS: Final = "tests/system/security/test_browsers.py"
-PARTS: Final = "tests/integration/blocks/test_failing_parts.py"
+PARTS: Final = "tests/integration/blocks/test_task_restarts.py"
 BUDGET: Final = "tests/system/security/test_large_replies.py"
-SECRETS: Final = "tests/system/security/test_secrets_of_nodes.py"
+SECRETS: Final = "tests/system/security/test_node_url_secrets.py"
 
 CALL: Final = "pylon/rpc/calls.py"
 SERVICE: Final = "pylon/rpc/request_server.py"
 ADMISSION: Final = "pylon/common/admission.py"
 LIMITS: Final = "pylon/nats_server/server_limits.py"
-HARDENING: Final = "bridge/security.py"
+HTTP_SECURITY: Final = "bridge/security.py"
 LOOP_THREAD: Final = "pylon/worker/loop_thread.py"
 
 _ON_THE_MAIN_LOOP: Final = (
@@ -60,10 +60,10 @@ MUTANTS: Final = (
     Mutant(
         "random-inbox-names",
         (Edit("pylon_client/nats/nats_client.py", "self._nuid = InboxIds()", "_ = InboxIds()"),),
-        (f"{FORGED}::test_nobody_answers_the_slow_request_of_another_anonymous_caller",),
+        (f"{FORGED}::test_no_caller_can_answer_the_slow_request_of_another_anonymous_caller",),
     ),
     Mutant(
-        "unreadable-answers-of-jetstream",
+        "unreadable-replies-of-jetstream",
         (
             Edit(
                 "pylon/jetstream/error_codes.py",
@@ -89,20 +89,20 @@ MUTANTS: Final = (
         (
             Edit(
                 "pylon/chain/bounds.py",
-                "if not isinstance(number, str) or _HEX.fullmatch(number) is None:",
+                "if not isinstance(number, str) or _HEX_PATTERN.fullmatch(number) is None:",
                 "if False:",
             ),
             Edit(
                 "pylon/chain/bounds.py",
                 "if isinstance(value, bool) or not isinstance(value, int) "
-                "or not least <= value <= most:",
+                "or not minimum <= value <= maximum:",
                 "if False:",
             ),
         ),
         (f"{LYING}::test_a_node_that_lies_about_its_head_stops_neither_reads_nor_events",),
     ),
     Mutant(
-        "end-of-a-stalled-turn",
+        "end-of-a-stalled-lease",
         (
             Edit(
                 "pylon/blocks/leadership.py",
@@ -168,7 +168,7 @@ MUTANTS: Final = (
     Mutant(
         "limit-of-tokens",
         (Edit(LIMITS, '    "max_subscription_tokens": MAX_SUBSCRIPTION_TOKENS,\n', ""),),
-        (f"{MEMORY}::test_what_is_too_large_is_refused",),
+        (f"{MEMORY}::test_too_large_messages_are_refused",),
     ),
     Mutant(
         "limit-of-ended-connections",
@@ -178,7 +178,7 @@ MUTANTS: Final = (
     Mutant(
         "limit-of-lines",
         (Edit(LIMITS, '    "max_control_line": MAX_CONTROL_LINE_BYTES,\n', ""),),
-        (f"{MEMORY}::test_what_is_too_large_is_refused",),
+        (f"{MEMORY}::test_too_large_messages_are_refused",),
     ),
     Mutant(
         "limit-of-nats-connections",
@@ -190,7 +190,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "pylon_client/nats/request_sender.py",
-                "self._replies.reserve(subject),",
+                "self._reply_budget.reserve(subject),",
                 "contextlib.nullcontext(),",
             ),
         ),
@@ -202,31 +202,30 @@ MUTANTS: Final = (
         (
             Edit(
                 ADMISSION,
-                "self._share = max(1, places // 2 // max(1, len(callers)))",
+                "self._share = max(1, permits // 2 // max(1, len(callers)))",
                 "self._share = 0",
             ),
         ),
-        (f"{SHARES}::test_requests_that_hold_their_places_leave_every_caller_its_share",),
+        (f"{SHARES}::test_slow_requests_leave_every_caller_its_share_of_slots",),
     ),
     Mutant(
-        "requests-that-wait-hold-no-place",
+        "waiting-requests-use-no-slot",
         (
             Edit(
                 CALL,
-                "return nullcontext() if self.place is None else self.place.parked("
-                "required=required)",
-                "return nullcontext()",
+                "if self.admission_slot is None\n",
+                "if True\n",
             ),
         ),
-        (f"{SHARES}::test_commitments_that_wait_take_no_place_from_anybody",),
+        (f"{SHARES}::test_waiting_commitments_do_not_use_up_request_slots",),
     ),
     Mutant(
-        "limit-of-requests-that-wait",
+        "limit-of-waiting-requests",
         (Edit(ADMISSION, "if self.parked[caller] >= self._max_parked:", "if False:"),),
-        (f"{SHARES}::test_commitments_that_wait_take_no_place_from_anybody",),
+        (f"{SHARES}::test_waiting_commitments_do_not_use_up_request_slots",),
     ),
     Mutant(
-        "turns-of-a-lane",
+        "lock-of-a-consumer",
         (
             Edit(
                 "pylon/jobs/acceptor.py",
@@ -243,12 +242,12 @@ MUTANTS: Final = (
                 SERVICE, "            task.cancel()\n        elif", "            pass\n        elif"
             ),
         ),
-        (f"{GIVEN_UP}::test_a_cancelled_request_ends_its_work",),
+        (f"{CANCELLED}::test_a_cancelled_request_ends_its_work",),
     ),
     Mutant(
         "cancellations-before-their-requests",
-        (Edit(SERVICE, "if cancel_id and cancel_id in self._cancelled_early:", "if False:"),),
-        (f"{GIVEN_UP}::test_a_cancellation_that_overtakes_its_request_ends_it",),
+        (Edit(SERVICE, "if cancel_id and cancel_id in self._early_cancellations:", "if False:"),),
+        (f"{CANCELLED}::test_a_cancellation_that_overtakes_its_request_ends_it",),
     ),
     Mutant(
         "cancellation-in-clients",
@@ -259,7 +258,7 @@ MUTANTS: Final = (
                 "pass",
             ),
         ),
-        (f"{GIVEN_UP}::test_a_cancelled_request_ends_its_work",),
+        (f"{CANCELLED}::test_a_cancelled_request_ends_its_work",),
     ),
     Mutant(
         "cancellation-in-the-bridge",
@@ -270,19 +269,20 @@ MUTANTS: Final = (
                 "await asyncio.wait({working})",
             ),
         ),
-        (f"{GIVEN_UP}::test_a_closed_http_connection_ends_the_work",),
+        (f"{CANCELLED}::test_a_closed_http_connection_ends_the_work",),
     ),
     # Floods over HTTP.
     Mutant(
         "time-for-a-head",
         (
             Edit(
-                HARDENING,
-                "self._header_timer = self.loop.call_later(self.header_timeout_s, self._on_header_timeout)",
+                HTTP_SECURITY,
+                "self._header_timer = self.loop.call_later("
+                "self.header_timeout_s, self._on_header_timeout)",
                 "pass",
             ),
         ),
-        (f"{HTTP}::test_half_sent_heads_keep_nobody_out_and_are_closed",),
+        (f"{HTTP}::test_half_sent_requests_block_no_other_caller_and_are_closed",),
     ),
     Mutant(
         "limit-of-http-connections",
@@ -304,15 +304,15 @@ MUTANTS: Final = (
                 "if is_full:",
             ),
         ),
-        (f"{HTTP}::test_half_sent_heads_keep_nobody_out_and_are_closed",),
+        (f"{HTTP}::test_half_sent_requests_block_no_other_caller_and_are_closed",),
     ),
     Mutant(
         "event-stream-shares-of-identities",
         (
             Edit(
                 "bridge/main.py",
-                'of_events = Admission(places, callers, what="streams open")',
-                'of_events = Admission(places, (OPEN_CALLER,), what="streams open")',
+                'of_events = Admission(places, callers, resource="streams open")',
+                'of_events = Admission(places, (OPEN_CALLER,), resource="streams open")',
             ),
         ),
         (f"{HTTP}::test_anonymous_listeners_leave_an_identity_its_streams",),
@@ -322,8 +322,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "bridge/main.py",
-                'of_jobs = Admission(places, settings.identity_settings, what="streams open")',
-                'of_jobs = Admission(places, (), what="streams open")',
+                'of_jobs = Admission(places, settings.identity_settings, resource="streams open")',
+                'of_jobs = Admission(places, (), resource="streams open")',
             ),
         ),
         (f"{HTTP}::test_an_identitys_job_streams_leave_others_their_share",),
@@ -358,7 +358,7 @@ MUTANTS: Final = (
     ),
     # Roles.
     Mutant(
-        "signers-answer-no-reads",
+        "signers-serve-no-reads",
         (
             Edit(
                 "pylon/worker/request_thread.py",
@@ -380,18 +380,18 @@ MUTANTS: Final = (
         (f"{ROLES}::test_the_reader_user_can_neither_store_nor_change_anything",),
     ),
     Mutant(
-        "readers-without-the-ledger",
+        "readers-without-the-job-store",
         (
             Edit(
                 "pylon/nats_server/permissions.py",
                 "publish=(ALL_INBOXES, ALL_REPLAYS),",
-                "publish=(ALL_INBOXES, ALL_REPLAYS, *LEDGER.subjects),",
+                "publish=(ALL_INBOXES, ALL_REPLAYS, *JOB_STORE.subjects),",
             ),
         ),
         (f"{ROLES}::test_the_reader_user_can_neither_store_nor_change_anything",),
     ),
     Mutant(
-        "replays-for-readers-alone",
+        "replays-for-readers-only",
         (
             Edit(
                 "pylon/nats_server/permissions.py",
@@ -417,7 +417,7 @@ MUTANTS: Final = (
                 "if not stored.job.has_ended and kind in {None, stored.job.kind}]",
             ),
         ),
-        (f"{GROWTH}::test_a_ledger_of_an_older_version_is_indexed_once_in_little_memory",),
+        (f"{GROWTH}::test_a_job_store_of_an_older_version_is_indexed_once_in_little_memory",),
     ),
     Mutant(
         "pages-of-jobs",
@@ -434,7 +434,7 @@ MUTANTS: Final = (
                 "phase == _ENDED and entry.revision >= int(position)):",
             ),
         ),
-        (f"{GROWTH}::test_a_page_costs_what_it_holds_wherever_it_is",),
+        (f"{GROWTH}::test_the_cost_of_a_page_does_not_depend_on_its_position",),
     ),
 )
 

@@ -138,7 +138,7 @@ async def ended(tasks: Sequence[asyncio.Task[Reply]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_commitments_that_wait_take_no_place_from_anybody(served: Served) -> None:
+async def test_waiting_commitments_do_not_use_up_request_slots(served: Served) -> None:
     sn1 = await served.nats.connect(user="sn1")
     body = wire.encode({"commitment": "0x0102"})
     waiting = [
@@ -161,7 +161,7 @@ async def test_commitments_that_wait_take_no_place_from_anybody(served: Served) 
     assert all(one.exception() is None for one in waiting if one not in refused)
 
 
-async def test_commitments_over_connections_that_are_closed_at_once_take_no_place(
+async def test_commitments_over_connections_closed_at_once_use_no_slots(
     served: Served, tmp_path: Path
 ) -> None:
     environment = bridge_environment(served.nats.url, SUBNETS)
@@ -193,7 +193,7 @@ async def test_commitments_over_connections_that_are_closed_at_once_take_no_plac
         await comes_true(lambda: has(served.metric("pylon_service_requests_in_progress"), 0))
 
 
-async def test_a_slow_chain_delays_nothing_that_needs_no_chain(served: Served) -> None:
+async def test_a_slow_chain_does_not_delay_requests_that_do_not_need_it(served: Served) -> None:
     await everybody_is_answered(served, ["sn1", "sn2"])  # and the worker has connections
     methods = {method.partition(":")[0] for method in served.devnet.request_counts()}
     for method in methods:
@@ -213,7 +213,7 @@ async def test_a_slow_chain_delays_nothing_that_needs_no_chain(served: Served) -
     await ended(reads)
 
 
-async def test_requests_that_hold_their_places_leave_every_caller_its_share(nats: Nats) -> None:
+async def test_slow_requests_leave_every_caller_its_share_of_slots(nats: Nats) -> None:
     gate = asyncio.Event()
 
     async def handler(_: ServiceCall) -> bytes:

@@ -269,7 +269,9 @@ async def slow_service(
         await service.drain(0)
 
 
-async def test_nobody_answers_the_slow_request_of_another_anonymous_caller(tmp_path: Path) -> None:
+async def test_no_caller_can_answer_the_slow_request_of_another_anonymous_caller(
+    tmp_path: Path,
+) -> None:
     seen: list[str] = []
     gate = asyncio.Event()
     rules = authorization_config(deployment_settings())

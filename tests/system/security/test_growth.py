@@ -175,7 +175,7 @@ async def listed(bridge: BridgeProcess, **query: str | int) -> httpx.Response:
     )
 
 
-async def test_a_ledger_of_an_older_version_is_indexed_once_in_little_memory(
+async def test_a_job_store_of_an_older_version_is_indexed_once_in_little_memory(
     grown: Grown,
 ) -> None:
     assert grown.indexing.received >= MANY_JOBS
@@ -249,7 +249,9 @@ async def test_the_client_asks_for_pages(bridge: BridgeProcess) -> None:
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.01])
-async def test_a_page_costs_what_it_holds_wherever_it_is(grown: Grown, share: float) -> None:
+async def test_the_cost_of_a_page_does_not_depend_on_its_position(
+    grown: Grown, share: float
+) -> None:
     ledger = grown.office.ledger
     first = await ledger.page(MANY, ListJobs(limit=1, state="ended"))
     assert first.next is not None

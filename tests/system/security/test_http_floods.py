@@ -87,7 +87,7 @@ async def refused(bridge: BridgeProcess) -> dict[str, float]:
     }
 
 
-async def test_half_sent_heads_keep_nobody_out_and_are_closed(
+async def test_half_sent_requests_block_no_other_caller_and_are_closed(
     tmp_path: Path, nats: Nats, worker: None
 ) -> None:
     async with (

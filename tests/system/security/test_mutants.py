@@ -11,5 +11,5 @@ def test_a_mutant_applies(mutant: Mutant) -> None:
     assert mutant.problems() == []
 
 
-def test_each_has_a_name() -> None:
+def test_every_mutant_has_a_unique_name() -> None:
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)

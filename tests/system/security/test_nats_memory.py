@@ -161,7 +161,7 @@ async def test_connections_that_come_and_go_leave_nothing_behind(victim: Victim)
         ),
     ],
 )
-async def test_what_is_too_large_is_refused(victim: Victim, line: bytes, error: bytes) -> None:
+async def test_too_large_messages_are_refused(victim: Victim, line: bytes, error: bytes) -> None:
     host, _, port = victim.server.url.removeprefix("nats://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b'CONNECT {"verbose":false}\r\n' + line)

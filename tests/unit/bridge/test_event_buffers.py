@@ -1,4 +1,4 @@
-"""What listeners of a stream are sent, and who may listen."""
+"""Frames that listeners of a stream receive, and access to it."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -192,7 +192,7 @@ async def test_what_cannot_be_sent_is_passed_over(caplog: pytest.LogCaptureFixtu
     assert await listener.next() == 1
     channel.add(replace(event_of(2), body=b"\xff"), event_of(3))
     assert await listener.take(2) == ["missed", 3]
-    assert "Block 2 of pylon.v1.event.block cannot be read" in caplog.text
+    assert "Could not decode block 2 of pylon.v1.event.block" in caplog.text
 
 
 async def test_listeners_of_events_that_failed_come_again_to_others(
@@ -210,7 +210,7 @@ async def test_listeners_of_events_that_failed_come_again_to_others(
     channels = EventBuffers(events)
     listener = Listener(channels.open("a", frame_encoder("block")))
     assert await listener.take(2) == [1, "closing"]
-    assert "Listening to a has failed" in caplog.text
+    assert "Event feed of a failed" in caplog.text
     assert await Listener(channels.open("a", frame_encoder("block"))).next() == 2
     channels.close()
 

@@ -39,7 +39,7 @@ async def all_waiting(shared: CachedValue[int], made: Made, count: int) -> list[
     return waiting
 
 
-async def test_all_who_wait_share_one_making_and_its_failure() -> None:
+async def test_concurrent_callers_share_one_creation_and_its_failure() -> None:
     made = Made()
     shared = CachedValue(made)
     waiting = await all_waiting(shared, made, 20)
@@ -52,7 +52,7 @@ async def test_all_who_wait_share_one_making_and_its_failure() -> None:
     assert await shared.get() == await shared.get() == 2
 
 
-async def test_one_who_gives_up_does_not_end_it_for_the_others() -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_creation_for_others() -> None:
     made = Made()
     shared = CachedValue(made)
     first, second = await all_waiting(shared, made, 2)
@@ -63,7 +63,7 @@ async def test_one_who_gives_up_does_not_end_it_for_the_others() -> None:
     assert await second == 1
 
 
-async def test_a_value_is_made_again_only_if_it_is_the_forgotten_one() -> None:
+async def test_only_the_invalidated_value_is_created_again() -> None:
     made = Made()
     made.ready.set()
     shared = CachedValue(made)
@@ -76,7 +76,7 @@ async def test_a_value_is_made_again_only_if_it_is_the_forgotten_one() -> None:
     assert await shared.close() is None
 
 
-async def test_stopping_ends_the_wait_of_all_with_closed() -> None:
+async def test_closing_ends_the_wait_of_all_callers() -> None:
     made = Made()
     shared = CachedValue(made)
     waiting = await all_waiting(shared, made, 3)
@@ -85,7 +85,7 @@ async def test_stopping_ends_the_wait_of_all_with_closed() -> None:
     assert [type(outcome) for outcome in outcomes] == [PylonClosed] * 3
 
 
-async def test_many_calls_to_nats_that_hangs_make_one_connection_for_each_attempt() -> None:
+async def test_concurrent_calls_to_a_nats_server_that_hangs_share_one_connect_per_attempt() -> None:
     accepted: list[asyncio.StreamWriter] = []
 
     async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

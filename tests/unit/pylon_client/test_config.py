@@ -17,7 +17,7 @@ def kind(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def test_tokens_are_never_shown_and_still_are_strings(kind: Any) -> None:
+def test_tokens_are_strings_with_a_hidden_repr(kind: Any) -> None:
     config = kind(
         address=HTTP, open_access_token=SECRET, identity_name="sn1", identity_token=SECRET
     )
@@ -26,7 +26,7 @@ def test_tokens_are_never_shown_and_still_are_strings(kind: Any) -> None:
     assert config.open_access_token == config.identity_token == SECRET
 
 
-def test_a_token_may_have_a_space_within_as_in_the_service(kind: Any) -> None:
+def test_a_token_may_contain_a_space(kind: Any) -> None:
     assert kind(address=HTTP, open_access_token="two words").open_access_token == "two words"
 
 
@@ -64,17 +64,13 @@ def test_a_token_may_have_a_space_within_as_in_the_service(kind: Any) -> None:
         ({"address": HTTP, "opn_access_token": SECRET}, r"opn_access_token\s+Extra inputs"),
     ],
 )
-def test_what_is_wrong_is_said_without_the_token(
-    kind: Any, fields: dict[str, Any], says: str
-) -> None:
+def test_errors_do_not_contain_the_token(kind: Any, fields: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says) as caught:
         kind(**fields)
     assert SECRET not in "".join(traceback.format_exception_only(caught.value))
 
 
-def test_the_environment_fills_in_and_arguments_win(
-    kind: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_arguments_override_the_environment(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYLON_CLIENT_ADDRESS", "nats://a:4222, tls://b:4222/")
     monkeypatch.setenv("PYLON_CLIENT_IDENTITY_NAME", "sn1")
     monkeypatch.setenv("PYLON_CLIENT_IDENTITY_TOKEN", "1234")
@@ -92,7 +88,7 @@ def test_the_environment_fills_in_and_arguments_win(
     assert not kind(address=HTTP).speaks_nats
 
 
-def test_what_else_the_environment_holds_is_none_of_its_business(
+def test_other_variables_are_ignored(
     kind: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PYLON_CLIENT_OF_ANOTHER_PROGRAM", "1")
@@ -101,7 +97,7 @@ def test_what_else_the_environment_holds_is_none_of_its_business(
     assert kind(_env_file=env_file).urls == (HTTP,)
 
 
-def test_the_defaults_are_three_attempts_with_growing_jittered_waits() -> None:
+def test_the_defaults_are_three_attempts_with_jittered_backoff() -> None:
     for config in (AsyncConfig(address=HTTP), Config(address=HTTP)):
         timeout = config.timeout
         assert (timeout.connect, timeout.read, timeout.write, timeout.pool) == (5, 60, 5, 5)
@@ -114,7 +110,7 @@ def test_the_defaults_are_three_attempts_with_growing_jittered_waits() -> None:
             assert all(wait_s <= wait <= wait_s + 0.2 for wait in waits_s)
 
 
-def test_the_last_attempts_exception_is_raised_whatever_the_retry_says() -> None:
+def test_the_exception_of_the_last_attempt_is_raised() -> None:
     retry = DEFAULT_RETRIES.copy(
         stop=stop_after_attempt(2), wait=wait_none(), retry=retry_if_exception_type(OSError)
     ).copy(reraise=False)
@@ -132,7 +128,7 @@ def test_the_last_attempts_exception_is_raised_whatever_the_retry_says() -> None
     assert not retry.reraise, "the caller's object is left as it was"
 
 
-def test_a_retry_of_the_other_flavour_is_refused() -> None:
+def test_a_retry_object_of_the_other_client_is_rejected() -> None:
     with pytest.raises(ValidationError, match="AsyncRetrying"):
         AsyncConfig(address=HTTP, retry=DEFAULT_RETRIES)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValidationError, match="Retrying"):

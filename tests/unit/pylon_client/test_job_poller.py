@@ -82,7 +82,7 @@ async def test_the_job_is_returned_when_it_has_ended(flavour: str, end: JobState
     assert [call.operation for call in pylon.calls] == [writes.GET_JOB] * 3
 
 
-async def test_a_job_that_goes_on_is_told_with_its_state(flavour: str) -> None:
+async def test_the_timeout_contains_the_last_state_of_the_job(flavour: str) -> None:
     pylon = pylon_with(JobState.ACCEPTED, JobState.WAITING)
     with pytest.raises(PylonJobTimeoutException, match="WAITING") as caught:
         await wait(pylon, flavour, 0.5)
@@ -94,7 +94,7 @@ async def test_a_job_that_goes_on_is_told_with_its_state(flavour: str) -> None:
     assert 2 <= len(pylon.calls) <= 6
 
 
-async def test_it_is_asked_for_once_however_little_time_there_is(flavour: str) -> None:
+async def test_the_job_is_read_at_least_once(flavour: str) -> None:
     assert (await wait(pylon_with(JobState.CONFIRMED), flavour, 0)).has_succeeded
     pylon = pylon_with(JobState.ACCEPTED)
     with pytest.raises(PylonJobTimeoutException):
@@ -102,13 +102,13 @@ async def test_it_is_asked_for_once_however_little_time_there_is(flavour: str) -
     assert len(pylon.calls) == 1
 
 
-async def test_a_part_of_pylon_that_restarts_does_not_end_the_wait(flavour: str) -> None:
+async def test_retryable_errors_do_not_end_the_wait(flavour: str) -> None:
     pylon = pylon_with(JobState.ACCEPTED, JobState.CONFIRMED)
     pylon.fail(writes.GET_JOB, ErrorCode.NATS_UNAVAILABLE, times=7)  # more than are sent again
     assert (await wait(pylon, flavour, LONG_S)).state is JobState.CONFIRMED
 
 
-async def test_what_stood_in_the_way_of_asking_is_the_cause_of_the_timeout(flavour: str) -> None:
+async def test_the_last_error_is_the_cause_of_the_timeout(flavour: str) -> None:
     pylon = FakePylon()
     pylon.fail(writes.GET_JOB, ErrorCode.NATS_UNAVAILABLE, times=None)
     with pytest.raises(PylonJobTimeoutException, match="was never read") as caught:
@@ -117,7 +117,7 @@ async def test_what_stood_in_the_way_of_asking_is_the_cause_of_the_timeout(flavo
     assert caught.value.job is None
 
 
-async def test_an_unknown_job_is_not_waited_for(flavour: str) -> None:
+async def test_an_unknown_job_raises(flavour: str) -> None:
     pylon = FakePylon()
     pylon.fail(writes.GET_JOB, ErrorCode.NOT_FOUND)
     with pytest.raises(PylonNotFound):
@@ -140,7 +140,7 @@ async def test_closing_the_client_ends_the_wait_of_another_thread() -> None:
             await waiting
 
 
-async def test_announced_changes_are_received_without_asking_again(
+async def test_published_changes_are_received_without_polling(
     flavour: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # No second poll can come before a hang is noticed.
@@ -170,7 +170,7 @@ async def test_announced_changes_are_received_without_asking_again(
     assert not pylon._listeners
 
 
-async def test_after_a_break_of_the_announcements_the_job_is_asked_for(
+async def test_the_job_is_polled_after_the_subscription_breaks(
     flavour: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_poller, "POLL_WHILE_LIVE_S", LONG_S)
@@ -188,7 +188,7 @@ async def test_after_a_break_of_the_announcements_the_job_is_asked_for(
     assert JobState.WAITING in seen
 
 
-async def test_an_announcement_that_is_older_than_an_answer_is_left_out(flavour: str) -> None:
+async def test_an_event_older_than_a_reply_is_ignored(flavour: str) -> None:
     pylon = FakePylon()
     pylon.answer(writes.GET_JOB, job_in(JobState.SUBMITTING, 5))
     pylon.publish_job(job_in(JobState.WAITING, 4))
@@ -198,7 +198,7 @@ async def test_an_announcement_that_is_older_than_an_answer_is_left_out(flavour:
     assert seen == [JobState.SUBMITTING, JobState.CONFIRMED]
 
 
-async def test_a_callback_that_fails_ends_the_wait(flavour: str) -> None:
+async def test_an_exception_of_the_callback_ends_the_wait(flavour: str) -> None:
     pylon = pylon_with(JobState.ACCEPTED)
     pylon.publish_job(job_in(JobState.ACCEPTED))
 

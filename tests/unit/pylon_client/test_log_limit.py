@@ -1,4 +1,4 @@
-"""A line that one unchanged cause repeats is written once, then as a reminder."""
+"""Log lines with a repeated cause are logged once, then as reminders."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -36,9 +36,9 @@ class Node:
 
 
 def owner_of(make: Callable[[], Node] = Node) -> ConnectionOwner[Node]:
-    patience = ConnectionTimeouts(backoff_s=0.0, backoff_max_s=0.0)
+    timeouts = ConnectionTimeouts(backoff_s=0.0, backoff_max_s=0.0)
     return ConnectionOwner(
-        make, role="The chain node", endpoint_label="ws://node", timeouts=patience
+        make, role="The chain node", endpoint_label="ws://node", timeouts=timeouts
     )
 
 
@@ -73,7 +73,7 @@ def test_each_cause_is_due_once_until_the_reminder() -> None:
     assert [limit.is_due("a"), limit.is_due("b")] == [False, True]
 
 
-def test_errors_are_told_apart_by_class_and_line() -> None:
+def test_errors_are_distinguished_by_class_and_line() -> None:
     def caught(divisor: float) -> Exception:
         with pytest.raises(ArithmeticError) as raised:
             _ = 1e300**2 if divisor else 1 / divisor
@@ -83,21 +83,21 @@ def test_errors_are_told_apart_by_class_and_line() -> None:
     assert error_origin(ValueError("never raised"))[0] == "builtins.ValueError"
 
 
-async def test_an_answer_that_cannot_be_decoded_has_one_traceback(
+async def test_an_undecodable_reply_is_logged_with_one_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     owner = owner_of()
     await failing_reads(owner, lambda: KeyError("a field that is missing"))
-    (record,) = lines(caplog, "Unforeseen error of the chain SDK")
+    (record,) = lines(caplog, "Unexpected error of the chain SDK")
     assert record.exc_info is not None
     assert record.exc_info[0] is KeyError
     await failing_reads(owner, lambda: AttributeError("another one"))
-    assert len(lines(caplog, "Unforeseen error of the chain SDK")) == 2
+    assert len(lines(caplog, "Unexpected error of the chain SDK")) == 2
     assert UNREADABLE.counts == {"answer": 4 * READS}  # each read is repeated once
     await owner.close()
 
 
-async def test_an_answer_that_cannot_be_true_is_logged_once(
+async def test_an_implausible_reply_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     owner = owner_of()
@@ -107,7 +107,7 @@ async def test_an_answer_that_cannot_be_true_is_logged_once(
     await owner.close()
 
 
-async def test_a_node_that_stays_away_is_logged_while_the_pauses_grow(
+async def test_an_unreachable_node_is_logged_while_the_backoff_grows(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     owner = owner_of(lambda: Node(OSError(111, "refused")))
@@ -115,12 +115,12 @@ async def test_a_node_that_stays_away_is_logged_while_the_pauses_grow(
         with pytest.raises(FailureError) as raised:
             await owner.connection()
         assert raised.value.code is ErrorCode.CHAIN_UNAVAILABLE
-    # The first with the longest pause is the first of the reminders.
+    # With the maximum delay, only reminders are logged.
     assert len(lines(caplog, "Cannot connect to ws://node")) == MAX_COUNTED_FAILURES
     await owner.close()
 
 
-def test_an_event_that_the_bridge_cannot_read_is_logged_once_and_counted(
+def test_an_unreadable_event_is_logged_once_and_counted_by_the_bridge(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     unreadable = 0
@@ -134,11 +134,11 @@ def test_an_event_that_the_bridge_cannot_read_is_logged_once_and_counted(
         block = Block(number=BlockNumber(number), hash=BlockHash(f"0x{number:064x}"))
         event = FeedEvent(str(BlockEventSubject()), block, b"{}")
         channel.add(replace(event, body=b"\xff"), event)
-    assert len(lines(caplog, "cannot be read")) == 1
+    assert len(lines(caplog, "Could not decode block")) == 1
     assert unreadable == READS
 
 
-async def test_a_part_that_keeps_failing_has_one_traceback(
+async def test_a_part_that_fails_repeatedly_is_logged_with_one_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     fails = READS

@@ -1,4 +1,4 @@
-"""Each block and each snapshot published once and in order, whatever is down."""
+"""Each block and each snapshot is published once and in order, also after outages."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -106,9 +106,7 @@ async def test_a_failing_subnet_holds_up_neither_the_block_nor_the_others(
     assert [record.levelname for record in warnings if record.levelname == "WARNING"] == ["WARNING"]
 
 
-async def test_a_block_that_is_reorganised_away_gets_its_snapshot_from_the_one_that_stayed() -> (
-    None
-):
+async def test_the_snapshot_of_a_block_removed_by_a_reorg_is_read_at_its_replacement() -> None:
     chain, stream = FakeChain(6), FakeStream()
     publisher = publisher_of(chain, stream, ONE)
     await publisher.publish(BlockNumber(5), with_neurons=True)
@@ -139,7 +137,7 @@ async def test_a_subnet_that_fails_for_a_moment_is_tried_again() -> None:
     assert publisher.subnet_publishers[0].skipped_snapshots == 0
 
 
-async def test_a_subnet_that_keeps_failing_gives_way_to_the_next_block() -> None:
+async def test_a_subnet_that_keeps_failing_is_skipped_for_the_next_block() -> None:
     stream = FakeStream()
 
     async def fetch(netuid: NetUid, block: Block) -> tuple[Block, bytes]:
@@ -156,7 +154,7 @@ async def test_a_subnet_that_keeps_failing_gives_way_to_the_next_block() -> None
     task.cancel()
 
 
-async def test_a_lane_queues_no_more_than_the_stream_would_keep() -> None:
+async def test_the_queue_holds_no_more_blocks_than_the_stream_stores() -> None:
     stream = FakeStream()
 
     async def fetch(netuid: NetUid, block: Block) -> tuple[Block, bytes]:
@@ -196,7 +194,7 @@ async def test_a_block_that_the_node_lost_is_waited_for() -> None:
     assert stream.numbers(BLOCKS) == [5]
 
 
-async def test_c12_a_block_whose_state_nobody_keeps_does_not_stop_the_ones_after_it() -> None:
+async def test_a_block_without_a_stored_state_does_not_stop_later_blocks() -> None:
     chain, stream = FakeChain(100, keeps=10), FakeStream()
     publisher = publisher_of(chain, stream)
     await publisher.publish(BlockNumber(50), with_neurons=False)
@@ -229,7 +227,7 @@ async def test_with_an_empty_stream_there_is_nothing_to_go_on_after() -> None:
     assert await publisher_of(FakeChain(5), FakeStream(), ONE).resume() is None
 
 
-async def test_blocks_between_those_that_are_offered_get_no_snapshot_and_are_counted(
+async def test_blocks_between_queued_ones_get_no_snapshot_and_are_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     counted: list[tuple[NetUid, int]] = []
@@ -250,7 +248,7 @@ async def test_blocks_between_those_that_are_offered_get_no_snapshot_and_are_cou
     assert "no snapshots at blocks 7 to 39 (33 skipped so far)" in caplog.text
 
 
-async def test_a_block_behind_which_the_chain_went_back_is_not_waited_for() -> None:
+async def test_a_block_above_the_head_after_a_reorg_is_not_awaited() -> None:
     chain, stream = FakeChain(5), FakeStream()
     reader = ChainReader(chain, chain_timeout_s=30)
     skipped: list[int] = []

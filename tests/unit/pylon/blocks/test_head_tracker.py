@@ -1,4 +1,4 @@
-"""Which heads count: those that follow the last one, and those whose block can be read."""
+"""Accepted heads: successors of the last head, and heads that the node confirms."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,7 +13,7 @@ from tests.support.product.eventually import eventually
 
 
 class LyingChain(FakeChain):
-    """Announces what it is told to, whatever its head is."""
+    """Announces given heads, independently of its head."""
 
     async def subscribe_heads(self, *, silence_s: float) -> AsyncGenerator[BlockNumber]:
         while True:
@@ -36,7 +36,7 @@ async def followed(chain: FakeChain, seen: list[int]) -> AsyncGenerator[HeadTrac
 
 
 @pytest.mark.parametrize("false", [2**32 - 1, 10 + MAX_STEP_BLOCKS + 1, 9, 0])
-async def test_a_false_head_never_counts(false: int, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_false_head_is_never_accepted(false: int, caplog: pytest.LogCaptureFixture) -> None:
     chain, seen = LyingChain(10), list[int]()
     async with followed(chain, seen) as heads:
         for _ in range(3):
@@ -48,10 +48,10 @@ async def test_a_false_head_never_counts(false: int, caplog: pytest.LogCaptureFi
         assert set(seen) == {10, 11}
         assert heads.is_live
     logged = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert len(logged) <= 1, "what is announced again and again is logged once"
+    assert len(logged) <= 1, "a head that is announced repeatedly is logged once"
 
 
-async def test_a_lower_head_counts_once_its_block_can_be_read() -> None:
+async def test_a_lower_head_is_accepted_after_verification() -> None:
     chain, seen = LyingChain(5_000), list[int]()
     async with followed(chain, seen) as heads:
         chain.head = 3
@@ -63,7 +63,7 @@ async def test_a_lower_head_counts_once_its_block_can_be_read() -> None:
     assert seen == [5_000, 3, 4]
 
 
-async def test_a_jump_that_is_true_counts() -> None:
+async def test_a_verified_jump_is_accepted() -> None:
     chain, seen = LyingChain(10), list[int]()
     async with followed(chain, seen) as heads:
         chain.head = 900
@@ -83,7 +83,7 @@ async def test_a_chain_that_seems_to_run_ahead_in_small_steps_is_verified() -> N
     assert chain.reads["latest"] < 200
 
 
-async def test_where_a_doubtful_head_cannot_be_verified_the_last_one_stays() -> None:
+async def test_an_unverified_head_does_not_replace_the_last_one() -> None:
     chain, seen = LyingChain(10), list[int]()
     async with followed(chain, seen) as heads:
         chain.down = UNAVAILABLE

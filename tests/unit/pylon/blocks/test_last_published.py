@@ -1,4 +1,4 @@
-"""The newest stored block, and how old it is."""
+"""The newest stored block and its age."""
 
 import asyncio
 import time
@@ -37,7 +37,7 @@ def test_its_age_begins_with_each_block() -> None:
     assert published.block_number == 3
 
 
-def test_when_it_was_published_is_told_in_utc() -> None:
+def test_the_time_of_publication_is_given_in_utc() -> None:
     published = LastPublished()
     published.observe(BlockNumber(7), age_s=3600)
     stored = datetime.strptime(published.stored_at_text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)

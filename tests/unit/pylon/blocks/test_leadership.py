@@ -1,4 +1,4 @@
-"""A publisher that publishes nothing leaves its turn to another worker."""
+"""A publisher that publishes nothing releases the lease to another worker."""
 
 import asyncio
 import contextlib
@@ -65,7 +65,7 @@ class Candidate:
             await asyncio.sleep(0.01)
 
 
-async def test_a_stalled_leader_leaves_its_turn_and_another_one_takes_it() -> None:
+async def test_a_stalled_leader_releases_the_lease_to_another_worker() -> None:
     lease = OneLease()
     stalling = Candidate(lease, works=False)
     await eventually(lambda: stalling.leadership.is_leader)
@@ -78,7 +78,7 @@ async def test_a_stalled_leader_leaves_its_turn_and_another_one_takes_it() -> No
     await other.leave()
 
 
-async def test_a_leader_that_stalls_again_and_again_is_broken_until_it_publishes() -> None:
+async def test_a_leader_with_consecutive_stalls_reports_a_problem_until_it_publishes() -> None:
     only = Candidate(OneLease(), works=False)
     await eventually(lambda: only.leadership.stalls >= MAX_CONSECUTIVE_STALLS)
     assert only.leadership.problems
@@ -113,7 +113,7 @@ async def test_a_publisher_that_does_not_end_holds_the_lease_no_longer() -> None
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_a_leader_that_only_waits_for_nats_keeps_its_turn() -> None:
+async def test_a_leader_that_waits_for_nats_keeps_the_lease() -> None:
     only = Candidate(OneLease(), works=False)
     only.waits_for_nats = True
     await eventually(lambda: only.leadership.is_leader)
@@ -122,7 +122,7 @@ async def test_a_leader_that_only_waits_for_nats_keeps_its_turn() -> None:
     await only.leave()
 
 
-def test_time_without_a_due_block_is_no_stall() -> None:
+def test_time_without_a_due_block_is_not_a_stall() -> None:
     now_s = [0.0]
     progress = PublishProgress(lambda: now_s[0])
     now_s[0] = 100.0

@@ -37,7 +37,7 @@ def test_the_newest_is_given_out_and_an_older_one_does_not_replace_it() -> None:
     assert (newest.block, newest.body) == (block_of(10), b"block")
 
 
-def test_what_the_stream_kept_from_before_is_not_the_latest_until_the_chain_is_heard_of() -> None:
+def test_an_old_stored_event_is_not_the_latest_before_the_first_head() -> None:
     snapshots = snapshots_at(10, Clock())
     assert snapshots.latest_block() is None
     assert snapshots.latest_neurons(NETUID) is None
@@ -50,7 +50,7 @@ def test_a_chain_that_makes_no_more_blocks_ends_it() -> None:
     clock.now_s += 36
     assert snapshots.latest_block() is not None
     clock.now_s += 1
-    snapshots.observe_head(BlockNumber(10))  # a node that answers, and stands still
+    snapshots.observe_head(BlockNumber(10))  # a node that answers without advancing
     assert snapshots.latest_block() is None
     snapshots.observe_head(BlockNumber(11))
     assert snapshots.latest_block() is not None
@@ -64,7 +64,7 @@ def test_a_snapshot_too_far_behind_the_head_is_not_the_latest() -> None:
     assert snapshots.latest_neurons(NETUID) is None
 
 
-def test_a_lower_head_counts_and_makes_the_snapshots_of_a_false_one_useless() -> None:
+def test_a_lower_head_makes_snapshots_of_a_false_head_stale() -> None:
     snapshots = snapshots_at(10, Clock())
     snapshots.observe_head(BlockNumber(2**32 - 1))
     assert snapshots.latest_block() is None
@@ -72,7 +72,7 @@ def test_a_lower_head_counts_and_makes_the_snapshots_of_a_false_one_useless() ->
     assert (snapshots.head, snapshots.latest_block() is not None) == (10, True)
 
 
-def test_nodes_that_stopped_at_different_blocks_are_no_sign_of_life() -> None:
+def test_nodes_stopped_at_different_blocks_do_not_count_as_an_advance() -> None:
     clock = Clock()
     snapshots = snapshots_at(10, clock)
     for _ in range(10):
@@ -82,13 +82,13 @@ def test_nodes_that_stopped_at_different_blocks_are_no_sign_of_life() -> None:
     assert snapshots.latest_block() is None
 
 
-def test_what_another_chain_left_in_the_stream_is_not_the_latest_of_this_one() -> None:
+def test_events_of_another_chain_are_not_the_latest() -> None:
     snapshots = snapshots_at(5_000, Clock())
     snapshots.observe_head(BlockNumber(3))
     assert snapshots.latest_block() is None
 
 
-def test_when_the_chain_was_last_heard_of_can_be_told() -> None:
+def test_the_last_known_head_is_described_with_its_age() -> None:
     clock = Clock()
     snapshots = snapshots_at(10, clock)
     assert not snapshots.describe_last_head()
@@ -97,7 +97,7 @@ def test_when_the_chain_was_last_heard_of_can_be_told() -> None:
     assert snapshots.describe_last_head() == " The last known block is 10, 75 s ago."
 
 
-def test_of_a_subnet_that_is_not_tracked_there_is_none() -> None:
+def test_an_untracked_subnet_has_no_snapshot() -> None:
     snapshots = snapshots_at(10, Clock())
     snapshots.observe_head(BlockNumber(10))
     assert snapshots.latest_neurons(NetUid(2)) is None
@@ -106,12 +106,12 @@ def test_of_a_subnet_that_is_not_tracked_there_is_none() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{}", b"\xff", b'{"number":9,"hash":"0x09","timestamp":1}', b'{"number":10}']
 )
-def test_what_is_not_what_its_headers_say_is_no_snapshot(body: bytes) -> None:
+def test_a_body_that_does_not_match_its_headers_is_rejected(body: bytes) -> None:
     for subject in (str(BlockEventSubject()), str(NeuronsEventSubject(NETUID))):
         assert parse_snapshot(FeedEvent(subject, block_of(10), body)) is None
 
 
-def test_an_event_is_kept_as_it_came() -> None:
+def test_a_snapshot_has_the_body_of_its_event() -> None:
     block = block_of(10)
     info = BlockInfo(number=block.number, hash=block.hash, timestamp=Timestamp(5))
     neurons = SubnetNeurons(block=block, neurons={})

@@ -1,4 +1,4 @@
-"""Every block once, in order, whatever the subscription does."""
+"""Every block once and in order, with any behaviour of the subscription."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -21,7 +21,7 @@ from tests.support.product.eventually import HANGS_AFTER_S, eventually
 
 
 class Published:
-    """Takes blocks, and lets a test wait until it has a certain one."""
+    """Receives blocks; a test can wait for a block."""
 
     def __init__(self) -> None:
         self.numbers: list[int] = []
@@ -52,7 +52,7 @@ def heads_of(chain: FakeChain, *, poll_after_s: float = 60.0) -> HeadTracker:
 async def watching(
     heads: HeadTracker, published: Published, last: int | None
 ) -> AsyncGenerator[BlockWatcher]:
-    """Follow the heads, and hand every block after `last` to `published`."""
+    """Track the head, and pass every block after `last` to `published`."""
     watcher = BlockWatcher(heads, published)
     number = None if last is None else BlockNumber(last)
     tasks = [asyncio.create_task(heads.run()), asyncio.create_task(watcher.run(number))]
@@ -66,12 +66,12 @@ async def watching(
 
 
 @given(
-    # Within the limit of what is filled in, which has a property of its own below.
+    # Within the backfill limit, which a property below tests.
     heads=st.lists(st.integers(0, MAX_BACKFILL_BLOCKS - 1), min_size=1, max_size=40),
     last=st.none() | st.integers(0, MAX_BACKFILL_BLOCKS - 1),
 )
 @settings(deadline=None, max_examples=150)
-def test_c8_jumps_repeats_and_reorganisations_give_contiguous_numbers_once(
+def test_jumps_repeats_and_reorgs_give_contiguous_numbers_once(
     heads: list[int], last: int | None
 ) -> None:
     async def scenario() -> list[int]:
@@ -97,7 +97,7 @@ def test_c8_jumps_repeats_and_reorganisations_give_contiguous_numbers_once(
 
 
 @given(last=st.none() | st.integers(0, 2_000), head=st.integers(0, 2_000))
-def test_c8_what_was_missed_is_bounded_and_ends_at_the_head(last: int | None, head: int) -> None:
+def test_the_backfill_is_limited_and_ends_at_the_head(last: int | None, head: int) -> None:
     missed = missed_blocks(None if last is None else BlockNumber(last), BlockNumber(head))
     assert len(missed) <= MAX_BACKFILL_BLOCKS
     if last is None:
@@ -109,7 +109,7 @@ def test_c8_what_was_missed_is_bounded_and_ends_at_the_head(last: int | None, he
         assert missed[0] == last + 1 or len(missed) == MAX_BACKFILL_BLOCKS
 
 
-async def test_c7_a_broken_subscription_is_taken_up_again_and_the_gap_is_filled() -> None:
+async def test_a_broken_subscription_is_renewed_and_the_gap_is_filled() -> None:
     chain, published = FakeChain(10), Published()
     heads = heads_of(chain)
     async with watching(heads, published, 10):
@@ -122,7 +122,7 @@ async def test_c7_a_broken_subscription_is_taken_up_again_and_the_gap_is_filled(
         assert heads.subscriptions == 2
 
 
-async def test_c7_a_chain_that_is_down_at_the_start_is_followed_when_it_comes() -> None:
+async def test_a_chain_that_is_down_at_the_start_is_followed_once_it_is_up() -> None:
     chain, published = FakeChain(10), Published()
     chain.down = UNAVAILABLE
     heads = heads_of(chain)
@@ -134,7 +134,7 @@ async def test_c7_a_chain_that_is_down_at_the_start_is_followed_when_it_comes() 
         assert published.numbers == [9, 10]
 
 
-async def test_c7_a_subscription_that_stays_silent_is_helped_out_by_polling() -> None:
+async def test_polling_replaces_a_silent_subscription() -> None:
     chain, published = FakeChain(10), Published()
     heads = heads_of(chain, poll_after_s=0.01)
     async with watching(heads, published, 9):
@@ -146,7 +146,7 @@ async def test_c7_a_subscription_that_stays_silent_is_helped_out_by_polling() ->
         assert heads.subscriptions == 1
 
 
-async def test_a_head_that_is_announced_costs_no_read_of_the_chain() -> None:
+async def test_an_announced_head_needs_no_read_of_the_chain() -> None:
     chain, published = FakeChain(10), Published()
     heads = heads_of(chain)
     async with watching(heads, published, 10):
@@ -167,12 +167,12 @@ async def test_the_chain_is_live_only_while_its_head_moves_after_a_failure() -> 
         chain.announcements.put_nowait(UNAVAILABLE)
         await dead
         await eventually(lambda: heads.subscriptions == 2)
-        assert not heads.is_live, "the head was told again, and is the same"
+        assert not heads.is_live, "the same head was announced again"
         chain.announcements.put_nowait(11)
         await heads.wait_until_live()
 
 
-async def test_a_chain_that_comes_back_in_time_was_not_dead() -> None:
+async def test_a_chain_that_recovers_in_time_was_not_lost() -> None:
     chain, published = FakeChain(10), Published()
     heads = heads_of(chain)
     async with watching(heads, published, 10):
@@ -194,7 +194,7 @@ async def test_only_recent_missed_blocks_get_snapshots() -> None:
     assert published.with_neurons == list(range(201 - MAX_NEURONS_BACKFILL_BLOCKS, 201))
 
 
-async def test_blocks_that_are_too_many_are_left_out_logged_and_counted(
+async def test_blocks_beyond_the_backfill_limit_are_dropped_logged_and_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     chain, published = FakeChain(5_000), Published()
@@ -219,7 +219,7 @@ async def test_while_a_block_waits_to_be_published_the_next_ones_wait_behind_it(
     assert published.numbers == [10, 11, 12, 13]
 
 
-async def test_a_block_behind_which_the_chain_went_back_is_published_when_it_comes_again() -> None:
+async def test_a_block_removed_by_a_reorg_is_published_when_it_exists_again() -> None:
     chain = FakeChain(20)
     published: list[int] = []
     heads = heads_of(chain)
@@ -246,7 +246,7 @@ async def test_a_block_behind_which_the_chain_went_back_is_published_when_it_com
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_a_chain_that_was_started_over_is_warned_of_and_nothing_is_published(
+async def test_a_restarted_chain_is_logged_and_nothing_is_published(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     chain, published = FakeChain(3), Published()

@@ -1,4 +1,4 @@
-"""Which node reads which block."""
+"""Routing of reads between the lite node and the archive node."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def nodes(*, keeps: int = 256) -> tuple[FakeChain, FakeChain]:
 
 
 @pytest.mark.parametrize("age", [0, 1, 255, 256, 299, 300, 301, 999])
-async def test_c12_any_age_is_read_somewhere_and_an_old_block_never_on_the_lite_node(
+async def test_every_age_is_readable_and_old_blocks_are_read_from_the_archive_only(
     age: int,
 ) -> None:
     lite, archive = nodes()
@@ -34,7 +34,7 @@ async def test_c12_any_age_is_read_somewhere_and_an_old_block_never_on_the_lite_
     assert bool(touched_archive) is (age >= 256)
 
 
-async def test_c12_what_the_lite_node_discarded_is_asked_of_it_once_only() -> None:
+async def test_a_discarded_state_is_requested_once_from_the_lite_node() -> None:
     lite, archive = nodes(keeps=10)
     chain = RoutedChain(lite, archive, cutoff_blocks=300)
     await chain.query(Neurons(NETUID), block_of(HEAD - 50), timeout_s=5)
@@ -43,7 +43,7 @@ async def test_c12_what_the_lite_node_discarded_is_asked_of_it_once_only() -> No
 
 
 @pytest.mark.parametrize("age", [50, 400])
-async def test_c12_without_an_archive_the_failure_names_the_setting(age: int) -> None:
+async def test_without_an_archive_the_error_names_the_setting(age: int) -> None:
     lite, _ = nodes(keeps=10)
     chain = RoutedChain(lite, None, cutoff_blocks=300)
     with pytest.raises(FailureError) as caught:
@@ -52,7 +52,7 @@ async def test_c12_without_an_archive_the_failure_names_the_setting(age: int) ->
     assert "PYLON_BITTENSOR_ARCHIVE_NETWORK" in caught.value.failure.detail
 
 
-async def test_c12_another_failure_of_the_lite_node_does_not_go_to_the_archive() -> None:
+async def test_other_errors_of_the_lite_node_are_not_retried_on_the_archive() -> None:
     lite, archive = nodes()
     chain = RoutedChain(lite, archive, cutoff_blocks=300)
     await chain.latest_block(timeout_s=5)
@@ -62,7 +62,7 @@ async def test_c12_another_failure_of_the_lite_node_does_not_go_to_the_archive()
     assert not archive.reads
 
 
-async def test_c12_age_is_counted_from_the_head_that_was_observed_last() -> None:
+async def test_age_is_counted_from_the_last_observed_head() -> None:
     lite, archive = nodes()
     chain = RoutedChain(lite, archive, cutoff_blocks=300)
     chain.observe_head(BlockNumber(HEAD + 500))
@@ -86,14 +86,14 @@ async def test_an_announced_head_sends_no_read_to_the_archive() -> None:
     assert not archive.reads
 
 
-async def test_without_an_archive_a_wrong_head_keeps_no_read_from_the_node() -> None:
+async def test_without_an_archive_a_wrong_head_affects_no_read() -> None:
     lite, _ = nodes()
     chain = RoutedChain(lite, None, cutoff_blocks=300)
     chain.observe_head(BlockNumber(HEAD + 10_000))
     assert (await chain.block(BlockNumber(HEAD), timeout_s=5)).number == HEAD
 
 
-async def test_c12_an_archive_of_another_chain_answers_nothing() -> None:
+async def test_an_archive_of_another_chain_is_not_used() -> None:
     lite, archive = nodes()
     archive.fork = 1
     chain = RoutedChain(lite, archive, cutoff_blocks=300)
@@ -104,7 +104,7 @@ async def test_c12_an_archive_of_another_chain_answers_nothing() -> None:
     assert set(archive.reads) == {OF_WHICH_CHAIN}
 
 
-async def test_which_chain_the_archive_is_of_is_asked_once() -> None:
+async def test_the_chain_of_the_archive_is_checked_once() -> None:
     lite, archive = nodes()
     chain = RoutedChain(lite, archive, cutoff_blocks=300)
     for number in (10, 20, 30):

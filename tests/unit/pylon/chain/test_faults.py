@@ -1,4 +1,4 @@
-"""The table of SDK errors, held against the SDK that is installed."""
+"""The table of faults, checked against the installed SDK."""
 
 import asyncio
 import importlib
@@ -38,7 +38,7 @@ def test_every_class_of_the_table_is_in_the_installed_sdk(name: str) -> None:
 
 
 def as_the_sdk_raises_it(error: transport.SubstrateRequestException) -> Exception:
-    """What a read of the SDK raises for an error of its transport."""
+    """Return the error that a read of the SDK raises for an error of its transport."""
     public = chain_error_from_substrate_request(error)
     public.__cause__ = error
     return public
@@ -93,7 +93,7 @@ NODE_ERROR = {"code": -32603, "message": "internal"}
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )
-def test_w4_each_error_of_the_sdk_has_its_code(
+def test_each_error_of_the_sdk_has_its_code(
     error: Exception, code: ErrorCode, remedy: Recovery
 ) -> None:
     fault = fault_of(error)
@@ -113,7 +113,7 @@ def test_w4_each_error_of_the_sdk_has_its_code(
         *[(code, False) for code in (-32000, -32603, -32999, -32009, 4003)],
     ],
 )
-def test_w1_only_the_pools_own_answer_says_that_it_did_not_take_it(
+def test_only_an_error_of_the_pool_proves_that_it_refused_an_extrinsic(
     rpc_code: int, *, is_refused: bool
 ) -> None:
     answer = classify_rpc_error({"code": rpc_code, "message": "upstream timed out"})
@@ -121,7 +121,7 @@ def test_w1_only_the_pools_own_answer_says_that_it_did_not_take_it(
 
 
 @pytest.mark.parametrize("error", [TimeoutError(), transport.SubstrateRequestException("closed")])
-def test_w1_no_answer_is_no_refusal(error: Exception) -> None:
+def test_a_missing_response_is_not_a_refusal(error: Exception) -> None:
     assert not is_refused_submission(error)
 
 
@@ -129,9 +129,7 @@ def test_w1_no_answer_is_no_refusal(error: Exception) -> None:
     ("stated", "expected_s"),
     [("7", 7.0), ("100000", 300.0), ("-1", 0.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None)],
 )
-def test_c9_how_long_a_node_wants_peace_is_taken_from_it_within_bounds(
-    stated: str, expected_s: float | None
-) -> None:
+def test_retry_after_of_a_node_is_bounded(stated: str, expected_s: float | None) -> None:
     assert fault_of(RpcPolicyError("x", retry_after=stated)).retry_after_s == expected_s
 
 
@@ -162,7 +160,7 @@ async def answer_404(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         ("wss", "127.0.0.1:{port}", "TLS failed"),
     ],
 )
-async def test_why_a_node_is_not_reached_is_told_in_words_and_its_secrets_are_not(
+async def test_the_log_says_why_a_node_is_unreachable_without_secrets(
     caplog: pytest.LogCaptureFixture, scheme: str, place: str, why: str
 ) -> None:
     async with await asyncio.start_server(answer_404, "127.0.0.1", 0) as server:
@@ -183,7 +181,7 @@ def test_an_error_that_only_resembles_the_sdks_is_unforeseen() -> None:
     assert fault_of(ChainError("no cause, no payload")).code is ErrorCode.INTERNAL
 
 
-def test_c6_the_sdk_is_at_least_the_version_that_was_read_and_not_of_another_major() -> None:
+def test_the_sdk_requirement_has_a_minimum_and_the_same_major_version() -> None:
     requirements = tomllib.loads(PYPROJECT.read_text())["project"]
     (stated,) = [
         requirement

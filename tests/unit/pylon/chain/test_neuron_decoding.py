@@ -1,4 +1,4 @@
-"""From decoded records to the contract's neurons."""
+"""Conversion of decoded records to neurons."""
 
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
@@ -110,7 +110,7 @@ def test_neurons_come_in_the_order_of_their_uids() -> None:
     ],
     ids=["address too large", "no score", "bad amount", "unknown hotkey", "no fields", "empty"],
 )
-def test_w13_a_record_that_cannot_be_read_spoils_no_other(
+def test_a_record_that_cannot_be_decoded_does_not_affect_others(
     spoilt: dict[str, Any], item: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     result = decode_subnet_neurons(BLOCK, [record(0), spoilt, record(2)], state(0, 1, 2))

@@ -1,4 +1,4 @@
-"""The owner of a connection, with a fake client whose every move a test decides."""
+"""The owner of a connection, with a client that the tests control."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,14 +15,14 @@ PATIENT = ConnectionTimeouts(discard_after_silence_s=0.0, backoff_s=0.0)
 
 
 class FakeClient:
-    """A connection that counts who is in its `recv`, and answers, hangs or fails as it is told."""
+    """A connection that counts concurrent calls of `recv`, and responds, hangs or fails."""
 
     def __init__(self, on_connect: Exception | None = None) -> None:
         self.on_connect = on_connect
         self.closed = asyncio.Event()
         self.in_recv = 0
         self.most_in_recv = 0
-        self.silent = asyncio.Event()  # never set: who waits for it hangs
+        self.silent = asyncio.Event()  # never set: a wait for it hangs
 
     async def connect(self) -> None:
         if self.on_connect is not None:
@@ -81,7 +81,7 @@ async def failure_of(awaitable: Awaitable[object]) -> FailureError:
     return caught.value
 
 
-async def test_c1_many_callers_share_one_connection_that_is_opened_once() -> None:
+async def test_concurrent_callers_share_one_connection() -> None:
     clients = Clients()
     owner = owner_of(clients)
     answers = await asyncio.gather(*(owner.call(answer, timeout_s=30) for _ in range(51)))
@@ -90,7 +90,7 @@ async def test_c1_many_callers_share_one_connection_that_is_opened_once() -> Non
     await owner.close()
 
 
-async def test_c1_no_more_operations_are_in_flight_than_allowed() -> None:
+async def test_operations_in_flight_are_limited() -> None:
     clients = Clients()
     owner = owner_of(clients, ConnectionTimeouts(max_in_flight=3))
     await asyncio.gather(*(owner.call(answer, timeout_s=30) for _ in range(20)))
@@ -98,7 +98,7 @@ async def test_c1_no_more_operations_are_in_flight_than_allowed() -> None:
     await owner.close()
 
 
-async def test_c2_forced_reconnects_leave_one_open_connection() -> None:
+async def test_forced_reconnects_leave_one_open_connection() -> None:
     clients = Clients()
     owner = owner_of(clients)
     for _ in range(20):
@@ -109,7 +109,7 @@ async def test_c2_forced_reconnects_leave_one_open_connection() -> None:
     assert len(clients.made) == 20
 
 
-async def test_c4_a_call_that_hangs_ends_at_its_deadline_and_frees_its_slot() -> None:
+async def test_a_hanging_call_times_out_and_releases_its_limit() -> None:
     owner = owner_of(
         Clients(), ConnectionTimeouts(discard_after_silence_s=0.0, backoff_s=0.0, max_in_flight=1)
     )
@@ -119,7 +119,7 @@ async def test_c4_a_call_that_hangs_ends_at_its_deadline_and_frees_its_slot() ->
     await owner.close()
 
 
-async def test_c4_a_connect_that_hangs_ends_at_the_deadline_of_each_caller() -> None:
+async def test_a_hanging_connect_ends_at_the_timeout_of_each_caller() -> None:
     class Hanging(FakeClient):
         async def connect(self) -> None:
             await self.silent.wait()
@@ -129,7 +129,7 @@ async def test_c4_a_connect_that_hangs_ends_at_the_deadline_of_each_caller() -> 
     await owner.close()
 
 
-async def test_c5_poisoned_connection_is_thrown_away() -> None:
+async def test_a_silent_connection_is_discarded() -> None:
     clients = Clients()
     owner = owner_of(clients)
     await owner.call(answer, timeout_s=30)
@@ -140,7 +140,7 @@ async def test_c5_poisoned_connection_is_thrown_away() -> None:
     await owner.close()
 
 
-async def test_c5_others_on_a_poisoned_connection_are_answered_by_the_next() -> None:
+async def test_other_calls_on_a_silent_connection_are_retried_on_the_next() -> None:
     clients = Clients()
     owner = owner_of(clients)
 
@@ -153,7 +153,7 @@ async def test_c5_others_on_a_poisoned_connection_are_answered_by_the_next() -> 
     await owner.close()
 
 
-async def test_c5_an_operation_past_its_own_limit_costs_the_connection_too() -> None:
+async def test_an_operation_that_times_out_discards_the_connection() -> None:
     clients = Clients()
     owner = owner_of(clients, ConnectionTimeouts(operation_s=0.05, backoff_s=0.0))
     error = await failure_of(owner.call(hang, timeout_s=30))
@@ -164,7 +164,7 @@ async def test_c5_an_operation_past_its_own_limit_costs_the_connection_too() -> 
     await owner.close()
 
 
-async def test_c6_a_close_that_waits_in_vain_is_tried_again(
+async def test_a_blocked_close_is_retried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("pylon.chain.node_connection.CLOSE_ATTEMPTS_S", (0.01, 30.0))
@@ -191,7 +191,7 @@ async def test_c6_a_close_that_waits_in_vain_is_tried_again(
     assert clients[0].closes == 2
 
 
-async def test_c6_a_failed_connection_is_closed_and_the_read_repeated_on_a_fresh_one() -> None:
+async def test_a_broken_connection_is_closed_and_the_read_retried_on_a_new_one() -> None:
     clients = Clients()
     owner = owner_of(clients)
 
@@ -205,7 +205,7 @@ async def test_c6_a_failed_connection_is_closed_and_the_read_repeated_on_a_fresh
     await owner.close()
 
 
-async def test_c6_an_answer_that_is_an_error_keeps_the_connection() -> None:
+async def test_an_error_response_keeps_the_connection() -> None:
     clients = Clients()
     owner = owner_of(clients)
     error = await failure_of(owner.call(fail_with(ValueError("no such API")), timeout_s=30))
@@ -215,7 +215,7 @@ async def test_c6_an_answer_that_is_an_error_keeps_the_connection() -> None:
     await owner.close()
 
 
-async def test_c10_a_read_is_repeated_once_and_no_more() -> None:
+async def test_a_read_is_retried_only_once() -> None:
     owner = owner_of(Clients())
     error = await failure_of(owner.call(fail_with(RpcConnectionError("gone")), timeout_s=30))
     assert error.code is ErrorCode.CHAIN_UNAVAILABLE
@@ -223,7 +223,7 @@ async def test_c10_a_read_is_repeated_once_and_no_more() -> None:
     await owner.close()
 
 
-async def test_c9_while_the_pause_lasts_nobody_dials() -> None:
+async def test_no_connection_is_opened_during_the_backoff() -> None:
     clients = Clients(*[OSError("refused")] * 5)
     owner = owner_of(clients, ConnectionTimeouts(backoff_s=600))
     for _ in range(50):
@@ -233,7 +233,7 @@ async def test_c9_while_the_pause_lasts_nobody_dials() -> None:
     await owner.close()
 
 
-async def test_c9_a_node_that_refuses_at_the_handshake_is_left_in_peace() -> None:
+async def test_a_refused_handshake_starts_the_backoff() -> None:
     clients = Clients(*[RpcPolicyError("429", retry_after="120")] * 5)
     owner = owner_of(clients, ConnectionTimeouts(rate_limit_backoff_s=0.0))
     for _ in range(50):
@@ -242,7 +242,7 @@ async def test_c9_a_node_that_refuses_at_the_handshake_is_left_in_peace() -> Non
     await owner.close()
 
 
-async def test_c9_a_node_that_refuses_one_call_gets_no_more_for_a_while() -> None:
+async def test_a_rate_limited_call_starts_the_backoff() -> None:
     clients = Clients()
     owner = owner_of(clients, ConnectionTimeouts(rate_limit_backoff_s=600))
     calls = 0
@@ -259,7 +259,7 @@ async def test_c9_a_node_that_refuses_one_call_gets_no_more_for_a_while() -> Non
     await owner.close()
 
 
-async def test_c9_a_connection_that_never_answers_counts_as_a_failed_attempt() -> None:
+async def test_a_connection_without_any_response_counts_as_a_failed_attempt() -> None:
     clients = Clients()
     owner = owner_of(clients, ConnectionTimeouts(backoff_s=600))
     for _ in range(10):
@@ -268,7 +268,7 @@ async def test_c9_a_connection_that_never_answers_counts_as_a_failed_attempt() -
     await owner.close()
 
 
-async def test_c14_a_caller_that_goes_away_leaves_the_operation_and_the_connection_whole() -> None:
+async def test_a_cancelled_caller_does_not_affect_the_operation_or_the_connection() -> None:
     clients = Clients()
     owner = owner_of(clients)
     release = asyncio.Event()
@@ -292,7 +292,7 @@ async def test_c14_a_caller_that_goes_away_leaves_the_operation_and_the_connecti
     await owner.close()
 
 
-async def test_c14_a_caller_in_a_hurry_does_not_cost_the_others_their_connection() -> None:
+async def test_a_short_timeout_of_one_caller_does_not_discard_the_connection() -> None:
     clients = Clients()
     owner = owner_of(clients, ConnectionTimeouts(discard_after_silence_s=600))
     for _ in range(20):
@@ -302,9 +302,7 @@ async def test_c14_a_caller_in_a_hurry_does_not_cost_the_others_their_connection
     await owner.close()
 
 
-async def test_c14_an_operation_that_the_sdk_cancels_does_not_look_like_a_cancelled_caller() -> (
-    None
-):
+async def test_an_operation_cancelled_by_the_sdk_is_not_a_cancelled_caller() -> None:
     owner = owner_of(Clients())
     # The SDK shares one future among callers, so one's cancellation reaches all of them.
     error = await failure_of(owner.call(fail_with(asyncio.CancelledError()), timeout_s=30))

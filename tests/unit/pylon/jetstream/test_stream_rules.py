@@ -1,4 +1,4 @@
-"""What an operator may change of a stream, and what Pylon refuses to work with."""
+"""Changes of a stream that operators may make, and changes that Pylon rejects."""
 
 from dataclasses import replace
 from typing import Any
@@ -63,7 +63,7 @@ ACCEPTED: list[tuple[tuple[StreamPlan, ...], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("plans", "settings"), ACCEPTED, ids=str)
-def test_what_is_compatible_is_accepted(
+def test_a_compatible_change_is_accepted(
     plans: tuple[StreamPlan, ...], settings: dict[str, Any]
 ) -> None:
     for plan in plans:
@@ -111,7 +111,7 @@ REFUSED: list[tuple[tuple[StreamPlan, ...], dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("plans", "settings", "wrong", "fix"), REFUSED, ids=str)
-def test_what_breaks_pylon_is_refused_with_the_command_that_corrects_it(
+def test_an_incompatible_change_is_rejected_with_the_command_that_corrects_it(
     plans: tuple[StreamPlan, ...], settings: dict[str, Any], wrong: str, fix: str
 ) -> None:
     for plan in plans:

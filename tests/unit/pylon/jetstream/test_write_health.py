@@ -1,4 +1,4 @@
-"""When JetStream counts as unable to store, and who is refused for it."""
+"""JetStream counts as unable to store, and writes are rejected then."""
 
 import contextlib
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def fails(
         raise error or nats.errors.TimeoutError
 
 
-def test_without_a_failure_all_is_well(health: WriteHealth) -> None:
+def test_without_a_failure_there_is_no_problem(health: WriteHealth) -> None:
     assert health.describe_problem(JOB_STORE.name) is None
     health.require_writable(JOB_STORE.name)
 
@@ -79,7 +79,7 @@ def test_missing_acknowledgements_count_once_they_last_longer_than_an_election(
     problem = health.describe_problem()
     assert problem is not None
     assert "JetStream has stored nothing since" in problem
-    assert "as when the disk of its server is full" in problem
+    assert "the disk of its server may be full" in problem
     with pytest.raises(FailureError) as refused:
         health.require_writable(JOB_STORE.name)
     assert refused.value.code is ErrorCode.NATS_UNAVAILABLE
@@ -101,7 +101,7 @@ def test_a_limit_of_the_server_counts_at_once(health: WriteHealth, clock: Clock)
 
 
 @pytest.mark.parametrize("error", [FULL_STREAM, CONFLICT], ids=["full stream", "conflict"])
-def test_a_refusal_of_the_one_message_says_nothing_of_the_others(
+def test_a_rejected_message_is_not_a_storage_problem(
     health: WriteHealth, clock: Clock, error: Exception
 ) -> None:
     for _ in range(5):
@@ -128,9 +128,7 @@ def test_a_write_that_is_stored_ends_it(health: WriteHealth, clock: Clock) -> No
     assert health.describe_problem(EVENTS.name) is None
 
 
-def test_what_failed_long_ago_lets_a_write_be_tried_again(
-    health: WriteHealth, clock: Clock
-) -> None:
+def test_an_old_failure_allows_a_new_write(health: WriteHealth, clock: Clock) -> None:
     for _ in range(3):
         fails(health, clock, JOB_STORE.name)
     clock.now_s += 31
@@ -152,7 +150,7 @@ def test_failures_are_a_metric(health: WriteHealth, clock: Clock) -> None:
     ("error", "reason"),
     [
         (FULL_SERVER, ": insufficient resources (error 10023)."),
-        (NotAcknowledgedError(), "as when the disk of its server is full."),
+        (NotAcknowledgedError(), "the disk of its server may be full."),
         (nats.errors.TimeoutError(), "within 0.3 s."),
     ],
     ids=["full server", "not acknowledged", "no answer"],

@@ -10,7 +10,7 @@ from pylon.nats_server.permissions import (
 from pylon_client.contract.subjects import ALL_IDENTITIES, signer_event_subject
 from pylon_client.contract.types import IdentityName
 from tests.support.product.deployment import WORKER_PASSWORD, deployment_settings
-from tests.support.wire.wire_rules import may
+from tests.support.wire.wire_outcomes import may
 
 
 def users(**identities: int) -> dict[str, NatsUser]:
@@ -25,7 +25,7 @@ def test_without_a_password_for_the_service_itself_there_are_no_users(which: str
         authorization_config(empty)
 
 
-def test_a_token_that_nats_would_take_for_a_hash_is_refused_without_being_shown() -> None:
+def test_a_token_that_looks_like_a_hash_is_rejected_without_being_logged() -> None:
     token = "$2a$11$" + "a" * 53
     settings = deployment_settings(identities={"alice": 1}, tokens={"alice": token})
     with pytest.raises(PermissionsError, match="alice") as caught:
@@ -33,7 +33,7 @@ def test_a_token_that_nats_would_take_for_a_hash_is_refused_without_being_shown(
     assert token not in str(caught.value)
 
 
-def test_a_token_that_is_no_text_is_refused_without_being_shown() -> None:
+def test_a_token_that_is_not_text_is_rejected_without_being_logged() -> None:
     settings = deployment_settings(identities={"alice": 1}, tokens={"alice": "secret\udc80"})
     with pytest.raises(PermissionsError, match="alice") as caught:
         authorization_config(settings)
@@ -41,7 +41,7 @@ def test_a_token_that_is_no_text_is_refused_without_being_shown() -> None:
     assert caught.value.__cause__ is None
 
 
-def test_only_without_an_open_access_token_may_anybody_come_as_open() -> None:
+def test_without_an_open_access_token_the_open_user_needs_no_password() -> None:
     assert "no_auth_user" in authorization_config(deployment_settings())
     assert "no_auth_user" not in authorization_config(
         deployment_settings(open_access_token="secret")

@@ -1,4 +1,4 @@
-"""What each operation is answered from."""
+"""The source of each operation's result: snapshots or the chain."""
 
 import asyncio
 from collections.abc import Collection
@@ -82,7 +82,7 @@ def test_every_read_has_a_handler() -> None:
     assert set(Worker(fresh=True).handlers) == {operation.name for operation in every_read}
 
 
-async def test_c11_latest_of_a_tracked_subnet_does_not_touch_the_chain() -> None:
+async def test_latest_of_a_tracked_subnet_does_not_read_the_chain() -> None:
     worker = Worker(fresh=True)
     worker.chain.down = UNAVAILABLE
     assert await worker.ask(call_of("block.latest")) == b"the block"
@@ -111,7 +111,7 @@ async def test_latest_of_another_subnet_is_read_once_at_the_newest_block() -> No
     assert worker.chain.reads == {("neurons", OTHER, HEAD): 1}
 
 
-async def test_a_snapshot_that_is_stale_is_not_passed_off_as_the_latest() -> None:
+async def test_a_stale_snapshot_is_not_returned_as_the_latest() -> None:
     worker = Worker(fresh=False)
     worker.chain.head = 99
     assert wire.decode(await worker.ask(call_of("block.latest")))["number"] == 99
@@ -133,21 +133,21 @@ async def test_while_the_chain_is_down_a_stale_latest_fails_with_the_chains_reas
     )
 
 
-async def test_latest_is_not_read_at_a_block_that_was_reorganised_away() -> None:
+async def test_latest_is_not_read_at_a_block_removed_by_a_reorg() -> None:
     worker = Worker(fresh=True)
     worker.chain.fork = 1
     neurons = await worker.ask(call_of("neurons.latest", netuid=OTHER))
     assert wire.decode(neurons)["block"] == block_of(HEAD, fork=1).model_dump()
 
 
-async def test_of_a_subnet_that_does_not_exist_latest_is_not_found() -> None:
+async def test_latest_of_a_missing_subnet_is_not_found() -> None:
     worker = Worker(fresh=True)
     worker.chain.failing_netuids[OTHER] = FailureError(ErrorCode.NOT_FOUND, "Subnet 7 not found.")
     with pytest.raises(FailureError, match=r"Subnet 7 not found\."):
         await worker.ask(call_of("neurons.latest", netuid=OTHER))
 
 
-async def test_neurons_at_a_block_are_read_once_for_all_who_ask_and_kept() -> None:
+async def test_neurons_at_a_block_are_read_once_for_all_callers_and_cached() -> None:
     worker = Worker(fresh=True)
     call = call_of("neurons.at", netuid=TRACKED, params=BlockParams(block_number=BlockNumber(5)))
     bodies = await asyncio.gather(*(worker.ask(call) for _ in range(50)))
@@ -156,7 +156,7 @@ async def test_neurons_at_a_block_are_read_once_for_all_who_ask_and_kept() -> No
     assert worker.chain.reads["neurons", TRACKED, 5] == 1
 
 
-async def test_after_a_reorganisation_a_block_is_read_anew() -> None:
+async def test_after_a_reorg_a_block_is_read_again() -> None:
     worker = Worker(fresh=True)
     call = call_of("neurons.at", netuid=TRACKED, params=BlockParams(block_number=BlockNumber(5)))
     first = wire.decode(await worker.ask(call))
@@ -172,7 +172,7 @@ async def test_a_block_of_the_future_is_not_found() -> None:
     assert caught.value.code is ErrorCode.NOT_FOUND
 
 
-async def test_each_caller_waits_as_long_as_it_wants_for_a_shared_read() -> None:
+async def test_each_caller_has_its_own_timeout_for_a_shared_read() -> None:
     worker = Worker(fresh=True)
     worker.chain.gate.clear()
     patient = asyncio.create_task(worker.ask(call_of("neurons.latest", netuid=OTHER)))
@@ -192,7 +192,7 @@ async def test_each_caller_waits_as_long_as_it_wants_for_a_shared_read() -> None
         (False, False, ErrorCode.NO_RECENT_SNAPSHOT, 0),
     ],
 )
-async def test_recent_of_a_tracked_subnet_that_does_not_exist_is_not_found_while_the_chain_is_heard(
+async def test_recent_of_a_missing_tracked_subnet_is_not_found_while_the_chain_is_live(
     *, exists: bool, fresh: bool, code: ErrorCode, reads: int
 ) -> None:
     worker = Worker(fresh=fresh, tracked=(TRACKED, OTHER))
@@ -204,7 +204,7 @@ async def test_recent_of_a_tracked_subnet_that_does_not_exist_is_not_found_while
     assert sum(worker.chain.reads.values()) == reads
 
 
-async def test_recent_of_a_subnet_that_is_not_tracked_does_not_touch_the_chain() -> None:
+async def test_recent_of_an_untracked_subnet_does_not_read_the_chain() -> None:
     worker = Worker(fresh=True)
     with pytest.raises(FailureError) as caught:
         await worker.ask(call_of("neurons.recent", netuid=OTHER))

@@ -1,4 +1,4 @@
-"""How old the last published neurons may be, and how their age is told."""
+"""The maximum age of the last published neurons, and the computation of their age."""
 
 import pytest
 
@@ -16,7 +16,7 @@ MADE_S = 1_700_000_000
 
 
 def recent(*, neurons_at: int, newest: int, silent_s: float = 0.0) -> RecentNeurons:
-    """The neurons of one block, while another is the newest published and none came since."""
+    """Return recent neurons of one block while another is the newest published block."""
     snapshots = Snapshots(max_silence_s=1.0, clock_s=lambda: 0.0)
     block = block_of(newest)
     info = BlockInfo(number=block.number, hash=block.hash, timestamp=Timestamp(MADE_S))
@@ -35,7 +35,7 @@ def recent(*, neurons_at: int, newest: int, silent_s: float = 0.0) -> RecentNeur
     ("neurons_at", "newest", "silent_s"),
     [(50, 50, 0), (50, 50, -5), (40, 50, 0), (40, 50, 11), (50, 50, 131), (45, 50, 71)],
 )
-def test_what_is_not_older_than_the_limit_is_given_out(
+def test_neurons_within_the_age_limit_are_returned(
     neurons_at: int, newest: int, silent_s: float
 ) -> None:
     answer = recent(neurons_at=neurons_at, newest=newest, silent_s=silent_s).get(ONE)
@@ -45,7 +45,7 @@ def test_what_is_not_older_than_the_limit_is_given_out(
 @pytest.mark.parametrize(
     ("neurons_at", "newest", "silent_s"), [(39, 50, 0), (40, 50, 12), (50, 50, 132), (45, 50, 72)]
 )
-def test_what_is_older_is_not_whether_blocks_came_or_the_chain_is_silent(
+def test_older_neurons_are_rejected_with_new_blocks_and_with_a_silent_chain(
     neurons_at: int, newest: int, silent_s: float
 ) -> None:
     with pytest.raises(FailureError, match="about 11 blocks ago") as caught:
@@ -68,7 +68,7 @@ def test_a_wrong_clock_does_not_count_while_the_head_moves(skew_s: int) -> None:
         kept.get(ONE)
 
 
-def test_before_anything_was_published_there_is_nothing_recent() -> None:
+def test_before_the_first_event_there_are_no_recent_neurons() -> None:
     empty = RecentNeurons(
         Snapshots(max_silence_s=1.0), {ONE}, hard_limit_blocks=10, block_duration_s=12.0
     )

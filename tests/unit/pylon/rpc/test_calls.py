@@ -19,7 +19,7 @@ IDENTITIES = {IdentityName("alice"): NetUid(1)}
 
 
 @given(reply=INBOX, operation=TEXT)
-def test_an_identity_is_answered_under_its_own_inbox_or_the_bridges_and_nowhere_else(
+def test_replies_to_an_identity_go_to_its_inboxes_or_the_bridges_only(
     reply: str, operation: str
 ) -> None:
     subject = f"pylon.v1.identity.alice.{operation}"
@@ -36,7 +36,9 @@ def test_an_identity_is_answered_under_its_own_inbox_or_the_bridges_and_nowhere_
     inbox=INBOX,
     reply=TEXT,
 )
-def test_nothing_is_answered_outside_an_inbox(subject: str, inbox: str, reply: str) -> None:
+def test_a_reply_subject_outside_of_inboxes_is_rejected(
+    subject: str, inbox: str, reply: str
+) -> None:
     assert is_valid_reply_subject(subject, f"_INBOX.{inbox}")
     assert not is_valid_reply_subject(subject, reply) or reply.startswith("_INBOX.")
 
@@ -53,7 +55,7 @@ def test_nothing_is_answered_outside_an_inbox(subject: str, inbox: str, reply: s
     ),
     inbox=INBOX,
 )
-def test_nothing_is_answered_in_the_inbox_of_a_worker(subject: str, inbox: str) -> None:
+def test_a_reply_subject_in_the_inbox_of_a_worker_is_rejected(subject: str, inbox: str) -> None:
     assert not is_valid_reply_subject(subject, "_INBOX.worker")
     assert not is_valid_reply_subject(subject, f"_INBOX.worker.{inbox}")
     assert is_valid_reply_subject(subject, f"_INBOX.bridge.{inbox}") or "worker" in subject
@@ -67,11 +69,11 @@ def test_nothing_is_answered_in_the_inbox_of_a_worker(subject: str, inbox: str) 
         *("_INBOX.open.\ufffd", "_INBOX.open.x\n"),
     ],
 )
-def test_what_the_server_may_refuse_to_carry_is_no_inbox(reply: str) -> None:
+def test_a_reply_subject_with_wildcards_or_empty_tokens_is_rejected(reply: str) -> None:
     assert not is_valid_reply_subject("pylon.v1.open.chain.block.latest", reply)
 
 
-def test_a_long_header_is_not_sent_back_whole() -> None:
+def test_a_long_header_is_quoted_in_part() -> None:
     # Its control characters would be escaped, and so make a reply too large to be sent.
     headers = {"Pylon-Contract": "\x01" * 100_000}
     with pytest.raises(FailureError) as refused:
@@ -80,7 +82,7 @@ def test_a_long_header_is_not_sent_back_whole() -> None:
 
 
 @pytest.mark.parametrize("believed", ["2", "01", "", "x" * 9000])
-def test_a_caller_that_takes_the_identity_for_another_subnets_is_refused(believed: str) -> None:
+def test_a_caller_that_expects_another_subnet_is_rejected(believed: str) -> None:
     subject = f"pylon.v1.identity.alice.{LATEST_NEURONS.name}"
     with pytest.raises(FailureError) as refused:
         parse_call(subject, {"Pylon-Netuid": believed}, b"", identities=IDENTITIES)
@@ -128,7 +130,7 @@ def test_the_timeout_counts_and_not_the_deadline_of_another_clock() -> None:
     assert "its clock is behind" in refused.value.failure.detail
 
 
-def test_time_in_which_a_request_waited_here_is_taken_off_its_timeout() -> None:
+def test_the_time_in_the_queue_is_subtracted_from_the_timeout() -> None:
     assert timeout_s({"Pylon-Timeout": "2500"}, waited_s=2) == 0.5
     with pytest.raises(FailureError) as refused:
         timeout_s({"Pylon-Timeout": "2500"}, waited_s=2.5)
@@ -137,7 +139,7 @@ def test_time_in_which_a_request_waited_here_is_taken_off_its_timeout() -> None:
 
 
 @pytest.mark.parametrize("timeout", ["", "-1", "1.5", "soon", "9" * 16, "\u0663"])
-def test_a_timeout_that_is_no_number_of_milliseconds_is_refused(timeout: str) -> None:
+def test_a_timeout_that_is_not_a_number_of_milliseconds_is_rejected(timeout: str) -> None:
     with pytest.raises(FailureError) as refused:
         timeout_s({"Pylon-Timeout": timeout})
     assert refused.value.code is ErrorCode.INVALID
@@ -151,7 +153,7 @@ def test_a_timeout_that_is_no_number_of_milliseconds_is_refused(timeout: str) ->
     ),
     body=st.binary(max_size=100),
 )
-def test_whatever_comes_is_a_call_or_a_failure_of_the_contract(
+def test_any_message_is_a_call_or_an_error_of_the_contract(
     subject: str, headers: dict[str, str], body: bytes
 ) -> None:
     code = None
@@ -169,12 +171,12 @@ def test_whatever_comes_is_a_call_or_a_failure_of_the_contract(
 
 
 @pytest.mark.parametrize("key", ["x", "two words", "x" * 255, None])
-def test_a_writes_key_is_taken_as_it_is(key: str | None) -> None:
+def test_an_idempotency_key_is_used_unchanged(key: str | None) -> None:
     assert called_with(key).idempotency_key == key
 
 
 @pytest.mark.parametrize("key", ["", " x", "x ", "two\nlines", "x\n", "\x7f", "é", "x" * 256])
-def test_a_writes_key_that_could_arrive_as_another_is_refused(key: str) -> None:
+def test_an_ambiguous_idempotency_key_is_rejected(key: str) -> None:
     with pytest.raises(FailureError, match="INVALID: The header Idempotency-Key"):
         called_with(key)
 
@@ -185,7 +187,7 @@ def called_with(key: str | None) -> ServiceCall:
     return parse_call(subject, headers, b"", identities=IDENTITIES)
 
 
-def test_a_request_id_that_could_spoil_a_log_is_replaced() -> None:
+def test_a_request_id_that_is_unsafe_to_log_is_replaced() -> None:
     for given_id in ("two\nlines", "", "x" * 129, "é"):
         headers = {"Pylon-Request-Id": given_id}
         call = parse_call("pylon.v1.open.1.neurons.latest", headers, b"", identities={})
@@ -193,7 +195,7 @@ def test_a_request_id_that_could_spoil_a_log_is_replaced() -> None:
         assert len(call.request_id) == 16
 
 
-def test_a_hotkey_that_is_weighed_twice_is_refused() -> None:
+def test_a_duplicate_hotkey_in_weights_is_rejected() -> None:
     hotkey = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
     body = b'{"weights": {"%s": 0.1, "%s": 0.9}}' % (hotkey.encode(), hotkey.encode())
     with pytest.raises(FailureError) as refused:

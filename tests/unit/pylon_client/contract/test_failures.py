@@ -1,6 +1,6 @@
 import pytest
 
-from pylon_client.contract import headers, wire
+from pylon_client.contract import wire
 from pylon_client.contract.failures import FAILURE_KINDS, ErrorCode, Failure, FailureError
 from pylon_client.contract.types import BlockNumber
 
@@ -16,19 +16,6 @@ def test_a_failure_survives_the_wire(code: ErrorCode) -> None:
     assert failure.http_status == FAILURE_KINDS[code].http_status
 
 
-def test_what_is_not_set_is_left_out_of_the_body() -> None:
+def test_unset_fields_are_omitted_from_the_body() -> None:
     body = FailureError(ErrorCode.NOT_FOUND, "Block 7 not found.").failure.body()
     assert body == {"code": "NOT_FOUND", "detail": "Block 7 not found.", "retryable": False}
-
-
-def test_a_deadline_header_tells_the_seconds_that_are_left() -> None:
-    assert 59 < headers.seconds_left(headers.encode_deadline(60)) <= 60
-    assert headers.seconds_left(headers.encode_deadline(-5)) < 0
-    with pytest.raises(ValueError, match="invalid literal"):
-        headers.seconds_left("soon")
-
-
-def test_a_timeout_header_survives_the_wire_and_is_never_rounded_down() -> None:
-    assert headers.decode_timeout(headers.encode_timeout(2.5)) == 2.5
-    assert headers.encode_timeout(0.0001) == "1"
-    assert headers.encode_timeout(-1) == "0"

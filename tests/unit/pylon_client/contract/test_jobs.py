@@ -28,11 +28,11 @@ def test_every_state_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("state", sorted(set(JobState) - ENDED))
-def test_every_state_can_still_end_well(state: JobState) -> None:
+def test_every_open_state_can_reach_success(state: JobState) -> None:
     assert reachable(state) & SUCCEEDED
 
 
-def test_an_ended_job_is_left_by_nothing() -> None:
+def test_final_states_have_no_transitions() -> None:
     assert {
         JobState.CONFIRMED,
         JobState.REVEALED,
@@ -56,7 +56,7 @@ def test_success_is_reached_only_through_a_recorded_extrinsic() -> None:
 
 
 @pytest.mark.parametrize("kind", JobKind)
-def test_only_a_sealed_commitment_goes_on_after_it_is_on_the_chain(kind: JobKind) -> None:
+def test_only_an_encrypted_commitment_continues_after_it_is_on_the_chain(kind: JobKind) -> None:
     job = Job(
         job_id=JobId("a" * 26),
         identity=IdentityName("alice"),

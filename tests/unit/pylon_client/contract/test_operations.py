@@ -26,7 +26,7 @@ def test_names_and_routes_are_unique() -> None:
 
 
 @every_operation
-def test_a_name_fits_a_subject(operation: Operation[Params, BaseModel]) -> None:
+def test_a_name_is_valid_in_a_subject(operation: Operation[Params, BaseModel]) -> None:
     subject = OpenSubject(NetUid(1), operation.name)
     assert parse_subject(str(subject)) == subject
 
@@ -41,7 +41,7 @@ def test_reads_of_the_chain_are_open_only() -> None:
     assert OPERATIONS_BY_NAME["neurons.at"].scopes == (Scope.OPEN, Scope.IDENTITY)
 
 
-def test_the_paths_are_those_that_users_know() -> None:
+def test_the_published_paths_do_not_change() -> None:
     latest, at = OPERATIONS_BY_NAME["neurons.latest"], OPERATIONS_BY_NAME["neurons.at"]
     assert latest.rest_path(Scope.OPEN) == "/api/v1/subnet/{netuid}/block/latest/neurons"
     assert (
@@ -52,12 +52,12 @@ def test_the_paths_are_those_that_users_know() -> None:
 
 
 @pytest.mark.parametrize("number", [-1, 2**32, 1.5, "7", True, None])
-def test_a_block_number_is_a_u32_and_nothing_coerced(number: object) -> None:
+def test_a_block_number_is_a_u32_without_coercion(number: object) -> None:
     with pytest.raises(ValidationError):
         BlockParams.model_validate({"block_number": number})
 
 
-def test_unknown_params_are_refused() -> None:
+def test_unknown_params_are_rejected() -> None:
     with pytest.raises(ValidationError):
         BlockParams.model_validate({"block_number": 1, "hash": "0x00"})
 

@@ -44,7 +44,7 @@ def test_a_built_subject_parses_to_its_parts(subject: Subject) -> None:
 
 
 @given(st.text() | st.text(alphabet="pylon.v1open2identity*>chain").map("pylon.v1.".__add__))
-def test_what_parses_is_spelt_in_one_way_only(text: str) -> None:
+def test_a_parsed_subject_has_one_spelling(text: str) -> None:
     try:
         parsed = subjects.parse_subject(text)
     except InvalidSubjectError:
@@ -92,18 +92,18 @@ def test_a_subject_has_no_wildcard_nor_empty_token(subject: Subject) -> None:
         "pylon.v1.job.sn1.stake",
     ],
 )
-def test_other_subjects_are_refused(text: str) -> None:
+def test_other_subjects_are_rejected(text: str) -> None:
     with pytest.raises(InvalidSubjectError):
         subjects.parse_subject(text)
 
 
 @pytest.mark.parametrize("name", ["", "a.b", "a b", "*", ">", "open", "WORKER", "-a", "a" * 64])
-def test_names_that_could_not_be_a_subject_token_are_refused(name: str) -> None:
+def test_names_that_are_not_valid_in_a_subject_are_rejected(name: str) -> None:
     with pytest.raises(InvalidSubjectError):
         str(IdentitySubject(IdentityName(name), "neurons.latest"))
 
 
-def test_an_impossible_netuid_cannot_be_built() -> None:
+def test_an_invalid_netuid_is_rejected() -> None:
     with pytest.raises(InvalidSubjectError):
         str(OpenSubject(NetUid(65_536), "neurons.latest"))
     with pytest.raises(InvalidSubjectError):

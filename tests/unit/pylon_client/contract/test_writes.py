@@ -36,18 +36,18 @@ def test_a_hotkey_is_an_address(hotkey: str) -> None:
 @pytest.mark.parametrize(
     ("weights", "why"), [({}, "No weights provided"), ({ALICE: 0}, "All weights are zero")]
 )
-def test_something_must_be_weighed(weights: dict[str, float], why: str) -> None:
+def test_empty_or_zero_weights_are_rejected(weights: dict[str, float], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         PutWeights.model_validate({"weights": weights})
 
 
-def test_every_bad_item_is_named() -> None:
+def test_every_invalid_item_is_named() -> None:
     with pytest.raises(ValidationError) as caught:
         PutWeights.model_validate({"weights": {ALICE: -1, BOB: "1"}})
     assert len(caught.value.errors()) == 2
 
 
-def test_too_many_weights_are_refused_without_a_look_at_each() -> None:
+def test_too_many_weights_are_rejected_before_their_validation() -> None:
     weights = {str(number): -1 for number in range(WEIGHTS_MAX + 1)}
     with pytest.raises(ValidationError, match=f"At most {WEIGHTS_MAX} weights") as caught:
         PutWeights.model_validate({"weights": weights})
@@ -73,7 +73,7 @@ def test_a_mechanism_is_a_small_number(mechanism_id: object) -> None:
         ("00" * 128, "0x" + "00" * 128),
     ],
 )
-def test_a_commitment_is_kept_in_one_spelling(given: object, kept: str) -> None:
+def test_a_commitment_is_normalized(given: object, kept: str) -> None:
     assert SetCommitment.model_validate({"commitment": given}).commitment == kept
 
 
@@ -91,7 +91,7 @@ def test_a_commitment_is_kept_in_one_spelling(given: object, kept: str) -> None:
         (None, "must be bytes or hex string"),
     ],
 )
-def test_other_commitments_are_refused(given: object, why: str) -> None:
+def test_other_commitments_are_rejected(given: object, why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         SetCommitment.model_validate({"commitment": given})
 
@@ -107,25 +107,25 @@ def test_other_commitments_are_refused(given: object, why: str) -> None:
         (JobParams, {"job_id": "a" * 26 + "\n"}),
     ],
 )
-def test_other_bodies_are_refused(model: type[Params], body: dict[str, object]) -> None:
+def test_other_bodies_are_rejected(model: type[Params], body: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         model.model_validate(body)
 
 
-def test_writes_need_an_identity() -> None:
+def test_writes_require_an_identity() -> None:
     assert {scope for row in WRITE_OPERATIONS for scope in row.scopes} == {Scope.IDENTITY}
     routes = [(row.method, row.path) for row in WRITE_OPERATIONS]
     assert len(set(routes)) == len(routes) == len({row.name for row in WRITE_OPERATIONS})
 
 
 @pytest.mark.parametrize("written", ["5", "5.0", "0.5e1"])
-def test_an_integer_is_one_however_json_writes_it(written: str) -> None:
+def test_an_integral_float_is_an_integer(written: str) -> None:
     text = f'{{"commitment": "later", "blocks_until_reveal": {written}}}'
     assert SetRevealedCommitment.model_validate_json(text).blocks_until_reveal == 5
 
 
 @pytest.mark.parametrize("written", ["5.5", '"5"', "true", "0.0", "1e300"])
-def test_nothing_else_is_made_an_integer(written: str) -> None:
+def test_other_numbers_are_not_integers(written: str) -> None:
     text = f'{{"commitment": "later", "blocks_until_reveal": {written}}}'
     with pytest.raises(ValidationError):
         SetRevealedCommitment.model_validate_json(text)

@@ -1,4 +1,4 @@
-"""A stream that is quiet, while nobody or somebody tells that a worker is there."""
+"""Idle streams with and without a running worker."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -21,35 +21,35 @@ ENDLESS_S = 600.0
 
 
 @pytest.fixture(autouse=True)
-def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_idle_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resuming_stream, "IDLE_MIN_S", QUIET_S)
     monkeypatch.setattr(resuming_stream, "IDLE_MAX_S", QUIET_S)
 
 
-class Quiet:
-    """A stream whose one value comes when it is told to, and a worker that answers so often.
+class IdleStream:
+    """A stream with events on demand, and a worker with a limited number of replies.
 
     Attributes:
-        asked: how often it was asked for.
-        is_waited_for: set while an answer of it is waited for that does not come.
-        given_up: how often who asked for it did not wait for its answer.
+        probes: the number of probes.
+        is_probed: set when a probe without a reply is pending.
+        cancelled: the number of cancelled probes.
     """
 
-    def __init__(self, *, answers: int) -> None:
+    def __init__(self, *, replies: int) -> None:
         self.values: asyncio.Queue[StreamItem] = asyncio.Queue()
-        self.asked = 0
-        self.is_waited_for = asyncio.Event()
-        self.given_up = 0
-        self._answers = answers
+        self.probes = 0
+        self.is_probed = asyncio.Event()
+        self.cancelled = 0
+        self._replies = replies
 
     async def confirm(self) -> None:
-        self.asked += 1
-        if self.asked > self._answers:
-            self.is_waited_for.set()
+        self.probes += 1
+        if self.probes > self._replies:
+            self.is_probed.set()
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
-                self.given_up += 1
+                self.cancelled += 1
                 raise
 
     @asynccontextmanager
@@ -66,52 +66,52 @@ class Quiet:
         body = wire.encode(sample_block_info(number))
         self.values.put_nowait(StreamItem(BlockNumber(number), body))
 
-    def following(self, patience_s: float = ENDLESS_S) -> ResumingStream[BlockInfo]:
+    def stream(self, give_up_after_s: float = ENDLESS_S) -> ResumingStream[BlockInfo]:
         stream = StreamSpec(reads.LATEST_BLOCK)
-        return ResumingStream(self.listen, self.confirm, stream, None, patience_s)
+        return ResumingStream(self.listen, self.confirm, stream, None, give_up_after_s)
 
 
-async def test_a_value_is_given_out_while_a_worker_is_still_asked_for() -> None:
-    quiet = Quiet(answers=1)
-    stream = quiet.following()
+async def test_an_event_that_arrives_during_a_probe_is_returned() -> None:
+    idle = IdleStream(replies=1)
+    stream = idle.stream()
     await stream.connect()
-    taking = asyncio.create_task(stream.__anext__())
-    await quiet.is_waited_for.wait()
-    quiet.publish(7)
-    assert (await taking).number == 7
-    assert quiet.given_up == 1
+    next_event = asyncio.create_task(stream.__anext__())
+    await idle.is_probed.wait()
+    idle.publish(7)
+    assert (await next_event).number == 7
+    assert idle.cancelled == 1
     await stream.close()
 
 
-async def test_a_quiet_stream_is_waited_for_while_a_worker_answers() -> None:
-    quiet = Quiet(answers=1000)
-    stream = quiet.following(patience_s=100 * QUIET_S)
+async def test_an_idle_stream_waits_while_a_worker_replies() -> None:
+    idle = IdleStream(replies=1000)
+    stream = idle.stream(give_up_after_s=100 * QUIET_S)
     await stream.connect()
-    taking = asyncio.create_task(stream.__anext__())
-    await eventually(lambda: quiet.asked > 150)
-    quiet.publish(7)
-    assert (await taking).number == 7
-    assert quiet.given_up == 0
+    next_event = asyncio.create_task(stream.__anext__())
+    await eventually(lambda: idle.probes > 150)
+    idle.publish(7)
+    assert (await next_event).number == 7
+    assert idle.cancelled == 0
     await stream.close()
 
 
-async def test_where_neither_a_value_nor_a_worker_comes_patience_ends() -> None:
-    quiet = Quiet(answers=1)
-    stream = quiet.following(patience_s=5 * QUIET_S)
+async def test_without_events_and_replies_the_stream_times_out() -> None:
+    idle = IdleStream(replies=1)
+    stream = idle.stream(give_up_after_s=5 * QUIET_S)
     await stream.connect()
     with pytest.raises(PylonTimeoutException):
         await stream.__anext__()
-    assert quiet.given_up == quiet.asked - 1
+    assert idle.cancelled == idle.probes - 1
     await stream.close()
 
 
-async def test_nothing_is_left_of_a_stream_that_is_left_while_a_worker_is_asked_for() -> None:
-    quiet = Quiet(answers=1)
-    stream = quiet.following()
+async def test_closing_during_a_probe_cancels_the_probe() -> None:
+    idle = IdleStream(replies=1)
+    stream = idle.stream()
     await stream.connect()
-    taking = asyncio.create_task(stream.__anext__())
-    await quiet.is_waited_for.wait()
-    taking.cancel()
-    await asyncio.gather(taking, return_exceptions=True)
-    assert quiet.given_up == 1
+    next_event = asyncio.create_task(stream.__anext__())
+    await idle.is_probed.wait()
+    next_event.cancel()
+    await asyncio.gather(next_event, return_exceptions=True)
+    assert idle.cancelled == 1
     await stream.close()

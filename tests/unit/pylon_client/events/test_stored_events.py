@@ -1,4 +1,4 @@
-"""What is an event of this contract, and what is not."""
+"""Parsing of events."""
 
 import pytest
 
@@ -10,7 +10,7 @@ HASH = f"0x{7:064x}"
 
 
 @pytest.mark.parametrize("subject", [BLOCK, "pylon.v1.event.neurons.1"])
-def test_an_event_tells_its_block(subject: str) -> None:
+def test_an_event_contains_its_block(subject: str) -> None:
     told = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH, headers.LOST_BLOCKS: "2"}
     event = parse_event(subject, told, b"body")
     assert event is not None
@@ -28,7 +28,7 @@ def test_an_event_tells_its_block(subject: str) -> None:
         *("pylon.v1.event.neurons.1.part.1", f"pylon.v1.event.job.sn1.{'a' * 26}", "x"),
     ],
 )
-def test_a_subject_that_has_no_events_has_none(subject: str) -> None:
+def test_other_subjects_have_no_events(subject: str) -> None:
     told = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH}
     assert parse_event(subject, told, b"body") is None
 
@@ -42,6 +42,6 @@ def test_a_subject_that_has_no_events_has_none(subject: str) -> None:
         {headers.KEPT_PARTS: "1 x"},
     ],
 )
-def test_headers_are_read_strictly(odd: dict[str, str]) -> None:
+def test_invalid_headers_are_rejected(odd: dict[str, str]) -> None:
     told = {headers.BLOCK_NUMBER: "7", headers.BLOCK_HASH: HASH} | odd
     assert parse_event(BLOCK, told, b"body") is None

@@ -1,4 +1,4 @@
-"""Who waits for NATS can always be cancelled, even at the moment of the answer."""
+"""Cancellation of tasks that wait for NATS, even when the reply arrives at the same time."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ from tests.support.product.eventually import HANGS_AFTER_S
 @pytest.mark.parametrize("ask", ["request", "flush"])
 @pytest.mark.parametrize("answer", ["answered", "failed"])
 @pytest.mark.parametrize("cancelled", [False, True])
-async def test_a_cancellation_that_comes_with_the_answer_is_not_lost(
+async def test_a_cancellation_that_arrives_with_the_reply_is_not_lost(
     monkeypatch: pytest.MonkeyPatch, *, ask: str, answer: str, cancelled: bool
 ) -> None:
     asked = asyncio.Event()
@@ -39,7 +39,7 @@ async def test_a_cancellation_that_comes_with_the_answer_is_not_lost(
         assert (asking.exception() is not None) is (answer == "failed")
 
 
-async def test_who_cleans_up_after_a_cancellation_can_still_ask(
+async def test_clean_up_after_a_cancellation_can_send_requests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def request(*_: object) -> Any:

@@ -19,7 +19,7 @@ def joined(whole: Msg | None) -> bytes | None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 20, 101])
-def test_what_is_cut_is_joined_again(size: int) -> None:
+def test_split_bodies_are_joined(size: int) -> None:
     body = bytes(range(size))
     parts = split_body(body, 10)
     assert len(parts) == max(1, -(-size // 10))
@@ -34,19 +34,19 @@ def test_what_is_cut_is_joined_again(size: int) -> None:
     assert joiner.incomplete == 0
 
 
-def test_a_reply_in_one_piece_passes_as_it_is() -> None:
+def test_a_whole_reply_is_passed_unchanged() -> None:
     whole = message("i", b"all")
     assert PartJoiner(lambda _: True).join(whole) is whole
 
 
-def test_what_a_stream_keeps_is_no_part_whatever_its_headers_say() -> None:
+def test_a_message_of_a_stream_is_never_a_part() -> None:
     kept = message("i", b"all", "1/2")
     assert kept.headers is not None
     kept.headers["Nats-Stream"] = "PYLON_EVENTS"
     assert PartJoiner(lambda _: True).join(kept) is kept
 
 
-def test_replies_to_several_requests_may_be_mixed() -> None:
+def test_parts_of_several_replies_may_be_interleaved() -> None:
     joiner = PartJoiner(lambda _: True)
     assert joiner.join(message("a", b"1", "1/2")) is None
     assert joiner.join(message("b", b"x", "1/2")) is None
@@ -55,13 +55,13 @@ def test_replies_to_several_requests_may_be_mixed() -> None:
 
 
 @pytest.mark.parametrize("places", [["2/3", "3/3"], ["1/3", "3/3"], ["1/2", "0/2"], ["x", "1"]])
-def test_a_reply_with_a_hole_is_never_complete(places: list[str]) -> None:
+def test_a_reply_with_a_missing_part_is_never_complete(places: list[str]) -> None:
     joiner = PartJoiner(lambda _: True)
     assert [joiner.join(message("a", b"?", place)) for place in places] == [None] * len(places)
     assert joiner.incomplete == 0
 
 
-def test_what_nobody_waits_for_is_not_kept() -> None:
+def test_parts_without_a_pending_request_are_discarded() -> None:
     awaited = {"a"}
     joiner = PartJoiner(awaited.__contains__)
     joiner.join(message("a", b"1", "1/2"))

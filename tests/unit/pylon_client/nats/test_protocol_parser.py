@@ -45,7 +45,7 @@ class Taker:
 
 
 @given(cuts=st.lists(st.integers(0, len(WHOLE))))
-async def test_wherever_it_is_cut_the_same_messages_come(cuts: list[int]) -> None:
+async def test_messages_do_not_depend_on_the_chunks(cuts: list[int]) -> None:
     taker = Taker()
     parser = MessageParser(taker)
     places = [0, *sorted(cuts), len(WHOLE)]
@@ -57,6 +57,6 @@ async def test_wherever_it_is_cut_the_same_messages_come(cuts: list[int]) -> Non
 @pytest.mark.parametrize(
     "line", [b"MSG a", b"MSG a b 3", b"MSG a 1 x", b"HMSG a 1 3", b"HTTP/1.1 200 OK", b""]
 )
-async def test_what_is_no_nats_server_is_told_apart(line: bytes) -> None:
+async def test_other_protocols_raise(line: bytes) -> None:
     with pytest.raises(ProtocolError):
         await MessageParser(Taker()).parse(line + b"\r\n")

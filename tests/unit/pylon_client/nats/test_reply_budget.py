@@ -39,7 +39,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_replies_together_stay_below_the_bound_and_take_their_turns(
+async def test_expected_replies_stay_below_the_limit_in_fifo_order(
     budget: ReplyBudget,
 ) -> None:
     requests = [Request(budget, LARGE) for _ in range(5)]
@@ -54,25 +54,25 @@ async def test_replies_together_stay_below_the_bound_and_take_their_turns(
     assert budget.reserved_bytes == 0
 
 
-async def test_a_thousand_small_ones_are_sent_at_once(budget: ReplyBudget) -> None:
+async def test_small_replies_are_requested_concurrently(budget: ReplyBudget) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(1000):
             await stack.enter_async_context(budget.reserve(SMALL))
         assert budget.reserved_bytes == 100_000
 
 
-async def test_one_that_is_larger_than_the_bound_is_sent_alone(budget: ReplyBudget) -> None:
+async def test_a_reply_larger_than_the_limit_is_requested_alone(budget: ReplyBudget) -> None:
     budget.record_size("huge", 50 * MOST)
     async with budget.reserve("huge"):
         assert budget.reserved_bytes == MOST
 
 
-async def test_an_unknown_one_counts_as_an_assumed_size(budget: ReplyBudget) -> None:
+async def test_a_first_reply_has_the_assumed_size(budget: ReplyBudget) -> None:
     async with budget.reserve("unknown"):
         assert budget.reserved_bytes == DEFAULT_REPLY_BYTES
 
 
-async def test_a_cancelled_one_holds_up_nobody(budget: ReplyBudget) -> None:
+async def test_a_cancelled_request_does_not_block_others(budget: ReplyBudget) -> None:
     first, second, large = (Request(budget, LARGE) for _ in range(3))
     await settled()
     small = Request(budget, SMALL)
@@ -89,7 +89,7 @@ async def test_a_cancelled_one_holds_up_nobody(budget: ReplyBudget) -> None:
     assert budget.reserved_bytes == 0
 
 
-async def test_a_reply_that_takes_long_holds_up_nobody() -> None:
+async def test_a_slow_reply_does_not_block_others() -> None:
     budget = ReplyBudget(MOST, reservation_max_s=0.01)
     budget.record_size(LARGE, MOST)
     slow, next_one = Request(budget, LARGE), Request(budget, LARGE)

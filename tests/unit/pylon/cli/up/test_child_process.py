@@ -18,7 +18,7 @@ def child_of(script: str, *arguments: str) -> ChildProcess:
 
 def pauses(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [
-        record.message.removeprefix("devnet ended with code 3; starting it again in ")
+        record.message.removeprefix("devnet ended with code 3; restarting in ")
         for record in caplog.records
         if record.name == module.__name__
     ]
@@ -74,5 +74,5 @@ async def test_a_stop_does_not_wait_for_the_pause(
 
 
 async def test_an_end_before_the_tree_is_ready_is_an_error() -> None:
-    with pytest.raises(ChildExitedError, match="devnet ended with code 3; its log says why"):
+    with pytest.raises(ChildExitedError, match="devnet ended with code 3; see its log"):
         await child_of("exit 3").keep_running(asyncio.Event())

@@ -30,7 +30,7 @@ def test_given_values_without_an_effect_are_named_and_not_shown(
     warn_of_overridden(overridden_variables(OWN), "pylon up")
     (record,) = caplog.records
     assert record.getMessage() == (
-        "`pylon up` decides these itself, and their given values have no effect: "
+        "`pylon up` overrides these settings; their values have no effect: "
         "PYLON_BRIDGE_HOST (option --host), PYLON_OPEN_ACCESS_TOKEN, PYLON_OPEN_ACCESS_TOKEN_FILE"
     )
 

@@ -1,0 +1,450 @@
+"""The chain through the real SDK over a real WebSocket, with faults of node and network."""
+
+import asyncio
+import gc
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing, asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import bittensor
+import pytest
+from bittensor._transport import errors as transport
+
+from pylon.chain.archive_routing import RoutedChain
+from pylon.chain.node_connection import ConnectionTimeouts
+from pylon.chain.query import Neurons
+from pylon.chain.substrate import Substrate
+from pylon.chain.subtensor_reader import SubtensorReader
+from pylon.chain.subtensor_writer import SubtensorWriter
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import Block
+from pylon_client.contract.types import BlockHash, BlockNumber, NetUid
+from pylon_devnet import Devnet, DevnetOptions
+from tests.support.nats.tcp_proxy import TcpProxy
+from tests.support.product.eventually import eventually
+
+ONE = NetUid(1)
+LONG_S = 30.0
+NEURONS_CALL = "state_call:NeuronInfoRuntimeApi_get_neurons_lite"
+STATE_CALL = "state_call:SubnetInfoRuntimeApi_get_subnet_state"
+
+
+@asynccontextmanager
+async def devnet_with(blocks: int = 10, **options: Any) -> AsyncGenerator[Devnet]:
+    """A devnet that makes blocks only when told to, unless the options say otherwise."""
+    chosen: dict[str, Any] = {"port": 0, "autostart": False} | options
+    async with Devnet(DevnetOptions(**chosen)) as devnet:
+        await devnet.advance(blocks)
+        yield devnet
+
+
+@asynccontextmanager
+async def subtensor_at(
+    url: str, patience: ConnectionTimeouts | None = None
+) -> AsyncGenerator[SubtensorReader]:
+    subtensor = SubtensorReader(url, timeouts=patience)
+    try:
+        yield subtensor
+    finally:
+        await subtensor.close()
+
+
+@asynccontextmanager
+async def proxied(devnet: Devnet) -> AsyncGenerator[tuple[TcpProxy, str]]:
+    async with TcpProxy(int(devnet.url.rsplit(":", 1)[1])) as proxy:
+        yield proxy, f"ws://127.0.0.1:{proxy.port}"
+
+
+async def failure_of(awaitable: Awaitable[object]) -> FailureError:
+    with pytest.raises(FailureError) as caught:
+        await awaitable
+    return caught.value
+
+
+async def test_the_neurons_are_those_that_the_sdk_itself_reads() -> None:
+    async with devnet_with(40) as devnet, subtensor_at(devnet.url) as chain:
+        block = await chain.latest_block(timeout_s=LONG_S)
+        result = await chain.query(Neurons(ONE), block, timeout_s=LONG_S)
+        async with bittensor.Client(
+            devnet.url, fallback_endpoints=[], archive_endpoints=[]
+        ) as client:
+            theirs = await (await client.at(block.number)).subnets.metagraph(ONE)
+    ours = list(result.neurons.values())
+    assert len(ours) == 256
+    assert [neuron.uid for neuron in ours] == list(range(256))
+    for mine, their in zip(ours, theirs.neurons, strict=True):
+        assert (mine.hotkey, mine.coldkey) == (their.hotkey, their.coldkey)
+        assert (mine.active, mine.validator_permit) == (their.active, their.validator_permit)
+        assert mine.last_update == their.last_update
+        assert mine.incentive == pytest.approx(their.incentive)
+        assert mine.dividends == pytest.approx(their.dividends)
+        assert mine.emission == pytest.approx(their.emission.rao / 1e9)
+        assert mine.stakes.total == pytest.approx(their.total_stake.rao / 1e9)
+        assert mine.axon_info.is_serving is (their.axon is not None)
+    assert any(neuron.axon_info.ip.version == 6 for neuron in ours)
+    assert any(neuron.stakes.alpha > 0 for neuron in ours)
+
+
+async def test_a_subnets_neurons_cost_one_call_of_each_runtime_api() -> None:
+    async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
+        block = await chain.latest_block(timeout_s=LONG_S)
+        devnet.clear_requests()
+        await chain.query(Neurons(ONE), block, timeout_s=LONG_S)
+        calls = [record for record in devnet.requests() if record.method.startswith("state_call")]
+    assert sorted(call.method for call in calls) == [NEURONS_CALL, STATE_CALL]
+    assert {call.block_hash for call in calls} == {block.hash}
+
+
+async def test_a_past_block_reads_as_it_was() -> None:
+    async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
+        block = await chain.latest_block(timeout_s=LONG_S)
+        before = await chain.query(Neurons(ONE), block, timeout_s=LONG_S)
+        made = await chain.timestamp(block, timeout_s=LONG_S)
+        await devnet.advance(20)
+        newest = await chain.latest_block(timeout_s=LONG_S)
+        assert newest.number == block.number + 20
+        assert await chain.block(block.number, timeout_s=LONG_S) == block
+        assert await chain.query(Neurons(ONE), block, timeout_s=LONG_S) == before
+        assert await chain.timestamp(block, timeout_s=LONG_S) == made
+        assert (await chain.query(Neurons(ONE), newest, timeout_s=LONG_S)).neurons != before.neurons
+
+
+async def test_number_and_hash_of_the_latest_block_belong_together() -> None:
+    async with (
+        Devnet(DevnetOptions(port=0, block_time_s=0.05)) as devnet,
+        subtensor_at(devnet.url) as chain,
+    ):
+        seen = [await chain.latest_block(timeout_s=LONG_S)]
+        while len({block.number for block in seen}) < 10:
+            seen.append(await chain.latest_block(timeout_s=LONG_S))
+        for block in set(seen):
+            assert await chain.block(block.number, timeout_s=LONG_S) == block
+        assert all(older.number <= newer.number for older, newer in pairwise(seen))
+
+
+async def test_a_missing_item_is_not_found() -> None:
+    async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
+        block = await chain.latest_block(timeout_s=LONG_S)
+        absent = await failure_of(chain.query(Neurons(NetUid(777)), block, timeout_s=LONG_S))
+        future = await failure_of(chain.block(BlockNumber(99_999), timeout_s=LONG_S))
+        unknown = Block(number=BlockNumber(3), hash=BlockHash("0x" + "ab" * 32))
+        forked = await failure_of(chain.query(Neurons(ONE), unknown, timeout_s=LONG_S))
+        assert chain.connections_opened == 1, "a response does not cause a reconnect"
+    assert (absent.code, absent.failure.detail) == (ErrorCode.NOT_FOUND, "Subnet 777 not found.")
+    assert (future.code, future.failure.detail) == (ErrorCode.NOT_FOUND, "Block 99999 not found.")
+    assert (forked.code, forked.failure.detail) == (ErrorCode.NOT_FOUND, "Block 3 not found.")
+
+
+async def test_all_reads_share_one_websocket() -> None:
+    async with (
+        devnet_with(60) as devnet,
+        proxied(devnet) as (proxy, url),
+        subtensor_at(url) as chain,
+    ):
+        blocks = await asyncio.gather(
+            *(chain.block(BlockNumber(number), timeout_s=LONG_S) for number in range(10, 60))
+        )
+        results: list[Any] = await asyncio.gather(
+            *(chain.query(Neurons(NetUid(2)), block, timeout_s=LONG_S) for block in blocks),
+            chain.latest_block(timeout_s=LONG_S),
+        )
+        assert [result.block for result in results[:-1]] == blocks
+        assert proxy.accepted == 1
+
+
+async def test_a_node_without_a_response_is_a_timeout_and_releases_the_limit() -> None:
+    patience = ConnectionTimeouts(max_in_flight=2)
+    async with devnet_with() as devnet, subtensor_at(devnet.url, patience) as chain:
+        await chain.latest_block(timeout_s=LONG_S)
+        devnet.go_silent()
+        failures = await asyncio.gather(
+            *(failure_of(chain.latest_block(timeout_s=1.5)) for _ in range(4))
+        )
+        assert {failure.code for failure in failures} == {ErrorCode.CHAIN_TIMEOUT}
+        devnet.speak()
+        assert await eventually_reads(chain) == 10
+
+
+async def eventually_reads(chain: SubtensorReader) -> int:
+    """The latest number, as soon as the chain can be read again by the same object."""
+    async with asyncio.timeout(LONG_S):
+        while True:
+            try:
+                return (await chain.latest_block(timeout_s=5)).number
+            except FailureError:
+                await asyncio.sleep(0.05)
+
+
+async def test_a_silent_connection_is_discarded_and_closed() -> None:
+    async with (
+        devnet_with() as devnet,
+        proxied(devnet) as (proxy, url),
+        subtensor_at(url) as chain,
+    ):
+        await chain.latest_block(timeout_s=LONG_S)
+        proxy.mute = True
+        failure = await failure_of(chain.latest_block(timeout_s=1.5))
+        assert failure.code is ErrorCode.CHAIN_TIMEOUT
+        proxy.mute = False
+        assert await eventually_reads(chain) == 10
+        assert proxy.accepted >= 2, "the muted connection is not used again"
+        await eventually(lambda: proxy.open == 1)
+
+
+async def test_a_cancelled_connect_leaves_nothing_open() -> None:
+    async with (
+        devnet_with() as devnet,
+        proxied(devnet) as (proxy, url),
+        subtensor_at(url, ConnectionTimeouts(connect_s=1.0, backoff_s=0.0)) as chain,
+    ):
+        devnet.go_silent()  # takes the connection, and says nothing
+        for _ in range(3):
+            await failure_of(chain.latest_block(timeout_s=LONG_S))
+        assert proxy.accepted == 3
+        await eventually(lambda: proxy.open == 0)
+        await eventually(lambda: not sdk_tasks())
+        devnet.speak()
+        assert await eventually_reads(chain) == 10
+    await eventually(lambda: not sdk_tasks())
+
+
+async def test_the_exception_of_an_idle_connection_whose_node_ended_is_retrieved(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with devnet_with() as devnet:
+        chain, writes = SubtensorReader(devnet.url), SubtensorWriter(devnet.url)
+        await chain.latest_block(timeout_s=LONG_S)
+        await writes.tip()
+    await eventually(lambda: not sdk_tasks())  # the SDK has dialled once more, in vain
+    for asked in (chain.latest_block(timeout_s=LONG_S), writes.tip()):
+        assert (await failure_of(asked)).code is ErrorCode.CHAIN_UNAVAILABLE
+    await chain.close()
+    await writes.close()
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
+async def test_a_closed_connection_is_not_opened_again() -> None:
+    """The SDK opens one to end a subscription."""
+    async with devnet_with() as devnet, proxied(devnet) as (proxy, url):
+        sdk = Substrate(url)
+        await sdk.connect()
+        await sdk.close()
+        with pytest.raises(transport.MaxRetriesExceeded):
+            await sdk._connections[0].rpc_request("chain_getHead")
+        assert proxy.accepted == 1
+        await eventually(lambda: not sdk_tasks())
+
+
+FALSE_HEADERS = [-1, 2**32, 2**64, "f" * 4_000, "0x" + "f" * 4_000, "not a number", None, 7.5, [1]]
+
+
+@pytest.mark.parametrize("number", FALSE_HEADERS)
+async def test_an_invalid_header_is_a_fault_of_the_node_and_requested_again(number: Any) -> None:
+    async with devnet_with() as devnet:
+        writes = SubtensorWriter(devnet.url)
+        truth = await writes.tip()
+        devnet.falsify_headers(number, times=1)
+        assert await writes.tip() == truth
+        devnet.falsify_headers(number, times=1_000)
+        assert (await failure_of(writes.tip())).code is ErrorCode.CHAIN_UNAVAILABLE
+        devnet.falsify_headers(number, times=0)
+        assert await writes.tip() == truth
+        assert writes.connections_opened == 1
+        await writes.close()
+
+
+@pytest.mark.parametrize("number", [0, 3, 500, 2**32 - 1])
+async def test_a_false_final_block_ends_no_extrinsics_era(number: int) -> None:
+    async with devnet_with() as devnet:
+        writes = SubtensorWriter(devnet.url)
+        devnet.falsify_headers(number, times=1_000)
+        assert (await failure_of(writes.tip())).code is ErrorCode.CHAIN_UNAVAILABLE
+        await writes.close()
+
+
+@pytest.mark.parametrize("number", [*FALSE_HEADERS, 2**32 - 1, 0])
+async def test_a_false_announcement_does_not_end_the_subscription(number: Any) -> None:
+    async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
+        async with aclosing(chain.subscribe_heads(silence_s=LONG_S)) as heads:
+            assert await anext(heads) == 10
+            devnet.announce_head(number)
+            following = asyncio.ensure_future(anext(heads))
+            await devnet.advance(1)
+            seen = await following
+            while seen != 11:
+                assert seen in {number, 10}
+                seen = await anext(heads)
+        assert chain.connections_opened == 1
+
+
+def sdk_tasks() -> list[str]:
+    """The SDK's tasks, each of which holds or dials a connection."""
+    return [task.get_name() for task in asyncio.all_tasks() if "rpc" in task.get_name()]
+
+
+async def test_a_connection_that_breaks_during_reads_is_replaced() -> None:
+    async with (
+        devnet_with(60) as devnet,
+        proxied(devnet) as (proxy, url),
+        subtensor_at(url) as chain,
+    ):
+        block = await chain.latest_block(timeout_s=LONG_S)
+        reads = [
+            asyncio.create_task(chain.query(Neurons(ONE), block, timeout_s=LONG_S))
+            for _ in range(20)
+        ]
+        await asyncio.sleep(0)
+        proxy.drop()
+        results = await asyncio.gather(*reads)
+        assert {len(result.neurons) for result in results} == {256}
+        await eventually(lambda: proxy.open == 1)
+
+
+async def test_a_read_after_an_idle_disconnect_succeeds() -> None:
+    async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
+        for _ in range(5):
+            assert (await chain.latest_block(timeout_s=LONG_S)).number == 10
+            devnet.drop_connections()
+
+
+async def test_heads_end_when_the_subscription_is_silent() -> None:
+    async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
+        async with aclosing(chain.subscribe_heads(silence_s=LONG_S)) as heads:
+            announced = asyncio.create_task(anext(heads))
+            await eventually(lambda: "chain_subscribeNewHeads" in devnet.request_counts())
+            await devnet.advance(1)
+            assert await announced in {10, 11}
+        async with aclosing(chain.subscribe_heads(silence_s=0.3)) as heads:
+            failure = await failure_of(drain(heads))
+        assert failure.code is ErrorCode.CHAIN_TIMEOUT
+        assert await eventually_reads(chain) == 11
+
+
+async def drain(heads: AsyncGenerator[BlockNumber]) -> None:
+    async for _ in heads:
+        pass
+
+
+async def test_heads_end_when_the_connection_breaks_and_can_be_subscribed_again() -> None:
+    async with (
+        Devnet(DevnetOptions(port=0, block_time_s=0.1)) as devnet,
+        subtensor_at(devnet.url) as chain,
+    ):
+        async with aclosing(chain.subscribe_heads(silence_s=LONG_S)) as heads:
+            await anext(heads)
+            devnet.drop_connections()
+            assert (await failure_of(drain(heads))).code is ErrorCode.CHAIN_UNAVAILABLE
+        async with aclosing(chain.subscribe_heads(silence_s=LONG_S)) as heads:
+            first = await anext(heads)
+            assert await anext(heads) > first
+
+
+async def test_heads_are_yielded_as_announced() -> None:
+    async with (
+        Devnet(DevnetOptions(port=0, block_time_s=0.1)) as devnet,
+        subtensor_at(devnet.url) as chain,
+        aclosing(chain.subscribe_heads(silence_s=LONG_S)) as heads,
+    ):
+        numbers = [await anext(heads) for _ in range(5)]
+    assert numbers == list(range(numbers[0], numbers[0] + 5))
+
+
+async def test_an_unreachable_node_fails_fast_with_few_connects() -> None:
+    async with devnet_with() as devnet, proxied(devnet) as (proxy, url):
+        async with subtensor_at(url, ConnectionTimeouts(backoff_s=600, backoff_max_s=600)) as chain:
+            await chain.latest_block(timeout_s=LONG_S)
+            await devnet.stop()
+            proxy.drop()
+            for _ in range(20):
+                failure = await failure_of(chain.latest_block(timeout_s=LONG_S))
+                assert failure.code is ErrorCode.CHAIN_UNAVAILABLE
+                assert str(proxy.port) not in failure.failure.detail
+        assert proxy.accepted <= 4
+
+
+async def test_a_handshake_refused_with_429_is_not_retried_at_once() -> None:
+    async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
+        devnet.faults.handshakes_to_reject = 100
+        for _ in range(20):
+            failure = await failure_of(chain.latest_block(timeout_s=LONG_S))
+            assert failure.code is ErrorCode.CHAIN_UNAVAILABLE
+            assert "refuses" in failure.failure.detail
+        assert devnet.faults.handshakes_to_reject == 99
+
+
+async def test_callers_cancelled_in_flight_do_not_affect_later_reads() -> None:
+    async with (
+        devnet_with(60) as devnet,
+        proxied(devnet) as (proxy, url),
+        subtensor_at(url) as chain,
+    ):
+        # The first reads of all, so that connecting and the metadata are cancelled as well.
+        for turns in range(12):
+            reads = [
+                asyncio.create_task(chain.block(BlockNumber(number), timeout_s=LONG_S))
+                for number in range(10)
+            ]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for read in reads[::2]:
+                read.cancel()
+            results: list[Any] = await asyncio.gather(*reads, return_exceptions=True)
+            assert [result.number for result in results[1::2]] == [1, 3, 5, 7, 9]
+        block = await chain.latest_block(timeout_s=LONG_S)
+        assert len((await chain.query(Neurons(ONE), block, timeout_s=LONG_S)).neurons) == 256
+        assert proxy.accepted == 1
+
+
+async def test_a_restarted_node_is_read_again() -> None:
+    async with devnet_with() as devnet, subtensor_at(devnet.url) as chain:
+        await chain.latest_block(timeout_s=LONG_S)
+        devnet.refuse_connections(0.5)
+        devnet.drop_connections()
+        assert await eventually_reads(chain) == 10
+        assert chain.connections_opened >= 2
+
+
+@asynccontextmanager
+async def lite_and_archive() -> AsyncGenerator[tuple[Devnet, Devnet]]:
+    """Two nodes of one chain at block 40, of which the first keeps the last 10 states."""
+    same = {"genesis_time_ms": 1_750_000_000_000, "seed": 7}
+    async with devnet_with(40, **same) as lite, devnet_with(40, **same) as archive:
+        lite.prune(10)
+        yield lite, archive
+
+
+async def test_blocks_are_read_from_the_node_with_their_state() -> None:
+    async with (
+        lite_and_archive() as (lite, archive),
+        subtensor_at(lite.url) as lite_chain,
+        subtensor_at(archive.url) as archive_chain,
+    ):
+        chain = RoutedChain(lite_chain, archive_chain, cutoff_blocks=20)
+        for number, by_lite, by_archive in ((39, 1, 0), (25, 1, 1), (15, 0, 1)):
+            block = await archive_chain.block(BlockNumber(number), timeout_s=LONG_S)
+            expected = await archive_chain.query(Neurons(ONE), block, timeout_s=LONG_S)
+            lite.clear_requests()
+            archive.clear_requests()
+            assert await chain.query(Neurons(ONE), block, timeout_s=LONG_S) == expected
+            assert lite.request_counts().get(NEURONS_CALL, 0) == by_lite, number
+            assert archive.request_counts().get(NEURONS_CALL, 0) == by_archive, number
+            if not by_lite:
+                assert all(record.block_hash != block.hash for record in lite.requests())
+
+
+async def test_without_an_archive_the_error_names_the_missing_setting() -> None:
+    async with lite_and_archive() as (lite, _), subtensor_at(lite.url) as lite_chain:
+        chain = RoutedChain(lite_chain, None, cutoff_blocks=20)
+        for number in (25, 15):
+            block = await lite_chain.block(BlockNumber(number), timeout_s=LONG_S)
+            failure = await failure_of(chain.query(Neurons(ONE), block, timeout_s=LONG_S))
+            assert failure.code is ErrorCode.ARCHIVE_REQUIRED
+            assert "PYLON_BITTENSOR_ARCHIVE_NETWORK" in failure.failure.detail
+        assert lite_chain.connections_opened == 1
+
+
+def test_an_invalid_network_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="unknown network"):
+        SubtensorReader("fnney")

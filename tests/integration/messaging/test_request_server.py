@@ -1,0 +1,515 @@
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nats.aio.msg import Msg
+
+from pylon.rpc.calls import CallResult, ServiceCall
+from pylon.rpc.request_server import Handler, RequestService
+from pylon_client.contract import headers as wire_headers
+from pylon_client.contract.failures import ErrorCode, FailureError
+from pylon_client.contract.models import Block
+from pylon_client.contract.operations import OPERATIONS_BY_NAME, BlockParams, NoParams, Scope
+from pylon_client.contract.topology import REQUEST_MAX_BYTES
+from pylon_client.contract.types import BlockHash, BlockNumber, IdentityName, NetUid
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
+from tests.support.nats.nats_server import NatsServer
+from tests.support.product.deployment import ConnectAs
+from tests.support.product.eventually import HANGS_AFTER_S, eventually
+
+IDENTITIES = {IdentityName("alice"): NetUid(1), IdentityName("Bob"): NetUid(2)}
+LATEST = "pylon.v1.open.1.neurons.latest"
+ALICES = "pylon.v1.identity.alice.neurons.latest"
+AT = "pylon.v1.open.1.neurons.at"
+BLOCK = "pylon.v1.open.chain.block.latest"
+REQUESTERS = 20
+
+Serve = Callable[[Handler], Awaitable[RequestService]]
+
+
+@pytest.fixture
+async def serve(connect_as: ConnectAs) -> AsyncGenerator[Serve]:
+    """Serve every operation with one handler, two requests of a caller at a time.
+
+    Of four places each of three callers has one, and one is shared.
+    """
+    services: list[RequestService] = []
+
+    async def start(handler: Handler) -> RequestService:
+        services.append(await serving(await connect_as("worker"), handler, max_requests=5))
+        return services[-1]
+
+    yield start
+    for service in services:
+        await service.drain(0)
+
+
+async def serving(
+    connection: NatsConnection, handler: Handler, max_requests: int = 1000
+) -> RequestService:
+    handlers = dict.fromkeys(OPERATIONS_BY_NAME, handler)
+    service = RequestService(connection, handlers, identities=IDENTITIES, max_requests=max_requests)
+    await service.start()
+    return service
+
+
+async def failure(
+    connection: NatsConnection,
+    subject: str,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float = 60,
+) -> FailureError:
+    with pytest.raises(FailureError) as caught:
+        await connection.request(subject, body, headers, timeout_s)
+    return caught.value
+
+
+async def raw(
+    connection: NatsConnection, subject: str, body: bytes, headers: dict[str, str]
+) -> Msg:
+    """A request without what `Connection.request` adds to it."""
+    return await connection.nats.request(subject, body, timeout=60, headers=headers)
+
+
+async def test_a_call_has_its_identity_operation_and_parameters(
+    serve: Serve, connect_as: ConnectAs
+) -> None:
+    calls: list[ServiceCall] = []
+
+    async def handler(call: ServiceCall) -> bytes:
+        calls.append(call)
+        return b"{}"
+
+    await serve(handler)
+    alice, bridge = await connect_as("alice"), await connect_as("bridge")
+    own = {wire_headers.REQUEST_ID: "my-request"}
+    await alice.request(BLOCK, b"{}", timeout_s=40)
+    await alice.request("pylon.v1.open.7.neurons.at", b'{"block_number":5}', own, 40)
+    await bridge.request("pylon.v1.identity.Bob.neurons.latest", timeout_s=40)
+    assert [
+        (call.operation, call.scope, call.netuid, call.identity, call.params) for call in calls
+    ] == [
+        ("block.latest", Scope.OPEN, None, None, NoParams()),
+        ("neurons.at", Scope.OPEN, 7, None, BlockParams(block_number=BlockNumber(5))),
+        ("neurons.latest", Scope.IDENTITY, 2, "Bob", NoParams()),
+    ]
+    assert all(0 < call.timeout_s <= 40 for call in calls)
+    assert calls[1].request_id == "my-request"
+    assert calls[0].request_id != calls[2].request_id
+
+
+async def test_a_reply_has_the_body_of_the_handler(serve: Serve, connect_as: ConnectAs) -> None:
+    async def handler(_: ServiceCall) -> bytes:
+        return b'{"a": 1 }'
+
+    await serve(handler)
+    reply = await (await connect_as(None)).request(LATEST)
+    assert reply.body == b'{"a": 1 }'
+    assert reply.headers[wire_headers.CONTRACT] == "v1"
+    assert wire_headers.BLOCK_HASH not in reply.headers
+
+
+async def test_a_reply_names_its_block(serve: Serve, connect_as: ConnectAs) -> None:
+    block = Block(number=BlockNumber(7), hash=BlockHash("0x07"))
+
+    async def handler(_: ServiceCall) -> CallResult:
+        return CallResult(b"{}", block)
+
+    await serve(handler)
+    reply = await (await connect_as(None)).request(LATEST)
+    assert reply.headers[wire_headers.BLOCK_NUMBER] == "7"
+    assert reply.headers[wire_headers.BLOCK_HASH] == "0x07"
+
+
+@pytest.mark.parametrize(
+    ("subject", "body", "headers", "code"),
+    [
+        ("pylon.v1.open.1.weights.never", b"", {}, ErrorCode.NOT_FOUND),
+        ("pylon.v1.open.chain.neurons.latest", b"", {}, ErrorCode.NOT_FOUND),
+        ("pylon.v1.open.1.block.latest", b"", {}, ErrorCode.NOT_FOUND),
+        ("pylon.v1.open.65536.neurons.latest", b"", {}, ErrorCode.INVALID),
+        ("pylon.v1.open.-1.neurons.latest", b"", {}, ErrorCode.INVALID),
+        ("pylon.v1.open.x", b"", {}, ErrorCode.INVALID),
+        ("pylon.v1.identity.nobody.neurons.latest", b"", {}, ErrorCode.NOT_FOUND),
+        ("pylon.v1.identity.alice.block.latest", b"", {}, ErrorCode.NOT_FOUND),
+        (AT, b"", {}, ErrorCode.INVALID),
+        (AT, b"no json", {}, ErrorCode.INVALID),
+        (AT, b"\xff\xfe", {}, ErrorCode.INVALID),
+        (AT, b"[" * 60_000, {}, ErrorCode.INVALID),
+        (AT, b"[]", {}, ErrorCode.INVALID),
+        (AT, b'{"block_number":-1}', {}, ErrorCode.INVALID),
+        (AT, b'{"block_number":4294967296}', {}, ErrorCode.INVALID),
+        (AT, b'{"block_number":"5"}', {}, ErrorCode.INVALID),
+        (AT, b'{"block_number":5,"more":1}', {}, ErrorCode.INVALID),
+        (LATEST, b'{"block_number":5}', {}, ErrorCode.INVALID),
+        (LATEST, b" " * (REQUEST_MAX_BYTES + 1), {}, ErrorCode.INVALID),
+        (LATEST, b"", {"Pylon-Contract": "v2"}, ErrorCode.INVALID),
+        (LATEST, b"", {"Pylon-Contract": ""}, ErrorCode.INVALID),
+        (LATEST, b"", {"Pylon-Deadline": "1"}, ErrorCode.DEADLINE_EXCEEDED),
+        (LATEST, b"", {"Pylon-Deadline": "soon"}, ErrorCode.INVALID),
+        (LATEST, b"", {"Pylon-Deadline": "9" * 5000}, ErrorCode.INVALID),
+    ],
+)
+async def test_a_wrong_request_is_refused_and_never_started(
+    serve: Serve,
+    connect_as: ConnectAs,
+    subject: str,
+    body: bytes,
+    headers: dict[str, str],
+    code: ErrorCode,
+) -> None:
+    calls: list[ServiceCall] = []
+
+    async def handler(call: ServiceCall) -> bytes:
+        calls.append(call)
+        return b""
+
+    await serve(handler)
+    reply = await raw(await connect_as("bridge"), subject, body, headers)
+    assert reply.headers is not None
+    assert reply.headers[wire_headers.ERROR] == code
+    described: dict[str, Any] = json.loads(reply.data)
+    assert described["code"] == code
+    assert described["detail"]
+    assert reply.headers[wire_headers.SERVICE_ERROR]
+    assert int(reply.headers[wire_headers.SERVICE_ERROR_CODE]) in {400, 404, 504}
+    assert calls == []
+
+
+async def test_each_error_of_a_request_is_listed(serve: Serve, connect_as: ConnectAs) -> None:
+    async def handler(_: ServiceCall) -> bytes:
+        return b""
+
+    await serve(handler)
+    error = await failure(await connect_as(None), AT, b'{"block_number":"secret","more":1}')
+    assert [(item.key, item.source) for item in error.failure.extra] == [
+        ("block_number", "body"),
+        ("more", "body"),
+    ]
+    assert "secret" not in error.failure.model_dump_json()
+
+
+async def test_a_deadline_ends_the_work_and_not_only_the_wait(
+    serve: Serve, connect_as: ConnectAs
+) -> None:
+    cancelled = asyncio.Event()
+
+    async def handler(_: ServiceCall) -> bytes:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        raise AssertionError
+
+    service = await serve(handler)
+    client = await connect_as("bridge")
+    headers = {wire_headers.DEADLINE: wire_headers.encode_deadline(0.2)}
+    reply = await raw(client, LATEST, b"", headers)
+    assert reply.headers is not None
+    assert reply.headers[wire_headers.ERROR] == ErrorCode.DEADLINE_EXCEEDED
+    assert cancelled.is_set()
+    await eventually(lambda: service.in_progress == 0)
+
+
+async def test_a_caller_that_names_no_deadline_gets_the_default_one(
+    connect_as: ConnectAs,
+) -> None:
+    timeouts: list[float] = []
+
+    async def handler(call: ServiceCall) -> bytes:
+        timeouts.append(call.timeout_s)
+        return b""
+
+    worker = await connect_as("worker")
+    service = RequestService(
+        worker,
+        {"neurons.latest": handler},
+        identities=IDENTITIES,
+        max_requests=1,
+        default_timeout_s=12.5,
+    )
+    await service.start()
+    client = await connect_as("bridge")
+    await raw(client, LATEST, b"", {})
+    await raw(client, LATEST, b"", {wire_headers.DEADLINE: wire_headers.encode_deadline(1e9)})
+    assert timeouts == [12.5, 300]
+    assert (await failure(client, BLOCK)).code is ErrorCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("raised", [ZeroDivisionError("secret"), TimeoutError("secret")])
+async def test_an_unexpected_error_is_logged_and_not_sent(
+    serve: Serve, connect_as: ConnectAs, caplog: pytest.LogCaptureFixture, raised: Exception
+) -> None:
+    async def handler(_: ServiceCall) -> bytes:
+        raise raised
+
+    await serve(handler)
+    client = await connect_as(None)
+    with caplog.at_level(logging.ERROR):
+        error = await failure(client, LATEST, headers={wire_headers.REQUEST_ID: "find-me"})
+    assert error.code is ErrorCode.INTERNAL
+    assert "secret" not in error.failure.model_dump_json()
+    assert "find-me" in error.failure.detail
+    assert "find-me" in caplog.text
+    assert "secret" in caplog.text
+
+
+async def test_a_failure_of_the_handlers_arrives_whole(serve: Serve, connect_as: ConnectAs) -> None:
+    sent = FailureError(
+        ErrorCode.RATE_LIMITED, "line\r\nInjected: yes", retry_at_block=BlockNumber(9)
+    )
+
+    async def handler(_: ServiceCall) -> bytes:
+        raise sent
+
+    await serve(handler)
+    assert (await failure(await connect_as(None), LATEST)).failure == sent.failure
+    reply = await raw(await connect_as(None), LATEST, b"", {})
+    assert reply.headers is not None
+    assert "Injected" not in reply.headers
+
+
+async def test_requests_beyond_the_limit_are_rejected_at_once(
+    serve: Serve, connect_as: ConnectAs
+) -> None:
+    go = asyncio.Event()
+
+    async def handler(_: ServiceCall) -> bytes:
+        await go.wait()
+        return b"done"
+
+    service = await serve(handler)
+    client = await connect_as(None)
+    first = [asyncio.create_task(client.request(LATEST, timeout_s=600)) for _ in range(2)]
+    await eventually(lambda: service.in_progress == 2)
+    assert (await failure(client, LATEST, timeout_s=600)).code is ErrorCode.OVERLOADED
+    assert service.counts.overloaded == 1
+    alice = await connect_as("alice")
+    own = asyncio.create_task(alice.request(ALICES, timeout_s=600))
+    await eventually(lambda: service.in_progress == 3)
+    go.set()
+    assert (await own).body == b"done"
+    assert [reply.body for reply in await asyncio.gather(*first)] == [b"done"] * 2
+    assert (await client.request(LATEST)).body == b"done"
+
+
+async def test_waiting_requests_release_their_permits(serve: Serve, connect_as: ConnectAs) -> None:
+    go = asyncio.Event()
+
+    async def handler(call: ServiceCall) -> bytes:
+        if call.operation != "block.latest":
+            with call.without_admission_slot():
+                await go.wait()
+        return b"done"
+
+    service = await serve(handler)
+    client = await connect_as(None)
+    waiting = [asyncio.create_task(client.request(LATEST, timeout_s=600)) for _ in range(50)]
+    await eventually(lambda: service.waiting == 50)
+    assert (await client.request(BLOCK)).body == b"done"
+    go.set()
+    assert {reply.body for reply in await asyncio.gather(*waiting)} == {b"done"}
+    assert (service.waiting, service.counts.overloaded) == (0, 0)
+
+
+async def test_an_answer_too_large_for_one_message_comes_in_parts(tmp_path: Path) -> None:
+    async with NatsServer(tmp_path, max_payload_bytes=20_000) as server:
+        connection = await connect(ConnectionOptions(urls=(server.url,)))
+        most = connection.max_payload_bytes
+        body = b""
+
+        async def handler(_: ServiceCall) -> CallResult:
+            return CallResult(body, headers={"Said": "once"})
+
+        service = await serving(connection, handler)
+        for size in (0, most, most + 1, 2 * most, 10 * most + 1):
+            body = bytes(number % 251 for number in range(size))
+            reply = await connection.request(LATEST)
+            assert reply.body == body
+            assert reply.headers["Said"] == "once"
+        many = await asyncio.gather(*(connection.request(LATEST) for _ in range(50)))
+        assert {reply.body for reply in many} == {body}
+        await service.drain(10)
+        await connection.close()
+
+
+async def test_a_client_without_parts_gets_an_error_instead_of_a_partial_reply(
+    tmp_path: Path,
+) -> None:
+    async with NatsServer(tmp_path, max_payload_bytes=20_000) as server:
+        connection = await connect(ConnectionOptions(urls=(server.url,)))
+
+        async def handler(_: ServiceCall) -> bytes:
+            return b"x" * 20_000
+
+        service = await serving(connection, handler)
+        reply = await connection.nats.request(LATEST, timeout=30)
+        assert (reply.headers or {})["Pylon-Error"] == ErrorCode.INTERNAL
+        assert b"max_payload" in reply.data
+        await service.drain(10)
+        await connection.close()
+
+
+async def test_draining_finishes_requests_in_progress_and_accepts_no_new_ones(
+    connect_as: ConnectAs,
+) -> None:
+    go = asyncio.Event()
+
+    async def handler(_: ServiceCall) -> bytes:
+        await go.wait()
+        return b"done"
+
+    worker, client = await connect_as("worker"), await connect_as(None)
+    service = await serving(worker, handler)
+    in_hand = asyncio.create_task(client.request(LATEST, timeout_s=600))
+    await eventually(lambda: service.in_progress == 1)
+    draining = asyncio.create_task(service.drain(600))
+    await eventually(lambda: not service.is_serving)
+    assert (await failure(client, LATEST)).code is ErrorCode.NATS_UNAVAILABLE
+    assert not draining.done()
+    go.set()
+    await draining
+    assert (await in_hand).body == b"done"
+
+
+async def test_draining_cancels_slow_requests_with_an_error(connect_as: ConnectAs) -> None:
+    async def handler(_: ServiceCall) -> bytes:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    worker, client = await connect_as("worker"), await connect_as(None)
+    service = await serving(worker, handler)
+    endless = asyncio.create_task(failure(client, BLOCK, timeout_s=600))
+    await eventually(lambda: service.in_progress == 1)
+    await service.drain(0.2)
+    assert (await endless).code is ErrorCode.SHUTTING_DOWN
+    assert service.in_progress == 0
+
+
+async def test_draining_during_an_outage_ends_in_time(
+    server: NatsServer, connect_as: ConnectAs
+) -> None:
+    async def handler(_: ServiceCall) -> bytes:
+        return b""
+
+    worker = await connect_as("worker")
+    service = await serving(worker, handler)
+    await server.kill()
+    await eventually(lambda: not worker.is_connected)
+    async with asyncio.timeout(HANGS_AFTER_S):
+        await service.drain(0.5)
+        await worker.drain()
+
+
+async def test_a_rolling_restart_of_two_workers_loses_no_request(connect_as: ConnectAs) -> None:
+    """Twenty callers ask without pause while each of two workers is replaced five times."""
+
+    async def handler(_: ServiceCall) -> bytes:
+        await asyncio.sleep(0.001)
+        return b"done"
+
+    async def worker() -> tuple[NatsConnection, RequestService]:
+        connection = await connect_as("worker")
+        return connection, await serving(connection, handler)
+
+    answered = [0] * REQUESTERS
+    stop = asyncio.Event()
+
+    async def ask(number: int, client: NatsConnection) -> None:
+        while not stop.is_set():
+            assert (await client.request(LATEST, timeout_s=60)).body == b"done"
+            answered[number] += 1
+
+    clients = [await connect_as(None) for _ in range(4)]
+    workers = [await worker(), await worker()]
+    async with asyncio.TaskGroup() as asking:
+        for number in range(REQUESTERS):
+            asking.create_task(ask(number, clients[number % 4]))
+        for _ in range(10):
+            reached = sum(answered) + 200
+            await eventually(lambda: sum(answered) >= reached)  # noqa: B023 -- awaited here
+            workers.append(await worker())
+            connection, service = workers.pop(0)
+            await service.drain(60)
+            await connection.drain()
+            assert service.counts.unsent_replies == 0
+        stop.set()
+    assert min(answered) > 0
+
+
+async def test_after_the_server_came_back_requests_are_served_again(
+    server: NatsServer, serve: Serve, connect_as: ConnectAs
+) -> None:
+    async def handler(_: ServiceCall) -> bytes:
+        return b"done"
+
+    await serve(handler)
+    client = await connect_as(None)
+    await server.restart()
+    async with asyncio.timeout(HANGS_AFTER_S):
+        while True:
+            try:
+                reply = await client.request(LATEST, timeout_s=5)
+            except FailureError as error:
+                assert error.code is ErrorCode.NATS_UNAVAILABLE  # noqa: PT017 -- tried again
+            else:
+                break
+    assert reply.body == b"done"
+
+
+async def test_service_discovery_lists_every_worker_and_its_statistics(
+    connect_as: ConnectAs,
+) -> None:
+    async def handler(call: ServiceCall) -> bytes:
+        if call.scope is Scope.IDENTITY:
+            raise FailureError(ErrorCode.CHAIN_UNAVAILABLE, "no chain")
+        return b""
+
+    services = [await serving(await connect_as("worker"), handler) for _ in range(2)]
+    bridge = await connect_as("bridge")
+    for _ in range(3):
+        await bridge.request(LATEST)
+    await failure(bridge, "pylon.v1.identity.alice.neurons.latest")
+
+    heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def listen(message: Msg) -> None:
+        await heard.put(json.loads(message.data))
+
+    await bridge.subscribe("_INBOX.bridge.discovery", listen)
+
+    async def ask(subject: str, answers: int) -> list[dict[str, Any]]:
+        await bridge.nats.publish(subject, b"", reply="_INBOX.bridge.discovery")
+        async with asyncio.timeout(HANGS_AFTER_S):
+            return [await heard.get() for _ in range(answers)]
+
+    ids = {service.discovery.id for service in services}
+    for subject in ("$SRV.PING", "$SRV.PING.pylon"):
+        pings = await ask(subject, 2)
+        assert {ping["id"] for ping in pings} == ids
+        assert {ping["type"] for ping in pings} == {"io.nats.micro.v1.ping_response"}
+    (info,) = await ask(f"$SRV.INFO.pylon.{services[0].discovery.id}", 1)
+    assert info["type"] == "io.nats.micro.v1.info_response"
+    assert {endpoint["subject"] for endpoint in info["endpoints"]} >= {
+        "pylon.v1.open.*.neurons.latest",
+        "pylon.v1.identity.*.neurons.latest",
+        "pylon.v1.open.*.block.latest",
+    }
+    counted: dict[str, list[int]] = {}
+    for stats in await ask("$SRV.STATS", 2):
+        for endpoint in stats["endpoints"]:
+            sums = counted.setdefault(endpoint["name"], [0, 0])
+            sums[0] += endpoint["num_requests"]
+            sums[1] += endpoint["num_errors"]
+            assert (endpoint["processing_time"] > 0) == (endpoint["num_requests"] > 0)
+    assert counted["open-neurons-latest"] == [3, 0]
+    assert counted["identity-neurons-latest"] == [1, 1]
+    for service in services:
+        await service.drain(10)
+    with pytest.raises(FailureError, match="No worker"):
+        await bridge.request("$SRV.PING")

@@ -1,0 +1,70 @@
+"""A stub of a worker: one reply to every request, sent when the test allows it."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from nats.aio.msg import Msg
+
+from pylon_client.contract import headers, wire
+from pylon_client.contract.failures import FailureError
+from pylon_client.contract.subjects import ALL_IDENTITIES, ALL_OPEN, WORKER_USER
+from pylon_client.contract.topology import QUEUE_GROUP
+from pylon_client.nats.nats_connection import ConnectionOptions, NatsConnection, connect
+from tests.support.product.deployment import WORKER_PASSWORD
+from tests.support.product.eventually import HANGS_AFTER_S
+
+POLL_S = 0.01
+
+
+class StubWorker:
+    """Replies `answer`, a body or a failure, while `gate` is set; it is set at first.
+
+    Attributes:
+        asked: every request that has arrived.
+    """
+
+    def __init__(self) -> None:
+        self.answer: bytes | FailureError = b"{}"
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.asked: list[Msg] = []
+
+    @asynccontextmanager
+    async def at(self, url: str) -> AsyncGenerator[None]:
+        """Serve requests within the block."""
+        connection = await connect(ConnectionOptions((url,), WORKER_USER, WORKER_PASSWORD))
+        working: set[asyncio.Task[None]] = set()
+
+        async def on_request(message: Msg) -> None:
+            self.asked.append(message)
+            task = asyncio.create_task(self._serve(connection, message))
+            working.add(task)
+            task.add_done_callback(working.discard)
+
+        try:
+            for subject in (ALL_OPEN, ALL_IDENTITIES):
+                await connection.nats.subscribe(subject, queue=QUEUE_GROUP, cb=on_request)
+            await connection.nats.flush()
+            yield
+        finally:
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+            await connection.close()
+
+    async def has_been_asked(self, times: int) -> None:
+        """Wait until that many requests have arrived."""
+        async with asyncio.timeout(HANGS_AFTER_S):
+            while len(self.asked) < times:
+                await asyncio.sleep(POLL_S)
+
+    async def _serve(self, connection: NatsConnection, message: Msg) -> None:
+        await self.gate.wait()
+        if isinstance(self.answer, FailureError):
+            failure = self.answer.failure
+            await connection.nats.publish(
+                message.reply, wire.encode(failure.body()), headers={headers.ERROR: failure.code}
+            )
+        else:
+            await message.respond(self.answer)

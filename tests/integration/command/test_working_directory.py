@@ -1,4 +1,4 @@
-"""Commands in places where little can be expected of the system."""
+"""Commands with a deleted working directory, or a terminal without Unicode."""
 
 import asyncio
 from pathlib import Path

@@ -53,7 +53,7 @@ class CompressionCache:
     Compression blocks the event loop for a few milliseconds, once per body and coding.
 
     Attributes:
-        compression_count: how many bodies were compressed, ever.
+        compression_count: number of compressed bodies since the start of the process.
     """
 
     def __init__(self, max_bytes: int = CACHE_MAX_BYTES) -> None:
@@ -64,18 +64,18 @@ class CompressionCache:
 
     def get(self, key: Hashable, body: bytes, coding: Coding) -> bytes:
         """Return `body` compressed; `key` must identify exactly these bytes."""
-        kept = self._cache.get((key, coding))
-        if kept is not None:
+        cached = self._cache.get((key, coding))
+        if cached is not None:
             self._cache.move_to_end((key, coding))
-            return kept
-        made = _compress(body, coding)
+            return cached
+        compressed = _compress(body, coding)
         self.compression_count += 1
-        self._cache[key, coding] = made
-        self._cached_bytes += len(made)
+        self._cache[key, coding] = compressed
+        self._cached_bytes += len(compressed)
         while self._cached_bytes > self._max_bytes:
-            _, forgotten = self._cache.popitem(last=False)
-            self._cached_bytes -= len(forgotten)
-        return made
+            _, evicted = self._cache.popitem(last=False)
+            self._cached_bytes -= len(evicted)
+        return compressed
 
 
 def _compress(body: bytes, coding: Coding) -> bytes:
